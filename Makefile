@@ -1,0 +1,127 @@
+# Every target makes the virtual environment that it needs, from nothing but a Python >= 3.11 with its venv module.
+#   make test PYTHON=python3.13 VENV=.venv-3.13     another Python, beside the first
+#   make test ARGS="tests/unit -k label" JOBS=0     arguments for the tool; JOBS=0: in one process
+
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= auto
+ARGS   ?=
+UV     ?= uv
+
+PIP     = -m pip install --quiet --disable-pip-version-check --no-input
+PYTEST  = -m pytest -n $(JOBS) --dist worksteal
+RULES   = purposeguard/notices/trendmicro_jp
+# The core, whose branches are all covered: the modules of the package itself, not its sub-packages at the rim.
+CORE    = purposeguard/*.py
+
+# A stamp bears the Python's version: a VENV met with another Python is made anew, and `--clear` takes the stamps along.
+PYVER  := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+MADE    = .made-$(PYVER)
+DEV     = $(VENV)/.dev
+DEMO    = $(VENV)/.demo
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint format types layers generated coverage optimised lowest deep bench mutation requirements ci clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+
+# --- environments ---------------------------------------------------------------------------------------------------
+
+%/$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit("purposeguard needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	@echo "making $* with Python $(PYVER)"
+	@$(PYTHON) -m venv --clear $*
+	@touch $@
+
+# The project itself is installed without its dependencies, which are pinned in the file before it.
+define install
+	@echo "installing $(1) into $(@D)"
+	@$(@D)/bin/python $(PIP) --require-hashes -r $(1)
+	@$(@D)/bin/python $(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+endef
+
+$(DEV): $(VENV)/$(MADE) requirements/dev.txt pyproject.toml
+	$(call install,requirements/dev.txt)
+
+# A subset of the development environment, so the two share a folder.
+$(DEMO): $(VENV)/$(MADE) requirements/demo.txt pyproject.toml
+	$(call install,requirements/demo.txt)
+
+# The peers want older libraries than the project is developed with, hence a folder of their own.
+$(VENV)-bench/.bench: $(VENV)-bench/$(MADE) requirements/bench.txt pyproject.toml
+	$(call install,requirements/bench.txt)
+
+$(VENV)-lowest/.lowest: $(VENV)-lowest/$(MADE) requirements/lowest.txt pyproject.toml
+	$(call install,requirements/lowest.txt)
+
+$(VENV)/.mutation: $(DEV) requirements/mutation.txt
+	@$(VENV)/bin/python $(PIP) --require-hashes -r requirements/mutation.txt
+	@touch $@
+
+# --- what people ask for --------------------------------------------------------------------------------------------
+
+demo: $(DEMO) ## run the example backend's story
+	@$(VENV)/bin/python -m examples.shop.demo $(ARGS)
+
+test: $(DEV) ## run the whole test suite
+	$(VENV)/bin/python $(PYTEST) $(ARGS)
+
+lint: $(DEV) ## ruff: rules and format
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+format: $(DEV) ## mend what ruff can mend
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+# pyright would ask for its own newest version at every run; the pinned one is the one that counts.
+types: $(DEV) ## mypy and pyright, both strict
+	$(VENV)/bin/mypy
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+
+layers: $(DEV) ## import-linter: who may import whom
+	$(VENV)/bin/lint-imports --no-cache
+
+generated: $(DEV) ## the generated module and the schema are what their sources say
+	$(VENV)/bin/purposeguard codegen $(RULES)/notice.toml -o $(RULES)/__init__.py --check
+	$(VENV)/bin/purposeguard schema -o purposeguard/notices/notice.schema.json --check
+
+coverage: $(DEV) ## the tests, and every branch of the core run by them
+	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(ARGS)
+	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
+
+# By the environment and not by `python -O`: the processes that the tests start inherit it.
+optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert
+	PYTHONOPTIMIZE=1 $(VENV)/bin/python $(PYTEST) $(ARGS)
+
+lowest: $(VENV)-lowest/.lowest ## the tests with the lowest version allowed of each dependency
+	$(VENV)-lowest/bin/python $(PYTEST) $(ARGS)
+
+deep: $(DEV) ## the long property tests: millions of cases
+	HYPOTHESIS_PROFILE=deep $(VENV)/bin/python $(PYTEST) -m deep $(ARGS)
+
+bench: $(VENV)-bench/.bench ## this library, its floors and its peers, in one run
+	@$(VENV)-bench/bin/python -m benchmarks $(ARGS)
+
+mutation: $(VENV)/.mutation ## which changes to the code would no test notice?
+	$(VENV)/bin/mutmut run $(ARGS)
+	$(VENV)/bin/mutmut results
+
+ci: ## the whole gate, as it runs before a change lands
+	bash .ci/run
+
+# Needs uv. Keeps the versions that still fit; ARGS=--upgrade takes the newest.
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(ARGS)
+requirements: ## pin the development environments anew
+	$(LOCK) pyproject.toml --extra cli --group dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra cli --group build --group example -c requirements/dev.txt -o requirements/demo.txt
+	$(LOCK) --group mutation -c requirements/dev.txt -o requirements/mutation.txt
+	$(LOCK) pyproject.toml --extra cli --group build --group test --group types -c requirements/lowest.in -o requirements/lowest.txt
+	$(LOCK) pyproject.toml --extra cli --group build --group bench -o requirements/bench.txt
+
+clean: ## remove everything made here
+	rm -rf $(VENV) $(VENV)-* build dist mutants htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,66 @@
+"""purposeguard: an executable privacy notice.
+
+Tags personal-data fields with the clause they were collected under, and checks every use against the purposes that the
+notice grants. Start with `Notice.bundled("trendmicro-jp")` or `Notice.load("notice.toml")`, and a `Guard` over it.
+"""
+
+from purposeguard.decision import Decision
+from purposeguard.errors import (
+    ChannelViolation,
+    Fault,
+    NoticeError,
+    PurposeGuardError,
+    PurposeMissing,
+    PurposeViolation,
+    RecipientViolation,
+    RetentionViolation,
+    RevisionViolation,
+    SealedValue,
+    SubjectViolation,
+    UnknownChannel,
+    UnknownPurpose,
+    UnknownSource,
+    UnknownTerm,
+    UnlabelledData,
+)
+from purposeguard.fields import sources_of, untagged
+from purposeguard.guard import Guard
+from purposeguard.inventory import Access, Activity
+from purposeguard.label import Label
+from purposeguard.ledger import Ledger
+from purposeguard.notice import Notice
+from purposeguard.terms import Family, NotPersonal, Purpose, Source
+from purposeguard.use import Use
+
+__all__ = [
+    "Access",
+    "Activity",
+    "ChannelViolation",
+    "Decision",
+    "Family",
+    "Fault",
+    "Guard",
+    "Label",
+    "Ledger",
+    "NotPersonal",
+    "Notice",
+    "NoticeError",
+    "Purpose",
+    "PurposeGuardError",
+    "PurposeMissing",
+    "PurposeViolation",
+    "RecipientViolation",
+    "RetentionViolation",
+    "RevisionViolation",
+    "SealedValue",
+    "Source",
+    "SubjectViolation",
+    "UnknownChannel",
+    "UnknownPurpose",
+    "UnknownSource",
+    "UnknownTerm",
+    "UnlabelledData",
+    "Use",
+    "sources_of",
+    "untagged",
+]

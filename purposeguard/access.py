@@ -1,0 +1,186 @@
+"""Access functions: data is read only if the ambient purpose may use all its sources, or without the rest."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import typing_extensions
+
+from purposeguard.errors import UnlabelledData
+from purposeguard.fields import Shape, shape_of
+from purposeguard.inventory import Access, Site
+from purposeguard.label import Label
+from purposeguard.use import Engine, Use, get_ident
+from purposeguard.wrapping import Function, is_plain, surrounded
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Reader:
+    """One access function: what it reads, and what surrounds its body."""
+
+    def __init__(
+        self,
+        fn: Function,
+        engine: Engine,
+        named: Label | None,
+        withhold: bool,
+        localns: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`localns` are the names around a function that is defined inside another."""
+        _refuse_cached(fn)
+        self.access = Access(Site.of(fn), withhold, named=named)
+        self.ambient = engine.ambient.get
+        self._fn = fn
+        self._engine = engine
+        self._shape: Shape | None = None
+        try:
+            self.resolve(localns)
+        except NameError:
+            # The annotation names what is defined later in the module: asked again at the first call.
+            if named is not None and not withhold:
+                self.access.label = named
+
+    def resolve(self, localns: Mapping[str, Any] | None = None) -> Label:
+        """The label of all that the function reads.
+
+        Raises:
+            UnlabelledData: neither the decorator nor the return annotation names a source.
+            NameError: the annotation names what is not defined (yet).
+        """
+        access = self.access
+        if access.label is not None and self._shape is not None:
+            return access.label
+        shape = shape_of(_return_annotation(self._fn, localns))
+        fields = shape.labels()
+        label = Label.join(*fields.values()) if fields else None
+        if access.named is not None:
+            label = access.named | label if label is not None and access.withhold else access.named
+        if label is None:
+            raise UnlabelledData(
+                f"{access.name}: neither its return annotation nor the decorator names a source; annotate it with a "
+                "tagged model, or name the sources: `@guard.access(Source, …)`"
+            )
+        if access.withhold and not fields:
+            raise UnlabelledData(
+                f"{access.name}: withholding needs a return annotation whose fields are tagged: a model, or a "
+                "TypedDict for rows"
+            )
+        self._engine.state.matrix.label(label)  # sources of another notice are refused here
+        access.fields = {path: one for path, one in fields.items() if path}
+        access.label, self._shape = label, shape
+        return label
+
+    def label(self) -> Label:
+        """The label, resolved by now; raises UnlabelledData where its annotation still is not."""
+        try:
+            return self.access.label or self.resolve()
+        except NameError as error:
+            raise UnlabelledData(
+                f"{self.access.name}: its return annotation names `{error.name}`, which is not defined"
+            ) from error
+
+    def belongs_to(self, engine: Engine) -> bool:
+        """Whether it is decided by this guard's notice."""
+        return self._engine is engine
+
+    def authorise(self) -> Use[Any] | None:
+        """Raises PurposeMissing or PurposeViolation where the function may not run here."""
+        label = self.label()
+        if self.access.withhold:
+            use = self._engine.present(self.access.name)
+            if use is not None and self.access.named is not None and not use.permits(self.access.named):
+                self._engine.refuse(use.explain(self.access.named), use, self.access)
+            return use
+        return self._engine.authorise(self.access, label)
+
+    # What surrounds the body (wrapping.Around): the check comes before it runs or goes on, what it may not give after.
+
+    before = authorise
+
+    def closing(self) -> None:
+        """Cleaning up reads nothing."""
+
+    def after(self, token: Use[Any] | None) -> None:
+        """Nothing was opened that would have to be closed."""
+
+    def result(self, value: Any, token: Use[Any] | None) -> Any:
+        """What the function gave, without what the purpose may not use where the access withholds."""
+        if not self.access.withhold or token is None or self._shape is None:
+            return value
+        shape = self._shape
+        if shape.items is not None and (inspect.isgeneratorfunction(self._fn) or inspect.isasyncgenfunction(self._fn)):
+            shape = shape.items  # one item at a time
+        return token.without(value, shape, self.access)
+
+
+def access_function(fn: F, reader: Reader) -> F:
+    """`fn`, which runs only where the ambient purpose may use what it reads."""
+    if reader.access.withhold or not is_plain(fn):
+        wrapper = surrounded(fn, reader)
+    else:
+        surrounded(fn, reader)  # refuses what cannot be decorated
+        wrapper = _quick(fn, reader)
+    wrapper.__purposeguard_access__ = reader  # type: ignore[attr-defined]  # for the cache, which must check before it answers
+    return wrapper  # type: ignore[return-value]  # a wrapper is typed as what it wraps
+
+
+def _quick(fn: Function, reader: Reader) -> Function:
+    """The wrapper of a plain function: what was allowed before is one look-up in the ambient use."""
+    ambient = reader.ambient
+    label = reader.access.label
+
+    @functools.wraps(fn)
+    def access_wrapper(*args: Any, **kwargs: Any) -> Any:
+        nonlocal label
+        use = ambient()
+        if label not in use.cleared or use.owner != get_ident():
+            reader.authorise()
+            label = reader.access.label
+        return fn(*args, **kwargs)
+
+    return access_wrapper
+
+
+def _return_annotation(fn: Function, localns: Mapping[str, Any] | None) -> Any:
+    """What a function is annotated to return, names resolved; None where it says nothing.
+
+    Raises:
+        NameError: a name is not defined.
+    """
+    inner = fn
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    if not hasattr(inner, "__globals__") and not inspect.isroutine(inner):
+        inner = type(inner).__call__  # an object that is called as a function
+    inner = inspect.unwrap(inner)
+
+    def probe() -> None: ...
+
+    # Only the return annotation is asked for: those of parameters may name what exists for type checkers alone.
+    probe.__annotations__ = {"return": getattr(inner, "__annotations__", {}).get("return")}
+    names = inspect.getclosurevars(inner).nonlocals if inspect.isfunction(inner) else {}
+    return typing_extensions.get_type_hints(
+        probe, getattr(inner, "__globals__", {}), {**names, **(localns or {})}, include_extras=True
+    )["return"]
+
+
+def _refuse_cached(fn: Any) -> None:
+    """A cache below an access function would give one purpose what was read for another.
+
+    Raises:
+        TypeError: `fn` is behind a cache of functools or cachetools.
+    """
+    seen: set[int] = set()
+    while fn is not None and id(fn) not in seen:
+        seen.add(id(fn))
+        if hasattr(fn, "cache_clear") or hasattr(fn, "cache_key"):
+            name = Site.of(fn).dotted
+            raise TypeError(
+                f"{name} is behind a cache that knows no purposes, so it could serve one purpose what was read for "
+                "another: take that cache away and put `@guard.cached(…)` above `@guard.access`"
+            )
+        fn = getattr(fn, "func", None) if isinstance(fn, functools.partial) else getattr(fn, "__wrapped__", None)

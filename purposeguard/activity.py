@@ -1,0 +1,162 @@
+"""Activities: a purpose around a function or a block, and the present purpose carried elsewhere."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Generic, TypeVar
+
+from purposeguard.decision import Decision
+from purposeguard.errors import ChannelViolation
+from purposeguard.inventory import Activity, Register, Site
+from purposeguard.label import Label
+from purposeguard.terms import Family, NotPersonal, Purpose
+from purposeguard.use import Engine, Use
+from purposeguard.wrapping import Function, is_plain, surrounded, unwrapped_method
+
+P = TypeVar("P")
+F = TypeVar("F")
+
+
+class Block(Generic[P]):
+    """What `guard.purpose(…)` gives: a decorator for functions of any kind, and a sync or async context manager.
+
+    As a context manager it gives the `Use`; one block may be entered again, also by several tasks at a time.
+    """
+
+    __slots__ = ("_activity", "_channel", "_engine", "_name", "_observing", "_open", "_purpose", "_register", "_where")
+
+    def __init__(
+        self,
+        engine: Engine,
+        register: Register,
+        purpose: type[Purpose] | Family,
+        channel: str | None,
+        name: str | None,
+        observing: bool,
+        frame: FrameType,
+    ) -> None:
+        self._engine = engine
+        self._register = register
+        self._purpose = purpose
+        self._channel = channel
+        self._name = name
+        self._observing = observing
+        self._where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
+        self._activity: Activity | None = None
+        self._open: list[Use[P]] = []
+        _must_fit(engine, self._declared(Site("", "", 0), name or frame.f_code.co_qualname))
+
+    def _declared(self, site: Site, name: str) -> Activity:
+        return Activity(name, self._purpose, self._channel, self._observing, site)
+
+    def __call__(self, fn: F) -> F:
+        """Makes `fn` an activity: whenever its body runs, it runs for this purpose."""
+        return decorated(fn, self._around)
+
+    def _around(self, fn: Function) -> Function:
+        site = Site.of(fn)
+        activity = self._declared(site, self._name or site.dotted)
+        wrapper = _during(fn, self._engine, activity)
+        self._register.add_activity(site, activity)
+        return wrapper
+
+    def __enter__(self) -> Use[P]:
+        if self._activity is None:
+            code, line, module = self._where
+            site = Site(module, code.co_qualname, line)
+            self._activity = self._declared(site, self._name or site.dotted)
+            self._register.add_activity(site, self._activity)
+        use: Use[P] = Use(self._engine, self._activity, self._engine.column(self._activity))
+        self._open.append(use.open_here())
+        return use
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ambient = self._engine.ambient.get()
+        # Left in another context than entered in, the ambient use is none of ours: the last one entered ends.
+        use = ambient if ambient in self._open else self._open[-1]
+        self._open.remove(use)
+        use.close()
+
+    async def __aenter__(self) -> Use[P]:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+def decorated(fn: F, wrap: Callable[[Function], Function]) -> F:
+    """`fn` wrapped, inside its classmethod or staticmethod where it is one."""
+    inside = unwrapped_method(fn, wrap)
+    return inside if inside is not None else wrap(fn)  # type: ignore[return-value,arg-type]  # a wrapper is typed as what it wraps
+
+
+class Opening:
+    """A use around each run of a body; knows the column of its activity, so that entering is quick."""
+
+    __slots__ = ("_activity", "_column", "_engine")
+
+    def __init__(self, engine: Engine, activity: Activity) -> None:
+        self._engine = engine
+        self._activity = activity
+        self._column = engine.column(activity)
+
+    def before(self) -> Use[Any]:
+        column = self._column
+        if column.retired:
+            column = self._column = self._engine.column(self._activity)
+        return Use[Any](self._engine, self._activity, column).open_here()
+
+    closing = before
+
+    def after(self, token: Use[Any]) -> None:
+        token.close()
+
+    def result(self, value: Any, token: Use[Any]) -> Any:
+        return value
+
+
+def _during(fn: Function, engine: Engine, activity: Activity) -> Function:
+    """`fn` with its body run as this activity."""
+    opening = Opening(engine, activity)
+    wrapper = surrounded(fn, opening)
+    if not is_plain(fn):
+        return wrapper
+    open_ = opening.before
+
+    @functools.wraps(fn)
+    def activity_wrapper(*args: Any, **kwargs: Any) -> Any:
+        use = open_()
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            use.close()
+
+    return activity_wrapper
+
+
+def carried(fn: F, engine: Engine) -> F:
+    """`fn` bound to the purpose under way; raises PurposeMissing where there is none."""
+    use = engine.present(getattr(fn, "__qualname__", None))
+    if use is None:  # observed only
+        return fn
+    activity = use.activity
+    return decorated(fn, lambda inner: _during(inner, engine, activity))
+
+
+def _must_fit(engine: Engine, activity: Activity) -> None:
+    """Rule 7: an activity states a channel where its purpose is closed, and one that its purpose admits."""
+    matrix = engine.state.matrix
+    admitted = matrix.admitted(activity.purpose)
+    if activity.channel in admitted or (activity.channel is None and not matrix.must_state_channel(activity.purpose)):
+        return
+    holders = [source for source in matrix.notice.sources if activity.purpose in matrix.row(source)]
+    label = Label(*(holders or (NotPersonal,)))
+    decision = Decision(matrix, label, activity.purpose, activity.channel, declared=True)
+    advice = f"state another: `channel=` {' or '.join(f'`{channel}`' for channel in admitted)}"
+    engine.tell(ChannelViolation(decision, activity.name, advice=advice), activity)

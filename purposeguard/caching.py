@@ -1,0 +1,91 @@
+"""A cache over access functions that is keyed by purpose and label as well as by arguments.
+
+A plain cache over a guarded function answers whoever asks with what was read, or withheld, for the first who asked.
+This one checks before it answers and keeps apart what each purpose was given. The keeping is cachetools'.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from typing import Any
+
+import cachetools
+from cachetools.keys import hashkey, typedkey
+
+from purposeguard.access import Reader
+from purposeguard.use import Engine
+from purposeguard.wrapping import Function, is_plain
+
+
+def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | None, typed: bool) -> Function:
+    """`fn`, an access function of this guard, behind a cache of `maxsize` answers that live `ttl` seconds.
+
+    Raises:
+        TypeError: `fn` is no access function of this guard, or a generator, whose items cannot be kept.
+        ValueError: `maxsize` or `ttl` is not above zero.
+    """
+    reader: Reader | None = getattr(fn, "__purposeguard_access__", None)
+    if reader is None or not reader.belongs_to(engine):
+        raise TypeError(
+            "`guard.cached` goes above `@guard.access` of the same guard, so that it can check before it answers"
+        )
+    if maxsize <= 0 or (ttl is not None and ttl <= 0):
+        raise ValueError(f"a cache needs room and time: maxsize={maxsize}, ttl={ttl}")
+    store: cachetools.Cache[Any, Any] = (
+        cachetools.LRUCache(maxsize) if ttl is None else cachetools.TTLCache(maxsize, ttl)
+    )
+    make_key = typedkey if typed else hashkey
+
+    def key(*args: Any, **kwargs: Any) -> object:
+        use = reader.authorise()  # refuses whether or not an answer is kept
+        about: tuple[object, ...] = ()
+        if use is not None:
+            activity = use.activity
+            about = (activity.purpose, activity.channel, activity.observing)
+            if reader.access.withhold:  # what was withheld says for which activity
+                about += (activity.name,)
+        # The state is in the key: what was read under a notice since replaced is not found again.
+        return engine.state, about, reader.label(), make_key(*args, **kwargs)
+
+    lock = threading.Lock()
+    if is_plain(fn):
+        return cachetools.cached(store, key=key, lock=lock, info=True)(fn)  # type: ignore[no-any-return,unused-ignore]  # untyped in some versions
+    if not inspect.iscoroutinefunction(fn):
+        raise TypeError("`guard.cached` keeps what a function returns; a generator returns nothing to keep")
+    return _cached_coroutine(fn, store, key, lock)
+
+
+def _cached_coroutine(fn: Function, store: Any, key: Function, lock: threading.Lock) -> Function:
+    """As `cachetools.cached`, which knows no coroutines; calls that miss at the same time each run the function."""
+    hits = misses = 0
+    absent = object()
+
+    @functools.wraps(fn)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        nonlocal hits, misses
+        wanted = key(*args, **kwargs)
+        with lock:
+            found = store.get(wanted, absent)
+            if found is not absent:
+                hits += 1
+                return found
+            misses += 1
+        value = await fn(*args, **kwargs)
+        with lock:
+            return store.setdefault(wanted, value)
+
+    def cache_info() -> tuple[int, int, float, int]:
+        with lock:
+            return hits, misses, store.maxsize, store.currsize
+
+    def cache_clear() -> None:
+        nonlocal hits, misses
+        with lock:
+            store.clear()
+            hits = misses = 0
+
+    wrapper.cache_info = cache_info  # type: ignore[attr-defined]  # as cachetools' own wrappers have it
+    wrapper.cache_clear = cache_clear  # type: ignore[attr-defined]  # likewise
+    return wrapper

@@ -1,0 +1,341 @@
+"""Copies of objects without some of their fields.
+
+The copy is an instance of a subclass made for it, so `isinstance` holds and methods work. It does not hold the
+withheld values in any form: reading one raises, everything else goes by the fields that are left. What the object kept
+besides its declared fields (cached properties, private attributes, extra keys) is left behind too, since nothing says
+from what it was made.
+"""
+
+from __future__ import annotations
+
+import abc
+import copy
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NoReturn, cast
+
+import cachetools
+from pydantic import BaseModel
+
+from purposeguard.decision import Decision
+from purposeguard.errors import PurposeViolation, UnlabelledData
+from purposeguard.fields import is_attrs, is_namedtuple
+
+_HEAP_TYPE: Final = 1 << 9
+"""The flag of classes that are written in Python."""
+
+_MISSING = object()
+
+
+class Withheld:
+    """What stands behind the withheld fields of one copy: the decisions, and whom to tell when one is read."""
+
+    __slots__ = ("activity", "decisions", "function", "tell")
+
+    def __init__(
+        self,
+        decisions: Mapping[str, Decision],
+        activity: str | None,
+        function: str | None,
+        tell: Callable[[PurposeViolation], None] | None,
+    ) -> None:
+        self.decisions = decisions
+        self.activity = activity
+        self.function = function
+        self.tell = tell
+
+    def refuse(self, field: str) -> NoReturn:
+        """Raises the violation that reading this field is, once the ledger has been told."""
+        decision = self.decisions[field]
+        advice = f"the field `{field}` was withheld: read it under a purpose that may use it, or do without"
+        violation = decision.violation(decision, self.activity, self.function, field, advice)
+        if self.tell is not None:
+            self.tell(violation)
+        raise violation
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The ledger stays in its process.
+        return Withheld, (dict(self.decisions), self.activity, self.function, None)
+
+
+class _Gone:
+    """Stands in a tuple where a value was withheld."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<withheld>"
+
+    def __reduce__(self) -> str:
+        return "GONE"
+
+
+GONE = _Gone()
+
+
+class _Refusing:
+    """The attribute of a withheld field."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        if instance is None:
+            return self
+        record_of(instance).refuse(self.name)
+
+    def __set__(self, instance: object, value: object) -> NoReturn:
+        raise AttributeError(f"`{self.name}` is withheld here and cannot be set")
+
+
+def record_of(instance: object) -> Withheld:
+    """What stands behind a withheld copy."""
+    return cast("Withheld", type(instance).__purposeguard_withheld__)  # type: ignore[attr-defined]  # set by _made
+
+
+class Classes:
+    """The subclasses made for copies: remembered, bounded, safe between threads."""
+
+    def __init__(self, most: int = 1024) -> None:
+        self._known: cachetools.LRUCache[object, type] = cachetools.LRUCache(most)
+        self._lock = threading.Lock()
+
+    def get(self, key: object, make: Callable[[], type]) -> type:
+        """The class for this key, made if it is not known."""
+        with self._lock:
+            found = self._known.get(key)
+            if found is None:
+                found = self._known[key] = make()
+            return found
+
+
+def made(cls: type, fields: tuple[str, ...], record: Withheld) -> type:
+    """A subclass of `cls` in which the fields that `record` denies raise; `fields` are all declared ones.
+
+    Raises:
+        UnlabelledData: instances of `cls` may hold data where nothing can be withheld from.
+    """
+    gone = frozenset(record.decisions)
+    names = tuple(name for name in fields if name not in gone)
+    namespace: dict[str, Any] = {
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "__doc__": cls.__doc__,
+        "__purposeguard_withheld__": record,
+        "__purposeguard_fields__": fields,
+        "__eq__": _equal,
+        "__hash__": _hash if cls.__hash__ is not None else None,
+        "__copy__": _copy,
+        "__deepcopy__": _deepcopy,
+        "__reduce_ex__": _reduce,
+    }
+    if not cls.__dictoffset__ or issubclass(cls, BaseModel):
+        namespace["__slots__"] = ()
+    if issubclass(cls, dict):
+        return cast("type", type(cls)(cls.__name__, (cls,), namespace | _DICT_METHODS))
+    foreign = [base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE and base is not object]
+    if foreign and not is_namedtuple(cls):
+        raise UnlabelledData(
+            f"{cls.__qualname__} is a {foreign[0].__name__} and may hold its data there: nothing can be withheld from it"
+        )
+    namespace |= {name: _Refusing(name) for name in gone}
+    namespace |= {"__repr__": _repr, "__str__": _repr, "__format__": _format}
+    if issubclass(cls, BaseModel):
+        # pydantic's metaclass would build a schema anew; the parent's serves.
+        namespace["__repr_args__"] = _visible_items
+        return cast("type", abc.ABCMeta.__new__(type(cls), cls.__name__, (cls,), namespace))
+    namespace["__match_args__"] = tuple(name for name in getattr(cls, "__match_args__", ()) if name not in gone)
+    if is_namedtuple(cls):
+        return cast("type", type(cls)(cls.__name__, (cls,), namespace | _TUPLE_METHODS | {"_fields": names}))
+    namespace["__init__"] = _init
+    if dataclasses.is_dataclass(cls):
+        kept = {name: field for name, field in cls.__dataclass_fields__.items() if name not in gone}
+        namespace["__dataclass_fields__"] = kept
+    if is_attrs(cls):
+        namespace["__attrs_attrs__"] = tuple(one for one in cast("Any", cls).__attrs_attrs__ if one.name not in gone)
+    return cast("type", type(cls)(cls.__name__, (cls,), namespace))
+
+
+def fill(cls: type, visible: Mapping[str, Any], fields_set: set[str] | None = None) -> Any:
+    """An instance of a class from `made` that holds these values and no others."""
+    model: Any = cls
+    if issubclass(cls, dict):
+        instance = dict.__new__(cls)
+        dict.update(instance, visible)
+        return instance
+    if issubclass(cls, tuple):
+        return tuple.__new__(cls, [visible.get(name, GONE) for name in model.__purposeguard_fields__])
+    instance = object.__new__(cls)
+    if issubclass(cls, BaseModel):
+        private = model.__private_attributes__
+        values = {name: value for name, value in visible.items() if name in model.__pydantic_fields__}
+        for name, value in (
+            ("__dict__", values),
+            ("__pydantic_fields_set__", set(visible) if fields_set is None else fields_set & set(visible)),
+            ("__pydantic_extra__", {} if model.model_config.get("extra") == "allow" else None),
+            ("__pydantic_private__", {name: one.get_default() for name, one in private.items()} if private else None),
+        ):
+            object.__setattr__(instance, name, value)
+        return instance
+    for name, value in visible.items():
+        object.__setattr__(instance, name, value)
+    return instance
+
+
+def _visible(instance: Any) -> dict[str, Any]:
+    """The fields that are left, with their values."""
+    if isinstance(instance, dict):
+        return dict(instance)
+    if isinstance(instance, BaseModel):
+        return dict(instance.__dict__)
+    gone = record_of(instance).decisions
+    found = {name: getattr(instance, name, _MISSING) for name in _fields(instance) if name not in gone}
+    return {name: value for name, value in found.items() if value is not _MISSING}
+
+
+def _fields(instance: Any) -> tuple[str, ...]:
+    return cast("tuple[str, ...]", type(instance).__purposeguard_fields__)
+
+
+def _visible_items(self: Any) -> Iterator[tuple[str, Any]]:
+    return iter(_visible(self).items())
+
+
+def _base(instance: Any) -> type:
+    """The class that the copy is a copy of."""
+    return type(instance).__bases__[0]
+
+
+def _repr(self: Any) -> str:
+    return f"{_base(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in _visible(self).items())})"
+
+
+def _format(self: Any, spec: str) -> str:
+    return format(_repr(self), spec)
+
+
+def _identity(instance: Any) -> tuple[object, ...]:
+    return _base(instance), frozenset(record_of(instance).decisions), _visible(instance)
+
+
+def _equal(self: Any, other: Any) -> bool:
+    # A copy equals no object that has the field: else comparing would find the value out.
+    return hasattr(type(other), "__purposeguard_withheld__") and _identity(self) == _identity(other)
+
+
+def _hash(self: Any) -> int:
+    base, gone, visible = _identity(self)
+    return hash((base, gone, tuple(cast("dict[str, Any]", visible).items())))
+
+
+def _copy(self: Any) -> Any:
+    return fill(type(self), _visible(self), getattr(self, "__pydantic_fields_set__", None))
+
+
+def _deepcopy(self: Any, memo: dict[int, Any] | None = None) -> Any:
+    visible = copy.deepcopy(_visible(self), memo)
+    return fill(type(self), visible, getattr(self, "__pydantic_fields_set__", None))
+
+
+def _reduce(self: Any, protocol: int) -> tuple[Any, ...]:
+    set_ = getattr(self, "__pydantic_fields_set__", None)
+    return _restored, (_base(self), _fields(self), record_of(self), _visible(self), set_)
+
+
+_known = Classes()
+
+
+def _restored(
+    cls: type, fields: tuple[str, ...], record: Withheld, visible: dict[str, Any], set_: set[str] | None
+) -> Any:
+    """A copy that was pickled: reading a withheld field raises as before, but the ledger is not told."""
+    why = tuple((name, decision.headline) for name, decision in record.decisions.items())
+    key = (cls, fields, why, record.activity, record.function)
+    return fill(_known.get(key, lambda: made(cls, fields, record)), visible, set_)
+
+
+def _init(self: Any, **given: Any) -> None:
+    """What `dataclasses.replace` and `attrs.evolve` call: the fields that are left, by name."""
+    gone = record_of(self).decisions
+    declared: dict[str, Any] = getattr(type(self), "__dataclass_fields__", {})
+    aliases = {one.alias: one.name for one in getattr(type(self), "__attrs_attrs__", ())}
+    for name, value in given.items():
+        field = aliases.get(name, name)
+        if field in gone or field not in _fields(self):
+            raise TypeError(f"{_base(self).__qualname__}: `{field}` is withheld or no field and cannot be given")
+        object.__setattr__(self, field, value)
+    for name, field in declared.items():
+        if not field.init and name not in given:
+            if field.default is not dataclasses.MISSING:
+                object.__setattr__(self, name, field.default)
+            elif field.default_factory is not dataclasses.MISSING:
+                object.__setattr__(self, name, field.default_factory())
+
+
+def _dict_missing(self: Any, key: Any) -> Any:
+    if key in record_of(self).decisions:
+        record_of(self).refuse(key)
+    inherited = getattr(super(type(self), self), "__missing__", None)
+    if inherited is None:
+        raise KeyError(key)
+    return inherited(key)
+
+
+def _dict_get(self: Any, key: Any, default: Any = None) -> Any:
+    return self[key] if key in self or key in record_of(self).decisions else default
+
+
+def _dict_pop(self: Any, key: Any, *default: Any) -> Any:
+    if key not in self and key in record_of(self).decisions:
+        record_of(self).refuse(key)
+    return dict.pop(self, key, *default)
+
+
+def _dict_setdefault(self: Any, key: Any, default: Any = None) -> Any:
+    if key not in self and key in record_of(self).decisions:
+        record_of(self).refuse(key)
+    return dict.setdefault(self, key, default)
+
+
+_DICT_METHODS: Final = {
+    "__missing__": _dict_missing,
+    "get": _dict_get,
+    "pop": _dict_pop,
+    "setdefault": _dict_setdefault,
+    "copy": _copy,
+}
+
+
+def _tuple_iter(self: Any) -> Iterator[Any]:
+    return (item for item in tuple.__iter__(self) if item is not GONE)
+
+
+def _tuple_len(self: Any) -> int:
+    return sum(1 for _ in _tuple_iter(self))
+
+
+def _tuple_getitem(self: Any, index: Any) -> Any:
+    item = tuple.__getitem__(self, index)
+    if item is GONE:
+        record_of(self).refuse(_fields(self)[index])
+    return tuple(one for one in item if one is not GONE) if isinstance(index, slice) else item
+
+
+def _tuple_replace(self: Any, /, **given: Any) -> Any:
+    visible = _visible(self)
+    unknown = sorted(given.keys() - visible.keys())
+    if unknown:
+        raise TypeError(f"{_base(self).__qualname__}: {', '.join(unknown)} withheld or no fields and cannot be given")
+    return fill(type(self), visible | given)
+
+
+_TUPLE_METHODS: Final = {
+    "__iter__": _tuple_iter,
+    "__len__": _tuple_len,
+    "__getitem__": _tuple_getitem,
+    "_replace": _tuple_replace,
+    "__replace__": _tuple_replace,
+}

@@ -1,0 +1,203 @@
+"""Decision: whether, by which clause, why not, and what instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from purposeguard.errors import ChannelViolation, PurposeViolation, wrapped
+from purposeguard.label import Label
+from purposeguard.matrix import Matrix
+from purposeguard.terms import Family, Purpose, Source
+
+
+class Decision:
+    """The answer to one question, with its reasons; true where the use is allowed.
+
+    `allowed`, `label`, `purpose` (a purpose class or a family) and `channel` say what was asked and answered. The
+    rest is worked out when read: `grants` (source → clause that grants it this purpose), `reasons` (why not, in the
+    order of the clauses), `alternatives` (purposes that the label may serve). `str()` is for people.
+    """
+
+    label: Label
+    purpose: type[Purpose] | Family
+    channel: str | None
+    allowed: bool
+
+    def __init__(
+        self,
+        matrix: Matrix,
+        label: Label,
+        purpose: type[Purpose] | Family,
+        channel: str | None = None,
+        *,
+        declared: bool = False,
+    ) -> None:
+        """`declared`: it is about an activity as such, which must state a channel where its purpose is closed."""
+        self._matrix = matrix
+        self._unstated = declared and channel is None and matrix.must_state_channel(purpose)
+        self.label = label
+        self.purpose = purpose
+        self.channel = channel
+        self.allowed = not self._unstated and purpose in matrix.row(label, channel)
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+    @cached_property
+    def violation(self) -> type[PurposeViolation]:
+        """The error that a refusal by this decision is: about the channel, or about the purpose itself."""
+        return ChannelViolation if self.purpose in self._matrix.row(self.label) else PurposeViolation
+
+    @cached_property
+    def denied(self) -> tuple[type[Source], ...]:
+        """The sources that may not serve the purpose (by the channel), ordered by clause."""
+        return tuple(source for source in self.label if self.purpose not in self._matrix.row(source, self.channel))
+
+    @cached_property
+    def grants(self) -> Mapping[type[Source], str]:
+        """For each source that may serve the purpose, the clause that grants it."""
+        found: dict[type[Source], str] = {}
+        for source in self.label:
+            granted = self._matrix.notice.grants.get(self._matrix.current(source), {})
+            row = self._matrix.row(source, self.channel)
+            for member in _members(self.purpose):
+                if member in granted and member in row:
+                    found.setdefault(source, granted[member])
+        return MappingProxyType(found)
+
+    @cached_property
+    def alternatives(self) -> tuple[type[Purpose], ...]:
+        """The purposes that the whole label may serve, in the notice's order."""
+        row = self._matrix.row(self.label)
+        return tuple(one for one in self._matrix.notice.purposes if one in row)
+
+    @cached_property
+    def reasons(self) -> tuple[str, ...]:
+        """Why not: one sentence for each source that is refused. Empty where the use is allowed."""
+        if self._unstated:
+            only = ", ".join(self._matrix.admitted(self.purpose))
+            return (f"{name_of(self.purpose)} names its channels, so an activity must state one: {only}",)
+        return tuple(self._reason(source) for source in self.denied)
+
+    def _reason(self, source: type[Source]) -> str:
+        notice = self._matrix.notice
+        purpose = name_of(self.purpose)
+        if self.purpose in self._matrix.row(source):
+            only = ", ".join(self._matrix.admitted(self.purpose)) or "none"
+            return f"{purpose} may reach people whose data is {source.clause} by {only} only, not by {self.channel}"
+        current = self._matrix.current(source)
+        for rule in notice.document.forbid:
+            forbidden = {one for given in rule.purposes for one in _members(self._matrix.purpose(given))}
+            clauses = [notice.source(given) for given in rule.sources]
+            if not forbidden.isdisjoint(_members(self.purpose)) and any(
+                current is one or issubclass(current, one) or issubclass(one, current) for one in clauses
+            ):
+                return f"{source.clause} is forbidden to serve {purpose}: {rule.reason.en}"
+        children = [row.id for row in notice.document.source if row.parent == current.clause]
+        if children and any(self.purpose in self._matrix.row(child) for child in children):
+            some = ", ".join(child for child in children if self.purpose not in self._matrix.row(child))
+            return f"{source.clause} stands for any of its items, and {some} may not serve {purpose}"
+        return f"no clause grants {purpose} to {source.clause}"
+
+    @cached_property
+    def headline(self) -> str:
+        """One line: who may, or may not, do what."""
+        if self.allowed:
+            return f"{name_of(self.purpose)} may use {_listed(map(name_of, self.label))}"
+        if self._unstated:
+            return f"{name_of(self.purpose)} may not be pursued without a stated channel"
+        by = f" by {self.channel}" if self.violation is ChannelViolation else ""
+        return f"{name_of(self.purpose)} may not use {_listed(map(name_of, self.denied))}{by}"
+
+    @cached_property
+    def details(self) -> tuple[str, ...]:
+        """Lines that say by which clause, or why not and what instead."""
+        if self.allowed:
+            return tuple(f"{source.clause}: granted by {clause}" for source, clause in self.grants.items())
+        lines = [reason for reason in self.reasons if not reason.startswith("no clause grants")]
+        notice = self._matrix.notice
+        if self.violation is not ChannelViolation:
+            for member in _members(self.purpose):
+                holders = [source for source in notice.sources if member in notice.grants[source]]
+                clauses = dict.fromkeys(notice.grants[source][member] for source in holders)
+                whose = ", ".join(source.clause for source in holders if not _is_parent(notice.sources, source))
+                grant = ", ".join(clauses) or member.clause
+                lines.append(f"{grant} grants {member.slug} to: {whose or 'no source'}")
+            for source in self.denied:
+                lines.append(f"{source.clause} may serve: {_may_serve(self._matrix, source)}")
+            if len(self.label) > 1:
+                both = ", ".join(one.slug for one in self.alternatives[:6]) or "nothing; keep the data apart"
+                lines.append(f"combined, {_listed(s.clause for s in self.label)} may serve: {both}")
+        return tuple(lines)
+
+    def __str__(self) -> str:
+        return "\n".join([wrapped(self.headline), *(wrapped(line, "  ") for line in self.details)])
+
+    def __repr__(self) -> str:
+        verdict = "allowed" if self.allowed else "denied"
+        by = f" by {self.channel}" if self.channel else ""
+        return f"<Decision {verdict}: {self.label} for {name_of(self.purpose)}{by}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A violation may cross to another process: it takes its facts along, not the compiled notice.
+        return _thaw, ({name: getattr(self, name) for name in _FACTS},)
+
+
+_FACTS = (
+    "allowed",
+    "label",
+    "purpose",
+    "channel",
+    "violation",
+    "denied",
+    "alternatives",
+    "reasons",
+    "headline",
+    "details",
+)
+
+
+def _thaw(facts: dict[str, Any]) -> Decision:
+    decision = Decision.__new__(Decision)
+    decision.__dict__.update(facts)
+    return decision
+
+
+def name_of(term: type[Source] | type[Purpose] | Family) -> str:
+    """A term as messages name it: `renewal-guidance (1.2(1)①)`."""
+    if isinstance(term, Family):
+        return f"{term.slug} ({', '.join(member.clause for member in term.members)})"
+    return f"{term.slug} ({term.clause})"
+
+
+def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
+    return purpose.members if isinstance(purpose, Family) else (purpose,)
+
+
+def _is_parent(sources: Iterable[type[Source]], source: type[Source]) -> bool:
+    return any(issubclass(other, source) for other in sources if other is not source)
+
+
+def _may_serve(matrix: Matrix, source: type[Source]) -> str:
+    """The purposes that a source may serve, the first few by name and all by clause."""
+    granted = matrix.notice.grants[matrix.current(source)]
+    if not granted:
+        return "nothing"
+    slugs = [one.slug for one in granted]
+    shown = ", ".join(slugs[:4]) + (f" and {len(slugs) - 4} more" if len(slugs) > 4 else "")
+    by_clause: dict[str, list[str]] = {}
+    for one, clause in granted.items():
+        by_clause.setdefault(clause, []).append(one.clause.removeprefix(clause))
+    spans = [
+        clause + (items[0] if len(items) == 1 else f"{items[0]}-{items[-1]}") for clause, items in by_clause.items()
+    ]
+    return f"{shown} ({', '.join(spans)})"
+
+
+def _listed(names: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,222 @@
+"""Everything that purposeguard raises.
+
+::
+
+    PurposeGuardError
+    ├── NoticeError            the notice file is wrong: every fault at once, each with its place in the file
+    ├── UnknownTerm            an id that means nothing; carries suggestions (also a LookupError)
+    │   ├── UnknownSource
+    │   ├── UnknownPurpose
+    │   └── UnknownChannel
+    ├── UnlabelledData         a check, or a function, with no sources
+    ├── PurposeMissing         data read outside any purpose
+    ├── SealedValue            a sealed value was used as if it were plain
+    └── PurposeViolation       the notice does not grant this use (also a PermissionError)
+        ├── ChannelViolation
+        ├── RecipientViolation
+        ├── SubjectViolation
+        ├── RetentionViolation
+        └── RevisionViolation
+
+Exceptions carry their facts as attributes and build their message only when it is read: a denial that is caught
+and handled costs no text. No message holds a personal value.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from purposeguard.decision import Decision
+
+LINE = 100
+"""Columns that a line of a message fills at most (a single long word may pass it)."""
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """`text` on lines of ordinary length, the later ones set in by four more blanks."""
+    return textwrap.fill(
+        text,
+        LINE,
+        initial_indent=indent,
+        subsequent_indent=indent + "    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+class PurposeGuardError(Exception):
+    """The root of all errors raised by this library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a notice file: where (`grant[2].purpose[0].channels`), what, and what to do."""
+
+    place: str
+    message: str
+    suggestion: str | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.message}" if self.place else self.message
+        return f"{text} (help: {self.suggestion})" if self.suggestion else text
+
+
+class NoticeError(PurposeGuardError):
+    """A notice file that cannot be trusted; `faults` holds all that is wrong with it, in the file's order."""
+
+    def __init__(self, faults: Sequence[Fault], origin: str = "notice") -> None:
+        super().__init__(tuple(faults), origin)
+        self.faults = tuple(faults)
+        self.origin = origin
+
+    def __str__(self) -> str:
+        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        return "\n".join([f"{self.origin}: {count}", *(wrapped(str(fault), "  ") for fault in self.faults)])
+
+
+class UnknownTerm(PurposeGuardError, LookupError):
+    """An id that means nothing in the notice. `kind` is source, purpose, …; `given` is what was asked for.
+
+    `suggestions`, the nearest ids, are looked for only when read: a flood of nonsense costs microseconds.
+    """
+
+    kind = "term"
+
+    def __init__(self, given: object, why: str = "", nearest: Callable[[], tuple[str, ...]] | None = None) -> None:
+        super().__init__(shown(given), why)
+        self.given = given
+        self.why = why
+        self._nearest = nearest
+        self._suggestions: tuple[str, ...] | None = None
+
+    @property
+    def suggestions(self) -> tuple[str, ...]:
+        """Up to three ids that the notice knows and that look like what was given."""
+        if self._suggestions is None:
+            self._suggestions = self._nearest() if self._nearest else ()
+        return self._suggestions
+
+    def __str__(self) -> str:
+        text = f"unknown {self.kind} {shown(self.given)}"
+        if self.why:
+            text += f": {self.why}"
+        if self.suggestions:
+            text += f" (did you mean {' or '.join(f'`{name}`' for name in self.suggestions)}?)"
+        return wrapped(text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _thaw_unknown, (type(self), shown(self.given), self.why, self.suggestions)
+
+
+class UnknownSource(UnknownTerm):
+    """No source category of the notice bears this id, or the class belongs to another notice."""
+
+    kind = "source"
+
+
+class UnknownPurpose(UnknownTerm):
+    """No purpose or family of the notice bears this id; a union that is no declared family ends here too."""
+
+    kind = "purpose"
+
+
+class UnknownChannel(UnknownTerm):
+    """The notice declares no such way of contacting a person."""
+
+    kind = "channel"
+
+
+class UnlabelledData(PurposeGuardError):
+    """A check with no sources: an empty label is no licence (rule 4)."""
+
+
+class PurposeMissing(PurposeGuardError):
+    """Data was asked for outside any purpose, after it ended, or in a task or thread that it was not carried to."""
+
+
+class SealedValue(PurposeGuardError, TypeError):
+    """A sealed value was used as if it were plain."""
+
+
+class PurposeViolation(PurposeGuardError, PermissionError):
+    """The notice does not grant this use.
+
+    `decision` says why and what would be allowed; `activity` is the processing under way, `function` the access
+    function that was asked, `field` the first field that the purpose may not use (each None where not known).
+    """
+
+    def __init__(
+        self,
+        decision: Decision,
+        activity: str | None = None,
+        function: str | None = None,
+        field: str | None = None,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.decision = decision
+        self.activity = activity
+        self.function = function
+        self.field = field
+        self.advice = advice
+
+    def __str__(self) -> str:
+        head = self.decision.headline
+        if self.function:
+            head += f", read by {self.function}"
+        if self.field and not self.function:
+            head += f", in field `{self.field}`"
+        if self.activity:
+            head += f" for activity {self.activity}"
+        lines = [wrapped(head), *(wrapped(line, "  ") for line in self.decision.details)]
+        if self.advice:
+            lines.append(wrapped(self.advice, "  "))
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.decision.headline}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.decision, self.activity, self.function, self.field, self.advice)
+
+
+class ChannelViolation(PurposeViolation):
+    """The purpose names its channels and this is none of them, or an activity under it states none (rule 7)."""
+
+
+class RecipientViolation(PurposeViolation):
+    """The data may not be handed to this recipient (clauses 4 and 5)."""
+
+
+class SubjectViolation(PurposeViolation):
+    """The subject asked for the use to stop, or never agreed to it (clause 7)."""
+
+
+class RetentionViolation(PurposeViolation):
+    """The period for which the data may be kept is over (clause 8)."""
+
+
+class RevisionViolation(PurposeViolation):
+    """The revision under which the data was collected does not grant this use (rule 9)."""
+
+
+def shown(given: object) -> str:
+    """`given` for a message: short, one line, printable."""
+    if isinstance(given, str):
+        text = given
+    elif isinstance(given, type):
+        text = f"{given.__module__}.{given.__qualname__}"
+    else:
+        # Never the value's own text: what lands here by mistake may be personal.
+        text = f"<{type(given).__name__}>"
+    if len(text) > 60:
+        text = f"{text[:57]}… ({len(text):,} characters)"
+    return "`" + "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text) + "`"
+
+
+def _thaw_unknown(kind: type[UnknownTerm], given: str, why: str, suggestions: tuple[str, ...]) -> UnknownTerm:
+    return kind(given.strip("`"), why, lambda: suggestions)

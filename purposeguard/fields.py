@@ -1,0 +1,310 @@
+"""Tags on annotations: which fields of a model carry personal data, and from which sources.
+
+`Annotated[str, Registration]` tags a value. Read are pydantic models, dataclasses, TypedDicts, NamedTuples and attrs
+classes, through optionals, unions, containers, nested and generic models, forward references and type aliases.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import types
+import typing
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from typing import Annotated, Any, Final, ForwardRef, NewType, TypeGuard, TypeVar, cast, get_args, get_origin
+
+import typing_extensions
+from pydantic import BaseModel
+from pydantic.errors import PydanticUndefinedAnnotation
+from pydantic_core import PydanticUndefined
+
+from purposeguard.errors import UnlabelledData
+from purposeguard.label import Label
+from purposeguard.terms import Source, TermMeta, is_union
+
+Bindings = Mapping[Any, "Shape"]
+"""What the type variables of a generic model stand for."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Model:
+    """A taggable class as an annotation names it, with what its type variables stand for."""
+
+    cls: type
+    bindings: Bindings = dataclasses.field(default_factory=dict, compare=False)
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether its values are plain dicts that do not know their class."""
+        return typing_extensions.is_typeddict(self.cls)
+
+    def fields(self) -> dict[str, Shape]:
+        """The shape of each field, in the class's order.
+
+        Raises:
+            UnlabelledData: an annotation cannot be resolved, so what the field holds is unknown.
+        """
+        bindings = {**_inherited(self.cls), **self.bindings}
+        return {name: shape_of(hint, bindings) for name, hint in _hints(self.cls).items()}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shape:
+    """What an annotation says of a value: its own tags, the models it may be, and what it contains."""
+
+    tags: frozenset[type[Source]] = frozenset()
+    models: tuple[Model, ...] = ()
+    items: Shape | None = None
+
+    @property
+    def label(self) -> Label | None:
+        """The label of the value itself; None where it carries no tag."""
+        return Label(*self.tags) if self.tags else None
+
+    def __or__(self, other: Shape) -> Shape:
+        items = self.items | other.items if self.items and other.items else self.items or other.items
+        return Shape(self.tags | other.tags, tuple(dict.fromkeys((*self.models, *other.models))), items)
+
+    def walk(self, path: str = "", seen: tuple[type, ...] = ()) -> Iterator[tuple[str, Shape]]:
+        """Every value below this one by its path, e.g. `orders[].address`; a model inside itself is not entered."""
+        if path or self.tags:
+            yield path, self
+        if self.items is not None:
+            yield from self.items.walk(f"{path}[]", seen)
+        for model in self.models:
+            if model.cls not in seen:
+                for name, shape in model.fields().items():
+                    yield from shape.walk(f"{path}.{name}" if path else name, (*seen, model.cls))
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether nothing below it can carry a tag of its own."""
+        return not self.models and (self.items is None or self.items.is_leaf)
+
+    def labels(self) -> dict[str, Label]:
+        """Path → label of everything tagged."""
+        found: dict[str, Label] = {}
+        for path, shape in self.walk():
+            label = shape.label
+            if label is not None:
+                found[path] = found[path] | label if path in found else label
+        return found
+
+    def label_of_all(self) -> Label | None:
+        """The label of the value with everything in it; None where nothing is tagged."""
+        labels = self.labels()
+        return Label.join(*labels.values()) if labels else None
+
+
+def sources_of(model: object, localns: Mapping[str, Any] | None = None) -> dict[str, Label]:
+    """The tagged fields of a model, `{"email": Label(1.1(a)), "orders[].address": …}`, in its order.
+
+    Containers stand in the path as `[]`, mappings by their values (a tag on the keys counts for the mapping).
+    Instead of a model any annotation that holds one may be given, e.g. `list[Customer]`.
+
+    Raises:
+        TypeError: there is no taggable class in `model`.
+        UnlabelledData: an annotation cannot be resolved; `localns` gives names it may need.
+    """
+    return _taggable(model, localns).labels()
+
+
+def untagged(model: object, localns: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """The paths of the fields that carry no tag and contain no model whose fields could.
+
+    Raises:
+        TypeError, UnlabelledData: as `sources_of`.
+    """
+    tagged = _taggable(model, localns).labels()
+    return tuple(
+        dict.fromkeys(
+            path
+            for path, shape in _taggable(model, localns).walk()
+            if shape.is_leaf and not path.endswith("[]") and not any(t == path or _within(t, path) for t in tagged)
+        )
+    )
+
+
+def _within(tagged: str, path: str) -> bool:
+    """Whether `tagged` is about the items of `path`, or holds it."""
+    return tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
+
+
+def _taggable(model: object, localns: Mapping[str, Any] | None) -> Shape:
+    if localns and is_taggable(model):
+        _hints(model, localns)
+    shape = shape_of(model)
+    if not any(True for _ in shape.walk()):
+        name = getattr(model, "__qualname__", repr(model))
+        kinds = "a pydantic model, dataclass, TypedDict, NamedTuple or attrs class"
+        raise TypeError(f"{name} has no fields to read tags from: give {kinds}, or an annotation that holds one")
+    return shape
+
+
+def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})) -> Shape:
+    """The shape of an annotation.
+
+    Raises:
+        UnlabelledData: it is, or holds, a name that is not resolved.
+        UnknownSource: a tag is a purpose, or the bare `Source`.
+    """
+    if isinstance(annotation, TypeVar):
+        if annotation in bindings:
+            return bindings[annotation]
+        return _joined((annotation.__bound__, *annotation.__constraints__), bindings)
+    if isinstance(annotation, (str, ForwardRef)):
+        raise UnlabelledData(f"the annotation {annotation!r} is not resolved, so what it holds is unknown")
+    if isinstance(annotation, NewType):
+        return shape_of(annotation.__supertype__, bindings)
+    if isinstance(annotation, dataclasses.InitVar):
+        return shape_of(annotation.type, bindings)
+    if isinstance(annotation, _ALIASES):
+        return shape_of(annotation.__value__, bindings)
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is None:
+        return Shape(models=(Model(annotation),)) if is_taggable(annotation) else Shape()
+    if origin is Annotated:
+        return Shape(frozenset(_tags(args[1:]))) | shape_of(args[0], bindings)
+    if is_union(annotation) or origin in _TRANSPARENT:
+        return _joined(args, bindings)
+    if origin in _OPAQUE:
+        return Shape()
+    if isinstance(origin, _ALIASES):
+        given = zip(origin.__type_params__, args, strict=False)
+        return shape_of(origin.__value__, {**bindings, **{name: shape_of(arg, bindings) for name, arg in given}})
+    if is_taggable(origin):
+        given = zip(getattr(origin, "__parameters__", ()), args, strict=False)
+        return Shape(models=(Model(origin, {name: shape_of(arg, bindings) for name, arg in given}),))
+    if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
+        return Shape(frozenset().union(*_tags_within(shape_of(args[0], bindings))), (), shape_of(args[1], bindings))
+    # A container; of a generic class that is not known to be one, its arguments are taken to be inside.
+    return Shape(items=_joined((arg for arg in args if arg is not ...), bindings))
+
+
+def is_taggable(cls: object) -> TypeGuard[type]:
+    """Whether the fields of a class can carry tags."""
+    if not isinstance(cls, type) or cls is BaseModel:
+        return False
+    return (
+        issubclass(cls, BaseModel)
+        or dataclasses.is_dataclass(cls)
+        or typing_extensions.is_typeddict(cls)
+        or is_namedtuple(cls)
+        or is_attrs(cls)
+    )
+
+
+def is_namedtuple(cls: type) -> bool:
+    """Whether a class is a NamedTuple."""
+    return issubclass(cls, tuple) and hasattr(cls, "_fields") and hasattr(cls, "_field_defaults")
+
+
+def is_attrs(cls: type) -> bool:
+    """Whether a class was made by attrs (which is not imported for it)."""
+    return "__attrs_attrs__" in dir(cls)
+
+
+def _joined(annotations: Iterable[object], bindings: Bindings) -> Shape:
+    shape = Shape()
+    for annotation in annotations:
+        if annotation is not None:
+            shape |= shape_of(annotation, bindings)
+    return shape
+
+
+def _tags_within(shape: Shape) -> Iterator[frozenset[type[Source]]]:
+    return (label.sources for label in shape.labels().values())
+
+
+def _tags(marks: Iterable[object]) -> Iterator[type[Source]]:
+    for mark in marks:
+        if isinstance(mark, TermMeta):
+            yield from Label(cast("type[Source]", mark)).sources
+        elif isinstance(mark, Label):
+            yield from mark.sources
+
+
+_ALIASES: Final = tuple(
+    {typing_extensions.TypeAliasType, getattr(typing, "TypeAliasType", typing_extensions.TypeAliasType)}
+)
+_TRANSPARENT: Final = frozenset(
+    {
+        typing.Required,
+        typing_extensions.Required,
+        typing.NotRequired,
+        typing_extensions.NotRequired,
+        typing_extensions.ReadOnly,
+        getattr(typing, "ReadOnly", typing_extensions.ReadOnly),
+        typing.Final,
+        Awaitable,
+        Coroutine,
+    }
+)
+"""What wraps a value without being a container of it."""
+
+_OPAQUE: Final = frozenset({typing.Literal, typing_extensions.Literal, type, Callable})
+"""What holds no value of its arguments."""
+
+# Annotations of a class are read once; they do not change after it is made.
+_known: weakref.WeakKeyDictionary[type, dict[str, Any]] = weakref.WeakKeyDictionary()
+_reading = threading.Lock()
+
+
+def _hints(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Field → resolved annotation, tags included."""
+    with _reading:
+        known = _known.get(cls)
+    if known is None or localns:
+        known = _pydantic_hints(cls, localns) if issubclass(cls, BaseModel) else _plain_hints(cls, localns)
+        with _reading:
+            _known[cls] = known
+    return known
+
+
+def _pydantic_hints(cls: type[BaseModel], localns: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not cls.__pydantic_complete__:
+        try:
+            cls.model_rebuild(_types_namespace=localns)
+        except PydanticUndefinedAnnotation as error:
+            raise _unresolved(cls, error.name) from error
+    hints: dict[str, Any] = {}
+    for name, field in cls.model_fields.items():
+        marks = tuple(mark for mark in field.metadata if isinstance(mark, (TermMeta, Label)))
+        hints[name] = Annotated[(field.annotation, *marks)] if marks else field.annotation
+    for name, computed in cls.model_computed_fields.items():
+        hints[name] = computed.return_type if computed.return_type is not PydanticUndefined else object
+    return hints
+
+
+def _plain_hints(cls: type, localns: Mapping[str, Any] | None) -> dict[str, Any]:
+    try:
+        found = typing_extensions.get_type_hints(cls, localns=dict(localns) if localns else None, include_extras=True)
+    except NameError as error:
+        raise _unresolved(cls, error.name) from error
+    if dataclasses.is_dataclass(cls):
+        return {field.name: found.get(field.name, object) for field in dataclasses.fields(cls)}
+    if is_namedtuple(cls):
+        return {name: found.get(name, object) for name in cast("Any", cls)._fields}
+    if is_attrs(cls):
+        return {field.name: found.get(field.name, field.type) for field in cast("Any", cls).__attrs_attrs__}
+    return found
+
+
+def _unresolved(cls: type, name: str) -> UnlabelledData:
+    return UnlabelledData(
+        f"{cls.__qualname__}: the annotation `{name}` cannot be resolved, so the tags behind it are unknown; define it "
+        "at module level, or name it in `localns`"
+    )
+
+
+def _inherited(cls: type) -> dict[Any, Shape]:
+    """What the type variables of a class's generic bases stand for."""
+    found: dict[Any, Shape] = {}
+    for one in cls.__mro__:
+        for base in one.__dict__.get("__orig_bases__", ()):
+            parameters = getattr(get_origin(base), "__parameters__", ())
+            for name, arg in zip(parameters, get_args(base), strict=False):
+                if arg is not name:
+                    found.setdefault(name, shape_of(arg, found))
+    return found

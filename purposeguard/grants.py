@@ -1,0 +1,105 @@
+"""What a document grants: for each source, which purposes and by which clause (rules 1, 5, 6, 8 and parents).
+
+This is the compiled side's own computation; `purposeguard.reference` says the same rules without it, and the tests
+hold the two equal. Ids are in the document's own, canonical spelling. References that lead nowhere are passed over:
+`purposeguard.faults` reports them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from purposeguard.document import Document, Named
+
+Grants = dict[str, dict[str, str]]
+"""Source id → purpose id → the clause of the grant."""
+
+
+def source_rows(document: Document) -> tuple[Named, ...]:
+    """All rows that become sources, in the notice's order: clauses, then overlays, then derivations."""
+    return (*document.source, *document.overlay, *document.derivation)
+
+
+class Lineage:
+    """Which sources stand above and below which. Survives circles, so that they can be reported."""
+
+    __slots__ = ("children", "parent")
+
+    def __init__(self, document: Document) -> None:
+        known = {row.id for row in document.source}
+        self.parent: dict[str, str] = {}
+        self.children: dict[str, list[str]] = {}
+        for row in document.source:
+            if row.parent in known:
+                self.parent[row.id] = row.parent
+                self.children.setdefault(row.parent, []).append(row.id)
+
+    def above(self, source: str) -> list[str]:
+        """The source's parent, its parent's parent, …; ends where a circle closes."""
+        chain: list[str] = []
+        while (source := self.parent.get(source, "")) and source not in chain:
+            chain.append(source)
+        return chain
+
+    def leaves(self, source: str) -> list[str]:
+        """The items that a source stands for: itself where it has none."""
+        return [one for one in self.span((source,)) if one not in self.children]
+
+    def span(self, sources: Iterable[str]) -> dict[str, None]:
+        """The sources and all below them, each once, in order."""
+        found = dict.fromkeys(sources)
+        pending = list(found)
+        for source in pending:
+            below = [child for child in self.children.get(source, ()) if child not in found]
+            found.update(dict.fromkeys(below))
+            pending += below
+        return found
+
+
+def granted(document: Document) -> Grants:
+    """Source id → purpose id → the clause of the grant, prohibitions and overlays applied."""
+    lineage = Lineage(document)
+    forbidden = _forbidden(document, lineage)
+    found: Grants = {row.id: {} for row in source_rows(document)}
+    clause_of: dict[str, str] = {}
+    for grant in document.grant:
+        purposes = dict.fromkeys((purpose.id for purpose in grant.purpose), grant.clause)
+        clause_of |= purposes
+        for source in lineage.span(grant.sources):
+            if source in found:
+                found[source] |= purposes
+    for derivation in document.derivation:
+        found[derivation.id] = {given: clause_of[given] for given in derivation.serves if given in clause_of}
+    for source, purpose in forbidden:
+        found.get(source, {}).pop(purpose, None)
+    for overlay in document.overlay:
+        base = found.get(overlay.source, {})
+        wanted = {given for given in overlay.serves if (overlay.id, given) not in forbidden}
+        found[overlay.id] = {given: clause for given, clause in base.items() if given in wanted}
+    for parent in lineage.children:
+        # A parent may serve what every one of its items may.
+        items = [found[item] for item in lineage.leaves(parent)]
+        common = set(items[0]).intersection(*items) if items else set()
+        found[parent] = {given: clause for given, clause in items[0].items() if given in common} if items else {}
+    return found
+
+
+def _forbidden(document: Document, lineage: Lineage) -> set[tuple[str, str]]:
+    """The pairs of (source, purpose) that a prohibition covers.
+
+    A prohibition on a parent covers its items, one on a source covers its overlays, and one on anything that may go
+    into a derivation covers what comes out: else linking would be a way round it.
+    """
+    members = {family.class_: family.purposes for family in document.family}
+    pairs: set[tuple[str, str]] = set()
+    for prohibition in document.forbid:
+        covered = set(lineage.span(prohibition.sources))
+        covered |= {overlay.id for overlay in document.overlay if overlay.source in covered}
+        for derivation in document.derivation:
+            inputs = lineage.span((*derivation.from_, *derivation.with_))
+            above = {parent for source in inputs for parent in lineage.above(source)}
+            if not covered.isdisjoint(inputs) or not above.isdisjoint(prohibition.sources):
+                covered.add(derivation.id)
+        purposes = {one for given in prohibition.purposes for one in members.get(given, (given,))}
+        pairs |= {(source, purpose) for source in covered for purpose in purposes}
+    return pairs

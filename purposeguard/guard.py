@@ -1,0 +1,252 @@
+"""Guard: a notice in force over an application's code."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
+from typing import Any, Literal, TypeVar, overload
+
+from typing_extensions import TypeForm
+
+from purposeguard.access import Reader, access_function
+from purposeguard.activity import Block, carried, decorated
+from purposeguard.caching import cached_function
+from purposeguard.decision import Decision
+from purposeguard.errors import Fault, NoticeError, PurposeMissing
+from purposeguard.inventory import Access, Activity, Register
+from purposeguard.label import Label
+from purposeguard.ledger import Ledger
+from purposeguard.notice import Notice
+from purposeguard.terms import Family, Source, TermMeta
+from purposeguard.use import Engine, Use
+from purposeguard.wrapping import Function
+
+P = TypeVar("P")
+F = TypeVar("F", bound=Callable[..., Any])
+
+Mode = Literal["enforce", "observe"]
+OneSource = type[Source] | str | Label
+Sources = OneSource | Iterable[OneSource]
+"""A source class, an id, a label, or an iterable of these."""
+
+
+class Guard:
+    """Decides by a notice, and holds functions and blocks to it.
+
+    `mode="observe"` refuses nothing: what would have been refused is logged (logger `purposeguard`, level WARNING) and
+    told to the ledger. `ledger` is told every denial, and how often each activity used what.
+    """
+
+    __slots__ = ("_engine", "_register", "ledger", "mode")
+
+    def __init__(self, notice: Notice, *, mode: Mode = "enforce", ledger: Ledger | None = None) -> None:
+        """Compiles `notice`.
+
+        Raises:
+            TypeError: `notice` is no Notice.
+            ValueError: `mode` is neither `enforce` nor `observe`.
+        """
+        if not isinstance(notice, Notice):
+            raise TypeError(f"a guard needs a Notice, not {type(notice).__name__}: `Notice.load(path)` reads one")
+        self.mode = _mode(mode)
+        self.ledger = ledger
+        self._engine = Engine(notice, ledger, mode == "observe")
+        self._register = Register()
+
+    @property
+    def notice(self) -> Notice:
+        """The notice in force."""
+        return self._engine.state.matrix.notice
+
+    def replace(self, notice: Notice) -> None:
+        """Puts another revision of the notice in force, at one stroke, while other threads decide.
+
+        Each decision is by one revision, whole; uses under way are decided by the new one from their next check on.
+        Classes of the revisions before stay valid, by clause; a clause that is gone is unknown, so it is refused.
+
+        Raises:
+            NoticeError: `notice` is a revision of another notice.
+        """
+        if notice.id != self.notice.id:
+            fault = Fault("id", f"`{notice.id}` is another notice than `{self.notice.id}`", "make a guard of its own")
+            raise NoticeError([fault], "replace")
+        self._engine.replace(notice)
+
+    def allows(self, sources: Sources, purpose: object, channel: str | None = None) -> bool:
+        """Whether the notice lets these sources serve this purpose (by this channel).
+
+        `purpose` is a class, an id, a family's name, or the union of a family's members.
+
+        Raises:
+            UnknownTerm: an id means nothing in the notice.
+            UnlabelledData: there are no sources.
+        """
+        matrix = self._engine.state.matrix
+        if channel is None:
+            try:
+                if purpose in matrix.rows[sources]:
+                    return True
+            except (KeyError, TypeError):
+                pass  # not asked in this form before, or not hashable
+        return matrix.purpose(purpose) in matrix.row(sources, channel)
+
+    def check(self, sources: Sources, purpose: object, channel: str | None = None) -> None:
+        """Nothing where the notice lets these sources serve this purpose (by this channel).
+
+        Raises:
+            PurposeViolation: it does not; ChannelViolation where only the channel is wrong.
+            UnknownTerm, UnlabelledData: as `allows`.
+        """
+        engine = self._engine
+        if isinstance(sources, Iterator):
+            sources = tuple(sources)
+        if engine.ledger is None and self.allows(sources, purpose, channel):
+            return
+        decision = self.explain(sources, purpose, channel)
+        if not decision:
+            engine.refuse(decision)
+        elif engine.ledger is not None:
+            asked = decision.purpose
+            name = asked.name if isinstance(asked, Family) else asked.clause
+            engine.ledger.allowed(None, name, decision.label, 1)
+
+    def explain(self, sources: Sources, purpose: object, channel: str | None = None) -> Decision:
+        """The decision with its reasons; an error only as in `allows`, never for a denial."""
+        matrix = self._engine.state.matrix
+        return Decision(matrix, matrix.label(sources), matrix.purpose(purpose), matrix.channel(channel))
+
+    def derive(self, operation: str, one: Sources, other: Sources) -> Label:
+        """The label of two values joined by an operation that the notice declares, e.g. `link` (rule 6).
+
+        Plain combination is `label | other` and keeps both labels.
+
+        Raises:
+            UnknownSource: the notice declares no such operation between the two.
+        """
+        return self._engine.state.matrix.derived(operation, one, other)
+
+    @overload
+    def purpose(
+        self, purpose: type[P], *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+    ) -> Block[P]: ...
+    @overload
+    def purpose(
+        self, purpose: TypeForm[P], *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+    ) -> Block[P]: ...
+    @overload
+    def purpose(
+        self,
+        purpose: str | Family,
+        *,
+        channel: str | None = None,
+        activity: str | None = None,
+        mode: Mode | None = None,
+    ) -> Block[Any]: ...
+    def purpose(
+        self, purpose: Any, *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+    ) -> Block[Any]:
+        """An activity: a decorator for functions of any kind, and a context manager that gives a `Use`.
+
+        Inside, the purpose is ambient: access functions read only what it may use. Nested ones replace it and restore
+        it on exit. The activity is named after its function unless `activity` names it. `mode="observe"` lets this one
+        activity do what would be refused, recorded (to roll out in stages).
+
+        Raises:
+            UnknownPurpose, UnknownChannel: an id means nothing in the notice.
+            ChannelViolation: the purpose is closed and no channel, or one that it does not admit, is stated (rule 7).
+        """
+        matrix = self._engine.state.matrix
+        return Block(
+            self._engine,
+            self._register,
+            matrix.purpose(purpose),
+            matrix.channel(channel),
+            activity,
+            self.mode == "observe" if mode is None else _mode(mode) == "observe",
+            sys._getframe(1),
+        )
+
+    @overload
+    def access(self, *sources: OneSource, withhold: bool = False) -> Callable[[F], F]: ...
+    @overload
+    def access(self, fn: F, /) -> F: ...
+    def access(self, *sources: Any, withhold: bool = False) -> Any:
+        """A data-access function: it runs only if the ambient purpose may use all its sources.
+
+        Sources are those of the tags in its return annotation, unless the decorator names them. The check comes before
+        the function runs (for a generator, before each step). With `withhold=True` the function runs under any purpose,
+        and what it returns comes back without the fields that the purpose may not use.
+
+        Raises:
+            UnlabelledData: no source is named nor tagged, so nothing could be checked.
+            UnknownSource: a source is not of this guard's notice.
+            TypeError: what is decorated is no function, or is behind a cache that knows no purposes.
+        """
+        frame = sys._getframe(1)
+        bare = len(sources) == 1 and not isinstance(sources[0], (TermMeta, str, Label)) and not withhold
+        named = None if bare or not sources else self._engine.state.matrix.label(sources)
+
+        def decorate(fn: Any) -> Any:
+            return decorated(fn, lambda inner: self._access(inner, named, withhold, frame))
+
+        return decorate(sources[0]) if bare else decorate
+
+    def _access(self, fn: Function, named: Label | None, withhold: bool, frame: FrameType) -> Function:
+        local = frame.f_locals if frame.f_locals is not frame.f_globals else None
+        reader = Reader(fn, self._engine, named, withhold, local)
+        wrapper = access_function(fn, reader)
+        self._register.add_access(reader.access)
+        return wrapper
+
+    def cached(self, *, maxsize: int = 128, ttl: float | None = None, typed: bool = False) -> Callable[[F], F]:
+        """A cache above `@guard.access` that serves no purpose with what was read for another.
+
+        Keyed by purpose, channel and label as well as by the arguments, which must be hashable; checks before it
+        answers. Keeps `maxsize` answers, the least recently used one goes first, for `ttl` seconds where given. The
+        wrapper has `cache_info()` and `cache_clear()`.
+
+        Raises:
+            TypeError: what is decorated is no access function of this guard.
+            ValueError: `maxsize` or `ttl` is not above zero.
+        """
+        return lambda fn: decorated(fn, lambda inner: cached_function(inner, self._engine, maxsize, ttl, typed))
+
+    def carry(self, fn: F) -> F:
+        """`fn` bound to the purpose under way here, to run elsewhere: a thread, an executor, a task, a callback.
+
+        Raises:
+            PurposeMissing: no purpose is under way.
+            TypeError: `fn` is not callable (a coroutine: carry the function that makes it).
+        """
+        if inspect.iscoroutine(fn):
+            raise TypeError("carry the coroutine function before it is called: `guard.carry(fn)(…)`")
+        return carried(fn, self._engine)
+
+    @property
+    def current(self) -> Use[Any]:
+        """The use under way here; raises PurposeMissing where there is none."""
+        use = self._engine.present()
+        if use is None:
+            raise PurposeMissing("no purpose is under way here, so there is no use to give")
+        return use
+
+    @property
+    def activities(self) -> tuple[Activity, ...]:
+        """The activities declared so far."""
+        return self._register.activities
+
+    @property
+    def accesses(self) -> tuple[Access, ...]:
+        """The access functions declared so far."""
+        return self._register.accesses
+
+    def __repr__(self) -> str:
+        return f"<Guard {self.mode} {self.notice!r}>"
+
+
+def _mode(mode: str) -> Mode:
+    if mode == "enforce" or mode == "observe":
+        return mode
+    raise ValueError(f"mode is `enforce` or `observe`, not `{mode}`")

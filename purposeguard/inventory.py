@@ -1,0 +1,133 @@
+"""What an application declares: its activities and its access functions, where they stand and what they are for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from purposeguard.label import Label
+from purposeguard.terms import Family, Purpose, Source
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Site:
+    """Where something is declared: module, qualified name and line (0 where it has none, as built-ins)."""
+
+    module: str
+    qualname: str
+    line: int
+
+    @classmethod
+    def of(cls, fn: Any) -> Site:
+        """The place of a function or other callable."""
+        module = getattr(fn, "__module__", None) or type(fn).__module__
+        qualname = getattr(fn, "__qualname__", None) or type(fn).__qualname__
+        return cls(module, qualname, getattr(getattr(fn, "__code__", None), "co_firstlineno", 0))
+
+    @property
+    def dotted(self) -> str:
+        """Module and qualified name, `shop.mail.remind_customers`."""
+        return f"{self.module}.{self.qualname}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Activity:
+    """A named piece of processing: one purpose or family, by one channel where it has one."""
+
+    name: str
+    purpose: type[Purpose] | Family
+    channel: str | None
+    observing: bool
+    site: Site
+
+    @property
+    def module(self) -> str:
+        """The module that declares it."""
+        return self.site.module
+
+    @property
+    def qualname(self) -> str:
+        """The function that is the activity, or that contains its block."""
+        return self.site.qualname
+
+    @property
+    def line(self) -> int:
+        """The line of the function or block."""
+        return self.site.line
+
+    @property
+    def purpose_id(self) -> str:
+        """The canonical id of the purpose, or the name of the family."""
+        return self.purpose.name if isinstance(self.purpose, Family) else self.purpose.clause
+
+
+@dataclasses.dataclass(slots=True)
+class Access:
+    """A data-access function and the sources it reads.
+
+    `named` are the sources named at the decorator; `fields` those of its return annotation, by path. Both are known at
+    decoration, save where the annotation names what is defined later: then they are, after the first call.
+    """
+
+    site: Site
+    withhold: bool
+    label: Label | None = None
+    named: Label | None = None
+    fields: Mapping[str, Label] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Module and qualified name."""
+        return self.site.dotted
+
+    @property
+    def module(self) -> str:
+        """The module that declares it."""
+        return self.site.module
+
+    @property
+    def qualname(self) -> str:
+        """The function's qualified name."""
+        return self.site.qualname
+
+    @property
+    def line(self) -> int:
+        """The function's first line."""
+        return self.site.line
+
+    def fields_from(self, sources: Iterable[type[Source]]) -> tuple[str, ...]:
+        """The fields that derive from any of these sources."""
+        wanted = frozenset(sources)
+        return tuple(path for path, label in self.fields.items() if not wanted.isdisjoint(label.sources))
+
+
+class Register:
+    """Activities and accesses as they are declared, each place once; nothing is decided by it.
+
+    The number of entries is bounded by the number of places in the code.
+    """
+
+    __slots__ = ("_accesses", "_activities")
+
+    def __init__(self) -> None:
+        self._activities: dict[object, Activity] = {}
+        self._accesses: dict[object, Access] = {}
+
+    def add_activity(self, key: object, activity: Activity) -> None:
+        """Lists an activity, unless one is listed from this place for this purpose."""
+        self._activities.setdefault((key, activity.purpose, activity.channel), activity)
+
+    def add_access(self, access: Access) -> None:
+        """Lists an access function; one defined again (a reloaded module) replaces the first."""
+        self._accesses[access.site] = access
+
+    @property
+    def activities(self) -> tuple[Activity, ...]:
+        """In the order of their declaration."""
+        return tuple(self._activities.values())
+
+    @property
+    def accesses(self) -> tuple[Access, ...]:
+        """In the order of their declaration."""
+        return tuple(self._accesses.values())

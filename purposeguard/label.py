@@ -1,0 +1,99 @@
+"""Label: the sources that a value derives from, interned, so that equal labels are one object."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from purposeguard.errors import UnknownSource, UnlabelledData
+from purposeguard.terms import NotPersonal, Source
+
+
+class Label:
+    """`Label(Registration, Contract)`: data derived from both. Immutable, compared by identity, never empty.
+
+    `a | b` and `Label.join(…)` unite sources (rule 2: combining never widens). `NotPersonal` adds nothing to a label
+    that has other sources.
+
+    Raises:
+        UnlabelledData: no sources were given (rule 4).
+        UnknownSource: a class is no source category.
+    """
+
+    __slots__ = ("__weakref__", "sources")
+
+    sources: frozenset[type[Source]]
+
+    def __new__(cls, *sources: type[Source]) -> Label:
+        for source in sources:
+            if not isinstance(source, type) or not issubclass(source, Source) or source is Source:
+                raise UnknownSource(source, "a label is made of source classes")
+        return cls._of(frozenset(sources))
+
+    @classmethod
+    def _of(cls, sources: frozenset[type[Source]]) -> Label:
+        if len(sources) > 1 and NotPersonal in sources:
+            sources -= {NotPersonal}
+        if not sources:
+            raise UnlabelledData("a label without sources: data that is not personal is marked `NotPersonal`")
+        with _interning:
+            label = _interned.get(sources)
+            if label is None:
+                label = object.__new__(cls)
+                object.__setattr__(label, "sources", sources)
+                _interned[sources] = label
+        return label
+
+    @classmethod
+    def join(cls, *labels: Label) -> Label:
+        """The label of a value made from values of all these labels.
+
+        Raises:
+            UnlabelledData: no labels were given.
+        """
+        if len(labels) == 1:
+            return labels[0]
+        return cls._of(frozenset().union(*(label.sources for label in labels)))
+
+    def __or__(self, other: Label) -> Label:
+        if other is self:
+            return self
+        return Label._of(self.sources | other.sources) if isinstance(other, Label) else NotImplemented
+
+    def __iter__(self) -> Iterator[type[Source]]:
+        """The source classes, ordered by clause."""
+        return iter(sorted(self.sources, key=_by_clause))
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __contains__(self, source: object) -> bool:
+        return source in self.sources
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a label cannot be changed; join it with another: `label | other`")
+
+    __delattr__ = __setattr__  # type: ignore[assignment]  # both only refuse
+
+    def __repr__(self) -> str:
+        return f"Label({', '.join(source.clause for source in self)})"
+
+    def __copy__(self) -> Label:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Label:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Label, tuple(self)
+
+
+def _by_clause(source: type[Source]) -> tuple[str, str]:
+    return source.clause, source.__qualname__
+
+
+# Not on the decision path: labels are made when code is loaded or values are joined, and looked up by identity after.
+_interned: weakref.WeakValueDictionary[frozenset[type[Source]], Label] = weakref.WeakValueDictionary()
+_interning = threading.Lock()

@@ -1,0 +1,240 @@
+"""A notice compiled: immutable, one look-up a decision, equal to `reference` everywhere.
+
+For each channel (and for none) a table leads from the sources, in whatever form they were asked for, to the row of
+purposes and families that they may serve. The row of a label is the intersection of the rows of its sources: rule 2
+for purposes and rule 3 for families at once. Rows of labels are computed when first asked for and kept; they are
+derived from what cannot change, so keeping them is safe, and their number is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NoReturn, Union, cast
+
+from purposeguard.document import Document
+from purposeguard.errors import UnknownSource, UnlabelledData
+from purposeguard.label import Label
+from purposeguard.notice import Notice
+from purposeguard.terms import Family, NotPersonal, Purpose, Source, TermMeta, is_union, union_members
+
+Row = frozenset[object]
+"""Purpose classes and families."""
+
+MOST_REMEMBERED = 50_000
+"""Spellings and labels remembered a table at most; what comes after is decided each time anew."""
+
+
+class Matrix:
+    """The decisions of one notice.
+
+    `earlier`, the matrix that this one replaces, lends its classes: code that was tagged with the classes of one
+    revision of a notice goes on to be decided under the next one, by clause. What the new revision no longer has is
+    unknown, so it is refused.
+    """
+
+    __slots__ = ("_alias", "_purposes", "_tables", "closed", "notice")
+
+    notice: Notice
+    closed: Mapping[type[Purpose], frozenset[str]]
+
+    def __init__(self, notice: Notice, earlier: Matrix | None = None) -> None:
+        fill = super().__setattr__
+        fill("notice", notice)
+        closed = _closed(notice.document)
+        fill("closed", {one: closed[one.clause] for one in notice.purposes if one.clause in closed})
+        fill("_alias", _aliases(notice, earlier) if earlier else {})
+        families: dict[type[Purpose], list[Family]] = {}
+        for family in notice.families:
+            for member in family.members:
+                families.setdefault(member, []).append(family)
+        every = frozenset((*notice.purposes, *notice.families))
+        tables: dict[str | None, dict[object, Row]] = {}
+        for channel in (None, *notice.channels):
+            shut = {one for one, named in self.closed.items() if channel is not None and channel not in named}
+            table = tables[channel] = {}
+            for source, granted in notice.grants.items():
+                if channel is not None and shut.isdisjoint(granted):
+                    table[source] = tables[None][source]
+                    continue
+                may = [one for one in granted if one not in shut]
+                table[source] = frozenset((*may, *(family for one in may for family in families.get(one, ()))))
+            open_ = every - shut
+            table[NotPersonal] = frozenset(
+                one for one in open_ if not isinstance(one, Family) or not open_.isdisjoint(one.members)
+            )
+        fill("_tables", tables)
+        purposes: dict[object, type[Purpose] | Family] = {one: one for one in notice.purposes}
+        purposes |= {one.clause: one for one in notice.purposes}
+        for family in notice.families:
+            purposes[family.name] = family
+        fill("_purposes", purposes)
+
+    @property
+    def rows(self) -> Mapping[object, Row]:
+        """The table of decisions that need no channel; for the guard's fast path only."""
+        return cast("Mapping[object, Row]", self._tables[None])
+
+    def allows(self, sources: object, purpose: object, channel: str | None = None) -> bool:
+        """Whether the sources may serve the purpose or family.
+
+        Raises:
+            UnknownTerm: an id means nothing in the notice.
+            UnlabelledData: there are no sources.
+        """
+        return self.purpose(purpose) in self.row(sources, channel)
+
+    def row(self, sources: object, channel: str | None = None) -> Row:
+        """What the sources may serve; raises as `allows` does."""
+        table = self._tables.get(channel) if channel is None or isinstance(channel, str) else None
+        if table is None:
+            table = self._tables[self.notice.channel(channel)]
+        asked = frozenset(sources) if isinstance(sources, (set, list)) and sources else sources
+        try:
+            row = table.get(asked)
+        except TypeError:  # not hashable: no form that is remembered
+            row, asked = None, None
+        if row is None:
+            label = self.label(sources if asked is None else asked)
+            row = table.get(label) or self._row_of(label, table)
+            for seen in (label, asked):
+                if seen is not None and len(table) < MOST_REMEMBERED and _lasting(seen):
+                    table[seen] = row
+        return cast("Row", row)
+
+    def _row_of(self, label: Label, table: Mapping[object, Row]) -> Row:
+        first, *others = (table[self._alias.get(source, source)] for source in label.sources)
+        return cast("Row", first.intersection(*others))
+
+    def label(self, sources: object) -> Label:
+        """The label that a sources argument means: a class, an id, a label, or an iterable of these.
+
+        Raises:
+            UnknownSource: an id means nothing, or a class belongs to another notice.
+            UnlabelledData: there are no sources.
+        """
+        if isinstance(sources, Label):
+            for source in sources.sources:
+                self._source(source)
+            return sources
+        if isinstance(sources, (str, TermMeta)):
+            return Label(self._source(sources))
+        if isinstance(sources, (bytes, bytearray, Mapping)) or not isinstance(sources, Iterable):
+            raise UnknownSource(sources, "sources are a class, an id, a Label, or an iterable of classes and ids")
+        found: set[type[Source]] = set()
+        for one in sources:
+            found |= self.label(one).sources if isinstance(one, Label) else {self._source(one)}
+        if not found:
+            raise UnlabelledData("a check with no sources: an empty label is no licence (rule 4)")
+        return Label(*found)
+
+    def _source(self, given: object) -> type[Source]:
+        if given is NotPersonal:
+            return NotPersonal
+        if isinstance(given, TermMeta) and given in self._alias:
+            self.notice.source(self._alias[given])
+            return cast("type[Source]", given)
+        return self.notice.source(given)
+
+    def purpose(self, given: object) -> type[Purpose] | Family:
+        """The purpose or family that a purpose argument means.
+
+        Raises:
+            UnknownPurpose: it means nothing in the notice, or is a union that is no declared family (rule 3).
+        """
+        try:
+            found = self._purposes.get(given)
+        except TypeError:
+            found = None
+        if found is None:
+            found = self._purpose(given)
+            if len(self._purposes) < MOST_REMEMBERED and _lasting(given):
+                self._purposes[given] = found
+        return cast("type[Purpose] | Family", found)
+
+    def _purpose(self, given: object) -> type[Purpose] | Family:
+        if isinstance(given, TermMeta):
+            return self.notice.purpose(self._alias.get(given, given))
+        if isinstance(given, Family):
+            given = given.union
+        if self._alias and is_union(given):
+            given = Union[tuple(self._alias.get(one, one) for one in union_members(given))]
+        return self.notice.purpose_or_family(given)
+
+    def channel(self, given: str | None) -> str | None:
+        """The channel that a name means, None for none; raises UnknownChannel."""
+        return None if given is None else self.notice.channel(given)
+
+    def must_state_channel(self, purpose: type[Purpose] | Family) -> bool:
+        """Whether an activity under this purpose must say its channel (rule 7)."""
+        members = purpose.members if isinstance(purpose, Family) else (purpose,)
+        return any(member in self.closed for member in members)
+
+    def admitted(self, purpose: type[Purpose] | Family) -> tuple[str, ...]:
+        """The channels that some purpose here admits, in the notice's order."""
+        members = purpose.members if isinstance(purpose, Family) else (purpose,)
+        named = [self.closed.get(member) for member in members]
+        return tuple(
+            channel for channel in self.notice.channels if any(only is None or channel in only for only in named)
+        )
+
+    def current(self, source: type[Source]) -> type[Source]:
+        """The class that stands for this source in the present revision."""
+        return cast("type[Source]", self._alias.get(source, source))
+
+    def derived(self, operation: str, one: object, other: object) -> Label:
+        """The label of two values joined by an operation that the notice declares (rule 6).
+
+        Raises:
+            UnknownSource: the notice declares no such operation between the two.
+        """
+        left, right = (self.label(given) for given in (one, other))
+        for row in self.notice.document.derivation:
+            from_, with_ = (tuple(map(self.notice.source, ids)) for ids in (row.from_, row.with_))
+            if row.operation == operation and (
+                (self._all_under(left, from_) and self._all_under(right, with_))
+                or (self._all_under(right, from_) and self._all_under(left, with_))
+            ):
+                return Label(self.notice.source(row.id))
+        names = sorted({row.operation for row in self.notice.document.derivation})
+        why = (
+            f"the notice declares no derivation of {left} and {right} by it; it declares: {', '.join(names) or 'none'}"
+        )
+        raise UnknownSource(operation, why)
+
+    def _all_under(self, label: Label, heads: tuple[type[Source], ...]) -> bool:
+        # An item is a subclass of its parent, and of no other source.
+        return all(issubclass(self.current(source), heads) for source in label.sources)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a compiled notice cannot be changed; compile another")
+
+
+def _closed(document: Document) -> dict[str, frozenset[str]]:
+    return {
+        row.id: frozenset(row.channels.closed)
+        for row in document.purposes
+        if row.channels is not None and row.channels.closed is not None
+    }
+
+
+def _aliases(notice: Notice, earlier: Matrix) -> dict[object, object]:
+    """The classes of earlier revisions → those of this one; an absent clause → its id, which is then unknown."""
+    by_clause: dict[tuple[bool, str], object] = {(True, one.clause): one for one in notice.sources}
+    by_clause |= {(False, one.clause): one for one in notice.purposes}
+    found: dict[object, object] = {}
+    for old in (*earlier.notice.sources, *earlier._alias):
+        if isinstance(old, TermMeta) and issubclass(old, Source):
+            found[old] = by_clause.get((True, old.clause), old.clause)
+    for old in (*earlier.notice.purposes, *earlier._alias):
+        if isinstance(old, TermMeta) and not issubclass(old, Source):
+            found[old] = by_clause.get((False, old.clause), old.clause)
+    for own in (*notice.sources, *notice.purposes):
+        found.pop(own, None)
+    return found
+
+
+def _lasting(given: object) -> bool:
+    """Whether a form asked for may be remembered: ids of ordinary length, labels, and sets of these and of classes."""
+    if isinstance(given, frozenset):
+        return len(given) <= 64 and all(_lasting(one) for one in given)
+    return isinstance(given, (Label, TermMeta, Family)) or is_union(given) or (type(given) is str and len(given) <= 100)

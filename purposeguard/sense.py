@@ -1,0 +1,227 @@
+"""What no single row of a notice file can tell: whether the rows fit together.
+
+Duplicate ids, references to nothing, circles of parents, families that are none, overlays that widen. References may
+be spelled as generously as ids in code; `Sense.document` has them in canonical spelling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from purposeguard.document import Channels, Document, FamilyRow, Named, PurposeRow
+from purposeguard.errors import Fault
+from purposeguard.grants import Lineage, granted, source_rows
+from purposeguard.terms import fold, nearest
+
+RESERVED = frozenset({"Family", "Label", "Notice", "NotPersonal", "Personal", "Purpose", "Source"})
+"""Class names that a generated module needs for itself."""
+
+Names = dict[str, str]
+"""Folded id → canonical id."""
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+class Sense:
+    """`faults`, all that is wrong between the rows of `document`, and `document` with canonical references.
+
+    `places` tells where rows stand in the file, if not where they stand in the document; `tables` is the file as
+    read, so that a reference to a row that is itself at fault is not reported a second time.
+    """
+
+    def __init__(
+        self, document: Document, places: Mapping[int, str] | None = None, tables: Mapping[str, Any] | None = None
+    ) -> None:
+        self.faults: list[Fault] = []
+        self._places = dict(places or {id(row): place for place, row in _walk(document)})
+        self._excused = frozenset(_ids(tables)) if tables else frozenset[str]()
+        self._channels = self._names(((row, "id", row.id, row.id) for row in document.channel), "channel")
+        self._names(((row, "clause", row.clause, row.clause) for row in document.grant), "grant")
+        self._sources = self._names(_spellings(source_rows(document)), "source")
+        self._purposes = self._names(_spellings(document.purposes), "purpose")
+        self._families = self._names(_spellings(document.family), "family")
+        self._class_names(document)
+        self.document = self._canonical(document)
+        self._circles()
+        self._families_differ()
+        self._overlays_narrow()
+
+    def _fault(self, row: BaseModel, key: str, message: str, suggestion: str | None = None) -> None:
+        self.faults.append(Fault(f"{self._places[id(row)]}.{key}", message, suggestion))
+
+    def _names(self, spellings: Iterable[tuple[BaseModel, str, str, str]], kind: str) -> Names:
+        """Reads (row, key, spelling, canonical id); reports the ids that two rows share."""
+        owner: dict[str, BaseModel] = {}
+        found: Names = {}
+        for row, key, spelling, canonical in spellings:
+            folded = fold(spelling) or spelling
+            if owner.setdefault(folded, row) is row:
+                found[folded] = canonical
+            else:
+                message = f"duplicate: `{spelling}` is already an id of {kind} `{found[folded]}`"
+                self._fault(row, key, message, "give each row an id of its own")
+        return found
+
+    def _class_names(self, document: Document) -> None:
+        """A generated module holds all classes side by side, so no two kinds may share a name either."""
+        kinds: dict[str, str] = {}
+        for kind, rows in (
+            ("source", source_rows(document)),
+            ("purpose", document.purposes),
+            ("family", document.family),
+        ):
+            for row in rows:
+                if row.class_ in RESERVED:
+                    message = f"`{row.class_}` is a name that generated modules need for themselves"
+                    self._fault(row, "class", message, "choose another")
+                elif kinds.setdefault(row.class_, kind) != kind:
+                    message = f"duplicate: `{row.class_}` is already the class of a {kinds[row.class_]}"
+                    self._fault(row, "class", message, "give each row a class name of its own")
+
+    def _one(self, row: BaseModel, place: str, spelling: str, known: Names, kind: str) -> str | None:
+        """The canonical id that a reference means; reports it where it means nothing."""
+        folded = fold(spelling) or spelling
+        canonical = known.get(folded)
+        if canonical is None and folded not in self._excused:
+            close = nearest(spelling, known.values())
+            suggestion = f"did you mean {' or '.join(f'`{name}`' for name in close)}?" if close else None
+            self._fault(row, place, f"unknown {kind} `{spelling}`", suggestion)
+        return canonical
+
+    def _all(self, row: BaseModel, key: str, given: Sequence[str], known: Names, kind: str) -> tuple[str, ...]:
+        """The canonical ids of a list of references; reports what is unknown or named twice."""
+        found: dict[str, None] = {}
+        for index, spelling in enumerate(given):
+            canonical = self._one(row, f"{key}[{index}]", spelling, known, kind)
+            if canonical in found:
+                self._fault(row, f"{key}[{index}]", f"names {kind} `{canonical}` a second time", "remove one")
+            elif canonical is not None:
+                found[canonical] = None
+        return tuple(found)
+
+    def _with(self, row: Row, **changes: object) -> Row:
+        """A copy of the row that stands at the same place."""
+        copy = row.model_copy(update=changes)
+        self._places[id(copy)] = self._places[id(row)]
+        return copy
+
+    def _canonical(self, document: Document) -> Document:
+        """The document with every reference in the spelling of the row it refers to."""
+        sources, purposes = self._sources, self._purposes
+        either = self._families | purposes
+
+        def refer(row: Row, **known: tuple[Names, str]) -> Row:
+            changes = {
+                name: self._all(row, name.rstrip("_"), getattr(row, name), names, kind)
+                for name, (names, kind) in known.items()
+            }
+            return self._with(row, **changes)
+
+        to_sources, to_purposes = (sources, "source"), (purposes, "purpose")
+        changes: dict[str, object] = {
+            "source": tuple(
+                self._with(row, parent=self._one(row, "parent", row.parent, sources, "source"))
+                if row.parent is not None
+                else row
+                for row in document.source
+            ),
+            "grant": tuple(
+                self._with(refer(grant, sources=to_sources), purpose=tuple(map(self._channelled, grant.purpose)))
+                for grant in document.grant
+            ),
+            "family": tuple(refer(row, purposes=to_purposes) for row in document.family),
+            "derivation": tuple(
+                refer(row, from_=to_sources, with_=to_sources, serves=to_purposes) for row in document.derivation
+            ),
+            "forbid": tuple(
+                refer(row, sources=to_sources, purposes=(either, "purpose or family")) for row in document.forbid
+            ),
+            "overlay": tuple(
+                self._with(
+                    refer(row, serves=to_purposes), source=self._one(row, "source", row.source, sources, "source") or ""
+                )
+                for row in document.overlay
+            ),
+        }
+        retention = getattr(document, "retention", None)
+        if retention is not None:
+            self._places.update({id(row): f"retention.period[{i}]" for i, row in enumerate(retention.period)})
+            periods = tuple(
+                self._with(row, source=self._one(row, "source", row.source, sources, "source"))
+                for row in retention.period
+            )
+            changes["retention"] = retention.model_copy(update={"period": periods})
+        return document.model_copy(update=changes)
+
+    def _channelled(self, row: PurposeRow) -> PurposeRow:
+        if row.channels is None:
+            return row
+        key, given = ("closed", row.channels.closed) if row.channels.closed else ("open", row.channels.open)
+        named = self._all(row, f"channels.{key}", given or (), self._channels, "channel")
+        return self._with(row, channels=Channels.model_construct(**{key: named}))
+
+    def _circles(self) -> None:
+        lineage = Lineage(self.document)
+        for row in self.document.source:
+            chain = lineage.above(row.id)
+            if row.id in chain:
+                message = f"a circle of parents: {' → '.join([row.id, *chain])}"
+                self._fault(row, "parent", message, "a clause stands under one that does not stand under it")
+
+    def _families_differ(self) -> None:
+        """Code writes a family as the union of its members, so two families cannot have the same."""
+        seen: dict[frozenset[str], str] = {}
+        for row in self.document.family:
+            if len(row.purposes) < 2:
+                self._fault(row, "purposes", "a family needs two purposes or more", "use the purpose itself")
+            elif seen.setdefault(frozenset(row.purposes), row.class_) != row.class_:
+                other = seen[frozenset(row.purposes)]
+                self._fault(row, "purposes", f"are those of family `{other}`", "keep one of the two")
+
+    def _overlays_narrow(self) -> None:
+        """Rule 8: an overlay may serve nothing that its source may not."""
+        if not self.document.overlay:
+            return
+        allowed = granted(self.document)
+        plain = {row.id for row in self.document.source}
+        for row in self.document.overlay:
+            if row.source and row.source not in plain:
+                self._fault(row, "source", f"`{row.source}` is no source of a clause", "an overlay narrows a clause")
+                continue
+            wider = [given for given in row.serves if given not in allowed.get(row.source, {})]
+            for given in wider if row.source else ():
+                message = f"widens: `{row.source}` may not serve `{given}`"
+                self._fault(row, "serves", message, "an overlay may only narrow what its source may serve")
+
+
+def _spellings(rows: Iterable[Named | FamilyRow]) -> Iterator[tuple[BaseModel, str, str, str]]:
+    for row in rows:
+        canonical = row.id if isinstance(row, Named) else row.class_
+        if isinstance(row, Named):
+            yield row, "id", row.id, canonical
+        yield row, "class", row.class_, canonical
+
+
+def _walk(document: Document) -> Iterator[tuple[str, BaseModel]]:
+    """Every row that faults can be found in, with its place."""
+    for name in ("channel", "source", "grant", "family", "derivation", "forbid", "overlay"):
+        for index, row in enumerate(getattr(document, name)):
+            yield f"{name}[{index}]", row
+    for index, grant in enumerate(document.grant):
+        for number, row in enumerate(grant.purpose):
+            yield f"grant[{index}].purpose[{number}]", row
+
+
+def _ids(tables: object) -> Iterator[str]:
+    """Whatever the file as read could mean as an id, sound or not."""
+    pending = [tables]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, Mapping):
+            pending += current.values()
+            yield from (fold(given) or given for name in ("id", "class") if isinstance(given := current.get(name), str))
+        elif isinstance(current, list):
+            pending += current

@@ -1,0 +1,207 @@
+"""The vocabulary: source categories and purposes as classes, and how their ids are read.
+
+A source class is a subclass of every purpose it may serve, so a type checker that knows nothing of this library
+decides as the guard does. The classes are names with structure, never containers: they have no instances and cannot
+be changed once made.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import difflib
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType, UnionType
+from typing import Any, ClassVar, NoReturn, Union, get_args, get_origin
+
+LONGEST_ID = 200
+"""Characters of an id that are read at most; anything longer is refused unread."""
+
+
+class TermMeta(type):
+    """The class of all terms: no instances, no reassigned attributes, a `repr` that says the clause."""
+
+    clause: str
+    slug: str
+    title: Mapping[str, str]
+
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> TermMeta:
+        title = namespace.get("title")
+        if title is not None:
+            namespace["title"] = MappingProxyType(dict(title))
+        return super().__new__(mcls, name, bases, namespace, **kwargs)
+
+    def __call__(cls, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError(f"{cls.__name__} is a term of a notice and has no instances: use the class itself")
+
+    def __setattr__(cls, name: str, value: object) -> None:
+        raise AttributeError(f"{cls.__name__} is a term of a notice: `{name}` cannot be changed")
+
+    def __delattr__(cls, name: str) -> None:
+        raise AttributeError(f"{cls.__name__} is a term of a notice: `{name}` cannot be removed")
+
+    def __repr__(cls) -> str:
+        clause = cls.__dict__.get("clause")
+        return f"<{cls.__name__} {clause}>" if clause else f"<{cls.__name__}>"
+
+
+def _reduced(term: TermMeta) -> str | tuple[Any, ...]:
+    """Pickles a class of an importable module by name, and one made from a file as a stand-in.
+
+    A stand-in says what it was, which is what a violation that crosses to another process needs. No notice knows it,
+    so no guard decides by it.
+    """
+    if getattr(sys.modules.get(term.__module__), term.__qualname__, None) is term:
+        return term.__qualname__
+    base = Source if issubclass(term, Source) else Purpose
+    return _stand_in, (
+        term.__name__,
+        base,
+        {name: getattr(term, name) for name in ("clause", "slug")},
+        dict(term.title),
+    )
+
+
+def _stand_in(name: str, base: type, namespace: dict[str, Any], title: dict[str, str]) -> TermMeta:
+    return TermMeta(name, (base,), {**namespace, "title": title, "__module__": __name__})
+
+
+copyreg.pickle(TermMeta, _reduced)  # type: ignore[arg-type]  # its stub knows no metaclasses
+
+
+class Purpose(metaclass=TermMeta):
+    """Base of the purposes of use that a notice states.
+
+    Concrete classes bear `clause` (the canonical id, e.g. `1.2(1)①`), `slug` (`renewal-guidance`) and `title` (by
+    language: `en`, `ja`).
+    """
+
+    clause: ClassVar[str]
+    slug: ClassVar[str]
+    title: ClassVar[Mapping[str, str]]
+
+
+class Source(metaclass=TermMeta):
+    """Base of the source categories: the clause under which a datum was collected, e.g. `1.1(a)`.
+
+    Concrete classes bear `clause`, `slug` and `title`, and are subclasses of each purpose they may serve.
+    """
+
+    clause: ClassVar[str]
+    slug: ClassVar[str]
+    title: ClassVar[Mapping[str, str]]
+
+
+class NotPersonal(Source):
+    """The explicit marker of data that is not personal (rule 4): any purpose may use it.
+
+    It adds nothing to a label that has other sources. Only a declared reclassification makes it from personal data.
+    """
+
+    clause = "not-personal"
+    slug = "not-personal"
+    title: ClassVar[Mapping[str, str]] = {"en": "Not personal data", "ja": "個人情報でない情報"}
+
+
+class Family:
+    """A named set of purposes that state the same real-world goal in several clauses.
+
+    It equals, and hashes as, the union of its members (`A | B | C`, in any order), which is how code writes it.
+    """
+
+    __slots__ = ("_hash", "members", "name", "slug", "title", "union")
+
+    name: str
+    slug: str
+    title: Mapping[str, str]
+    members: tuple[type[Purpose], ...]
+    union: object
+    _hash: int
+
+    def __init__(self, name: str, slug: str, title: Mapping[str, str], members: tuple[type[Purpose], ...]) -> None:
+        fill = super().__setattr__
+        fill("name", name)
+        fill("slug", slug)
+        fill("title", MappingProxyType(dict(title)))
+        fill("members", members)
+        fill("union", Union[members])
+        fill("_hash", hash(self.union))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"family {self.name}: `{name}` cannot be changed")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Family):
+            return self.name == other.name and self.members == other.members
+        return frozenset(self.members) == union_members(other) if is_union(other) else NotImplemented
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Family, (self.name, self.slug, dict(self.title), self.members)
+
+    def __repr__(self) -> str:
+        return f"<family {self.name} {' '.join(member.clause for member in self.members)}>"
+
+
+def is_union(given: object) -> bool:
+    """Whether `given` is `A | B` or `Union[A, B]`."""
+    return isinstance(given, UnionType) or get_origin(given) is Union
+
+
+def union_members(given: object) -> frozenset[object]:
+    """The members of a union, in no order."""
+    return frozenset(get_args(given))
+
+
+def slug_of(name: str) -> str:
+    """`RenewalGuidance` → `renewal-guidance`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
+
+
+_TOKEN = re.compile(r"[0-9]+|[^\W\d_]+")
+_READABLE = re.compile(r"(?:[0-9]|[^\W\d_]|[\s_.,()\[\]§:/\-\N{HYPHEN}\N{EN DASH}])*")
+
+
+def fold(given: str) -> str | None:
+    """What an id comes down to: two spellings of one id fold to the same text. None where it cannot be an id.
+
+    Clause ids fold to their numbers and letters (`1.2(1)①`, `1.2(1)-1` and `１．２（１）１` to `1.2.1.1`), names to
+    their letters (`RenewalGuidance` and `renewal-guidance` to `renewalguidance`). Circled and parenthesised digits
+    are read by their numeric value, since the notice mixes glyphs of several blocks and NFKC does not fold them all.
+    Letters of other scripts that only look alike stay different.
+    """
+    if len(given) > LONGEST_ID:
+        return None
+    if not given.isascii():
+        given = unicodedata.normalize("NFKC", "".join(map(_plain_number, given)))
+    given = given.casefold()
+    if not _READABLE.fullmatch(given):
+        return None
+    tokens = _TOKEN.findall(given)
+    if not tokens:
+        return None
+    return "".join(tokens) if all(token.isalpha() for token in tokens) else ".".join(tokens)
+
+
+def _plain_number(char: str) -> str:
+    """An enclosed number (①, ➁, ⑴, ⒈) as ` 1 `; any other character as it is."""
+    if unicodedata.category(char) != "No":
+        return char
+    name = unicodedata.name(char, "")
+    if not any(word in name for word in ("CIRCLED", "PARENTHESIZED", "FULL STOP")):
+        return char
+    value = unicodedata.numeric(char)
+    return f" {int(value)} " if value == int(value) else char
+
+
+def nearest(given: object, known: Iterable[str]) -> tuple[str, ...]:
+    """Up to three of the `known` ids that look most like `given`; none where `given` is no text."""
+    if not isinstance(given, str):
+        return ()
+    names = {name.casefold(): name for name in known}
+    found = difflib.get_close_matches(given[:80].casefold(), names, n=3, cutoff=0.5)
+    return tuple(names[name] for name in found)

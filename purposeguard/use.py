@@ -1,0 +1,372 @@
+"""Use: one act of opening data for a purpose; and the engine that decides for it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Final, Generic, TypeVar, cast
+
+from purposeguard.copies import Classes, Withheld
+from purposeguard.decision import Decision
+from purposeguard.errors import PurposeMissing, PurposeViolation, UnlabelledData, wrapped
+from purposeguard.fields import Shape, shape_of
+from purposeguard.inventory import Access, Activity
+from purposeguard.label import Label
+from purposeguard.ledger import Ledger
+from purposeguard.matrix import Matrix
+from purposeguard.notice import Notice
+from purposeguard.terms import Family, Purpose
+from purposeguard.withholding import Withholder, shape_of_value
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+get_ident = threading.get_ident
+NOTHING: Final[frozenset[object]] = frozenset()
+
+
+def here() -> object:
+    """What runs now: the present task of an event loop, or else the thread (its identifier, an int)."""
+    # A loop can run only where asyncio is loaded; loading it for this question would double our import time.
+    events = sys.modules.get("asyncio.events")
+    running = getattr(events, "_get_running_loop", None)
+    loop = running() if running is not None else None
+    if loop is None:
+        return get_ident()
+    return sys.modules["asyncio.tasks"].current_task(loop) or loop
+
+
+class Column:
+    """What may be opened for one purpose by one channel under one matrix.
+
+    `cleared` holds the labels seen to be allowed. When the matrix is replaced the column is retired: emptied, and
+    never filled again, so that uses under way fall back to the slow path and are decided by the new matrix.
+    """
+
+    __slots__ = ("_lock", "channel", "cleared", "matrix", "purpose", "retired")
+
+    def __init__(self, matrix: Matrix, purpose: type[Purpose] | Family, channel: str | None) -> None:
+        self.matrix = matrix
+        self.purpose = purpose
+        self.channel = channel
+        self.cleared: set[object] = set()
+        self.retired = False
+        self._lock = threading.Lock()
+
+    def permits(self, label: Label) -> bool:
+        """Whether data of this label may be opened; an allowed label is cleared from then on."""
+        if self.purpose not in self.matrix.row(label, self.channel):
+            return False
+        with self._lock:
+            if not self.retired:
+                self.cleared.add(label)
+        return True
+
+    def retire(self) -> None:
+        """Clears nothing any more."""
+        with self._lock:
+            self.retired = True
+            self.cleared.clear()
+
+
+class State:
+    """A matrix and its columns: replaced as one."""
+
+    __slots__ = ("columns", "matrix")
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.matrix = matrix
+        self.columns: dict[tuple[object, str | None], Column] = {}
+
+    def column(self, purpose: type[Purpose] | Family, channel: str | None) -> Column:
+        """The column of a purpose, in the classes of any revision; raises UnknownPurpose where this one has none."""
+        found = self.columns.get((purpose, channel))
+        if found is None:
+            found = Column(self.matrix, self.matrix.purpose(purpose), self.matrix.channel(channel))
+            found = self.columns.setdefault((purpose, channel), found)
+        return found
+
+
+class Engine:
+    """The part of a guard that uses share: the matrix in force, the ambient use, the ledger."""
+
+    __slots__ = ("_replacing", "ambient", "classes", "ledger", "observing", "state")
+
+    def __init__(self, notice: Notice, ledger: Ledger | None, observing: bool) -> None:
+        self.state = State(Matrix(notice))
+        self.ledger = ledger
+        self.observing = observing
+        self.ambient: ContextVar[Use[Any]] = ContextVar("purposeguard", default=NO_USE)
+        self.classes = Classes()
+        self._replacing = threading.Lock()
+
+    def replace(self, notice: Notice) -> None:
+        """Puts another revision in force, at one stroke."""
+        with self._replacing:
+            earlier = self.state
+            self.state = State(Matrix(notice, earlier.matrix))
+            for column in list(earlier.columns.values()):
+                column.retire()
+
+    def column(self, activity: Activity) -> Column:
+        """What an activity may open under the matrix in force; raises UnknownPurpose where its purpose is gone."""
+        return self.state.column(activity.purpose, activity.channel)
+
+    def present(self, function: str | None = None) -> Use[Any] | None:
+        """The use under way here; None in observe mode where there is none.
+
+        Raises:
+            PurposeMissing: there is none, it has ended, or it is another task's or thread's.
+        """
+        use = self.ambient.get()
+        absence = use.absence()
+        if absence is None:
+            return use
+        return self.missing(f"{function} was called" if function else "data was read", absence)
+
+    def missing(self, what: str, why: str) -> None:
+        """Tells the ledger that there was no purpose and raises, or lets it pass where it is only observed."""
+        error = PurposeMissing(wrapped(f"{what} outside any purpose: {why}"))
+        if self.ledger is not None:
+            self.ledger.denied(error, observed=self.observing)
+        if not self.observing:
+            raise error
+        _observed(error)
+
+    def authorise(self, access: Access, label: Label) -> Use[Any] | None:
+        """The use under way here, once it is seen that it may open data of this label.
+
+        Raises:
+            PurposeMissing, PurposeViolation: it may not, or there is none.
+        """
+        use = self.present(access.name)
+        if use is not None and not use.permits(label):
+            self.refuse(use.explain(label), use, access)
+        return use
+
+    def refuse(
+        self, decision: Decision, use: Use[Any] | None = None, access: Access | None = None, field: str | None = None
+    ) -> None:
+        """Tells the ledger of a denial and raises it, or lets it pass where it is only observed."""
+        fields: tuple[str, ...] = ()
+        if access is not None:
+            fields = (field,) if field else access.fields_from(decision.denied)
+        violation = decision.violation(
+            decision,
+            use.activity.name if use is not None else None,
+            access.name if access is not None else None,
+            fields[0] if fields else field,
+            _advice(access, fields),
+        )
+        self.tell(violation, use.activity if use is not None else None)
+
+    def tell(self, violation: PurposeViolation, activity: Activity | None) -> None:
+        """Records a violation and raises it, or lets it pass where it is only observed."""
+        observed = self.observing if activity is None else activity.observing
+        if self.ledger is not None:
+            self.ledger.denied(violation, observed=observed)
+        if not observed:
+            raise violation
+        _observed(violation)
+
+
+def _observed(error: Exception) -> None:
+    import logging  # here, because a guard that enforces never needs it
+
+    logging.getLogger("purposeguard").warning("observed, not enforced: %s", error)
+
+
+def _advice(access: Access | None, fields: tuple[str, ...]) -> str | None:
+    if access is None or not fields:
+        return None
+    named = "the field " if len(fields) == 1 else "the fields "
+    named += ", ".join(f"`{one}`" for one in fields)
+    if access.withhold:
+        return f"{named} cannot be withheld from this return value; read without it"
+    return f"either read without {named}, or withhold it with @guard.access(withhold=True)"
+
+
+class Use(Generic[P]):
+    """One act of opening data for purpose `P`: what `with guard.purpose(…) as use` gives.
+
+    It holds in the task or thread that entered it, until its block ends.
+    """
+
+    # `cleared` and `owner` are read by wrappers on their fast path: `cleared` holds what is known to be allowed and is
+    # emptied when the block ends, `owner` is the task or thread that entered (None before and after).
+    __slots__ = ("_before", "_counts", "_engine", "_opened", "activity", "cleared", "owner")
+
+    activity: Activity
+    _before: Use[Any]
+    _counts: dict[Label, int]
+
+    def __init__(self, engine: Engine, activity: Activity, column: Column) -> None:
+        self._engine = engine
+        self._opened = column
+        self.activity = activity
+        self.cleared: set[object] | frozenset[object] = NOTHING
+        self.owner: object = None
+
+    @property
+    def purpose(self) -> type[Purpose] | Family:
+        """The purpose, or family, of this use."""
+        return self._column.purpose
+
+    @property
+    def channel(self) -> str | None:
+        """How the person is contacted, where the activity says."""
+        return self.activity.channel
+
+    @property
+    def active(self) -> bool:
+        """Whether its block is under way (wherever that is)."""
+        return self.owner is not None
+
+    @property
+    def _column(self) -> Column:
+        column = self._opened
+        return self._engine.column(self.activity) if column.retired else column
+
+    def open_here(self) -> Use[P]:
+        """Makes this the ambient use of the present task or thread; for guards and wrappers."""
+        engine = self._engine
+        self._before = engine.ambient.get()
+        self.owner = here()
+        if engine.ledger is None:
+            self.cleared = self._opened.cleared
+        else:
+            self._counts = {}
+        engine.ambient.set(self)
+        return self
+
+    def close(self) -> None:
+        """Ends this use and restores the one before; for guards and wrappers."""
+        engine = self._engine
+        self.owner = None
+        self.cleared = NOTHING
+        if engine.ambient.get() is self:
+            # Not where a block is left in another context than it was entered in: there is nothing to restore there.
+            engine.ambient.set(self._before)
+        if engine.ledger is not None:
+            counts, self._counts = self._counts, {}
+            for label, count in counts.items():
+                engine.ledger.allowed(self.activity.name, self.activity.purpose_id, label, count)
+
+    def permits(self, label: Label) -> bool:
+        """Whether this use may open data of this label; counts it where a ledger wants to know. For wrappers."""
+        if not self._column.permits(label):
+            return False
+        if self._engine.ledger is not None:
+            self._counts[label] = self._counts.get(label, 0) + 1
+        return True
+
+    def allows(self, sources: object) -> bool:
+        """Whether data from these sources may be used here: a question, never an error for a denial.
+
+        Raises:
+            UnknownSource, UnlabelledData: as `Guard.allows`.
+        """
+        try:
+            if sources in self.cleared:
+                return True
+        except TypeError:
+            pass  # not hashable, so never cleared: decided below
+        column = self._column
+        return column.purpose in column.matrix.row(sources, column.channel)
+
+    def explain(self, sources: object) -> Decision:
+        """The decision on these sources, with its reasons; raises as `allows` does."""
+        column = self._column
+        return Decision(column.matrix, column.matrix.label(sources), column.purpose, column.channel)
+
+    def check(self, sources: object) -> None:
+        """Nothing where data from these sources may be used here.
+
+        Raises:
+            PurposeMissing: the block has ended, or is another task's or thread's.
+            PurposeViolation: the notice does not grant it.
+            UnknownSource, UnlabelledData: as `Guard.allows`.
+        """
+        engine = self._engine
+        label = engine.state.matrix.label(sources)
+        absence = self.absence()
+        if absence is not None:
+            engine.missing("a check was made", absence)
+        elif not self.permits(label):
+            engine.refuse(self.explain(label), self)
+
+    def withhold(self, value: T, like: object = None) -> T:
+        """`value`, or a copy without the fields that may not be used here.
+
+        Models, dataclasses, attrs objects and NamedTuples are read by their classes, also inside containers; rows that
+        are plain dicts by `like`, an annotation such as `list[InvoiceRow]`.
+
+        Raises:
+            PurposeMissing: the block has ended, or is another task's or thread's.
+            PurposeViolation: what may not be used cannot be told apart in it.
+            UnlabelledData: nothing says what the value holds.
+        """
+        absence = self.absence()
+        if absence is not None:
+            self._engine.missing("data was to be withheld", absence)
+            return value
+        shape = shape_of_value(value) if like is None else shape_of(like)
+        if shape is None or not shape.labels():
+            what = type(value).__qualname__
+            raise UnlabelledData(f"no field of {what} carries a tag: give `like=`, an annotation whose fields do")
+        return cast("T", self.without(value, shape, None))
+
+    def without(self, value: Any, shape: Shape, access: Access | None) -> Any:
+        """`value` of this shape without what may not be used here; for guards and wrappers."""
+        engine, activity = self._engine, self.activity
+        function = access.name if access is not None else None
+
+        def denies(label: Label) -> Decision | None:
+            if self.permits(label):
+                return None
+            decision = self.explain(label)
+            if activity.observing:
+                engine.refuse(decision, self, access)  # recorded, and the value stays
+                return None
+            return decision
+
+        def refuse(decision: Decision, field: str | None) -> None:
+            engine.refuse(decision, self, access, field)
+
+        def record(decisions: Mapping[str, Decision]) -> Withheld:
+            return Withheld(decisions, activity.name, function, lambda violation: engine.tell(violation, activity))
+
+        key = (activity.name, function, activity.purpose, activity.channel, engine.state)
+        return Withholder(denies, refuse, record, key, engine.classes).apply(value, shape)
+
+    def absence(self) -> str | None:
+        """Why this use does not hold here and now; None where it does."""
+        owner = self.owner
+        if owner is None:
+            return f"activity {self.activity.name} has ended"
+        # A use opened outside any event loop belongs to its thread, and to a loop that its body runs there.
+        if owner == get_ident() if isinstance(owner, int) else owner is here():
+            return None
+        return f"activity {self.activity.name} runs in another task or thread; hand it over with `guard.carry(fn)`"
+
+    def __repr__(self) -> str:
+        state = "active" if self.active else "not active"
+        return f"<Use of {self.activity.name} for {self.activity.purpose_id}, {state}>"
+
+
+class _NoUse(Use[Any]):
+    """What is ambient where nothing is: never active, clears nothing."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.cleared = NOTHING
+        self.owner = None
+
+    def absence(self) -> str:
+        return "decorate the function that needs the data with `@guard.purpose(…)`, or enter `with guard.purpose(…)`"
+
+
+NO_USE: Final = _NoUse()

@@ -1,0 +1,188 @@
+"""Withholding: what of a value a use may not open, and the value without it.
+
+Walks a value along the shape of its annotation. What the annotation does not describe is taken to be all that it could
+mean, and refused where any of that is. How a copy without fields is made is in `purposeguard.copies`.
+"""
+
+from __future__ import annotations
+
+import collections
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from purposeguard import copies
+from purposeguard.decision import Decision
+from purposeguard.fields import Model, Shape, is_namedtuple, is_taggable, shape_of
+from purposeguard.label import Label
+
+_MISSING = object()
+
+
+class Withholder:
+    """Withholds from values what a use may not open.
+
+    `denies` gives the decision where a label may not be used and None where it may; `key` tells uses apart that decide
+    or report differently.
+    """
+
+    def __init__(
+        self,
+        denies: Callable[[Label], Decision | None],
+        refuse: Callable[[Decision, str | None], None],
+        record: Callable[[Mapping[str, Decision]], copies.Withheld],
+        key: tuple[object, ...],
+        classes: copies.Classes,
+    ) -> None:
+        self._denies = denies
+        self._refuse = refuse
+        self._record = record
+        self._key = key
+        self._classes = classes
+
+    def apply(self, value: Any, shape: Shape, path: str = "") -> Any:
+        """`value`, or a copy without what may not be used in it.
+
+        Raises:
+            PurposeViolation: the value itself may not be used, or is not what its annotation says and may hold
+                what may not be used.
+            UnlabelledData: the value is of a class that nothing can be withheld from.
+        """
+        if value is None:
+            return value
+        own = own_label(shape)
+        decision = self._denies(own) if own is not None else None
+        if decision is not None:
+            self._refuse(decision, path or None)
+            return value  # observed only
+        return self._inside(value, shape, path)
+
+    def _inside(self, value: Any, shape: Shape, path: str) -> Any:
+        if value is None or (not shape.models and (shape.items is None or not shape.items.labels())):
+            return value
+        fields = _fields_of(value, shape.models)
+        if fields is not None:
+            return self._from_model(value, fields, path)
+        if shape.items is not None:
+            items = shape.items
+            rebuilt = rebuild(value, lambda item: self._inside(item, items, f"{path}[]"))
+            if rebuilt is not _MISSING:
+                return rebuilt
+        return self._from_unexpected(value, shape, path)
+
+    def _from_unexpected(self, value: Any, shape: Shape, path: str) -> Any:
+        """A value that its annotation does not describe is all that the annotation could mean."""
+        label = shape.label_of_all()
+        decision = self._denies(label) if label is not None else None
+        if decision is not None:
+            self._refuse(decision, path or None)
+        return value
+
+    def _from_model(self, value: Any, fields: Mapping[str, Shape], path: str) -> Any:
+        denied: dict[str, Decision] = {}
+        visible: dict[str, Any] = {}
+        changed = False
+        for name, shape in fields.items():
+            label = own_label(shape)
+            decision = self._denies(label) if label is not None else None
+            if decision is not None:
+                denied[name] = decision
+                continue
+            had = _read(value, name)
+            if had is not _MISSING:
+                visible[name] = self._inside(had, shape, f"{path}.{name}" if path else name)
+                changed = changed or visible[name] is not had
+        if not denied and not changed and not _undeclared(value, fields):
+            return value
+        names = tuple(fields)
+        key = (type(value), names, frozenset(denied), *self._key)
+        cls = self._classes.get(key, lambda: copies.made(type(value), names, self._record(denied)))
+        return copies.fill(cls, visible, getattr(value, "__pydantic_fields_set__", None))
+
+
+def own_label(shape: Shape) -> Label | None:
+    """The label of a value as a whole: its own tags and those of plain items in it, which cannot be withheld singly."""
+    tags = set(shape.tags)
+    items = shape.items
+    while items is not None:
+        tags |= items.tags
+        items = items.items
+    return Label(*tags) if tags else None
+
+
+def _fields_of(value: Any, models: Iterable[Model]) -> dict[str, Shape] | None:
+    """The shapes of a model's fields, by what the value is rather than what it was announced as."""
+    cls = type(value)
+    for model in models:
+        if model.cls is cls:
+            return model.fields()
+    if is_taggable(cls) and isinstance(value, tuple(model.cls for model in models if not model.is_mapping)):
+        return Model(cls).fields()
+    if isinstance(value, dict):
+        merged: dict[str, Shape] = {}
+        for model in models:
+            if model.is_mapping:
+                for name, shape in model.fields().items():
+                    merged[name] = merged[name] | shape if name in merged else shape
+        return merged or None
+    return None
+
+
+def shape_of_value(value: Any) -> Shape | None:
+    """The shape of a value that comes without an annotation; None where its class says nothing."""
+    if is_taggable(type(value)):
+        return shape_of(type(value))
+    shapes: list[Shape | None] = []
+    if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
+        shapes = [shape_of_value(item) for item in value]
+    elif isinstance(value, dict):
+        shapes = [shape_of_value(item) for item in value.values()]
+    if not shapes or None in shapes:
+        return None
+    joined = Shape()
+    for shape in shapes:
+        joined |= cast("Shape", shape)
+    return Shape(items=joined)
+
+
+def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A container with each item changed, the same object if none was; the marker where it is no known container."""
+    if isinstance(value, dict):
+        new = {key: change(item) for key, item in value.items()}
+        if all(new[key] is item for key, item in value.items()):
+            return value
+        other = copy.copy(value)
+        other.update(new)
+        return other
+    if isinstance(value, Iterator):
+        return (change(item) for item in value)
+    if not isinstance(value, (list, tuple, set, frozenset, collections.deque)) or is_namedtuple(type(value)):
+        return _MISSING
+    items = [change(item) for item in value]
+    if all(new is old for new, old in zip(items, value, strict=True)):
+        return value
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(items)
+    if isinstance(value, (list, collections.deque)):
+        other = copy.copy(value)
+        other.clear()
+        other.extend(items)
+        return other
+    return _MISSING
+
+
+def _undeclared(value: Any, fields: Mapping[str, Shape]) -> bool:
+    """Whether a value has keys that its class or annotation does not declare: nothing says what they are."""
+    keys = value if isinstance(value, dict) else getattr(value, "__pydantic_extra__", None)
+    return bool(keys) and not fields.keys() >= set(keys)
+
+
+def _read(value: Any, name: str) -> Any:
+    """A field's value without running code of the class, except properties that are fields (computed ones are not)."""
+    if isinstance(value, dict):
+        return value.get(name, _MISSING)
+    if isinstance(value, BaseModel):
+        return value.__dict__.get(name, _MISSING)
+    return getattr(value, name, _MISSING)

@@ -1,0 +1,174 @@
+"""Wrapping a function of any kind: what happens before and after its body, however the body is run.
+
+A generator's or coroutine's `before` and `after` surround the running of the body, not its creation. A generator's
+body is left at every `yield` and entered again after it, so that nothing of it holds in the consumer meanwhile.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any, Protocol, TypeVar, cast
+
+F = TypeVar("F", bound=Callable[..., Any])
+Function = Callable[..., Any]
+
+
+class Around(Protocol):
+    """What surrounds each run of a body. Whatever `before` gives is handed to the other two."""
+
+    def before(self) -> Any:
+        """Runs before the body, and again whenever a generator's body goes on; raises to keep it from running."""
+
+    def after(self, token: Any) -> None:
+        """Runs when the body is left, by whichever way."""
+
+    def closing(self) -> Any:
+        """Runs instead of `before` where a generator's body is only let clean up."""
+
+    def result(self, value: Any, token: Any) -> Any:
+        """What the caller gets for what the body returned or yielded."""
+
+
+def unwrapped_method(fn: Any, wrap: Callable[[Function], Function]) -> Any | None:
+    """`fn` wrapped inside its classmethod or staticmethod; None where it is neither."""
+    if isinstance(fn, (classmethod, staticmethod)):
+        return type(fn)(wrap(cast("Function", fn.__func__)))
+    return None
+
+
+def surrounded(fn: Function, around: Around) -> Function:
+    """`fn` with `around` around its body: same signature, same kind (sync, async, generator, async generator).
+
+    Raises:
+        TypeError: `fn` is not a function or another callable object.
+    """
+    if isinstance(fn, type) or not callable(fn):
+        kind = "a class" if isinstance(fn, type) else f"a {type(fn).__name__}"
+        raise TypeError(f"decorates functions and methods, not {kind}: decorate the methods that run")
+    return _wrapper_for(fn)(fn, around)
+
+
+def is_plain(fn: Function) -> bool:
+    """Whether the body of `fn` runs within the call of it."""
+    return _wrapper_for(fn) is _plain
+
+
+def _wrapper_for(fn: Function) -> Callable[[Function, Around], Function]:
+    for test, wrap in (
+        (inspect.isasyncgenfunction, _async_generator),
+        (inspect.iscoroutinefunction, _coroutine),
+        (inspect.isgeneratorfunction, _generator),
+    ):
+        if test(fn) or test(getattr(type(fn), "__call__", None)):  # noqa: B004  # its kind is asked, not whether it is
+            return wrap
+    return _plain
+
+
+def _plain(fn: Function, around: Around) -> Function:
+    before, after, result = around.before, around.after, around.result
+
+    @functools.wraps(fn)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        token = before()
+        try:
+            return result(fn(*args, **kwargs), token)
+        finally:
+            after(token)
+
+    return wrapper
+
+
+def _coroutine(fn: Function, around: Around) -> Function:
+    before, after, result = around.before, around.after, around.result
+
+    @functools.wraps(fn)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        token = before()
+        try:
+            return result(await fn(*args, **kwargs), token)
+        finally:
+            after(token)
+
+    return wrapper
+
+
+def _generator(fn: Function, around: Around) -> Function:
+    before, after, result = around.before, around.after, around.result
+
+    @functools.wraps(fn)
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        body: Generator[Any, Any, Any] = fn(*args, **kwargs)
+        step: Callable[[Any], Any] = body.send
+        given: Any = None
+        try:
+            while True:
+                token = before()
+                try:
+                    item = result(step(given), token)
+                except StopIteration as stop:
+                    return result(stop.value, token)
+                finally:
+                    after(token)
+                try:
+                    given, step = (yield item), body.send
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # whatever the consumer throws in is the body's to handle
+                    given, step = error, body.throw
+        finally:
+            _close(body, around)
+
+    return wrapper
+
+
+def _close(body: Generator[Any, Any, Any], around: Around) -> None:
+    """Lets a body that was not exhausted clean up, inside what surrounds it."""
+    if inspect.getgeneratorstate(body) in (inspect.GEN_CLOSED, inspect.GEN_CREATED):
+        body.close()
+        return
+    token = around.closing()
+    try:
+        body.close()
+    finally:
+        around.after(token)
+
+
+def _async_generator(fn: Function, around: Around) -> Function:
+    before, after, result = around.before, around.after, around.result
+
+    @functools.wraps(fn)
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        body: AsyncGenerator[Any, Any] = fn(*args, **kwargs)
+        step: Callable[[Any], Any] = body.asend
+        given: Any = None
+        live = True
+        try:
+            while True:
+                token = before()
+                try:
+                    item = result(await step(given), token)
+                except StopAsyncIteration:
+                    live = False
+                    return
+                except BaseException:
+                    live = False  # the body has ended by it, and it goes to the consumer
+                    raise
+                finally:
+                    after(token)
+                try:
+                    given, step = (yield item), body.asend
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # whatever the consumer throws in is the body's to handle
+                    given, step = error, body.athrow
+        finally:
+            if live:
+                token = around.closing()
+                try:
+                    await body.aclose()
+                finally:
+                    after(token)
+
+    return wrapper
