@@ -34,6 +34,7 @@ class Block(Generic[P]):
         purpose: type[Purpose] | Family,
         channel: str | None,
         name: str | None,
+        *,
         observing: bool,
         frame: FrameType,
     ) -> None:
@@ -107,6 +108,7 @@ class Opening:
         self._column = engine.column(activity)
 
     def before(self) -> Use[Any]:
+        """Makes a new use ambient."""
         column = self._column
         if column.retired:
             column = self._column = self._engine.column(self._activity)
@@ -115,9 +117,11 @@ class Opening:
     closing = before
 
     def after(self, token: Use[Any]) -> None:
+        """Ends it."""
         token.close()
 
-    def result(self, value: Any, token: Use[Any]) -> Any:
+    def result(self, value: Any, token: Use[Any]) -> Any:  # noqa: ARG002  # as Around has it
+        """What the body gave, as it is."""
         return value
 
 

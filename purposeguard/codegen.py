@@ -1,6 +1,7 @@
 """A notice as a typed Python module: the same classes, ahead of time, for type checkers and editors.
 
-Deterministic, and formatted; formatters are told to leave it so, that it stays as generated. The module needs nothing beside it: it carries the document.
+Deterministic, and formatted; formatters are told to leave it so, that it stays as generated.
+The module needs nothing beside it: it carries the document.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def _head(document: Document) -> Iterator[str]:
     yield "# fmt: off"
     yield ""
     yield "import json"
-    yield "from typing import Final, final"
+    yield "from collections.abc import Mapping"
+    yield "from typing import ClassVar, Final, final"
     yield ""
     yield "from purposeguard import Notice, Purpose, Source"
     yield ""
@@ -68,7 +70,7 @@ def _class(row: Named, bases: tuple[str, ...], *, leaf: bool) -> Iterator[str]:
     yield ""
     yield f"    clause = {_quoted(row.id)}"
     yield f"    slug = {_quoted(row.slug)}"
-    yield "    title = {"
+    yield "    title: ClassVar[Mapping[str, str]] = {"
     yield f'        "en": {_quoted(row.title.en)},'
     yield f'        "ja": {_quoted(row.title.ja)},'
     yield "    }"

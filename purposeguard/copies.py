@@ -85,7 +85,7 @@ class _Refusing:
     def __get__(self, instance: object, owner: type) -> Any:
         if instance is None:
             return self
-        record_of(instance).refuse(self.name)
+        return record_of(instance).refuse(self.name)
 
     def __set__(self, instance: object, value: object) -> NoReturn:
         raise AttributeError(f"`{self.name}` is withheld here and cannot be set")
@@ -112,7 +112,7 @@ class Classes:
             return found
 
 
-def made(cls: type, fields: tuple[str, ...], record: Withheld) -> type:
+def made(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:
     """A subclass of `cls` in which the fields that `record` denies raise; `fields` are all declared ones.
 
     Raises:
@@ -139,7 +139,7 @@ def made(cls: type, fields: tuple[str, ...], record: Withheld) -> type:
     foreign = [base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE and base is not object]
     if foreign and not is_namedtuple(cls):
         raise UnlabelledData(
-            f"{cls.__qualname__} is a {foreign[0].__name__} and may hold its data there: nothing can be withheld from it"
+            f"{cls.__qualname__} is a {foreign[0].__name__} and may hold its data there, where it cannot be withheld"
         )
     namespace |= {name: _Refusing(name) for name in gone}
     namespace |= {"__repr__": _repr, "__str__": _repr, "__format__": _format}
@@ -151,21 +151,22 @@ def made(cls: type, fields: tuple[str, ...], record: Withheld) -> type:
     if is_namedtuple(cls):
         return cast("type", type(cls)(cls.__name__, (cls,), namespace | _TUPLE_METHODS | {"_fields": names}))
     namespace["__init__"] = _init
-    if dataclasses.is_dataclass(cls):
+    if hasattr(cls, "__dataclass_fields__"):
         kept = {name: field for name, field in cls.__dataclass_fields__.items() if name not in gone}
         namespace["__dataclass_fields__"] = kept
     if is_attrs(cls):
-        namespace["__attrs_attrs__"] = tuple(one for one in cast("Any", cls).__attrs_attrs__ if one.name not in gone)
+        namespace["__attrs_attrs__"] = tuple(one for one in cls.__attrs_attrs__ if one.name not in gone)
     return cast("type", type(cls)(cls.__name__, (cls,), namespace))
 
 
 def fill(cls: type, visible: Mapping[str, Any], fields_set: set[str] | None = None) -> Any:
     """An instance of a class from `made` that holds these values and no others."""
     model: Any = cls
+    instance: Any
     if issubclass(cls, dict):
-        instance = dict.__new__(cls)
-        dict.update(instance, visible)
-        return instance
+        rows: Any = dict.__new__(cls)
+        dict.update(rows, visible)
+        return rows
     if issubclass(cls, tuple):
         return tuple.__new__(cls, [visible.get(name, GONE) for name in model.__purposeguard_fields__])
     instance = object.__new__(cls)
@@ -240,7 +241,7 @@ def _deepcopy(self: Any, memo: dict[int, Any] | None = None) -> Any:
     return fill(type(self), visible, getattr(self, "__pydantic_fields_set__", None))
 
 
-def _reduce(self: Any, protocol: int) -> tuple[Any, ...]:
+def _reduce(self: Any, _protocol: int) -> tuple[Any, ...]:
     set_ = getattr(self, "__pydantic_fields_set__", None)
     return _restored, (_base(self), _fields(self), record_of(self), _visible(self), set_)
 

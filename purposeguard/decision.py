@@ -126,8 +126,7 @@ class Decision:
                 whose = ", ".join(source.clause for source in holders if not _is_parent(notice.sources, source))
                 grant = ", ".join(clauses) or member.clause
                 lines.append(f"{grant} grants {member.slug} to: {whose or 'no source'}")
-            for source in self.denied:
-                lines.append(f"{source.clause} may serve: {_may_serve(self._matrix, source)}")
+            lines += [f"{source.clause} may serve: {_may_serve(self._matrix, source)}" for source in self.denied]
             if len(self.label) > 1:
                 both = ", ".join(one.slug for one in self.alternatives[:6]) or "nothing; keep the data apart"
                 lines.append(f"combined, {_listed(s.clause for s in self.label)} may serve: {both}")
@@ -166,7 +165,7 @@ def _thaw(facts: dict[str, Any]) -> Decision:
     return decision
 
 
-def name_of(term: type[Source] | type[Purpose] | Family) -> str:
+def name_of(term: type[Source | Purpose] | Family) -> str:
     """A term as messages name it: `renewal-guidance (1.2(1)①)`."""
     if isinstance(term, Family):
         return f"{term.slug} ({', '.join(member.clause for member in term.members)})"

@@ -170,12 +170,10 @@ def _sense_of_sound_rows(tables: Mapping[str, Any]) -> Sense:
         model = _inner(Document, name)
         raw = tables.get(name)
         kept: list[BaseModel] = []
-        for index, row in enumerate(raw if isinstance(raw, list) else ()):
-            if model is None or not isinstance(row, dict):
+        for index, given in enumerate(raw if isinstance(raw, list) else ()):
+            if model is None or not isinstance(given, dict):
                 continue
-            lines: list[int] = []
-            if name == "grant":
-                row, lines = _sound_purposes(row)
+            row, lines = _sound_purposes(given) if name == "grant" else (given, [])
             try:
                 kept.append(model.model_validate(row))
             except ValidationError:

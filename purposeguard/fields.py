@@ -160,10 +160,15 @@ def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})
     if isinstance(annotation, dataclasses.InitVar):
         return shape_of(annotation.type, bindings)
     if isinstance(annotation, _ALIASES):
-        return shape_of(annotation.__value__, bindings)
-    origin, args = get_origin(annotation), get_args(annotation)
-    if origin is None:
-        return Shape(models=(Model(annotation),)) if is_taggable(annotation) else Shape()
+        return shape_of(cast("Any", annotation).__value__, bindings)
+    origin = get_origin(annotation)
+    if origin is not None:
+        return _shape_of_generic(annotation, origin, get_args(annotation), bindings)
+    return Shape(models=(Model(annotation),)) if is_taggable(annotation) else Shape()
+
+
+def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
+    """The shape of what was written with brackets, or as a union."""
     if origin is Annotated:
         return Shape(frozenset(_tags(args[1:]))) | shape_of(args[0], bindings)
     if is_union(annotation) or origin in _TRANSPARENT:
@@ -177,7 +182,9 @@ def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})
         given = zip(getattr(origin, "__parameters__", ()), args, strict=False)
         return Shape(models=(Model(origin, {name: shape_of(arg, bindings) for name, arg in given}),))
     if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
-        return Shape(frozenset().union(*_tags_within(shape_of(args[0], bindings))), (), shape_of(args[1], bindings))
+        keys = shape_of(args[0], bindings).labels()
+        tags = frozenset(source for label in keys.values() for source in label.sources)
+        return Shape(tags, (), shape_of(args[1], bindings))
     # A container; of a generic class that is not known to be one, its arguments are taken to be inside.
     return Shape(items=_joined((arg for arg in args if arg is not ...), bindings))
 
@@ -211,10 +218,6 @@ def _joined(annotations: Iterable[object], bindings: Bindings) -> Shape:
         if annotation is not None:
             shape |= shape_of(annotation, bindings)
     return shape
-
-
-def _tags_within(shape: Shape) -> Iterator[frozenset[type[Source]]]:
-    return (label.sources for label in shape.labels().values())
 
 
 def _tags(marks: Iterable[object]) -> Iterator[type[Source]]:
@@ -291,7 +294,7 @@ def _plain_hints(cls: type, localns: Mapping[str, Any] | None) -> dict[str, Any]
     return found
 
 
-def _unresolved(cls: type, name: str) -> UnlabelledData:
+def _unresolved(cls: type, name: str | None) -> UnlabelledData:
     return UnlabelledData(
         f"{cls.__qualname__}: the annotation `{name}` cannot be resolved, so the tags behind it are unknown; define it "
         "at module level, or name it in `localns`"

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, cast, get_args, overload
 
 from typing_extensions import TypeForm
 
@@ -164,8 +164,8 @@ class Guard:
             matrix.purpose(purpose),
             matrix.channel(channel),
             activity,
-            self.mode == "observe" if mode is None else _mode(mode) == "observe",
-            sys._getframe(1),
+            observing=(self.mode if mode is None else _mode(mode)) == "observe",
+            frame=sys._getframe(1),
         )
 
     @overload
@@ -247,6 +247,6 @@ class Guard:
 
 
 def _mode(mode: str) -> Mode:
-    if mode == "enforce" or mode == "observe":
-        return mode
+    if mode in get_args(Mode):
+        return cast("Mode", mode)
     raise ValueError(f"mode is `enforce` or `observe`, not `{mode}`")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from purposeguard.errors import UnknownSource, UnlabelledData
 from purposeguard.terms import NotPersonal, Source
@@ -26,14 +26,16 @@ class Label:
 
     sources: frozenset[type[Source]]
 
-    def __new__(cls, *sources: type[Source]) -> Label:
-        for source in sources:
+    def __new__(cls, *sources: type[Source]) -> Self:
+        """Gives the one label of these sources."""
+        given: tuple[Any, ...] = sources  # types are erased where the sources come from untyped code
+        for source in given:
             if not isinstance(source, type) or not issubclass(source, Source) or source is Source:
                 raise UnknownSource(source, "a label is made of source classes")
         return cls._of(frozenset(sources))
 
     @classmethod
-    def _of(cls, sources: frozenset[type[Source]]) -> Label:
+    def _of(cls, sources: frozenset[type[Source]]) -> Self:
         if len(sources) > 1 and NotPersonal in sources:
             sources -= {NotPersonal}
         if not sources:
@@ -57,7 +59,7 @@ class Label:
             return labels[0]
         return cls._of(frozenset().union(*(label.sources for label in labels)))
 
-    def __or__(self, other: Label) -> Label:
+    def __or__(self, other: object) -> Label:
         if other is self:
             return self
         return Label._of(self.sources | other.sources) if isinstance(other, Label) else NotImplemented
@@ -69,7 +71,7 @@ class Label:
     def __len__(self) -> int:
         return len(self.sources)
 
-    def __contains__(self, source: object) -> bool:
+    def __contains__(self, source: type[Source]) -> bool:
         return source in self.sources
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -95,5 +97,5 @@ def _by_clause(source: type[Source]) -> tuple[str, str]:
 
 
 # Not on the decision path: labels are made when code is loaded or values are joined, and looked up by identity after.
-_interned: weakref.WeakValueDictionary[frozenset[type[Source]], Label] = weakref.WeakValueDictionary()
+_interned: weakref.WeakValueDictionary[frozenset[type[Source]], Any] = weakref.WeakValueDictionary()
 _interning = threading.Lock()

@@ -36,6 +36,9 @@ class Matrix:
 
     notice: Notice
     closed: Mapping[type[Purpose], frozenset[str]]
+    _alias: Mapping[object, object]
+    _purposes: dict[object, type[Purpose] | Family]
+    _tables: Mapping[str | None, dict[object, Row]]
 
     def __init__(self, notice: Notice, earlier: Matrix | None = None) -> None:
         fill = super().__setattr__
@@ -64,7 +67,7 @@ class Matrix:
             )
         fill("_tables", tables)
         purposes: dict[object, type[Purpose] | Family] = {one: one for one in notice.purposes}
-        purposes |= {one.clause: one for one in notice.purposes}
+        purposes.update((one.clause, one) for one in notice.purposes)
         for family in notice.families:
             purposes[family.name] = family
         fill("_purposes", purposes)
@@ -72,7 +75,7 @@ class Matrix:
     @property
     def rows(self) -> Mapping[object, Row]:
         """The table of decisions that need no channel; for the guard's fast path only."""
-        return cast("Mapping[object, Row]", self._tables[None])
+        return self._tables[None]
 
     def allows(self, sources: object, purpose: object, channel: str | None = None) -> bool:
         """Whether the sources may serve the purpose or family.
@@ -85,7 +88,7 @@ class Matrix:
 
     def row(self, sources: object, channel: str | None = None) -> Row:
         """What the sources may serve; raises as `allows` does."""
-        table = self._tables.get(channel) if channel is None or isinstance(channel, str) else None
+        table = self._tables.get(channel)
         if table is None:
             table = self._tables[self.notice.channel(channel)]
         asked = frozenset(sources) if isinstance(sources, (set, list)) and sources else sources
@@ -99,11 +102,11 @@ class Matrix:
             for seen in (label, asked):
                 if seen is not None and len(table) < MOST_REMEMBERED and _lasting(seen):
                     table[seen] = row
-        return cast("Row", row)
+        return row
 
     def _row_of(self, label: Label, table: Mapping[object, Row]) -> Row:
         first, *others = (table[self._alias.get(source, source)] for source in label.sources)
-        return cast("Row", first.intersection(*others))
+        return first.intersection(*others)
 
     def label(self, sources: object) -> Label:
         """The label that a sources argument means: a class, an id, a label, or an iterable of these.
@@ -149,7 +152,7 @@ class Matrix:
             found = self._purpose(given)
             if len(self._purposes) < MOST_REMEMBERED and _lasting(given):
                 self._purposes[given] = found
-        return cast("type[Purpose] | Family", found)
+        return found
 
     def _purpose(self, given: object) -> type[Purpose] | Family:
         if isinstance(given, TermMeta):
@@ -157,7 +160,8 @@ class Matrix:
         if isinstance(given, Family):
             given = given.union
         if self._alias and is_union(given):
-            given = Union[tuple(self._alias.get(one, one) for one in union_members(given))]
+            # The members are known only now, so no annotation could say this union.
+            given = Union[tuple(self._alias.get(one, one) for one in union_members(given))]  # noqa: UP007
         return self.notice.purpose_or_family(given)
 
     def channel(self, given: str | None) -> str | None:
@@ -222,12 +226,9 @@ def _aliases(notice: Notice, earlier: Matrix) -> dict[object, object]:
     by_clause: dict[tuple[bool, str], object] = {(True, one.clause): one for one in notice.sources}
     by_clause |= {(False, one.clause): one for one in notice.purposes}
     found: dict[object, object] = {}
-    for old in (*earlier.notice.sources, *earlier._alias):
-        if isinstance(old, TermMeta) and issubclass(old, Source):
-            found[old] = by_clause.get((True, old.clause), old.clause)
-    for old in (*earlier.notice.purposes, *earlier._alias):
-        if isinstance(old, TermMeta) and not issubclass(old, Source):
-            found[old] = by_clause.get((False, old.clause), old.clause)
+    for old in (*earlier.notice.sources, *earlier.notice.purposes, *earlier._alias):
+        term = cast("type[Source | Purpose]", old)
+        found[term] = by_clause.get((issubclass(term, Source), term.clause), term.clause)
     for own in (*notice.sources, *notice.purposes):
         found.pop(own, None)
     return found

@@ -44,15 +44,15 @@ class Notice:
     families: tuple[Family, ...]
     channels: tuple[str, ...]
     grants: Mapping[type[Source], Mapping[type[Purpose], str]]
+    _sources: Mapping[str, object]
+    _purposes: Mapping[str, object]
+    _families: Mapping[str, object]
 
     def __init__(self, document: Document, classes: Mapping[str, object] | None = None) -> None:
         """Use `load`, `loads`, `parse` or `bundled`; `classes` is for generated modules."""
         pairs = granted(document)
         purposes = {row.id: row for row in document.purposes}
-        if classes is None:
-            made = build_classes(document, pairs)
-        else:
-            made = _bound_classes(document, pairs, classes)
+        made = build_classes(document, pairs) if classes is None else _bound_classes(document, pairs, classes)
         purpose_classes = {id_: cast("type[Purpose]", made[row.class_]) for id_, row in purposes.items()}
         source_classes = {row.id: cast("type[Source]", made[row.class_]) for row in source_rows(document)}
         families = tuple(
@@ -146,7 +146,7 @@ class Notice:
         Raises:
             UnknownPurpose: with the nearest ids.
         """
-        if isinstance(given, TermMeta) and given in self.purposes:
+        if isinstance(given, TermMeta) and any(given is one for one in self.purposes):
             return cast("type[Purpose]", given)
         return cast("type[Purpose]", self._find(given, self._purposes, UnknownPurpose))
 
@@ -241,11 +241,11 @@ def bases_of(document: Document, pairs: Grants) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def build_classes(document: Document, pairs: Grants) -> dict[str, type]:
+def build_classes(document: Document, pairs: Grants) -> Mapping[str, type]:
     """The vocabulary of a document as new classes, by class name."""
     made: dict[str, type] = {"Source": Source}
-    for row in document.purposes:
-        made[row.class_] = TermMeta(row.class_, (Purpose,), _namespace(row))
+    for purpose in document.purposes:
+        made[purpose.class_] = TermMeta(purpose.class_, (Purpose,), _namespace(purpose))
     rows = {row.id: row for row in source_rows(document)}
     for given, bases in bases_of(document, pairs).items():
         row = rows[given]
@@ -268,12 +268,13 @@ def _bound_classes(document: Document, pairs: Grants, classes: Mapping[str, obje
     expected = build_classes(document, pairs)
     faults = []
     for row in (*document.purposes, *source_rows(document)):
-        given, want = classes.get(row.class_), expected[row.class_]
-        same = isinstance(given, TermMeta) and (
-            (given.clause, given.slug, given.title) == (row.id, row.slug, row.title.model_dump())
-            and [base.__name__ for base in given.__mro__] == [base.__name__ for base in want.__mro__]
-        )
-        if not same:
+        found, want = classes.get(row.class_), expected[row.class_]
+        given = cast("type[Source | Purpose]", found) if isinstance(found, TermMeta) else None
+        if (
+            given is None
+            or (given.clause, given.slug, given.title) != (row.id, row.slug, row.title.model_dump())
+            or [base.__name__ for base in given.__mro__] != [base.__name__ for base in want.__mro__]
+        ):
             faults.append(Fault(row.class_, "is not the class that the notice states", "run `purposeguard codegen`"))
     if faults:
         raise NoticeError(faults, f"generated module of {document.id}")
@@ -296,7 +297,7 @@ def _names(term: object) -> tuple[str, ...]:
     return named.clause, named.__name__, named.slug
 
 
-def _ids(terms: Iterable[type[Source] | type[Purpose]]) -> list[str]:
+def _ids(terms: Iterable[type[Source | Purpose]]) -> list[str]:
     return [name for term in terms for name in _names(term)]
 
 

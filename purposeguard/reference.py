@@ -88,4 +88,5 @@ def derived(notice: Document, operation: str, one: str, other: str) -> str | Non
 
 def find(notice: Document, source: str) -> SourceRow | Overlay | Derivation:
     """The row of a source; KeyError where there is none."""
-    return {row.id: row for row in (*notice.source, *notice.overlay, *notice.derivation)}[source]
+    rows: tuple[SourceRow | Overlay | Derivation, ...] = (*notice.source, *notice.overlay, *notice.derivation)
+    return {row.id: row for row in rows}[source]

@@ -161,7 +161,7 @@ class Sense:
             return row
         key, given = ("closed", row.channels.closed) if row.channels.closed else ("open", row.channels.open)
         named = self._all(row, f"channels.{key}", given or (), self._channels, "channel")
-        return self._with(row, channels=Channels.model_construct(**{key: named}))
+        return self._with(row, channels=Channels.model_construct(None, **{key: named}))
 
     def _circles(self) -> None:
         lineage = Lineage(self.document)

@@ -23,17 +23,15 @@ LONGEST_ID = 200
 class TermMeta(type):
     """The class of all terms: no instances, no reassigned attributes, a `repr` that says the clause."""
 
-    clause: str
-    slug: str
-    title: Mapping[str, str]
-
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> TermMeta:
+        """Makes the titles read-only."""
         title = namespace.get("title")
         if title is not None:
             namespace["title"] = MappingProxyType(dict(title))
         return super().__new__(mcls, name, bases, namespace, **kwargs)
 
-    def __call__(cls, *args: object, **kwargs: object) -> NoReturn:
+    def __call__(cls, *_args: object, **_kwargs: object) -> NoReturn:
+        """Refuses: a term is a name."""
         raise TypeError(f"{cls.__name__} is a term of a notice and has no instances: use the class itself")
 
     def __setattr__(cls, name: str, value: object) -> None:
@@ -47,14 +45,15 @@ class TermMeta(type):
         return f"<{cls.__name__} {clause}>" if clause else f"<{cls.__name__}>"
 
 
-def _reduced(term: TermMeta) -> str | tuple[Any, ...]:
+def _reduced(term: Any) -> str | tuple[Any, ...]:
     """Pickles a class of an importable module by name, and one made from a file as a stand-in.
 
     A stand-in says what it was, which is what a violation that crosses to another process needs. No notice knows it,
     so no guard decides by it.
     """
-    if getattr(sys.modules.get(term.__module__), term.__qualname__, None) is term:
-        return term.__qualname__
+    name: str = term.__qualname__
+    if getattr(sys.modules.get(term.__module__), name, None) is term:
+        return name
     base = Source if issubclass(term, Source) else Purpose
     return _stand_in, (
         term.__name__,
@@ -68,7 +67,7 @@ def _stand_in(name: str, base: type, namespace: dict[str, Any], title: dict[str,
     return TermMeta(name, (base,), {**namespace, "title": title, "__module__": __name__})
 
 
-copyreg.pickle(TermMeta, _reduced)  # type: ignore[arg-type]  # its stub knows no metaclasses
+copyreg.pickle(TermMeta, _reduced)
 
 
 class Purpose(metaclass=TermMeta):
@@ -126,7 +125,7 @@ class Family:
         fill("slug", slug)
         fill("title", MappingProxyType(dict(title)))
         fill("members", members)
-        fill("union", Union[members])
+        fill("union", Union[members])  # noqa: UP007  # the members are known only now
         fill("_hash", hash(self.union))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:

@@ -124,7 +124,8 @@ class Engine:
         absence = use.absence()
         if absence is None:
             return use
-        return self.missing(f"{function} was called" if function else "data was read", absence)
+        self.missing(f"{function} was called" if function else "data was read", absence)
+        return None
 
     def missing(self, what: str, why: str) -> None:
         """Tells the ledger that there was no purpose and raises, or lets it pass where it is only observed."""
@@ -173,7 +174,7 @@ class Engine:
 
 
 def _observed(error: Exception) -> None:
-    import logging  # here, because a guard that enforces never needs it
+    import logging  # noqa: PLC0415  # a guard that enforces never needs it, and it is slow to load
 
     logging.getLogger("purposeguard").warning("observed, not enforced: %s", error)
 

@@ -153,9 +153,9 @@ def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
         new = {key: change(item) for key, item in value.items()}
         if all(new[key] is item for key, item in value.items()):
             return value
-        other = copy.copy(value)
-        other.update(new)
-        return other
+        rows = copy.copy(value)
+        rows.update(new)
+        return rows
     if isinstance(value, Iterator):
         return (change(item) for item in value)
     if not isinstance(value, (list, tuple, set, frozenset, collections.deque)) or is_namedtuple(type(value)):
@@ -175,7 +175,7 @@ def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
 
 def _undeclared(value: Any, fields: Mapping[str, Shape]) -> bool:
     """Whether a value has keys that its class or annotation does not declare: nothing says what they are."""
-    keys = value if isinstance(value, dict) else getattr(value, "__pydantic_extra__", None)
+    keys: Any = value if isinstance(value, dict) else getattr(value, "__pydantic_extra__", None)
     return bool(keys) and not fields.keys() >= set(keys)
 
 

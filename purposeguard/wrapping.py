@@ -38,7 +38,7 @@ def unwrapped_method(fn: Any, wrap: Callable[[Function], Function]) -> Any | Non
     return None
 
 
-def surrounded(fn: Function, around: Around) -> Function:
+def surrounded(fn: Any, around: Around) -> Function:
     """`fn` with `around` around its body: same signature, same kind (sync, async, generator, async generator).
 
     Raises:
@@ -115,7 +115,7 @@ def _generator(fn: Function, around: Around) -> Function:
                     given, step = (yield item), body.send
                 except GeneratorExit:
                     raise
-                except BaseException as error:  # whatever the consumer throws in is the body's to handle
+                except BaseException as error:  # noqa: BLE001  # whatever the consumer throws in is the body's to handle
                     given, step = error, body.throw
         finally:
             _close(body, around)
@@ -161,7 +161,7 @@ def _async_generator(fn: Function, around: Around) -> Function:
                     given, step = (yield item), body.asend
                 except GeneratorExit:
                     raise
-                except BaseException as error:  # whatever the consumer throws in is the body's to handle
+                except BaseException as error:  # noqa: BLE001  # whatever the consumer throws in is the body's to handle
                     given, step = error, body.athrow
         finally:
             if live:
