@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import typing_extensions
 
-from purposeguard.errors import UnlabelledData
+from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Site
 from purposeguard.label import Label
 from purposeguard.use import Engine, Use, get_ident
-from purposeguard.wrapping import Function, is_plain, surrounded
+from purposeguard.wrapping import Function, is_plain, must_be_function, surrounded
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,9 +31,10 @@ class Reader:
         localns: Mapping[str, Any] | None = None,
     ) -> None:
         """`localns` are the names around a function that is defined inside another."""
+        must_be_function(fn)
         _refuse_cached(fn)
         self.access = Access(Site.of(fn), withhold, named=named)
-        self.ambient = engine.ambient.get
+        self.ambient = engine.ambient
         self._fn = fn
         self._engine = engine
         self._shape: Shape | None = None
@@ -91,7 +92,7 @@ class Reader:
         """Raises PurposeMissing or PurposeViolation where the function may not run here."""
         label = self.label()
         if self.access.withhold:
-            use = self._engine.present(self.access.name)
+            use = self._engine.present(f"{self.access.name} was called")
             if use is not None and self.access.named is not None and not use.permits(self.access.named):
                 self._engine.refuse(use.explain(self.access.named), use, self.access)
             return use
@@ -114,16 +115,16 @@ class Reader:
         shape = self._shape
         if shape.items is not None and (inspect.isgeneratorfunction(self._fn) or inspect.isasyncgenfunction(self._fn)):
             shape = shape.items  # one item at a time
-        return token.without(value, shape, self.access)
+        try:
+            return token.without(value, shape, self.access)
+        finally:
+            del value  # from the traceback, where it is refused
 
 
 def access_function(fn: F, reader: Reader) -> F:
     """`fn`, which runs only where the ambient purpose may use what it reads."""
-    if reader.access.withhold or not is_plain(fn):
-        wrapper = surrounded(fn, reader)
-    else:
-        surrounded(fn, reader)  # refuses what cannot be decorated
-        wrapper = _quick(fn, reader)
+    quick = is_plain(fn) and not reader.access.withhold
+    wrapper = _quick(fn, reader) if quick else surrounded(fn, reader)
     wrapper.__purposeguard_access__ = reader  # type: ignore[attr-defined]  # for the cache, which must check before it answers
     return wrapper  # type: ignore[return-value]  # a wrapper is typed as what it wraps
 
@@ -179,8 +180,9 @@ def _refuse_cached(fn: Any) -> None:
         seen.add(id(fn))
         if hasattr(fn, "cache_clear") or hasattr(fn, "cache_key"):
             name = Site.of(fn).dotted
-            raise TypeError(
+            message = (
                 f"{name} is behind a cache that knows no purposes, so it could serve one purpose what was read for "
                 "another: take that cache away and put `@guard.cached(…)` above `@guard.access`"
             )
+            raise TypeError(wrapped(message))
         fn = getattr(fn, "func", None) if isinstance(fn, functools.partial) else getattr(fn, "__wrapped__", None)

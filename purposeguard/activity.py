@@ -47,7 +47,7 @@ class Block(Generic[P]):
         self._where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
         self._activity: Activity | None = None
         self._open: list[Use[P]] = []
-        _must_fit(engine, self._declared(Site("", "", 0), name or frame.f_code.co_qualname))
+        _must_fit(engine, self._declared(Site("", "", 0), name or ""))
 
     def _declared(self, site: Site, name: str) -> Activity:
         return Activity(name, self._purpose, self._channel, self._observing, site)
@@ -70,13 +70,13 @@ class Block(Generic[P]):
             self._activity = self._declared(site, self._name or site.dotted)
             self._register.add_activity(site, self._activity)
         use: Use[P] = Use(self._engine, self._activity, self._engine.column(self._activity))
-        self._open.append(use.open_here())
+        self._open.append(use)
         return use
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        ambient = self._engine.ambient.get()
+        ambient = self._engine.ambient()
         # Left in another context than entered in, the ambient use is none of ours: the last one entered ends.
         use = ambient if ambient in self._open else self._open[-1]
         self._open.remove(use)
@@ -112,7 +112,7 @@ class Opening:
         column = self._column
         if column.retired:
             column = self._column = self._engine.column(self._activity)
-        return Use[Any](self._engine, self._activity, column).open_here()
+        return Use(self._engine, self._activity, column)
 
     closing = before
 
@@ -146,7 +146,7 @@ def _during(fn: Function, engine: Engine, activity: Activity) -> Function:
 
 def carried(fn: F, engine: Engine) -> F:
     """`fn` bound to the purpose under way; raises PurposeMissing where there is none."""
-    use = engine.present(getattr(fn, "__qualname__", None))
+    use = engine.present(f"{Site.of(fn).dotted} was to be carried")
     if use is None:  # observed only
         return fn
     activity = use.activity
@@ -162,5 +162,5 @@ def _must_fit(engine: Engine, activity: Activity) -> None:
     holders = [source for source in matrix.notice.sources if activity.purpose in matrix.row(source)]
     label = Label(*(holders or (NotPersonal,)))
     decision = Decision(matrix, label, activity.purpose, activity.channel, declared=True)
-    advice = f"state another: `channel=` {' or '.join(f'`{channel}`' for channel in admitted)}"
-    engine.tell(ChannelViolation(decision, activity.name, advice=advice), activity)
+    advice = "state " + " or ".join(f'`channel="{channel}"`' for channel in admitted)
+    engine.tell(ChannelViolation(decision, activity.name or None, advice=advice), activity)

@@ -9,10 +9,11 @@ from what it was made.
 from __future__ import annotations
 
 import abc
+import collections
 import copy
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NoReturn, cast
 
 import cachetools
@@ -26,6 +27,7 @@ _HEAP_TYPE: Final = 1 << 9
 """The flag of classes that are written in Python."""
 
 _MISSING = object()
+_INIT_VAR: Final = dataclasses._FIELD_INITVAR  # type: ignore[attr-defined]  # dataclasses tells its kinds of fields apart by this alone
 
 
 class Withheld:
@@ -96,6 +98,18 @@ def record_of(instance: object) -> Withheld:
     return cast("Withheld", type(instance).__purposeguard_withheld__)  # type: ignore[attr-defined]  # set by _made
 
 
+class _Attributes(tuple[Any, ...]):
+    """The attributes of an attrs class, by position and by name, as `attrs.fields` gives them."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        for one in self:
+            if one.name == name:
+                return one
+        raise AttributeError(name)
+
+
 class Classes:
     """The subclasses made for copies: remembered, bounded, safe between threads."""
 
@@ -127,6 +141,7 @@ def made(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:
         "__purposeguard_withheld__": record,
         "__purposeguard_fields__": fields,
         "__eq__": _equal,
+        "__ne__": _unequal,
         "__hash__": _hash if cls.__hash__ is not None else None,
         "__copy__": _copy,
         "__deepcopy__": _deepcopy,
@@ -135,7 +150,7 @@ def made(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:
     if not cls.__dictoffset__ or issubclass(cls, BaseModel):
         namespace["__slots__"] = ()
     if issubclass(cls, dict):
-        return cast("type", type(cls)(cls.__name__, (cls,), namespace | _DICT_METHODS))
+        return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace | _DICT_METHODS))
     foreign = [base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE and base is not object]
     if foreign and not is_namedtuple(cls):
         raise UnlabelledData(
@@ -145,28 +160,50 @@ def made(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:
     namespace |= {"__repr__": _repr, "__str__": _repr, "__format__": _format}
     if issubclass(cls, BaseModel):
         # pydantic's metaclass would build a schema anew; the parent's serves.
-        namespace["__repr_args__"] = _visible_items
+        namespace |= {"__repr_args__": _visible_items, "model_dump": _model_dump, "model_dump_json": _model_dump_json}
         return cast("type", abc.ABCMeta.__new__(type(cls), cls.__name__, (cls,), namespace))
     namespace["__match_args__"] = tuple(name for name in getattr(cls, "__match_args__", ()) if name not in gone)
     if is_namedtuple(cls):
-        return cast("type", type(cls)(cls.__name__, (cls,), namespace | _TUPLE_METHODS | {"_fields": names}))
+        return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace | _TUPLE_METHODS | {"_fields": names}))
     namespace["__init__"] = _init
     if hasattr(cls, "__dataclass_fields__"):
         kept = {name: field for name, field in cls.__dataclass_fields__.items() if name not in gone}
         namespace["__dataclass_fields__"] = kept
     if is_attrs(cls):
-        namespace["__attrs_attrs__"] = tuple(one for one in cls.__attrs_attrs__ if one.name not in gone)
-    return cast("type", type(cls)(cls.__name__, (cls,), namespace))
+        namespace["__attrs_attrs__"] = _Attributes(one for one in cls.__attrs_attrs__ if one.name not in gone)
+    return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace))
 
 
-def fill(cls: type, visible: Mapping[str, Any], fields_set: set[str] | None = None) -> Any:
+class _Quiet:
+    """Stands before the copied class, so that no `__init_subclass__` hears of the copy's class."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **_kwargs: object) -> None: ...
+
+
+def beside(value: Any) -> dict[str, Any]:
+    """What an object keeps besides its values and `fill` needs: which fields were set, how defaults are made."""
+    if isinstance(value, BaseModel):
+        return {"fields_set": set(value.__pydantic_fields_set__)}
+    if isinstance(value, collections.defaultdict):
+        return {"default_factory": value.default_factory}
+    return {}
+
+
+def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
     """An instance of a class from `made` that holds these values and no others."""
     model: Any = cls
     instance: Any
     if issubclass(cls, dict):
-        rows: Any = dict.__new__(cls)
-        dict.update(rows, visible)
-        return rows
+        # An OrderedDict keeps its order by its own methods only.
+        kind: Any = collections.OrderedDict if issubclass(cls, collections.OrderedDict) else dict
+        instance = kind.__new__(cls)
+        for name, value in visible.items():
+            kind.__setitem__(instance, name, value)
+        if "default_factory" in beside:
+            instance.default_factory = beside["default_factory"]
+        return instance
     if issubclass(cls, tuple):
         return tuple.__new__(cls, [visible.get(name, GONE) for name in model.__purposeguard_fields__])
     instance = object.__new__(cls)
@@ -175,7 +212,7 @@ def fill(cls: type, visible: Mapping[str, Any], fields_set: set[str] | None = No
         values = {name: value for name, value in visible.items() if name in model.__pydantic_fields__}
         for name, value in (
             ("__dict__", values),
-            ("__pydantic_fields_set__", set(visible) if fields_set is None else fields_set & set(visible)),
+            ("__pydantic_fields_set__", beside.get("fields_set", set()) & set(values)),
             ("__pydantic_extra__", {} if model.model_config.get("extra") == "allow" else None),
             ("__pydantic_private__", {name: one.get_default() for name, one in private.items()} if private else None),
         ):
@@ -205,9 +242,60 @@ def _visible_items(self: Any) -> Iterator[tuple[str, Any]]:
     return iter(_visible(self).items())
 
 
-def _base(instance: Any) -> type:
+def _model_dump(self: Any, **options: Any) -> Any:
+    return _base(self).model_dump(self, **_leaving_out(self, options))
+
+
+def _model_dump_json(self: Any, **options: Any) -> Any:
+    return _base(self).model_dump_json(self, **_leaving_out(self, options))
+
+
+def _leaving_out(self: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a dump that also leave out the computed fields which cannot be computed without what was withheld."""
+    unreadable = _unreadable(self)
+    if not unreadable:
+        return options
+    return {**options, "exclude": _both(options.get("exclude"), unreadable)}
+
+
+def _unreadable(value: Any) -> dict[Any, Any]:
+    """What a dump of `value` has to leave out, in pydantic's form: `{"full_name": True, "orders": {0: {…}}}`."""
+    found: dict[Any, Any] = {}
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, BaseModel) and hasattr(type(value), "__purposeguard_withheld__"):
+        items = value.__dict__.items()
+        for name in type(value).model_computed_fields:
+            try:
+                getattr(value, name)
+            except PurposeViolation:
+                found[name] = True
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    elif isinstance(value, dict):
+        items = value.items()
+    for key, item in items:
+        below = _unreadable(item) if isinstance(item, (BaseModel, list, tuple, dict)) else None
+        if below:
+            found[key] = below
+    return found
+
+
+def _both(asked: Any, ours: dict[Any, Any]) -> dict[Any, Any]:
+    """What a caller wants left out, and what has to be."""
+    given: dict[Any, Any] = dict(asked) if isinstance(asked, Mapping) else dict.fromkeys(asked or (), True)
+    every = given.get("__all__")
+    for key, value in ours.items():
+        known = given.get(key, every)
+        if known is True or known is ... or value is True:
+            given[key] = True
+        else:
+            given[key] = _both(known, value)
+    return given
+
+
+def _base(instance: Any) -> Any:
     """The class that the copy is a copy of."""
-    return type(instance).__bases__[0]
+    return type(instance).__bases__[-1]
 
 
 def _repr(self: Any) -> str:
@@ -227,35 +315,38 @@ def _equal(self: Any, other: Any) -> bool:
     return hasattr(type(other), "__purposeguard_withheld__") and _identity(self) == _identity(other)
 
 
+def _unequal(self: Any, other: Any) -> bool:
+    return not _equal(self, other)
+
+
 def _hash(self: Any) -> int:
     base, gone, visible = _identity(self)
     return hash((base, gone, tuple(cast("dict[str, Any]", visible).items())))
 
 
 def _copy(self: Any) -> Any:
-    return fill(type(self), _visible(self), getattr(self, "__pydantic_fields_set__", None))
+    return fill(type(self), _visible(self), beside(self))
 
 
 def _deepcopy(self: Any, memo: dict[int, Any] | None = None) -> Any:
     visible = copy.deepcopy(_visible(self), memo)
-    return fill(type(self), visible, getattr(self, "__pydantic_fields_set__", None))
+    return fill(type(self), visible, beside(self))
 
 
 def _reduce(self: Any, _protocol: int) -> tuple[Any, ...]:
-    set_ = getattr(self, "__pydantic_fields_set__", None)
-    return _restored, (_base(self), _fields(self), record_of(self), _visible(self), set_)
+    return _restored, (_base(self), _fields(self), record_of(self), _visible(self), beside(self))
 
 
 _known = Classes()
 
 
 def _restored(
-    cls: type, fields: tuple[str, ...], record: Withheld, visible: dict[str, Any], set_: set[str] | None
+    cls: type, fields: tuple[str, ...], record: Withheld, visible: dict[str, Any], kept: dict[str, Any]
 ) -> Any:
     """A copy that was pickled: reading a withheld field raises as before, but the ledger is not told."""
     why = tuple((name, decision.headline) for name, decision in record.decisions.items())
     key = (cls, fields, why, record.activity, record.function)
-    return fill(_known.get(key, lambda: made(cls, fields, record)), visible, set_)
+    return fill(_known.get(key, lambda: made(cls, fields, record)), visible, kept)
 
 
 def _init(self: Any, **given: Any) -> None:
@@ -265,15 +356,17 @@ def _init(self: Any, **given: Any) -> None:
     aliases = {one.alias: one.name for one in getattr(type(self), "__attrs_attrs__", ())}
     for name, value in given.items():
         field = aliases.get(name, name)
+        if name in declared and declared[name]._field_type is _INIT_VAR:
+            continue  # only ever an argument of the original's __init__, which is not run
         if field in gone or field not in _fields(self):
             raise TypeError(f"{_base(self).__qualname__}: `{field}` is withheld or no field and cannot be given")
         object.__setattr__(self, field, value)
-    for name, field in declared.items():
-        if not field.init and name not in given:
-            if field.default is not dataclasses.MISSING:
-                object.__setattr__(self, name, field.default)
-            elif field.default_factory is not dataclasses.MISSING:
-                object.__setattr__(self, name, field.default_factory())
+    for name, spec in declared.items():
+        if not spec.init and name not in given:
+            if spec.default is not dataclasses.MISSING:
+                object.__setattr__(self, name, spec.default)
+            elif spec.default_factory is not dataclasses.MISSING:
+                object.__setattr__(self, name, spec.default_factory())
 
 
 def _dict_missing(self: Any, key: Any) -> Any:
@@ -330,7 +423,7 @@ def _tuple_replace(self: Any, /, **given: Any) -> Any:
     unknown = sorted(given.keys() - visible.keys())
     if unknown:
         raise TypeError(f"{_base(self).__qualname__}: {', '.join(unknown)} withheld or no fields and cannot be given")
-    return fill(type(self), visible | given)
+    return fill(type(self), visible | given, {})
 
 
 _TUPLE_METHODS: Final = {

@@ -37,6 +37,7 @@ class Decision:
     ) -> None:
         """`declared`: it is about an activity as such, which must state a channel where its purpose is closed."""
         self._matrix = matrix
+        self._declared = declared
         self._unstated = declared and channel is None and matrix.must_state_channel(purpose)
         self.label = label
         self.purpose = purpose
@@ -77,9 +78,9 @@ class Decision:
     @cached_property
     def reasons(self) -> tuple[str, ...]:
         """Why not: one sentence for each source that is refused. Empty where the use is allowed."""
-        if self._unstated:
-            only = ", ".join(self._matrix.admitted(self.purpose))
-            return (f"{name_of(self.purpose)} names its channels, so an activity must state one: {only}",)
+        if self._declared and not self.allowed:
+            only = " or ".join(self._matrix.admitted(self.purpose))
+            return (f"{name_of(self.purpose)} names its channels and closes the list: {only}",)
         return tuple(self._reason(source) for source in self.denied)
 
     def _reason(self, source: type[Source]) -> str:
@@ -107,8 +108,9 @@ class Decision:
         """One line: who may, or may not, do what."""
         if self.allowed:
             return f"{name_of(self.purpose)} may use {_listed(map(name_of, self.label))}"
-        if self._unstated:
-            return f"{name_of(self.purpose)} may not be pursued without a stated channel"
+        if self._declared and not self.allowed:
+            by = "without a stated channel" if self.channel is None else f"by {self.channel}"
+            return f"{name_of(self.purpose)} may not be pursued {by}"
         by = f" by {self.channel}" if self.violation is ChannelViolation else ""
         return f"{name_of(self.purpose)} may not use {_listed(map(name_of, self.denied))}{by}"
 
@@ -121,12 +123,17 @@ class Decision:
         notice = self._matrix.notice
         if self.violation is not ChannelViolation:
             for member in _members(self.purpose):
-                holders = [source for source in notice.sources if member in notice.grants[source]]
+                holders = [source for source in self._matrix.items if member in notice.grants[source]]
                 clauses = dict.fromkeys(notice.grants[source][member] for source in holders)
-                whose = ", ".join(source.clause for source in holders if not _is_parent(notice.sources, source))
+                whose = ", ".join(source.clause for source in holders)
                 grant = ", ".join(clauses) or member.clause
                 lines.append(f"{grant} grants {member.slug} to: {whose or 'no source'}")
             lines += [f"{source.clause} may serve: {_may_serve(self._matrix, source)}" for source in self.denied]
+            lines += [
+                f"the family {family.slug}, which it belongs to, may use this data"
+                for family in notice.families
+                if self.purpose in family.members and family in self._matrix.row(self.label, self.channel)
+            ]
             if len(self.label) > 1:
                 both = ", ".join(one.slug for one in self.alternatives[:6]) or "nothing; keep the data apart"
                 lines.append(f"combined, {_listed(s.clause for s in self.label)} may serve: {both}")
@@ -142,7 +149,7 @@ class Decision:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A violation may cross to another process: it takes its facts along, not the compiled notice.
-        return _thaw, ({name: getattr(self, name) for name in _FACTS},)
+        return _thaw, ({name: getattr(self, name) for name in _FACTS} | {"grants": dict(self.grants)},)
 
 
 _FACTS = (
@@ -152,6 +159,7 @@ _FACTS = (
     "channel",
     "violation",
     "denied",
+    "grants",
     "alternatives",
     "reasons",
     "headline",
@@ -161,7 +169,7 @@ _FACTS = (
 
 def _thaw(facts: dict[str, Any]) -> Decision:
     decision = Decision.__new__(Decision)
-    decision.__dict__.update(facts)
+    decision.__dict__.update(facts | {"grants": MappingProxyType(facts["grants"])})
     return decision
 
 
@@ -174,10 +182,6 @@ def name_of(term: type[Source | Purpose] | Family) -> str:
 
 def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
     return purpose.members if isinstance(purpose, Family) else (purpose,)
-
-
-def _is_parent(sources: Iterable[type[Source]], source: type[Source]) -> bool:
-    return any(issubclass(other, source) for other in sources if other is not source)
 
 
 def _may_serve(matrix: Matrix, source: type[Source]) -> str:

@@ -24,10 +24,10 @@ and handled costs no text. No message holds a personal value.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 if TYPE_CHECKING:
     from purposeguard.decision import Decision
@@ -38,18 +38,24 @@ LINE = 100
 
 def wrapped(text: str, indent: str = "") -> str:
     """`text` on lines of ordinary length, the later ones set in by four more blanks."""
-    return textwrap.fill(
-        text,
-        LINE,
-        initial_indent=indent,
-        subsequent_indent=indent + "    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    # A denial is told in microseconds; textwrap alone would take more than all the rest of it.
+    if len(text) + len(indent) <= LINE:
+        return indent + text
+    lines: list[str] = []
+    line = indent
+    for word in text.split(" "):
+        if len(line) + len(word) >= LINE and line.strip():
+            lines.append(line)
+            line = indent + "    "
+        line += word if line.isspace() or not line else " " + word
+    return "\n".join([*lines, line])
 
 
 class PurposeGuardError(Exception):
     """The root of all errors raised by this library."""
+
+    def __str__(self) -> str:
+        return wrapped(super().__str__())
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +214,8 @@ def shown(given: object) -> str:
     """`given` for a message: short, one line, printable."""
     if isinstance(given, str):
         text = given
+    elif isinstance(given, UnionType) or get_origin(given) is Union:
+        text = " | ".join(sorted(getattr(one, "__name__", "?") for one in get_args(given)))
     elif isinstance(given, type):
         text = f"{given.__module__}.{given.__qualname__}"
     else:

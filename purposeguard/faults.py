@@ -10,11 +10,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from purposeguard.document import FORMAT, Document
+from purposeguard.document import FORMAT, Document, PurposeRow
 from purposeguard.errors import Fault, NoticeError
 from purposeguard.sense import Sense
 from purposeguard.terms import nearest
@@ -33,8 +33,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise _alone(origin, f"cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
+        raise _alone(origin, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if len(content) > LARGEST_FILE:
         raise _alone(origin, f"the file is larger than {LARGEST_FILE:,} bytes, more than any notice has")
     try:
@@ -55,7 +55,7 @@ def parse_toml(text: str, origin: str) -> dict[str, Any]:
         tables = tomllib.loads(text)
     except RecursionError as error:
         raise _alone(origin, "is nested too deeply to be a notice") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
         raise _alone(origin, f"is not TOML: {error}") from error
     if not tables:
         raise _alone(origin, "is empty", "`purposeguard schema` prints the tables of a notice")
@@ -87,7 +87,8 @@ def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str,
     Raises:
         NoticeError: an overlay file holds anything but `[[overlay]]` rows.
     """
-    rows = list(tables.get("overlay", ()))
+    own = tables.get("overlay", [])
+    rows = list(own) if isinstance(own, list) else []
     for origin, extra in overlays:
         faults = [
             Fault(key, "has no place in an overlay file", "an overlay file holds `[[overlay]]` tables only")
@@ -100,7 +101,7 @@ def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str,
         if faults:
             raise NoticeError(faults, origin)
         rows += more
-    return {**tables, "overlay": rows} if rows else dict(tables)
+    return {**tables, "overlay": rows} if isinstance(own, list) and rows else dict(tables)
 
 
 def _alone(origin: str, message: str, suggestion: str | None = None) -> NoticeError:
@@ -123,8 +124,15 @@ def _position(place: str, order: Sequence[str]) -> tuple[int, list[tuple[int, st
 
 
 def _shape_faults(error: ValidationError) -> Iterator[Fault]:
-    for found in error.errors(include_url=False, include_context=False, include_input=False):
+    every = error.errors(include_url=False, include_input=False)
+    for found in every:
         location = found["loc"]
+        if found["type"] == "too_short":
+            if any(other["loc"][: len(location)] == location and other is not found for other in every):
+                continue  # only short because its faulty rows were not counted
+            least = found.get("ctx", {}).get("min_length", 1)
+            yield Fault(_place(location), f"needs {least} {'entries' if least > 1 else 'entry'} at least")
+            continue
         message, suggestion = found["msg"].removeprefix("Value error, "), None
         if found["type"] == "extra_forbidden":
             message = "is no key of this table"
@@ -163,39 +171,70 @@ def _inner(model: type[BaseModel], key: str) -> type[BaseModel] | None:
 
 
 def _sense_of_sound_rows(tables: Mapping[str, Any]) -> Sense:
-    """The second pass over the rows that the first accepts, at the places they have in the file."""
+    """The second pass over what of the file the first accepts, at the places that it has in the file."""
     rows: dict[str, tuple[BaseModel, ...]] = {}
     places: dict[int, str] = {}
     for name in ("channel", "source", "grant", "family", "derivation", "forbid", "overlay"):
-        model = _inner(Document, name)
-        raw = tables.get(name)
         kept: list[BaseModel] = []
-        for index, given in enumerate(raw if isinstance(raw, list) else ()):
-            if model is None or not isinstance(given, dict):
+        for index, given in enumerate(_listed(tables.get(name))):
+            place = f"{name}[{index}]"
+            row = _salvaged(name, given, place)
+            if row is None:
                 continue
-            row, lines = _sound_purposes(given) if name == "grant" else (given, [])
-            try:
-                kept.append(model.model_validate(row))
-            except ValidationError:
-                continue  # reported by the first pass
-            places[id(kept[-1])] = f"{name}[{index}]"
-            for number, purpose in zip(lines, getattr(kept[-1], "purpose", ()), strict=True):
-                places[id(purpose)] = f"{name}[{index}].purpose[{number}]"
+            if name == "grant":
+                purposes = [
+                    (n, _salvaged("purpose", one, place)) for n, one in enumerate(_listed(given.get("purpose")))
+                ]
+                sound = [(number, one) for number, one in purposes if one is not None]
+                row = row.model_copy(update={"purpose": tuple(one for _, one in sound)})
+                places.update((id(one), f"{place}.purpose[{number}]") for number, one in sound)
+            places[id(row)] = place
+            kept.append(row)
         rows[name] = tuple(kept)
-    return Sense(Document.model_construct(**rows), places, tables)  # type: ignore[arg-type]  # rows are of their models
+    return Sense(Document.model_construct(None, **rows), places, tables)
 
 
-def _sound_purposes(grant: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-    """A grant with its sound purposes only, and where they stood."""
-    model = _inner(Document, "grant")
-    inner = _inner(model, "purpose") if model else None
-    raw = grant.get("purpose")
-    kept: list[int] = []
-    for number, row in enumerate(raw if isinstance(raw, list) else ()):
-        try:
-            if inner is not None:
-                inner.model_validate(row)
-                kept.append(number)
-        except ValidationError:
-            continue  # reported by the first pass
-    return ({**grant, "purpose": [raw[number] for number in kept]} if isinstance(raw, list) else grant), kept
+def _listed(given: object) -> list[Any]:
+    return given if isinstance(given, list) else []
+
+
+def _salvaged(name: str, given: object, place: str) -> BaseModel | None:
+    """A row as far as it can be read: what is wrong in it is left out or stood in for, so that its references count.
+
+    None where it has no id, or nothing could stand in for what is wrong.
+    """
+    model = PurposeRow if name == "purpose" else _inner(Document, name)
+    if model is None or not isinstance(given, dict):
+        return None
+    row, empty = dict(given), {}
+    if name == "grant":
+        row["purpose"] = _STAND_INS["purpose"]  # read one by one
+    try:
+        return model.model_validate(row)
+    except ValidationError as error:
+        for wrong in {found["loc"][0] for found in error.errors(include_url=False)}:
+            row.pop(str(wrong), None)
+            if wrong in _STAND_INS:
+                row[str(wrong)] = _STAND_INS[str(wrong)]
+                empty[f"{wrong}_" if wrong in ("from", "with") else str(wrong)] = ()
+        if "clause" in model.model_fields and "clause" not in row:
+            row["clause"] = f"unread {place}".replace("[", " ").replace("]", "")
+    try:
+        read = model.model_validate(row)
+    except ValidationError:
+        return None  # reported by the first pass
+    return read.model_copy(update={key: value for key, value in empty.items() if key not in ("title", "reason")})
+
+
+_BLANK = {"en": "-", "ja": "-"}
+_STAND_INS: Final[dict[str, Any]] = {
+    "title": _BLANK,
+    "reason": _BLANK,
+    "sources": ["0"],
+    "purposes": ["0", "1"],
+    "serves": ["0"],
+    "from": ["0"],
+    "with": ["0"],
+    "purpose": [{"id": "0", "class": "Unread", "title": _BLANK}],
+}
+"""What a row needs to be read when its own is at fault."""

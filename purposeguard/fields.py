@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import PydanticUndefined
 
-from purposeguard.errors import UnlabelledData
+from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.label import Label
 from purposeguard.terms import Source, TermMeta, is_union
 
@@ -138,7 +138,9 @@ def _taggable(model: object, localns: Mapping[str, Any] | None) -> Shape:
     if not any(True for _ in shape.walk()):
         name = getattr(model, "__qualname__", repr(model))
         kinds = "a pydantic model, dataclass, TypedDict, NamedTuple or attrs class"
-        raise TypeError(f"{name} has no fields to read tags from: give {kinds}, or an annotation that holds one")
+        raise TypeError(
+            wrapped(f"{name} has no fields to read tags from: give {kinds}, or an annotation that holds one")
+        )
     return shape
 
 

@@ -72,15 +72,15 @@ def granted(document: Document) -> Grants:
         found[derivation.id] = {given: clause_of[given] for given in derivation.serves if given in clause_of}
     for source, purpose in forbidden:
         found.get(source, {}).pop(purpose, None)
-    for overlay in document.overlay:
-        base = found.get(overlay.source, {})
-        wanted = {given for given in overlay.serves if (overlay.id, given) not in forbidden}
-        found[overlay.id] = {given: clause for given, clause in base.items() if given in wanted}
     for parent in lineage.children:
         # A parent may serve what every one of its items may.
         items = [found[item] for item in lineage.leaves(parent)]
         common = set(items[0]).intersection(*items) if items else set()
         found[parent] = {given: clause for given, clause in items[0].items() if given in common} if items else {}
+    for overlay in document.overlay:
+        base = found.get(overlay.source, {})
+        wanted = {given for given in overlay.serves if (overlay.id, given) not in forbidden}
+        found[overlay.id] = {given: clause for given, clause in base.items() if given in wanted}
     return found
 
 
@@ -94,12 +94,13 @@ def _forbidden(document: Document, lineage: Lineage) -> set[tuple[str, str]]:
     pairs: set[tuple[str, str]] = set()
     for prohibition in document.forbid:
         covered = set(lineage.span(prohibition.sources))
-        covered |= {overlay.id for overlay in document.overlay if overlay.source in covered}
-        for derivation in document.derivation:
-            inputs = lineage.span((*derivation.from_, *derivation.with_))
-            above = {parent for source in inputs for parent in lineage.above(source)}
-            if not covered.isdisjoint(inputs) or not above.isdisjoint(prohibition.sources):
-                covered.add(derivation.id)
+        seen = -1
+        while seen < len(covered):  # what was derived may go into another derivation
+            seen = len(covered)
+            covered |= {overlay.id for overlay in document.overlay if overlay.source in covered}
+            for derivation in document.derivation:
+                if not covered.isdisjoint(lineage.span((*derivation.from_, *derivation.with_))):
+                    covered.add(derivation.id)
         purposes = {one for given in prohibition.purposes for one in members.get(given, (given,))}
         pairs |= {(source, purpose) for source in covered for purpose in purposes}
     return pairs

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Literal, TypeVar, cast, get_args, overload
 
@@ -39,7 +40,7 @@ class Guard:
     told to the ledger. `ledger` is told every denial, and how often each activity used what.
     """
 
-    __slots__ = ("_engine", "_register", "ledger", "mode")
+    __slots__ = ("_engine", "_known", "_mode", "_register", "_replacing")
 
     def __init__(self, notice: Notice, *, mode: Mode = "enforce", ledger: Ledger | None = None) -> None:
         """Compiles `notice`.
@@ -50,10 +51,22 @@ class Guard:
         """
         if not isinstance(notice, Notice):
             raise TypeError(f"a guard needs a Notice, not {type(notice).__name__}: `Notice.load(path)` reads one")
-        self.mode = _mode(mode)
-        self.ledger = ledger
+        self._mode: Mode = _mode(mode)
         self._engine = Engine(notice, ledger, mode == "observe")
         self._register = Register()
+        self._replacing = threading.Lock()
+        # What `allows` has been asked before, at hand: replaced as one with the matrix.
+        self._known = self._engine.state.matrix.known
+
+    @property
+    def mode(self) -> Mode:
+        """Whether violations are refused or only recorded."""
+        return self._mode
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Who is told."""
+        return self._engine.ledger
 
     @property
     def notice(self) -> Notice:
@@ -72,7 +85,8 @@ class Guard:
         if notice.id != self.notice.id:
             fault = Fault("id", f"`{notice.id}` is another notice than `{self.notice.id}`", "make a guard of its own")
             raise NoticeError([fault], "replace")
-        self._engine.replace(notice)
+        with self._replacing:
+            self._known = self._engine.replace(notice).known
 
     def allows(self, sources: Sources, purpose: object, channel: str | None = None) -> bool:
         """Whether the notice lets these sources serve this purpose (by this channel).
@@ -83,13 +97,17 @@ class Guard:
             UnknownTerm: an id means nothing in the notice.
             UnlabelledData: there are no sources.
         """
-        matrix = self._engine.state.matrix
         if channel is None:
+            rows, purposes = self._known
             try:
-                if purpose in matrix.rows[sources]:
-                    return True
+                asked = frozenset(cast("set[OneSource]", sources)) if sources.__class__ is set else sources
+                row = rows.get(asked)
+                if row is not None:
+                    # A class is its own key; other forms lead to one.
+                    return purpose in row or purposes[purpose] in row
             except (KeyError, TypeError):
                 pass  # not asked in this form before, or not hashable
+        matrix = self._engine.state.matrix
         return matrix.purpose(purpose) in matrix.row(sources, channel)
 
     def check(self, sources: Sources, purpose: object, channel: str | None = None) -> None:
@@ -100,8 +118,8 @@ class Guard:
             UnknownTerm, UnlabelledData: as `allows`.
         """
         engine = self._engine
-        if isinstance(sources, Iterator):
-            sources = tuple(sources)
+        if hasattr(sources, "__next__"):  # an iterator can be asked once only
+            sources = tuple(cast("Iterable[OneSource]", sources))
         if engine.ledger is None and self.allows(sources, purpose, channel):
             return
         decision = self.explain(sources, purpose, channel)
@@ -164,7 +182,7 @@ class Guard:
             matrix.purpose(purpose),
             matrix.channel(channel),
             activity,
-            observing=(self.mode if mode is None else _mode(mode)) == "observe",
+            observing=(self._mode if mode is None else _mode(mode)) == "observe",
             frame=sys._getframe(1),
         )
 

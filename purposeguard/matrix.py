@@ -32,10 +32,11 @@ class Matrix:
     unknown, so it is refused.
     """
 
-    __slots__ = ("_alias", "_purposes", "_tables", "closed", "notice")
+    __slots__ = ("_alias", "_purposes", "_tables", "closed", "items", "notice")
 
     notice: Notice
     closed: Mapping[type[Purpose], frozenset[str]]
+    items: tuple[type[Source], ...]
     _alias: Mapping[object, object]
     _purposes: dict[object, type[Purpose] | Family]
     _tables: Mapping[str | None, dict[object, Row]]
@@ -45,6 +46,8 @@ class Matrix:
         fill("notice", notice)
         closed = _closed(notice.document)
         fill("closed", {one: closed[one.clause] for one in notice.purposes if one.clause in closed})
+        parents = {row.parent for row in notice.document.source}
+        fill("items", tuple(source for source in notice.sources if source.clause not in parents))
         fill("_alias", _aliases(notice, earlier) if earlier else {})
         families: dict[type[Purpose], list[Family]] = {}
         for family in notice.families:
@@ -73,9 +76,9 @@ class Matrix:
         fill("_purposes", purposes)
 
     @property
-    def rows(self) -> Mapping[object, Row]:
-        """The table of decisions that need no channel; for the guard's fast path only."""
-        return self._tables[None]
+    def known(self) -> tuple[Mapping[object, Row], Mapping[object, type[Purpose] | Family]]:
+        """What was asked before: sources → row where no channel is stated, and purposes. For a guard's fast path."""
+        return self._tables[None], self._purposes
 
     def allows(self, sources: object, purpose: object, channel: str | None = None) -> bool:
         """Whether the sources may serve the purpose or family.
@@ -91,11 +94,13 @@ class Matrix:
         table = self._tables.get(channel)
         if table is None:
             table = self._tables[self.notice.channel(channel)]
-        asked = frozenset(sources) if isinstance(sources, (set, list)) and sources else sources
+        asked: object = None
+        row = None
         try:
+            asked = frozenset(sources) if isinstance(sources, (set, frozenset, list)) and sources else sources
             row = table.get(asked)
         except TypeError:  # not hashable: no form that is remembered
-            row, asked = None, None
+            asked = None
         if row is None:
             label = self.label(sources if asked is None else asked)
             row = table.get(label) or self._row_of(label, table)
@@ -160,8 +165,12 @@ class Matrix:
         if isinstance(given, Family):
             given = given.union
         if self._alias and is_union(given):
-            # The members are known only now, so no annotation could say this union.
-            given = Union[tuple(self._alias.get(one, one) for one in union_members(given))]  # noqa: UP007
+            members = {self._alias.get(one, one) for one in union_members(given)}
+            for gone in (one for one in members if isinstance(one, str)):
+                self.notice.purpose(gone)  # raises: the revision has no such clause
+            if len(members) > 1:
+                # The members are known only now, so no annotation could say this union.
+                given = Union[tuple(members)]  # noqa: UP007
         return self.notice.purpose_or_family(given)
 
     def channel(self, given: str | None) -> str | None:
@@ -236,6 +245,6 @@ def _aliases(notice: Notice, earlier: Matrix) -> dict[object, object]:
 
 def _lasting(given: object) -> bool:
     """Whether a form asked for may be remembered: ids of ordinary length, labels, and sets of these and of classes."""
-    if isinstance(given, frozenset):
+    if type(given) is frozenset:
         return len(given) <= 64 and all(_lasting(one) for one in given)
     return isinstance(given, (Label, TermMeta, Family)) or is_union(given) or (type(given) is str and len(given) <= 100)

@@ -112,7 +112,7 @@ class Notice:
         names = {module.name.replace("_", "-"): module.name for module in pkgutil.iter_modules(package.__path__)}
         if name not in names:
             message = f"no bundled notice is called `{name}`"
-            raise NoticeError([Fault("", message, f"there is: {', '.join(sorted(names))}")], "bundled notice")
+            raise NoticeError([Fault("", message, f"bundled are: {', '.join(sorted(names))}")], "bundled notice")
         module = importlib.import_module(f"purposeguard.notices.{names[name]}")
         return cast("Notice", module.NOTICE)
 
@@ -199,13 +199,23 @@ class Notice:
             names = [name for term in dict.fromkeys(known.values()) for name in _names(term)]
             raise error(given, self._holder, lambda: nearest(given, names))
         if isinstance(given, TermMeta):
-            raise error(given, f"is no {error.kind} of notice {self.id} ({self.revision})")
+            raise error(given, self._why_not(given, error))
         if error is UnknownPurpose and is_union(given):
-            members = ", ".join(sorted(getattr(one, "__name__", "?") for one in union_members(given)))
-            raise error(
-                given, f"the union of {members} is no declared family, and no other union is a purpose (rule 3)"
-            )
+            names = [family.name for family in self.families]
+            why = "no declared family has just these purposes, and no other union is a purpose (rule 3)"
+            near = [family.name for family in self.families if not union_members(given).isdisjoint(family.members)]
+            raise error(given, why, lambda: tuple(near[:3]) or nearest(given, names))
         raise error(given, "an id is a text or a class")
+
+    def _why_not(self, given: Any, error: type[UnknownTerm]) -> str:
+        if given is Source or given is Purpose:
+            return f"is the base of all {error.kind}s"
+        if given in self.grants or given in self.purposes:
+            return f"is a {'source' if given in self.grants else 'purpose'}, not a {error.kind}"
+        id_ = cast("type[Source | Purpose]", given).clause
+        return (
+            f"is a class of another notice, or of another copy of {self.id}: use this one's classes, or the id `{id_}`"
+        )
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a notice cannot be changed: `{name}`")

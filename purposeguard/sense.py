@@ -16,7 +16,21 @@ from purposeguard.errors import Fault
 from purposeguard.grants import Lineage, granted, source_rows
 from purposeguard.terms import fold, nearest
 
-RESERVED = frozenset({"Family", "Label", "Notice", "NotPersonal", "Personal", "Purpose", "Source"})
+RESERVED = frozenset(
+    {
+        "ClassVar",
+        "Family",
+        "Final",
+        "Label",
+        "Mapping",
+        "NOTICE",
+        "NotPersonal",
+        "Notice",
+        "Personal",
+        "Purpose",
+        "Source",
+    }
+)
 """Class names that a generated module needs for itself."""
 
 Names = dict[str, str]
@@ -45,7 +59,9 @@ class Sense:
         self._families = self._names(_spellings(document.family), "family")
         self._class_names(document)
         self.document = self._canonical(document)
-        self._circles()
+        self._parents()
+        self._grants_name_clauses()
+        self._derivations_end()
         self._families_differ()
         self._overlays_narrow()
 
@@ -163,19 +179,48 @@ class Sense:
         named = self._all(row, f"channels.{key}", given or (), self._channels, "channel")
         return self._with(row, channels=Channels.model_construct(None, **{key: named}))
 
-    def _circles(self) -> None:
+    def _parents(self) -> None:
+        """A parent is a clause, and no clause stands above itself."""
         lineage = Lineage(self.document)
+        clauses = {row.id for row in self.document.source}
         for row in self.document.source:
+            if row.parent is not None and row.parent not in clauses:
+                self._fault(
+                    row, "parent", f"`{row.parent}` is no clause that data is collected under", "name a `[[source]]`"
+                )
             chain = lineage.above(row.id)
             if row.id in chain:
                 message = f"a circle of parents: {' → '.join([row.id, *chain])}"
                 self._fault(row, "parent", message, "a clause stands under one that does not stand under it")
 
+    def _grants_name_clauses(self) -> None:
+        """What overlays and derivations may serve is said in their own rows."""
+        clauses = {row.id for row in self.document.source}
+        for row in self.document.grant:
+            for given in row.sources:
+                if given not in clauses:
+                    self._fault(
+                        row, "sources", f"`{given}` is no clause", "say what it serves in its own row, `serves`"
+                    )
+
+    def _derivations_end(self) -> None:
+        """What is derived may go into another derivation, but not, by any way, into its own."""
+        inputs = {row.id: {*row.from_, *row.with_} for row in self.document.derivation}
+        for row in self.document.derivation:
+            reached: set[str] = set()
+            pending = [row.id]
+            while pending:
+                fresh = inputs.get(pending.pop(), set()) - reached
+                reached |= fresh
+                pending += fresh
+            if row.id in reached:
+                self._fault(row, "from", f"a circle: `{row.id}` is derived from itself", "name other sources")
+
     def _families_differ(self) -> None:
         """Code writes a family as the union of its members, so two families cannot have the same."""
         seen: dict[frozenset[str], str] = {}
         for row in self.document.family:
-            if len(row.purposes) < 2:
+            if len(row.purposes) < 2 and not self._excused:
                 self._fault(row, "purposes", "a family needs two purposes or more", "use the purpose itself")
             elif seen.setdefault(frozenset(row.purposes), row.class_) != row.class_:
                 other = seen[frozenset(row.purposes)]

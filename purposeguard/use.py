@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from purposeguard.copies import Classes, Withheld
 from purposeguard.decision import Decision
-from purposeguard.errors import PurposeMissing, PurposeViolation, UnlabelledData, wrapped
+from purposeguard.errors import PurposeGuardError, PurposeMissing, PurposeViolation, UnlabelledData
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label
@@ -24,18 +25,24 @@ P = TypeVar("P")
 T = TypeVar("T")
 
 get_ident = threading.get_ident
+_EVENTS: Final = "asyncio.events"
+_TRIO: Final = "trio.lowlevel"
 NOTHING: Final[frozenset[object]] = frozenset()
 
 
 def here() -> object:
     """What runs now: the present task of an event loop, or else the thread (its identifier, an int)."""
     # A loop can run only where asyncio is loaded; loading it for this question would double our import time.
-    events = sys.modules.get("asyncio.events")
+    events = sys.modules.get(_EVENTS)
     running = getattr(events, "_get_running_loop", None)
     loop = running() if running is not None else None
-    if loop is None:
-        return get_ident()
-    return sys.modules["asyncio.tasks"].current_task(loop) or loop
+    if loop is not None:
+        return sys.modules["asyncio.tasks"].current_task(loop) or loop
+    trio = sys.modules.get(_TRIO)
+    if trio is not None:
+        with contextlib.suppress(RuntimeError):  # trio is loaded, but does not run here
+            return trio.current_task()
+    return get_ident()
 
 
 class Column:
@@ -45,24 +52,34 @@ class Column:
     never filled again, so that uses under way fall back to the slow path and are decided by the new matrix.
     """
 
-    __slots__ = ("_lock", "channel", "cleared", "matrix", "purpose", "retired")
+    __slots__ = ("_lock", "channel", "cleared", "closed", "matrix", "purpose", "retired")
 
     def __init__(self, matrix: Matrix, purpose: type[Purpose] | Family, channel: str | None) -> None:
         self.matrix = matrix
         self.purpose = purpose
         self.channel = channel
         self.cleared: set[object] = set()
+        # A revision may close a purpose under which an activity states no channel: it may then open nothing (rule 7).
+        self.closed = channel is None and matrix.must_state_channel(purpose)
         self.retired = False
         self._lock = threading.Lock()
 
     def permits(self, label: Label) -> bool:
         """Whether data of this label may be opened; an allowed label is cleared from then on."""
-        if self.purpose not in self.matrix.row(label, self.channel):
+        if not self.allows(label):
             return False
         with self._lock:
             if not self.retired:
                 self.cleared.add(label)
         return True
+
+    def allows(self, sources: object) -> bool:
+        """Whether data from these sources may be opened; raises as `Matrix.allows` does."""
+        return self.purpose in self.matrix.row(sources, self.channel) and not self.closed
+
+    def decision(self, sources: object) -> Decision:
+        """The same, with its reasons."""
+        return Decision(self.matrix, self.matrix.label(sources), self.purpose, self.channel, declared=self.closed)
 
     def retire(self) -> None:
         """Clears nothing any more."""
@@ -74,62 +91,74 @@ class Column:
 class State:
     """A matrix and its columns: replaced as one."""
 
-    __slots__ = ("columns", "matrix")
+    __slots__ = ("_columns", "_lock", "_retired", "matrix")
 
     def __init__(self, matrix: Matrix) -> None:
         self.matrix = matrix
-        self.columns: dict[tuple[object, str | None], Column] = {}
+        self._columns: dict[tuple[object, str | None], Column] = {}
+        self._retired = False
+        self._lock = threading.Lock()
 
     def column(self, purpose: type[Purpose] | Family, channel: str | None) -> Column:
         """The column of a purpose, in the classes of any revision; raises UnknownPurpose where this one has none."""
-        found = self.columns.get((purpose, channel))
+        found = self._columns.get((purpose, channel))
         if found is None:
             found = Column(self.matrix, self.matrix.purpose(purpose), self.matrix.channel(channel))
-            found = self.columns.setdefault((purpose, channel), found)
+            with self._lock:
+                found = self._columns.setdefault((purpose, channel), found)
+                if self._retired:  # asked for while the matrix was being replaced
+                    found.retire()
         return found
+
+    def retire(self) -> None:
+        """Retires all columns, those asked for from now on too."""
+        with self._lock:
+            self._retired = True
+            for column in self._columns.values():
+                column.retire()
 
 
 class Engine:
     """The part of a guard that uses share: the matrix in force, the ambient use, the ledger."""
 
-    __slots__ = ("_replacing", "ambient", "classes", "ledger", "observing", "state")
+    __slots__ = ("ambient", "classes", "ledger", "observing", "set_ambient", "state")
 
     def __init__(self, notice: Notice, ledger: Ledger | None, observing: bool) -> None:
         self.state = State(Matrix(notice))
         self.ledger = ledger
         self.observing = observing
-        self.ambient: ContextVar[Use[Any]] = ContextVar("purposeguard", default=NO_USE)
+        ambient: ContextVar[Use[Any]] = ContextVar("purposeguard", default=NO_USE)
+        self.ambient = ambient.get
+        self.set_ambient = ambient.set
         self.classes = Classes()
-        self._replacing = threading.Lock()
 
-    def replace(self, notice: Notice) -> None:
-        """Puts another revision in force, at one stroke."""
-        with self._replacing:
-            earlier = self.state
-            self.state = State(Matrix(notice, earlier.matrix))
-            for column in list(earlier.columns.values()):
-                column.retire()
+    def replace(self, notice: Notice) -> Matrix:
+        """Puts another revision in force, at one stroke; one caller at a time."""
+        earlier = self.state
+        self.state = State(Matrix(notice, earlier.matrix))
+        earlier.retire()
+        return self.state.matrix
 
     def column(self, activity: Activity) -> Column:
         """What an activity may open under the matrix in force; raises UnknownPurpose where its purpose is gone."""
         return self.state.column(activity.purpose, activity.channel)
 
-    def present(self, function: str | None = None) -> Use[Any] | None:
+    def present(self, what: str = "data was read") -> Use[Any] | None:
         """The use under way here; None in observe mode where there is none.
 
         Raises:
             PurposeMissing: there is none, it has ended, or it is another task's or thread's.
         """
-        use = self.ambient.get()
+        use = self.ambient()
         absence = use.absence()
         if absence is None:
             return use
-        self.missing(f"{function} was called" if function else "data was read", absence)
+        self.missing(what, absence)
         return None
 
     def missing(self, what: str, why: str) -> None:
         """Tells the ledger that there was no purpose and raises, or lets it pass where it is only observed."""
-        error = PurposeMissing(wrapped(f"{what} outside any purpose: {why}"))
+        error = PurposeMissing(f"{what} outside any purpose: {why}")
         if self.ledger is not None:
             self.ledger.denied(error, observed=self.observing)
         if not self.observing:
@@ -142,7 +171,7 @@ class Engine:
         Raises:
             PurposeMissing, PurposeViolation: it may not, or there is none.
         """
-        use = self.present(access.name)
+        use = self.present(f"{access.name} was called")
         if use is not None and not use.permits(label):
             self.refuse(use.explain(label), use, access)
         return use
@@ -204,11 +233,17 @@ class Use(Generic[P]):
     _counts: dict[Label, int]
 
     def __init__(self, engine: Engine, activity: Activity, column: Column) -> None:
+        """Makes this the ambient use of the present task or thread."""
         self._engine = engine
         self._opened = column
         self.activity = activity
-        self.cleared: set[object] | frozenset[object] = NOTHING
-        self.owner: object = None
+        self._before = engine.ambient()
+        self.owner: object = here() if _EVENTS in sys.modules or _TRIO in sys.modules else get_ident()
+        self.cleared: set[object] | frozenset[object] = column.cleared
+        if engine.ledger is not None:
+            self.cleared = NOTHING  # each use goes by `permits`, which counts
+            self._counts = {}
+        engine.set_ambient(self)
 
     @property
     def purpose(self) -> type[Purpose] | Family:
@@ -230,26 +265,14 @@ class Use(Generic[P]):
         column = self._opened
         return self._engine.column(self.activity) if column.retired else column
 
-    def open_here(self) -> Use[P]:
-        """Makes this the ambient use of the present task or thread; for guards and wrappers."""
-        engine = self._engine
-        self._before = engine.ambient.get()
-        self.owner = here()
-        if engine.ledger is None:
-            self.cleared = self._opened.cleared
-        else:
-            self._counts = {}
-        engine.ambient.set(self)
-        return self
-
     def close(self) -> None:
         """Ends this use and restores the one before; for guards and wrappers."""
         engine = self._engine
         self.owner = None
         self.cleared = NOTHING
-        if engine.ambient.get() is self:
+        if engine.ambient() is self:
             # Not where a block is left in another context than it was entered in: there is nothing to restore there.
-            engine.ambient.set(self._before)
+            engine.set_ambient(self._before)
         if engine.ledger is not None:
             counts, self._counts = self._counts, {}
             for label, count in counts.items():
@@ -274,13 +297,11 @@ class Use(Generic[P]):
                 return True
         except TypeError:
             pass  # not hashable, so never cleared: decided below
-        column = self._column
-        return column.purpose in column.matrix.row(sources, column.channel)
+        return self._column.allows(sources)
 
     def explain(self, sources: object) -> Decision:
         """The decision on these sources, with its reasons; raises as `allows` does."""
-        column = self._column
-        return Decision(column.matrix, column.matrix.label(sources), column.purpose, column.channel)
+        return self._column.decision(sources)
 
     def check(self, sources: object) -> None:
         """Nothing where data from these sources may be used here.
@@ -317,7 +338,10 @@ class Use(Generic[P]):
         if shape is None or not shape.labels():
             what = type(value).__qualname__
             raise UnlabelledData(f"no field of {what} carries a tag: give `like=`, an annotation whose fields do")
-        return cast("T", self.without(value, shape, None))
+        try:
+            return cast("T", self.without(value, shape, None))
+        finally:
+            del value  # from the traceback, where it is refused
 
     def without(self, value: Any, shape: Shape, access: Access | None) -> Any:
         """`value` of this shape without what may not be used here; for guards and wrappers."""
@@ -340,7 +364,13 @@ class Use(Generic[P]):
             return Withheld(decisions, activity.name, function, lambda violation: engine.tell(violation, activity))
 
         key = (activity.name, function, activity.purpose, activity.channel, engine.state)
-        return Withholder(denies, refuse, record, key, engine.classes).apply(value, shape)
+        try:
+            return Withholder(denies, refuse, record, key, engine.classes).apply(value, shape)
+        except PurposeGuardError as error:
+            refusal = error
+        # Reporters that show the locals of a traceback's frames must not find the value there.
+        value = None
+        raise refusal.with_traceback(None)
 
     def absence(self) -> str | None:
         """Why this use does not hold here and now; None where it does."""
@@ -367,7 +397,10 @@ class _NoUse(Use[Any]):
         self.owner = None
 
     def absence(self) -> str:
-        return "decorate the function that needs the data with `@guard.purpose(…)`, or enter `with guard.purpose(…)`"
+        advice = "decorate the function that needs the data with `@guard.purpose(…)`, or enter `with guard.purpose(…)`"
+        if threading.current_thread() is not threading.main_thread():
+            advice += "; where the caller in another thread has a purpose, it hands it over with `guard.carry(fn)`"
+        return advice
 
 
 NO_USE: Final = _NoUse()

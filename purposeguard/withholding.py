@@ -8,17 +8,36 @@ from __future__ import annotations
 
 import collections
 import copy
+import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from decimal import Decimal
+from typing import Any, Final, cast
 
 from pydantic import BaseModel
 
 from purposeguard import copies
 from purposeguard.decision import Decision
+from purposeguard.errors import UnlabelledData
 from purposeguard.fields import Model, Shape, is_namedtuple, is_taggable, shape_of
 from purposeguard.label import Label
 
 _MISSING = object()
+_PLAIN: Final = frozenset(
+    {
+        bool,
+        bytes,
+        complex,
+        datetime.date,
+        datetime.datetime,
+        datetime.time,
+        datetime.timedelta,
+        Decimal,
+        float,
+        int,
+        str,
+    }
+)
+"""What can hold no model."""
 
 
 class Withholder:
@@ -41,6 +60,7 @@ class Withholder:
         self._record = record
         self._key = key
         self._classes = classes
+        self._under_way: set[int] = set()
 
     def apply(self, value: Any, shape: Shape, path: str = "") -> Any:
         """`value`, or a copy without what may not be used in it.
@@ -60,13 +80,24 @@ class Withholder:
         return self._inside(value, shape, path)
 
     def _inside(self, value: Any, shape: Shape, path: str) -> Any:
-        if value is None or (not shape.models and (shape.items is None or not shape.items.labels())):
-            return value
+        if value is None or type(value) in _PLAIN:
+            described = not shape.models and shape.items is None
+            return value if described else self._from_unexpected(value, shape, path)
+        if id(value) in self._under_way:
+            raise UnlabelledData(f"`{path}` holds itself: nothing can be withheld from data that runs in a circle")
+        self._under_way.add(id(value))
+        try:
+            return self._changed(value, shape, path)
+        finally:
+            self._under_way.discard(id(value))
+
+    def _changed(self, value: Any, shape: Shape, path: str) -> Any:
         fields = _fields_of(value, shape.models)
         if fields is not None:
             return self._from_model(value, fields, path)
-        if shape.items is not None:
-            items = shape.items
+        if not shape.models or shape.items is not None:
+            # Where the annotation says nothing of the items, they are what they are.
+            items = shape.items or Shape()
             rebuilt = rebuild(value, lambda item: self._inside(item, items, f"{path}[]"))
             if rebuilt is not _MISSING:
                 return rebuilt
@@ -74,6 +105,8 @@ class Withholder:
 
     def _from_unexpected(self, value: Any, shape: Shape, path: str) -> Any:
         """A value that its annotation does not describe is all that the annotation could mean."""
+        if value is None:
+            return value
         label = shape.label_of_all()
         decision = self._denies(label) if label is not None else None
         if decision is not None:
@@ -99,7 +132,7 @@ class Withholder:
         names = tuple(fields)
         key = (type(value), names, frozenset(denied), *self._key)
         cls = self._classes.get(key, lambda: copies.made(type(value), names, self._record(denied)))
-        return copies.fill(cls, visible, getattr(value, "__pydantic_fields_set__", None))
+        return copies.fill(cls, visible, copies.beside(value))
 
 
 def own_label(shape: Shape) -> Label | None:
@@ -112,22 +145,29 @@ def own_label(shape: Shape) -> Label | None:
     return Label(*tags) if tags else None
 
 
-def _fields_of(value: Any, models: Iterable[Model]) -> dict[str, Shape] | None:
-    """The shapes of a model's fields, by what the value is rather than what it was announced as."""
+def _fields_of(value: Any, models: Iterable[Model]) -> Mapping[str, Shape] | None:
+    """The shapes of a model's fields, by what the value is as well as by what it was announced as."""
     cls = type(value)
-    for model in models:
-        if model.cls is cls:
-            return model.fields()
-    if is_taggable(cls) and isinstance(value, tuple(model.cls for model in models if not model.is_mapping)):
-        return Model(cls).fields()
     if isinstance(value, dict):
-        merged: dict[str, Shape] = {}
-        for model in models:
-            if model.is_mapping:
-                for name, shape in model.fields().items():
-                    merged[name] = merged[name] | shape if name in merged else shape
-        return merged or None
-    return None
+        rows = [model.fields() for model in models if model.is_mapping]
+        return _united(rows) if rows else None
+    if not is_taggable(cls):
+        return None
+    announced = [model.fields() for model in models if not model.is_mapping and isinstance(value, model.cls)]
+    if announced and any(model.cls is cls for model in models):
+        return _united(announced)
+    # A class of its own knows its fields; what a generic one was announced to hold, only the annotation says.
+    own = Model(cls).fields()
+    return _united([own, *({name: shape for name, shape in one.items() if name in own} for one in announced)])
+
+
+def _united(several: Iterable[Mapping[str, Shape]]) -> dict[str, Shape]:
+    """Field → all that it may be."""
+    merged: dict[str, Shape] = {}
+    for fields in several:
+        for name, shape in fields.items():
+            merged[name] = merged[name] | shape if name in merged else shape
+    return merged
 
 
 def shape_of_value(value: Any) -> Shape | None:

@@ -44,10 +44,15 @@ def surrounded(fn: Any, around: Around) -> Function:
     Raises:
         TypeError: `fn` is not a function or another callable object.
     """
+    must_be_function(fn)
+    return _wrapper_for(fn)(fn, around)
+
+
+def must_be_function(fn: Any) -> None:
+    """Raises TypeError where `fn` is not a function or another callable object."""
     if isinstance(fn, type) or not callable(fn):
         kind = "a class" if isinstance(fn, type) else f"a {type(fn).__name__}"
-        raise TypeError(f"decorates functions and methods, not {kind}: decorate the methods that run")
-    return _wrapper_for(fn)(fn, around)
+        raise TypeError(f"decorates functions and methods, not {kind}: decorate the functions that run")
 
 
 def is_plain(fn: Function) -> bool:

@@ -1,0 +1,1 @@
+"""The command line `purposeguard`, and what it prints. Needs the extra `purposeguard[cli]`."""

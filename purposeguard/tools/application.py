@@ -1,0 +1,168 @@
+"""An application's guard, found by name, and what it declares: which activity may call which access function.
+
+Nothing of the application runs but the import of its modules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from purposeguard.access import Reader
+from purposeguard.errors import PurposeGuardError
+from purposeguard.guard import Guard
+from purposeguard.inventory import Access, Activity, Site
+from purposeguard.label import Label
+from purposeguard.tools.problems import Problem
+
+
+def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
+    """The guard that `MODULE:GUARD` means, once its module and the `others` are imported.
+
+    Raises:
+        Problem: a module cannot be imported, or there is no guard of this name in it.
+    """
+    module, colon, path = target.partition(":")
+    if not (module and colon and path):
+        raise Problem(f"`{target}` names no guard: give MODULE:GUARD, e.g. `shop.privacy:guard`")
+    # A console script, unlike `python -m`, does not look where it is started.
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+    found: Any = imported(module)
+    for other in others:
+        imported(other)
+    for name in path.split("."):
+        if not hasattr(found, name):
+            guards = [key for key, value in vars(sys.modules[module]).items() if isinstance(value, Guard)]
+            there = f"it has {', '.join(f'`{module}:{key}`' for key in guards)}" if guards else "it has no guard at all"
+            raise Problem(f"{module} has no `{path}` (help: {there})")
+        found = getattr(found, name)
+    if not isinstance(found, Guard):
+        raise Problem(f"`{target}` is no guard but a {type(found).__name__}")
+    return found
+
+
+def imported(name: str) -> ModuleType:
+    """The module of this name.
+
+    Raises:
+        Problem: it is not found, or fails while it is imported.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no part of the report
+            return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # whatever a foreign module raises is told; nothing is decided by it
+        raise Problem(_import_failure(name, error)) from error
+
+
+def _import_failure(name: str, error: BaseException) -> str:
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing and (name == missing or name.startswith(f"{missing}.")):
+        return f"there is no module `{missing}` (help: start where it can be imported, or set PYTHONPATH)"
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen") and "importlib" not in Path(frame.filename).parts
+    ]
+    package = str(Path(__file__).parent.parent)
+    foreign = [frame for frame in own if not frame.filename.startswith(package)]
+    where = f"\n  at {foreign[-1].filename}, line {foreign[-1].lineno}" if foreign else ""
+    what = str(error) or "no message"
+    return f"{name} cannot be imported: {type(error).__name__}: {what}{where}"
+
+
+def read_annotations(guard: Guard) -> dict[Site, str]:
+    """Settles the accesses whose annotations named what was defined later; site → why where that cannot be done."""
+    return {
+        access.site: why for access in guard.accesses if access.label is None if (why := _unread(access)) is not None
+    }
+
+
+def _unread(access: Access) -> str | None:
+    reader = next((one for one in _readers(access) if one.access is access), None)
+    if reader is None:
+        return "its return annotation is read at its first call, and it cannot be found by its name before"
+    try:
+        reader.label()
+    except PurposeGuardError as error:
+        return str(error).removeprefix(f"{access.name}: ")
+    return None
+
+
+def _readers(access: Access) -> Iterator[Reader]:
+    """The readers behind the function of this name, through the decorators around it."""
+    fn: Any = sys.modules.get(access.module)
+    for name in access.qualname.split("."):
+        fn = inspect.getattr_static(fn, name, None)
+    seen: set[int] = set()
+    while fn is not None and id(fn) not in seen:
+        seen.add(id(fn))
+        reader = getattr(fn, "__purposeguard_access__", None)
+        if isinstance(reader, Reader):
+            yield reader
+        fn = getattr(fn, "__func__", None) or getattr(fn, "__wrapped__", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What happens if this activity calls this access function.
+
+    `verdict` is allowed, withheld (it runs, and `fields` are missing from what it gives), refused or unknown. An
+    activity that is only observed is not refused: what would be is logged.
+    """
+
+    activity: Activity
+    access: Access
+    verdict: str
+    fields: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None = None) -> Outcome:
+    """The forecast of one combination, by the decisions that the call itself would ask for."""
+    if access.label is None:
+        return Outcome(activity, access, "unknown", (), (unread or "its sources are not known",))
+
+    def reasons(label: Label | None) -> tuple[str, ...]:
+        return guard.explain(label, activity.purpose, activity.channel).reasons if label is not None else ()
+
+    if not access.withhold:
+        why = reasons(access.label)
+        return Outcome(activity, access, "refused" if why else "allowed", (), why)
+    values = _values(access)
+    why = reasons(access.named) or reasons(values.pop("", None))
+    if why:
+        return Outcome(activity, access, "refused", (), why)
+    withheld = {path: because for path, label in values.items() if (because := reasons(label))}
+    outermost = tuple(path for path in withheld if not any(_inside(path, other) for other in withheld))
+    why = tuple(dict.fromkeys(one for path in outermost for one in withheld[path]))
+    return Outcome(activity, access, "withheld" if withheld else "allowed", outermost, why)
+
+
+def _values(access: Access) -> dict[str, Label]:
+    """Path → label of what is withheld as one: a plain list with its items. Under "" the returned value as a whole."""
+    found: dict[str, Label] = {}
+    for path, label in access.fields.items():
+        whole = path
+        while whole.endswith("[]"):
+            whole = whole.removesuffix("[]")
+        found[whole] = found[whole] | label if whole in found else label
+    told = frozenset().union(*(label.sources for label in (*access.fields.values(), access.named) if label is not None))
+    rest = (access.label.sources if access.label is not None else frozenset()) - told
+    if rest:
+        # Sources of no field and not named at the decorator: the tags of the return annotation itself.
+        found[""] = found[""] | Label(*rest) if "" in found else Label(*rest)
+    return found
+
+
+def _inside(path: str, other: str) -> bool:
+    return path.startswith((f"{other}.", f"{other}["))

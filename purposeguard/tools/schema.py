@@ -1,0 +1,179 @@
+"""The JSON Schema of notice files, for editors: made from the models that read them.
+
+It says what a single row must look like. What holds between rows (references, circles, widening) only
+`purposeguard validate` can tell.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from purposeguard.document import Document
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+RULES: dict[str, dict[str, Any]] = {
+    # Between the keys of one table; in the models these are validators, which pydantic's schema cannot show.
+    "Channels": {"oneOf": [{"required": ["closed"]}, {"required": ["open"]}]},
+    "Office": {"anyOf": [{"required": ["email"]}, {"required": ["phone"]}, {"required": ["address"]}]},
+}
+
+COMMON = {
+    "class": "the name of the generated class, in CamelCase: `RenewalGuidance`",
+    "clause": "the clause of the notice that says this, as the notice prints it: `1.2(1)`",
+    "en": "in English",
+    "id": "the id as the notice prints it; code may spell it more loosely",
+    "ja": "in Japanese",
+    "title": "a short title in your own words",
+}
+"""What a key means in every table where `KEYS` has nothing more particular."""
+
+KEYS: dict[str, dict[str, str]] = {
+    "Document": {
+        "id": "the notice's own name, the same in all its revisions: `acme-privacy`",
+        "controller": "who publishes the notice and answers for the data",
+        "title": "what the notice is called",
+        "channel": "the ways of contacting a person that purposes and activities may name",
+        "source": "what is collected: the clauses that list it, and their items",
+        "grant": "what it may be used for: a clause, its sources and its purposes",
+        "family": "purposes that state the same goal in several clauses",
+        "derivation": "combinations of data that the notice gives purposes of their own",
+        "forbid": "what may never be, whatever a grant says",
+        "overlay": "what the data items of single products may serve: less than their source",
+        "entrustment": "to whom the handling of data is entrusted",
+        "transfer": "to which countries data may be handed",
+        "safeguards": "what must be on record before data is handed over",
+        "rights": "what subjects may ask for",
+        "retention": "what data is kept for after the end of use, and how long",
+        "contact": "who answers questions and complaints",
+        "voluntary": "whether giving data is optional",
+        "changes": "what a change of the notice needs",
+    },
+    "Channel": {"id": "the channel's name in code: `email`, `in_product`"},
+    "Channels": {
+        "closed": "these channels and no other",
+        "open": "these channels, named as examples",
+    },
+    "SourceRow": {"parent": "the clause of which this is an item; a parent may serve only what all its items may"},
+    "Grant": {
+        "sources": "the sources that may serve these purposes; a parent means all its items",
+        "purpose": "the purposes that the clause states, in its order",
+    },
+    "PurposeRow": {"channels": "the channels that the purpose names; without it any will do"},
+    "FamilyRow": {"purposes": "the members: two purposes or more"},
+    "Derivation": {
+        "operation": "what code calls the operation: `link`",
+        "from": "one side of the combination",
+        "with": "the other side",
+        "serves": "the purposes that the result may serve, and no other",
+    },
+    "Prohibition": {
+        "sources": "the sources that may not; a parent means all its items",
+        "purposes": "the purposes or families that they may not serve",
+        "reason": "why, for messages",
+    },
+    "Overlay": {
+        "source": "the source that is narrowed",
+        "product": "the product's name",
+        "item": "what the product collects",
+        "serves": "the purposes it may serve, all of them among those of the source; none at all is possible",
+    },
+    "Kind": {"id": "its name in code, in lower case with hyphens"},
+    "Request": {"id": "its name in code, in lower case with hyphens", "effect": "what the request changes"},
+    "Entrustment": {
+        "recipients": "the kinds of party that may handle data",
+        "scope": "what they may do with it: what the data may serve anyway",
+        "supervision": "whether they must be supervised, or that is only recorded",
+    },
+    "TransferLimit": {
+        "recipient": "the only recipient",
+        "products": "the only products",
+        "tasks": "the only tasks",
+    },
+    "TransferCountry": {
+        "code": "ISO 3166-1 alpha-2 code",
+        "limit": "narrower terms for this country",
+    },
+    "Equivalence": {
+        "id": "its name in code, in lower case with hyphens",
+        "countries": "ISO 3166-1 alpha-2 codes",
+    },
+    "Transfer": {
+        "home": "the controller's own country, an ISO 3166-1 alpha-2 code",
+        "scope": "what data is handed abroad for",
+        "country": "the countries that the notice lists",
+        "equivalent": "countries that need no listing, since their protection is recognised as equivalent",
+        "otherwise": "what becomes of any other country",
+    },
+    "Safeguards": {
+        "before_transfer": "whether a measure must be on record first",
+        "measures": "the measures that count",
+        "means": "the ways in which data travels",
+    },
+    "Rights": {"requesters": "who may ask", "request": "what may be asked for"},
+    "Period": {"source": "the source whose data is kept so long"},
+    "Retention": {
+        "starts": "when the period begins",
+        "bases": "what data may be kept for after the end of use",
+        "after": "what it may be used for once the period is over",
+        "period": "the controller's own periods, by source",
+    },
+    "Office": {
+        "name": "what it is called",
+        "unit": "the unit or post in charge",
+        "email": "its e-mail address",
+        "phone": "its telephone numbers",
+        "address": "its postal address",
+    },
+    "Contact": {
+        "controller": "the controller's own office",
+        "complaints": "the body outside that hears complaints",
+    },
+    "Voluntary": {"optional": "whether a person may leave data out"},
+    "Changes": {
+        "announced_by": "the channels by which a change is announced",
+        "material": "what a material change needs",
+        "required_by_law": "what a change that law has a say in needs",
+    },
+}
+
+
+def notice_schema() -> dict[str, Any]:
+    """The schema of a notice file, as JSON values."""
+    schema = Document.model_json_schema(by_alias=True, mode="validation")
+    tables: dict[str, Any] = {"Document": schema, **schema.pop("$defs")}
+    for name, table in tables.items():
+        table["properties"] = {
+            key: _described(_plain(value), KEYS.get(name, {}).get(key) or COMMON.get(key))
+            for key, value in table["properties"].items()
+        }
+        table.pop("title", None)
+        table.update(RULES.get(name, {}))
+    return {**tables.pop("Document"), "$schema": DIALECT, "$defs": tables, "title": "purposeguard notice file"}
+
+
+def schema_text() -> str:
+    """The schema as the text of a file: sorted, so that it is the same wherever it is made."""
+    return json.dumps(notice_schema(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+def _described(value: dict[str, Any], text: str | None) -> dict[str, Any]:
+    return value if text is None or "description" in value else {**value, "description": text}
+
+
+def _plain(node: Any) -> Any:
+    """A schema without what differs between versions of pydantic, or says nothing in TOML, which has no null."""
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {key: _plain(value) for key, value in node.items() if not (key == "default" and value is None)}
+    kept.pop("title", None)  # a key's own name again
+    if "const" in kept:
+        kept.pop("enum", None)
+    choices = [choice for choice in kept.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del kept["anyOf"]
+        kept = {**choices[0], **kept}
+    return kept

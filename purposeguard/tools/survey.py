@@ -1,0 +1,169 @@
+"""The inventory of an application as a report: what it declares, which combinations will be refused, what is odd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from purposeguard.guard import Guard
+from purposeguard.inventory import Access, Activity, Site
+from purposeguard.matrix import Matrix
+from purposeguard.terms import Family
+from purposeguard.tools.application import Outcome, outcome, read_annotations
+from purposeguard.tools.render import Column, Report, Table
+
+
+def inventory_report(guard: Guard) -> Report:
+    """Activities, access functions, and what comes of each activity's calling each access function."""
+    unread = read_annotations(guard)
+    outcomes = [
+        outcome(guard, activity, access, unread.get(access.site))
+        for activity in guard.activities
+        for access in guard.accesses
+    ]
+    data = {
+        "notice": guard.notice.id,
+        "revision": guard.notice.revision.isoformat(),
+        "mode": guard.mode,
+        "activities": [_activity_data(one) for one in guard.activities],
+        "accesses": [_access_data(one, unread.get(one.site)) for one in guard.accesses],
+        "combinations": [_outcome_data(one) for one in outcomes],
+        "findings": (findings := list(_findings(guard, outcomes, unread))),
+    }
+    return Report(data, tuple(_tables(guard, outcomes)), _flat(outcomes), tuple(findings))
+
+
+def _mode(activity: Activity) -> str:
+    return "observe" if activity.observing else "enforce"
+
+
+def _place(site: Site) -> dict[str, Any]:
+    return {"module": site.module, "qualname": site.qualname, "line": site.line}
+
+
+def _activity_data(activity: Activity) -> dict[str, Any]:
+    return {
+        "name": activity.name,
+        **_place(activity.site),
+        "purpose": activity.purpose_id,
+        "slug": activity.purpose.slug,
+        "channel": activity.channel,
+        "mode": _mode(activity),
+    }
+
+
+def _access_data(access: Access, unread: str | None) -> dict[str, Any]:
+    return {
+        "name": access.name,
+        **_place(access.site),
+        "sources": _clauses(access),
+        "fields": {path: [source.clause for source in label] for path, label in access.fields.items()},
+        "withhold": access.withhold,
+        "unresolved": unread,
+    }
+
+
+def _clauses(access: Access) -> list[str] | None:
+    return None if access.label is None else [source.clause for source in access.label]
+
+
+def _outcome_data(one: Outcome) -> dict[str, Any]:
+    return {
+        "activity": one.activity.name,
+        "access": one.access.name,
+        "outcome": one.verdict,
+        "enforced": not one.activity.observing,
+        "withheld": list(one.fields),
+        "reasons": list(one.reasons),
+    }
+
+
+def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
+    yield Table(
+        f"Activities ({len(guard.activities)})",
+        (
+            *(Column("activity"), Column("where", "under"), Column("purpose"), Column("id", "under")),
+            *(Column("channel"), Column("mode")),
+        ),
+        tuple(
+            (one.name, _where(one.name, one.site), one.purpose.slug, _purpose_ids(one), one.channel or "-", _mode(one))
+            for one in guard.activities
+        ),
+    )
+    yield Table(
+        f"Access functions ({len(guard.accesses)})",
+        (Column("access function"), Column("where", "under"), Column("sources"), Column("withholds")),
+        tuple(
+            (one.name, _where(one.name, one.site), " ".join(_clauses(one) or ["?"]), "yes" if one.withhold else "no")
+            for one in guard.accesses
+        ),
+    )
+    yield Table(
+        "If this activity calls this access function",
+        (Column("activity", "group"), Column("access function"), Column("outcome", "verdict"), Column("why", "under")),
+        tuple((one.activity.name, one.access.name, _said(one), "; ".join(one.reasons)) for one in outcomes),
+    )
+
+
+def _purpose_ids(activity: Activity) -> str:
+    purpose = activity.purpose
+    return " ".join(one.clause for one in (purpose.members if isinstance(purpose, Family) else (purpose,)))
+
+
+def _where(name: str, site: Site) -> str:
+    return f"line {site.line}" if name == site.dotted else f"{site.dotted}, line {site.line}"
+
+
+def _said(one: Outcome) -> str:
+    if one.verdict == "refused":
+        return "REFUSED (observed: logged only)" if one.activity.observing else "REFUSED"
+    if one.verdict == "withheld":
+        kept = " (observed: kept)" if one.activity.observing else ""
+        return f"withheld {', '.join(one.fields)}{kept}"
+    return one.verdict
+
+
+def _flat(outcomes: Iterable[Outcome]) -> Table:
+    names: tuple[str, ...] = (
+        "activity",
+        "activity_module",
+        "activity_qualname",
+        "activity_line",
+        "purpose",
+        "channel",
+        "mode",
+    )
+    names += ("access", "access_module", "access_qualname", "access_line", "sources", "withhold")
+    names += ("outcome", "withheld", "reasons")
+    return Table(
+        "combinations",
+        tuple(map(Column, names)),
+        tuple(
+            (
+                *(one.activity.name, one.activity.module, one.activity.qualname, str(one.activity.line)),
+                *(one.activity.purpose_id, one.activity.channel or "", _mode(one.activity)),
+                *(one.access.name, one.access.module, one.access.qualname, str(one.access.line)),
+                *(" ".join(_clauses(one.access) or ()), one.access.withhold),
+                *(one.verdict, " ".join(one.fields), "; ".join(one.reasons)),
+            )
+            for one in outcomes
+        ),
+    )
+
+
+def _findings(guard: Guard, outcomes: list[Outcome], unread: dict[Site, str]) -> Iterator[str]:
+    """What is hardly meant: code that cannot do its work under this notice."""
+    for site, why in unread.items():
+        yield f"access function {site.dotted}: its sources are not known: {why}"
+    open_ = [one for one in outcomes if one.verdict != "refused"]
+    active = {id(one.activity) for one in open_}
+    reached = {id(one.access) for one in open_}
+    matrix = Matrix(guard.notice)
+    for activity in guard.activities:
+        if guard.accesses and id(activity) not in active:
+            yield f"activity {activity.name}: every access function would be refused to it"
+        if activity.channel is None and matrix.must_state_channel(activity.purpose):
+            yield f"activity {activity.name}: {activity.purpose.slug} names its channels, and it states none"
+    for access in guard.accesses:
+        if guard.activities and id(access) not in reached:
+            yield f"access function {access.name}: every activity would be refused it"
