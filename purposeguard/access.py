@@ -35,6 +35,7 @@ class Reader:
         _refuse_cached(fn)
         self.access = Access(Site.of(fn), withhold, named=named)
         self.ambient = engine.ambient
+        self.wrapper: Function | None = None
         self._fn = fn
         self._engine = engine
         self._shape: Shape | None = None
@@ -71,7 +72,8 @@ class Reader:
                 "TypedDict for rows"
             )
         self._engine.state.matrix.label(label)  # sources of another notice are refused here
-        access.fields = {path: one for path, one in fields.items() if path}
+        access.whole = shape.own_label
+        access.fields = {_field(path): one for path, one in fields.items() if path}
         access.label, self._shape = label, shape
         return label
 
@@ -97,6 +99,16 @@ class Reader:
                 self._engine.refuse(use.explain(self.access.named), use, self.access)
             return use
         return self._engine.authorise(self.access, label)
+
+    def run_authorised(self, *args: Any, **kwargs: Any) -> Any:
+        """What the wrapper gives, for a caller that has just called `authorise` in the same context."""
+        use = self.ambient()
+        return self.result(self._fn(*args, **kwargs), use if use.active else None)
+
+    async def run_authorised_coroutine(self, *args: Any, **kwargs: Any) -> Any:
+        """The same for a coroutine function."""
+        use = self.ambient()
+        return self.result(await self._fn(*args, **kwargs), use if use.active else None)
 
     # What surrounds the body (wrapping.Around): the check comes before it runs or goes on, what it may not give after.
 
@@ -125,6 +137,7 @@ def access_function(fn: F, reader: Reader) -> F:
     """`fn`, which runs only where the ambient purpose may use what it reads."""
     quick = is_plain(fn) and not reader.access.withhold
     wrapper = _quick(fn, reader) if quick else surrounded(fn, reader)
+    reader.wrapper = wrapper
     wrapper.__purposeguard_access__ = reader  # type: ignore[attr-defined]  # for the cache, which must check before it answers
     return wrapper  # type: ignore[return-value]  # a wrapper is typed as what it wraps
 
@@ -144,6 +157,13 @@ def _quick(fn: Function, reader: Reader) -> Function:
         return fn(*args, **kwargs)
 
     return access_wrapper
+
+
+def _field(path: str) -> str:
+    """A path without the containers that the models come in: that they are a list says nothing of the field."""
+    while path.startswith("[]."):
+        path = path[3:]
+    return path
 
 
 def _return_annotation(fn: Function, localns: Mapping[str, Any] | None) -> Any:

@@ -27,9 +27,9 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
         ValueError: `maxsize` or `ttl` is not above zero.
     """
     reader: Reader | None = getattr(fn, "__purposeguard_access__", None)
-    if reader is None or not reader.belongs_to(engine):
+    if reader is None or not reader.belongs_to(engine) or reader.wrapper is not fn:
         raise TypeError(
-            "`guard.cached` goes above `@guard.access` of the same guard, so that it can check before it answers"
+            "`guard.cached` goes right above `@guard.access` of the same guard, so that it can check before it answers"
         )
     if maxsize <= 0 or (ttl is not None and ttl <= 0):
         raise ValueError(f"a cache needs room and time: maxsize={maxsize}, ttl={ttl}")
@@ -51,13 +51,15 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
 
     lock = threading.Lock()
     if is_plain(fn):
-        return cachetools.cached(store, key=key, lock=lock, info=True)(fn)  # type: ignore[no-any-return,unused-ignore]  # untyped in some versions
+        # The key has authorised the call by the time that the function runs.
+        run = functools.wraps(fn)(functools.partial(reader.run_authorised))
+        return cachetools.cached(store, key=key, lock=lock, info=True)(run)  # type: ignore[no-any-return,unused-ignore]  # untyped in some versions
     if not inspect.iscoroutinefunction(fn):
         raise TypeError("`guard.cached` keeps what a function returns; a generator returns nothing to keep")
-    return _cached_coroutine(fn, store, key, lock)
+    return _cached_coroutine(fn, reader, store, key, lock)
 
 
-def _cached_coroutine(fn: Function, store: Any, key: Function, lock: threading.Lock) -> Function:
+def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, lock: threading.Lock) -> Function:
     """As `cachetools.cached`, which knows no coroutines; calls that miss at the same time each run the function."""
     hits = misses = 0
     absent = object()
@@ -72,7 +74,7 @@ def _cached_coroutine(fn: Function, store: Any, key: Function, lock: threading.L
                 hits += 1
                 return found
             misses += 1
-        value = await fn(*args, **kwargs)
+        value = await reader.run_authorised_coroutine(*args, **kwargs)
         with lock:
             return store.setdefault(wanted, value)
 

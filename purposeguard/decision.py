@@ -71,8 +71,8 @@ class Decision:
 
     @cached_property
     def alternatives(self) -> tuple[type[Purpose], ...]:
-        """The purposes that the whole label may serve, in the notice's order."""
-        row = self._matrix.row(self.label)
+        """The purposes that the whole label may serve (by the channel), in the notice's order."""
+        row = self._matrix.row(self.label, self.channel)
         return tuple(one for one in self._matrix.notice.purposes if one in row)
 
     @cached_property
@@ -90,17 +90,14 @@ class Decision:
             only = ", ".join(self._matrix.admitted(self.purpose)) or "none"
             return f"{purpose} may reach people whose data is {source.clause} by {only} only, not by {self.channel}"
         current = self._matrix.current(source)
-        for rule in notice.document.forbid:
-            forbidden = {one for given in rule.purposes for one in _members(self._matrix.purpose(given))}
-            clauses = [notice.source(given) for given in rule.sources]
-            if not forbidden.isdisjoint(_members(self.purpose)) and any(
-                current is one or issubclass(current, one) or issubclass(one, current) for one in clauses
-            ):
-                return f"{source.clause} is forbidden to serve {purpose}: {rule.reason.en}"
-        children = [row.id for row in notice.document.source if row.parent == current.clause]
-        if children and any(self.purpose in self._matrix.row(child) for child in children):
-            some = ", ".join(child for child in children if self.purpose not in self._matrix.row(child))
-            return f"{source.clause} stands for any of its items, and {some} may not serve {purpose}"
+        for member in _members(self.purpose):
+            rule = notice.prohibited.get((current.clause, member.clause))
+            if rule is not None:
+                return f"{source.clause} is forbidden to serve {name_of(member)}: {rule.reason.en}"
+        items = [notice.source(row.id) for row in notice.document.source if row.parent == current.clause]
+        denied = [item for item in items if self.purpose not in self._matrix.row(item, self.channel)]
+        if denied and len(denied) < len(items):
+            return f"{source.clause} stands for any of its items, and {self._reason(denied[0])}"
         return f"no clause grants {purpose} to {source.clause}"
 
     @cached_property

@@ -21,7 +21,7 @@ FORMAT = 1
 class Table(BaseModel):
     """A table of the file: frozen, and a key it does not know is a fault."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _readable_id(text: str) -> str:
@@ -36,12 +36,6 @@ def _class_name(text: str) -> str:
     return text
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("holds control characters or line breaks: write it as one line of text")
-    return text
-
-
 def _email(text: str) -> str:
     if "@" not in text.strip("@"):
         raise ValueError("is no e-mail address")
@@ -53,7 +47,10 @@ ClassName = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=100)
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=100)]
 ChannelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=50)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code")]
-Text = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
+Text = Annotated[
+    str,
+    Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", description="one line, no control characters"),
+]
 Days = Annotated[int, Field(gt=0, description="a period in days")]
 
 

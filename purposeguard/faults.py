@@ -8,7 +8,7 @@ a slip of typing in one row does not hide a wrong reference in another.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,8 +76,7 @@ def validated(tables: Mapping[str, Any], origin: str) -> Document:
         sense = _sense_of_sound_rows(tables)
     faults += sense.faults
     if faults:
-        order = list(Document.model_fields)
-        raise NoticeError(sorted(faults, key=lambda fault: _position(fault.place, order)), origin)
+        raise NoticeError(sorted(faults, key=lambda fault: _position(fault.place)), origin)
     return sense.document
 
 
@@ -116,11 +115,15 @@ def _place(location: Iterable[str | int]) -> str:
     return place
 
 
-def _position(place: str, order: Sequence[str]) -> tuple[int, list[tuple[int, str]]]:
-    """A sort key that puts faults in the file's order, numbers as numbers."""
-    head, *rest = place.replace("]", "").replace("[", ".").split(".")
-    parts = [(int(part), "") if part.isdecimal() else (-1, part) for part in rest]
-    return order.index(head) if head in order else -1, parts
+def _position(place: str) -> list[int]:
+    """A sort key that puts faults in the order of the tables and their keys."""
+    found: list[int] = []
+    location: list[str | int] = []
+    for part in place.replace("]", "").replace("[", ".").split("."):
+        keys = _keys_at(tuple(location))
+        found.append(int(part) if part.isdecimal() else keys.index(part) if part in keys else -1)
+        location.append(int(part) if part.isdecimal() else part)
+    return found
 
 
 def _shape_faults(error: ValidationError) -> Iterator[Fault]:

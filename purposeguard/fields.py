@@ -45,8 +45,8 @@ class Model:
         Raises:
             UnlabelledData: an annotation cannot be resolved, so what the field holds is unknown.
         """
-        bindings = {**_inherited(self.cls), **self.bindings}
-        return {name: shape_of(hint, bindings) for name, hint in _hints(self.cls).items()}
+        scopes = _scopes(self.cls, self.bindings)
+        return {name: shape_of(hint, _scope_of(name, scopes)) for name, hint in _hints(self.cls).items()}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,6 +62,16 @@ class Shape:
         """The label of the value itself; None where it carries no tag."""
         return Label(*self.tags) if self.tags else None
 
+    @property
+    def own_label(self) -> Label | None:
+        """The label of the value as a whole: its own tags, and those of plain items in it."""
+        tags = set(self.tags)
+        items = self.items
+        while items is not None:
+            tags |= items.tags
+            items = items.items
+        return Label(*tags) if tags else None
+
     def __or__(self, other: Shape) -> Shape:
         items = self.items | other.items if self.items and other.items else self.items or other.items
         return Shape(self.tags | other.tags, tuple(dict.fromkeys((*self.models, *other.models))), items)
@@ -76,6 +86,11 @@ class Shape:
             if model.cls not in seen:
                 for name, shape in model.fields().items():
                     yield from shape.walk(f"{path}.{name}" if path else name, (*seen, model.cls))
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether there is a model in it, or a tag."""
+        return bool(self.models or self.tags) or (self.items is not None and self.items.has_fields)
 
     @property
     def is_leaf(self) -> bool:
@@ -135,7 +150,7 @@ def _taggable(model: object, localns: Mapping[str, Any] | None) -> Shape:
     if localns and is_taggable(model):
         _hints(model, localns)
     shape = shape_of(model)
-    if not any(True for _ in shape.walk()):
+    if not shape.has_fields:
         name = getattr(model, "__qualname__", repr(model))
         kinds = "a pydantic model, dataclass, TypedDict, NamedTuple or attrs class"
         raise TypeError(
@@ -303,13 +318,23 @@ def _unresolved(cls: type, name: str | None) -> UnlabelledData:
     )
 
 
-def _inherited(cls: type) -> dict[Any, Shape]:
-    """What the type variables of a class's generic bases stand for."""
-    found: dict[Any, Shape] = {}
+def _scopes(cls: type, bindings: Bindings) -> dict[type, Bindings]:
+    """Class → what its type variables stand for; two generic classes may use one variable for different things."""
+    scopes: dict[type, Bindings] = {cls: bindings}
     for one in cls.__mro__:
         for base in one.__dict__.get("__orig_bases__", ()):
-            parameters = getattr(get_origin(base), "__parameters__", ())
-            for name, arg in zip(parameters, get_args(base), strict=False):
-                if arg is not name:
-                    found.setdefault(name, shape_of(arg, found))
-    return found
+            origin = get_origin(base)
+            if isinstance(origin, type):
+                names = getattr(origin, "__parameters__", ())
+                given = zip(names, get_args(base), strict=False)
+                scopes.setdefault(origin, {name: shape_of(arg, scopes.get(one, {})) for name, arg in given})
+    return scopes
+
+
+def _scope_of(field: str, scopes: Mapping[type, Bindings]) -> Bindings:
+    """The scope of the class that annotates a field."""
+    cls = next(iter(scopes))
+    for one in cls.__mro__:
+        if field in typing_extensions.get_annotations(one, format=typing_extensions.Format.FORWARDREF):
+            return scopes.get(one, {})
+    return scopes[cls]

@@ -8,8 +8,9 @@ hold the two equal. Ids are in the document's own, canonical spelling. Reference
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 
-from purposeguard.document import Document, Named
+from purposeguard.document import Document, Named, Prohibition
 
 Grants = dict[str, dict[str, str]]
 """Source id → purpose id → the clause of the grant."""
@@ -59,7 +60,7 @@ class Lineage:
 def granted(document: Document) -> Grants:
     """Source id → purpose id → the clause of the grant, prohibitions and overlays applied."""
     lineage = Lineage(document)
-    forbidden = _forbidden(document, lineage)
+    forbidden = prohibited(document)
     found: Grants = {row.id: {} for row in source_rows(document)}
     clause_of: dict[str, str] = {}
     for grant in document.grant:
@@ -84,14 +85,15 @@ def granted(document: Document) -> Grants:
     return found
 
 
-def _forbidden(document: Document, lineage: Lineage) -> set[tuple[str, str]]:
-    """The pairs of (source, purpose) that a prohibition covers.
+def prohibited(document: Document) -> dict[tuple[str, str], Prohibition]:
+    """The pairs of (source id, purpose id) that a prohibition covers, with the first that does.
 
     A prohibition on a parent covers its items, one on a source covers its overlays, and one on anything that may go
     into a derivation covers what comes out: else linking would be a way round it.
     """
+    lineage = Lineage(document)
     members = {family.class_: family.purposes for family in document.family}
-    pairs: set[tuple[str, str]] = set()
+    pairs: dict[tuple[str, str], Prohibition] = {}
     for prohibition in document.forbid:
         covered = set(lineage.span(prohibition.sources))
         seen = -1
@@ -102,5 +104,6 @@ def _forbidden(document: Document, lineage: Lineage) -> set[tuple[str, str]]:
                 if not covered.isdisjoint(lineage.span((*derivation.from_, *derivation.with_))):
                     covered.add(derivation.id)
         purposes = {one for given in prohibition.purposes for one in members.get(given, (given,))}
-        pairs |= {(source, purpose) for source in covered for purpose in purposes}
+        for pair in product(covered, purposes):
+            pairs.setdefault(pair, prohibition)
     return pairs

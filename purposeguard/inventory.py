@@ -66,14 +66,16 @@ class Activity:
 class Access:
     """A data-access function and the sources it reads.
 
-    `named` are the sources named at the decorator; `fields` those of its return annotation, by path. Both are known at
-    decoration, save where the annotation names what is defined later: then they are, after the first call.
+    `named` are the sources named at the decorator; `fields` those of its return annotation, by path; `whole` those of
+    the returned value as such. `label` is all that counts. They are known at decoration, save where the annotation
+    names what is defined later: then they are, after the first call.
     """
 
     site: Site
     withhold: bool
     label: Label | None = None
     named: Label | None = None
+    whole: Label | None = None
     fields: Mapping[str, Label] = dataclasses.field(default_factory=dict)
 
     @property

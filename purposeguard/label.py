@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from purposeguard.errors import UnknownSource, UnlabelledData
-from purposeguard.terms import NotPersonal, Source
+from purposeguard.terms import Immutable, NotPersonal, Source
 
 
-class Label:
+class Label(Immutable):
     """`Label(Registration, Contract)`: data derived from both. Immutable, compared by identity, never empty.
 
     `a | b` and `Label.join(…)` unite sources (rule 2: combining never widens). `NotPersonal` adds nothing to a label
@@ -44,7 +44,7 @@ class Label:
             label = _interned.get(sources)
             if label is None:
                 label = object.__new__(cls)
-                object.__setattr__(label, "sources", sources)
+                label._fill(sources=sources)
                 _interned[sources] = label
         return label
 
@@ -74,19 +74,8 @@ class Label:
     def __contains__(self, source: type[Source]) -> bool:
         return source in self.sources
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("a label cannot be changed; join it with another: `label | other`")
-
-    __delattr__ = __setattr__  # type: ignore[assignment]  # both only refuse
-
     def __repr__(self) -> str:
         return f"Label({', '.join(source.clause for source in self)})"
-
-    def __copy__(self) -> Label:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Label:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Label, tuple(self)

@@ -9,13 +9,13 @@ derived from what cannot change, so keeping them is safe, and their number is bo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NoReturn, Union, cast
+from typing import Union, cast
 
 from purposeguard.document import Document
 from purposeguard.errors import UnknownSource, UnlabelledData
 from purposeguard.label import Label
 from purposeguard.notice import Notice
-from purposeguard.terms import Family, NotPersonal, Purpose, Source, TermMeta, is_union, union_members
+from purposeguard.terms import Family, Immutable, NotPersonal, Purpose, Source, TermMeta, is_union, union_members
 
 Row = frozenset[object]
 """Purpose classes and families."""
@@ -24,7 +24,7 @@ MOST_REMEMBERED = 50_000
 """Spellings and labels remembered a table at most; what comes after is decided each time anew."""
 
 
-class Matrix:
+class Matrix(Immutable):
     """The decisions of one notice.
 
     `earlier`, the matrix that this one replaces, lends its classes: code that was tagged with the classes of one
@@ -42,13 +42,12 @@ class Matrix:
     _tables: Mapping[str | None, dict[object, Row]]
 
     def __init__(self, notice: Notice, earlier: Matrix | None = None) -> None:
-        fill = super().__setattr__
-        fill("notice", notice)
+        self._fill(notice=notice)
         closed = _closed(notice.document)
-        fill("closed", {one: closed[one.clause] for one in notice.purposes if one.clause in closed})
+        self._fill(closed={one: closed[one.clause] for one in notice.purposes if one.clause in closed})
         parents = {row.parent for row in notice.document.source}
-        fill("items", tuple(source for source in notice.sources if source.clause not in parents))
-        fill("_alias", _aliases(notice, earlier) if earlier else {})
+        self._fill(items=tuple(source for source in notice.sources if source.clause not in parents))
+        self._fill(_alias=_aliases(notice, earlier) if earlier else {})
         families: dict[type[Purpose], list[Family]] = {}
         for family in notice.families:
             for member in family.members:
@@ -68,12 +67,12 @@ class Matrix:
             table[NotPersonal] = frozenset(
                 one for one in open_ if not isinstance(one, Family) or not open_.isdisjoint(one.members)
             )
-        fill("_tables", tables)
+        self._fill(_tables=tables)
         purposes: dict[object, type[Purpose] | Family] = {one: one for one in notice.purposes}
         purposes.update((one.clause, one) for one in notice.purposes)
         for family in notice.families:
             purposes[family.name] = family
-        fill("_purposes", purposes)
+        self._fill(_purposes=purposes)
 
     @property
     def known(self) -> tuple[Mapping[object, Row], Mapping[object, type[Purpose] | Family]]:
@@ -91,7 +90,7 @@ class Matrix:
 
     def row(self, sources: object, channel: str | None = None) -> Row:
         """What the sources may serve; raises as `allows` does."""
-        table = self._tables.get(channel)
+        table = self._tables.get(channel) if channel is None or type(channel) is str else None
         if table is None:
             table = self._tables[self.notice.channel(channel)]
         asked: object = None
@@ -218,8 +217,8 @@ class Matrix:
         # An item is a subclass of its parent, and of no other source.
         return all(issubclass(self.current(source), heads) for source in label.sources)
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("a compiled notice cannot be changed; compile another")
+    def __repr__(self) -> str:
+        return f"<Matrix of {self.notice!r}>"
 
 
 def _closed(document: Document) -> dict[str, frozenset[str]]:

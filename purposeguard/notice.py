@@ -8,22 +8,34 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
-from purposeguard.document import Document, Named
+from purposeguard.document import Document, Named, Prohibition
 from purposeguard.errors import Fault, NoticeError, UnknownChannel, UnknownPurpose, UnknownSource, UnknownTerm
 from purposeguard.faults import merged, parse_toml, read_toml, validated
-from purposeguard.grants import Grants, granted, source_rows
-from purposeguard.terms import Family, NotPersonal, Purpose, Source, TermMeta, fold, is_union, nearest, union_members
+from purposeguard.grants import Grants, granted, prohibited, source_rows
+from purposeguard.terms import (
+    Family,
+    Immutable,
+    NotPersonal,
+    Purpose,
+    Source,
+    TermMeta,
+    fold,
+    is_union,
+    nearest,
+    union_members,
+)
 
 Titles = Mapping[str, str]
 
 
-class Notice:
+class Notice(Immutable):
     """A privacy notice in one dated revision. Immutable; two notices are equal when their documents are.
 
     `sources`, `purposes` and `families` are in the notice's order; `document` holds the whole file as models;
-    `grants` says, source class by source class, which purposes are granted and by which clause.
+    `grants` says, source class by source class, which purposes are granted and by which clause; `prohibited` which
+    pairs of source id and purpose id are forbidden, and by which row.
     """
 
     __slots__ = (
@@ -34,6 +46,7 @@ class Notice:
         "document",
         "families",
         "grants",
+        "prohibited",
         "purposes",
         "sources",
     )
@@ -44,6 +57,7 @@ class Notice:
     families: tuple[Family, ...]
     channels: tuple[str, ...]
     grants: Mapping[type[Source], Mapping[type[Purpose], str]]
+    prohibited: Mapping[tuple[str, str], Prohibition]
     _sources: Mapping[str, object]
     _purposes: Mapping[str, object]
     _families: Mapping[str, object]
@@ -59,20 +73,23 @@ class Notice:
             Family(row.class_, row.slug, row.title.model_dump(), tuple(purpose_classes[id_] for id_ in row.purposes))
             for row in document.family
         )
-        fill = super().__setattr__
-        fill("document", document)
-        fill("sources", tuple(source_classes.values()))
-        fill("purposes", tuple(purpose_classes.values()))
-        fill("families", families)
-        fill("channels", tuple(row.id for row in document.channel))
+        sources = tuple(source_classes.values())
         grants = {
             source: MappingProxyType({purpose_classes[id_]: clause for id_, clause in pairs[given].items()})
             for given, source in source_classes.items()
         }
-        fill("grants", MappingProxyType(grants))
-        fill("_sources", _named((one, one.clause, one.__name__) for one in self.sources))
-        fill("_purposes", _named((one, one.clause, one.__name__) for one in self.purposes))
-        fill("_families", _named((one, one.name, one.name) for one in families))
+        self._fill(
+            document=document,
+            sources=sources,
+            purposes=tuple(purpose_classes.values()),
+            families=families,
+            channels=tuple(row.id for row in document.channel),
+            grants=MappingProxyType(grants),
+            prohibited=MappingProxyType(prohibited(document)),
+            _sources=_named((one, one.clause, one.__name__) for one in sources),
+            _purposes=_named((one, one.clause, one.__name__) for one in purpose_classes.values()),
+            _families=_named((one, one.name, one.name) for one in families),
+        )
 
     @classmethod
     def load(cls, path: str | Path, *overlays: str | Path) -> Notice:
@@ -216,9 +233,6 @@ class Notice:
         return (
             f"is a class of another notice, or of another copy of {self.id}: use this one's classes, or the id `{id_}`"
         )
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a notice cannot be changed: `{name}`")
 
     def __eq__(self, other: object) -> bool:
         return self.document == other.document if isinstance(other, Notice) else NotImplemented

@@ -14,7 +14,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType, UnionType
-from typing import Any, ClassVar, NoReturn, Union, get_args, get_origin
+from typing import Any, ClassVar, NoReturn, Self, Union, get_args, get_origin
 
 LONGEST_ID = 200
 """Characters of an id that are read at most; anything longer is refused unread."""
@@ -104,7 +104,29 @@ class NotPersonal(Source):
     title: ClassVar[Mapping[str, str]] = {"en": "Not personal data", "ja": "個人情報でない情報"}
 
 
-class Family:
+class Immutable:
+    """An object whose attributes are set once, when it is made. Copies are the object itself."""
+
+    __slots__ = ()
+
+    def _fill(self, **values: object) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{self!r} cannot be changed: make another instead of setting `{name}`")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{self!r} cannot be changed: `{name}` stays")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+class Family(Immutable):
     """A named set of purposes that state the same real-world goal in several clauses.
 
     It equals, and hashes as, the union of its members (`A | B | C`, in any order), which is how code writes it.
@@ -120,16 +142,10 @@ class Family:
     _hash: int
 
     def __init__(self, name: str, slug: str, title: Mapping[str, str], members: tuple[type[Purpose], ...]) -> None:
-        fill = super().__setattr__
-        fill("name", name)
-        fill("slug", slug)
-        fill("title", MappingProxyType(dict(title)))
-        fill("members", members)
-        fill("union", Union[members])  # noqa: UP007  # the members are known only now
-        fill("_hash", hash(self.union))
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"family {self.name}: `{name}` cannot be changed")
+        union: object = Union[members]  # noqa: UP007  # the members are known only now
+        self._fill(
+            name=name, slug=slug, title=MappingProxyType(dict(title)), members=members, union=union, _hash=hash(union)
+        )
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Family):

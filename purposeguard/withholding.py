@@ -72,7 +72,7 @@ class Withholder:
         """
         if value is None:
             return value
-        own = own_label(shape)
+        own = shape.own_label
         decision = self._denies(own) if own is not None else None
         if decision is not None:
             self._refuse(decision, path or None)
@@ -118,7 +118,7 @@ class Withholder:
         visible: dict[str, Any] = {}
         changed = False
         for name, shape in fields.items():
-            label = own_label(shape)
+            label = shape.own_label
             decision = self._denies(label) if label is not None else None
             if decision is not None:
                 denied[name] = decision
@@ -133,16 +133,6 @@ class Withholder:
         key = (type(value), names, frozenset(denied), *self._key)
         cls = self._classes.get(key, lambda: copies.made(type(value), names, self._record(denied)))
         return copies.fill(cls, visible, copies.beside(value))
-
-
-def own_label(shape: Shape) -> Label | None:
-    """The label of a value as a whole: its own tags and those of plain items in it, which cannot be withheld singly."""
-    tags = set(shape.tags)
-    items = shape.items
-    while items is not None:
-        tags |= items.tags
-        items = items.items
-    return Label(*tags) if tags else None
 
 
 def _fields_of(value: Any, models: Iterable[Model]) -> Mapping[str, Shape] | None:

@@ -139,7 +139,7 @@ def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None
         why = reasons(access.label)
         return Outcome(activity, access, "refused" if why else "allowed", (), why)
     values = _values(access)
-    why = reasons(access.named) or reasons(values.pop("", None))
+    why = reasons(access.named) or reasons(access.whole)
     if why:
         return Outcome(activity, access, "refused", (), why)
     withheld = {path: because for path, label in values.items() if (because := reasons(label))}
@@ -149,18 +149,14 @@ def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None
 
 
 def _values(access: Access) -> dict[str, Label]:
-    """Path → label of what is withheld as one: a plain list with its items. Under "" the returned value as a whole."""
+    """Path → label of what is withheld as one: a plain list together with its items."""
     found: dict[str, Label] = {}
     for path, label in access.fields.items():
         whole = path
         while whole.endswith("[]"):
             whole = whole.removesuffix("[]")
-        found[whole] = found[whole] | label if whole in found else label
-    told = frozenset().union(*(label.sources for label in (*access.fields.values(), access.named) if label is not None))
-    rest = (access.label.sources if access.label is not None else frozenset()) - told
-    if rest:
-        # Sources of no field and not named at the decorator: the tags of the return annotation itself.
-        found[""] = found[""] | Label(*rest) if "" in found else Label(*rest)
+        if whole:  # else it is the returned value as a whole, which cannot be withheld
+            found[whole] = found[whole] | label if whole in found else label
     return found
 
 

@@ -161,14 +161,13 @@ def _grid(table: Table, title: str, marks: Sequence[int], upright: bool) -> Grid
         heading = stacked if upright else table.columns[index].name
         grid.add_column(Text(heading, "bold cyan"), justify="center", no_wrap=True)
     leading = [index for index in shown if table.columns[index].kind == "group"]
-    for _, rows in groupby(table.rows, key=lambda row: [row[index] for index in leading] if leading else id(row)):
-        for number, row in enumerate(rows):
-            cells = [
-                Text("") if number and index in leading else _with_those_under(table, row, index) for index in shown
-            ]
-            grid.add_row(*cells, *(MARKS[bool(row[index])] for index in marks))
-        if leading:
+    groups = groupby(table.rows, key=lambda row: [row[index] for index in leading])
+    for number, (_, rows) in enumerate(groups):
+        if number:
             grid.add_row()
+        for line, row in enumerate(rows):
+            cells = [Text("") if line and index in leading else _with_those_under(table, row, index) for index in shown]
+            grid.add_row(*cells, *(MARKS[bool(row[index])] for index in marks))
     return grid
 
 

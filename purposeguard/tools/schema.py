@@ -159,7 +159,7 @@ def schema_text() -> str:
 
 
 def _described(value: dict[str, Any], text: str | None) -> dict[str, Any]:
-    return value if text is None or "description" in value else {**value, "description": text}
+    return value if text is None else {**value, "description": text}
 
 
 def _plain(node: Any) -> Any:

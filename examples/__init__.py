@@ -1,0 +1,1 @@
+"""Programs that use purposeguard as an application would."""

@@ -1,0 +1,164 @@
+"""Tables and sessions.
+
+Tables know nothing of purposes: they are read in `examples.shop.repository` alone, which gives tagged models out.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import Engine, ForeignKey, create_engine, event
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, sessionmaker
+
+Session = sessionmaker()
+"""Makes sessions of the database that `connect` was called with last."""
+
+
+def connect(url: str) -> Engine:
+    """Opens the database, makes the tables that it lacks, and directs `Session` to it."""
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+    Base.metadata.create_all(engine)
+    Session.configure(bind=engine)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    # With a write-ahead log the ledger can write while a long export is being read.
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class CustomerRow(Base):
+    __tablename__ = "customers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    email: Mapped[str]
+    phone: Mapped[str | None]
+    contracts: Mapped[list[ContractRow]] = relationship(back_populates="customer")
+    events: Mapped[list[EventRow]] = relationship(back_populates="customer")
+
+
+class ContractRow(Base):
+    __tablename__ = "contracts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), index=True)
+    product: Mapped[str]
+    renews_on: Mapped[date] = mapped_column(index=True)
+    customer: Mapped[CustomerRow] = relationship(back_populates="contracts")
+
+
+class EventRow(Base):
+    """What a product reports while it is in use."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), index=True)
+    product: Mapped[str] = mapped_column(index=True)
+    device: Mapped[str]
+    kind: Mapped[str]
+    seconds: Mapped[float]
+    customer: Mapped[CustomerRow] = relationship(back_populates="events")
+
+
+class VisitRow(Base):
+    __tablename__ = "visits"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cookie: Mapped[str]
+    ip: Mapped[str]
+    browser: Mapped[str]
+    page: Mapped[str]
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
+    """Known where the visitor was logged in."""
+
+
+class LeadRow(Base):
+    __tablename__ = "leads"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    email: Mapped[str]
+    phone: Mapped[str | None]
+    company: Mapped[str | None]
+    survey: Mapped[str | None]
+
+
+class ProspectRow(Base):
+    __tablename__ = "prospects"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    email: Mapped[str]
+    position: Mapped[str | None]
+    notes: Mapped[str | None]
+
+
+class InquiryRow(Base):
+    """A question; one of the three says who sent it."""
+
+    __tablename__ = "inquiries"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
+    lead_id: Mapped[int | None] = mapped_column(ForeignKey("leads.id"))
+    prospect_id: Mapped[int | None] = mapped_column(ForeignKey("prospects.id"))
+    text: Mapped[str]
+    customer: Mapped[CustomerRow | None] = relationship()
+    lead: Mapped[LeadRow | None] = relationship()
+    prospect: Mapped[ProspectRow | None] = relationship()
+
+
+class MailRow(Base):
+    """The outbox: a relay, which is no part of this example, takes mail from here."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    activity: Mapped[str]
+    to: Mapped[str]
+    subject: Mapped[str]
+    body: Mapped[str]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class DenialRow(Base):
+    """One use that was refused, or would have been. Holds clauses and names of code, never a personal value."""
+
+    __tablename__ = "denials"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=_now)
+    error: Mapped[str]
+    activity: Mapped[str | None]
+    function: Mapped[str | None]
+    field: Mapped[str | None]
+    purpose: Mapped[str | None]
+    sources: Mapped[str | None]
+    reason: Mapped[str]
+    observed: Mapped[bool]
+
+
+class UseRow(Base):
+    """How often an activity used data of some sources since the row before: written, never changed."""
+
+    __tablename__ = "uses"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=_now)
+    activity: Mapped[str]
+    purpose: Mapped[str]
+    sources: Mapped[str]
+    count: Mapped[int]

@@ -1,0 +1,86 @@
+"""`python -m examples.shop.demo`: starts the shop on a free port, drives it over HTTP, and tells what happens.
+
+Exits with 0 only if everything happened as told. The database lies in a temporary folder and goes with it.
+"""
+
+from __future__ import annotations
+
+import io
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from httpx2 import Client
+
+from examples.shop.app import create_app
+from examples.shop.narration import Story
+from examples.shop.scenes import SCENES
+from examples.shop.settings import Settings
+from purposeguard.notices import trendmicro_jp as tm
+
+PATIENCE = 30.0
+"""Seconds that the server may take to start, or to stop."""
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """The shop, served for real on a free port of this machine; gives its address."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        host, port = listener.getsockname()
+        # Without a `log_config` uvicorn leaves logging as it is: warnings and errors go to stderr.
+        config = uvicorn.Config(create_app(settings), log_config=None, timeout_graceful_shutdown=5)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), name="shop", daemon=True)
+        thread.start()
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not server.started:
+                if not thread.is_alive() or time.monotonic() > deadline:
+                    raise RuntimeError("the shop's server did not start")
+                time.sleep(0.01)
+            yield f"http://{host}:{port}"
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE)
+
+
+def main() -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may not know ①
+    # Asked to end, leave by way of the `with` below, which stop the server and remove the files.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    print("A shop that keeps to its privacy notice")
+    print("=======================================\n")
+    with (
+        tempfile.TemporaryDirectory(prefix="shop-") as folder,
+        serving(Settings(database_url=f"sqlite:///{Path(folder) / 'shop.db'}", mistakes=True)) as address,
+        # The environment's proxies are not for this machine's own port.
+        Client(base_url=address, trust_env=False, timeout=PATIENCE) as client,
+    ):
+        story = Story(client)
+        story.say(
+            f"""The notice: "{tm.NOTICE.document.title.en}", revision of {tm.NOTICE.revision}. It says what was
+            collected under which clause, and which purposes each may serve; purposeguard holds the shop's code to it.
+            The shop is served at {address}. Below, `>` is what is asked of it, `<` its answer, `|` a message in
+            full, and `=` what was checked."""
+        )
+        for scene in SCENES:
+            scene(story)
+    if story.unlike:
+        print("\nNot everything happened as told:")
+        print("\n".join(f"  {one}" for one in story.unlike))
+        return 1
+    print(f"\nAll {len(SCENES)} scenes happened as told. The server is stopped and its files are removed.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

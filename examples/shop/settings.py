@@ -1,0 +1,21 @@
+"""Settings, from the environment: `SHOP_DATABASE_URL`, `SHOP_MISTAKES`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: str = "sqlite:///shop.db"
+    mistakes: bool = False
+    """Whether to serve `/mistakes/…`, the code of a colleague in a hurry, for the demo and the tests."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        given = {name: environment.get(f"SHOP_{name.upper()}") for name in cls.model_fields}
+        return cls.model_validate({name: value for name, value in given.items() if value is not None})

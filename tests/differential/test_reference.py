@@ -1,0 +1,224 @@
+"""The compiled matrix answers as the executable specification does: everywhere on the bundled notice, widely elsewhere.
+
+`reference.py` is slow on purpose, so most of the questions about three and four sources go to it with the answers for
+a single source remembered (see `support.remembering_reference`): what is special about several sources, rules 2 and 3,
+is worked out anew each time. Labels of one and two sources are asked of the plain reference, and `make deep` asks it
+everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from purposeguard import (
+    ChannelViolation,
+    Guard,
+    Label,
+    Notice,
+    PurposeViolation,
+    Source,
+    UnknownSource,
+    notices,
+    reference,
+)
+from purposeguard.notices import trendmicro_jp as tm
+from tests import support
+from tests.support import Answer, asked_of, every_label, id_of
+
+TOML = Path(notices.__path__[0]) / "trendmicro_jp" / "notice.toml"
+
+
+class Tally:
+    """How many questions were asked, and how many were answered with yes."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.allowed = 0
+
+    def compare(self, notice: Notice, labels: Iterable[tuple[type[Source], ...]], answer: Answer) -> None:
+        """Asks guard and reference whether these labels may serve every purpose and family by every channel."""
+        guard = Guard(notice)
+        questions = [
+            (purpose, id_of(purpose), channel) for channel in (None, *notice.channels) for purpose in asked_of(notice)
+        ]
+        for sources in labels:
+            label = Label(*sources)
+            ids = [source.clause for source in sources]
+            for purpose, given_id, channel in questions:
+                expected = answer(ids, given_id, channel)
+                if guard.allows(label, purpose, channel) is not expected:
+                    pytest.fail(f"{ids} for {given_id} by {channel}: the reference says {expected}\n{notice.dump()}")
+                self.asked += 1
+                self.allowed += expected
+
+
+def compare_widely(notice: Notice, tally: Tally) -> None:
+    tally.compare(notice, every_label(notice, 2), support.plain_reference(notice.document))
+    larger = (sources for sources in every_label(notice, 4) if len(sources) > 2)
+    with support.remembering_reference(notice.document) as answer:
+        tally.compare(notice, larger, answer)
+
+
+# 14 + 91 + 364 + 1,001 labels, 34 purposes and 8 families, no channel and each of 8. That 21,668 are allowed is what the
+# reference says of the reading's tables; it is held here so that neither side can come to refuse, or allow, everything.
+LABELS = 14 + 91 + 364 + 1_001
+QUESTIONS = LABELS * (34 + 8) * (1 + 8)
+ALLOWED = 21_668
+
+
+@pytest.mark.parametrize("notice", [tm.NOTICE, Notice.load(TOML)], ids=["generated-module", "loaded-toml"])
+def test_bundled_notice_exhaustively(notice: Notice) -> None:
+    tally = Tally()
+    compare_widely(notice, tally)
+    assert (tally.asked, tally.allowed) == (QUESTIONS, ALLOWED)
+
+
+@pytest.mark.deep
+def test_bundled_notice_exhaustively_with_nothing_remembered() -> None:
+    tally = Tally()
+    tally.compare(tm.NOTICE, every_label(tm.NOTICE, 4), support.plain_reference(tm.NOTICE.document))
+    assert (tally.asked, tally.allowed) == (QUESTIONS, ALLOWED)
+
+
+def test_generated_notices() -> None:
+    tally = Tally()
+
+    @settings(max_examples=200)
+    @given(notice=support.notices())
+    def compare(notice: Notice) -> None:
+        compare_widely(notice, tally)
+
+    compare()
+    assert tally.asked >= 20_000
+    assert 0.02 < tally.allowed / tally.asked < 0.9  # neither answer is rare, so both are compared
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("part", range(8))
+def test_generated_notices_at_length(part: int) -> None:
+    """Ten million questions in eight parts, which may run side by side."""
+    tally = Tally()
+
+    @settings(derandomize=False)  # else each round would ask what the one before asked
+    @given(notice=support.notices())
+    def compare(notice: Notice) -> None:
+        compare_widely(notice, tally)
+
+    while tally.asked < 10**7 / 8:
+        compare()
+
+
+def questions_in_words(notice: Notice) -> st.SearchStrategy[tuple[list[str], str, str | None]]:
+    """Questions by ids, as code that reads them from a file or a request would ask."""
+    return st.tuples(
+        st.lists(st.sampled_from([source.clause for source in notice.sources]), min_size=1, max_size=6),
+        st.sampled_from([id_of(purpose) for purpose in asked_of(notice)]),
+        st.sampled_from([None, *notice.channels]),
+    )
+
+
+@given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), support.notices()))
+def test_questions_by_id(data: st.DataObject, notice: Notice) -> None:
+    guard = Guard(notice)
+    for ids, purpose, channel in data.draw(st.lists(questions_in_words(notice), min_size=5, max_size=30)):
+        assert guard.allows(ids, purpose, channel) is reference.allowed(notice.document, ids, purpose, channel)
+
+
+def assert_consistent(notice: Notice, guard: Guard, sources: tuple[type[Source], ...], channel: str | None) -> None:
+    """Every decision about these sources says the same in all its parts, and what the reference says."""
+    document = notice.document
+    ids = [source.clause for source in sources]
+    clause_of = {row.id: grant.clause for grant in document.grant for row in grant.purpose}
+    members = {row.class_: row.purposes for row in document.family}
+    may_serve = tuple(one for one in notice.purposes if reference.allowed(document, ids, one.clause))
+    for purpose in asked_of(notice):
+        given_id = id_of(purpose)
+        decision = guard.explain(sources, purpose, channel)
+        allowed = reference.allowed(document, ids, given_id, channel)
+        assert bool(decision) is decision.allowed is allowed
+        assert decision.label is Label(*sources)
+        assert (decision.purpose, decision.channel) == (purpose, channel)
+        refused = {one for one in sources if not reference.allowed(document, [one.clause], given_id, channel)}
+        assert set(decision.denied) == refused
+        assert len(decision.denied) == len(refused)
+        assert set(decision.grants) == set(sources) - refused
+        assert set(decision.grants.values()) <= {clause_of[one] for one in members.get(given_id, (given_id,))}
+        assert len(decision.reasons) == len(refused)
+        assert decision.alternatives == may_serve
+        by_channel = not allowed and reference.allowed(document, ids, given_id)
+        assert allowed or decision.violation is (ChannelViolation if by_channel else PurposeViolation)
+        assert all(one.clause in str(decision) for one in (sources if allowed else refused))
+
+
+def test_decisions_of_the_bundled_notice_are_consistent() -> None:
+    guard = Guard(tm.NOTICE)
+    for sources in every_label(tm.NOTICE, 2):
+        for channel in (None, "email", "post"):
+            assert_consistent(tm.NOTICE, guard, sources, channel)
+
+
+@given(data=st.data(), notice=support.notices())
+def test_decisions_of_generated_notices_are_consistent(data: st.DataObject, notice: Notice) -> None:
+    guard = Guard(notice)
+    for label in data.draw(st.lists(support.labels(notice), min_size=1, max_size=5)):
+        assert_consistent(notice, guard, tuple(label), data.draw(st.sampled_from([None, *notice.channels])))
+
+
+def derived(guard: Guard, operation: str, one: object, other: object) -> str | None:
+    """The source that an operation makes, as the guard has it; None where it declares none."""
+    try:
+        (source,) = guard.derive(operation, one, other)  # type: ignore[arg-type]  # labels or classes
+    except UnknownSource:
+        return None
+    return source.clause
+
+
+def compare_derivations(notice: Notice) -> int:
+    """Joins every two sources by every operation; the number of joins that are declared."""
+    guard = Guard(notice)
+    declared = 0
+    for operation in ("link", "match", "no-such-operation"):
+        for one in notice.sources:
+            for other in notice.sources:
+                expected = reference.derived(notice.document, operation, one.clause, other.clause)
+                assert derived(guard, operation, one, other) == expected
+                declared += expected is not None
+    return declared
+
+
+def test_derivations_of_the_bundled_notice() -> None:
+    # Cookies with each of the three clauses and their nine items, from either side.
+    assert compare_derivations(tm.NOTICE) == 2 * (3 + 9)
+
+
+@given(data=st.data(), notice=support.notices())
+def test_derivations_of_generated_notices(data: st.DataObject, notice: Notice) -> None:
+    compare_derivations(notice)
+    guard = Guard(notice)
+    operations = sorted({row.operation for row in notice.document.derivation})
+    for operation in operations:
+        left, right = data.draw(support.labels(notice, 2)), data.draw(support.labels(notice, 2))
+        if derived(guard, operation, left, right) is not None:
+            # What is derived from mixed data could have been derived from any part of it.
+            pairs = [(one.clause, other.clause) for one in left for other in right]
+            assert all(reference.derived(notice.document, operation, *pair) for pair in pairs)
+
+
+@settings(max_examples=10)
+@given(notice=support.notices())
+def test_remembered_answers_are_the_plain_ones(notice: Notice) -> None:
+    """The short cut that the exhaustive comparison takes is none in what it answers."""
+    questions = [
+        ([source.clause for source in sources], id_of(purpose), channel)
+        for sources in every_label(notice, 3)
+        for purpose in asked_of(notice)
+        for channel in (None, *notice.channels)
+    ]
+    plain = [reference.allowed(notice.document, *question) for question in questions]
+    with support.remembering_reference(notice.document) as answer:
+        assert [answer(*question) for question in questions] == plain

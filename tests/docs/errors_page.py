@@ -1,0 +1,264 @@
+"""Writes docs/reference/errors.md: typical mistakes, made for real, and what the library says to each.
+
+`python -m tests.docs.errors_page` writes the page anew; a test fails while the page differs from what is said now.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import traceback
+import types
+
+from tests.docs.running import MODULE, ROOT
+
+PAGE = ROOT / "docs" / "reference" / "errors.md"
+
+
+@dataclasses.dataclass(frozen=True)
+class Mistake:
+    """What somebody in a hurry did, why it seemed right, and what to do."""
+
+    title: str
+    story: str
+    code: str
+    remedy: str
+
+
+HEAD = '''# Errors
+
+Everything that the library raises about notices and uses derives from `PurposeGuardError`:
+
+```
+PurposeGuardError
+├── NoticeError            the notice file is wrong: every fault at once, each with its place in the file
+├── UnknownTerm            an id that means nothing; also a LookupError
+│   ├── UnknownSource
+│   ├── UnknownPurpose
+│   └── UnknownChannel
+├── UnlabelledData         a check, or an access function, with no sources
+├── PurposeMissing         data read outside any purpose
+├── SealedValue            also a TypeError
+└── PurposeViolation       the notice does not grant this use; also a PermissionError
+    ├── ChannelViolation   it does, but not by this channel, or the activity states none
+    ├── RecipientViolation
+    ├── SubjectViolation
+    ├── RetentionViolation
+    └── RevisionViolation
+```
+
+`SealedValue`, `RecipientViolation`, `SubjectViolation`, `RetentionViolation` and `RevisionViolation` are reserved for what
+is planned; nothing raises them yet.
+
+Errors carry their facts as attributes, so that code need not read messages:
+
+| error | attributes |
+| --- | --- |
+| `NoticeError` | `faults`, a tuple of `Fault` (`place`, `message`, `suggestion`); `origin`, the file |
+| `UnknownTerm` | `kind` (`source`, `purpose`, `channel`), `given`, `why`, `suggestions`; so `UnknownSource`, `UnknownPurpose`, `UnknownChannel` |
+| `PurposeViolation` | `decision` (a `Decision`), `activity`, `function`, `field`, `advice`; so `ChannelViolation` |
+| `UnlabelledData`, `PurposeMissing` | none; the message says it |
+
+No message holds a personal value: where an argument is quoted, it is an id or a class, and any other object is shown by
+its type alone. A message is put together when it is read, so that a denial which is caught and handled costs no text.
+
+Misuse of the library itself (a class decorated as an access function, a cache with no room) is a plain `TypeError` or
+`ValueError`.
+
+## Typical mistakes
+
+Each block below was run when this page was written, and the message is what was raised, word for word. A test repeats
+it. All of them start from these models and functions, in a module called `shop`:
+'''
+
+SETUP = '''from typing import Annotated
+
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+
+guard = pg.Guard(tm.NOTICE)
+
+
+class Customer(BaseModel):
+    name: Annotated[str, tm.Registration]
+    renews: Annotated[str, tm.Contract]
+    last_scan: Annotated[str, tm.ProductData]
+
+
+@guard.access
+def load_customer(key: int) -> Customer:
+    return Customer(name="Aiko", renews="2026-06-01", last_scan="2026-05-02T09:00")
+
+
+@guard.access(withhold=True)
+def load_what_is_allowed(key: int) -> Customer:
+    return Customer(name="Aiko", renews="2026-06-01", last_scan="2026-05-02T09:00")
+'''
+
+MISTAKES = (
+    Mistake(
+        "The purpose was forgotten",
+        "A script calls an access function directly.",
+        "load_customer(7)\n",
+        "Say what the data is for: decorate the function that needs it, not the one that reads it.",
+    ),
+    Mistake(
+        "More was read than the purpose may use",
+        "A reminder to renew needs the name and the date. The model has the last scan too, which products report.",
+        """@guard.purpose(tm.RenewalGuidance)
+def remind(key: int) -> str:
+    customer = load_customer(key)
+    return f"{customer.name}: renews on {customer.renews}"
+
+
+remind(7)
+""",
+        "Read less, or let the guard leave the field out.",
+    ),
+    Mistake(
+        "A withheld field was read",
+        "The access function now withholds. The text of the mail still mentions the last scan.",
+        """@guard.purpose(tm.RenewalGuidance)
+def remind(key: int) -> str:
+    customer = load_what_is_allowed(key)
+    return f"{customer.name}: last scanned {customer.last_scan}"
+
+
+remind(7)
+""",
+        "The field is not there under this purpose. Do without it, or ask whether the purpose is the right one.",
+    ),
+    Mistake(
+        "Data of two clauses was joined",
+        "Contacts from the website and registered customers, joined into one list for one campaign.",
+        'guard.check({"1.1(a)", "2.1(a)"}, "1.2(1)②")\n',
+        "Each clause has its own purpose here. Where a notice states one goal in several clauses, ask for the family: "
+        "`AnyProductGuidance`. Otherwise process the two lists apart.",
+    ),
+    Mistake(
+        "The channel was left out",
+        "This purpose is granted for e-mail alone, so an activity under it has to say how it reaches people.",
+        """@guard.purpose(tm.WebSecurityMail)
+def send_bulletin() -> None: ...
+""",
+        'State it: `@guard.purpose(tm.WebSecurityMail, channel="email")`.',
+    ),
+    Mistake(
+        "The wrong channel",
+        "Somebody wants to telephone the same people.",
+        'guard.check("2.1(a)", "2.2③", channel="phone")\n',
+        "The clause names e-mail and nothing else. Another purpose may admit the telephone; this one does not.",
+    ),
+    Mistake(
+        "A thread pool lost the purpose",
+        "The purpose holds in the thread or task that entered it. The worker has none, so it fails closed.",
+        """from concurrent.futures import ThreadPoolExecutor
+
+with guard.purpose(tm.ProductProvision, activity="nightly report"), ThreadPoolExecutor() as pool:
+    pool.submit(load_customer, 7).result()
+""",
+        "Carry it: `pool.submit(guard.carry(load_customer), 7)`.",
+    ),
+    Mistake(
+        "A cache stood below the guard",
+        "The query is slow, so somebody put a cache on it. It would answer every purpose with what was read for the first.",
+        """from functools import lru_cache
+
+
+@guard.access
+@lru_cache
+def load_renewals(month: str) -> list[Customer]: ...
+""",
+        "`@guard.cached()` above `@guard.access` keeps purposes apart.",
+    ),
+    Mistake(
+        "Nothing says what is read",
+        "Rows come back as plain dicts, so the annotation says nothing of where they were collected.",
+        """@guard.access
+def load_rows(month: str) -> list[dict]: ...
+""",
+        "Annotate it with a tagged model (a `TypedDict` for rows), or name the sources at the decorator.",
+    ),
+    Mistake(
+        "An id was mistyped",
+        "Ids are read generously (`1.1a`, `1.2(1)-1`), but they have to exist.",
+        'guard.check("1.1(d)", "renewal-guide")\n',
+        "Sources and purposes are classes too: `tm.Registration` cannot be mistyped without the type checker saying so.",
+    ),
+    Mistake(
+        "A union was made up",
+        "Two purposes are needed, so both are listed. If that worked, anybody could widen a check by listing more.",
+        "guard.check(tm.Registration, tm.RenewalGuidance | tm.ProductGuidance)\n",
+        "Make two activities, or declare a family in the notice, which is the lawyer's decision.",
+    ),
+    Mistake(
+        "A notice file with several slips",
+        "All faults are reported at once, each with its place in the file.",
+        '''pg.Notice.loads(
+    """
+    format = 1
+    id = "corner-shop"
+    revision = 2026-01-01
+    controller = { en = "Corner Shop", ja = "コーナーショップ" }
+    title = { en = "Privacy notice" }
+
+    [[channel]]
+    id = "email"
+    title = { en = "E-mail", ja = "メール" }
+
+    [[source]]
+    id = "1(a)"
+    class = "Order"
+    title = { en = "Orders", ja = "注文" }
+
+    [[grant]]
+    clause = "2"
+    sources = ["1(b)"]
+    titel = { en = "Orders", ja = "注文" }
+
+    [[grant.purpose]]
+    id = "2(1)"
+    class = "Delivery"
+    title = { en = "Delivering orders", ja = "注文品の配送" }
+    channels = { closed = ["emial"] }
+    """
+)
+''',
+        "`purposeguard validate notice.toml` prints the same list and exits with 2.",
+    ),
+)
+
+
+def what_is_said(mistake: Mistake) -> str:
+    """Makes the mistake and gives the last lines of the traceback, as Python prints them."""
+    module = types.ModuleType(MODULE)
+    before = sys.modules.get(MODULE)
+    sys.modules[MODULE] = module
+    try:
+        for code in (SETUP, mistake.code):
+            exec(code, module.__dict__)  # noqa: S102  # the code is this file's own
+    except Exception as error:
+        return "".join(traceback.format_exception_only(error))
+    finally:
+        if before is None:
+            del sys.modules[MODULE]
+        else:
+            sys.modules[MODULE] = before
+    raise AssertionError(f"{mistake.title}: nothing was raised")
+
+
+def page() -> str:
+    """The text of the page."""
+    parts = [HEAD, f"\n```python\n{SETUP}```\n"]
+    for number, mistake in enumerate(MISTAKES, 1):
+        parts.append(
+            f"\n### {number}. {mistake.title}\n\n{mistake.story}\n\n```python\n{mistake.code}```\n"
+            f"```text\n{what_is_said(mistake)}```\n\n{mistake.remedy}\n"
+        )
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")

@@ -1,0 +1,64 @@
+"""Every code block of README and docs does what the page says, each page in a namespace and a folder of its own."""
+
+import re
+
+import pytest
+
+from tests.docs.running import ROOT, Reader, documents
+
+LANGUAGES = {"python", "toml", "console", "text", "sh", ""}
+"""The first four are run or compared; `sh` and blocks without a language are not, so they hold no code to trust."""
+
+FENCE = re.compile(r"^ *```(.*)\n((?:.*\n)*?) *```$", re.MULTILINE)
+
+PAGES = {str(path.relative_to(ROOT)): path for path in documents()}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_code_blocks_do_what_the_page_says(page, tmp_path):
+    Reader(tmp_path).read(PAGES[page])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_code_block_escapes_the_tests(page):
+    for language, body in FENCE.findall(PAGES[page].read_text("utf-8")):
+        assert language in LANGUAGES
+        if language == "sh":
+            # Set-up that a test has behind it: of this project (make), of the environment (pip, venv).
+            assert re.fullmatch(r"((make|pip|pipx|python -m (venv|pip)|\. |source |git|cd) ?.*\n)+", body)
+        if not language:
+            assert not re.search(r"^(import|from|def|class|with|@|\[\[|\$ )", body, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("```python\nprint(1)\n```\n", "printed, but not shown"),
+        ("```python\nprint(1)\n```\n```text\n2\n```\n", "but it was\n1"),
+        ("```python\nprint(1)\n```\n```python\n```\n", "printed, but not shown"),
+        ("```python\n1 / 0\n```\n", "division by zero"),
+        ("```python\n1 / 0\n```\n```text\nKeyError: 1\n```\n", "ZeroDivisionError"),
+        ("```toml\nformat = 1\n```\n", "is missing"),
+        ("```toml\n[[channel]]\nid = 'e mail'\n```\n", "should match pattern"),
+        ("```console\n$ python -c 'print(1)'\n2\n```\n", "but printed\n1"),
+        ("```console\n$ python -c 'raise SystemExit(3)'\n$ echo $?\n0\n```\n", "but printed\n3"),
+    ],
+)
+def test_a_page_that_is_wrong_is_noticed(text, complaint, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(text, "utf-8")
+    with pytest.raises(Exception, match=complaint):
+        Reader(tmp_path).read(page)
+
+
+def test_a_page_that_is_right_passes(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python\nprint(1)\n1 / 0\n```\n```text\n1\nZeroDivisionError: division by zero\n```\n"
+        "```python\n# one.py\nONE = 1\n```\n```python\n# one.py, continued\nprint(ONE)\n```\n"
+        "```console\n$ python one.py\n1\n$ python -c 'raise SystemExit(3)'\n$ echo $?\n3\n```\n"
+        "```console\n$ python -c '1 / 0'\nTraceback (most recent call last):\n...\n"
+        "ZeroDivisionError: division by zero\n```\n",
+        "utf-8",
+    )
+    assert Reader(tmp_path).read(page) == 6

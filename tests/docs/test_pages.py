@@ -1,0 +1,113 @@
+"""What the pages say of the project is what the project is."""
+
+import inspect
+import re
+import tomllib
+
+import pytest
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard import document
+from tests.docs.running import ROOT, documents
+
+DOCS = ROOT / "docs"
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+TABLES = [
+    model
+    for model in vars(document).values()
+    if inspect.isclass(model) and issubclass(model, document.Table) and model not in {document.Table, document.Named}
+]
+
+
+def anchors(text):
+    """The anchors of a page's headings, as renderers of Markdown make them."""
+    headings = re.findall(r"^#+ +(.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = page.read_text("utf-8")
+    for link in LINK.findall(text):
+        if link.startswith(("https://", "mailto:")):
+            continue
+        target, _, anchor = link.partition("#")
+        there = (page.parent / target).resolve() if target else page
+        assert there.exists(), link
+        if anchor:
+            assert anchor in anchors(there.read_text("utf-8")), link
+
+
+def test_every_page_is_in_the_index():
+    index = (DOCS / "index.md").read_text("utf-8")
+    linked = {(DOCS / link.partition("#")[0]).resolve() for link in LINK.findall(index)}
+    missing = {page for page in DOCS.rglob("*.md") if page.resolve() not in linked and page.name != "index.md"}
+    assert not missing
+
+
+def test_architecture_echoes_the_contract_of_the_layers():
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (layers,) = (one for one in pyproject["tool"]["importlinter"]["contracts"] if one["id"] == "layers")
+    page = (DOCS / "explanation" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([^|]*(?:\\\|[^|]*)*)` \|", page, re.MULTILINE)
+    assert [row.replace("\\|", "|") for row in rows] == layers["layers"]
+
+
+@pytest.mark.parametrize("model", TABLES, ids=lambda model: model.__name__)
+def test_notice_format_names_every_key(model: type[BaseModel]):
+    page = (DOCS / "reference" / "notice-format.md").read_text("utf-8")
+    section = re.search(rf"^<!-- {model.__name__} -->\n(.*?)(?=^<!-- \w+ -->$|\Z)", page, re.MULTILINE | re.DOTALL)
+    assert section, "no section is marked as that of this model"
+    keys = set(re.findall(r"^\| `(\w+)` \|", section[1], re.MULTILINE))
+    assert keys == {field.alias or name for name, field in model.model_fields.items()}
+
+
+def test_notice_format_names_no_model_that_is_gone():
+    page = (DOCS / "reference" / "notice-format.md").read_text("utf-8")
+    assert set(re.findall(r"^<!-- (\w+) -->$", page, re.MULTILINE)) == {model.__name__ for model in TABLES}
+
+
+PUBLIC = (pg.Guard, pg.Use, pg.Notice, pg.Decision, pg.Label, pg.Ledger, pg.Activity, pg.Access, pg.Family, pg.Fault)
+
+INTERNAL = {"Use.cleared", "Use.owner"}
+"""Slots that wrappers of the library read; their names are not promised to anybody."""
+
+
+def names(cls):
+    """The public attributes of a class, with its slots and annotations."""
+    found = {*vars(cls), *getattr(cls, "__annotations__", {}), *getattr(cls, "__slots__", ())}
+    return {name for name in found if not name.startswith("_")}
+
+
+def test_reference_names_everything_public():
+    text = "\n".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
+    missing = {name for name in pg.__all__ if not re.search(rf"`(pg\.)?{name}\b", text)}
+    missing |= {
+        f"{cls.__name__}.{name}"
+        for cls in PUBLIC
+        for name in names(cls)
+        if not re.search(rf"`(\w+\.)?{name}\b", text)
+    }
+    assert missing == INTERNAL
+
+
+def test_the_hierarchy_of_errors_is_drawn_as_it_is():
+    page = (DOCS / "reference" / "errors.md").read_text("utf-8")
+    tree = re.search(r"^```\n(PurposeGuardError.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert tree
+    drawn: list[str] = []
+    above: list[str] = []
+    for line in tree[1].splitlines():
+        found = re.match(r"([│├└─ ]*)(\w+)", line)
+        assert found
+        above = above[: len(found[1]) // 4]
+        if above:
+            assert above[-1] in {base.__name__ for base in getattr(pg, found[2]).__bases__}
+        above.append(found[2])
+        drawn.append(found[2])
+    public = [getattr(pg, name) for name in pg.__all__]
+    assert sorted(drawn) == sorted(
+        one.__name__ for one in public if inspect.isclass(one) and issubclass(one, pg.PurposeGuardError)
+    )

@@ -1,0 +1,241 @@
+"""What no notice can bring about, whatever it says: one test an invariant, named after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from purposeguard import (
+    Guard,
+    Label,
+    NoticeError,
+    NotPersonal,
+    Notice,
+    Purpose,
+    PurposeViolation,
+    UnknownSource,
+    UnknownTerm,
+    UnlabelledData,
+    reference,
+)
+from purposeguard.matrix import Matrix
+from purposeguard.notices import trendmicro_jp as tm
+from tests import support
+from tests.support import Tables, asked_of, id_of
+
+ANY_NOTICE = st.one_of(st.just(tm.NOTICE), support.notices())
+
+
+def may(guard: Guard, sources: object, channel: str | None = None) -> frozenset[str]:
+    """The ids of the purposes and families that these sources may serve."""
+    asked = asked_of(guard.notice)
+    return frozenset(id_of(one) for one in asked if guard.allows(sources, one, channel))  # type: ignore[arg-type]
+
+
+def items(made: Tables, source: str) -> list[str]:
+    """The sources below a source that have none below themselves; the source itself where it has none."""
+    children = [row["id"] for row in made["source"] if row.get("parent") == source]
+    return [leaf for child in children for leaf in items(made, child)] or [source]
+
+
+def lineage(made: Tables, source: str) -> set[str]:
+    """The source and all above it."""
+    parents = {row["id"]: row.get("parent") for row in made["source"]}
+    found = set()
+    while source:
+        found.add(source)
+        source = parents.get(source) or ""
+    return found
+
+
+def stated(made: Tables, source: str) -> set[str]:
+    """The purposes that some row of the file states for a source (or for each of its items), read naively."""
+    for kind in ("derivation", "overlay"):
+        for row in made.get(kind, ()):
+            if row["id"] == source:
+                return set(row["serves"])
+    of_items = [
+        {
+            row["id"]
+            for grant in made["grant"]
+            if lineage(made, item) & set(grant["sources"])
+            for row in grant["purpose"]
+        }
+        for item in items(made, source)
+    ]
+    return set.intersection(*of_items)
+
+
+@given(made=support.tables(), nonsense=st.text(max_size=30))
+def test_default_deny(made: Tables, nonsense: str) -> None:
+    guard = Guard(Notice.parse(made))
+    for source in guard.notice.sources:
+        for purpose in guard.notice.purposes:
+            if purpose.clause not in stated(made, source.clause):
+                assert not guard.allows(source, purpose)
+                assert not any(guard.allows(source, purpose, channel) for channel in guard.notice.channels)
+                with pytest.raises(PurposeViolation):
+                    guard.check(source, purpose)
+        # What is unknown never falls through to an answer.
+        for sources, purpose in [("0.0(x)", "1.2①"), (source, "0.0(x)"), (tm.Registration, "1.2①"), (source, Purpose)]:
+            with pytest.raises(UnknownTerm):
+                guard.allows(sources, purpose)
+    with pytest.raises(UnknownTerm):
+        guard.allows(guard.notice.sources[0], tm.RenewalGuidance)
+    with pytest.raises(UnknownTerm):
+        guard.allows(guard.notice.sources[0], guard.notice.purposes[0], channel="pigeon" + nonsense)
+
+
+EMPTY: list[Callable[[], object]] = [tuple, list, set, frozenset, lambda: iter(()), lambda: {}.keys(), lambda: range(0)]
+
+
+@given(notice=ANY_NOTICE, data=st.data())
+def test_empty_label_is_refused(notice: Notice, data: st.DataObject) -> None:
+    guard, observing = Guard(notice), Guard(notice, mode="observe")
+    purpose = data.draw(st.sampled_from(asked_of(notice)))
+    channel = data.draw(st.sampled_from([None, *notice.channels]))
+    open_purposes = [one for one in notice.purposes if not Matrix(notice).must_state_channel(one)]
+    for empty in EMPTY:
+        for one in (guard, observing):
+            for ask in (one.allows, one.check, one.explain):
+                with pytest.raises(UnlabelledData):
+                    ask(empty(), purpose, channel)  # type: ignore[arg-type]  # what untyped code may hand over
+            for activity in open_purposes[:1]:
+                with one.purpose(activity) as use:
+                    for ask_here in (use.allows, use.check, use.explain):
+                        with pytest.raises(UnlabelledData):
+                            ask_here(empty())
+    for nothing in (None, "", b"", {}, 0):
+        with pytest.raises(UnknownSource):
+            guard.allows(nothing, purpose, channel)  # type: ignore[arg-type]
+    for make in (Label, Label.join):
+        with pytest.raises(UnlabelledData):
+            make()
+    with pytest.raises(UnlabelledData):
+        reference.allowed(notice.document, [], id_of(purpose), channel)
+
+
+@given(data=st.data(), made=support.tables(overlays=False))
+def test_prohibition_wins(data: st.DataObject, made: Tables) -> None:
+    before = Guard(Notice.parse(made))
+    rule = data.draw(support.prohibition(made))
+    after_tables = support.copied(made)
+    after_tables.setdefault("forbid", []).append(rule)
+    after = Guard(Notice.parse(after_tables))
+    families = {row["class"]: row["purposes"] for row in made.get("family", ())}
+    forbidden = {one for given_id in rule["purposes"] for one in families.get(given_id, [given_id])}
+    derivations = {row["id"]: (*row["from"], *row["with"]) for row in made.get("derivation", ())}
+
+    def covered(source: str) -> bool:
+        """Whether the rule names the source, what is above it, or anything that goes into it."""
+        if source in derivations:
+            return source in rule["sources"] or any(
+                covered(leaf) for one in derivations[source] for leaf in [*items(made, one), one]
+            )
+        return bool(lineage(made, source) & set(rule["sources"]))
+
+    for source in after.notice.sources:
+        for channel in (None, *after.notice.channels):
+            allowed = may(after, source.clause, channel)
+            assert allowed <= may(before, source.clause, channel)  # and a prohibition never widens
+            if covered(source.clause):
+                assert not allowed & forbidden
+                assert not any(family in allowed and set(families[family]) <= forbidden for family in families)
+    # An overlay of what is forbidden, or itself forbidden, may not serve it either.
+    overlay = {"id": "Q1", "class": "Sheet", "product": "p", "item": "i", "title": support.titled("Q1")}
+    for row in made["source"]:
+        serves = support.may_serve(made, row["id"])
+        with_overlay = {**made, "overlay": [{**overlay, "source": row["id"], "serves": serves}]}
+        with_overlay["forbid"] = [{**rule, "sources": ["Q1"]}]
+        assert not may(Guard(Notice.parse(with_overlay)), "Q1") & forbidden
+
+
+@given(data=st.data(), made=support.tables())
+def test_order_and_duplicates_do_not_matter(data: st.DataObject, made: Tables) -> None:
+    notice = Notice.parse(made)
+    guard = Guard(notice)
+    chosen = data.draw(st.lists(st.sampled_from(notice.sources), min_size=1, max_size=4, unique=True))
+    again = data.draw(st.permutations([*chosen, *data.draw(st.lists(st.sampled_from(chosen), max_size=4))]))
+    named = [data.draw(support.forms(source)) for source in again]
+    assert Label(*again) is Label(*chosen)
+    whole = [list(named), tuple(named), set(named), frozenset(again), Label(*again), [Label(*again), *named]]
+    for channel in (None, *notice.channels):
+        expected = may(guard, Label(*chosen), channel)
+        for form in whole:
+            assert may(guard, form, channel) == expected
+        for purpose in asked_of(notice):
+            assert guard.allows(iter(named), purpose, channel) is (id_of(purpose) in expected)
+    for family in notice.families:
+        members = data.draw(st.permutations([*family.members, family.members[0]]))
+        union: object = members[0]
+        for member in members[1:]:
+            union |= member  # type: ignore[operator]  # classes, whose union is a family
+        assert guard.allows(chosen, union) is guard.allows(chosen, family) is guard.allows(chosen, family.slug)
+    # The order of the rows of the file decides nothing either.
+    shuffled = support.copied(made)
+    for kind in ("channel", "source", "grant", "family", "derivation", "forbid", "overlay"):
+        if kind in shuffled:
+            shuffled[kind] = data.draw(st.permutations(shuffled[kind]))
+    other = Guard(Notice.parse(shuffled))
+    ids = [source.clause for source in chosen]
+    for channel in (None, *notice.channels):
+        assert may(other, ids, channel) == may(guard, ids, channel)
+
+
+def parts(label: Label, data: st.DataObject) -> Iterator[Label]:
+    """Two labels, which may overlap, that make up a label."""
+    sources = sorted(label.sources, key=id_of)
+    one = data.draw(st.lists(st.sampled_from(sources), min_size=1, unique=True))
+    rest = [source for source in sources if source not in one] or one
+    yield Label(*one)
+    yield Label(*rest, *data.draw(st.lists(st.sampled_from(one), max_size=2)))
+
+
+@given(notice=ANY_NOTICE, data=st.data())
+def test_combining_never_widens(notice: Notice, data: st.DataObject) -> None:
+    guard = Guard(notice)
+    for label in data.draw(st.lists(support.labels(notice, 6), min_size=1, max_size=5)):
+        one, other = parts(label, data)
+        assert one | other is other | one is Label.join(one, other) is label
+        for channel in (None, *notice.channels):
+            both = may(guard, label, channel)
+            assert both == may(guard, one, channel) & may(guard, other, channel)
+            assert may(guard, [one, other], channel) == both
+            assert may(guard, label | Label(NotPersonal), channel) == both  # what is not personal adds nothing
+            assert both <= may(guard, NotPersonal, channel)
+
+
+@given(notice=ANY_NOTICE)
+def test_parent_never_exceeds_an_item(notice: Notice) -> None:
+    guard = Guard(notice)
+    made = notice.dump()
+    purposes = {one.clause for one in notice.purposes}
+    for row in made["source"]:
+        for channel in (None, *notice.channels):
+            whole = may(guard, row["id"], channel)
+            of_items = [may(guard, item, channel) for item in items(made, row["id"])]
+            between = [may(guard, one["id"], channel) for one in made["source"] if one.get("parent") == row["id"]]
+            assert all(whole <= one for one in (*of_items, *between))
+            # Of purposes, it may serve all that every item may.
+            assert whole & purposes == frozenset.intersection(*of_items) & purposes
+
+
+@given(data=st.data(), made=support.tables())
+def test_overlay_never_widens(data: st.DataObject, made: Tables) -> None:
+    notice = Notice.parse(made)
+    guard = Guard(notice)
+    for index, row in enumerate(made.get("overlay", ())):
+        company = data.draw(st.lists(st.sampled_from(notice.sources), max_size=2))
+        for channel in (None, *notice.channels):
+            assert may(guard, row["id"], channel) <= may(guard, row["source"], channel)
+            assert may(guard, [row["id"], *company], channel) <= may(guard, [row["source"], *company], channel)
+        for purpose in set(support.purposes_of(made)) - may(guard, row["source"]):
+            widened = support.copied(made)
+            widened["overlay"][index]["serves"].append(purpose)
+            with pytest.raises(NoticeError) as refused:
+                Notice.parse(widened)
+            assert [fault.place for fault in refused.value.faults] == [f"overlay[{index}].serves"]
+            assert "widen" in refused.value.faults[0].message

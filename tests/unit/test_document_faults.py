@@ -1,0 +1,391 @@
+"""The notice file: what is refused, where the fault is said to be, and what is suggested."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.faults import LARGEST_FILE
+from tests.unit.samples import SMALL, changed, faults_of, numbered, tables
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.load(path)
+    assert caught.value.origin == str(path)
+    assert len(caught.value.faults) == 1
+    return str(caught.value)
+
+
+def written(folder: Path, content: str | bytes) -> Path:
+    path = folder / "notice.toml"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_the_sample_itself_is_sound(tmp_path: Path) -> None:
+    assert pg.Notice.load(written(tmp_path, SMALL)) == pg.Notice.parse(tables())
+    assert pg.Notice.load(written(tmp_path, b"\xef\xbb\xbf" + SMALL.encode())) == pg.Notice.loads(SMALL)
+    assert pg.Notice.load(str(tmp_path / "notice.toml")) == pg.Notice.loads(SMALL)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    assert "cannot be read" in refused(tmp_path / "absent.toml")
+
+
+def test_a_folder_for_a_file(tmp_path: Path) -> None:
+    assert "cannot be read" in refused(tmp_path)
+
+
+def test_a_path_that_no_system_takes() -> None:
+    with pytest.raises(pg.NoticeError, match="cannot be read"):
+        pg.Notice.load("a\0b.toml")
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "# only a comment\n"])
+def test_an_empty_file(tmp_path: Path, content: str) -> None:
+    assert "is empty" in refused(written(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    "content", ["{}", "not toml", "a = ", "[x", "a = 1\na = 2", '{"json": 1}', "\x00", "a = 1" + "0" * 5000]
+)
+def test_what_is_not_toml(tmp_path: Path, content: str) -> None:
+    assert "is not TOML" in refused(written(tmp_path, content))
+
+
+def test_what_is_not_utf8_is_said_with_its_line(tmp_path: Path) -> None:
+    text = refused(written(tmp_path, 'format = 1\ncontroller = "店"\n'.encode("shift_jis")))
+    assert "line 2 is not UTF-8" in text
+    assert "line 1 is not UTF-8" in refused(written(tmp_path, SMALL.encode("utf-16")))
+
+
+def test_a_hundred_megabytes_are_refused_without_being_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "huge.toml"
+    with path.open("wb") as file:
+        os.truncate(file.fileno(), 100 * 2**20)
+    tracemalloc.start()
+    try:
+        assert f"larger than {LARGEST_FILE:,} bytes" in " ".join(refused(path).split())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 * 2**20
+
+
+def test_the_largest_file_is_still_read(tmp_path: Path) -> None:
+    filler = b"#" * (LARGEST_FILE - len(SMALL.encode()) - 1) + b"\n"
+    path = written(tmp_path, filler + SMALL.encode())
+    assert path.stat().st_size == LARGEST_FILE
+    assert pg.Notice.load(path) == pg.Notice.loads(SMALL)
+    assert "larger than" in refused(written(tmp_path, b"#" + filler + SMALL.encode()))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["x = " + "[" * 100_000 + "]" * 100_000, "x = " + "{a=" * 100_000 + "1" + "}" * 100_000],
+    ids=["lists", "tables"],
+)
+def test_deep_nesting(tmp_path: Path, content: str) -> None:
+    assert "nested too deeply" in refused(written(tmp_path, content))
+
+
+@pytest.mark.parametrize("content", ["[" + ".".join("a" * 3000) + "]\nx = 1", "x = " + "[" * 200 + "]" * 200])
+def test_nesting_that_toml_can_read_is_a_fault_of_shape(content: str) -> None:
+    found = faults_of(content)
+    assert set(found) >= {"format", "id", "source", "grant"}
+
+
+def test_a_file_of_another_format_version() -> None:
+    fault = faults_of(changed(lambda t: t.update(format=2)))["format"]
+    assert fault.suggestion == "this version reads `format = 1`"
+
+
+def test_what_is_missing_is_named() -> None:
+    found = faults_of("format = 1")
+    assert set(found) == {"id", "revision", "controller", "title", "source", "grant"}
+    assert {fault.message for fault in found.values()} == {"is missing"}
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "suggestion"),
+    numbered([
+        (lambda t: t.update(sauce=[]), "sauce", "did you mean `source`?"),
+        (lambda t: t["source"][0].update(titel=1), "source[0].titel", "did you mean `title`?"),
+        (lambda t: t["grant"][0]["purpose"][1].update(chanels=1), "grant[0].purpose[1].chanels",
+         "did you mean `channels`?"),
+        (lambda t: t["grant"][1].update(clauses="3"), "grant[1].clauses", "did you mean `clause`?"),
+        (lambda t: t["source"][2].update(clas="Usage"), "source[2].clas", "did you mean `class`?"),
+        (lambda t: t["title"].update(fr="x"), "title.fr", "`purposeguard schema` prints the keys"),
+        (lambda t: t["channel"][0]["title"].update(english="x"), "channel[0].title.english",
+         "`purposeguard schema` prints the keys"),
+        (lambda t: t["grant"][0]["purpose"][0]["channels"].update(close=[]), "grant[0].purpose[0].channels.close",
+         "did you mean `closed`?"),
+        (lambda t: t["derivation"][0].update(form=["2"]), "derivation[0].form", "did you mean `from`?"),
+        (lambda t: t.update(xyzzy={"of": 1}), "xyzzy", "`purposeguard schema` prints the keys"),
+    ]),
+)  # fmt: skip
+def test_an_unknown_key_is_a_fault_with_the_nearest_key(
+    change: Callable[[dict[str, Any]], object], place: str, suggestion: str
+) -> None:
+    fault = faults_of(changed(change))[place]
+    assert fault.message == "is no key of this table"
+    assert fault.suggestion == suggestion
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    numbered([
+        (lambda t: t.update(id="Not A Slug"), "id"),
+        (lambda t: t.update(revision="soon"), "revision"),
+        (lambda t: t.update(channel="email"), "channel"),
+        (lambda t: t.update(source=3), "source"),
+        (lambda t: t.update(source=[]), "source"),
+        (lambda t: t.update(overlay=3), "overlay"),
+        (lambda t: t.update(grant=["x"]), "grant[0]"),
+        (lambda t: t["source"][0].update(id=""), "source[0].id"),
+        (lambda t: t["source"][0].update(id="///"), "source[0].id"),
+        (lambda t: t["source"][0].update(id="x" * 101), "source[0].id"),
+        (lambda t: t["source"][0].update(id=1), "source[0].id"),
+        (lambda t: t["source"][0].update({"class": "lower"}), "source[0].class"),
+        (lambda t: t["source"][0].update({"class": "None"}), "source[0].class"),
+        (lambda t: t["source"][0].update({"class": "X"}), "source[0].class"),
+        (lambda t: t["source"][0].update({"class": "Ａccount"}), "source[0].class"),
+        (lambda t: t["source"][0].pop("title"), "source[0].title"),
+        (lambda t: t["source"][0]["title"].pop("ja"), "source[0].title.ja"),
+        (lambda t: t["source"][0]["title"].update(en=""), "source[0].title.en"),
+        (lambda t: t["grant"][0].update(sources=[]), "grant[0].sources"),
+        (lambda t: t["grant"][0].update(purpose=[]), "grant[0].purpose"),
+        (lambda t: t["grant"][0].update(purpose="x"), "grant[0].purpose"),
+        (lambda t: t["grant"][0]["purpose"][0].update(channels={}), "grant[0].purpose[0].channels"),
+        (lambda t: t["grant"][0]["purpose"][0].update(channels={"open": ["email"], "closed": ["email"]}),
+         "grant[0].purpose[0].channels"),
+        (lambda t: t["grant"][0]["purpose"][0].update(channels={"closed": []}),
+         "grant[0].purpose[0].channels.closed"),
+        (lambda t: t["grant"][0]["purpose"][0].update(channels={"closed": ["E-Mail"]}),
+         "grant[0].purpose[0].channels.closed[0]"),
+        (lambda t: t["family"][0].update(purposes=["4②"]), "family[0].purposes"),
+        (lambda t: t["derivation"][0].update(function="Not A Name"), "derivation[0].function"),
+        (lambda t: t.update(contact={"controller": {"clause": "9", "name": {"en": "a", "ja": "b"}}}),
+         "contact.controller"),
+        (lambda t: t.update(contact={"controller": {"clause": "9", "name": {"en": "a", "ja": "b"}, "email": "@"}}),
+         "contact.controller.email"),
+        (lambda t: t.update(voluntary={"clause": "10", "optional": "perhaps"}), "voluntary.optional"),
+    ]),
+)  # fmt: skip
+def test_a_fault_of_shape_has_its_place(change: Callable[[dict[str, Any]], object], place: str) -> None:
+    found = faults_of(changed(change))
+    assert place in found
+    assert found[place].message
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "words"),
+    numbered([
+        # duplicates
+        (lambda t: t["source"][2].update(id="1(a)"), "source[2].id", ("duplicate", "1(a)")),
+        (lambda t: t["source"][2].update(id="1 A"), "source[2].id", ("duplicate", "1(a)")),
+        (lambda t: t["source"][2].update({"class": "Account"}), "source[2].class", ("duplicate", "1(a)")),
+        (lambda t: t["channel"][1].update(id="email"), "channel[1].id", ("duplicate", "email")),
+        (lambda t: t["grant"][1].update(clause="3.1"), "grant[1].clause", ("duplicate", "3(1)")),
+        (lambda t: t["grant"][1]["purpose"][0].update(id="3(1)-1"), "grant[1].purpose[0].id", ("duplicate", "3(1)①")),
+        (lambda t: t["grant"][1]["purpose"][0].update({"class": "Usage"}), "grant[1].purpose[0].class",
+         ("duplicate", "a source")),
+        (lambda t: t["family"][0].update({"class": "Offers"}), "family[0].class", ("duplicate", "a purpose")),
+        (lambda t: t["family"].append({**t["family"][0], "purposes": ["3(1)②", "4②"]}), "family[1].class",
+         ("duplicate",)),
+        (lambda t: t["source"][0].update({"class": "Source"}), "source[0].class", ("generated modules",)),
+        (lambda t: t["derivation"][0].update(id="2"), "derivation[0].id", ("duplicate", "2")),
+        # references to nothing
+        (lambda t: t["grant"][0].update(sources=["1(z)"]), "grant[0].sources[0]", ("unknown source", "1(z)")),
+        (lambda t: t["source"][1].update(parent="9"), "source[1].parent", ("unknown source", "9")),
+        (lambda t: t["family"][0].update(purposes=["3(1)①", "4⑨"]), "family[0].purposes[1]", ("unknown purpose",)),
+        (lambda t: t["derivation"][0].update({"from": ["7"]}), "derivation[0].from[0]", ("unknown source", "7")),
+        (lambda t: t["derivation"][0].update({"with": ["7"]}), "derivation[0].with[0]", ("unknown source", "7")),
+        (lambda t: t["derivation"][0].update(serves=["7"]), "derivation[0].serves[0]", ("unknown purpose", "7")),
+        (lambda t: t["forbid"][0].update(sources=["7"]), "forbid[0].sources[0]", ("unknown source", "7")),
+        (lambda t: t["forbid"][0].update(purposes=["7"]), "forbid[0].purposes[0]", ("unknown purpose or family",)),
+        (lambda t: t["overlay"][0].update(source="7"), "overlay[0].source", ("unknown source", "7")),
+        (lambda t: t["overlay"][0].update(serves=["7"]), "overlay[0].serves[0]", ("unknown purpose", "7")),
+        (lambda t: t["grant"][0]["purpose"][0].update(channels={"closed": ["pigeon"]}),
+         "grant[0].purpose[0].channels.closed[0]", ("unknown channel", "pigeon")),
+        (lambda t: t["grant"][0]["purpose"][1].update(channels={"open": ["phone", "pigeon"]}),
+         "grant[0].purpose[1].channels.open[1]", ("unknown channel", "pigeon")),
+        (lambda t: t.update(retention={"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only",
+                                       "period": [{"source": "7", "days": 30}]}),
+         "retention.period[0].source", ("unknown source", "7")),
+        # named twice
+        (lambda t: t["grant"][0].update(sources=["1(a)", "1A"]), "grant[0].sources[1]", ("a second time",)),
+        # a family of one, by two spellings
+        (lambda t: t["family"][0].update(purposes=["4②", "Advice"]), "family[0].purposes", ("two purposes",)),
+        (lambda t: t["family"].append({**t["family"][0], "class": "AllAdvice", "purposes": ["4②", "3(1)①"]}),
+         "family[1].purposes", ("AnyAdvice",)),
+        # circles of parents
+        (lambda t: t["source"][0].update(parent="1"), "source[0].parent", ("circle", "1 → 1")),
+        (lambda t: t["source"][0].update(parent="1(a)"), "source[0].parent", ("circle", "1 → 1(a) → 1")),
+        # overlays
+        (lambda t: t["overlay"][0].update(serves=["3(2)①", "4①"]), "overlay[0].serves", ("widens", "4①")),
+        (lambda t: t["overlay"][0].update(serves=["3(2)②"]), "overlay[0].serves", ("widens", "3(2)②")),
+        (lambda t: t["overlay"][0].update(source="5"), "overlay[0].source", ("no source of a clause",)),
+    ]),
+)  # fmt: skip
+def test_a_fault_of_sense_has_its_place(
+    change: Callable[[dict[str, Any]], object], place: str, words: tuple[str, ...]
+) -> None:
+    found = faults_of(changed(change))
+    assert place in found
+    for word in words:
+        assert word in found[place].message
+
+
+def test_an_unknown_reference_suggests_the_nearest() -> None:
+    found = faults_of(changed(lambda t: t["grant"][0].update(sources=["1(d)"])))
+    assert "`1(a)`" in (found["grant[0].sources[0]"].suggestion or "")
+    found = faults_of(changed(lambda t: t["grant"][0].update(sources=["completely-different"])))
+    assert found["grant[0].sources[0]"].suggestion is None
+
+
+def test_both_clauses_of_a_circle_are_named() -> None:
+    found = faults_of(changed(lambda t: t["source"][0].update(parent="1(a)")))
+    assert {"source[0].parent", "source[1].parent"} <= set(found)
+
+
+def test_every_fault_is_reported_at_once_in_the_order_of_the_file() -> None:
+    def spoil(t: dict[str, Any]) -> None:
+        t["format"] = 2
+        t["channel"][1]["id"] = "email"
+        t["source"][0]["titel"] = 1
+        t["source"][3]["id"] = "1(a)"
+        t["grant"][0]["sources"] = ["nowhere"]
+        t["grant"][0]["purpose"][1]["channels"] = {"open": ["pigeon"]}
+        t["grant"][2]["purpose"][0]["channels"] = {}
+        t["family"][0]["purposes"] = ["4②"]
+        t["overlay"][0]["serves"] = ["4②"]
+
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.parse(changed(spoil), origin="spoilt.toml")
+    places = [fault.place for fault in caught.value.faults]
+    assert places == [
+        "format",
+        "channel[1].id",
+        "source[0].titel",
+        "source[3].id",
+        "grant[0].sources[0]",
+        "grant[0].purpose[1].channels.open[0]",
+        "grant[2].purpose[0].channels",
+        "family[0].purposes",
+        "overlay[0].serves",
+    ]
+    assert str(caught.value).startswith("spoilt.toml: 9 faults")
+
+
+def test_numbers_in_places_are_ordered_as_numbers() -> None:
+    def spoil(t: dict[str, Any]) -> None:
+        row = t["grant"][0]["purpose"][0]
+        t["grant"][0]["purpose"] += [
+            {**row, "id": f"3(1)-{n}", "class": f"More{chr(65 + n)}x", "channels": {}} for n in range(3, 15)
+        ]
+
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.parse(changed(spoil))
+    numbers = [int(fault.place.split("[")[2].split("]")[0]) for fault in caught.value.faults]
+    assert numbers == sorted(numbers) == list(range(2, 14))
+
+
+def test_a_row_that_is_itself_at_fault_is_not_missed_a_second_time() -> None:
+    found = faults_of(changed(lambda t: t["source"][1].update(titel=1)))
+    assert set(found) == {"source[1].titel"}
+    found = faults_of(changed(lambda t: t["grant"][2]["purpose"][1].update(channels={})))
+    assert set(found) == {"grant[2].purpose[1].channels"}
+
+
+def test_faults_of_a_row_behind_faulty_ones_keep_their_place_in_the_file() -> None:
+    def spoil(t: dict[str, Any]) -> None:
+        t["grant"][0]["purpose"][0]["titel"] = 1
+        t["grant"][0]["purpose"][1]["channels"] = {"open": ["pigeon"]}
+        t["source"].insert(0, "not a table")
+        t["source"][2]["parent"] = "nowhere"
+
+    found = faults_of(changed(spoil))
+    assert set(found) == {
+        "grant[0].purpose[0].titel",
+        "grant[0].purpose[1].channels.open[0]",
+        "source[0]",
+        "source[2].parent",
+    }
+
+
+def test_references_are_read_as_generously_as_ids_in_code() -> None:
+    def respell(t: dict[str, Any]) -> None:
+        t["grant"][0]["sources"] = ["１Ａ"]
+        t["family"][0]["purposes"] = ["renewal", "4-2"]
+        t["source"][1]["parent"] = "Person"
+        t["retention"] = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only",
+                          "period": [{"source": "account", "days": 30}]}  # fmt: skip
+
+    notice = pg.Notice.parse(changed(respell))
+    assert notice.document.grant[0].sources == ("1(a)",)
+    assert notice.document.family[0].purposes == ("3(1)①", "4②")
+    assert notice.document.source[1].parent == "1"
+    assert notice.document.retention is not None
+    assert notice.document.retention.period[0].source == "1(a)"
+
+
+# --- overlays in files of their own
+
+ROUTER = """
+[[overlay]]
+id = "1(b) camera"
+class = "CameraUsage"
+source = "1(b)"
+product = "camera"
+item = "frames"
+serves = []
+title = { en = "Frames of a camera", ja = "映像" }
+"""
+
+
+def test_overlays_come_from_further_files(tmp_path: Path) -> None:
+    extra = tmp_path / "camera.toml"
+    extra.write_text(ROUTER, encoding="utf-8")
+    notice = pg.Notice.load(written(tmp_path, SMALL), extra)
+    assert [source.__name__ for source in notice.sources][-3:] == ["RouterUsage", "CameraUsage", "LinkedVisit"]
+    assert notice.grants[notice.source("camera-usage")] == {}
+
+
+def test_an_overlay_file_that_widens_is_refused(tmp_path: Path) -> None:
+    extra = tmp_path / "camera.toml"
+    extra.write_text(ROUTER.replace("serves = []", 'serves = ["4①"]'), encoding="utf-8")
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.load(written(tmp_path, SMALL), extra)
+    assert [fault.place for fault in caught.value.faults] == ["overlay[1].serves"]
+
+
+@pytest.mark.parametrize(
+    ("content", "places"),
+    [('id = "x"\n' + ROUTER, ["id"]), ("overlay = 3", ["overlay"]), ("[overlay]\nid = 1", ["overlay"])],
+)
+def test_an_overlay_file_holds_overlays_only(tmp_path: Path, content: str, places: list[str]) -> None:
+    extra = tmp_path / "camera.toml"
+    extra.write_text(content, encoding="utf-8")
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.load(written(tmp_path, SMALL), extra)
+    assert [fault.place for fault in caught.value.faults] == places
+    assert caught.value.origin == str(extra)
+
+
+@pytest.mark.parametrize("content", ["overlay = 3", 'overlay = "x"', "[overlay]\nid = 1"])
+def test_overlays_of_the_wrong_shape_in_the_notice_itself(tmp_path: Path, content: str) -> None:
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.load(written(tmp_path, content))
+    assert "overlay" in {fault.place.split("[")[0] for fault in caught.value.faults}
+    extra = tmp_path / "camera.toml"
+    extra.write_text(ROUTER, encoding="utf-8")
+    with pytest.raises(pg.NoticeError):
+        pg.Notice.load(written(tmp_path, content), extra)

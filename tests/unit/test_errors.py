@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+
+guard = pg.Guard(tm.NOTICE)
+
+
+def violation(**facts: str) -> pg.PurposeViolation:
+    return pg.PurposeViolation(guard.explain(tm.ProductData, tm.RenewalGuidance), **facts)
+
+
+@pytest.mark.parametrize(
+    ("error", "bases"),
+    [
+        (pg.NoticeError, (pg.PurposeGuardError,)),
+        (pg.UnknownTerm, (pg.PurposeGuardError, LookupError)),
+        (pg.UnknownSource, (pg.UnknownTerm,)),
+        (pg.UnknownPurpose, (pg.UnknownTerm,)),
+        (pg.UnknownChannel, (pg.UnknownTerm,)),
+        (pg.UnlabelledData, (pg.PurposeGuardError,)),
+        (pg.PurposeMissing, (pg.PurposeGuardError,)),
+        (pg.SealedValue, (pg.PurposeGuardError, TypeError)),
+        (pg.PurposeViolation, (pg.PurposeGuardError, PermissionError)),
+        (pg.ChannelViolation, (pg.PurposeViolation,)),
+        (pg.RecipientViolation, (pg.PurposeViolation,)),
+        (pg.SubjectViolation, (pg.PurposeViolation,)),
+        (pg.RetentionViolation, (pg.PurposeViolation,)),
+        (pg.RevisionViolation, (pg.PurposeViolation,)),
+    ],
+)
+def test_the_hierarchy_is_the_one_that_the_contract_draws(error: type, bases: tuple[type, ...]) -> None:
+    assert error.__bases__ == bases
+
+
+def test_a_missing_purpose_is_no_violation() -> None:
+    assert not issubclass(pg.PurposeMissing, pg.PurposeViolation)
+    assert not issubclass(pg.UnlabelledData, pg.PurposeViolation)
+
+
+def test_a_violation_carries_its_facts() -> None:
+    error = violation(activity="shop.remind", function="shop.load", field="device")
+    assert (error.activity, error.function, error.field) == ("shop.remind", "shop.load", "device")
+    assert error.decision.purpose is tm.RenewalGuidance
+    assert not error.decision
+
+
+def test_a_violation_names_purpose_source_function_and_activity_and_what_would_be_allowed() -> None:
+    text = str(violation(activity="shop.remind", function="shop.load", field="device"))
+    head = " ".join(text.partition("1.2(1) grants")[0].split())
+    for part in ("renewal-guidance (1.2(1)①)", "product-data (1.1(b))", "shop.load", "shop.remind"):
+        assert part in head
+    assert "1.1(a), 1.1(c)" in text
+    assert "product-provision" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_violation_of_a_field_alone_names_the_field() -> None:
+    assert "in field `device`" in str(violation(field="device"))
+    assert "in field" not in str(violation(function="shop.load", field="device"))
+
+
+def test_a_violation_ends_with_its_advice() -> None:
+    assert str(violation(advice="read less")).endswith("read less")
+
+
+def test_the_repr_of_a_violation_says_its_kind_and_what_is_refused() -> None:
+    assert repr(violation()) == (
+        "<PurposeViolation: renewal-guidance (1.2(1)①) may not use product-data (1.1(b))>"
+    )
+
+
+@pytest.mark.parametrize("again", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
+def test_a_violation_crosses_to_another_process_with_its_facts(again) -> None:
+    error = violation(activity="shop.remind", function="shop.load", field="device", advice="read less")
+    there = again(error)
+    assert type(there) is pg.PurposeViolation
+    assert str(there) == str(error)
+    assert (there.activity, there.function, there.field) == ("shop.remind", "shop.load", "device")
+    assert there.decision.alternatives == error.decision.alternatives
+    assert there.decision.allowed is False
+
+
+@pytest.mark.parametrize("kind", [pg.UnknownSource, pg.UnknownPurpose, pg.UnknownChannel])
+def test_an_unknown_term_says_its_kind_why_and_the_nearest(kind: type[pg.UnknownTerm]) -> None:
+    error = kind("1.1z", "none such", lambda: ("1.1(a)", "1.1(b)"))
+    assert str(error) == f"unknown {kind.kind} `1.1z`: none such (did you mean `1.1(a)` or `1.1(b)`?)"
+    assert error.given == "1.1z"
+    assert error.suggestions == ("1.1(a)", "1.1(b)")
+
+
+def test_suggestions_are_looked_for_when_read_and_once() -> None:
+    calls: list[int] = []
+
+    def nearest() -> tuple[str, ...]:
+        calls.append(1)
+        return ()
+
+    error = pg.UnknownSource("x", nearest=nearest)
+    assert calls == []
+    assert (error.suggestions, error.suggestions) == ((), ())
+    assert calls == [1]
+
+
+def test_an_unknown_term_without_more_to_say_is_short() -> None:
+    assert str(pg.UnknownSource("x")) == "unknown source `x`"
+
+
+def test_an_unknown_term_can_be_pickled() -> None:
+    error = pg.UnknownSource("1.1z", "none such", lambda: ("1.1(a)",))
+    there = pickle.loads(pickle.dumps(error))
+    assert type(there) is pg.UnknownSource
+    assert (str(there), there.suggestions) == (str(error), ("1.1(a)",))
+
+
+def test_a_value_given_for_an_id_is_not_shown() -> None:
+    class Secret:
+        def __repr__(self) -> str:
+            return "taro@example.jp"
+
+    text = str(pg.UnknownSource(Secret()))
+    assert "taro" not in text
+    assert "<Secret>" in text
+
+
+def test_an_id_is_shown_short_and_on_one_line() -> None:
+    text = str(pg.UnknownSource("a\n\x1b[31m" + "b" * 1_000_000))
+    assert "\x1b" not in text
+    assert len(text) < 200
+    assert "1,000,007 characters" in text
+
+
+def test_a_class_is_shown_by_its_name() -> None:
+    assert "`purposeguard.terms.Purpose`" in str(pg.UnknownSource(pg.Purpose))
+
+
+def test_a_notice_error_lists_every_fault_with_its_place() -> None:
+    error = pg.NoticeError([pg.Fault("grant[2]", "is wrong", "mend it"), pg.Fault("", "is odd")], "my.toml")
+    assert str(error).splitlines() == ["my.toml: 2 faults", "  grant[2]: is wrong (help: mend it)", "  is odd"]
+    assert error.origin == "my.toml"
+    assert len(error.faults) == 2
+
+
+def test_a_notice_error_counts_one_fault_as_one() -> None:
+    assert str(pg.NoticeError([pg.Fault("", "is empty")])) == "notice: 1 fault\n  is empty"
+
+
+def test_a_notice_error_can_be_pickled() -> None:
+    error = pg.NoticeError([pg.Fault("id", "is wrong", "mend it")], "my.toml")
+    there = pickle.loads(pickle.dumps(error))
+    assert (there.faults, there.origin, str(there)) == (error.faults, error.origin, str(error))

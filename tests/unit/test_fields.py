@@ -1,0 +1,421 @@
+from __future__ import annotations
+
+import dataclasses
+import enum
+import types
+import typing
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, Generic, Literal, NamedTuple, NewType, Optional, TypedDict, TypeVar, Union
+
+import attrs
+import pytest
+import typing_extensions
+from pydantic import BaseModel, ConfigDict, EmailStr, Field, RootModel, computed_field
+
+import purposeguard as pg
+from purposeguard.fields import Shape, is_taggable, shape_of
+from purposeguard.notices import trendmicro_jp as tm
+
+R, D, C = pg.Label(tm.Registration), pg.Label(tm.ProductData), pg.Label(tm.Contract)
+Email = Annotated[str, tm.Registration]
+Device = Annotated[str, tm.ProductData]
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Address(BaseModel):
+    city: Email
+    country: str = "JP"
+
+
+class Customer(BaseModel):
+    """As the contract shows it."""
+
+    id: int
+    email: Annotated[EmailStr, tm.Registration]
+    device: Annotated[str, tm.ProductData]
+    segment: Annotated[str, tm.Registration, tm.Contract]
+
+
+def test_the_contract_s_own_example() -> None:
+    assert pg.sources_of(Customer) == {"email": R, "device": D, "segment": R | C}
+    assert list(pg.sources_of(Customer)) == ["email", "device", "segment"]
+    assert pg.untagged(Customer) == ("id",)
+
+
+@dataclasses.dataclass
+class PlainData:
+    email: Email
+    device: Device = "x"
+    note: str = ""
+    seed: dataclasses.InitVar[int] = 0
+    kind: typing.ClassVar[Email] = "no field"
+
+
+@dataclasses.dataclass(slots=True, frozen=True, kw_only=True)
+class SlottedData:
+    email: Email
+    device: Device
+    note: str = ""
+
+
+class Row(TypedDict, total=False):
+    email: typing_extensions.Required[Email]
+    device: typing_extensions.NotRequired[Device]
+    note: typing_extensions.ReadOnly[str]
+
+
+class Pair(NamedTuple):
+    email: Email
+    device: Device = "x"
+    note: str = ""
+
+
+@attrs.define
+class Attrs:
+    email: Email
+    device: Device = "x"
+    note: str = ""
+
+
+@attrs.frozen(slots=False)
+class FrozenAttrs:
+    email: Email
+    device: Device
+    note: str
+
+
+@attrs.define
+class OldAttrs:
+    email = attrs.field(type=Email)  # type: ignore[var-annotated]
+    device = attrs.field(type=Device)  # type: ignore[var-annotated]
+    note = attrs.field()  # type: ignore[var-annotated]
+
+
+@pytest.mark.parametrize("model", [PlainData, SlottedData, Row, Pair, Attrs, FrozenAttrs, OldAttrs])
+def test_every_kind_of_class_is_read(model: type) -> None:
+    assert pg.sources_of(model) == {"email": R, "device": D}
+    assert pg.untagged(model) == ("note",)
+
+
+def test_named_tuples_without_annotations_have_fields_without_tags() -> None:
+    import collections
+
+    plain = collections.namedtuple("plain", ["a", "b"])  # noqa: PYI024
+    assert pg.sources_of(plain) == {}
+    assert pg.untagged(plain) == ("a", "b")
+
+
+class Order(BaseModel):
+    address: Address
+    items: list[Annotated[str, tm.Contract]] = []
+    lines: dict[str, list[Address]] = {}
+    maybe: Optional[Device] = None  # noqa: UP045
+    either: Union[Email, Device, int] = 0  # noqa: UP007
+    modern: Email | None = None
+    whole: Annotated[list[Device], tm.Contract] = []
+    by_mail: dict[Email, int] = {}
+    pair: tuple[Email, Device] = ("", "")
+    many: tuple[Email, ...] = ()
+    sequence: Sequence[Address] = ()
+    mapping: Mapping[str, Address] = {}
+    kind: Literal["a", "b"] = "a"
+    factory: Callable[[], Email] | None = None
+    klass: type[Address] | None = None
+
+
+def test_optionals_unions_containers_and_nested_models_are_followed() -> None:
+    assert pg.sources_of(Order) == {
+        "address.city": R,
+        "items[]": C,
+        "lines[][].city": R,
+        "maybe": D,
+        "either": R | D,
+        "modern": R,
+        "whole": C,
+        "whole[]": D,
+        "by_mail": R,
+        "pair[]": R | D,
+        "many[]": R,
+        "sequence[].city": R,
+        "mapping[].city": R,
+    }
+    assert pg.untagged(Order) == (
+        "address.country",
+        "lines[][].country",
+        "sequence[].country",
+        "mapping[].country",
+        "kind",
+        "factory",
+        "klass",
+    )
+
+
+def test_an_annotation_that_holds_a_model_may_be_asked_about() -> None:
+    assert pg.sources_of(list[Customer]) == {"[].email": R, "[].device": D, "[].segment": R | C}
+    assert pg.sources_of(Optional[Address]) == {"city": R}  # noqa: UP045
+    assert pg.sources_of(Annotated[Address, tm.Contract]) == {"": C, "city": R}
+    assert pg.sources_of(Awaitable[Address]) == {"city": R}
+    assert pg.sources_of(Iterator[Address]) == {"[].city": R}
+    assert pg.untagged(list[Customer]) == ("[].id",)
+
+
+@pytest.mark.parametrize("given", [int, str, list[int], None, 5, BaseModel, dict, object, Literal["a"], enum.Enum])
+def test_what_has_no_fields_is_a_type_error(given: object) -> None:
+    for ask in (pg.sources_of, pg.untagged):
+        with pytest.raises(TypeError, match="no fields"):
+            ask(given)
+
+
+class Node(BaseModel):
+    email: Email
+    children: list[Node] = []
+    parent: Node | None = None
+
+
+def test_a_model_inside_itself_is_entered_once() -> None:
+    assert pg.sources_of(Node) == {"email": R}
+
+
+class Base(BaseModel):
+    email: Email
+
+
+class Derived(Base):
+    device: Device
+
+
+class Retagged(Base):
+    email: Device
+
+
+@dataclasses.dataclass
+class DerivedData(PlainData):
+    phone: Email = ""
+
+
+class Loose(DerivedData):
+    """Not decorated again: its annotations are no fields."""
+
+    extra: Email
+
+
+def test_fields_are_inherited_and_overridden() -> None:
+    assert pg.sources_of(Derived) == {"email": R, "device": D}
+    assert pg.sources_of(Retagged) == {"email": D}
+    assert pg.sources_of(DerivedData) == {"email": R, "device": D, "phone": R}
+    assert pg.sources_of(Loose) == {"email": R, "device": D, "phone": R}
+
+
+class Page(BaseModel, Generic[T]):
+    items: list[T]
+    total: int
+
+
+class CustomerPage(Page[Address]):
+    next: Email
+
+
+@dataclasses.dataclass
+class Box(Generic[T]):
+    content: T
+
+
+@dataclasses.dataclass
+class Crate(Box[list[T]], Generic[T, U]):
+    label: U
+
+
+class AddressBox(Box[Address]): ...
+
+
+class Shelf(TypedDict, Generic[T]):
+    box: Box[T]
+
+
+class Bound(NamedTuple, Generic[T]):
+    value: T
+
+
+TB = TypeVar("TB", bound=Address)
+TC = TypeVar("TC", Address, Base)
+
+
+class Bounded(BaseModel, Generic[TB, TC]):
+    one: TB
+    other: TC
+
+
+def test_generic_models_are_read_with_what_their_variables_stand_for() -> None:
+    assert pg.sources_of(Page[Address]) == {"items[].city": R}
+    assert pg.sources_of(Page[Device]) == {"items[]": D}
+    assert pg.sources_of(CustomerPage) == {"items[].city": R, "next": R}
+    assert pg.sources_of(Box[Address]) == {"content.city": R}
+    assert pg.sources_of(Box[Email]) == {"content": R}
+    assert pg.sources_of(AddressBox) == {"content.city": R}
+    assert pg.sources_of(Crate[Address, Device]) == {"content[].city": R, "label": D}
+    assert pg.sources_of(Shelf[Address]) == {"box.content.city": R}
+    assert pg.sources_of(Bound[Device]) == {"value": D}
+    assert pg.sources_of(Bounded) == {"one.city": R, "other.city": R, "other.email": R}
+    assert pg.sources_of(Box) == {}
+    assert pg.untagged(Box) == ("content",)
+
+
+Alias = typing_extensions.TypeAliasType("Alias", Email)
+Pairs = typing_extensions.TypeAliasType("Pairs", list[tuple[T, T]], type_params=(T,))
+Nick = NewType("Nick", Address)
+
+
+class Aliased(BaseModel):
+    email: Alias
+    pairs: Pairs[Device]
+
+
+@dataclasses.dataclass
+class Renamed:
+    nick: Nick
+    fixed: Final[Email] = ""  # type: ignore[misc]
+
+
+def test_type_aliases_new_types_and_final_are_seen_through() -> None:
+    assert pg.sources_of(Aliased) == {"email": R, "pairs[][]": D}
+    assert pg.sources_of(Renamed) == {"nick.city": R, "fixed": R}
+
+
+class Computed(BaseModel):
+    email: Email
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def domain(self) -> Annotated[str, tm.Registration]:
+        return self.email.partition("@")[2]
+
+    @computed_field(return_type=Device)  # type: ignore[prop-decorator]
+    @property
+    def other(self) -> Any:
+        return ""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def length(self) -> int:
+        return len(self.email)
+
+
+class Wrapped(RootModel[list[Address]]): ...
+
+
+class Described(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    email: Annotated[str, Field(max_length=9), "a comment", R] = Field(alias="e-mail")
+    plain: Annotated[str, 5, "x"] = ""
+
+
+def test_pydantic_s_own_ways() -> None:
+    assert pg.sources_of(Computed) == {"email": R, "domain": R, "other": D}
+    assert pg.untagged(Computed) == ("length",)
+    assert pg.sources_of(Wrapped) == {"root[].city": R}
+    assert pg.sources_of(Described) == {"email": R}
+    assert pg.untagged(Described) == ("plain",)
+
+
+@dataclasses.dataclass
+class Forward:
+    later: Later
+    quoted: list["Later"]  # noqa: UP037
+    email: Annotated["str", tm.Registration]  # noqa: UP037
+
+
+@dataclasses.dataclass
+class Later:
+    device: Device
+
+
+def test_forward_references_and_string_annotations_are_resolved() -> None:
+    assert pg.sources_of(Forward) == {"later.device": D, "quoted[].device": D, "email": R}
+
+
+class Unresolved(BaseModel):
+    thing: Nowhere  # type: ignore[name-defined]  # noqa: F821
+
+
+@dataclasses.dataclass
+class UnresolvedData:
+    thing: Nowhere  # type: ignore[name-defined]  # noqa: F821
+
+
+@pytest.mark.parametrize("model", [Unresolved, UnresolvedData, list[UnresolvedData]])
+def test_an_annotation_that_cannot_be_resolved_is_no_field_without_tags(model: object) -> None:
+    for ask in (pg.sources_of, pg.untagged):
+        with pytest.raises(pg.UnlabelledData, match="Nowhere"):
+            ask(model)
+    with pytest.raises(pg.UnlabelledData, match="not resolved"):
+        pg.sources_of("Nowhere")
+    with pytest.raises(pg.UnlabelledData, match="not resolved"):
+        pg.sources_of(list["Nowhere"])  # type: ignore[name-defined]  # noqa: F821
+
+
+def test_local_names_may_be_given() -> None:
+    class Inner(BaseModel):
+        email: Email
+
+    class Outer(BaseModel):
+        inner: Hidden  # type: ignore[name-defined]  # noqa: F821
+
+    @dataclasses.dataclass
+    class OuterData:
+        inner: Hidden  # type: ignore[name-defined]  # noqa: F821
+
+    for model in (Outer, OuterData):
+        with pytest.raises(pg.UnlabelledData):
+            pg.sources_of(model)
+        assert pg.sources_of(model, {"Hidden": Inner}) == {"inner.email": R}
+        assert pg.sources_of(model) == {"inner.email": R}  # known from then on
+
+
+def test_a_tag_that_is_a_purpose_is_an_error() -> None:
+    class Wrong(BaseModel):
+        email: Annotated[str, tm.RenewalGuidance]
+
+    with pytest.raises(pg.UnknownSource):
+        pg.sources_of(Wrong)
+    with pytest.raises(pg.UnknownSource):
+        shape_of(Annotated[str, pg.Source])
+
+
+def test_a_not_personal_field_is_tagged() -> None:
+    class Marked(BaseModel):
+        name: Annotated[str, pg.NotPersonal]
+
+    assert pg.sources_of(Marked) == {"name": pg.Label(pg.NotPersonal)}
+    assert pg.untagged(Marked) == ()
+
+
+def test_a_dictionary_s_keys_count_for_the_dictionary() -> None:
+    assert shape_of(dict[Email, Device]).labels() == {"": R, "[]": D}
+    assert shape_of(dict[str, int]).labels() == {}
+    assert shape_of(types.MappingProxyType[Email, int]).labels() == {"": R}
+
+
+def test_generics_that_are_no_containers_are_taken_to_hold_their_arguments() -> None:
+    class Holder(Generic[T]): ...
+
+    assert shape_of(Holder[Email]).labels() == {"[]": R}
+    assert shape_of(Email) | shape_of(list[Device]) == Shape(
+        frozenset({tm.Registration}), (), Shape(frozenset({tm.ProductData}))
+    )
+    assert (shape_of(list[Email]) | shape_of(list[Device])).labels() == {"[]": R | D}
+
+
+def test_the_label_of_all_joins_everything_below() -> None:
+    assert shape_of(list[Customer]).label_of_all() is R | D | C
+    assert shape_of(list[int]).label_of_all() is None
+    assert shape_of(int).label is None
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [(Customer, True), (PlainData, True), (Row, True), (Pair, True), (Attrs, True), (BaseModel, False), (int, False),
+     (tuple, False), (PlainData("x"), False), (None, False)],
+)  # fmt: skip
+def test_what_can_carry_tags(given: object, answer: bool) -> None:
+    assert is_taggable(given) is answer

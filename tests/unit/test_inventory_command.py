@@ -1,0 +1,420 @@
+"""`purposeguard inventory`: its forecast is what happens, and what keeps it from looking is said."""
+
+import csv
+import io
+import json
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+import purposeguard as pg
+from purposeguard.tools.commands import app
+
+SHOP = """
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+
+guard = pg.Guard(tm.NOTICE)
+
+
+@guard.access
+def late() -> Later:
+    return Later(email="e")
+
+
+class Later(BaseModel):
+    email: Annotated[str, tm.Registration]
+
+
+class Address(BaseModel):
+    street: Annotated[str, tm.Registration]
+    wifi: Annotated[str, tm.ProductData]
+
+
+class Customer(BaseModel):
+    id: int
+    email: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData]
+    serials: list[Annotated[str, tm.ProductData]]
+    address: Address
+
+
+@dataclasses.dataclass
+class Visit:
+    page: str
+    address: Annotated[str, tm.Cookie]
+
+
+CUSTOMER = Customer(id=1, email="e", device="d", serials=["s"], address=Address(street="t", wifi="w"))
+
+
+class Repository:
+    @guard.access
+    def load(self) -> Customer:
+        return CUSTOMER
+
+    @staticmethod
+    @guard.access(withhold=True)
+    def seen() -> Customer:
+        return CUSTOMER
+
+    @classmethod
+    @guard.access(withhold=True)
+    def all(cls) -> list[Customer]:
+        return [CUSTOMER]
+
+
+@guard.access(tm.Registration, withhold=True)
+def named() -> Customer:
+    return CUSTOMER
+
+
+@guard.access(withhold=True)
+def whole() -> Annotated[Visit, tm.Contract]:
+    return Visit("p", "a")
+
+
+@guard.access(withhold=True)
+def registered() -> Annotated[Later, tm.Registration]:
+    return Later(email="e")
+
+
+@guard.access(withhold=True)
+def serials() -> list[Annotated[str, tm.ProductData]]:
+    return ["s"]
+
+
+@guard.access(tm.Cookie)
+def visits() -> list[str]:
+    return ["v"]
+
+
+@guard.access(pg.NotPersonal)
+def prices() -> list[int]:
+    return [1]
+
+
+@guard.purpose(tm.RenewalGuidance)
+def remind(fn):
+    return fn()
+
+
+@guard.purpose(tm.ProductImprovement)
+def improve(fn):
+    return fn()
+
+
+@guard.purpose(tm.WebSecurityMail, channel="email")
+def web_mail(fn):
+    return fn()
+
+
+@guard.purpose(tm.AnySecurityInformation, channel="email", activity="security news")
+def news(fn):
+    return fn()
+
+
+@guard.purpose(tm.TrafficAnalysis)
+def traffic(fn):
+    return fn()
+
+
+@guard.purpose(tm.RenewalGuidance, mode="observe")
+def trial(fn):
+    return fn()
+
+
+print("noise of an import")
+"""
+
+ACTIVITIES = ["remind", "improve", "web_mail", "news", "traffic", "trial"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder that modules are imported from, and forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def shop(folder):
+    (folder / "shop.py").write_text(SHOP, "utf-8")
+    return "shop:guard"
+
+
+def run(*arguments, columns=80):
+    variables = {"COLUMNS": str(columns), "FORCE_COLOR": None, "NO_COLOR": None, "TERM": None}
+    return CliRunner().invoke(app, ["inventory", *arguments], env=variables, prog_name="purposeguard")
+
+
+def report(*arguments):
+    result = run(*arguments, "--format", "json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+FUNCTIONS = {
+    "shop.late": lambda shop: shop.late(),
+    "shop.Repository.load": lambda shop: shop.Repository().load(),
+    "shop.Repository.seen": lambda shop: shop.Repository.seen(),
+    "shop.Repository.all": lambda shop: shop.Repository.all(),
+    "shop.named": lambda shop: shop.named(),
+    "shop.whole": lambda shop: shop.whole(),
+    "shop.registered": lambda shop: shop.registered(),
+    "shop.serials": lambda shop: shop.serials(),
+    "shop.visits": lambda shop: shop.visits(),
+    "shop.prices": lambda shop: shop.prices(),
+}
+
+
+def withheld(value, path=""):
+    """The paths of what cannot be read in a value."""
+    if isinstance(value, list):
+        # Of a list that is returned itself, the paths begin at its items.
+        return [one for item in value[:1] for one in withheld(item, path and f"{path}[]")]
+    # By what its classes declare: what is withheld is left out of the fields that the value itself tells.
+    names = [name for cls in type(value).__mro__ for name in getattr(cls, "__annotations__", ())]
+    found = []
+    for name in [one for one in dict.fromkeys(names) if not one.startswith(("_", "model_"))]:
+        inner = f"{path}.{name}" if path else name
+        try:
+            found += withheld(getattr(value, name), inner)
+        except pg.PurposeViolation:
+            found.append(inner)
+    return found
+
+
+def test_the_forecast_is_what_happens(shop):
+    forecast = {(one["activity"], one["access"]): one for one in report(shop)["combinations"]}
+    module = sys.modules["shop"]
+    for name in ACTIVITIES[:-1]:
+        activity = getattr(module, name)
+        label = "security news" if name == "news" else f"shop.{name}"
+        for access, call in FUNCTIONS.items():
+            one = forecast.pop((label, access))
+            assert one["enforced"] is True
+            if one["outcome"] == "refused":
+                with pytest.raises(pg.PurposeViolation) as caught:
+                    activity(lambda call=call: call(module))
+                assert set(one["reasons"]) == set(caught.value.decision.reasons)
+                continue
+            missing = withheld(activity(lambda call=call: call(module)))
+            assert one["outcome"] == ("withheld" if missing else "allowed"), one
+            assert one["withheld"] == missing
+            assert bool(one["reasons"]) is bool(missing)
+    assert {activity for activity, _ in forecast} == {"shop.trial"}
+    assert not any(one["enforced"] for one in forecast.values())
+    for access, call in FUNCTIONS.items():
+        assert withheld(module.trial(lambda call=call: call(module))) == []
+        assert forecast["shop.trial", access]["outcome"] in {"allowed", "withheld", "refused"}
+
+
+def test_the_forecast_has_every_outcome(shop):
+    outcomes = {one["outcome"] for one in report(shop)["combinations"]}
+    assert outcomes == {"allowed", "withheld", "refused"}
+
+
+def test_lists_what_the_guard_lists(shop):
+    data = report(shop)
+    guard = sys.modules["shop"].guard
+    assert [
+        (one["name"], one["module"], one["qualname"], one["line"], one["purpose"], one["channel"], one["mode"])
+        for one in data["activities"]
+    ] == [
+        (
+            *(one.name, one.module, one.qualname, one.line, one.purpose_id, one.channel),
+            "observe" if one.observing else "enforce",
+        )
+        for one in guard.activities
+    ]
+    assert [one["name"] for one in data["activities"]][3] == "security news"
+    assert [
+        (one["name"], one["module"], one["qualname"], one["line"], one["sources"], one["withhold"])
+        for one in data["accesses"]
+    ] == [
+        (one.name, one.module, one.qualname, one.line, [source.clause for source in one.label], one.withhold)
+        for one in guard.accesses
+    ]
+    assert len(data["combinations"]) == len(guard.activities) * len(guard.accesses) == 60
+    source = SHOP.splitlines()
+    for one in (*data["activities"], *data["accesses"]):
+        assert source[one["line"] - 1].strip().startswith("@")
+
+
+def test_a_label_that_is_known_only_later_is_settled(shop):
+    (late,) = (one for one in report(shop)["accesses"] if one["name"] == "shop.late")
+    assert late["sources"] == ["1.1(a)"]
+    assert late["unresolved"] is None
+
+
+def test_all_forms_say_the_same(shop):
+    expected = {(one["activity"], one["access"]): one for one in report(shop)["combinations"]}
+    rows = list(csv.DictReader(io.StringIO(run(shop, "--format", "csv").stdout)))
+    assert {(row["activity"], row["access"]): row["outcome"] for row in rows} == {
+        key: one["outcome"] for key, one in expected.items()
+    }
+    assert all(row["withheld"].split() == expected[row["activity"], row["access"]]["withheld"] for row in rows)
+    assert {row["activity"]: row["purpose"] for row in rows}["security news"] == "AnySecurityInformation"
+    assert {row["access"]: row["sources"] for row in rows}["shop.Repository.load"] == "1.1(a) 1.1(b)"
+    lines = run(shop, "--format", "markdown").stdout.splitlines()
+    for (activity, access), one in expected.items():
+        (line,) = (line for line in lines if line.startswith(f"| {activity} | {access} | "))
+        outcome = line.split(" | ")[2]
+        assert outcome.split()[0].lower() == one["outcome"]
+        assert all(path in outcome for path in one["withheld"])
+
+
+def test_a_terminal_gets_what_fits(shop):
+    text = run(shop).stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("REFUSED") == sum(one["outcome"] == "refused" for one in report(shop)["combinations"])
+    assert "REFUSED (observed: logged only)" in " ".join(text.split())
+    assert "line " in text
+
+
+def test_what_an_import_prints_is_no_part_of_the_report(shop):
+    result = run(shop, "--format", "json")
+    assert "noise of an import" not in result.stdout
+    assert "noise of an import" in result.stderr
+
+
+def test_the_module_is_found_where_the_command_is_started(shop, folder):
+    sys.path[:] = [one for one in sys.path if one not in {"", str(folder)}]
+    assert run(shop).exit_code == 0
+
+
+FINDINGS = """
+from typing import Annotated
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+
+guard = pg.Guard(tm.NOTICE)
+
+
+@guard.access(tm.Cookie)
+def visits(): ...
+
+
+@guard.access
+def never() -> "Missing": ...
+
+
+def hidden():
+    @guard.access
+    def inner() -> "Undefined": ...
+
+
+hidden()
+
+
+@guard.purpose(tm.RenewalGuidance)
+def remind(): ...
+
+
+@guard.purpose(tm.WebSecurityMail, mode="observe")
+def mail(): ...
+"""
+
+
+def test_findings(folder):
+    (folder / "odd.py").write_text(FINDINGS, "utf-8")
+    result = run("odd:guard", "--format", "json")
+    assert result.exit_code == 0
+    data = json.loads(result.stdout)
+    joined = "\n".join(data["findings"])
+    assert result.stderr == "".join(f"finding: {one}\n" for one in data["findings"])
+    assert "access function odd.never: its sources are not known: its return annotation names `Missing`" in joined
+    assert "access function odd.hidden.<locals>.inner: its sources are not known" in joined
+    assert "access function odd.visits: every activity would be refused it" in joined
+    assert "activity odd.mail: web-security-mail names its channels, and it states none" in joined
+    assert "activity odd.remind" not in joined  # what is not known is not taken to be refused
+    assert {one["outcome"] for one in data["combinations"] if one["access"] == "odd.never"} == {"unknown"}
+    assert run("odd:guard", "--strict").exit_code == 1
+
+
+def test_an_activity_that_may_read_nothing_is_a_finding(folder):
+    (folder / "idle.py").write_text(
+        FINDINGS.partition("@guard.access\n")[0] + "@guard.purpose(tm.WebFeedback)\ndef ask(): ...\n"
+    )
+    result = run("idle:guard", "--strict")
+    assert result.exit_code == 1
+    assert "activity idle.ask: every access function would be refused to it" in result.stderr
+
+
+def test_strict_without_findings(shop):
+    assert run(shop, "--strict").exit_code == 0
+
+
+def test_activities_in_modules_that_the_guard_does_not_import(folder):
+    (folder / "rules.py").write_text(FINDINGS.partition("@guard.access(")[0], "utf-8")
+    (folder / "jobs.py").write_text("from rules import guard, tm\n\n@guard.purpose(tm.WebFeedback)\ndef ask(): ...\n")
+    assert report("rules:guard")["activities"] == []
+    assert [one["name"] for one in report("rules:guard", "--import", "jobs")["activities"]] == ["jobs.ask"]
+    assert run("rules:guard", "--import", "jobbs").exit_code == 2
+
+
+def test_a_guard_inside_something(folder):
+    (folder / "nested.py").write_text(
+        "import purposeguard as pg\n"
+        "class state:\n    guard = pg.Guard(pg.Notice.bundled('trendmicro-jp'), mode='observe')\n"
+    )
+    data = report("nested:state.guard")
+    assert (data["mode"], data["combinations"], data["findings"]) == ("observe", [], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "told"),
+    [
+        ("", "broken", "MODULE:GUARD"),
+        ("", "broken:", "MODULE:GUARD"),
+        ("", ":guard", "MODULE:GUARD"),
+        ("", "absent:guard", "there is no module `absent`"),
+        ("", "absent.inner:guard", "there is no module `absent`"),
+        ("", "broken:guard", "broken has no `guard` (help: it has no guard at all)"),
+        ("guard = 3", "broken:guard", "`broken:guard` is no guard but a int"),
+        ("import not_installed", "broken:guard", "broken cannot be imported: ModuleNotFoundError: No module named"),
+        ("x = 1\nx / 0", "broken:guard", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", "broken:guard", "broken cannot be imported: SystemExit: 3"),
+        ("raise RuntimeError", "broken:guard", "RuntimeError: no message"),
+        ("def f(:", "broken:guard", "SyntaxError"),
+        (
+            "import purposeguard as pg\ng = pg.Guard(pg.Notice.bundled('trendmicro-jp'))\n@g.access\ndef f(): ...",
+            "broken:g",
+            "UnlabelledData: broken.f: neither its return annotation nor the decorator names a source",
+        ),
+        (
+            "import purposeguard as pg\nthe_guard = pg.Guard(pg.Notice.bundled('trendmicro-jp'))",
+            "broken:guard",
+            "broken has no `guard` (help: it has `broken:the_guard`)",
+        ),
+    ],
+)
+def test_what_keeps_it_from_looking_is_said(text, target, told, folder):
+    (folder / "broken.py").write_text(text + "\n", "utf-8")
+    result = run(target)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert told in " ".join(result.stderr.split())
+    assert "Traceback" not in result.output
+
+
+def test_a_failed_import_says_where(folder):
+    (folder / "broken.py").write_text("x = 1\n\nx / 0\n", "utf-8")
+    assert f"at {folder / 'broken.py'}, line 3" in run("broken:guard").stderr

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard import matrix as compiled
+from purposeguard import reference
+from purposeguard.matrix import Matrix
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.samples import SMALL, changed, revised
+
+small = pg.Notice.loads(SMALL)
+
+
+@pytest.mark.parametrize("notice", [small, tm.NOTICE], ids=["small", "reference"])
+def test_the_matrix_decides_every_single_source_as_the_reference_does(notice: pg.Notice) -> None:
+    matrix = Matrix(notice)
+    document = notice.document
+    for source in notice.sources:
+        for purpose in (*notice.purposes, *notice.families):
+            asked = purpose.name if isinstance(purpose, pg.Family) else purpose.clause
+            for channel in (None, *notice.channels):
+                expected = reference.allowed(document, {source.clause}, asked, channel)
+                assert matrix.allows(source, purpose, channel) is expected, (source, purpose, channel)
+
+
+@pytest.mark.parametrize("notice", [small, tm.NOTICE], ids=["small", "reference"])
+def test_the_matrix_derives_as_the_reference_does(notice: pg.Notice) -> None:
+    matrix = Matrix(notice)
+    for one in notice.sources:
+        for other in notice.sources:
+            expected = reference.derived(notice.document, "link", one.clause, other.clause)
+            if expected is None:
+                with pytest.raises(pg.UnknownSource):
+                    matrix.derived("link", one, other)
+            else:
+                assert matrix.derived("link", one, other) is pg.Label(notice.source(expected))
+
+
+def test_the_reference_refuses_an_empty_label_and_unknown_ids() -> None:
+    with pytest.raises(pg.UnlabelledData):
+        reference.allowed(small.document, set(), "3(2)①")
+    with pytest.raises(KeyError):
+        reference.allowed(small.document, {"9"}, "3(2)①")
+
+
+def test_a_source_asked_for_in_any_form_gives_the_same_row() -> None:
+    matrix = Matrix(small)
+    account, usage = small.source("1(a)"), small.source("1(b)")
+    expected = matrix.row(pg.Label(account, usage))
+    forms: list[Any] = [
+        {account, usage},
+        [usage, account, account],
+        (account, "1B"),
+        frozenset({"1(a)", usage}),
+        [pg.Label(account), "usage"],
+        [pg.Label(account, usage)],
+        (one for one in (account, usage)),
+        {account: 1, usage: 2}.keys(),
+    ]
+    for form in forms:
+        assert matrix.row(form) == expected
+    assert expected == {small.purpose("Service")}
+    assert matrix.row("account") == matrix.row(account) == matrix.row([account])
+
+
+def test_a_row_asked_for_again_is_the_same_object() -> None:
+    matrix = Matrix(small)
+    for form in ("1 A", frozenset({"1(a)", "2"}), ["1(a)", "1(b)"], pg.Label(small.source("2"))):
+        assert matrix.row(form) is matrix.row(form)
+
+
+def test_what_is_no_source_is_unknown() -> None:
+    matrix = Matrix(small)
+    for nonsense in (None, 5, b"1(a)", bytearray(b"x"), {"1(a)": 1}, small, [None], ["1(a)", 5], [["1(a)"]], [[]]):
+        with pytest.raises(pg.UnknownSource):
+            matrix.row(nonsense)
+    for empty in ((), [], set(), frozenset(), iter(())):
+        with pytest.raises(pg.UnlabelledData):
+            matrix.row(empty)
+
+
+def test_not_personal_data_may_serve_every_purpose_by_a_channel_that_the_purpose_admits() -> None:
+    matrix = Matrix(small)
+    for purpose in (*small.purposes, *small.families):
+        assert matrix.allows(pg.NotPersonal, purpose)
+    assert matrix.allows(pg.NotPersonal, "Renewal", "email")
+    assert not matrix.allows(pg.NotPersonal, "Renewal", "phone")
+    assert matrix.allows(pg.NotPersonal, "AnyAdvice", "phone")
+    assert matrix.allows([pg.NotPersonal, "2"], "Statistics")
+    assert not matrix.allows([pg.NotPersonal, "2"], "Service")
+    with pytest.raises(pg.UnknownPurpose):
+        matrix.allows(pg.NotPersonal, "nothing")
+
+
+def test_a_family_that_admits_a_channel_by_no_member_is_closed_to_not_personal_data_too() -> None:
+    matrix = Matrix(tm.NOTICE)
+    assert not matrix.allows(pg.NotPersonal, tm.WebSecurityMail, "phone")
+    assert matrix.allows(pg.NotPersonal, "AnySecurityInformation", "phone")  # 1.2(2)④ names no channels
+    shut = Matrix(pg.Notice.parse(changed(lambda t: t["family"][0].update(purposes=["3(1)①", "4②"]))))
+    assert shut.allows(pg.NotPersonal, "AnyAdvice", "email")
+    only_mail = pg.Notice.parse(
+        changed(lambda t: t["grant"][2]["purpose"][1].update(channels={"closed": ["email"]}))
+    )
+    assert not Matrix(only_mail).allows(pg.NotPersonal, "AnyAdvice", "phone")
+
+
+def test_channels_close_and_open() -> None:
+    matrix = Matrix(small)
+    account, visit = small.source("1(a)"), small.source("2")
+    assert matrix.allows(account, "Renewal")
+    assert matrix.allows(account, "Renewal", "email")
+    assert not matrix.allows(account, "Renewal", "phone")
+    assert matrix.allows(account, "Offers", "email")  # open: for example by phone
+    assert matrix.allows(account, "Service", "Phone")
+    assert matrix.allows(account, "AnyAdvice", "email")
+    assert not matrix.allows(account, "AnyAdvice", "phone")
+    assert matrix.allows([account, visit], "AnyAdvice")
+    for channel in small.channels:  # by no one channel may both be reached
+        assert not matrix.allows([account, visit], "AnyAdvice", channel)
+    for nonsense in ("pigeon", "", 5, b"email", ["email"]):
+        with pytest.raises(pg.UnknownChannel):
+            matrix.allows(account, "Renewal", nonsense)  # type: ignore[arg-type]
+
+
+def test_what_a_purpose_admits_and_must_state() -> None:
+    matrix = Matrix(small)
+    family = small.families[0]
+    assert matrix.admitted(small.purpose("Renewal")) == ("email",)
+    assert matrix.admitted(small.purpose("Service")) == ("email", "phone")
+    assert matrix.admitted(family) == ("email", "phone")
+    assert matrix.must_state_channel(small.purpose("Renewal"))
+    assert not matrix.must_state_channel(small.purpose("Offers"))
+    assert matrix.must_state_channel(family)
+    assert matrix.channel(None) is None
+    assert matrix.channel("E-Mail".replace("-", "")) == "email"
+
+
+def test_purposes_asked_for_in_any_form() -> None:
+    matrix = Matrix(small)
+    renewal, advice = small.families[0].members
+    for form in (renewal, "3(1)①", "3(1)-1", "renewal"):
+        assert matrix.purpose(form) is renewal
+    for form in ("AnyAdvice", "any-advice", renewal | advice, advice | renewal, small.families[0]):
+        assert matrix.purpose(form) is small.families[0]
+    for nonsense in (None, 5, [], {}, b"x", pg.Purpose, small.source("2"), renewal | small.purpose("Service")):
+        with pytest.raises(pg.UnknownPurpose):
+            matrix.purpose(nonsense)
+
+
+def test_a_forged_family_is_no_family() -> None:
+    matrix = Matrix(small)
+    wide = pg.Family("AnyAdvice", "any-advice", {}, small.purposes)
+    with pytest.raises(pg.UnknownPurpose):
+        matrix.purpose(wide)
+    assert matrix.purpose("AnyAdvice") is small.families[0]
+
+
+def test_spellings_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = Matrix(small)
+    rows, purposes = matrix.known
+    known = len(rows)
+    monkeypatch.setattr(compiled, "MOST_REMEMBERED", known + 2)
+    for blanks in range(1, 20):
+        assert matrix.allows("1(a)" + " " * blanks, "Service" + " " * blanks)
+    assert len(rows) == known + 2
+    assert len(purposes) <= known + 2
+
+
+def test_only_what_lasts_is_remembered() -> None:
+    class Name(str):
+        __slots__ = ()
+
+    matrix = Matrix(small)
+    matrix.row(pg.Label(small.source("1(a)")))
+    rows, purposes = matrix.known
+    known = set(rows)
+    assert matrix.allows(Name("1(a)"), Name("Service"))
+    assert matrix.allows("1(a)" + " " * 100, "Service" + " " * 100)
+    assert matrix.allows(("1(a)",), "Service")
+    assert matrix.allows(["1(a)"] * 100, "Service")
+    assert matrix.allows(frozenset("1(a)" + " " * n for n in range(70)), "Service")
+    assert {form for form in set(rows) - known if not isinstance(form, frozenset)} == set()
+    assert not any(isinstance(form, frozenset) and len(form) > 64 for form in rows)
+    assert not any(type(form) is not str for form in purposes if isinstance(form, str))
+
+
+def test_a_set_that_lies_about_its_items_changes_no_later_answer() -> None:
+    class Lying(frozenset):  # type: ignore[type-arg]
+        def __iter__(self) -> Any:
+            return iter(["1(a)"])
+
+    matrix = Matrix(small)
+    matrix.row(Lying([small.source("2")]))
+    assert not matrix.allows(frozenset([small.source("2")]), "Service")
+    assert not matrix.allows({small.source("2")}, "Service")
+
+
+def test_a_matrix_cannot_be_changed() -> None:
+    matrix = Matrix(small)
+    with pytest.raises(AttributeError):
+        matrix.notice = tm.NOTICE
+    with pytest.raises(AttributeError):
+        del matrix.closed
+
+
+# --- derivations
+
+
+def test_a_declared_operation_gives_its_own_source() -> None:
+    matrix = Matrix(small)
+    linked = pg.Label(small.source("5"))
+    assert matrix.derived("link", "2", "1") is linked
+    assert matrix.derived("link", "1(a)", "2") is linked
+    assert matrix.derived("link", "2", ["1(a)", "1(b)"]) is linked
+    assert matrix.allows(linked, "Statistics")
+    assert not matrix.allows(["2", "1(a)"], "Statistics")
+
+
+@pytest.mark.parametrize(("one", "other"), [("2", "2"), ("1", "1(a)"), ("5", "1"), (["2", "1"], "1")])
+def test_an_operation_between_other_sources_is_refused(one: Any, other: Any) -> None:
+    with pytest.raises(pg.UnknownSource, match="declares: link"):
+        Matrix(small).derived("link", one, other)
+
+
+def test_an_operation_that_the_notice_does_not_declare_is_refused() -> None:
+    with pytest.raises(pg.UnknownSource):
+        Matrix(small).derived("merge", "2", "1")
+    bare = pg.Notice.parse(changed(lambda t: t.pop("derivation")))
+    with pytest.raises(pg.UnknownSource, match="declares: none"):
+        Matrix(bare).derived("link", "2", "1")
+
+
+# --- revisions
+
+
+def test_classes_of_an_earlier_revision_are_decided_by_clause_under_the_later() -> None:
+    later = revised(small, lambda t: t["grant"][1]["sources"].append("2"))
+    matrix = Matrix(later, Matrix(small))
+    visit, service = small.source("2"), small.purpose("Service")
+    assert matrix.allows(visit, service)
+    assert matrix.allows(pg.Label(visit, small.source("1(a)")), later.purpose("Service"))
+    assert matrix.allows([visit, later.source("1(a)"), "1(b)"], service)
+    assert matrix.current(visit) is later.source("2")
+    assert matrix.current(later.source("2")) is later.source("2")
+    assert matrix.purpose(small.families[0]) is later.families[0]
+    assert matrix.purpose(small.families[0].union) is later.families[0]
+    assert matrix.derived("link", visit, small.source("1(a)")) is pg.Label(later.source("5"))
+
+
+def test_classes_of_revisions_before_the_earlier_one_stay_known() -> None:
+    second = revised(small, lambda t: None)
+    third = revised(small, lambda t: t["grant"][1]["sources"].append("2"))
+    matrix = Matrix(third, Matrix(second, Matrix(small)))
+    for notice in (small, second, third):
+        assert matrix.allows(notice.source("2"), notice.purpose("Service"))
+    back = Matrix(small, matrix)  # rolled back: the first revision's classes are its own again
+    assert back.purpose(small.purpose("Service")) is small.purpose("Service")
+    assert not back.allows(third.source("2"), third.purpose("Service"))
+
+
+def test_what_the_later_revision_no_longer_has_is_unknown() -> None:
+    def drop(t: dict[str, Any]) -> None:
+        del t["source"][2], t["forbid"], t["overlay"]
+        del t["grant"][2]["purpose"][1], t["family"]
+
+    later = revised(small, drop)
+    matrix = Matrix(later, Matrix(small))
+    usage = small.source("1(b)")
+    for gone in (usage, pg.Label(usage), pg.Label(usage, small.source("2")), [usage], "1(b)"):
+        with pytest.raises(pg.UnknownSource):
+            matrix.allows(gone, "Service")
+    for purpose in (small.purpose("Advice"), small.families[0], small.families[0].union, "Advice", "AnyAdvice"):
+        with pytest.raises(pg.UnknownPurpose):
+            matrix.allows("1(a)", purpose)
+
+
+def test_a_family_whose_members_changed_is_not_the_family_of_before() -> None:
+    later = revised(small, lambda t: t["family"][0].update(purposes=["3(1)②", "4②"]))
+    matrix = Matrix(later, Matrix(small))
+    with pytest.raises(pg.UnknownPurpose):
+        matrix.purpose(small.families[0].union)
+    assert matrix.purpose("AnyAdvice") is later.families[0]
+
+
+def test_classes_of_no_revision_stay_unknown() -> None:
+    matrix = Matrix(revised(small, lambda t: None), Matrix(small))
+    with pytest.raises(pg.UnknownSource):
+        matrix.allows(tm.Registration, "Service")
+    with pytest.raises(pg.UnknownSource):
+        matrix.allows(pg.Label(tm.Registration), "Service")

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.samples import SMALL, changed, revised, tables
+
+small = pg.Notice.loads(SMALL)
+
+
+def test_the_bundled_notice_is_the_generated_module_s_by_identity() -> None:
+    assert pg.Notice.bundled("trendmicro-jp") is tm.NOTICE
+    assert pg.Notice.bundled("trendmicro-jp").source("1.1a") is tm.Registration
+
+
+def test_no_other_notice_is_bundled() -> None:
+    with pytest.raises(pg.NoticeError, match="trendmicro-jp"):
+        pg.Notice.bundled("trendmicro-us")
+    with pytest.raises(pg.NoticeError):
+        pg.Notice.bundled("trendmicro_jp")
+
+
+def test_sources_purposes_and_families_are_in_the_notice_s_order() -> None:
+    assert [source.clause for source in small.sources] == ["1", "1(a)", "1(b)", "2", "1(b) router", "5"]
+    assert [one.clause for one in small.purposes] == ["3(1)①", "3(1)②", "3(2)①", "3(2)②", "4①", "4②"]
+    assert [family.name for family in small.families] == ["AnyAdvice"]
+    assert small.channels == ("email", "phone")
+
+
+def test_the_reference_notice_has_every_row_of_the_reading() -> None:
+    notice = tm.NOTICE
+    assert (len(notice.sources), len(notice.purposes), len(notice.families)) == (14, 34, 8)
+    assert notice.revision == datetime.date(2024, 4, 1)
+    assert notice.id == "trendmicro-jp"
+
+
+@pytest.mark.parametrize("slot", ["id", "revision", "sources", "document", "grants", "other"])
+def test_a_notice_cannot_be_changed(slot: str) -> None:
+    notice = pg.Notice.loads(SMALL)
+    with pytest.raises(AttributeError):
+        setattr(notice, slot, None)
+    with pytest.raises(AttributeError):
+        delattr(notice, slot)
+
+
+def test_a_notice_s_tables_cannot_be_changed() -> None:
+    account, service = small.source("1(a)"), small.purpose("Service")
+    with pytest.raises(TypeError):
+        small.grants[account] = {}  # type: ignore[index]
+    with pytest.raises(TypeError):
+        small.grants[account][service] = "x"  # type: ignore[index]
+    with pytest.raises(ValueError, match="frozen"):
+        small.document.id = "other"
+
+
+def test_grants_say_by_which_clause() -> None:
+    named = {source.clause: {one.clause: by for one, by in row.items()} for source, row in small.grants.items()}
+    assert named == {
+        "1": {"3(2)①": "3(2)"},  # what both items may serve; billing is forbidden to one
+        "1(a)": {"3(1)①": "3(1)", "3(1)②": "3(1)", "3(2)①": "3(2)", "3(2)②": "3(2)"},
+        "1(b)": {"3(2)①": "3(2)"},
+        "2": {"4①": "4", "4②": "4"},
+        "1(b) router": {"3(2)①": "3(2)"},
+        "5": {"4①": "4"},
+    }
+
+
+def test_a_prohibition_on_a_parent_covers_items_overlays_and_what_is_derived_from_them() -> None:
+    forbidding = {"sources": ["1"], "purposes": ["AnyAdvice", "3(2)①", "4①"], "reason": {"en": "no", "ja": "否"}}
+    notice = pg.Notice.parse(changed(lambda t: t["forbid"].append(forbidding) or t["overlay"][0].update(serves=[])))
+    named = {source.clause: [one.clause for one in row] for source, row in notice.grants.items()}
+    assert named == {
+        "1": [],
+        "1(a)": ["3(1)②", "3(2)②"],
+        "1(b)": [],
+        "2": ["4①", "4②"],
+        "1(b) router": [],
+        "5": [],
+    }
+
+
+def test_dump_and_parse_are_inverse() -> None:
+    for notice in (small, tm.NOTICE):
+        again = pg.Notice.parse(json.loads(json.dumps(notice.dump())))
+        assert again == notice
+        assert again.dump() == notice.dump()
+        assert hash(again) == hash(notice)
+
+
+def test_notices_are_equal_when_their_documents_are() -> None:
+    assert pg.Notice.loads(SMALL) == small
+    assert pg.Notice.loads(SMALL).source("1(a)") is not small.source("1(a)")
+    assert revised(small, lambda t: None) != small
+    assert small != tm.NOTICE
+    assert small != small.dump()
+    assert repr(small) == "<Notice small 2024-01-01: 6 sources, 6 purposes>"
+
+
+def test_terms_are_found_by_themselves_and_not_by_those_of_another_notice() -> None:
+    account, service = small.source("1(a)"), small.purpose("Service")
+    assert small.source(account) is account
+    assert small.purpose(service) is service
+    other = pg.Notice.loads(SMALL)
+    for stranger in (account, tm.Registration, pg.Source, service):
+        with pytest.raises(pg.UnknownSource):
+            other.source(stranger)
+    for stranger in (service, tm.RenewalGuidance, pg.Purpose, account):
+        with pytest.raises(pg.UnknownPurpose):
+            other.purpose(stranger)
+        with pytest.raises(pg.UnknownPurpose):
+            other.purpose_or_family(stranger)
+
+
+def test_sources_are_no_purposes_and_the_reverse() -> None:
+    with pytest.raises(pg.UnknownPurpose):
+        small.purpose(small.source("1(a)"))
+    with pytest.raises(pg.UnknownPurpose):
+        small.purpose("1(a)")
+    with pytest.raises(pg.UnknownSource):
+        small.source(small.purpose("Service"))
+    with pytest.raises(pg.UnknownSource):
+        small.source("3(2)①")
+
+
+def test_one_id_may_name_a_source_and_a_purpose() -> None:
+    assert tm.NOTICE.source("2.3③") is tm.LinkedUsage
+    assert tm.NOTICE.purpose("2.3③") is tm.UsageAnalysis
+
+
+def test_a_family_is_found_by_name_slug_and_union() -> None:
+    family = small.families[0]
+    renewal, advice = family.members
+    for given in ("AnyAdvice", "any-advice", "any advice", family, renewal | advice, advice | renewal):
+        assert small.family(given) is family
+        assert small.purpose_or_family(given) is family
+    assert small.purpose_or_family("Renewal") is renewal
+
+
+def test_a_union_that_is_no_family_is_an_unknown_purpose_and_says_so() -> None:
+    one, two, three = (small.purpose(name) for name in ("Renewal", "Advice", "Service"))
+    for union in (one | three, one | two | three, one | None, one | str):
+        with pytest.raises(pg.UnknownPurpose, match="no declared family"):
+            small.purpose_or_family(union)
+
+
+@pytest.mark.parametrize("spelling", ["in_product", "In Product", "in-product", "IN_PRODUCT"])
+def test_channels_are_read_generously(spelling: str) -> None:
+    assert tm.NOTICE.channel(spelling) == "in_product"
+
+
+def test_a_notice_without_channels_says_so() -> None:
+    def strip(t: dict[str, Any]) -> None:
+        del t["channel"]
+        for grant in t["grant"]:
+            for row in grant["purpose"]:
+                row.pop("channels", None)
+
+    with pytest.raises(pg.UnknownChannel, match="names no channels"):
+        pg.Notice.parse(changed(strip)).channel("email")
+
+
+# --- generated modules
+
+
+def module_of(notice: pg.Notice) -> dict[str, object]:
+    return {one.__name__: one for one in (*notice.sources, *notice.purposes)}
+
+
+def test_a_notice_may_be_bound_to_classes_that_are_made_already() -> None:
+    bound = pg.Notice.parse(tables(), classes=module_of(small))
+    assert bound.sources == small.sources
+    assert bound.purposes == small.purposes
+    assert bound == small
+
+
+def test_classes_that_are_not_the_notice_s_are_stale() -> None:
+    def faults(classes: dict[str, object]) -> set[str]:
+        with pytest.raises(pg.NoticeError) as caught:
+            pg.Notice.parse(tables(), classes=classes)
+        return {fault.place for fault in caught.value.faults}
+
+    classes = module_of(small)
+    assert faults({**classes, "Account": None}) == {"Account"}
+    assert faults({**classes, "Account": small.source("1(b)"), "Service": str}) == {"Account", "Service"}
+    del classes["Visit"]
+    # A class that is not there, and not those that derive from it: it has no items.
+    assert faults(classes) == {"Visit"}
+
+
+def test_a_class_that_derives_from_what_the_notice_does_not_grant_is_stale() -> None:
+    wider = pg.Notice.parse(changed(lambda t: t["forbid"].clear()))
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.parse(tables(), classes=module_of(wider))
+    assert "Usage" in {fault.place for fault in caught.value.faults}
+
+
+def test_classes_of_the_same_names_and_another_title_are_stale() -> None:
+    other = pg.Notice.parse(changed(lambda t: t["source"][3]["title"].update(en="Visitors")))
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.parse(tables(), classes=module_of(other))
+    assert {fault.place for fault in caught.value.faults} == {"Visit"}
+
+
+def test_items_may_come_before_their_parent_in_the_file() -> None:
+    notice = pg.Notice.parse(changed(lambda t: t["source"].reverse()))
+    assert issubclass(notice.source("1(a)"), notice.source("1"))
+    assert [source.clause for source in notice.sources[:4]] == ["2", "1(b)", "1(a)", "1"]
+
+
+def test_parents_may_have_parents() -> None:
+    grandparent = {"id": "0", "class": "Anyone", "title": {"en": "Anyone", "ja": "誰か"}}
+    notice = pg.Notice.parse(changed(lambda t: t["source"].append(grandparent) or t["source"][0].update(parent="0")))
+    assert issubclass(notice.source("1(a)"), notice.source("0"))
+    assert {one.clause for one in notice.grants[notice.source("0")]} == {"3(2)①"}
+
+
+def test_the_facts_of_clauses_4_to_11_are_kept_as_models() -> None:
+    document = tm.NOTICE.document
+    assert document.transfer is not None
+    assert [country.code for country in document.transfer.country] == "TW PH CA AU US IN ID MY SG AE CN".split()
+    assert document.transfer.home == "JP"
+    limited = [country.code for country in document.transfer.country if country.limit is not None]
+    assert limited == ["CN"]
+    equivalent = {code for group in document.transfer.equivalent for code in group.countries}
+    assert len(equivalent) == 31
+    assert {"GB", "NO", "DE"} <= equivalent
+    assert document.entrustment is not None
+    assert len(document.entrustment.recipients) == 3
+    assert document.safeguards is not None
+    assert len(document.safeguards.means) == 5
+    assert document.rights is not None
+    assert {request.effect for request in document.rights.request} == {
+        "discloses", "amends", "stops-use", "deletes", "stops-provision",
+    }  # fmt: skip
+    assert document.retention is not None
+    assert document.retention.after == "law-only"
+    assert document.contact is not None
+    assert document.contact.complaints is not None
+    assert document.voluntary is not None
+    assert document.voluntary.optional
+    assert document.changes is not None
+    assert document.changes.required_by_law == "consent"
+
+
+def test_a_notice_copies_to_itself() -> None:
+    for notice in (small, tm.NOTICE):
+        assert copy.copy(notice) is notice
+        assert copy.deepcopy(notice) is notice
