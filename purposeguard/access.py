@@ -95,8 +95,10 @@ class Reader:
         label = self.label()
         if self.access.withhold:
             use = self._engine.present(f"{self.access.name} was called")
-            if use is not None and self.access.named is not None and not use.permits(self.access.named):
-                self._engine.refuse(use.explain(self.access.named), use, self.access)
+            if use is not None and self.access.named is not None:
+                refusal = use.refusal(self.access.named)
+                if refusal is not None:
+                    self._engine.refuse(refusal, use, self.access)
             return use
         return self._engine.authorise(self.access, label)
 

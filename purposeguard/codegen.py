@@ -92,6 +92,8 @@ def _family(row: FamilyRow, members: list[str]) -> Iterator[str]:
 
 
 def _tail(notice: Notice) -> Iterator[str]:
+    if not notice.document.family:
+        yield ""  # two blank lines after a class
     yield "_DOCUMENT: Final = r" + '"""' + _document_text(notice.dump()) + '"""'
     yield ""
     yield f"NOTICE: Final = Notice.parse(json.loads(_DOCUMENT), {_quoted(notice.id)}, globals())"

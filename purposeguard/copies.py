@@ -209,7 +209,7 @@ def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> An
     instance = object.__new__(cls)
     if issubclass(cls, BaseModel):
         private = model.__private_attributes__
-        values = {name: value for name, value in visible.items() if name in model.__pydantic_fields__}
+        values = {name: value for name, value in visible.items() if name in model.model_fields}
         for name, value in (
             ("__dict__", values),
             ("__pydantic_fields_set__", beside.get("fields_set", set()) & set(values)),

@@ -18,6 +18,10 @@ FORMAT = 1
 """The version of the file format that this library reads."""
 
 
+ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+"""Text without line breaks and control characters."""
+
+
 class Table(BaseModel):
     """A table of the file: frozen, and a key it does not know is a fault."""
 
@@ -49,7 +53,7 @@ ChannelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_l
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code")]
 Text = Annotated[
     str,
-    Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", description="one line, no control characters"),
+    Field(min_length=1, pattern=ONE_LINE, description="one line, no control characters"),
 ]
 Days = Annotated[int, Field(gt=0, description="a period in days")]
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from purposeguard.document import FORMAT, Document, PurposeRow
+from purposeguard.document import FORMAT, ONE_LINE, Document, PurposeRow
 from purposeguard.errors import Fault, NoticeError
 from purposeguard.sense import Sense
 from purposeguard.terms import nearest
@@ -143,6 +143,9 @@ def _shape_faults(error: ValidationError) -> Iterator[Fault]:
             suggestion = f"did you mean `{close[0]}`?" if close else "`purposeguard schema` prints the keys"
         elif found["type"] == "missing":
             message = "is missing"
+        elif found.get("ctx", {}).get("pattern") == ONE_LINE:
+            message = "holds a line break or a control character"
+            suggestion = "write it as one line of text"
         elif location == ("format",):
             suggestion = f"this version reads `format = {FORMAT}`"
         yield Fault(_place(location), message[:1].lower() + message[1:], suggestion)

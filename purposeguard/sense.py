@@ -51,7 +51,7 @@ class Sense:
     ) -> None:
         self.faults: list[Fault] = []
         self._places = dict(places or {id(row): place for place, row in _walk(document)})
-        self._excused = frozenset(_ids(tables)) if tables else frozenset[str]()
+        self._excused = _ids(tables) if tables else {}
         self._channels = self._names(((row, "id", row.id, row.id) for row in document.channel), "channel")
         self._names(((row, "clause", row.clause, row.clause) for row in document.grant), "grant")
         self._sources = self._names(_spellings(source_rows(document)), "source")
@@ -101,7 +101,7 @@ class Sense:
         """The canonical id that a reference means; reports it where it means nothing."""
         folded = fold(spelling) or spelling
         canonical = known.get(folded)
-        if canonical is None and folded not in self._excused:
+        if canonical is None and folded not in self._excused.get(kind, ()):
             close = nearest(spelling, known.values())
             suggestion = f"did you mean {' or '.join(f'`{name}`' for name in close)}?" if close else None
             self._fault(row, place, f"unknown {kind} `{spelling}`", suggestion)
@@ -220,9 +220,8 @@ class Sense:
         """Code writes a family as the union of its members, so two families cannot have the same."""
         seen: dict[frozenset[str], str] = {}
         for row in self.document.family:
-            if len(row.purposes) < 2 and not self._excused:
-                self._fault(row, "purposes", "a family needs two purposes or more", "use the purpose itself")
-            elif seen.setdefault(frozenset(row.purposes), row.class_) != row.class_:
+            # Fewer than two are left only where others were unknown or repeated, which is reported.
+            if len(row.purposes) > 1 and seen.setdefault(frozenset(row.purposes), row.class_) != row.class_:
                 other = seen[frozenset(row.purposes)]
                 self._fault(row, "purposes", f"are those of family `{other}`", "keep one of the two")
 
@@ -260,13 +259,22 @@ def _walk(document: Document) -> Iterator[tuple[str, BaseModel]]:
             yield f"grant[{index}].purpose[{number}]", row
 
 
-def _ids(tables: object) -> Iterator[str]:
-    """Whatever the file as read could mean as an id, sound or not."""
-    pending = [tables]
-    while pending:
-        current = pending.pop()
-        if isinstance(current, Mapping):
-            pending += current.values()
-            yield from (fold(given) or given for name in ("id", "class") if isinstance(given := current.get(name), str))
-        elif isinstance(current, list):
-            pending += current
+def _ids(tables: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Kind → whatever the file as read could mean as an id of that kind, in rows sound or not."""
+    grants = [row for row in _rows(tables.get("grant")) if isinstance(row, Mapping)]
+    purposes = [one for row in grants for one in _rows(row.get("purpose"))]
+    found = {
+        "channel": _spelled(_rows(tables.get("channel"))),
+        "source": _spelled([one for name in ("source", "overlay", "derivation") for one in _rows(tables.get(name))]),
+        "purpose": _spelled(purposes),
+    }
+    return {**found, "purpose or family": found["purpose"] | _spelled(_rows(tables.get("family")))}
+
+
+def _rows(given: object) -> list[Any]:
+    return given if isinstance(given, list) else []
+
+
+def _spelled(rows: Iterable[Any]) -> frozenset[str]:
+    given = (row.get(name) for row in rows if isinstance(row, Mapping) for name in ("id", "class"))
+    return frozenset(fold(one) or one for one in given if isinstance(one, str))

@@ -172,8 +172,9 @@ class Engine:
             PurposeMissing, PurposeViolation: it may not, or there is none.
         """
         use = self.present(f"{access.name} was called")
-        if use is not None and not use.permits(label):
-            self.refuse(use.explain(label), use, access)
+        refusal = use.refusal(label) if use is not None else None
+        if refusal is not None:
+            self.refuse(refusal, use, access)
         return use
 
     def refuse(
@@ -278,13 +279,14 @@ class Use(Generic[P]):
             for label, count in counts.items():
                 engine.ledger.allowed(self.activity.name, self.activity.purpose_id, label, count)
 
-    def permits(self, label: Label) -> bool:
-        """Whether this use may open data of this label; counts it where a ledger wants to know. For wrappers."""
-        if not self._column.permits(label):
-            return False
+    def refusal(self, label: Label) -> Decision | None:
+        """Why this use may not open data of this label; None where it may, which a ledger is told. For wrappers."""
+        column = self._column  # once: the decision and its reasons are of one revision
+        if not column.permits(label):
+            return column.decision(label)
         if self._engine.ledger is not None:
             self._counts[label] = self._counts.get(label, 0) + 1
-        return True
+        return None
 
     def allows(self, sources: object) -> bool:
         """Whether data from these sources may be used here: a question, never an error for a denial.
@@ -316,8 +318,10 @@ class Use(Generic[P]):
         absence = self.absence()
         if absence is not None:
             engine.missing("a check was made", absence)
-        elif not self.permits(label):
-            engine.refuse(self.explain(label), self)
+            return
+        refusal = self.refusal(label)
+        if refusal is not None:
+            engine.refuse(refusal, self)
 
     def withhold(self, value: T, like: object = None) -> T:
         """`value`, or a copy without the fields that may not be used here.
@@ -349,10 +353,8 @@ class Use(Generic[P]):
         function = access.name if access is not None else None
 
         def denies(label: Label) -> Decision | None:
-            if self.permits(label):
-                return None
-            decision = self.explain(label)
-            if activity.observing:
+            decision = self.refusal(label)
+            if decision is not None and activity.observing:
                 engine.refuse(decision, self, access)  # recorded, and the value stays
                 return None
             return decision

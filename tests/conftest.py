@@ -7,9 +7,9 @@ import os
 from hypothesis import HealthCheck, settings
 
 # No deadlines: a machine under load is no fault of the code, and nothing here is a measurement.
-_ALWAYS = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+_always = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
-settings.register_profile("dev", max_examples=25, **_ALWAYS)
-settings.register_profile("ci", max_examples=60, derandomize=True, database=None, print_blob=True, **_ALWAYS)
-settings.register_profile("deep", max_examples=1_000, print_blob=True, **_ALWAYS)
+settings.register_profile("dev", _always, max_examples=25)
+settings.register_profile("ci", _always, max_examples=60, derandomize=True, database=None, print_blob=True)
+settings.register_profile("deep", _always, max_examples=1_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") == "true" else "dev"))

@@ -7,14 +7,27 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from typing import Any
 from unittest import mock
 
 from hypothesis import strategies as st
 
-from purposeguard import Family, Label, Notice, Purpose, PurposeMissing, PurposeViolation, Source, reference
+from purposeguard import (
+    ChannelViolation,
+    Family,
+    Guard,
+    Label,
+    Notice,
+    Purpose,
+    PurposeGuardError,
+    PurposeMissing,
+    PurposeViolation,
+    Source,
+    reference,
+)
 from purposeguard.document import Document
 
 Tables = dict[str, Any]
@@ -94,7 +107,12 @@ def _add_grants(draw: Draw, made: Tables) -> None:
     made["grant"] = []
     for number in range(draw(st.integers(1, 4))):
         clause = f"{number + 1}.2"
-        grant: dict[str, Any] = {"clause": clause, "title": titled(clause), "sources": draw(some(sources)), "purpose": []}
+        grant: dict[str, Any] = {
+            "clause": clause,
+            "title": titled(clause),
+            "sources": draw(some(sources)),
+            "purpose": [],
+        }
         for item in range(draw(st.integers(1, 3))):
             given = f"{clause}({number + 1}){CIRCLED[item]}" if number % 2 else f"{clause}{CIRCLED[item]}"
             row: dict[str, Any] = {"id": given, "class": f"{next(words)}Purpose", "title": titled(given)}
@@ -187,9 +205,9 @@ def may_serve(made: Tables, source: str) -> list[str]:
 @st.composite
 def some_facts(draw: Draw, made: Tables) -> Tables:
     """Some of the tables that clauses 4 to 11 make, with texts that are hard to quote."""
-    text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12) | st.sampled_from(
-        ['"', '"""', "'", "\\", "\\n", "\\u0041", "a\nb", "\t", "\N{LINE SEPARATOR}", "{}", "#", "'''\"\"\"\\"]
-    )
+    text = st.text(
+        st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=12
+    ) | st.sampled_from(['"', '"""', "'", "\\", "\\n", "\\u0041", "\N{NO-BREAK SPACE}", "{}", "#", "'''\"\"\"\\"])
     title = st.fixed_dictionaries({"en": text, "ja": text})
     kinds = st.lists(
         st.fixed_dictionaries({"id": st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True), "title": title}),
@@ -204,7 +222,7 @@ def some_facts(draw: Draw, made: Tables) -> Tables:
         {"clause": st.just("9.1"), "name": title, "email": st.just("privacy@example.org")},
         optional={"unit": title, "phone": st.lists(text, min_size=1, max_size=2), "address": title},
     )
-    return draw(
+    facts: Tables = draw(
         st.fixed_dictionaries(
             {"title": title, "controller": title},
             optional={
@@ -233,6 +251,7 @@ def some_facts(draw: Draw, made: Tables) -> Tables:
             },
         )
     )
+    return facts
 
 
 def copied(made: Tables) -> Tables:
@@ -241,10 +260,41 @@ def copied(made: Tables) -> Tables:
     return copy
 
 
+Revisions = tuple[Notice, Notice]
+
+
+@st.composite
+def revisions(draw: Draw) -> Revisions:
+    """Two revisions of a notice that have the same terms and grant other things."""
+    made = draw(tables(overlays=False))
+    other = copied(made) | {"revision": "2999-12-31"}
+    for grant in other["grant"]:
+        grant["sources"] = draw(some([row["id"] for row in made["source"]]))
+    other["forbid"] = [draw(prohibition(made)) for _ in range(draw(st.integers(0, 2)))]
+    return Notice.parse(made), Notice.parse(other)
+
+
+def crossed() -> Revisions:
+    """Two revisions under each of which one of two sources may serve the purpose, and never both."""
+    purpose = {"id": "1.2①", "class": "Goal", "title": titled("1.2①")}
+    made: Tables = {
+        "format": 1,
+        "id": "generated",
+        "revision": "2024-04-01",
+        "controller": titled("it"),
+        "title": titled("it"),
+        "source": [{"id": f"{number}.1", "class": f"{WORDS[number]}Data", "title": titled("it")} for number in (1, 2)],
+        "grant": [{"clause": "1.2", "title": titled("1.2"), "sources": ["1.1"], "purpose": [purpose]}],
+    }
+    other = copied(made) | {"revision": "2025-04-01"}
+    other["grant"][0]["sources"] = ["2.1"]
+    return Notice.parse(made), Notice.parse(other)
+
+
 # ---- Labels, purposes, and the questions that can be asked of a notice --------------------------------------------
 
 
-def id_of(term: type[Source] | type[Purpose] | Family) -> str:
+def id_of(term: type[Source | Purpose] | Family) -> str:
     return term.name if isinstance(term, Family) else term.clause
 
 
@@ -263,9 +313,30 @@ def every_label(notice: Notice, most: int) -> Iterator[tuple[type[Source], ...]]
         yield from itertools.combinations(notice.sources, size)
 
 
-def forms(term: type[Source] | type[Purpose]) -> st.SearchStrategy[Any]:
+def forms(term: type[Source | Purpose]) -> st.SearchStrategy[Any]:
     """The forms in which code may name a term."""
     return st.sampled_from([term, term.clause, term.slug, term.__name__])
+
+
+def declarable(guard: Guard) -> list[tuple[str, str | None]]:
+    """The purposes and channels for which an activity can be declared (rule 7)."""
+    found: list[tuple[str, str | None]] = []
+    for purpose, channel in itertools.product(asked_of(guard.notice), (None, *guard.notice.channels)):
+        with suppress(ChannelViolation):
+            guard.purpose(id_of(purpose), channel=channel)
+            found.append((id_of(purpose), channel))
+    return found
+
+
+def outcome(act: Callable[[], object]) -> object:
+    """What came of it, to be compared: a value (a dataclass: what can be read of each field), or an error's text."""
+    try:
+        value = act()
+    except PurposeGuardError as error:
+        return type(error), str(error)
+    if not is_dataclass(value):
+        return value
+    return {field.name: outcome(partial(getattr, value, field.name)) for field in fields(value)}
 
 
 Answer = Callable[[Collection[str], str, str | None], bool]
@@ -298,7 +369,9 @@ def remembering_reference(document: Document) -> Iterator[Answer]:
 
 # ---- Spellings ----------------------------------------------------------------------------------------------------
 
-_FULL_WIDTH = {ord(char): chr(ord(char) + 0xFEE0) for char in "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO().,-"}
+_FULL_WIDTH = {
+    ord(char): chr(ord(char) + 0xFEE0) for char in "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO().,-"
+}
 
 # A number from 1 to 9 as the glyphs of several blocks have it: circled, sans-serif, negative, dingbats, in brackets.
 _FIRST_GLYPHS = (0x2460, 0x2780, 0x2776, 0x278A, 0x24F5, 0x2474, 0x2488)
@@ -333,7 +406,9 @@ def spellings(draw: Draw, clause: str) -> str:
 @st.composite
 def name_spellings(draw: Draw, name: str, slug: str) -> str:
     """A spelling of a class name or slug that people may type."""
-    text = draw(st.sampled_from([name, slug, slug.replace("-", "_"), slug.replace("-", " "), slug.replace("-", "‐")]))
+    text: str = draw(
+        st.sampled_from([name, slug, slug.replace("-", "_"), slug.replace("-", " "), slug.replace("-", "‐")])
+    )
     text = draw(st.sampled_from([str, str.upper, str.lower, str.title]))(text)
     return text.translate(_FULL_WIDTH) if draw(st.booleans()) else text
 

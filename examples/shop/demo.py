@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -38,7 +38,12 @@ def serving(settings: Settings) -> Iterator[str]:
         # Without a `log_config` uvicorn leaves logging as it is: warnings and errors go to stderr.
         config = uvicorn.Config(create_app(settings), log_config=None, timeout_graceful_shutdown=5)
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listener],), name="shop", daemon=True)
+
+        def serve() -> None:
+            with suppress(SystemExit):  # uvicorn's way of saying that it did not start; the log says why
+                server.run([listener])
+
+        thread = threading.Thread(target=serve, name="shop", daemon=True)
         thread.start()
         try:
             deadline = time.monotonic() + PATIENCE

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    database_url: str = "sqlite:///shop.db"
+    database_url: str = "sqlite:///shop.sqlite3"
     mistakes: bool = False
     """Whether to serve `/mistakes/…`, the code of a colleague in a hurry, for the demo and the tests."""
 

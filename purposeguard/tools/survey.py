@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from purposeguard.decision import name_of
 from purposeguard.guard import Guard
 from purposeguard.inventory import Access, Activity, Site
 from purposeguard.matrix import Matrix
@@ -79,30 +80,50 @@ def _outcome_data(one: Outcome) -> dict[str, Any]:
 
 
 def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
+    """For people: without the package that all names begin with, and without a purpose that the row says already."""
+    package = _package([*(one.site for one in guard.activities), *(one.site for one in guard.accesses)])
+    within = f" in {package.rstrip('.')}" if package else ""
+
+    def where(name: str, site: Site) -> str:
+        return f"line {site.line}" if name == site.dotted else f"{site.dotted.removeprefix(package)}, line {site.line}"
+
+    def short(one: Activity | Access) -> str:
+        return one.name.removeprefix(package) if one.name == one.site.dotted else one.name
+
     yield Table(
-        f"Activities ({len(guard.activities)})",
+        f"Activities{within} ({len(guard.activities)})",
         (
             *(Column("activity"), Column("where", "under"), Column("purpose"), Column("id", "under")),
             *(Column("channel"), Column("mode")),
         ),
         tuple(
-            (one.name, _where(one.name, one.site), one.purpose.slug, _purpose_ids(one), one.channel or "-", _mode(one))
+            (short(one), where(one.name, one.site), one.purpose.slug, _purpose_ids(one), one.channel or "-", _mode(one))
             for one in guard.activities
         ),
     )
     yield Table(
-        f"Access functions ({len(guard.accesses)})",
+        f"Access functions{within} ({len(guard.accesses)})",
         (Column("access function"), Column("where", "under"), Column("sources"), Column("withholds")),
         tuple(
-            (one.name, _where(one.name, one.site), " ".join(_clauses(one) or ["?"]), "yes" if one.withhold else "no")
+            (short(one), where(one.name, one.site), " ".join(_clauses(one) or ["?"]), "yes" if one.withhold else "no")
             for one in guard.accesses
         ),
     )
     yield Table(
         "If this activity calls this access function",
         (Column("activity", "group"), Column("access function"), Column("outcome", "verdict"), Column("why", "under")),
-        tuple((one.activity.name, one.access.name, _said(one), "; ".join(one.reasons)) for one in outcomes),
+        tuple((short(one.activity), short(one.access), _said(one), _why(one)) for one in outcomes),
     )
+
+
+def _package(sites: Iterable[Site]) -> str:
+    """What the modules of all sites begin with, dot included; nothing where they share nothing."""
+    shared: list[str] = []
+    for parts in zip(*(site.module.split(".") for site in sites), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    return "".join(f"{part}." for part in shared)
 
 
 def _purpose_ids(activity: Activity) -> str:
@@ -110,8 +131,13 @@ def _purpose_ids(activity: Activity) -> str:
     return " ".join(one.clause for one in (purpose.members if isinstance(purpose, Family) else (purpose,)))
 
 
-def _where(name: str, site: Site) -> str:
-    return f"line {site.line}" if name == site.dotted else f"{site.dotted}, line {site.line}"
+def _why(one: Outcome) -> str:
+    """The reasons in short: the purpose is that of the row, and what no clause grants is listed once."""
+    reasons = [reason.replace(name_of(one.activity.purpose), "it") for reason in one.reasons]
+    start = "no clause grants it to "
+    clauses = [reason.removeprefix(start) for reason in reasons if reason.startswith(start)]
+    others = [reason for reason in reasons if not reason.startswith(start)]
+    return "; ".join(([start + ", ".join(clauses)] if clauses else []) + others)
 
 
 def _said(one: Outcome) -> str:

@@ -64,8 +64,8 @@ def compare_widely(notice: Notice, tally: Tally) -> None:
         tally.compare(notice, larger, answer)
 
 
-# 14 + 91 + 364 + 1,001 labels, 34 purposes and 8 families, no channel and each of 8. That 21,668 are allowed is what the
-# reference says of the reading's tables; it is held here so that neither side can come to refuse, or allow, everything.
+# 34 purposes and 8 families, no channel and each of 8. How many are allowed is held here so that neither side can come
+# to refuse, or allow, what it did not.
 LABELS = 14 + 91 + 364 + 1_001
 QUESTIONS = LABELS * (34 + 8) * (1 + 8)
 ALLOWED = 21_668

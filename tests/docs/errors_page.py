@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import textwrap
 import traceback
 import types
 
@@ -25,7 +26,7 @@ class Mistake:
     remedy: str
 
 
-HEAD = '''# Errors
+HEAD = """# Errors
 
 Everything that the library raises about notices and uses derives from `PurposeGuardError`:
 
@@ -47,17 +48,19 @@ PurposeGuardError
     └── RevisionViolation
 ```
 
-`SealedValue`, `RecipientViolation`, `SubjectViolation`, `RetentionViolation` and `RevisionViolation` are reserved for what
-is planned; nothing raises them yet.
+`SealedValue`, `RecipientViolation`, `SubjectViolation`, `RetentionViolation` and `RevisionViolation` are reserved for
+what is planned; nothing raises them yet.
 
 Errors carry their facts as attributes, so that code need not read messages:
 
 | error | attributes |
 | --- | --- |
 | `NoticeError` | `faults`, a tuple of `Fault` (`place`, `message`, `suggestion`); `origin`, the file |
-| `UnknownTerm` | `kind` (`source`, `purpose`, `channel`), `given`, `why`, `suggestions`; so `UnknownSource`, `UnknownPurpose`, `UnknownChannel` |
-| `PurposeViolation` | `decision` (a `Decision`), `activity`, `function`, `field`, `advice`; so `ChannelViolation` |
+| `UnknownTerm` | `kind` (`source`, `purpose`, `channel`), `given`, `why`, `suggestions` |
+| `PurposeViolation` | `decision` (a `Decision`), `activity`, `function`, `field`, `advice` |
 | `UnlabelledData`, `PurposeMissing` | none; the message says it |
+
+`UnknownSource`, `UnknownPurpose`, `UnknownChannel` and `ChannelViolation` have what the class above them has.
 
 No message holds a personal value: where an argument is quoted, it is an id or a class, and any other object is shown by
 its type alone. A message is put together when it is read, so that a denial which is caught and handled costs no text.
@@ -69,9 +72,9 @@ Misuse of the library itself (a class decorated as an access function, a cache w
 
 Each block below was run when this page was written, and the message is what was raised, word for word. A test repeats
 it. All of them start from these models and functions, in a module called `shop`:
-'''
+"""
 
-SETUP = '''from typing import Annotated
+SETUP = """from typing import Annotated
 
 from pydantic import BaseModel
 
@@ -95,7 +98,7 @@ def load_customer(key: int) -> Customer:
 @guard.access(withhold=True)
 def load_what_is_allowed(key: int) -> Customer:
     return Customer(name="Aiko", renews="2026-06-01", last_scan="2026-05-02T09:00")
-'''
+"""
 
 MISTAKES = (
     Mistake(
@@ -163,7 +166,8 @@ with guard.purpose(tm.ProductProvision, activity="nightly report"), ThreadPoolEx
     ),
     Mistake(
         "A cache stood below the guard",
-        "The query is slow, so somebody put a cache on it. It would answer every purpose with what was read for the first.",
+        "The query is slow, so somebody put a cache on it. It would answer every purpose with what was read for the "
+        "first.",
         """from functools import lru_cache
 
 
@@ -185,7 +189,7 @@ def load_rows(month: str) -> list[dict]: ...
         "An id was mistyped",
         "Ids are read generously (`1.1a`, `1.2(1)-1`), but they have to exist.",
         'guard.check("1.1(d)", "renewal-guide")\n',
-        "Sources and purposes are classes too: `tm.Registration` cannot be mistyped without the type checker saying so.",
+        "Sources and purposes are classes too: no `tm.Registration` is mistyped without the type checker saying so.",
     ),
     Mistake(
         "A union was made up",
@@ -249,13 +253,17 @@ def what_is_said(mistake: Mistake) -> str:
     raise AssertionError(f"{mistake.title}: nothing was raised")
 
 
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def page() -> str:
     """The text of the page."""
     parts = [HEAD, f"\n```python\n{SETUP}```\n"]
     for number, mistake in enumerate(MISTAKES, 1):
         parts.append(
-            f"\n### {number}. {mistake.title}\n\n{mistake.story}\n\n```python\n{mistake.code}```\n"
-            f"```text\n{what_is_said(mistake)}```\n\n{mistake.remedy}\n"
+            f"\n### {number}. {mistake.title}\n\n{_paragraph(mistake.story)}\n\n```python\n{mistake.code}```\n"
+            f"```text\n{what_is_said(mistake)}```\n\n{_paragraph(mistake.remedy)}\n"
         )
     return "".join(parts)
 

@@ -30,6 +30,7 @@ import traceback
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 from sybil import Example
@@ -83,13 +84,12 @@ class Reader:
         }
         parsers = [CodeBlockParser(language, evaluator) for language, evaluator in evaluators.items()]
         document = Document.parse(str(path), *parsers)
-        count = 0
         with self._module() as module:
             document.namespace = module.__dict__
-            for count, example in enumerate(document.examples(), 1):
+            for example in document.examples():
                 example.evaluate()
             self._settle("the end of the document")
-        return count
+        return len(document.regions)
 
     @contextlib.contextmanager
     def _module(self) -> Iterator[types.ModuleType]:
@@ -147,7 +147,8 @@ class Reader:
             pg.Notice.loads(example.parsed)
             return
         for key, value in tables.items():
-            TypeAdapter(NoticeDocument.model_fields[key].annotation).validate_python(value)
+            annotation: Any = NoticeDocument.model_fields[key].annotation
+            TypeAdapter(annotation).validate_python(value)
 
     def _saved(self, example: Example) -> bool:
         """Saves a block that is a file."""
@@ -218,4 +219,4 @@ def mend(path: Path) -> int:
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
-        print(f"{name}: {mend(Path(name).resolve())} blocks changed")
+        sys.stdout.write(f"{name}: {mend(Path(name).resolve())} blocks changed\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 from purposeguard import (
     Guard,
     Label,
+    Notice,
     NoticeError,
     NotPersonal,
-    Notice,
     Purpose,
     PurposeViolation,
     UnknownSource,
@@ -80,16 +81,17 @@ def test_default_deny(made: Tables, nonsense: str) -> None:
                 with pytest.raises(PurposeViolation):
                     guard.check(source, purpose)
         # What is unknown never falls through to an answer.
-        for sources, purpose in [("0.0(x)", "1.2①"), (source, "0.0(x)"), (tm.Registration, "1.2①"), (source, Purpose)]:
+        unknown = [("0.0(x)", "1.2①"), (source, "0.0(x)"), (tm.Registration, "1.2①"), (source, Purpose)]
+        for sources, asked in unknown:
             with pytest.raises(UnknownTerm):
-                guard.allows(sources, purpose)
+                guard.allows(sources, asked)  # type: ignore[arg-type]  # of several types
     with pytest.raises(UnknownTerm):
         guard.allows(guard.notice.sources[0], tm.RenewalGuidance)
     with pytest.raises(UnknownTerm):
         guard.allows(guard.notice.sources[0], guard.notice.purposes[0], channel="pigeon" + nonsense)
 
 
-EMPTY: list[Callable[[], object]] = [tuple, list, set, frozenset, lambda: iter(()), lambda: {}.keys(), lambda: range(0)]
+EMPTY: list[Callable[[], object]] = [tuple, list, set, frozenset, lambda: iter(()), {}.keys, lambda: range(0)]
 
 
 @given(notice=ANY_NOTICE, data=st.data())
@@ -108,9 +110,10 @@ def test_empty_label_is_refused(notice: Notice, data: st.DataObject) -> None:
                     for ask_here in (use.allows, use.check, use.explain):
                         with pytest.raises(UnlabelledData):
                             ask_here(empty())
-    for nothing in (None, "", b"", {}, 0):
+    no_sources: tuple[Any, ...] = (None, "", b"", {}, 0)
+    for nothing in no_sources:
         with pytest.raises(UnknownSource):
-            guard.allows(nothing, purpose, channel)  # type: ignore[arg-type]
+            guard.allows(nothing, purpose, channel)
     for make in (Label, Label.join):
         with pytest.raises(UnlabelledData):
             make()
@@ -170,9 +173,9 @@ def test_order_and_duplicates_do_not_matter(data: st.DataObject, made: Tables) -
             assert guard.allows(iter(named), purpose, channel) is (id_of(purpose) in expected)
     for family in notice.families:
         members = data.draw(st.permutations([*family.members, family.members[0]]))
-        union: object = members[0]
+        union: Any = members[0]
         for member in members[1:]:
-            union |= member  # type: ignore[operator]  # classes, whose union is a family
+            union |= member
         assert guard.allows(chosen, union) is guard.allows(chosen, family) is guard.allows(chosen, family.slug)
     # The order of the rows of the file decides nothing either.
     shuffled = support.copied(made)

@@ -68,8 +68,7 @@ Fault = Callable[[Tables], list[str]]
 def _source(made: Tables, **keys: object) -> str:
     """Adds a source row; its place."""
     number = len(made["source"])
-    word = "X" * (sum(row["id"].startswith("99") for row in made["source"]) + 1)
-    row = {"id": f"99.{number}", "class": f"Broken{word}a", "title": titled("it")} | keys
+    row = {"id": f"99.{number}", "class": f"Broken{number}", "title": titled("it")} | keys
     made["source"].append({key: value for key, value in row.items() if value is not None})
     return f"source[{number}]"
 
@@ -149,8 +148,7 @@ def family_of_one(made: Tables) -> list[str]:
 def family_of_an_unknown(made: Tables) -> list[str]:
     rows = made.setdefault("family", [])
     rows.append({"class": "AnyNowhere", "purposes": ["77.1①", "77.1②"], "title": titled("it")})
-    place = f"family[{len(rows) - 1}].purposes"
-    return [f"{place}[0]", f"{place}[1]", place]  # and without them it is a family of none
+    return [f"family[{len(rows) - 1}].purposes[{index}]" for index in range(2)]
 
 
 def unknown_prohibition(made: Tables) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from purposeguard import (
     Source,
     UnknownPurpose,
     UnknownSource,
-    UnknownTerm,
     notices,
 )
 from purposeguard.codegen import generate
@@ -82,7 +82,8 @@ def test_generated_module_is_the_notice(notice: Notice) -> None:
     again, names = executed(notice)
     assert again == notice
     assert generate(again) == generate(Notice.parse(notice.dump())) == text
-    for term in (*again.sources, *again.purposes):
+    terms: list[type[Source | Purpose]] = [*again.sources, *again.purposes]
+    for term in terms:
         twin = notice.source(term.clause) if issubclass(term, Source) else notice.purpose(term.clause)
         assert term is names[term.__name__] is not twin
         assert (term.clause, term.slug, term.title, term.__doc__) == (twin.clause, twin.slug, twin.title, term.__doc__)
@@ -96,10 +97,8 @@ def test_generated_module_is_the_notice(notice: Notice) -> None:
 
 def tool(*arguments: str, text: str) -> subprocess.CompletedProcess[str]:
     """What ruff says of a module, under this project's rules."""
-    import ruff
-
     return subprocess.run(
-        [ruff.find_ruff_bin(), *arguments, "--stdin-filename", "generated_notice.py", "-"],
+        [sys.executable, "-m", "ruff", *arguments, "--stdin-filename", "generated_notice.py", "-"],
         input=text,
         capture_output=True,
         text=True,
@@ -119,13 +118,11 @@ def test_generated_module_is_clean_and_formatted(notice: Notice) -> None:
     assert formatted.stdout == text.replace("# fmt: off\n", "")
 
 
-TERMS = [*tm.NOTICE.sources, *tm.NOTICE.purposes]
-
-
 @given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), support.notices()))
 def test_any_spelling_of_an_id_means_it(data: st.DataObject, notice: Notice) -> None:
     guard = Guard(notice)
-    for term in data.draw(st.lists(st.sampled_from([*notice.sources, *notice.purposes]), min_size=1, max_size=8)):
+    terms: list[type[Source | Purpose]] = [*notice.sources, *notice.purposes]
+    for term in data.draw(st.lists(st.sampled_from(terms), min_size=1, max_size=8)):
         spelling = data.draw(
             st.one_of(support.spellings(term.clause), support.name_spellings(term.__name__, term.slug))
         )
@@ -163,18 +160,17 @@ def test_random_text_is_unknown_or_a_known_id(text: str) -> None:
         (tm.NOTICE.purpose, tm.NOTICE.purposes, UnknownPurpose),
     ):
         names = {fold(name): term for term in terms for name in (term.clause, term.slug, term.__name__)}
-        try:
-            found = find(text)  # type: ignore[operator]  # two methods of the same shape
-        except UnknownTerm as unknown:
-            assert type(unknown) is error
-            assert fold(text) is None or fold(text) not in names
-            # Every suggestion is an id that works, and the message stays printable and short.
-            for one in unknown.suggestions:
-                find(one)  # type: ignore[operator]
-            assert len(str(unknown)) < 600
-            assert all(line.isprintable() for line in str(unknown).splitlines())
-        else:
-            assert found is names[fold(text)]
+        folded = fold(text)
+        if folded in names:
+            assert find(text) is names[folded]
+            continue
+        with pytest.raises(error) as unknown:
+            find(text)
+        # Every suggestion is an id that works, and the message stays short and printable.
+        assert all(find(one) in terms for one in unknown.value.suggestions)
+        message = str(unknown.value)
+        assert len(message) < 600
+        assert all(line.isprintable() for line in message.splitlines())
 
 
 @given(name=st.sampled_from(["1.1(a)", "2.3", "Registration", "registration", "Cookie"]), data=st.data())

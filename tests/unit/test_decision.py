@@ -61,9 +61,11 @@ def test_reasons_are_in_the_order_of_the_clauses() -> None:
 
 def test_a_parent_s_refusal_says_which_items_deny() -> None:
     decision = guard.explain("1.1", tm.RenewalGuidance)
-    assert decision.reasons == (
-        "1.1 stands for any of its items, and 1.1(b) may not serve renewal-guidance (1.2(1)①)",
-    )
+    (reason,) = decision.reasons
+    assert reason.startswith("1.1 stands for any of its items")
+    assert "renewal-guidance (1.2(1)①)" in reason
+    assert "1.1(b)" in reason
+    assert "1.1(c)" not in reason
     assert "stands for any of its items" in " ".join(str(decision).split())
 
 
@@ -74,9 +76,10 @@ def test_a_parent_none_of_whose_items_may_is_refused_plainly() -> None:
 
 
 def test_a_prohibition_gives_its_reason() -> None:
-    for source in ("1(b)", "1"):
-        decision = of_small.explain(source, "Billing")
-        assert decision.reasons == (f"{source} is forbidden to serve billing (3(2)②): usage is free of charge",)
+    assert of_small.explain("1(b)", "Billing").reasons == (
+        "1(b) is forbidden to serve billing (3(2)②): usage is free of charge",
+    )
+    assert "1(b) is forbidden to serve billing" in " ".join(of_small.explain("1", "Billing").reasons)
     assert "free of charge" in str(of_small.explain("router-usage", "Billing"))
     assert "free of charge" not in str(of_small.explain("2", "Billing"))
     assert "free of charge" not in str(of_small.explain("1(b)", "Renewal"))

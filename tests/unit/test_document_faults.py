@@ -223,7 +223,7 @@ def test_a_fault_of_shape_has_its_place(change: Callable[[dict[str, Any]], objec
         # named twice
         (lambda t: t["grant"][0].update(sources=["1(a)", "1A"]), "grant[0].sources[1]", ("a second time",)),
         # a family of one, by two spellings
-        (lambda t: t["family"][0].update(purposes=["4②", "Advice"]), "family[0].purposes", ("two purposes",)),
+        (lambda t: t["family"][0].update(purposes=["4②", "Advice"]), "family[0].purposes[1]", ("a second time",)),
         (lambda t: t["family"].append({**t["family"][0], "class": "AllAdvice", "purposes": ["4②", "3(1)①"]}),
          "family[1].purposes", ("AnyAdvice",)),
         # circles of parents
@@ -259,9 +259,9 @@ def test_both_clauses_of_a_circle_are_named() -> None:
 def test_every_fault_is_reported_at_once_in_the_order_of_the_file() -> None:
     def spoil(t: dict[str, Any]) -> None:
         t["format"] = 2
-        t["channel"][1]["id"] = "email"
+        t["channel"][1]["titel"] = 1
         t["source"][0]["titel"] = 1
-        t["source"][3]["id"] = "1(a)"
+        t["source"][3]["parent"] = "5"
         t["grant"][0]["sources"] = ["nowhere"]
         t["grant"][0]["purpose"][1]["channels"] = {"open": ["pigeon"]}
         t["grant"][2]["purpose"][0]["channels"] = {}
@@ -273,9 +273,9 @@ def test_every_fault_is_reported_at_once_in_the_order_of_the_file() -> None:
     places = [fault.place for fault in caught.value.faults]
     assert places == [
         "format",
-        "channel[1].id",
+        "channel[1].titel",
         "source[0].titel",
-        "source[3].id",
+        "source[3].parent",
         "grant[0].sources[0]",
         "grant[0].purpose[1].channels.open[0]",
         "grant[2].purpose[0].channels",

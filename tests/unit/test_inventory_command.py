@@ -274,7 +274,8 @@ def test_all_forms_say_the_same(shop):
     assert {row["access"]: row["sources"] for row in rows}["shop.Repository.load"] == "1.1(a) 1.1(b)"
     lines = run(shop, "--format", "markdown").stdout.splitlines()
     for (activity, access), one in expected.items():
-        (line,) = (line for line in lines if line.startswith(f"| {activity} | {access} | "))
+        start = f"| {activity.removeprefix('shop.')} | {access.removeprefix('shop.')} | "
+        (line,) = (line for line in lines if line.startswith(start))
         outcome = line.split(" | ")[2]
         assert outcome.split()[0].lower() == one["outcome"]
         assert all(path in outcome for path in one["withheld"])
@@ -286,6 +287,15 @@ def test_a_terminal_gets_what_fits(shop):
     assert text.count("REFUSED") == sum(one["outcome"] == "refused" for one in report(shop)["combinations"])
     assert "REFUSED (observed: logged only)" in " ".join(text.split())
     assert "line " in text
+
+
+def test_people_are_spared_what_the_row_says_already(shop):
+    lines = run(shop, "--format", "markdown").stdout.splitlines()
+    assert "## Activities in shop (6)" in lines
+    assert "| web_mail | Repository.load | REFUSED | no clause grants it to 1.1(a), 1.1(b) |" in lines
+    assert "| traffic | visits | allowed |  |" in lines
+    (activity,) = (line for line in lines if line.startswith("| security news | news, line "))
+    assert "| any-security-information | 1.2(2)④ 2.2③ 3.2③ | email | enforce |" in activity
 
 
 def test_what_an_import_prints_is_no_part_of_the_report(shop):
@@ -418,3 +428,16 @@ def test_what_keeps_it_from_looking_is_said(text, target, told, folder):
 def test_a_failed_import_says_where(folder):
     (folder / "broken.py").write_text("x = 1\n\nx / 0\n", "utf-8")
     assert f"at {folder / 'broken.py'}, line 3" in run("broken:guard").stderr
+
+
+def test_names_are_told_apart_by_what_they_do_not_share(folder):
+    (folder / "firm").mkdir()
+    (folder / "firm" / "rules.py").write_text(FINDINGS.partition("@guard.access(")[0], "utf-8")
+    for module in ("mail", "letters"):
+        text = "from firm.rules import guard, tm\n\n@guard.purpose(tm.WebFeedback)\ndef ask(): ...\n"
+        (folder / "firm" / f"{module}.py").write_text(text)
+    arguments = ["firm.rules:guard", "--import", "firm.mail", "--import", "firm.letters"]
+    text = run(*arguments, "--format", "markdown").stdout
+    assert "## Activities in firm (2)\n" in text
+    assert "| mail.ask | line 3 | web-feedback |" in text
+    assert "| letters.ask | line 3 | web-feedback |" in text

@@ -68,7 +68,7 @@ def warn_lead(lead_id: int, channel: str, issue: Issue, mailer: Mailer) -> Sent:
 
     The channel is known only now, so the purpose is entered here and not by a decorator.
     """
-    with guard.purpose(tm.WebSecurityMail, channel=channel, activity="newsletter.warn_lead"):
+    with guard.purpose(tm.WebSecurityMail, channel=channel, activity=f"{__name__}.warn_lead"):
         return Sent(leads=mailer.send(_addressed(issue, [repository.lead_contact(lead_id)])))
 
 

@@ -1,0 +1,231 @@
+"""`guard.replace` while others decide, read and withhold."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+from unittest import mock
+
+import pytest
+
+from purposeguard import Guard, Notice, NoticeError, PurposeViolation, UnknownPurpose, UnknownSource, UnknownTerm
+from purposeguard.matrix import Matrix
+from purposeguard.notices import trendmicro_jp as tm
+from tests import support
+
+
+def revised(**grants: list[str]) -> Notice:
+    """The bundled notice with other sources in some of its grants."""
+    made = tm.NOTICE.dump()
+    for grant in made["grant"]:
+        grant["sources"] = grants.get(grant["clause"], grant["sources"])
+    made["revision"] = "2025-04-01"
+    return Notice.parse(made)
+
+
+# Under each revision one of the two may serve renewal guidance; a decision mixed from both would let both serve it.
+ONE = tm.NOTICE
+OTHER = revised(**{"1.2(1)": ["1.1(b)"]})
+PAIR = [tm.Registration, tm.ProductData]
+
+
+@dataclasses.dataclass
+class Both:
+    name: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData]
+
+
+class Firing:
+    """A guard whose notice is replaced all the time, and what others do meanwhile."""
+
+    def __init__(self) -> None:
+        self.guard = Guard(ONE)
+        self.over = threading.Event()
+        self.seen: set[object] = set()
+        guard = self.guard
+
+        @guard.access
+        def both() -> Both:
+            return Both("name", "device")
+
+        @guard.access(withhold=True)
+        def what_may_be() -> Both:
+            return Both("name", "device")
+
+        @guard.access(tm.Registration)
+        def names() -> str:
+            return "name"
+
+        @guard.access(tm.ProductData)
+        def devices() -> str:
+            return "device"
+
+        @guard.purpose(tm.RenewalGuidance)
+        def stream() -> Iterator[str]:
+            while True:
+                yield from self.read(names)
+                yield from self.read(devices)
+
+        self.both, self.what_may_be, self.names, self.devices = both, what_may_be, names, devices
+        self.cached = guard.cached()(what_may_be)
+        self.stream = stream
+
+    def read(self, fn: Callable[[], Any]) -> list[Any]:
+        """What is read, or the name of the sources that were refused."""
+        try:
+            return [fn()]
+        except PurposeViolation as violation:
+            if violation.decision.allowed:
+                raise AssertionError("refused by a decision that allows") from violation
+            return []
+
+    def fire(self, times: int) -> None:
+        try:
+            for _ in range(times):
+                self.guard.replace(OTHER)
+                self.guard.replace(ONE)
+        finally:
+            self.over.set()
+
+    def decide(self) -> None:
+        guard = self.guard
+        while not self.over.is_set():
+            assert not guard.allows(PAIR, "1.2(1)①")
+            assert not guard.allows(set(PAIR), tm.RenewalGuidance)
+            decision = guard.explain(PAIR, tm.RenewalGuidance)
+            assert len(decision.denied) == len(decision.grants) == 1
+            assert len(guard.explain(PAIR, "AnyProductGuidance").denied) == 1
+            self.seen.add(decision.denied)
+
+    def use(self) -> None:
+        guard, stream = self.guard, self.stream()
+        while not self.over.is_set():
+            with guard.purpose(tm.RenewalGuidance) as use:
+                assert not self.read(self.both)
+                assert not use.allows(PAIR)
+                assert not self.read(lambda: use.check(PAIR))
+                self.read(self.names)
+                self.read(self.devices)
+                next(stream)
+                for kept in (self.what_may_be(), self.cached(), use.withhold(Both("name", "device"))):
+                    # Whichever revision withheld, it left one of the two; a mixture of both would leave both.
+                    assert len(self.seen_in(kept)) == 1
+
+    def seen_in(self, kept: Both) -> list[str]:
+        return [*self.read(lambda: kept.name), *self.read(lambda: kept.device)]
+
+
+def test_decisions_while_the_notice_is_replaced() -> None:
+    firing = Firing()
+    with support.switching():
+        support.in_threads([*[firing.decide] * 6, lambda: firing.fire(150)])
+    assert firing.seen == {(tm.ProductData,), (tm.Registration,)}  # both revisions were met
+
+
+def test_uses_while_the_notice_is_replaced() -> None:
+    firing = Firing()
+    with support.switching():
+        support.in_threads([*[firing.use] * 6, lambda: firing.fire(100)])
+
+
+def test_tasks_while_the_notice_is_replaced() -> None:
+    firing = Firing()
+
+    async def task() -> None:
+        with firing.guard.purpose(tm.RenewalGuidance) as use:
+            while not firing.over.is_set():
+                assert not use.allows(PAIR)
+                await asyncio.sleep(0)
+                assert not firing.read(firing.both)
+                await asyncio.sleep(0)
+                # Nobody else runs in this thread between the two questions.
+                assert use.allows(tm.Registration) is not use.allows(tm.ProductData)
+
+    async def fire() -> None:
+        for _ in range(50):
+            for notice in (OTHER, ONE):
+                firing.guard.replace(notice)
+                # From here on, in this thread, the new revision decides and no other.
+                assert firing.guard.allows(tm.Registration, "1.2(1)①") is (notice is ONE)
+                assert firing.guard.allows(tm.ProductData, "1.2(1)①") is (notice is OTHER)
+                await asyncio.sleep(0)
+        firing.over.set()
+
+    async def main() -> None:
+        await asyncio.gather(*(task() for _ in range(100)), fire())
+
+    asyncio.run(main())
+
+
+def racing(guard: Guard, notice: Notice) -> Any:
+    """Replaces the notice right after the next answer of a matrix: the worst moment for whoever asked."""
+    plain = Matrix.row
+    fired = threading.Event()
+
+    def row(self: Matrix, *args: Any) -> Any:
+        answer = plain(self, *args)
+        if not fired.is_set():
+            fired.set()
+            guard.replace(notice)
+        return answer
+
+    return mock.patch.object(Matrix, "row", row)
+
+
+@pytest.mark.parametrize("way", ["check", "use", "access", "whole", "withheld", "cached"])
+def test_a_refusal_is_explained_by_the_revision_that_refused(way: str) -> None:
+    firing = Firing()
+    guard = firing.guard
+    acts: dict[str, Callable[[Any], object]] = {
+        "check": lambda _: guard.check(tm.ProductData, tm.RenewalGuidance),
+        "use": lambda use: use.check(tm.ProductData),
+        "access": lambda _: firing.devices(),
+        # Plain items cannot be told apart, so these are refused as a whole.
+        "whole": lambda use: use.withhold(["device"], list[Annotated[str, tm.ProductData]]),
+        "withheld": lambda use: len(firing.seen_in(use.withhold(Both("name", "device")))),
+        "cached": lambda _: guard.cached()(firing.devices)(),
+    }
+    with guard.purpose(tm.RenewalGuidance) as use, racing(guard, OTHER):
+        refused = None
+        try:
+            # What a whole revision allows goes: a single value, or one of the two fields.
+            assert acts[way](use) in (None, "device", ["device"], 1)
+        except PurposeViolation as violation:
+            refused = violation
+    assert guard.notice is OTHER  # the race was run
+    if refused is not None:
+        assert not refused.decision
+        assert [one.clause for one in refused.decision.denied] == ["1.1(b)"]
+        assert "may not use" in str(refused)
+
+
+def test_only_a_revision_of_the_same_notice_takes_its_place() -> None:
+    made = tm.NOTICE.dump()
+    made["id"] = "another"
+    guard = Guard(ONE)
+    with pytest.raises(NoticeError):
+        guard.replace(Notice.parse(made))
+    assert guard.notice is ONE
+
+
+def test_what_a_revision_no_longer_has_is_unknown() -> None:
+    made = tm.NOTICE.dump()
+    made["grant"] = [grant for grant in made["grant"] if grant["clause"] != "2.3"]
+    made["derivation"] = []
+    made["source"] = [row for row in made["source"] if row["id"] != "2.3"]
+    guard = Guard(ONE)
+    with guard.purpose(tm.TrafficAnalysis) as use:
+        use.check(tm.Cookie)
+        guard.replace(Notice.parse(made))
+        with pytest.raises(UnknownTerm):
+            use.check(tm.Cookie)
+    with pytest.raises(UnknownSource):
+        guard.allows(tm.Cookie, tm.ProductProvision)
+    with pytest.raises(UnknownPurpose):
+        guard.allows(tm.Registration, tm.TrafficAnalysis)
+    assert guard.allows(tm.Registration, tm.RenewalGuidance)
+    guard.replace(ONE)
+    assert guard.allows(tm.Cookie, tm.TrafficAnalysis)

@@ -1,0 +1,235 @@
+"""Each endpoint of the shop, asked as its users would."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from examples.shop.app import create_app
+
+ISSUE = {"subject": "News", "body": "Please update."}
+
+# (method, path as the application names it, path asked, body, status, answer or None for any)
+CALLS = [
+    ("POST", "/customers", "/customers", {"name": "B", "email": "b@example.com", "contracts": []}, 201, {"id": 2}),
+    ("POST", "/telemetry", "/telemetry", [], 202, {"accepted": 0}),
+    ("POST", "/visits", "/visits", {"cookie": "c", "ip": "192.0.2.1", "browser": "b", "page": "/"}, 201, {"id": 3}),
+    ("POST", "/leads", "/leads", {"name": "B", "email": "b@example.com"}, 201, {"id": 2}),
+    ("POST", "/prospects", "/prospects", {"name": "B", "email": "b@example.com"}, 201, {"id": 2}),
+    ("POST", "/inquiries", "/inquiries", {"lead_id": 1, "text": "?"}, 201, {"id": 4}),
+    (
+        "POST",
+        "/renewals/reminders",
+        "/renewals/reminders",
+        {"due_before": "2030-02-01"},
+        200,
+        {"customers": 1, "leads": 0, "prospects": 0},
+    ),
+    (
+        "GET",
+        "/renewals/customers/{customer_id}",
+        "/renewals/customers/1",
+        None,
+        200,
+        {
+            "id": 1,
+            "name": "Aiko Mori",
+            "email": "aiko@example.com",
+            "phone": "000-1111",
+            "contracts": [
+                {"product": "Shield", "renews_on": "2030-01-20"},
+                {"product": "Vault", "renews_on": "2031-05-01"},
+            ],
+        },
+    ),
+    (
+        "POST",
+        "/newsletters/security",
+        "/newsletters/security",
+        ISSUE,
+        200,
+        {"customers": 1, "leads": 1, "prospects": 1},
+    ),
+    (
+        "POST",
+        "/newsletters/products",
+        "/newsletters/products",
+        ISSUE,
+        200,
+        {"customers": 1, "leads": 1, "prospects": 1},
+    ),
+    (
+        "POST",
+        "/leads/{lead_id}/warnings",
+        "/leads/1/warnings?channel=email",
+        ISSUE,
+        200,
+        {"customers": 0, "leads": 1, "prospects": 0},
+    ),
+    (
+        "GET",
+        "/telemetry/crashes",
+        "/telemetry/crashes?product=Shield&product=Vault",
+        None,
+        200,
+        [{"product": "Shield", "events": 2, "crashes": 1}, {"product": "Vault", "events": 0, "crashes": 0}],
+    ),
+    (
+        "GET",
+        "/telemetry/{product}/crashes",
+        "/telemetry/Shield/crashes",
+        None,
+        200,
+        {"product": "Shield", "events": 2, "crashes": 1},
+    ),
+    (
+        "GET",
+        "/telemetry/{product}/slow-events",
+        "/telemetry/Shield/slow-events?at_least=5",
+        None,
+        200,
+        {"product": "Shield", "device": "laptop-a", "kind": "scan", "seconds": 7.5},
+    ),
+    ("GET", "/customers/{customer_id}/devices", "/customers/1/devices", None, 200, ["laptop-a", "phone-b"]),
+    ("GET", "/visits/traffic", "/visits/traffic", None, 200, [{"page": "/pricing", "visits": 2}]),
+    (
+        "GET",
+        "/visits/of-customers",
+        "/visits/of-customers",
+        None,
+        200,
+        [{"customer": "Aiko Mori", "page": "/pricing"}],
+    ),
+    (
+        "GET",
+        "/visits/compared-with-leads",
+        "/visits/compared-with-leads",
+        None,
+        200,
+        {"pages": [{"page": "/pricing", "visits": 2}], "companies": [{"company": "Sato Ltd", "leads": 1}]},
+    ),
+    (
+        "GET",
+        "/support/inquiries",
+        "/support/inquiries",
+        None,
+        200,
+        [
+            {"id": 1, "lead": {"name": "Chie Sato", "email": "chie@example.com", "text": "A trial?"}},
+            {"id": 2, "prospect": {"name": "Daichi Abe", "email": "daichi@example.com", "text": "A quote?"}},
+            {"id": 3, "customer": {}},
+        ],
+    ),
+    (
+        "POST",
+        "/support/inquiries/{inquiry_id}/answer",
+        "/support/inquiries/2/answer",
+        {"text": "Yes."},
+        200,
+        {"sent": 1},
+    ),
+    (
+        "POST",
+        "/support/customers/{customer_id}/answer",
+        "/support/customers/1/answer",
+        {"text": "Sorry."},
+        200,
+        {"customers": 1, "leads": 0, "prospects": 0},
+    ),
+    ("GET", "/outbox", "/outbox", None, 200, []),
+    ("GET", "/privacy/ledger", "/privacy/ledger", None, 200, {"denials": [], "uses": []}),
+    ("GET", "/privacy/inventory", "/privacy/inventory", None, 200, None),
+    ("POST", "/mistakes/promote-upgrade", "/mistakes/promote-upgrade?product=Shield", None, 403, None),
+    ("GET", "/mistakes/promote-from-summary", "/mistakes/promote-from-summary?product=Shield", None, 403, None),
+    ("GET", "/mistakes/without-carry", "/mistakes/without-carry", None, 500, None),
+    ("GET", "/mistakes/without-purpose/{customer_id}", "/mistakes/without-purpose/1", None, 500, None),
+    ("GET", "/mistakes/purpose-in-a-dependency/{customer_id}", "/mistakes/purpose-in-a-dependency/1", None, 500, None),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call[0]} {call[1]}")
+def test_endpoint(people, call):
+    method, _, path, body, status, answer = call
+    response = people.request(method, path, json=body)
+    assert response.status_code == status, response.text
+    if answer is not None:
+        assert response.json() == answer
+
+
+def test_every_endpoint_is_asked_above(app):
+    served = {(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods}
+    assert served == {(method, name) for method, name, *_ in CALLS}
+
+
+def test_mistakes_are_not_served_unless_asked_for(settings):
+    app = create_app(settings.model_copy(update={"mistakes": False}))
+    assert not [path for path in app.openapi()["paths"] if path.startswith("/mistakes")]
+
+
+def test_what_is_mailed_and_to_whom(people, mailer):
+    people.post("/renewals/reminders", json={"due_before": "2030-02-01"})
+    people.post("/newsletters/security", json=ISSUE)
+    people.post("/support/inquiries/1/answer", json={"text": "Yes."})
+    addresses = [message.to for message in mailer.sent]
+    everybody = ["aiko@example.com", "chie@example.com", "daichi@example.com"]
+    assert addresses == ["aiko@example.com", *everybody, "chie@example.com"]
+    assert mailer.sent[0].body == "Dear Aiko Mori, Shield ends on 2030-01-20."
+    assert mailer.sent[1].body == "Dear Aiko Mori,\n\nPlease update."
+
+
+def test_the_outbox_says_which_activity_sent_how_much(people):
+    people.post("/newsletters/security", json=ISSUE)
+    people.post("/leads/1/warnings?channel=email", json=ISSUE)
+    assert people.get("/outbox").json() == [
+        {"activity": "examples.shop.activities.newsletter.send_security_newsletter", "messages": 3},
+        {"activity": "examples.shop.activities.newsletter.warn_lead", "messages": 1},
+    ]
+
+
+def test_an_export_is_streamed_line_by_line(people):
+    event = {"customer_id": 1, "product": "Shield", "device": "d", "kind": "scan", "seconds": 2.0}
+    people.post("/telemetry", json=[event | {"device": f"d{number}"} for number in range(50)])
+    with people.stream("GET", "/telemetry/Shield/slow-events") as response:
+        assert response.headers["content-type"] == "application/x-ndjson"
+        devices = [json.loads(line)["device"] for line in response.iter_lines()]
+    assert devices == ["laptop-a", *(f"d{number}" for number in range(50))]
+
+
+def test_new_telemetry_is_seen_behind_the_cache(people):
+    assert people.get("/telemetry/Shield/crashes").json()["crashes"] == 1
+    crash = {"customer_id": 1, "product": "Shield", "device": "d", "kind": "crash", "seconds": 0}
+    people.post("/telemetry", json=[crash])
+    assert people.get("/telemetry/Shield/crashes").json()["crashes"] == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/renewals/customers/9", None),
+        ("POST", "/support/customers/9/answer", {"text": "?"}),
+        ("POST", "/support/inquiries/9/answer", {"text": "?"}),
+        ("POST", "/leads/9/warnings?channel=email", ISSUE),
+        ("POST", "/inquiries", {"lead_id": 9, "text": "?"}),
+        ("POST", "/visits", {"cookie": "c", "ip": "i", "browser": "b", "page": "/", "customer_id": 9}),
+        ("POST", "/telemetry", [{"customer_id": 9, "product": "p", "device": "d", "kind": "k", "seconds": 1}]),
+    ],
+)
+def test_what_is_not_there_is_not_found(people, method, path, body):
+    response = people.request(method, path, json=body)
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"].endswith(" 9")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"text": "?"}, {"lead_id": 1, "customer_id": 1, "text": "?"}],
+    ids=["nobody", "two"],
+)
+def test_an_inquiry_has_one_sender(people, body):
+    assert people.post("/inquiries", json=body).status_code == 422
+
+
+def test_a_channel_that_the_shop_does_not_have_is_no_request(people):
+    assert people.post("/leads/1/warnings?channel=pigeon", json=ISSUE).status_code == 422

@@ -1,0 +1,113 @@
+"""What the shop declares: its activities, its access functions, its tags, its settings."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+import purposeguard as pg
+from examples.shop import models
+from examples.shop.privacy import guard
+from examples.shop.settings import Settings
+
+ACTIVITIES = {
+    "activities.mail.remind_of_renewal": ("1.2(1)①", "email", False),
+    "activities.mail.renewal_card": ("1.2(1)①", None, False),
+    "activities.newsletter.send_security_newsletter": ("AnySecurityInformation", "email", False),
+    "activities.newsletter.send_product_newsletter": ("AnyProductGuidance", "email", False),
+    "activities.telemetry.export_slow_events": ("1.2(2)②", None, False),
+    "activities.telemetry.crashes": ("1.2(2)②", None, False),
+    "activities.telemetry.compare_products": ("1.2(2)②", None, False),
+    "activities.telemetry.devices_in_use": ("1.2(2)①", "in_product", False),
+    "activities.support.open_inquiries": ("AnyInquiryResponse", None, False),
+    "activities.support.answer_inquiry": ("AnyInquiryResponse", "email", False),
+    "activities.support.help_customer": ("1.2(2)①", "email", False),
+    "activities.visits.traffic": ("2.3①", None, False),
+    "activities.visits.pages_of_customers": ("2.3③", None, False),
+    "activities.visits.compare_visits_with_leads": ("2.2⑧", None, True),
+    "routes.mistakes.promote_upgrade": ("1.2(1)②", "email", False),
+    "routes.mistakes.promote_from_summary": ("1.2(1)②", "email", False),
+    "routes.mistakes.compare_without_carry": ("1.2(2)②", None, False),
+}
+
+ACCESSES = {
+    "customer": ("1.1(a) 1.1(b) 1.1(c)", True),
+    "customer_contact": ("1.1(a)", False),
+    "customer_contacts": ("1.1(a)", False),
+    "renewals": ("1.1(a) 1.1(c)", False),
+    "events": ("1.1(b)", False),
+    "crash_summary": ("1.1(b)", False),
+    "page_traffic": ("2.3", False),
+    "linked_visits": ("2.3③", False),
+    "lead_contact": ("2.1(a)", False),
+    "lead_contacts": ("2.1(a)", False),
+    "lead_companies": ("2.1(b)", False),
+    "prospect_contacts": ("3.1(a)", False),
+    "inquiry": ("1.1(a) 2.1(a) 2.1(c) 3.1(a) 3.1(c)", True),
+    "inquiries": ("1.1(a) 2.1(a) 2.1(c) 3.1(a) 3.1(c)", True),
+}
+
+ENTERED_IN_BLOCKS = {"activities.newsletter.warn_lead", "routes.mistakes.entered_in_a_dependency"}
+"""Activities without a decorator: known from their first run on."""
+
+
+def test_activities(shop):
+    listed = {
+        one.name.removeprefix("examples.shop."): (one.purpose_id, one.channel, one.observing)
+        for one in guard.activities
+        if one.module.startswith("examples.shop.")
+    }
+    for name in ENTERED_IN_BLOCKS:
+        listed.pop(name, None)
+    assert listed == ACTIVITIES
+
+
+def test_accesses(shop):
+    listed = {one.name: (" ".join(source.clause for source in one.label or ()), one.withhold) for one in guard.accesses}
+    assert listed == {f"examples.shop.repository.{name}": entry for name, entry in ACCESSES.items()}
+
+
+def test_inventory_over_http(shop):
+    inventory = shop.get("/privacy/inventory").json()
+    names = {one["name"].removeprefix("examples.shop.") for one in inventory["activities"]}
+    assert names >= set(ACTIVITIES)
+    assert {"name": "examples.shop.repository.page_traffic", "sources": ["2.3"], "withhold": False} in inventory[
+        "accesses"
+    ]
+
+
+def test_a_block_is_listed_once_it_has_run(people):
+    people.post("/leads/1/warnings?channel=email", json={"subject": "s", "body": "b"})
+    (found,) = [one for one in guard.activities if one.qualname == "warn_lead"]
+    assert (found.purpose_id, found.channel) == ("2.2③", "email")
+
+
+def test_every_place_is_named(shop):
+    places = [(one.module, one.line) for one in guard.activities] + [(one.module, one.line) for one in guard.accesses]
+    assert all(module and line > 0 for module, line in places)
+
+
+NOT_PERSONAL = {"Model", "Created", "Sent", "Outgoing", "Denial", "UseCount", "LedgerPage"}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        one
+        for one in vars(models).values()
+        if isinstance(one, type) and issubclass(one, BaseModel) and one.__module__ == models.__name__
+        if one.__name__ not in NOT_PERSONAL
+    ],
+    ids=lambda model: model.__name__,
+)
+def test_only_ids_carry_no_tag(model):
+    assert set(pg.untagged(model)) <= {"id", "customer_id", "lead_id", "prospect_id"}
+    assert pg.sources_of(model)
+
+
+def test_settings_come_from_the_environment():
+    assert Settings.from_environment({}) == Settings(database_url="sqlite:///shop.sqlite3", mistakes=False)
+    given = {"SHOP_DATABASE_URL": "sqlite:///other.db", "SHOP_MISTAKES": "1", "OTHER": "x"}
+    assert Settings.from_environment(given) == Settings(database_url="sqlite:///other.db", mistakes=True)
+    with pytest.raises(ValidationError):
+        Settings.from_environment({"SHOP_MISTAKES": "perhaps"})

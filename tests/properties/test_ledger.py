@@ -1,0 +1,104 @@
+"""Invariant: a ledger is told every denial, once, and every use; and nothing of mere questions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from purposeguard import Guard, Label, Notice, PurposeMissing, PurposeViolation, Source, UnlabelledData, Use
+from tests import support
+from tests.support import RecordingLedger, declarable
+
+Act = Callable[[], object]
+
+
+class Desk:
+    """A guard with a ledger, and all the ways in which data of one source may be used there."""
+
+    def __init__(self, notice: Notice, source: type[Source], mode: Literal["observe", "enforce"]) -> None:
+        self.ledger = RecordingLedger()
+        self.guard = guard = Guard(notice, ledger=self.ledger, mode=mode)
+        self.source = source
+        self.row: Any = dataclasses.make_dataclass("Row", [("field", Annotated[str, source])])
+        self.used = 0
+
+        def read() -> object:
+            return self.row("value")
+
+        def read_all() -> Iterator[object]:
+            yield self.row("value")
+
+        read.__annotations__["return"] = self.row
+        read_all.__annotations__["return"] = Iterator[self.row]
+        stream, withheld = guard.access(read_all), guard.access(withhold=True)(read)
+        self.withheld: Any = withheld
+        self.reads: list[Act] = [
+            guard.access(read),
+            guard.access(source)(read),
+            guard.cached()(guard.access(source)(read)),
+            lambda: next(stream()),
+        ]
+
+    def open_withheld(self) -> object:
+        return self.withheld().field
+
+    def uses(self, use: Use[Any]) -> list[Act]:
+        """The ways in which data is used in a block."""
+        return [
+            *self.reads,
+            self.open_withheld,
+            partial(use.check, self.source),
+            lambda: use.withhold(self.row("value")).field,
+        ]
+
+    def act(self, act: Act, *, refused: bool, observed: bool) -> None:
+        """Uses data, which is refused or not, and looks at what the ledger was told of it."""
+        before = len(self.ledger.denials)
+        raised: PurposeViolation | PurposeMissing | None = None
+        try:
+            act()
+        except (PurposeViolation, PurposeMissing) as error:
+            raised = error
+        told = self.ledger.denials[before:]
+        assert [one for _, one in told] == [observed] * refused
+        assert (raised is not None) is (refused and not observed)
+        assert raised is None or told[0][0] is raised
+        self.used += not refused
+
+
+@given(data=st.data(), notice=support.notices())
+def test_every_denial_is_recorded_once(data: st.DataObject, notice: Notice) -> None:
+    modes = st.sampled_from(["enforce", "observe"])
+    mode = data.draw(modes)
+    desk = Desk(notice, data.draw(st.sampled_from(notice.sources)), mode)
+    guard, source, ledger = desk.guard, desk.source, desk.ledger
+    for act in (*desk.reads, desk.withheld):
+        desk.act(act, refused=True, observed=mode == "observe")  # outside any purpose
+    ways = declarable(Guard(notice))
+    for purpose, channel in data.draw(st.lists(st.sampled_from(ways), max_size=4)) if ways else ():
+        refused = not guard.allows(source, purpose, channel)
+        here = data.draw(st.none() | modes)
+        desk.used = 0
+        ledger.uses.clear()
+        denials = len(ledger.denials)
+        with guard.purpose(purpose, channel=channel, mode=here, activity="it") as use:
+            for ask in (use.allows, use.explain, partial(guard.explain, purpose=purpose, channel=channel)):
+                ask(source)
+            with pytest.raises(UnlabelledData):
+                use.check([])
+            assert len(ledger.denials) == denials  # a question is no use
+            for act in data.draw(st.lists(st.sampled_from(desk.uses(use)), max_size=8)):
+                desk.act(act, refused=refused, observed=(here or mode) == "observe")
+            assert not ledger.uses  # told when the use ends
+        purpose_id = notice.purpose_or_family(purpose)
+        expected = [("it", support.id_of(purpose_id), Label(source), desk.used)]
+        assert ledger.uses == (expected if desk.used else [])
+        desk.act(partial(use.check, source), refused=True, observed=mode == "observe")  # it has ended
+        desk.act(partial(guard.check, source, purpose, channel), refused=refused, observed=mode == "observe")
+        assert len(ledger.uses) == bool(desk.used)

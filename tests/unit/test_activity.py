@@ -1,0 +1,527 @@
+"""Activities: functions of every kind, methods, context managers; and purposes carried elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import functools
+import inspect
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.samples import Tape, revised
+
+guard = pg.Guard(tm.NOTICE)
+
+
+def purpose_here() -> str | None:
+    """The clause of the purpose under way, None where there is none."""
+    try:
+        return guard.current.purpose.clause  # type: ignore[union-attr]
+    except pg.PurposeMissing:
+        return None
+
+
+RENEWAL, PROVISION = "1.2(1)①", "1.2(2)①"
+
+
+def test_a_function_is_an_activity() -> None:
+    @guard.purpose(tm.RenewalGuidance)
+    def remind(a: int, *, b: int = 2) -> tuple[int, int, str | None]:
+        """Reminds."""
+        return a, b, purpose_here()
+
+    assert remind(1, b=3) == (1, 3, RENEWAL)
+    assert purpose_here() is None
+    assert remind.__name__ == "remind"
+    assert remind.__doc__ == "Reminds."
+    assert str(inspect.signature(remind)) == "(a: 'int', *, b: 'int' = 2) -> 'tuple[int, int, str | None]'"
+
+
+def test_the_purpose_ends_where_the_function_raises() -> None:
+    @guard.purpose(tm.RenewalGuidance)
+    def remind() -> None:
+        raise KeyError(purpose_here())
+
+    with pytest.raises(KeyError, match="1.2"):
+        remind()
+    assert purpose_here() is None
+
+
+def test_activities_call_each_other() -> None:
+    @guard.purpose(tm.ProductProvision)
+    def inner() -> str | None:
+        return purpose_here()
+
+    @guard.purpose(tm.RenewalGuidance)
+    def outer(depth: int) -> list[str | None]:
+        return [purpose_here(), inner(), *(outer(depth - 1) if depth else []), purpose_here()]
+
+    assert outer(1) == [RENEWAL, PROVISION, RENEWAL, PROVISION, RENEWAL, RENEWAL]
+
+
+def test_a_coroutine_function_is_an_activity() -> None:
+    @guard.purpose(tm.RenewalGuidance)
+    async def remind(wait: float) -> tuple[str | None, str | None]:
+        before = purpose_here()
+        await asyncio.sleep(wait)
+        return before, purpose_here()
+
+    async def main() -> None:
+        assert inspect.iscoroutinefunction(remind)
+        pending = remind(0)
+        assert purpose_here() is None  # made, not run
+        assert await pending == (RENEWAL, RENEWAL)
+        assert purpose_here() is None
+        task = asyncio.create_task(remind(0.001))
+        await asyncio.sleep(0)
+        assert purpose_here() is None
+        assert await task == (RENEWAL, RENEWAL)
+        with pytest.raises(asyncio.CancelledError):
+            task = asyncio.create_task(remind(60))
+            await asyncio.sleep(0)
+            task.cancel()
+            await task
+        assert purpose_here() is None
+
+    asyncio.run(main())
+
+
+def test_a_generator_holds_its_purpose_while_its_body_runs_and_never_in_the_consumer() -> None:
+    seen: list[object] = []
+
+    @guard.purpose(tm.RenewalGuidance)
+    def letters(n: int) -> Generator[str | None, str, str]:
+        try:
+            for _ in range(n):
+                seen.append((yield purpose_here()))
+        except KeyError as error:
+            seen.append((repr(error), purpose_here()))
+            yield "handled"
+        finally:
+            seen.append(purpose_here())
+        return f"done under {purpose_here()}"
+
+    assert inspect.isgeneratorfunction(letters)
+    given = letters(2)
+    assert seen == []
+    assert next(given) == RENEWAL
+    assert purpose_here() is None
+    assert given.send("sent") == RENEWAL
+    assert purpose_here() is None
+    with pytest.raises(StopIteration) as stop:
+        given.send("again")
+    assert stop.value.value == f"done under {RENEWAL}"
+    assert seen == ["sent", "again", RENEWAL]
+
+    seen.clear()
+    given = letters(2)
+    next(given)
+    assert given.throw(KeyError("thrown")) == "handled"
+    given.close()
+    assert seen == [("KeyError('thrown')", RENEWAL), RENEWAL]
+    assert purpose_here() is None
+
+    seen.clear()
+    given = letters(9)
+    next(given)
+    with guard.purpose(tm.ProductProvision):
+        given.close()  # cleans up under its own purpose
+        assert purpose_here() == PROVISION
+    assert seen == [RENEWAL]
+
+    letters(9).close()  # never begun
+    given = letters(9)
+    next(given)
+    with pytest.raises(ValueError, match="not handled"):
+        given.throw(ValueError("not handled"))
+    assert list(given) == []
+    assert purpose_here() is None
+
+
+def test_a_generator_may_go_on_in_another_thread() -> None:
+    @guard.purpose(tm.RenewalGuidance)
+    def letters() -> Iterator[str | None]:
+        while True:
+            yield purpose_here()
+
+    given = letters()
+    assert next(given) == RENEWAL
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(next, given).result() == RENEWAL
+        assert pool.submit(purpose_here).result() is None
+    with guard.purpose(tm.ProductProvision):
+        assert next(given) == RENEWAL
+        assert purpose_here() == PROVISION
+    given.close()  # type: ignore[attr-defined]
+
+
+def test_generators_delegate() -> None:
+    @guard.purpose(tm.ProductProvision)
+    def inner() -> Generator[str | None, None, str]:
+        yield purpose_here()
+        return "inner"
+
+    @guard.purpose(tm.RenewalGuidance)
+    def outer() -> Generator[str | None, None, None]:
+        result = yield from inner()
+        yield f"{result} {purpose_here()}"
+
+    assert list(outer()) == [PROVISION, f"inner {RENEWAL}"]
+
+
+def test_an_async_generator_holds_its_purpose_while_its_body_runs() -> None:
+    seen: list[object] = []
+
+    @guard.purpose(tm.RenewalGuidance)
+    async def letters(n: int) -> AsyncIterator[Any]:
+        try:
+            for _ in range(n):
+                await asyncio.sleep(0)
+                seen.append((yield purpose_here()))
+        except KeyError as error:
+            seen.append((repr(error), purpose_here()))
+            yield "handled"
+        finally:
+            await asyncio.sleep(0)
+            seen.append(purpose_here())
+
+    async def main() -> None:
+        assert inspect.isasyncgenfunction(letters)
+        async for one in letters(2):
+            assert one == RENEWAL
+            assert purpose_here() is None
+        assert seen == [None, None, RENEWAL]
+
+        seen.clear()
+        given: Any = letters(3)
+        assert await anext(given) == RENEWAL
+        assert await given.asend("sent") == RENEWAL
+        assert await given.athrow(KeyError("thrown")) == "handled"
+        await given.aclose()
+        assert seen == ["sent", ("KeyError('thrown')", RENEWAL), RENEWAL]
+
+        seen.clear()
+        given = letters(3)
+        await anext(given)
+        with guard.purpose(tm.ProductProvision):
+            await given.aclose()
+            assert purpose_here() == PROVISION
+        assert seen == [RENEWAL]
+
+        await letters(3).aclose()  # type: ignore[attr-defined]  # never begun
+        given = letters(3)
+        await anext(given)
+        with pytest.raises(ValueError, match="not handled"):
+            await given.athrow(ValueError("not handled"))
+        assert [one async for one in given] == []
+        assert purpose_here() is None
+
+    asyncio.run(main())
+
+
+class Mailer:
+    """Methods of every kind, decorators in both orders."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @guard.purpose(tm.RenewalGuidance)
+    def method(self, more: str) -> tuple[object, ...]:
+        return self.name, more, purpose_here()
+
+    @classmethod
+    @guard.purpose(tm.RenewalGuidance)
+    def class_inside(cls, more: str) -> tuple[object, ...]:
+        return cls.__name__, more, purpose_here()
+
+    @guard.purpose(tm.RenewalGuidance)
+    @classmethod
+    def class_outside(cls, more: str) -> tuple[object, ...]:
+        return cls.__name__, more, purpose_here()
+
+    @staticmethod
+    @guard.purpose(tm.RenewalGuidance)
+    def static_inside(more: str) -> tuple[object, ...]:
+        return "static", more, purpose_here()
+
+    @guard.purpose(tm.RenewalGuidance)
+    @staticmethod
+    def static_outside(more: str) -> tuple[object, ...]:
+        return "static", more, purpose_here()
+
+    @property
+    @guard.purpose(tm.RenewalGuidance)
+    def prop(self) -> tuple[object, ...]:
+        return self.name, purpose_here()
+
+    @guard.purpose(tm.RenewalGuidance)
+    async def coroutine(self) -> tuple[object, ...]:
+        return self.name, purpose_here()
+
+    @guard.purpose(tm.RenewalGuidance)
+    def generator(self) -> Iterator[tuple[object, ...]]:
+        yield self.name, purpose_here()
+
+    @guard.purpose(tm.RenewalGuidance)
+    def __call__(self) -> tuple[object, ...]:
+        return self.name, purpose_here()
+
+
+def test_methods_of_every_kind_are_activities() -> None:
+    mailer = Mailer("m")
+    assert mailer.method("x") == ("m", "x", RENEWAL)
+    for owner in (Mailer, mailer):
+        assert owner.class_inside("x") == ("Mailer", "x", RENEWAL)
+        assert owner.class_outside("x") == ("Mailer", "x", RENEWAL)
+        assert owner.static_inside("x") == ("static", "x", RENEWAL)
+        assert owner.static_outside("x") == ("static", "x", RENEWAL)
+        for name in ("class_inside", "class_outside", "static_inside", "static_outside"):
+            assert str(inspect.signature(getattr(owner, name))) == "(more: 'str') -> 'tuple[object, ...]'"
+    assert mailer.prop == ("m", RENEWAL)
+    assert asyncio.run(mailer.coroutine()) == ("m", RENEWAL)  # type: ignore[arg-type]
+    assert list(mailer.generator()) == [("m", RENEWAL)]
+    assert mailer() == ("m", RENEWAL)
+    assert purpose_here() is None
+
+
+class Callable_:
+    def __call__(self, n: int) -> tuple[int, str | None]:
+        return n, purpose_here()
+
+
+class AsyncCallable:
+    async def __call__(self, n: int) -> tuple[int, str | None]:
+        return n, purpose_here()
+
+
+def test_other_callables_are_activities() -> None:
+    def plain(n: int, m: int) -> tuple[int, int, str | None]:
+        return n, m, purpose_here()
+
+    async def slow(n: int) -> tuple[int, str | None]:
+        return n, purpose_here()
+
+    decorate = guard.purpose(tm.RenewalGuidance)
+    assert decorate(functools.partial(plain, 1))(2) == (1, 2, RENEWAL)
+    assert decorate(Callable_())(1) == (1, RENEWAL)
+    assert asyncio.run(decorate(AsyncCallable())(1)) == (1, RENEWAL)
+    assert asyncio.run(decorate(functools.partial(slow, 1))()) == (1, RENEWAL)
+    assert decorate(len)("abc") == 3
+
+
+@pytest.mark.parametrize("given", [Mailer, 5, None, "text", property(lambda self: 1)], ids=repr)
+def test_what_is_no_function_is_a_type_error(given: Any) -> None:
+    with pytest.raises(TypeError, match="decorates functions"):
+        guard.purpose(tm.RenewalGuidance)(given)
+
+
+# --- blocks
+
+
+def test_a_block_is_a_context_manager_sync_and_async_and_may_be_entered_again() -> None:
+    block = guard.purpose(tm.RenewalGuidance)
+
+    async def main() -> None:
+        async with block as use:
+            assert guard.current is use
+
+    for _ in range(2):
+        with block as use:
+            assert purpose_here() == RENEWAL
+            with block as inner:
+                assert inner is not use
+                assert guard.current is inner
+            assert guard.current is use
+    asyncio.run(main())
+    assert purpose_here() is None
+
+
+def test_one_block_is_entered_by_several_tasks_at_a_time() -> None:
+    block = guard.purpose(tm.RenewalGuidance)
+
+    async def worker(rounds: int) -> int:
+        held = 0
+        for _ in range(rounds):
+            async with block as use:
+                await asyncio.sleep(0)
+                held += guard.current is use
+            assert purpose_here() is None
+        return held
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*(worker(n) for n in range(1, 20)))
+
+    assert asyncio.run(main()) == list(range(1, 20))
+
+
+# --- what is declared
+
+
+def test_activities_are_listed_with_name_module_and_line() -> None:
+    mine = pg.Guard(tm.NOTICE)
+    assert mine.activities == ()
+
+    @mine.purpose(tm.RenewalGuidance)
+    def remind() -> None: ...
+
+    @mine.purpose(tm.AnyProductGuidance, channel="email", activity="newsletter", mode="observe")
+    def send() -> None: ...
+
+    for _ in range(3):
+        with mine.purpose(tm.ProductProvision):
+            pass
+    here = "test_activities_are_listed_with_name_module_and_line"
+    one, two, three = mine.activities
+    assert (one.name, one.purpose, one.channel, one.observing) == (
+        f"{__name__}.{here}.<locals>.remind", tm.RenewalGuidance, None, False,
+    )  # fmt: skip
+    assert (one.module, one.qualname) == (__name__, f"{here}.<locals>.remind")
+    assert one.line == inspect.unwrap(remind).__code__.co_firstlineno
+    assert one.purpose_id == RENEWAL
+    assert (two.name, two.purpose_id, two.channel, two.observing) == ("newsletter", "AnyProductGuidance", "email", True)
+    assert (three.name, three.module, three.qualname) == (f"{__name__}.{here}", __name__, here)
+    assert three.line > two.line
+
+
+# --- channels
+
+
+@pytest.mark.parametrize("purpose", [tm.WebSecurityMail, tm.WebProductGuidance, tm.AnyProductGuidance, "3.2④"])
+def test_an_activity_under_a_closed_purpose_must_state_a_channel(purpose: Any) -> None:
+    with pytest.raises(pg.ChannelViolation, match="channel") as caught:
+        guard.purpose(purpose)
+    assert '`channel="email"`' in str(caught.value)
+    guard.purpose(purpose, channel="email")
+
+
+@pytest.mark.parametrize(("purpose", "channel"), [(tm.WebSecurityMail, "phone"), (tm.WebSecurityMail, "post")])
+def test_an_activity_by_a_channel_that_its_purpose_does_not_admit(purpose: Any, channel: str) -> None:
+    with pytest.raises(pg.ChannelViolation, match="email") as caught:
+        guard.purpose(purpose, channel=channel, activity="calls")
+    assert caught.value.activity == "calls"
+    assert caught.value.decision.channel == channel
+
+
+def test_open_purposes_and_purposes_without_channels_take_any_or_none() -> None:
+    for purpose in (tm.WebEventInvitation, tm.RenewalGuidance):
+        guard.purpose(purpose)
+        for channel in tm.NOTICE.channels:
+            guard.purpose(purpose, channel=channel)
+    with pytest.raises(pg.UnknownChannel):
+        guard.purpose(tm.RenewalGuidance, channel="pigeon")
+
+
+def test_a_purpose_that_nobody_may_serve_still_needs_its_channel() -> None:
+    rule = {"sources": ["2.1"], "purposes": ["2.2③"], "reason": {"en": "no", "ja": "否"}}
+    strict = pg.Guard(revised(tm.NOTICE, lambda t: t.setdefault("forbid", []).append(rule)))
+    with pytest.raises(pg.ChannelViolation):
+        strict.purpose("2.2③")
+
+
+def test_an_observing_activity_may_do_what_would_be_refused() -> None:
+    tape = Tape()
+    mine = pg.Guard(tm.NOTICE, ledger=tape)
+    with mine.purpose(tm.WebSecurityMail, channel="phone", mode="observe") as use:
+        use.check("1.1b")
+    assert [(type(error).__name__, observed) for error, observed in tape.denials] == [
+        ("ChannelViolation", True),
+        ("PurposeViolation", True),
+    ]
+    with mine.purpose(tm.RenewalGuidance) as use, pytest.raises(pg.PurposeViolation):
+        use.check("1.1b")
+    strict = pg.Guard(tm.NOTICE, mode="observe")
+    with strict.purpose(tm.RenewalGuidance, mode="enforce") as use, pytest.raises(pg.PurposeViolation):
+        use.check("1.1b")
+
+
+@pytest.mark.parametrize("wrong", ["nothing", tm.Registration, pg.Purpose, None, 5, tm.RenewalGuidance | tm.WebFeedback])
+def test_an_activity_for_what_is_no_purpose(wrong: Any) -> None:
+    with pytest.raises(pg.UnknownPurpose):
+        guard.purpose(wrong)
+
+
+# --- carrying
+
+
+def in_thread(fn: Callable[[], Any]) -> Any:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(fn).result()
+
+
+def test_a_carried_function_runs_for_the_purpose_elsewhere() -> None:
+    with guard.purpose(tm.RenewalGuidance):
+        carried = guard.carry(purpose_here)
+        assert in_thread(carried) == RENEWAL
+        assert in_thread(purpose_here) is None
+    assert purpose_here() is None
+    assert in_thread(carried) == RENEWAL  # bound to the purpose, not to the block
+
+
+def test_carried_functions_of_every_kind() -> None:
+    async def slow() -> str | None:
+        await asyncio.sleep(0)
+        return purpose_here()
+
+    def letters() -> Iterator[str | None]:
+        yield purpose_here()
+
+    async def aletters() -> AsyncIterator[str | None]:
+        yield purpose_here()
+
+    async def main() -> None:
+        async with guard.purpose(tm.RenewalGuidance):
+            fast, gen, agen = guard.carry(slow), guard.carry(letters), guard.carry(aletters)
+            assert await asyncio.gather(slow(), fast()) == [None, RENEWAL]
+            assert await asyncio.to_thread(guard.carry(purpose_here)) == RENEWAL
+            assert await asyncio.to_thread(purpose_here) is None
+            seen: list[str | None] = []
+            loop = asyncio.get_running_loop()
+            done = loop.create_future()
+            loop.call_soon(lambda: seen.append(purpose_here()))
+            loop.call_soon(guard.carry(lambda: seen.append(purpose_here())))
+            loop.call_soon(done.set_result, None)
+            await done
+            assert seen == [None, RENEWAL]
+        assert list(gen()) == [RENEWAL]
+        assert [one async for one in agen()] == [RENEWAL]
+
+    asyncio.run(main())
+
+
+def test_carrying_needs_a_purpose_and_a_function() -> None:
+    with pytest.raises(pg.PurposeMissing, match="was to be carried"):
+        guard.carry(purpose_here)
+
+    async def slow() -> None: ...
+
+    pending = slow()
+    with guard.purpose(tm.RenewalGuidance):
+        with pytest.raises(TypeError, match="before it is called"):
+            guard.carry(pending)  # type: ignore[type-var]
+        with pytest.raises(TypeError, match="decorates functions"):
+            guard.carry(5)  # type: ignore[type-var]
+    pending.close()
+
+
+def test_in_observe_mode_carrying_nothing_is_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    observing = pg.Guard(tm.NOTICE, mode="observe")
+    assert observing.carry(purpose_here) is purpose_here
+    assert "outside any purpose" in caplog.text
+
+
+def test_a_carried_activity_is_no_new_activity() -> None:
+    tape = Tape()
+    mine = pg.Guard(tm.NOTICE, ledger=tape)
+    with mine.purpose(tm.RenewalGuidance, activity="remind"):
+        carried = mine.carry(lambda: mine.current.check("1.1a"))
+    thread = threading.Thread(target=carried)
+    thread.start()
+    thread.join()
+    assert tape.uses == [("remind", RENEWAL, pg.Label(tm.Registration), 1)]
+    assert len(mine.activities) == 1

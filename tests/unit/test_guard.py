@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.samples import SMALL, Tape, revised
+
+guard = pg.Guard(tm.NOTICE)
+small = pg.Notice.loads(SMALL)
+
+
+def test_the_contract_s_own_examples() -> None:
+    assert guard.allows(tm.Registration, tm.RenewalGuidance) is True
+    assert guard.allows({"1.1a", "1.1b"}, "1.2(1)①") is False
+    with pytest.raises(pg.ChannelViolation):
+        guard.check("2.1", "2.2③", channel="phone")
+    with pytest.raises(pg.PurposeViolation) as caught:
+        guard.check(tm.ProductData, tm.RenewalGuidance)
+    assert type(caught.value) is pg.PurposeViolation
+    guard.check(tm.Registration, tm.RenewalGuidance)
+    assert not guard.explain("1.1b", "1.2(1)①")
+
+
+def test_a_violation_of_a_bare_check_knows_no_activity() -> None:
+    with pytest.raises(pg.PurposeViolation) as caught:
+        guard.check(["1.1a", "1.1b"], "1.2(1)①")
+    error = caught.value
+    assert (error.activity, error.function, error.field) == (None, None, None)
+    assert error.decision.label is pg.Label(tm.Registration, tm.ProductData)
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [tm.Registration, "1.1a", pg.Label(tm.Registration), [tm.Registration], {"registration"}, ("1.1(a)",),
+     frozenset({tm.Registration})],
+    ids=repr,
+)  # fmt: skip
+@pytest.mark.parametrize("purpose", [tm.RenewalGuidance, "1.2(1)①", "renewal-guidance", "RenewalGuidance"], ids=repr)
+def test_sources_and_purposes_in_any_form_and_again(sources: Any, purpose: Any) -> None:
+    for _ in range(2):
+        assert guard.allows(sources, purpose) is True
+        assert guard.allows(sources, purpose, "email") is True
+        assert guard.allows(sources, "2.2①") is False
+        assert guard.explain(sources, purpose).allowed is True
+        guard.check(sources, purpose)
+
+
+def test_iterators_are_read_once() -> None:
+    assert guard.allows(iter(["1.1a"]), tm.RenewalGuidance) is True
+    assert guard.allows((one for one in ["1.1a", "1.1b"]), tm.RenewalGuidance) is False
+    guard.check(iter([tm.Registration]), tm.RenewalGuidance)
+    with pytest.raises(pg.PurposeViolation):
+        guard.check(iter(["1.1a", "1.1b"]), tm.RenewalGuidance)
+    with pytest.raises(pg.UnlabelledData):
+        guard.check(iter([]), tm.RenewalGuidance)
+
+
+@pytest.mark.parametrize("nothing", [(), [], set(), frozenset()])
+def test_an_empty_label_is_no_licence(nothing: Any) -> None:
+    for ask in (guard.allows, guard.check, guard.explain):
+        with pytest.raises(pg.UnlabelledData):
+            ask(nothing, tm.RenewalGuidance)  # type: ignore[operator]
+
+
+def test_purposes_given_as_sources_and_the_reverse_are_unknown() -> None:
+    for ask in (guard.allows, guard.check, guard.explain):
+        for wrong in (tm.RenewalGuidance, "1.2(1)①", tm.AnyProductGuidance, pg.Purpose, pg.Source, [tm.WebFeedback]):
+            with pytest.raises(pg.UnknownSource):
+                ask(wrong, tm.RenewalGuidance)  # type: ignore[operator]
+        for wrong in (tm.Registration, "1.1a", pg.Label(tm.Registration), pg.Source, pg.Purpose, pg.NotPersonal):
+            with pytest.raises(pg.UnknownPurpose):
+                ask(tm.Registration, wrong)  # type: ignore[operator]
+
+
+def test_terms_of_another_notice_are_unknown() -> None:
+    account, service = small.source("1(a)"), small.purpose("Service")
+    for ask in (guard.allows, guard.check, guard.explain):
+        for stranger in (account, [account, tm.Registration], pg.Label(account)):
+            with pytest.raises(pg.UnknownSource):
+                ask(stranger, tm.RenewalGuidance)  # type: ignore[operator]
+        for other in (service, small.families[0], small.families[0].union):
+            with pytest.raises(pg.UnknownPurpose):
+                ask(tm.Registration, other)  # type: ignore[operator]
+
+
+def test_only_declared_unions_are_purposes() -> None:
+    family = tm.ProductGuidance | tm.WebProductGuidance | tm.ProspectProductGuidance
+    reverse = tm.ProspectProductGuidance | tm.WebProductGuidance | tm.ProductGuidance
+    for form in (family, reverse, tm.AnyProductGuidance, "AnyProductGuidance", "any-product-guidance"):
+        assert guard.allows(["1.1a", "2.1a", "3.1a"], form)
+        assert not guard.allows(["1.1a", "1.1b"], form)
+    for forged in (tm.ProductGuidance | tm.WebProductGuidance, family | tm.ProductProvision, family | None):
+        for _ in range(2):
+            with pytest.raises(pg.UnknownPurpose):
+                guard.allows("1.1a", forged)
+
+
+@pytest.mark.parametrize("channel", ["pigeon", "", 5, b"email", "e" * 1_000_000, ["email"], {}])
+def test_a_channel_that_nobody_knows(channel: Any) -> None:
+    for ask in (guard.allows, guard.check, guard.explain):
+        with pytest.raises(pg.UnknownChannel):
+            ask(tm.Registration, tm.RenewalGuidance, channel)  # type: ignore[operator]
+
+
+def test_a_guard_needs_a_notice_and_a_mode() -> None:
+    for wrong in ("trendmicro-jp", None, tm, tm.NOTICE.document):
+        with pytest.raises(TypeError, match="needs a Notice"):
+            pg.Guard(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="enforce"):
+        pg.Guard(tm.NOTICE, mode="lenient")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="enforce"):
+        guard.purpose(tm.RenewalGuidance, mode="off")  # type: ignore[call-overload]
+
+
+def test_a_guard_says_what_it_is() -> None:
+    tape = Tape()
+    observing = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
+    assert observing.mode == "observe"
+    assert observing.ledger is tape
+    assert observing.notice is tm.NOTICE
+    assert repr(observing) == f"<Guard observe {tm.NOTICE!r}>"
+    assert guard.mode == "enforce"
+    assert guard.ledger is None
+
+
+def test_derive_gives_the_declared_source() -> None:
+    assert guard.derive("link", tm.Cookie, tm.Registration) is pg.Label(tm.LinkedUsage)
+    with pytest.raises(pg.UnknownSource):
+        guard.derive("link", tm.Cookie, tm.Cookie)
+
+
+# --- observe mode and the ledger
+
+
+def test_in_observe_mode_a_check_records_and_returns(caplog: pytest.LogCaptureFixture) -> None:
+    tape = Tape()
+    observing = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
+    with caplog.at_level(logging.WARNING, logger="purposeguard"):
+        observing.check(tm.ProductData, tm.RenewalGuidance)
+    ((error, observed),) = tape.denials
+    assert isinstance(error, pg.PurposeViolation)
+    assert observed
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("purposeguard", "WARNING")
+    assert "product-data (1.1(b))" in record.getMessage()
+    assert observing.allows(tm.ProductData, tm.RenewalGuidance) is False
+    assert len(tape.denials) == 1  # a question is no use
+
+
+def test_what_is_wrong_is_an_error_in_observe_mode_too() -> None:
+    observing = pg.Guard(tm.NOTICE, mode="observe")
+    with pytest.raises(pg.UnlabelledData):
+        observing.check([], tm.RenewalGuidance)
+    with pytest.raises(pg.UnknownPurpose):
+        observing.check("1.1a", "nothing")
+
+
+def test_a_ledger_is_told_of_bare_checks_once_each() -> None:
+    tape = Tape()
+    told = pg.Guard(tm.NOTICE, ledger=tape)
+    told.check("1.1a", tm.RenewalGuidance)
+    told.check(["1.1a", "2.1a"], tm.AnyProductGuidance)
+    with pytest.raises(pg.PurposeViolation) as caught:
+        told.check("1.1b", tm.RenewalGuidance)
+    assert tape.uses == [
+        (None, "1.2(1)①", pg.Label(tm.Registration), 1),
+        (None, "AnyProductGuidance", pg.Label(tm.Registration, tm.WebContact), 1),
+    ]
+    assert tape.denials == [(caught.value, False)]
+
+
+def test_what_a_ledger_raises_is_not_swallowed() -> None:
+    class Full(Tape):
+        def denied(self, error: Any, *, observed: bool) -> None:
+            raise OSError("disk full")
+
+        def allowed(self, activity: Any, purpose: Any, label: Any, count: int) -> None:
+            raise OSError("disk full")
+
+    told = pg.Guard(tm.NOTICE, ledger=Full())
+    for source in ("1.1a", "1.1b"):
+        with pytest.raises(OSError, match="disk full"):
+            told.check(source, tm.RenewalGuidance)
+
+
+# --- replacing the notice
+
+
+def widened() -> pg.Notice:
+    return revised(tm.NOTICE, lambda t: t["grant"][0]["sources"].append("1.1(b)"))
+
+
+def test_replacing_puts_the_other_revision_in_force() -> None:
+    mine = pg.Guard(tm.NOTICE)
+    assert not mine.allows(tm.ProductData, tm.RenewalGuidance)
+    later = widened()
+    mine.replace(later)
+    assert mine.notice is later
+    assert mine.allows(tm.ProductData, tm.RenewalGuidance)
+    assert mine.allows(later.source("1.1b"), later.purpose("1.2(1)①"))
+    assert mine.allows([tm.ProductData, later.source("1.1a")], tm.AnyProductGuidance)
+    assert mine.explain(tm.ProductData, tm.RenewalGuidance).grants == {tm.ProductData: "1.2(1)"}
+    mine.replace(tm.NOTICE)
+    assert not mine.allows(tm.ProductData, tm.RenewalGuidance)
+
+
+def test_a_refusal_under_a_later_revision_is_explained_with_the_classes_of_before() -> None:
+    mine = pg.Guard(tm.NOTICE)
+    mine.replace(widened())
+    with pytest.raises(pg.PurposeViolation) as caught:
+        mine.check([tm.ProductData, tm.Cookie], tm.RenewalGuidance)
+    assert caught.value.decision.denied == (tm.Cookie,)
+    assert "2.3 may serve: traffic-analysis" in str(caught.value)
+
+
+def test_only_a_revision_of_the_same_notice_may_replace_it() -> None:
+    mine = pg.Guard(tm.NOTICE)
+    with pytest.raises(pg.NoticeError, match="small"):
+        mine.replace(small)
+    assert mine.notice is tm.NOTICE
+
+
+def test_a_use_under_way_is_decided_by_the_new_revision_from_its_next_check_on() -> None:
+    mine = pg.Guard(widened())
+    with mine.purpose("renewal-guidance") as use:
+        use.check("1.1b")
+        label = mine.explain("1.1b", "1.2(1)①").label
+        assert use.allows(label)
+        mine.replace(tm.NOTICE)
+        assert not use.allows("1.1b")
+        assert not use.allows(label)
+        with pytest.raises(pg.PurposeViolation):
+            use.check(label)
+        use.check(tm.Registration)
+        assert use.purpose is tm.RenewalGuidance
+
+
+def test_an_access_function_follows_a_replacement() -> None:
+    mine = pg.Guard(tm.NOTICE)
+
+    @mine.access(tm.Registration)
+    def load() -> str:
+        return "x"
+
+    @mine.purpose(tm.RenewalGuidance)
+    def remind() -> str:
+        return load()
+
+    assert remind() == "x"
+    mine.replace(revised(tm.NOTICE, lambda t: t["grant"][0].update(sources=["1.1(c)"])))
+    with pytest.raises(pg.PurposeViolation):
+        remind()
+    mine.replace(tm.NOTICE)
+    assert remind() == "x"
+
+
+def test_an_activity_whose_purpose_is_gone_is_refused() -> None:
+    def drop(t: dict[str, Any]) -> None:
+        del t["grant"][0]["purpose"][0]
+
+    mine = pg.Guard(tm.NOTICE)
+
+    @mine.purpose(tm.RenewalGuidance)
+    def remind() -> None:
+        raise AssertionError("must not run")
+
+    block = mine.purpose(tm.RenewalGuidance)
+    mine.replace(revised(tm.NOTICE, drop))
+    with pytest.raises(pg.UnknownPurpose):
+        remind()
+    with pytest.raises(pg.UnknownPurpose), block:
+        raise AssertionError("must not run")
+
+
+def test_an_activity_without_a_channel_may_open_nothing_once_its_purpose_is_closed() -> None:
+    mine = pg.Guard(tm.NOTICE)
+
+    @mine.access(tm.Registration)
+    def load() -> str:
+        return "x"
+
+    @mine.purpose(tm.ProgramInvitation)
+    def invite() -> str:
+        return load()
+
+    assert invite() == "x"
+    mine.replace(revised(tm.NOTICE, lambda t: t["grant"][0]["purpose"][3].update(channels={"closed": ["email"]})))
+    with pytest.raises(pg.ChannelViolation, match="without a stated channel"):
+        invite()
+
+
+def test_a_family_that_a_later_revision_lacks_is_unknown() -> None:
+    mine = pg.Guard(tm.NOTICE)
+    mine.replace(revised(tm.NOTICE, lambda t: t["family"].pop(0)))
+    for form in (tm.AnyProductGuidance, "AnyProductGuidance", tm.NOTICE.families[0]):
+        with pytest.raises(pg.UnknownPurpose):
+            mine.allows(tm.Registration, form)
+
+
+def test_every_decision_is_by_one_revision_whole() -> None:
+    # Under one revision only registration may serve renewals, under the other only product data.
+    one = revised(tm.NOTICE, lambda t: t["grant"][0].update(sources=["1.1(a)"]))
+    other = revised(tm.NOTICE, lambda t: t["grant"][0].update(sources=["1.1(b)"]))
+    mine = pg.Guard(one)
+    wrong: list[object] = []
+    done = threading.Event()
+
+    def decide() -> None:
+        while not done.is_set():
+            decision = mine.explain([tm.Registration, tm.ProductData, "1.1a", "1.1b"], tm.RenewalGuidance)
+            if len({source.clause for source in decision.denied}) != 1 or decision.allowed:
+                wrong.append(decision)
+
+    mine.replace(tm.NOTICE)
+    mine.replace(one)
+    threads = [threading.Thread(target=decide) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(50):
+        mine.replace(other)
+        mine.replace(one)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+# --- what is under way
+
+
+def test_the_use_under_way_may_be_asked_for() -> None:
+    with pytest.raises(pg.PurposeMissing, match="outside any purpose"):
+        guard.current  # noqa: B018
+    with guard.purpose(tm.RenewalGuidance) as use:
+        assert guard.current is use
+    observing = pg.Guard(tm.NOTICE, mode="observe")
+    with pytest.raises(pg.PurposeMissing):
+        observing.current  # noqa: B018
+
+
+def test_two_guards_know_nothing_of_each_other_s_purposes() -> None:
+    other = pg.Guard(tm.NOTICE)
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeMissing):
+        other.current  # noqa: B018

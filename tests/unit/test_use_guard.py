@@ -1,0 +1,239 @@
+"""Uses: what holds inside a block, and what no longer holds after it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.samples import Tape
+
+guard = pg.Guard(tm.NOTICE)
+
+
+class Customer(BaseModel):
+    email: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData]
+
+
+class Row(TypedDict):
+    email: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData]
+
+
+def test_a_use_says_what_it_is_for() -> None:
+    with guard.purpose(tm.WebSecurityMail, channel="E-mail".replace("-", ""), activity="newsletter") as use:
+        assert use.purpose is tm.WebSecurityMail
+        assert use.channel == "email"
+        assert use.activity.name == "newsletter"
+        assert use.active
+        assert repr(use) == "<Use of newsletter for 2.2③, active>"
+    assert not use.active
+    assert repr(use) == "<Use of newsletter for 2.2③, not active>"
+
+
+def test_a_use_decides_for_its_purpose_and_channel() -> None:
+    with guard.purpose(tm.AnyEventInvitation, channel="phone") as use:
+        assert use.allows("1.1a")
+        assert use.allows(["1.1a", tm.WebContact])
+        assert not use.allows(tm.ProductData)
+        use.check("1.1a")
+        decision = use.explain(["1.1a", "1.1b"])
+        assert not decision
+        assert decision.purpose is tm.NOTICE.family("AnyEventInvitation")
+        assert decision.channel == "phone"
+        with pytest.raises(pg.PurposeViolation) as caught:
+            use.check(tm.ProductData)
+        assert caught.value.activity == use.activity.name
+        assert use.allows(pg.Label(tm.Registration))
+        use.check(pg.Label(tm.Registration))
+        assert use.allows(pg.Label(tm.Registration))  # asked again, and now known
+        for nonsense in ("9", None, tm.RenewalGuidance, ["x"]):
+            for ask in (use.allows, use.check, use.explain):
+                with pytest.raises(pg.UnknownSource):
+                    ask(nonsense)
+        for ask in (use.allows, use.check, use.explain):
+            with pytest.raises(pg.UnlabelledData):
+                ask([])
+
+
+def test_a_use_that_has_ended_checks_and_withholds_nothing() -> None:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        use.check("1.1a")
+    with pytest.raises(pg.PurposeMissing, match="has ended"):
+        use.check("1.1a")
+    with pytest.raises(pg.PurposeMissing, match="has ended"):
+        use.withhold(Customer(email="e", device="d"))
+    assert use.allows("1.1a")  # a question is answered still
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["bare", "with the context"])
+def test_a_use_does_not_hold_in_another_thread(copied: bool) -> None:
+    caught: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            use.check("1.1a")
+        except pg.PurposeMissing as error:
+            caught.append(error)
+        try:
+            guard.current  # noqa: B018
+        except pg.PurposeMissing as error:
+            caught.append(error)
+
+    with guard.purpose(tm.RenewalGuidance) as use:
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run if copied else elsewhere, args=(elsewhere,) if copied else ())
+        thread.start()
+        thread.join()
+        use.check("1.1a")
+    assert len(caught) == 2
+    assert "another task or thread" in " ".join(str(caught[0]).split())
+    assert "guard.carry" in " ".join(str(caught[1]).split())
+
+
+def test_a_use_does_not_hold_in_another_task() -> None:
+    async def elsewhere(use: pg.Use[Any]) -> None:
+        with pytest.raises(pg.PurposeMissing, match=r"another\s+task"):
+            use.check("1.1a")
+        with pytest.raises(pg.PurposeMissing):
+            guard.current  # noqa: B018
+
+    async def main() -> None:
+        async with guard.purpose(tm.RenewalGuidance) as use:
+            await asyncio.gather(elsewhere(use), elsewhere(use))
+            await asyncio.create_task(elsewhere(use))
+            use.check("1.1a")
+
+    asyncio.run(main())
+
+
+def test_a_use_of_a_thread_holds_in_a_loop_that_its_body_runs() -> None:
+    async def inside() -> bool:
+        return guard.current.allows("1.1a")
+
+    with guard.purpose(tm.RenewalGuidance):
+        assert asyncio.run(inside())
+
+
+def test_nested_uses_replace_and_restore() -> None:
+    with guard.purpose(tm.RenewalGuidance) as outer:
+        with guard.purpose(tm.ProductProvision) as inner:
+            assert guard.current is inner
+            assert inner.allows("1.1b")
+            assert not outer.allows("1.1b")
+        assert guard.current is outer
+        with pytest.raises(RuntimeError), guard.purpose(tm.ProductProvision):
+            raise RuntimeError
+        assert guard.current is outer
+    with pytest.raises(pg.PurposeMissing):
+        guard.current  # noqa: B018
+
+
+def test_uses_left_out_of_order_leave_no_purpose_behind() -> None:
+    first, second = guard.purpose(tm.RenewalGuidance), guard.purpose(tm.ProductProvision)
+    first.__enter__()
+    inner = second.__enter__()
+    first.__exit__(None, None, None)
+    assert guard.current is inner
+    second.__exit__(None, None, None)
+    with pytest.raises(pg.PurposeMissing, match="has ended"):
+        guard.current  # noqa: B018
+    with guard.purpose(tm.RenewalGuidance):
+        pass
+
+
+def test_a_block_left_in_another_context_ends_its_use() -> None:
+    block = guard.purpose(tm.RenewalGuidance)
+    use = contextvars.copy_context().run(block.__enter__)
+    assert use.active
+    block.__exit__(None, None, None)
+    assert not use.active
+
+
+def test_withholding_by_a_use() -> None:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        customer = use.withhold(Customer(email="e", device="d"))
+        assert isinstance(customer, Customer)
+        assert customer.model_dump() == {"email": "e"}
+        with pytest.raises(pg.PurposeViolation) as caught:
+            customer.device  # noqa: B018
+        assert caught.value.field == "device"
+        assert caught.value.activity == use.activity.name
+        assert use.withhold([{"email": "e", "device": "d"}], list[Row]) == use.withhold(
+            [{"email": "e", "device": "x"}], list[Row]
+        )
+        assert use.withhold(None, Row) is None
+        for bare in (5, "text", {"email": "e"}, [], [1], object()):
+            with pytest.raises(pg.UnlabelledData, match="like="):
+                use.withhold(bare)
+        with pytest.raises(pg.UnlabelledData, match="like="):
+            use.withhold({"email": "e"}, dict[str, str])
+    with guard.purpose(tm.ProductProvision) as use:
+        whole = Customer(email="e", device="d")
+        assert use.withhold(whole) is whole
+
+
+def test_a_withheld_field_read_after_the_use_is_still_refused() -> None:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        customer = use.withhold(Customer(email="e", device="d"))
+    with pytest.raises(pg.PurposeViolation):
+        customer.device  # noqa: B018
+    with guard.purpose(tm.ProductProvision), pytest.raises(pg.PurposeViolation):
+        customer.device  # noqa: B018
+
+
+def test_in_observe_mode_a_use_refuses_nothing_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    tape = Tape()
+    observing = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
+    whole = Customer(email="e", device="d")
+    with observing.purpose(tm.RenewalGuidance) as use:
+        use.check("1.1b")
+        assert use.withhold(whole) is whole
+        assert use.withhold(["d"], list[Annotated[str, tm.ProductData]]) == ["d"]
+    use.check("1.1a")
+    assert use.withhold(whole) is whole
+    assert [type(error).__name__ for error, _ in tape.denials] == ["PurposeViolation"] * 3 + ["PurposeMissing"] * 2
+    assert all(observed for _, observed in tape.denials)
+    assert len(caplog.records) == 5
+    assert "d" not in [word for record in caplog.records for word in record.getMessage().split()]
+
+
+def test_a_ledger_is_told_what_a_use_used_when_it_ends() -> None:
+    tape = Tape()
+    told = pg.Guard(tm.NOTICE, ledger=tape)
+    with told.purpose(tm.AnyProductGuidance, channel="email", activity="offers") as use:
+        use.check("1.1a")
+        use.check(tm.Registration)
+        use.check(["1.1a", "2.1a"])
+        assert use.allows("1.1c")  # a question is no use
+        with pytest.raises(pg.PurposeViolation) as caught:
+            use.check("1.1b")
+        assert tape.uses == []
+    assert tape.uses == [
+        ("offers", "AnyProductGuidance", pg.Label(tm.Registration), 2),
+        ("offers", "AnyProductGuidance", pg.Label(tm.Registration, tm.WebContact), 1),
+    ]
+    assert tape.denials == [(caught.value, False)]
+    with told.purpose(tm.RenewalGuidance):
+        pass
+    assert len(tape.uses) == 2
+
+
+def test_a_ledger_is_told_each_time_a_withheld_field_is_read() -> None:
+    tape = Tape()
+    told = pg.Guard(tm.NOTICE, ledger=tape)
+    with told.purpose(tm.RenewalGuidance) as use:
+        customer = use.withhold(Customer(email="e", device="d"))
+        assert tape.denials == []  # leaving out is no denial
+        for expected in (1, 2):
+            with pytest.raises(pg.PurposeViolation):
+                customer.device  # noqa: B018
+            assert len(tape.denials) == expected
+    assert tape.uses == [(use.activity.name, "1.2(1)①", pg.Label(tm.Registration), 1)]
