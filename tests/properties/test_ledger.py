@@ -16,26 +16,28 @@ from tests import support
 from tests.support import RecordingLedger, declarable
 
 Act = Callable[[], object]
+Mode = Literal["enforce", "observe"]
 
 
 class Desk:
     """A guard with a ledger, and all the ways in which data of one source may be used there."""
 
-    def __init__(self, notice: Notice, source: type[Source], mode: Literal["observe", "enforce"]) -> None:
+    def __init__(self, notice: Notice, source: type[Source], mode: Mode) -> None:
         self.ledger = RecordingLedger()
         self.guard = guard = Guard(notice, ledger=self.ledger, mode=mode)
         self.source = source
-        self.row: Any = dataclasses.make_dataclass("Row", [("field", Annotated[str, source])])
+        row: Any = dataclasses.make_dataclass("Row", [("field", Annotated[str, source])])
+        self.row = row
         self.used = 0
 
         def read() -> object:
-            return self.row("value")
+            return row("value")
 
         def read_all() -> Iterator[object]:
-            yield self.row("value")
+            yield row("value")
 
-        read.__annotations__["return"] = self.row
-        read_all.__annotations__["return"] = Iterator[self.row]
+        read.__annotations__["return"] = row
+        read_all.__annotations__["return"] = Iterator[row]
         stream, withheld = guard.access(read_all), guard.access(withhold=True)(read)
         self.withheld: Any = withheld
         self.reads: list[Act] = [
@@ -74,7 +76,7 @@ class Desk:
 
 @given(data=st.data(), notice=support.notices())
 def test_every_denial_is_recorded_once(data: st.DataObject, notice: Notice) -> None:
-    modes = st.sampled_from(["enforce", "observe"])
+    modes: st.SearchStrategy[Mode] = st.sampled_from(["enforce", "observe"])
     mode = data.draw(modes)
     desk = Desk(notice, data.draw(st.sampled_from(notice.sources)), mode)
     guard, source, ledger = desk.guard, desk.source, desk.ledger

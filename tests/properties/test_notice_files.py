@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from purposeguard import Notice, NoticeError
 from purposeguard.notices import trendmicro_jp as tm
 from tests import support
+from tests.properties.spellings import spellings
 from tests.support import Tables, titled
 
 
@@ -45,16 +46,16 @@ def test_references_are_read_generously_and_kept_canonical(data: st.DataObject, 
         return data.draw(st.sampled_from([known[given_id], given_id])) if data.draw(st.booleans()) else given_id
 
     for grant in respelled["grant"]:
-        grant["sources"] = [data.draw(support.spellings(one)) for one in grant["sources"]]
+        grant["sources"] = [data.draw(spellings(one)) for one in grant["sources"]]
     for row in respelled["source"]:
         if "parent" in row:
-            row["parent"] = data.draw(support.spellings(row["parent"]))
+            row["parent"] = data.draw(spellings(row["parent"]))
     for row in respelled.get("derivation", ()):
         row["from"] = [other(one, names) for one in row["from"]]
         row["serves"] = [other(one, purposes) for one in row["serves"]]
     for row in respelled.get("overlay", ()):
         row["source"] = other(row["source"], names)
-        row["serves"] = [data.draw(support.spellings(one)) for one in row["serves"]]
+        row["serves"] = [data.draw(spellings(one)) for one in row["serves"]]
     for row in respelled.get("forbid", ()):
         row["sources"] = [other(one, names) for one in row["sources"]]
     assert Notice.parse(respelled) == Notice.parse(made)

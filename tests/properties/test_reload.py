@@ -1,4 +1,4 @@
-"""Invariant: a notice is replaced at one stroke. Each decision is by one revision, whole, and the next by the new one."""
+"""Invariant: a notice is replaced at one stroke, and each decision is by one revision, whole."""
 
 from __future__ import annotations
 

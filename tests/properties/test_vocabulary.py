@@ -28,7 +28,8 @@ from purposeguard.codegen import generate
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.terms import fold
 from tests import support
-from tests.support import CIRCLED, glyphs
+from tests.properties.spellings import glyphs, name_spellings, spellings
+from tests.support import CIRCLED
 
 TOML = Path(notices.__path__[0]) / "trendmicro_jp" / "notice.toml"
 
@@ -123,9 +124,7 @@ def test_any_spelling_of_an_id_means_it(data: st.DataObject, notice: Notice) -> 
     guard = Guard(notice)
     terms: list[type[Source | Purpose]] = [*notice.sources, *notice.purposes]
     for term in data.draw(st.lists(st.sampled_from(terms), min_size=1, max_size=8)):
-        spelling = data.draw(
-            st.one_of(support.spellings(term.clause), support.name_spellings(term.__name__, term.slug))
-        )
+        spelling = data.draw(st.one_of(spellings(term.clause), name_spellings(term.__name__, term.slug)))
         if issubclass(term, Source):
             assert notice.source(spelling) is term
             assert guard.explain(spelling, notice.purposes[0]).label is Label(term)
@@ -133,7 +132,7 @@ def test_any_spelling_of_an_id_means_it(data: st.DataObject, notice: Notice) -> 
             assert notice.purpose(spelling) is term
             assert guard.explain(notice.sources[0], spelling).purpose is term
     for family in notice.families:
-        assert notice.purpose_or_family(data.draw(support.name_spellings(family.name, family.slug))) is family
+        assert notice.purpose_or_family(data.draw(name_spellings(family.name, family.slug))) is family
 
 
 def test_every_enclosed_glyph_means_its_number() -> None:
