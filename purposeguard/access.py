@@ -13,7 +13,8 @@ from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Site
 from purposeguard.label import Label
-from purposeguard.use import Engine, Use, get_ident
+from purposeguard.tasks import get_ident
+from purposeguard.use import Engine, Use
 from purposeguard.wrapping import Function, is_plain, must_be_function, surrounded
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -156,7 +157,7 @@ def _quick(fn: Function, reader: Reader) -> Function:
         if label not in use.cleared or use.owner != get_ident():
             reader.authorise()
             label = reader.access.label
-        return fn(*args, **kwargs)
+        return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
 
     return access_wrapper
 

@@ -11,8 +11,9 @@ from purposeguard.decision import Decision
 from purposeguard.errors import ChannelViolation
 from purposeguard.inventory import Activity, Register, Site
 from purposeguard.label import Label
+from purposeguard.tasks import ASYNCIO, TRIO, get_ident, here, modules
 from purposeguard.terms import Family, NotPersonal, Purpose
-from purposeguard.use import Engine, Use
+from purposeguard.use import NOTHING, Engine, Opening, Use
 from purposeguard.wrapping import Function, is_plain, surrounded, unwrapped_method
 
 P = TypeVar("P")
@@ -69,7 +70,7 @@ class Block(Generic[P]):
             site = Site(module, code.co_qualname, line)
             self._activity = self._declared(site, self._name or site.dotted)
             self._register.add_activity(site, self._activity)
-        use: Use[P] = Use(self._engine, self._activity, self._engine.column(self._activity))
+        use: Use[P] = Use(Opening(self._engine, self._activity))
         self._open.append(use)
         return use
 
@@ -97,22 +98,17 @@ def decorated(fn: F, wrap: Callable[[Function], Function]) -> F:
     return inside if inside is not None else wrap(fn)  # type: ignore[return-value,arg-type]  # a wrapper is typed as what it wraps
 
 
-class Opening:
-    """A use around each run of a body; knows the column of its activity, so that entering is quick."""
+class During:
+    """A use around each run of a body."""
 
-    __slots__ = ("_activity", "_column", "_engine")
+    __slots__ = ("_opening",)
 
-    def __init__(self, engine: Engine, activity: Activity) -> None:
-        self._engine = engine
-        self._activity = activity
-        self._column = engine.column(activity)
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
 
     def before(self) -> Use[Any]:
         """Makes a new use ambient."""
-        column = self._column
-        if column.retired:
-            column = self._column = self._engine.column(self._activity)
-        return Use(self._engine, self._activity, column)
+        return Use(self._opening)
 
     closing = before
 
@@ -128,18 +124,34 @@ class Opening:
 def _during(fn: Function, engine: Engine, activity: Activity) -> Function:
     """`fn` with its body run as this activity."""
     opening = Opening(engine, activity)
-    wrapper = surrounded(fn, opening)
-    if not is_plain(fn):
-        return wrapper
-    open_ = opening.before
+    wrapper = surrounded(fn, During(opening))
+    return _quick(fn, opening) if is_plain(fn) and engine.ledger is None else wrapper
+
+
+def _quick(fn: Function, opening: Opening) -> Function:
+    """The wrapper of a plain function where no ledger counts: what `Use` does, without a call for each step.
+
+    The body runs, and the use ends, in the context that it was entered in, so that a token restores the one before.
+    """
+    enter, leave = opening.engine.set_ambient, opening.engine.reset_ambient
+    new: Callable[[type[Use[Any]]], Use[Any]] = object.__new__
 
     @functools.wraps(fn)
     def activity_wrapper(*args: Any, **kwargs: Any) -> Any:
-        use = open_()
+        column = opening.column
+        if column.retired:
+            column = opening.current()
+        use = new(Use)
+        use.opening = opening
+        use.owner = here() if ASYNCIO in modules or TRIO in modules else get_ident()
+        use.cleared = column.cleared
+        token = enter(use)
         try:
-            return fn(*args, **kwargs)
+            return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
         finally:
-            use.close()
+            use.owner = None
+            use.cleared = NOTHING
+            leave(token)
 
     return activity_wrapper
 
@@ -160,7 +172,8 @@ def _must_fit(engine: Engine, activity: Activity) -> None:
     if activity.channel in admitted or (activity.channel is None and not matrix.must_state_channel(activity.purpose)):
         return
     holders = [source for source in matrix.notice.sources if activity.purpose in matrix.row(source)]
-    label = Label(*(holders or (NotPersonal,)))
+    heads = [one for one in holders if not any(one is not other and issubclass(one, other) for other in holders)]
+    label = Label(*(heads or (NotPersonal,)))
     decision = Decision(matrix, label, activity.purpose, activity.channel, declared=True)
     advice = "state " + " or ".join(f'`channel="{channel}"`' for channel in admitted)
     engine.tell(ChannelViolation(decision, activity.name or None, advice=advice), activity)

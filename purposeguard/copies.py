@@ -160,7 +160,12 @@ def made(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:
     namespace |= {"__repr__": _repr, "__str__": _repr, "__format__": _format}
     if issubclass(cls, BaseModel):
         # pydantic's metaclass would build a schema anew; the parent's serves.
-        namespace |= {"__repr_args__": _visible_items, "model_dump": _model_dump, "model_dump_json": _model_dump_json}
+        namespace |= {
+            "__str__": _pydantic_str,
+            "__repr_args__": _visible_items,
+            "model_dump": _model_dump,
+            "model_dump_json": _model_dump_json,
+        }
         return cast("type", abc.ABCMeta.__new__(type(cls), cls.__name__, (cls,), namespace))
     namespace["__match_args__"] = tuple(name for name in getattr(cls, "__match_args__", ()) if name not in gone)
     if is_namedtuple(cls):
@@ -302,8 +307,12 @@ def _repr(self: Any) -> str:
     return f"{_base(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in _visible(self).items())})"
 
 
+def _pydantic_str(self: Any) -> str:
+    return " ".join(f"{name}={value!r}" for name, value in _visible(self).items())
+
+
 def _format(self: Any, spec: str) -> str:
-    return format(_repr(self), spec)
+    return format(str(self), spec)
 
 
 def _identity(instance: Any) -> tuple[object, ...]:

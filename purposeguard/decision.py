@@ -81,24 +81,28 @@ class Decision:
         if self._declared and not self.allowed:
             only = " or ".join(self._matrix.admitted(self.purpose))
             return (f"{name_of(self.purpose)} names its channels and closes the list: {only}",)
-        return tuple(self._reason(source) for source in self.denied)
+        return tuple(self._reason(source) or self._no_grant(source) for source in self.denied)
 
-    def _reason(self, source: type[Source]) -> str:
-        notice = self._matrix.notice
+    def _no_grant(self, source: type[Source]) -> str:
+        return f"no clause grants {name_of(self.purpose)} to {source.clause}"
+
+    def _reason(self, source: type[Source]) -> str | None:
+        """Why a source is refused, where there is more to say than that no clause grants it the purpose."""
         purpose = name_of(self.purpose)
         if self.purpose in self._matrix.row(source):
             only = ", ".join(self._matrix.admitted(self.purpose)) or "none"
             return f"{purpose} may reach people whose data is {source.clause} by {only} only, not by {self.channel}"
         current = self._matrix.current(source)
         for member in _members(self.purpose):
-            rule = notice.prohibited.get((current.clause, member.clause))
+            rule = self._matrix.notice.prohibited.get((current.clause, member.clause))
             if rule is not None:
                 return f"{source.clause} is forbidden to serve {name_of(member)}: {rule.reason.en}"
-        items = [notice.source(row.id) for row in notice.document.source if row.parent == current.clause]
+        items = self._matrix.children.get(current, ())
         denied = [item for item in items if self.purpose not in self._matrix.row(item, self.channel)]
         if denied and len(denied) < len(items):
-            return f"{source.clause} stands for any of its items, and {self._reason(denied[0])}"
-        return f"no clause grants {purpose} to {source.clause}"
+            first = self._reason(denied[0]) or self._no_grant(denied[0])
+            return f"{source.clause} stands for any of its items, and {first}"
+        return None
 
     @cached_property
     def headline(self) -> str:
@@ -116,7 +120,7 @@ class Decision:
         """Lines that say by which clause, or why not and what instead."""
         if self.allowed:
             return tuple(f"{source.clause}: granted by {clause}" for source, clause in self.grants.items())
-        lines = [reason for reason in self.reasons if not reason.startswith("no clause grants")]
+        lines = list(self.reasons) if self._declared else [told for one in self.denied if (told := self._reason(one))]
         notice = self._matrix.notice
         if self.violation is not ChannelViolation:
             for member in _members(self.purpose):
@@ -126,14 +130,14 @@ class Decision:
                 grant = ", ".join(clauses) or member.clause
                 lines.append(f"{grant} grants {member.slug} to: {whose or 'no source'}")
             lines += [f"{source.clause} may serve: {_may_serve(self._matrix, source)}" for source in self.denied]
-            lines += [
-                f"the family {family.slug}, which it belongs to, may use this data"
-                for family in notice.families
-                if self.purpose in family.members and family in self._matrix.row(self.label, self.channel)
-            ]
-            if len(self.label) > 1:
+            row = self._matrix.row(self.label, self.channel)
+            families = [family for family in self._matrix.families.get(self.purpose, ()) if family in row]
+            if len(self.label) > 1 and (self.alternatives or not families):
                 both = ", ".join(one.slug for one in self.alternatives[:6]) or "nothing; keep the data apart"
                 lines.append(f"combined, {_listed(s.clause for s in self.label)} may serve: {both}")
+            lines += [
+                f"its family {family.slug} may use the data, each source by a clause of its own" for family in families
+            ]
         return tuple(lines)
 
     def __str__(self) -> str:

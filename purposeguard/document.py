@@ -55,7 +55,7 @@ Text = Annotated[
     str,
     Field(min_length=1, pattern=ONE_LINE, description="one line, no control characters"),
 ]
-Days = Annotated[int, Field(gt=0, description="a period in days")]
+Days = Annotated[int, Field(gt=0, strict=True, description="a period in days")]
 
 
 class Titles(Table):
@@ -89,7 +89,9 @@ class SourceRow(Named):
     """A source category: the clause under which data is collected. `parent` is the clause whose item it is."""
 
     parent: Id | None = None
-    automatic: bool = Field(default=False, description="collected from the terminal, not given by the person")
+    automatic: bool = Field(
+        default=False, strict=True, description="collected from the terminal, not given by the person"
+    )
 
 
 class Channels(Table):
@@ -279,7 +281,7 @@ class Voluntary(Table):
     """Clause 10: whether giving data is optional; what is not given is absent, which is no error."""
 
     clause: Id
-    optional: bool
+    optional: bool = Field(strict=True)
 
 
 class Changes(Table):

@@ -39,16 +39,20 @@ LINE = 100
 def wrapped(text: str, indent: str = "") -> str:
     """`text` on lines of ordinary length, the later ones set in by four more blanks."""
     # A denial is told in microseconds; textwrap alone would take more than all the rest of it.
-    if len(text) + len(indent) <= LINE:
+    if len(indent) + len(text) <= LINE:
         return indent + text
     lines: list[str] = []
-    line = indent
-    for word in text.split(" "):
-        if len(line) + len(word) >= LINE and line.strip():
-            lines.append(line)
-            line = indent + "    "
-        line += word if line.isspace() or not line else " " + word
-    return "\n".join([*lines, line])
+    while len(indent) + len(text) > LINE:
+        end = text.rfind(" ", 1, LINE - len(indent) + 1)
+        if end < 0:
+            end = text.find(" ", 1)
+            if end < 0:
+                break
+        lines.append(indent + text[:end])
+        if len(lines) == 1:
+            indent += "    "
+        text = text[end + 1 :]
+    return "\n".join([*lines, indent + text])
 
 
 class PurposeGuardError(Exception):

@@ -136,7 +136,7 @@ def _shape_faults(error: ValidationError) -> Iterator[Fault]:
             least = found.get("ctx", {}).get("min_length", 1)
             yield Fault(_place(location), f"needs {least} {'entries' if least > 1 else 'entry'} at least")
             continue
-        message, suggestion = found["msg"].removeprefix("Value error, "), None
+        message, suggestion = _PLAINLY.get(found["type"]) or found["msg"].removeprefix("Value error, "), None
         if found["type"] == "extra_forbidden":
             message = "is no key of this table"
             close = nearest(location[-1], _keys_at(location[:-1]))
@@ -146,9 +146,34 @@ def _shape_faults(error: ValidationError) -> Iterator[Fault]:
         elif found.get("ctx", {}).get("pattern") == ONE_LINE:
             message = "holds a line break or a control character"
             suggestion = "write it as one line of text"
+        elif found["type"] == "string_pattern_mismatch":
+            message = "is not of the form that such a name has"
+            suggestion = _FORMS.get(str(location[-1]))
         elif location == ("format",):
             suggestion = f"this version reads `format = {FORMAT}`"
         yield Fault(_place(location), message[:1].lower() + message[1:], suggestion)
+
+
+_PLAINLY: Final = {
+    "bool_type": "must be `true` or `false`",
+    "date_from_datetime_parsing": "must be a date, such as 2026-01-31",
+    "date_type": "must be a date, such as 2026-01-31",
+    "dict_type": "must be a table",
+    "int_type": "must be a whole number",
+    "model_type": "must be a table",
+    "string_too_short": "is empty",
+    "string_type": "must be a text in quotes",
+    "tuple_type": "must be a list",
+}
+"""pydantic's faults in the words of a TOML file."""
+
+_FORMS: Final = {
+    "class": "words in CamelCase, e.g. `RenewalGuidance`",
+    "code": "two capital letters, e.g. `JP`",
+    "function": "words in lower case with underscores, e.g. `link_usage`",
+    "id": "words in lower case with hyphens (a channel: underscores), e.g. `domestic-contractor`",
+    "operation": "words in lower case with hyphens, e.g. `link`",
+}
 
 
 def _keys_at(location: tuple[str | int, ...]) -> list[str]:

@@ -100,11 +100,11 @@ class Guard:
         if channel is None:
             rows, purposes = self._known
             try:
-                asked = frozenset(cast("set[OneSource]", sources)) if sources.__class__ is set else sources
-                row = rows.get(asked)
-                if row is not None:
-                    # A class is its own key; other forms lead to one.
-                    return purpose in row or purposes[purpose] in row
+                if type(sources) is set:  # as ids come; left to raise TypeError it would cost twice as much
+                    return purposes[purpose] in rows[frozenset(sources)]  # pyright: ignore[reportArgumentType]  # it is a set
+                row = rows[sources]
+                # A class is its own key; other forms lead to one.
+                return purpose in row or purposes[purpose] in row
             except (KeyError, TypeError):
                 pass  # not asked in this form before, or not hashable
         matrix = self._engine.state.matrix

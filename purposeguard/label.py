@@ -66,7 +66,7 @@ class Label(Immutable):
 
     def __iter__(self) -> Iterator[type[Source]]:
         """The source classes, ordered by clause."""
-        return iter(sorted(self.sources, key=_by_clause))
+        return iter(sorted(self.sources, key=_by_clause) if len(self.sources) > 1 else self.sources)
 
     def __len__(self) -> int:
         return len(self.sources)

@@ -13,6 +13,7 @@ from typing import Union, cast
 
 from purposeguard.document import Document
 from purposeguard.errors import UnknownSource, UnlabelledData
+from purposeguard.grants import Lineage
 from purposeguard.label import Label
 from purposeguard.notice import Notice
 from purposeguard.terms import Family, Immutable, NotPersonal, Purpose, Source, TermMeta, is_union, union_members
@@ -32,10 +33,12 @@ class Matrix(Immutable):
     unknown, so it is refused.
     """
 
-    __slots__ = ("_alias", "_purposes", "_tables", "closed", "items", "notice")
+    __slots__ = ("_alias", "_purposes", "_tables", "children", "closed", "families", "items", "notice")
 
     notice: Notice
     closed: Mapping[type[Purpose], frozenset[str]]
+    children: Mapping[type[Source], tuple[type[Source], ...]]
+    families: Mapping[object, list[Family]]
     items: tuple[type[Source], ...]
     _alias: Mapping[object, object]
     _purposes: dict[object, type[Purpose] | Family]
@@ -47,11 +50,14 @@ class Matrix(Immutable):
         self._fill(closed={one: closed[one.clause] for one in notice.purposes if one.clause in closed})
         parents = {row.parent for row in notice.document.source}
         self._fill(items=tuple(source for source in notice.sources if source.clause not in parents))
+        below = Lineage(notice.document).children
+        self._fill(children={notice.source(one): tuple(map(notice.source, items)) for one, items in below.items()})
         self._fill(_alias=_aliases(notice, earlier) if earlier else {})
         families: dict[type[Purpose], list[Family]] = {}
         for family in notice.families:
             for member in family.members:
                 families.setdefault(member, []).append(family)
+        self._fill(families=families)
         every = frozenset((*notice.purposes, *notice.families))
         tables: dict[str | None, dict[object, Row]] = {}
         for channel in (None, *notice.channels):

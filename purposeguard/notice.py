@@ -229,10 +229,8 @@ class Notice(Immutable):
             return f"is the base of all {error.kind}s"
         if given in self.grants or given in self.purposes:
             return f"is a {'source' if given in self.grants else 'purpose'}, not a {error.kind}"
-        id_ = cast("type[Source | Purpose]", given).clause
-        return (
-            f"is a class of another notice, or of another copy of {self.id}: use this one's classes, or the id `{id_}`"
-        )
+        advice = f"use this one's classes, or the id `{given.clause}`"
+        return f"is a class of another notice, of another copy of {self.id}, or made by hand: {advice}"
 
     def __eq__(self, other: object) -> bool:
         return self.document == other.document if isinstance(other, Notice) else NotImplemented

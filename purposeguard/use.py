@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -18,31 +16,14 @@ from purposeguard.label import Label
 from purposeguard.ledger import Ledger
 from purposeguard.matrix import Matrix
 from purposeguard.notice import Notice
+from purposeguard.tasks import get_ident, here
 from purposeguard.terms import Family, Purpose
 from purposeguard.withholding import Withholder, shape_of_value
 
 P = TypeVar("P")
 T = TypeVar("T")
 
-get_ident = threading.get_ident
-_EVENTS: Final = "asyncio.events"
-_TRIO: Final = "trio.lowlevel"
 NOTHING: Final[frozenset[object]] = frozenset()
-
-
-def here() -> object:
-    """What runs now: the present task of an event loop, or else the thread (its identifier, an int)."""
-    # A loop can run only where asyncio is loaded; loading it for this question would double our import time.
-    events = sys.modules.get(_EVENTS)
-    running = getattr(events, "_get_running_loop", None)
-    loop = running() if running is not None else None
-    if loop is not None:
-        return sys.modules["asyncio.tasks"].current_task(loop) or loop
-    trio = sys.modules.get(_TRIO)
-    if trio is not None:
-        with contextlib.suppress(RuntimeError):  # trio is loaded, but does not run here
-            return trio.current_task()
-    return get_ident()
 
 
 class Column:
@@ -121,7 +102,7 @@ class State:
 class Engine:
     """The part of a guard that uses share: the matrix in force, the ambient use, the ledger."""
 
-    __slots__ = ("ambient", "classes", "ledger", "observing", "set_ambient", "state")
+    __slots__ = ("ambient", "classes", "ledger", "observing", "reset_ambient", "set_ambient", "state")
 
     def __init__(self, notice: Notice, ledger: Ledger | None, observing: bool) -> None:
         self.state = State(Matrix(notice))
@@ -130,6 +111,7 @@ class Engine:
         ambient: ContextVar[Use[Any]] = ContextVar("purposeguard", default=NO_USE)
         self.ambient = ambient.get
         self.set_ambient = ambient.set
+        self.reset_ambient = ambient.reset
         self.classes = Classes()
 
     def replace(self, notice: Notice) -> Matrix:
@@ -219,6 +201,24 @@ def _advice(access: Access | None, fields: tuple[str, ...]) -> str | None:
     return f"either read without {named}, or withhold it with @guard.access(withhold=True)"
 
 
+class Opening:
+    """An activity of a guard, ready to be entered: knows its column, so that entering is quick."""
+
+    __slots__ = ("activity", "column", "engine")
+
+    def __init__(self, engine: Engine, activity: Activity) -> None:
+        self.engine = engine
+        self.activity = activity
+        self.column = engine.column(activity)
+
+    def current(self) -> Column:
+        """What may be opened under the matrix in force; raises UnknownPurpose where the purpose is gone."""
+        column = self.column
+        if column.retired:
+            column = self.column = self.engine.column(self.activity)
+        return column
+
+
 class Use(Generic[P]):
     """One act of opening data for purpose `P`: what `with guard.purpose(…) as use` gives.
 
@@ -227,24 +227,35 @@ class Use(Generic[P]):
 
     # `cleared` and `owner` are read by wrappers on their fast path: `cleared` holds what is known to be allowed and is
     # emptied when the block ends, `owner` is the task or thread that entered (None before and after).
-    __slots__ = ("_before", "_counts", "_engine", "_opened", "activity", "cleared", "owner")
+    __slots__ = ("_before", "_counts", "cleared", "opening", "owner")
 
-    activity: Activity
+    opening: Opening
+    cleared: set[object] | frozenset[object]
+    owner: object
     _before: Use[Any]
     _counts: dict[Label, int]
 
-    def __init__(self, engine: Engine, activity: Activity, column: Column) -> None:
+    def __init__(self, opening: Opening) -> None:
         """Makes this the ambient use of the present task or thread."""
-        self._engine = engine
-        self._opened = column
-        self.activity = activity
+        # `activity._quick` does the same without the call.
+        self.opening = opening
+        engine = opening.engine
         self._before = engine.ambient()
-        self.owner: object = here() if _EVENTS in sys.modules or _TRIO in sys.modules else get_ident()
-        self.cleared: set[object] | frozenset[object] = column.cleared
+        self.owner = here()
+        self.cleared = opening.current().cleared
         if engine.ledger is not None:
             self.cleared = NOTHING  # each use goes by `permits`, which counts
             self._counts = {}
         engine.set_ambient(self)
+
+    @property
+    def activity(self) -> Activity:
+        """What is under way."""
+        return self.opening.activity
+
+    @property
+    def _engine(self) -> Engine:
+        return self.opening.engine
 
     @property
     def purpose(self) -> type[Purpose] | Family:
@@ -263,8 +274,7 @@ class Use(Generic[P]):
 
     @property
     def _column(self) -> Column:
-        column = self._opened
-        return self._engine.column(self.activity) if column.retired else column
+        return self.opening.current()
 
     def close(self) -> None:
         """Ends this use and restores the one before; for guards and wrappers."""

@@ -135,7 +135,7 @@ def assert_consistent(notice: Notice, guard: Guard, sources: tuple[type[Source],
     ids = [source.clause for source in sources]
     clause_of = {row.id: grant.clause for grant in document.grant for row in grant.purpose}
     members = {row.class_: row.purposes for row in document.family}
-    may_serve = tuple(one for one in notice.purposes if reference.allowed(document, ids, one.clause))
+    may_serve = tuple(one for one in notice.purposes if reference.allowed(document, ids, one.clause, channel))
     for purpose in asked_of(notice):
         given_id = id_of(purpose)
         decision = guard.explain(sources, purpose, channel)

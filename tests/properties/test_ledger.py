@@ -99,8 +99,10 @@ def test_every_denial_is_recorded_once(data: st.DataObject, notice: Notice) -> N
                 desk.act(act, refused=refused, observed=(here or mode) == "observe")
             assert not ledger.uses  # told when the use ends
         purpose_id = notice.purpose_or_family(purpose)
-        expected = [("it", support.id_of(purpose_id), Label(source), desk.used)]
-        assert ledger.uses == (expected if desk.used else [])
+        used = desk.used
+        expected: list[tuple[str | None, str, Label, int]] = [("it", support.id_of(purpose_id), Label(source), used)]
+        assert ledger.uses == (expected if used else [])
         desk.act(partial(use.check, source), refused=True, observed=mode == "observe")  # it has ended
         desk.act(partial(guard.check, source, purpose, channel), refused=refused, observed=mode == "observe")
-        assert len(ledger.uses) == bool(desk.used)
+        told = [] if refused else [(None, expected[0][1], Label(source), 1)]  # a bare check is of no activity
+        assert ledger.uses == (expected if used else []) + told

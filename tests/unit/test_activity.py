@@ -440,7 +440,9 @@ def test_an_observing_activity_may_do_what_would_be_refused() -> None:
         use.check("1.1b")
 
 
-@pytest.mark.parametrize("wrong", ["nothing", tm.Registration, pg.Purpose, None, 5, tm.RenewalGuidance | tm.WebFeedback])
+@pytest.mark.parametrize(
+    "wrong", ["nothing", tm.Registration, pg.Purpose, None, 5, tm.RenewalGuidance | tm.WebFeedback]
+)
 def test_an_activity_for_what_is_no_purpose(wrong: Any) -> None:
     with pytest.raises(pg.UnknownPurpose):
         guard.purpose(wrong)

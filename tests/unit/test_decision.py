@@ -70,9 +70,7 @@ def test_a_parent_s_refusal_says_which_items_deny() -> None:
 
 
 def test_a_parent_none_of_whose_items_may_is_refused_plainly() -> None:
-    assert guard.explain("2.1", tm.RenewalGuidance).reasons == (
-        "no clause grants renewal-guidance (1.2(1)①) to 2.1",
-    )
+    assert guard.explain("2.1", tm.RenewalGuidance).reasons == ("no clause grants renewal-guidance (1.2(1)①) to 2.1",)
 
 
 def test_a_prohibition_gives_its_reason() -> None:

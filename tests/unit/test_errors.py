@@ -70,9 +70,7 @@ def test_a_violation_ends_with_its_advice() -> None:
 
 
 def test_the_repr_of_a_violation_says_its_kind_and_what_is_refused() -> None:
-    assert repr(violation()) == (
-        "<PurposeViolation: renewal-guidance (1.2(1)①) may not use product-data (1.1(b))>"
-    )
+    assert repr(violation()) == ("<PurposeViolation: renewal-guidance (1.2(1)①) may not use product-data (1.1(b))>")
 
 
 @pytest.mark.parametrize("again", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])

@@ -101,9 +101,7 @@ def test_a_family_that_admits_a_channel_by_no_member_is_closed_to_not_personal_d
     assert matrix.allows(pg.NotPersonal, "AnySecurityInformation", "phone")  # 1.2(2)④ names no channels
     shut = Matrix(pg.Notice.parse(changed(lambda t: t["family"][0].update(purposes=["3(1)①", "4②"]))))
     assert shut.allows(pg.NotPersonal, "AnyAdvice", "email")
-    only_mail = pg.Notice.parse(
-        changed(lambda t: t["grant"][2]["purpose"][1].update(channels={"closed": ["email"]}))
-    )
+    only_mail = pg.Notice.parse(changed(lambda t: t["grant"][2]["purpose"][1].update(channels={"closed": ["email"]})))
     assert not Matrix(only_mail).allows(pg.NotPersonal, "AnyAdvice", "phone")
 
 

@@ -1,0 +1,616 @@
+"""Access functions: what may run, what is refused before it runs, and what is refused at decoration."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import functools
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+
+import cachetools
+import pytest
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.samples import SMALL, Tape
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+guard = pg.Guard(tm.NOTICE)
+Email = Annotated[str, tm.Registration]
+Device = Annotated[str, tm.ProductData]
+R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
+
+
+class Customer(BaseModel):
+    email: Email
+    device: Device
+
+
+class Row(TypedDict):
+    email: Email
+    device: Device
+
+
+class Contact(BaseModel):
+    email: Email
+
+
+ran: collections.Counter[str] = collections.Counter()
+
+
+@guard.access
+def load_contact(key: int, /, *, name: str = "e") -> Contact:
+    """Loads a contact."""
+    ran["contact"] += 1
+    return Contact(email=f"{name}{key}")
+
+
+@guard.access
+def load_customer(key: int) -> Customer:
+    ran["customer"] += 1
+    return Customer(email=f"e{key}", device=f"d{key}")
+
+
+@guard.access(tm.Contract, "1.1a")
+def invoices() -> list[dict[str, int]]:
+    ran["invoices"] += 1
+    return [{"total": 1}]
+
+
+def test_a_function_runs_only_for_a_purpose_that_may_use_all_it_reads() -> None:
+    ran.clear()
+    with guard.purpose(tm.RenewalGuidance):
+        for key in (1, 2):
+            assert load_contact(key, name="x").email == f"x{key}"
+        assert invoices() == [{"total": 1}]
+        with pytest.raises(pg.PurposeViolation):
+            load_customer(1)
+    assert ran == {"contact": 2, "invoices": 1}
+    with guard.purpose(tm.ProductProvision):
+        assert load_customer(1).device == "d1"
+    with guard.purpose(tm.TrafficAnalysis):
+        for load in (lambda: load_contact(1), lambda: load_customer(1), invoices):
+            with pytest.raises(pg.PurposeViolation):
+                load()
+    assert ran == {"contact": 2, "invoices": 1, "customer": 1}
+
+
+def test_outside_any_purpose_nothing_is_read() -> None:
+    ran.clear()
+    with pytest.raises(pg.PurposeMissing, match="load_contact") as caught:
+        load_contact(1)
+    assert "@guard.purpose" in str(caught.value)
+    assert not ran
+
+
+def test_a_violation_says_who_asked_for_what_and_which_field_denies() -> None:
+    @guard.purpose(tm.RenewalGuidance)
+    def remind() -> None:
+        load_customer(1)
+
+    with pytest.raises(pg.PurposeViolation) as caught:
+        remind()
+    error = caught.value
+    assert error.function == f"{__name__}.load_customer"
+    assert error.activity is not None
+    assert error.activity.endswith("remind")
+    assert error.field == "device"
+    assert error.decision.label is R | D
+    assert "withhold it with @guard.access(withhold=True)" in " ".join(str(error).split())
+
+
+def test_a_wrapper_keeps_signature_name_and_docstring() -> None:
+    assert str(inspect.signature(load_contact)) == "(key: 'int', /, *, name: 'str' = 'e') -> 'Contact'"
+    assert (load_contact.__name__, load_contact.__doc__) == ("load_contact", "Loads a contact.")
+
+
+def test_accesses_are_listed() -> None:
+    mine = pg.Guard(tm.NOTICE)
+
+    @mine.access
+    def load() -> list[Customer]:
+        return []
+
+    @mine.access(tm.Contract, withhold=True)
+    def rows() -> list[Row]:
+        return []
+
+    one, two = mine.accesses
+    assert (one.label, one.named, one.withhold) == (R | D, None, False)
+    assert one.name == f"{__name__}.test_accesses_are_listed.<locals>.load"
+    assert (one.module, one.qualname) == (__name__, "test_accesses_are_listed.<locals>.load")
+    assert one.line == inspect.unwrap(load).__code__.co_firstlineno
+    assert one.fields_from([tm.ProductData]) == tuple(path for path, label in one.fields.items() if label is D)
+    assert (two.label, two.named, two.withhold) == (pg.Label(tm.Contract) | R | D, pg.Label(tm.Contract), True)
+
+
+def test_a_function_defined_again_at_its_place_is_listed_once() -> None:
+    mine = pg.Guard(tm.NOTICE)
+    for _ in range(3):
+
+        @mine.access
+        def load() -> Contact:
+            return Contact(email="e")
+
+    assert len(mine.accesses) == 1
+
+
+@pytest.mark.parametrize("sources", [(tm.Contract,), ("1.1c",), (pg.Label(tm.Contract),), (tm.Contract, tm.Contract)])
+def test_sources_may_be_named_in_any_form(sources: tuple[Any, ...]) -> None:
+    @guard.access(*sources)
+    def load() -> int:
+        return 1
+
+    with guard.purpose(tm.RenewalGuidance):
+        assert load() == 1
+    with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
+        load()
+
+
+def test_named_sources_take_the_place_of_tags() -> None:
+    @guard.access(tm.Registration)
+    def only_contacts() -> Customer:
+        return Customer(email="e", device="")
+
+    with guard.purpose(tm.RenewalGuidance):
+        assert only_contacts().email == "e"
+
+
+def test_not_personal_data_needs_a_purpose_all_the_same() -> None:
+    @guard.access(pg.NotPersonal)
+    def prices() -> int:
+        return 1
+
+    with pytest.raises(pg.PurposeMissing):
+        prices()
+    with guard.purpose(tm.TrafficAnalysis):
+        assert prices() == 1
+
+
+# --- kinds of functions
+
+
+def test_a_coroutine_function_is_checked_when_it_runs() -> None:
+    @guard.access
+    async def load() -> Contact:
+        ran["async"] += 1
+        return Contact(email="e")
+
+    async def main() -> None:
+        ran.clear()
+        assert inspect.iscoroutinefunction(load)
+        with pytest.raises(pg.PurposeMissing):
+            await load()
+        async with guard.purpose(tm.RenewalGuidance):
+            pending = load()
+            assert (await load()).email == "e"
+        with pytest.raises(pg.PurposeMissing):
+            await pending
+        assert ran == {"async": 1}
+
+    asyncio.run(main())
+
+
+def test_a_generator_is_checked_before_each_step() -> None:
+    closed: list[bool] = []
+
+    @guard.access
+    def load() -> Iterator[Contact]:
+        try:
+            for key in range(9):
+                yield Contact(email=f"e{key}")
+        finally:
+            closed.append(True)
+
+    given = load()
+    with pytest.raises(pg.PurposeMissing):
+        next(given)
+    given = load()
+    with guard.purpose(tm.RenewalGuidance):
+        assert next(given).email == "e0"
+    with pytest.raises(pg.PurposeMissing):
+        next(given)
+    assert closed == [True]
+    given = load()
+    with guard.purpose(tm.RenewalGuidance):
+        assert next(given).email == "e0"
+        with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
+            next(given)
+        assert [one.email for one in load()] == [f"e{n}" for n in range(9)]
+        given = load()
+        next(given)
+    given.close()  # type: ignore[attr-defined]  # cleaning up reads nothing
+    assert len(closed) == 4
+
+
+def test_an_async_generator_is_checked_before_each_step() -> None:
+    @guard.access
+    async def load() -> AsyncIterator[Contact]:
+        for key in range(3):
+            yield Contact(email=f"e{key}")
+
+    async def main() -> None:
+        given = load()
+        with pytest.raises(pg.PurposeMissing):
+            await anext(given)
+        async with guard.purpose(tm.RenewalGuidance):
+            given = load()
+            assert (await anext(given)).email == "e0"
+            with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
+                await anext(given)
+            assert len([one async for one in load()]) == 3
+            given = load()
+            await anext(given)
+        await given.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(main())
+
+
+class Repository:
+    @guard.access
+    def method(self, key: int) -> Contact:
+        return Contact(email=f"m{key}")
+
+    @classmethod
+    @guard.access
+    def class_inside(cls, key: int) -> Contact:
+        return Contact(email=f"{cls.__name__}{key}")
+
+    @guard.access
+    @classmethod
+    def class_outside(cls, key: int) -> Contact:
+        return Contact(email=f"{cls.__name__}{key}")
+
+    @staticmethod
+    @guard.access(tm.Registration)
+    def static_inside(key: int) -> str:
+        return f"s{key}"
+
+    @guard.access(tm.Registration)
+    @staticmethod
+    def static_outside(key: int) -> str:
+        return f"s{key}"
+
+    @contextlib.contextmanager
+    @guard.access(tm.Registration)
+    def session(self) -> Iterator[str]:
+        yield "open"
+
+
+def test_methods_of_every_kind() -> None:
+    repository = Repository()
+    calls: list[Any] = [
+        lambda: repository.method(1).email,
+        lambda: Repository.class_inside(1).email,
+        lambda: repository.class_outside(1).email,
+        lambda: Repository.static_inside(1),
+        lambda: repository.static_outside(1),
+    ]
+    with guard.purpose(tm.RenewalGuidance):
+        assert [call() for call in calls] == ["m1", "Repository1", "Repository1", "s1", "s1"]
+        with repository.session() as opened:
+            assert opened == "open"
+    for call in calls:
+        with pytest.raises(pg.PurposeMissing):
+            call()
+    with pytest.raises(pg.PurposeMissing), repository.session():
+        raise AssertionError("must not open")
+
+
+class Loader:
+    def __call__(self) -> Contact:
+        return Contact(email="called")
+
+
+def test_other_callables() -> None:
+    def two(a: int, b: int) -> Contact:
+        return Contact(email=f"{a}{b}")
+
+    with guard.purpose(tm.RenewalGuidance):
+        assert guard.access(Loader())().email == "called"
+        assert guard.access(functools.partial(functools.partial(two, 1), 2))().email == "12"
+        assert guard.access(tm.Registration)(len)("abc") == 3
+    with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
+        guard.access(Loader())()
+
+
+# --- annotations
+
+
+def test_an_annotation_may_name_what_is_defined_later() -> None:
+    mine = pg.Guard(tm.NOTICE)
+
+    @mine.access
+    def load() -> LaterRow:
+        return LaterRow(email="e")
+
+    assert mine.accesses[0].label is not None
+
+    @mine.access
+    def early() -> Nowhere:  # type: ignore[name-defined]  # noqa: F821
+        return None
+
+    @mine.access(tm.Registration)
+    def named() -> Nowhere:  # type: ignore[name-defined]  # noqa: F821
+        return "n"
+
+    assert mine.accesses[1].label is None
+    with mine.purpose(tm.RenewalGuidance):
+        assert load().email == "e"
+        assert named() == "n"
+        with pytest.raises(pg.UnlabelledData, match="Nowhere"):
+            early()
+
+
+class LaterRow(BaseModel):
+    email: Email
+
+
+def test_an_annotation_that_is_resolved_at_the_first_call() -> None:
+    mine = pg.Guard(tm.NOTICE)
+    space: dict[str, Any] = {"guard": mine, "Customer": None}
+    exec(  # noqa: S102  # a module whose names come one after the other
+        "from __future__ import annotations\n"
+        "@guard.access\ndef load() -> Late: return Late(email='e', device='d')\n"
+        "@guard.access(withhold=True)\ndef some() -> Late: return Late(email='e', device='d')\n",
+        space,
+    )
+    space["Late"] = Customer
+    assert [access.label for access in mine.accesses] == [None, None]
+    with mine.purpose(tm.ProductProvision):
+        assert space["load"]().device == "d"
+        assert space["some"]().device == "d"
+    assert [access.label for access in mine.accesses] == [R | D, R | D]
+    with mine.purpose(tm.RenewalGuidance):
+        with pytest.raises(pg.PurposeViolation):
+            space["load"]()
+        with pytest.raises(pg.PurposeViolation):
+            space["some"]().device  # noqa: B018
+
+
+def test_parameters_annotated_for_type_checkers_alone_do_not_matter() -> None:
+    @guard.access
+    def load(_counts: Counter[str]) -> Contact:
+        return Contact(email="e")
+
+    with guard.purpose(tm.RenewalGuidance):
+        assert load(collections.Counter()).email == "e"
+
+
+def test_a_function_s_local_classes_are_found() -> None:
+    class Local(BaseModel):
+        email: Email
+
+    mine = pg.Guard(tm.NOTICE)
+
+    @mine.access
+    def load() -> Local:
+        return Local(email="e")
+
+    assert mine.accesses[0].label is R
+
+
+def test_awaitables_are_seen_through() -> None:
+    mine = pg.Guard(tm.NOTICE)
+
+    async def really() -> Contact:
+        return Contact(email="e")
+
+    @mine.access
+    def load() -> Awaitable[Contact]:
+        return really()
+
+    async def main() -> str:
+        async with mine.purpose(tm.RenewalGuidance):
+            return (await load()).email
+
+    assert asyncio.run(main()) == "e"
+
+
+@pytest.mark.parametrize("annotation", [None, int, "str", dict[str, str], BaseModel])
+def test_a_function_without_sources_is_refused_at_decoration(annotation: Any) -> None:
+    def load() -> Any: ...
+
+    load.__annotations__ = {} if annotation is None else {"return": annotation}
+    for decorate in (guard.access, guard.access(), guard.access(withhold=True)):
+        with pytest.raises(pg.UnlabelledData, match="names a source"):
+            decorate(load)  # type: ignore[operator]
+    with pytest.raises(pg.UnlabelledData, match="withholding needs"):
+        guard.access(tm.Registration, withhold=True)(load)
+
+
+def test_sources_of_another_notice_are_refused_at_decoration() -> None:
+    small = pg.Notice.loads(SMALL)
+    account = small.source("1(a)")
+
+    class Stranger(BaseModel):
+        email: Annotated[str, account]
+
+    def load() -> Stranger:
+        raise AssertionError("must not run")
+
+    with pytest.raises(pg.UnknownSource):
+        guard.access(load)
+    for named in (account, pg.Label(account), "9.9", tm.RenewalGuidance, "1.2(1)①"):
+        with pytest.raises(pg.UnknownSource):
+            guard.access(named)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("given", [Customer, 5, None, [tm.Contract], property(lambda self: 1)], ids=repr)
+def test_what_is_no_function_is_a_type_error(given: Any) -> None:
+    with pytest.raises(TypeError):
+        guard.access(given)
+    with pytest.raises(TypeError):
+        guard.access(tm.Contract)(given)
+
+
+def test_a_function_behind_a_cache_that_knows_no_purposes_is_refused() -> None:
+    def load(_key: int = 0) -> Contact:
+        return Contact(email="e")
+
+    @functools.wraps(load)
+    def around(key: int = 0) -> Contact:
+        return cached(key)
+
+    cached = functools.lru_cache(load)
+    caches: list[Any] = [
+        cached,
+        functools.cache(load),
+        functools.partial(cached, 1),
+        functools.wraps(cached)(lambda: cached()),
+        cachetools.cached({})(load),
+        staticmethod(functools.cache(load)),
+    ]
+    for behind in caches:
+        for decorate in (guard.access, guard.access(tm.Registration)):
+            with pytest.raises(TypeError, match=r"guard\.cached"):
+                decorate(behind)
+    around.__wrapped__ = around  # a circle must not hang
+    guard.access(tm.Registration)(around)
+
+
+# --- withholding
+
+
+def test_withholding_gives_what_the_purpose_may_use() -> None:
+    @guard.access(withhold=True)
+    def load() -> Customer:
+        return Customer(email="e", device="d")
+
+    @guard.access(withhold=True)
+    def rows() -> list[Row]:
+        return [{"email": "e", "device": "d"}]
+
+    @guard.access(withhold=True)
+    def nothing() -> Customer | None:
+        return None
+
+    with pytest.raises(pg.PurposeMissing):
+        load()
+    with guard.purpose(tm.ProductProvision):
+        assert load() == Customer(email="e", device="d")
+        assert rows() == [{"email": "e", "device": "d"}]
+    with guard.purpose(tm.RenewalGuidance) as use:
+        customer = load()
+        assert isinstance(customer, Customer)
+        assert customer.email == "e"
+        with pytest.raises(pg.PurposeViolation) as caught:
+            customer.device  # noqa: B018
+        assert caught.value.function is not None
+        assert caught.value.function.endswith("load")
+        assert caught.value.activity == use.activity.name
+        assert dict(rows()[0]) == {"email": "e"}
+        assert nothing() is None
+    with guard.purpose(tm.TrafficAnalysis):
+        assert load().model_dump() == {}
+
+
+def test_withholding_still_refuses_what_the_decorator_names() -> None:
+    @guard.access(tm.Contract, withhold=True)
+    def load() -> Customer:
+        ran["named"] += 1
+        return Customer(email="e", device="d")
+
+    ran.clear()
+    with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation) as caught:
+        load()
+    assert caught.value.decision.label is pg.Label(tm.Contract)
+    assert not ran
+    with guard.purpose(tm.RenewalGuidance):
+        assert load().model_dump() == {"email": "e"}
+
+
+def test_withholding_from_functions_of_every_kind() -> None:
+    whole = Customer(email="e", device="d")
+
+    @guard.access(withhold=True)
+    async def slow() -> Customer:
+        return whole
+
+    @guard.access(withhold=True)
+    def each() -> Iterator[Customer]:
+        yield whole
+        yield whole
+
+    @guard.access(withhold=True)
+    async def aeach() -> AsyncIterator[Customer]:
+        yield whole
+
+    @guard.access(withhold=True)
+    def lazily() -> Iterator[Customer]:
+        return iter([whole])
+
+    async def main() -> None:
+        async with guard.purpose(tm.RenewalGuidance):
+            given = [await slow(), *each(), *[one async for one in aeach()], *lazily()]
+        assert [one.model_dump() for one in given] == [{"email": "e"}] * 5
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_withheld_singly_is_refused_with_advice() -> None:
+    @guard.access(withhold=True)
+    def devices() -> list[Device]:
+        return ["d"]
+
+    @guard.access(withhold=True)
+    def surprise() -> Customer:
+        return 5  # type: ignore[return-value]
+
+    for load in (devices, surprise):
+        with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):
+            load()  # type: ignore[operator]
+        with guard.purpose(tm.ProductProvision):
+            assert load() is not None  # type: ignore[operator]
+
+
+def test_in_observe_mode_everything_is_given_and_recorded() -> None:
+    tape = Tape()
+    observing = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
+
+    @observing.access
+    def load() -> Customer:
+        return Customer(email="e", device="d")
+
+    @observing.access(tm.ProductData, withhold=True)
+    def some() -> Customer:
+        return Customer(email="e", device="d")
+
+    assert load().device == "d"
+    assert some().device == "d"
+    with observing.purpose(tm.RenewalGuidance):
+        assert load().device == "d"
+        assert some().device == "d"
+    assert all(observed for _, observed in tape.denials)
+    kinds = [type(error) for error, _ in tape.denials]
+    assert kinds[:2] == [pg.PurposeMissing, pg.PurposeMissing]
+    assert set(kinds[2:]) == {pg.PurposeViolation}
+
+
+def test_a_ledger_is_told_each_use_and_each_denial_once() -> None:
+    tape = Tape()
+    told = pg.Guard(tm.NOTICE, ledger=tape)
+
+    @told.access
+    def load() -> Contact:
+        return Contact(email="e")
+
+    @told.access
+    def customer() -> Customer:
+        raise AssertionError("must not run")
+
+    with pytest.raises(pg.PurposeMissing) as missing:
+        load()
+    with told.purpose(tm.RenewalGuidance, activity="remind"):
+        for _ in range(3):
+            load()
+        with pytest.raises(pg.PurposeViolation) as caught:
+            customer()
+    assert tape.uses == [("remind", "1.2(1)①", R, 3)]
+    assert [error for error, _ in tape.denials] == [missing.value, caught.value]

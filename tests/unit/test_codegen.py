@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import ast
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.codegen import WIDTH, generate
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.samples import SMALL, changed, tables
+
+small = pg.Notice.loads(SMALL)
+
+
+@pytest.fixture
+def generated() -> Iterator[types.ModuleType]:
+    module = types.ModuleType("generated_small")
+    module.__dict__["__name__"] = "generated_small"
+    sys.modules["generated_small"] = module
+    exec(compile(generate(small), "generated_small.py", "exec"), module.__dict__)  # noqa: S102
+    yield module
+    del sys.modules["generated_small"]
+
+
+def test_the_bundled_module_is_what_its_notice_generates() -> None:
+    assert tm.__file__ is not None
+    assert Path(tm.__file__).read_text(encoding="utf-8") == generate(
+        pg.Notice.load(Path(tm.__file__).with_name("notice.toml"))
+    )
+
+
+def test_generating_is_deterministic() -> None:
+    assert generate(small) == generate(pg.Notice.loads(SMALL)) == generate(pg.Notice.parse(small.dump()))
+
+
+def test_the_module_holds_the_notice_and_its_vocabulary(generated: types.ModuleType) -> None:
+    notice = generated.NOTICE
+    assert notice == small
+    for one in (*notice.sources, *notice.purposes):
+        assert getattr(generated, one.__name__) is one
+        assert one.__module__ == "generated_small"
+    for given, loaded in zip(notice.sources, small.sources, strict=True):
+        assert [base.__name__ for base in given.__mro__] == [base.__name__ for base in loaded.__mro__]
+        assert (given.clause, given.slug, given.title) == (loaded.clause, loaded.slug, loaded.title)
+        assert given.__doc__ == loaded.__doc__
+    assert notice.family("AnyAdvice") == generated.AnyAdvice
+    assert pg.Guard(notice).allows(generated.Account, generated.AnyAdvice)
+
+
+def test_lines_are_of_ordinary_length_but_for_docstrings_and_the_document() -> None:
+    code = generate(small).partition("_DOCUMENT")[0]
+    assert max(map(len, code.splitlines())) <= WIDTH
+    assert generate(small).endswith('"""\n')
+
+
+def test_long_class_names_are_broken_over_lines() -> None:
+    def lengthen(t: dict[str, Any]) -> None:
+        for number, grant in enumerate(t["grant"]):
+            for index, row in enumerate(grant["purpose"]):
+                row["class"] = f"Purpose{'Long' * 20}N{number}X{index}"
+        t["family"][0]["class"] = "Family" + "Long" * 20
+
+    notice = pg.Notice.parse(changed(lengthen))
+    code = generate(notice).partition("_DOCUMENT")[0]
+    ast.parse(code)
+    assert max(len(line) for line in code.splitlines() if not line.startswith('"""')) <= WIDTH
+    middling = pg.Notice.parse(changed(lambda t: [
+        row.update({"class": f"Middling{'Long' * 5}N{n}X{i}"})
+        for n, grant in enumerate(t["grant"]) for i, row in enumerate(grant["purpose"])
+    ]))  # fmt: skip
+    assert max(map(len, generate(middling).partition("_DOCUMENT")[0].splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize(
+    "title",
+    ['He said "no"', "It's", 'Both " and \'', "back\\slash", 'ends with "', "line\nbreak", '"""', "tab\there", "\u200b",
+     "{braces}", "'''", "trailing \\"],
+    ids=ascii,
+)  # fmt: skip
+def test_any_title_makes_a_sound_module(title: str) -> None:
+    def retitle(t: dict[str, Any]) -> None:
+        t["title"]["en"] = t["controller"]["en"] = t["source"][0]["title"]["en"] = t["family"][0]["title"]["en"] = title
+        t["grant"][0]["purpose"][0]["title"]["ja"] = title
+
+    notice = pg.Notice.parse(changed(retitle))
+    space: dict[str, Any] = {"__name__": "generated_titles"}
+    exec(compile(generate(notice), "generated_titles.py", "exec"), space)  # noqa: S102
+    assert space["NOTICE"] == notice
+    assert space["Person"].title["en"] == title
+    assert space["Renewal"].title["ja"] == title
+
+
+def test_items_are_final_and_parents_and_purposes_are_not() -> None:
+    tree = ast.parse(generate(small))
+    final = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.decorator_list}
+    assert final == {"Account", "Usage", "Visit", "RouterUsage", "LinkedVisit"}
+
+
+def test_a_stale_module_does_not_load() -> None:
+    stale = generate(small).replace("class Usage(Person)", "class Usage(Person, Renewal)")
+    assert stale != generate(small)
+    with pytest.raises(pg.NoticeError, match="codegen"):
+        exec(compile(stale, "stale.py", "exec"), {"__name__": "stale"})  # noqa: S102
+
+
+def test_the_document_in_the_module_is_the_dump() -> None:
+    assert pg.Notice.parse(tables()).dump() == small.dump()
+    assert '"id": "small"' in generate(small)

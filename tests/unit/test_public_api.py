@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import purposeguard as pg
+
+ROOT = Path(pg.__file__).parents[1]
+
+CONTRACT = [
+    "Notice", "Guard", "Label", "Source", "Purpose", "NotPersonal", "Decision", "Use", "sources_of", "untagged",
+    "PurposeGuardError", "NoticeError", "UnknownTerm", "UnknownSource", "UnknownPurpose", "UnknownChannel",
+    "UnlabelledData", "PurposeMissing", "SealedValue", "PurposeViolation", "ChannelViolation", "RecipientViolation",
+    "SubjectViolation", "RetentionViolation", "RevisionViolation",
+]  # fmt: skip
+
+OPTIONAL = [
+    "asyncio", "attr", "attrs", "email_validator", "fastapi", "hypothesis", "importlib.resources", "jsonschema",
+    "logging", "pytest", "rich", "sqlalchemy", "starlette", "trio", "typer", "purposeguard.codegen",
+    "purposeguard.notices", "purposeguard.notices.trendmicro_jp", "purposeguard.reference", "purposeguard.tools",
+]  # fmt: skip
+
+
+def loaded_by(program: str) -> set[str]:
+    """The modules that a fresh interpreter has after a program."""
+    ending = "\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program + ending], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_every_name_of_the_contract_is_public() -> None:
+    assert set(CONTRACT) <= set(pg.__all__)
+
+
+def test_what_is_public_exists_and_is_documented_and_sorted() -> None:
+    assert list(pg.__all__) == sorted(pg.__all__)
+    assert len(set(pg.__all__)) == len(pg.__all__)
+    for name in pg.__all__:
+        assert getattr(pg, name).__doc__, name
+    public = {name for name in vars(pg) if not name.startswith("_")}
+    modules = {name for name in public if isinstance(getattr(pg, name), type(sys))}
+    assert public - modules == set(pg.__all__)
+
+
+def test_importing_loads_nothing_optional() -> None:
+    beyond = loaded_by("import purposeguard") - loaded_by(
+        "import pydantic, pydantic.errors, typing_extensions, cachetools\n"
+        "from pydantic import BaseModel\nclass M(BaseModel): x: int"
+    )
+    assert beyond.isdisjoint(OPTIONAL), sorted(beyond.intersection(OPTIONAL))
+    own = {name.partition(".")[0] for name in beyond} - set(sys.stdlib_module_names)
+    assert own == {"purposeguard"}
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONAL if name not in {"importlib.resources"}])
+def test_an_optional_library_is_not_loaded_by_the_core(name: str) -> None:
+    assert name not in loaded("import purposeguard")
+
+
+def test_a_guard_that_enforces_loads_nothing_optional_either() -> None:
+    program = (
+        "import purposeguard as pg\n"
+        "guard = pg.Guard(pg.Notice.bundled('trendmicro-jp'))\n"
+        "@guard.access('1.1a')\n"
+        "def load() -> str: return 'x'\n"
+        "with guard.purpose('1.2(1)1') as use: load(); use.check('1.1a')\n"
+    )
+    assert loaded(program).isdisjoint({"asyncio", "logging", "attr", "typer", "rich", "hypothesis"})
+
+
+_programs: dict[str, set[str]] = {}
+
+
+def loaded(program: str) -> set[str]:
+    """As `loaded_by`, each program run once."""
+    if program not in _programs:
+        _programs[program] = loaded_by(program)
+    return _programs[program]
