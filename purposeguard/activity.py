@@ -142,7 +142,7 @@ def _quick(fn: Function, opening: Opening) -> Function:
         if column.retired:
             column = opening.current()
         use = new(Use)
-        use.opening = opening
+        use._opening = opening
         use.owner = here() if ASYNCIO in modules or TRIO in modules else get_ident()
         use.cleared = column.cleared
         token = enter(use)

@@ -13,89 +13,21 @@ import collections
 import copy
 import dataclasses
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, NoReturn, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, cast
 
 import cachetools
 from pydantic import BaseModel
 
-from purposeguard.decision import Decision
-from purposeguard.errors import PurposeViolation, UnlabelledData
+from purposeguard import pydantic_copies
+from purposeguard.errors import UnlabelledData
 from purposeguard.fields import is_attrs, is_namedtuple
+from purposeguard.withheld import GONE, Refusing, Withheld, base_of, fields_of, record_of, visible_of
 
 _HEAP_TYPE: Final = 1 << 9
 """The flag of classes that are written in Python."""
 
-_MISSING = object()
 _INIT_VAR: Final = dataclasses._FIELD_INITVAR  # type: ignore[attr-defined]  # dataclasses tells its kinds of fields apart by this alone
-
-
-class Withheld:
-    """What stands behind the withheld fields of one copy: the decisions, and whom to tell when one is read."""
-
-    __slots__ = ("activity", "decisions", "function", "tell")
-
-    def __init__(
-        self,
-        decisions: Mapping[str, Decision],
-        activity: str | None,
-        function: str | None,
-        tell: Callable[[PurposeViolation], None] | None,
-    ) -> None:
-        self.decisions = decisions
-        self.activity = activity
-        self.function = function
-        self.tell = tell
-
-    def refuse(self, field: str) -> NoReturn:
-        """Raises the violation that reading this field is, once the ledger has been told."""
-        decision = self.decisions[field]
-        advice = f"the field `{field}` was withheld: read it under a purpose that may use it, or do without"
-        violation = decision.violation(decision, self.activity, self.function, field, advice)
-        if self.tell is not None:
-            self.tell(violation)
-        raise violation
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The ledger stays in its process.
-        return Withheld, (dict(self.decisions), self.activity, self.function, None)
-
-
-class _Gone:
-    """Stands in a tuple where a value was withheld."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<withheld>"
-
-    def __reduce__(self) -> str:
-        return "GONE"
-
-
-GONE = _Gone()
-
-
-class _Refusing:
-    """The attribute of a withheld field."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, instance: object, owner: type) -> Any:
-        if instance is None:
-            return self
-        return record_of(instance).refuse(self.name)
-
-    def __set__(self, instance: object, value: object) -> NoReturn:
-        raise AttributeError(f"`{self.name}` is withheld here and cannot be set")
-
-
-def record_of(instance: object) -> Withheld:
-    """What stands behind a withheld copy."""
-    return cast("Withheld", type(instance).__purposeguard_withheld__)  # type: ignore[attr-defined]  # set by _made
 
 
 class _Attributes(tuple[Any, ...]):
@@ -156,17 +88,12 @@ def made(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:
         raise UnlabelledData(
             f"{cls.__qualname__} is a {foreign[0].__name__} and may hold its data there, where it cannot be withheld"
         )
-    namespace |= {name: _Refusing(name) for name in gone}
+    namespace |= {name: Refusing(name) for name in gone}
     namespace |= {"__repr__": _repr, "__str__": _repr, "__format__": _format}
     if issubclass(cls, BaseModel):
         # pydantic's metaclass would build a schema anew; the parent's serves.
-        namespace |= {
-            "__str__": _pydantic_str,
-            "__repr_args__": _visible_items,
-            "model_dump": _model_dump,
-            "model_dump_json": _model_dump_json,
-        }
-        return cast("type", abc.ABCMeta.__new__(type(cls), cls.__name__, (cls,), namespace))
+        namespace |= pydantic_copies.METHODS
+        return cast("type", abc.ABCMeta.__new__(type(cls), cls.__name__, (_Quiet, cls), namespace))
     namespace["__match_args__"] = tuple(name for name in getattr(cls, "__match_args__", ()) if name not in gone)
     if is_namedtuple(cls):
         return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace | _TUPLE_METHODS | {"_fields": names}))
@@ -213,13 +140,12 @@ def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> An
         return tuple.__new__(cls, [visible.get(name, GONE) for name in model.__purposeguard_fields__])
     instance = object.__new__(cls)
     if issubclass(cls, BaseModel):
-        private = model.__private_attributes__
         values = {name: value for name, value in visible.items() if name in model.model_fields}
         for name, value in (
             ("__dict__", values),
             ("__pydantic_fields_set__", beside.get("fields_set", set()) & set(values)),
             ("__pydantic_extra__", {} if model.model_config.get("extra") == "allow" else None),
-            ("__pydantic_private__", {name: one.get_default() for name, one in private.items()} if private else None),
+            ("__pydantic_private__", pydantic_copies.fresh_private(model.__private_attributes__)),
         ):
             object.__setattr__(instance, name, value)
         return instance
@@ -228,87 +154,8 @@ def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> An
     return instance
 
 
-def _visible(instance: Any) -> dict[str, Any]:
-    """The fields that are left, with their values."""
-    if isinstance(instance, dict):
-        return dict(instance)
-    if isinstance(instance, BaseModel):
-        return dict(instance.__dict__)
-    gone = record_of(instance).decisions
-    found = {name: getattr(instance, name, _MISSING) for name in _fields(instance) if name not in gone}
-    return {name: value for name, value in found.items() if value is not _MISSING}
-
-
-def _fields(instance: Any) -> tuple[str, ...]:
-    return cast("tuple[str, ...]", type(instance).__purposeguard_fields__)
-
-
-def _visible_items(self: Any) -> Iterator[tuple[str, Any]]:
-    return iter(_visible(self).items())
-
-
-def _model_dump(self: Any, **options: Any) -> Any:
-    return _base(self).model_dump(self, **_leaving_out(self, options))
-
-
-def _model_dump_json(self: Any, **options: Any) -> Any:
-    return _base(self).model_dump_json(self, **_leaving_out(self, options))
-
-
-def _leaving_out(self: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """Options of a dump that also leave out the computed fields which cannot be computed without what was withheld."""
-    unreadable = _unreadable(self)
-    if not unreadable:
-        return options
-    return {**options, "exclude": _both(options.get("exclude"), unreadable)}
-
-
-def _unreadable(value: Any) -> dict[Any, Any]:
-    """What a dump of `value` has to leave out, in pydantic's form: `{"full_name": True, "orders": {0: {…}}}`."""
-    found: dict[Any, Any] = {}
-    items: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, BaseModel) and hasattr(type(value), "__purposeguard_withheld__"):
-        items = value.__dict__.items()
-        for name in type(value).model_computed_fields:
-            try:
-                getattr(value, name)
-            except PurposeViolation:
-                found[name] = True
-    elif isinstance(value, (list, tuple)):
-        items = enumerate(value)
-    elif isinstance(value, dict):
-        items = value.items()
-    for key, item in items:
-        below = _unreadable(item) if isinstance(item, (BaseModel, list, tuple, dict)) else None
-        if below:
-            found[key] = below
-    return found
-
-
-def _both(asked: Any, ours: dict[Any, Any]) -> dict[Any, Any]:
-    """What a caller wants left out, and what has to be."""
-    given: dict[Any, Any] = dict(asked) if isinstance(asked, Mapping) else dict.fromkeys(asked or (), True)
-    every = given.get("__all__")
-    for key, value in ours.items():
-        known = given.get(key, every)
-        if known is True or known is ... or value is True:
-            given[key] = True
-        else:
-            given[key] = _both(known, value)
-    return given
-
-
-def _base(instance: Any) -> Any:
-    """The class that the copy is a copy of."""
-    return type(instance).__bases__[-1]
-
-
 def _repr(self: Any) -> str:
-    return f"{_base(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in _visible(self).items())})"
-
-
-def _pydantic_str(self: Any) -> str:
-    return " ".join(f"{name}={value!r}" for name, value in _visible(self).items())
+    return f"{base_of(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in visible_of(self).items())})"
 
 
 def _format(self: Any, spec: str) -> str:
@@ -316,7 +163,7 @@ def _format(self: Any, spec: str) -> str:
 
 
 def _identity(instance: Any) -> tuple[object, ...]:
-    return _base(instance), frozenset(record_of(instance).decisions), _visible(instance)
+    return base_of(instance), frozenset(record_of(instance).decisions), visible_of(instance)
 
 
 def _equal(self: Any, other: Any) -> bool:
@@ -334,16 +181,16 @@ def _hash(self: Any) -> int:
 
 
 def _copy(self: Any) -> Any:
-    return fill(type(self), _visible(self), beside(self))
+    return fill(type(self), visible_of(self), beside(self))
 
 
 def _deepcopy(self: Any, memo: dict[int, Any] | None = None) -> Any:
-    visible = copy.deepcopy(_visible(self), memo)
+    visible = copy.deepcopy(visible_of(self), memo)
     return fill(type(self), visible, beside(self))
 
 
 def _reduce(self: Any, _protocol: int) -> tuple[Any, ...]:
-    return _restored, (_base(self), _fields(self), record_of(self), _visible(self), beside(self))
+    return _restored, (base_of(self), fields_of(self), record_of(self), visible_of(self), beside(self))
 
 
 _known = Classes()
@@ -367,8 +214,8 @@ def _init(self: Any, **given: Any) -> None:
         field = aliases.get(name, name)
         if name in declared and declared[name]._field_type is _INIT_VAR:
             continue  # only ever an argument of the original's __init__, which is not run
-        if field in gone or field not in _fields(self):
-            raise TypeError(f"{_base(self).__qualname__}: `{field}` is withheld or no field and cannot be given")
+        if field in gone or field not in fields_of(self):
+            raise TypeError(f"{base_of(self).__qualname__}: `{field}` is withheld or no field and cannot be given")
         object.__setattr__(self, field, value)
     for name, spec in declared.items():
         if not spec.init and name not in given:
@@ -423,15 +270,15 @@ def _tuple_len(self: Any) -> int:
 def _tuple_getitem(self: Any, index: Any) -> Any:
     item = tuple.__getitem__(self, index)
     if item is GONE:
-        record_of(self).refuse(_fields(self)[index])
+        record_of(self).refuse(fields_of(self)[index])
     return tuple(one for one in item if one is not GONE) if isinstance(index, slice) else item
 
 
 def _tuple_replace(self: Any, /, **given: Any) -> Any:
-    visible = _visible(self)
+    visible = visible_of(self)
     unknown = sorted(given.keys() - visible.keys())
     if unknown:
-        raise TypeError(f"{_base(self).__qualname__}: {', '.join(unknown)} withheld or no fields and cannot be given")
+        raise TypeError(f"{base_of(self).__qualname__}: {', '.join(unknown)} withheld or no fields and cannot be given")
     return fill(type(self), visible | given, {})
 
 

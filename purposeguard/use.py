@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Final, Generic, TypeVar, cast
 
-from purposeguard.copies import Classes, Withheld
+from purposeguard.copies import Classes
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeGuardError, PurposeMissing, PurposeViolation, UnlabelledData
 from purposeguard.fields import Shape, shape_of
@@ -18,6 +18,7 @@ from purposeguard.matrix import Matrix
 from purposeguard.notice import Notice
 from purposeguard.tasks import get_ident, here
 from purposeguard.terms import Family, Purpose
+from purposeguard.withheld import Withheld
 from purposeguard.withholding import Withholder, shape_of_value
 
 P = TypeVar("P")
@@ -227,9 +228,9 @@ class Use(Generic[P]):
 
     # `cleared` and `owner` are read by wrappers on their fast path: `cleared` holds what is known to be allowed and is
     # emptied when the block ends, `owner` is the task or thread that entered (None before and after).
-    __slots__ = ("_before", "_counts", "cleared", "opening", "owner")
+    __slots__ = ("_before", "_counts", "_opening", "cleared", "owner")
 
-    opening: Opening
+    _opening: Opening
     cleared: set[object] | frozenset[object]
     owner: object
     _before: Use[Any]
@@ -238,7 +239,7 @@ class Use(Generic[P]):
     def __init__(self, opening: Opening) -> None:
         """Makes this the ambient use of the present task or thread."""
         # `activity._quick` does the same without the call.
-        self.opening = opening
+        self._opening = opening
         engine = opening.engine
         self._before = engine.ambient()
         self.owner = here()
@@ -251,11 +252,11 @@ class Use(Generic[P]):
     @property
     def activity(self) -> Activity:
         """What is under way."""
-        return self.opening.activity
+        return self._opening.activity
 
     @property
     def _engine(self) -> Engine:
-        return self.opening.engine
+        return self._opening.engine
 
     @property
     def purpose(self) -> type[Purpose] | Family:
@@ -274,7 +275,7 @@ class Use(Generic[P]):
 
     @property
     def _column(self) -> Column:
-        return self.opening.current()
+        return self._opening.current()
 
     def close(self) -> None:
         """Ends this use and restores the one before; for guards and wrappers."""
@@ -289,9 +290,9 @@ class Use(Generic[P]):
             for label, count in counts.items():
                 engine.ledger.allowed(self.activity.name, self.activity.purpose_id, label, count)
 
-    def refusal(self, label: Label) -> Decision | None:
+    def refusal(self, label: Label, column: Column | None = None) -> Decision | None:
         """Why this use may not open data of this label; None where it may, which a ledger is told. For wrappers."""
-        column = self._column  # once: the decision and its reasons are of one revision
+        column = column or self._column  # once: the decision and its reasons are of one revision
         if not column.permits(label):
             return column.decision(label)
         if self._engine.ledger is not None:
@@ -360,10 +361,11 @@ class Use(Generic[P]):
     def without(self, value: Any, shape: Shape, access: Access | None) -> Any:
         """`value` of this shape without what may not be used here; for guards and wrappers."""
         engine, activity = self._engine, self.activity
+        column = self._column  # once: all of the value is decided by one revision
         function = access.name if access is not None else None
 
         def denies(label: Label) -> Decision | None:
-            decision = self.refusal(label)
+            decision = self.refusal(label, column)
             if decision is not None and activity.observing:
                 engine.refuse(decision, self, access)  # recorded, and the value stays
                 return None
@@ -375,7 +377,7 @@ class Use(Generic[P]):
         def record(decisions: Mapping[str, Decision]) -> Withheld:
             return Withheld(decisions, activity.name, function, lambda violation: engine.tell(violation, activity))
 
-        key = (activity.name, function, activity.purpose, activity.channel, engine.state)
+        key = (activity.name, function, activity.purpose, activity.channel, column)
         try:
             return Withholder(denies, refuse, record, key, engine.classes).apply(value, shape)
         except PurposeGuardError as error:

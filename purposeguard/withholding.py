@@ -20,6 +20,7 @@ from purposeguard.decision import Decision
 from purposeguard.errors import UnlabelledData
 from purposeguard.fields import Model, Shape, is_namedtuple, is_taggable, shape_of
 from purposeguard.label import Label
+from purposeguard.withheld import Withheld
 
 _MISSING = object()
 _PLAIN: Final = frozenset(
@@ -51,7 +52,7 @@ class Withholder:
         self,
         denies: Callable[[Label], Decision | None],
         refuse: Callable[[Decision, str | None], None],
-        record: Callable[[Mapping[str, Decision]], copies.Withheld],
+        record: Callable[[Mapping[str, Decision]], Withheld],
         key: tuple[object, ...],
         classes: copies.Classes,
     ) -> None:

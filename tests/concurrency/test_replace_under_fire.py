@@ -160,19 +160,19 @@ def test_tasks_while_the_notice_is_replaced() -> None:
     asyncio.run(main())
 
 
-def racing(guard: Guard, notice: Notice) -> Any:
+def racing(guard: Guard, notice: Notice, method: str = "row") -> Any:
     """Replaces the notice right after the next answer of a matrix: the worst moment for whoever asked."""
-    plain = Matrix.row
+    plain = getattr(Matrix, method)
     fired = threading.Event()
 
-    def row(self: Matrix, *args: Any) -> Any:
+    def racer(self: Matrix, *args: Any) -> Any:
         answer = plain(self, *args)
         if not fired.is_set():
             fired.set()
             guard.replace(notice)
         return answer
 
-    return mock.patch.object(Matrix, "row", row)
+    return mock.patch.object(Matrix, method, racer)
 
 
 @pytest.mark.parametrize("way", ["check", "use", "access", "whole", "withheld", "cached"])
@@ -200,6 +200,17 @@ def test_a_refusal_is_explained_by_the_revision_that_refused(way: str) -> None:
         assert not refused.decision
         assert [one.clause for one in refused.decision.denied] == ["1.1(b)"]
         assert "may not use" in str(refused)
+
+
+def test_a_use_entered_while_the_notice_is_replaced_is_decided_by_the_new_one() -> None:
+    firing = Firing()
+    block = firing.guard.purpose(tm.RenewalGuidance)
+    with racing(firing.guard, OTHER, "purpose"), block as use:
+        assert firing.guard.notice is OTHER  # the race was run
+        assert not use.allows(tm.Registration)
+        assert not firing.read(firing.names)
+        assert use.allows(tm.ProductData)
+        assert firing.read(firing.devices)
 
 
 def test_only_a_revision_of_the_same_notice_takes_its_place() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purposeguard import Guard, PurposeMissing
@@ -55,24 +56,27 @@ def _called(fn: Callable[[int], Any], key: int) -> object:
     return asyncio.run(fn(key)) if asyncio.iscoroutinefunction(fn) else fn(key)
 
 
+@settings(max_examples=30)
 @given(data=st.data(), revisions=support.revisions())
 def test_cache_equals_no_cache(data: st.DataObject, revisions: Revisions) -> None:
     guard = Guard(revisions[0])
     tags = data.draw(st.lists(st.sampled_from(revisions[0].sources), min_size=1, max_size=3))
     reading = Reading(guard, tags)
     ways = [way for way in declarable(guard) if way in declarable(Guard(revisions[1]))]
-    for _ in range(data.draw(st.integers(3, 20))):
-        pair = data.draw(st.sampled_from(reading.pairs))
-        key = data.draw(st.integers(0, 2))
-        if data.draw(st.integers(0, 4)) == 0:
-            guard.replace(data.draw(st.sampled_from(revisions)))
-        if not ways or data.draw(st.integers(0, 5)) == 0:
-            assert PurposeMissing in reading.same(pair, key)  # type: ignore[operator]  # an error and its text
-            continue
-        purpose, channel = data.draw(st.sampled_from(ways[:6]))
-        name = data.draw(st.sampled_from(["one", "another"]))
-        with guard.purpose(purpose, channel=channel, activity=name):
-            reading.same(pair, key)
+    chosen = data.draw(st.lists(st.sampled_from(ways), max_size=4, unique=True)) if ways else []
+    # The same key is read for each purpose and activity, in any order: whatever is kept for one is there for the next.
+    contexts = [*itertools.product(chosen, ["one", "another"]), None]
+    for notice in (*revisions, revisions[0]):
+        guard.replace(notice)
+        for context in data.draw(st.permutations(contexts)):
+            for pair in reading.pairs:
+                if context is None:
+                    expected = reading.same(pair, 7)
+                    assert PurposeMissing in expected  # type: ignore[operator]  # an error and its text
+                else:
+                    (purpose, channel), name = context
+                    with guard.purpose(purpose, channel=channel, activity=name):
+                        reading.same(pair, 7)
 
 
 @pytest.mark.parametrize("pair", range(6))

@@ -52,6 +52,8 @@ class Fire:
         """A use under way is decided by the new revision from its very next check on."""
         guard = self.guard
         for question in self.answers:
+            assert guard.allows(*question) is self.alone[guard.notice.revision].allows(*in_ids(question))
+        for question in self.answers:
             label, purpose, channel = question
             with guard.purpose(purpose, channel=channel) as use:
                 for notice in self.revisions[::-1] * 2:

@@ -180,3 +180,14 @@ def test_letters_that_only_look_alike_are_unknown(name: str, data: st.DataObject
     text = "".join(alike[char] if index in chosen else char for index, char in enumerate(name))
     with pytest.raises(UnknownSource):
         tm.NOTICE.source(text)
+
+
+@given(
+    name=st.sampled_from(["1.1(a)", "1.1", "2.3③", "Registration", "web-contact"]),
+    char=st.characters(categories=["Cf", "Mn", "Sm", "Sc"]),
+    data=st.data(),
+)
+def test_characters_that_no_id_has_are_not_passed_over(name: str, char: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(name)))
+    with pytest.raises(UnknownSource):
+        tm.NOTICE.source(name[:at] + char + name[at:])

@@ -442,7 +442,9 @@ def test_sources_of_another_notice_are_refused_at_decoration() -> None:
             guard.access(named)  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("given", [Customer, 5, None, [tm.Contract], property(lambda self: 1)], ids=repr)
+@pytest.mark.parametrize(
+    "given", [Customer, 5, None, [tm.Contract], property(lambda self: 1)], ids=lambda given: type(given).__name__
+)
 def test_what_is_no_function_is_a_type_error(given: Any) -> None:
     with pytest.raises(TypeError):
         guard.access(given)
@@ -471,8 +473,9 @@ def test_a_function_behind_a_cache_that_knows_no_purposes_is_refused() -> None:
         for decorate in (guard.access, guard.access(tm.Registration)):
             with pytest.raises(TypeError, match=r"guard\.cached"):
                 decorate(behind)
-    around.__wrapped__ = around  # a circle must not hang
-    guard.access(tm.Registration)(around)
+    around.__wrapped__ = around  # type: ignore[attr-defined]  # a circle must not hang
+    with pytest.raises(ValueError, match="loop"):
+        guard.access(tm.Registration)(around)
 
 
 # --- withholding

@@ -315,7 +315,9 @@ def test_other_callables_are_activities() -> None:
     assert decorate(len)("abc") == 3
 
 
-@pytest.mark.parametrize("given", [Mailer, 5, None, "text", property(lambda self: 1)], ids=repr)
+@pytest.mark.parametrize(
+    "given", [Mailer, 5, None, "text", property(lambda self: 1)], ids=lambda given: type(given).__name__
+)
 def test_what_is_no_function_is_a_type_error(given: Any) -> None:
     with pytest.raises(TypeError, match="decorates functions"):
         guard.purpose(tm.RenewalGuidance)(given)

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+import cachetools
 import pytest
 from pydantic import BaseModel
 
@@ -113,10 +114,13 @@ def test_the_least_recently_used_answer_goes_first() -> None:
 
 
 def test_answers_end_after_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
     now = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    class Clocked(cachetools.TTLCache[Any, Any]):
+        def __init__(self, maxsize: float, ttl: float) -> None:
+            super().__init__(maxsize, ttl, timer=lambda: now[0])
+
+    monkeypatch.setattr(cachetools, "TTLCache", Clocked)
     shop = Shop(ttl=10)
     with shop.guard.purpose(tm.RenewalGuidance):
         for at in (0, 9, 11, 12):

@@ -160,6 +160,8 @@ def test_an_unknown_key_is_a_fault_with_the_nearest_key(
         (lambda t: t["source"][0].pop("title"), "source[0].title"),
         (lambda t: t["source"][0]["title"].pop("ja"), "source[0].title.ja"),
         (lambda t: t["source"][0]["title"].update(en=""), "source[0].title.en"),
+        (lambda t: t["source"][0]["title"].update(en="line\nbreak"), "source[0].title.en"),
+        (lambda t: t["grant"][0]["title"].update(ja="tab\there"), "grant[0].title.ja"),
         (lambda t: t["grant"][0].update(sources=[]), "grant[0].sources"),
         (lambda t: t["grant"][0].update(purpose=[]), "grant[0].purpose"),
         (lambda t: t["grant"][0].update(purpose="x"), "grant[0].purpose"),

@@ -82,7 +82,7 @@ def test_any_circled_glyph_means_its_number(glyph: str, slug: str) -> None:
         object(),
         {"1.1(a)": 1},
     ],
-    ids=lambda given: ascii(given)[:24],
+    ids=lambda given: ascii(given)[:16],
 )
 def test_what_is_no_id_is_an_unknown_term(nonsense: object) -> None:
     guard = pg.Guard(tm.NOTICE)

@@ -1,0 +1,58 @@
+"""Floors: what CPython itself takes for the smallest thing that could do the job."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from benchmarks.timing import Case
+from purposeguard.notices import trendmicro_jp as tm
+
+EMPTY = "empty function call"
+MASK = "a mask tested inside a function"
+SUPERSET_1 = "`frozenset.issuperset` inside a function, 1 source"
+SUPERSET_2 = "`frozenset.issuperset` inside a function, 2 sources"
+SUPERSET_3 = "`frozenset.issuperset` inside a function, 3 sources"
+WRAPPER = "empty `functools.wraps` wrapper around an empty function"
+CONTEXT_GET = "`ContextVar.get`"
+CONTEXT_SET = "`ContextVar.set` to another object and `reset`"
+
+DENIED = 0b1010100
+GRANTED = frozenset(tm.NOTICE.sources)
+
+
+def empty() -> None:
+    pass
+
+
+def masked(mask: int) -> bool:
+    return not mask & DENIED
+
+
+def superset(asked: frozenset[object]) -> bool:
+    return GRANTED.issuperset(asked)
+
+
+def wrapped(fn: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(fn)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return fn(*args, **kwargs)
+
+    return wrapper
+
+
+def floors() -> list[Case]:
+    variable: ContextVar[object] = ContextVar("floor", default=None)
+    asked = [tm.Registration, tm.Contract, tm.ProductData]
+    return [
+        Case(EMPTY, "empty()", {"empty": empty}),
+        Case(MASK, "masked(2)", {"masked": masked}),
+        Case(SUPERSET_1, "superset(asked)", {"superset": superset, "asked": frozenset(asked[:1])}),
+        Case(SUPERSET_2, "superset(asked)", {"superset": superset, "asked": frozenset(asked[:2])}),
+        Case(SUPERSET_3, "superset(asked)", {"superset": superset, "asked": frozenset(asked)}),
+        Case(WRAPPER, "wrapper()", {"wrapper": wrapped(empty)}),
+        Case(CONTEXT_GET, "get()", {"get": variable.get}),
+        Case(CONTEXT_SET, "reset(set_(value))", {"set_": variable.set, "reset": variable.reset, "value": object()}),
+    ]

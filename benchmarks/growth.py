@@ -1,0 +1,67 @@
+"""Growth: the same question to a small notice and to a large one, of a small label and of a large one."""
+
+from __future__ import annotations
+
+import purposeguard as pg
+from benchmarks.notices import notice_tables
+from benchmarks.timing import Case
+
+QUESTIONS = 10
+"""Different questions in turn, so that a large notice is asked at different places."""
+
+PURPOSES = (34, 10_000)
+SOURCES = (10, 1_000)
+LABELS = (1, 50)
+OTHERS = 200
+"""Sources beside the purposes and labels that grow: so many that none of them may serve thousands."""
+
+
+def growth() -> list[Case]:
+    cases: list[Case] = []
+    for purposes in PURPOSES:
+        guard = pg.Guard(pg.Notice.parse(notice_tables(purposes, OTHERS, each=20)))
+        cases += _by_class(guard, f"{purposes:,} purposes") + _by_label(guard, 1, f"{purposes:,} purposes")
+    for sources in SOURCES:
+        guard = pg.Guard(pg.Notice.parse(notice_tables(PURPOSES[0], sources, each=20)))
+        cases += _by_class(guard, f"{sources:,} sources") + _by_label(guard, 1, f"{sources:,} sources")
+    guard = pg.Guard(pg.Notice.parse(notice_tables(PURPOSES[0], OTHERS, each=20)))
+    for size in LABELS:
+        cases += _by_label(guard, size, f"{size} a label")
+    return cases
+
+
+def _by_class(guard: pg.Guard, size: str) -> list[Case]:
+    """`guard.allows` of ten sources, each with a purpose that it may serve, all over the notice."""
+    notice = guard.notice
+    names: dict[str, object] = {"guard": guard}
+    step = len(notice.sources) // QUESTIONS
+    for number, source in enumerate(notice.sources[::step][:QUESTIONS]):
+        names[f"s{number}"] = source
+        names[f"p{number}"] = list(notice.grants[source])[-1 - number]
+    statements = [f"guard.allows(s{number}, p{number})" for number in range(QUESTIONS)]
+    return [Case(f"`guard.allows(Class, Class)`, {size}", statements, names)]
+
+
+def _by_label(guard: pg.Guard, size: int, name: str) -> list[Case]:
+    """Ten labels of `size` sources, for a purpose that all may serve: to the guard, and to a use."""
+    sources, purpose = guard.notice.sources, guard.notice.purposes[0]
+    names: dict[str, object] = {"guard": guard, "purpose": purpose}
+    step = len(sources) // QUESTIONS
+    asked = [pg.Label(*(sources[(first * step + more) % len(sources)] for more in range(size))) for first in range(10)]
+    with guard.purpose(purpose, activity="growth") as use:
+        for number, label in enumerate(asked):
+            use.check(label)
+            names[f"label{number}"] = label
+    return [
+        Case(
+            f"`guard.allows(label, Class)`, {name}",
+            [f"guard.allows(label{number}, purpose)" for number in range(QUESTIONS)],
+            names,
+        ),
+        Case(
+            f"`use.allows(label)`, {name}",
+            [f"use.allows(label{number})" for number in range(QUESTIONS)],
+            names,
+            lambda: guard.purpose(purpose, activity="growth"),
+        ),
+    ]

@@ -1,0 +1,160 @@
+"""The rows, their targets, and how they are printed."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+
+from benchmarks import decisions, floors, growth, peers, processes
+from benchmarks.timing import Figure, Times, figure, ratio
+
+Runs = Mapping[str, Sequence[Times]]
+"""Group of cases → what each process measured."""
+
+PACKAGES = ("purposeguard", "pydantic", "cachetools", "typing-extensions")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A case of a group, and what it is to reach: so often its floor, or so much (in nanoseconds or bytes)."""
+
+    group: str
+    case: str
+    floor: str | None = None
+    limit: float | None = None
+    unit: str = "ns"
+
+    def against(self) -> str:
+        if self.floor is None:
+            return "" if self.limit is None else f"≤ {amount(self.limit, self.unit)}"
+        return f"≤ {self.limit:g} ×"
+
+    def result(self, runs: Runs) -> Figure:
+        """What is compared with the limit."""
+        times = runs[self.group]
+        return figure(times, self.case) if self.floor is None else ratio(times, self.case, self.floor)
+
+    def met(self, runs: Runs) -> str:
+        if self.limit is None:
+            return ""
+        return "yes" if self.result(runs).value <= self.limit else "no"
+
+
+TARGETS = (
+    Row("decisions", decisions.USE_ALLOWS, floors.MASK, 1.5),
+    Row("decisions", decisions.CLASS_CLASS, floors.SUPERSET_1, 2),
+    Row("decisions", decisions.IDS, floors.SUPERSET_2, 5),
+    Row("decisions", decisions.ACCESS, floors.WRAPPER, 1.5),
+    Row("decisions", decisions.ACTIVITY, floors.WRAPPER, 6),
+    Row("decisions", decisions.DENIAL, None, 15_000),
+    *(Row("growth", large, small, 1.1) for small, large in growth.PAIRS),
+    Row("compile", processes.COMPILE, None, 2e9),
+    Row("compile", processes.MEMORY, None, 100e6, "B"),
+    Row("import", processes.IMPORT, processes.PYDANTIC, 1.15),
+)
+FLOORS = tuple(
+    Row("decisions", name)
+    for name in (
+        floors.EMPTY,
+        floors.MASK,
+        floors.SUPERSET_1,
+        floors.SUPERSET_2,
+        floors.SUPERSET_3,
+        floors.WRAPPER,
+        floors.CONTEXT_GET,
+        floors.CONTEXT_SET,
+    )
+)
+BESIDE = (
+    Row("decisions", decisions.CLASS_DENIED, floors.SUPERSET_1),
+    Row("decisions", decisions.CHECK, floors.SUPERSET_1),
+    Row("decisions", decisions.ACCESS_1, floors.WRAPPER),
+    Row("decisions", decisions.ACCESS_ANY, floors.WRAPPER),
+    Row("decisions", decisions.ACTIVITY_INSIDE, floors.WRAPPER),
+    Row("decisions", decisions.BLOCK, floors.WRAPPER),
+    Row("decisions", decisions.UNREAD),
+    Row("compile", processes.COMPILE_READ),
+)
+
+
+def chosen(rows: Iterable[Row], only: str | None) -> list[Row]:
+    """The rows whose case or group the text is part of; all where there is none."""
+    return [row for row in rows if only is None or only.casefold() in f"{row.group} {row.case}".casefold()]
+
+
+def amount(value: float, unit: str = "ns") -> str:
+    """`812 ns`, `1.24 µs`, `18.3 ms`; `14.1 MB`: three figures."""
+    units = ("ns", "µs", "ms", "s") if unit == "ns" else ("B", "kB", "MB", "GB")
+    place = 0
+    while value >= 999.5 and place < len(units) - 1:
+        value, place = value / 1000, place + 1
+    return f"{value:.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f} {units[place]}"
+
+
+def spread(found: Figure) -> str:
+    return f"{found.value:.2f} ({found.low:.2f}-{found.high:.2f})"
+
+
+def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))
+
+
+def compared(rows: Sequence[Row], runs: Runs) -> str:
+    """The table of rows against their floors and targets."""
+    lines = []
+    for row in rows:
+        own = figure(runs[row.group], row.case)
+        floor, times = "", ""
+        if row.floor is not None:
+            floor = f"{amount(figure(runs[row.group], row.floor).value)}, {row.floor}"
+            times = spread(ratio(runs[row.group], row.case, row.floor))
+        lines.append([row.case, amount(own.value, row.unit), floor, times, row.against(), row.met(runs)])
+    return markdown(["what", "takes", "floor, in the same run", "ratio (quartiles)", "target", "met"], lines)
+
+
+def beside(rows: Sequence[Row], runs: Runs) -> str:
+    """The table of what has no target."""
+    lines = []
+    for row in rows:
+        times = spread(ratio(runs[row.group], row.case, row.floor)) if row.floor else ""
+        lines.append([row.case, amount(figure(runs[row.group], row.case).value, row.unit), times, row.floor or ""])
+    return markdown(["what", "takes", "ratio (quartiles)", "to"], lines)
+
+
+def floor_table(rows: Sequence[Row], runs: Runs) -> str:
+    lines = []
+    for row in rows:
+        found = figure(runs[row.group], row.case)
+        lines.append([row.case, amount(found.value), f"{amount(found.low)} - {amount(found.high)}"])
+    return markdown(["floor", "takes", "quartiles"], lines)
+
+
+def peer_table(runs: Runs) -> str:
+    """The library and its peers on the same two questions."""
+    times = runs["peers"]
+    ours = [("this library", "classes and labels", "", names) for names in [peers.names(peers.LIBRARY)]]
+    ours.append(("this library", "ids in a set", "", peers.names(peers.BY_ID)))
+    theirs = [
+        (peer.package, peer.form, peers.version(peer.package) or "", peers.names(peer.package)) for peer in peers.PEERS
+    ]
+    lines = []
+    for who, form, release, names in ours + theirs:
+        if names[0] not in times[0]:
+            lines.append([who, form, "not installed", "", "", ""])
+            continue
+        behind = [ratio(times, name, own).value for name, own in zip(names, peers.names(peers.BY_ID), strict=True)]
+        lines.append(
+            [who, form, release, *(amount(figure(times, name).value) for name in names)]
+            + [f"{behind[0]:.1f} × / {behind[1]:.1f} ×"]
+        )
+    return markdown(["who", "form", "version", "1 source, allowed", "3 sources, mixed", "to ids in a set"], lines)
+
+
+def setting(processes_run: int) -> str:
+    """One line on what was measured where."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{python} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores; {versions}; {processes_run} processes a figure."

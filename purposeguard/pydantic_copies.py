@@ -1,0 +1,111 @@
+"""What copies of pydantic models need beside what all copies do: pydantic goes past the attributes of a class."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from purposeguard.errors import PurposeViolation
+from purposeguard.withheld import base_of, record_of, visible_of
+
+
+def fresh_private(declared: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Pydantic's private attributes as a new object would have them, save those made from the fields' values."""
+    found: dict[str, Any] = {}
+    for name, one in declared.items():
+        if one.default_factory is None:
+            found[name] = copy.deepcopy(one.default)
+        elif not getattr(one, "default_factory_takes_validated_data", False):
+            found[name] = one.default_factory()
+    return {name: value for name, value in found.items() if value is not PydanticUndefined} if declared else None
+
+
+def visible_items(self: Any) -> Iterator[tuple[str, Any]]:
+    """The fields that are left, as pydantic asks for them to print."""
+    return iter(visible_of(self).items())
+
+
+def _model_dump(self: Any, **options: Any) -> Any:
+    return base_of(self).model_dump(self, **_leaving_out(self, options))
+
+
+def _model_dump_json(self: Any, **options: Any) -> Any:
+    return base_of(self).model_dump_json(self, **_leaving_out(self, options))
+
+
+def _leaving_out(self: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a dump that also leave out the computed fields which cannot be computed without what was withheld."""
+    unreadable = _unreadable(self)
+    if not unreadable:
+        return options
+    return {**options, "exclude": _both(options.get("exclude"), unreadable)}
+
+
+def _unreadable(value: Any) -> dict[Any, Any]:
+    """What a dump of `value` has to leave out, in pydantic's form: `{"full_name": True, "orders": {0: {…}}}`."""
+    found: dict[Any, Any] = {}
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, BaseModel) and hasattr(type(value), "__purposeguard_withheld__"):
+        items = value.__dict__.items()
+        for name in type(value).model_computed_fields:
+            try:
+                getattr(value, name)
+            except PurposeViolation:
+                found[name] = True
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    elif isinstance(value, dict):
+        items = value.items()
+    for key, item in items:
+        below = _unreadable(item) if isinstance(item, (BaseModel, list, tuple, dict)) else None
+        if below:
+            found[key] = below
+    return found
+
+
+def _both(asked: Any, ours: dict[Any, Any]) -> dict[Any, Any]:
+    """What a caller wants left out, and what has to be."""
+    given: dict[Any, Any] = dict(asked) if isinstance(asked, Mapping) else dict.fromkeys(asked or (), True)
+    every = given.get("__all__")
+    for key, value in ours.items():
+        known = given.get(key, every)
+        if known is True or known is ... or value is True:
+            given[key] = True
+        else:
+            given[key] = _both(known, value)
+    return given
+
+
+def _pydantic_setattr(self: Any, name: str, value: Any) -> None:
+    _must_be_left(self, name)
+    base_of(self).__setattr__(self, name, value)
+
+
+def _pydantic_delattr(self: Any, name: str) -> None:
+    _must_be_left(self, name)
+    base_of(self).__delattr__(self, name)
+
+
+def _must_be_left(instance: Any, name: str) -> None:
+    # pydantic sets its fields past the attributes of the class.
+    if name in record_of(instance).decisions:
+        raise AttributeError(f"`{name}` is withheld here and cannot be set")
+
+
+def _pydantic_str(self: Any) -> str:
+    return " ".join(f"{name}={value!r}" for name, value in visible_of(self).items())
+
+
+METHODS: Final = {
+    "__str__": _pydantic_str,
+    "__repr_args__": visible_items,
+    "__setattr__": _pydantic_setattr,
+    "__delattr__": _pydantic_delattr,
+    "model_dump": _model_dump,
+    "model_dump_json": _model_dump_json,
+}
+"""The methods of a copy's class that are its own."""

@@ -1,0 +1,156 @@
+"""What a ledger is told, and what an observing guard lets pass: one story over all ways to read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.samples import Tape
+
+SECRET = "sentinel-7f3a"
+R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
+
+
+class Customer(BaseModel):
+    email: Annotated[str, tm.Registration] = SECRET
+    device: Annotated[str, tm.ProductData] = SECRET
+
+
+class Application:
+    """Every way to read, under one guard."""
+
+    def __init__(self, mode: Any) -> None:
+        self.tape = Tape()
+        self.guard = guard = pg.Guard(tm.NOTICE, mode=mode, ledger=self.tape)
+
+        @guard.access
+        def plain() -> Customer:
+            return Customer()
+
+        @guard.access
+        async def slow() -> Customer:
+            return Customer()
+
+        @guard.access
+        def each() -> Iterator[Customer]:
+            yield Customer()
+
+        @guard.access
+        async def aeach() -> AsyncIterator[Customer]:
+            yield Customer()
+
+        @guard.cached()
+        @guard.access
+        def kept() -> Customer:
+            return Customer()
+
+        async def drain() -> list[Customer]:
+            return [one async for one in aeach()]
+
+        self.ways: dict[str, Any] = {
+            "plain": plain,
+            "slow": lambda: asyncio.run(slow()),
+            "each": lambda: list(each()),
+            "aeach": lambda: asyncio.run(drain()),
+            "kept": kept,
+        }
+
+
+WAYS = list(Application("enforce").ways)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_denial_is_recorded_once_and_raised(way: str) -> None:
+    app = Application("enforce")
+    with app.guard.purpose(tm.RenewalGuidance, activity="remind"), pytest.raises(pg.PurposeViolation) as caught:
+        app.ways[way]()
+    assert app.tape.denials == [(caught.value, False)]
+    assert caught.value.activity == "remind"
+    assert SECRET not in str(caught.value)
+    assert app.tape.uses == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_missing_purpose_is_recorded_once_and_raised(way: str) -> None:
+    app = Application("enforce")
+    with pytest.raises(pg.PurposeMissing) as caught:
+        app.ways[way]()
+    assert app.tape.denials == [(caught.value, False)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_allowed_is_counted(way: str) -> None:
+    app = Application("enforce")
+    with app.guard.purpose(tm.ProductProvision, activity="provide"):
+        app.ways[way]()
+        app.ways[way]()
+    (told,) = app.tape.uses
+    assert told[:3] == ("provide", "1.2(2)①", R | D)
+    assert told[3] >= 2
+    assert app.tape.denials == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_observing_guard_records_logs_and_lets_pass(way: str, caplog: pytest.LogCaptureFixture) -> None:
+    app = Application("observe")
+    with caplog.at_level(logging.WARNING, logger="purposeguard"):
+        assert app.ways[way]()
+        with app.guard.purpose(tm.RenewalGuidance):
+            assert app.ways[way]()
+    kinds = {type(error) for error, _ in app.tape.denials}
+    assert kinds == {pg.PurposeMissing, pg.PurposeViolation}
+    assert all(observed for _, observed in app.tape.denials)
+    assert len(caplog.records) == len(app.tape.denials)
+    assert SECRET not in caplog.text
+    assert all(SECRET not in str(error) for error, _ in app.tape.denials)
+
+
+def test_a_single_observing_activity_under_a_guard_that_enforces() -> None:
+    app = Application("enforce")
+    with app.guard.purpose(tm.RenewalGuidance, mode="observe"):
+        assert app.ways["plain"]().device == SECRET
+    with app.guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):
+        app.ways["plain"]()
+    assert [observed for _, observed in app.tape.denials] == [True, False]
+
+
+def test_a_ledger_that_raises_keeps_the_use_from_happening() -> None:
+    class Full(Tape):
+        def denied(self, error: Any, *, observed: bool) -> None:
+            raise OSError("disk full")
+
+    guard = pg.Guard(tm.NOTICE, mode="observe", ledger=Full())
+
+    @guard.access
+    def load() -> Customer:
+        raise AssertionError("must not run")
+
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(OSError, match="disk full"):
+        load()
+
+
+def test_nested_uses_are_counted_apart() -> None:
+    app = Application("enforce")
+    with app.guard.purpose(tm.ProductProvision, activity="outer") as outer:
+        outer.check("1.1a")
+        with app.guard.purpose(tm.RenewalGuidance, activity="inner") as inner:
+            inner.check("1.1a")
+            inner.check("1.1c")
+        outer.check("1.1a")
+    assert [(activity, purpose, count) for activity, purpose, _, count in app.tape.uses] == [
+        ("inner", "1.2(1)①", 1),
+        ("inner", "1.2(1)①", 1),
+        ("outer", "1.2(2)①", 2),
+    ]
+
+
+def test_a_double_that_has_the_two_methods_is_a_ledger() -> None:
+    ledger: pg.Ledger = Tape()
+    assert pg.Guard(tm.NOTICE, ledger=ledger).ledger is ledger
