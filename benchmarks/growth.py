@@ -16,6 +16,22 @@ OTHERS = 200
 """Sources beside the purposes and labels that grow: so many that none of them may serve thousands."""
 
 
+BY_CLASS = "`guard.allows(Class, Class)`"
+BY_LABEL = "`guard.allows(label, Class)`"
+BY_USE = "`use.allows(label)`"
+
+PAIRS = tuple(
+    (f"{question}, {small:,} {what}", f"{question}, {large:,} {what}")
+    for (small, large), what, questions in (
+        (PURPOSES, "purposes", (BY_CLASS, BY_USE)),
+        (SOURCES, "sources", (BY_CLASS, BY_USE)),
+        (LABELS, "sources a label", (BY_LABEL, BY_USE)),
+    )
+    for question in questions
+)
+"""Small case and large case: the large one should take what the small one takes."""
+
+
 def growth() -> list[Case]:
     cases: list[Case] = []
     for purposes in PURPOSES:
@@ -26,7 +42,7 @@ def growth() -> list[Case]:
         cases += _by_class(guard, f"{sources:,} sources") + _by_label(guard, 1, f"{sources:,} sources")
     guard = pg.Guard(pg.Notice.parse(notice_tables(PURPOSES[0], OTHERS, each=20)))
     for size in LABELS:
-        cases += _by_label(guard, size, f"{size} a label")
+        cases += _by_label(guard, size, f"{size} sources a label")
     return cases
 
 
@@ -39,7 +55,7 @@ def _by_class(guard: pg.Guard, size: str) -> list[Case]:
         names[f"s{number}"] = source
         names[f"p{number}"] = list(notice.grants[source])[-1 - number]
     statements = [f"guard.allows(s{number}, p{number})" for number in range(QUESTIONS)]
-    return [Case(f"`guard.allows(Class, Class)`, {size}", statements, names)]
+    return [Case(f"{BY_CLASS}, {size}", statements, names)]
 
 
 def _by_label(guard: pg.Guard, size: int, name: str) -> list[Case]:
@@ -54,12 +70,12 @@ def _by_label(guard: pg.Guard, size: int, name: str) -> list[Case]:
             names[f"label{number}"] = label
     return [
         Case(
-            f"`guard.allows(label, Class)`, {name}",
+            f"{BY_LABEL}, {name}",
             [f"guard.allows(label{number}, purpose)" for number in range(QUESTIONS)],
             names,
         ),
         Case(
-            f"`use.allows(label)`, {name}",
+            f"{BY_USE}, {name}",
             [f"use.allows(label{number})" for number in range(QUESTIONS)],
             names,
             lambda: guard.purpose(purpose, activity="growth"),

@@ -135,8 +135,10 @@ def floor_table(rows: Sequence[Row], runs: Runs) -> str:
 def peer_table(runs: Runs) -> str:
     """The library and its peers on the same two questions."""
     times = runs["peers"]
-    ours = [("this library", "classes and labels", "", names) for names in [peers.names(peers.LIBRARY)]]
-    ours.append(("this library", "ids in a set", "", peers.names(peers.BY_ID)))
+    ours = [
+        ("this library", "a class; a label", "", peers.names(peers.LIBRARY)),
+        ("this library", "ids in a set, purpose by id", "", peers.names(peers.BY_ID)),
+    ]
     theirs = [
         (peer.package, peer.form, peers.version(peer.package) or "", peers.names(peer.package)) for peer in peers.PEERS
     ]

@@ -39,6 +39,11 @@ class Model:
         """Whether its values are plain dicts that do not know their class."""
         return typing_extensions.is_typeddict(self.cls)
 
+    @property
+    def shape(self) -> Shape:
+        """The shape of a value of this class."""
+        return Shape(models=(self,))
+
     def fields(self) -> dict[str, Shape]:
         """The shape of each field, in the class's order.
 

@@ -19,7 +19,7 @@ from purposeguard.notice import Notice
 from purposeguard.tasks import get_ident, here
 from purposeguard.terms import Family, Purpose
 from purposeguard.withheld import Withheld
-from purposeguard.withholding import Withholder, shape_of_value
+from purposeguard.withholding import Withholder, describes_itself
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -349,8 +349,8 @@ class Use(Generic[P]):
         if absence is not None:
             self._engine.missing("data was to be withheld", absence)
             return value
-        shape = shape_of_value(value) if like is None else shape_of(like)
-        if shape is None or not shape.labels():
+        shape = Shape() if like is None else shape_of(like)  # without an annotation, by the classes in the value
+        if not (describes_itself(value) if like is None else shape.labels()):
             what = type(value).__qualname__
             raise UnlabelledData(f"no field of {what} carries a tag: give `like=`, an annotation whose fields do")
         try:

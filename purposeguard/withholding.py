@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from purposeguard import copies
 from purposeguard.decision import Decision
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import Model, Shape, is_namedtuple, is_taggable, shape_of
+from purposeguard.fields import Model, Shape, is_namedtuple, is_taggable
 from purposeguard.label import Label
 from purposeguard.withheld import Withheld
 
@@ -131,7 +131,8 @@ class Withholder:
         if not denied and not changed and not _undeclared(value, fields):
             return value
         names = tuple(fields)
-        key = (type(value), names, frozenset(denied), *self._key)
+        why = frozenset((name, decision.label) for name, decision in denied.items())
+        key = (type(value), names, why, *self._key)
         cls = self._classes.get(key, lambda: copies.made(type(value), names, self._record(denied)))
         return copies.fill(cls, visible, copies.beside(value))
 
@@ -161,21 +162,18 @@ def _united(several: Iterable[Mapping[str, Shape]]) -> dict[str, Shape]:
     return merged
 
 
-def shape_of_value(value: Any) -> Shape | None:
-    """The shape of a value that comes without an annotation; None where its class says nothing."""
+def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
+    """Whether the classes in a value say what it holds: taggable ones with tags, also inside containers."""
     if is_taggable(type(value)):
-        return shape_of(type(value))
-    shapes: list[Shape | None] = []
+        return bool(Model(type(value)).shape.labels())
+    if id(value) in seen or value is None:
+        return True
+    items: Iterable[Any] = ()
     if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
-        shapes = [shape_of_value(item) for item in value]
+        items = value
     elif isinstance(value, dict):
-        shapes = [shape_of_value(item) for item in value.values()]
-    if not shapes or None in shapes:
-        return None
-    joined = Shape()
-    for shape in shapes:
-        joined |= cast("Shape", shape)
-    return Shape(items=joined)
+        items = value.values()
+    return bool(items) and all(describes_itself(item, seen | {id(value)}) for item in items)
 
 
 def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:

@@ -1,0 +1,121 @@
+"""The command: `python -m benchmarks [--quick] [--only ROW] [--json FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import decisions, floors, growth, peers, processes, table
+from benchmarks.timing import Case, Times, figure, race
+
+RACES: dict[str, Callable[[], list[Case]]] = {
+    "decisions": lambda: floors.floors() + decisions.decisions(),
+    "growth": growth.growth,
+    "peers": peers.peers,
+}
+ALONE: dict[str, Callable[[], Times]] = {"compile": processes.compiling, "import": processes.importing}
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """How many processes, and how many blocks of each case in one."""
+
+    processes: int
+    blocks: int
+    imports: int
+
+
+FULL = Effort(processes=9, blocks=60, imports=25)
+QUICK = Effort(processes=3, blocks=15, imports=5)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    if options.worker:
+        print(json.dumps(race(RACES[options.worker](), blocks=options.blocks)))
+        return 0
+    effort = QUICK if options.quick else FULL
+    rows = table.chosen((*table.TARGETS, *table.FLOORS, *table.BESIDE), options.only)
+    groups = dict.fromkeys(row.group for row in rows)
+    if options.only is None or options.only.casefold() in "peers":
+        groups["peers"] = None
+    if not groups:
+        print(f"no row has `{options.only}` in it", file=sys.stderr)
+        return 2
+    runs = {group: _measured(group, effort) for group in groups}
+    print(_report(runs, options.only, effort))
+    if options.json:
+        options.json.write_text(json.dumps(_facts(rows, runs, effort), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer processes and blocks: rougher, in a fifth of the time"
+    )
+    parser.add_argument(
+        "--only", metavar="ROW", help="only the rows (or the group: peers, growth, …) with this in them"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write what was measured, process by process, too")
+    parser.add_argument("--worker", choices=RACES, help=argparse.SUPPRESS)
+    parser.add_argument("--blocks", type=int, default=FULL.blocks, help=argparse.SUPPRESS)
+    return parser
+
+
+def _measured(group: str, effort: Effort) -> list[Times]:
+    """What each of several processes measured."""
+    if group in ALONE:
+        ALONE[group]()  # the first one compiles bytecode and warms the disk's cache
+        times = effort.imports if group == "import" else effort.processes
+        return [ALONE[group]() for _ in range(times)]
+    found = []
+    for number in range(effort.processes):
+        print(f"{group}: process {number + 1} of {effort.processes}", file=sys.stderr)
+        command = [sys.executable, "-m", "benchmarks", "--worker", group, "--blocks", str(effort.blocks)]
+        done = subprocess.run(command, cwd=processes.ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603  # our own
+        found.append(json.loads(done.stdout))
+    return found
+
+
+def _report(runs: table.Runs, only: str | None, effort: Effort) -> str:
+    parts = [table.setting(effort.processes)]
+    for title, rows, form in (
+        ("Targets", table.TARGETS, table.compared),
+        ("Floors", table.FLOORS, table.floor_table),
+        ("Beside them", table.BESIDE, table.beside),
+    ):
+        some = table.chosen(rows, only)
+        if some:
+            parts.append(f"## {title}\n\n{form(some, runs)}")
+    if "peers" in runs:
+        parts.append(f"## Peers\n\n{table.peer_table(runs)}")
+    return "\n\n".join(parts)
+
+
+def _facts(rows: Sequence[table.Row], runs: table.Runs, effort: Effort) -> dict[str, object]:
+    return {
+        "setting": table.setting(effort.processes),
+        "rows": [
+            {
+                "what": row.case,
+                "takes": figure(runs[row.group], row.case).value,
+                "unit": row.unit,
+                "floor": row.floor,
+                "result": dataclasses.asdict(row.result(runs)),
+                "limit": row.limit,
+                "met": row.met(runs) == "yes" if row.limit is not None else None,
+            }
+            for row in rows
+        ],
+        "runs": runs,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
