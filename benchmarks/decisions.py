@@ -20,7 +20,7 @@ UNREAD = "a denial whose message is not read"
 CLASS_DENIED = "`guard.allows(Class, Class)`, denied"
 CHECK = "`guard.check(Class, Class)`, allowed"
 ACCESS_1 = "`@guard.access` around a function of one parameter"
-ACCESS_ANY = "`@guard.access` around a function of `*args, **kwargs`"
+ACCESS_ANY = "`@guard.access` around a function of `*args, **kwargs`, given one of each"
 ACTIVITY_INSIDE = "`@guard.purpose` around a function, inside another purpose"
 BLOCK = "`with guard.purpose(…)`"
 

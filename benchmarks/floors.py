@@ -16,6 +16,8 @@ SUPERSET_1 = "`frozenset.issuperset` inside a function, 1 source"
 SUPERSET_2 = "`frozenset.issuperset` inside a function, 2 sources"
 SUPERSET_3 = "`frozenset.issuperset` inside a function, 3 sources"
 WRAPPER = "empty `functools.wraps` wrapper around an empty function"
+WRAPPER_ONE = "the same around a function of one parameter"
+WRAPPER_ANY = "the same around a function of `*args, **kwargs`, given one of each"
 CONTEXT_GET = "`ContextVar.get`"
 CONTEXT_SET = "`ContextVar.set` to another object and `reset`"
 
@@ -24,6 +26,14 @@ GRANTED = frozenset(tm.NOTICE.sources)
 
 
 def empty() -> None:
+    pass
+
+
+def one(key: int) -> None:
+    pass
+
+
+def anything(*args: object, **kwargs: object) -> None:
     pass
 
 
@@ -53,6 +63,8 @@ def floors() -> list[Case]:
         Case(SUPERSET_2, "superset(asked)", {"superset": superset, "asked": frozenset(asked[:2])}),
         Case(SUPERSET_3, "superset(asked)", {"superset": superset, "asked": frozenset(asked)}),
         Case(WRAPPER, "wrapper()", {"wrapper": wrapped(empty)}),
+        Case(WRAPPER_ONE, "wrapper(7)", {"wrapper": wrapped(one)}),
+        Case(WRAPPER_ANY, "wrapper(7, limit=1)", {"wrapper": wrapped(anything)}),
         Case(CONTEXT_GET, "get()", {"get": variable.get}),
         Case(CONTEXT_SET, "reset(set_(value))", {"set_": variable.set, "reset": variable.reset, "value": object()}),
     ]

@@ -23,9 +23,9 @@ BY_USE = "`use.allows(label)`"
 PAIRS = tuple(
     (f"{question}, {small:,} {what}", f"{question}, {large:,} {what}")
     for (small, large), what, questions in (
-        (PURPOSES, "purposes", (BY_CLASS, BY_USE)),
-        (SOURCES, "sources", (BY_CLASS, BY_USE)),
-        (LABELS, "sources a label", (BY_LABEL, BY_USE)),
+        (PURPOSES, "purposes in the notice", (BY_CLASS, BY_USE)),
+        (SOURCES, "sources in the notice", (BY_CLASS, BY_USE)),
+        (LABELS, "source(s) in the label", (BY_LABEL, BY_USE)),
     )
     for question in questions
 )
@@ -36,13 +36,13 @@ def growth() -> list[Case]:
     cases: list[Case] = []
     for purposes in PURPOSES:
         guard = pg.Guard(pg.Notice.parse(notice_tables(purposes, OTHERS, each=20)))
-        cases += _by_class(guard, f"{purposes:,} purposes") + _by_label(guard, 1, f"{purposes:,} purposes")
+        cases += _by_class(guard, f"{purposes:,} purposes in the notice") + _by_label(guard, 1, f"{purposes:,} purposes in the notice")
     for sources in SOURCES:
         guard = pg.Guard(pg.Notice.parse(notice_tables(PURPOSES[0], sources, each=20)))
-        cases += _by_class(guard, f"{sources:,} sources") + _by_label(guard, 1, f"{sources:,} sources")
+        cases += _by_class(guard, f"{sources:,} sources in the notice") + _by_label(guard, 1, f"{sources:,} sources in the notice")
     guard = pg.Guard(pg.Notice.parse(notice_tables(PURPOSES[0], OTHERS, each=20)))
     for size in LABELS:
-        cases += _by_label(guard, size, f"{size} sources a label")
+        cases += _by_label(guard, size, f"{size} source(s) in the label")
     return cases
 
 

@@ -46,7 +46,7 @@ def granted() -> dict[str, list[str]]:
 
 
 def clauses(granted: dict[str, list[str]]) -> list[tuple[list[str], list[str]]]:
-    """The same by clause, for engines that try one policy after another: (purposes, the sources that may serve them)."""
+    """The same by clause, for engines that try one policy after another: (purposes, sources)."""
     found: dict[tuple[str, ...], list[str]] = {}
     for purpose, sources in granted.items():
         found.setdefault(tuple(sources), []).append(purpose)

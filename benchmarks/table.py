@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from benchmarks.timing import Figure, Times, figure, ratio
 Runs = Mapping[str, Sequence[Times]]
 """Group of cases → what each process measured."""
 
-PACKAGES = ("purposeguard", "pydantic", "cachetools", "typing-extensions")
+PACKAGES = ("pydantic", "cachetools", "typing-extensions")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +63,8 @@ FLOORS = tuple(
         floors.SUPERSET_2,
         floors.SUPERSET_3,
         floors.WRAPPER,
+        floors.WRAPPER_ONE,
+        floors.WRAPPER_ANY,
         floors.CONTEXT_GET,
         floors.CONTEXT_SET,
     )
@@ -71,8 +72,8 @@ FLOORS = tuple(
 BESIDE = (
     Row("decisions", decisions.CLASS_DENIED, floors.SUPERSET_1),
     Row("decisions", decisions.CHECK, floors.SUPERSET_1),
-    Row("decisions", decisions.ACCESS_1, floors.WRAPPER),
-    Row("decisions", decisions.ACCESS_ANY, floors.WRAPPER),
+    Row("decisions", decisions.ACCESS_1, floors.WRAPPER_ONE),
+    Row("decisions", decisions.ACCESS_ANY, floors.WRAPPER_ANY),
     Row("decisions", decisions.ACTIVITY_INSIDE, floors.WRAPPER),
     Row("decisions", decisions.BLOCK, floors.WRAPPER),
     Row("decisions", decisions.UNREAD),
@@ -147,16 +148,15 @@ def peer_table(runs: Runs) -> str:
         if names[0] not in times[0]:
             lines.append([who, form, "not installed", "", "", ""])
             continue
-        behind = [ratio(times, name, own).value for name, own in zip(names, peers.names(peers.BY_ID), strict=True)]
-        lines.append(
-            [who, form, release, *(amount(figure(times, name).value) for name in names)]
-            + [f"{behind[0]:.1f} × / {behind[1]:.1f} ×"]
-        )
+        one, three = (ratio(times, name, own).value for name, own in zip(names, peers.names(peers.BY_ID), strict=True))
+        taken = [amount(figure(times, name).value) for name in names]
+        lines.append([who, form, release, *taken, f"{one:.1f} × / {three:.1f} ×"])
     return markdown(["who", "form", "version", "1 source, allowed", "3 sources, mixed", "to ids in a set"], lines)
 
 
 def setting(processes_run: int) -> str:
     """One line on what was measured where."""
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    versions = ", ".join(f"{name} {peers.version(name) or '(not installed)'}" for name in PACKAGES)
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{python} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores; {versions}; {processes_run} processes a figure."
+    return f"{python} on {machine}; {versions}; {processes_run} processes a figure."

@@ -334,9 +334,11 @@ def outcome(act: Callable[[], object]) -> object:
         value = act()
     except PurposeGuardError as error:
         return type(error), str(error)
-    if not is_dataclass(value):
+    # What was withheld is no field of the copy any more; it is one of the class that the copy was made from.
+    declared = [fields(cls) for cls in type(value).__mro__ if is_dataclass(cls)]
+    if not declared:
         return value
-    return {field.name: outcome(partial(getattr, value, field.name)) for field in fields(value)}
+    return {field.name: outcome(partial(getattr, value, field.name)) for field in max(declared, key=len)}
 
 
 Answer = Callable[[Collection[str], str, str | None], bool]

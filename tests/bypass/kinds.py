@@ -26,7 +26,10 @@ class Model(BaseModel):
     device: Device
 
 
-class FrozenModel(Model, frozen=True): ...
+class FrozenModel(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    email: Email
+    device: Device
 
 
 class DefaultModel(BaseModel):
@@ -217,7 +220,7 @@ def kinds() -> dict[str, tuple[Any, Any]]:
         "model": (Model(**both), None),
         "frozen model": (FrozenModel(**both), None),
         "model with defaults": (DefaultModel(**both), None),
-        "open model": (OpenModel(**both, extra=SENTINEL), None),
+        "open model": (OpenModel.model_validate({**both, "extra": SENTINEL}), None),
         "computed model": (_cached(ComputedModel(**both)), None),
         "generic model": (Pages(page=Page[Model](items=[model], first=model), anything=model, device=SENTINEL), None),
         "root model": (Root({"a": model}), None),

@@ -15,6 +15,7 @@ import reprlib
 import string
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import attrs
@@ -95,7 +96,10 @@ def unpacked(one: Any) -> list[Any]:
 
 
 def called(one: Any) -> Any:
-    return (lambda *args, **kwargs: (args, kwargs))(*one, **one._asdict()) if hasattr(one, "_asdict") else {**one}
+    def receive(*args: Any, **kwargs: Any) -> Any:
+        return args, kwargs
+
+    return receive(*one, **one._asdict()) if hasattr(one, "_asdict") else receive(**one)
 
 
 def slots(one: Any) -> list[Any]:
@@ -111,6 +115,79 @@ def slots(one: Any) -> list[Any]:
     return found
 
 
+def shown(way: Way, one: Any) -> str:
+    """All text that comes of a way, its error's included."""
+    try:
+        given = way(one)
+    except Exception as error:
+        given = [repr(error), str(error), error.args]
+        # The frames from the library on: those before are the test's own, and so is what they hold.
+        for frame, _ in list(traceback.walk_tb(error.__traceback__))[1:]:
+            given += [_quiet(lambda value=value: repr(value)) for value in frame.f_locals.values()]  # type: ignore[misc]
+    return "\n".join(_flat(given))
+
+
+def _flat(given: Any, depth: int = 0) -> Iterator[str]:
+    if isinstance(given, bytes):
+        yield given.decode("utf-8", "replace")
+        yield given.decode("utf-16-le", "replace")
+    yield from (f(given) for f in (str, repr))
+    if depth < 3 and isinstance(given, (list, tuple)):
+        for item in tuple.__iter__(given) if isinstance(given, tuple) else given:
+            yield from _flat(item, depth + 1)
+
+
+def _class(one: Any) -> Any:
+    return type(one)
+
+
+def _base(one: Any) -> Any:
+    return type(one).__mro__[1]
+
+
+def _of_base_model(name: str) -> Any:
+    return getattr(BaseModel, name)
+
+
+def _above(cls: Any, one: Any) -> Any:
+    return super(cls, one).device
+
+
+def _printed(one: Any) -> str:
+    stream = io.StringIO()
+    print(one, file=stream)
+    return stream.getvalue()
+
+
+def _longer() -> reprlib.Repr:
+    longer = reprlib.Repr()
+    longer.maxstring = longer.maxother = longer.maxdict = longer.maxtuple = 10_000
+    return longer
+
+
+def _quiet(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except Exception as error:
+        return error
+
+
+def _attributes(one: Any) -> list[Any]:
+    return [(name, _quiet(lambda name=name: getattr(one, name))) for name in dir(one) if name != "__class__"]  # type: ignore[misc]
+
+
+def _texts(one: Any) -> list[Any]:
+    """A copy, taken apart in turn."""
+    return [repr(one), str(one), _quiet(lambda: vars(one)), _quiet(lambda: one.device), _quiet(lambda: list(one))]
+
+
+def _as_base(one: Any) -> Any:
+    mine = copy.copy(one)
+    base = next((cls for cls in type(mine).__mro__[1:] if cls.__name__ == type(mine).__name__), type(mine))
+    mine.__class__ = base
+    return [_quiet(lambda: repr(mine)), _quiet(lambda: mine.device), _quiet(lambda: vars(mine))]
+
+
 WAYS: dict[str, Way] = {
     "repr": repr,
     "str": str,
@@ -119,13 +196,13 @@ WAYS: dict[str, Way] = {
     "f-string": lambda one: f"{one} {one!r} {one!s} {one=}",
     "percent": lambda one: ("%s" % (one,)) + ("%r" % (one,)) + ("%.500s" % (one,)),  # noqa: UP031
     "percent of items": lambda one: "%s %s %s" % one,  # noqa: UP031
-    "percent by name": lambda one: "%(device)s" % one,
+    "percent by name": lambda one: "%(device)s" % one,  # noqa: UP031
     "str.format": lambda one: "{} {!r} {!s:>99}".format(one, one, one),  # noqa: UP032
     "format of a field": "{0.device}".format,
     "format of an index": "{0[device]}".format,
-    "format_map": lambda one: "{device}".format_map(one),
+    "format_map": "{device}".format_map,
     "template": lambda one: string.Template("$device").substitute(one),
-    "print": lambda one: print(one, file=io.StringIO()) or _printed(one),
+    "print": _printed,
     "pprint": pprint.pformat,
     "reprlib": lambda one: _longer().repr(one),
     "rich": lambda one: pretty_repr(one, max_width=200),
@@ -134,15 +211,15 @@ WAYS: dict[str, Way] = {
     "vars": vars,
     "__dict__": lambda one: one.__dict__,
     "dir": dir,
-    "values of dir": lambda one: _attributes(one),
+    "values of dir": _attributes,
     "object.__getattribute__": lambda one: object.__getattribute__(one, "device"),
-    "base __getattribute__": lambda one: type(one).__mro__[1].__getattribute__(one, "device"),
-    "super": lambda one: [_quiet(lambda c=c: super(c, one).device) for c in type(one).__mro__[:-1]],
+    "base __getattribute__": lambda one: _base(one).__getattribute__(one, "device"),
+    "super": lambda one: [_quiet(partial(_above, cls, one)) for cls in type(one).__mro__[:-1]],
     "getattr with default": lambda one: getattr(one, "device", None),
     "hasattr": lambda one: hasattr(one, "device"),
     "attrgetter": operator.attrgetter("device"),
     "itemgetter": operator.itemgetter("device"),
-    "item by index": lambda one: [_quiet(lambda i=i: one[i]) for i in range(-4, 4)],
+    "item by index": lambda one: [_quiet(partial(operator.getitem, one, index)) for index in range(-4, 4)],
     "tuple.__getitem__": lambda one: [tuple.__getitem__(one, i) for i in range(tuple.__len__(one))],
     "tuple.__iter__": lambda one: list(tuple.__iter__(one)),
     "tuple.__repr__": tuple.__repr__,
@@ -188,18 +265,18 @@ WAYS: dict[str, Way] = {
     ],
     "model_dump_json": lambda one: one.model_dump_json(),
     "model_dump_json, indented": lambda one: one.model_dump_json(indent=1, include={"device"}),
-    "BaseModel.model_dump": lambda one: BaseModel.model_dump(one),
+    "BaseModel.model_dump": BaseModel.model_dump,
     "BaseModel.__repr__": BaseModel.__repr__,
     "BaseModel.__iter__": lambda one: list(BaseModel.__iter__(one)),
-    "BaseModel.__getattr__": lambda one: BaseModel.__getattr__(one, "device"),  # type: ignore[misc]
+    "BaseModel.__getattr__": lambda one: _of_base_model("__getattr__")(one, "_private"),
     "private state": lambda one: [one.__pydantic_private__, one.__pydantic_extra__, one.__pydantic_fields_set__],
     "model_extra": lambda one: [one.model_extra, one.model_fields_set],
     "model_copy": lambda one: [_texts(one.model_copy()), _texts(one.model_copy(deep=True, update={"email": "x"}))],
     "model_construct": lambda one: _texts(type(one).model_construct(**dict(one))),
-    "serializer": lambda one: type(one).__pydantic_serializer__.to_python(one),
-    "serializer of the base": lambda one: type(one).__mro__[1].__pydantic_serializer__.to_json(one),
+    "serializer": lambda one: _class(one).__pydantic_serializer__.to_python(one),
+    "serializer of the base": lambda one: _base(one).__pydantic_serializer__.to_json(one),
     "TypeAdapter of its class": lambda one: TypeAdapter(type(one)).dump_python(one),
-    "TypeAdapter of the base": lambda one: TypeAdapter(type(one).__mro__[1]).dump_json(one),
+    "TypeAdapter of the base": lambda one: TypeAdapter(_base(one)).dump_json(one),
     "TypeAdapter of anything": lambda one: TypeAdapter(Any).dump_python(one),
     "to_json": to_json,
     "to_jsonable_python": to_jsonable_python,
@@ -215,66 +292,9 @@ WAYS: dict[str, Way] = {
     "__reduce_ex__": lambda one: [repr(one.__reduce_ex__(protocol)) for protocol in range(6)],
     "object.__reduce_ex__": lambda one: [object.__reduce_ex__(one, protocol) for protocol in (2, 5)],
     "__getstate__": lambda one: one.__getstate__(),
-    "object.__getstate__": lambda one: object.__getstate__(one),  # type: ignore[attr-defined]
-    "__class__ changed": lambda one: _as_base(one),
+    "object.__getstate__": object.__getstate__,
+    "__class__ changed": _as_base,
     "referents": referents,
     "ordering": lambda one: [_quiet(lambda: one < one), _quiet(lambda: one <= one)],  # noqa: PLR0124
 }
 """Some of these raise for some kinds of objects, which is fine; none may show what is withheld."""
-
-
-def shown(way: Way, one: Any) -> str:
-    """All text that comes of a way, its error's included."""
-    try:
-        given = way(one)
-    except Exception as error:
-        given = [repr(error), str(error), error.args]
-        # The frames from the library on: those before are the test's own, and so is what they hold.
-        for frame, _ in list(traceback.walk_tb(error.__traceback__))[1:]:
-            given += [_quiet(lambda value=value: repr(value)) for value in frame.f_locals.values()]  # type: ignore[misc]
-    return "\n".join(_flat(given))
-
-
-def _flat(given: Any, depth: int = 0) -> Iterator[str]:
-    if isinstance(given, bytes):
-        yield given.decode("utf-8", "replace")
-        yield given.decode("utf-16-le", "replace")
-    yield from (f(given) for f in (str, repr))
-    if depth < 3 and isinstance(given, (list, tuple)):
-        for item in tuple.__iter__(given) if isinstance(given, tuple) else given:
-            yield from _flat(item, depth + 1)
-
-
-def _printed(one: Any) -> str:
-    stream = io.StringIO()
-    print(one, file=stream)
-    return stream.getvalue()
-
-
-def _longer() -> reprlib.Repr:
-    longer = reprlib.Repr()
-    longer.maxstring = longer.maxother = longer.maxdict = longer.maxtuple = 10_000
-    return longer
-
-
-def _quiet(ask: Callable[[], Any]) -> Any:
-    try:
-        return ask()
-    except Exception as error:
-        return error
-
-
-def _attributes(one: Any) -> list[Any]:
-    return [(name, _quiet(lambda name=name: getattr(one, name))) for name in dir(one) if name != "__class__"]  # type: ignore[misc]
-
-
-def _texts(one: Any) -> list[Any]:
-    """A copy, taken apart in turn."""
-    return [repr(one), str(one), _quiet(lambda: vars(one)), _quiet(lambda: one.device), _quiet(lambda: list(one))]
-
-
-def _as_base(one: Any) -> Any:
-    mine = copy.copy(one)
-    base = next(cls for cls in type(mine).__mro__[1:] if cls.__name__ == type(mine).__name__)
-    mine.__class__ = base
-    return [_quiet(lambda: repr(mine)), _quiet(lambda: mine.device), _quiet(lambda: vars(mine))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 from typing import Any
@@ -36,24 +37,22 @@ def test_the_value_is_there_to_be_found_before_it_is_withheld(name: str) -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("way", WAYS)
-def test_no_way_shows_what_is_withheld(name: str, way: str) -> None:
-    text = shown(WAYS[way], withheld(name))
-    assert SENTINEL not in text, f"{way} of {name} shows it"
+def test_no_way_shows_what_is_withheld(name: str) -> None:
+    assert [way for way, ask in WAYS.items() if SENTINEL in shown(ask, withheld(name))] == []
 
 
 def test_each_way_works_on_some_kind_of_object() -> None:
     """A way that fails on everything would show nothing and prove nothing."""
     for way, ask in WAYS.items():
-        worked = False
-        for name in NAMES:
-            try:
-                ask(original(name))
-                worked = True
-                break
-            except Exception:
-                continue
-        assert worked, way
+        assert any(works(ask, original(name)) for name in NAMES), way
+
+
+def works(ask: Any, one: Any) -> bool:
+    try:
+        ask(one)
+    except Exception:
+        return False
+    return True
 
 
 # --- oracles: asking questions whose answers depend on the value
@@ -66,7 +65,7 @@ def test_equality_and_hashes_tell_nothing_of_the_value(name: str) -> None:
     assert one != guess
     assert guess != one
     assert not one == guess  # noqa: SIM201
-    assert guess not in [one]
+    assert [one].count(guess) == 0
     try:
         hash(guess)
         hashed = hash(one)
@@ -135,10 +134,8 @@ def test_setting_and_then_reading_gives_nothing_of_the_original() -> None:
             lambda one=one: delattr(one, "device"),
             lambda one=one: one.__delitem__("device"),
         ):
-            try:
+            with contextlib.suppress(AttributeError, TypeError, KeyError, pg.PurposeViolation):
                 change()
-            except (AttributeError, TypeError, KeyError, pg.PurposeViolation):
-                pass
             assert SENTINEL not in shown(repr, one) + shown(vars, one)
 
 
@@ -159,6 +156,11 @@ def test_a_subclass_made_of_the_copy_s_class_reads_no_more() -> None:
     mine = copy.copy(one)
     mine.__class__ = sub
     assert mine.device is None
+
+
+def test_the_attribute_of_the_copy_s_class_is_no_value() -> None:
+    for name in ("model", "dataclass", "attrs", "named tuple"):
+        assert SENTINEL not in shown(lambda one: [type(one).device, vars(type(one))["device"]], withheld(name))
 
 
 def test_the_record_behind_a_copy_holds_no_value() -> None:

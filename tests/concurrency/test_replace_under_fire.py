@@ -203,14 +203,15 @@ def test_a_refusal_is_explained_by_the_revision_that_refused(way: str) -> None:
 
 
 def test_a_use_entered_while_the_notice_is_replaced_is_decided_by_the_new_one() -> None:
-    firing = Firing()
-    block = firing.guard.purpose(tm.RenewalGuidance)
-    with racing(firing.guard, OTHER, "purpose"), block as use:
-        assert firing.guard.notice is OTHER  # the race was run
+    guard = Guard(ONE)
+    block = guard.purpose(tm.RenewalGuidance)
+    with racing(guard, OTHER, "purpose"), block as use:
+        assert guard.notice is OTHER  # the race was run
         assert not use.allows(tm.Registration)
-        assert not firing.read(firing.names)
         assert use.allows(tm.ProductData)
-        assert firing.read(firing.devices)
+        with pytest.raises(PurposeViolation):
+            use.check(tm.Registration)
+        use.check(tm.ProductData)
 
 
 def test_only_a_revision_of_the_same_notice_takes_its_place() -> None:

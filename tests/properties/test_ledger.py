@@ -95,7 +95,8 @@ def test_every_denial_is_recorded_once(data: st.DataObject, notice: Notice) -> N
             with pytest.raises(UnlabelledData):
                 use.check([])
             assert len(ledger.denials) == denials  # a question is no use
-            for act in data.draw(st.lists(st.sampled_from(desk.uses(use)), max_size=8)):
+            acts = desk.uses(use)
+            for act in data.draw(st.permutations([*acts, *data.draw(st.lists(st.sampled_from(acts), max_size=3))])):
                 desk.act(act, refused=refused, observed=(here or mode) == "observe")
             assert not ledger.uses  # told when the use ends
         purpose_id = notice.purpose_or_family(purpose)

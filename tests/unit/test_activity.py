@@ -6,15 +6,13 @@ import asyncio
 import concurrent.futures
 import functools
 import inspect
-import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.samples import Tape, revised
 
 guard = pg.Guard(tm.NOTICE)
 
@@ -48,7 +46,7 @@ def test_the_purpose_ends_where_the_function_raises() -> None:
     def remind() -> None:
         raise KeyError(purpose_here())
 
-    with pytest.raises(KeyError, match="1.2"):
+    with pytest.raises(KeyError, match=r"1\.2"):
         remind()
     assert purpose_here() is None
 
@@ -82,10 +80,10 @@ def test_a_coroutine_function_is_an_activity() -> None:
         await asyncio.sleep(0)
         assert purpose_here() is None
         assert await task == (RENEWAL, RENEWAL)
+        task = asyncio.create_task(remind(60))
+        await asyncio.sleep(0)
+        task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            task = asyncio.create_task(remind(60))
-            await asyncio.sleep(0)
-            task.cancel()
             await task
         assert purpose_here() is None
 
@@ -99,7 +97,8 @@ def test_a_generator_holds_its_purpose_while_its_body_runs_and_never_in_the_cons
     def letters(n: int) -> Generator[str | None, str, str]:
         try:
             for _ in range(n):
-                seen.append((yield purpose_here()))
+                sent = yield purpose_here()
+                seen.append(sent)
         except KeyError as error:
             seen.append((repr(error), purpose_here()))
             yield "handled"
@@ -214,7 +213,7 @@ def test_an_async_generator_holds_its_purpose_while_its_body_runs() -> None:
             assert purpose_here() == PROVISION
         assert seen == [RENEWAL]
 
-        await letters(3).aclose()  # type: ignore[attr-defined]  # never begun
+        await letters(3).aclose()  # never begun
         given = letters(3)
         await anext(given)
         with pytest.raises(ValueError, match="not handled"):
@@ -284,7 +283,7 @@ def test_methods_of_every_kind_are_activities() -> None:
         for name in ("class_inside", "class_outside", "static_inside", "static_outside"):
             assert str(inspect.signature(getattr(owner, name))) == "(more: 'str') -> 'tuple[object, ...]'"
     assert mailer.prop == ("m", RENEWAL)
-    assert asyncio.run(mailer.coroutine()) == ("m", RENEWAL)  # type: ignore[arg-type]
+    assert asyncio.run(mailer.coroutine()) == ("m", RENEWAL)
     assert list(mailer.generator()) == [("m", RENEWAL)]
     assert mailer() == ("m", RENEWAL)
     assert purpose_here() is None
@@ -321,211 +320,3 @@ def test_other_callables_are_activities() -> None:
 def test_what_is_no_function_is_a_type_error(given: Any) -> None:
     with pytest.raises(TypeError, match="decorates functions"):
         guard.purpose(tm.RenewalGuidance)(given)
-
-
-# --- blocks
-
-
-def test_a_block_is_a_context_manager_sync_and_async_and_may_be_entered_again() -> None:
-    block = guard.purpose(tm.RenewalGuidance)
-
-    async def main() -> None:
-        async with block as use:
-            assert guard.current is use
-
-    for _ in range(2):
-        with block as use:
-            assert purpose_here() == RENEWAL
-            with block as inner:
-                assert inner is not use
-                assert guard.current is inner
-            assert guard.current is use
-    asyncio.run(main())
-    assert purpose_here() is None
-
-
-def test_one_block_is_entered_by_several_tasks_at_a_time() -> None:
-    block = guard.purpose(tm.RenewalGuidance)
-
-    async def worker(rounds: int) -> int:
-        held = 0
-        for _ in range(rounds):
-            async with block as use:
-                await asyncio.sleep(0)
-                held += guard.current is use
-            assert purpose_here() is None
-        return held
-
-    async def main() -> list[int]:
-        return await asyncio.gather(*(worker(n) for n in range(1, 20)))
-
-    assert asyncio.run(main()) == list(range(1, 20))
-
-
-# --- what is declared
-
-
-def test_activities_are_listed_with_name_module_and_line() -> None:
-    mine = pg.Guard(tm.NOTICE)
-    assert mine.activities == ()
-
-    @mine.purpose(tm.RenewalGuidance)
-    def remind() -> None: ...
-
-    @mine.purpose(tm.AnyProductGuidance, channel="email", activity="newsletter", mode="observe")
-    def send() -> None: ...
-
-    for _ in range(3):
-        with mine.purpose(tm.ProductProvision):
-            pass
-    here = "test_activities_are_listed_with_name_module_and_line"
-    one, two, three = mine.activities
-    assert (one.name, one.purpose, one.channel, one.observing) == (
-        f"{__name__}.{here}.<locals>.remind", tm.RenewalGuidance, None, False,
-    )  # fmt: skip
-    assert (one.module, one.qualname) == (__name__, f"{here}.<locals>.remind")
-    assert one.line == inspect.unwrap(remind).__code__.co_firstlineno
-    assert one.purpose_id == RENEWAL
-    assert (two.name, two.purpose_id, two.channel, two.observing) == ("newsletter", "AnyProductGuidance", "email", True)
-    assert (three.name, three.module, three.qualname) == (f"{__name__}.{here}", __name__, here)
-    assert three.line > two.line
-
-
-# --- channels
-
-
-@pytest.mark.parametrize("purpose", [tm.WebSecurityMail, tm.WebProductGuidance, tm.AnyProductGuidance, "3.2④"])
-def test_an_activity_under_a_closed_purpose_must_state_a_channel(purpose: Any) -> None:
-    with pytest.raises(pg.ChannelViolation, match="channel") as caught:
-        guard.purpose(purpose)
-    assert '`channel="email"`' in str(caught.value)
-    guard.purpose(purpose, channel="email")
-
-
-@pytest.mark.parametrize(("purpose", "channel"), [(tm.WebSecurityMail, "phone"), (tm.WebSecurityMail, "post")])
-def test_an_activity_by_a_channel_that_its_purpose_does_not_admit(purpose: Any, channel: str) -> None:
-    with pytest.raises(pg.ChannelViolation, match="email") as caught:
-        guard.purpose(purpose, channel=channel, activity="calls")
-    assert caught.value.activity == "calls"
-    assert caught.value.decision.channel == channel
-
-
-def test_open_purposes_and_purposes_without_channels_take_any_or_none() -> None:
-    for purpose in (tm.WebEventInvitation, tm.RenewalGuidance):
-        guard.purpose(purpose)
-        for channel in tm.NOTICE.channels:
-            guard.purpose(purpose, channel=channel)
-    with pytest.raises(pg.UnknownChannel):
-        guard.purpose(tm.RenewalGuidance, channel="pigeon")
-
-
-def test_a_purpose_that_nobody_may_serve_still_needs_its_channel() -> None:
-    rule = {"sources": ["2.1"], "purposes": ["2.2③"], "reason": {"en": "no", "ja": "否"}}
-    strict = pg.Guard(revised(tm.NOTICE, lambda t: t.setdefault("forbid", []).append(rule)))
-    with pytest.raises(pg.ChannelViolation):
-        strict.purpose("2.2③")
-
-
-def test_an_observing_activity_may_do_what_would_be_refused() -> None:
-    tape = Tape()
-    mine = pg.Guard(tm.NOTICE, ledger=tape)
-    with mine.purpose(tm.WebSecurityMail, channel="phone", mode="observe") as use:
-        use.check("1.1b")
-    assert [(type(error).__name__, observed) for error, observed in tape.denials] == [
-        ("ChannelViolation", True),
-        ("PurposeViolation", True),
-    ]
-    with mine.purpose(tm.RenewalGuidance) as use, pytest.raises(pg.PurposeViolation):
-        use.check("1.1b")
-    strict = pg.Guard(tm.NOTICE, mode="observe")
-    with strict.purpose(tm.RenewalGuidance, mode="enforce") as use, pytest.raises(pg.PurposeViolation):
-        use.check("1.1b")
-
-
-@pytest.mark.parametrize(
-    "wrong", ["nothing", tm.Registration, pg.Purpose, None, 5, tm.RenewalGuidance | tm.WebFeedback]
-)
-def test_an_activity_for_what_is_no_purpose(wrong: Any) -> None:
-    with pytest.raises(pg.UnknownPurpose):
-        guard.purpose(wrong)
-
-
-# --- carrying
-
-
-def in_thread(fn: Callable[[], Any]) -> Any:
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        return pool.submit(fn).result()
-
-
-def test_a_carried_function_runs_for_the_purpose_elsewhere() -> None:
-    with guard.purpose(tm.RenewalGuidance):
-        carried = guard.carry(purpose_here)
-        assert in_thread(carried) == RENEWAL
-        assert in_thread(purpose_here) is None
-    assert purpose_here() is None
-    assert in_thread(carried) == RENEWAL  # bound to the purpose, not to the block
-
-
-def test_carried_functions_of_every_kind() -> None:
-    async def slow() -> str | None:
-        await asyncio.sleep(0)
-        return purpose_here()
-
-    def letters() -> Iterator[str | None]:
-        yield purpose_here()
-
-    async def aletters() -> AsyncIterator[str | None]:
-        yield purpose_here()
-
-    async def main() -> None:
-        async with guard.purpose(tm.RenewalGuidance):
-            fast, gen, agen = guard.carry(slow), guard.carry(letters), guard.carry(aletters)
-            assert await asyncio.gather(slow(), fast()) == [None, RENEWAL]
-            assert await asyncio.to_thread(guard.carry(purpose_here)) == RENEWAL
-            assert await asyncio.to_thread(purpose_here) is None
-            seen: list[str | None] = []
-            loop = asyncio.get_running_loop()
-            done = loop.create_future()
-            loop.call_soon(lambda: seen.append(purpose_here()))
-            loop.call_soon(guard.carry(lambda: seen.append(purpose_here())))
-            loop.call_soon(done.set_result, None)
-            await done
-            assert seen == [None, RENEWAL]
-        assert list(gen()) == [RENEWAL]
-        assert [one async for one in agen()] == [RENEWAL]
-
-    asyncio.run(main())
-
-
-def test_carrying_needs_a_purpose_and_a_function() -> None:
-    with pytest.raises(pg.PurposeMissing, match="was to be carried"):
-        guard.carry(purpose_here)
-
-    async def slow() -> None: ...
-
-    pending = slow()
-    with guard.purpose(tm.RenewalGuidance):
-        with pytest.raises(TypeError, match="before it is called"):
-            guard.carry(pending)  # type: ignore[type-var]
-        with pytest.raises(TypeError, match="decorates functions"):
-            guard.carry(5)  # type: ignore[type-var]
-    pending.close()
-
-
-def test_in_observe_mode_carrying_nothing_is_recorded(caplog: pytest.LogCaptureFixture) -> None:
-    observing = pg.Guard(tm.NOTICE, mode="observe")
-    assert observing.carry(purpose_here) is purpose_here
-    assert "outside any purpose" in caplog.text
-
-
-def test_a_carried_activity_is_no_new_activity() -> None:
-    tape = Tape()
-    mine = pg.Guard(tm.NOTICE, ledger=tape)
-    with mine.purpose(tm.RenewalGuidance, activity="remind"):
-        carried = mine.carry(lambda: mine.current.check("1.1a"))
-    thread = threading.Thread(target=carried)
-    thread.start()
-    thread.join()
-    assert tape.uses == [("remind", RENEWAL, pg.Label(tm.Registration), 1)]
-    assert len(mine.activities) == 1

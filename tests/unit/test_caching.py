@@ -80,7 +80,8 @@ def test_the_check_comes_before_the_answer() -> None:
 
 def test_channels_and_modes_are_kept_apart() -> None:
     shop = Shop()
-    for options in ({}, {"channel": "email"}, {"channel": "phone"}, {"mode": "observe"}):
+    ways: list[dict[str, Any]] = [{}, {"channel": "email"}, {"channel": "phone"}, {"mode": "observe"}]
+    for options in ways:
         for _ in range(2):
             with shop.guard.purpose(tm.EventInvitation, **options):
                 shop.load(1)

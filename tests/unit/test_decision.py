@@ -112,7 +112,8 @@ def test_a_purpose_that_is_refused_by_any_channel_is_no_matter_of_channels() -> 
 def test_a_family_s_decision_names_its_members() -> None:
     decision = guard.explain(["1.1a", "2.1a"], tm.AnyProductGuidance)
     assert decision
-    assert dict(decision.grants) == {tm.Registration: "1.2(1)", tm.WebContact: "2.2"}
+    expected: dict[type[pg.Source], str] = {tm.Registration: "1.2(1)", tm.WebContact: "2.2"}
+    assert dict(decision.grants) == expected
     assert decision.headline.startswith("any-product-guidance (1.2(1)②, 2.2①, 3.2①) may use")
     refused = guard.explain(["1.1b", "2.1a"], "AnyProductGuidance")
     assert refused.denied == (tm.ProductData,)
@@ -140,7 +141,7 @@ def test_not_personal_data_needs_no_grant() -> None:
 
 
 def test_messages_have_lines_of_ordinary_length() -> None:
-    everything = [source for source in tm.NOTICE.sources]
+    everything = list(tm.NOTICE.sources)
     for purpose in (*tm.NOTICE.purposes, *tm.NOTICE.families):
         assert max(map(len, str(guard.explain(everything, purpose)).splitlines())) <= 100
 

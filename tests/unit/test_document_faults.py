@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from purposeguard.document import Document
 from purposeguard.faults import LARGEST_FILE
+from purposeguard.grants import granted
 from tests.unit.samples import SMALL, changed, faults_of, numbered, tables
 
 
@@ -224,6 +226,9 @@ def test_a_fault_of_shape_has_its_place(change: Callable[[dict[str, Any]], objec
          "retention.period[0].source", ("unknown source", "7")),
         # named twice
         (lambda t: t["grant"][0].update(sources=["1(a)", "1A"]), "grant[0].sources[1]", ("a second time",)),
+        # what is no clause that data is collected under
+        (lambda t: t["grant"][0].update(sources=["5"]), "grant[0].sources", ("no clause",)),
+        (lambda t: t["grant"][0].update(sources=["router-usage"]), "grant[0].sources", ("no clause",)),
         # a family of one, by two spellings
         (lambda t: t["family"][0].update(purposes=["4②", "Advice"]), "family[0].purposes[1]", ("a second time",)),
         (lambda t: t["family"].append({**t["family"][0], "class": "AllAdvice", "purposes": ["4②", "3(1)①"]}),
@@ -321,6 +326,21 @@ def test_faults_of_a_row_behind_faulty_ones_keep_their_place_in_the_file() -> No
         "source[0]",
         "source[2].parent",
     }
+
+
+def test_a_grant_without_a_clause_is_looked_into_all_the_same() -> None:
+    def spoil(t: dict[str, Any]) -> None:
+        for grant in t["grant"]:
+            del grant["clause"]
+        t["grant"][0]["sources"] = ["nowhere"]
+
+    found = faults_of(changed(spoil))
+    assert set(found) == {"grant[0].clause", "grant[0].sources[0]", "grant[1].clause", "grant[2].clause"}
+
+
+def test_what_a_document_grants_to_nobody_known_is_passed_over() -> None:
+    document = Document.model_validate(changed(lambda t: t["grant"][0].update(sources=["nowhere"])))
+    assert granted(document)["1(a)"] == {"3(2)①": "3(2)", "3(2)②": "3(2)"}
 
 
 def test_references_are_read_as_generously_as_ids_in_code() -> None:

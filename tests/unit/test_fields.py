@@ -87,9 +87,9 @@ class FrozenAttrs:
 
 @attrs.define
 class OldAttrs:
-    email = attrs.field(type=Email)  # type: ignore[var-annotated]
-    device = attrs.field(type=Device)  # type: ignore[var-annotated]
-    note = attrs.field()  # type: ignore[var-annotated]
+    email = attrs.field(type=Email)
+    device = attrs.field(type=Device)
+    note = attrs.field()
 
 
 @pytest.mark.parametrize("model", [PlainData, SlottedData, Row, Pair, Attrs, FrozenAttrs, OldAttrs])
@@ -274,7 +274,7 @@ class Aliased(BaseModel):
 @dataclasses.dataclass
 class Renamed:
     nick: Nick
-    fixed: Final[Email] = ""  # type: ignore[misc]
+    fixed: Final[Email] = ""
 
 
 def test_type_aliases_new_types_and_final_are_seen_through() -> None:
@@ -380,6 +380,12 @@ def test_a_tag_that_is_a_purpose_is_an_error() -> None:
         pg.sources_of(Wrong)
     with pytest.raises(pg.UnknownSource):
         shape_of(Annotated[str, pg.Source])
+
+
+def test_other_marks_beside_a_tag_do_not_matter() -> None:
+    assert shape_of(Annotated[str, "a comment", tm.Registration, 5, C]).label is R | C
+    assert shape_of(Annotated[str, "a comment"]).label is None
+    assert pg.sources_of(dataclasses.InitVar[Address]) == {"city": R}
 
 
 def test_a_not_personal_field_is_tagged() -> None:

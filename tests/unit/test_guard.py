@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import SMALL, Tape, revised
 
 guard = pg.Guard(tm.NOTICE)
+ASKS: list[Any] = [guard.allows, guard.check, guard.explain]  # typed so that wrong arguments may be given
 small = pg.Notice.loads(SMALL)
 
 
@@ -62,36 +64,38 @@ def test_iterators_are_read_once() -> None:
 
 @pytest.mark.parametrize("nothing", [(), [], set(), frozenset()])
 def test_an_empty_label_is_no_licence(nothing: Any) -> None:
-    for ask in (guard.allows, guard.check, guard.explain):
+    for ask in ASKS:
         with pytest.raises(pg.UnlabelledData):
-            ask(nothing, tm.RenewalGuidance)  # type: ignore[operator]
+            ask(nothing, tm.RenewalGuidance)
 
 
 def test_purposes_given_as_sources_and_the_reverse_are_unknown() -> None:
-    for ask in (guard.allows, guard.check, guard.explain):
+    for ask in ASKS:
+        wrong: Any
         for wrong in (tm.RenewalGuidance, "1.2(1)①", tm.AnyProductGuidance, pg.Purpose, pg.Source, [tm.WebFeedback]):
             with pytest.raises(pg.UnknownSource):
-                ask(wrong, tm.RenewalGuidance)  # type: ignore[operator]
+                ask(wrong, tm.RenewalGuidance)
         for wrong in (tm.Registration, "1.1a", pg.Label(tm.Registration), pg.Source, pg.Purpose, pg.NotPersonal):
             with pytest.raises(pg.UnknownPurpose):
-                ask(tm.Registration, wrong)  # type: ignore[operator]
+                ask(tm.Registration, wrong)
 
 
 def test_terms_of_another_notice_are_unknown() -> None:
     account, service = small.source("1(a)"), small.purpose("Service")
-    for ask in (guard.allows, guard.check, guard.explain):
+    for ask in ASKS:
         for stranger in (account, [account, tm.Registration], pg.Label(account)):
             with pytest.raises(pg.UnknownSource):
-                ask(stranger, tm.RenewalGuidance)  # type: ignore[operator]
+                ask(stranger, tm.RenewalGuidance)
         for other in (service, small.families[0], small.families[0].union):
             with pytest.raises(pg.UnknownPurpose):
-                ask(tm.Registration, other)  # type: ignore[operator]
+                ask(tm.Registration, other)
 
 
 def test_only_declared_unions_are_purposes() -> None:
     family = tm.ProductGuidance | tm.WebProductGuidance | tm.ProspectProductGuidance
     reverse = tm.ProspectProductGuidance | tm.WebProductGuidance | tm.ProductGuidance
-    for form in (family, reverse, tm.AnyProductGuidance, "AnyProductGuidance", "any-product-guidance"):
+    forms: list[Any] = [family, reverse, tm.AnyProductGuidance, "AnyProductGuidance", "any-product-guidance"]
+    for form in forms:
         assert guard.allows(["1.1a", "2.1a", "3.1a"], form)
         assert not guard.allows(["1.1a", "1.1b"], form)
     for forged in (tm.ProductGuidance | tm.WebProductGuidance, family | tm.ProductProvision, family | None):
@@ -102,9 +106,9 @@ def test_only_declared_unions_are_purposes() -> None:
 
 @pytest.mark.parametrize("channel", ["pigeon", "", 5, b"email", "e" * 1_000_000, ["email"], {}])
 def test_a_channel_that_nobody_knows(channel: Any) -> None:
-    for ask in (guard.allows, guard.check, guard.explain):
+    for ask in ASKS:
         with pytest.raises(pg.UnknownChannel):
-            ask(tm.Registration, tm.RenewalGuidance, channel)  # type: ignore[operator]
+            ask(tm.Registration, tm.RenewalGuidance, channel)
 
 
 def test_a_guard_needs_a_notice_and_a_mode() -> None:
@@ -132,6 +136,25 @@ def test_derive_gives_the_declared_source() -> None:
     assert guard.derive("link", tm.Cookie, tm.Registration) is pg.Label(tm.LinkedUsage)
     with pytest.raises(pg.UnknownSource):
         guard.derive("link", tm.Cookie, tm.Cookie)
+
+
+def test_sources_that_answer_otherwise_when_asked_again_are_decided_by_their_last_answer() -> None:
+    class Fickle:
+        def __init__(self) -> None:
+            self.answers: list[list[type[pg.Source]]] = [
+                [tm.ProductData],
+                [tm.Registration],
+                [tm.ProductData],
+                [tm.ProductData],
+            ]
+
+        def __iter__(self) -> Iterator[type[pg.Source]]:
+            return iter(self.answers.pop(0))
+
+    fickle = Fickle()
+    guard.check(fickle, tm.RenewalGuidance)
+    with pytest.raises(pg.PurposeViolation):
+        guard.check(fickle, tm.RenewalGuidance)
 
 
 # --- observe mode and the ledger

@@ -5,6 +5,7 @@ import gc
 import itertools
 import pickle
 import threading
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,8 @@ from purposeguard.notices import trendmicro_jp as tm
 
 
 def test_labels_of_the_same_sources_are_one_object() -> None:
-    for order in itertools.permutations([tm.Registration, tm.Contract, tm.Cookie]):
+    three: list[type[pg.Source]] = [tm.Registration, tm.Contract, tm.Cookie]
+    for order in itertools.permutations(three):
         assert pg.Label(*order) is pg.Label(tm.Cookie, tm.Contract, tm.Registration)
     assert pg.Label(tm.Cookie, tm.Cookie) is pg.Label(tm.Cookie)
     assert pg.Label(tm.Cookie) != pg.Label(tm.Contract)
@@ -37,7 +39,7 @@ def test_labels_are_interned_by_threads_as_well() -> None:
 
 
 def test_labels_not_in_use_are_forgotten() -> None:
-    rare = frozenset({tm.ProspectJob, tm.WebProfile, tm.LinkedUsage})
+    rare: frozenset[type[pg.Source]] = frozenset({tm.ProspectJob, tm.WebProfile, tm.LinkedUsage})
     label = pg.Label(*rare)
     assert rare in _interned
     del label
@@ -70,7 +72,7 @@ def test_joining_unites_sources() -> None:
 
 def test_joining_with_what_is_no_label_is_a_type_error() -> None:
     with pytest.raises(TypeError):
-        pg.Label(tm.Registration) | tm.Contract  # type: ignore[operator]
+        pg.Label(tm.Registration) | tm.Contract
 
 
 def test_not_personal_adds_nothing_to_other_sources() -> None:
@@ -83,11 +85,13 @@ def test_not_personal_adds_nothing_to_other_sources() -> None:
 
 def test_a_label_lists_its_sources_by_clause() -> None:
     label = pg.Label(tm.Cookie, tm.Contract, tm.Registration)
-    assert list(label) == [tm.Registration, tm.Contract, tm.Cookie]
+    expected: list[type[pg.Source]] = [tm.Registration, tm.Contract, tm.Cookie]
+    assert list(label) == expected
     assert len(label) == 3
     assert tm.Cookie in label
     assert tm.ProductData not in label
-    assert "2.3" not in label
+    an_id: Any = "2.3"
+    assert an_id not in label
     assert repr(label) == "Label(1.1(a), 1.1(c), 2.3)"
 
 
@@ -98,7 +102,7 @@ def test_a_label_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         del label.sources
     with pytest.raises(AttributeError):
-        label.other = 1  # type: ignore[attr-defined]
+        label.other = 1
 
 
 def test_copies_and_pickles_of_a_label_are_the_label() -> None:

@@ -14,13 +14,13 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import Tape
 
-SECRET = "sentinel-7f3a"
+SHOWN_NOWHERE = "sentinel-7f3a"
 R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)
 
 
 class Customer(BaseModel):
-    email: Annotated[str, tm.Registration] = SECRET
-    device: Annotated[str, tm.ProductData] = SECRET
+    email: Annotated[str, tm.Registration] = SHOWN_NOWHERE
+    device: Annotated[str, tm.ProductData] = SHOWN_NOWHERE
 
 
 class Application:
@@ -73,7 +73,7 @@ def test_a_denial_is_recorded_once_and_raised(way: str) -> None:
         app.ways[way]()
     assert app.tape.denials == [(caught.value, False)]
     assert caught.value.activity == "remind"
-    assert SECRET not in str(caught.value)
+    assert SHOWN_NOWHERE not in str(caught.value)
     assert app.tape.uses == []
 
 
@@ -108,14 +108,14 @@ def test_an_observing_guard_records_logs_and_lets_pass(way: str, caplog: pytest.
     assert kinds == {pg.PurposeMissing, pg.PurposeViolation}
     assert all(observed for _, observed in app.tape.denials)
     assert len(caplog.records) == len(app.tape.denials)
-    assert SECRET not in caplog.text
-    assert all(SECRET not in str(error) for error, _ in app.tape.denials)
+    assert SHOWN_NOWHERE not in caplog.text
+    assert all(SHOWN_NOWHERE not in str(error) for error, _ in app.tape.denials)
 
 
 def test_a_single_observing_activity_under_a_guard_that_enforces() -> None:
     app = Application("enforce")
     with app.guard.purpose(tm.RenewalGuidance, mode="observe"):
-        assert app.ways["plain"]().device == SECRET
+        assert app.ways["plain"]().device == SHOWN_NOWHERE
     with app.guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):
         app.ways["plain"]()
     assert [observed for _, observed in app.tape.denials] == [True, False]

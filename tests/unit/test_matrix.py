@@ -19,7 +19,8 @@ def test_the_matrix_decides_every_single_source_as_the_reference_does(notice: pg
     matrix = Matrix(notice)
     document = notice.document
     for source in notice.sources:
-        for purpose in (*notice.purposes, *notice.families):
+        every: list[type[pg.Purpose] | pg.Family] = [*notice.purposes, *notice.families]
+        for purpose in every:
             asked = purpose.name if isinstance(purpose, pg.Family) else purpose.clause
             for channel in (None, *notice.channels):
                 expected = reference.allowed(document, {source.clause}, asked, channel)
@@ -37,6 +38,11 @@ def test_the_matrix_derives_as_the_reference_does(notice: pg.Notice) -> None:
                     matrix.derived("link", one, other)
             else:
                 assert matrix.derived("link", one, other) is pg.Label(notice.source(expected))
+
+
+def test_the_reference_derives_by_declared_operations_only() -> None:
+    assert reference.derived(small.document, "link", "2", "1(a)") == "5"
+    assert reference.derived(small.document, "merge", "2", "1(a)") is None
 
 
 def test_the_reference_refuses_an_empty_label_and_unknown_ids() -> None:
@@ -74,10 +80,12 @@ def test_a_row_asked_for_again_is_the_same_object() -> None:
 
 def test_what_is_no_source_is_unknown() -> None:
     matrix = Matrix(small)
-    for nonsense in (None, 5, b"1(a)", bytearray(b"x"), {"1(a)": 1}, small, [None], ["1(a)", 5], [["1(a)"]], [[]]):
+    wrong: list[Any] = [None, 5, b"1(a)", bytearray(b"x"), {"1(a)": 1}, small, [None], ["1(a)", 5], [["1(a)"]], [[]]]
+    for nonsense in wrong:
         with pytest.raises(pg.UnknownSource):
             matrix.row(nonsense)
-    for empty in ((), [], set(), frozenset(), iter(())):
+    nothing: list[Any] = [(), [], set(), frozenset(), iter(())]
+    for empty in nothing:
         with pytest.raises(pg.UnlabelledData):
             matrix.row(empty)
 
@@ -139,11 +147,14 @@ def test_what_a_purpose_admits_and_must_state() -> None:
 def test_purposes_asked_for_in_any_form() -> None:
     matrix = Matrix(small)
     renewal, advice = small.families[0].members
-    for form in (renewal, "3(1)①", "3(1)-1", "renewal"):
+    forms: list[Any] = [renewal, "3(1)①", "3(1)-1", "renewal"]
+    for form in forms:
         assert matrix.purpose(form) is renewal
-    for form in ("AnyAdvice", "any-advice", renewal | advice, advice | renewal, small.families[0]):
+    forms = ["AnyAdvice", "any-advice", renewal | advice, advice | renewal, small.families[0]]
+    for form in forms:
         assert matrix.purpose(form) is small.families[0]
-    for nonsense in (None, 5, [], {}, b"x", pg.Purpose, small.source("2"), renewal | small.purpose("Service")):
+    wrong: list[Any] = [None, 5, [], {}, b"x", pg.Purpose, small.source("2"), renewal | small.purpose("Service")]
+    for nonsense in wrong:
         with pytest.raises(pg.UnknownPurpose):
             matrix.purpose(nonsense)
 
@@ -274,6 +285,15 @@ def test_what_the_later_revision_no_longer_has_is_unknown() -> None:
     for purpose in (small.purpose("Advice"), small.families[0], small.families[0].union, "Advice", "AnyAdvice"):
         with pytest.raises(pg.UnknownPurpose):
             matrix.allows("1(a)", purpose)
+
+
+def test_a_union_of_one_purpose_s_revisions_is_no_family_and_not_that_purpose() -> None:
+    second = revised(small, lambda t: None)
+    third = revised(small, lambda t: None)
+    matrix = Matrix(third, Matrix(second, Matrix(small)))
+    several: Any = small.purpose("Renewal") | second.purpose("Renewal")
+    with pytest.raises(pg.UnknownPurpose):
+        matrix.purpose(several)
 
 
 def test_a_family_whose_members_changed_is_not_the_family_of_before() -> None:

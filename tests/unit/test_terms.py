@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from typing import Union
+from typing import Any, Union
 
 import pytest
 
@@ -95,11 +95,12 @@ def test_what_is_no_id_is_an_unknown_term(nonsense: object) -> None:
     with pytest.raises(pg.UnknownChannel) as caught:
         tm.NOTICE.channel(nonsense)
     assert len(str(caught.value)) < 400
-    for ask in (guard.allows, guard.check, guard.explain):
+    asks: list[Any] = [guard.allows, guard.check, guard.explain]
+    for ask in asks:
         with pytest.raises(pg.UnknownSource):
-            ask(nonsense, tm.RenewalGuidance)  # type: ignore[operator]
+            ask(nonsense, tm.RenewalGuidance)
         with pytest.raises(pg.UnknownPurpose) as unknown:
-            ask(tm.Registration, nonsense)  # type: ignore[operator]
+            ask(tm.Registration, nonsense)
         assert len(str(unknown.value)) < 500
 
 
@@ -200,7 +201,8 @@ def test_a_family_is_the_union_of_its_members_in_any_order() -> None:
     assert family != (one | two)
     assert family != one
     assert family != "AnyProductGuidance"
-    assert {family: 1}[tm.AnyProductGuidance] == 1
+    by_family: dict[Any, int] = {family: 1}
+    assert by_family[tm.AnyProductGuidance] == 1
 
 
 def test_a_family_bears_its_name_and_cannot_be_changed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 from typing import Annotated, Any, TypedDict
 
@@ -11,7 +12,10 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
+from purposeguard import tasks
+from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.use import State
 from tests.unit.samples import Tape
 
 guard = pg.Guard(tm.NOTICE)
@@ -32,7 +36,7 @@ def test_a_use_says_what_it_is_for() -> None:
         assert use.purpose is tm.WebSecurityMail
         assert use.channel == "email"
         assert use.activity.name == "newsletter"
-        assert use.active
+        assert bool(use.active) is True
         assert repr(use) == "<Use of newsletter for 2.2③, active>"
     assert not use.active
     assert repr(use) == "<Use of newsletter for 2.2③, not active>"
@@ -120,6 +124,29 @@ def test_a_use_of_a_thread_holds_in_a_loop_that_its_body_runs() -> None:
 
     with guard.purpose(tm.RenewalGuidance):
         assert asyncio.run(inside())
+
+
+def test_where_no_other_loop_is_loaded_a_use_belongs_to_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("asyncio.events", "trio.lowlevel"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        assert tasks.here() == threading.get_ident()
+        with guard.purpose(tm.RenewalGuidance) as use:
+            assert guard.current is use
+
+
+def test_a_matrix_that_was_replaced_clears_nothing_any_more() -> None:
+    label = pg.Label(tm.Registration)
+    state = State(Matrix(tm.NOTICE))
+    column = state.column(tm.RenewalGuidance, None)
+    assert column.permits(label)
+    assert column.cleared == {label}
+    state.retire()
+    assert column.permits(label)  # decided still, and looked up no more
+    late = state.column(tm.ProductProvision, None)  # asked for while the matrix was being replaced
+    assert late.permits(label)
+    assert column.cleared == late.cleared == set()
+    assert column.retired
+    assert late.retired
 
 
 def test_nested_uses_replace_and_restore() -> None:
