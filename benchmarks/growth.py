@@ -36,10 +36,14 @@ def growth() -> list[Case]:
     cases: list[Case] = []
     for purposes in PURPOSES:
         guard = pg.Guard(pg.Notice.parse(notice_tables(purposes, OTHERS, each=20)))
-        cases += _by_class(guard, f"{purposes:,} purposes in the notice") + _by_label(guard, 1, f"{purposes:,} purposes in the notice")
+        cases += _by_class(guard, f"{purposes:,} purposes in the notice") + _by_label(
+            guard, 1, f"{purposes:,} purposes in the notice"
+        )
     for sources in SOURCES:
         guard = pg.Guard(pg.Notice.parse(notice_tables(PURPOSES[0], sources, each=20)))
-        cases += _by_class(guard, f"{sources:,} sources in the notice") + _by_label(guard, 1, f"{sources:,} sources in the notice")
+        cases += _by_class(guard, f"{sources:,} sources in the notice") + _by_label(
+            guard, 1, f"{sources:,} sources in the notice"
+        )
     guard = pg.Guard(pg.Notice.parse(notice_tables(PURPOSES[0], OTHERS, each=20)))
     for size in LABELS:
         cases += _by_label(guard, size, f"{size} source(s) in the label")

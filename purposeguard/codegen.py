@@ -49,6 +49,7 @@ def _classes(document: Document) -> Iterator[str]:
     parents = {row.parent for row in document.source}
     for given, bases in bases_of(document, pairs).items():
         yield from _class(rows[given], bases, leaf=given not in parents)
+    yield ""
     class_of = {row.id: row.class_ for row in document.purposes}
     for family in document.family:
         yield from _family(family, [class_of[given] for given in family.purposes])
@@ -92,8 +93,6 @@ def _family(row: FamilyRow, members: list[str]) -> Iterator[str]:
 
 
 def _tail(notice: Notice) -> Iterator[str]:
-    if not notice.document.family:
-        yield ""  # two blank lines after a class
     yield "_DOCUMENT: Final = r" + '"""' + _document_text(notice.dump()) + '"""'
     yield ""
     yield f"NOTICE: Final = Notice.parse(json.loads(_DOCUMENT), {_quoted(notice.id)}, globals())"

@@ -11,7 +11,7 @@ import copy
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pydantic import BaseModel
 

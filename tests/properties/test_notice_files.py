@@ -123,16 +123,16 @@ def unknown_source_in_a_grant(made: Tables) -> list[str]:
 
 
 def unknown_channel(made: Tables) -> list[str]:
-    rows = made["grant"][-1]["purpose"]
+    rows = made["grant"][0]["purpose"]  # not the last: another fault may have put an empty one there
     rows.append({"id": "97.1", "class": "Pigeon", "title": titled("it"), "channels": {"closed": ["pigeon"]}})
-    return [f"grant[{len(made['grant']) - 1}].purpose[{len(rows) - 1}].channels.closed[0]"]
+    return [f"grant[0].purpose[{len(rows) - 1}].channels.closed[0]"]
 
 
 def open_and_closed(made: Tables) -> list[str]:
-    rows = made["grant"][-1]["purpose"]
+    rows = made["grant"][0]["purpose"]
     both = {"closed": ["email"], "open": ["email"]}
     rows.append({"id": "97.2", "class": "Both", "title": titled("it"), "channels": both})
-    return [f"grant[{len(made['grant']) - 1}].purpose[{len(rows) - 1}].channels"]
+    return [f"grant[0].purpose[{len(rows) - 1}].channels"]
 
 
 def grant_of_nothing(made: Tables) -> list[str]:

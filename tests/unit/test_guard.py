@@ -141,7 +141,8 @@ def test_derive_gives_the_declared_source() -> None:
 def test_sources_that_answer_otherwise_when_asked_again_are_decided_by_their_last_answer() -> None:
     class Fickle:
         def __init__(self) -> None:
-            self.answers: list[list[type[pg.Source]]] = [
+            one, other = tm.ProductData, tm.Registration
+            self.answers: list[list[type[pg.Source]]] = [[one], [other], [one], [one]]
                 [tm.ProductData],
                 [tm.Registration],
                 [tm.ProductData],

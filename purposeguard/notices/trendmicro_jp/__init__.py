@@ -587,6 +587,7 @@ class LinkedUsage(UsageAnalysis, Source):
         "ja": "個人情報と関連づけた端末情報",
     }
 
+
 AnyProductGuidance = ProductGuidance | WebProductGuidance | ProspectProductGuidance
 """Guidance on products."""
 
