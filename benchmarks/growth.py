@@ -35,19 +35,21 @@ PAIRS = tuple(
 def growth() -> list[Case]:
     cases: list[Case] = []
     for purposes in PURPOSES:
-        guard = pg.Guard(pg.Notice.parse(notice_tables(purposes, OTHERS, each=20)))
-        cases += _by_class(guard, f"{purposes:,} purposes in the notice") + _by_label(
-            guard, 1, f"{purposes:,} purposes in the notice"
-        )
+        cases += _questions(_guard(purposes, OTHERS), f"{purposes:,} purposes in the notice")
     for sources in SOURCES:
-        guard = pg.Guard(pg.Notice.parse(notice_tables(PURPOSES[0], sources, each=20)))
-        cases += _by_class(guard, f"{sources:,} sources in the notice") + _by_label(
-            guard, 1, f"{sources:,} sources in the notice"
-        )
-    guard = pg.Guard(pg.Notice.parse(notice_tables(PURPOSES[0], OTHERS, each=20)))
+        cases += _questions(_guard(PURPOSES[0], sources), f"{sources:,} sources in the notice")
+    guard = _guard(PURPOSES[0], OTHERS)
     for size in LABELS:
         cases += _by_label(guard, size, f"{size} source(s) in the label")
     return cases
+
+
+def _guard(purposes: int, sources: int) -> pg.Guard:
+    return pg.Guard(pg.Notice.parse(notice_tables(purposes, sources, each=20)))
+
+
+def _questions(guard: pg.Guard, size: str) -> list[Case]:
+    return [*_by_class(guard, size), *_by_label(guard, 1, size)]
 
 
 def _by_class(guard: pg.Guard, size: str) -> list[Case]:

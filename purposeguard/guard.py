@@ -17,10 +17,10 @@ from purposeguard.caching import cached_function
 from purposeguard.decision import Decision
 from purposeguard.errors import Fault, NoticeError, PurposeMissing
 from purposeguard.inventory import Access, Activity, Register
-from purposeguard.label import Label
+from purposeguard.label import Label, OneSource, Sources
 from purposeguard.ledger import Ledger
 from purposeguard.notice import Notice
-from purposeguard.terms import Family, Source, TermMeta
+from purposeguard.terms import Family, TermMeta
 from purposeguard.use import Engine, Use
 from purposeguard.wrapping import Function
 
@@ -28,9 +28,6 @@ P = TypeVar("P")
 F = TypeVar("F", bound=Callable[..., Any])
 
 Mode = Literal["enforce", "observe"]
-OneSource = type[Source] | str | Label
-Sources = OneSource | Iterable[OneSource]
-"""A source class, an id, a label, or an iterable of these."""
 
 
 class Guard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from purposeguard.errors import UnknownSource, UnlabelledData
@@ -79,6 +79,11 @@ class Label(Immutable):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Label, tuple(self)
+
+
+OneSource = type[Source] | str | Label
+Sources = OneSource | Iterable[OneSource]
+"""A source class, an id, a label, or an iterable of these."""
 
 
 def _by_clause(source: type[Source]) -> tuple[str, str]:

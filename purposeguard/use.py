@@ -12,7 +12,7 @@ from purposeguard.decision import Decision
 from purposeguard.errors import PurposeGuardError, PurposeMissing, PurposeViolation, UnlabelledData
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Activity
-from purposeguard.label import Label
+from purposeguard.label import Label, Sources
 from purposeguard.ledger import Ledger
 from purposeguard.matrix import Matrix
 from purposeguard.notice import Notice
@@ -299,7 +299,7 @@ class Use(Generic[P]):
             self._counts[label] = self._counts.get(label, 0) + 1
         return None
 
-    def allows(self, sources: object) -> bool:
+    def allows(self, sources: Sources) -> bool:
         """Whether data from these sources may be used here: a question, never an error for a denial.
 
         Raises:
@@ -312,11 +312,11 @@ class Use(Generic[P]):
             pass  # not hashable, so never cleared: decided below
         return self._column.allows(sources)
 
-    def explain(self, sources: object) -> Decision:
+    def explain(self, sources: Sources) -> Decision:
         """The decision on these sources, with its reasons; raises as `allows` does."""
         return self._column.decision(sources)
 
-    def check(self, sources: object) -> None:
+    def check(self, sources: Sources) -> None:
         """Nothing where data from these sources may be used here.
 
         Raises:

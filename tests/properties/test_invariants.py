@@ -109,7 +109,7 @@ def test_empty_label_is_refused(notice: Notice, data: st.DataObject) -> None:
                 with one.purpose(activity) as use:
                     for ask_here in (use.allows, use.check, use.explain):
                         with pytest.raises(UnlabelledData):
-                            ask_here(empty())
+                            ask_here(empty())  # type: ignore[arg-type]  # likewise
     no_sources: tuple[Any, ...] = (None, "", b"", {}, 0)
     for nothing in no_sources:
         with pytest.raises(UnknownSource):

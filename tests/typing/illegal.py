@@ -76,20 +76,7 @@ guard.purpose(5)  # error
 guard.cached(maxsize="many")  # error
 guard.replace(5)  # error
 
-# Terms are names: they have no instances, and what is final has no subclasses.
-
-
-def instance_of_a_source() -> object:
-    return tm.Registration()  # error
-
-
-def instance_of_a_purpose() -> object:
-    return tm.RenewalGuidance()  # error
-
-
-def instance_of_nothing() -> object:
-    return pg.NotPersonal()  # error
-
+# Terms are names: what is final has no subclasses.
 
 
 class Forged(tm.Registration): ...  # error

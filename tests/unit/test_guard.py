@@ -143,11 +143,6 @@ def test_sources_that_answer_otherwise_when_asked_again_are_decided_by_their_las
         def __init__(self) -> None:
             one, other = tm.ProductData, tm.Registration
             self.answers: list[list[type[pg.Source]]] = [[one], [other], [one], [one]]
-                [tm.ProductData],
-                [tm.Registration],
-                [tm.ProductData],
-                [tm.ProductData],
-            ]
 
         def __iter__(self) -> Iterator[type[pg.Source]]:
             return iter(self.answers.pop(0))

@@ -61,7 +61,7 @@ def test_a_use_decides_for_its_purpose_and_channel() -> None:
         for nonsense in ("9", None, tm.RenewalGuidance, ["x"]):
             for ask in (use.allows, use.check, use.explain):
                 with pytest.raises(pg.UnknownSource):
-                    ask(nonsense)
+                    ask(nonsense)  # type: ignore[arg-type]  # what untyped code may hand over
         for ask in (use.allows, use.check, use.explain):
             with pytest.raises(pg.UnlabelledData):
                 ask([])

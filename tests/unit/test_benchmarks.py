@@ -1,0 +1,185 @@
+"""The benchmark's own parts: nothing here is timed against a target."""
+
+import contextvars
+import inspect
+import json
+import tomllib
+from contextlib import contextmanager
+
+import pytest
+
+import purposeguard as pg
+from benchmarks import __main__ as command
+from benchmarks import compiling, decisions, floors, growth, peers, processes, table
+from benchmarks.notices import notice_tables
+from benchmarks.timing import UNROLLED, Case, Figure, Runner, at_depth, figure, race, ratio
+
+
+def test_every_block_runs_each_statement_equally_often():
+    seen: list[int] = []
+    names = {"seen": seen}
+    Runner(Case("three", ["seen.append(1)", "seen.append(2)", "seen.append(3)"], names), block=1e-6)
+    assert seen.count(1) == seen.count(2) == seen.count(3) >= UNROLLED // 3
+
+
+def test_a_case_runs_in_a_context_of_its_own():
+    variable = contextvars.ContextVar("variable", default="outside")
+    seen: set[tuple[str, str]] = set()
+
+    @contextmanager
+    def within():
+        variable.set("inside")
+        yield "given"
+
+    case = Case("context", "seen.add((variable.get(), use))", {"seen": seen, "variable": variable}, within)
+    race([case], blocks=2, block=1e-6)
+    assert seen == {("inside", "given")}
+    assert variable.get() == "outside"
+
+
+@pytest.mark.parametrize("depth", [0, 1, 7])
+def test_blocks_start_at_the_depth_asked_for(depth):
+    assert at_depth(depth, lambda _: len(inspect.stack()), 0) - at_depth(0, lambda _: len(inspect.stack()), 0) == depth
+
+
+def test_of_several_processes_the_median_counts_and_ratios_are_made_process_by_process():
+    runs = [{"case": 10.0, "floor": 5.0}, {"case": 40.0, "floor": 10.0}, {"case": 90.0, "floor": 30.0}]
+    assert figure(runs, "case") == Figure(40.0, 10.0, 90.0)
+    assert ratio(runs, "case", "floor") == Figure(3.0, 2.0, 4.0)
+
+
+def test_quartiles_of_many():
+    assert Figure.of([5.0, 1.0, 3.0, 2.0, 4.0]) == Figure(3.0, 2.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (7.25, "ns", "7.25 ns"),
+        (99.96, "ns", "100 ns"),
+        (999.6, "ns", "1.00 µs"),
+        (14_830.0, "ns", "14.8 µs"),
+        (2e9, "ns", "2.00 s"),
+        (14.4e6, "B", "14.4 MB"),
+    ],
+)
+def test_amounts_have_three_figures(value, unit, text):
+    assert table.amount(value, unit) == text
+
+
+@pytest.mark.parametrize(("took", "met"), [(20.0, "yes"), (20.1, "no")])
+def test_a_row_is_met_up_to_its_limit(took, met):
+    runs = {"group": [{"case": took, "floor": 10.0}]}
+    assert table.Row("group", "case", "floor", 2).met(runs) == met
+    assert table.Row("group", "case", None, 20).met(runs) == met
+
+
+def test_a_row_without_a_limit_is_neither_met_nor_missed():
+    assert table.Row("group", "case").met({"group": [{"case": 1.0}]}) == ""
+
+
+def test_rows_are_chosen_by_their_group_or_words():
+    assert {row.group for row in table.chosen(table.TARGETS, "growth")} == {"growth"}
+    assert [row.case for row in table.chosen(table.TARGETS, "@GUARD.access")] == [decisions.ACCESS]
+    assert table.chosen(table.TARGETS, "no such row") == []
+
+
+def test_every_row_is_measured_by_its_group():
+    known = {
+        "decisions": {case.name for case in floors.floors() + decisions.decisions()},
+        "growth": {name for pair in growth.PAIRS for name in pair},
+    }
+    for row in (*table.TARGETS, *table.FLOORS, *table.BESIDE):
+        if row.group in known:
+            assert {row.case, row.floor} - {None} <= known[row.group]
+
+
+def test_growth_measures_what_it_compares(monkeypatch):
+    monkeypatch.setattr(growth, "OTHERS", 60)
+    monkeypatch.setattr(growth, "PURPOSES", (34, 60))
+    monkeypatch.setattr(growth, "SOURCES", (10, 60))
+    compared = {name for pair in growth.PAIRS for name in pair if "10,000" not in name and "1,000" not in name}
+    assert compared <= {case.name for case in growth.growth()}
+
+
+@pytest.mark.parametrize(("purposes", "sources", "each"), [(34, 10, 20), (200, 30, 50), (61, 3, 10)])
+def test_made_up_notices_are_notices(purposes, sources, each):
+    notice = pg.Notice.parse(notice_tables(purposes, sources, each))
+    assert len(notice.purposes) == purposes
+    assert len(notice.sources) == sources
+    common = set(notice.purposes[:10])
+    assert all(common <= set(granted) for granted in notice.grants.values())
+
+
+def test_a_made_up_notice_is_the_same_from_its_file():
+    tables = notice_tables(40, 5, 20)
+    assert pg.Notice.parse(tomllib.loads(compiling.toml(tables))) == pg.Notice.parse(tables)
+
+
+def test_peers_are_given_what_the_notice_grants():
+    notice = pg.Notice.bundled("trendmicro-jp")
+    granted = peers.granted()
+    pairs = {(source, purpose) for purpose, sources in granted.items() for source in sources}
+    asked = {(source.slug, purpose.slug) for source in notice.sources for purpose in notice.purposes}
+    guard = pg.Guard(notice)
+    assert pairs == {(source, purpose) for source, purpose in asked if guard.allows(source, purpose)}
+    again = {purpose: sources for purposes, sources in peers.clauses(granted) for purpose in purposes}
+    assert again == granted
+
+
+class Obliging:
+    """A peer that allows everything."""
+
+    package = "obliging"
+    form = ""
+
+    def __init__(self, granted):
+        pass
+
+    def question(self, sources, purpose):
+        return lambda: True
+
+
+class Faithful(Obliging):
+    """A peer that answers as the notice does."""
+
+    def __init__(self, granted):
+        self.granted = granted
+
+    def question(self, sources, purpose):
+        return lambda: set(sources) <= set(self.granted[purpose])
+
+
+def test_a_peer_is_asked_everything_and_found_out_where_it_differs():
+    guard = pg.Guard(pg.Notice.bundled("trendmicro-jp"))
+    with pytest.raises(peers.Differs, match="obliging says True of"):
+        peers.agreed(Obliging({}), guard)
+    sources, purposes = len(guard.notice.sources), len(guard.notice.purposes)
+    pairs = sources * (sources - 1) // 2
+    assert peers.agreed(Faithful(peers.granted()), guard) == (sources + pairs + 1) * purposes
+
+
+def test_a_row_that_is_not_there_is_an_error(capsys):
+    assert command.main(["--only", "no such row"]) == 2
+    assert "no such row" in capsys.readouterr().err
+
+
+def test_a_worker_prints_what_it_measured(capsys, monkeypatch):
+    monkeypatch.setitem(command.RACES, "peers", lambda: [Case("nothing", "pass", {})])
+    assert command.main(["--worker", "peers", "--blocks", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["nothing"] > 0
+
+
+def test_the_report_says_of_each_row_whether_it_is_met(capsys, monkeypatch, tmp_path):
+    def measured(group, effort):
+        assert group == "import"
+        return [{processes.IMPORT: 120.0, processes.PYDANTIC: 100.0}] * effort.imports
+
+    monkeypatch.setattr(command, "_measured", measured)
+    path = tmp_path / "figures.json"
+    assert command.main(["--quick", "--only", "import purposeguard", "--json", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "| 120 ns | 100 ns, `import pydantic` and the same models built | 1.20 (1.20-1.20) | ≤ 1.15 × | no |" in out
+    (row,) = json.loads(path.read_text("utf-8"))["rows"]
+    assert row["met"] is False
+    assert row["result"]["value"] == pytest.approx(1.2)
