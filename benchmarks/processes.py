@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.timing import Times
@@ -18,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 IMPORT = "`import purposeguard`"
 PYDANTIC = "`import pydantic` and the same models built"
 COMPILE = "compile 2,000 purposes × 500 sources, 50 purposes a source, classes included"
-COMPILE_READ = "the same, and read from its TOML file before"
+COMPILE_READ = "compile the same notice from its TOML file"
 MEMORY = "memory of the compiled notice at its highest"
 
 _IMPORT = "import purposeguard"
@@ -46,28 +45,30 @@ print(time.perf_counter() - started)
 
 def importing() -> Times:
     """Nanoseconds of both imports, each in a process of its own, with compiled bytecode at hand."""
-    with _bytecode() as environment:
-        return {
-            name: float(_run([sys.executable, "-c", _TIMED.format(root=str(ROOT), body=body)], environment)) * 1e9
-            for name, body in ((IMPORT, _IMPORT), (PYDANTIC, _PYDANTIC))
-        }
+    return {
+        name: float(_run("-c", _TIMED.format(root=str(ROOT), body=body))) * 1e9
+        for name, body in ((IMPORT, _IMPORT), (PYDANTIC, _PYDANTIC))
+    }
 
 
-@contextmanager
-def _bytecode() -> Iterator[dict[str, str]]:
-    """An environment in which modules are compiled once, and found compiled, wherever they lie."""
-    folder = Path(tempfile.gettempdir()) / f"purposeguard-bench-{os.getuid()}-{sys.implementation.cache_tag}"
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    yield environment | {"PYTHONPYCACHEPREFIX": str(folder)}
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="purposeguard-bench-")
+
+
+def _environment() -> dict[str, str]:
+    """An environment in which modules are compiled once a run, and found compiled, wherever they lie."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": _folder().name}
 
 
 def compiling() -> Times:
     """Nanoseconds and bytes of compiling a large notice, in a process of its own."""
-    with _bytecode() as environment:
-        found: Times = json.loads(_run([sys.executable, "-m", "benchmarks.compiling"], environment))
+    found: Times = json.loads(_run("-m", "benchmarks.compiling"))
     return found
 
 
-def _run(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)  # noqa: S603  # our own
+def _run(*arguments: str) -> str:
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=True)  # noqa: S603  # our own
     return done.stdout
