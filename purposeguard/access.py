@@ -13,7 +13,7 @@ from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Site
 from purposeguard.label import Label
-from purposeguard.tasks import get_ident
+from purposeguard.tasks import get_ident, here
 from purposeguard.use import Engine, Use
 from purposeguard.wrapping import Function, is_plain, must_be_function, surrounded
 
@@ -113,6 +113,14 @@ class Reader:
         use = self.ambient()
         return self.result(await self._fn(*args, **kwargs), use if use.active else None)
 
+    def settled(self, label: Label | None) -> Label | None:
+        """The label of a function without withholding, once it may run here: `authorise`, quicker within a task."""
+        use = self.ambient()
+        if label in use.cleared and use.owner is here():
+            return label
+        self.authorise()
+        return self.access.label
+
     # What surrounds the body (wrapping.Around): the check comes before it runs or goes on, what it may not give after.
 
     before = authorise
@@ -155,8 +163,7 @@ def _quick(fn: Function, reader: Reader) -> Function:
         nonlocal label
         use = ambient()
         if label not in use.cleared or use.owner != get_ident():
-            reader.authorise()
-            label = reader.access.label
+            label = reader.settled(label)
         return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
 
     return access_wrapper

@@ -26,7 +26,7 @@ class Block(Generic[P]):
     As a context manager it gives the `Use`; one block may be entered again, also by several tasks at a time.
     """
 
-    __slots__ = ("_activity", "_channel", "_engine", "_name", "_observing", "_open", "_purpose", "_register", "_where")
+    __slots__ = ("_channel", "_engine", "_name", "_observing", "_open", "_opening", "_purpose", "_register", "_where")
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Block(Generic[P]):
         self._name = name
         self._observing = observing
         self._where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
-        self._activity: Activity | None = None
+        self._opening: Opening | None = None
         self._open: list[Use[P]] = []
         _must_fit(engine, self._declared(Site("", "", 0), name or ""))
 
@@ -65,12 +65,14 @@ class Block(Generic[P]):
         return wrapper
 
     def __enter__(self) -> Use[P]:
-        if self._activity is None:
+        opening = self._opening
+        if opening is None:
             code, line, module = self._where
             site = Site(module, code.co_qualname, line)
-            self._activity = self._declared(site, self._name or site.dotted)
-            self._register.add_activity(site, self._activity)
-        use: Use[P] = Use(Opening(self._engine, self._activity))
+            activity = self._declared(site, self._name or site.dotted)
+            opening = self._opening = Opening(self._engine, activity)
+            self._register.add_activity(site, activity)
+        use: Use[P] = Use(opening)
         self._open.append(use)
         return use
 
@@ -78,6 +80,8 @@ class Block(Generic[P]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         ambient = self._engine.ambient()
+        if not self._open:
+            raise RuntimeError("this block was left more often than it was entered")
         # Left in another context than entered in, the ambient use is none of ours: the last one entered ends.
         use = ambient if ambient in self._open else self._open[-1]
         self._open.remove(use)

@@ -33,7 +33,7 @@ class Matrix(Immutable):
     unknown, so it is refused.
     """
 
-    __slots__ = ("_alias", "_purposes", "_tables", "children", "closed", "families", "items", "notice")
+    __slots__ = ("_alias", "_labels", "_purposes", "_tables", "children", "closed", "families", "items", "notice")
 
     notice: Notice
     closed: Mapping[type[Purpose], frozenset[str]]
@@ -41,6 +41,7 @@ class Matrix(Immutable):
     families: Mapping[object, list[Family]]
     items: tuple[type[Source], ...]
     _alias: Mapping[object, object]
+    _labels: Mapping[type[Source], Label]
     _purposes: dict[object, type[Purpose] | Family]
     _tables: Mapping[str | None, dict[object, Row]]
 
@@ -74,6 +75,7 @@ class Matrix(Immutable):
                 one for one in open_ if not isinstance(one, Family) or not open_.isdisjoint(one.members)
             )
         self._fill(_tables=tables)
+        self._fill(_labels={source: Label(source) for source in notice.sources})
         purposes: dict[object, type[Purpose] | Family] = {one: one for one in notice.purposes}
         purposes.update((one.clause, one) for one in notice.purposes)
         for family in notice.families:
@@ -130,7 +132,8 @@ class Matrix(Immutable):
                 self._source(source)
             return sources
         if isinstance(sources, (str, TermMeta)):
-            return Label(self._source(sources))
+            source = self._source(sources)
+            return self._labels.get(source) or Label(source)
         if isinstance(sources, (bytes, bytearray, Mapping)) or not isinstance(sources, Iterable):
             raise UnknownSource(sources, "sources are a class, an id, a Label, or an iterable of classes and ids")
         found: set[type[Source]] = set()

@@ -236,3 +236,11 @@ def test_a_carried_activity_is_no_new_activity() -> None:
     thread.join()
     assert tape.uses == [("remind", RENEWAL, pg.Label(tm.Registration), 1)]
     assert len(mine.activities) == 1
+
+
+def test_a_block_that_is_left_more_often_than_entered_says_so() -> None:
+    block = guard.purpose(tm.RenewalGuidance)
+    with block:
+        pass
+    with pytest.raises(RuntimeError, match="more often than it was entered"):
+        block.__exit__(None, None, None)
