@@ -6,6 +6,7 @@
     ├── NoticeError            the notice file is wrong: every fault at once, each with its place in the file
     ├── UnknownTerm            an id that means nothing; carries suggestions (also a LookupError)
     │   ├── UnknownSource
+    │   │   └── UnknownOperation
     │   ├── UnknownPurpose
     │   └── UnknownChannel
     ├── UnlabelledData         a check, or a function, with no sources
@@ -138,6 +139,12 @@ class UnknownChannel(UnknownTerm):
     """The notice declares no such way of contacting a person."""
 
     kind = "channel"
+
+
+class UnknownOperation(UnknownSource):
+    """The notice declares no derivation by this operation from these sources (rule 6)."""
+
+    kind = "operation"
 
 
 class UnlabelledData(PurposeGuardError):

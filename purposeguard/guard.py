@@ -138,7 +138,7 @@ class Guard:
         Plain combination is `label | other` and keeps both labels.
 
         Raises:
-            UnknownSource: the notice declares no such operation between the two.
+            UnknownOperation: the notice declares no such operation between the two.
         """
         return self._engine.state.matrix.derived(operation, one, other)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Union, cast
 
 from purposeguard.document import Document
-from purposeguard.errors import UnknownSource, UnlabelledData
+from purposeguard.errors import UnknownOperation, UnknownSource, UnlabelledData
 from purposeguard.grants import Lineage
 from purposeguard.label import Label
 from purposeguard.notice import Notice
@@ -206,7 +206,7 @@ class Matrix(Immutable):
         """The label of two values joined by an operation that the notice declares (rule 6).
 
         Raises:
-            UnknownSource: the notice declares no such operation between the two.
+            UnknownOperation: the notice declares no such operation between the two.
         """
         left, right = (self.label(given) for given in (one, other))
         for row in self.notice.document.derivation:
@@ -216,11 +216,13 @@ class Matrix(Immutable):
                 or (self._all_under(right, from_) and self._all_under(left, with_))
             ):
                 return Label(self.notice.source(row.id))
-        names = sorted({row.operation for row in self.notice.document.derivation})
-        why = (
-            f"the notice declares no derivation of {left} and {right} by it; it declares: {', '.join(names) or 'none'}"
+        sides = " and ".join(", ".join(source.clause for source in label) for label in (left, right))
+        known = "; ".join(
+            f"`{row.operation}` of {', '.join(row.from_)} with {', '.join(row.with_)}"
+            for row in self.notice.document.derivation
         )
-        raise UnknownSource(operation, why)
+        why = f"the notice derives nothing from {sides} by this; it declares {known or 'no derivation'}"
+        raise UnknownOperation(operation, why)
 
     def _all_under(self, label: Label, heads: tuple[type[Source], ...]) -> bool:
         # An item is a subclass of its parent, and of no other source.

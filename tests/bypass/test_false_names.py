@@ -109,7 +109,6 @@ def test_replacing_a_name_in_the_generated_module_changes_no_decision(monkeypatc
         Any,
         object,
     ],
-    ids=lambda given: " ".join(sorted(repr(given).replace(",", "").split())),
 )
 def test_a_forged_family_is_no_purpose(forged: Any) -> None:
     for _ in range(2):

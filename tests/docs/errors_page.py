@@ -35,6 +35,7 @@ PurposeGuardError
 ├── NoticeError            the notice file is wrong: every fault at once, each with its place in the file
 ├── UnknownTerm            an id that means nothing; also a LookupError
 │   ├── UnknownSource
+│   │   └── UnknownOperation   no derivation by this name from these sources
 │   ├── UnknownPurpose
 │   └── UnknownChannel
 ├── UnlabelledData         a check, or an access function, with no sources
@@ -60,7 +61,8 @@ Errors carry their facts as attributes, so that code need not read messages:
 | `PurposeViolation` | `decision` (a `Decision`), `activity`, `function`, `field`, `advice` |
 | `UnlabelledData`, `PurposeMissing` | none; the message says it |
 
-`UnknownSource`, `UnknownPurpose`, `UnknownChannel` and `ChannelViolation` have what the class above them has.
+`UnknownSource`, `UnknownOperation`, `UnknownPurpose`, `UnknownChannel` and `ChannelViolation` have what the class above
+them has.
 
 No message holds a personal value: where an argument is quoted, it is an id or a class, and any other object is shown by
 its type alone. A message is put together when it is read, so that a denial which is caught and handled costs no text.

@@ -23,6 +23,7 @@ def violation(**facts: str) -> pg.PurposeViolation:
         (pg.UnknownSource, (pg.UnknownTerm,)),
         (pg.UnknownPurpose, (pg.UnknownTerm,)),
         (pg.UnknownChannel, (pg.UnknownTerm,)),
+        (pg.UnknownOperation, (pg.UnknownSource,)),
         (pg.UnlabelledData, (pg.PurposeGuardError,)),
         (pg.PurposeMissing, (pg.PurposeGuardError,)),
         (pg.SealedValue, (pg.PurposeGuardError, TypeError)),
@@ -84,7 +85,7 @@ def test_a_violation_crosses_to_another_process_with_its_facts(again) -> None:
     assert there.decision.allowed is False
 
 
-@pytest.mark.parametrize("kind", [pg.UnknownSource, pg.UnknownPurpose, pg.UnknownChannel])
+@pytest.mark.parametrize("kind", [pg.UnknownSource, pg.UnknownPurpose, pg.UnknownChannel, pg.UnknownOperation])
 def test_an_unknown_term_says_its_kind_why_and_the_nearest(kind: type[pg.UnknownTerm]) -> None:
     error = kind("1.1z", "none such", lambda: ("1.1(a)", "1.1(b)"))
     assert str(error) == f"unknown {kind.kind} `1.1z`: none such (did you mean `1.1(a)` or `1.1(b)`?)"

@@ -14,6 +14,7 @@ ROOT = Path(pg.__file__).parents[1]
 CONTRACT = [
     "Notice", "Guard", "Label", "Source", "Purpose", "NotPersonal", "Decision", "Use", "sources_of", "untagged",
     "PurposeGuardError", "NoticeError", "UnknownTerm", "UnknownSource", "UnknownPurpose", "UnknownChannel",
+    "UnknownOperation",
     "UnlabelledData", "PurposeMissing", "SealedValue", "PurposeViolation", "ChannelViolation", "RecipientViolation",
     "SubjectViolation", "RetentionViolation", "RevisionViolation",
 ]  # fmt: skip
