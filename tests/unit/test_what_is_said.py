@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Annotated, TypedDict
 
 import pytest
@@ -288,3 +289,54 @@ def test_a_cache_that_shows_only_its_key_is_known_too() -> None:
         guard.access(read)
     assert said(caught.value).startswith(f"{HERE}.{read.__qualname__} is behind a cache that knows no purposes")
     assert "put `@guard.cached(…)` above `@guard.access`" in said(caught.value)
+
+
+# --- what a notice says of itself
+
+
+def test_a_fault_names_the_file_or_text_that_it_is_in(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("format = 1\n", encoding="utf-8")
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.load(path)
+    assert caught.value.origin == str(path)
+    for text in ("format = 1\n", "format ="):
+        with pytest.raises(pg.NoticeError) as caught:
+            pg.Notice.loads(text, "the text")
+        assert caught.value.origin == "the text"
+
+
+def test_what_is_not_bundled_is_told_what_is() -> None:
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.bundled("nowhere")
+    assert caught.value.origin == "bundled notice"
+    assert str(caught.value).splitlines() == [
+        "bundled notice: 1 fault",
+        "  no bundled notice is called `nowhere` (help: bundled are: trendmicro-jp)",
+    ]
+
+
+def test_a_class_of_the_wrong_kind_is_told_what_it_is() -> None:
+    for ask, wrong, why in (
+        (tm.NOTICE.source, tm.RenewalGuidance, "is a purpose, not a source"),
+        (tm.NOTICE.purpose, tm.Registration, "is a source, not a purpose"),
+        (tm.NOTICE.source, pg.Source, "is the base of all sources"),
+        (tm.NOTICE.purpose, pg.Purpose, "is the base of all purposes"),
+    ):
+        with pytest.raises(pg.UnknownTerm) as caught:
+            ask(wrong)
+        assert caught.value.why == why
+    elsewhere = pg.Notice.parse(tm.NOTICE.dump()).source("1.1a")
+    with pytest.raises(pg.UnknownSource) as caught:
+        tm.NOTICE.source(elsewhere)
+    assert caught.value.why == (
+        "is a class of another notice, of another copy of trendmicro-jp, or made by hand: use this one's classes, "
+        "or the id `1.1(a)`"
+    )
+
+
+def test_equal_notices_hash_alike_and_revisions_do_not() -> None:
+    again = pg.Notice.parse(tm.NOTICE.dump())
+    later = pg.Notice.parse({**tm.NOTICE.dump(), "revision": "2025-04-01"})
+    assert hash(again) == hash(tm.NOTICE)
+    assert hash(later) != hash(tm.NOTICE)
