@@ -55,8 +55,6 @@ class Reader:
             NameError: the annotation names what is not defined (yet).
         """
         access = self.access
-        if access.label is not None and self._shape is not None:
-            return access.label
         shape = shape_of(_return_annotation(self._fn, localns))
         fields = shape.labels()
         label = Label.join(*fields.values()) if fields else None

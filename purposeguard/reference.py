@@ -1,7 +1,7 @@
 """Rules 1 to 8 as plainly as they can be said: the executable specification.
 
-Slow on purpose: it reads the document anew at every question and knows no classes; tests hold that the compiled `matrix`
-answers the same. Ids are in the document's own spelling; an unknown source raises KeyError.
+Slow on purpose: it reads the document anew at every question and knows no classes; tests hold the compiled `matrix`
+equal to it. Ids are in the document's own spelling; an unknown source raises KeyError.
 """
 
 from __future__ import annotations

@@ -77,7 +77,6 @@ class Withholder:
         decision = self._denies(own) if own is not None else None
         if decision is not None:
             self._refuse(decision, path or None)
-            return value  # observed only
         return self._inside(value, shape, path)
 
     def _inside(self, value: Any, shape: Shape, path: str) -> Any:
