@@ -31,14 +31,11 @@ class Site:
         return f"{self.module}.{self.qualname}"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Activity:
-    """A named piece of processing: one purpose or family, by one channel where it has one."""
+class Declared:
+    """What is declared at a site."""
 
-    name: str
-    purpose: type[Purpose] | Family
-    channel: str | None
-    observing: bool
+    __slots__ = ()
+
     site: Site
 
     @property
@@ -48,13 +45,24 @@ class Activity:
 
     @property
     def qualname(self) -> str:
-        """The function that is the activity, or that contains its block."""
+        """The function that it is; for a block, the one that contains it."""
         return self.site.qualname
 
     @property
     def line(self) -> int:
         """The line of the function or block."""
         return self.site.line
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Activity(Declared):
+    """A named piece of processing: one purpose or family, by one channel where it has one."""
+
+    name: str
+    purpose: type[Purpose] | Family
+    channel: str | None
+    observing: bool
+    site: Site
 
     @property
     def purpose_id(self) -> str:
@@ -63,7 +71,7 @@ class Activity:
 
 
 @dataclasses.dataclass(slots=True)
-class Access:
+class Access(Declared):
     """A data-access function and the sources it reads.
 
     `named` are the sources named at the decorator; `fields` those of its return annotation, by path; `whole` those of
@@ -82,21 +90,6 @@ class Access:
     def name(self) -> str:
         """Module and qualified name."""
         return self.site.dotted
-
-    @property
-    def module(self) -> str:
-        """The module that declares it."""
-        return self.site.module
-
-    @property
-    def qualname(self) -> str:
-        """The function's qualified name."""
-        return self.site.qualname
-
-    @property
-    def line(self) -> int:
-        """The function's first line."""
-        return self.site.line
 
     def fields_from(self, sources: Iterable[type[Source]]) -> tuple[str, ...]:
         """The fields that derive from any of these sources."""
