@@ -1,0 +1,120 @@
+"""Where one wrong word in the core would open something: each of these was asked for by a mutant that lived."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import pytest
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.samples import Tape
+
+guard = pg.Guard(tm.NOTICE)
+
+
+class Customer(BaseModel):
+    email: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData]
+
+
+@guard.access(tm.Registration)
+def read_registration() -> str:
+    return "registration"
+
+
+@guard.access(tm.ProductData)
+def read_telemetry() -> str:
+    return "telemetry"
+
+
+def test_a_plain_access_within_a_task_is_refused_what_its_purpose_may_not_use() -> None:
+    async def main() -> None:
+        with guard.purpose(tm.RenewalGuidance):
+            assert read_registration() == "registration"
+            assert read_registration() == "registration"  # now cleared, and still asked
+            for _ in range(2):
+                with pytest.raises(pg.PurposeViolation):
+                    read_telemetry()
+
+    asyncio.run(main())
+
+
+def test_what_was_cleared_in_one_task_is_not_in_another() -> None:
+    async def other() -> None:
+        with pytest.raises(pg.PurposeMissing):
+            read_registration()
+
+    async def main() -> None:
+        with guard.purpose(tm.RenewalGuidance):
+            assert read_registration() == "registration"
+            await asyncio.create_task(other())
+            assert read_registration() == "registration"
+
+    asyncio.run(main())
+
+
+def test_a_use_is_asked_by_its_channel() -> None:
+    with guard.purpose(tm.AnySecurityInformation, channel="phone") as use:
+        assert use.allows(tm.Registration)  # 1.2(2)④ names no channel
+        assert not use.allows(tm.WebContact)  # 2.2③ is closed to all but e-mail
+        assert not use.explain(tm.WebContact)
+        with pytest.raises(pg.ChannelViolation):
+            use.check(tm.WebContact)
+    with guard.purpose(tm.AnySecurityInformation, channel="email") as use:
+        assert use.allows(tm.WebContact)
+
+
+def test_a_family_whose_members_are_all_closed_is_closed() -> None:
+    family = {"class": "AnyMail", "purposes": ["2.2③", "3.2③"], "title": {"en": "Mail", "ja": "メール"}}
+    of_mail = pg.Guard(pg.Notice.parse({**tm.NOTICE.dump(), "family": [family]}))
+    for channel in (None, "phone", "post"):
+        with pytest.raises(pg.ChannelViolation):
+            of_mail.purpose("AnyMail", channel=channel)
+    with of_mail.purpose("AnyMail", channel="email") as use:
+        assert use.allows("2.1a")
+
+
+def test_an_activity_that_is_observed_goes_by_its_own_mode_when_a_withheld_field_is_read() -> None:
+    tape = Tape()
+    watching = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
+    with watching.purpose(tm.RenewalGuidance, mode="enforce") as use:
+        copy = use.withhold(Customer(email="e", device="d"))
+        with pytest.raises(pg.PurposeViolation):
+            copy.device  # noqa: B018
+    ((_, observed),) = tape.denials
+    assert observed is False
+
+
+def test_a_field_that_cannot_be_withheld_is_named() -> None:
+    class Holder(BaseModel):
+        owner: Customer | str
+
+    @guard.access(withhold=True)
+    def read() -> Holder:
+        return Holder(owner="all of it in one text")
+
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation) as caught:
+        read()
+    assert caught.value.field == "owner"
+
+
+def test_an_operation_that_is_not_declared_says_what_is() -> None:
+    with pytest.raises(pg.UnknownOperation) as caught:
+        guard.derive("join", [tm.Registration, tm.Contract], tm.Cookie)
+    assert " ".join(str(caught.value).split()) == (
+        "unknown operation `join`: the notice derives nothing from 1.1(a), 1.1(c) and 2.3 by this; "
+        "it declares `link` of 2.3 with 1.1, 2.1, 3.1"
+    )
+
+
+def test_a_carried_coroutine_is_told_what_to_carry() -> None:
+    async def later() -> None: ...
+
+    coroutine = later()
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(TypeError) as caught:
+        guard.carry(coroutine)  # type: ignore[type-var,unused-coroutine]  # the mistake
+    coroutine.close()
+    assert str(caught.value) == "carry the coroutine function before it is called: `guard.carry(fn)(…)`"
