@@ -118,3 +118,21 @@ def test_a_carried_coroutine_is_told_what_to_carry() -> None:
         guard.carry(coroutine)  # type: ignore[type-var,unused-coroutine]  # the mistake
     coroutine.close()
     assert str(caught.value) == "carry the coroutine function before it is called: `guard.carry(fn)(…)`"
+
+
+def test_a_cache_that_only_observes_answers_outside_any_purpose() -> None:
+    watching = pg.Guard(tm.NOTICE, mode="observe")
+
+    @watching.cached()
+    @watching.access(withhold=True)
+    def read() -> Customer:
+        return Customer(email="e", device="d")
+
+    @watching.cached()
+    @watching.access(withhold=True)
+    async def read_later() -> Customer:
+        return Customer(email="e", device="d")
+
+    for _ in range(2):
+        assert read().device == "d"
+        assert asyncio.run(read_later()).device == "d"
