@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import copy
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -108,10 +108,21 @@ class Withholder:
         if value is None:
             return value
         label = shape.label_of_all()
-        decision = self._denies(label) if label is not None else None
+        if label is None:
+            self._refuse_hidden(value, path)
+            return value
+        decision = self._denies(label)
         if decision is not None:
             self._refuse(decision, path or None)
         return value
+
+    def _refuse_hidden(self, value: Any, path: str) -> None:
+        """Refuses a container of a kind that cannot be made anew where something in it would have to be withheld."""
+        if isinstance(value, Collection):
+            items: Iterable[Any] = value.values() if isinstance(value, Mapping) else value
+            if any(self._inside(item, Shape(), f"{path}[]") is not item for item in items):
+                kind = type(value).__qualname__
+                raise UnlabelledData(f"`{path}` is a {kind}, in which nothing can be withheld: give a list or a dict")
 
     def _from_model(self, value: Any, fields: Mapping[str, Shape], path: str) -> Any:
         denied: dict[str, Decision] = {}

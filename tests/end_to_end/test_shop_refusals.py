@@ -182,6 +182,6 @@ def _written(activity):
         return [row.count for row in session.query(database.UseRow).where(database.UseRow.activity == activity)]
 
 
-def test_newsletters_name_their_channel():
+def test_newsletters_name_their_channel(shop: TestClient) -> None:  # its ledger writes the refusals down
     with pytest.raises(pg.ChannelViolation):
         guard.purpose(tm.AnySecurityInformation)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+import collections
+import types
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
@@ -136,3 +139,42 @@ def test_a_cache_that_only_observes_answers_outside_any_purpose() -> None:
     for _ in range(2):
         assert read().device == "d"
         assert asyncio.run(read_later()).device == "d"
+
+
+class Pair(tuple[Any, ...]):
+    """A container that withholding cannot make anew."""
+
+    __slots__ = ()
+
+
+class Holder(BaseModel):
+    email: Annotated[str, tm.Registration] = "e"
+    anything: Any = None
+
+
+@pytest.mark.parametrize(
+    "contain",
+    [
+        lambda one: {"a": one}.values(),
+        lambda one: types.MappingProxyType({"a": one}),
+        lambda one: collections.UserList([one]),
+        lambda one: collections.UserDict(a=[one]),
+        lambda one: Pair([one]),
+    ],
+    ids=["view", "proxy", "list", "dict", "tuple"],
+)
+def test_a_model_in_a_container_of_another_kind_does_not_pass(contain: Callable[[object], object]) -> None:
+    hidden = Holder(anything=contain(Customer(email="e", device="d")))
+    harmless = Holder(anything=contain("nothing personal"))
+    with guard.purpose(tm.RenewalGuidance) as use:
+        with pytest.raises(pg.UnlabelledData, match="nothing can be withheld"):
+            use.withhold(hidden)
+        assert use.withhold(harmless) is harmless
+    with guard.purpose(tm.ProductProvision) as use:
+        assert use.withhold(hidden) is hidden  # this purpose may use all of it
+
+
+def test_an_object_that_is_no_container_is_left_as_it_is() -> None:
+    holder = Holder(anything=object())
+    with guard.purpose(tm.RenewalGuidance) as use:
+        assert use.withhold(holder) is holder
