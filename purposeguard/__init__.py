@@ -5,6 +5,7 @@ notice grants. Start with `Notice.bundled("trendmicro-jp")` or `Notice.load("not
 """
 
 from purposeguard.decision import Decision
+from purposeguard.encoding import decode_sealed, encode_sealed
 from purposeguard.errors import (
     ChannelViolation,
     Fault,
@@ -26,10 +27,13 @@ from purposeguard.errors import (
 )
 from purposeguard.fields import sources_of, untagged
 from purposeguard.guard import Guard
-from purposeguard.inventory import Access, Activity
+from purposeguard.inventory import Access, Activity, Reclassification, Transform
 from purposeguard.label import Label
 from purposeguard.ledger import Ledger
+from purposeguard.linking import derive
 from purposeguard.notice import Notice
+from purposeguard.personal import Personal
+from purposeguard.personal_model import PersonalModel
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.use import Use
 
@@ -46,16 +50,20 @@ __all__ = [
     "NotPersonal",
     "Notice",
     "NoticeError",
+    "Personal",
+    "PersonalModel",
     "Purpose",
     "PurposeGuardError",
     "PurposeMissing",
     "PurposeViolation",
     "RecipientViolation",
+    "Reclassification",
     "RetentionViolation",
     "RevisionViolation",
     "SealedValue",
     "Source",
     "SubjectViolation",
+    "Transform",
     "UnknownChannel",
     "UnknownOperation",
     "UnknownPurpose",
@@ -63,6 +71,9 @@ __all__ = [
     "UnknownTerm",
     "UnlabelledData",
     "Use",
+    "decode_sealed",
+    "derive",
+    "encode_sealed",
     "sources_of",
     "untagged",
 ]

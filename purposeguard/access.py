@@ -47,8 +47,8 @@ class Reader:
             if named is not None and not withhold:
                 self.access.label = named
 
-    def resolve(self, localns: Mapping[str, Any] | None = None) -> Label:
-        """The label of all that the function reads.
+    def resolve(self, localns: Mapping[str, Any] | None = None) -> Label | None:
+        """The label of all that the function reads plain; None where all of it is sealed.
 
         Raises:
             UnlabelledData: neither the decorator nor the return annotation names a source.
@@ -56,30 +56,40 @@ class Reader:
         """
         access = self.access
         shape = shape_of(_return_annotation(self._fn, localns))
-        fields = shape.labels()
+        fields, seals = shape.labels(), shape.seals()
         label = Label.join(*fields.values()) if fields else None
         if access.named is not None:
             label = access.named | label if label is not None and access.withhold else access.named
-        if label is None:
+        # What is sealed is checked where it is opened: to return nothing else takes a purpose, and no more.
+        if label is None and not shape.holds_seals:
             raise UnlabelledData(
                 f"{access.name}: neither its return annotation nor the decorator names a source; annotate it with a "
                 "tagged model, or name the sources: `@guard.access(Source, …)`"
             )
-        if access.withhold and not fields:
+        if access.withhold and not fields and not shape.holds_seals:
             raise UnlabelledData(
                 f"{access.name}: withholding needs a return annotation whose fields are tagged: a model, or a "
                 "TypedDict for rows"
             )
-        self._engine.state.matrix.label(label)  # sources of another notice are refused here
+        for one in (label, *seals.values()):
+            if one is not None:
+                self._engine.state.matrix.label(one)  # sources of another notice are refused here
         access.whole = shape.own_label
         access.fields = {_field(path): one for path, one in fields.items() if path}
+        access.sealed = {_field(path): one for path, one in seals.items()}
         access.label, self._shape = label, shape
         return label
 
-    def label(self) -> Label:
-        """The label, resolved by now; raises UnlabelledData where its annotation still is not."""
+    def label(self) -> Label | None:
+        """The label, resolved by now; None where all that is read is sealed.
+
+        Raises:
+            UnlabelledData: its annotation still is not resolved.
+        """
+        if self.access.label is not None or self._shape is not None:
+            return self.access.label
         try:
-            return self.access.label or self.resolve()
+            return self.resolve()
         except NameError as error:
             raise UnlabelledData(
                 f"{self.access.name}: its return annotation names `{error.name}`, which is not defined"
@@ -92,7 +102,7 @@ class Reader:
     def authorise(self) -> Use[Any] | None:
         """Raises PurposeMissing or PurposeViolation where the function may not run here."""
         label = self.label()
-        if self.access.withhold:
+        if self.access.withhold or label is None:
             use = self._engine.present(f"{self.access.name} was called")
             if use is not None and self.access.named is not None:
                 refusal = use.refusal(self.access.named)

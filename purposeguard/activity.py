@@ -12,11 +12,11 @@ from purposeguard.errors import ChannelViolation
 from purposeguard.inventory import Activity, Register, Site
 from purposeguard.label import Label
 from purposeguard.tasks import ASYNCIO, TRIO, get_ident, here, modules
-from purposeguard.terms import Family, NotPersonal, Purpose
-from purposeguard.use import NOTHING, Engine, Opening, Use
+from purposeguard.terms import Family, NotPersonal, Purpose, Source
+from purposeguard.use import NOTHING, Carried, Engine, Opening, Use
 from purposeguard.wrapping import Function, is_plain, surrounded, unwrapped_method
 
-P = TypeVar("P")
+P = TypeVar("P", bound=Source | Purpose)
 F = TypeVar("F")
 
 
@@ -105,14 +105,16 @@ def decorated(fn: F, wrap: Callable[[Function], Function]) -> F:
 class During:
     """A use around each run of a body."""
 
-    __slots__ = ("_opening",)
+    __slots__ = ("_opening", "_origin")
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: Opening, origin: Use[Any] | None = None) -> None:
+        """`origin` is the use that is carried, where one is."""
         self._opening = opening
+        self._origin = origin
 
     def before(self) -> Use[Any]:
         """Makes a new use ambient."""
-        return Use(self._opening)
+        return Use(self._opening) if self._origin is None else Carried(self._opening, self._origin)
 
     closing = before
 
@@ -165,8 +167,8 @@ def carried(fn: F, engine: Engine) -> F:
     use = engine.present(f"{Site.of(fn).dotted} was to be carried")
     if use is None:  # observed only
         return fn
-    activity = use.activity
-    return decorated(fn, lambda inner: _during(inner, engine, activity))
+    during = During(Opening(engine, use.activity), use)
+    return decorated(fn, lambda inner: surrounded(inner, during))
 
 
 def _must_fit(engine: Engine, activity: Activity) -> None:

@@ -21,7 +21,7 @@ WIDTH = 120
 def generate(notice: Notice) -> str:
     """The text of the module of a notice."""
     document = notice.document
-    return "\n".join([*_head(document), *_classes(document), *_tail(notice)]) + "\n"
+    return "\n".join([*_head(document), *_classes(document), *_tail(notice), *_links(document)]) + "\n"
 
 
 def _head(document: Document) -> Iterator[str]:
@@ -35,9 +35,11 @@ def _head(document: Document) -> Iterator[str]:
     yield ""
     yield "import json"
     yield "from collections.abc import Mapping"
-    yield "from typing import ClassVar, Final, final"
+    linking = bool(document.derivation)
+    yield f"from typing import ClassVar, Final, {'TypeVar, ' if linking else ''}final"
     yield ""
-    yield "from purposeguard import Notice, Purpose, Source"
+    names = "Notice, Personal, Purpose, Source, derive" if linking else "Notice, Purpose, Source"
+    yield f"from purposeguard import {names}"
     yield ""
 
 
@@ -97,6 +99,25 @@ def _tail(notice: Notice) -> Iterator[str]:
     yield ""
     yield f"NOTICE: Final = Notice.parse(json.loads(_DOCUMENT), {_quoted(notice.id)}, globals())"
     yield f'"""The notice {_plain(notice.id)} in its revision of {notice.revision}, with the classes above."""'
+
+
+def _links(document: Document) -> Iterator[str]:
+    """A function for each derivation: it joins what the notice lets be joined, and no type checker lets more in."""
+    if not document.derivation:
+        return
+    yield ""
+    yield '_One = TypeVar("_One")'
+    yield '_Other = TypeVar("_Other")'
+    class_of = {row.id: row.class_ for row in source_rows(document)}
+    for row in document.derivation:
+        from_, with_ = (" | ".join(class_of[given] for given in ids) for ids in (row.from_, row.with_))
+        yield ""
+        yield ""
+        yield f"def {row.function}("
+        yield f"    one: Personal[_One, {from_}], other: Personal[_Other, {with_}], /"
+        yield f") -> Personal[tuple[_One, _Other], {row.class_}]:"
+        yield f'    """{_plain(row.title.en)} ({_plain(row.id)}): both values, under a source of their own."""'
+        yield f"    return derive(NOTICE, {_quoted(row.operation)}, one, other)"
 
 
 def _document_text(tables: dict[str, Any]) -> str:

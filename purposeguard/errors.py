@@ -12,6 +12,7 @@
     ├── UnlabelledData         a check, or a function, with no sources
     ├── PurposeMissing         data read outside any purpose
     ├── SealedValue            a sealed value was used as if it were plain
+    │   └── SealedAttribute
     └── PurposeViolation       the notice does not grant this use (also a PermissionError)
         ├── ChannelViolation
         ├── RecipientViolation
@@ -157,6 +158,10 @@ class PurposeMissing(PurposeGuardError):
 
 class SealedValue(PurposeGuardError, TypeError):
     """A sealed value was used as if it were plain."""
+
+
+class SealedAttribute(SealedValue, AttributeError):
+    """An attribute of the plain value was asked for; also an AttributeError, so that `hasattr` answers."""
 
 
 class PurposeViolation(PurposeGuardError, PermissionError):

@@ -21,6 +21,7 @@ from pydantic_core import PydanticUndefined
 
 from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.label import Label
+from purposeguard.sealing import Sealed
 from purposeguard.terms import Source, TermMeta, is_union
 
 Bindings = Mapping[Any, "Shape"]
@@ -56,16 +57,17 @@ class Model:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shape:
-    """What an annotation says of a value: its own tags, the models it may be, and what it contains."""
+    """What an annotation says of a value: its own tags, the models it may be, and what it contains.
+
+    `sealed`: it is, or may be, a sealed value; `seal` are its sources, where the annotation names sources. What is in a
+    sealed value is checked where it is opened, so it counts for nothing that is checked where it is read.
+    """
 
     tags: frozenset[type[Source]] = frozenset()
     models: tuple[Model, ...] = ()
     items: Shape | None = None
-
-    @property
-    def label(self) -> Label | None:
-        """The label of the value itself; None where it carries no tag."""
-        return Label(*self.tags) if self.tags else None
+    sealed: bool = False
+    seal: frozenset[type[Source]] = frozenset()
 
     @property
     def own_label(self) -> Label | None:
@@ -79,11 +81,12 @@ class Shape:
 
     def __or__(self, other: Shape) -> Shape:
         items = self.items | other.items if self.items and other.items else self.items or other.items
-        return Shape(self.tags | other.tags, tuple(dict.fromkeys((*self.models, *other.models))), items)
+        models = tuple(dict.fromkeys((*self.models, *other.models)))
+        return Shape(self.tags | other.tags, models, items, self.sealed or other.sealed, self.seal | other.seal)
 
     def walk(self, path: str = "", seen: tuple[type, ...] = ()) -> Iterator[tuple[str, Shape]]:
         """Every value below this one by its path, e.g. `orders[].address`; a model inside itself is not entered."""
-        if path or self.tags:
+        if path or self.tags or self.seal:
             yield path, self
         if self.items is not None:
             yield from self.items.walk(f"{path}[]", seen)
@@ -95,7 +98,17 @@ class Shape:
     @property
     def has_fields(self) -> bool:
         """Whether there is a model in it, or a tag."""
-        return bool(self.models or self.tags) or (self.items is not None and self.items.has_fields)
+        return bool(self.models or self.tags or self.sealed) or (self.items is not None and self.items.has_fields)
+
+    @property
+    def holds_seals(self) -> bool:
+        """Whether there may be a sealed value in it."""
+        return any(shape.sealed for _, shape in self.walk("value"))
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether anything in it is tagged or sealed."""
+        return self.holds_seals or bool(self.all_labels())
 
     @property
     def is_leaf(self) -> bool:
@@ -103,22 +116,25 @@ class Shape:
         return not self.models and (self.items is None or self.items.is_leaf)
 
     def labels(self) -> dict[str, Label]:
-        """Path → label of everything tagged."""
-        found: dict[str, Label] = {}
-        for path, shape in self.walk():
-            label = shape.label
-            if label is not None:
-                found[path] = found[path] | label if path in found else label
-        return found
+        """Path → label of everything tagged and plain."""
+        return _united_labels((path, shape.tags) for path, shape in self.walk())
+
+    def seals(self) -> dict[str, Label]:
+        """Path → label of everything sealed."""
+        return _united_labels((path, shape.seal) for path, shape in self.walk())
+
+    def all_labels(self) -> dict[str, Label]:
+        """Path → label of everything tagged or sealed."""
+        return _united_labels((path, shape.tags | shape.seal) for path, shape in self.walk())
 
     def label_of_all(self) -> Label | None:
-        """The label of the value with everything in it; None where nothing is tagged."""
-        labels = self.labels()
+        """The label of the value with everything in it; None where nothing is tagged or sealed."""
+        labels = self.all_labels()
         return Label.join(*labels.values()) if labels else None
 
 
 def sources_of(model: object, localns: Mapping[str, Any] | None = None) -> dict[str, Label]:
-    """The tagged fields of a model, `{"email": Label(1.1(a)), "orders[].address": …}`, in its order.
+    """The tagged and sealed fields of a model, `{"email": Label(1.1(a)), "orders[].address": …}`, in its order.
 
     Containers stand in the path as `[]`, mappings by their values (a tag on the keys counts for the mapping).
     Instead of a model any annotation that holds one may be given, e.g. `list[Customer]`.
@@ -127,7 +143,16 @@ def sources_of(model: object, localns: Mapping[str, Any] | None = None) -> dict[
         TypeError: there is no taggable class in `model`.
         UnlabelledData: an annotation cannot be resolved; `localns` gives names it may need.
     """
-    return _taggable(model, localns).labels()
+    return _taggable(model, localns).all_labels()
+
+
+def _united_labels(found: Iterable[tuple[str, frozenset[type[Source]]]]) -> dict[str, Label]:
+    united: dict[str, Label] = {}
+    for path, sources in found:
+        if sources:
+            label = Label(*sources)
+            united[path] = united[path] | label if path in united else label
+    return united
 
 
 def untagged(model: object, localns: Mapping[str, Any] | None = None) -> tuple[str, ...]:
@@ -136,12 +161,15 @@ def untagged(model: object, localns: Mapping[str, Any] | None = None) -> tuple[s
     Raises:
         TypeError, UnlabelledData: as `sources_of`.
     """
-    tagged = _taggable(model, localns).labels()
+    tagged = _taggable(model, localns).all_labels()
     return tuple(
         dict.fromkeys(
             path
             for path, shape in _taggable(model, localns).walk()
-            if shape.is_leaf and not path.endswith("[]") and not any(t == path or _within(t, path) for t in tagged)
+            if shape.is_leaf
+            and not shape.sealed
+            and not path.endswith("[]")
+            and not any(t == path or _within(t, path) for t in tagged)
         )
     )
 
@@ -186,6 +214,8 @@ def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})
     origin = get_origin(annotation)
     if origin is not None:
         return _shape_of_generic(annotation, origin, get_args(annotation), bindings)
+    if isinstance(annotation, type) and issubclass(annotation, Sealed):
+        return Shape(sealed=True)
     return Shape(models=(Model(annotation),)) if is_taggable(annotation) else Shape()
 
 
@@ -200,6 +230,8 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
     if isinstance(origin, _ALIASES):
         given = zip(origin.__type_params__, args, strict=False)
         return shape_of(origin.__value__, {**bindings, **{name: shape_of(arg, bindings) for name, arg in given}})
+    if isinstance(origin, type) and issubclass(origin, Sealed):
+        return _shape_of_seal(args, bindings)
     if is_taggable(origin):
         given = zip(getattr(origin, "__parameters__", ()), args, strict=False)
         return Shape(models=(Model(origin, {name: shape_of(arg, bindings) for name, arg in given}),))
@@ -209,6 +241,16 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
         return Shape(tags, (), shape_of(args[1], bindings))
     # A container; of a generic class that is not known to be one, its arguments are taken to be inside.
     return Shape(items=_joined((arg for arg in args if arg is not ...), bindings))
+
+
+def _shape_of_seal(args: tuple[Any, ...], bindings: Bindings) -> Shape:
+    """The shape of `Personal[T, S]`: what is in it keeps its tags, and none of it is seen from outside."""
+    inside = shape_of(args[0], bindings).label_of_all()
+    sources: set[type[Source]] = set(inside.sources) if inside is not None else set()
+    for term in get_args(args[1]) if is_union(args[1]) else args[1:]:
+        if isinstance(term, TermMeta) and issubclass(term, Source):
+            sources |= Label(term).sources
+    return Shape(sealed=True, seal=frozenset(sources))
 
 
 def is_taggable(cls: object) -> TypeGuard[type]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import threading
@@ -16,16 +17,25 @@ from purposeguard.activity import Block, carried, decorated
 from purposeguard.caching import cached_function
 from purposeguard.decision import Decision
 from purposeguard.errors import Fault, NoticeError, PurposeMissing
-from purposeguard.inventory import Access, Activity, Register
+from purposeguard.inventory import Access, Activity, Reclassification, Register, Site, Transform
 from purposeguard.label import Label, OneSource, Sources
 from purposeguard.ledger import Ledger
+from purposeguard.linking import combined
 from purposeguard.notice import Notice
-from purposeguard.terms import Family, TermMeta
+from purposeguard.personal import Personal
+from purposeguard.reclassification import Reclassifier
+from purposeguard.terms import Family, Purpose, Source, TermMeta
 from purposeguard.use import Engine, Use
 from purposeguard.wrapping import Function
 
-P = TypeVar("P")
+P = TypeVar("P", bound=Source | Purpose)
 F = TypeVar("F", bound=Callable[..., Any])
+A = TypeVar("A")
+B = TypeVar("B")
+S1 = TypeVar("S1", bound=Source)
+S2 = TypeVar("S2", bound=Source)
+S3 = TypeVar("S3", bound=Source)
+To = TypeVar("To", bound=Source)
 
 Mode = Literal["enforce", "observe"]
 
@@ -37,10 +47,15 @@ class Guard:
     told to the ledger. `ledger` is told every denial, and how often each activity used what.
     """
 
-    __slots__ = ("_engine", "_known", "_mode", "_register", "_replacing")
+    __slots__ = ("_engine", "_known", "_mode", "_register", "_replacing", "_transforms")
 
-    def __init__(self, notice: Notice, *, mode: Mode = "enforce", ledger: Ledger | None = None) -> None:
+    def __init__(
+        self, notice: Notice, *, mode: Mode = "enforce", ledger: Ledger | None = None, strict: bool = False
+    ) -> None:
         """Compiles `notice`.
+
+        A `strict` guard opens sealed values only where the functions that `map` was given are registered with
+        `guard.transform`: those see the plain value.
 
         Raises:
             TypeError: `notice` is no Notice.
@@ -49,7 +64,8 @@ class Guard:
         if not isinstance(notice, Notice):
             raise TypeError(f"a guard needs a Notice, not {type(notice).__name__}: `Notice.load(path)` reads one")
         self._mode: Mode = _mode(mode)
-        self._engine = Engine(notice, ledger, mode == "observe")
+        self._transforms: set[object] = set()
+        self._engine = Engine(notice, ledger, mode == "observe", self._transforms if strict else None)
         self._register = Register()
         self._replacing = threading.Lock()
         # What `allows` has been asked before, at hand: replaced as one with the matrix.
@@ -59,6 +75,11 @@ class Guard:
     def mode(self) -> Mode:
         """Whether violations are refused or only recorded."""
         return self._mode
+
+    @property
+    def strict(self) -> bool:
+        """Whether functions given to `map` must be registered."""
+        return self._engine.transforms is not None
 
     @property
     def ledger(self) -> Ledger | None:
@@ -132,24 +153,86 @@ class Guard:
         matrix = self._engine.state.matrix
         return Decision(matrix, matrix.label(sources), matrix.purpose(purpose), matrix.channel(channel))
 
-    def derive(self, operation: str, one: Sources, other: Sources) -> Label:
+    @overload
+    def derive(self, operation: str, one: Personal[A, Any], other: Personal[B, Any]) -> Personal[tuple[A, B], Any]: ...
+    @overload
+    def derive(self, operation: str, one: Sources, other: Sources) -> Label: ...
+    def derive(self, operation: str, one: Any, other: Any) -> Any:
         """The label of two values joined by an operation that the notice declares, e.g. `link` (rule 6).
 
-        Plain combination is `label | other` and keeps both labels.
+        Of two sealed values, both in a tuple, sealed under that label; a generated module has a function for this whose
+        types say so. Plain combination is `label | other`, or `value.zip(other)`, and keeps both labels.
 
         Raises:
             UnknownOperation: the notice declares no such operation between the two.
         """
-        return self._engine.state.matrix.derived(operation, one, other)
+        derived = functools.partial(self._engine.state.matrix.derived, operation)
+        if isinstance(one, Personal) or isinstance(other, Personal):
+            return combined(derived, one, other)
+        return derived(one, other)
+
+    @overload
+    def reclassify(
+        self, source: type[S1], /, *, to: type[To], why: str, approver: str | None = None
+    ) -> Reclassifier[S1, To]: ...
+    @overload
+    def reclassify(
+        self, source: type[S1], other: type[S2], /, *, to: type[To], why: str, approver: str | None = None
+    ) -> Reclassifier[S1 | S2, To]: ...
+    @overload
+    def reclassify(
+        self, a: type[S1], b: type[S2], c: type[S3], /, *, to: type[To], why: str, approver: str | None = None
+    ) -> Reclassifier[S1 | S2 | S3, To]: ...
+    @overload
+    def reclassify(
+        self, *sources: OneSource, to: type[To], why: str, approver: str | None = None
+    ) -> Reclassifier[Any, To]: ...
+    def reclassify(self, *sources: Any, to: Any, why: str, approver: str | None = None) -> Reclassifier[Any, Any]:
+        """A declared way out of a label: a decorator for a function that makes less restricted data, such as figures.
+
+        The function takes a sealed value that derives from these sources alone and gives its result sealed under `to`,
+        `NotPersonal` or another source. `why` it may, and who approved it, stand in `guard.reclassifications`; each
+        run is told to the ledger.
+
+        Raises:
+            UnknownSource, UnlabelledData: `sources` or `to` mean nothing in the notice.
+            ValueError: `why` or `approver` is blank.
+            TypeError: the guard's ledger cannot be told.
+        """
+        matrix = self._engine.state.matrix
+        if not why.strip() or (approver is not None and not approver.strip()):
+            raise ValueError("a reclassification says why it is one, and who approved it where somebody did")
+        if self.ledger is not None and not hasattr(self.ledger, "reclassified"):
+            raise TypeError(f"the ledger {type(self.ledger).__name__} has no `reclassified`, so it could not be told")
+        frame = sys._getframe(1)
+        return Reclassifier(
+            self._engine,
+            self._register,
+            sources=matrix.label(sources),
+            to=matrix.label(to),
+            why=why,
+            approver=approver,
+            frame=frame,
+        )
+
+    def transform(self, fn: F) -> F:
+        """Registers a function that may see plain values; a strict guard applies no other that `map` was given.
+
+        Raises:
+            TypeError: `fn` cannot be called, or not be told apart from others (it has no hash).
+        """
+        if not callable(fn):
+            raise TypeError(f"registers functions, not {type(fn).__name__}")
+        self._transforms.add(fn)
+        site = Site.of(fn)
+        self._register.add_transform(Transform(site.dotted, site))
+        return fn
 
     @overload
     def purpose(
         self, purpose: type[P], *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
     ) -> Block[P]: ...
-    @overload
-    def purpose(
-        self, purpose: TypeForm[P], *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
-    ) -> Block[P]: ...
+    # Ids before type forms: some type checkers read any text given for a form as an annotation.
     @overload
     def purpose(
         self,
@@ -159,6 +242,10 @@ class Guard:
         activity: str | None = None,
         mode: Mode | None = None,
     ) -> Block[Any]: ...
+    @overload
+    def purpose(
+        self, purpose: TypeForm[P], *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
+    ) -> Block[P]: ...
     def purpose(
         self, purpose: Any, *, channel: str | None = None, activity: str | None = None, mode: Mode | None = None
     ) -> Block[Any]:
@@ -256,6 +343,16 @@ class Guard:
     def accesses(self) -> tuple[Access, ...]:
         """The access functions declared so far."""
         return self._register.accesses
+
+    @property
+    def reclassifications(self) -> tuple[Reclassification, ...]:
+        """The reclassifications declared so far."""
+        return self._register.reclassifications
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """The functions registered so far that may see plain values."""
+        return self._register.transforms
 
     def __repr__(self) -> str:
         return f"<Guard {self.mode} {self.notice!r}>"

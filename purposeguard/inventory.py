@@ -75,8 +75,9 @@ class Access(Declared):
     """A data-access function and the sources it reads.
 
     `named` are the sources named at the decorator; `fields` those of its return annotation, by path; `whole` those of
-    the returned value as such. `label` is all that counts. They are known at decoration, save where the annotation
-    names what is defined later: then they are, after the first call.
+    the returned value as such; `sealed` those of sealed values in it, by path, which are checked where they are opened.
+    `label` is all that counts here, None where everything is sealed. They are known at decoration, save where the
+    annotation names what is defined later: then they are, after the first call.
     """
 
     site: Site
@@ -85,6 +86,7 @@ class Access(Declared):
     named: Label | None = None
     whole: Label | None = None
     fields: Mapping[str, Label] = dataclasses.field(default_factory=dict)
+    sealed: Mapping[str, Label] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -97,17 +99,39 @@ class Access(Declared):
         return tuple(path for path, label in self.fields.items() if not wanted.isdisjoint(label.sources))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reclassification(Declared):
+    """A declared way from some sources to another, or out of personal data: what for, and who approved it."""
+
+    name: str
+    sources: Label
+    to: Label
+    why: str
+    approver: str | None
+    site: Site
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Transform(Declared):
+    """A function that a strict guard lets see plain values."""
+
+    name: str
+    site: Site
+
+
 class Register:
     """Activities and accesses as they are declared, each place once; nothing is decided by it.
 
     The number of entries is bounded by the number of places in the code.
     """
 
-    __slots__ = ("_accesses", "_activities")
+    __slots__ = ("_accesses", "_activities", "_reclassifications", "_transforms")
 
     def __init__(self) -> None:
         self._activities: dict[object, Activity] = {}
         self._accesses: dict[object, Access] = {}
+        self._reclassifications: dict[object, Reclassification] = {}
+        self._transforms: dict[object, Transform] = {}
 
     def add_activity(self, key: object, activity: Activity) -> None:
         """Lists an activity, unless one is listed from this place for this purpose."""
@@ -116,6 +140,24 @@ class Register:
     def add_access(self, access: Access) -> None:
         """Lists an access function; one defined again (a reloaded module) replaces the first."""
         self._accesses[access.site] = access
+
+    def add_reclassification(self, declared: Reclassification) -> None:
+        """Lists a reclassification, unless it is listed."""
+        self._reclassifications.setdefault((declared.site, declared.name), declared)
+
+    def add_transform(self, declared: Transform) -> None:
+        """Lists a function that may see plain values, unless it is listed."""
+        self._transforms.setdefault((declared.site, declared.name), declared)
+
+    @property
+    def reclassifications(self) -> tuple[Reclassification, ...]:
+        """In the order of their declaration."""
+        return tuple(self._reclassifications.values())
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """In the order of their declaration."""
+        return tuple(self._transforms.values())
 
     @property
     def activities(self) -> tuple[Activity, ...]:

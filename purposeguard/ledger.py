@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.inventory import Reclassification
 from purposeguard.label import Label
 
 
@@ -22,3 +23,6 @@ class Ledger(Protocol):
 
         Told when a use ends. `purpose` is the canonical id of a purpose or the name of a family.
         """
+
+    def reclassified(self, declared: Reclassification, label: Label) -> None:
+        """A declared function is about to give a result that leaves the label of the value it was made from."""

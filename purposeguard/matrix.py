@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Union, cast
 
+from purposeguard.derivation import derived_label
 from purposeguard.document import Document
-from purposeguard.errors import UnknownOperation, UnknownSource, UnlabelledData
+from purposeguard.errors import UnknownSource, UnlabelledData
 from purposeguard.grants import Lineage
 from purposeguard.label import Label
 from purposeguard.notice import Notice
@@ -208,25 +209,7 @@ class Matrix(Immutable):
         Raises:
             UnknownOperation: the notice declares no such operation between the two.
         """
-        left, right = (self.label(given) for given in (one, other))
-        for row in self.notice.document.derivation:
-            from_, with_ = (tuple(map(self.notice.source, ids)) for ids in (row.from_, row.with_))
-            if row.operation == operation and (
-                (self._all_under(left, from_) and self._all_under(right, with_))
-                or (self._all_under(right, from_) and self._all_under(left, with_))
-            ):
-                return Label(self.notice.source(row.id))
-        sides = " and ".join(", ".join(source.clause for source in label) for label in (left, right))
-        known = "; ".join(
-            f"`{row.operation}` of {', '.join(row.from_)} with {', '.join(row.with_)}"
-            for row in self.notice.document.derivation
-        )
-        why = f"the notice derives nothing from {sides} by this; it declares {known or 'no derivation'}"
-        raise UnknownOperation(operation, why)
-
-    def _all_under(self, label: Label, heads: tuple[type[Source], ...]) -> bool:
-        # An item is a subclass of its parent, and of no other source.
-        return all(issubclass(self.current(source), heads) for source in label.sources)
+        return derived_label(self.notice, operation, self.label(one), self.label(other), self.current)
 
     def __repr__(self) -> str:
         return f"<Matrix of {self.notice!r}>"

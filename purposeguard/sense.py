@@ -6,6 +6,8 @@ be spelled as generously as ids in code; `Sense.document` has them in canonical 
 
 from __future__ import annotations
 
+import builtins
+import keyword
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -29,9 +31,13 @@ RESERVED = frozenset(
         "Personal",
         "Purpose",
         "Source",
+        "TypeVar",
     }
 )
 """Class names that a generated module needs for itself."""
+
+RESERVED_FUNCTIONS = frozenset({"derive", "final", "json", *keyword.kwlist, *dir(builtins)})
+"""Names of functions that it needs too, or that none can have."""
 
 Names = dict[str, str]
 """Folded id → canonical id."""
@@ -58,6 +64,7 @@ class Sense:
         self._purposes = self._names(_spellings(document.purposes), "purpose")
         self._families = self._names(_spellings(document.family), "family")
         self._class_names(document)
+        self._function_names(document)
         self.document = self._canonical(document)
         self._parents()
         self._grants_name_clauses()
@@ -96,6 +103,17 @@ class Sense:
                 elif kinds.setdefault(row.class_, kind) != kind:
                     message = f"duplicate: `{row.class_}` is already the class of a {kinds[row.class_]}"
                     self._fault(row, "class", message, "give each row a class name of its own")
+
+    def _function_names(self, document: Document) -> None:
+        """Each derivation has a function of its own in the generated module."""
+        seen: dict[str, str] = {}
+        for row in document.derivation:
+            if row.function in RESERVED_FUNCTIONS:
+                message = f"`{row.function}` is a name that generated modules need for themselves"
+                self._fault(row, "function", message, "choose another")
+            elif seen.setdefault(row.function, row.id) != row.id:
+                message = f"duplicate: `{row.function}` is already the function of `{seen[row.function]}`"
+                self._fault(row, "function", message, "give each derivation a function name of its own")
 
     def _one(self, row: BaseModel, place: str, spelling: str, known: Names, kind: str) -> str | None:
         """The canonical id that a reference means; reports it where it means nothing."""

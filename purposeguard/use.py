@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final, Generic, TypeVar, cast
 
 from purposeguard.copies import Classes
 from purposeguard.decision import Decision
-from purposeguard.errors import PurposeGuardError, PurposeMissing, PurposeViolation, UnlabelledData
+from purposeguard.errors import (
+    PurposeGuardError,
+    PurposeMissing,
+    PurposeViolation,
+    SealedValue,
+    UnknownSource,
+    UnlabelledData,
+)
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label, Sources
 from purposeguard.ledger import Ledger
 from purposeguard.matrix import Matrix
 from purposeguard.notice import Notice
+from purposeguard.openers import Opener
+from purposeguard.personal import Personal, must_be_sealed
+from purposeguard.sealing import content, functions, named, plain
 from purposeguard.tasks import get_ident, here
-from purposeguard.terms import Family, Purpose
+from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.withheld import Withheld
 from purposeguard.withholding import Withholder, describes_itself
 
-P = TypeVar("P")
+P_contra = TypeVar("P_contra", bound=Source | Purpose, contravariant=True)
 T = TypeVar("T")
+D = TypeVar("D")
 
 NOTHING: Final[frozenset[object]] = frozenset()
 
@@ -103,9 +114,22 @@ class State:
 class Engine:
     """The part of a guard that uses share: the matrix in force, the ambient use, the ledger."""
 
-    __slots__ = ("ambient", "classes", "ledger", "observing", "reset_ambient", "set_ambient", "state")
+    __slots__ = (
+        "ambient",
+        "classes",
+        "ledger",
+        "observing",
+        "reset_ambient",
+        "set_ambient",
+        "state",
+        "transforms",
+    )
 
-    def __init__(self, notice: Notice, ledger: Ledger | None, observing: bool) -> None:
+    def __init__(
+        self, notice: Notice, ledger: Ledger | None, observing: bool, transforms: Container[object] | None = None
+    ) -> None:
+        """`transforms` are the functions that a strict guard lets see plain values; None where any may."""
+        self.transforms = transforms
         self.state = State(Matrix(notice))
         self.ledger = ledger
         self.observing = observing
@@ -159,6 +183,16 @@ class Engine:
         if refusal is not None:
             self.refuse(refusal, use, access)
         return use
+
+    def must_be_registered(self, values: Iterable[Personal[Any, Any]]) -> None:
+        """Raises SealedValue where the guard is strict and a function that it does not know would see a value."""
+        if self.transforms is None:
+            return
+        for value in values:
+            for fn in functions(value):
+                if fn not in self.transforms:
+                    message = f"{named(fn)}, given to `map`, would see the plain value, and this guard is strict"
+                    raise SealedValue(f"{message}: register it with `@guard.transform`")
 
     def refuse(
         self, decision: Decision, use: Use[Any] | None = None, access: Access | None = None, field: str | None = None
@@ -220,10 +254,12 @@ class Opening:
         return column
 
 
-class Use(Generic[P]):
-    """One act of opening data for purpose `P`: what `with guard.purpose(…) as use` gives.
+class Use(Opener, Generic[P_contra]):
+    """One act of opening data for a purpose: what `with guard.purpose(…) as use` gives.
 
-    It holds in the task or thread that entered it, until its block ends.
+    It holds in the task or thread that entered it, until its block ends; in another one, while what `guard.carry`
+    gave runs there. `Use[P]` opens sealed values whose sources may all serve `P`. Contravariant: a use of a family
+    opens what a use of one of its purposes opens.
     """
 
     # `cleared` and `owner` are read by wrappers on their fast path: `cleared` holds what is known to be allowed and is
@@ -334,6 +370,77 @@ class Use(Generic[P]):
         if refusal is not None:
             engine.refuse(refusal, self)
 
+    def open(self, value: Personal[T, P_contra | NotPersonal], /) -> T:
+        """The plain value of a sealed one, where this purpose may use all its sources.
+
+        Raises:
+            PurposeMissing: the block has ended, or is another task's or thread's.
+            PurposeViolation: the notice does not grant it.
+            UnknownSource: its sources are of another notice.
+            SealedValue: a function given to `map` failed, or is not registered with a strict guard.
+        """
+        try:
+            if value._ready in self.cleared and self.owner == get_ident():
+                return content(value)  # type: ignore[no-any-return]  # the slot knows no type
+        except (AttributeError, TypeError):
+            pass  # something is to be applied first; or it is no sealed value, which is said below
+        return self._open((value,))[0]
+
+    def open_all(self, values: Iterable[Personal[T, P_contra | NotPersonal]], /) -> list[T]:
+        """The plain values of sealed ones, in their order: of all or, where one may not be opened, of none.
+
+        Raises:
+            PurposeMissing, PurposeViolation, UnknownSource, SealedValue: as `open`.
+        """
+        sealed = tuple(values)
+        try:
+            if self.owner == get_ident() and self.cleared.issuperset({value._ready for value in sealed}):
+                return list(map(content, sealed))
+        except (AttributeError, TypeError):
+            pass  # as above, of one of them
+        return self._open(sealed)
+
+    def try_open(self, value: Personal[T, Any], default: D, /) -> T | D:
+        """The plain value where this purpose may use it, or else `default`: a question, never an error for a denial.
+
+        Raises:
+            PurposeMissing, UnknownSource, SealedValue: as `open`.
+        """
+        must_be_sealed(value, "is opened")
+        if self.absence() is None and not self.activity.observing and not self._column.permits(value.label):
+            return default
+        return self._open((value,))[0]
+
+    def _open(self, values: tuple[Personal[T, Any], ...]) -> list[T]:
+        """All of these, checked before the first is opened; the way of `open` where it is not a short one."""
+        engine = self._engine
+        for value in values:
+            must_be_sealed(value, "is opened")
+        absence = self.absence()
+        if absence is not None:
+            engine.missing("a sealed value was to be opened", absence)
+        else:
+            column = self._column  # once: all are decided by one revision
+            labels: dict[Label, int] = {}
+            for value in values:
+                labels[value.label] = labels.get(value.label, 0) + 1
+            refusals = [column.decision(label) for label in labels if not column.permits(label)]
+            if refusals:
+                engine.refuse(refusals[0], self)
+            if engine.ledger is not None:
+                for label, count in labels.items():
+                    self._counts[label] = self._counts.get(label, 0) + count
+        engine.must_be_registered(values)
+        return [plain(value) for value in values]
+
+    def knows(self, label: Label) -> bool:
+        """Whether the sources of this label are of the notice in force."""
+        try:
+            self._engine.state.matrix.label(label)
+        except UnknownSource:
+            return False
+        return True
+
     def withhold(self, value: T, like: object = None) -> T:
         """`value`, or a copy without the fields that may not be used here.
 
@@ -350,7 +457,7 @@ class Use(Generic[P]):
             self._engine.missing("data was to be withheld", absence)
             return value
         shape = Shape() if like is None else shape_of(like)  # without an annotation, by the classes in the value
-        if not (describes_itself(value) if like is None else shape.labels()):
+        if not (describes_itself(value) if like is None else shape.all_labels()):
             what = type(value).__qualname__
             raise UnlabelledData(f"no field of {what} carries a tag: give `like=`, an annotation whose fields do")
         try:
@@ -371,6 +478,10 @@ class Use(Generic[P]):
                 return None
             return decision
 
+        def denies_seal(label: Label) -> Decision | None:
+            # Nothing is opened, so nothing is counted, nor recorded where it is only observed.
+            return None if activity.observing or column.permits(label) else column.decision(label)
+
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
 
@@ -379,7 +490,10 @@ class Use(Generic[P]):
 
         key = (activity.name, function, activity.purpose, activity.channel, column)
         try:
-            return Withholder(denies, refuse, record, key, engine.classes).apply(value, shape)
+            withholder = Withholder(
+                denies=denies, denies_seal=denies_seal, refuse=refuse, record=record, key=key, classes=engine.classes
+            )
+            return withholder.apply(value, shape)
         except PurposeGuardError as error:
             refusal = error
         # Reporters that show the locals of a traceback's frames must not find the value there.
@@ -394,6 +508,14 @@ class Use(Generic[P]):
         # A use opened outside any event loop belongs to its thread, and to a loop that its body runs there.
         if owner == get_ident() if isinstance(owner, int) else owner is here():
             return None
+        carrier = self._engine.ambient()
+        if (
+            carrier is not self
+            and isinstance(carrier, Carried)
+            and carrier.origin is self
+            and carrier.absence() is None
+        ):
+            return None
         return f"activity {self.activity.name} runs in another task or thread; hand it over with `guard.carry(fn)`"
 
     def __repr__(self) -> str:
@@ -401,10 +523,25 @@ class Use(Generic[P]):
         return f"<Use of {self.activity.name} for {self.activity.purpose_id}, {state}>"
 
 
+class Carried(Use[Any]):
+    """A use that `guard.carry` made elsewhere of one that is under way: there, that one holds while this one does."""
+
+    __slots__ = ("origin",)
+
+    origin: Use[Any]
+
+    def __init__(self, opening: Opening, origin: Use[Any]) -> None:
+        """`origin` is the use that was carried, or the one that it was carried from in turn."""
+        super().__init__(opening)
+        self.origin = origin.origin if isinstance(origin, Carried) else origin
+
+
 class _NoUse(Use[Any]):
     """What is ambient where nothing is: never active, clears nothing."""
 
     __slots__ = ()
+
+    nothing = True
 
     def __init__(self) -> None:
         self.cleared = NOTHING

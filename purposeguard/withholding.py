@@ -20,6 +20,7 @@ from purposeguard.decision import Decision
 from purposeguard.errors import UnlabelledData
 from purposeguard.fields import Model, Shape, is_namedtuple, is_taggable
 from purposeguard.label import Label
+from purposeguard.sealing import Sealed
 from purposeguard.withheld import Withheld
 
 _MISSING = object()
@@ -44,19 +45,22 @@ _PLAIN: Final = frozenset(
 class Withholder:
     """Withholds from values what a use may not open.
 
-    `denies` gives the decision where a label may not be used and None where it may; `key` tells uses apart that decide
-    or report differently.
+    `denies` gives the decision where a label may not be used and None where it may, `denies_seal` the same of a sealed
+    value, which is not opened by it; `key` tells uses apart that decide or report differently.
     """
 
     def __init__(
         self,
+        *,
         denies: Callable[[Label], Decision | None],
+        denies_seal: Callable[[Label], Decision | None],
         refuse: Callable[[Decision, str | None], None],
         record: Callable[[Mapping[str, Decision]], Withheld],
         key: tuple[object, ...],
         classes: copies.Classes,
     ) -> None:
         self._denies = denies
+        self._denies_seal = denies_seal
         self._refuse = refuse
         self._record = record
         self._key = key
@@ -77,12 +81,26 @@ class Withholder:
         decision = self._denies(own) if own is not None else None
         if decision is not None:
             self._refuse(decision, path or None)
-        return self._inside(value, shape, path)
+        return self._alone(value, shape, path)
+
+    def _alone(self, value: Any, shape: Shape, path: str) -> Any:
+        """A value that is no field: what of it is sealed and may not be opened is refused with all of it."""
+        try:
+            return self._inside(value, shape, path)
+        except _SealDenied as denied:
+            decision = denied.decision
+        self._refuse(decision, path or None)
+        return value
 
     def _inside(self, value: Any, shape: Shape, path: str) -> Any:
         if value is None or type(value) in _PLAIN:
             described = not shape.models and shape.items is None
             return value if described else self._from_unexpected(value, shape, path)
+        if isinstance(value, Sealed):
+            decision = self._denies_seal(value.label)
+            if decision is not None:
+                raise _SealDenied(decision)
+            return value
         if id(value) in self._under_way:
             raise UnlabelledData(f"`{path}` holds itself: nothing can be withheld from data that runs in a circle")
         self._under_way.add(id(value))
@@ -98,7 +116,9 @@ class Withholder:
         if not shape.models or shape.items is not None:
             # Where the annotation says nothing of the items, they are what they are.
             items = shape.items or Shape()
-            rebuilt = rebuild(value, lambda item: self._inside(item, items, f"{path}[]"))
+            # What an iterator gives is asked for when no field is being looked at any more.
+            inside = self._alone if isinstance(value, Iterator) else self._inside
+            rebuilt = rebuild(value, lambda item: inside(item, items, f"{path}[]"))
             if rebuilt is not _MISSING:
                 return rebuilt
         return self._from_unexpected(value, shape, path)
@@ -135,8 +155,13 @@ class Withholder:
                 denied[name] = decision
                 continue
             had = _read(value, name)
-            if had is not _MISSING:
+            if had is _MISSING:
+                continue
+            try:
                 visible[name] = self._inside(had, shape, f"{path}.{name}" if path else name)
+            except _SealDenied as sealed:
+                denied[name] = sealed.decision
+            else:
                 changed = changed or visible[name] is not had
         if not denied and not changed and not _undeclared(value, fields):
             return value
@@ -145,6 +170,14 @@ class Withholder:
         key = (type(value), names, why, *self._key)
         cls = self._classes.get(key, lambda: copies.made(type(value), names, self._record(denied)))
         return copies.fill(cls, visible, copies.beside(value))
+
+
+class _SealDenied(Exception):
+    """A sealed value was met that may not be opened: the field that holds it is withheld."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__()
+        self.decision = decision
 
 
 def _fields_of(value: Any, models: Iterable[Model]) -> Mapping[str, Shape] | None:
@@ -175,8 +208,8 @@ def _united(several: Iterable[Mapping[str, Shape]]) -> dict[str, Shape]:
 def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     """Whether the classes in a value say what it holds: taggable ones with tags, also inside containers."""
     if is_taggable(type(value)):
-        return bool(Model(type(value)).shape.labels())
-    if id(value) in seen or value is None:
+        return bool(Model(type(value)).shape.all_labels())
+    if id(value) in seen or value is None or isinstance(value, Sealed):
         return True
     items: Iterable[Any] = ()
     if isinstance(value, (list, tuple, set, frozenset, collections.deque)):

@@ -29,6 +29,7 @@ from purposeguard import (
     reference,
 )
 from purposeguard.document import Document
+from purposeguard.inventory import Reclassification
 
 Tables = dict[str, Any]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -378,6 +379,7 @@ class RecordingLedger:
     def __init__(self) -> None:
         self.denials: list[tuple[PurposeViolation | PurposeMissing, bool]] = []
         self.uses: list[tuple[str | None, str, Label, int]] = []
+        self.reclassifications: list[tuple[Reclassification, Label]] = []
         self._lock = threading.Lock()
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
@@ -387,6 +389,10 @@ class RecordingLedger:
     def allowed(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
         with self._lock:
             self.uses.append((activity, purpose, label, count))
+
+    def reclassified(self, declared: Reclassification, label: Label) -> None:
+        with self._lock:
+            self.reclassifications.append((declared, label))
 
 
 @contextmanager

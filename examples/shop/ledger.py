@@ -48,6 +48,9 @@ class DatabaseLedger:
         if due:
             self.flush()
 
+    def reclassified(self, declared: pg.Reclassification, label: pg.Label) -> None:
+        self.allowed(declared.name, f"to {declared.to!r}", label, 1)
+
     def flush(self) -> None:
         """Writes what is pending; what cannot be written stays pending."""
         with self._lock:

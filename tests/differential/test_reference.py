@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -169,12 +170,13 @@ def test_decisions_of_generated_notices_are_consistent(data: st.DataObject, noti
         assert_consistent(notice, guard, tuple(label), data.draw(st.sampled_from([None, *notice.channels])))
 
 
-def derived(guard: Guard, operation: str, one: object, other: object) -> str | None:
+def derived(guard: Guard, operation: str, one: Any, other: Any) -> str | None:
     """The source that an operation makes, as the guard has it; None where it declares none."""
     try:
-        (source,) = guard.derive(operation, one, other)  # type: ignore[arg-type]  # labels or classes
+        label: Label = guard.derive(operation, one, other)
     except UnknownSource:
         return None
+    (source,) = label
     return source.clause
 
 

@@ -218,6 +218,8 @@ class Tape:
 
     def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None: ...
 
+    def reclassified(self, declared: pg.Reclassification, label: pg.Label) -> None: ...
+
 
 pg.Guard(tm.NOTICE, ledger=Tape())
 

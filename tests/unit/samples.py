@@ -163,12 +163,16 @@ class Tape:
     def __init__(self) -> None:
         self.denials: list[tuple[pg.PurposeViolation | pg.PurposeMissing, bool]] = []
         self.uses: list[tuple[str | None, str, pg.Label, int]] = []
+        self.reclassifications: list[tuple[pg.Reclassification, pg.Label]] = []
 
     def denied(self, error: pg.PurposeViolation | pg.PurposeMissing, *, observed: bool) -> None:
         self.denials.append((error, observed))
 
     def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None:
         self.uses.append((activity, purpose, label, count))
+
+    def reclassified(self, declared: pg.Reclassification, label: pg.Label) -> None:
+        self.reclassifications.append((declared, label))
 
 
 def numbered(cases: list[tuple[Any, ...]]) -> list[Any]:

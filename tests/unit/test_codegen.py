@@ -55,7 +55,7 @@ def test_the_module_holds_the_notice_and_its_vocabulary(generated: types.ModuleT
 def test_lines_are_of_ordinary_length_but_for_docstrings_and_the_document() -> None:
     code = generate(small).partition("_DOCUMENT")[0]
     assert max(map(len, code.splitlines())) <= WIDTH
-    assert generate(small).endswith('"""\n')
+    assert generate(small).endswith("one, other)\n")
 
 
 def test_long_class_names_are_broken_over_lines() -> None:

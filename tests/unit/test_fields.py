@@ -383,8 +383,8 @@ def test_a_tag_that_is_a_purpose_is_an_error() -> None:
 
 
 def test_other_marks_beside_a_tag_do_not_matter() -> None:
-    assert shape_of(Annotated[str, "a comment", tm.Registration, 5, C]).label is R | C
-    assert shape_of(Annotated[str, "a comment"]).label is None
+    assert shape_of(Annotated[str, "a comment", tm.Registration, 5, C]).own_label is R | C
+    assert shape_of(Annotated[str, "a comment"]).own_label is None
     assert pg.sources_of(dataclasses.InitVar[Address]) == {"city": R}
 
 
@@ -415,7 +415,7 @@ def test_generics_that_are_no_containers_are_taken_to_hold_their_arguments() -> 
 def test_the_label_of_all_joins_everything_below() -> None:
     assert shape_of(list[Customer]).label_of_all() is R | D | C
     assert shape_of(list[int]).label_of_all() is None
-    assert shape_of(int).label is None
+    assert shape_of(int).own_label is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,233 @@
+"""Personal: a sealed value, which type checkers follow by the sources it derives from."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, final, overload
+
+from purposeguard.errors import SealedAttribute, SealedValue, UnlabelledData
+from purposeguard.fields import Model, is_taggable
+from purposeguard.label import Label
+from purposeguard.pydantic_seals import SealedField
+from purposeguard.sealing import Sealed, joined, mapped, seal
+from purposeguard.terms import Purpose, Source
+
+T = TypeVar("T")
+U = TypeVar("U")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+S1 = TypeVar("S1", bound=Source)
+S2 = TypeVar("S2", bound=Source)
+S3 = TypeVar("S3", bound=Source)
+S4 = TypeVar("S4", bound=Source)
+R1 = TypeVar("R1", bound=Source | Purpose)
+R2 = TypeVar("R2", bound=Source | Purpose)
+R3 = TypeVar("R3", bound=Source | Purpose)
+T_co = TypeVar("T_co", covariant=True)
+S_co = TypeVar("S_co", bound=Source | Purpose, covariant=True)
+
+
+_ADVICE = "open it with `use.open(…)` in a purpose that may use it, or work on the seal with `map`, `zip` and `collect`"
+_JSON_REFUSES = json.JSONEncoder.default.__code__
+_REFUSED = {
+    "its truth was asked for (to see whether there is one, compare with `None`)": "bool",
+    "as a container": "len iter reversed contains getitem setitem delitem",
+    "as a number": "int float complex index round trunc floor ceil neg pos abs invert",
+    "as bytes or a path": "bytes fspath",
+    "in a comparison": "lt le gt ge",
+    "as an operand": """
+        add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or
+        radd rsub rmul rmatmul rtruediv rfloordiv rmod rdivmod rpow rlshift rrshift rand rxor ror
+        iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ixor ior
+    """,
+    "to be pickled": "reduce reduce_ex getstate setstate getnewargs getnewargs_ex",
+}
+"""The special methods by which code would take a value for plain, by what it would take it for."""
+
+
+def _class(sealed: object) -> type:
+    """What `__class__` is asked for: `isinstance`, and the message of `json`, which no other hook reaches."""
+    if sys._getframe(1).f_code is _JSON_REFUSES:
+        raise SealedValue(f"a sealed value is not written as JSON: {_ADVICE}; `default=pg.encode_sealed` opens it")
+    return type(sealed)
+
+
+def _attribute(_: object, name: str) -> NoReturn:
+    raise SealedAttribute(f"a sealed value has no `{name}`: {_ADVICE}")
+
+
+def _refusing(what: str) -> Callable[..., NoReturn]:
+    def refuse(*_: object) -> NoReturn:
+        raise SealedValue(f"a sealed value was used as if it were plain, {what}: {_ADVICE}")
+
+    return refuse
+
+
+@final
+class Personal(Sealed, SealedField, Generic[T_co, S_co]):
+    """`Personal(value, *sources)`: a value of type `T` that was collected under the sources `S`, sealed.
+
+    It is opened by a use whose purpose all its sources may serve: `use.open(value)`. Nothing else leads to the plain
+    value: printing, logging and comparing show or use the seal, and what would need the value raises `SealedValue`.
+    Seals are compared and hashed by identity, since comparing values would find them out by guessing.
+
+    Covariant in both: a source is a subtype of each purpose it may serve, so `Personal[str, Registration]` goes where
+    `Personal[str, RenewalGuidance]` is asked for. At run time the label says the sources themselves.
+
+    Raises:
+        UnlabelledData: no sources were given (rule 4).
+        UnknownSource: a source is no source class.
+    """
+
+    __slots__ = ()
+
+    @overload
+    def __new__(cls, value: T, source: type[S1], /) -> Personal[T, S1]: ...
+    @overload
+    def __new__(cls, value: T, source: type[S1], other: type[S2], /) -> Personal[T, S1 | S2]: ...
+    @overload
+    def __new__(cls, value: T, source: type[S1], b: type[S2], c: type[S3], /) -> Personal[T, S1 | S2 | S3]: ...
+    @overload
+    def __new__(
+        cls, value: T, source: type[S1], b: type[S2], c: type[S3], d: type[S4], /
+    ) -> Personal[T, S1 | S2 | S3 | S4]: ...
+    @overload
+    def __new__(cls, value: T, label: Label, /) -> Personal[T, Any]: ...
+    def __new__(cls, value: Any, /, *sources: Any) -> Personal[Any, Any]:
+        """Seals `value` under these sources (or one `Label`), and those that its own fields are tagged with."""
+        try:
+            label = _label(*sources)
+            kind: Any = type(value)
+            if kind not in _WITHOUT_TAGS:
+                inside = _tags_of(kind)
+                if inside is not None:
+                    label |= inside
+            return seal(cls, value, label)
+        finally:
+            del value  # from the traceback, where the sources are refused
+
+    def map(self, fn: Callable[[T_co], U], /) -> Personal[U, S_co]:
+        """The value with `fn` applied, sealed under the same label (what is derived keeps its sources).
+
+        `fn` sees the plain value, so it runs when the value is opened, inside the purpose that opens it, at each
+        opening anew: let it depend on its argument alone. Where it fails, `SealedValue` is raised without what it said.
+
+        Raises:
+            TypeError: `fn` cannot be called.
+        """
+        if not callable(fn):
+            raise TypeError(f"`map` takes a function, not {type(fn).__name__}")
+        return seal(Personal, mapped(self, fn), self.label)
+
+    @overload
+    def zip(self, a: Personal[A, R1], /) -> Personal[tuple[T_co, A], S_co | R1]: ...
+    @overload
+    def zip(self, a: Personal[A, R1], b: Personal[B, R2], /) -> Personal[tuple[T_co, A, B], S_co | R1 | R2]: ...
+    @overload
+    def zip(
+        self, a: Personal[A, R1], b: Personal[B, R2], c: Personal[C, R3], /
+    ) -> Personal[tuple[T_co, A, B, C], S_co | R1 | R2 | R3]: ...
+    @overload
+    def zip(
+        self, a: Personal[A, R1], b: Personal[A, R1], c: Personal[A, R1], d: Personal[A, R1], /, *more: Personal[A, R1]
+    ) -> Personal[tuple[T_co | A, ...], S_co | R1]: ...
+    def zip(self, *others: Personal[Any, Any]) -> Personal[Any, Any]:
+        """The values as a tuple, sealed under the union of the labels (rule 2).
+
+        Raises:
+            TypeError: there is no other value, or one is not sealed.
+        """
+        if not others:
+            raise TypeError("`zip` takes at least one other sealed value")
+        return _joined((self, *others), ())
+
+    @overload
+    @staticmethod
+    def collect(values: Iterable[Personal[T, R1]], /) -> Personal[tuple[T, ...], R1]: ...
+    @overload
+    @staticmethod
+    def collect(values: Iterable[Personal[T, R1]], source: type[S1], /) -> Personal[tuple[T, ...], R1 | S1]: ...
+    @overload
+    @staticmethod
+    def collect(
+        values: Iterable[Personal[T, R1]], source: type[S1], other: type[S2], /, *more: type[S2]
+    ) -> Personal[tuple[T, ...], R1 | S1 | S2]: ...
+    @staticmethod
+    def collect(values: Iterable[Personal[Any, Any]], /, *sources: Any) -> Personal[Any, Any]:
+        """The values as one tuple, sealed under the union of their labels, and of `sources` where given.
+
+        How many there are is known of a list of sealed values, and sealed in the collected one. Where there may be
+        none, name the sources: an empty label is no licence.
+
+        Raises:
+            UnlabelledData: there are no values and no sources (rule 4).
+            TypeError: one of them is not sealed.
+        """
+        return _joined(tuple(values), sources)
+
+    def __repr__(self) -> str:
+        return f"<sealed {', '.join(source.clause for source in self.label)}>"
+
+    def __format__(self, spec: str, /) -> str:
+        if spec:
+            raise SealedValue(f"a sealed value has no format `{spec}`: {_ADVICE}")
+        return repr(self)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a sealed value cannot be changed: `{name}` cannot be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a sealed value cannot be changed: `{name}` cannot be removed")
+
+    def __init_subclass__(cls) -> NoReturn:
+        raise TypeError("Personal is final: a subclass could not see the value, and would only look as if it did")
+
+    if not TYPE_CHECKING:
+        # Type checkers must not see these: to them, as to everybody, a sealed value is no container, number or text.
+        __class__ = property(_class)
+        __getattr__ = _attribute
+        vars().update({f"__{name}__": _refusing(what) for what, names in _REFUSED.items() for name in names.split()})
+
+
+def must_be_sealed(value: object, what: str) -> None:
+    """Raises TypeError where something that is to be a sealed value is none; `what` is done with it."""
+    if type(value) is not Personal:
+        raise TypeError(f"only a sealed value {what}, not {type(value).__name__}: `Personal(value, Source)` seals one")
+
+
+def _joined(parts: tuple[Personal[Any, Any], ...], sources: tuple[Any, ...]) -> Personal[Any, Any]:
+    """All parts in one seal."""
+    for part in parts:
+        must_be_sealed(part, "is combined")
+    labels = {part.label for part in parts}
+    if sources:
+        labels.add(_label(*sources))
+    if not labels:
+        raise UnlabelledData("nothing was collected, and no source named: `Personal.collect(values, Source)` names it")
+    return seal(Personal, joined(parts), Label.join(*labels))
+
+
+_WITHOUT_TAGS = frozenset({str, int, float, bool, bytes, tuple, list, dict, set, frozenset, type(None)})
+
+
+@functools.lru_cache(maxsize=1024)
+def _tags_of(kind: type) -> Label | None:
+    """What the fields of a model, dataclass or the like are tagged with: no seal takes that away."""
+    return Model(kind).shape.label_of_all() if is_taggable(kind) else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _label(*sources: Any) -> Label:
+    if not sources:
+        raise UnlabelledData("a value is sealed under the sources that it derives from: `Personal(value, Source)`")
+    return Label.join(*(one if isinstance(one, Label) else Label(one) for one in sources))

@@ -1,0 +1,250 @@
+"""Sealed values as fields of pydantic models: validated like what is in them, written only in a purpose that may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, Final, NoReturn, TypeVar, cast, get_args
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import (
+    CoreSchema,
+    ErrorDetails,
+    InitErrorDetails,
+    PydanticCustomError,
+    PydanticOmit,
+    PydanticUseDefault,
+    core_schema,
+)
+
+from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
+from purposeguard.fields import shape_of
+from purposeguard.label import Label
+from purposeguard.openers import opener_for
+from purposeguard.sealing import Pending, Sealed, content, failure
+from purposeguard.terms import Source, TermMeta, is_union
+
+HIDDEN: Final = "<sealed>"
+"""What errors of validation show in the place of an input."""
+
+refusals: ContextVar[list[Exception] | None] = ContextVar("purposeguard refusals", default=None)
+"""Where a dump that wants to know puts why it was refused: pydantic tells it as text only."""
+
+
+class SealedField:
+    """What makes a class of sealed values a pydantic type."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validates as the type inside and seals, or takes what is sealed under no other sources.
+
+        Raises:
+            UnlabelledData: the annotation does not say what is sealed, and under which sources.
+        """
+        given = get_args(source)
+        if len(given) != 2:
+            raise UnlabelledData("a sealed field says what is in it and its sources: `Personal[str, Source]`")
+        inner_type, terms = given
+        inner = handler.generate_schema(inner_type)
+        field = _Field(cls, inner_type, _members(terms), inner)
+        return core_schema.no_info_wrap_validator_function(
+            field.validate,
+            inner,
+            serialization=core_schema.wrap_serializer_function_ser_schema(field.serialise, info_arg=True, schema=inner),
+            metadata={"purposeguard": field.facts},
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The JSON Schema of the type inside, with the clauses."""
+        metadata = cast("Mapping[str, Any]", schema.get("metadata") or {})
+        return {**handler(schema), **metadata.get("purposeguard", {})}
+
+
+class _Field:
+    """One annotation `Personal[T, S]`, as pydantic asks it."""
+
+    def __init__(self, cls: Any, inner_type: object, members: tuple[TermMeta, ...], inner: CoreSchema) -> None:
+        self._cls = cls
+        self._members = members
+        self._label = _label(inner_type, members)
+        self._kind = str(getattr(inner_type, "__name__", "value"))
+        self._names = frozenset(_field_names(inner))
+        clauses = [member.__dict__["clause"] for member in members]
+        self.facts = {"x-collected-under" if self._label else "x-may-serve": clauses} if clauses else {}
+
+    def validate(self, value: Any, handler: Callable[[Any], Any]) -> Any:
+        """A sealed value as it is, and anything else sealed once it is valid; errors do not show it."""
+        if isinstance(value, Sealed):
+            if self._members and not all(issubclass(one, self._members) for one in value.label.sources):
+                may = " or ".join(member.__name__ for member in self._members)
+                self._refuse("sealed_source", f"is sealed under {value.label!r}, which is not all {may}")
+            given = content(value)
+            if type(given) is Pending:
+                return value  # nobody may know it yet
+            label = value.label
+        elif self._label is None:
+            self._refuse("sealed_needed", "is not sealed, and this field does not say under which source it would be")
+        else:
+            given, label = value, self._label
+        try:
+            valid = handler(given)
+            return value if valid is given and isinstance(value, Sealed) else self._cls(valid, label)
+        except ValidationError as error:
+            hidden: Exception = self._hidden(error)
+        except (PydanticOmit, PydanticUseDefault):
+            raise
+        except Exception as error:  # noqa: BLE001  # what a validator raised may show the value; raised below, without it
+            hidden = failure(f"validation as {self._kind}", error)
+        value = given = None
+        raise hidden
+
+    def serialise(self, value: Any, handler: Callable[[Any], Any], info: core_schema.SerializationInfo) -> Any:
+        """The plain value, written as its type is; only in a use that may open it."""
+        if not isinstance(value, Sealed):
+            raise SealedValue(f"a field of sealed values holds {type(value).__name__}, which was never validated")
+        try:
+            opened = opener_for(value.label, info.context).open(value)
+        except PurposeGuardError as error:
+            told = refusals.get()
+            if told is not None:
+                told.append(error)
+            raise
+        return handler(opened)
+
+    def _refuse(self, kind: str, why: str) -> NoReturn:
+        # An error of any other class would show the input that it came of.
+        raise ValidationError.from_exception_data(self._kind, [_line(kind, why, ())])
+
+    def _hidden(self, error: ValidationError) -> ValidationError:
+        """The same error, without the input and whatever else might show it."""
+        lines = [
+            # Names of fields come from code; all else in a place (keys, indices) may come from the input.
+            quiet_line(one, tuple(part for part in one["loc"] if part in self._names), self._kind)
+            for one in error.errors(include_url=False, include_input=False)
+        ]
+        return ValidationError.from_exception_data(self._kind, lines, hide_input=True)
+
+
+def quiet_line(one: ErrorDetails, where: tuple[int | str, ...], kind: str) -> InitErrorDetails:
+    """A line of a validation error without the input, and without a message that may show it."""
+    if one["type"] in _TOLD or one["type"] in _OURS:
+        return same_line({**one, "loc": where}, HIDDEN)
+    return _line("sealed_value", f"is not a valid {kind}", where)
+
+
+def same_line(one: ErrorDetails, shown: object) -> InitErrorDetails:
+    """A line of a validation error, to be raised again with `shown` in the place of its input."""
+    kind: Any = one["type"]
+    if kind not in _KNOWN:
+        kind = PydanticCustomError(kind, one["msg"])  # pyright: ignore[reportArgumentType]  # its message, as it is
+    return {"type": kind, "loc": one["loc"], "input": shown, "ctx": one.get("ctx", {})}
+
+
+def _line(kind: Any, why: str, where: tuple[int | str, ...]) -> InitErrorDetails:
+    return {"type": PydanticCustomError(kind, "value {why}", {"why": why}), "loc": where, "input": HIDDEN}
+
+
+def _members(terms: object) -> tuple[TermMeta, ...]:
+    """The sources, or purposes, of an annotation; none where it leaves them open (`Any`, a type variable)."""
+    given = get_args(terms) if is_union(terms) else (terms,)
+    found = tuple(one for one in given if isinstance(one, TermMeta))
+    if len(found) != len(given) and not (isinstance(terms, TypeVar) or terms is Any):
+        raise UnlabelledData(
+            "a sealed field says its sources by their classes: `Personal[str, Registration | Contract]`"
+        )
+    return found
+
+
+def _label(inner_type: object, members: tuple[TermMeta, ...]) -> Label | None:
+    """The label that plain input is sealed under; None where the annotation names purposes, or nothing."""
+    if not members or not all(issubclass(one, Source) for one in members):
+        return None
+    own = Label(*cast("tuple[type[Source], ...]", members))
+    inside = shape_of(inner_type).label_of_all()
+    return own if inside is None else own | inside  # what is inside keeps its tags
+
+
+def _field_names(schema: Any) -> Iterator[str]:
+    """The names of fields anywhere in a schema: places in an error that come from code, not from the input."""
+    if isinstance(schema, Mapping):
+        fields = schema.get("fields")
+        if isinstance(fields, Mapping):
+            yield from fields
+        elif isinstance(fields, list):
+            yield from (one["name"] for one in fields if isinstance(one, Mapping) and "name" in one)
+        for value in schema.values():
+            yield from _field_names(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _field_names(value)
+
+
+_TOLD: Final = frozenset(
+    [
+        "missing",
+        "extra_forbidden",
+        "none_required",
+        "string_type",
+        "string_too_short",
+        "string_too_long",
+        "string_pattern_mismatch",
+        "int_type",
+        "int_parsing",
+        "int_parsing_size",
+        "int_from_float",
+        "float_type",
+        "float_parsing",
+        "finite_number",
+        "bool_type",
+        "bool_parsing",
+        "bytes_type",
+        "bytes_too_short",
+        "bytes_too_long",
+        "decimal_type",
+        "decimal_parsing",
+        "decimal_max_digits",
+        "decimal_max_places",
+        "decimal_whole_digits",
+        "greater_than",
+        "greater_than_equal",
+        "less_than",
+        "less_than_equal",
+        "multiple_of",
+        "date_type",
+        "date_past",
+        "date_future",
+        "date_from_datetime_inexact",
+        "datetime_type",
+        "datetime_past",
+        "datetime_future",
+        "timezone_naive",
+        "timezone_aware",
+        "time_type",
+        "time_delta_type",
+        "list_type",
+        "tuple_type",
+        "set_type",
+        "frozen_set_type",
+        "dict_type",
+        "mapping_type",
+        "model_type",
+        "model_attributes_type",
+        "dataclass_type",
+        "is_instance_of",
+        "callable_type",
+        "url_type",
+        "url_scheme",
+        "url_too_long",
+        "uuid_type",
+        "uuid_version",
+        "enum",
+        "literal_error",
+    ]
+)
+"""Errors of pydantic that tell the rule alone, never what was given."""
+
+_OURS: Final = frozenset({"sealed_value", "sealed_source", "sealed_needed"})
+_KNOWN: Final = frozenset(get_args(core_schema.ErrorType))

@@ -1,0 +1,161 @@
+"""Leaving the lattice: functions that are declared to make less restricted data from personal data."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Iterable
+from types import FrameType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from purposeguard.errors import PurposeGuardError, SealedValue
+from purposeguard.inventory import Reclassification, Register, Site
+from purposeguard.label import Label
+from purposeguard.personal import Personal, must_be_sealed
+from purposeguard.sealing import failure, plain
+from purposeguard.terms import NotPersonal, Purpose, Source
+from purposeguard.use import Engine
+from purposeguard.wrapping import is_plain, must_be_function
+
+T = TypeVar("T")
+R = TypeVar("R")
+Q = ParamSpec("Q")
+S = TypeVar("S", bound=Source | Purpose)
+To = TypeVar("To", bound=Source | Purpose)
+
+
+class Reclassifier(Generic[S, To]):
+    """What `guard.reclassify(…)` gives: a decorator for functions of a plain value, and two safe aggregates.
+
+    The decorated function takes a sealed value in place of its first argument, and gives its result sealed under the
+    source that was declared. Each run is told to the ledger.
+    """
+
+    __slots__ = ("_approver", "_engine", "_from", "_register", "_to", "_where", "_why")
+
+    def __init__(
+        self,
+        engine: Engine,
+        register: Register,
+        *,
+        sources: Label,
+        to: Label,
+        why: str,
+        approver: str | None,
+        frame: FrameType,
+    ) -> None:
+        self._engine = engine
+        self._register = register
+        self._from = sources
+        self._to = to
+        self._why = why
+        self._approver = approver
+        self._where = (frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
+
+    def __call__(
+        self, fn: Callable[Concatenate[T, Q], R], /
+    ) -> Callable[Concatenate[Personal[T, S], Q], Personal[R, To]]:
+        """`fn` of a sealed value.
+
+        Raises:
+            TypeError: `fn` is no function, or one that does not run within its call (a coroutine, a generator).
+        """
+        must_be_function(fn)
+        if not is_plain(fn):
+            raise TypeError(f"{Site.of(fn).dotted} cannot reclassify: it does not run within its call; await first")
+        declared = self._declare(Site.of(fn), Site.of(fn).dotted)
+
+        @functools.wraps(fn)
+        def reclassifying(value: Personal[T, S], /, *args: Q.args, **kwargs: Q.kwargs) -> Personal[R, To]:
+            return self._result(declared, lambda inside: fn(inside, *args, **kwargs), value)
+
+        return reclassifying
+
+    def count(
+        self, values: Personal[Iterable[T], S], /, *, subject: Callable[[T], Hashable], at_least: int
+    ) -> Personal[int, To]:
+        """How many values there are, where they are of at least so many subjects.
+
+        `subject` tells of whom a value is. The number alone says nothing of one person where many are counted; asked
+        twice about groups that differ by one person, it does. Whom you let ask how often is yours to decide.
+
+        Raises:
+            SealedValue: the values are of fewer subjects, or of sources that are not reclassified here.
+            ValueError: `at_least` is below 2.
+        """
+        return self._aggregate("count", values, subject, at_least, len)
+
+    def mean(
+        self,
+        values: Personal[Iterable[T], S],
+        /,
+        of: Callable[[T], float],
+        *,
+        subject: Callable[[T], Hashable],
+        at_least: int,
+    ) -> Personal[float, To]:
+        """The mean of what `of` gives for each value, where they are of at least so many subjects.
+
+        Raises:
+            SealedValue, ValueError: as `count`.
+        """
+        return self._aggregate(
+            "mean", values, subject, at_least, lambda items: sum(of(item) for item in items) / len(items)
+        )
+
+    def _aggregate(
+        self,
+        name: str,
+        values: Personal[Iterable[Any], Any],
+        subject: Callable[[Any], Hashable],
+        at_least: int,
+        work: Callable[[list[Any]], R],
+    ) -> Personal[R, To]:
+        if at_least < 2:
+            raise ValueError(f"at_least={at_least}: a figure about one person is no aggregate; 2 is the least there is")
+        module, qualname, line = self._where
+        declared = self._declare(
+            Site(module, qualname, line), f"{module}.{qualname}: {name} over at least {at_least} subjects"
+        )
+
+        def aggregated(items: Iterable[Any]) -> R:
+            found = list(items)
+            if len({subject(item) for item in found}) < at_least:
+                raise SealedValue(f"{declared.name}: there are fewer, and the figure would tell of single people")
+            return work(found)
+
+        return self._result(declared, aggregated, values)
+
+    def _declare(self, site: Site, name: str) -> Reclassification:
+        declared = Reclassification(name, self._from, self._to, self._why, self._approver, site)
+        self._register.add_reclassification(declared)
+        return declared
+
+    def _result(
+        self, declared: Reclassification, fn: Callable[[Any], Any], value: Personal[Any, Any]
+    ) -> Personal[Any, To]:
+        must_be_sealed(value, f"is given to {declared.name}, which reclassifies")
+        engine = self._engine
+        current = engine.state.matrix.current
+        heads = tuple(map(current, self._from.sources))
+        others = [one for one in value.label if not issubclass(current(one), (*heads, NotPersonal))]
+        if others:
+            raise SealedValue(
+                f"{declared.name} reclassifies {_clauses(self._from)}, and this value derives from "
+                f"{', '.join(one.clause for one in others)} as well"
+            )
+        engine.must_be_registered((value,))
+        try:
+            made = Personal(fn(plain(value)), self._to)
+        except PurposeGuardError as error:
+            told: Exception = error.with_traceback(None)  # holds no personal value, but its frames would
+        except Exception as error:  # noqa: BLE001  # what it says may show the value; raised below, without it
+            told = failure(declared.name, error)
+        else:
+            if engine.ledger is not None:
+                engine.ledger.reclassified(declared, value.label)
+            return made
+        raise told
+
+
+def _clauses(label: Label) -> str:
+    return ", ".join(source.clause for source in label)
