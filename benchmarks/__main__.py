@@ -18,7 +18,11 @@ RACES: dict[str, Callable[[], list[Case]]] = {
     "growth": growth.growth,
     "peers": peers.peers,
 }
-ALONE: dict[str, Callable[[], Times]] = {"compile": processes.compiling, "import": processes.importing}
+ALONE: dict[str, Callable[[], Times]] = {
+    "compile": processes.compiling,
+    "import": processes.importing,
+    "sealing": processes.sealing,
+}
 
 
 @dataclasses.dataclass(frozen=True)

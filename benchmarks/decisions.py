@@ -10,6 +10,10 @@ from benchmarks.timing import Case
 from purposeguard.notices import trendmicro_jp as tm
 
 USE_ALLOWS = "`use.allows(label)`"
+OPEN = "`use.open(sealed)`"
+OPEN_ALL = "`use.open_all(…)` of a hundred, each"
+OPEN_MAPPED = "`use.open(sealed.map(len))`, mapped beforehand"
+SEAL = "`Personal(value, Source)`"
 CLASS_CLASS = "`guard.allows(Class, Class)`"
 IDS = '`guard.allows({"1.1a", "1.1b"}, "1.2(1)①")`, warm'
 ACCESS = "`@guard.access`, allowed, ambient purpose set"
@@ -69,16 +73,25 @@ def decisions() -> list[Case]:
             pass
 
     blocks = guard.purpose(tm.RenewalGuidance, activity="block")
+    sealed = pg.Personal("value", tm.Registration)
+    hundred = [sealed] * 100
+    mapped = sealed.map(len)
     with ambient() as use:  # the first time a label is asked for is the slow one
         access()
         access_one(1)
         access_any()
         assert use.allows(label)
+        assert use.open_all(hundred) == ["value"] * 100
+        assert use.open(mapped) == 5
     assert not guard.allows({"1.1a", "1.1b"}, "1.2(1)①")
     assert denial(guard).startswith("renewal-guidance (1.2(1)①) may not use product-data (1.1(b))")
     names = {"guard": guard, "Source": tm.Registration, "Other": tm.ProductData, "Purpose": tm.RenewalGuidance}
     return [
         Case(USE_ALLOWS, "use.allows(label)", {"label": label}, ambient),
+        Case(OPEN, "use.open(sealed)", {"sealed": sealed}, ambient),
+        Case(OPEN_ALL, "use.open_all(hundred)", {"hundred": hundred}, ambient, of=100),
+        Case(OPEN_MAPPED, "use.open(mapped)", {"mapped": mapped}, ambient),
+        Case(SEAL, 'Personal("value", Source)', {"Personal": pg.Personal, "Source": tm.Registration}),
         Case(CLASS_CLASS, "guard.allows(Source, Purpose)", names),
         Case(IDS, 'guard.allows({"1.1a", "1.1b"}, "1.2(1)①")', names),
         Case(ACCESS, "access()", {"access": access}, ambient),

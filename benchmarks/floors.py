@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -19,6 +20,9 @@ WRAPPER = "empty `functools.wraps` wrapper around an empty function"
 WRAPPER_ONE = "`functools.wraps` wrapper around a function of one parameter"
 WRAPPER_ANY = "`functools.wraps` wrapper around a function of `*args, **kwargs`, given one of each"
 CONTEXT_GET = "`ContextVar.get`"
+THREAD = "`threading.get_ident`"
+SLOT = "a slot read by its descriptor"
+OPENED = "a set asked, the thread asked for and a slot read by its descriptor, inside a function"
 CONTEXT_SET = "`ContextVar.set` to another object and `reset`"
 
 DENIED = 0b1010100
@@ -53,6 +57,23 @@ def wrapped(fn: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+class Slotted:
+    __slots__ = ("slot",)
+
+    def __init__(self, value: object) -> None:
+        self.slot = value
+
+
+read = vars(Slotted)["slot"].__get__
+HERE = threading.get_ident()
+KNOWN = {1}
+threading_ident = threading.get_ident
+
+
+def opened(one: int, slotted: Slotted) -> object:
+    return read(slotted) if one in KNOWN and threading_ident() == HERE else None
+
+
 def floors() -> list[Case]:
     variable: ContextVar[object] = ContextVar("floor", default=None)
     asked = [tm.Registration, tm.Contract, tm.ProductData]
@@ -66,5 +87,8 @@ def floors() -> list[Case]:
         Case(WRAPPER_ONE, "wrapper(7)", {"wrapper": wrapped(one)}),
         Case(WRAPPER_ANY, "wrapper(7, limit=1)", {"wrapper": wrapped(anything)}),
         Case(CONTEXT_GET, "get()", {"get": variable.get}),
+        Case(THREAD, "get_ident()", {"get_ident": threading.get_ident}),
+        Case(SLOT, "read(slotted)", {"read": read, "slotted": Slotted(1)}),
+        Case(OPENED, "opened(1, slotted)", {"opened": opened, "slotted": Slotted(1)}),
         Case(CONTEXT_SET, "reset(set_(value))", {"set_": variable.set, "reset": variable.reset, "value": object()}),
     ]

@@ -44,6 +44,7 @@ class Row:
 
 TARGETS = (
     Row("decisions", decisions.USE_ALLOWS, floors.MASK, 1.5),
+    Row("decisions", decisions.OPEN, floors.MASK, 1.5),
     Row("decisions", decisions.CLASS_CLASS, floors.SUPERSET_1, 2),
     Row("decisions", decisions.IDS, floors.SUPERSET_2, 5),
     Row("decisions", decisions.ACCESS, floors.WRAPPER, 1.5),
@@ -53,6 +54,8 @@ TARGETS = (
     Row("compile", processes.COMPILE, None, 2e9),
     Row("compile", processes.MEMORY, None, 100e6, "B"),
     Row("import", processes.IMPORT, processes.PYDANTIC, 1.15),
+    Row("sealing", processes.MILLION, None, 1e9),
+    Row("sealing", processes.SEAL_BYTES, None, 72, "B"),
 )
 FLOORS = tuple(
     Row("decisions", name)
@@ -67,9 +70,16 @@ FLOORS = tuple(
         floors.WRAPPER_ANY,
         floors.CONTEXT_GET,
         floors.CONTEXT_SET,
+        floors.THREAD,
+        floors.SLOT,
+        floors.OPENED,
     )
 )
 BESIDE = (
+    Row("decisions", decisions.OPEN, floors.OPENED),
+    Row("decisions", decisions.OPEN_ALL, floors.OPENED),
+    Row("decisions", decisions.OPEN_MAPPED, floors.OPENED),
+    Row("decisions", decisions.SEAL, floors.EMPTY),
     Row("decisions", decisions.CLASS_DENIED, floors.SUPERSET_1),
     Row("decisions", decisions.CHECK, floors.SUPERSET_1),
     Row("decisions", decisions.ACCESS_1, floors.WRAPPER_ONE),

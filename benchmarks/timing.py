@@ -37,6 +37,8 @@ class Case:
     statement: str | Sequence[str]
     names: Mapping[str, object]
     within: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+    of: int = 1
+    """How many of the things that the case is about one statement does."""
 
     @property
     def body(self) -> list[str]:
@@ -63,7 +65,7 @@ class Runner:
 
     def nanoseconds(self, depth: int) -> float:
         seconds: float = self.context.run(at_depth, depth, self.timer.timeit, self.number)
-        return seconds / self.number / len(self.case.body) * 1e9
+        return seconds / self.number / len(self.case.body) / self.case.of * 1e9
 
 
 def at_depth(depth: int, call: Callable[[int], float], argument: int) -> float:

@@ -315,6 +315,17 @@ class Guard:
         """
         return lambda fn: decorated(fn, lambda inner: cached_function(inner, self._engine, maxsize, ttl, typed))
 
+    def cache_clear(self, fn: Callable[..., Any]) -> None:
+        """Empties the cache of a function that `cached` keeps answers of; type checkers see no `fn.cache_clear`.
+
+        Raises:
+            TypeError: `fn` has no cache.
+        """
+        clear = getattr(fn, "cache_clear", None)
+        if clear is None:
+            raise TypeError(f"{Site.of(fn).dotted} has no cache: `@guard.cached(…)` gives it one")
+        clear()
+
     def carry(self, fn: F) -> F:
         """`fn` bound to the purpose under way here, to run elsewhere: a thread, an executor, a task, a callback.
 

@@ -38,8 +38,8 @@ class Sealing(type):
 class Sealed(metaclass=Sealing):
     """A value with its label. Knows nothing but to keep them.
 
-    `_ready` is the label once more where nothing has to be applied before the value is opened, and unset where something
-    has: what a use that has cleared the label may open at once.
+    `_ready` is the label once more where nothing has to be applied before the value is opened, and unset where
+    something has: a use that has cleared it may open the value at once.
     """
 
     __slots__ = ("_plain", "_ready", "label")

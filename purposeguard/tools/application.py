@@ -116,8 +116,9 @@ def _readers(access: Access) -> Iterator[Reader]:
 class Outcome:
     """What happens if this activity calls this access function.
 
-    `verdict` is allowed, withheld (it runs, and `fields` are missing from what it gives), refused or unknown. An
-    activity that is only observed is not refused: what would be is logged.
+    `verdict` is allowed, withheld (it runs, and `fields` are missing from what it gives), refused or unknown; `closed`
+    are the sealed fields that the activity gets and may not open. An activity that is only observed is not refused:
+    what would be is logged.
     """
 
     activity: Activity
@@ -125,11 +126,12 @@ class Outcome:
     verdict: str
     fields: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
 
 
 def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None = None) -> Outcome:
     """The forecast of one combination, by the decisions that the call itself would ask for."""
-    if access.label is None:
+    if access.label is None and not access.sealed:
         return Outcome(activity, access, "unknown", (), (unread or "its sources are not known",))
 
     def reasons(label: Label | None) -> tuple[str, ...]:
@@ -137,7 +139,8 @@ def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None
 
     if not access.withhold:
         why = reasons(access.label)
-        return Outcome(activity, access, "refused" if why else "allowed", (), why)
+        closed = () if why else tuple(path for path, label in access.sealed.items() if reasons(label))
+        return Outcome(activity, access, "refused" if why else "allowed", (), why, closed)
     values = _values(access)
     why = reasons(access.named) or reasons(access.whole)
     if why:
@@ -151,7 +154,7 @@ def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None
 def _values(access: Access) -> dict[str, Label]:
     """Path → label of what is withheld as one: a plain list together with its items."""
     found: dict[str, Label] = {}
-    for path, label in access.fields.items():
+    for path, label in (*access.fields.items(), *access.sealed.items()):
         whole = path
         while whole.endswith("[]"):
             whole = whole.removesuffix("[]")

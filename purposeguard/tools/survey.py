@@ -7,7 +7,7 @@ from typing import Any
 
 from purposeguard.decision import name_of
 from purposeguard.guard import Guard
-from purposeguard.inventory import Access, Activity, Site
+from purposeguard.inventory import Access, Activity, Reclassification, Site
 from purposeguard.matrix import Matrix
 from purposeguard.terms import Family
 from purposeguard.tools.application import Outcome, outcome, read_annotations
@@ -29,6 +29,9 @@ def inventory_report(guard: Guard) -> Report:
         "activities": [_activity_data(one) for one in guard.activities],
         "accesses": [_access_data(one, unread.get(one.site)) for one in guard.accesses],
         "combinations": [_outcome_data(one) for one in outcomes],
+        "reclassifications": [_reclassification_data(one) for one in guard.reclassifications],
+        "strict": guard.strict,
+        "transforms": [{"name": one.name, **_place(one.site)} for one in guard.transforms],
         "findings": (findings := list(_findings(guard, outcomes, unread))),
     }
     return Report(data, tuple(_tables(guard, outcomes)), _flat(outcomes), tuple(findings))
@@ -59,8 +62,20 @@ def _access_data(access: Access, unread: str | None) -> dict[str, Any]:
         **_place(access.site),
         "sources": _clauses(access),
         "fields": {path: [source.clause for source in label] for path, label in access.fields.items()},
+        "sealed": {path: [source.clause for source in label] for path, label in access.sealed.items()},
         "withhold": access.withhold,
         "unresolved": unread,
+    }
+
+
+def _reclassification_data(one: Reclassification) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        **_place(one.site),
+        "from": [source.clause for source in one.sources],
+        "to": [source.clause for source in one.to],
+        "why": one.why,
+        "approver": one.approver,
     }
 
 
@@ -75,6 +90,7 @@ def _outcome_data(one: Outcome) -> dict[str, Any]:
         "outcome": one.verdict,
         "enforced": not one.activity.observing,
         "withheld": list(one.fields),
+        "closed": list(one.closed),
         "reasons": list(one.reasons),
     }
 
@@ -105,15 +121,36 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
         f"Access functions{within} ({len(guard.accesses)})",
         (Column("access function"), Column("where", "under"), Column("sources"), Column("withholds")),
         tuple(
-            (short(one), where(one.name, one.site), " ".join(_clauses(one) or ["?"]), "yes" if one.withhold else "no")
+            (short(one), where(one.name, one.site), _read(one), "yes" if one.withhold else "no")
             for one in guard.accesses
         ),
     )
+    if guard.reclassifications:
+        yield Table(
+            f"Reclassifications{within} ({len(guard.reclassifications)})",
+            (Column("function"), Column("from"), Column("to"), Column("approved by"), Column("why", "under")),
+            tuple(
+                (
+                    one.name.removeprefix(package),
+                    *(" ".join(source.clause for source in label) for label in (one.sources, one.to)),
+                    one.approver or "-",
+                    one.why,
+                )
+                for one in guard.reclassifications
+            ),
+        )
     yield Table(
         "If this activity calls this access function",
         (Column("activity", "group"), Column("access function"), Column("outcome", "verdict"), Column("why", "under")),
         tuple((short(one.activity), short(one.access), _said(one), _why(one)) for one in outcomes),
     )
+
+
+def _read(access: Access) -> str:
+    """What an access function reads: plain sources, and sealed ones in brackets."""
+    plain = _clauses(access) or ([] if access.sealed else ["?"])
+    sealed = dict.fromkeys(source.clause for label in access.sealed.values() for source in label)
+    return " ".join([*plain, *([f"(sealed: {' '.join(sealed)})"] if sealed else [])])
 
 
 def _package(sites: Iterable[Site]) -> str:
@@ -146,7 +183,7 @@ def _said(one: Outcome) -> str:
     if one.verdict == "withheld":
         kept = " (observed: kept)" if one.activity.observing else ""
         return f"withheld {', '.join(one.fields)}{kept}"
-    return one.verdict
+    return f"{one.verdict}; may not open {', '.join(one.closed)}" if one.closed else one.verdict
 
 
 def _flat(outcomes: Iterable[Outcome]) -> Table:
@@ -160,7 +197,7 @@ def _flat(outcomes: Iterable[Outcome]) -> Table:
         "mode",
     )
     names += ("access", "access_module", "access_qualname", "access_line", "sources", "withhold")
-    names += ("outcome", "withheld", "reasons")
+    names += ("outcome", "withheld", "reasons", "sealed", "closed")
     return Table(
         "combinations",
         tuple(map(Column, names)),
@@ -171,6 +208,7 @@ def _flat(outcomes: Iterable[Outcome]) -> Table:
                 *(one.access.name, one.access.module, one.access.qualname, str(one.access.line)),
                 *(" ".join(_clauses(one.access) or ()), one.access.withhold),
                 *(one.verdict, " ".join(one.fields), "; ".join(one.reasons)),
+                *(" ".join(one.access.sealed), " ".join(one.closed)),
             )
             for one in outcomes
         ),
