@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 import typing_extensions
 
+from purposeguard.engine import Engine
 from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Site
 from purposeguard.label import Label
 from purposeguard.tasks import get_ident, here
-from purposeguard.use import Engine, Use
+from purposeguard.use import Use
 from purposeguard.wrapping import Function, is_plain, must_be_function, surrounded
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -8,12 +8,13 @@ from types import FrameType, TracebackType
 from typing import Any, Generic, TypeVar
 
 from purposeguard.decision import Decision
+from purposeguard.engine import NOTHING, Engine, Opening
 from purposeguard.errors import ChannelViolation
 from purposeguard.inventory import Activity, Register, Site
 from purposeguard.label import Label
 from purposeguard.tasks import ASYNCIO, TRIO, get_ident, here, modules
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
-from purposeguard.use import NOTHING, Carried, Engine, Opening, Use
+from purposeguard.use import Carried, Use
 from purposeguard.wrapping import Function, is_plain, surrounded, unwrapped_method
 
 P = TypeVar("P", bound=Source | Purpose)

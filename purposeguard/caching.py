@@ -15,7 +15,7 @@ import cachetools
 from cachetools.keys import hashkey, typedkey
 
 from purposeguard.access import Reader
-from purposeguard.use import Engine
+from purposeguard.engine import Engine
 from purposeguard.wrapping import Function, is_plain
 
 

@@ -16,6 +16,7 @@ from purposeguard.access import Reader, access_function
 from purposeguard.activity import Block, carried, decorated
 from purposeguard.caching import cached_function
 from purposeguard.decision import Decision
+from purposeguard.engine import Engine
 from purposeguard.errors import Fault, NoticeError, PurposeMissing
 from purposeguard.inventory import Access, Activity, Reclassification, Register, Site, Transform
 from purposeguard.label import Label, OneSource, Sources
@@ -25,7 +26,7 @@ from purposeguard.notice import Notice
 from purposeguard.personal import Personal
 from purposeguard.reclassification import Reclassifier
 from purposeguard.terms import Family, Purpose, Source, TermMeta
-from purposeguard.use import Engine, Use
+from purposeguard.use import NO_USE, Use
 from purposeguard.wrapping import Function
 
 P = TypeVar("P", bound=Source | Purpose)
@@ -65,7 +66,13 @@ class Guard:
             raise TypeError(f"a guard needs a Notice, not {type(notice).__name__}: `Notice.load(path)` reads one")
         self._mode: Mode = _mode(mode)
         self._transforms: set[object] = set()
-        self._engine = Engine(notice, ledger, mode == "observe", self._transforms if strict else None)
+        self._engine = Engine(
+            notice,
+            ledger,
+            observing=mode == "observe",
+            transforms=self._transforms if strict else None,
+            nothing=NO_USE,
+        )
         self._register = Register()
         self._replacing = threading.Lock()
         # What `allows` has been asked before, at hand: replaced as one with the matrix.

@@ -7,13 +7,13 @@ from collections.abc import Callable, Hashable, Iterable
 from types import FrameType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
+from purposeguard.engine import Engine
 from purposeguard.errors import PurposeGuardError, SealedValue
 from purposeguard.inventory import Reclassification, Register, Site
 from purposeguard.label import Label
 from purposeguard.personal import Personal, must_be_sealed
 from purposeguard.sealing import failure, plain
 from purposeguard.terms import NotPersonal, Purpose, Source
-from purposeguard.use import Engine
 from purposeguard.wrapping import is_plain, must_be_function
 
 T = TypeVar("T")

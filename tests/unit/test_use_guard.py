@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard import tasks
+from purposeguard.engine import State
 from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.use import State
 from tests.unit.samples import Tape
 
 guard = pg.Guard(tm.NOTICE)

@@ -1,0 +1,250 @@
+"""The engine behind uses: what may be opened, under which matrix, and who is told of denials."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Container, Iterable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from purposeguard.copies import Classes
+from purposeguard.decision import Decision
+from purposeguard.errors import PurposeMissing, PurposeViolation, SealedValue
+from purposeguard.inventory import Access, Activity
+from purposeguard.label import Label
+from purposeguard.ledger import Ledger
+from purposeguard.matrix import Matrix
+from purposeguard.notice import Notice
+from purposeguard.personal import Personal
+from purposeguard.sealing import functions, named
+from purposeguard.terms import Family, Purpose
+
+if TYPE_CHECKING:
+    from purposeguard.use import Use
+
+NOTHING: Final[frozenset[object]] = frozenset()
+
+
+class Column:
+    """What may be opened for one purpose by one channel under one matrix.
+
+    `cleared` holds the labels seen to be allowed. When the matrix is replaced the column is retired: emptied, and
+    never filled again, so that uses under way fall back to the slow path and are decided by the new matrix.
+    """
+
+    __slots__ = ("_lock", "channel", "cleared", "closed", "matrix", "purpose", "retired")
+
+    def __init__(self, matrix: Matrix, purpose: type[Purpose] | Family, channel: str | None) -> None:
+        self.matrix = matrix
+        self.purpose = purpose
+        self.channel = channel
+        self.cleared: set[object] = set()
+        # A revision may close a purpose under which an activity states no channel: it may then open nothing (rule 7).
+        self.closed = channel is None and matrix.must_state_channel(purpose)
+        self.retired = False
+        self._lock = threading.Lock()
+
+    def permits(self, label: Label) -> bool:
+        """Whether data of this label may be opened; an allowed label is cleared from then on."""
+        if not self.allows(label):
+            return False
+        with self._lock:
+            if not self.retired:
+                self.cleared.add(label)
+        return True
+
+    def allows(self, sources: object) -> bool:
+        """Whether data from these sources may be opened; raises as `Matrix.allows` does."""
+        return self.purpose in self.matrix.row(sources, self.channel) and not self.closed
+
+    def decision(self, sources: object) -> Decision:
+        """The same, with its reasons."""
+        return Decision(self.matrix, self.matrix.label(sources), self.purpose, self.channel, declared=self.closed)
+
+    def retire(self) -> None:
+        """Clears nothing any more."""
+        with self._lock:
+            self.retired = True
+            self.cleared.clear()
+
+
+class State:
+    """A matrix and its columns: replaced as one."""
+
+    __slots__ = ("_columns", "_lock", "_retired", "matrix")
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.matrix = matrix
+        self._columns: dict[tuple[object, str | None], Column] = {}
+        self._retired = False
+        self._lock = threading.Lock()
+
+    def column(self, purpose: type[Purpose] | Family, channel: str | None) -> Column:
+        """The column of a purpose, in the classes of any revision; raises UnknownPurpose where this one has none."""
+        found = self._columns.get((purpose, channel))
+        if found is None:
+            found = Column(self.matrix, self.matrix.purpose(purpose), self.matrix.channel(channel))
+            with self._lock:
+                found = self._columns.setdefault((purpose, channel), found)
+                if self._retired:  # asked for while the matrix was being replaced
+                    found.retire()
+        return found
+
+    def retire(self) -> None:
+        """Retires all columns, those asked for from now on too."""
+        with self._lock:
+            self._retired = True
+            for column in self._columns.values():
+                column.retire()
+
+
+class Engine:
+    """The part of a guard that uses share: the matrix in force, the ambient use, the ledger."""
+
+    __slots__ = (
+        "ambient",
+        "classes",
+        "ledger",
+        "observing",
+        "reset_ambient",
+        "set_ambient",
+        "state",
+        "transforms",
+    )
+
+    def __init__(
+        self,
+        notice: Notice,
+        ledger: Ledger | None,
+        *,
+        observing: bool,
+        transforms: Container[object] | None,
+        nothing: Use[Any],
+    ) -> None:
+        """`transforms` are the functions that a strict guard lets see plain values; None where any may.
+
+        `nothing` is the use that is under way where none is.
+        """
+        self.transforms = transforms
+        self.state = State(Matrix(notice))
+        self.ledger = ledger
+        self.observing = observing
+        ambient: ContextVar[Use[Any]] = ContextVar("purposeguard", default=nothing)
+        self.ambient = ambient.get
+        self.set_ambient = ambient.set
+        self.reset_ambient = ambient.reset
+        self.classes = Classes()
+
+    def replace(self, notice: Notice) -> Matrix:
+        """Puts another revision in force, at one stroke; one caller at a time."""
+        earlier = self.state
+        self.state = State(Matrix(notice, earlier.matrix))
+        earlier.retire()
+        return self.state.matrix
+
+    def column(self, activity: Activity) -> Column:
+        """What an activity may open under the matrix in force; raises UnknownPurpose where its purpose is gone."""
+        return self.state.column(activity.purpose, activity.channel)
+
+    def present(self, what: str = "data was read") -> Use[Any] | None:
+        """The use under way here; None in observe mode where there is none.
+
+        Raises:
+            PurposeMissing: there is none, it has ended, or it is another task's or thread's.
+        """
+        use = self.ambient()
+        absence = use.absence()
+        if absence is None:
+            return use
+        self.missing(what, absence)
+        return None
+
+    def missing(self, what: str, why: str) -> None:
+        """Tells the ledger that there was no purpose and raises, or lets it pass where it is only observed."""
+        error = PurposeMissing(f"{what} outside any purpose: {why}")
+        if self.ledger is not None:
+            self.ledger.denied(error, observed=self.observing)
+        if not self.observing:
+            raise error
+        _observed(error)
+
+    def authorise(self, access: Access, label: Label) -> Use[Any] | None:
+        """The use under way here, once it is seen that it may open data of this label.
+
+        Raises:
+            PurposeMissing, PurposeViolation: it may not, or there is none.
+        """
+        use = self.present(f"{access.name} was called")
+        refusal = use.refusal(label) if use is not None else None
+        if refusal is not None:
+            self.refuse(refusal, use, access)
+        return use
+
+    def must_be_registered(self, values: Iterable[Personal[Any, Any]]) -> None:
+        """Raises SealedValue where the guard is strict and a function that it does not know would see a value."""
+        if self.transforms is None:
+            return
+        for value in values:
+            for fn in functions(value):
+                if fn not in self.transforms:
+                    message = f"{named(fn)}, given to `map`, would see the plain value, and this guard is strict"
+                    raise SealedValue(f"{message}: register it with `@guard.transform`")
+
+    def refuse(
+        self, decision: Decision, use: Use[Any] | None = None, access: Access | None = None, field: str | None = None
+    ) -> None:
+        """Tells the ledger of a denial and raises it, or lets it pass where it is only observed."""
+        fields: tuple[str, ...] = ()
+        if access is not None:
+            fields = (field,) if field else access.fields_from(decision.denied)
+        violation = decision.violation(
+            decision,
+            use.activity.name if use is not None else None,
+            access.name if access is not None else None,
+            fields[0] if fields else field,
+            _advice(access, fields),
+        )
+        self.tell(violation, use.activity if use is not None else None)
+
+    def tell(self, violation: PurposeViolation, activity: Activity | None) -> None:
+        """Records a violation and raises it, or lets it pass where it is only observed."""
+        observed = self.observing if activity is None else activity.observing
+        if self.ledger is not None:
+            self.ledger.denied(violation, observed=observed)
+        if not observed:
+            raise violation
+        _observed(violation)
+
+
+def _observed(error: Exception) -> None:
+    import logging  # noqa: PLC0415  # a guard that enforces never needs it, and it is slow to load
+
+    logging.getLogger("purposeguard").warning("observed, not enforced: %s", error)
+
+
+def _advice(access: Access | None, fields: tuple[str, ...]) -> str | None:
+    if access is None or not fields:
+        return None
+    named = "the field " if len(fields) == 1 else "the fields "
+    named += ", ".join(f"`{one}`" for one in fields)
+    if access.withhold:
+        return f"{named} cannot be withheld from this return value; read without it"
+    return f"either read without {named}, or withhold it with @guard.access(withhold=True)"
+
+
+class Opening:
+    """An activity of a guard, ready to be entered: knows its column, so that entering is quick."""
+
+    __slots__ = ("activity", "column", "engine")
+
+    def __init__(self, engine: Engine, activity: Activity) -> None:
+        self.engine = engine
+        self.activity = activity
+        self.column = engine.column(activity)
+
+    def current(self) -> Column:
+        """What may be opened under the matrix in force; raises UnknownPurpose where the purpose is gone."""
+        column = self.column
+        if column.retired:
+            column = self.column = self.engine.column(self.activity)
+        return column
