@@ -15,7 +15,7 @@ from typing_extensions import TypeForm
 from purposeguard.access import Reader, access_function
 from purposeguard.activity import Block, carried, decorated
 from purposeguard.caching import cached_function
-from purposeguard.decision import Decision
+from purposeguard.decision import Decision, name_of
 from purposeguard.engine import Engine
 from purposeguard.errors import Fault, NoticeError, PurposeMissing
 from purposeguard.inventory import Access, Activity, Reclassification, Register, Site, Transform
@@ -351,6 +351,28 @@ class Guard:
         if use is None:
             raise PurposeMissing("no purpose is under way here, so there is no use to give")
         return use
+
+    @overload
+    def use(self, purpose: type[P]) -> Use[P]: ...
+    @overload
+    def use(self, purpose: str | Family) -> Use[Any]: ...
+    @overload
+    def use(self, purpose: TypeForm[P]) -> Use[P]: ...
+    def use(self, purpose: Any) -> Use[Any]:
+        """The use under way here, which must be for this purpose, or for a family that it is of.
+
+        As `current`, for the body of a decorated activity, and with its type.
+
+        Raises:
+            UnknownPurpose: an id means nothing in the notice.
+            PurposeMissing: no purpose is under way here, or another one.
+        """
+        wanted = self._engine.state.matrix.purpose(purpose)
+        use = self.current
+        held = use.purpose
+        if held == wanted or (isinstance(held, Family) and wanted in held.members):
+            return use
+        raise PurposeMissing(f"a use for {name_of(wanted)} was asked for, and what is under way is for {name_of(held)}")
 
     @property
     def activities(self) -> tuple[Activity, ...]:

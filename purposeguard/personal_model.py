@@ -8,13 +8,13 @@ from typing import Any, Self
 
 from pydantic import (
     BaseModel,
-    ModelWrapValidatorHandler,
     SerializationInfo,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
     model_validator,
 )
+from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import InitErrorDetails, PydanticSerializationError
 
 from purposeguard.fields import Model

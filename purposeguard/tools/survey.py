@@ -183,7 +183,8 @@ def _said(one: Outcome) -> str:
     if one.verdict == "withheld":
         kept = " (observed: kept)" if one.activity.observing else ""
         return f"withheld {', '.join(one.fields)}{kept}"
-    return f"{one.verdict}; may not open {', '.join(one.closed)}" if one.closed else one.verdict
+    closed = ", ".join(path or "it" for path in one.closed)
+    return f"{one.verdict}; may not open {closed}" if closed else one.verdict
 
 
 def _flat(outcomes: Iterable[Outcome]) -> Table:
