@@ -34,6 +34,7 @@ from purposeguard.linking import derive
 from purposeguard.notice import Notice
 from purposeguard.personal import Personal
 from purposeguard.personal_model import PersonalModel
+from purposeguard.reclassification import Reclassifier
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.use import Use
 
@@ -58,6 +59,7 @@ __all__ = [
     "PurposeViolation",
     "RecipientViolation",
     "Reclassification",
+    "Reclassifier",
     "RetentionViolation",
     "RevisionViolation",
     "SealedValue",

@@ -186,12 +186,18 @@ class Engine:
             return
         for value in values:
             for fn in functions(value):
-                if fn not in self.transforms:
+                if not _known(fn, self.transforms):
                     message = f"{named(fn)}, given to `map`, would see the plain value, and this guard is strict"
                     raise SealedValue(f"{message}: register it with `@guard.transform`")
 
     def refuse(
-        self, decision: Decision, use: Use[Any] | None = None, access: Access | None = None, field: str | None = None
+        self,
+        decision: Decision,
+        use: Use[Any] | None = None,
+        access: Access | None = None,
+        field: str | None = None,
+        *,
+        advice: str | None = None,
     ) -> None:
         """Tells the ledger of a denial and raises it, or lets it pass where it is only observed."""
         fields: tuple[str, ...] = ()
@@ -202,7 +208,7 @@ class Engine:
             use.activity.name if use is not None else None,
             access.name if access is not None else None,
             fields[0] if fields else field,
-            _advice(access, fields),
+            advice or _advice(access, fields),
         )
         self.tell(violation, use.activity if use is not None else None)
 
@@ -214,6 +220,13 @@ class Engine:
         if not observed:
             raise violation
         _observed(violation)
+
+
+def _known(fn: object, known: Container[object]) -> bool:
+    try:
+        return fn in known
+    except TypeError:  # it has no hash, so it cannot have been registered
+        return False
 
 
 def _observed(error: Exception) -> None:

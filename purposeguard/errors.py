@@ -226,6 +226,22 @@ class RevisionViolation(PurposeViolation):
     """The revision under which the data was collected does not grant this use (rule 9)."""
 
 
+REFUSALS = frozenset(
+    {
+        PurposeMissing,
+        SealedValue,
+        SealedAttribute,
+        PurposeViolation,
+        ChannelViolation,
+        RecipientViolation,
+        SubjectViolation,
+        RetentionViolation,
+        RevisionViolation,
+    }
+)
+"""The errors whose messages are made of clauses and names of code alone."""
+
+
 def shown(given: object) -> str:
     """`given` for a message: short, one line, printable."""
     if isinstance(given, str):

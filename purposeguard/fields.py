@@ -214,6 +214,9 @@ def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})
     origin = get_origin(annotation)
     if origin is not None:
         return _shape_of_generic(annotation, origin, get_args(annotation), bindings)
+    if isinstance(annotation, TermMeta):  # what a type variable or an alias stands for in `Personal[T, S]`
+        is_source = issubclass(annotation, Source) and "clause" in vars(annotation)
+        return Shape(seal=frozenset({cast("type[Source]", annotation)}) if is_source else frozenset())
     if isinstance(annotation, type) and issubclass(annotation, Sealed):
         return Shape(sealed=True)
     return Shape(models=(Model(annotation),)) if is_taggable(annotation) else Shape()
@@ -246,11 +249,8 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
 def _shape_of_seal(args: tuple[Any, ...], bindings: Bindings) -> Shape:
     """The shape of `Personal[T, S]`: what is in it keeps its tags, and none of it is seen from outside."""
     inside = shape_of(args[0], bindings).label_of_all()
-    sources: set[type[Source]] = set(inside.sources) if inside is not None else set()
-    for term in get_args(args[1]) if is_union(args[1]) else args[1:]:
-        if isinstance(term, TermMeta) and issubclass(term, Source):
-            sources |= Label(term).sources
-    return Shape(sealed=True, seal=frozenset(sources))
+    sources = inside.sources if inside is not None else frozenset()
+    return Shape(sealed=True, seal=sources | shape_of(args[1], bindings).seal)
 
 
 def is_taggable(cls: object) -> TypeGuard[type]:

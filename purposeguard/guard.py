@@ -228,10 +228,11 @@ class Guard:
         Raises:
             TypeError: `fn` cannot be called, or not be told apart from others (it has no hash).
         """
-        if not callable(fn):
+        if not callable(fn) and not isinstance(fn, classmethod):
             raise TypeError(f"registers functions, not {type(fn).__name__}")
-        self._transforms.add(fn)
-        site = Site.of(fn)
+        inner = fn.__func__ if isinstance(fn, (classmethod, staticmethod)) else fn
+        self._transforms.add(inner)
+        site = Site.of(inner)
         self._register.add_transform(Transform(site.dotted, site))
         return fn
 

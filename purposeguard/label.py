@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from purposeguard.errors import UnknownSource, UnlabelledData
-from purposeguard.terms import Immutable, NotPersonal, Source
+from purposeguard.terms import Immutable, NotPersonal, Purpose, Source, TermMeta
 
 
 class Label(Immutable):
@@ -31,7 +31,7 @@ class Label(Immutable):
         given: tuple[Any, ...] = sources  # types are erased where the sources come from untyped code
         for source in given:
             if not isinstance(source, type) or not issubclass(source, Source) or source is Source:
-                raise UnknownSource(source, "a label is made of source classes")
+                raise UnknownSource(source, _why_no_source(source))
         return cls._of(frozenset(sources))
 
     @classmethod
@@ -79,6 +79,12 @@ class Label(Immutable):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Label, tuple(self)
+
+
+def _why_no_source(given: object) -> str:
+    if isinstance(given, TermMeta) and issubclass(given, Purpose):
+        return "is a purpose, and a label is made of source classes"
+    return "a label is made of source classes"
 
 
 OneSource = type[Source] | str | Label

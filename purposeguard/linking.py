@@ -29,6 +29,6 @@ def combined(
 ) -> Personal[Any, Any]:
     """Both values as a tuple, under the label that their labels give together."""
     for value in (one, other):
-        must_be_sealed(value, "is linked")
+        must_be_sealed(value, "a derivation")
     sealed: Personal[Any, Any] = seal(Personal, joined((one, other)), label_of(one.label, other.label))
     return sealed

@@ -48,7 +48,9 @@ def opener_for(label: Label | None, context: object = None) -> Opener:
             raise TypeError(f'`context={{"use": …}}` names a use, not {type(named).__name__}')
         return named
     # Each guard keeps its own in a context variable; the default, where nothing is under way, is in no context.
-    found = [one for one in copy_context().values() if isinstance(one, Opener) and not one.nothing]
+    # An application may keep its use in a variable of its own as well.
+    every = {id(one): one for one in copy_context().values() if isinstance(one, Opener) and not one.nothing}
+    found = list(every.values())
     here = [one for one in found if one.absence() is None] or found
     if len(here) > 1 and label is not None:
         here = [one for one in here if one.knows(label)] or here

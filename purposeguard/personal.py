@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import collections
+import datetime
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, final, overload
 
-from purposeguard.errors import SealedAttribute, SealedValue, UnlabelledData
+from purposeguard.errors import SealedAttribute, SealedValue, UnknownSource, UnlabelledData
 from purposeguard.fields import Model, is_taggable
 from purposeguard.label import Label
 from purposeguard.pydantic_seals import SealedField
 from purposeguard.sealing import Sealed, joined, mapped, seal
-from purposeguard.terms import Purpose, Source
+from purposeguard.terms import Purpose, Source, TermMeta
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -34,19 +37,19 @@ S_co = TypeVar("S_co", bound=Source | Purpose, covariant=True)
 _ADVICE = "open it with `use.open(…)` in a purpose that may use it, or work on the seal with `map`, `zip` and `collect`"
 _JSON_REFUSES = json.JSONEncoder.default.__code__
 _REFUSED = {
-    "its truth was asked for (to see whether there is one, compare with `None`)": "bool",
-    "as a container": "len iter reversed contains getitem setitem delitem",
-    "as a number": "int float complex index round trunc floor ceil neg pos abs invert",
-    "as bytes or a path": "bytes fspath",
-    "in a comparison": "lt le gt ge",
-    "as an operand": """
+    "a sealed value is neither true nor false (to see whether there is one, compare with `None`)": "bool",
+    "a sealed value is no container": "len iter reversed contains getitem setitem delitem",
+    "a sealed value is no number": "int float complex index round trunc floor ceil neg pos abs invert",
+    "a sealed value is neither bytes nor a path": "bytes fspath",
+    "sealed values have no order": "lt le gt ge",
+    "a sealed value is no operand": """
         add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or
         radd rsub rmul rmatmul rtruediv rfloordiv rmod rdivmod rpow rlshift rrshift rand rxor ror
         iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ixor ior
     """,
-    "to be pickled": "reduce reduce_ex getstate setstate getnewargs getnewargs_ex",
+    "a sealed value cannot be pickled": "reduce reduce_ex getstate setstate getnewargs getnewargs_ex",
 }
-"""The special methods by which code would take a value for plain, by what it would take it for."""
+"""The special methods by which code would take a value for plain, by what is said of it."""
 
 
 def _class(sealed: object) -> type:
@@ -62,7 +65,7 @@ def _attribute(_: object, name: str) -> NoReturn:
 
 def _refusing(what: str) -> Callable[..., NoReturn]:
     def refuse(*_: object) -> NoReturn:
-        raise SealedValue(f"a sealed value was used as if it were plain, {what}: {_ADVICE}")
+        raise SealedValue(f"{what}: {_ADVICE}")
 
     return refuse
 
@@ -101,11 +104,8 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         """Seals `value` under these sources (or one `Label`), and those that its own fields are tagged with."""
         try:
             label = _label(*sources)
-            kind: Any = type(value)
-            if kind not in _WITHOUT_TAGS:
-                inside = _tags_of(kind)
-                if inside is not None:
-                    label |= inside
+            if type(value) not in _PLAIN:
+                label = _with_tags_in(value, label)
             return seal(cls, value, label)
         finally:
             del value  # from the traceback, where the sources are refused
@@ -199,16 +199,17 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         vars().update({f"__{name}__": _refusing(what) for what, names in _REFUSED.items() for name in names.split()})
 
 
-def must_be_sealed(value: object, what: str) -> None:
-    """Raises TypeError where something that is to be a sealed value is none; `what` is done with it."""
+def must_be_sealed(value: object, who: str) -> None:
+    """Raises TypeError where something that is to be a sealed value is none; `who` takes it."""
     if type(value) is not Personal:
-        raise TypeError(f"only a sealed value {what}, not {type(value).__name__}: `Personal(value, Source)` seals one")
+        given = type(value).__name__
+        raise TypeError(f"{who} takes sealed values, and was given a {given}: `Personal(value, Source)` seals one")
 
 
 def _joined(parts: tuple[Personal[Any, Any], ...], sources: tuple[Any, ...]) -> Personal[Any, Any]:
     """All parts in one seal."""
     for part in parts:
-        must_be_sealed(part, "is combined")
+        must_be_sealed(part, "a combination")
     labels = {part.label for part in parts}
     if sources:
         labels.add(_label(*sources))
@@ -217,17 +218,70 @@ def _joined(parts: tuple[Personal[Any, Any], ...], sources: tuple[Any, ...]) -> 
     return seal(Personal, joined(parts), Label.join(*labels))
 
 
-_WITHOUT_TAGS = frozenset({str, int, float, bool, bytes, tuple, list, dict, set, frozenset, type(None)})
+_PLAIN = frozenset(
+    {str, int, float, bool, bytes, complex, type(None), datetime.date, datetime.datetime, datetime.time, Decimal}
+)
+"""What has no fields, and nothing in it."""
+
+
+def _with_tags_in(value: Any, label: Label) -> Label:
+    """The label with what is tagged in a value: no seal takes a tag away.
+
+    Counted are the tags of models, dataclasses and the like, and of those that lie in them or in containers.
+    """
+    found = {label}
+    seen: set[int] = set()
+    pending = [value]
+    while pending:
+        one = pending.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        tags, names = _tags_of(type(one))
+        if tags is not None:
+            found.add(tags)
+        items: Iterable[Any] = ()
+        if isinstance(one, Mapping):
+            items = one.values()
+        elif isinstance(one, (list, tuple, set, frozenset, collections.deque)):
+            items = one
+        elif names:
+            items = [getattr(one, name, None) for name in names]
+        if not _PLAIN.issuperset(map(type, items)):
+            pending += [item for item in items if type(item) not in _PLAIN]
+    return Label.join(*found)
 
 
 @functools.lru_cache(maxsize=1024)
-def _tags_of(kind: type) -> Label | None:
-    """What the fields of a model, dataclass or the like are tagged with: no seal takes that away."""
-    return Model(kind).shape.label_of_all() if is_taggable(kind) else None
+def _tags_of(kind: Any) -> tuple[Label | None, tuple[str, ...]]:
+    """What the fields of a class are tagged with, and their names."""
+    if not is_taggable(kind):
+        return None, ()
+    model = Model(kind)
+    return model.shape.label_of_all(), tuple(model.fields())
 
 
-@functools.lru_cache(maxsize=1024)
 def _label(*sources: Any) -> Label:
+    """The label of these sources.
+
+    Raises:
+        UnlabelledData: there are none.
+        UnknownSource: one is no source class.
+    """
+    try:
+        return _known_label(*sources)
+    except TypeError:  # one has no hash, so it is no class: said by the label
+        return _label_of(*sources)
+
+
+def _label_of(*sources: Any) -> Label:
     if not sources:
         raise UnlabelledData("a value is sealed under the sources that it derives from: `Personal(value, Source)`")
+    for one in sources:
+        if not isinstance(one, (Label, TermMeta)):
+            # Never the thing itself, which may be the value: arguments are easily swapped.
+            raise UnknownSource(type(one), "a value is sealed under source classes, or one `Label`")
     return Label.join(*(one if isinstance(one, Label) else Label(one) for one in sources))
+
+
+_known_label = functools.lru_cache(maxsize=1024)(_label_of)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, Final, NoReturn, TypeVar, cast, get_args
+from typing import Annotated, Any, Final, NoReturn, TypeVar, cast, get_args
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import (
@@ -47,20 +48,28 @@ class SealedField:
         if len(given) != 2:
             raise UnlabelledData("a sealed field says what is in it and its sources: `Personal[str, Source]`")
         inner_type, terms = given
-        inner = handler.generate_schema(inner_type)
-        field = _Field(cls, inner_type, _members(terms), inner)
+        members = _members(terms)
+        inner = handler.generate_schema(Annotated[inner_type, _Clauses(members)])
+        field = _Field(cls, inner_type, members, inner)
         return core_schema.no_info_wrap_validator_function(
             field.validate,
             inner,
             serialization=core_schema.wrap_serializer_function_ser_schema(field.serialise, info_arg=True, schema=inner),
-            metadata={"purposeguard": field.facts},
         )
 
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The JSON Schema of the type inside, with the clauses."""
-        metadata = cast("Mapping[str, Any]", schema.get("metadata") or {})
-        return {**handler(schema), **metadata.get("purposeguard", {})}
+
+class _Clauses:
+    """Adds the clauses to the JSON Schema of the type inside; as an annotation of it, so that they stand beside a
+    reference to a definition and not in it.
+    """
+
+    def __init__(self, members: tuple[TermMeta, ...]) -> None:
+        clauses = [member.__dict__["clause"] for member in members]
+        key = "x-collected-under" if _all_sources(members) else "x-may-serve"
+        self._facts = {key: clauses} if clauses else {}
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), **self._facts}
 
 
 class _Field:
@@ -69,23 +78,30 @@ class _Field:
     def __init__(self, cls: Any, inner_type: object, members: tuple[TermMeta, ...], inner: CoreSchema) -> None:
         self._cls = cls
         self._members = members
-        self._label = _label(inner_type, members)
+        self._inner_type = inner_type
+        self._seals = _all_sources(members)
         self._kind = str(getattr(inner_type, "__name__", "value"))
         self._names = frozenset(_field_names(inner))
-        clauses = [member.__dict__["clause"] for member in members]
-        self.facts = {"x-collected-under" if self._label else "x-may-serve": clauses} if clauses else {}
+
+    @functools.cached_property
+    def _label(self) -> Label:
+        """What plain input is sealed under. Asked for when there is some: models in it may be defined later."""
+        own = Label(*cast("tuple[type[Source], ...]", self._members))
+        inside = shape_of(self._inner_type).label_of_all()
+        return own if inside is None else own | inside  # what is inside keeps its tags
 
     def validate(self, value: Any, handler: Callable[[Any], Any]) -> Any:
         """A sealed value as it is, and anything else sealed once it is valid; errors do not show it."""
         if isinstance(value, Sealed):
             if self._members and not all(issubclass(one, self._members) for one in value.label.sources):
                 may = " or ".join(member.__name__ for member in self._members)
-                self._refuse("sealed_source", f"is sealed under {value.label!r}, which is not all {may}")
+                own = ", ".join(source.clause for source in value.label)
+                self._refuse("sealed_source", f"is sealed under {own}, and this field takes {may} only")
             given = content(value)
             if type(given) is Pending:
                 return value  # nobody may know it yet
             label = value.label
-        elif self._label is None:
+        elif not self._seals:
             self._refuse("sealed_needed", "is not sealed, and this field does not say under which source it would be")
         else:
             given, label = value, self._label
@@ -158,13 +174,9 @@ def _members(terms: object) -> tuple[TermMeta, ...]:
     return found
 
 
-def _label(inner_type: object, members: tuple[TermMeta, ...]) -> Label | None:
-    """The label that plain input is sealed under; None where the annotation names purposes, or nothing."""
-    if not members or not all(issubclass(one, Source) for one in members):
-        return None
-    own = Label(*cast("tuple[type[Source], ...]", members))
-    inside = shape_of(inner_type).label_of_all()
-    return own if inside is None else own | inside  # what is inside keeps its tags
+def _all_sources(members: tuple[TermMeta, ...]) -> bool:
+    """Whether plain input can be sealed under these; not where an annotation names purposes, or leaves them open."""
+    return bool(members) and all(issubclass(one, Source) for one in members)
 
 
 def _field_names(schema: Any) -> Iterator[str]:

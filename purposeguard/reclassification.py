@@ -8,13 +8,13 @@ from types import FrameType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from purposeguard.engine import Engine
-from purposeguard.errors import PurposeGuardError, SealedValue
+from purposeguard.errors import SealedValue
 from purposeguard.inventory import Reclassification, Register, Site
 from purposeguard.label import Label
 from purposeguard.personal import Personal, must_be_sealed
-from purposeguard.sealing import failure, plain
+from purposeguard.sealing import plain, quiet
 from purposeguard.terms import NotPersonal, Purpose, Source
-from purposeguard.wrapping import is_plain, must_be_function
+from purposeguard.wrapping import Function, is_plain, must_be_function, unwrapped_method
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -53,25 +53,30 @@ class Reclassifier(Generic[S, To]):
 
     def __call__(
         self, fn: Callable[Concatenate[T, Q], R], /
-    ) -> Callable[Concatenate[Personal[T, S], Q], Personal[R, To]]:
+    ) -> Callable[Concatenate[Personal[T, S | NotPersonal], Q], Personal[R, To]]:
         """`fn` of a sealed value.
 
         Raises:
             TypeError: `fn` is no function, or one that does not run within its call (a coroutine, a generator).
         """
+        inside = unwrapped_method(fn, self._reclassifying)
+        return inside if inside is not None else self._reclassifying(fn)
+
+    def _reclassifying(self, fn: Function) -> Function:
         must_be_function(fn)
+        site = Site.of(fn)
         if not is_plain(fn):
-            raise TypeError(f"{Site.of(fn).dotted} cannot reclassify: it does not run within its call; await first")
-        declared = self._declare(Site.of(fn), Site.of(fn).dotted)
+            raise TypeError(f"{site.dotted} cannot reclassify: it does not run within its call; await first")
+        declared = self._declare(site, site.dotted)
 
         @functools.wraps(fn)
-        def reclassifying(value: Personal[T, S], /, *args: Q.args, **kwargs: Q.kwargs) -> Personal[R, To]:
+        def reclassifying(value: Personal[Any, Any], /, *args: Any, **kwargs: Any) -> Personal[Any, To]:
             return self._result(declared, lambda inside: fn(inside, *args, **kwargs), value)
 
         return reclassifying
 
     def count(
-        self, values: Personal[Iterable[T], S], /, *, subject: Callable[[T], Hashable], at_least: int
+        self, values: Personal[Iterable[T], S | NotPersonal], /, *, subject: Callable[[T], Hashable], at_least: int
     ) -> Personal[int, To]:
         """How many values there are, where they are of at least so many subjects.
 
@@ -86,7 +91,7 @@ class Reclassifier(Generic[S, To]):
 
     def mean(
         self,
-        values: Personal[Iterable[T], S],
+        values: Personal[Iterable[T], S | NotPersonal],
         /,
         of: Callable[[T], float],
         *,
@@ -133,7 +138,7 @@ class Reclassifier(Generic[S, To]):
     def _result(
         self, declared: Reclassification, fn: Callable[[Any], Any], value: Personal[Any, Any]
     ) -> Personal[Any, To]:
-        must_be_sealed(value, f"is given to {declared.name}, which reclassifies")
+        must_be_sealed(value, declared.name)
         engine = self._engine
         current = engine.state.matrix.current
         heads = tuple(map(current, self._from.sources))
@@ -146,10 +151,8 @@ class Reclassifier(Generic[S, To]):
         engine.must_be_registered((value,))
         try:
             made = Personal(fn(plain(value)), self._to)
-        except PurposeGuardError as error:
-            told: Exception = error.with_traceback(None)  # holds no personal value, but its frames would
         except Exception as error:  # noqa: BLE001  # what it says may show the value; raised below, without it
-            told = failure(declared.name, error)
+            told = quiet(declared.name, error)
         else:
             if engine.ledger is not None:
                 engine.ledger.reclassified(declared, value.label)

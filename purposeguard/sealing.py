@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
-from purposeguard.errors import PurposeGuardError, SealedValue
+from purposeguard.errors import REFUSALS, SealedValue
 from purposeguard.label import Label
 
 _object_new: Final = object.__new__
@@ -111,10 +111,14 @@ def plain(sealed: Sealed) -> Any:
         return top
     # From the parts to the whole, each once: chains may be long, and one value may go into several.
     made: dict[int, Any] = {}
-    for node in reversed(list(_nodes(top))):
-        values = [made[id(inner)] if type(inner) is Pending else inner for inner in map(content, node.parts)]
-        made[id(node)] = tuple(values) if node.fn is None else _applied(node.fn, values.pop())
-    return made[id(top)]
+    try:
+        for node in reversed(_nodes(top)):
+            parts = [made[id(inner)] if type(inner) is Pending else inner for inner in map(content, node.parts)]
+            made[id(node)] = tuple(parts) if node.fn is None else _applied(node.fn, parts)
+            parts.clear()
+        return made.pop(id(top))
+    finally:
+        made.clear()  # nothing is left of it in the frame, where it failed
 
 
 def _nodes(top: object) -> list[Pending]:
@@ -134,15 +138,24 @@ def _nodes(top: object) -> list[Pending]:
     return ordered
 
 
-def _applied(fn: Callable[[Any], Any], value: Any) -> Any:
+def _applied(fn: Callable[[Any], Any], parts: list[Any]) -> Any:
     try:
-        return fn(value)
-    except PurposeGuardError as error:
-        told: Exception = error.with_traceback(None)  # holds no personal value, but its frames would
+        return fn(parts.pop())
     except Exception as error:  # noqa: BLE001  # what it says may show the value; raised below, without it
-        told = failure(f"{named(fn)}, given to `map`,", error)
-    value = None
+        told = quiet(f"{named(fn)}, given to `map`,", error)
     raise told
+
+
+def quiet(what: str, error: Exception) -> Exception:
+    """What is raised in the place of an error of code that saw a plain value: nothing that could show it.
+
+    The library's own refusals hold none; any other is replaced. Neither brings frames, notes or other errors along.
+    """
+    if type(error) not in REFUSALS:
+        return failure(what, error)
+    error.__cause__ = error.__context__ = None
+    vars(error).pop("__notes__", None)
+    return error.with_traceback(None)
 
 
 def failure(what: str, error: Exception) -> SealedValue:

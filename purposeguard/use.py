@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import collections
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -23,6 +24,9 @@ from purposeguard.withholding import Withholder, describes_itself
 P_contra = TypeVar("P_contra", bound=Source | Purpose, contravariant=True)
 T = TypeVar("T")
 D = TypeVar("D")
+
+
+_SEALED: Final = "the value stays sealed: open it under a purpose that may use it, or do without it, as `use.try_open(value, default)`"
 
 
 class Use(Opener, Generic[P_contra]):
@@ -177,31 +181,30 @@ class Use(Opener, Generic[P_contra]):
         Raises:
             PurposeMissing, UnknownSource, SealedValue: as `open`.
         """
-        must_be_sealed(value, "is opened")
-        if self.absence() is None and not self.activity.observing and not self._column.permits(value.label):
+        must_be_sealed(value, "`try_open`")
+        column = self._column  # once: the question and the opening are decided by one revision
+        if self.absence() is None and not self.activity.observing and not column.permits(value.label):
             return default
-        return self._open((value,))[0]
+        return self._open((value,), column)[0]
 
-    def _open(self, values: tuple[Personal[T, Any], ...]) -> list[T]:
+    def _open(self, values: tuple[Personal[T, Any], ...], column: Column | None = None) -> list[T]:
         """All of these, checked before the first is opened; the way of `open` where it is not a short one."""
         engine = self._engine
         for value in values:
-            must_be_sealed(value, "is opened")
+            must_be_sealed(value, "`open`")
         absence = self.absence()
         if absence is not None:
             engine.missing("a sealed value was to be opened", absence)
-        else:
-            column = self._column  # once: all are decided by one revision
-            labels: dict[Label, int] = {}
-            for value in values:
-                labels[value.label] = labels.get(value.label, 0) + 1
-            refusals = [column.decision(label) for label in labels if not column.permits(label)]
-            if refusals:
-                engine.refuse(refusals[0], self)
-            if engine.ledger is not None:
-                for label, count in labels.items():
-                    self._counts[label] = self._counts.get(label, 0) + count
         engine.must_be_registered(values)
+        if absence is None:
+            column = column or self._column  # once: all are decided by one revision
+            allowed = collections.Counter(value.label for value in values)
+            for label in [one for one in allowed if not column.permits(one)]:
+                engine.refuse(column.decision(label), self, advice=_SEALED)
+                del allowed[label]  # observed only
+            if engine.ledger is not None:
+                for label, count in allowed.items():
+                    self._counts[label] = self._counts.get(label, 0) + count
         return [plain(value) for value in values]
 
     def knows(self, label: Label) -> bool:
