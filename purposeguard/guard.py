@@ -228,9 +228,10 @@ class Guard:
         Raises:
             TypeError: `fn` cannot be called, or not be told apart from others (it has no hash).
         """
-        if not callable(fn) and not isinstance(fn, classmethod):
+        given: Any = fn
+        inner = given.__func__ if isinstance(given, (classmethod, staticmethod)) else given
+        if not callable(inner):
             raise TypeError(f"registers functions, not {type(fn).__name__}")
-        inner = fn.__func__ if isinstance(fn, (classmethod, staticmethod)) else fn
         self._transforms.add(inner)
         site = Site.of(inner)
         self._register.add_transform(Transform(site.dotted, site))

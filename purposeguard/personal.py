@@ -237,7 +237,8 @@ def _with_tags_in(value: Any, label: Label) -> Label:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        tags, names = _tags_of(type(one))
+        kind: Any = type(one)
+        tags, names = _tags_of(kind)
         if tags is not None:
             found.add(tags)
         items: Iterable[Any] = ()

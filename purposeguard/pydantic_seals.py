@@ -59,8 +59,9 @@ class SealedField:
 
 
 class _Clauses:
-    """Adds the clauses to the JSON Schema of the type inside; as an annotation of it, so that they stand beside a
-    reference to a definition and not in it.
+    """Adds the clauses to the JSON Schema of the type inside.
+
+    As an annotation of that type, so that they stand beside a reference to a definition and not in it.
     """
 
     def __init__(self, members: tuple[TermMeta, ...]) -> None:

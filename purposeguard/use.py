@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import collections
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -26,7 +26,10 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
-_SEALED: Final = "the value stays sealed: open it under a purpose that may use it, or do without it, as `use.try_open(value, default)`"
+_SEALED: Final = (
+    "the value stays sealed: open it under a purpose that may use it, or do without it, as "
+    "`use.try_open(value, default)` does"
+)
 
 
 class Use(Opener, Generic[P_contra]):
