@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Annotated, Any, Final, NoReturn, TypeVar, cast, get_args
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import (
     CoreSchema,
     ErrorDetails,
@@ -19,7 +19,7 @@ from pydantic_core import (
 )
 
 from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
-from purposeguard.fields import shape_of
+from purposeguard.fields import Shape, shape_of
 from purposeguard.label import Label
 from purposeguard.openers import opener_for
 from purposeguard.sealing import Pending, Sealed, content, failure
@@ -48,9 +48,8 @@ class SealedField:
         if len(given) != 2:
             raise UnlabelledData("a sealed field says what is in it and its sources: `Personal[str, Source]`")
         inner_type, terms = given
-        members = _members(terms)
-        inner = handler.generate_schema(Annotated[inner_type, _Clauses(members)])
-        field = _Field(cls, inner_type, members, inner)
+        field = _Field(cls, inner_type, _members(terms))
+        inner = handler.generate_schema(Annotated[inner_type, _Clauses(field)])
         return core_schema.no_info_wrap_validator_function(
             field.validate,
             inner,
@@ -64,32 +63,45 @@ class _Clauses:
     As an annotation of that type, so that they stand beside a reference to a definition and not in it.
     """
 
-    def __init__(self, members: tuple[TermMeta, ...]) -> None:
-        clauses = [member.__dict__["clause"] for member in members]
-        key = "x-collected-under" if _all_sources(members) else "x-may-serve"
-        self._facts = {key: clauses} if clauses else {}
+    def __init__(self, field: _Field) -> None:
+        self._field = field
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(schema), **self._facts}
+        return {**handler(schema), **self._field.facts}
 
 
 class _Field:
-    """One annotation `Personal[T, S]`, as pydantic asks it."""
+    """One annotation `Personal[T, S]`, as pydantic asks it.
 
-    def __init__(self, cls: Any, inner_type: object, members: tuple[TermMeta, ...], inner: CoreSchema) -> None:
+    What is in `T` is looked at when it is asked for: models in it may be defined later.
+    """
+
+    def __init__(self, cls: Any, inner_type: object, members: tuple[TermMeta, ...]) -> None:
         self._cls = cls
         self._members = members
         self._inner_type = inner_type
-        self._seals = _all_sources(members)
+        self._seals = bool(members) and all(issubclass(one, Source) for one in members)
+        """Whether plain input can be sealed; not where the annotation names purposes, or leaves them open."""
         self._kind = str(getattr(inner_type, "__name__", "value"))
-        self._names = frozenset(_field_names(inner))
 
     @functools.cached_property
     def _label(self) -> Label:
-        """What plain input is sealed under. Asked for when there is some: models in it may be defined later."""
+        """What plain input is sealed under."""
         own = Label(*cast("tuple[type[Source], ...]", self._members))
         inside = shape_of(self._inner_type).label_of_all()
         return own if inside is None else own | inside  # what is inside keeps its tags
+
+    @functools.cached_property
+    def _names(self) -> frozenset[str]:
+        """The names of fields in `T`: places in an error that come from code, not from the input."""
+        return frozenset(_field_names(shape_of(self._inner_type)))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the JSON Schema says beside the type."""
+        if self._seals:
+            return {"x-collected-under": [source.clause for source in self._label]}
+        return {"x-may-serve": [one.__dict__["clause"] for one in self._members]} if self._members else {}
 
     def validate(self, value: Any, handler: Callable[[Any], Any]) -> Any:
         """A sealed value as it is, and anything else sealed once it is valid; errors do not show it."""
@@ -175,24 +187,13 @@ def _members(terms: object) -> tuple[TermMeta, ...]:
     return found
 
 
-def _all_sources(members: tuple[TermMeta, ...]) -> bool:
-    """Whether plain input can be sealed under these; not where an annotation names purposes, or leaves them open."""
-    return bool(members) and all(issubclass(one, Source) for one in members)
-
-
-def _field_names(schema: Any) -> Iterator[str]:
-    """The names of fields anywhere in a schema: places in an error that come from code, not from the input."""
-    if isinstance(schema, Mapping):
-        fields = schema.get("fields")
-        if isinstance(fields, Mapping):
-            yield from fields
-        elif isinstance(fields, list):
-            yield from (one["name"] for one in fields if isinstance(one, Mapping) and "name" in one)
-        for value in schema.values():
-            yield from _field_names(value)
-    elif isinstance(schema, list):
-        for value in schema:
-            yield from _field_names(value)
+def _field_names(shape: Shape) -> Iterator[str]:
+    """The names of the fields of all models in a shape, and the other names that pydantic knows them by."""
+    for path, below in shape.walk("value"):
+        yield path.rpartition(".")[2].rstrip("[]")
+        for model in below.models:
+            for field in model.cls.model_fields.values() if issubclass(model.cls, BaseModel) else ():
+                yield from (name for name in (field.alias, field.validation_alias) if isinstance(name, str))
 
 
 _TOLD: Final = frozenset(

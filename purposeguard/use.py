@@ -285,15 +285,18 @@ class Use(Opener, Generic[P_contra]):
         # A use opened outside any event loop belongs to its thread, and to a loop that its body runs there.
         if owner == get_ident() if isinstance(owner, int) else owner is here():
             return None
-        carrier = self._engine.ambient()
-        if (
-            carrier is not self
-            and isinstance(carrier, Carried)
-            and carrier.origin is self
-            and carrier.absence() is None
-        ):
+        if self._is_carried():
             return None
         return f"activity {self.activity.name} runs in another task or thread; hand it over with `guard.carry(fn)`"
+
+    def _is_carried(self) -> bool:
+        """Whether it was carried to what runs here: by the use under way here, or one that this one is nested in."""
+        carrier: Use[Any] | None = self._engine.ambient()
+        while carrier is not None and not carrier.nothing:
+            if isinstance(carrier, Carried) and carrier.origin is self:
+                return carrier.owner == here()
+            carrier = getattr(carrier, "_before", None)  # unset where a quick wrapper entered it
+        return False
 
     def __repr__(self) -> str:
         state = "active" if self.active else "not active"
