@@ -35,6 +35,7 @@ def _head(document: Document) -> Iterator[str]:
     yield ""
     yield "import json"
     yield "from collections.abc import Mapping"
+    yield "from datetime import date"
     linking = bool(document.derivation)
     yield f"from typing import ClassVar, Final, {'TypeVar, ' if linking else ''}final"
     yield ""
@@ -95,6 +96,10 @@ def _family(row: FamilyRow, members: list[str]) -> Iterator[str]:
 
 
 def _tail(notice: Notice) -> Iterator[str]:
+    revision = notice.revision
+    yield f"REVISION: Final = date({revision.year}, {revision.month}, {revision.day})"
+    yield '"""The day from which this revision of the notice holds."""'
+    yield ""
     yield "_DOCUMENT: Final = r" + '"""' + _document_text(notice.dump()) + '"""'
     yield ""
     yield f"NOTICE: Final = Notice.parse(json.loads(_DOCUMENT), {_quoted(notice.id)}, globals())"

@@ -30,6 +30,7 @@ RESERVED = frozenset(
         "Notice",
         "Personal",
         "Purpose",
+        "REVISION",
         "Source",
         "TypeVar",
     }
