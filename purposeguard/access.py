@@ -12,7 +12,7 @@ import typing_extensions
 from purposeguard.engine import Engine
 from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.fields import Shape, shape_of
-from purposeguard.inventory import Access, Site
+from purposeguard.inventory import WHOLE, Access, Site
 from purposeguard.label import Label
 from purposeguard.tasks import get_ident, here
 from purposeguard.use import Use
@@ -77,7 +77,7 @@ class Reader:
                 self._engine.state.matrix.label(one)  # sources of another notice are refused here
         access.whole = shape.own_label
         access.fields = {_field(path): one for path, one in fields.items() if path}
-        access.sealed = {_field(path): one for path, one in seals.items()}
+        access.sealed = {_field(path) or WHOLE: one for path, one in seals.items()}
         access.label, self._shape = label, shape
         return label
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from purposeguard.decision import Decision
 from purposeguard.engine import NOTHING, Engine, Opening
@@ -15,10 +16,12 @@ from purposeguard.label import Label
 from purposeguard.tasks import ASYNCIO, TRIO, get_ident, here, modules
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.use import Carried, Use
-from purposeguard.wrapping import Function, is_plain, surrounded, unwrapped_method
+from purposeguard.wrapping import Function, is_plain, must_be_function, surrounded, unwrapped_method
 
 P = TypeVar("P", bound=Source | Purpose)
 F = TypeVar("F")
+Q = ParamSpec("Q")
+R = TypeVar("R")
 
 
 class Block(Generic[P]):
@@ -58,49 +61,24 @@ class Block(Generic[P]):
         """Makes `fn` an activity: whenever its body runs, it runs for this purpose."""
         return decorated(fn, self._around)
 
-    def _around(self, fn: Function) -> Function:
-        site = Site.of(fn)
-        activity = self._declared(site, self._name or site.dotted)
-        wrapper = _during(fn, self._engine, activity)
-        self._register.add_activity(site, activity)
-        return wrapper
+    def with_use(fn: Function, engine: Engine) -> Function:
+    """`fn` without its first parameter, which is the use under way."""
+    ambient = engine.ambient
 
-    def __enter__(self) -> Use[P]:
-        opening = self._opening
-        if opening is None:
-            code, line, module = self._where
-            site = Site(module, code.co_qualname, line)
-            activity = self._declared(site, self._name or site.dotted)
-            opening = self._opening = Opening(self._engine, activity)
-            self._register.add_activity(site, activity)
-        use: Use[P] = Use(opening)
-        self._open.append(use)
-        return use
+    @functools.wraps(fn)
+    def given(*args: Any, **kwargs: Any) -> Any:
+        return fn(ambient(), *args, **kwargs)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        ambient = self._engine.ambient()
-        if not self._open:
-            raise RuntimeError("this block was left more often than it was entered")
-        # Left in another context than entered in, the ambient use is none of ours: the last one entered ends.
-        use = ambient if ambient in self._open else self._open[-1]
-        self._open.remove(use)
-        use.close()
+    @functools.wraps(fn)
+    async def given_to_coroutine(*args: Any, **kwargs: Any) -> Any:
+        return await fn(ambient(), *args, **kwargs)
 
-    async def __aenter__(self) -> Use[P]:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
-
-
-def decorated(fn: F, wrap: Callable[[Function], Function]) -> F:
-    """`fn` wrapped, inside its classmethod or staticmethod where it is one."""
-    inside = unwrapped_method(fn, wrap)
-    return inside if inside is not None else wrap(fn)  # type: ignore[return-value,arg-type]  # a wrapper is typed as what it wraps
+    if not is_plain(fn) and not inspect.iscoroutinefunction(fn):
+        raise TypeError(f"{Site.of(fn).dotted} yields, and each of its steps has a use of its own: ask `guard.use(…)`")
+    wrapper: Any = given if is_plain(fn) else given_to_coroutine
+    signature = inspect.signature(fn)
+    wrapper.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
+    return cast("Function", wrapper)
 
 
 class During:

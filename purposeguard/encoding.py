@@ -34,7 +34,10 @@ def decode_sealed(annotation: Any, given: Any) -> Any:
     """
     if get_origin(annotation) is not Personal:
         raise NotImplementedError(f"{annotation!r} is not known here")
-    return _adapter(annotation).validate_python(given)
+    try:
+        return _adapter(annotation).validate_python(given)
+    finally:
+        del given  # from the traceback, where it is refused
 
 
 @functools.lru_cache(maxsize=256)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from purposeguard.copies import Classes
@@ -98,6 +99,27 @@ class State:
                 column.retire()
 
 
+class Transforms:
+    """The functions that may see plain values, told apart by identity: what is equal may yet be another."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], object] = {}
+
+    def add(self, fn: object) -> None:
+        """Lets a function see plain values."""
+        self._known[_identity(fn)] = fn  # kept, so that its identity is not given again
+
+    def __contains__(self, fn: object) -> bool:
+        return _identity(fn) in self._known
+
+
+def _identity(fn: object) -> tuple[int, int]:
+    # A method is made anew each time that it is asked for.
+    return (id(fn.__func__), id(fn.__self__)) if type(fn) is MethodType else (id(fn), 0)
+
+
 class Engine:
     """The part of a guard that uses share: the matrix in force, the ambient use, the ledger."""
 
@@ -118,7 +140,7 @@ class Engine:
         ledger: Ledger | None,
         *,
         observing: bool,
-        transforms: Container[object] | None,
+        transforms: Transforms | None,
         nothing: Use[Any],
     ) -> None:
         """`transforms` are the functions that a strict guard lets see plain values; None where any may.
@@ -180,15 +202,17 @@ class Engine:
             self.refuse(refusal, use, access)
         return use
 
-    def must_be_registered(self, values: Iterable[Personal[Any, Any]]) -> None:
-        """Raises SealedValue where the guard is strict and a function that it does not know would see a value."""
+    def must_be_registered(self, values: Iterable[Personal[Any, Any]], *others: Callable[..., Any]) -> None:
+        """Raises SealedValue where the guard is strict and a function that it does not know would see a value.
+
+        Asked for are those that `map` was given, and `others`.
+        """
         if self.transforms is None:
             return
-        for value in values:
-            for fn in functions(value):
-                if not _known(fn, self.transforms):
-                    message = f"{named(fn)}, given to `map`, would see the plain value, and this guard is strict"
-                    raise SealedValue(f"{message}: register it with `@guard.transform`")
+        for fn in (*others, *(fn for value in values for fn in functions(value))):
+            if fn not in self.transforms:
+                message = f"{named(fn)} would see the plain value, and this guard is strict"
+                raise SealedValue(f"{message}: register it with `@guard.transform`")
 
     def refuse(
         self,
@@ -220,13 +244,6 @@ class Engine:
         if not observed:
             raise violation
         _observed(violation)
-
-
-def _known(fn: object, known: Container[object]) -> bool:
-    try:
-        return fn in known
-    except TypeError:  # it has no hash, so it cannot have been registered
-        return False
 
 
 def _observed(error: Exception) -> None:

@@ -12,7 +12,8 @@
     ├── UnlabelledData         a check, or a function, with no sources
     ├── PurposeMissing         data read outside any purpose
     ├── SealedValue            a sealed value was used as if it were plain
-    │   └── SealedAttribute
+    │   ├── SealedAttribute    an attribute of the plain value was asked for (also an AttributeError)
+    │   └── TooFewSubjects     a figure would tell of single people
     └── PurposeViolation       the notice does not grant this use (also a PermissionError)
         ├── ChannelViolation
         ├── RecipientViolation
@@ -164,6 +165,23 @@ class SealedAttribute(SealedValue, AttributeError):
     """An attribute of the plain value was asked for; also an AttributeError, so that `hasattr` answers."""
 
 
+class TooFewSubjects(SealedValue):
+    """A figure over fewer than `at_least` subjects was asked for: it would tell of single people.
+
+    How many there are is not said.
+    """
+
+    def __init__(self, what: str, at_least: int) -> None:
+        super().__init__(what, at_least)
+        self.what = what
+        self.at_least = at_least
+
+    def __str__(self) -> str:
+        return wrapped(
+            f"{self.what}: there are fewer than {self.at_least} subjects, and it would tell of single people"
+        )
+
+
 class PurposeViolation(PurposeGuardError, PermissionError):
     """The notice does not grant this use.
 
@@ -231,6 +249,7 @@ REFUSALS = frozenset(
         PurposeMissing,
         SealedValue,
         SealedAttribute,
+        TooFewSubjects,
         PurposeViolation,
         ChannelViolation,
         RecipientViolation,

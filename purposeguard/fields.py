@@ -239,9 +239,12 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
         given = zip(getattr(origin, "__parameters__", ()), args, strict=False)
         return Shape(models=(Model(origin, {name: shape_of(arg, bindings) for name, arg in given}),))
     if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
-        keys = shape_of(args[0], bindings).labels()
-        tags = frozenset(source for label in keys.values() for source in label.sources)
-        return Shape(tags, (), shape_of(args[1], bindings))
+        keys = shape_of(args[0], bindings)
+        tags, seal = (
+            frozenset(source for label in labels.values() for source in label.sources)
+            for labels in (keys.labels(), keys.seals())
+        )
+        return Shape(tags, (), shape_of(args[1], bindings), keys.holds_seals, seal)
     # A container; of a generic class that is not known to be one, its arguments are taken to be inside.
     return Shape(items=_joined((arg for arg in args if arg is not ...), bindings))
 

@@ -16,7 +16,7 @@ from purposeguard.access import Reader, access_function
 from purposeguard.activity import Block, carried, decorated
 from purposeguard.caching import cached_function
 from purposeguard.decision import Decision, name_of
-from purposeguard.engine import Engine
+from purposeguard.engine import Engine, Transforms
 from purposeguard.errors import Fault, NoticeError, PurposeMissing
 from purposeguard.inventory import Access, Activity, Reclassification, Register, Site, Transform
 from purposeguard.label import Label, OneSource, Sources
@@ -65,7 +65,7 @@ class Guard:
         if not isinstance(notice, Notice):
             raise TypeError(f"a guard needs a Notice, not {type(notice).__name__}: `Notice.load(path)` reads one")
         self._mode: Mode = _mode(mode)
-        self._transforms: set[object] = set()
+        self._transforms = Transforms()
         self._engine = Engine(
             notice,
             ledger,
@@ -226,7 +226,7 @@ class Guard:
         """Registers a function that may see plain values; a strict guard applies no other that `map` was given.
 
         Raises:
-            TypeError: `fn` cannot be called, or not be told apart from others (it has no hash).
+            TypeError: `fn` cannot be called.
         """
         given: Any = fn
         inner = given.__func__ if isinstance(given, (classmethod, staticmethod)) else given

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from purposeguard.label import Label
 from purposeguard.terms import Family, Purpose, Source
+
+WHOLE: Final = "(value)"
+"""The path, in an inventory, of a value that is sealed as a whole."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -141,8 +144,10 @@ class Register:
         """Lists an access function; one defined again (a reloaded module) replaces the first."""
         self._accesses[access.site] = access
 
-    def add_reclassification(self, declared: Reclassification) -> None:
-        """Lists a reclassification, unless it is listed."""
+    def add_reclassification(self, declared: Reclassification, instead: Reclassification | None = None) -> None:
+        """Lists a reclassification, unless it is listed; `instead` of what said less of it."""
+        if instead is not None:
+            self._reclassifications.pop((instead.site, instead.name), None)
         self._reclassifications.setdefault((declared.site, declared.name), declared)
 
     def add_transform(self, declared: Transform) -> None:

@@ -24,5 +24,8 @@ class Ledger(Protocol):
         Told when a use ends. `purpose` is the canonical id of a purpose or the name of a family.
         """
 
-    def reclassified(self, declared: Reclassification, label: Label) -> None:
-        """A declared function is about to give a result that leaves the label of the value it was made from."""
+    def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
+        """A declared function is about to give a result that leaves `label`, that of the value it was made from.
+
+        `activity` is what is under way, None where nothing is: a reclassification needs no purpose.
+        """

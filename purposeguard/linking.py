@@ -19,9 +19,16 @@ def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Perso
 
     Raises:
         UnknownOperation: the notice declares no such operation between the two.
+        UnknownSource: a source is of another notice.
         TypeError: one of them is not sealed.
     """
-    return combined(lambda left, right: derived_label(notice, operation, left, right), one, other)
+
+    def label_of(left: Label, right: Label) -> Label:
+        for source in (*left.sources, *right.sources):
+            notice.source(source)  # raises: a class made by hand may be a subclass of a source
+        return derived_label(notice, operation, left, right)
+
+    return combined(label_of, one, other)
 
 
 def combined(

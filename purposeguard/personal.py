@@ -5,11 +5,15 @@ from __future__ import annotations
 import collections
 import datetime
 import functools
+import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, final, overload
+
+from pydantic import BaseModel
 
 from purposeguard.errors import SealedAttribute, SealedValue, UnknownSource, UnlabelledData
 from purposeguard.fields import Model, is_taggable
@@ -108,7 +112,7 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
                 label = _with_tags_in(value, label)
             return seal(cls, value, label)
         finally:
-            del value  # from the traceback, where the sources are refused
+            del value, sources  # from the traceback, where one is refused: they are easily swapped
 
     def map(self, fn: Callable[[T_co], U], /) -> Personal[U, S_co]:
         """The value with `fn` applied, sealed under the same label (what is derived keeps its sources).
@@ -232,25 +236,53 @@ def _with_tags_in(value: Any, label: Label) -> Label:
     found = {label}
     seen: set[int] = set()
     pending = [value]
-    while pending:
-        one = pending.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        kind: Any = type(one)
-        tags, names = _tags_of(kind)
-        if tags is not None:
-            found.add(tags)
-        items: Iterable[Any] = ()
-        if isinstance(one, Mapping):
-            items = one.values()
-        elif isinstance(one, (list, tuple, set, frozenset, collections.deque)):
-            items = one
-        elif names:
-            items = [getattr(one, name, None) for name in names]
-        if not _PLAIN.issuperset(map(type, items)):
-            pending += [item for item in items if type(item) not in _PLAIN]
+    del value
+    try:
+        while pending:
+            if id(pending[-1]) in seen:
+                pending.pop()
+                continue
+            seen.add(id(pending[-1]))
+            tags, inside = _look_into(pending.pop())
+            if tags is not None:
+                found.add(tags)
+            pending += inside
+    finally:
+        pending.clear()  # nothing is left of it in the frame, where a class could not be read
     return Label.join(*found)
+
+
+def _look_into(value: Any) -> tuple[Label | None, list[Any]]:
+    """What a value's class is tagged with, and what lies in it that may be tagged."""
+    try:
+        kind: Any = type(value)
+        tags, names = _tags_of(kind)
+        items: Iterable[Any] = ()
+        if isinstance(value, Mapping):
+            items = (*value.keys(), *value.values())
+        elif isinstance(value, (list, tuple, set, frozenset, collections.deque)):
+            items = value
+        elif isinstance(value, BaseModel):
+            items = (*value.__dict__.values(), *(value.__pydantic_extra__ or {}).values())
+        elif names:
+            items = [_read(value, name) for name in names]
+        if _PLAIN.issuperset(map(type, items)):
+            return tags, []
+        return tags, [item for item in items if type(item) not in _PLAIN]
+    finally:
+        del value
+
+
+def _read(value: object, name: str) -> Any:
+    """A field's value, without running any code of its class."""
+    held: dict[str, Any] = getattr(value, "__dict__", {})
+    if name in held:
+        return held[name]
+    slot = inspect.getattr_static(type(value), name, None)
+    try:
+        return slot.__get__(value) if isinstance(slot, MemberDescriptorType) else None
+    except AttributeError:  # never set
+        return None
 
 
 @functools.lru_cache(maxsize=1024)
@@ -271,18 +303,23 @@ def _label(*sources: Any) -> Label:
     """
     try:
         return _known_label(*sources)
-    except TypeError:  # one has no hash, so it is no class: said by the label
+    except TypeError:  # one has no hash, so it is no class
         return _label_of(*sources)
+    finally:
+        del sources
 
 
 def _label_of(*sources: Any) -> Label:
-    if not sources:
-        raise UnlabelledData("a value is sealed under the sources that it derives from: `Personal(value, Source)`")
-    for one in sources:
-        if not isinstance(one, (Label, TermMeta)):
-            # Never the thing itself, which may be the value: arguments are easily swapped.
-            raise UnknownSource(type(one), "a value is sealed under source classes, or one `Label`")
-    return Label.join(*(one if isinstance(one, Label) else Label(one) for one in sources))
+    try:
+        if not sources:
+            raise UnlabelledData("a value is sealed under the sources that it derives from: `Personal(value, Source)`")
+        strangers = [type(one) for one in sources if not isinstance(one, (Label, TermMeta))]
+        if strangers:
+            # Never the thing itself, which may be the value.
+            raise UnknownSource(strangers[0], "a value is sealed under source classes, or one `Label`")
+        return Label.join(*(one if isinstance(one, Label) else Label(one) for one in sources))
+    finally:
+        del sources
 
 
 _known_label = functools.lru_cache(maxsize=1024)(_label_of)

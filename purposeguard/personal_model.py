@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import (
     BaseModel,
@@ -61,6 +61,54 @@ class PersonalModel(BaseModel):
         with _refusal():
             return super().model_dump_json(**options)
 
+    if not TYPE_CHECKING:
+        # Once more from outside: validators of subclasses, and the reading of JSON, lie around `_validated`. Type
+        # checkers are to see the signatures that pydantic gives these.
+
+        def __init__(self, /, **data: Any) -> None:
+            hidden = None
+            try:
+                super().__init__(**data)
+            except ValidationError as error:
+                hidden = _hidden(error, type(self))
+            finally:
+                del data
+            if hidden is not None:
+                raise hidden
+
+        __init__.__pydantic_base_init__ = True  # so that pydantic does not take it for the user's own
+
+        @classmethod
+        def model_validate(cls, *given: Any, **options: Any) -> Self:
+            """As pydantic's, with quiet errors."""
+            held = [given]
+            del given  # from the traceback: `_quietly` takes it out of the list
+            return _quietly(cls, super().model_validate, held, options)
+
+        @classmethod
+        def model_validate_json(cls, *given: Any, **options: Any) -> Self:
+            """As pydantic's, with quiet errors."""
+            held = [given]
+            del given  # from the traceback: `_quietly` takes it out of the list
+            return _quietly(cls, super().model_validate_json, held, options)
+
+        @classmethod
+        def model_validate_strings(cls, *given: Any, **options: Any) -> Self:
+            """As pydantic's, with quiet errors."""
+            held = [given]
+            del given  # from the traceback: `_quietly` takes it out of the list
+            return _quietly(cls, super().model_validate_strings, held, options)
+
+
+def _quietly(
+    cls: type[BaseModel], validate: Callable[..., Any], given: list[tuple[Any, ...]], options: dict[str, Any]
+) -> Any:
+    try:
+        return validate(*given.pop(), **options)
+    except ValidationError as error:
+        hidden = _hidden(error, cls)
+    raise hidden
+
 
 @contextmanager
 def _refusal() -> Generator[None]:
@@ -81,15 +129,25 @@ def _refusal() -> Generator[None]:
 
 
 def _hidden(error: ValidationError, cls: type[BaseModel]) -> ValidationError:
-    """The same error, without what was given for tagged and sealed fields, and without the whole input."""
-    fields = Model(cls).fields()
-    plain = {name for name, shape in fields.items() if not shape.has_tags}
+    """The same error, without what was given for tagged and sealed fields, and without the whole input.
+
+    Told as they are: errors about fields that are known to carry nothing personal. Of all others the rule alone.
+    """
+    shapes = Model(cls).fields()
+    plain: set[int | str] = set()
+    known: set[int | str] = set()
+    for name, field in cls.model_fields.items():
+        names = {name, *(alias for alias in (field.alias, field.validation_alias) if isinstance(alias, str))}
+        known |= names
+        if not shapes[name].has_tags:
+            plain |= names
     lines: list[InitErrorDetails] = []
     for one in error.errors(include_url=False):
         where = one["loc"]
-        if where and where[0] in fields and where[0] not in plain:
-            lines.append(quiet_line(one, where[:1], str(where[0])))
+        if where and where[0] in plain:
+            scalar = isinstance(one["input"], (str, int, float, type(None)))
+            lines.append(same_line(one, one["input"] if scalar else HIDDEN))
         else:
-            shown = where and where[0] in plain and isinstance(one["input"], (str, int, float, type(None)))
-            lines.append(same_line(one, one["input"] if shown else HIDDEN))
+            told = where[:1] if where and (where[0] in known or one["type"] == "extra_forbidden") else ()
+            lines.append(quiet_line(one, told, str(where[0]) if where and where[0] in known else cls.__name__))
     return ValidationError.from_exception_data(error.title, lines)

@@ -22,7 +22,7 @@ from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
 from purposeguard.fields import Shape, shape_of
 from purposeguard.label import Label
 from purposeguard.openers import opener_for
-from purposeguard.sealing import Pending, Sealed, content, failure
+from purposeguard.sealing import Sealed, failure
 from purposeguard.terms import Source, TermMeta, is_union
 
 HIDDEN: Final = "<sealed>"
@@ -110,24 +110,19 @@ class _Field:
                 may = " or ".join(member.__name__ for member in self._members)
                 own = ", ".join(source.clause for source in value.label)
                 self._refuse("sealed_source", f"is sealed under {own}, and this field takes {may} only")
-            given = content(value)
-            if type(given) is Pending:
-                return value  # nobody may know it yet
-            label = value.label
-        elif not self._seals:
+            return value  # what is in it nobody may look at here, not even to see whether it is valid
+        if not self._seals:
             self._refuse("sealed_needed", "is not sealed, and this field does not say under which source it would be")
-        else:
-            given, label = value, self._label
         try:
-            valid = handler(given)
-            return value if valid is given and isinstance(value, Sealed) else self._cls(valid, label)
+            return self._cls(handler(value), self._label)
         except ValidationError as error:
             hidden: Exception = self._hidden(error)
         except (PydanticOmit, PydanticUseDefault):
             raise
         except Exception as error:  # noqa: BLE001  # what a validator raised may show the value; raised below, without it
             hidden = failure(f"validation as {self._kind}", error)
-        value = given = None
+        finally:
+            del value  # from the traceback
         raise hidden
 
     def serialise(self, value: Any, handler: Callable[[Any], Any], info: core_schema.SerializationInfo) -> Any:
@@ -135,13 +130,13 @@ class _Field:
         if not isinstance(value, Sealed):
             raise SealedValue(f"a field of sealed values holds {type(value).__name__}, which was never validated")
         try:
-            opened = opener_for(value.label, info.context).open(value)
+            opened = [opener_for(value.label, info.context).open(value)]
         except PurposeGuardError as error:
             told = refusals.get()
             if told is not None:
                 told.append(error)
             raise
-        return handler(opened)
+        return handler(opened.pop())  # so that no local holds it, should the handler fail
 
     def _refuse(self, kind: str, why: str) -> NoReturn:
         # An error of any other class would show the input that it came of.
@@ -196,68 +191,22 @@ def _field_names(shape: Shape) -> Iterator[str]:
                 yield from (name for name in (field.alias, field.validation_alias) if isinstance(name, str))
 
 
+# fmt: off
 _TOLD: Final = frozenset(
-    [
-        "missing",
-        "extra_forbidden",
-        "none_required",
-        "string_type",
-        "string_too_short",
-        "string_too_long",
-        "string_pattern_mismatch",
-        "int_type",
-        "int_parsing",
-        "int_parsing_size",
-        "int_from_float",
-        "float_type",
-        "float_parsing",
-        "finite_number",
-        "bool_type",
-        "bool_parsing",
-        "bytes_type",
-        "bytes_too_short",
-        "bytes_too_long",
-        "decimal_type",
-        "decimal_parsing",
-        "decimal_max_digits",
-        "decimal_max_places",
-        "decimal_whole_digits",
-        "greater_than",
-        "greater_than_equal",
-        "less_than",
-        "less_than_equal",
-        "multiple_of",
-        "date_type",
-        "date_past",
-        "date_future",
-        "date_from_datetime_inexact",
-        "datetime_type",
-        "datetime_past",
-        "datetime_future",
-        "timezone_naive",
-        "timezone_aware",
-        "time_type",
-        "time_delta_type",
-        "list_type",
-        "tuple_type",
-        "set_type",
-        "frozen_set_type",
-        "dict_type",
-        "mapping_type",
-        "model_type",
-        "model_attributes_type",
-        "dataclass_type",
-        "is_instance_of",
-        "callable_type",
-        "url_type",
-        "url_scheme",
-        "url_too_long",
-        "uuid_type",
-        "uuid_version",
-        "enum",
-        "literal_error",
-    ]
+    {
+        "missing", "extra_forbidden", "none_required", "string_type", "string_too_short", "string_too_long",
+        "string_pattern_mismatch", "int_type", "int_parsing", "int_parsing_size", "int_from_float", "float_type",
+        "float_parsing", "finite_number", "bool_type", "bool_parsing", "bytes_type", "bytes_too_short",
+        "bytes_too_long", "decimal_type", "decimal_parsing", "decimal_max_digits", "decimal_max_places",
+        "decimal_whole_digits", "greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of",
+        "date_type", "date_past", "date_future", "date_from_datetime_inexact", "datetime_type", "datetime_past",
+        "datetime_future", "timezone_naive", "timezone_aware", "time_type", "time_delta_type", "list_type",
+        "tuple_type", "set_type", "frozen_set_type", "dict_type", "mapping_type", "model_type",
+        "model_attributes_type", "dataclass_type", "is_instance_of", "callable_type", "url_type", "url_scheme",
+        "url_too_long", "uuid_type", "uuid_version",
+    }
 )
+# fmt: on
 """Errors of pydantic that tell the rule alone, never what was given."""
 
 _OURS: Final = frozenset({"sealed_value", "sealed_source", "sealed_needed"})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import statistics
 from collections.abc import Callable, Hashable, Iterable
 from types import FrameType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from purposeguard.engine import Engine
-from purposeguard.errors import SealedValue
+from purposeguard.errors import SealedValue, TooFewSubjects
 from purposeguard.inventory import Reclassification, Register, Site
 from purposeguard.label import Label
 from purposeguard.personal import Personal, must_be_sealed
@@ -30,7 +31,7 @@ class Reclassifier(Generic[S, To]):
     source that was declared. Each run is told to the ledger.
     """
 
-    __slots__ = ("_approver", "_engine", "_from", "_register", "_to", "_where", "_why")
+    __slots__ = ("_approver", "_bare", "_engine", "_from", "_register", "_site", "_to", "_why")
 
     def __init__(
         self,
@@ -49,7 +50,10 @@ class Reclassifier(Generic[S, To]):
         self._to = to
         self._why = why
         self._approver = approver
-        self._where = (frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
+        module = frame.f_globals.get("__name__", "?")
+        self._site = Site(module, frame.f_code.co_qualname, frame.f_lineno)
+        self._bare = self._declared(self._site, self._site.dotted)
+        self._register.add_reclassification(self._bare)
 
     def __call__(
         self, fn: Callable[Concatenate[T, Q], R], /
@@ -67,7 +71,8 @@ class Reclassifier(Generic[S, To]):
         site = Site.of(fn)
         if not is_plain(fn):
             raise TypeError(f"{site.dotted} cannot reclassify: it does not run within its call; await first")
-        declared = self._declare(site, site.dotted)
+        declared = self._declared(site, site.dotted)
+        self._register.add_reclassification(declared, instead=self._bare)
 
         @functools.wraps(fn)
         def reclassifying(value: Personal[Any, Any], /, *args: Any, **kwargs: Any) -> Personal[Any, To]:
@@ -84,8 +89,10 @@ class Reclassifier(Generic[S, To]):
         twice about groups that differ by one person, it does. Whom you let ask how often is yours to decide.
 
         Raises:
-            SealedValue: the values are of fewer subjects, or of sources that are not reclassified here.
-            ValueError: `at_least` is below 2.
+            TooFewSubjects: the values are of fewer subjects.
+            SealedValue: they are of sources that are not reclassified here, or a function failed, or is not registered
+                with a strict guard.
+            ValueError: `at_least` is no whole number above 1.
         """
         return self._aggregate("count", values, subject, at_least, len)
 
@@ -101,10 +108,11 @@ class Reclassifier(Generic[S, To]):
         """The mean of what `of` gives for each value, where they are of at least so many subjects.
 
         Raises:
-            SealedValue, ValueError: as `count`.
+            TooFewSubjects, SealedValue, ValueError: as `count`.
         """
+        # As numbers: what only adds and divides like one could bring the values out.
         return self._aggregate(
-            "mean", values, subject, at_least, lambda items: sum(of(item) for item in items) / len(items)
+            "mean", values, subject, at_least, lambda items: statistics.fmean(float(of(item)) for item in items), of
         )
 
     def _aggregate(
@@ -114,32 +122,35 @@ class Reclassifier(Generic[S, To]):
         subject: Callable[[Any], Hashable],
         at_least: int,
         work: Callable[[list[Any]], R],
+        *seeing: Callable[..., Any],
     ) -> Personal[R, To]:
-        if at_least < 2:
-            raise ValueError(f"at_least={at_least}: a figure about one person is no aggregate; 2 is the least there is")
-        module, qualname, line = self._where
-        declared = self._declare(
-            Site(module, qualname, line), f"{module}.{qualname}: {name} over at least {at_least} subjects"
-        )
+        if type(at_least) is not int or at_least < 2:
+            raise ValueError("at_least is a whole number, 2 or more: a figure about one person is no aggregate")
+        what = f"{name} over at least {at_least} subjects"
+        declared = self._declared(self._site, f"{self._site.dotted}: {what}")
+        self._register.add_reclassification(declared)
 
         def aggregated(items: Iterable[Any]) -> R:
             found = list(items)
             if len({subject(item) for item in found}) < at_least:
-                raise SealedValue(f"{declared.name}: there are fewer, and the figure would tell of single people")
+                raise TooFewSubjects(f"{self._site.dotted}: {name}", at_least)
             return work(found)
 
-        return self._result(declared, aggregated, values)
+        return self._result(declared, aggregated, values, subject, *seeing)
 
-    def _declare(self, site: Site, name: str) -> Reclassification:
-        declared = Reclassification(name, self._from, self._to, self._why, self._approver, site)
-        self._register.add_reclassification(declared)
-        return declared
+    def _declared(self, site: Site, name: str) -> Reclassification:
+        return Reclassification(name, self._from, self._to, self._why, self._approver, site)
 
     def _result(
-        self, declared: Reclassification, fn: Callable[[Any], Any], value: Personal[Any, Any]
+        self,
+        declared: Reclassification,
+        fn: Callable[[Any], Any],
+        value: Personal[Any, Any],
+        *seeing: Callable[..., Any],
     ) -> Personal[Any, To]:
         must_be_sealed(value, declared.name)
         engine = self._engine
+        engine.state.matrix.label(value.label)  # raises: a class made by hand may be a subclass of a source
         current = engine.state.matrix.current
         heads = tuple(map(current, self._from.sources))
         others = [one for one in value.label if not issubclass(current(one), (*heads, NotPersonal))]
@@ -148,14 +159,16 @@ class Reclassifier(Generic[S, To]):
                 f"{declared.name} reclassifies {_clauses(self._from)}, and this value derives from "
                 f"{', '.join(one.clause for one in others)} as well"
             )
-        engine.must_be_registered((value,))
+        engine.must_be_registered((value,), *seeing)
         try:
             made = Personal(fn(plain(value)), self._to)
         except Exception as error:  # noqa: BLE001  # what it says may show the value; raised below, without it
             told = quiet(declared.name, error)
         else:
             if engine.ledger is not None:
-                engine.ledger.reclassified(declared, value.label)
+                use = engine.ambient()
+                activity = use.activity.name if use.absence() is None else None
+                engine.ledger.reclassified(declared, value.label, activity)
             return made
         raise told
 

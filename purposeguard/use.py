@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import collections
+import gc
+import os
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Generic, TypeVar, cast
+from contextvars import copy_context
+from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
 
 from purposeguard.decision import Decision
 from purposeguard.engine import NOTHING, Column, Engine, Opening
@@ -26,10 +29,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
-_SEALED: Final = (
-    "the value stays sealed: open it under a purpose that may use it, or do without it, as "
-    "`use.try_open(value, default)` does"
-)
+_SEALED: Final = "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
 
 
 class Use(Opener, Generic[P_contra]):
@@ -282,21 +282,37 @@ class Use(Opener, Generic[P_contra]):
         owner = self.owner
         if owner is None:
             return f"activity {self.activity.name} has ended"
-        # A use opened outside any event loop belongs to its thread, and to a loop that its body runs there.
-        if owner == get_ident() if isinstance(owner, int) else owner is here():
+        if self._runs_here():
             return None
         if self._is_carried():
             return None
         return f"activity {self.activity.name} runs in another task or thread; hand it over with `guard.carry(fn)`"
+
+    def _runs_here(self) -> bool:
+        """Whether what entered it is what runs now.
+
+        A use opened outside any event loop belongs to its thread, and to a loop that its body runs there.
+        """
+        owner = self.owner
+        return owner == get_ident() if isinstance(owner, int) else owner is not None and owner is here()
 
     def _is_carried(self) -> bool:
         """Whether it was carried to what runs here: by the use under way here, or one that this one is nested in."""
         carrier: Use[Any] | None = self._engine.ambient()
         while carrier is not None and not carrier.nothing:
             if isinstance(carrier, Carried) and carrier.origin is self:
-                return carrier.owner == here()
+                return carrier._runs_here()
             carrier = getattr(carrier, "_before", None)  # unset where a quick wrapper entered it
         return False
+
+    def __copy__(self) -> Self:
+        return self  # a copy would go on after the block
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a use belongs to its block, and goes to no other process")
 
     def __repr__(self) -> str:
         state = "active" if self.active else "not active"
@@ -327,6 +343,9 @@ class _NoUse(Use[Any]):
         self.cleared = NOTHING
         self.owner = None
 
+    def __repr__(self) -> str:
+        return "<no use>"
+
     def absence(self) -> str:
         advice = "decorate the function that needs the data with `@guard.purpose(…)`, or enter `with guard.purpose(…)`"
         if threading.current_thread() is not threading.main_thread():
@@ -335,3 +354,18 @@ class _NoUse(Use[Any]):
 
 
 NO_USE: Final = _NoUse()
+
+
+def _leave_to_the_parent() -> None:
+    """In a forked child nothing is under way: its thread is the parent's by name alone, and its work is another."""
+    if any(isinstance(one, Use) and one.active for one in copy_context().values()):
+        for one in gc.get_objects():  # those further up the stack, which inner ones would restore
+            if type(one) in (Use, Carried):
+                one.owner = None
+                one.cleared = NOTHING
+                if hasattr(one, "_counts"):
+                    one._counts = {}  # the parent tells of them
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)

@@ -19,7 +19,7 @@ from typing import Any
 from purposeguard.access import Reader
 from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
-from purposeguard.inventory import Access, Activity, Site
+from purposeguard.inventory import WHOLE, Access, Activity, Site
 from purposeguard.label import Label
 from purposeguard.tools.problems import Problem
 
@@ -142,7 +142,7 @@ def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None
         closed = () if why else tuple(path for path, label in access.sealed.items() if reasons(label))
         return Outcome(activity, access, "refused" if why else "allowed", (), why, closed)
     values = _values(access)
-    why = reasons(access.named) or reasons(access.whole)
+    why = reasons(access.named) or reasons(access.whole) or reasons(access.sealed.get(WHOLE))
     if why:
         return Outcome(activity, access, "refused", (), why)
     withheld = {path: because for path, label in values.items() if (because := reasons(label))}

@@ -183,7 +183,7 @@ def _said(one: Outcome) -> str:
     if one.verdict == "withheld":
         kept = " (observed: kept)" if one.activity.observing else ""
         return f"withheld {', '.join(one.fields)}{kept}"
-    closed = ", ".join(path or "it" for path in one.closed)
+    closed = ", ".join(one.closed)
     return f"{one.verdict}; may not open {closed}" if closed else one.verdict
 
 
