@@ -61,7 +61,61 @@ class Block(Generic[P]):
         """Makes `fn` an activity: whenever its body runs, it runs for this purpose."""
         return decorated(fn, self._around)
 
-    def with_use(fn: Function, engine: Engine) -> Function:
+    def with_use(self, fn: Callable[Concatenate[Use[P], Q], R], /) -> Callable[Q, R]:
+        """Makes `fn` an activity that is given its use as its first argument; callers leave it out.
+
+        Raises:
+            TypeError: `fn` is no function, or a generator: each of its steps has a use of its own, `guard.use(…)`.
+        """
+        must_be_function(fn)
+        return self._around(with_use(fn, self._engine), Site.of(fn))
+
+    def _around(self, fn: Function, site: Site | None = None) -> Function:
+        site = site or Site.of(fn)
+        activity = self._declared(site, self._name or site.dotted)
+        wrapper = _during(fn, self._engine, activity)
+        self._register.add_activity(site, activity)
+        return wrapper
+
+    def __enter__(self) -> Use[P]:
+        opening = self._opening
+        if opening is None:
+            code, line, module = self._where
+            site = Site(module, code.co_qualname, line)
+            activity = self._declared(site, self._name or site.dotted)
+            opening = self._opening = Opening(self._engine, activity)
+            self._register.add_activity(site, activity)
+        use: Use[P] = Use(opening)
+        self._open.append(use)
+        return use
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ambient = self._engine.ambient()
+        if not self._open:
+            raise RuntimeError("this block was left more often than it was entered")
+        # Left in another context than entered in, the ambient use is none of ours: the last one entered ends.
+        use = ambient if ambient in self._open else self._open[-1]
+        self._open.remove(use)
+        use.close()
+
+    async def __aenter__(self) -> Use[P]:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+def decorated(fn: F, wrap: Callable[[Function], Function]) -> F:
+    """`fn` wrapped, inside its classmethod or staticmethod where it is one."""
+    inside = unwrapped_method(fn, wrap)
+    return inside if inside is not None else wrap(fn)  # type: ignore[return-value,arg-type]  # a wrapper is typed as what it wraps
+
+
+def with_use(fn: Function, engine: Engine) -> Function:
     """`fn` without its first parameter, which is the use under way."""
     ambient = engine.ambient
 
