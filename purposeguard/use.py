@@ -300,7 +300,7 @@ class Use(Opener, Generic[P_contra]):
         """Whether it was carried to what runs here: by the use under way here, or one that this one is nested in."""
         carrier: Use[Any] | None = self._engine.ambient()
         while carrier is not None and not carrier.nothing:
-            if isinstance(carrier, Carried) and carrier.origin is self:
+            if isinstance(carrier, Carried) and carrier.stands_for(self):
                 return carrier._runs_here()
             carrier = getattr(carrier, "_before", None)  # unset where a quick wrapper entered it
         return False
@@ -327,9 +327,18 @@ class Carried(Use[Any]):
     origin: Use[Any]
 
     def __init__(self, opening: Opening, origin: Use[Any]) -> None:
-        """`origin` is the use that was carried, or the one that it was carried from in turn."""
+        """`origin` is the use that was carried."""
         super().__init__(opening)
-        self.origin = origin.origin if isinstance(origin, Carried) else origin
+        self.origin = origin
+
+    def stands_for(self, use: Use[Any]) -> bool:
+        """Whether it was carried from this use, directly or by way of others."""
+        origin: Use[Any] = self
+        while isinstance(origin, Carried):
+            origin = origin.origin
+            if origin is use:
+                return True
+        return False
 
 
 class _NoUse(Use[Any]):

@@ -171,7 +171,7 @@ class Tape:
     def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None:
         self.uses.append((activity, purpose, label, count))
 
-    def reclassified(self, declared: pg.Reclassification, label: pg.Label) -> None:
+    def reclassified(self, declared: pg.Reclassification, label: pg.Label, activity: str | None) -> None:
         self.reclassifications.append((declared, label))
 
 
