@@ -60,7 +60,7 @@ class Shape:
     """What an annotation says of a value: its own tags, the models it may be, and what it contains.
 
     `sealed`: it is, or may be, a sealed value; `seal` are its sources, where the annotation names sources. What is in a
-    sealed value is checked where it is opened, so it counts for nothing that is checked where it is read.
+    sealed value (`within`) is checked where it is opened, so it counts for nothing that is checked where it is read.
     """
 
     tags: frozenset[type[Source]] = frozenset()
@@ -68,6 +68,7 @@ class Shape:
     items: Shape | None = None
     sealed: bool = False
     seal: frozenset[type[Source]] = frozenset()
+    within: Shape | None = None
 
     @property
     def own_label(self) -> Label | None:
@@ -81,13 +82,18 @@ class Shape:
 
     def __or__(self, other: Shape) -> Shape:
         items = self.items | other.items if self.items and other.items else self.items or other.items
+        within = self.within | other.within if self.within and other.within else self.within or other.within
         models = tuple(dict.fromkeys((*self.models, *other.models)))
-        return Shape(self.tags | other.tags, models, items, self.sealed or other.sealed, self.seal | other.seal)
+        sealed = self.sealed or other.sealed
+        return Shape(self.tags | other.tags, models, items, sealed, self.seal | other.seal, within)
 
     def walk(self, path: str = "", seen: tuple[type, ...] = ()) -> Iterator[tuple[str, Shape]]:
         """Every value below this one by its path, e.g. `orders[].address`; a model inside itself is not entered."""
         if path or self.tags or self.seal:
             yield path, self
+        if self.within is not None:  # what is in it keeps its tags, and none of it is seen from outside
+            for _, inner in self.within.walk("within", seen):
+                yield path, Shape(sealed=True, seal=inner.tags | inner.seal)
         if self.items is not None:
             yield from self.items.walk(f"{path}[]", seen)
         for model in self.models:
@@ -240,20 +246,15 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
         return Shape(models=(Model(origin, {name: shape_of(arg, bindings) for name, arg in given}),))
     if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
         keys = shape_of(args[0], bindings)
-        tags, seal = (
-            frozenset(source for label in labels.values() for source in label.sources)
-            for labels in (keys.labels(), keys.seals())
-        )
-        return Shape(tags, (), shape_of(args[1], bindings), keys.holds_seals, seal)
+        tags = frozenset(source for label in keys.labels().values() for source in label.sources)
+        return Shape(tags, (), shape_of(args[1], bindings), keys.sealed, keys.seal, keys.within)
     # A container; of a generic class that is not known to be one, its arguments are taken to be inside.
     return Shape(items=_joined((arg for arg in args if arg is not ...), bindings))
 
 
 def _shape_of_seal(args: tuple[Any, ...], bindings: Bindings) -> Shape:
-    """The shape of `Personal[T, S]`: what is in it keeps its tags, and none of it is seen from outside."""
-    inside = shape_of(args[0], bindings).label_of_all()
-    sources = inside.sources if inside is not None else frozenset()
-    return Shape(sealed=True, seal=sources | shape_of(args[1], bindings).seal)
+    """The shape of `Personal[T, S]`."""
+    return Shape(sealed=True, seal=shape_of(args[1], bindings).seal, within=shape_of(args[0], bindings))
 
 
 def is_taggable(cls: object) -> TypeGuard[type]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, final, 
 
 from pydantic import BaseModel
 
-from purposeguard.errors import SealedAttribute, SealedValue, UnknownSource, UnlabelledData
+from purposeguard.errors import PurposeGuardError, SealedAttribute, SealedValue, UnknownSource, UnlabelledData
 from purposeguard.fields import Model, is_taggable
 from purposeguard.label import Label
 from purposeguard.pydantic_seals import SealedField
@@ -106,13 +106,17 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
     def __new__(cls, value: T, label: Label, /) -> Personal[T, Any]: ...
     def __new__(cls, value: Any, /, *sources: Any) -> Personal[Any, Any]:
         """Seals `value` under these sources (or one `Label`), and those that its own fields are tagged with."""
+        refusal: Exception
         try:
             label = _label(*sources)
             if type(value) not in _PLAIN:
                 label = _with_tags_in(value, label)
             return seal(cls, value, label)
+        except PurposeGuardError as error:
+            refusal = error.with_traceback(None)
         finally:
-            del value, sources  # from the traceback, where one is refused: they are easily swapped
+            del value, sources  # from the traceback: they are easily swapped
+        raise refusal
 
     def map(self, fn: Callable[[T_co], U], /) -> Personal[U, S_co]:
         """The value with `fn` applied, sealed under the same label (what is derived keeps its sources).
@@ -171,7 +175,14 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
             UnlabelledData: there are no values and no sources (rule 4).
             TypeError: one of them is not sealed.
         """
-        return _joined(tuple(values), sources)
+        refusal: Exception
+        try:
+            return _joined(tuple(values), sources)
+        except PurposeGuardError as error:
+            refusal = error.with_traceback(None)
+        finally:
+            del values, sources
+        raise refusal
 
     def __repr__(self) -> str:
         return f"<sealed {', '.join(source.clause for source in self.label)}>"
@@ -187,17 +198,18 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
     def __deepcopy__(self, memo: object) -> Self:
         return self
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a sealed value cannot be changed: `{name}` cannot be set")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a sealed value cannot be changed: `{name}` cannot be removed")
-
     def __init_subclass__(cls) -> NoReturn:
         raise TypeError("Personal is final: a subclass could not see the value, and would only look as if it did")
 
-    if not TYPE_CHECKING:
-        # Type checkers must not see these: to them, as to everybody, a sealed value is no container, number or text.
+    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
+        # Type checkers must not see these: to them, as to everybody, a sealed value is no container, number or text,
+        # and none of its attributes can be set.
+        def __setattr__(self, name: str, value: object) -> NoReturn:
+            raise AttributeError(f"a sealed value cannot be changed: `{name}` cannot be set")
+
+        def __delattr__(self, name: str) -> NoReturn:
+            raise AttributeError(f"a sealed value cannot be changed: `{name}` cannot be removed")
+
         __class__ = property(_class)
         __getattr__ = _attribute
         vars().update({f"__{name}__": _refusing(what) for what, names in _REFUSED.items() for name in names.split()})
@@ -305,21 +317,16 @@ def _label(*sources: Any) -> Label:
         return _known_label(*sources)
     except TypeError:  # one has no hash, so it is no class
         return _label_of(*sources)
-    finally:
-        del sources
 
 
 def _label_of(*sources: Any) -> Label:
-    try:
-        if not sources:
-            raise UnlabelledData("a value is sealed under the sources that it derives from: `Personal(value, Source)`")
-        strangers = [type(one) for one in sources if not isinstance(one, (Label, TermMeta))]
-        if strangers:
+    if not sources:
+        raise UnlabelledData("a value is sealed under the sources that it derives from: `Personal(value, Source)`")
+    for one in sources:
+        if not isinstance(one, (Label, TermMeta)):
             # Never the thing itself, which may be the value.
-            raise UnknownSource(strangers[0], "a value is sealed under source classes, or one `Label`")
-        return Label.join(*(one if isinstance(one, Label) else Label(one) for one in sources))
-    finally:
-        del sources
+            raise UnknownSource(type(one), "a value is sealed under source classes, or one `Label`")
+    return Label.join(*(one if isinstance(one, Label) else Label(one) for one in sources))
 
 
 _known_label = functools.lru_cache(maxsize=1024)(_label_of)

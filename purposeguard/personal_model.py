@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import (
     BaseModel,
+    ConfigDict,
     SerializationInfo,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -17,9 +18,11 @@ from pydantic import (
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import InitErrorDetails, PydanticSerializationError
 
+from purposeguard.errors import PurposeGuardError, PurposeViolation
 from purposeguard.fields import Model
 from purposeguard.openers import opener_for
-from purposeguard.pydantic_seals import HIDDEN, quiet_line, refusals, same_line
+from purposeguard.pydantic_seals import HIDDEN, Refusal, aliases_of, field_names, quiet_line, refusals, same_line
+from purposeguard.sealing import Sealed
 
 WITHHOLD = "withhold"
 """The mode of a dump that leaves out what may not be used."""
@@ -34,88 +37,71 @@ class PersonalModel(BaseModel):
     - Errors of validation show neither what was given for such a field nor the whole input.
     """
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _validated(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        try:
-            return handler(value)
-        except ValidationError as error:
-            hidden = _hidden(error, cls)
-        value = None
-        raise hidden
+    if TYPE_CHECKING:
+        # To type checkers that know pydantic, a constructor takes what its fields are, not all that would be converted.
+        model_config = ConfigDict(strict=True)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # Of each class its own, by another name than those of its bases: validators of a model stand around each other
+        # in the order in which they are declared, and this one is to be outside all of them, wherever the model is.
+        validator: Any = classmethod(_validated)
+        setattr(cls, f"_validated_{len(cls.__mro__)}", model_validator(mode="wrap")(validator))
 
     # Without an annotation for what it returns: pydantic would take that for the schema of what is written.
     @model_serializer(mode="wrap")
     def _serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]
         if info.mode == WITHHOLD or (isinstance(info.context, Mapping) and info.context.get("withhold")):
-            return handler(opener_for(None, info.context).withhold(self))
+            try:
+                shown = opener_for(None, info.context).withhold(self)
+            except (PurposeGuardError, TypeError) as error:
+                told = refusals.get()
+                if told is not None:
+                    told.append(Refusal(error, None))
+                raise
+            return handler(shown)
         return handler(self)
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
         """As pydantic's; raises the violation itself where the dump is refused."""
-        with _refusal():
+        with _refusal(self):
             return super().model_dump(**options)
 
     def model_dump_json(self, **options: Any) -> str:
         """As pydantic's; raises the violation itself where the dump is refused."""
-        with _refusal():
+        with _refusal(self):
             return super().model_dump_json(**options)
 
-    if not TYPE_CHECKING:
-        # Once more from outside: validators of subclasses, and the reading of JSON, lie around `_validated`. Type
-        # checkers are to see the signatures that pydantic gives these.
-
-        def __init__(self, /, **data: Any) -> None:
-            hidden = None
-            try:
-                super().__init__(**data)
-            except ValidationError as error:
-                hidden = _hidden(error, type(self))
-            finally:
-                del data
-            if hidden is not None:
-                raise hidden
-
-        __init__.__pydantic_base_init__ = True  # so that pydantic does not take it for the user's own
-
-        @classmethod
-        def model_validate(cls, *given: Any, **options: Any) -> Self:
-            """As pydantic's, with quiet errors."""
-            held = [given]
-            del given  # from the traceback: `_quietly` takes it out of the list
-            return _quietly(cls, super().model_validate, held, options)
-
-        @classmethod
-        def model_validate_json(cls, *given: Any, **options: Any) -> Self:
-            """As pydantic's, with quiet errors."""
-            held = [given]
-            del given  # from the traceback: `_quietly` takes it out of the list
-            return _quietly(cls, super().model_validate_json, held, options)
-
-        @classmethod
-        def model_validate_strings(cls, *given: Any, **options: Any) -> Self:
-            """As pydantic's, with quiet errors."""
-            held = [given]
-            del given  # from the traceback: `_quietly` takes it out of the list
-            return _quietly(cls, super().model_validate_strings, held, options)
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """As pydantic's; does not show text that is no JSON."""
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError as error:
+            hidden = _hidden(error, cls)
+        finally:
+            del json_data  # from the traceback
+        raise hidden
 
 
-def _quietly(
-    cls: type[BaseModel], validate: Callable[..., Any], given: list[tuple[Any, ...]], options: dict[str, Any]
-) -> Any:
+def _validated(
+    cls: type[PersonalModel], value: Any, handler: ModelWrapValidatorHandler[PersonalModel]
+) -> PersonalModel:
     try:
-        return validate(*given.pop(), **options)
+        return handler(value)
     except ValidationError as error:
         hidden = _hidden(error, cls)
+    finally:
+        del value  # from the traceback
     raise hidden
 
 
 @contextmanager
-def _refusal() -> Generator[None]:
+def _refusal(model: BaseModel) -> Generator[None]:
     """Raises why a dump was refused in the place of pydantic's error, which tells it as text."""
-    told: list[Exception] = []
+    told: list[Refusal] = []
     token = refusals.set(told)
-    refusal: Exception | None = None
+    refusal: Refusal | None = None
     try:
         yield
     except PydanticSerializationError:
@@ -125,29 +111,44 @@ def _refusal() -> Generator[None]:
     finally:
         refusals.reset(token)
     if refusal is not None:
-        raise refusal.with_traceback(None)
+        field = (_place(model, refusal.value) or "").removeprefix(".")
+        if field and isinstance(refusal.error, PurposeViolation):
+            refusal.error.field = field
+        elif field:
+            refusal.error.add_note(f"in field `{field}` of {type(model).__name__}")
+        raise refusal.error.with_traceback(None)
+
+
+def _place(inside: object, value: Sealed | None) -> str | None:
+    """Where in a model, or what it holds, a sealed value is: `orders[].address`."""
+    items: Iterable[tuple[str, object]] = ()
+    if isinstance(inside, BaseModel):
+        items = ((f".{name}", item) for name, item in inside.__dict__.items())
+    elif isinstance(inside, Mapping):
+        items = (("[]", item) for pair in inside.items() for item in pair)
+    elif isinstance(inside, (list, tuple, set, frozenset)):
+        items = (("[]", item) for item in inside)
+    for name, item in items:
+        below = "" if item is value else _place(item, value)
+        if below is not None:
+            return f"{name}{below}"
+    return None
 
 
 def _hidden(error: ValidationError, cls: type[BaseModel]) -> ValidationError:
-    """The same error, without what was given for tagged and sealed fields, and without the whole input.
-
-    Told as they are: errors about fields that are known to carry nothing personal. Of all others the rule alone.
-    """
-    shapes = Model(cls).fields()
-    plain: set[int | str] = set()
-    known: set[int | str] = set()
-    for name, field in cls.model_fields.items():
-        names = {name, *(alias for alias in (field.alias, field.validation_alias) if isinstance(alias, str))}
-        known |= names
-        if not shapes[name].has_tags:
-            plain |= names
+    """The same error, without what was given for tagged and sealed fields, and without the whole input."""
+    fields = Model(cls).fields()
+    aliases: dict[Any, str] = aliases_of(cls)
+    names = frozenset(field_names(Model(cls).shape))
     lines: list[InitErrorDetails] = []
     for one in error.errors(include_url=False):
         where = one["loc"]
-        if where and where[0] in plain:
-            scalar = isinstance(one["input"], (str, int, float, type(None)))
-            lines.append(same_line(one, one["input"] if scalar else HIDDEN))
+        field = aliases.get(where[0], str(where[0])) if where else None
+        shape = fields.get(field) if field is not None else None
+        if field is None or (shape is not None and shape.has_tags):
+            told = tuple(part for part in where if part in names)
+            lines.append(quiet_line(one, told, field or cls.__name__))
         else:
-            told = where[:1] if where and (where[0] in known or one["type"] == "extra_forbidden") else ()
-            lines.append(quiet_line(one, told, str(where[0]) if where and where[0] in known else cls.__name__))
+            shown = shape is not None and isinstance(one["input"], (str, int, float, type(None)))
+            lines.append(same_line(one, one["input"] if shown else HIDDEN))
     return ValidationError.from_exception_data(error.title, lines)

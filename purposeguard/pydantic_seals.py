@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Annotated, Any, Final, NoReturn, TypeVar, cast, get_args
+from typing import Annotated, Any, Final, NamedTuple, NoReturn, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import (
     CoreSchema,
     ErrorDetails,
@@ -15,6 +16,7 @@ from pydantic_core import (
     PydanticCustomError,
     PydanticOmit,
     PydanticUseDefault,
+    SchemaSerializer,
     core_schema,
 )
 
@@ -28,14 +30,43 @@ from purposeguard.terms import Source, TermMeta, is_union
 HIDDEN: Final = "<sealed>"
 """What errors of validation show in the place of an input."""
 
-refusals: ContextVar[list[Exception] | None] = ContextVar("purposeguard refusals", default=None)
+
+class Refusal(NamedTuple):
+    """Why a dump was refused, and which value it was to open (None: the whole)."""
+
+    error: Exception
+    value: Sealed | None
+
+
+refusals: ContextVar[list[Refusal] | None] = ContextVar("purposeguard refusals", default=None)
 """Where a dump that wants to know puts why it was refused: pydantic tells it as text only."""
+
+
+def open_sealed(value: Any, info: core_schema.SerializationInfo) -> Any:
+    """What is to be written of a sealed value, in the use that may open it."""
+    try:
+        if not isinstance(value, Sealed):
+            raise SealedValue(f"a field of sealed values holds {type(value).__name__}, which was never validated")
+        return opener_for(value.label, info.context).open(value)
+    except (PurposeGuardError, TypeError) as error:
+        told = refusals.get()
+        if told is not None:
+            told.append(Refusal(error, value if isinstance(value, Sealed) else None))
+        raise
 
 
 class SealedField:
     """What makes a class of sealed values a pydantic type."""
 
     __slots__ = ()
+
+    # By this pydantic writes what it has no annotation for: under `Any`, with `serialize_as_any`, in a union none of
+    # whose members would write it.
+    __pydantic_serializer__ = SchemaSerializer(
+        core_schema.any_schema(
+            serialization=core_schema.plain_serializer_function_ser_schema(open_sealed, info_arg=True)
+        )
+    )
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -46,28 +77,15 @@ class SealedField:
         """
         given = get_args(source)
         if len(given) != 2:
-            raise UnlabelledData("a sealed field says what is in it and its sources: `Personal[str, Source]`")
+            raise _NoField("a sealed field says what is in it and its sources: `Personal[str, Source]`")
         inner_type, terms = given
-        field = _Field(cls, inner_type, _members(terms))
-        inner = handler.generate_schema(Annotated[inner_type, _Clauses(field)])
-        return core_schema.no_info_wrap_validator_function(
-            field.validate,
-            inner,
-            serialization=core_schema.wrap_serializer_function_ser_schema(field.serialise, info_arg=True, schema=inner),
-        )
+        # As an annotation of the type inside, which may be a definition that others refer to: what the hooks of this
+        # class added to the JSON Schema of a reference, pydantic would add to the definition.
+        return handler.generate_schema(Annotated[inner_type, _Field(cls, inner_type, _members(terms))])
 
 
-class _Clauses:
-    """Adds the clauses to the JSON Schema of the type inside.
-
-    As an annotation of that type, so that they stand beside a reference to a definition and not in it.
-    """
-
-    def __init__(self, field: _Field) -> None:
-        self._field = field
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(schema), **self._field.facts}
+class _NoField(UnlabelledData, PydanticSchemaGenerationError):
+    """An annotation that is no sealed field; to pydantic, a type that it has no schema for."""
 
 
 class _Field:
@@ -80,9 +98,20 @@ class _Field:
         self._cls = cls
         self._members = members
         self._inner_type = inner_type
-        self._seals = bool(members) and all(issubclass(one, Source) for one in members)
+        self._seals = bool(members) and all(issubclass(one, Source) and "clause" in vars(one) for one in members)
         """Whether plain input can be sealed; not where the annotation names purposes, or leaves them open."""
-        self._kind = str(getattr(inner_type, "__name__", "value"))
+        self._kind = _name(inner_type)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        inner = handler(source)
+        return core_schema.no_info_wrap_validator_function(
+            self.validate,
+            inner,
+            serialization=core_schema.wrap_serializer_function_ser_schema(self.serialise, info_arg=True, schema=inner),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), **self.facts}
 
     @functools.cached_property
     def _label(self) -> Label:
@@ -94,14 +123,15 @@ class _Field:
     @functools.cached_property
     def _names(self) -> frozenset[str]:
         """The names of fields in `T`: places in an error that come from code, not from the input."""
-        return frozenset(_field_names(shape_of(self._inner_type)))
+        return frozenset(field_names(shape_of(self._inner_type)))
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the JSON Schema says beside the type."""
         if self._seals:
             return {"x-collected-under": [source.clause for source in self._label]}
-        return {"x-may-serve": [one.__dict__["clause"] for one in self._members]} if self._members else {}
+        clauses = [one.__dict__["clause"] for one in self._members if "clause" in vars(one)]
+        return {"x-may-serve": clauses} if clauses else {}
 
     def validate(self, value: Any, handler: Callable[[Any], Any]) -> Any:
         """A sealed value as it is, and anything else sealed once it is valid; errors do not show it."""
@@ -113,8 +143,9 @@ class _Field:
             return value  # what is in it nobody may look at here, not even to see whether it is valid
         if not self._seals:
             self._refuse("sealed_needed", "is not sealed, and this field does not say under which source it would be")
+        label = self._label
         try:
-            return self._cls(handler(value), self._label)
+            return self._cls(handler(value), label)
         except ValidationError as error:
             hidden: Exception = self._hidden(error)
         except (PydanticOmit, PydanticUseDefault):
@@ -127,16 +158,20 @@ class _Field:
 
     def serialise(self, value: Any, handler: Callable[[Any], Any], info: core_schema.SerializationInfo) -> Any:
         """The plain value, written as its type is; only in a use that may open it."""
-        if not isinstance(value, Sealed):
-            raise SealedValue(f"a field of sealed values holds {type(value).__name__}, which was never validated")
+        opened = [open_sealed(value, info)]
+        told = refusals.get()
+        below: list[Refusal] = []
+        token = refusals.set(below)
         try:
-            opened = [opener_for(value.label, info.context).open(value)]
-        except PurposeGuardError as error:
-            told = refusals.get()
-            if told is not None:
-                told.append(error)
-            raise
-        return handler(opened.pop())  # so that no local holds it, should the handler fail
+            return handler(opened.pop())  # so that no local holds it, should the handler fail
+        except Exception as error:  # noqa: BLE001  # what a serialiser said may show the value; raised below, without it
+            # Of a seal within this one pydantic tells the refusal as text: it is raised again itself.
+            refusal = below[0].error if below else failure(f"writing {self._kind}", error)
+        finally:
+            refusals.reset(token)
+        if told is not None:
+            told.append(Refusal(refusal, value))
+        raise refusal.with_traceback(None)
 
     def _refuse(self, kind: str, why: str) -> NoReturn:
         # An error of any other class would show the input that it came of.
@@ -171,6 +206,14 @@ def _line(kind: Any, why: str, where: tuple[int | str, ...]) -> InitErrorDetails
     return {"type": PydanticCustomError(kind, "value {why}", {"why": why}), "loc": where, "input": HIDDEN}
 
 
+def _name(annotation: object) -> str:
+    """What an error calls what is in a seal."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    kind = get_origin(annotation) or annotation
+    return kind.__name__ if isinstance(kind, type) and not is_union(annotation) else "value"
+
+
 def _members(terms: object) -> tuple[TermMeta, ...]:
     """The sources, or purposes, of an annotation; none where it leaves them open (`Any`, a type variable)."""
     given = get_args(terms) if is_union(terms) else (terms,)
@@ -182,13 +225,28 @@ def _members(terms: object) -> tuple[TermMeta, ...]:
     return found
 
 
-def _field_names(shape: Shape) -> Iterator[str]:
+def field_names(shape: Shape, seen: frozenset[type] = frozenset()) -> Iterator[str]:
     """The names of the fields of all models in a shape, and the other names that pydantic knows them by."""
-    for path, below in shape.walk("value"):
-        yield path.rpartition(".")[2].rstrip("[]")
-        for model in below.models:
-            for field in model.cls.model_fields.values() if issubclass(model.cls, BaseModel) else ():
-                yield from (name for name in (field.alias, field.validation_alias) if isinstance(name, str))
+    for part in (shape.items, shape.within):
+        if part is not None:
+            yield from field_names(part, seen)
+    for model in shape.models:
+        if model.cls not in seen:
+            yield from aliases_of(model.cls)
+            for name, inside in model.fields().items():
+                yield name
+                yield from field_names(inside, seen | {model.cls})
+
+
+def aliases_of(cls: type) -> dict[str, str]:
+    """The other names by which an error calls the fields of a pydantic model, with the fields."""
+    found: dict[str, str] = {}
+    for name, field in cls.model_fields.items() if issubclass(cls, BaseModel) else ():
+        for alias in (field.alias, field.validation_alias):
+            choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+            firsts = (one.path[0] if isinstance(one, AliasPath) else one for one in choices)
+            found.update({str(one): name for one in firsts if one is not None})
+    return found
 
 
 # fmt: off
@@ -203,7 +261,7 @@ _TOLD: Final = frozenset(
         "datetime_future", "timezone_naive", "timezone_aware", "time_type", "time_delta_type", "list_type",
         "tuple_type", "set_type", "frozen_set_type", "dict_type", "mapping_type", "model_type",
         "model_attributes_type", "dataclass_type", "is_instance_of", "callable_type", "url_type", "url_scheme",
-        "url_too_long", "uuid_type", "uuid_version",
+        "url_too_long", "uuid_type", "uuid_version", "json_invalid", "json_type",
     }
 )
 # fmt: on

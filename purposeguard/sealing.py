@@ -8,7 +8,7 @@ opens the value, so they run inside a purpose that may use it, and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from purposeguard.errors import REFUSALS, SealedValue
 from purposeguard.label import Label
@@ -42,10 +42,17 @@ class Sealed(metaclass=Sealing):
     something has: a use that has cleared it may open the value at once.
     """
 
-    __slots__ = ("_plain", "_ready", "label")
+    if TYPE_CHECKING:
+        # As type checkers are to see it: a label that is read only, and no slot with the value.
+        _ready: Label
 
-    label: Label
-    _ready: Label
+        @property
+        def label(self) -> Label:
+            """The sources that the value derives from."""
+            raise NotImplementedError
+
+    else:
+        __slots__ = ("_plain", "_ready", "label")
 
 
 C = TypeVar("C", bound=Sealed)

@@ -222,6 +222,9 @@ def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
 def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
     """A container with each item changed, the same object if none was; the marker where it is no known container."""
     if isinstance(value, dict):
+        for key in value:
+            if isinstance(key, Sealed):
+                change(key)  # raises where it may not be opened
         new = {key: change(item) for key, item in value.items()}
         if all(new[key] is item for key, item in value.items()):
             return value
