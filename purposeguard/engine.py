@@ -112,7 +112,8 @@ class Transforms:
         self._known[_identity(fn)] = fn  # kept, so that its identity is not given again
 
     def __contains__(self, fn: object) -> bool:
-        return _identity(fn) in self._known
+        # A method is registered where it is defined, before there is an object that it is bound to.
+        return _identity(fn) in self._known or (type(fn) is MethodType and _identity(fn.__func__) in self._known)
 
 
 def _identity(fn: object) -> tuple[int, int]:

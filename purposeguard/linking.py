@@ -10,6 +10,7 @@ from purposeguard.label import Label
 from purposeguard.notice import Notice
 from purposeguard.personal import Personal, must_be_sealed
 from purposeguard.sealing import joined, seal
+from purposeguard.terms import NotPersonal
 
 
 def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Personal[Any, Any]) -> Personal[Any, Any]:
@@ -25,7 +26,8 @@ def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Perso
 
     def label_of(left: Label, right: Label) -> Label:
         for source in (*left.sources, *right.sources):
-            notice.source(source)  # raises: a class made by hand may be a subclass of a source
+            if source is not NotPersonal:
+                notice.source(source)  # raises: a class made by hand may be a subclass of a source
         return derived_label(notice, operation, left, right)
 
     return combined(label_of, one, other)

@@ -16,6 +16,7 @@ from pydantic_core import (
     PydanticCustomError,
     PydanticOmit,
     PydanticUseDefault,
+    SchemaError,
     SchemaSerializer,
     core_schema,
 )
@@ -148,10 +149,8 @@ class _Field:
             return self._cls(handler(value), label)
         except ValidationError as error:
             hidden: Exception = self._hidden(error)
-        except (PydanticOmit, PydanticUseDefault):
-            raise
         except Exception as error:  # noqa: BLE001  # what a validator raised may show the value; raised below, without it
-            hidden = failure(f"validation as {self._kind}", error)
+            hidden = _signal(error) or failure(f"validation as {self._kind}", error)
         finally:
             del value  # from the traceback
         raise hidden
@@ -185,6 +184,15 @@ class _Field:
             for one in error.errors(include_url=False, include_input=False)
         ]
         return ValidationError.from_exception_data(self._kind, lines, hide_input=True)
+
+
+def _signal(error: Exception) -> Exception | None:
+    """What an inner validator told pydantic to do, which reaches a validator around it as another error."""
+    if isinstance(error, SchemaError):
+        for start, signal in (("Uncaught Omit", PydanticOmit), ("Uncaught UseDefault", PydanticUseDefault)):
+            if str(error).startswith(start):
+                return signal()
+    return None
 
 
 def quiet_line(one: ErrorDetails, where: tuple[int | str, ...], kind: str) -> InitErrorDetails:

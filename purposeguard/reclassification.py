@@ -31,7 +31,7 @@ class Reclassifier(Generic[S, To]):
     source that was declared. Each run is told to the ledger.
     """
 
-    __slots__ = ("_approver", "_bare", "_engine", "_from", "_register", "_site", "_to", "_why")
+    __slots__ = ("_approver", "_bare", "_engine", "_from", "_name", "_register", "_site", "_to", "_why")
 
     def __init__(
         self,
@@ -52,7 +52,8 @@ class Reclassifier(Generic[S, To]):
         self._approver = approver
         module = frame.f_globals.get("__name__", "?")
         self._site = Site(module, frame.f_code.co_qualname, frame.f_lineno)
-        self._bare = self._declared(self._site, self._site.dotted)
+        self._name = self._site.dotted.removesuffix(".<module>")
+        self._bare = self._declared(self._site, self._name)
         self._register.add_reclassification(self._bare)
 
     def __call__(
@@ -127,13 +128,13 @@ class Reclassifier(Generic[S, To]):
         if type(at_least) is not int or at_least < 2:
             raise ValueError("at_least is a whole number, 2 or more: a figure about one person is no aggregate")
         what = f"{name} over at least {at_least} subjects"
-        declared = self._declared(self._site, f"{self._site.dotted}: {what}")
+        declared = self._declared(self._site, f"{self._name}: {what}")
         self._register.add_reclassification(declared)
 
         def aggregated(items: Iterable[Any]) -> R:
             found = list(items)
             if len({subject(item) for item in found}) < at_least:
-                raise TooFewSubjects(f"{self._site.dotted}: {name}", at_least)
+                raise TooFewSubjects(f"{self._name}: {name}", at_least)
             return work(found)
 
         return self._result(declared, aggregated, values, subject, *seeing)

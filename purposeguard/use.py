@@ -234,7 +234,7 @@ class Use(Opener, Generic[P_contra]):
             self._engine.missing("data was to be withheld", absence)
             return value
         shape = Shape() if like is None else shape_of(like)  # without an annotation, by the classes in the value
-        if not (describes_itself(value) if like is None else shape.all_labels()):
+        if not (describes_itself(value) if like is None else shape.has_tags):
             what = type(value).__qualname__
             raise UnlabelledData(f"no field of {what} carries a tag: give `like=`, an annotation whose fields do")
         try:
@@ -367,13 +367,19 @@ NO_USE: Final = _NoUse()
 
 def _leave_to_the_parent() -> None:
     """In a forked child nothing is under way: its thread is the parent's by name alone, and its work is another."""
-    if any(isinstance(one, Use) and one.active for one in copy_context().values()):
-        for one in gc.get_objects():  # those further up the stack, which inner ones would restore
-            if type(one) in (Use, Carried):
-                one.owner = None
-                one.cleared = NOTHING
-                if hasattr(one, "_counts"):
-                    one._counts = {}  # the parent tells of them
+    if not any(isinstance(one, Use) and one.active for one in copy_context().values()):
+        return  # looking at every object would undo what servers win by forking
+    frozen = gc.get_freeze_count()
+    if frozen:
+        gc.unfreeze()
+    for one in gc.get_objects():  # also those further up the stack, which inner ones would restore
+        if type(one) in (Use, Carried):
+            one.owner = None
+            one.cleared = NOTHING
+            if hasattr(one, "_counts"):
+                one._counts = {}  # the parent tells of them
+    if frozen:
+        gc.freeze()
 
 
 if hasattr(os, "register_at_fork"):

@@ -208,7 +208,7 @@ def _united(several: Iterable[Mapping[str, Shape]]) -> dict[str, Shape]:
 def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     """Whether the classes in a value say what it holds: taggable ones with tags, also inside containers."""
     if is_taggable(type(value)):
-        return bool(Model(type(value)).shape.all_labels())
+        return Model(type(value)).shape.has_tags
     if id(value) in seen or value is None or isinstance(value, Sealed):
         return True
     items: Iterable[Any] = ()
