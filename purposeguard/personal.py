@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import datetime
 import functools
 import inspect
@@ -313,10 +314,9 @@ def _label(*sources: Any) -> Label:
         UnlabelledData: there are none.
         UnknownSource: one is no source class.
     """
-    try:
+    with contextlib.suppress(TypeError):
         return _known_label(*sources)
-    except TypeError:  # one has no hash, so it is no class
-        return _label_of(*sources)
+    return _label_of(*sources)  # one has no hash, so it is no class: refused here, with no other error behind it
 
 
 def _label_of(*sources: Any) -> Label:
