@@ -17,7 +17,8 @@ Session = sessionmaker()
 
 def connect(url: str) -> Engine:
     """Opens the database, makes the tables that it lacks, and directs `Session` to it."""
-    engine = create_engine(url)
+    # An error of the database must not tell in a log what was to be written.
+    engine = create_engine(url, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
     Base.metadata.create_all(engine)
@@ -149,6 +150,21 @@ class DenialRow(Base):
     sources: Mapped[str | None]
     reason: Mapped[str]
     observed: Mapped[bool]
+
+
+class ReclassifiedRow(Base):
+    """One run of a declared reclassification: the sources that its result no longer bears, and how it was declared."""
+
+    __tablename__ = "reclassified"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=_now)
+    activity: Mapped[str | None]
+    name: Mapped[str]
+    sources: Mapped[str]
+    to: Mapped[str]
+    why: Mapped[str]
+    approver: Mapped[str | None]
 
 
 class UseRow(Base):

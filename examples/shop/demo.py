@@ -5,16 +5,17 @@ Exits with 0 only if everything happened as told. The database lies in a tempora
 
 from __future__ import annotations
 
-import io
 import signal
 import socket
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 from httpx2 import Client
@@ -30,7 +31,7 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[str]:
+def serving(settings: Settings) -> Generator[str]:
     """The shop, served for real on a free port of this machine; gives its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -57,11 +58,16 @@ def serving(settings: Settings) -> Iterator[str]:
             thread.join(PATIENCE)
 
 
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(143)
+
+
 def main() -> int:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal may not know ①
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")  # a terminal may not know ①
     # Asked to end, leave by way of the `with` below, which stop the server and remove the files.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _stop)
     print("A shop that keeps to its privacy notice")
     print("=======================================\n")
     with (

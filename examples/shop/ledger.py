@@ -1,15 +1,16 @@
-"""A ledger in the database: every denial as it happens, and how often each activity used what."""
+"""A ledger in the database: every denial and every reclassification as it happens, and who used what how often."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 
 from sqlalchemy import func, select
 
 import purposeguard as pg
-from examples.shop.database import DenialRow, Session, UseRow
-from examples.shop.models import Denial, LedgerPage, UseCount
+from examples.shop.database import DenialRow, ReclassifiedRow, Session, UseRow
+from examples.shop.models import Denial, LedgerPage, Reclassified, UseCount
 
 BATCH = 500
 """Counts kept in memory at most before they are written."""
@@ -19,8 +20,9 @@ class DatabaseLedger:
     """Fills the seat `purposeguard.Ledger`.
 
     A denial is written in a transaction of its own before the caller sees the error, so a rollback of the caller's work
-    does not take it along. Counts come far more often (an export is counted row by row), so they are added up in
-    memory and written in batches: after `BATCH` of them, when the ledger is read, and at shutdown.
+    does not take it along; a reclassification likewise, before its result is given. Counts come far more often (an
+    export is counted row by row), so they are added up in memory and written in batches: after `BATCH` of them, when
+    the ledger is read, and at shutdown.
     """
 
     def __init__(self) -> None:
@@ -34,22 +36,30 @@ class DatabaseLedger:
             decision = error.decision
             row.activity, row.function, row.field = error.activity, error.function, error.field
             row.purpose = purpose_id(decision.purpose)
-            row.sources = " ".join(source.clause for source in decision.denied or decision.label)
+            row.sources = clauses(decision.denied or decision.label)
             row.reason = decision.headline
         with Session.begin() as session:
             session.add(row)
 
     def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None:
-        sources = " ".join(source.clause for source in label)
         with self._lock:
-            self._pending[activity or "(check)", purpose, sources] += count
+            self._pending[activity or "(check)", purpose, clauses(label)] += count
             self._told += 1
             due = self._told >= BATCH
         if due:
             self.flush()
 
-    def reclassified(self, declared: pg.Reclassification, label: pg.Label) -> None:
-        self.allowed(declared.name, f"to {declared.to!r}", label, 1)
+    def reclassified(self, declared: pg.Reclassification, label: pg.Label, activity: str | None) -> None:
+        row = ReclassifiedRow(
+            activity=activity,
+            name=declared.name,
+            sources=clauses(label),
+            to=clauses(declared.to),
+            why=declared.why,
+            approver=declared.approver,
+        )
+        with Session.begin() as session:
+            session.add(row)
 
     def flush(self) -> None:
         """Writes what is pending; what cannot be written stays pending."""
@@ -67,16 +77,23 @@ class DatabaseLedger:
             raise
 
     def page(self, most: int = 100) -> LedgerPage:
-        """The newest denials, oldest first, and all counts added up."""
+        """The newest denials and reclassifications, oldest first, and all counts added up."""
         self.flush()
         groups = (UseRow.activity, UseRow.purpose, UseRow.sources)
         totals = select(*groups, func.sum(UseRow.count).label("count")).group_by(*groups).order_by(*groups)
         with Session() as session:
             denials = session.scalars(select(DenialRow).order_by(DenialRow.id.desc()).limit(most)).all()
+            left = session.scalars(select(ReclassifiedRow).order_by(ReclassifiedRow.id.desc()).limit(most)).all()
             return LedgerPage(
                 denials=[Denial.model_validate(row) for row in reversed(denials)],
+                reclassified=[Reclassified.model_validate(row) for row in reversed(left)],
                 uses=[UseCount.model_validate(row) for row in session.execute(totals)],
             )
+
+
+def clauses(sources: Iterable[type[pg.Source]]) -> str:
+    """`1.1(a) 1.1(c)`."""
+    return " ".join(source.clause for source in sources)
 
 
 def purpose_id(purpose: type[pg.Purpose] | pg.Family) -> str:

@@ -1,16 +1,20 @@
-"""Sending mail: what activities need of it, and two that do it."""
+"""Sending mail: what activities ask for in order to send it, and two ways for it to go."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import func, select
 
+import purposeguard as pg
 from examples.shop.database import MailRow, Session
 from examples.shop.models import Outgoing
-from examples.shop.privacy import guard
+from purposeguard import Personal, Use
+
+P_co = TypeVar("P_co", bound=pg.Source | pg.Purpose, covariant=True)
+P_contra = TypeVar("P_contra", bound=pg.Source | pg.Purpose, contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,35 +24,70 @@ class Message:
     body: str
 
 
+class Addressee(Protocol[P_co]):
+    """Whom a letter goes to, by whichever clause the shop knows them."""
+
+    @property
+    def name(self) -> Personal[str, P_co]: ...
+    @property
+    def email(self) -> Personal[str, P_co]: ...
+
+
+class Mailing(Generic[P_contra]):
+    """The letters of one activity, written for its purpose; nobody has read a name or an address yet.
+
+    `Mailing(use)` takes what the purpose of that use may see: a type checker refuses an address, or a word in the text,
+    that was collected for something else. A figure that is no personal data may be in any text.
+    """
+
+    def __init__(self, use: Use[P_contra]) -> None:
+        self.activity = use.activity.name
+        self._use = use
+        self._subjects: list[str] = []
+        self._letters: list[Personal[tuple[str, str], P_contra | pg.NotPersonal]] = []
+
+    def add(self, to: Personal[str, P_contra], subject: str, body: Personal[str, P_contra | pg.NotPersonal]) -> None:
+        self._subjects.append(subject)
+        self._letters.append(to.zip(body))
+
+    def to_each(self, people: Iterable[Addressee[P_contra]], subject: str, text: str) -> None:
+        """The same text to everybody, with their own name above it."""
+        for one in people:
+            self.add(one.email, subject, one.name.map(lambda name: f"Dear {name},\n\n{text}"))
+
+    def opened(self) -> list[Message]:
+        """All letters in plain, or none: where one may not be opened, none is. Only while the use is under way."""
+        texts = self._use.open_all(self._letters)
+        return [Message(to, subject, body) for subject, (to, body) in zip(self._subjects, texts, strict=True)]
+
+
 class Mailer(Protocol):
-    def send(self, messages: Iterable[Message]) -> int:
-        """Sends them all and says how many they were."""
+    def send(self, mailing: Mailing[Any], /) -> None:
+        """Sends all letters of a mailing, within the activity that wrote them."""
 
 
 class OutboxMailer:
     """Writes mail to a table, from which a relay takes it. Each message says which activity sent it."""
 
-    def send(self, messages: Iterable[Message]) -> int:
-        # Raises PurposeMissing outside any activity: mail that nobody can answer for is not sent.
-        activity = guard.current.activity.name
-        # All data is read before the transaction begins, so that a refusal can be written to the ledger meanwhile:
-        # SQLite lets one write at a time.
-        rows = [MailRow(activity=activity, to=one.to, subject=one.subject, body=one.body) for one in messages]
+    def send(self, mailing: Mailing[Any], /) -> None:
+        # All is opened before the transaction begins, so that a refusal can be written to the ledger meanwhile: SQLite
+        # lets one write at a time.
+        rows = [
+            MailRow(activity=mailing.activity, to=one.to, subject=one.subject, body=one.body)
+            for one in mailing.opened()
+        ]
         with Session.begin() as session:
             session.add_all(rows)
-        return len(rows)
 
 
 @dataclass
 class MemoryMailer:
     """Keeps mail in a list, for tests."""
 
-    sent: list[Message] = field(default_factory=list)
+    sent: list[Message] = field(default_factory=list[Message])
 
-    def send(self, messages: Iterable[Message]) -> int:
-        new = list(messages)
-        self.sent += new
-        return len(new)
+    def send(self, mailing: Mailing[Any], /) -> None:
+        self.sent += mailing.opened()
 
 
 def outgoing() -> list[Outgoing]:

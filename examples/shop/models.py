@@ -1,19 +1,29 @@
-"""What the shop collects, each field tagged with the clause of the notice under which it was collected.
+"""What the shop collects, each field with the clause of the notice under which it was collected.
 
-Ids of our own making carry no tag. A model made by analysis keeps the tags of what it was made from.
+- `Personal[str, tm.Registration]` is sealed: whoever holds it knows where it came from and not what it says, until a
+  use opens it whose purpose that clause may serve. Type checkers follow it. So are all names, addresses and phone
+  numbers that the repository gives out, what goes into a mail beside them, and telemetry of single devices.
+- `Annotated[str, tm.Registration]` is plain and tagged: the repository is asked before it reads it. So is what comes in
+  (`New…`, plain for as long as it takes to write it down), what is counted, and what is only shown.
+
+Ids of our own making carry neither. A model made by analysis keeps the clauses of what it was made from.
 """
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, EmailStr, model_validator
+from pydantic import ConfigDict, EmailStr, model_validator
 
+import purposeguard as pg
+from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
 
 
-class Model(BaseModel):
+class Model(pg.PersonalModel):
+    """As a `PersonalModel`, none of these shows in an error of validation what was given for personal data."""
+
     model_config = ConfigDict(frozen=True, from_attributes=True, extra="forbid")
 
 
@@ -36,32 +46,57 @@ class NewCustomer(Model):
     contracts: list[Contract]
 
 
-class Customer(NewCustomer):
+class CustomerContact(Model):
+    name: Personal[str, tm.Registration]
+    email: Personal[EmailStr, tm.Registration]
+
+
+class Customer(CustomerContact):
     """All that is known of a customer; most purposes may see a part of it."""
 
     id: int
+    phone: Personal[str, tm.Registration] | None
+    contracts: list[Contract]
     devices: Annotated[list[str], tm.ProductData]
 
 
-class CustomerContact(Model):
-    name: Annotated[str, tm.Registration]
-    email: Annotated[EmailStr, tm.Registration]
-
-
 class Renewal(CustomerContact):
-    product: Annotated[str, tm.Contract]
-    renews_on: Annotated[date, tm.Contract]
+    product: Personal[str, tm.Contract]
+    renews_on: Personal[date, tm.Contract]
 
 
-class Event(Model):
+class NewEvent(Model):
+    customer_id: int
     product: Annotated[str, tm.ProductData]
     device: Annotated[str, tm.ProductData]
     kind: Annotated[str, tm.ProductData]
     seconds: Annotated[float, tm.ProductData]
 
 
-class NewEvent(Event):
-    customer_id: int
+class Event(Model):
+    """What one device reported."""
+
+    product: Personal[str, tm.ProductData]
+    device: Personal[str, tm.ProductData]
+    kind: Personal[str, tm.ProductData]
+    seconds: Personal[float, tm.ProductData]
+
+
+class Run(NamedTuple):
+    """What figures are made from. Carries no clause itself: a list of runs is sealed as a whole."""
+
+    customer: int
+    kind: str
+    seconds: float
+
+
+class Figures(Model):
+    """Made by a declared reclassification, so no longer personal data: any purpose may open them."""
+
+    product: str
+    runs: Personal[int, pg.NotPersonal]
+    mean_seconds: Personal[float, pg.NotPersonal]
+    crash_percent: Personal[int, pg.NotPersonal]
 
 
 class CrashSummary(Model):
@@ -88,6 +123,13 @@ class PageTraffic(Model):
     visits: Annotated[int, tm.Cookie]
 
 
+class CustomerVisit(Model):
+    """A page, and the customer who was logged in there: of two clauses, and not linked yet."""
+
+    customer: Personal[str, tm.Registration]
+    page: Personal[str, tm.Cookie]
+
+
 class LinkedVisit(Model):
     """A visit linked with the customer who made it: a source of its own in the notice, with one purpose."""
 
@@ -98,15 +140,17 @@ class LinkedVisit(Model):
 # --- leads (2.1) and prospects (3.1) -------------------------------------------------------------------------------
 
 
-class LeadContact(Model):
+class NewLead(Model):
     name: Annotated[str, tm.WebContact]
     email: Annotated[EmailStr, tm.WebContact]
-
-
-class NewLead(LeadContact):
     phone: Annotated[str | None, tm.WebContact] = None
     company: Annotated[str | None, tm.WebProfile] = None
     survey: Annotated[str | None, tm.WebForm] = None
+
+
+class LeadContact(Model):
+    name: Personal[str, tm.WebContact]
+    email: Personal[EmailStr, tm.WebContact]
 
 
 class LeadCompanies(Model):
@@ -114,14 +158,16 @@ class LeadCompanies(Model):
     leads: Annotated[int, tm.WebProfile]
 
 
-class ProspectContact(Model):
+class NewProspect(Model):
     name: Annotated[str, tm.ProspectContact]
     email: Annotated[EmailStr, tm.ProspectContact]
-
-
-class NewProspect(ProspectContact):
     position: Annotated[str | None, tm.ProspectJob] = None
     notes: Annotated[str | None, tm.ProspectSubmission] = None
+
+
+class ProspectContact(Model):
+    name: Personal[str, tm.ProspectContact]
+    email: Personal[EmailStr, tm.ProspectContact]
 
 
 # --- inquiries: whose data they are depends on who sent them --------------------------------------------------------
@@ -207,6 +253,19 @@ class UseCount(Model):
     count: int
 
 
+class Reclassified(Model):
+    """One run of a declared reclassification: what was made less restricted, why that may be, and who approved it."""
+
+    at: datetime
+    activity: str | None
+    name: str
+    sources: str
+    to: str
+    why: str
+    approver: str | None
+
+
 class LedgerPage(Model):
     denials: list[Denial]
+    reclassified: list[Reclassified]
     uses: list[UseCount]

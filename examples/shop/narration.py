@@ -40,6 +40,11 @@ class Story:
         for blanks, line in _paragraphs(text):
             self._print(f"    {mark} ", line, blanks)
 
+    def quote(self, code: str) -> None:
+        """Prints lines as they are."""
+        for line in code.splitlines():
+            self._write(f"    {line}")
+
     def ask(self, method: str, path: str, body: object = None, *, status: int = 200, quiet: bool = False) -> Any:
         """What the server answers, parsed where it is JSON; prints both unless `quiet`."""
         response = self._client.request(method, path, json=body)

@@ -5,21 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic_core import PydanticSerializationError
 
 import purposeguard as pg
-from examples.shop.ledger import purpose_id
+from examples.shop.ledger import clauses, purpose_id
 from examples.shop.repository import NotFound
 
 
 def install(app: FastAPI) -> None:
     app.add_exception_handler(pg.PurposeViolation, _refused)
     app.add_exception_handler(pg.PurposeMissing, _purpose_missing)
+    app.add_exception_handler(pg.SealedValue, _sealed)
+    app.add_exception_handler(PydanticSerializationError, _not_written)
+    app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(NotFound, _not_found)
+    app.add_exception_handler(pg.TooFewSubjects, _too_few)
 
 
-def _problem(status: int, title: str, error: Exception, **more: Any) -> JSONResponse:
-    content = {"type": "about:blank", "title": title, "status": status, "detail": str(error), **more}
+def _problem(status: int, title: str, detail: object, **more: Any) -> JSONResponse:
+    content = {"type": "about:blank", "title": title, "status": status, "detail": str(detail), **more}
     return JSONResponse(content, status, media_type="application/problem+json")
 
 
@@ -36,7 +42,7 @@ def _refused(_request: Request, error: Exception) -> JSONResponse:
         decision=decision.headline,
         purpose=purpose_id(purpose),
         clause=[one.clause for one in (purpose.members if isinstance(purpose, pg.Family) else (purpose,))],
-        sources=[source.clause for source in decision.denied],
+        sources=clauses(decision.denied).split(),
         reasons=decision.reasons,
         alternatives=[{"clause": one.clause, "slug": one.slug} for one in decision.alternatives],
         activity=error.activity,
@@ -49,5 +55,34 @@ def _purpose_missing(_request: Request, error: Exception) -> JSONResponse:
     return _problem(500, "no purpose", error)
 
 
+def _sealed(_request: Request, error: Exception) -> JSONResponse:
+    """500: our own code took a sealed value for a plain one."""
+    return _problem(500, "sealed", error)
+
+
+def _not_written(_request: Request, _error: Exception) -> JSONResponse:
+    """500: a sealed value was handed to FastAPI, which writes answers when the activity has ended."""
+    return _problem(500, "sealed", "the answer holds what may only be written inside a purpose: open or dump it there")
+
+
+def _not_valid(_request: Request, error: Exception) -> JSONResponse:
+    """422: says which field and which rule, and nothing of what was given: answers are logged on their way."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    faults: list[dict[str, str]] = []
+    for one in error.errors():
+        # The name of a field that there is none of comes from the request.
+        where = one["loc"][:-1] if one["type"] == "extra_forbidden" else one["loc"]
+        faults.append({"where": ".".join(map(str, where)), "fault": one["type"]})
+    return _problem(422, "not valid", "the request is not as the API has it", faults=faults)
+
+
 def _not_found(_request: Request, error: Exception) -> JSONResponse:
     return _problem(404, "not found", error)
+
+
+def _too_few(_request: Request, error: Exception) -> JSONResponse:
+    """409: a figure would tell of single people; ask again when there are more. How many there are is not said."""
+    if not isinstance(error, pg.TooFewSubjects):
+        raise error
+    return _problem(409, "too few", f"fewer than {error.at_least} customers are behind this, so there is no figure")

@@ -40,7 +40,7 @@ PurposeGuardError
 │   └── UnknownChannel
 ├── UnlabelledData         a check, or an access function, with no sources
 ├── PurposeMissing         data read outside any purpose
-├── SealedValue            also a TypeError
+├── SealedValue            a sealed value was used as if it were plain; also a TypeError
 └── PurposeViolation       the notice does not grant this use; also a PermissionError
     ├── ChannelViolation   it does, but not by this channel, or the activity states none
     ├── RecipientViolation
@@ -49,8 +49,8 @@ PurposeGuardError
     └── RevisionViolation
 ```
 
-`SealedValue`, `RecipientViolation`, `SubjectViolation`, `RetentionViolation` and `RevisionViolation` are reserved for
-what is planned; nothing raises them yet.
+`RecipientViolation`, `SubjectViolation`, `RetentionViolation` and `RevisionViolation` are reserved for what is planned;
+nothing raises them yet.
 
 Errors carry their facts as attributes, so that code need not read messages:
 
@@ -59,10 +59,15 @@ Errors carry their facts as attributes, so that code need not read messages:
 | `NoticeError` | `faults`, a tuple of `Fault` (`place`, `message`, `suggestion`); `origin`, the file |
 | `UnknownTerm` | `kind` (`source`, `purpose`, `channel`), `given`, `why`, `suggestions` |
 | `PurposeViolation` | `decision` (a `Decision`), `activity`, `function`, `field`, `advice` |
-| `UnlabelledData`, `PurposeMissing` | none; the message says it |
+| `UnlabelledData`, `PurposeMissing`, `SealedValue` | none; the message says it |
 
 `UnknownSource`, `UnknownOperation`, `UnknownPurpose`, `UnknownChannel` and `ChannelViolation` have what the class above
-them has.
+them has. Where an attribute of the plain value was asked for, the `SealedValue` is an `AttributeError` as well, so that
+`hasattr` answers; its class is called `SealedAttribute`.
+
+Pydantic has errors of its own for what goes wrong while it works. Input that is not valid is a `ValidationError`, in
+which sealed fields show no input. A refusal inside `model_dump` is a `PydanticSerializationError` that quotes it; a
+`pg.PersonalModel` raises the refusal itself.
 
 No message holds a personal value: where an argument is quoted, it is an id or a class, and any other object is shown by
 its type alone. A message is put together when it is read, so that a denial which is caught and handled costs no text.
@@ -78,7 +83,7 @@ it. All of them start from these models and functions, in a module called `shop`
 
 SETUP = """from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, EmailStr
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -100,6 +105,15 @@ def load_customer(key: int) -> Customer:
 @guard.access(withhold=True)
 def load_what_is_allowed(key: int) -> Customer:
     return Customer(name="Aiko", renews="2026-06-01", last_scan="2026-05-02T09:00")
+
+
+class Account(pg.PersonalModel):
+    number: int
+    email: pg.Personal[EmailStr, tm.Registration]
+    blocked: pg.Personal[int, tm.ProductData]
+
+
+account = Account.model_validate({"number": 7, "email": "aiko@example.com", "blocked": 4711})
 """
 
 MISTAKES = (
@@ -233,6 +247,107 @@ def load_rows(month: str) -> list[dict]: ...
 )
 ''',
         "`purposeguard validate notice.toml` prints the same list and exits with 2.",
+    ),
+    Mistake(
+        "A sealed value was opened for a purpose that may not use it",
+        "The type checker would have said so: this program was not given to one.",
+        """with guard.purpose(tm.RenewalGuidance, activity="renewal mail") as use:
+    text = f"{use.open(account.email)}: we stopped {use.open(account.blocked)} threats"
+""",
+        "Do without it, or open it where it may be used. `use.try_open(value, default)` gives a default in its place.",
+    ),
+    Mistake(
+        "A sealed value was asked whether it is there",
+        "A seal has no truth of its own: an empty text is sealed like any other.",
+        """if account.email:
+    print("has an address")
+""",
+        "A field that may be missing is `Personal[str, Source] | None`: compare it with `None`.",
+    ),
+    Mistake(
+        "A sealed value was given a format",
+        "The first line shows the seal, `to <sealed 1.1(a)>`. A width or a precision is asked of the value.",
+        'line = f"to {account.email}"\nline = f"to {account.email:>40}"\n',
+        'Make the text with `map`: `account.email.map("{:>40}".format)`.',
+    ),
+    Mistake(
+        "An attribute of the value was asked of the seal",
+        "Code that worked on a plain text goes on as if it were one.",
+        "account.email.casefold()\n",
+        "`account.email.map(str.casefold)`, which is sealed in turn.",
+    ),
+    Mistake(
+        "A sealed value was written as JSON",
+        "Sealed values are put into a dict, and the dict into a queue.",
+        """import json
+
+json.dumps({"number": account.number, "email": account.email})
+""",
+        "`json.dumps(…, default=pg.encode_sealed)` opens them, in a purpose that may.",
+    ),
+    Mistake(
+        "A sealed value was pickled",
+        "A cache outside the process, a pool of processes and a job queue all pickle what they are given.",
+        """import pickle
+
+pickle.dumps([account.email])
+""",
+        "Hand over the key of the record, and let the other process read it for its own purpose.",
+    ),
+    Mistake(
+        "A use was kept",
+        "The letters are made when they are asked for, and by then the block has ended.",
+        """with guard.purpose(tm.RenewalGuidance, activity="renewal mail") as use:
+    letters = (use.open(email) for email in [account.email])
+
+list(letters)
+""",
+        "Do the work inside the block, or make a generator function an activity of its own: `@guard.purpose(…)`.",
+    ),
+    Mistake(
+        "A function failed inside a seal",
+        "It was given to `map`, saw the value, and could do nothing with it. Its message would have quoted the value.",
+        """number = account.email.map(int)
+
+with guard.purpose(tm.RenewalGuidance) as use:
+    use.open(number)
+""",
+        "Try the function on a value that is nobody's.",
+    ),
+    Mistake(
+        "A strict guard did not know the function",
+        "Functions given to `map` see plain values, so a strict guard wants them on its list.",
+        """careful = pg.Guard(tm.NOTICE, strict=True)
+
+with careful.purpose(tm.RenewalGuidance) as use:
+    use.open(account.email.map(lambda text: text.split("@")[0]))
+""",
+        "Give the function a name, and decorate it with `@careful.transform`.",
+    ),
+    Mistake(
+        "More was reclassified than was declared",
+        "The sum was declared for product data. Somebody zipped the addresses to it.",
+        """@guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="a sum over everybody names nobody")
+def total(pairs: tuple[tuple[int, str], ...]) -> int:
+    return sum(blocked for blocked, _ in pairs)
+
+
+total(pg.Personal.collect([account.blocked.zip(account.email)]))
+""",
+        "Give it what it needs and no more; or declare the other source too, if that is true.",
+    ),
+    Mistake(
+        "What was to be sealed is not valid",
+        "A row from a form. The error is pydantic's, less the input.",
+        'Account.model_validate({"number": 7, "email": "aiko at example.com", "blocked": 4711})\n',
+        "The place and the rule are all that is told, since errors end in logs. Look at the row where you may see it.",
+    ),
+    Mistake(
+        "A model with sealed fields was dumped outside any purpose",
+        "An endpoint returns the model, and no activity is under way there.",
+        "account.model_dump()\n",
+        'Dump it inside an activity, name a use (`context={"use": use}`), or let it leave out what may not be used: '
+        '`model_dump(mode="withhold")`. Of a plain `BaseModel` the error is pydantic\'s, and quotes this one.',
     ),
 )
 

@@ -14,5 +14,5 @@ def test_messages_are_fit_to_read(mistake):
     said = what_is_said(mistake)
     _, message = said.split(": ", 1)
     assert all(len(line) <= 100 for line in message.splitlines())
-    for value in ("Aiko", "2026-06-01", "2026-05-02"):  # what the models hold is personal
+    for value in ("Aiko", "2026-06-01", "2026-05-02", "aiko", "4711"):  # what the models hold is personal
         assert value not in said

@@ -64,3 +64,14 @@ def people(shop: TestClient) -> TestClient:
         response = shop.post(path, json=body)
         assert response.status_code in {201, 202}, response.text
     return shop
+
+
+@pytest.fixture
+def five_customers(people: TestClient) -> TestClient:
+    """Four customers more, each of whom had a run of Shield that took 3 seconds."""
+    for number in range(2, 6):
+        new = {"name": f"Customer {number}", "email": f"customer-{number}@example.com", "contracts": []}
+        assert people.post("/customers", json=new).json() == {"id": number}
+        event = {"customer_id": number, "product": "Shield", "device": f"d-{number}", "kind": "scan", "seconds": 3.0}
+        assert people.post("/telemetry", json=[event]).status_code == 202
+    return people

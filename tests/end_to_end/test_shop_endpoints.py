@@ -83,6 +83,8 @@ CALLS = [
         200,
         {"product": "Shield", "events": 2, "crashes": 1},
     ),
+    ("GET", "/telemetry/{product}/figures", "/telemetry/Shield/figures", None, 409, None),
+    ("POST", "/newsletters/advertisements", "/newsletters/advertisements", {"product": "Shield"}, 409, None),
     (
         "GET",
         "/telemetry/{product}/slow-events",
@@ -138,9 +140,12 @@ CALLS = [
         {"customers": 1, "leads": 0, "prospects": 0},
     ),
     ("GET", "/outbox", "/outbox", None, 200, []),
-    ("GET", "/privacy/ledger", "/privacy/ledger", None, 200, {"denials": [], "uses": []}),
+    ("GET", "/privacy/ledger", "/privacy/ledger", None, 200, {"denials": [], "reclassified": [], "uses": []}),
     ("GET", "/privacy/inventory", "/privacy/inventory", None, 200, None),
     ("POST", "/mistakes/promote-upgrade", "/mistakes/promote-upgrade?product=Shield", None, 403, None),
+    ("POST", "/mistakes/answer/{inquiry_id}", "/mistakes/answer/3", None, 403, None),
+    ("GET", "/mistakes/look-for-a-fault/{customer_id}", "/mistakes/look-for-a-fault/1", None, 200, None),
+    ("GET", "/mistakes/hand-out/{customer_id}", "/mistakes/hand-out/1", None, 500, None),
     ("GET", "/mistakes/promote-from-summary", "/mistakes/promote-from-summary?product=Shield", None, 403, None),
     ("GET", "/mistakes/without-carry", "/mistakes/without-carry", None, 500, None),
     ("GET", "/mistakes/without-purpose/{customer_id}", "/mistakes/without-purpose/1", None, 500, None),
@@ -187,6 +192,23 @@ def test_the_outbox_says_which_activity_sent_how_much(people):
     ]
 
 
+def test_figures_are_made_of_enough_customers_and_may_be_advertised(five_customers, mailer):
+    figures = {"product": "Shield", "runs": 6, "mean_seconds": 3.3, "crash_percent": 17}
+    assert five_customers.get("/telemetry/Shield/figures").json() == figures
+    assert five_customers.post("/newsletters/advertisements", json={"product": "Shield"}).json()["leads"] == 1
+    (advertisement,) = mailer.sent
+    assert advertisement.to == "chie@example.com"
+    assert advertisement.body == "Dear Chie Sato,\n\nShield takes 3.3 seconds for a run."
+
+
+def test_what_is_written_inside_its_purpose_is_documented_with_its_clauses(app):
+    schemas = app.openapi()["components"]["schemas"]
+    assert schemas["Customer"]["properties"]["email"]["x-collected-under"] == ["1.1(a)"]
+    assert schemas["Customer"]["properties"]["email"]["format"] == "email"
+    assert schemas["FromLead"]["properties"]["name"]["x-collected-under"] == ["2.1(a)"]
+    assert schemas["Figures"]["properties"]["runs"]["x-collected-under"] == ["not-personal"]
+
+
 def test_an_export_is_streamed_line_by_line(people):
     event = {"customer_id": 1, "product": "Shield", "device": "d", "kind": "scan", "seconds": 2.0}
     people.post("/telemetry", json=[event | {"device": f"d{number}"} for number in range(50)])
@@ -209,6 +231,7 @@ def test_new_telemetry_is_seen_behind_the_cache(people):
         ("GET", "/renewals/customers/9", None),
         ("POST", "/support/customers/9/answer", {"text": "?"}),
         ("POST", "/support/inquiries/9/answer", {"text": "?"}),
+        ("POST", "/mistakes/answer/9", None),
         ("POST", "/leads/9/warnings?channel=email", ISSUE),
         ("POST", "/inquiries", {"lead_id": 9, "text": "?"}),
         ("POST", "/visits", {"cookie": "c", "ip": "i", "browser": "b", "page": "/", "customer_id": 9}),
@@ -220,6 +243,13 @@ def test_what_is_not_there_is_not_found(people, method, path, body):
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["detail"].endswith(" 9")
+
+
+def test_an_inquiry_of_a_customer_is_none_that_the_desk_for_inquiries_can_answer(people, mailer):
+    response = people.post("/support/inquiries/3/answer", json={"text": "Yes."})
+    assert response.status_code == 404
+    assert response.json()["detail"] == "there is no inquiry of a lead or prospect 3"
+    assert mailer.sent == []
 
 
 @pytest.mark.parametrize(

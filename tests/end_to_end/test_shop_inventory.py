@@ -15,9 +15,12 @@ ACTIVITIES = {
     "activities.mail.renewal_card": ("1.2(1)①", None, False),
     "activities.newsletter.send_security_newsletter": ("AnySecurityInformation", "email", False),
     "activities.newsletter.send_product_newsletter": ("AnyProductGuidance", "email", False),
+    "activities.newsletter.advertise": ("AnyProductGuidance", "email", False),
     "activities.telemetry.export_slow_events": ("1.2(2)②", None, False),
     "activities.telemetry.crashes": ("1.2(2)②", None, False),
     "activities.telemetry.compare_products": ("1.2(2)②", None, False),
+    "activities.telemetry.figures": ("1.2(2)②", None, False),
+    "activities.telemetry.published_figures": ("1.2(2)②", None, False),
     "activities.telemetry.devices_in_use": ("1.2(2)①", "in_product", False),
     "activities.support.open_inquiries": ("AnyInquiryResponse", None, False),
     "activities.support.answer_inquiry": ("AnyInquiryResponse", "email", False),
@@ -26,25 +29,30 @@ ACTIVITIES = {
     "activities.visits.pages_of_customers": ("2.3③", None, False),
     "activities.visits.compare_visits_with_leads": ("2.2⑧", None, True),
     "routes.mistakes.promote_upgrade": ("1.2(1)②", "email", False),
+    "routes.mistakes.answer_anybody": ("AnyInquiryResponse", "email", False),
+    "routes.mistakes.look_for_a_fault": ("1.2(2)①", None, False),
+    "routes.mistakes.hand_out": ("1.2(2)①", None, False),
     "routes.mistakes.promote_from_summary": ("1.2(1)②", "email", False),
     "routes.mistakes.compare_without_carry": ("1.2(2)②", None, False),
 }
 
+# Of what each gives plain, and of what it gives sealed; whether it withholds.
 ACCESSES = {
-    "customer": ("1.1(a) 1.1(b) 1.1(c)", True),
-    "customer_contact": ("1.1(a)", False),
-    "customer_contacts": ("1.1(a)", False),
-    "renewals": ("1.1(a) 1.1(c)", False),
-    "events": ("1.1(b)", False),
-    "crash_summary": ("1.1(b)", False),
-    "page_traffic": ("2.3", False),
-    "linked_visits": ("2.3③", False),
-    "lead_contact": ("2.1(a)", False),
-    "lead_contacts": ("2.1(a)", False),
-    "lead_companies": ("2.1(b)", False),
-    "prospect_contacts": ("3.1(a)", False),
-    "inquiry": ("1.1(a) 2.1(a) 2.1(c) 3.1(a) 3.1(c)", True),
-    "inquiries": ("1.1(a) 2.1(a) 2.1(c) 3.1(a) 3.1(c)", True),
+    "customer": ("1.1(b) 1.1(c)", "1.1(a)", True),
+    "customer_contact": ("", "1.1(a)", False),
+    "customer_contacts": ("", "1.1(a)", False),
+    "renewals": ("", "1.1(a) 1.1(c)", False),
+    "events": ("", "1.1(b)", False),
+    "runs": ("", "1.1(b)", False),
+    "crash_summary": ("1.1(b)", "", False),
+    "page_traffic": ("2.3", "", False),
+    "visits_of_customers": ("", "1.1(a) 2.3", False),
+    "lead_contact": ("", "2.1(a)", False),
+    "lead_contacts": ("", "2.1(a)", False),
+    "lead_companies": ("2.1(b)", "", False),
+    "prospect_contacts": ("", "3.1(a)", False),
+    "inquiry": ("1.1(a) 2.1(c) 3.1(c)", "1.1(a) 2.1(a) 3.1(a)", True),
+    "inquiries": ("1.1(a) 2.1(c) 3.1(c)", "1.1(a) 2.1(a) 3.1(a)", True),
 }
 
 ENTERED_IN_BLOCKS = {"activities.newsletter.warn_lead", "routes.mistakes.entered_in_a_dependency"}
@@ -62,18 +70,39 @@ def test_activities(shop):
     assert listed == ACTIVITIES
 
 
-def test_accesses(shop):
-    listed = {one.name: (" ".join(source.clause for source in one.label or ()), one.withhold) for one in guard.accesses}
+def test_accesses_over_http(shop):
+    listed = {
+        one["name"]: (one["sources"], one["sealed"], one["withhold"])
+        for one in shop.get("/privacy/inventory").json()["accesses"]
+    }
     assert listed == {f"examples.shop.repository.{name}": entry for name, entry in ACCESSES.items()}
 
 
-def test_inventory_over_http(shop):
-    inventory = shop.get("/privacy/inventory").json()
-    names = {one["name"].removeprefix("examples.shop.") for one in inventory["activities"]}
+def test_activities_over_http(shop):
+    names = {one["name"].removeprefix("examples.shop.") for one in shop.get("/privacy/inventory").json()["activities"]}
     assert names >= set(ACTIVITIES)
-    assert {"name": "examples.shop.repository.page_traffic", "sources": ["2.3"], "withhold": False} in inventory[
-        "accesses"
+
+
+def test_what_leaves_the_lattice_is_listed_before_it_does(shop):
+    listed = shop.get("/privacy/inventory").json()["reclassifications"]
+    declared = [one for one in listed if one["name"] == "examples.shop.activities.telemetry.crash_percent"]
+    assert declared == [
+        {
+            "name": "examples.shop.activities.telemetry.crash_percent",
+            "sources": "1.1(b)",
+            "to": "not-personal",
+            "why": "a figure over the runs of at least 5 customers tells of none of them",
+            "approver": "data protection officer",
+        }
     ]
+
+
+def test_aggregates_are_listed_with_the_least_number_of_subjects(five_customers):
+    five_customers.get("/telemetry/Shield/figures")
+    listed = five_customers.get("/privacy/inventory").json()["reclassifications"]
+    aggregates = [one["name"].rpartition(": ")[2] for one in listed if ": " in one["name"]]
+    assert aggregates == ["mean over at least 5 subjects", "count over at least 5 subjects"]
+    assert {(one["sources"], one["to"]) for one in listed} == {("1.1(b)", "not-personal")}
 
 
 def test_a_block_is_listed_once_it_has_run(people):
@@ -87,7 +116,19 @@ def test_every_place_is_named(shop):
     assert all(module and line > 0 for module, line in places)
 
 
-NOT_PERSONAL = {"Model", "Created", "Sent", "Outgoing", "Denial", "UseCount", "LedgerPage"}
+NOT_PERSONAL = {"Model", "Created", "Figures", "Sent", "Outgoing", "Denial", "Reclassified", "UseCount", "LedgerPage"}
+SEALED = {
+    "Customer": {"name", "email", "phone"},
+    "CustomerContact": {"name", "email"},
+    "CustomerVisit": {"customer", "page"},
+    "Event": {"product", "device", "kind", "seconds"},
+    "FromCustomer": {"name", "email"},
+    "FromLead": {"name", "email"},
+    "FromProspect": {"name", "email"},
+    "LeadContact": {"name", "email"},
+    "ProspectContact": {"name", "email"},
+    "Renewal": {"name", "email", "product", "renews_on"},
+}
 
 
 @pytest.mark.parametrize(
@@ -103,6 +144,14 @@ NOT_PERSONAL = {"Model", "Created", "Sent", "Outgoing", "Denial", "UseCount", "L
 def test_only_ids_carry_no_tag(model):
     assert set(pg.untagged(model)) <= {"id", "customer_id", "lead_id", "prospect_id"}
     assert pg.sources_of(model)
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_contact_data_is_sealed_in_whatever_the_repository_gives(name):
+    model = getattr(models, name)
+    sealed = {field for field, info in model.model_fields.items() if "Personal[" in str(info.annotation)}
+    assert sealed == SEALED[name]
+    assert not {"name", "email", "phone"} & set(model.model_fields) - sealed
 
 
 def test_settings_come_from_the_environment():

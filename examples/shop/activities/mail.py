@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from examples.shop import repository
-from examples.shop.mailer import Mailer, Message
-from examples.shop.models import Customer, Sent
+from examples.shop.mailer import Mailer, Mailing
+from examples.shop.models import Renewal, Sent
 from examples.shop.privacy import guard
+from purposeguard import Use
 from purposeguard.notices import trendmicro_jp as tm
 
 
-@guard.purpose(tm.RenewalGuidance, channel="email")
-def remind_of_renewal(due_before: date, mailer: Mailer) -> Sent:
-    messages = [
-        Message(one.email, "Your licence", f"Dear {one.name}, {one.product} ends on {one.renews_on:%Y-%m-%d}.")
-        for one in repository.renewals(due_before)
-    ]
-    return Sent(customers=mailer.send(messages))
+@guard.purpose(tm.RenewalGuidance, channel="email").with_use
+def remind_of_renewal(use: Use[tm.RenewalGuidance], due_before: date, mailer: Mailer) -> Sent:
+    mailing = Mailing(use)
+    due = repository.renewals(due_before)
+    for one in due:
+        _remind(mailing, one)
+    mailer.send(mailing)
+    return Sent(customers=len(due))
+
+
+def _remind(mailing: Mailing[tm.RenewalGuidance], due: Renewal) -> None:
+    # From three sealed values a fourth, of the clauses of all: nobody sees the text before the mail goes out.
+    body = due.name.zip(due.product, due.renews_on).map(_reminder)
+    mailing.add(due.email, "Your licence", body)
+
+
+def _reminder(due: tuple[str, str, date]) -> str:
+    name, product, renews_on = due
+    return f"Dear {name}, {product} ends on {renews_on:%Y-%m-%d}."
 
 
 @guard.purpose(tm.RenewalGuidance)
-def renewal_card(customer_id: int) -> Customer:
-    """For the clerk: registration and contracts. What the products report is withheld."""
-    return repository.customer(customer_id)
+def renewal_card(customer_id: int) -> dict[str, Any]:
+    """For the clerk: registration and contracts. What the products report is withheld.
+
+    What is sealed is opened here, where the purpose holds: outside it nobody could write it down.
+    """
+    return repository.customer(customer_id).model_dump(mode="json")

@@ -7,15 +7,15 @@ source that some clause in it may use. Two of the three name their channels, so 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
 
 from pydantic import BaseModel
 
 from examples.shop import repository
-from examples.shop.mailer import Mailer, Message
-from examples.shop.models import Sent
+from examples.shop.activities import telemetry
+from examples.shop.mailer import Addressee, Mailer, Mailing
+from examples.shop.models import Figures, Sent
 from examples.shop.privacy import guard
+from purposeguard import Use
 from purposeguard.notices import trendmicro_jp as tm
 
 
@@ -26,41 +26,58 @@ class Issue(BaseModel):
     body: str
 
 
-class Contact(Protocol):
-    """Whom a newsletter goes to, wherever the address came from."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def email(self) -> str: ...
-
-
-@guard.purpose(tm.AnySecurityInformation, channel="email")
-async def send_security_newsletter(issue: Issue, mailer: Mailer) -> Sent:
+@guard.purpose(tm.AnySecurityInformation, channel="email").with_use
+async def send_security_newsletter(use: Use[tm.AnySecurityInformation], issue: Issue, mailer: Mailer) -> Sent:
     """Reads the three lists at the same time, each in a thread of its own.
 
-    A thread has no purpose but the one that is carried to it.
+    A thread has no purpose but the one that is carried to it; there the `use` of this function opens as it does here.
     """
     customers, leads, prospects = await asyncio.gather(
         asyncio.to_thread(guard.carry(repository.customer_contacts)),
         asyncio.to_thread(guard.carry(repository.lead_contacts)),
         asyncio.to_thread(guard.carry(repository.prospect_contacts)),
     )
-    send = guard.carry(mailer.send)
-    return Sent(
-        customers=await asyncio.to_thread(send, _addressed(issue, customers)),
-        leads=await asyncio.to_thread(send, _addressed(issue, leads)),
-        prospects=await asyncio.to_thread(send, _addressed(issue, prospects)),
-    )
+    mailing = Mailing(use)
+    mailing.to_each(customers, issue.subject, issue.body)
+    mailing.to_each(leads, issue.subject, issue.body)
+    mailing.to_each(prospects, issue.subject, issue.body)
+    await asyncio.to_thread(guard.carry(mailer.send), mailing)
+    return Sent(customers=len(customers), leads=len(leads), prospects=len(prospects))
 
 
-@guard.purpose(tm.AnyProductGuidance, channel="email")
-def send_product_newsletter(issue: Issue, mailer: Mailer) -> Sent:
-    return Sent(
-        customers=mailer.send(_addressed(issue, repository.customer_contacts())),
-        leads=mailer.send(_addressed(issue, repository.lead_contacts())),
-        prospects=mailer.send(_addressed(issue, repository.prospect_contacts())),
+@guard.purpose(tm.AnyProductGuidance, channel="email").with_use
+def send_product_newsletter(use: Use[tm.AnyProductGuidance], issue: Issue, mailer: Mailer) -> Sent:
+    customers = repository.customer_contacts()
+    leads = repository.lead_contacts()
+    prospects = repository.prospect_contacts()
+    mailing = Mailing(use)
+    mailing.to_each(customers, issue.subject, issue.body)
+    mailing.to_each(leads, issue.subject, issue.body)
+    mailing.to_each(prospects, issue.subject, issue.body)
+    mailer.send(mailing)
+    return Sent(customers=len(customers), leads=len(leads), prospects=len(prospects))
+
+
+@guard.purpose(tm.AnyProductGuidance, channel="email").with_use
+def advertise(use: Use[tm.AnyProductGuidance], product: str, mailer: Mailer) -> Sent:
+    """Marketing with a figure from telemetry: made for improving products, and no personal data once it is made.
+
+    A figure of one device would not pass here: it is product data, which may not serve product guidance.
+    """
+    figures = telemetry.figures(product)  # an activity of its own, for its own purpose
+    leads = repository.lead_contacts()
+    mailing = Mailing(use)
+    for one in leads:
+        _advertise(mailing, one, figures)
+    mailer.send(mailing)
+    return Sent(leads=len(leads))
+
+
+def _advertise(mailing: Mailing[tm.AnyProductGuidance], to: Addressee[tm.AnyProductGuidance], figures: Figures) -> None:
+    body = to.name.zip(figures.mean_seconds).map(
+        lambda both: f"Dear {both[0]},\n\n{figures.product} takes {both[1]:.1f} seconds for a run."
     )
+    mailing.add(to.email, f"How fast {figures.product} is", body)
 
 
 def warn_lead(lead_id: int, channel: str, issue: Issue, mailer: Mailer) -> Sent:
@@ -68,9 +85,8 @@ def warn_lead(lead_id: int, channel: str, issue: Issue, mailer: Mailer) -> Sent:
 
     The channel is known only now, so the purpose is entered here and not by a decorator.
     """
-    with guard.purpose(tm.WebSecurityMail, channel=channel, activity=f"{__name__}.warn_lead"):
-        return Sent(leads=mailer.send(_addressed(issue, [repository.lead_contact(lead_id)])))
-
-
-def _addressed(issue: Issue, contacts: Sequence[Contact]) -> list[Message]:
-    return [Message(one.email, issue.subject, f"Dear {one.name},\n\n{issue.body}") for one in contacts]
+    with guard.purpose(tm.WebSecurityMail, channel=channel, activity=f"{__name__}.warn_lead") as use:
+        mailing = Mailing(use)
+        mailing.to_each([repository.lead_contact(lead_id)], issue.subject, issue.body)
+        mailer.send(mailing)
+    return Sent(leads=1)

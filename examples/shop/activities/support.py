@@ -6,27 +6,38 @@ desk for inquiries sees that a customer wrote, and no more.
 
 from __future__ import annotations
 
+from typing import Any
+
 from examples.shop import repository
-from examples.shop.mailer import Mailer, Message
-from examples.shop.models import Inquiry, Sent
+from examples.shop.mailer import Mailer, Mailing
+from examples.shop.models import Sent
 from examples.shop.privacy import guard
+from purposeguard import Use
 from purposeguard.notices import trendmicro_jp as tm
 
 
 @guard.purpose(tm.AnyInquiryResponse)
-def open_inquiries() -> list[Inquiry]:
+def open_inquiries() -> list[dict[str, Any]]:
     """All of them; name, address and text of those that customers sent are withheld."""
-    return repository.inquiries()
+    return [one.model_dump(mode="json", exclude_none=True) for one in repository.inquiries()]
 
 
-@guard.purpose(tm.AnyInquiryResponse, channel="email")
-def answer_inquiry(inquiry_id: int, text: str, mailer: Mailer) -> int:
-    sender = repository.inquiry(inquiry_id).sender
-    return mailer.send([Message(sender.email, "Your inquiry", f"Dear {sender.name},\n\n{text}")])
+@guard.purpose(tm.AnyInquiryResponse, channel="email").with_use
+def answer_inquiry(use: Use[tm.AnyInquiryResponse], inquiry_id: int, text: str, mailer: Mailer) -> int:
+    inquiry = repository.inquiry(inquiry_id)
+    sender = inquiry.lead or inquiry.prospect  # with `inquiry.customer` beside them no type checker lets it pass below
+    if sender is None:
+        raise repository.NotFound("inquiry of a lead or prospect", inquiry_id)
+    mailing = Mailing(use)
+    mailing.to_each([sender], "Your inquiry", text)
+    mailer.send(mailing)
+    return 1
 
 
-@guard.purpose(tm.ProductProvision, channel="email")
-def help_customer(customer_id: int, text: str, mailer: Mailer) -> Sent:
+@guard.purpose(tm.ProductProvision, channel="email").with_use
+def help_customer(use: Use[tm.ProductProvision], customer_id: int, text: str, mailer: Mailer) -> Sent:
     """The way for customers: the same mail, for a purpose that their data may serve."""
-    contact = repository.customer_contact(customer_id)
-    return Sent(customers=mailer.send([Message(contact.email, "Your product", f"Dear {contact.name},\n\n{text}")]))
+    mailing = Mailing(use)
+    mailing.to_each([repository.customer_contact(customer_id)], "Your product", text)
+    mailer.send(mailing)
+    return Sent(customers=1)

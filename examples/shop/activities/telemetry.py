@@ -1,14 +1,27 @@
-"""What the products report, used to improve them (1.2(2)②) and to run them (1.2(2)①)."""
+"""What the products report, used to improve them (1.2(2)②) and to run them (1.2(2)①); and the figures made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import purposeguard as pg
 from examples.shop import repository
-from examples.shop.models import CrashSummary, Event
+from examples.shop.models import CrashSummary, Figures, Run
 from examples.shop.privacy import guard
 from purposeguard.notices import trendmicro_jp as tm
+
+FEWEST = 5
+"""So many customers at least are behind a figure that leaves."""
+
+published = guard.reclassify(
+    tm.ProductData,
+    to=pg.NotPersonal,
+    why=f"a figure over the runs of at least {FEWEST} customers tells of none of them",
+    approver="data protection officer",
+)
+"""The one way by which something made of telemetry stops being telemetry: listed, told to the ledger, approved."""
 
 
 @guard.purpose(tm.ProductImprovement)
@@ -17,12 +30,10 @@ def export_slow_events(product: str, at_least: float) -> Iterator[str]:
 
     The purpose holds while this body runs. Between two lines, while whoever consumes them works, it does not.
     """
-    for event in _slow(repository.events(product), at_least):
-        yield event.model_dump_json() + "\n"
-
-
-def _slow(events: Iterable[Event], at_least: float) -> Iterator[Event]:
-    return (event for event in events if event.seconds >= at_least)
+    for event in repository.events(product):
+        use = guard.use(tm.ProductImprovement)  # in the loop: each step has a use of its own
+        if use.open(event.seconds) >= at_least:
+            yield event.model_dump_json() + "\n"
 
 
 @guard.purpose(tm.ProductImprovement)
@@ -35,6 +46,41 @@ def compare_products(products: list[str]) -> list[CrashSummary]:
     """The threads of the pool are not this function: the purpose is carried to them."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         return list(pool.map(guard.carry(repository.crash_summary), products))
+
+
+@guard.purpose(tm.ProductImprovement)
+def figures(product: str) -> Figures:
+    """Figures that any purpose may open, or `pg.TooFewSubjects`."""
+    runs = repository.runs(product)
+    mean = published.mean(runs, of=_seconds, subject=_customer, at_least=FEWEST)
+    return Figures(
+        product=product,
+        runs=published.count(runs, subject=_customer, at_least=FEWEST),
+        mean_seconds=mean.map(lambda seconds: round(seconds, 1)),
+        crash_percent=crash_percent(runs),
+    )
+
+
+def _seconds(run: Run) -> float:
+    return run.seconds
+
+
+def _customer(run: Run) -> int:
+    return run.customer
+
+
+@published
+def crash_percent(runs: Sequence[Run]) -> int:
+    """Takes a sealed list where it is called, and sees a plain one here; what it may give away is for it to see to."""
+    if len({run.customer for run in runs}) < FEWEST:
+        raise pg.TooFewSubjects("a percentage of crashes", FEWEST)
+    return round(100 * sum(run.kind == "crash" for run in runs) / len(runs))
+
+
+@guard.purpose(tm.ProductImprovement)
+def published_figures(product: str) -> dict[str, Any]:
+    """For the website."""
+    return figures(product).model_dump(mode="json")
 
 
 @guard.purpose(tm.ProductProvision, channel="in_product")

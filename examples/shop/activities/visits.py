@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from examples.shop import repository
 from examples.shop.models import LeadCompanies, LinkedVisit, PageTraffic
 from examples.shop.privacy import guard
+from purposeguard import Use
 from purposeguard.notices import trendmicro_jp as tm
 
 
@@ -20,9 +21,11 @@ def traffic() -> list[PageTraffic]:
     return repository.page_traffic()
 
 
-@guard.purpose(tm.UsageAnalysis)
-def pages_of_customers() -> list[LinkedVisit]:
-    return repository.linked_visits()
+@guard.purpose(tm.UsageAnalysis).with_use
+def pages_of_customers(use: Use[tm.UsageAnalysis]) -> list[LinkedVisit]:
+    """Alone, a customer's name may not serve this purpose; linked with a visit it is of a source that may."""
+    linked = [tm.link_usage(one.page, one.customer) for one in repository.visits_of_customers()]
+    return [LinkedVisit(page=page, customer=customer) for page, customer in use.open_all(linked)]
 
 
 # New, and rolled out in stages: while it is observed nothing is refused, and the ledger shows what would be.

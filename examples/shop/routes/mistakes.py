@@ -1,33 +1,57 @@
 """What a colleague in a hurry writes, and what becomes of it. Served only where the settings say `mistakes`.
 
-Each of these is wrong, each is refused, and none needs a reviewer to notice it.
+Each of these is wrong, each is refused, and none needs a reviewer to notice it. Those that a type checker would refuse
+say `Any` somewhere: with the types that the functions called here have, they would not pass (the tests show it).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import logging
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
+import purposeguard as pg
 from examples.shop import repository
-from examples.shop.mailer import Mailer, Message
+from examples.shop.mailer import Mailer, Mailing
 from examples.shop.models import CrashSummary, CustomerContact
 from examples.shop.privacy import guard
 from examples.shop.routes.work import TheMailer
+from purposeguard import Personal, Use
 from purposeguard.notices import trendmicro_jp as tm
 
 router = APIRouter(prefix="/mistakes", tags=["mistakes"])
+logger = logging.getLogger(__name__)
 
 
-@guard.purpose(tm.ProductGuidance, channel="email")
-def promote_upgrade(product: str, mailer: Mailer) -> int:
-    """Marketing mail to those whose devices are slow. Products did not report that for marketing."""
-    slow = [event.device for event in repository.events(product) if event.seconds > 5]
-    return mailer.send(
-        [Message(one.email, "Faster!", f"{len(slow)} slow devices") for one in repository.customer_contacts()]
-    )
+@guard.purpose(tm.ProductGuidance, channel="email").with_use
+def promote_upgrade(use: Use[tm.ProductGuidance], product: str, mailer: Mailer) -> int:
+    """Marketing mail to those whose devices report. Products did not report that for marketing."""
+    devices: Any = Personal.collect((event.device for event in repository.events(product)), tm.ProductData)
+    mailing = Mailing(use)
+    people = repository.customer_contacts()
+    for one in people:
+        mailing.add(one.email, "Faster!", one.name.zip(devices).map(_offer))
+    mailer.send(mailing)
+    return len(people)
+
+
+def _offer(both: tuple[str, tuple[str, ...]]) -> str:
+    name, devices = both
+    return f"Dear {name}, some of these are yours, and all are slow: {', '.join(devices)}. Buy new ones!"
+
+
+@guard.purpose(tm.AnyInquiryResponse, channel="email").with_use
+def answer_anybody(use: Use[tm.AnyInquiryResponse], inquiry_id: int, text: str, mailer: Mailer) -> int:
+    """Answers whoever wrote, a customer too: the notice has this purpose for leads and prospects."""
+    sender: Any = repository.inquiry(inquiry_id).sender
+    mailing = Mailing(use)
+    mailing.to_each([sender], "Your inquiry", text)
+    mailer.send(mailing)
+    return 1
 
 
 @guard.purpose(tm.ProductGuidance, channel="email")
@@ -43,6 +67,34 @@ def compare_without_carry(products: list[str]) -> list[CrashSummary]:
         return list(pool.map(repository.crash_summary, products))
 
 
+@guard.purpose(tm.ProductProvision).with_use
+def look_for_a_fault(use: Use[tm.ProductProvision], customer_id: int) -> dict[str, str]:
+    """Prints and logs whatever is at hand; the purpose would even allow to open it, but nobody did."""
+    contact: Any = repository.customer_contact(customer_id)
+    logger.warning("mailing %s, that is %r", contact.email, contact)
+    return {
+        "printed": f"{contact.name}, {contact}",
+        "as JSON": _tried(lambda: json.dumps({"to": contact.email})),
+        "in capitals": _tried(lambda: contact.name.upper().strip()),
+        "compared": _tried(lambda: contact.name < "B"),
+        "guessed right": str(contact.name == "Aiko Mori"),
+        "why a map failed": _tried(lambda: use.open(contact.name.map(int))),
+    }
+
+
+def _tried(what: Callable[[], object]) -> str:
+    try:
+        return str(what())
+    except pg.SealedValue as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@guard.purpose(tm.ProductProvision)
+def hand_out(customer_id: int) -> CustomerContact:
+    """Gives a sealed model to a route, which is to write it as JSON when the activity has long ended."""
+    return repository.customer_contact(customer_id)
+
+
 def entered_in_a_dependency() -> Iterator[None]:
     """Enters its purpose in one thread, while the endpoint runs in another with a copy of the context."""
     with guard.purpose(tm.ProductProvision):
@@ -54,6 +106,11 @@ def route_promote_upgrade(product: str, mailer: TheMailer) -> dict[str, int]:
     return {"sent": promote_upgrade(product, mailer)}
 
 
+@router.post("/answer/{inquiry_id}")
+def route_answer_anybody(inquiry_id: int, mailer: TheMailer) -> dict[str, int]:
+    return {"sent": answer_anybody(inquiry_id, "With pleasure.", mailer)}
+
+
 @router.get("/promote-from-summary")
 def route_promote_from_summary(product: str) -> CrashSummary:
     return promote_from_summary(product)
@@ -62,6 +119,16 @@ def route_promote_from_summary(product: str) -> CrashSummary:
 @router.get("/without-carry")
 def route_without_carry() -> list[CrashSummary]:
     return compare_without_carry(["shield"])
+
+
+@router.get("/look-for-a-fault/{customer_id}")
+def route_look_for_a_fault(customer_id: int) -> dict[str, str]:
+    return look_for_a_fault(customer_id)
+
+
+@router.get("/hand-out/{customer_id}")
+def route_hand_out(customer_id: int) -> CustomerContact:
+    return hand_out(customer_id)
 
 
 @router.get("/without-purpose/{customer_id}")

@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+import purposeguard as pg
+from examples.shop.ledger import clauses
 from examples.shop.models import LedgerPage
 from examples.shop.privacy import guard, ledger
 
@@ -22,13 +24,25 @@ class ActivityEntry(BaseModel):
 
 class AccessEntry(BaseModel):
     name: str
-    sources: list[str]
+    sources: str
+    """Of what it gives plain: checked before it reads."""
+    sealed: str
+    """Of what it gives sealed: checked where that is opened."""
     withhold: bool
+
+
+class ReclassificationEntry(BaseModel):
+    name: str
+    sources: str
+    to: str
+    why: str
+    approver: str | None
 
 
 class Inventory(BaseModel):
     activities: list[ActivityEntry]
     accesses: list[AccessEntry]
+    reclassifications: list[ReclassificationEntry]
 
 
 @router.get("/ledger")
@@ -44,7 +58,18 @@ def read_inventory() -> Inventory:
             for one in guard.activities
         ],
         accesses=[
-            AccessEntry(name=one.name, sources=[source.clause for source in one.label or ()], withhold=one.withhold)
+            AccessEntry(
+                name=one.name,
+                sources=clauses(one.label or ()),
+                sealed=clauses(pg.Label.join(*one.sealed.values())) if one.sealed else "",
+                withhold=one.withhold,
+            )
             for one in guard.accesses
+        ],
+        reclassifications=[
+            ReclassificationEntry(
+                name=one.name, sources=clauses(one.sources), to=clauses(one.to), why=one.why, approver=one.approver
+            )
+            for one in guard.reclassifications
         ],
     )
