@@ -1,0 +1,151 @@
+"""What a type checker says of the shop: of the example nothing, of the slips in it exactly which line is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples.shop import scenes
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+SLIPS = """\
+from collections.abc import Sequence
+
+from examples.shop.activities import telemetry
+from examples.shop.mailer import Mailing, Message
+from examples.shop.models import (
+    CustomerContact, CustomerVisit, Event, Figures, FromCustomer, FromLead, Inquiry, LeadContact, Renewal,
+)
+from examples.shop.privacy import guard
+from purposeguard import Personal, Use
+from purposeguard.notices import trendmicro_jp as tm
+
+
+@guard.purpose(tm.ProductGuidance, channel="email").with_use
+def promote(
+    use: Use[tm.ProductGuidance], to: CustomerContact, event: Event, figures: Figures, lead: LeadContact
+) -> None:
+    mailing = Mailing(use)
+    mailing.add(to.email, "Faster!", event.device)  # error
+    mailing.add(to.email, "Faster!", to.name.zip(event.device).map(str))  # error
+    mailing.add(to.email, "Faster!", event.seconds.map(str))  # error
+    mailing.add(to.email, "Faster!", figures.mean_seconds.map(str))
+    mailing.add(to.email, "Faster!", to.name.zip(figures.mean_seconds).map(str))
+    mailing.add(lead.email, "Faster!", to.name)  # error
+    mailing.to_each([to], "Faster!", "Buy one")
+    mailing.to_each([lead], "Faster!", "Buy one")  # error
+
+
+@guard.purpose(tm.AnyInquiryResponse, channel="email").with_use
+def answer(use: Use[tm.AnyInquiryResponse], inquiry: Inquiry, lead: FromLead, customer: FromCustomer) -> None:
+    Mailing(use).to_each([lead], "Your inquiry", "Yes")
+    Mailing(use).to_each([customer], "Your inquiry", "Yes")  # error
+    Mailing(use).to_each([inquiry.sender], "Your inquiry", "Yes")  # error
+
+
+@guard.purpose(tm.UsageAnalysis).with_use
+def pages(use: Use[tm.UsageAnalysis], visit: CustomerVisit) -> None:
+    use.open(tm.link_usage(visit.page, visit.customer))
+    use.open(tm.link_usage(visit.customer, visit.page))  # error
+    use.open(visit.page.zip(visit.customer))  # error
+    use.open(visit.customer)  # error
+    use.open(visit.page)
+
+
+@guard.purpose(tm.ProductImprovement).with_use  # error
+def remind(use: Use[tm.RenewalGuidance], due: Renewal) -> None:
+    Mailing(use).add(due.email, "Your licence", due.product)
+
+
+def helpers(due: Sequence[Renewal], to: CustomerContact, event: Event, mailing: Mailing[tm.ProductImprovement]) -> None:
+    Message(to.email, "Hello", "Hello")  # error
+    to.name.upper()  # error
+    f"{to.name}"
+    telemetry.crash_percent(Personal([], tm.ProductData))
+    telemetry.crash_percent(Personal([], tm.Registration))  # error
+    telemetry.published.count(event.device, subject=str, at_least=5)
+    telemetry.published.count(to.name, subject=str, at_least=5)  # error
+    mailing.add(to.email, "A survey", event.device)
+    sorted(due, key=lambda one: one.renews_on)  # error
+    CustomerContact(name="Aiko", email=to.email)  # error
+"""
+
+
+def mypy(*arguments: str, where: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *arguments],
+        cwd=where,
+        env={**os.environ, "MYPYPATH": str(ROOT), "PYTHONOPTIMIZE": ""},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """What mypy says of the slips, and of what the demo quotes: line → messages, by file."""
+    folder = tmp_path_factory.mktemp("slips")
+    head = SLIPS.partition("\n\n\n")[0]
+    (folder / "slips.py").write_text(SLIPS, encoding="utf-8")
+    (folder / "quoted.py").write_text(f"{head}\n\n\n{scenes.WRONG}", encoding="utf-8")
+    (folder / "mypy.ini").write_text("[mypy]\nstrict = True\npython_version = 3.11\nfollow_imports = silent\n")
+    printed = mypy("--config-file", "mypy.ini", "slips.py", "quoted.py", where=folder)
+    found: dict[str, dict[int, list[str]]] = {"slips.py": {}, "quoted.py": {}}
+    for file, line, message in re.findall(r"^(\w+\.py):(\d+): (error: .*)$", printed, re.MULTILINE):
+        found[file].setdefault(int(line), []).append(message)
+    return found
+
+
+def test_each_slip_is_an_error_and_nothing_else_is(said):
+    marked = {number for number, line in enumerate(SLIPS.splitlines(), 1) if line.endswith("# error")}
+    assert len(marked) > 10
+    assert set(said["slips.py"]) == marked
+
+
+def test_the_demo_quotes_what_mypy_says(said):
+    (messages,) = said["quoted.py"].values()
+    assert messages == [scenes.SAID]
+
+
+def test_the_example_needs_no_ignore():
+    texts = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in EXAMPLES.rglob("*.py")}
+    assert len(texts) > 20
+    silencing = re.compile(r"#\s*(type|pyright|mypy)\s*:|no_type_check")
+    assert [name for name, text in texts.items() if silencing.search(text)] == []
+
+
+def test_mypy_strict_passes_on_the_example(tmp_path):
+    (tmp_path / "mypy.ini").write_text("[mypy]\nstrict = True\npython_version = 3.11\nexplicit_package_bases = True\n")
+    printed = mypy("--config-file", str(tmp_path / "mypy.ini"), "--cache-dir", str(tmp_path), "examples", where=ROOT)
+    assert printed.startswith("Success: no issues found")
+
+
+def test_pyright_strict_passes_on_the_example(tmp_path):
+    settings = {
+        "include": [os.path.relpath(EXAMPLES, tmp_path)],
+        "typeCheckingMode": "strict",
+        "pythonVersion": "3.11",
+        "extraPaths": [str(ROOT)],
+    }
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(tmp_path)],
+        env={**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    found = json.loads(done.stdout)
+    assert [f"{one['file']}: {one['message']}" for one in found["generalDiagnostics"]] == []
+    assert found["summary"]["filesAnalyzed"] == len(list(EXAMPLES.rglob("*.py")))
