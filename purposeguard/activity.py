@@ -65,10 +65,11 @@ class Block(Generic[P]):
         """Makes `fn` an activity that is given its use as its first argument; callers leave it out.
 
         Raises:
-            TypeError: `fn` is no function, or a generator: each of its steps has a use of its own, `guard.use(…)`.
+            TypeError: `fn` is no function; or a generator, each of whose steps has a use of its own, or a method, whose
+                first argument is another: these ask `guard.use(…)`.
         """
-        must_be_function(fn)
-        return self._around(with_use(fn, self._engine), Site.of(fn))
+        given: Any = decorated(fn, lambda inner: self._around(with_use(inner, self._engine), Site.of(inner)))
+        return cast("Callable[Q, R]", given)
 
     def _around(self, fn: Function, site: Site | None = None) -> Function:
         site = site or Site.of(fn)
@@ -117,7 +118,11 @@ def decorated(fn: F, wrap: Callable[[Function], Function]) -> F:
 
 def with_use(fn: Function, engine: Engine) -> Function:
     """`fn` without its first parameter, which is the use under way."""
+    must_be_function(fn)
     ambient = engine.ambient
+    signature = inspect.signature(fn)
+    if next(iter(signature.parameters), None) in {"self", "cls"}:
+        raise TypeError(f"{Site.of(fn).dotted} is a method, whose first argument is another: ask `guard.use(…)` in it")
 
     @functools.wraps(fn)
     def given(*args: Any, **kwargs: Any) -> Any:
@@ -130,7 +135,6 @@ def with_use(fn: Function, engine: Engine) -> Function:
     if not is_plain(fn) and not inspect.iscoroutinefunction(fn):
         raise TypeError(f"{Site.of(fn).dotted} yields, and each of its steps has a use of its own: ask `guard.use(…)`")
     wrapper: Any = given if is_plain(fn) else given_to_coroutine
-    signature = inspect.signature(fn)
     wrapper.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
     return cast("Function", wrapper)
 

@@ -92,14 +92,25 @@ class Shape:
         if path or self.tags or self.seal:
             yield path, self
         if self.within is not None:  # what is in it keeps its tags, and none of it is seen from outside
-            for _, inner in self.within.walk("within", seen):
-                yield path, Shape(sealed=True, seal=inner.tags | inner.seal)
+            yield path, Shape(sealed=True, seal=frozenset().union(*self.within.everything(set())))
         if self.items is not None:
             yield from self.items.walk(f"{path}[]", seen)
         for model in self.models:
             if model.cls not in seen:
                 for name, shape in model.fields().items():
                     yield from shape.walk(f"{path}.{name}" if path else name, (*seen, model.cls))
+
+    def everything(self, seen: set[type]) -> Iterator[frozenset[type[Source]]]:
+        """The sources of all that is in it, each model entered once."""
+        yield self.tags | self.seal
+        for part in (self.items, self.within):
+            if part is not None:
+                yield from part.everything(seen)
+        for model in self.models:
+            if model.cls not in seen:
+                seen.add(model.cls)
+                for shape in model.fields().values():
+                    yield from shape.everything(seen)
 
     @property
     def has_fields(self) -> bool:
@@ -215,7 +226,7 @@ def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})
         return shape_of(annotation.__supertype__, bindings)
     if isinstance(annotation, dataclasses.InitVar):
         return shape_of(annotation.type, bindings)
-    if isinstance(annotation, _ALIASES):
+    if isinstance(annotation, ALIASES):
         return shape_of(cast("Any", annotation).__value__, bindings)
     origin = get_origin(annotation)
     if origin is not None:
@@ -236,7 +247,7 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
         return _joined(args, bindings)
     if origin in _OPAQUE:
         return Shape()
-    if isinstance(origin, _ALIASES):
+    if isinstance(origin, ALIASES):
         given = zip(origin.__type_params__, args, strict=False)
         return shape_of(origin.__value__, {**bindings, **{name: shape_of(arg, bindings) for name, arg in given}})
     if isinstance(origin, type) and issubclass(origin, Sealed):
@@ -296,7 +307,7 @@ def _tags(marks: Iterable[object]) -> Iterator[type[Source]]:
             yield from mark.sources
 
 
-_ALIASES: Final = tuple(
+ALIASES: Final = tuple(
     {typing_extensions.TypeAliasType, getattr(typing, "TypeAliasType", typing_extensions.TypeAliasType)}
 )
 _TRANSPARENT: Final = frozenset(

@@ -110,6 +110,8 @@ def _refusal(model: BaseModel) -> Generator[None]:
         refusal = told[0]
     finally:
         refusals.reset(token)
+    if refusal is None:  # after a refusal in a union pydantic goes on, and gives the seal
+        refusal = next((one for one in told if one.value is not None), None)
     if refusal is not None:
         field = (_place(model, refusal.value) or "").removeprefix(".")
         if field and isinstance(refusal.error, PurposeViolation):

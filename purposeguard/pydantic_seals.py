@@ -17,12 +17,11 @@ from pydantic_core import (
     PydanticOmit,
     PydanticUseDefault,
     SchemaError,
-    SchemaSerializer,
     core_schema,
 )
 
 from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
-from purposeguard.fields import Shape, shape_of
+from purposeguard.fields import ALIASES, Shape, shape_of
 from purposeguard.label import Label
 from purposeguard.openers import opener_for
 from purposeguard.sealing import Sealed, failure
@@ -43,31 +42,10 @@ refusals: ContextVar[list[Refusal] | None] = ContextVar("purposeguard refusals",
 """Where a dump that wants to know puts why it was refused: pydantic tells it as text only."""
 
 
-def open_sealed(value: Any, info: core_schema.SerializationInfo) -> Any:
-    """What is to be written of a sealed value, in the use that may open it."""
-    try:
-        if not isinstance(value, Sealed):
-            raise SealedValue(f"a field of sealed values holds {type(value).__name__}, which was never validated")
-        return opener_for(value.label, info.context).open(value)
-    except (PurposeGuardError, TypeError) as error:
-        told = refusals.get()
-        if told is not None:
-            told.append(Refusal(error, value if isinstance(value, Sealed) else None))
-        raise
-
-
 class SealedField:
     """What makes a class of sealed values a pydantic type."""
 
     __slots__ = ()
-
-    # By this pydantic writes what it has no annotation for: under `Any`, with `serialize_as_any`, in a union none of
-    # whose members would write it.
-    __pydantic_serializer__ = SchemaSerializer(
-        core_schema.any_schema(
-            serialization=core_schema.plain_serializer_function_ser_schema(open_sealed, info_arg=True)
-        )
-    )
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -157,8 +135,15 @@ class _Field:
 
     def serialise(self, value: Any, handler: Callable[[Any], Any], info: core_schema.SerializationInfo) -> Any:
         """The plain value, written as its type is; only in a use that may open it."""
-        opened = [open_sealed(value, info)]
         told = refusals.get()
+        try:
+            if not isinstance(value, Sealed):
+                raise SealedValue(f"a field of sealed values holds {type(value).__name__}, which was never validated")
+            opened = [opener_for(value.label, info.context).open(value)]
+        except (PurposeGuardError, TypeError) as error:
+            if told is not None:
+                told.append(Refusal(error, value if isinstance(value, Sealed) else None))
+            raise
         below: list[Refusal] = []
         token = refusals.set(below)
         try:
@@ -188,10 +173,9 @@ class _Field:
 
 def _signal(error: Exception) -> Exception | None:
     """What an inner validator told pydantic to do, which reaches a validator around it as another error."""
-    if isinstance(error, SchemaError):
-        for start, signal in (("Uncaught Omit", PydanticOmit), ("Uncaught UseDefault", PydanticUseDefault)):
-            if str(error).startswith(start):
-                return signal()
+    said = str(error).partition(":")[0] if isinstance(error, SchemaError) else ""
+    if said.startswith("Uncaught "):  # "Uncaught Omit error, …", "Uncaught `PydanticUseDefault` exception: …"
+        return PydanticUseDefault() if "UseDefault" in said else PydanticOmit()
     return None
 
 
@@ -224,6 +208,8 @@ def _name(annotation: object) -> str:
 
 def _members(terms: object) -> tuple[TermMeta, ...]:
     """The sources, or purposes, of an annotation; none where it leaves them open (`Any`, a type variable)."""
+    while isinstance(terms, ALIASES):
+        terms = cast("Any", terms).__value__
     given = get_args(terms) if is_union(terms) else (terms,)
     found = tuple(one for one in given if isinstance(one, TermMeta))
     if len(found) != len(given) and not (isinstance(terms, TypeVar) or terms is Any):

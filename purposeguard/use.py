@@ -382,5 +382,5 @@ def _leave_to_the_parent() -> None:
         gc.freeze()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
     os.register_at_fork(after_in_child=_leave_to_the_parent)

@@ -21,7 +21,7 @@ from purposeguard.errors import UnlabelledData
 from purposeguard.fields import Model, Shape, is_namedtuple, is_taggable
 from purposeguard.label import Label
 from purposeguard.sealing import Sealed
-from purposeguard.withheld import Withheld
+from purposeguard.withheld import Withheld, base_of, fields_of, record_of
 
 _MISSING = object()
 _PLAIN: Final = frozenset(
@@ -90,7 +90,7 @@ class Withholder:
         except _SealDenied as denied:
             decision = denied.decision
         self._refuse(decision, path or None)
-        return value
+        return value  # pragma: no cover  # a use that only observes denies no seal, so a denial is raised
 
     def _inside(self, value: Any, shape: Shape, path: str) -> Any:
         if value is None or type(value) in _PLAIN:
@@ -148,7 +148,12 @@ class Withholder:
         denied: dict[str, Decision] = {}
         visible: dict[str, Any] = {}
         changed = False
+        # Of what is a copy already, the fields that it lacks stay away.
+        earlier = record_of(value) if hasattr(type(value), "__purposeguard_withheld__") else None
+        gone = earlier.decisions if earlier is not None else {}
         for name, shape in fields.items():
+            if name in gone:
+                continue
             label = shape.own_label
             decision = self._denies(label) if label is not None else None
             if decision is not None:
@@ -165,10 +170,11 @@ class Withholder:
                 changed = changed or visible[name] is not had
         if not denied and not changed and not _undeclared(value, fields):
             return value
-        names = tuple(fields)
+        base, names = (base_of(value), fields_of(value)) if gone else (type(value), tuple(fields))
+        denied = {**gone, **denied}
         why = frozenset((name, decision.label) for name, decision in denied.items())
-        key = (type(value), names, why, *self._key)
-        cls = self._classes.get(key, lambda: copies.made(type(value), names, self._record(denied)))
+        key = (base, names, why, *self._key)
+        cls = self._classes.get(key, lambda: copies.made(base, names, self._record(denied)))
         return copies.fill(cls, visible, copies.beside(value))
 
 
