@@ -118,7 +118,7 @@ def _refusal(model: BaseModel) -> Generator[None]:
             refusal.error.field = field
         elif field:
             refusal.error.add_note(f"in field `{field}` of {type(model).__name__}")
-        raise refusal.error.with_traceback(None)
+        raise refusal.error.with_traceback(None) from None
 
 
 def _place(inside: object, value: Sealed | None) -> str | None:

@@ -15,6 +15,7 @@ from pydantic_core import (
     InitErrorDetails,
     PydanticCustomError,
     PydanticOmit,
+    PydanticSerializationUnexpectedValue,
     PydanticUseDefault,
     SchemaError,
     core_schema,
@@ -148,6 +149,8 @@ class _Field:
         token = refusals.set(below)
         try:
             return handler(opened.pop())  # so that no local holds it, should the handler fail
+        except PydanticSerializationUnexpectedValue:
+            raise  # a union asks its members in turn; this one is not it
         except Exception as error:  # noqa: BLE001  # what a serialiser said may show the value; raised below, without it
             # Of a seal within this one pydantic tells the refusal as text: it is raised again itself.
             refusal = below[0].error if below else failure(f"writing {self._kind}", error)
