@@ -107,7 +107,7 @@ def _refusal(model: BaseModel) -> Generator[None]:
     except PydanticSerializationError:
         if not told:
             raise
-        refusal = told[0]
+        refusal = told[-1]  # those before it were of members of a union, which asks them in turn
     finally:
         refusals.reset(token)
     if refusal is None:  # after a refusal in a union pydantic goes on, and gives the seal

@@ -41,6 +41,8 @@ PurposeGuardError
 ├── UnlabelledData         a check, or an access function, with no sources
 ├── PurposeMissing         data read outside any purpose
 ├── SealedValue            a sealed value was used as if it were plain; also a TypeError
+│   ├── SealedAttribute    an attribute of the plain value was asked for; also an AttributeError
+│   └── TooFewSubjects     a figure would tell of single people
 └── PurposeViolation       the notice does not grant this use; also a PermissionError
     ├── ChannelViolation   it does, but not by this channel, or the activity states none
     ├── RecipientViolation
@@ -59,11 +61,11 @@ Errors carry their facts as attributes, so that code need not read messages:
 | `NoticeError` | `faults`, a tuple of `Fault` (`place`, `message`, `suggestion`); `origin`, the file |
 | `UnknownTerm` | `kind` (`source`, `purpose`, `channel`), `given`, `why`, `suggestions` |
 | `PurposeViolation` | `decision` (a `Decision`), `activity`, `function`, `field`, `advice` |
-| `UnlabelledData`, `PurposeMissing`, `SealedValue` | none; the message says it |
+| `TooFewSubjects` | `what`, `at_least` |
+| `UnlabelledData`, `PurposeMissing`, `SealedValue`, `SealedAttribute` | none; the message says it |
 
 `UnknownSource`, `UnknownOperation`, `UnknownPurpose`, `UnknownChannel` and `ChannelViolation` have what the class above
-them has. Where an attribute of the plain value was asked for, the `SealedValue` is an `AttributeError` as well, so that
-`hasattr` answers; its class is called `SealedAttribute`.
+them has.
 
 Pydantic has errors of its own for what goes wrong while it works. Input that is not valid is a `ValidationError`, in
 which sealed fields show no input. A refusal inside `model_dump` is a `PydanticSerializationError` that quotes it; a
@@ -335,6 +337,14 @@ def total(pairs: tuple[tuple[int, str], ...]) -> int:
 total(pg.Personal.collect([account.blocked.zip(account.email)]))
 """,
         "Give it what it needs and no more; or declare the other source too, if that is true.",
+    ),
+    Mistake(
+        "A figure was asked for over too few people",
+        "No slip: it depends on the data. How many there are is not said.",
+        """totals = guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="means over ten people or more")
+totals.mean(pg.Personal.collect([account.blocked]), float, subject=hash, at_least=10)
+""",
+        "Catch it, and answer that there is no such figure. A larger group has one.",
     ),
     Mistake(
         "What was to be sealed is not valid",

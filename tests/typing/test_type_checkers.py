@@ -39,7 +39,7 @@ def test_what_is_legal_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("path", ILLEGAL, ids=lambda path: path.name)
 def test_the_corpus_is_not_hollow(path: Path) -> None:
     text = path.read_text("utf-8")
-    assert len(marked(text)) > 50
+    assert len(marked(text)) >= 40
     assert marked(text) < code(text)
 
 
