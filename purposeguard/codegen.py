@@ -35,7 +35,6 @@ def _head(document: Document) -> Iterator[str]:
     yield ""
     yield "import json"
     yield "from collections.abc import Mapping"
-    yield "from datetime import date"
     linking = bool(document.derivation)
     yield f"from typing import ClassVar, Final, {'TypeVar, ' if linking else ''}final"
     yield ""
@@ -96,9 +95,8 @@ def _family(row: FamilyRow, members: list[str]) -> Iterator[str]:
 
 
 def _tail(notice: Notice) -> Iterator[str]:
-    revision = notice.revision
-    yield f"REVISION: Final = date({revision.year}, {revision.month}, {revision.day})"
-    yield '"""The day from which this revision of the notice holds."""'
+    yield f'REVISION: Final = "{notice.revision}"'
+    yield '"""The day from which this revision holds, as a literal: a program can say which one it was reviewed for."""'
     yield ""
     yield "_DOCUMENT: Final = r" + '"""' + _document_text(notice.dump()) + '"""'
     yield ""

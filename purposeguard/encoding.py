@@ -35,7 +35,11 @@ def decode_sealed(annotation: Any, given: Any) -> Any:
     if get_origin(annotation) is not Personal:
         raise NotImplementedError(f"{annotation!r} is not known here")
     try:
-        return _adapter(annotation).validate_python(given)
+        adapter = _adapter(annotation)
+    except TypeError:  # something in it has no hash
+        adapter = TypeAdapter(annotation)
+    try:
+        return adapter.validate_python(given)
     finally:
         del given  # from the traceback, where it is refused
 

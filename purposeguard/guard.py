@@ -29,7 +29,7 @@ from purposeguard.terms import Family, Purpose, Source, TermMeta
 from purposeguard.use import NO_USE, Use
 from purposeguard.wrapping import Function
 
-P = TypeVar("P", bound=Source | Purpose)
+P = TypeVar("P", bound=Purpose)
 F = TypeVar("F", bound=Callable[..., Any])
 A = TypeVar("A")
 B = TypeVar("B")

@@ -101,17 +101,18 @@ def _refusal(model: BaseModel) -> Generator[None]:
     """Raises why a dump was refused in the place of pydantic's error, which tells it as text."""
     told: list[Refusal] = []
     token = refusals.set(told)
-    refusal: Refusal | None = None
+    failed = False
     try:
         yield
     except PydanticSerializationError:
         if not told:
             raise
-        refusal = told[-1]  # those before it were of members of a union, which asks them in turn
+        failed = True
     finally:
         refusals.reset(token)
-    if refusal is None:  # after a refusal in a union pydantic goes on, and gives the seal
-        refusal = next((one for one in told if one.value is not None), None)
+    # After a refusal in a union pydantic goes on, and gives the seal. One that was about no sealed value may have been
+    # a member that the value is not of.
+    refusal = next((one for one in told if one.value is not None), told[0] if failed else None)
     if refusal is not None:
         field = (_place(model, refusal.value) or "").removeprefix(".")
         if field and isinstance(refusal.error, PurposeViolation):
@@ -143,7 +144,7 @@ def _hidden(error: ValidationError, cls: type[BaseModel]) -> ValidationError:
     aliases: dict[Any, str] = aliases_of(cls)
     names = frozenset(field_names(Model(cls).shape))
     lines: list[InitErrorDetails] = []
-    for one in error.errors(include_url=False):
+    for one in error.errors():
         where = one["loc"]
         field = aliases.get(where[0], str(where[0])) if where else None
         shape = fields.get(field) if field is not None else None

@@ -149,16 +149,16 @@ class _Field:
         token = refusals.set(below)
         try:
             return handler(opened.pop())  # so that no local holds it, should the handler fail
-        except PydanticSerializationUnexpectedValue:
-            raise  # a union asks its members in turn; this one is not it
+        except PydanticSerializationUnexpectedValue:  # a union asks its members in turn; this one is not it
+            failed: Exception = PydanticSerializationUnexpectedValue(f"what is sealed is no {self._kind}")
         except Exception as error:  # noqa: BLE001  # what a serialiser said may show the value; raised below, without it
             # Of a seal within this one pydantic tells the refusal as text: it is raised again itself.
-            refusal = below[0].error if below else failure(f"writing {self._kind}", error)
+            failed = below[0].error if below else failure(f"writing {self._kind}", error)
+            if told is not None:
+                told.append(Refusal(failed, value if below else None))
         finally:
             refusals.reset(token)
-        if told is not None:
-            told.append(Refusal(refusal, value))
-        raise refusal.with_traceback(None)
+        raise failed.with_traceback(None)
 
     def _refuse(self, kind: str, why: str) -> NoReturn:
         # An error of any other class would show the input that it came of.
@@ -169,7 +169,7 @@ class _Field:
         lines = [
             # Names of fields come from code; all else in a place (keys, indices) may come from the input.
             quiet_line(one, tuple(part for part in one["loc"] if part in self._names), self._kind)
-            for one in error.errors(include_url=False, include_input=False)
+            for one in error.errors(include_input=False)
         ]
         return ValidationError.from_exception_data(self._kind, lines, hide_input=True)
 
@@ -184,7 +184,11 @@ def _signal(error: Exception) -> Exception | None:
 
 def quiet_line(one: ErrorDetails, where: tuple[int | str, ...], kind: str) -> InitErrorDetails:
     """A line of a validation error without the input, and without a message that may show it."""
-    if one["type"] in _TOLD or one["type"] in _OURS:
+    why = one.get("ctx", {}).get("why")
+    if type(why) is _Why:
+        return _line(one["type"], why, where)
+    # An error of a validator's own may bear any name; of pydantic's, which alone have an address, these tell the rule.
+    if one["type"] in _TOLD and "url" in one:
         return same_line({**one, "loc": where}, HIDDEN)
     return _line("sealed_value", f"is not a valid {kind}", where)
 
@@ -197,8 +201,14 @@ def same_line(one: ErrorDetails, shown: object) -> InitErrorDetails:
     return {"type": kind, "loc": one["loc"], "input": shown, "ctx": one.get("ctx", {})}
 
 
+class _Why(str):
+    """What this module says of a value: never anything of the value."""
+
+    __slots__ = ()
+
+
 def _line(kind: Any, why: str, where: tuple[int | str, ...]) -> InitErrorDetails:
-    return {"type": PydanticCustomError(kind, "value {why}", {"why": why}), "loc": where, "input": HIDDEN}
+    return {"type": PydanticCustomError(kind, "value {why}", {"why": _Why(why)}), "loc": where, "input": HIDDEN}
 
 
 def _name(annotation: object) -> str:
@@ -264,5 +274,4 @@ _TOLD: Final = frozenset(
 # fmt: on
 """Errors of pydantic that tell the rule alone, never what was given."""
 
-_OURS: Final = frozenset({"sealed_value", "sealed_source", "sealed_needed"})
 _KNOWN: Final = frozenset(get_args(core_schema.ErrorType))

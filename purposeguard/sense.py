@@ -37,7 +37,7 @@ RESERVED = frozenset(
 )
 """Class names that a generated module needs for itself."""
 
-RESERVED_FUNCTIONS = frozenset({"date", "derive", "final", "json", *keyword.kwlist, *dir(builtins)})
+RESERVED_FUNCTIONS = frozenset({"derive", "final", "json", *keyword.kwlist, *dir(builtins)})
 """Names of functions that it needs too, or that none can have."""
 
 Names = dict[str, str]

@@ -24,7 +24,9 @@ from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.withheld import Withheld
 from purposeguard.withholding import Withholder, describes_itself
 
-P_contra = TypeVar("P_contra", bound=Source | Purpose, contravariant=True)
+# Invariant: were it contravariant, what gives a use would give whatever use is asked for (`P` would be solved as the
+# union of its argument and of what is asked for), and a reminder could be written under another purpose.
+P = TypeVar("P", bound=Source | Purpose)
 T = TypeVar("T")
 D = TypeVar("D")
 
@@ -32,12 +34,12 @@ D = TypeVar("D")
 _SEALED: Final = "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
 
 
-class Use(Opener, Generic[P_contra]):
+class Use(Opener, Generic[P]):
     """One act of opening data for a purpose: what `with guard.purpose(…) as use` gives.
 
     It holds in the task or thread that entered it, until its block ends; in another one, while what `guard.carry`
-    gave runs there. `Use[P]` opens sealed values whose sources may all serve `P`. Contravariant: a use of a family
-    opens what a use of one of its purposes opens.
+    gave runs there. `Use[P]` opens sealed values whose sources may all serve `P`. Invariant, so a use is of just its
+    purpose; `guard.use(Member)` gives that of a family's member inside the family's block.
     """
 
     # `cleared` and `owner` are read by wrappers on their fast path: `cleared` holds what is known to be allowed and is
@@ -148,7 +150,7 @@ class Use(Opener, Generic[P_contra]):
         if refusal is not None:
             engine.refuse(refusal, self)
 
-    def open(self, value: Personal[T, P_contra | NotPersonal], /) -> T:
+    def open(self, value: Personal[T, P | NotPersonal], /) -> T:
         """The plain value of a sealed one, where this purpose may use all its sources.
 
         Raises:
@@ -164,7 +166,7 @@ class Use(Opener, Generic[P_contra]):
             pass  # something is to be applied first; or it is no sealed value, which is said below
         return self._open((value,))[0]
 
-    def open_all(self, values: Iterable[Personal[T, P_contra | NotPersonal]], /) -> list[T]:
+    def open_all(self, values: Iterable[Personal[T, P | NotPersonal]], /) -> list[T]:
         """The plain values of sealed ones, in their order: of all or, where one may not be opened, of none.
 
         Raises:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.typing import summary
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Ends a run with what the type checkers said: the process that prints it may have collected no test."""
+    summary.add_to(config)
+
 
 # No deadlines: a machine under load is no fault of the code, and nothing here is a measurement.
 _always = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
