@@ -1,0 +1,107 @@
+"""What a seal does not block where pydantic is in between: the rest of `seal_limits.py`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Final
+
+from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator, validate_call
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.bypass.seal_kinds import SealedModel
+from tests.bypass.seal_limits import LIMITS, limit, report_of
+from tests.bypass.seal_looking import TEXT, guard, seal
+
+EVERY: Final = LIMITS
+"""Those, and the ones of this module, which adds them."""
+
+
+class Plain(BaseModel):
+    """A model that is no `PersonalModel`."""
+
+    email: pg.Personal[str, tm.Registration]
+    name: str
+
+
+@limit("Errors of models that are no `PersonalModel`")
+def another_field_is_missing() -> object:
+    return _error_of(lambda: Plain.model_validate({"email": TEXT}))
+
+
+@limit("Errors of models that are no `PersonalModel`")
+def json_that_is_none() -> object:
+    return _error_of(lambda: Plain.model_validate_json(f'{{"email": "{TEXT}"'))
+
+
+@limit("Errors of models that are no `PersonalModel`")
+def a_validator_before_the_seal() -> object:
+    class Early(BaseModel):
+        email: pg.Personal[str, tm.Registration]
+
+        @field_validator("email", mode="before")
+        @classmethod
+        def refuse(cls, value: str) -> str:
+            raise ValueError(f"{value} is not known")
+
+    return _error_of(lambda: Early.model_validate({"email": TEXT}))
+
+
+@limit("Errors of models that are no `PersonalModel`")
+def a_key_of_a_mapping() -> object:
+    adapter = TypeAdapter(dict[pg.Personal[int, tm.Registration], int])
+    return _error_of(lambda: adapter.validate_python({TEXT: 1}))
+
+
+@limit("Errors of models that are no `PersonalModel`")
+def the_other_member_of_a_union() -> object:
+    adapter: TypeAdapter[Any] = TypeAdapter(pg.Personal[int, tm.Registration] | int)
+    return _error_of(lambda: adapter.validate_python(TEXT))
+
+
+@limit("Errors of models that are no `PersonalModel`")
+def the_arguments_of_a_call() -> object:
+    @validate_call
+    def call(email: pg.Personal[str, tm.Registration], name: str) -> None: ...
+
+    return _error_of(lambda: call(TEXT))  # type: ignore[call-arg, arg-type]  # the error
+
+
+@limit("Frames of pydantic")
+def what_a_constructor_was_called_with() -> object:
+    class Number(BaseModel):
+        number: pg.Personal[int, tm.Registration]
+
+    return report_of(lambda: Number.model_validate({"number": TEXT}))
+
+
+@limit("Values that were never validated")
+def a_model_that_was_constructed() -> object:
+    return SealedModel.model_construct(device=TEXT)
+
+
+@limit("Values that were never validated")
+def a_field_that_was_set() -> object:
+    model: Any = SealedModel(device=seal())
+    model.device = TEXT
+    return model
+
+
+@limit("Warnings about a type that is another")
+def written_as_what_it_is_not() -> object:
+    class Count(BaseModel):
+        count: pg.Personal[int, tm.Registration]
+
+    model = Count(count=seal())
+    with warnings.catch_warnings(record=True) as caught, guard.purpose(tm.RenewalGuidance):
+        warnings.simplefilter("always")
+        model.model_dump_json()
+    return [str(one.message) for one in caught]
+
+
+def _error_of(ask: Callable[[], object]) -> object:
+    try:
+        return ask()
+    except ValidationError as error:
+        return str(error)

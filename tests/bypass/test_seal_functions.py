@@ -1,0 +1,401 @@
+"""Functions given to `map`, to reclassifiers, to aggregates and to caches bring nothing out of a seal by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import operator
+import types
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.bypass.seal_looking import NUMBER, TEXT, guard, leaks, opened, seal
+
+Personal: Any = pg.Personal
+
+
+class Spy:
+    """A function that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def __call__(self, value: Any) -> Any:
+        self.heard.append(value)
+        return value
+
+
+# --- functions given to `map`
+
+
+def test_a_mapped_function_does_not_run_until_a_use_opens_the_value() -> None:
+    spy = Spy()
+    one = seal().map(spy)
+    both = one.zip(seal(NUMBER)).map(spy)
+    Personal.collect([one, both], tm.Contract).map(spy)
+    repr(one), hash(one), one == both, [one].count(both)
+    assert spy.heard == []
+
+
+def test_a_mapped_function_does_not_run_where_opening_is_refused() -> None:
+    spy = Spy()
+    one = seal().map(spy)
+    with guard.purpose("2.3①") as use:
+        for ask in (use.open, lambda value: use.open_all([value]), pg.encode_sealed):
+            with pytest.raises(pg.PurposeViolation):
+                ask(one)
+        assert use.try_open(one, None) is None
+        with pytest.raises(pg.PurposeViolation):
+            use.open_all([seal(0, tm.Cookie).map(spy), one])
+    with pytest.raises(pg.PurposeMissing):
+        use.open(one)
+    assert spy.heard == []
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        print,
+        [].append,
+        repr,
+        str.encode,
+        Spy(),
+        functools.partial(print, end=""),
+        lambda value: value,
+        operator.methodcaller("lower"),
+    ],
+    ids=["print", "append", "repr", "encode", "spy", "partial", "lambda", "methodcaller"],
+)
+def test_a_mapped_function_shows_nothing_while_it_waits(
+    fn: Callable[[Any], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = seal().map(fn)
+    assert leaks(one) == []
+    assert [*capsys.readouterr()] == ["", ""]
+
+
+def test_a_generator_function_or_coroutine_does_not_run_either() -> None:
+    heard: list[Any] = []
+
+    def generate(value: Any) -> Any:
+        heard.append(value)
+        yield value
+
+    async def wait(value: Any) -> Any:
+        heard.append(value)
+        return value
+
+    letters, later = seal().map(generate), seal().map(wait)
+    assert heard == []
+    assert leaks([letters, later]) == []
+    with guard.purpose(tm.RenewalGuidance) as use:
+        assert [*use.open(letters)] == [TEXT]
+        assert asyncio.run(use.open(later)) == TEXT
+
+
+def test_a_function_that_fails_is_not_an_oracle_of_its_errors_text() -> None:
+    """The class of the error and the line are told, in a purpose that may know; never the message."""
+
+    def look_up(value: Any) -> Any:
+        return {}[value]
+
+    texts = set()
+    for secret in ("a", "b", TEXT):
+        with pytest.raises(pg.SealedValue) as caught:
+            opened(seal(secret).map(look_up))
+        texts.add(str(caught.value))
+    assert len(texts) == 1
+    assert "KeyError" in texts.pop()
+
+
+def test_what_is_no_function_is_not_mapped() -> None:
+    for fn in (TEXT, None, 3, seal()):
+        with pytest.raises(TypeError):
+            seal().map(fn)  # type: ignore[arg-type]  # the mistake
+
+
+# --- strict guards
+
+
+strict = pg.Guard(tm.NOTICE, strict=True)
+
+
+@strict.transform
+def shout(value: str) -> str:
+    return value.upper()
+
+
+class Liar:
+    """Says that it is whatever it is compared with."""
+
+    def __init__(self, other: object) -> None:
+        self._hash = hash(other)
+
+    def __call__(self, value: Any) -> Any:
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+class Unhashable(Spy):
+    __hash__ = None  # type: ignore[assignment]  # as a class with `__eq__` alone has it
+
+
+class Shop:
+    @strict.transform
+    def registered(self, value: str) -> str:
+        return value.lower()
+
+    @strict.transform
+    @staticmethod
+    def static(value: str) -> str:
+        return value.lower()
+
+    def other(self, value: str) -> str:
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 1
+
+
+shop = Shop()
+strict.transform(shop.other)
+UNREGISTERED: dict[str, Callable[[Any], Any]] = {
+    "another function": lambda value: value,
+    "one of the same code": types.FunctionType(shout.__code__, {}, "shout"),
+    "a function that wraps it": functools.wraps(shout)(lambda value: value),
+    "a partial of it": functools.partial(shout),
+    "an object that says it is equal": Liar(shout),
+    "a method of an object that says it is equal": types.MethodType(Liar(shout), shop),
+    "an object without hash": Unhashable(),
+    "the method of an equal object": Shop().other,
+    "the plain function of a method": Shop.other.__get__(Shop()),
+    "a builtin": print,
+    "a class": str,
+}
+
+
+@pytest.mark.parametrize("name", list(UNREGISTERED))
+def test_a_strict_guard_lets_no_other_function_see_the_value(name: str) -> None:
+    fn = UNREGISTERED[name]
+    anonymous = strict.reclassify(tm.Registration, to=pg.NotPersonal, why="to be got round")(identity)
+    errors: list[pg.SealedValue] = []
+    with strict.purpose(tm.RenewalGuidance) as use:
+        for one in (seal().map(fn), seal().map(shout).map(fn), seal().map(fn).map(shout), seal().zip(seal().map(fn))):
+            for ask in (
+                use.open,
+                lambda value: use.open_all([value]),
+                lambda value: use.try_open(value, 1),
+                pg.encode_sealed,
+                anonymous,
+            ):
+                with pytest.raises(pg.SealedValue, match="this guard is strict") as caught:
+                    ask(one)
+                errors.append(caught.value)
+    assert leaks(errors, frames="purposeguard") == []
+
+
+def identity(value: Any) -> Any:
+    return value
+
+
+def test_a_strict_guard_applies_what_is_registered() -> None:
+    with strict.purpose(tm.RenewalGuidance) as use:
+        assert use.open(seal().map(shout)) == TEXT.upper()
+        assert use.open(seal().map(shop.registered)) == TEXT
+        assert use.open(seal().map(Shop.static)) == TEXT
+        assert use.open(seal().map(shop.other)) == TEXT
+
+
+@pytest.mark.parametrize("name", list(UNREGISTERED))
+def test_a_strict_guard_lets_no_other_function_see_the_values_of_an_aggregate(name: str) -> None:
+    fn = UNREGISTERED[name]
+    totals = strict.reclassify(tm.Registration, to=pg.NotPersonal, why="to be got round")
+    every = Personal.collect([seal(), seal("other")])
+    for ask in (
+        lambda: totals.count(every, subject=fn, at_least=2),
+        lambda: totals.mean(every, of=fn, subject=shout, at_least=2),
+        lambda: totals.mean(every, of=len, subject=fn, at_least=2),
+    ):
+        with pytest.raises(pg.SealedValue, match="this guard is strict"):
+            ask()
+
+
+# --- reclassifiers and aggregates
+
+
+totals = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="to be got round")
+
+
+def figures(*values: Any) -> Any:
+    return Personal.collect([seal(value) for value in values], tm.Registration)
+
+
+@pytest.mark.parametrize("at_least", [1, 0, -1, True, 2.0, float("nan"), float("inf"), "2", None, 10**9], ids=repr)
+def test_no_figure_is_made_of_a_single_person(at_least: Any) -> None:
+    for ask in (
+        lambda: totals.count(figures(TEXT), subject=identity, at_least=at_least),
+        lambda: totals.mean(figures(NUMBER), of=float, subject=lambda _: 1, at_least=at_least),
+    ):
+        with pytest.raises((ValueError, pg.TooFewSubjects)) as caught:
+            ask()
+        assert leaks(caught.value, frames="purposeguard") == []
+
+
+def test_many_values_of_one_person_are_of_one_person() -> None:
+    for subject in (lambda value: value, lambda value: value.casefold(), len):
+        with pytest.raises(pg.TooFewSubjects) as caught:
+            totals.count(figures(TEXT, TEXT, TEXT), subject=subject, at_least=2)
+        assert leaks(caught.value) == []
+
+
+def test_how_many_too_few_are_is_not_told() -> None:
+    texts = set()
+    for values in ((), ("a",), ("a", "b"), ("a", "b", "c", "c")):
+        with pytest.raises(pg.TooFewSubjects) as caught:
+            totals.count(figures(*values), subject=identity, at_least=4)
+        texts.add((str(caught.value), repr(caught.value), caught.value.args))
+    assert len(texts) == 1
+
+
+class Gathered:
+    """What adds and divides like a number, and keeps all."""
+
+    def __init__(self, *values: Any) -> None:
+        self.values = values
+
+    def __add__(self, other: Any) -> Gathered:
+        return Gathered(*self.values, *getattr(other, "values", ()))
+
+    __radd__ = __add__
+
+    def __truediv__(self, other: Any) -> Any:
+        return self.values
+
+
+@pytest.mark.parametrize(
+    "of",
+    [Gathered, lambda value: [value], lambda value: value, lambda value: f"{value}", str.encode],
+    ids=["gathered", "list", "value", "text", "bytes"],
+)
+def test_a_mean_is_a_number(of: Callable[[Any], Any]) -> None:
+    with pytest.raises(pg.SealedValue) as caught:
+        totals.mean(figures(TEXT, "other"), of=of, subject=identity, at_least=2)
+    assert leaks(caught.value) == []
+
+
+@pytest.mark.parametrize("where", ["subject", "of", "map", "function"])
+def test_an_error_on_the_way_out_shows_nothing(where: str) -> None:
+    def fail(value: Any) -> Any:
+        try:
+            raise ValueError(value)
+        except ValueError as error:
+            raise KeyError(value) from error
+
+    anonymous = totals(fail)
+    every = figures(TEXT, "other")
+    asks: dict[str, Callable[[], Any]] = {
+        "subject": lambda: totals.count(every, subject=fail, at_least=2),
+        "of": lambda: totals.mean(every, of=fail, subject=identity, at_least=2),
+        "map": lambda: totals.count(every.map(fail), subject=identity, at_least=2),
+        "function": lambda: anonymous(every),
+    }
+    with pytest.raises(pg.SealedValue) as caught:
+        asks[where]()
+    assert leaks(caught.value) == []
+
+
+def test_a_result_is_sealed_under_what_was_declared_and_its_own_tags() -> None:
+    from tests.bypass.seal_limits import Tagged
+
+    @totals
+    def tagged(value: str) -> Tagged:
+        return Tagged(device=value)
+
+    count = totals.count(figures("a", "b"), subject=identity, at_least=2)
+    assert leaks([count, tagged(seal())]) == []
+    assert tagged(seal()).label == pg.Label(tm.ProductData)
+    assert opened(count, "2.3①") == 2
+
+
+def test_other_sources_are_not_reclassified() -> None:
+    spy = Spy()
+    anonymous = totals(Spy())
+    for one in (seal(TEXT, tm.ProductData), seal(TEXT, tm.Registration, tm.Contract), seal(TEXT, tm.Customer)):
+        for ask in (anonymous, lambda value: totals.count(value, subject=spy, at_least=2)):
+            with pytest.raises(pg.SealedValue, match="derives from"):
+                ask(one.map(spy))
+    plain: Any
+    for plain in (TEXT, [TEXT], None):
+        with pytest.raises(TypeError, match="takes sealed values"):
+            anonymous(plain)
+    assert spy.heard == []
+
+
+def test_what_does_not_run_within_its_call_does_not_reclassify() -> None:
+    async def later(value: str) -> str:
+        return value
+
+    def steps(value: str) -> Any:
+        yield value
+
+    async def both(value: str) -> Any:
+        yield value
+
+    for fn in (later, steps, both, str):
+        with pytest.raises(TypeError):
+            totals(fn)
+
+
+# --- caches
+
+
+def test_a_cache_keyed_by_a_seal_knows_it_by_identity() -> None:
+    calls: list[Any] = []
+
+    @functools.lru_cache
+    def length(value: Any) -> int:
+        calls.append(value)
+        return len(calls)
+
+    one, equal = seal(), seal()
+    assert [length(one), length(one), length(equal)] == [1, 1, 2]
+    assert leaks([length.cache_info(), length.cache_parameters(), calls]) == []
+
+
+def test_a_guarded_cache_answers_no_other_purpose() -> None:
+    @guard.cached()
+    @guard.access(tm.Registration)
+    def plain_of(value: Any) -> Any:
+        return guard.current.open(value)
+
+    one = seal()
+    with guard.purpose(tm.RenewalGuidance):
+        assert plain_of(one) == TEXT
+    with guard.purpose("2.3①"), pytest.raises(pg.PurposeViolation):
+        plain_of(one)
+    with pytest.raises(pg.PurposeMissing):
+        plain_of(one)
+
+
+def test_a_guarded_cache_of_seals_keeps_seals() -> None:
+    @guard.cached()
+    @guard.access(tm.Registration)
+    def load(key: int) -> Any:
+        return seal(TEXT, tm.ProductData)
+
+    with guard.purpose(tm.RenewalGuidance) as use:
+        assert load(1) is load(1)
+        with pytest.raises(pg.PurposeViolation):
+            use.open(load(1))

@@ -1,0 +1,357 @@
+"""Errors about sealed values, and those of code that was given one, report seals: to pytest, and with all locals."""
+
+from __future__ import annotations
+
+import io
+import os
+import pdb  # what is looked at is what it shows  # noqa: T100  # what is looked at is what it shows
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import computed_field
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.bypass.seal_kinds import Customer, Point, seals
+from tests.bypass.seal_looking import NUMBER, TEXT, guard, leaks, opened, seal
+from tests.bypass.seal_reporters import frames_as_html, traced
+
+# --- pytest, with assertions rewritten and locals shown
+
+FAILING = """
+import dataclasses
+import json
+import os
+
+import pydantic
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+
+guard = pg.Guard(tm.NOTICE)
+
+
+class Customer(pydantic.BaseModel):
+    name: str = "n"
+    email: pg.Personal[str, tm.Registration]
+
+
+@dataclasses.dataclass
+class Data:
+    email: pg.Personal[str, tm.Registration]
+
+
+def seal():
+    return pg.Personal(os.environ["SECRET"], tm.Registration)
+
+
+def test_equal():
+    one = seal()
+    assert one == "guess"
+
+
+def test_equal_lists():
+    one = [seal(), {"a": seal()}]
+    assert one == [seal(), {"a": "guess"}]
+
+
+def test_truth():
+    one = seal()
+    assert one
+
+
+def test_order():
+    one = seal()
+    assert one > "a"
+
+
+def test_in():
+    one = seal()
+    assert one in ["guess", seal()]
+
+
+def test_in_it():
+    one = seal()
+    assert "guess" in one
+
+
+def test_model():
+    one, other = Customer(email=seal()), Customer(email=seal())
+    assert one == other
+
+
+def test_dataclass():
+    one, other = Data(seal()), Data(seal())
+    assert one == other
+
+
+def test_attribute():
+    one = seal()
+    assert one.upper() == "GUESS"
+
+
+def test_json():
+    assert json.dumps(seal()) == "{}"
+
+
+def test_opened_outside():
+    with guard.purpose(tm.RenewalGuidance) as use:
+        pass
+    assert use.open(seal())
+
+
+def test_refused():
+    one = seal()
+    with guard.purpose("2.3①") as use:
+        assert use.open_all([one, one])
+
+
+def test_mapped():
+    one = seal().map(str.upper).zip(seal()).map(lambda both: both[0] + 1)
+    with guard.purpose(tm.RenewalGuidance) as use:
+        assert use.open(one)
+
+
+def test_dumped():
+    one = Customer(email=seal())
+    assert one.model_dump() == {}
+"""
+
+
+def run_pytest(folder: Path, *options: str) -> str:
+    (folder / "test_failing.py").write_text(FAILING, "utf-8")
+    (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:anyio",
+            "--color=no",
+            *options,
+            str(folder),
+        ],
+        env={**os.environ, "SECRET": TEXT, "PYTEST_ADDOPTS": "", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("options", [["-vv", "--showlocals", "--tb=long"], ["--tb=auto", "-l"], ["--tb=native", "-rA"]])
+def test_pytest_explains_failures_by_seals(tmp_path: Path, options: list[str]) -> None:
+    report = run_pytest(tmp_path, *options)
+    assert f"{FAILING.count('def test_')} failed" in report
+    assert "<sealed 1.1(a)>" in report
+    assert TEXT not in report.lower()
+
+
+# --- the frames of errors that the library raises
+
+
+def outside() -> Any:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        pass
+    return use.open(seal())
+
+
+def refused(value: Any) -> Any:
+    with guard.purpose("2.3①") as use:
+        return use.open_all([value, seal(NUMBER, tm.Cookie)])
+
+
+def fails(_: object) -> Any:
+    """What a function given to `map` may do wrong: it says what it was given."""
+    text = repr(_)
+    raise ValueError(text)
+
+
+def fails_again(value: Any) -> Any:
+    try:
+        return fails(value)
+    except ValueError as error:
+        raise KeyError(value) from error
+
+
+def fails_as_a_group(value: Any) -> Any:
+    raise ExceptionGroup(str(value), [ValueError(value)])
+
+
+def fails_by_a_seal(value: Any) -> Any:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return seal() + value
+
+
+def fails_by_a_check(value: Any) -> Any:
+    return guard.allows(value, tm.RenewalGuidance)
+
+
+def fails_with_notes(value: Any) -> Any:
+    error = pg.PurposeMissing("not here")
+    error.add_note(f"for {value}")
+    raise error
+
+
+class Unread:
+    """A dataclass whose annotations cannot be read is made of this."""
+
+
+def unreadable() -> Any:
+    cls: Any = type("Row", (Point,), {"__annotations__": {"x": "Nowhere"}, "__module__": __name__})
+    return seal(cls(TEXT))
+
+
+chain = seal().map(str.upper).map(str.lower)
+FAILING_MAPS: dict[str, Callable[[Any], Any]] = {
+    "an error that says it": fails,
+    "an error with a cause": fails_again,
+    "a group": fails_as_a_group,
+    "a refusal of another seal": fails_by_a_seal,
+    "a check that echoes": fails_by_a_check,
+    "a refusal with notes": fails_with_notes,
+    "a missing attribute": lambda value: value.nothing,
+    "the end of an iterator": lambda value: next(iter([])),
+    "a warning as an error": lambda value: (_ for _ in ()).throw(UserWarning(value)),
+}
+ERRORS: dict[str, Callable[[], Any]] = {
+    "opened outside": outside,
+    **{f"{name}: refused": lambda one=one: refused(one) for name, one in seals().items()},  # type: ignore[misc]  # a lambda with a default
+    **{f"map: {name}": lambda fn=fn: opened(chain.map(fn)) for name, fn in FAILING_MAPS.items()},  # type: ignore[misc]  # likewise
+    **{f"zip: {name}": lambda fn=fn: opened(chain.zip(chain).map(fn)) for name, fn in FAILING_MAPS.items()},  # type: ignore[misc]  # likewise
+    "swapped": lambda: pg.Personal(tm.Registration, TEXT),  # type: ignore[call-overload]  # the mistake
+    "two values": lambda: pg.Personal(TEXT, TEXT, tm.Registration),  # type: ignore[call-overload]  # likewise
+    "a list of sources": lambda: pg.Personal(TEXT, [TEXT, tm.Registration]),  # type: ignore[call-overload]  # likewise
+    "no source": lambda: pg.Personal(TEXT),  # type: ignore[call-overload]  # likewise
+    "a purpose as source": lambda: pg.Personal(TEXT, tm.RenewalGuidance),
+    "swapped in collect": lambda: pg.Personal.collect([seal()], TEXT),  # type: ignore[call-overload]  # likewise
+    "annotations that cannot be read": unreadable,
+    "decoded": lambda: pg.decode_sealed(pg.Personal[int, tm.Registration], TEXT),
+    "encoded": lambda: pg.encode_sealed(seal()),
+    "sealed for another notice": lambda: opened(seal(), by=pg.Guard(other_notice())),
+}
+
+
+def other_notice() -> pg.Notice:
+    tables = pg.Notice.bundled("trendmicro-jp").document.model_dump(by_alias=True, exclude_none=True)
+    return pg.Notice.parse({**tables, "id": "another"})
+
+
+@pytest.mark.parametrize("name", list(ERRORS))
+def test_no_frame_of_the_library_holds_a_value_when_an_error_leaves_it(name: str) -> None:
+    with pytest.raises(Exception) as caught:  # of several classes; what is in it is asked  # noqa: PT011  # of several classes; what is in it is asked
+        ERRORS[name]()
+    assert leaks(caught.value, frames="purposeguard") == []
+
+
+@pytest.mark.parametrize("name", list(FAILING_MAPS))
+def test_an_error_of_a_mapped_function_says_where_and_not_what(name: str) -> None:
+    with pytest.raises(pg.PurposeGuardError) as caught:
+        opened(chain.map(FAILING_MAPS[name]))
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert leaks(caught.value) == []  # not even in frames of the function, which are gone
+
+
+def test_an_error_below_one_that_is_handled_shows_no_more() -> None:
+    """What is being handled when a value is opened is the application's own, and is all that is kept."""
+
+    def handle() -> Any:
+        try:
+            raise LookupError("mine")
+        except LookupError:
+            return opened(chain.map(fails))
+
+    with pytest.raises(pg.SealedValue) as caught:
+        handle()
+    assert leaks(caught.value) == []
+
+
+def test_an_interruption_leaves_nothing_in_the_library_s_frames() -> None:
+    def interrupted(value: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        opened(chain.zip(chain).map(interrupted))
+    assert leaks(caught.value, frames="purposeguard") == []
+
+
+def test_sealing_runs_no_code_of_what_is_sealed() -> None:
+    """What a class computes may fail with what it was computed from."""
+
+    class Boom(Customer):
+        @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
+        @property
+        def boom(self) -> str:
+            raise ValueError(self.email)
+
+    assert seal(Boom(email=TEXT)).label == pg.Label(tm.Registration)
+
+
+class Heard:
+    """A ledger that keeps all that it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def denied(self, *told: Any, **more: Any) -> None:
+        self.told.append((told, more))
+
+    def allowed(self, *told: Any) -> None:
+        self.told.append(told)
+
+    def reclassified(self, *told: Any) -> None:
+        self.told.append(told)
+
+
+def test_a_ledger_is_told_no_value() -> None:
+    heard = Heard()
+    own = pg.Guard(tm.NOTICE, ledger=heard)
+    length = own.reclassify(tm.Registration, to=pg.NotPersonal, why="to be told")(len)
+    with own.purpose(tm.RenewalGuidance) as use:
+        use.open_all([seal(), chain])
+        length(chain)
+        with pytest.raises(pg.PurposeViolation):
+            use.open(seal(TEXT, tm.ProductData))
+        with pytest.raises(pg.SealedValue):
+            use.open(chain.map(fails))
+    with pytest.raises(pg.PurposeMissing):
+        use.open(chain)
+    assert len(heard.told) > 3
+    assert leaks(heard.told) == []
+
+
+# --- debuggers and reporters, with a seal in their hands
+
+
+def test_a_debugger_steps_through_locals_by_seals() -> None:
+    """The variables of each frame, as a debugger's `where` and `locals()` show them."""
+    stream = io.StringIO()
+    script = io.StringIO("where\np locals()\nup\np locals()\nquit\n")
+    debugger = pdb.Pdb(stdin=script, stdout=stream, nosigint=True, readrc=False)
+    debugger.reset()
+    with pytest.raises(pg.SealedValue) as caught:
+        opened(chain.map(fails))
+    debugger.interaction(None, caught.value.__traceback__)
+    assert "purposeguard" in stream.getvalue()
+    assert TEXT not in stream.getvalue().lower()
+
+
+@pytest.mark.parametrize("report", [traced, frames_as_html], ids=["traceback", "html"])
+def test_a_report_within_a_purpose_shows_seals_too(report: Callable[[Any], str]) -> None:
+    """Being in a purpose opens nothing by itself."""
+    with guard.purpose(tm.RenewalGuidance):
+        text = report(seal().zip(seal(NUMBER)))
+    assert "<sealed 1.1(a)>" in text
+    assert leaks(text) == []

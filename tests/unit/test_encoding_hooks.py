@@ -1,0 +1,45 @@
+"""Hooks for encoders and decoders that know nothing of sealed values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.seals import DEVICE, NAME, SENTINEL, R, words
+
+guard = pg.Guard(tm.NOTICE)
+
+
+def test_a_sealed_value_is_encoded_in_a_purpose_that_may_open_it() -> None:
+    with guard.purpose(tm.RenewalGuidance):
+        assert json.dumps([NAME, {"a": NAME.map(len)}], default=pg.encode_sealed) == '["name", {"a": 4}]'
+        with pytest.raises(pg.PurposeViolation):
+            json.dumps(DEVICE, default=pg.encode_sealed)
+    with pytest.raises(pg.PurposeMissing):
+        pg.encode_sealed(NAME)
+
+
+def test_what_is_not_sealed_is_left_to_others() -> None:
+    with pytest.raises(TypeError, match="Object of type set is not JSON serializable"):
+        json.dumps({1}, default=pg.encode_sealed)
+    annotations: list[Any] = [str, list[int], pg.Personal, pg.Label]
+    for annotation in annotations:
+        with pytest.raises(NotImplementedError, match="is not known here"):
+            pg.decode_sealed(annotation, SENTINEL)
+
+
+def test_what_is_decoded_is_validated_and_sealed() -> None:
+    for _ in range(2):
+        value = pg.decode_sealed(pg.Personal[int, tm.Registration], "5")
+        assert value.label is R
+        with guard.purpose(tm.RenewalGuidance) as use:
+            assert use.open(value) == 5
+    with pytest.raises(ValidationError) as refused:
+        pg.decode_sealed(pg.Personal[int, tm.Registration], SENTINEL)
+    assert SENTINEL not in words(refused)
+    assert SENTINEL not in repr(refused.value.errors())

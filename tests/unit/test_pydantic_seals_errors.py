@@ -1,0 +1,380 @@
+"""Errors of sealed fields say what is wrong and where, and nothing of what was given."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import enum
+import uuid
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple
+
+import pytest
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasPath,
+    AnyUrl,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    EmailStr,
+    Field,
+    HttpUrl,
+    IPvAnyAddress,
+    Json,
+    NaiveDatetime,
+    OnErrorOmit,
+    PastDate,
+    PlainValidator,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    WrapValidator,
+    field_validator,
+    validate_call,
+)
+from pydantic import dataclasses as pydantic_dataclasses
+from pydantic_core import PydanticCustomError, PydanticKnownError, PydanticOmit, PydanticUseDefault, SchemaError
+from typing_extensions import TypedDict
+
+import purposeguard as pg
+from purposeguard import Personal
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.sealed_fields import SECRET, assert_quiet, lines_of, made, opened, refused, validated
+
+Place = tuple[int | str, ...]
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Address(BaseModel):
+    street: str
+    zip_: int = Field(default=1, alias="zip")
+    region: int = Field(default=1, validation_alias=AliasChoices("area", AliasPath("areas", 0)))
+    floor: int = Field(default=1, validation_alias=AliasPath("floors", 0))
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    age: int
+
+
+class Row(TypedDict):
+    length: int
+
+
+class Pair(NamedTuple):
+    left: int
+
+
+@pydantic_dataclasses.dataclass
+class Data:
+    width: int
+
+
+class Tree(BaseModel):
+    size: int
+    below: list[Tree] = []
+
+
+class Closed(BaseModel, extra="forbid"):
+    size: int = 1
+
+
+def field_lines(annotation: Any, given: Any) -> list[tuple[str, Place]]:
+    """The lines of the error that a model makes of this input for its sealed field `x`."""
+
+    class Holder(BaseModel):
+        x: Personal[annotation, tm.Registration]
+
+    return lines_of(Holder.model_validate, {"x": given})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given"),
+    [
+        pytest.param(annotation, given, id=name)
+        for name, annotation, given in [
+            ("int", int, SECRET),
+            ("str", str, [SECRET]),
+            ("length", Annotated[str, Field(max_length=2)], SECRET),
+            ("items", Annotated[list[str], Field(max_length=1)], [SECRET, SECRET]),
+            ("pattern", Annotated[str, Field(pattern="^$")], SECRET),
+            ("email", EmailStr, SECRET),
+            ("email-domain", EmailStr, f"a@{SECRET}..example"),
+            ("url", HttpUrl, SECRET),
+            ("url-scheme", HttpUrl, f"ftp://{SECRET}"),
+            ("url-port", AnyUrl, f"http://{SECRET}:99999999"),
+            ("address", IPvAnyAddress, SECRET),
+            ("uuid", uuid.UUID, SECRET),
+            ("date", dt.date, SECRET),
+            ("past", PastDate, "2999-01-01"),
+            ("datetime", dt.datetime, SECRET),
+            ("aware", AwareDatetime, "2026-05-02T10:00:00"),
+            ("naive", NaiveDatetime, "2026-05-02T10:00:00Z"),
+            ("timedelta", dt.timedelta, SECRET),
+            ("decimal", decimal.Decimal, SECRET),
+            ("digits", Annotated[decimal.Decimal, Field(max_digits=2)], "123.4"),
+            ("byte-size", ByteSize, SECRET),
+            ("enum", Colour, SECRET),
+            ("literal", Literal["a"], SECRET),
+            ("bytes", bytes, [SECRET]),
+            ("json", Json[int], SECRET),
+            ("json-inside", Json[int], f'"{SECRET}"'),
+            ("secret", SecretStr, [SECRET]),
+            ("union", int | float, SECRET),
+            ("list-item", list[int], [1, SECRET]),
+            ("dict-value", dict[str, int], {SECRET: SECRET}),
+            ("dict-key", dict[int, str], {SECRET: SECRET}),
+            ("dict", dict[str, int], SECRET),
+            ("tuple", tuple[int, int], [SECRET]),
+            ("set", set[int], [SECRET]),
+            ("model", Address, SECRET),
+            ("extra", Closed, {SECRET: SECRET}),
+            ("missing", Address, {"zip": SECRET}),
+            ("tag", Annotated[Cat | Dog, Field(discriminator="kind")], {"kind": SECRET}),
+            ("tag-missing", Annotated[Cat | Dog, Field(discriminator="kind")], {SECRET: SECRET}),
+            ("in-union-of-models", Cat | Dog, {"kind": "cat", "lives": SECRET}),
+            ("converted", Annotated[Any, PlainValidator(int)], SECRET),
+        ]
+    ],
+)
+def test_no_error_shows_what_was_given(annotation: Any, given: Any) -> None:
+    for kind, place in field_lines(annotation, given):
+        assert place[0] == "x"
+        assert kind
+    refused(validated, Personal[annotation, tm.Registration], given)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "places"),
+    [
+        pytest.param(annotation, given, places, id=name)
+        for name, annotation, given, places in [
+            ("model", Address, {"street": [SECRET], "zip": SECRET}, [("x", "street"), ("x", "zip")]),
+            ("aliases", Address, {"street": "s", "area": SECRET, "floors": [SECRET]}, [("x", "area"), ("x", "floors")]),
+            ("alias-path", Address, {"street": "s", "areas": [SECRET]}, [("x", "areas")]),
+            ("items", list[Address], [{"street": [SECRET]}], [("x", "street")]),
+            ("values", dict[str, Address], {SECRET: {"street": [SECRET]}}, [("x", "street")]),
+            ("typed-dict", Row, {"length": SECRET}, [("x", "length")]),
+            ("dataclass", Data, {"width": SECRET}, [("x", "width")]),
+            ("recursive", Tree, {"size": 1, "below": [{"size": SECRET}]}, [("x", "below", "size")]),
+            ("sealed-again", Personal[Tree, tm.Contract], {"size": SECRET}, [("x", "size")]),
+            ("tagged", Annotated[Cat | Dog, Field(discriminator="kind")], {"kind": "cat"}, [("x", "lives")]),
+        ]
+    ],
+)
+def test_errors_say_the_field_within(annotation: Any, given: Any, places: list[Place]) -> None:
+    assert [place for _, place in field_lines(annotation, given)] == places
+
+
+def test_rules_that_come_from_code_are_told() -> None:
+    for annotation, given, told in (
+        (int, SECRET, "valid integer"),
+        (Annotated[int, Field(gt=3)], 1, "greater than 3"),
+        (Annotated[str, Field(max_length=2)], SECRET, "at most 2"),
+        (Annotated[str, Field(pattern="^a+$")], SECRET, "^a+$"),
+        (Address, {}, "required"),
+        (HttpUrl, f"ftp://{SECRET}", "http"),
+    ):
+        sealed: Any = Personal[annotation, tm.Registration]  # type: ignore[valid-type]  # one of those above
+        assert told in str(refused(validated, sealed, given))
+
+
+def test_every_line_of_an_error_hides_the_input() -> None:
+    error = refused(validated, Personal[list[int], tm.Registration], [SECRET, SECRET])
+    assert error.error_count() == 2
+    assert {line["input"] for line in error.errors()} == {"<sealed>"}
+    assert {line["input"] for line in error.errors(include_url=False, include_context=False)} == {"<sealed>"}
+    assert all("input" not in line for line in error.errors(include_input=False))
+
+
+# --- what validators say
+
+
+def says_value_error(value: Any) -> Any:
+    raise ValueError(f"bad {value}")
+
+
+def says_assertion(value: Any) -> Any:
+    raise AssertionError(f"bad {value}")
+
+
+def says_custom(value: Any) -> Any:
+    raise PydanticCustomError("mine", "bad {value}", {"value": str(value)})
+
+
+def says_known(value: Any) -> Any:
+    raise PydanticKnownError("literal_error", {"expected": str(value)})
+
+
+def says_under_a_name_of_pydantic_s(value: Any) -> Any:
+    raise PydanticCustomError("string_type", "bad {value}", {"value": str(value)})
+
+
+def says_under_a_name_of_ours(value: Any) -> Any:
+    raise PydanticCustomError("sealed_source", "bad {why}", {"why": str(value)})
+
+
+SAYING = [
+    says_value_error,
+    says_assertion,
+    says_custom,
+    says_known,
+    says_under_a_name_of_pydantic_s,
+    says_under_a_name_of_ours,
+]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "name"),
+    [
+        pytest.param(dt.date, "date", id="class"),
+        pytest.param(EmailStr, "EmailStr", id="pydantic"),
+        pytest.param(Annotated[str, BeforeValidator(says_value_error)], "str", id="annotated"),
+        pytest.param(Annotated[list[int], BeforeValidator(says_value_error)], "list", id="generic"),
+        pytest.param(Annotated[int | str, BeforeValidator(says_value_error)], "value", id="union"),
+    ],
+)
+def test_an_error_calls_the_value_by_its_type(annotation: Any, name: str) -> None:
+    error = refused(validated, Personal[annotation, tm.Registration], SECRET)
+    assert f"is not a valid {name}" in str(error)
+
+
+@pytest.mark.parametrize("say", SAYING)
+@pytest.mark.parametrize("mode", [BeforeValidator, AfterValidator, PlainValidator, "wrap"])
+def test_what_a_validator_inside_says_is_not_told(mode: Any, say: Callable[[Any], Any]) -> None:
+    mark = WrapValidator(lambda value, handler: say(value)) if mode == "wrap" else mode(say)
+    assert field_lines(Annotated[str, mark], SECRET) == [("sealed_value", ("x",))]
+    nested: Any = Annotated[str, mark]
+    assert field_lines(dict[str, nested], {SECRET: SECRET}) == [("sealed_value", ("x",))]
+
+
+@pytest.mark.parametrize("say", SAYING)
+def test_what_the_validators_of_a_model_inside_say_is_not_told(say: Callable[[Any], Any]) -> None:
+    class Inside(BaseModel):
+        name: str
+
+        @field_validator("name")
+        @classmethod
+        def _checked(cls, value: str) -> Any:
+            return say(value)
+
+    assert field_lines(Inside, {"name": SECRET}) == [("sealed_value", ("x", "name"))]
+
+
+class Failure(Exception):
+    """What no validator should raise."""
+
+
+@pytest.mark.parametrize("kind", [TypeError, KeyError, Failure, RecursionError])
+def test_an_error_that_pydantic_does_not_catch_is_replaced(kind: type[Exception]) -> None:
+    def fail(value: Any) -> Any:
+        raise kind(f"bad {value}")
+
+    adapter = TypeAdapter(Personal[Annotated[str, AfterValidator(fail)], tm.Registration])
+    with pytest.raises(pg.SealedValue, match=f"validation as str failed with {kind.__name__} in line") as caught:
+        adapter.validate_python(SECRET)
+    assert_quiet(caught.value)
+    trace = caught.value.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals["__name__"].startswith("purposeguard."):
+            assert SECRET not in repr(trace.tb_frame.f_locals)
+        trace = trace.tb_next
+
+
+def test_errors_can_be_asked_for_their_causes() -> None:
+    class Holder(BaseModel):
+        model_config = ConfigDict(validation_error_cause=True)
+        name: Personal[Annotated[str, AfterValidator(says_value_error)], tm.Registration]
+
+    refused(Holder, name=SECRET)
+
+
+def test_validators_inside_may_still_leave_out_or_fall_back() -> None:
+    def leave_out(value: str) -> str:
+        if value == "out":
+            raise PydanticOmit
+        if value == "default":
+            raise PydanticUseDefault
+        return value
+
+    class Holder(BaseModel):
+        items: list[Personal[Annotated[str, AfterValidator(leave_out)], tm.Registration]] = []
+        numbers: list[Personal[OnErrorOmit[int], tm.Registration]] = []
+        one: Personal[Annotated[str, AfterValidator(leave_out)], tm.Registration] | None = Field(default=None)
+
+    assert [opened(item) for item in made(Holder, items=["out", "x"]).items] == ["x"]
+    assert [opened(item) for item in made(Holder, numbers=[SECRET, 7]).numbers] == [7]
+    assert made(Holder, one="default").one is None
+    assert opened(made(Holder, one="x").one) == "x"
+
+
+def test_a_validator_that_pydantic_cannot_use_is_an_error_like_others() -> None:
+    def broken(value: str) -> str:
+        raise SchemaError(f"bad {value}")
+
+    with pytest.raises(pg.SealedValue, match="failed with SchemaError") as caught:
+        validated(Personal[Annotated[str, AfterValidator(broken)], tm.Registration], SECRET)
+    assert_quiet(caught.value)
+
+
+def test_a_default_that_is_not_valid_is_not_shown() -> None:
+    class Holder(BaseModel):
+        age: Personal[int, tm.Registration] = Field(default=SECRET, validate_default=True)
+
+    assert lines_of(Holder) == [("int_parsing", ("age",))]
+
+
+# --- in other places
+
+
+def test_in_unions_containers_and_calls() -> None:
+    sealed = Personal[int, tm.Registration]
+    either = sealed | Personal[dt.date, tm.Contract]
+    assert {kind for kind, _ in lines_of(validated, either, SECRET)} == {"int_parsing", "sealed_value"}
+    assert lines_of(validated, list[sealed], [SECRET]) == [("int_parsing", (0,))]
+    assert lines_of(validated, set[sealed], [SECRET]) == [("int_parsing", (0,))]
+    assert lines_of(validated, sealed | None, SECRET) == [("int_parsing", ())]
+
+    @validate_call
+    def take(age: Personal[int, tm.Registration], *, more: Personal[int, tm.Registration] | None = None) -> object:
+        return age
+
+    assert opened(take("7")) == 7  # type: ignore[arg-type]  # validated
+    assert lines_of(take, SECRET) == [("int_parsing", (0,))]
+    assert lines_of(take, 1, more=SECRET) == [("int_parsing", ("more",))]
+
+
+def test_assignment_and_json_are_as_quiet() -> None:
+    class Holder(BaseModel):
+        model_config = ConfigDict(validate_assignment=True)
+        age: Personal[int, tm.Registration]
+
+    holder = made(Holder, age=1)
+    assert lines_of(setattr, holder, "age", SECRET) == [("int_parsing", ("age",))]
+    assert lines_of(Holder.model_validate_json, f'{{"age": "{SECRET}"}}') == [("int_parsing", ("age",))]
+    assert lines_of(Holder.model_validate_strings, {"age": SECRET}) == [("int_parsing", ("age",))]
+    assert opened(holder.age) == 1
+
+
+def test_what_lies_outside_of_the_seal_is_pydantic_s_own() -> None:
+    """Limits of a plain `BaseModel`, written down in the guide: `PersonalModel` has none of them."""
+
+    class Holder(BaseModel):
+        name: Personal[str, tm.Registration]
+        age: Annotated[Personal[str, tm.Registration], BeforeValidator(says_value_error)]
+
+    for given in ({"age": SECRET, "name": "x"}, {"nickname": SECRET}, SECRET):
+        with pytest.raises(ValidationError, match=SECRET):
+            Holder.model_validate(given)

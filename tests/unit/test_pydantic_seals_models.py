@@ -1,0 +1,314 @@
+"""Models with sealed fields do what models do: copies, assignment, defaults, inheritance, equality, recursion."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Annotated, Any, Optional
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, create_model, model_validator
+
+import purposeguard as pg
+from purposeguard import Personal
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.sealed_fields import SECRET, dumped, guard, lines_of, made, not_written, opened
+
+Registered = Personal[str, tm.Registration]
+
+
+class Home(BaseModel):
+    street: Registered
+    floor: int = 0
+
+
+class Customer(BaseModel):
+    name: Registered
+    homes: list[Home] = []
+    note: str = "n"
+
+
+def customer(**fields: Any) -> Customer:
+    return Customer.model_validate({"name": SECRET, "homes": [{"street": SECRET}], **fields})
+
+
+# --- looking at a model
+
+
+def test_a_model_shows_its_seals() -> None:
+    one = customer()
+    pretty: Any = one
+    for text in (
+        str(one),
+        repr(one),
+        f"{one}",
+        f"{one!r:>1}",
+        repr(dict(one)),
+        repr(vars(one)),
+        repr(list(one.__repr_args__())),
+        repr(list(pretty.__rich_repr__())),
+        "".join(map(str, pretty.__pretty__(repr))),
+    ):
+        assert SECRET not in text
+    assert repr(one) == "Customer(name=<sealed 1.1(a)>, homes=[Home(street=<sealed 1.1(a)>, floor=0)], note='n')"
+
+
+def test_models_are_equal_where_their_seals_are_the_same() -> None:
+    one = customer()
+    assert one == one.model_copy()
+    assert one == Customer(name=one.name, homes=one.homes)
+    assert one != customer()  # or else whoever may not open it could guess
+    assert one != one.model_copy(update={"note": "m"})
+
+
+def test_models_that_hold_seals_are_hashed_by_them() -> None:
+    class Frozen(BaseModel, frozen=True):
+        name: Registered
+
+    one = made(Frozen, name=SECRET)
+    assert hash(one) == hash(one.model_copy())
+    assert len({one, one.model_copy(), made(Frozen, name=SECRET)}) == 2
+    assert lines_of(setattr, one, "name", one.name) == [("frozen_instance", ("name",))]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_model_that_holds_a_seal_is_not_pickled(protocol: int) -> None:
+    with pytest.raises(pg.SealedValue, match="pickle"):
+        pickle.dumps(customer(), protocol)
+
+
+# --- copies and changes
+
+
+def test_copies_share_the_seals() -> None:
+    one = customer()
+    for other in (
+        one.model_copy(),
+        one.model_copy(deep=True),
+        copy.copy(one),
+        copy.deepcopy(one),
+        Customer.model_validate(one),
+        Customer.model_validate(dict(one)),
+        Customer.model_construct(**dict(one)),
+        TypeAdapter(Customer).validate_python(one),
+    ):
+        assert other.name is one.name
+        assert other.homes[0].street is one.homes[0].street
+        assert dumped(other) == dumped(one)
+
+
+def test_a_copy_may_be_given_another_seal() -> None:
+    other = customer().model_copy(update={"name": Personal("x", tm.Registration)})
+    assert opened(other.name) == "x"
+
+
+def test_revalidated_instances_keep_their_seals() -> None:
+    class Holder(BaseModel):
+        model_config = ConfigDict(revalidate_instances="always")
+        name: Registered
+
+    class Outer(BaseModel):
+        model_config = ConfigDict(revalidate_instances="always")
+        holder: Holder
+        sealed: Personal[Holder, tm.Registration]
+
+    holder = made(Holder, name=SECRET)
+    outer = made(Outer, holder=holder, sealed=holder)
+    assert outer.holder is not holder
+    assert outer.holder.name is holder.name
+    assert opened(outer.sealed).name is holder.name
+
+
+def test_assignment_seals_where_it_validates() -> None:
+    class Holder(BaseModel):
+        model_config = ConfigDict(validate_assignment=True)
+        age: Personal[int, tm.Registration]
+
+    holder = made(Holder, age=1)
+    holder.age = "7"  # type: ignore[assignment]  # validated
+    assert opened(holder.age) == 7
+    sealed = Personal(8, tm.Registration)
+    holder.age = sealed
+    assert holder.age is sealed
+    assert lines_of(setattr, holder, "age", Personal(SECRET, tm.Contract)) == [("sealed_source", ("age",))]
+    assert lines_of(setattr, holder, "age", SECRET) == [("int_parsing", ("age",))]
+    assert holder.age is sealed
+
+
+def test_what_was_constructed_without_validation_is_not_written() -> None:
+    one = Customer.model_construct(name=SECRET)
+    assert dumped(one, exclude={"name"}) == {"homes": [], "note": "n"}
+    with guard.purpose(tm.RenewalGuidance):
+        not_written(one.model_dump_json)
+    with pytest.raises(TypeError, match="`open` takes sealed values"), guard.purpose(tm.RenewalGuidance) as use:
+        use.open(one.name)
+
+
+def test_private_attributes_and_extra_fields_may_hold_seals() -> None:
+    class Holder(BaseModel, extra="allow"):
+        _kept: Registered = PrivateAttr(default_factory=lambda: Personal(SECRET, tm.Registration))
+
+    holder = Holder.model_validate({"more": Personal(SECRET, tm.Registration)})
+    assert SECRET not in repr(holder)
+    assert holder.model_copy(deep=True)._kept is holder._kept
+    not_written(holder.model_dump_json)
+    assert holder.model_dump() == {"more": holder.more}  # type: ignore[attr-defined]  # an extra field
+
+
+# --- defaults
+
+
+def test_defaults_are_sealed_where_they_are_validated() -> None:
+    shared = Personal("x", tm.Registration)
+
+    class Holder(BaseModel):
+        sealed: Registered = shared
+        made: Registered = Field(default_factory=lambda: Personal("x", tm.Registration))
+        checked: Registered = Field(default="x", validate_default=True)
+        plain: Registered = Field(default=SECRET)  # type: ignore[arg-type]  # pydantic does not look at defaults
+        none: Registered | None = None
+
+    holder = Holder()
+    assert holder.sealed is shared
+    assert holder.made is not Holder().made
+    assert opened(holder.checked) == "x"
+    assert holder.none is None
+    with guard.purpose(tm.RenewalGuidance):
+        not_written(holder.model_dump)  # a plain default was never validated, so it is not sealed
+    assert dumped(holder, exclude={"plain"}) == {"sealed": "x", "made": "x", "checked": "x", "none": None}
+
+
+def test_model_validators_see_seals_after_and_the_input_before() -> None:
+    seen: list[str] = []
+
+    class Holder(BaseModel):
+        name: Registered
+
+        @model_validator(mode="before")
+        @classmethod
+        def _before(cls, given: Any) -> Any:
+            seen.append(repr(given["name"]))
+            return given
+
+        @model_validator(mode="after")
+        def _after(self) -> Holder:
+            seen.append(repr(self.name))
+            return self
+
+    made(Holder, name="x")
+    assert seen == ["'x'", "<sealed 1.1(a)>"]
+
+
+# --- inheritance and composition
+
+
+def test_a_subclass_may_narrow_or_widen_the_sources() -> None:
+    class Base(BaseModel):
+        name: Personal[str, tm.Registration | tm.Contract]
+
+    class Narrow(Base):
+        name: Registered
+
+    class Wide(Base):
+        name: Personal[str, tm.Customer]  # type: ignore[assignment]  # the parent of both may serve less
+
+    assert [made(kind, name="x").name.label for kind in (Base, Narrow, Wide)] == [
+        pg.Label(tm.Registration, tm.Contract),
+        pg.Label(tm.Registration),
+        pg.Label(tm.Customer),
+    ]
+    contract = Personal("x", tm.Contract)
+    assert Base(name=contract).name is contract
+    assert Wide(name=contract).name is contract
+    assert lines_of(Narrow, name=contract) == [("sealed_source", ("name",))]
+    assert pg.sources_of(Narrow) == {"name": pg.Label(tm.Registration)}
+    narrow = made(Narrow, name="x")
+    assert TypeAdapter(list[Base]).validate_python([narrow])[0] is narrow
+    assert dumped(narrow) == {"name": "x"}
+
+
+def test_models_may_be_made_at_run_time() -> None:
+    model: Any = create_model("Made", name=(Registered, ...), age=(Personal[int, tm.Contract], 1))
+    assert opened(model(name="x").name) == "x"
+    assert lines_of(model, name=[SECRET]) == [("string_type", ("name",))]
+
+
+def test_nested_models_are_written_and_refused_as_a_whole() -> None:
+    class Order(BaseModel):
+        buyer: Customer
+        device: Personal[str, tm.ProductData]
+        by_name: dict[str, list[Customer | None]]
+
+    order = Order.model_validate(
+        {"buyer": {"name": "x"}, "device": "d", "by_name": {"a": [{"name": "y", "homes": [{"street": "s"}]}, None]}}
+    )
+    with guard.purpose(tm.ProductProvision):
+        assert Order.model_validate(order.model_dump()).model_dump() == order.model_dump()
+    with guard.purpose(tm.RenewalGuidance) as use:
+        not_written(order.model_dump)
+        assert order.model_dump(include={"by_name": {"a": {0: {"name"}}}}) == {"by_name": {"a": [{"name": "y"}]}}
+        assert "device" not in use.withhold(order).model_dump()
+
+
+class Tree(BaseModel):
+    name: Registered
+    below: list[Tree] = []
+    kept: Personal[Tree, tm.Contract] | None = None
+
+
+def test_recursive_models() -> None:
+    tree = Tree.model_validate({"name": "a", "below": [{"name": "b"}], "kept": {"name": "c", "kept": {"name": "d"}}})
+    assert tree.kept is not None
+    assert tree.kept.label == pg.Label(tm.Registration, tm.Contract)
+    assert dumped(tree, exclude_none=True, exclude_defaults=True) == {
+        "name": "a",
+        "below": [{"name": "b"}],
+        "kept": {"name": "c", "kept": {"name": "d"}},
+    }
+    assert lines_of(Tree.model_validate, {"name": "a", "kept": {"name": "c", "kept": {"name": [SECRET]}}}) == [
+        ("string_type", ("kept", "kept", "name"))
+    ]
+    of = pg.sources_of(Tree)
+    assert of["name"] == pg.Label(tm.Registration)
+    assert of["kept"] == pg.Label(tm.Registration, tm.Contract)
+
+
+class Early(BaseModel):
+    later: Personal[Later, tm.Registration]
+    also: Optional[Personal["Later", tm.Contract]] = None  # noqa: UP037, UP045  # another way to write it
+
+
+class Later(BaseModel):
+    size: Annotated[int, tm.ProductData]
+
+
+def test_what_is_sealed_may_be_defined_later() -> None:
+    early = Early.model_validate({"later": {"size": "7"}, "also": {"size": 8}})
+    assert early.later.label == pg.Label(tm.Registration, tm.ProductData)
+    assert pg.sources_of(Early) == {
+        "later": pg.Label(tm.Registration, tm.ProductData),
+        "also": pg.Label(tm.Contract, tm.ProductData),
+    }
+    assert lines_of(Early.model_validate, {"later": {"size": SECRET}}) == [("int_parsing", ("later", "size"))]
+
+
+def test_classes_in_functions_are_found() -> None:
+    class Inside(BaseModel):
+        size: int
+
+    class Outside(BaseModel):
+        inside: Personal[Inside, tm.Registration]
+        next: Outside | None = None
+
+    outside = Outside.model_validate({"inside": {"size": "7"}, "next": {"inside": {"size": 8}}})
+    assert dumped(outside, exclude_none=True) == {"inside": {"size": 7}, "next": {"inside": {"size": 8}}}
+
+
+def test_a_name_that_is_never_defined_is_an_error() -> None:
+    class Holder(BaseModel):
+        field: Personal[Nowhere, tm.Registration]  # type: ignore[name-defined]  # noqa: F821  # that is the point
+
+    with pytest.raises(Exception, match="Nowhere"):
+        Holder.model_validate({"field": SECRET})
+    with pytest.raises(pg.UnlabelledData, match="Nowhere"):
+        pg.sources_of(Holder)

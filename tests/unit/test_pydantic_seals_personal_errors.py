@@ -1,0 +1,261 @@
+"""Errors of `PersonalModel`: quiet wherever it is validated, about every field that carries personal data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, TypeVar
+
+import pytest
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from purposeguard import Personal, PersonalModel
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.sealed_fields import SECRET, lines_of, made, opened, refused
+
+T = TypeVar("T")
+Registered = Personal[str, tm.Registration]
+
+
+class Home(PersonalModel):
+    street: Registered
+    floor: int = 0
+
+
+class Customer(PersonalModel):
+    name: Registered
+    device: Personal[str, tm.ProductData] = Field(default_factory=lambda: Personal("d", tm.ProductData))
+    age: Annotated[int, tm.Registration] = 7
+    visits: Annotated[int, tm.ProductData] = 3
+    homes: list[Home] = []
+    note: str = "n"
+
+
+def test_errors_do_not_show_personal_fields_nor_the_whole_input() -> None:
+    for given, lines in (
+        ({"name": [SECRET]}, [("string_type", ("name",))]),
+        ({"age": SECRET}, [("missing", ("name",)), ("int_parsing", ("age",))]),
+        ({"nickname": SECRET}, [("missing", ("name",))]),
+        (SECRET, [("model_type", ())]),
+        ([SECRET], [("model_type", ())]),
+        (
+            {"name": "x", "homes": [{"floor": SECRET}]},
+            [("missing", ("homes", "street")), ("int_parsing", ("homes", "floor"))],
+        ),
+        ({"name": "x", "homes": SECRET}, [("list_type", ("homes",))]),
+    ):
+        assert lines_of(Customer.model_validate, given) == lines
+        assert lines_of(TypeAdapter(Customer).validate_python, given) == lines
+
+
+def test_errors_of_other_fields_are_told() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Customer.model_validate({"name": SECRET, "note": ["shown"]})
+    with pytest.raises(ValidationError) as scalar:
+        Customer.model_validate({"name": SECRET, "note": 5})
+    assert [line["input"] for line in caught.value.errors()] == ["<sealed>"]
+    assert [(line["type"], line["input"]) for line in scalar.value.errors()] == [("string_type", 5)]
+    assert scalar.value.title == "Customer"
+
+
+def test_what_validators_of_other_fields_say_is_told() -> None:
+    class Holder(PersonalModel):
+        name: Registered
+        note: str = "n"
+        size: int = 1
+
+        @field_validator("note")
+        @classmethod
+        def _noted(cls, value: str) -> str:
+            raise PydanticCustomError("unwanted", "no {value}", {"value": value})
+
+        @field_validator("size")
+        @classmethod
+        def _sized(cls, value: int) -> int:
+            raise ValueError(f"not {value}")
+
+    error = refused(Holder.model_validate, {"name": "x", "note": "braces", "size": 7})
+    assert [(line["type"], line["loc"], line["input"]) for line in error.errors()] == [
+        ("unwanted", ("note",), "braces"),
+        ("value_error", ("size",), 7),
+    ]
+    assert [line["msg"] for line in error.errors()] == ["no braces", "Value error, not 7"]
+
+
+def test_text_that_is_no_json_is_not_shown() -> None:
+    assert lines_of(Customer.model_validate_json, f'{{"name": "{SECRET}') == [("json_invalid", ())]
+    assert lines_of(Customer.model_validate_json, f'{{"name": ["{SECRET}"]}}') == [("string_type", ("name",))]
+    assert lines_of(Customer.model_validate_json, f'["{SECRET}"]') == [("model_type", ())]
+    assert opened(Customer.model_validate_json('{"name": "x"}').name) == "x"
+    strict = Customer.model_validate_json(b'{"name": "x"}', strict=True, context={"any": 1})
+    assert opened(strict.name) == "x"
+
+
+class Aliased(PersonalModel):
+    model_config = ConfigDict(populate_by_name=True)
+    name: Registered = Field(alias="theName")
+    age: Annotated[int, tm.Registration] = Field(default=1, validation_alias="theAge")
+    size: Annotated[int, tm.Registration] = Field(default=1, validation_alias=AliasChoices("s1", AliasPath("sizes", 0)))
+    floor: Annotated[int, tm.Registration] = Field(default=1, validation_alias=AliasPath("floors", 0))
+    note: int = Field(default=1, alias="theNote")
+
+    @field_validator("name", "age", "size", "floor", mode="before")
+    @classmethod
+    def _checked(cls, value: Any) -> Any:
+        if SECRET in str(value):
+            raise ValueError(f"bad {value}")
+        return value
+
+
+def test_aliases_lead_to_their_fields() -> None:
+    for given, place in (
+        ({"theName": SECRET}, ("theName",)),
+        ({"name": SECRET}, ("name",)),
+        ({"theName": "x", "theAge": SECRET}, ("theAge",)),
+        ({"theName": "x", "s1": SECRET}, ("s1",)),
+        ({"theName": "x", "sizes": [SECRET]}, ("sizes",)),
+        ({"theName": "x", "floors": [SECRET]}, ("floors",)),
+    ):
+        assert lines_of(Aliased.model_validate, given) == [("sealed_value", place)]
+    with pytest.raises(ValidationError, match="input_value='shown'"):
+        Aliased.model_validate({"theName": "x", "theNote": "shown"})
+
+
+def says(value: Any) -> Any:
+    raise PydanticCustomError("mine", "bad {value}", {"value": str(value)})
+
+
+class Saying(PersonalModel):
+    step: str
+    name: Registered = Field(default_factory=lambda: Personal("x", tm.Registration))
+    age: Annotated[int, tm.Registration] = 1
+    keyed: dict[Registered, int] = {}
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _field_before(cls, value: Any) -> Any:
+        return says(value) if value == f"{SECRET} before" else value
+
+    @field_validator("age", mode="after")
+    @classmethod
+    def _field_after(cls, value: int) -> Any:
+        return says(f"{SECRET} {value}") if value == 13 else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _before(cls, given: Any) -> Any:
+        return says(given) if given["step"] == "before" else given
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _wrap(cls, given: Any, handler: Any) -> Any:
+        return says(given) if given["step"] == "wrap" else handler(given)
+
+    @model_validator(mode="after")
+    def _after(self) -> Any:
+        return says(f"{SECRET} {self.age}") if self.step == "after" else self
+
+
+class SayingMore(Saying):
+    @model_validator(mode="after")
+    def _later(self) -> Any:
+        return says(f"{SECRET} {self.age}") if self.step == "later" else self
+
+
+class Other(PersonalModel):
+    """A second base, as deep as the first."""
+
+
+class SayingMost(SayingMore, Other, Generic[T]):
+    more: Personal[T, tm.Registration] | None = None
+
+    @model_validator(mode="after")
+    def _latest(self) -> Any:
+        return says(f"{SECRET} {self.age}") if self.step == "latest" else self
+
+
+@pytest.mark.parametrize("model", [Saying, SayingMore, SayingMost, SayingMost[int]], ids=lambda one: one.__name__)
+def test_what_validators_say_is_not_told_in_any_place(model: type[PersonalModel]) -> None:
+    class Plain(BaseModel):
+        inside: model  # type: ignore[valid-type]  # made here
+
+    class Holder(PersonalModel):
+        many: list[model]  # type: ignore[valid-type]  # made here
+
+    steps = ["before", "wrap", "after", *(["later"] if model is not Saying else [])]
+    for given, place in (
+        ({"step": "", "name": f"{SECRET} before"}, ("name",)),
+        ({"step": "", "age": 13}, ("age",)),
+        *(({"step": step, "name": SECRET}, ()) for step in [*steps, *(["latest"] if "Most" in model.__name__ else [])]),
+    ):
+        ways: list[tuple[Any, Any, tuple[int | str, ...]]] = [
+            (model.model_validate, given, ()),
+            (lambda given: model(**given), given, ()),
+            (TypeAdapter(model).validate_python, given, ()),
+            (TypeAdapter(list[model]).validate_python, [given], (0,)),  # type: ignore[valid-type]  # made here
+            (TypeAdapter(Personal[model, tm.Registration]).validate_python, given, ()),  # type: ignore[valid-type]  # likewise
+            (Plain.model_validate, {"inside": given}, ("inside",)),
+            (Holder.model_validate, {"many": [given]}, ("many",)),
+        ]
+        for validate, value, around in ways:
+            assert lines_of(validate, value) == [("sealed_value", (*around, *place))]
+
+
+def test_keys_of_sealed_mappings_are_not_told() -> None:
+    assert lines_of(Saying.model_validate, {"step": "", "keyed": {SECRET: SECRET}}) == [("int_parsing", ("keyed",))]
+
+
+def test_extra_keys_are_named_and_their_values_not_shown() -> None:
+    class Closed(PersonalModel):
+        model_config = ConfigDict(extra="forbid")
+        name: Registered
+
+    assert lines_of(Closed.model_validate, {"name": "x", "nmae": SECRET}) == [("extra_forbidden", ("nmae",))]
+
+
+def test_assignment_is_as_quiet() -> None:
+    class Holder(PersonalModel):
+        model_config = ConfigDict(validate_assignment=True)
+        name: Registered
+        age: Annotated[int, tm.Registration] = 1
+
+        @model_validator(mode="after")
+        def _after(self) -> Any:
+            return says(f"{SECRET} {self.age}") if self.age == 13 else self
+
+    holder = made(Holder, name="x")
+    assert lines_of(setattr, holder, "name", [SECRET]) == [("string_type", ("name",))]
+    assert lines_of(setattr, holder, "age", SECRET) == [("int_parsing", ("age",))]
+    assert lines_of(setattr, holder, "age", 13) == [("sealed_value", ())]
+    assert lines_of(setattr, holder, "nothing", SECRET) == [("no_such_attribute", ("nothing",))]
+
+
+def test_nested_errors_say_the_field_below() -> None:
+    class Order(PersonalModel):
+        buyer: Customer | None = None
+        by_name: dict[str, list[Home]] = {}
+        sealed: Personal[Home, tm.Registration] | None = None
+
+    assert lines_of(Order.model_validate, {"buyer": {"name": [SECRET]}}) == [("string_type", ("buyer", "name"))]
+    assert lines_of(Order.model_validate, {"by_name": {SECRET: [{"street": [SECRET]}]}}) == [
+        ("string_type", ("by_name", "street"))
+    ]
+    assert lines_of(Order.model_validate, {"sealed": {"street": "s", "floor": SECRET}}) == [
+        ("int_parsing", ("sealed", "floor"))
+    ]
+
+
+def test_an_error_can_be_raised_and_caught_as_pydantic_s_own() -> None:
+    error = refused(Customer.model_validate, {"age": SECRET})
+    assert error.error_count() == 2
+    assert error.title == "Customer"
+    assert error.__cause__ is error.__context__ is None
