@@ -71,9 +71,12 @@ def test_notice_format_names_no_model_that_is_gone():
     assert set(re.findall(r"^<!-- (\w+) -->$", page, re.MULTILINE)) == {model.__name__ for model in TABLES}
 
 
-PUBLIC = (pg.Guard, pg.Use, pg.Notice, pg.Decision, pg.Label, pg.Ledger, pg.Activity, pg.Access, pg.Family, pg.Fault)
+PUBLIC = (
+    *(pg.Guard, pg.Use, pg.Notice, pg.Decision, pg.Label, pg.Ledger, pg.Activity, pg.Access, pg.Family, pg.Fault),
+    *(pg.Personal, pg.Reclassification, pg.Reclassifier, pg.Transform),
+)
 
-FOR_WRAPPERS = {"absence", "cleared", "close", "open_here", "owner", "permits", "refusal", "without"}
+FOR_WRAPPERS = {"absence", "cleared", "close", "knows", "nothing", "owner", "permits", "refusal", "without"}
 """What a use offers to the library's own wrappers; not promised to anybody."""
 
 

@@ -1,0 +1,291 @@
+"""What no notice can bring about for sealed values, whatever it says: one test an invariant, named after it."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from purposeguard import (
+    Guard,
+    Label,
+    Notice,
+    NotPersonal,
+    Personal,
+    PurposeMissing,
+    PurposeViolation,
+    Source,
+    UnknownSource,
+    UnlabelledData,
+    encode_sealed,
+)
+from purposeguard.notices import trendmicro_jp as tm
+from tests import support
+from tests.properties import seals
+from tests.properties.test_invariants import items, lineage, stated
+from tests.support import Revisions, Tables, declarable
+
+Ways = frozenset[tuple[str, str | None]]
+ABSENT = object()
+
+
+def may_open(guard: Guard, *values: Personal[Any, Any]) -> list[Ways]:
+    """For each value the purposes and families, with their channels, under which it is opened."""
+    found: list[set[tuple[str, str | None]]] = [set() for _ in values]
+    for purpose, channel in declarable(guard):
+        with guard.purpose(purpose, channel=channel) as use:
+            for ways, value in zip(found, values, strict=True):
+                try:
+                    use.open(value)
+                except PurposeViolation:
+                    continue
+                ways.add((purpose, channel))
+    return [frozenset(ways) for ways in found]
+
+
+def sealed_under(notice: Notice, *ids: str) -> Personal[str, Any]:
+    return Personal("value", Label(*map(notice.source, ids)))
+
+
+@given(made=support.tables(), data=st.data())
+def test_default_deny(made: Tables, data: st.DataObject) -> None:
+    notice = Notice.parse(made)
+    guard = Guard(notice)
+    families = {row["class"]: set(row["purposes"]) for row in made.get("family", ())}
+    values = [Personal("value", source) for source in notice.sources]
+    for source, ways in zip(notice.sources, may_open(guard, *values), strict=True):
+        granted = stated(made, source.clause)
+        for purpose, _ in ways:
+            assert families.get(purpose, {purpose}) & granted
+    # What is of no notice, or of another, never falls through to an answer.
+    foreign: Personal[Any, Any] = Personal("value", tm.Registration)
+    for purpose, channel in declarable(guard)[:5]:
+        with guard.purpose(purpose, channel=channel) as use:
+            for value in (foreign, foreign.zip(values[0]), foreign.map(seals.boxed)):
+                for act in (partial(use.try_open, value, ABSENT), partial(use.open, value)):
+                    with pytest.raises(UnknownSource):
+                        act()
+                with pytest.raises(UnknownSource):
+                    use.open_all([values[0], value])
+    with pytest.raises(PurposeMissing):
+        encode_sealed(values[0])
+
+
+@settings(max_examples=20)
+@given(plain=seals.PLAIN, source=st.sampled_from(tm.NOTICE.sources))
+def test_an_empty_label_is_refused(plain: object, source: type[Source]) -> None:
+    empty: list[Callable[[], object]] = [
+        lambda: Personal(plain),  # type: ignore[call-overload]  # no source: an error for type checkers too
+        lambda: Personal(plain, *[]),
+        lambda: Personal.collect([]),
+        lambda: Personal.collect(iter(())),
+    ]
+    for seal in empty:
+        with pytest.raises(UnlabelledData):
+            seal()
+    nothing: Personal[Any, Any] = Personal.collect([], source)
+    assert nothing.label is Label(source)
+    guard = Guard(tm.NOTICE)
+    assert may_open(guard, nothing) == may_open(guard, Personal((), Label(source)))
+
+
+@given(data=st.data(), made=support.tables(prohibitions=False, overlays=False))
+def test_prohibition_wins(data: st.DataObject, made: Tables) -> None:
+    rule = data.draw(support.prohibition(made))
+    families = {row["class"]: row["purposes"] for row in made.get("family", ())}
+    forbidden = {one for given in rule["purposes"] for one in families.get(given, [given])}
+    before, after = (Notice.parse(tables) for tables in (made, {**made, "forbid": [rule]}))
+    ids = [source.clause for source in before.sources]
+    opened, now = (may_open(Guard(one), *(sealed_under(one, given) for given in ids)) for one in (before, after))
+    for given_id, ways, fewer in zip(ids, opened, now, strict=True):
+        assert fewer <= ways  # a prohibition never widens
+        if lineage(made, given_id) & set(rule["sources"]):
+            assert not {purpose for purpose, _ in fewer} & forbidden
+            assert not any(
+                set(families.get(purpose, ())) and set(families[purpose]) <= forbidden for purpose, _ in fewer
+            )
+    # Nor does joining what is forbidden with what is not bring it back.
+    one, other = (sealed_under(after, data.draw(st.sampled_from(ids))) for _ in range(2))
+    assert may_open(Guard(after), one.zip(other)) == [frozenset.intersection(*may_open(Guard(after), one, other))]
+
+
+@given(notice=support.notices(), data=st.data())
+def test_order_and_duplicates_do_not_matter(notice: Notice, data: st.DataObject) -> None:
+    guard = Guard(notice)
+    chosen = data.draw(st.lists(st.sampled_from(notice.sources), min_size=1, max_size=3, unique=True))
+    again = data.draw(st.permutations([*chosen, *data.draw(st.lists(st.sampled_from(chosen), max_size=3))]))
+    values = [Personal(source.clause, source) for source in again]
+    joined: list[Personal[Any, Any]] = [
+        Personal("value", *again),
+        Personal("value", Label(*again)),
+        Personal.collect(values),
+        Personal.collect(values[:1], *again),
+        values[0].zip(values[0], *values),
+        Personal.collect([Personal.collect(values[:1]), Personal.collect(values)]),
+    ]
+    assert {value.label for value in joined} == {Label(*chosen)}
+    assert len(set(may_open(guard, *joined, Personal("value", *chosen)))) == 1
+
+
+@given(notice=support.notices(), data=st.data())
+def test_combining_never_widens(notice: Notice, data: st.DataObject) -> None:
+    guard = Guard(notice)
+    one, other = (Personal("value", data.draw(support.labels(notice, 3))) for _ in range(2))
+    free = Personal("value", NotPersonal)
+    alone, beside, anywhere = may_open(guard, one, other, free)
+    both: list[Personal[Any, Any]] = [
+        one.zip(other),
+        other.zip(one, free),
+        Personal.collect([one, other]),
+        one.map(seals.boxed).zip(other).map(seals.kind),
+        Personal(Personal.collect([one]), one.label | other.label),
+    ]
+    assert set(may_open(guard, *both)) == {alone & beside}
+    assert alone | beside <= anywhere == frozenset(declarable(guard))
+    # What is not personal adds nothing, and takes nothing away.
+    assert may_open(guard, one.zip(free), Personal.collect([free, one]), one.map(seals.kind)) == [alone] * 3
+
+
+@given(made=support.tables())
+def test_parent_never_exceeds_an_item(made: Tables) -> None:
+    notice = Notice.parse(made)
+    guard = Guard(notice)
+    ids = [source.clause for source in notice.sources]
+    opened = dict(zip(ids, may_open(guard, *(sealed_under(notice, given) for given in ids)), strict=True))
+    for row in made["source"]:
+        assert all(opened[row["id"]] <= opened[item] for item in items(made, row["id"]))
+        if row.get("parent"):
+            assert opened[row["parent"]] <= opened[row["id"]]
+
+
+@given(made=support.tables(), data=st.data())
+def test_overlay_never_widens(made: Tables, data: st.DataObject) -> None:
+    notice = Notice.parse(made)
+    guard = Guard(notice)
+    for row in made.get("overlay", ()):
+        company = [source.clause for source in data.draw(st.lists(st.sampled_from(notice.sources), max_size=2))]
+        narrow, wide = (sealed_under(notice, row[key], *company) for key in ("id", "source"))
+        less, more = may_open(guard, narrow, wide)
+        assert less <= more
+        # Both together may no more than the narrower of the two.
+        assert may_open(guard, narrow.zip(wide)) == [less]
+
+
+@dataclasses.dataclass
+class Row:
+    """What access functions below return; each test writes its own annotation."""
+
+    field: Any
+
+
+@given(notice=support.notices(), data=st.data())
+def test_cache_equals_no_cache(notice: Notice, data: st.DataObject) -> None:
+    source = data.draw(st.sampled_from(notice.sources))
+    value = Personal("value", source)
+    row: Any = dataclasses.make_dataclass("Row", [("field", Personal[str, source])])  # type: ignore[valid-type]  # known at run time only
+    warm = Guard(notice)
+
+    def read() -> Any:
+        return row(value)
+
+    read.__annotations__["return"] = row
+    kept = warm.cached()(warm.access(read))
+    for purpose, channel in data.draw(st.permutations(declarable(warm) * 2)):
+        expected = Guard(notice).allows(source, purpose, channel)  # one that was never asked anything
+        with warm.purpose(purpose, channel=channel) as use:
+            assert kept().field is value  # what is sealed may be kept for all: it is checked where it is opened
+            assert (use.try_open(kept().field, ABSENT) is not ABSENT) is expected
+            if expected:
+                assert [use.open(value), use.open(value)] == use.open_all([value, value])
+            else:
+                with pytest.raises(PurposeViolation):
+                    use.open(value)
+
+
+@given(notice=support.notices())
+def test_load_and_dump_is_identity(notice: Notice) -> None:
+    again = Notice.parse(notice.dump())
+    ids = [source.clause for source in notice.sources]
+    before, after = ([sealed_under(one, given) for given in ids] for one in (notice, again))
+    assert may_open(Guard(notice), *before) == may_open(Guard(again), *after)
+    # The terms are equal and not the same: what one notice's classes seal, another notice's guard does not know.
+    for purpose, channel in declarable(Guard(again))[:1]:
+        with Guard(again).purpose(purpose, channel=channel) as use, pytest.raises(UnknownSource):
+            use.open(before[0])
+
+
+class Reload:
+    """A guard whose notice is replaced over and over, while sealed values are opened."""
+
+    def __init__(self, revisions: Revisions, values: list[Personal[Any, Any]]) -> None:
+        self.revisions = revisions
+        self.values = values
+        self.guard = Guard(revisions[0])
+        self.alone = [Guard(notice) for notice in revisions]
+        self.over = threading.Event()
+
+    def allowed(self, which: int, value: Personal[Any, Any], purpose: str, channel: str | None) -> bool:
+        # By id: each revision has classes of its own.
+        ids = [one if one is NotPersonal else one.clause for one in value.label]
+        return self.alone[which].allows(ids, purpose, channel)
+
+    def one_after_the_other(self, ways: list[tuple[str, str | None]]) -> None:
+        """A use under way opens by the new revision from its very next opening on."""
+        for way in ways:
+            with self.guard.purpose(way[0], channel=way[1]) as use:
+                for which in (0, 1, 0, 1, 0):
+                    if self.guard.notice is not self.revisions[which]:  # at first, what may be opened becomes known
+                        self.guard.replace(self.revisions[which])
+                    for value in self.values:
+                        now = self.allowed(which, value, *way)
+                        for form in (value, value.map(seals.boxed)):
+                            assert opened(partial(use.open, form)) is now
+                            assert opened(partial(use.open_all, [form, form])) is now
+                            assert (use.try_open(form, ABSENT) is not ABSENT) is now
+
+    def open(self, way: tuple[str, str | None]) -> None:
+        verdicts = {value: {self.allowed(which, value, *way) for which in (0, 1)} for value in self.values}
+        together = [all(self.allowed(which, value, *way) for value in self.values) for which in (0, 1)]
+        while not self.over.is_set():
+            with self.guard.purpose(way[0], channel=way[1]) as use:
+                for value in self.values:
+                    assert opened(partial(use.open, value)) in verdicts[value]
+                    assert (use.try_open(value, ABSENT) is not ABSENT) in verdicts[value]
+                assert opened(partial(use.open_all, self.values)) in together
+
+    def replace(self) -> None:
+        try:
+            for notice in self.revisions * 30:
+                self.guard.replace(notice)
+        finally:
+            self.over.set()
+
+
+def opened(act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except PurposeViolation as violation:
+        refusal = violation
+    else:
+        return True
+    assert not refusal.decision  # explained by the revision that refused
+    return False
+
+
+@settings(max_examples=15)
+@given(data=st.data(), revisions=st.one_of(st.just(support.crossed()), support.revisions()))
+def test_reload_is_atomic(data: st.DataObject, revisions: Revisions) -> None:
+    first, second = revisions
+    ways = [way for way in declarable(Guard(first)) if way in declarable(Guard(second))][:3]
+    singles: list[Personal[Any, Any]] = [Personal("value", source) for source in first.sources[:2]]
+    drawn = [sample.value for sample in data.draw(seals.sealed(first, 4))]
+    reload = Reload(revisions, [*singles, *drawn])
+    reload.one_after_the_other(ways)
+    with support.switching():
+        support.in_threads([*(partial(reload.open, way) for way in ways), reload.replace])

@@ -1,0 +1,367 @@
+"""Opening sealed values: what a use opens, what it refuses and says, and what is told of it."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import pytest
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.matrix import Matrix
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.openers import Opener, opener_for
+from tests.unit.samples import revised
+from tests.unit.seals import ABSENT, BILL, COOKIE, DEVICE, FREE, NAME, C, D, R, Told, words
+
+
+@pytest.fixture(params=["bare", "told"])
+def guard(request: pytest.FixtureRequest) -> pg.Guard:
+    """One without a ledger, whose uses have a short way, and one with a ledger, whose uses count."""
+    return pg.Guard(tm.NOTICE, ledger=Told() if request.param == "told" else None)
+
+
+# ---- One value ----------------------------------------------------------------------------------------------------
+
+
+def test_a_use_opens_what_its_purpose_may_use(guard: pg.Guard) -> None:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        for _ in range(3):  # decided, and then remembered
+            assert use.open(NAME) == "name"
+            assert use.open(NAME.zip(BILL)) == ("name", "bill")
+            assert use.open(NAME.map(str.upper)) == "NAME"
+            assert use.open(FREE) == "free"
+            assert use.try_open(NAME, ABSENT) == "name"
+            assert use.try_open(NAME.zip(FREE), ABSENT) == ("name", "free")
+            assert use.open_all([NAME, BILL, NAME]) == ["name", "bill", "name"]
+            assert use.open_all(value for value in (NAME, BILL.map(len))) == ["name", 4]
+            assert use.open_all([]) == []
+
+
+def test_a_refusal_says_what_who_why_and_what_to_do(guard: pg.Guard) -> None:
+    with guard.purpose(tm.RenewalGuidance, activity="shop.mail.remind") as use:
+        for value in (DEVICE, NAME.zip(DEVICE), DEVICE.map(len)):
+            for act in (use.open, lambda value: use.open_all([NAME, value])):
+                with pytest.raises(pg.PurposeViolation) as refused:
+                    act(value)
+                assert refused.value.decision.denied == (tm.ProductData,)
+                assert refused.value.activity == "shop.mail.remind"
+                assert refused.value.function is refused.value.field is None
+                told = words(refused)
+                assert told.startswith(
+                    "renewal-guidance (1.2(1)①) may not use product-data (1.1(b)) for activity shop.mail.remind "
+                    "1.2(1) grants renewal-guidance to: 1.1(a), 1.1(c) 1.1(b) may serve: product-provision, "
+                )
+                assert told.endswith(
+                    "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
+                )
+
+
+def test_the_channel_counts(guard: pg.Guard) -> None:
+    contact = pg.Personal("address", tm.WebContact)
+    with guard.purpose(tm.AnyEventInvitation, channel="phone") as use:
+        assert use.open(contact) == "address"
+        assert use.open(contact.zip(NAME)) == ("address", "name")
+    with guard.purpose(tm.AnySecurityInformation, channel="phone") as use:
+        with pytest.raises(pg.ChannelViolation) as refused:
+            use.open(contact)
+        assert "by phone" in words(refused)
+        assert use.try_open(contact, ABSENT) is ABSENT
+        assert use.open(NAME) == "name"
+
+
+def test_only_sealed_values_are_opened(guard: pg.Guard) -> None:
+    class Decoy:
+        """As hard as one can try from outside."""
+
+        label = _ready = R
+
+    plain: Any
+    with guard.purpose(tm.RenewalGuidance) as use:
+        use.open(NAME)
+        for plain in ("name", None, Decoy(), pg.Personal):
+            kind = type(plain).__name__
+            for act in (use.open, lambda value: use.open_all([NAME, value])):
+                with pytest.raises(
+                    TypeError, match=rf"`open` takes sealed values, and was given a {kind}: `Personal\("
+                ):
+                    act(plain)
+            with pytest.raises(TypeError, match=rf"`try_open` takes sealed values, and was given a {kind}"):
+                use.try_open(plain, ABSENT)
+        with pytest.raises(TypeError, match="not iterable"):
+            use.open_all(None)  # type: ignore[arg-type]  # untyped code may
+
+
+def test_what_another_notice_sealed_is_unknown(guard: pg.Guard) -> None:
+    other = pg.Notice.parse(tm.NOTICE.dump())  # equal, with classes of its own
+    foreign: pg.Personal[str, Any] = pg.Personal("x", other.source("1.1a"))
+    with guard.purpose(tm.RenewalGuidance) as use:
+        for value in (foreign, foreign.zip(NAME), foreign.map(len)):
+            acts: list[Callable[[], object]] = [
+                lambda value=value: use.open(value),  # type: ignore[misc]  # each its own
+                lambda value=value: use.open_all([NAME, value]),  # type: ignore[misc]
+                lambda value=value: use.try_open(value, ABSENT),  # type: ignore[misc]
+            ]
+            for act in acts:
+                with pytest.raises(pg.UnknownSource):
+                    act()
+
+
+def test_all_are_opened_or_none(guard: pg.Guard) -> None:
+    ran: list[object] = []
+    told = NAME.map(ran.append)
+    with guard.purpose(tm.RenewalGuidance) as use:
+        with pytest.raises(pg.PurposeViolation):
+            use.open_all([told, DEVICE, told])
+        assert ran == []
+        with pytest.raises(TypeError):
+            use.open_all([told, "plain"])  # type: ignore[arg-type]  # likewise
+        assert ran == []
+        assert use.open_all([told, told]) == [None, None]
+    assert ran == ["name", "name"]
+
+
+def test_after_its_block_a_use_opens_nothing(guard: pg.Guard) -> None:
+    with guard.purpose(tm.RenewalGuidance, activity="remind") as use:
+        assert use.open(NAME) == "name"
+    for act in (lambda: use.open(NAME), lambda: use.open_all([NAME]), lambda: use.try_open(DEVICE, ABSENT)):
+        with pytest.raises(pg.PurposeMissing) as missing:
+            act()
+        assert words(missing) == ("a sealed value was to be opened outside any purpose: activity remind has ended")
+    with pytest.raises(pg.PurposeMissing):
+        use.open_all([])
+    with guard.purpose(tm.ProductProvision):
+        with pytest.raises(pg.PurposeMissing):
+            use.open(NAME)
+        with pytest.raises(pg.PurposeMissing):
+            use.withhold(NAME)
+
+
+def test_a_use_opens_within_a_block_of_another_purpose(guard: pg.Guard) -> None:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        with guard.purpose(tm.ProductImprovement) as inner:
+            assert inner.open(DEVICE) == "device"
+            assert use.open(NAME) == "name"
+            with pytest.raises(pg.PurposeViolation):
+                use.open(DEVICE)
+        assert use.open(NAME) == "name"
+
+
+def test_the_use_under_way_is_given_for_its_purpose() -> None:
+    guard = pg.Guard(tm.NOTICE)
+    with guard.purpose(tm.RenewalGuidance) as use:
+        assert guard.use(tm.RenewalGuidance) is guard.use("1.2(1)①") is guard.current is use
+        with pytest.raises(pg.PurposeMissing) as missing:
+            guard.use(tm.ProductGuidance)
+        wanted, held = "product-guidance (1.2(1)②)", "renewal-guidance (1.2(1)①)"
+        assert words(missing) == f"a use for {wanted} was asked for, and what is under way is for {held}"
+    with guard.purpose(tm.AnyProductGuidance, channel="email") as use:
+        assert guard.use(tm.ProductGuidance) is guard.use(tm.AnyProductGuidance) is use
+        with pytest.raises(pg.PurposeMissing):
+            guard.use(tm.AnyFeedback)
+    with guard.purpose(tm.ProductGuidance), pytest.raises(pg.PurposeMissing):
+        guard.use(tm.AnyProductGuidance)  # which may use more
+    with pytest.raises(pg.PurposeMissing):
+        guard.use(tm.RenewalGuidance)
+    with pytest.raises(pg.UnknownPurpose):
+        guard.use("9.9")
+
+
+# ---- Told ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_ledger_is_told_what_was_opened_and_refused() -> None:
+    tape = Told()
+    guard = pg.Guard(tm.NOTICE, ledger=tape)
+    with guard.purpose(tm.RenewalGuidance, activity="it") as use:
+        use.open(NAME)
+        use.open(NAME.map(len))
+        use.open_all([NAME, BILL, NAME.zip(BILL), NAME])
+        use.try_open(NAME, ABSENT)
+        assert use.try_open(DEVICE, ABSENT) is ABSENT
+        assert tape.denials == []  # a question is no use
+        for value in (DEVICE, DEVICE.zip(NAME)):
+            with pytest.raises(pg.PurposeViolation) as refused:
+                use.open(value)
+            assert tape.denials.pop() == (refused.value, False)
+        with pytest.raises(pg.PurposeViolation):
+            use.open_all([NAME, DEVICE, DEVICE])
+        assert len(tape.denials) == 1
+        with pytest.raises(pg.SealedValue):
+            use.open(BILL.map(lambda bill: bill[99]))  # its function saw the value
+        assert tape.uses == []
+    assert tape.uses == [("it", "1.2(1)①", R, 5), ("it", "1.2(1)①", C, 2), ("it", "1.2(1)①", R | C, 1)]
+    with pytest.raises(pg.PurposeMissing) as missing:
+        use.open(NAME)
+    assert tape.denials[1:] == [(missing.value, False)]
+
+
+def test_what_cannot_be_recorded_is_not_let_pass() -> None:
+    class Broken(Told):
+        def denied(self, *_: Any, **__: Any) -> None:
+            raise OSError("full")
+
+    guard = pg.Guard(tm.NOTICE, ledger=Broken(), mode="observe")
+    with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(OSError, match="full"):
+        use.open(DEVICE)
+
+
+def test_observing_opens_all_and_tells_each_denial(caplog: pytest.LogCaptureFixture) -> None:
+    tape = Told()
+    guard = pg.Guard(tm.NOTICE, ledger=tape, mode="observe")
+    with caplog.at_level(logging.WARNING, "purposeguard"), guard.purpose(tm.RenewalGuidance, activity="it") as use:
+        assert use.open(DEVICE) == "device"
+        assert use.open_all([DEVICE, NAME, COOKIE, DEVICE]) == ["device", "name", "cookie", "device"]
+        assert use.try_open(DEVICE, ABSENT) == "device"  # nothing is refused, so there is nothing else to give
+        told = [(error.decision.label, seen) for error, seen in tape.denials if isinstance(error, pg.PurposeViolation)]
+        assert told == [(D, True), (D, True), (pg.Label(tm.Cookie), True), (D, True)]
+        assert len(caplog.messages) == len(told)
+        assert all(message.startswith("observed, not enforced: renewal-guidance") for message in caplog.messages)
+    assert tape.uses == [("it", "1.2(1)①", R, 1)]  # what was allowed
+    # Outside any purpose likewise.
+    assert use.open(DEVICE) == "device"
+    assert use.open_all([NAME, DEVICE]) == ["name", "device"]
+    assert use.try_open(DEVICE, ABSENT) == "device"
+    assert use.withhold(NAME) is NAME
+    missing = tape.denials[len(told) :]
+    assert [(type(error), seen) for error, seen in missing] == [(pg.PurposeMissing, True)] * 4
+    assert len(tape.uses) == 1
+    assert "device" not in caplog.text.replace("ProductData", "")
+
+
+def test_one_activity_may_observe() -> None:
+    guard = pg.Guard(tm.NOTICE)
+    with guard.purpose(tm.RenewalGuidance, mode="observe") as use:
+        assert use.open(DEVICE) == "device"
+        with guard.purpose(tm.RenewalGuidance) as enforcing, pytest.raises(pg.PurposeViolation):
+            enforcing.open(DEVICE)
+        holder = Contact(device=DEVICE)
+        assert use.withhold(holder) is holder
+        assert use.withhold(DEVICE) is DEVICE
+    with pytest.raises(pg.PurposeMissing):
+        use.open(NAME)  # the guard itself enforces, and there is no activity any more
+
+
+# ---- Revisions ----------------------------------------------------------------------------------------------------
+
+
+def narrower(made: dict[str, Any]) -> None:
+    for grant in made["grant"]:
+        if grant["clause"] == "1.2(1)":
+            grant["sources"] = ["1.1(b)"]
+
+
+def closing(made: dict[str, Any]) -> None:
+    for grant in made["grant"]:
+        for purpose in grant["purpose"]:
+            if purpose["id"] == "1.2(1)①":
+                purpose["channels"] = {"closed": ["email"]}
+
+
+def test_an_opening_follows_the_revision_in_force(guard: pg.Guard) -> None:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        assert use.open_all([NAME, NAME]) == ["name", "name"]
+        guard.replace(revised(tm.NOTICE, narrower))
+        for value in (NAME, NAME.map(len), NAME.zip(DEVICE)):
+            with pytest.raises(pg.PurposeViolation):
+                use.open(value)
+            assert use.try_open(value, ABSENT) is ABSENT
+        assert use.open(DEVICE) == "device"
+        guard.replace(tm.NOTICE)
+        assert use.open(NAME) == "name"
+        guard.replace(revised(tm.NOTICE, closing))
+        with pytest.raises(pg.ChannelViolation, match="without a stated channel"):
+            use.open(NAME)
+        assert use.try_open(NAME, ABSENT) is ABSENT
+
+
+def replacing(guard: pg.Guard, notice: pg.Notice) -> Any:
+    """Replaces the notice right after the next answer of a matrix: the worst moment for whoever asked."""
+    plain = Matrix.row
+    fired: list[bool] = []
+
+    def row(self: Matrix, *args: Any) -> Any:
+        answer = plain(self, *args)
+        if not fired:
+            fired.append(True)
+            guard.replace(notice)
+        return answer
+
+    return mock.patch.object(Matrix, "row", row)
+
+
+def test_one_opening_is_by_one_revision(guard: pg.Guard) -> None:
+    later = revised(tm.NOTICE, narrower)
+    for act, expected in [
+        (lambda use: use.try_open(NAME, ABSENT), "name"),
+        (lambda use: use.open(NAME), "name"),
+        (lambda use: use.open_all([NAME, BILL]), ["name", "bill"]),
+    ]:
+        guard.replace(tm.NOTICE)
+        with guard.purpose(tm.RenewalGuidance) as use, replacing(guard, later):
+            assert act(use) == expected
+            assert use.try_open(NAME, ABSENT) is ABSENT
+    for both in ([NAME, DEVICE], [DEVICE, NAME]):
+        guard.replace(tm.NOTICE)
+        with guard.purpose(tm.RenewalGuidance) as use, replacing(guard, later):
+            with pytest.raises(pg.PurposeViolation) as refused:
+                use.open_all(both)  # which no revision lets be opened together
+            assert not refused.value.decision
+
+
+# ---- Where no use is named ----------------------------------------------------------------------------------------
+
+
+class Contact(BaseModel):
+    device: pg.Personal[str, tm.ProductData]
+
+
+def test_the_use_under_way_opens_where_none_is_named() -> None:
+    one, other = pg.Guard(tm.NOTICE), pg.Guard(pg.Notice.parse(tm.NOTICE.dump()))
+    foreign: pg.Personal[str, Any] = pg.Personal("foreign", other.notice.source("1.1a"))
+    with pytest.raises(pg.PurposeMissing) as missing:
+        pg.encode_sealed(NAME)
+    assert "was to be opened outside any purpose: enter `with guard.purpose(…)`" in words(missing)
+    with one.purpose(tm.RenewalGuidance) as use:
+        assert pg.encode_sealed(NAME) == "name"
+        assert opener_for(None) is use
+        with other.purpose("1.2(1)①"):
+            # Each guard decides by its own notice, and is asked of what that knows.
+            assert pg.encode_sealed(NAME) == "name"
+            assert pg.encode_sealed(foreign) == "foreign"
+            for unclear in (NAME.zip(foreign), FREE):
+                with pytest.raises(pg.PurposeMissing, match="uses of several guards are under way"):
+                    pg.encode_sealed(unclear)
+            with pytest.raises(pg.PurposeMissing, match=r"name\s+one, `context"):
+                opener_for(None)
+            assert opener_for(None, {"use": use}) is use
+    with pytest.raises(TypeError, match="names a use, not Guard"):
+        opener_for(R, {"use": one})
+    with pytest.raises(pg.PurposeMissing):
+        opener_for(R, {"withhold": True})
+
+
+def test_a_use_that_an_application_keeps_by_itself_is_found_once() -> None:
+    kept: contextvars.ContextVar[object] = contextvars.ContextVar("kept")
+
+    def within() -> None:
+        guard = pg.Guard(tm.NOTICE)
+        with guard.purpose(tm.RenewalGuidance) as use:
+            kept.set(use)
+            assert pg.encode_sealed(NAME) == "name"
+        with guard.purpose(tm.ProductProvision):
+            assert pg.encode_sealed(DEVICE) == "device"  # and the one that has ended is passed over
+        with pytest.raises(pg.PurposeMissing, match="has ended"):
+            pg.encode_sealed(NAME)
+
+    contextvars.copy_context().run(within)
+
+
+def test_an_opener_is_what_a_use_makes_of_it() -> None:
+    for ask in (Opener.absence, lambda one: one.knows(R), lambda one: one.open(NAME), lambda one: one.withhold(NAME)):
+        with pytest.raises(NotImplementedError):
+            ask(Opener())

@@ -1,0 +1,337 @@
+"""Sealed values in other threads and tasks: what `guard.carry` hands over opens there, and nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import copy
+import functools
+import gc
+import pickle
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import trio
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.use import _leave_to_the_parent
+from tests.unit.seals import DEVICE, NAME, Told, words
+
+guard = pg.Guard(tm.NOTICE)
+remind = guard.purpose(tm.RenewalGuidance, activity="remind")
+
+
+def in_thread(fn: Callable[[], Any]) -> Any:
+    """What comes of it in another thread: its result or its error."""
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            return pool.submit(fn).result()
+        except pg.PurposeGuardError as error:
+            return error
+
+
+def assert_opens(use: pg.Use[Any]) -> None:
+    assert use.open(NAME) == use.try_open(NAME, None) == "name"
+    assert use.open_all([NAME, NAME.map(len)]) == ["name", 4]
+    with pytest.raises(pg.PurposeViolation):
+        use.open(DEVICE)
+    assert use.try_open(DEVICE, None) is None
+
+
+def assert_shut(use: pg.Use[Any]) -> None:
+    for act in (lambda: use.open(NAME), lambda: use.open_all([NAME]), lambda: use.try_open(DEVICE, None)):
+        with pytest.raises(pg.PurposeMissing):
+            act()
+    with pytest.raises(pg.PurposeMissing):
+        use.withhold(NAME)
+
+
+def test_a_use_that_is_handed_to_another_thread_opens_nothing_there() -> None:
+    with remind as use:
+        missing = in_thread(lambda: use.open(NAME))
+        assert isinstance(missing, pg.PurposeMissing)
+        assert words(missing) == (
+            "a sealed value was to be opened outside any purpose: activity remind runs in another task or thread; hand "
+            "it over with `guard.carry(fn)`"
+        )
+        assert in_thread(functools.partial(assert_shut, use)) is None
+        context = contextvars.copy_context()
+        assert in_thread(lambda: context.run(assert_shut, use)) is None
+        assert_opens(use)
+
+
+def test_what_is_carried_opens_by_its_own_use_and_by_the_one_it_comes_from() -> None:
+    with remind as use:
+
+        def work() -> None:
+            assert guard.current is not use
+            assert guard.current.purpose is use.purpose
+            assert_opens(guard.current)
+            assert_opens(use)
+
+        assert in_thread(guard.carry(work)) is None
+        assert in_thread(functools.partial(assert_shut, use)) is None  # only while it runs there
+        guard.carry(work)()  # and here nothing changes
+        assert_opens(use)
+
+
+def test_what_was_carried_goes_on_after_the_block_and_the_use_does_not() -> None:
+    started, ended = threading.Event(), threading.Event()
+
+    def work(use: pg.Use[Any]) -> None:
+        assert_opens(use)
+        started.set()
+        ended.wait()
+        assert_opens(guard.current)
+        assert_shut(use)
+
+    with ThreadPoolExecutor(1) as pool:
+        with remind as use:
+            running = pool.submit(guard.carry(work), use)
+            later = guard.carry(lambda: assert_opens(guard.current))
+            started.wait()
+        ended.set()
+        running.result()
+        assert in_thread(later) is None
+    later()
+    assert_shut(use)
+
+
+def test_what_is_carried_is_carried_on() -> None:
+    with remind as use:
+
+        def innermost() -> None:
+            assert_opens(guard.current)
+            assert_opens(use)
+
+        def inner() -> Any:
+            between = guard.current
+            assert in_thread(guard.carry(innermost)) is None
+            assert in_thread(guard.carry(functools.partial(assert_opens, between))) is None
+            assert in_thread(functools.partial(assert_shut, between)) is None
+            assert_opens(use)
+            return guard.carry(innermost)
+
+        carried_on = in_thread(guard.carry(inner))
+        assert in_thread(carried_on) is None
+        assert in_thread(innermost) is not None  # bare, it has nothing
+
+
+def test_within_a_block_of_its_own_what_is_carried_keeps_the_use_it_comes_from() -> None:
+    with remind as use:
+
+        def work() -> None:
+            with guard.purpose(tm.ProductImprovement) as own:
+                assert own.open(DEVICE) == "device"
+                assert_opens(use)
+            assert_opens(use)
+
+        assert in_thread(guard.carry(work)) is None
+        with guard.purpose(tm.ProductImprovement):
+            # What is carried is the use under way, not the one around it.
+            assert in_thread(guard.carry(functools.partial(assert_shut, use))) is None
+
+
+@guard.purpose(tm.ProductImprovement)
+def improve(use: pg.Use[Any]) -> None:
+    """An activity of its own, entered the quick way."""
+    assert guard.current.open(DEVICE) == "device"
+    assert_shut(use)
+
+
+def test_an_activity_that_what_is_carried_calls_has_its_own_use_alone() -> None:
+    with remind as use:
+        assert in_thread(guard.carry(functools.partial(improve, use))) is None
+
+
+def test_what_is_carried_may_run_a_loop() -> None:
+    async def main(use: pg.Use[Any]) -> None:
+        assert_opens(guard.current)
+        assert_opens(use)
+
+    with remind as use:
+        assert in_thread(guard.carry(lambda: asyncio.run(main(use)))) is None
+
+
+def test_generators_are_carried_step_by_step() -> None:
+    with remind as use:
+
+        def steps() -> Iterator[str]:
+            yield use.open(NAME)
+            yield guard.current.open(NAME)
+
+        stream = guard.carry(steps)()
+        assert in_thread(lambda: next(stream)) == "name"
+        assert in_thread(functools.partial(assert_shut, use)) is None
+        assert next(stream) == "name"
+        assert_opens(use)
+
+
+def test_asyncio_tasks() -> None:
+    async def main() -> None:
+        async with remind as use:
+            assert_opens(use)
+
+            async def child() -> None:
+                await asyncio.sleep(0)
+                assert_shut(use)
+
+            async def carried() -> str:
+                assert_opens(use)
+                await asyncio.sleep(0)
+                await asyncio.create_task(child())  # a task of its own again
+                assert_opens(guard.current)
+                return use.open(NAME)
+
+            async def items() -> AsyncIterator[str]:
+                yield use.open(NAME)
+                await asyncio.sleep(0)
+                yield guard.current.open(NAME)
+
+            await asyncio.create_task(child())
+            await asyncio.to_thread(assert_shut, use)
+            assert (
+                await asyncio.gather(*(asyncio.create_task(guard.carry(carried)()) for _ in range(3))) == ["name"] * 3
+            )
+            assert await asyncio.to_thread(guard.carry(use.open), NAME) == "name"
+
+            async def listed() -> list[str]:
+                return [one async for one in guard.carry(items)()]
+
+            # The generator was made within the task, where nothing is under way to carry.
+            with pytest.raises(pg.PurposeMissing):
+                await asyncio.create_task(listed())
+            stream = guard.carry(items)
+
+            async def drained() -> list[str]:
+                return [one async for one in stream()]
+
+            assert await asyncio.create_task(drained()) == ["name", "name"]
+            pending = asyncio.create_task(guard.carry(carried)())
+            await asyncio.sleep(0)
+        with pytest.raises(pg.PurposeMissing):
+            await pending  # the use that it asks by name has ended meanwhile
+        assert_shut(use)
+
+    asyncio.run(main())
+
+
+def test_trio_tasks() -> None:
+    async def main() -> None:
+        with remind as use:
+
+            async def child() -> None:
+                await trio.lowlevel.checkpoint()
+                assert_shut(use)
+
+            async def carried() -> None:
+                assert_opens(use)
+                await trio.lowlevel.checkpoint()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(child)
+                assert_opens(guard.current)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(child)
+                nursery.start_soon(guard.carry(carried))
+            assert await trio.to_thread.run_sync(guard.carry(lambda: use.open(NAME))) == "name"
+            await trio.to_thread.run_sync(assert_shut, use)
+            assert_opens(use)
+
+    trio.run(main)
+
+
+def test_what_is_opened_elsewhere_is_told_too() -> None:
+    tape = Told()
+    told = pg.Guard(tm.NOTICE, ledger=tape)
+    with told.purpose(tm.RenewalGuidance, activity="it") as use:
+        label = NAME.label
+
+        def work() -> None:
+            told.current.open(NAME)
+            use.open(NAME)
+            use.open(NAME)
+
+        assert in_thread(told.carry(work)) is None
+        assert tape.uses == [("it", "1.2(1)①", label, 1)]  # what was carried has ended
+    assert tape.uses[1:] == [("it", "1.2(1)①", label, 2)]
+    assert tape.denials == []
+
+
+def test_where_it_is_only_observed_what_has_no_purpose_is_carried_as_it_is() -> None:
+    tape = Told()
+    observing = pg.Guard(tm.NOTICE, ledger=tape, mode="observe")
+
+    def work() -> str:
+        return pg.encode_sealed(NAME)  # type: ignore[no-any-return]  # as JSON encoders have it
+
+    assert observing.carry(work) is work
+    assert [type(error) for error, _ in tape.denials] == [pg.PurposeMissing]
+    with observing.purpose(tm.RenewalGuidance) as use:
+        assert in_thread(lambda: use.open(NAME)) == "name"
+        assert in_thread(lambda: use.withhold(NAME)) is NAME
+    assert len(tape.denials) == 3
+
+
+def test_there_is_no_use_where_nothing_is_under_way() -> None:
+    said: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(pg.PurposeMissing) as missing:
+            guard.current.open(NAME)
+        said.append(str(missing.value))
+        nothing = guard._engine.ambient()
+        assert repr(nothing)
+        assert not nothing.active
+
+    ask()
+    assert in_thread(ask) is None
+    assert "guard.carry" not in said[0]
+    assert "hands it over with `guard.carry(fn)`" in " ".join(said[1].split())
+
+
+def test_a_use_is_neither_copied_nor_sent_away() -> None:
+    with remind as use:
+        assert copy.copy(use) is copy.deepcopy(use) is copy.deepcopy({"use": use})["use"] is use
+        with pytest.raises(TypeError, match="a use belongs to its block, and goes to no other process"):
+            pickle.dumps(use)
+
+
+# ---- Forks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["bare", "frozen"])
+def test_what_a_fork_leaves_in_the_child_opens_nothing(frozen: bool) -> None:
+    """By what the interpreter runs in a child; with a real one in tests/bypass."""
+    tape = Told()
+    told = pg.Guard(tm.NOTICE, ledger=tape)
+    if frozen:
+        gc.freeze()  # as servers do before they fork
+    try:
+        with remind as use, guard.purpose(tm.ProductProvision) as inner, told.purpose(tm.RenewalGuidance) as counting:
+            counting.open(NAME)
+            _leave_to_the_parent()
+            for one in (use, inner, counting):
+                assert_shut(one)
+                assert not one.active
+            with pytest.raises(pg.PurposeMissing):
+                guard.current.open(NAME)
+        assert tape.uses == []  # the parent tells
+        assert (gc.get_freeze_count() > 0) is frozen
+    finally:
+        gc.unfreeze()
+    with remind as use:
+        assert_opens(use)
+
+
+def test_a_fork_where_nothing_is_under_way_leaves_all_as_it_is() -> None:
+    with remind as use:
+        contextvars.Context().run(_leave_to_the_parent)  # another context, in which nothing is
+        assert_opens(use)
+    _leave_to_the_parent()
+    with remind as use:
+        assert_opens(use)

@@ -1,0 +1,380 @@
+"""Sealed values: how they are made and joined, what works on the seal, and what is said where nothing does."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard import sealing
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.seals import SENTINEL, C, D, R, words
+
+guard = pg.Guard(tm.NOTICE)
+
+
+def sealed(value: Any = SENTINEL, *sources: Any) -> pg.Personal[Any, Any]:
+    return pg.Personal(value, *(sources or (tm.Registration,)))
+
+
+def opened(value: pg.Personal[Any, Any]) -> Any:
+    with guard.purpose(tm.ProductProvision) as use:
+        return use.open(value)
+
+
+# ---- Made ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_value_is_sealed_under_its_sources() -> None:
+    assert sealed().label is R
+    assert sealed("x", tm.Registration, tm.Contract, tm.Registration).label is R | C
+    assert sealed("x", R | C).label is R | C
+    assert sealed("x", R, tm.Contract).label is R | C
+    assert sealed("x", pg.NotPersonal, tm.Registration).label is R
+    assert pg.Personal[str, tm.Registration]("x", tm.Registration).label is R
+
+
+def test_without_sources_nothing_is_sealed() -> None:
+    with pytest.raises(pg.UnlabelledData, match=r"`Personal\(value, Source\)`"):
+        pg.Personal(SENTINEL)  # type: ignore[call-overload]  # an error for type checkers too
+    with pytest.raises(TypeError):
+        pg.Personal()  # type: ignore[call-overload]  # likewise
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        ([tm.RenewalGuidance], "RenewalGuidance`: is a purpose, and a label is made of source classes"),
+        ([pg.Source], "`purposeguard.terms.Source`: a label is made of source classes"),
+        (["1.1(a)"], "`builtins.str`: a value is sealed under source classes, or one `Label`"),
+        ([[tm.Registration]], "`builtins.list`: a value is sealed under source classes"),
+        ([None], "`builtins.NoneType`: a value is sealed under source classes"),
+        ([tm.Registration, SENTINEL], "`builtins.str`"),
+        ([tm.Registration, tm.AnyFeedback], "UnionType"),
+    ],
+    ids=["purpose", "base", "id", "list", "none", "second", "family"],
+)
+def test_what_is_no_source_is_told_by_its_type(sources: list[Any], said: str) -> None:
+    with pytest.raises(pg.UnknownSource) as refused:
+        pg.Personal(SENTINEL, *sources)
+    assert said in words(refused)
+
+
+def test_swapped_arguments_are_not_shown() -> None:
+    with pytest.raises(pg.UnknownSource) as refused:
+        pg.Personal(tm.Registration, SENTINEL)  # type: ignore[call-overload]  # the slip
+    assert SENTINEL not in shown(refused.value)
+    assert SENTINEL not in repr(refused.value.args)
+    assert refused.value.given is str
+
+
+def shown(error: BaseException) -> str:
+    """All that a reporter with the locals of each frame shows of an error, from the library's frames on."""
+    told = traceback.TracebackException.from_exception(error, capture_locals=True)
+    parts = []
+    pending = [told]
+    while pending:
+        one = pending.pop()
+        frames = [frame for frame in one.stack if frame.filename != __file__]
+        parts += [str(one), *(str(frame.locals) for frame in frames)]
+        pending += [other for other in (one.__cause__, one.__context__) if other is not None]
+    return "\n".join(parts)
+
+
+def test_a_refused_value_is_in_no_frame() -> None:
+    with pytest.raises(pg.UnlabelledData) as refused:
+        pg.Personal(SENTINEL, *[])
+    assert SENTINEL not in shown(refused.value)
+
+
+# ---- Joined -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_derived_keeps_its_sources() -> None:
+    one, other, third = sealed("a"), sealed("b", tm.Contract), sealed("c", tm.ProductData)
+    assert one.map(str.upper).label is R
+    assert one.zip(other).label is R | C
+    assert one.zip(other, third, one).label is R | C | D
+    assert pg.Personal.collect([one, one]).label is R
+    assert pg.Personal.collect([one], tm.Contract, tm.ProductData).label is R | C | D
+    assert pg.Personal.collect(iter([one, other])).label is R | C
+    assert opened(one.zip(other, third)) == ("a", "b", "c")
+    assert opened(pg.Personal.collect([one.map(str.upper), other])) == ("A", "b")
+
+
+def test_nothing_is_collected_under_named_sources_alone() -> None:
+    none: pg.Personal[Any, Any] = pg.Personal.collect([], tm.Registration)
+    assert none.label is R
+    assert opened(none) == ()
+    assert pg.Personal.collect([], R | C).label is R | C  # type: ignore[call-overload]  # labels are for untyped code
+    empty: list[Any] = [[], (), iter(()), {}]
+    for nothing in empty:
+        with pytest.raises(pg.UnlabelledData) as refused:
+            pg.Personal.collect(nothing)
+        assert words(refused) == (
+            "nothing was collected, and no source named: `Personal.collect(values, Source)` names it"
+        )
+
+
+def test_only_what_is_sealed_is_joined() -> None:
+    one: Any = sealed()
+    several: list[Any] = [one, {"x"}]
+    for join in (lambda: one.zip("x"), lambda: one.zip(one, 5), lambda: pg.Personal.collect(several)):
+        with pytest.raises(TypeError, match=r"a combination takes sealed values, and was given a (str|int|set)"):
+            join()
+    with pytest.raises(TypeError, match="at least one other"):
+        one.zip()
+    five: Any = 5
+    with pytest.raises(TypeError, match="not iterable"):
+        pg.Personal.collect(five)
+    with pytest.raises(pg.SealedValue, match="no container"):
+        pg.Personal.collect(one)
+    with pytest.raises(TypeError, match="`map` takes a function, not str"):
+        one.map("upper")
+
+
+# ---- Opened -------------------------------------------------------------------------------------------------------
+
+
+def test_a_plain_value_is_opened_as_the_object_that_it_was() -> None:
+    for value in (SENTINEL, [1], {"a": 1}, None, object(), float("nan"), lambda: 1, Exception("x"), sealed()):
+        assert opened(sealed(value)) is value
+    parts = [object(), object()]
+    assert all(one is other for one, other in zip(opened(pg.Personal.collect(map(sealed, parts))), parts, strict=True))
+
+
+def test_functions_wait_until_a_value_is_opened_and_run_anew_each_time() -> None:
+    ran: list[Any] = []
+
+    def copied(given: Any) -> Any:
+        ran.append(given)
+        return [*given]
+
+    value = sealed([1]).map(copied)
+    both = value.zip(value, value.map(len))
+    assert ran == []
+    first, second = opened(value), opened(value)
+    assert first == second == [1]
+    assert first is not second
+    assert len(ran) == 2
+    one, same, length = opened(both)  # once for all places that it goes into
+    assert one is same
+    assert length == 1
+    assert len(ran) == 3
+
+
+def test_a_function_runs_inside_the_purpose_that_opens() -> None:
+    other = sealed("other", tm.Contract)
+    value = sealed("one").map(lambda one: (one, guard.current.purpose, guard.current.open(other)))
+    assert opened(value) == ("one", tm.ProductProvision, "other")
+
+
+def test_a_long_chain_is_opened() -> None:
+    value = sealed(0)
+    for _ in range(100_000):
+        value = value.map(lambda number: number + 1)
+    assert opened(value) == 100_000
+    nested = sealed(0)
+    for _ in range(20_000):
+        nested = nested.zip(nested.map(type))
+    assert nested.label is R
+    assert opened(nested.map(len)) == 2
+
+
+def test_a_million_values_are_collected() -> None:
+    one, other = sealed(1), sealed(2, tm.Contract).map(int)
+    plain = pg.Personal.collect(one for _ in range(1_000_000))
+    assert plain.label is R
+    assert sum(opened(plain)) == 1_000_000
+    mixed = pg.Personal.collect([*[one] * 50_000, *[other] * 50_000])
+    assert mixed.label is R | C
+    assert opened(mixed.map(sum)) == 150_000
+
+
+def test_a_diamond_is_made_once_however_often_it_doubles() -> None:
+    count = 0
+
+    def told(value: Any) -> Any:
+        nonlocal count
+        count += 1
+        return value
+
+    value = sealed(1).map(told)
+    for _ in range(60):  # 2 ** 60 paths lead to the first one
+        value = value.zip(value).map(lambda pair: pair[0] + pair[1])
+    assert opened(value) == 2**60
+    assert count == 1
+
+
+# ---- What fails in a function -------------------------------------------------------------------------------------
+
+
+def named(value: str) -> int:
+    return int(value)
+
+
+class Parser:
+    def __call__(self, value: str) -> int:
+        return int(value)
+
+
+LINE = named.__code__.co_firstlineno + 1
+FAILING: list[tuple[Callable[[Any], Any], str]] = [
+    (named, f"`named`, given to `map`, failed with ValueError in line {LINE} of {__name__}"),
+    (lambda value: value.nothing, f"`<lambda>`, given to `map`, failed with AttributeError in line {LINE + 11} of"),
+    (int, "`int`, given to `map`, failed with ValueError"),
+    (Parser(), "a Parser, given to `map`, failed with ValueError in line"),
+    (partial(named), "a partial, given to `map`, failed with ValueError in line"),
+    (json.loads, "`loads`, given to `map`, failed with JSONDecodeError in line"),
+    (lambda value: guard.allows(value, "1.2(1)①"), "failed with UnknownSource;"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fn", "said"), FAILING, ids=["def", "lambda", "built-in", "object", "partial", "library", "own"]
+)
+def test_what_a_function_raises_is_told_without_the_value(fn: Callable[[Any], Any], said: str) -> None:
+    value = sealed().map(str.upper).map(str.lower).zip(sealed()).map(lambda pair: pair[0]).map(fn)
+    with pytest.raises(pg.SealedValue) as refused:
+        opened(value)
+    assert said in words(refused)
+    assert words(refused).endswith("; what it said is not told, since it may show the value")
+    assert SENTINEL not in shown(refused.value)
+    assert refused.value.__cause__ is refused.value.__context__ is None
+    with pytest.raises(pg.SealedValue):
+        opened(value)  # it fails at each opening
+
+
+def refuses_within(value: str) -> Any:
+    try:
+        return int(value)
+    except ValueError as error:
+        error.add_note(value)
+        refusal = pg.PurposeMissing("there is none")
+        refusal.add_note(value)
+        raise refusal from error
+
+
+def test_a_refusal_within_a_function_goes_through_alone() -> None:
+    with pytest.raises(pg.PurposeMissing, match="there is none") as missing:
+        opened(sealed().map(refuses_within))
+    assert SENTINEL not in shown(missing.value)
+    assert not hasattr(missing.value, "__notes__")
+    with pytest.raises(pg.PurposeViolation) as violation:
+        opened(sealed().map(lambda _: guard.current.open(sealed("x", tm.Cookie))))
+    assert violation.value.decision.label is pg.Label(tm.Cookie)
+    with pytest.raises(pg.SealedValue, match="no operand"):
+        opened(sealed().map(lambda value: value + sealed()))
+
+
+def test_an_interruption_goes_through_and_leaves_no_value_in_the_library() -> None:
+    def interrupt(_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        opened(sealed().map(str.upper).map(str.lower).map(interrupt))
+    assert SENTINEL not in shown(interrupted.value).lower()
+
+
+# ---- The seal itself ----------------------------------------------------------------------------------------------
+
+
+def test_text_shows_the_seal() -> None:
+    value: Any = sealed("x", tm.Registration, tm.Contract)
+    shown_as = "<sealed 1.1(a), 1.1(c)>"
+    assert repr(value) == str(value) == f"{value}" == f"{value!r}" == "%s" % value == format(value) == shown_as  # noqa: UP031  # as old code writes it
+    for spec in (">10", "s", ".2f"):
+        with pytest.raises(pg.SealedValue, match=rf"no format `{spec}`: open it with"):
+            format(value, spec)
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        (bool, "a sealed value is neither true nor false (to see whether there is one, compare with `None`): open it"),
+        (len, "a sealed value is no container: open it"),
+        (float, "a sealed value is no number: open it"),
+        (bytes, "a sealed value is neither bytes nor a path: open it"),
+        (lambda value: value < 1, "sealed values have no order: open it"),
+        (lambda value: "a" + value, "a sealed value is no operand: open it"),
+        (lambda value: value.__reduce_ex__(4), "a sealed value cannot be pickled: open it"),
+        (lambda value: value.upper(), "a sealed value has no `upper`: open it"),
+        (json.dumps, "a sealed value is not written as JSON: open it"),
+    ],
+    ids=["truth", "container", "number", "bytes", "order", "operand", "pickle", "attribute", "json"],
+)
+def test_what_needs_the_value_says_what_to_do(use: Callable[[Any], Any], said: str) -> None:
+    with pytest.raises(TypeError) as refused:
+        use(sealed())
+    assert said in words(refused)
+    assert SENTINEL not in shown(refused.value)
+
+
+def test_json_is_told_how_to_open() -> None:
+    with pytest.raises(pg.SealedValue) as refused:
+        json.dumps({"a": [sealed()]})
+    assert words(refused).endswith("; `default=pg.encode_sealed` opens it")
+    with guard.purpose(tm.ProductProvision):
+        assert json.loads(json.dumps({"a": [sealed()]}, default=pg.encode_sealed)) == {"a": [SENTINEL]}
+
+
+def test_seals_are_compared_by_identity_and_copied_as_themselves() -> None:
+    value, same = sealed("x"), sealed("x")
+    assert value == value  # noqa: PLR0124  # its own
+    assert value != same
+    assert len({value, same, value}) == 2
+    assert copy.copy(value) is copy.deepcopy(value) is copy.deepcopy([value])[0] is value
+    assert isinstance(value, pg.Personal)
+    assert value.__class__ is pg.Personal
+    assert not hasattr(value, "upper")
+    assert getattr(value, "upper", None) is None
+
+
+def test_patterns_show_nothing() -> None:
+    value: Any = sealed("x")
+    match value:
+        case str() | [*_] | {"a": _}:
+            found = "the value"
+        case pg.Personal(label=label):
+            found = repr(label)
+        case _:
+            found = "nothing"
+    assert found == "Label(1.1(a))"
+
+
+def test_nothing_of_it_can_be_changed() -> None:
+    value: Any = sealed()
+    for name in ("label", "_ready", "_plain", "note", "__class__"):
+        with pytest.raises(AttributeError, match=f"a sealed value cannot be changed: `{name}` cannot be set"):
+            setattr(value, name, D)
+        with pytest.raises(AttributeError, match=f"a sealed value cannot be changed: `{name}` cannot be removed"):
+            delattr(value, name)
+    for cls in (pg.Personal, sealing.Sealed):
+        with pytest.raises(AttributeError, match=f"{cls.__name__} is sealed: `label` cannot be changed"):
+            setattr(cls, "label", D)  # noqa: B010  # what a patch would do; to type checkers it is an error
+        with pytest.raises(AttributeError, match=f"{cls.__name__} is sealed: `label` cannot be removed"):
+            delattr(cls, "label")
+    assert value.label is R
+    with pytest.raises(TypeError, match="Personal is final"):
+        type("Mine", (pg.Personal,), {})
+    assert not hasattr(value, "__dict__")
+    assert not hasattr(pg.Personal, "_plain")
+
+
+@dataclasses.dataclass
+class Cells:
+    inside: Any
+
+
+def test_a_sealed_value_in_an_object_is_as_safe_there() -> None:
+    cells = Cells(sealed())
+    assert repr(cells) == "Cells(inside=<sealed 1.1(a)>)".replace("Cells", Cells.__qualname__)
+    assert dataclasses.asdict(cells)["inside"] is cells.inside
+    assert dataclasses.replace(cells).inside is cells.inside

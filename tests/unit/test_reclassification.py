@@ -1,0 +1,322 @@
+"""Reclassification: declared ways out of a label, what they take and give, and what is said and told of them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.samples import revised
+from tests.unit.seals import NAME, SENTINEL, C, R, Told, words
+
+N = pg.Label(pg.NotPersonal)
+
+
+def opened(guard: pg.Guard, value: pg.Personal[Any, Any]) -> Any:
+    """As any purpose may open it, which is to say: it is not personal."""
+    with guard.purpose(tm.TrafficAnalysis) as use:
+        return use.open(value)
+
+
+@pytest.fixture
+def tape() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def guard(tape: Told) -> pg.Guard:
+    return pg.Guard(tm.NOTICE, ledger=tape)
+
+
+# ---- A function ---------------------------------------------------------------------------------------------------
+
+
+def test_a_declared_function_takes_a_value_out_of_its_label(guard: pg.Guard, tape: Told) -> None:
+    @guard.reclassify(tm.Registration, tm.Contract, to=pg.NotPersonal, why="lengths tell of nobody", approver="DPO")
+    def length(value: str, times: int = 1, *, plus: int = 0) -> int:
+        """How long it is."""
+        return len(value) * times + plus
+
+    short = length(NAME)
+    assert short.label is N
+    assert opened(guard, short) == 4
+    assert opened(guard, length(NAME.map(str.strip), 2, plus=1)) == 9
+    assert opened(guard, length(NAME.zip(pg.Personal("b", tm.Contract)).map("".join))) == 5
+    assert opened(guard, length(pg.Personal("free", pg.NotPersonal))) == 4
+    declared = declared_of(guard)
+    assert tape.figures == [(declared, label, None) for label in (R, R, R | C, N)]
+    assert length.__name__ == "length"
+    assert length.__doc__ == "How long it is."
+    assert list(inspect.signature(length).parameters) == ["value", "times", "plus"]
+
+
+def declared_of(guard: pg.Guard) -> pg.Reclassification:
+    (declared,) = guard.reclassifications
+    return declared
+
+
+def test_it_stands_in_the_inventory() -> None:
+    guard = pg.Guard(tm.NOTICE)
+    assert guard.reclassifications == ()
+
+    @guard.reclassify("1.1(a)", C, to=tm.Cookie, why="the reason", approver="the approver")
+    def narrower(value: str) -> str:
+        return value
+
+    declared = declared_of(guard)
+    assert declared.name == f"{__name__}.{test_it_stands_in_the_inventory.__qualname__}.<locals>.narrower"
+    assert (declared.sources, declared.to) == (R | C, pg.Label(tm.Cookie))
+    assert (declared.why, declared.approver) == ("the reason", "the approver")
+    assert declared.module == __name__
+    assert declared.qualname == narrower.__qualname__
+    assert declared.line == inspect.unwrap(narrower).__code__.co_firstlineno
+    assert narrower(NAME).label is pg.Label(tm.Cookie)
+
+
+def test_the_result_keeps_the_tags_in_it() -> None:
+    class Device(BaseModel):
+        device: Annotated[str, tm.ProductData]
+
+    guard = pg.Guard(tm.NOTICE)
+
+    @guard.reclassify(tm.Registration, to=tm.Contract, why="it is about a contract")
+    def about(_: str) -> Device:
+        return Device(device="d")
+
+    assert about(NAME).label is C | pg.Label(tm.ProductData)
+
+
+def test_what_derives_from_other_sources_too_is_not_reclassified(guard: pg.Guard, tape: Told) -> None:
+    @guard.reclassify(tm.Registration, tm.WebContact, to=pg.NotPersonal, why="as said")
+    def length(value: Any) -> int:
+        raise AssertionError("it saw the value")
+
+    mixed: pg.Personal[Any, Any] = NAME.zip(pg.Personal("c", tm.Cookie), pg.Personal("d", tm.ProductData))
+    with pytest.raises(pg.SealedValue) as refused:
+        length(mixed)
+    assert words(refused).endswith(
+        "length reclassifies 1.1(a), 2.1(a), and this value derives from 1.1(b), 2.3 as well"
+    )
+    parent: pg.Personal[str, Any] = pg.Personal("c", tm.Customer)
+    with pytest.raises(pg.SealedValue, match=r"1\.1 as well"):
+        length(parent)  # which stands for any of its items
+    foreign: pg.Personal[str, Any] = pg.Personal("x", pg.Notice.parse(tm.NOTICE.dump()).source("1.1a"))
+    with pytest.raises(pg.UnknownSource):
+        length(foreign)
+    assert tape.figures == []
+
+
+def test_a_parent_stands_for_its_items() -> None:
+    guard = pg.Guard(tm.NOTICE)
+
+    @guard.reclassify(tm.Customer, to=pg.NotPersonal, why="as said")
+    def length(value: str) -> int:
+        return len(value)
+
+    for source in (tm.Customer, tm.Registration, tm.ProductData, tm.Contract):
+        assert opened(guard, length(pg.Personal("abc", source))) == 3
+    other: pg.Personal[str, Any] = pg.Personal("abc", tm.Website)
+    with pytest.raises(pg.SealedValue):
+        length(other)
+
+
+def test_after_a_revision_the_declared_classes_stay_valid() -> None:
+    guard = pg.Guard(tm.NOTICE)
+
+    @guard.reclassify(tm.Customer, to=tm.Cookie, why="as said")
+    def length(value: str) -> int:
+        return len(value)
+
+    later = revised(tm.NOTICE, lambda made: made["grant"].reverse())
+    guard.replace(later)
+    for source in (tm.Registration, later.source("1.1a")):
+        with guard.purpose(later.purpose("2.3①")) as use:
+            value: pg.Personal[str, Any] = pg.Personal("abc", source)
+            assert use.open(length(value)) == 3
+
+
+def test_only_sealed_values_are_taken(guard: pg.Guard) -> None:
+    @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
+    def length(value: str) -> int:
+        return len(value)
+
+    for plain in ("name", None, 5):
+        with pytest.raises(
+            TypeError, match=rf"length takes\s+sealed\s+values,\s+and\s+was\s+given\s+a\s+{type(plain).__name__}"
+        ):
+            length(plain)  # type: ignore[arg-type]  # the slip
+    with pytest.raises(TypeError):
+        length()  # type: ignore[call-arg]  # likewise
+
+
+def test_static_and_class_methods() -> None:
+    guard = pg.Guard(tm.NOTICE)
+    out: Any = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
+
+    class Figures:
+        @out
+        @staticmethod
+        def above(value: str) -> int:
+            return len(value)
+
+        @staticmethod
+        @out
+        def below(value: str) -> int:
+            return len(value)
+
+    for figures in (Figures, Figures()):
+        assert opened(guard, figures.above(NAME)) == opened(guard, figures.below(NAME)) == 4
+    assert {one.qualname.rpartition(".")[2] for one in guard.reclassifications} == {"above", "below"}
+
+
+def fails(value: str) -> str:
+    return value * (1 // 0)
+
+
+async def coroutine(value: str) -> str:
+    return value
+
+
+def generator(value: str) -> Iterator[str]:
+    yield value
+
+
+async def async_generator(value: str) -> Any:
+    yield value
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [coroutine, generator, async_generator, functools.partial(coroutine)],
+    ids=["coroutine", "generator", "async-generator", "partial"],
+)
+def test_what_does_not_run_within_its_call_is_no_reclassifier(fn: Callable[..., Any]) -> None:
+    guard = pg.Guard(tm.NOTICE)
+    with pytest.raises(TypeError, match=r"cannot reclassify: it does not run within its call; await first"):
+        guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")(fn)
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"), [(int, "a class"), ("length", "a str"), (None, "a NoneType")], ids=["class", "text", "none"]
+)
+def test_only_functions_reclassify(thing: Any, said: str) -> None:
+    guard = pg.Guard(tm.NOTICE)
+    with pytest.raises(TypeError, match=f"decorates functions and methods, not {said}"):
+        guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")(thing)
+
+
+def test_what_a_function_raises_is_told_without_the_value(guard: pg.Guard, tape: Told) -> None:
+    @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
+    def number(value: str) -> int:
+        return int(value)
+
+    @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
+    def refuses(value: str) -> int:
+        try:
+            return int(value)
+        except ValueError:
+            guard.current.open(NAME)  # outside any purpose
+            return 0
+
+    secret: pg.Personal[Any, Any] = pg.Personal(SENTINEL, tm.Registration)
+    cases: list[tuple[Callable[[], object], type[Exception], str]] = [
+        (lambda: number(secret), pg.SealedValue, "number failed with ValueError in line"),
+        (
+            lambda: number(secret.map(len).map(str).map(fails)),
+            pg.SealedValue,
+            "`fails`, given to `map`, failed with ZeroDivisionError",
+        ),
+        (lambda: refuses(secret), pg.PurposeMissing, "outside any purpose"),
+    ]
+    for act, kind, said in cases:
+        with pytest.raises(kind) as refused:
+            act()
+        assert said in words(refused)
+        whole = traceback.TracebackException.from_exception(refused.value, capture_locals=True)
+        assert SENTINEL not in "".join(whole.format()).lower()
+    assert tape.figures == []
+
+
+# ---- Declared -----------------------------------------------------------------------------------------------------
+
+
+def test_a_declaration_says_why_and_who() -> None:
+    guard = pg.Guard(tm.NOTICE)
+    for why, approver in [("", None), (" \n", None), ("why", ""), ("why", "  ")]:
+        with pytest.raises(ValueError, match="says why it is one, and who approved it"):
+            guard.reclassify(tm.Registration, to=pg.NotPersonal, why=why, approver=approver)
+    declare: Any = guard.reclassify
+    with pytest.raises(pg.UnlabelledData):
+        declare(to=pg.NotPersonal, why="why")
+    wrong: list[tuple[Any, Any]] = [
+        ("9", pg.NotPersonal),
+        ([tm.Registration], pg.NotPersonal),
+        (tm.RenewalGuidance, pg.NotPersonal),
+        (tm.Registration, tm.RenewalGuidance),
+        (tm.Registration, None),
+    ]
+    for source, to in wrong:
+        with pytest.raises(pg.UnknownSource):
+            declare(source, to=to, why="why")
+    assert guard.reclassifications == ()
+
+
+def test_a_ledger_that_cannot_be_told_is_refused() -> None:
+    class Older:
+        def denied(self, error: object, *, observed: bool) -> None: ...
+        def allowed(self, activity: object, purpose: str, label: pg.Label, count: int) -> None: ...
+
+    guard = pg.Guard(tm.NOTICE, ledger=Older())  # type: ignore[arg-type]  # one written before there were sealed values
+    with pytest.raises(TypeError, match="the ledger Older has no `reclassified`, so it could not be told"):
+        guard.reclassify(tm.Registration, to=pg.NotPersonal, why="why")
+
+
+def test_what_cannot_be_recorded_does_not_happen() -> None:
+    class Broken(Told):
+        def reclassified(self, *_: Any) -> None:
+            raise OSError("full")
+
+    guard = pg.Guard(tm.NOTICE, ledger=Broken())
+
+    @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
+    def length(value: str) -> int:
+        return len(value)
+
+    with pytest.raises(OSError, match="full"):
+        length(NAME)
+
+
+def test_the_activity_under_way_is_told(guard: pg.Guard, tape: Told) -> None:
+    @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
+    def length(value: str) -> int:
+        return len(value)
+
+    length(NAME)  # which needs no purpose
+    with guard.purpose(tm.TrafficAnalysis, activity="figures") as use:
+        length(NAME)
+    length(NAME)
+    assert not use.active
+    assert [activity for *_, activity in tape.figures] == [None, "figures", None]
+    assert tape.denials == []
+
+
+def test_each_place_is_listed_once() -> None:
+    guard = pg.Guard(tm.NOTICE)
+
+    def declare() -> pg.Reclassifier[Any, Any]:
+        return guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
+
+    for _ in range(3):
+        declare()(len)
+        declare().count(pg.Personal([1, 2], tm.Registration), subject=int, at_least=2)
+    names = [one.name for one in guard.reclassifications]
+    assert len(names) == len(set(names))
+    assert len(names) <= 3
+    assert all(one.why == "as said" for one in guard.reclassifications)

@@ -1,0 +1,115 @@
+"""Figures over many people: what a declared reclassifier counts and averages, and what it refuses to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.seals import NAME, SENTINEL, C, Told, words
+
+
+def opened(guard: pg.Guard, value: pg.Personal[Any, Any]) -> Any:
+    """As any purpose may open it, which is to say: it is not personal."""
+    assert value.label is pg.Label(pg.NotPersonal)
+    with guard.purpose(tm.TrafficAnalysis) as use:
+        return use.open(value)
+
+
+@pytest.fixture
+def tape() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def guard(tape: Told) -> pg.Guard:
+    return pg.Guard(tm.NOTICE, ledger=tape)
+
+
+Bill = tuple[str, float]
+BILLS: pg.Personal[Any, Any] = pg.Personal([("a", 1.0), ("b", 2.0), ("a", 6.0)], tm.Contract)
+
+
+def whose(bill: Bill) -> str:
+    return bill[0]
+
+
+def amount(bill: Bill) -> float:
+    return bill[1]
+
+
+def test_figures_over_many_subjects(guard: pg.Guard, tape: Told) -> None:
+    figures = guard.reclassify(tm.Contract, to=pg.NotPersonal, why="over many", approver="DPO")
+    count = figures.count(BILLS, subject=whose, at_least=2)
+    mean = figures.mean(BILLS, amount, subject=whose, at_least=2)
+    assert opened(guard, count.zip(mean)) == (3, 3.0)
+    parts: pg.Personal[Any, Any] = pg.Personal.collect(
+        [pg.Personal(("a", 1), tm.Contract), pg.Personal(("b", 2), tm.Contract).map(tuple)]
+    )
+    assert opened(guard, figures.mean(parts, of=amount, subject=whose, at_least=2)) == 1.5
+    place = f"{__name__}.{test_figures_over_many_subjects.__qualname__}"
+    names = [one.name for one in guard.reclassifications if "over at least" in one.name]
+    assert names == [f"{place}: count over at least 2 subjects", f"{place}: mean over at least 2 subjects"]
+    assert {(one.why, one.approver, one.sources) for one in guard.reclassifications} == {("over many", "DPO", C)}
+    assert [(one.name, label) for one, label, _ in tape.figures] == [(name, C) for name in (*names, names[1])]
+
+
+def test_figures_over_few_subjects_are_refused(guard: pg.Guard, tape: Told) -> None:
+    figures = guard.reclassify(tm.Contract, to=pg.NotPersonal, why="over many")
+    nobody: pg.Personal[Any, Any] = pg.Personal.collect([], tm.Contract)
+    for values, least in [(BILLS, 3), (nobody, 2), (BILLS.map(lambda bills: bills[:1]), 2)]:
+        for figure in (figures.count, partial(figures.mean, of=amount)):
+            with pytest.raises(pg.TooFewSubjects) as refused:
+                figure(values, subject=whose, at_least=least)
+            assert isinstance(refused.value, pg.SealedValue)
+            assert f"fewer than {least} subjects" in words(refused)
+            assert refused.value.__context__ is None
+    odd: list[Any] = [1, 0, -5, True, 2.5, float("nan"), "2", None]
+    for least in odd:
+        with pytest.raises(ValueError, match="at_least is a whole number, 2 or more"):
+            figures.count(BILLS, subject=whose, at_least=least)
+    assert tape.figures == []
+
+
+def test_what_fails_in_a_figure_is_told_without_the_values(guard: pg.Guard) -> None:
+    figures = guard.reclassify(tm.Contract, to=pg.NotPersonal, why="over many")
+    names: pg.Personal[Any, Any] = pg.Personal([SENTINEL, "b"], tm.Contract)
+    numbers: pg.Personal[Any, Any] = names.map(len)
+    listed: Any = lambda name: [name]  # noqa: E731  # of no subject: a list has no hash
+    acts: list[Callable[[], object]] = [
+        lambda: figures.mean(names, float, subject=str, at_least=2),
+        lambda: figures.mean(names, lambda name: name, subject=str, at_least=2),
+        lambda: figures.count(names, subject=int, at_least=2),
+        lambda: figures.count(names, subject=listed, at_least=2),
+        lambda: figures.count(numbers, subject=str, at_least=2),
+    ]
+    for act in acts:
+        with pytest.raises(pg.SealedValue) as refused:
+            act()
+        assert "over at least 2 subjects failed with" in words(refused)
+        assert SENTINEL not in words(refused)
+        assert refused.value.__context__ is None
+    with pytest.raises(pg.SealedValue, match=r"1\.1\(a\) as well"):
+        figures.count(names.zip(NAME), subject=str, at_least=2)
+    plain: Any = [1, 2]
+    with pytest.raises(TypeError, match=r"takes\s+sealed\s+values"):
+        figures.count(plain, subject=int, at_least=2)
+
+
+def test_a_mean_is_a_plain_number(guard: pg.Guard) -> None:
+    class Smuggler(float):
+        """A number that brings the values out by what it makes of them."""
+
+        def __add__(self, other: object) -> Any:
+            return [self, other]
+
+        __radd__ = __add__
+
+    figures = guard.reclassify(tm.Contract, to=pg.NotPersonal, why="over many")
+    mean = opened(guard, figures.mean(BILLS, lambda bill: Smuggler(bill[1]), subject=whose, at_least=2))
+    assert type(mean) is float
+    assert mean == 3.0
