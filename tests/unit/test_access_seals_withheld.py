@@ -248,6 +248,42 @@ def test_what_is_nested_is_withheld_where_it_lies() -> None:
         assert_withheld(use.withhold(Open(NAME, Data(NAME, DEVICE))).device, KINDS["dataclass"])
 
 
+@pytest.mark.parametrize("value", KINDS.values(), ids=list(KINDS))
+def test_what_a_copy_lacks_stays_away(value: Any) -> None:
+    guard = pg.Guard(tm.NOTICE)
+    with guard.purpose(tm.RenewalGuidance) as use:
+        copy = use.withhold(value)
+        assert_withheld(use.withhold(copy), value)
+        assert_withheld(use.withhold([copy])[0], value)
+    with guard.purpose(tm.ProductProvision) as use:
+        assert_withheld(use.withhold(copy), value)  # which might have had it, and was not given it
+    with guard.purpose(tm.TrafficAnalysis) as use:
+        less = use.withhold(copy)
+        assert less.note == "n"
+        for name in ("name", "device"):
+            with pytest.raises(pg.PurposeViolation) as refused:
+                getattr(less, name)
+            assert refused.value.field == name
+
+
+def test_what_cannot_be_made_anew_is_withheld_whole() -> None:
+    with pg.Guard(tm.NOTICE).purpose(tm.RenewalGuidance) as use:
+        for many in (
+            collections.UserList([NAME, DEVICE]),
+            collections.UserDict(a=DEVICE),
+            {"a": collections.UserList([DEVICE])},
+        ):
+            value = Open(NAME, many)
+            assert_withheld(use.withhold(value), value)
+        kept = Open(NAME, collections.UserList([NAME, None]))
+        assert use.withhold(kept) is kept
+        with pytest.raises(pg.PurposeViolation):
+            use.withhold(collections.UserList([DEVICE]), list[Device])
+        models = Open(NAME, collections.UserList([Model(name=NAME, device=DEVICE)]))
+        with pytest.raises(pg.UnlabelledData, match="is a UserList, in which nothing can be withheld"):
+            use.withhold(models)
+
+
 def test_where_it_is_only_observed_nothing_is_withheld_nor_told() -> None:
     told = Told()
     guard = pg.Guard(tm.NOTICE, mode="observe", ledger=told)

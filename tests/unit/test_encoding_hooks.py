@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -43,3 +43,10 @@ def test_what_is_decoded_is_validated_and_sealed() -> None:
         pg.decode_sealed(pg.Personal[int, tm.Registration], SENTINEL)
     assert SENTINEL not in words(refused)
     assert SENTINEL not in repr(refused.value.errors())
+
+
+def test_annotations_without_a_hash_are_decoded_too() -> None:
+    marked = pg.Personal[Annotated[int, Field(ge=0), ["no hash"]], tm.Registration]
+    assert pg.decode_sealed(marked, "5").label is R
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        pg.decode_sealed(marked, -1)

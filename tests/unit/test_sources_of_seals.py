@@ -208,6 +208,18 @@ def test_shapes_unite() -> None:
     assert nothing.label_of_all() is None
 
 
+class Node(BaseModel):
+    name: pg.Personal[str, tm.Registration]
+    device: Annotated[str, tm.ProductData] = "d"
+    below: list[Node] = []
+    sealed: pg.Personal[list[Node], tm.Contract] | None = None
+
+
+def test_models_that_hold_themselves_are_read_once() -> None:
+    assert pg.sources_of(Node) == {"name": R, "device": D, "sealed": R | C | D}
+    assert pg.Personal(Node(name=pg.Personal("n", tm.Registration)), tm.WebForm).label is R | C | D | W
+
+
 class Unresolved(BaseModel):
     field: pg.Personal[Missing, tm.Registration]  # type: ignore[name-defined]  # noqa: F821  # never defined
 
