@@ -21,11 +21,17 @@ from pydantic_core import InitErrorDetails, PydanticSerializationError
 from purposeguard.errors import PurposeGuardError, PurposeViolation
 from purposeguard.fields import Model
 from purposeguard.openers import opener_for
-from purposeguard.pydantic_seals import HIDDEN, Refusal, aliases_of, field_names, quiet_line, refusals, same_line
+from purposeguard.pydantic_seals import (
+    HIDDEN,
+    WITHHOLD,
+    Refusal,
+    aliases_of,
+    field_names,
+    quiet_line,
+    refusals,
+    same_line,
+)
 from purposeguard.sealing import Sealed
-
-WITHHOLD = "withhold"
-"""The mode of a dump that leaves out what may not be used."""
 
 
 class PersonalModel(BaseModel):

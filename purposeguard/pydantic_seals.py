@@ -21,12 +21,19 @@ from pydantic_core import (
     core_schema,
 )
 
-from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
+from purposeguard.errors import PurposeGuardError, PurposeViolation, SealedValue, UnlabelledData
 from purposeguard.fields import ALIASES, Shape, shape_of
 from purposeguard.label import Label
 from purposeguard.openers import opener_for
 from purposeguard.sealing import Sealed, failure
 from purposeguard.terms import Source, TermMeta, is_union
+
+WITHHOLD: Final = "withhold"
+"""The mode of a dump that leaves out what may not be used."""
+
+_NOT_LEFT_OUT: Final = (
+    '`mode="withhold"` leaves out in models that derive from `pg.PersonalModel`; of others dump `use.withhold(model)`'
+)
 
 HIDDEN: Final = "<sealed>"
 """What errors of validation show in the place of an input."""
@@ -142,6 +149,8 @@ class _Field:
                 raise SealedValue(f"a field of sealed values holds {type(value).__name__}, which was never validated")
             opened = [opener_for(value.label, info.context).open(value)]
         except (PurposeGuardError, TypeError) as error:
+            if info.mode == WITHHOLD and isinstance(error, PurposeViolation):
+                error.advice = _NOT_LEFT_OUT
             if told is not None:
                 told.append(Refusal(error, value if isinstance(value, Sealed) else None))
             raise

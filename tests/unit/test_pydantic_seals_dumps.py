@@ -288,3 +288,14 @@ def test_a_function_given_to_map_runs_when_the_field_is_written_and_may_fail() -
     with guard.purpose(tm.RenewalGuidance):
         error = not_written(customer.model_dump)
     assert "`int`" in str(error)
+
+
+def test_a_plain_model_leaves_nothing_out_and_says_what_does() -> None:
+    customer = Customer.model_validate({"name": "x"})
+    with guard.purpose(tm.UsageAnalysis) as use:
+        with pytest.raises(PydanticSerializationError, match=r"derive from `pg\.PersonalModel`") as caught:
+            customer.model_dump(mode="withhold")
+        assert isinstance(caught.value.__cause__, pg.PurposeViolation)
+        assert use.withhold(customer).model_dump(mode="withhold") == {"note": "n"}
+        with pytest.raises(PydanticSerializationError, match="open it under a purpose"):
+            customer.model_dump()
