@@ -99,7 +99,7 @@ def test_a_notice_without_families_makes_a_sound_module() -> None:
     space: dict[str, Any] = {"__name__": "generated_bare"}
     exec(compile(generate(bare), "generated_bare.py", "exec"), space)  # noqa: S102
     assert space["NOTICE"] == bare
-    assert "\n\n\nREVISION: Final = \"2024-01-01\"" in generate(bare)
+    assert '\n\n\nREVISION: Final = "2024-01-01"' in generate(bare)
 
 
 def test_items_are_final_and_parents_and_purposes_are_not() -> None:
