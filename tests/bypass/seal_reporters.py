@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
-import pdb  # what is looked at is what it shows  # noqa: T100  # what is looked at is what it shows
+import pdb  # noqa: T100  # what is looked at is what it shows
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import Any
 from unittest import TestCase, mock
 
@@ -113,16 +114,21 @@ STRUCTLOG: dict[str, Callable[[Any], str]] = {
 def debugged(*commands: str) -> Callable[[Any], str]:
     """A session of pdb over the frames of an error."""
 
-    def session(one: Any) -> str:
-        stream = io.StringIO()
-        script = io.StringIO("\n".join([*commands, "quit", ""]))
-        debugger = pdb.Pdb(stdin=script, stdout=stream, nosigint=True, readrc=False)
-        debugger.reset()
-        trace = raised_with(one).__traceback__
-        debugger.interaction(None, trace)
-        return stream.getvalue()
+    return lambda one: shown_by_pdb(raised_with(one).__traceback__, *commands)
 
-    return session
+
+def shown_by_pdb(trace: TracebackType | None, *commands: str) -> str:
+    """What pdb prints that is given these commands at the end of a traceback."""
+    stream = io.StringIO()
+    script = io.StringIO("\n".join([*commands, "quit", ""]))
+    debugger = pdb.Pdb(stdin=script, stdout=stream, nosigint=True, readrc=False)
+    debugger.reset()
+    before = sys.gettrace()
+    try:
+        debugger.interaction(None, trace)
+    finally:
+        sys.settrace(before)  # quitting takes away whatever traces here, the measuring of coverage too
+    return stream.getvalue()
 
 
 def frames_as_html(one: Any) -> str:

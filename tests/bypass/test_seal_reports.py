@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import pdb  # what is looked at is what it shows  # noqa: T100  # what is looked at is what it shows
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +16,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.bypass.seal_kinds import Customer, Point, seals
 from tests.bypass.seal_looking import NUMBER, TEXT, guard, leaks, opened, seal
-from tests.bypass.seal_reporters import frames_as_html, traced
+from tests.bypass.seal_reporters import frames_as_html, shown_by_pdb, traced
 
 # --- pytest, with assertions rewritten and locals shown
 
@@ -337,15 +335,11 @@ def test_a_ledger_is_told_no_value() -> None:
 
 def test_a_debugger_steps_through_locals_by_seals() -> None:
     """The variables of each frame, as a debugger's `where` and `locals()` show them."""
-    stream = io.StringIO()
-    script = io.StringIO("where\np locals()\nup\np locals()\nquit\n")
-    debugger = pdb.Pdb(stdin=script, stdout=stream, nosigint=True, readrc=False)
-    debugger.reset()
     with pytest.raises(pg.SealedValue) as caught:
         opened(chain.map(fails))
-    debugger.interaction(None, caught.value.__traceback__)
-    assert "purposeguard" in stream.getvalue()
-    assert TEXT not in stream.getvalue().lower()
+    shown = shown_by_pdb(caught.value.__traceback__, "where", "p locals()", "up", "p locals()")
+    assert "purposeguard" in shown
+    assert TEXT not in shown.lower()
 
 
 @pytest.mark.parametrize("report", [traced, frames_as_html], ids=["traceback", "html"])

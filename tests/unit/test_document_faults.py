@@ -411,3 +411,19 @@ def test_overlays_of_the_wrong_shape_in_the_notice_itself(tmp_path: Path, conten
     extra.write_text(ROUTER, encoding="utf-8")
     with pytest.raises(pg.NoticeError):
         pg.Notice.load(written(tmp_path, content), extra)
+
+
+def test_derivations_have_function_names_of_their_own() -> None:
+    def same(t: dict[str, Any]) -> None:
+        t["derivation"].append({**t["derivation"][0], "id": "9", "class": "LinkedAgain"})
+
+    name = tables()["derivation"][0]["function"]
+    found = faults_of(changed(same))
+    assert list(found) == ["derivation[1].function"]
+    assert f"duplicate: `{name}` is already the function of" in str(found["derivation[1].function"])
+
+
+@pytest.mark.parametrize("name", ["derive", "json", "final", "print", "lambda"])
+def test_names_that_a_generated_module_needs_are_no_functions_of_a_notice(name: str) -> None:
+    found = faults_of(changed(lambda t: t["derivation"][0].update(function=name)))
+    assert f"`{name}` is a name that generated modules need" in str(found["derivation[0].function"])
