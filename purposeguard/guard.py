@@ -349,7 +349,7 @@ class Guard:
     @property
     def current(self) -> Use[Any]:
         """The use under way here; raises PurposeMissing where there is none."""
-        use = self._engine.present()
+        use = self._engine.present("a use was asked for")
         if use is None:
             raise PurposeMissing("no purpose is under way here, so there is no use to give")
         return use

@@ -19,7 +19,7 @@ from purposeguard.errors import PurposeGuardError, SealedAttribute, SealedValue,
 from purposeguard.fields import Model, is_taggable
 from purposeguard.label import Label
 from purposeguard.pydantic_seals import SealedField
-from purposeguard.sealing import Sealed, joined, mapped, seal
+from purposeguard.sealing import Sealed, joined, mapped, named, seal
 from purposeguard.terms import Purpose, Source, TermMeta
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ S1 = TypeVar("S1", bound=Source)
 S2 = TypeVar("S2", bound=Source)
 S3 = TypeVar("S3", bound=Source)
 S4 = TypeVar("S4", bound=Source)
+S5 = TypeVar("S5", bound=Source)
 R1 = TypeVar("R1", bound=Source | Purpose)
 R2 = TypeVar("R2", bound=Source | Purpose)
 R3 = TypeVar("R3", bound=Source | Purpose)
@@ -39,6 +40,7 @@ S_co = TypeVar("S_co", bound=Source | Purpose, covariant=True)
 
 
 _ADVICE = "open it with `use.open(…)` in a purpose that may use it, or work on the seal with `map`, `zip` and `collect`"
+_RUNS_LATER = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 _JSON_REFUSES = json.JSONEncoder.default.__code__
 _REFUSED = {
     "a sealed value is neither true nor false (to see whether there is one, compare with `None`)": "bool",
@@ -79,7 +81,8 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
     """`Personal(value, *sources)`: a value of type `T` that was collected under the sources `S`, sealed.
 
     It is opened by a use whose purpose all its sources may serve: `use.open(value)`. Nothing else leads to the plain
-    value: printing, logging and comparing show or use the seal, and what would need the value raises `SealedValue`.
+    value: printing, logging and comparing show or use the seal, and what takes it for a container, a number, an operand
+    or a condition, or would write it, raises `SealedValue`.
     Seals are compared and hashed by identity, since comparing values would find them out by guessing.
 
     Covariant in both: a source is a subtype of each purpose it may serve, so `Personal[str, Registration]` goes where
@@ -103,6 +106,10 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         cls, value: T, source: type[S1], b: type[S2], c: type[S3], d: type[S4], /
     ) -> Personal[T, S1 | S2 | S3 | S4]: ...
     @overload
+    def __new__(
+        cls, value: T, source: type[S1], b: type[S2], c: type[S3], d: type[S4], e: type[S5], /, *more: type[S5]
+    ) -> Personal[T, S1 | S2 | S3 | S4 | S5]: ...
+    @overload
     def __new__(cls, value: T, label: Label, /) -> Personal[T, Any]: ...
     def __new__(cls, value: Any, /, *sources: Any) -> Personal[Any, Any]:
         """Seals `value` under these sources (or one `Label`), and those that its own fields are tagged with."""
@@ -125,10 +132,13 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         opening anew: let it depend on its argument alone. Where it fails, `SealedValue` is raised without what it said.
 
         Raises:
-            TypeError: `fn` cannot be called.
+            TypeError: `fn` cannot be called; or is a coroutine function or a generator, which would run when the
+                opening, and perhaps the purpose, is over.
         """
         if not callable(fn):
             raise TypeError(f"`map` takes a function, not {type(fn).__name__}")
+        if getattr(getattr(fn, "__code__", None), "co_flags", 0) & _RUNS_LATER:
+            raise TypeError(f"`map` takes a function that runs when it is called, and {named(fn)} would run later")
         return seal(Personal, mapped(self, fn), self.label)
 
     @overload
@@ -218,6 +228,8 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
 def must_be_sealed(value: object, who: str) -> None:
     """Raises TypeError where something that is to be a sealed value is none; `who` takes it."""
     if type(value) is not Personal:
+        if value is None:
+            raise TypeError(f"{who} takes sealed values, and was given `None`: compare with `None` first")
         given = type(value).__name__
         raise TypeError(f"{who} takes sealed values, and was given a {given}: `Personal(value, Source)` seals one")
 

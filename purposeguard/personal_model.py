@@ -23,10 +23,10 @@ from purposeguard.fields import Model
 from purposeguard.openers import opener_for
 from purposeguard.pydantic_seals import (
     HIDDEN,
-    WITHHOLD,
     Refusal,
     aliases_of,
     field_names,
+    is_withholding,
     quiet_line,
     refusals,
     same_line,
@@ -57,7 +57,7 @@ class PersonalModel(BaseModel):
     # Without an annotation for what it returns: pydantic would take that for the schema of what is written.
     @model_serializer(mode="wrap")
     def _serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]
-        if info.mode == WITHHOLD or (isinstance(info.context, Mapping) and info.context.get("withhold")):
+        if is_withholding(info):
             try:
                 shown = opener_for(None, info.context).withhold(self)
             except (PurposeGuardError, TypeError) as error:

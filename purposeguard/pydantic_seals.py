@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Annotated, Any, Final, NamedTuple, NoReturn, TypeVar, cast, get_args, get_origin
 
@@ -32,7 +32,7 @@ WITHHOLD: Final = "withhold"
 """The mode of a dump that leaves out what may not be used."""
 
 _NOT_LEFT_OUT: Final = (
-    '`mode="withhold"` leaves out in models that derive from `pg.PersonalModel`; of others dump `use.withhold(model)`'
+    "withholding leaves fields out of models that derive from `pg.PersonalModel`; of others dump `use.withhold(model)`"
 )
 
 HIDDEN: Final = "<sealed>"
@@ -48,6 +48,11 @@ class Refusal(NamedTuple):
 
 refusals: ContextVar[list[Refusal] | None] = ContextVar("purposeguard refusals", default=None)
 """Where a dump that wants to know puts why it was refused: pydantic tells it as text only."""
+
+
+def is_withholding(info: core_schema.SerializationInfo) -> bool:
+    """Whether a dump is to leave out what may not be used."""
+    return info.mode == WITHHOLD or bool(isinstance(info.context, Mapping) and info.context.get("withhold"))
 
 
 class SealedField:
@@ -146,10 +151,14 @@ class _Field:
         told = refusals.get()
         try:
             if not isinstance(value, Sealed):
-                raise SealedValue(f"a field of sealed values holds {type(value).__name__}, which was never validated")
+                given = type(value).__name__
+                raise SealedValue(
+                    f"a field of sealed values holds a {given}, which was never validated: give it "
+                    "`Personal(value, Source)`, or make the model with `model_validate`"
+                )
             opened = [opener_for(value.label, info.context).open(value)]
         except (PurposeGuardError, TypeError) as error:
-            if info.mode == WITHHOLD and isinstance(error, PurposeViolation):
+            if is_withholding(info) and isinstance(error, PurposeViolation):
                 error.advice = _NOT_LEFT_OUT
             if told is not None:
                 told.append(Refusal(error, value if isinstance(value, Sealed) else None))

@@ -183,12 +183,14 @@ class Use(Opener, Generic[P]):
     def try_open(self, value: Personal[T, Any], default: D, /) -> T | D:
         """The plain value where this purpose may use it, or else `default`: a question, never an error for a denial.
 
+        Where denials are only observed it gives the default as well: code that asks is ready for it.
+
         Raises:
             PurposeMissing, UnknownSource, SealedValue: as `open`.
         """
         must_be_sealed(value, "`try_open`")
         column = self._column  # once: the question and the opening are decided by one revision
-        if self.absence() is None and not self.activity.observing and not column.permits(value.label):
+        if self.absence() is None and not column.permits(value.label):
             return default
         return self._open((value,), column)[0]
 

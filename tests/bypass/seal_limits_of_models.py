@@ -88,6 +88,11 @@ def a_field_that_was_set() -> object:
     return model
 
 
+@limit("Values that were never validated")
+def a_copy_with_something_else_in_it() -> object:
+    return SealedModel(device=seal()).model_copy(update={"device": TEXT})
+
+
 @limit("Warnings about a type that is another")
 def written_as_what_it_is_not() -> object:
     class Count(BaseModel):

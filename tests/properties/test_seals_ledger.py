@@ -211,11 +211,11 @@ def test_withholding_leaves_exactly_the_seals_that_may_be_opened(data: st.DataOb
             assert (copy.plain, copy.tag) == (1, "tag")
 
 
-def test_a_question_of_an_observing_use_opens_and_is_recorded() -> None:
-    """Nothing is refused there, so there is no other answer than the value; and what would have been one is told."""
+def test_a_question_of_an_observing_use_is_answered_as_ever() -> None:
+    """Who asks is ready for the default, so there is nothing that enforcing would break, and nothing to record."""
     ledger = RecordingLedger()
     guard = Guard(tm.NOTICE, mode="observe", ledger=ledger)
     with guard.purpose(tm.RenewalGuidance) as use:
-        assert use.try_open(Personal("value", tm.ProductData), ABSENT) == "value"
-    assert [observed for _, observed in ledger.denials] == [True]
+        assert use.try_open(Personal("value", tm.ProductData), ABSENT) is ABSENT
+    assert ledger.denials == []
     assert ledger.uses == []
