@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import statistics
+import math
 from collections.abc import Callable, Hashable, Iterable
 from types import FrameType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -113,7 +113,12 @@ class Reclassifier(Generic[S, To]):
         """
         # As numbers: what only adds and divides like one could bring the values out.
         return self._aggregate(
-            "mean", values, subject, at_least, lambda items: statistics.fmean(float(of(item)) for item in items), of
+            "mean",
+            values,
+            subject,
+            at_least,
+            lambda items: math.fsum(float(of(item)) for item in items) / len(items),
+            of,
         )
 
     def _aggregate(
