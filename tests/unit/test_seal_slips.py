@@ -125,6 +125,7 @@ def test_an_aggregate_says_which_figure_it_is() -> None:
         ("count", lambda: figures.count(values, subject=int, at_least=3)),
         ("mean", lambda: figures.mean(values, float, subject=int, at_least=3)),
     ):
-        with pytest.raises(pg.TooFewSubjects, match=rf":\s+{name}:\s+there\s+are\s+fewer\s+than\s+3\s+subjects") as caught:
+        said = rf":\s+{name}:\s+there\s+are\s+fewer\s+than\s+3\s+subjects"
+        with pytest.raises(pg.TooFewSubjects, match=said) as caught:
             ask()
         assert caught.value.at_least == 3
