@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from purposeguard.errors import UnknownSource, UnlabelledData
-from purposeguard.terms import Immutable, NotPersonal, Purpose, Source, TermMeta
+from purposeguard.terms import Immutable, NotPersonal, Purpose, Source, TermMeta, by_clause
 
 
 class Label(Immutable):
@@ -66,7 +66,7 @@ class Label(Immutable):
 
     def __iter__(self) -> Iterator[type[Source]]:
         """The source classes, ordered by clause."""
-        return iter(sorted(self.sources, key=_by_clause) if len(self.sources) > 1 else self.sources)
+        return iter(sorted(self.sources, key=by_clause) if len(self.sources) > 1 else self.sources)
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -90,10 +90,6 @@ def _why_no_source(given: object) -> str:
 OneSource = type[Source] | str | Label
 Sources = OneSource | Iterable[OneSource]
 """A source class, an id, a label, or an iterable of these."""
-
-
-def _by_clause(source: type[Source]) -> tuple[str, str]:
-    return source.clause, source.__qualname__
 
 
 # Not on the decision path: labels are made when code is loaded or values are joined, and looked up by identity after.

@@ -26,7 +26,7 @@ from purposeguard.fields import ALIASES, Shape, shape_of
 from purposeguard.label import Label
 from purposeguard.openers import opener_for
 from purposeguard.sealing import Sealed, failure
-from purposeguard.terms import Source, TermMeta, is_union
+from purposeguard.terms import Source, TermMeta, by_clause, is_union
 
 WITHHOLD: Final = "withhold"
 """The mode of a dump that leaves out what may not be used."""
@@ -238,7 +238,7 @@ def _name(annotation: object) -> str:
 
 
 def _members(terms: object) -> tuple[TermMeta, ...]:
-    """The sources, or purposes, of an annotation; none where it leaves them open (`Any`, a type variable)."""
+    """The sources, or purposes, of an annotation, by clause; none where it leaves them open (`Any`, a type variable)."""
     while isinstance(terms, ALIASES):
         terms = cast("Any", terms).__value__
     given = get_args(terms) if is_union(terms) else (terms,)
@@ -247,7 +247,8 @@ def _members(terms: object) -> tuple[TermMeta, ...]:
         raise UnlabelledData(
             "a sealed field says its sources by their classes: `Personal[str, Registration | Contract]`"
         )
-    return found
+    # `typing` gives one object for `A | B` and `B | A`, in the order that was written first anywhere.
+    return tuple(sorted(found, key=by_clause))
 
 
 def field_names(shape: Shape, seen: frozenset[type] = frozenset()) -> Iterator[str]:

@@ -93,6 +93,11 @@ class Source(metaclass=TermMeta):
     title: ClassVar[Mapping[str, str]]
 
 
+def by_clause(term: TermMeta) -> tuple[str, str]:
+    """The key that orders terms by clause; those without one, such as `Source` itself, come first."""
+    return vars(term).get("clause", ""), term.__qualname__
+
+
 class NotPersonal(Source):
     """The explicit marker of data that is not personal (rule 4): any purpose may use it.
 
