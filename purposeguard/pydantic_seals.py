@@ -238,7 +238,7 @@ def _name(annotation: object) -> str:
 
 
 def _members(terms: object) -> tuple[TermMeta, ...]:
-    """The sources, or purposes, of an annotation, by clause; none where it leaves them open (`Any`, a type variable)."""
+    """The sources or purposes of an annotation, by clause; none where it leaves them open (`Any`, a type variable)."""
     while isinstance(terms, ALIASES):
         terms = cast("Any", terms).__value__
     given = get_args(terms) if is_union(terms) else (terms,)
