@@ -101,6 +101,8 @@ def made(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:
     if hasattr(cls, "__dataclass_fields__"):
         kept = {name: field for name, field in cls.__dataclass_fields__.items() if name not in gone}
         namespace["__dataclass_fields__"] = kept
+    if hasattr(cls, "__pydantic_serializer__"):  # a dataclass of pydantic's
+        namespace["__pydantic_serializer__"] = pydantic_copies.OwnSerializer()
     if is_attrs(cls):
         namespace["__attrs_attrs__"] = _Attributes(one for one in cls.__attrs_attrs__ if one.name not in gone)
     return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace))

@@ -30,8 +30,8 @@ class Opener:
         """The plain value of a sealed one."""
         raise NotImplementedError
 
-    def withhold(self, value: Any) -> Any:
-        """A value without what may not be used."""
+    def for_dump(self, value: Any, met: list[Any]) -> Any:
+        """A value without what may not be used; `met` gets all models in it."""
         raise NotImplementedError
 
 

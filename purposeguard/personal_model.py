@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+import inspect
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -20,10 +22,12 @@ from pydantic_core import InitErrorDetails, PydanticSerializationError
 
 from purposeguard.errors import PurposeGuardError, PurposeViolation
 from purposeguard.fields import Model
-from purposeguard.openers import opener_for
+from purposeguard.openers import Opener, opener_for
+from purposeguard.pydantic_copies import unreadable_in
 from purposeguard.pydantic_seals import (
     HIDDEN,
     Refusal,
+    SealedField,
     aliases_of,
     field_names,
     is_withholding,
@@ -32,6 +36,18 @@ from purposeguard.pydantic_seals import (
     same_line,
 )
 from purposeguard.sealing import Sealed
+from purposeguard.terms import is_union, nearest
+
+_met: ContextVar[tuple[Opener, frozenset[int]] | None] = ContextVar("purposeguard met", default=None)
+"""Of the dump under way: who withheld what may not be used, and from which models (by identity)."""
+
+# fmt: off
+_CONSTRAINTS: Final = (
+    "gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "max_digits", "decimal_places",
+    "allow_inf_nan",
+)
+# fmt: on
+"""What pydantic would ask of the seal itself, were it stated of a sealed field."""
 
 
 class PersonalModel(BaseModel):
@@ -41,6 +57,10 @@ class PersonalModel(BaseModel):
       whose modes are pydantic's own, `context={"withhold": True}` does the same.
     - A dump that is refused raises the violation itself; of a plain `BaseModel` it is pydantic's error about it.
     - Errors of validation show neither what was given for such a field nor the whole input.
+
+    Raises:
+        TypeError: when a class is made: a constraint is stated outside of a seal, or a model serialiser comes from a
+            base that is no `PersonalModel`.
     """
 
     if TYPE_CHECKING:
@@ -53,41 +73,147 @@ class PersonalModel(BaseModel):
         # in the order in which they are declared, and this one is to be outside all of them, wherever the model is.
         validator: Any = classmethod(_validated)
         setattr(cls, f"_validated_{len(cls.__mro__)}", model_validator(mode="wrap")(validator))
+        # Of serialisers of a model the last one takes the place of all others: one of the application's runs inside.
+        for one in [one for one in vars(cls).values() if _is_serialiser(one)]:
+            setattr(cls, f"_serialised_{len(cls.__mro__)}", _around(one))
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        *_, last = cls.__pydantic_decorators__.model_serializers.values()
+        if not last.cls_var_name.startswith("_serialised"):
+            raise TypeError(
+                f"{cls.__qualname__} gets the model serialiser `{last.cls_var_name}` from a base that is no "
+                "PersonalModel, and would write what is to be withheld: define it in a PersonalModel"
+            )
+        for name, field in cls.model_fields.items():
+            stated = [one for one in _CONSTRAINTS for meta in field.metadata if getattr(meta, one, None) is not None]
+            if stated and _is_sealed(field.annotation):
+                raise TypeError(
+                    f"field `{name}` of {cls.__qualname__} states `{stated[0]}` of the seal; it belongs to the type "
+                    f"inside: `Personal[Annotated[…, Field({stated[0]}=…)], …]`"
+                )
 
     # Without an annotation for what it returns: pydantic would take that for the schema of what is written.
     @model_serializer(mode="wrap")
     def _serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]
-        if is_withholding(info):
+        return _written(self, handler, info)
+
+    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
+        # To type checkers these are pydantic's own, with all their options.
+
+        def model_dump(self, **options: Any) -> dict[str, Any]:
+            """As pydantic's; raises the violation itself where the dump is refused."""
+            with _refusal(self):
+                return super().model_dump(**options)
+
+        def model_dump_json(self, **options: Any) -> str:
+            """As pydantic's; raises the violation itself where the dump is refused."""
+            with _refusal(self):
+                return super().model_dump_json(**options)
+
+        @classmethod
+        def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+            """As pydantic's; does not show text that is no JSON."""
             try:
-                shown = opener_for(None, info.context).withhold(self)
-            except (PurposeGuardError, TypeError) as error:
-                told = refusals.get()
-                if told is not None:
-                    told.append(Refusal(error, None))
-                raise
-            return handler(shown)
-        return handler(self)
+                return super().model_validate_json(json_data, **options)
+            except ValidationError as error:
+                hidden = _hidden(error, cls)
+            finally:
+                del json_data  # from the traceback
+            raise hidden
 
-    def model_dump(self, **options: Any) -> dict[str, Any]:
-        """As pydantic's; raises the violation itself where the dump is refused."""
-        with _refusal(self):
-            return super().model_dump(**options)
+        def __setattr__(self, name: str, value: object) -> None:
+            """As pydantic's; does not show what was to be set."""
+            try:
+                return super().__setattr__(name, value)
+            except ValidationError as error:
+                # Of a frozen model or field; any other has gone through the validators.
+                hidden = _hidden(error, type(self)) if "frozen" in error.errors()[0]["type"] else error
+            finally:
+                del value  # from the traceback
+            raise hidden
 
-    def model_dump_json(self, **options: Any) -> str:
-        """As pydantic's; raises the violation itself where the dump is refused."""
-        with _refusal(self):
-            return super().model_dump_json(**options)
 
-    @classmethod
-    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
-        """As pydantic's; does not show text that is no JSON."""
-        try:
-            return super().model_validate_json(json_data, **options)
-        except ValidationError as error:
-            hidden = _hidden(error, cls)
-        finally:
-            del json_data  # from the traceback
-        raise hidden
+def _written(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
+    """What a dump writes of a model: all of it, or what may be used."""
+    if not is_withholding(info):
+        return write(model)
+    told = refusals.get()
+    models: list[Any] = []
+    try:
+        opener = opener_for(None, info.context)
+        met = _met.get()
+        if met is not None and met[0] is opener and id(model) in met[1]:
+            return write(model)  # inside one from which all was withheld
+        shown = opener.for_dump(model, models)
+    except (PurposeGuardError, TypeError) as error:
+        if told is not None:
+            told.append(Refusal(error, None))
+        raise
+    token = _met.set((opener, frozenset(map(id, models))))
+    try:
+        if unreadable_in(shown):
+            # A computed field that needs what was withheld: only a dump of its own can leave it out.
+            options = {name: getattr(info, name) for name in _OPTIONS if hasattr(info, name)}
+            return shown.model_dump(**options)
+        return write(shown)
+    except PurposeViolation as error:  # what is written needs what was withheld, such as a root
+        if told is not None:
+            told.append(Refusal(error, None))
+        raise
+    finally:
+        _met.reset(token)
+
+
+_OPTIONS: Final = (
+    "mode",
+    "include",
+    "exclude",
+    "context",
+    "by_alias",
+    "exclude_unset",
+    "exclude_defaults",
+    "exclude_none",
+    "exclude_computed_fields",
+    "round_trip",
+    "serialize_as_any",
+    "polymorphic_serialization",
+)
+"""Options of a dump that a serialiser is told, as far as the version of pydantic has them."""
+
+
+_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _is_serialiser(member: Any) -> bool:
+    return getattr(getattr(member, "decorator_info", None), "decorator_repr", None) == "@model_serializer"
+
+
+def _around(proxy: Any) -> Any:
+    """A model serialiser of the application's, of which `_written` decides what it sees."""
+    fn, declared = proxy.wrapped, proxy.decorator_info
+    wraps = declared.mode == "wrap"
+    parameters = [one for one in inspect.signature(fn).parameters.values() if one.kind in _POSITIONAL]
+    takes_info = len(parameters) > 1 + wraps
+
+    def serialised(self: PersonalModel, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]
+        if declared.when_used.startswith("json") and not info.mode_is_json():
+            return _written(self, handler, info)
+        given = ((handler,) if wraps else ()) + ((info,) if takes_info else ())
+        return _written(self, lambda shown: fn(shown, *given), info)
+
+    # What it returns is what the application's returns: pydantic reads the schema of what is written from it.
+    serialised.__module__ = fn.__module__
+    if "return" in fn.__annotations__:
+        serialised.__annotations__ = {"return": fn.__annotations__["return"]}
+    return model_serializer(mode="wrap", return_type=declared.return_type)(serialised)
+
+
+def _is_sealed(annotation: Any) -> bool:
+    """Whether what an annotation means is a seal, or may be one."""
+    kinds = [get_origin(one) or one for one in (get_args(annotation) if is_union(annotation) else (annotation,))]
+    return any(isinstance(kind, type) and issubclass(kind, SealedField) for kind in kinds)
 
 
 def _validated(
@@ -128,8 +254,11 @@ def _refusal(model: BaseModel) -> Generator[None]:
         raise refusal.error.with_traceback(None) from None
 
 
-def _place(inside: object, value: Sealed | None) -> str | None:
+def _place(inside: object, value: Sealed | None, above: frozenset[int] = frozenset()) -> str | None:
     """Where in a model, or what it holds, a sealed value is: `orders[].address`."""
+    if id(inside) in above:
+        return None
+    above |= {id(inside)}
     items: Iterable[tuple[str, object]] = ()
     if isinstance(inside, BaseModel):
         items = ((f".{name}", item) for name, item in inside.__dict__.items())
@@ -138,7 +267,7 @@ def _place(inside: object, value: Sealed | None) -> str | None:
     elif isinstance(inside, (list, tuple, set, frozenset)):
         items = (("[]", item) for item in inside)
     for name, item in items:
-        below = "" if item is value else _place(item, value)
+        below = "" if item is value else _place(item, value, above)
         if below is not None:
             return f"{name}{below}"
     return None
@@ -147,17 +276,18 @@ def _place(inside: object, value: Sealed | None) -> str | None:
 def _hidden(error: ValidationError, cls: type[BaseModel]) -> ValidationError:
     """The same error, without what was given for tagged and sealed fields, and without the whole input."""
     fields = Model(cls).fields()
-    aliases: dict[Any, str] = aliases_of(cls)
+    aliases: dict[Any, set[str]] = aliases_of(cls)
     names = frozenset(field_names(Model(cls).shape))
     lines: list[InitErrorDetails] = []
     for one in error.errors():
         where = one["loc"]
-        field = aliases.get(where[0], str(where[0])) if where else None
-        shape = fields.get(field) if field is not None else None
-        if field is None or (shape is not None and shape.has_tags):
+        meant = sorted({*aliases.get(where[0], ()), *fields.keys() & {where[0]}}) if where else []
+        if any(fields[field].has_tags for field in meant) or not where:
             told = tuple(part for part in where if part in names)
-            lines.append(quiet_line(one, told, field or cls.__name__))
+            lines.append(quiet_line(one, told, meant[0] if len(meant) == 1 else cls.__name__))
         else:
-            shown = shape is not None and isinstance(one["input"], (str, int, float, type(None)))
-            lines.append(same_line(one, one["input"] if shown else HIDDEN))
+            shown = bool(meant) and isinstance(one["input"], (str, int, float, type(None)))
+            if not meant and one["type"] == "extra_forbidden" and not nearest(where[0], names):
+                where = ()  # what is no field comes from the input: told where it may be the name of one, misspelt
+            lines.append(same_line({**one, "loc": where}, one["input"] if shown else HIDDEN))
     return ValidationError.from_exception_data(error.title, lines)

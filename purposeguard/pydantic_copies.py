@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
+from pydantic_core import CoreSchema, PydanticUndefined, SchemaSerializer
 
 from purposeguard.errors import PurposeViolation
 from purposeguard.withheld import base_of, record_of, visible_of
@@ -39,13 +39,13 @@ def _model_dump_json(self: Any, **options: Any) -> Any:
 
 def _leaving_out(self: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Options of a dump that also leave out the computed fields which cannot be computed without what was withheld."""
-    unreadable = _unreadable(self)
+    unreadable = unreadable_in(self)
     if not unreadable:
         return options
     return {**options, "exclude": _both(options.get("exclude"), unreadable)}
 
 
-def _unreadable(value: Any) -> dict[Any, Any]:
+def unreadable_in(value: Any) -> dict[Any, Any]:
     """What a dump of `value` has to leave out, in pydantic's form: `{"full_name": True, "orders": {0: {…}}}`."""
     found: dict[Any, Any] = {}
     items: Iterable[tuple[Any, Any]] = ()
@@ -61,7 +61,7 @@ def _unreadable(value: Any) -> dict[Any, Any]:
     elif isinstance(value, dict):
         items = value.items()
     for key, item in items:
-        below = _unreadable(item) if isinstance(item, (BaseModel, list, tuple, dict)) else None
+        below = unreadable_in(item) if isinstance(item, (BaseModel, list, tuple, dict)) else None
         if below:
             found[key] = below
     return found
@@ -100,6 +100,37 @@ def _pydantic_str(self: Any) -> str:
     return " ".join(f"{name}={value!r}" for name, value in visible_of(self).items())
 
 
+class OwnSerializer:
+    """The serialiser of a copy's class, made when it is first asked for: the base's, for instances of the copy's.
+
+    With the base's own, pydantic would ask the class of the value for a serialiser of its own without end, where it is
+    told to write each object as what it is (`polymorphic_serialization`).
+    """
+
+    __slots__ = ()
+
+    def __get__(self, instance: object, owner: Any) -> SchemaSerializer:
+        base = owner.__bases__[-1]
+        schema = _for_class(base.__pydantic_core_schema__, owner, ())
+        own: SchemaSerializer = base.__pydantic_serializer__ if schema is None else SchemaSerializer(schema)
+        type.__setattr__(owner, "__pydantic_serializer__", own)
+        return own
+
+
+def _for_class(schema: Mapping[str, Any], cls: type, definitions: Iterable[Mapping[str, Any]]) -> CoreSchema | None:
+    """The schema of a model as that of a subclass; None where it is of a kind that a class has made for itself."""
+    changed: Any = {key: value for key, value in schema.items() if key != "ref"}
+    if schema["type"] in {"model", "dataclass"}:
+        return cast("CoreSchema", {**changed, "cls": cls})
+    if schema["type"] == "definition-ref":
+        found = next(one for one in definitions if one["ref"] == schema["schema_ref"])
+        return _for_class(found, cls, definitions)
+    if "schema" not in schema:
+        return None
+    inner = _for_class(schema["schema"], cls, schema.get("definitions", definitions))
+    return None if inner is None else cast("CoreSchema", {**changed, "schema": inner})
+
+
 METHODS: Final = {
     "__str__": _pydantic_str,
     "__repr_args__": visible_items,
@@ -107,5 +138,6 @@ METHODS: Final = {
     "__delattr__": _pydantic_delattr,
     "model_dump": _model_dump,
     "model_dump_json": _model_dump_json,
+    "__pydantic_serializer__": OwnSerializer(),
 }
 """The methods of a copy's class that are its own."""

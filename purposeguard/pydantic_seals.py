@@ -26,7 +26,7 @@ from purposeguard.fields import ALIASES, Shape, shape_of
 from purposeguard.label import Label
 from purposeguard.openers import opener_for
 from purposeguard.sealing import Sealed, failure
-from purposeguard.terms import Source, TermMeta, by_clause, is_union
+from purposeguard.terms import NotPersonal, Source, TermMeta, by_clause, is_union
 
 WITHHOLD: Final = "withhold"
 """The mode of a dump that leaves out what may not be used."""
@@ -92,15 +92,20 @@ class _Field:
         self._inner_type = inner_type
         self._seals = bool(members) and all(issubclass(one, Source) and "clause" in vars(one) for one in members)
         """Whether plain input can be sealed; not where the annotation names purposes, or leaves them open."""
+        self._takes = members if self._seals or not members else (*members, NotPersonal)
+        """Of what sealed values may be: where a purpose is named, of what is not personal as well."""
         self._kind = _name(inner_type)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         inner = handler(source)
-        return core_schema.no_info_wrap_validator_function(
+        sealed = core_schema.no_info_wrap_validator_function(
             self.validate,
             inner,
             serialization=core_schema.wrap_serializer_function_ser_schema(self.serialise, info_arg=True, schema=inner),
         )
+        # A layer that does nothing: a serialiser of the field takes the place of the outermost one, and what its
+        # handler calls is to be the one above.
+        return core_schema.no_info_after_validator_function(_as_it_is, sealed)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {**handler(schema), **self.facts}
@@ -128,7 +133,7 @@ class _Field:
     def validate(self, value: Any, handler: Callable[[Any], Any]) -> Any:
         """A sealed value as it is, and anything else sealed once it is valid; errors do not show it."""
         if isinstance(value, Sealed):
-            if self._members and not all(issubclass(one, self._members) for one in value.label.sources):
+            if self._takes and not all(issubclass(one, self._takes) for one in value.label.sources):
                 may = " or ".join(member.__name__ for member in self._members)
                 own = ", ".join(source.clause for source in value.label)
                 self._refuse("sealed_source", f"is sealed under {own}, and this field takes {may} only")
@@ -192,6 +197,10 @@ class _Field:
         return ValidationError.from_exception_data(self._kind, lines, hide_input=True)
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 def _signal(error: Exception) -> Exception | None:
     """What an inner validator told pydantic to do, which reaches a validator around it as another error."""
     said = str(error).partition(":")[0] if isinstance(error, SchemaError) else ""
@@ -214,7 +223,8 @@ def quiet_line(one: ErrorDetails, where: tuple[int | str, ...], kind: str) -> In
 def same_line(one: ErrorDetails, shown: object) -> InitErrorDetails:
     """A line of a validation error, to be raised again with `shown` in the place of its input."""
     kind: Any = one["type"]
-    if kind not in _KNOWN:
+    # A validator's own error may bear the name of one of pydantic's, which alone have an address.
+    if kind not in _KNOWN or "url" not in one:
         kind = PydanticCustomError(kind, one["msg"])  # pyright: ignore[reportArgumentType]  # its message, as it is
     return {"type": kind, "loc": one["loc"], "input": shown, "ctx": one.get("ctx", {})}
 
@@ -264,14 +274,16 @@ def field_names(shape: Shape, seen: frozenset[type] = frozenset()) -> Iterator[s
                 yield from field_names(inside, seen | {model.cls})
 
 
-def aliases_of(cls: type) -> dict[str, str]:
-    """The other names by which an error calls the fields of a pydantic model, with the fields."""
-    found: dict[str, str] = {}
+def aliases_of(cls: type) -> dict[str, set[str]]:
+    """The other names by which an error calls the fields of a pydantic model, with the fields that each may mean."""
+    found: dict[str, set[str]] = {}
     for name, field in cls.model_fields.items() if issubclass(cls, BaseModel) else ():
         for alias in (field.alias, field.validation_alias):
             choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
-            firsts = (one.path[0] if isinstance(one, AliasPath) else one for one in choices)
-            found.update({str(one): name for one in firsts if one is not None})
+            for one in choices:
+                if one is not None:
+                    first = one.path[0] if isinstance(one, AliasPath) else one
+                    found.setdefault(str(first), set()).add(name)
     return found
 
 
@@ -287,7 +299,7 @@ _TOLD: Final = frozenset(
         "datetime_future", "timezone_naive", "timezone_aware", "time_type", "time_delta_type", "list_type",
         "tuple_type", "set_type", "frozen_set_type", "dict_type", "mapping_type", "model_type",
         "model_attributes_type", "dataclass_type", "is_instance_of", "callable_type", "url_type", "url_scheme",
-        "url_too_long", "uuid_type", "uuid_version", "json_invalid", "json_type",
+        "url_too_long", "uuid_type", "uuid_version", "json_invalid", "json_type", "frozen_field", "frozen_instance",
     }
 )
 # fmt: on

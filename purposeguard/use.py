@@ -246,7 +246,18 @@ class Use(Opener, Generic[P]):
         finally:
             del value  # from the traceback, where it is refused
 
-    def without(self, value: Any, shape: Shape, access: Access | None) -> Any:
+    def for_dump(self, value: T, met: list[Any]) -> T:
+        """`value`, or a copy without the fields that may not be used here, whatever it is; for dumps.
+
+        `met` gets all models in it, as they are given back. Raises as `withhold` does, save UnlabelledData.
+        """
+        absence = self.absence()
+        if absence is not None:
+            self._engine.missing("data was to be withheld", absence)
+            return value
+        return cast("T", self.without(value, Shape(), None, met))
+
+    def without(self, value: Any, shape: Shape, access: Access | None, met: list[Any] | None = None) -> Any:
         """`value` of this shape without what may not be used here; for guards and wrappers."""
         engine, activity = self._engine, self.activity
         column = self._column  # once: all of the value is decided by one revision
@@ -272,7 +283,13 @@ class Use(Opener, Generic[P]):
         key = (activity.name, function, activity.purpose, activity.channel, column)
         try:
             withholder = Withholder(
-                denies=denies, denies_seal=denies_seal, refuse=refuse, record=record, key=key, classes=engine.classes
+                denies=denies,
+                denies_seal=denies_seal,
+                refuse=refuse,
+                record=record,
+                key=key,
+                classes=engine.classes,
+                met=[] if met is None else met,
             )
             return withholder.apply(value, shape)
         except PurposeGuardError as error:

@@ -46,7 +46,8 @@ class Withholder:
     """Withholds from values what a use may not open.
 
     `denies` gives the decision where a label may not be used and None where it may, `denies_seal` the same of a sealed
-    value, which is not opened by it; `key` tells uses apart that decide or report differently.
+    value, which is not opened by it; `key` tells uses apart that decide or report differently. `met` gets all models
+    that are given back, themselves or as copies.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Withholder:
         record: Callable[[Mapping[str, Decision]], Withheld],
         key: tuple[object, ...],
         classes: copies.Classes,
+        met: list[Any],
     ) -> None:
         self._denies = denies
         self._denies_seal = denies_seal
@@ -65,6 +67,7 @@ class Withholder:
         self._record = record
         self._key = key
         self._classes = classes
+        self._met = met
         self._under_way: set[int] = set()
 
     def apply(self, value: Any, shape: Shape, path: str = "") -> Any:
@@ -169,13 +172,16 @@ class Withholder:
             else:
                 changed = changed or visible[name] is not had
         if not denied and not changed and not _undeclared(value, fields):
+            self._met.append(value)
             return value
         base, names = (base_of(value), fields_of(value)) if gone else (type(value), tuple(fields))
         denied = {**gone, **denied}
         why = frozenset((name, decision.label) for name, decision in denied.items())
         key = (base, names, why, *self._key)
         cls = self._classes.get(key, lambda: copies.made(base, names, self._record(denied)))
-        return copies.fill(cls, visible, copies.beside(value))
+        made = copies.fill(cls, visible, copies.beside(value))
+        self._met.append(made)
+        return made
 
 
 class _SealDenied(Exception):

@@ -364,6 +364,11 @@ def test_a_use_that_an_application_keeps_by_itself_is_found_once() -> None:
 
 
 def test_an_opener_is_what_a_use_makes_of_it() -> None:
-    for ask in (Opener.absence, lambda one: one.knows(R), lambda one: one.open(NAME), lambda one: one.withhold(NAME)):
+    for ask in (
+        Opener.absence,
+        lambda one: one.knows(R),
+        lambda one: one.open(NAME),
+        lambda one: one.for_dump(NAME, []),
+    ):
         with pytest.raises(NotImplementedError):
             ask(Opener())
