@@ -10,6 +10,7 @@ from pydantic import (
     AliasPath,
     BaseModel,
     ConfigDict,
+    EmailStr,
     Field,
     TypeAdapter,
     ValidationError,
@@ -220,6 +221,61 @@ def test_extra_keys_are_named_and_their_values_not_shown() -> None:
         name: Registered
 
     assert lines_of(Closed.model_validate, {"name": "x", "nmae": SECRET}) == [("extra_forbidden", ("nmae",))]
+    # A key that is no misspelt name may be personal: what came in was keyed by people.
+    assert lines_of(Closed.model_validate, {"name": "x", SECRET: {"name": "y"}}) == [("extra_forbidden", ())]
+
+
+def test_what_was_to_be_set_on_what_is_frozen_is_not_shown() -> None:
+    class Frozen(PersonalModel):
+        model_config = ConfigDict(frozen=True)
+        name: Registered
+        age: Annotated[str, tm.Registration] = "1"
+        note: str = "n"
+
+    class Partly(PersonalModel):
+        name: Registered = Field(frozen=True)
+        note: str = Field(default="n", frozen=True)
+
+    several: tuple[tuple[Any, str], ...] = ((Frozen, "frozen_instance"), (Partly, "frozen_field"))
+    for model, kind in several:
+        one = model(name="x")
+        assert lines_of(setattr, one, "name", SECRET) == [(kind, ("name",))]
+        with pytest.raises(ValidationError) as caught:
+            one.note = "other"
+        assert caught.value.errors()[0]["input"] == "other"
+    assert lines_of(setattr, made(Frozen, name="x"), "age", SECRET) == [("frozen_instance", ("age",))]
+
+
+def test_an_error_that_bears_the_name_of_one_of_pydantic_s_is_told_like_others() -> None:
+    class Order(PersonalModel):
+        shop: EmailStr  # whose error is called `value_error`, and has no `error` with it
+        name: Registered
+
+    given = {"shop": "no address", "name": [SECRET]}
+    assert lines_of(Order.model_validate, given) == [("value_error", ("shop",)), ("string_type", ("name",))]
+    assert lines_of(Order.model_validate, {"shop": "no address"}) == [
+        ("value_error", ("shop",)),
+        ("missing", ("name",)),
+    ]
+
+
+def test_fields_that_share_the_head_of_a_path_are_as_quiet_as_any_of_them() -> None:
+    class Contact(PersonalModel):
+        phone: Annotated[int, tm.Registration] = Field(validation_alias=AliasPath("contact", "phone"))
+        floor: int = Field(validation_alias=AliasPath("contact", "floor"))
+        name: Registered = Field(validation_alias=AliasChoices("name", AliasPath("row", 0)))
+        room: int = Field(default=0, validation_alias=AliasPath("row", 1))
+        open: int = Field(default=0, validation_alias=AliasPath("hours", 0))
+
+    def given(**fields: object) -> Any:
+        return {"contact": {"phone": 1, "floor": 1}, "row": ["x", 1], **fields}
+
+    assert lines_of(Contact.model_validate, given(contact={"phone": SECRET, "floor": 1}))
+    assert lines_of(Contact.model_validate, given(contact={"phone": 1, "floor": SECRET}))
+    assert lines_of(Contact.model_validate, given(row=[[SECRET], 1]))
+    with pytest.raises(ValidationError, match="hours") as caught:
+        Contact.model_validate(given(hours=["noon"]))
+    assert caught.value.errors()[0]["input"] == "noon"
 
 
 def test_assignment_is_as_quiet() -> None:

@@ -95,6 +95,8 @@ Customer(key=1, email=None, device=device)  # error
 Customer(key=1, email=web, device=device)  # error
 Customer(key=1, email=mail, device=mail)  # error
 Customer(key=1, email=mail, device=device, phone=mail)  # error
+Customer(key=1, email=mail, device=device).model_dump(exlude_none=True)  # error
+Customer(key=1, email=mail, device=device).model_dump_json(mode="withhold")  # error
 Customer(key=1, email=mail, device=device, nicknames=[text()])  # error
 Customer(key=1, email=mail, device=device, nicknames=[web])  # error
 Customer(key=1, email=mail, device=device, nicknames=mail)  # error

@@ -115,6 +115,7 @@ with guard.purpose(tm.RenewalGuidance) as renewal:
     assert_type(renewal.withhold(customer), Customer)
     assert_type(renewal.withhold(row, Row), Row)
     assert_type(letter.model_dump(context={"use": renewal}), dict[str, Any])
+    assert_type(letter.model_dump(mode="withhold", exclude_none=True), dict[str, Any])
     assert_type(letter.model_dump_json(), str)
     assert_type(json.dumps({"to": letter.to}, default=pg.encode_sealed), str)
 
