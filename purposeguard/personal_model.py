@@ -34,6 +34,7 @@ from purposeguard.pydantic_seals import (
     quiet_line,
     refusals,
     same_line,
+    tell_refusal,
 )
 from purposeguard.sealing import Sealed
 from purposeguard.terms import is_union, nearest
@@ -139,7 +140,6 @@ def _written(model: PersonalModel, write: Callable[[Any], Any], info: Serializat
     """What a dump writes of a model: all of it, or what may be used."""
     if not is_withholding(info):
         return write(model)
-    told = refusals.get()
     models: list[Any] = []
     try:
         opener = opener_for(None, info.context)
@@ -148,8 +148,7 @@ def _written(model: PersonalModel, write: Callable[[Any], Any], info: Serializat
             return write(model)  # inside one from which all was withheld
         shown = opener.for_dump(model, models)
     except (PurposeGuardError, TypeError) as error:
-        if told is not None:
-            told.append(Refusal(error, None))
+        tell_refusal(error)
         raise
     token = _met.set((opener, frozenset(map(id, models))))
     try:
@@ -159,8 +158,7 @@ def _written(model: PersonalModel, write: Callable[[Any], Any], info: Serializat
             return shown.model_dump(**options)
         return write(shown)
     except PurposeViolation as error:  # what is written needs what was withheld, such as a root
-        if told is not None:
-            told.append(Refusal(error, None))
+        tell_refusal(error)
         raise
     finally:
         _met.reset(token)

@@ -50,6 +50,13 @@ refusals: ContextVar[list[Refusal] | None] = ContextVar("purposeguard refusals",
 """Where a dump that wants to know puts why it was refused: pydantic tells it as text only."""
 
 
+def tell_refusal(error: Exception, value: Sealed | None = None) -> None:
+    """Tells the dump under way why it was refused, where it wants to know."""
+    told = refusals.get()
+    if told is not None:
+        told.append(Refusal(error, value))
+
+
 def is_withholding(info: core_schema.SerializationInfo) -> bool:
     """Whether a dump is to leave out what may not be used."""
     return info.mode == WITHHOLD or bool(isinstance(info.context, Mapping) and info.context.get("withhold"))
@@ -153,7 +160,6 @@ class _Field:
 
     def serialise(self, value: Any, handler: Callable[[Any], Any], info: core_schema.SerializationInfo) -> Any:
         """The plain value, written as its type is; only in a use that may open it."""
-        told = refusals.get()
         try:
             if not isinstance(value, Sealed):
                 given = type(value).__name__
@@ -165,8 +171,7 @@ class _Field:
         except (PurposeGuardError, TypeError) as error:
             if is_withholding(info) and isinstance(error, PurposeViolation):
                 error.advice = _NOT_LEFT_OUT
-            if told is not None:
-                told.append(Refusal(error, value if isinstance(value, Sealed) else None))
+            tell_refusal(error, value if isinstance(value, Sealed) else None)
             raise
         below: list[Refusal] = []
         token = refusals.set(below)
@@ -177,10 +182,10 @@ class _Field:
         except Exception as error:  # noqa: BLE001  # what a serialiser said may show the value; raised below, without it
             # Of a seal within this one pydantic tells the refusal as text: it is raised again itself.
             failed = below[0].error if below else failure(f"writing {self._kind}", error)
-            if told is not None:
-                told.append(Refusal(failed, value if below else None))
         finally:
             refusals.reset(token)
+        if not isinstance(failed, PydanticSerializationUnexpectedValue):
+            tell_refusal(failed, value if below else None)
         raise failed.with_traceback(None)
 
     def _refuse(self, kind: str, why: str) -> NoReturn:

@@ -63,7 +63,6 @@ def test_copies_are_written_as_what_they_are(options: dict[str, Any]) -> None:
     assert withheld(Outer(customer=Customer(), quiet=friends)).model_dump(**options) == everything
     inner = Outer.model_construct(customer=withheld(Customer()), quiet=withheld(friends))
     assert inner.model_dump(**options) == everything
-    assert TypeAdapter(Any).dump_python([withheld(Customer())], **options) in ([{"number": 7}], [withheld(Customer())])
     with guard.purpose(tm.UsageAnalysis):
         assert friends.model_dump(mode="withhold", **options) == quiet
     with pytest.raises(pg.PurposeViolation):

@@ -157,6 +157,16 @@ def test_a_root_that_may_not_be_used_raises_the_violation() -> None:
     for options in WITHHOLDING:
         with guard.purpose(tm.UsageAnalysis), pytest.raises(pg.PurposeViolation):
             names.model_dump(**options)
+    with guard.purpose(tm.UsageAnalysis):
+        not_written(TypeAdapter(Names).dump_python, names, context={"withhold": True})
+
+
+def test_what_is_only_observed_is_written_whole() -> None:
+    observing = pg.Guard(tm.NOTICE, mode="observe")
+    with observing.purpose(tm.UsageAnalysis) as use:
+        assert Home().model_dump(mode="withhold") == {"street": SECRET, "floor": 0}
+    context = {"use": use, "withhold": True}  # its block has ended, which is observed as well
+    assert Home().model_dump(context=context) == {"street": SECRET, "floor": 0}
 
 
 # --- serialisers
@@ -185,6 +195,11 @@ def test_serialisers_of_the_model_see_what_is_left() -> None:
         def told(self, info: SerializationInfo) -> Any:
             return {name: info.mode for name, _ in self}
 
+    class Untyped(Home):
+        @model_serializer(mode="wrap")
+        def untyped(self, handler: Wrap):  # as untyped code has it
+            return {**handler(self), "kind": "untyped"}
+
     class Json(Home):
         @model_serializer(mode="wrap", when_used="json")
         def json_only(self, handler: Wrap) -> dict[str, Any]:
@@ -206,6 +221,7 @@ def test_serialisers_of_the_model_see_what_is_left() -> None:
         (Informed, {**full, "kind": "python"}, {"floor": 0, "kind": "python"}),
         (Bare, ["floor", "street"], ["floor"]),
         (Told, {"street": "python", "floor": "python"}, {"floor": "python"}),
+        (Untyped, {**full, "kind": "untyped"}, {"floor": 0, "kind": "untyped"}),
         (Json, full, {"floor": 0}),
     ):
         one: Any = model()
