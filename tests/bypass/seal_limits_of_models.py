@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator, validate_call
+from pydantic import BaseModel, TypeAdapter, ValidationError, ValidationInfo, field_validator, validate_call
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -66,6 +66,74 @@ def the_arguments_of_a_call() -> object:
     def call(email: pg.Personal[str, tm.Registration], name: str) -> None: ...
 
     return _error_of(lambda: call(TEXT))  # type: ignore[call-arg, arg-type]  # the error
+
+
+@limit("Errors of models that are no `PersonalModel`")
+def what_was_to_be_set_on_a_frozen_model() -> object:
+    class Frozen(BaseModel, frozen=True):
+        email: pg.Personal[str, tm.Registration]
+
+    model: Any = Frozen(email=seal())
+    return _error_of(lambda: setattr(model, "email", TEXT))
+
+
+class Quiet(pg.PersonalModel):
+    """A model that is one."""
+
+    email: pg.Personal[str, tm.Registration]
+
+
+@limit("Errors around a `PersonalModel`")
+def json_that_is_none_for_an_adapter() -> object:
+    return _error_of(lambda: TypeAdapter(Quiet).validate_json(f'{{"email": "{TEXT}"'))
+
+
+@limit("Errors around a `PersonalModel`")
+def one_model_where_a_list_is_asked_for() -> object:
+    return _error_of(lambda: TypeAdapter(list[Quiet]).validate_python({"email": TEXT}))
+
+
+@limit("What validators say")
+def a_validator_that_quotes_another_field() -> object:
+    class Plan(pg.PersonalModel):
+        email: Annotated[str, tm.Registration]
+        count: int
+
+        @field_validator("count")
+        @classmethod
+        def quote(cls, value: int, info: ValidationInfo) -> int:
+            raise ValueError(f"{value} is too many for {info.data['email']}")
+
+    return _error_of(lambda: Plan.model_validate({"email": TEXT, "count": 1}))
+
+
+@limit("What validators say")
+def a_validator_that_fails_in_another_way() -> object:
+    class Plan(pg.PersonalModel):
+        email: pg.Personal[str, tm.Registration]
+
+        @field_validator("email", mode="before")
+        @classmethod
+        def look_up(cls, value: str) -> str:
+            return {"known": "k"}[value]
+
+    try:
+        return Plan.model_validate({"email": TEXT})
+    except KeyError as error:
+        return repr(error)
+
+
+@limit("A validator in the place of the seal")
+def a_plain_validator() -> object:
+    class Plan(pg.PersonalModel):
+        email: pg.Personal[str, tm.Registration]
+
+        @field_validator("email", mode="plain")
+        @classmethod
+        def instead(cls, value: str) -> str:
+            return value
+
+    return Plan.model_validate({"email": TEXT})
 
 
 @limit("Frames of pydantic")
