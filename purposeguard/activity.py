@@ -16,7 +16,7 @@ from purposeguard.label import Label
 from purposeguard.tasks import ASYNCIO, TRIO, get_ident, here, modules
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.use import Carried, Use
-from purposeguard.wrapping import Function, is_plain, must_be_function, surrounded, unwrapped_method
+from purposeguard.wrapping import Function, is_plain, must_be_function, must_be_no_method, surrounded, unwrapped_method
 
 P = TypeVar("P", bound=Source | Purpose)
 F = TypeVar("F")
@@ -68,6 +68,7 @@ class Block(Generic[P]):
             TypeError: `fn` is no function; or a generator, each of whose steps has a use of its own, or a method, whose
                 first argument is another: these ask `guard.use(…)`.
         """
+        must_be_no_method(fn, "ask `guard.use(…)` in it")
         given: Any = decorated(fn, lambda inner: self._around(with_use(inner, self._engine), Site.of(inner)))
         return cast("Callable[Q, R]", given)
 
@@ -121,8 +122,6 @@ def with_use(fn: Function, engine: Engine) -> Function:
     must_be_function(fn)
     ambient = engine.ambient
     signature = inspect.signature(fn)
-    if next(iter(signature.parameters), None) in {"self", "cls"}:
-        raise TypeError(f"{Site.of(fn).dotted} is a method, whose first argument is another: ask `guard.use(…)` in it")
 
     @functools.wraps(fn)
     def given(*args: Any, **kwargs: Any) -> Any:

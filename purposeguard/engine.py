@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from purposeguard.copies import Classes
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeMissing, PurposeViolation, SealedValue
-from purposeguard.inventory import Access, Activity
+from purposeguard.inventory import Access, Activity, how_to_register
 from purposeguard.label import Label
 from purposeguard.ledger import Ledger
 from purposeguard.matrix import Matrix
@@ -213,7 +213,7 @@ class Engine:
         for fn in (*others, *(fn for value in values for fn in functions(value))):
             if fn not in self.transforms:
                 message = f"{named(fn)} would see the plain value, and this guard is strict"
-                raise SealedValue(f"{message}: register it with `@guard.transform`")
+                raise SealedValue(f"{message}: {how_to_register(fn)}")
 
     def refuse(
         self,

@@ -36,6 +36,7 @@ B = TypeVar("B")
 S1 = TypeVar("S1", bound=Source)
 S2 = TypeVar("S2", bound=Source)
 S3 = TypeVar("S3", bound=Source)
+S4 = TypeVar("S4", bound=Source)
 To = TypeVar("To", bound=Source)
 
 Mode = Literal["enforce", "observe"]
@@ -180,38 +181,93 @@ class Guard:
 
     @overload
     def reclassify(
-        self, source: type[S1], /, *, to: type[To], why: str, approver: str | None = None
+        self,
+        source: type[S1],
+        /,
+        *,
+        to: type[To],
+        why: str,
+        approver: str | None = None,
+        at_least: int | None = None,
+        name: str | None = None,
     ) -> Reclassifier[S1, To]: ...
     @overload
     def reclassify(
-        self, source: type[S1], other: type[S2], /, *, to: type[To], why: str, approver: str | None = None
+        self,
+        source: type[S1],
+        other: type[S2],
+        /,
+        *,
+        to: type[To],
+        why: str,
+        approver: str | None = None,
+        at_least: int | None = None,
+        name: str | None = None,
     ) -> Reclassifier[S1 | S2, To]: ...
     @overload
     def reclassify(
-        self, a: type[S1], b: type[S2], c: type[S3], /, *, to: type[To], why: str, approver: str | None = None
+        self,
+        a: type[S1],
+        b: type[S2],
+        c: type[S3],
+        /,
+        *,
+        to: type[To],
+        why: str,
+        approver: str | None = None,
+        at_least: int | None = None,
+        name: str | None = None,
     ) -> Reclassifier[S1 | S2 | S3, To]: ...
     @overload
     def reclassify(
-        self, *sources: OneSource, to: type[To], why: str, approver: str | None = None
+        self,
+        a: type[S1],
+        b: type[S2],
+        c: type[S3],
+        d: type[S4],
+        /,
+        *more: type[S4],
+        to: type[To],
+        why: str,
+        approver: str | None = None,
+        at_least: int | None = None,
+        name: str | None = None,
+    ) -> Reclassifier[S1 | S2 | S3 | S4, To]: ...
+    @overload
+    def reclassify(
+        self,
+        *sources: OneSource,
+        to: type[To],
+        why: str,
+        approver: str | None = None,
+        at_least: int | None = None,
+        name: str | None = None,
     ) -> Reclassifier[Any, To]: ...
-    def reclassify(self, *sources: Any, to: Any, why: str, approver: str | None = None) -> Reclassifier[Any, Any]:
+    def reclassify(
+        self,
+        *sources: Any,
+        to: Any,
+        why: str,
+        approver: str | None = None,
+        at_least: int | None = None,
+        name: str | None = None,
+    ) -> Reclassifier[Any, Any]:
         """A declared way out of a label: a decorator for a function that makes less restricted data, such as figures.
 
         The function takes a sealed value that derives from these sources alone and gives its result sealed under `to`,
-        `NotPersonal` or another source. `why` it may, and who approved it, stand in `guard.reclassifications`; each
-        run is told to the ledger.
+        `NotPersonal` or another source. `why` it may, and who approved it, stand in `guard.reclassifications`; the
+        ledger is told of each run before it begins. It is named after the function unless `name` names it.
+
+        With `at_least` it decorates nothing, and gives `count` and `mean` over at least so many subjects instead.
 
         Raises:
             UnknownSource, UnlabelledData: `sources` or `to` mean nothing in the notice.
-            ValueError: `why` or `approver` is blank.
+            ValueError: `why`, `approver` or `name` is blank, or no text; `at_least` is no whole number above 1.
             TypeError: the guard's ledger cannot be told.
         """
         matrix = self._engine.state.matrix
-        if not why.strip() or (approver is not None and not approver.strip()):
-            raise ValueError("a reclassification says why it is one, and who approved it where somebody did")
         if self.ledger is not None and not hasattr(self.ledger, "reclassified"):
             raise TypeError(f"the ledger {type(self.ledger).__name__} has no `reclassified`, so it could not be told")
-        frame = sys._getframe(1)
         return Reclassifier(
             self._engine,
             self._register,
@@ -219,7 +275,9 @@ class Guard:
             to=matrix.label(to),
             why=why,
             approver=approver,
-            frame=frame,
+            at_least=at_least,
+            name=name,
+            frame=sys._getframe(1),
         )
 
     def transform(self, fn: F) -> F:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType, ModuleType
 from typing import Any, Final
 
 from purposeguard.label import Label
@@ -122,10 +123,22 @@ class Transform(Declared):
     site: Site
 
 
-class Register:
-    """Activities and accesses as they are declared, each place once; nothing is decided by it.
+def how_to_register(fn: object) -> str:
+    """What to do so that a strict guard, which tells functions apart by identity, knows this one."""
+    kept = isinstance(fn, (FunctionType, MethodType, MethodDescriptorType, type))
+    if kept or (isinstance(fn, BuiltinFunctionType) and isinstance(fn.__self__, ModuleType)):
+        return "register it with `@guard.transform`"
+    # `"Dear {}".format`, a partial, an `itemgetter`: what was registered is not what the next such expression makes.
+    why = "it may be another object each time that it is written"
+    return f"{why}, so bind it once, `fn = guard.transform(…)`, and use that"
 
-    The number of entries is bounded by the number of places in the code.
+
+class Register:
+    """What was declared, in the order of its declaration; nothing is decided by it.
+
+    Activities, accesses and transforms are listed once for each place in the code, activities also for each purpose and
+    channel there. Reclassifications are listed once for each different declaration, since one place may declare
+    several and somebody is to read them all; running one lists nothing.
     """
 
     __slots__ = ("_accesses", "_activities", "_reclassifications", "_transforms")
@@ -133,7 +146,7 @@ class Register:
     def __init__(self) -> None:
         self._activities: dict[object, Activity] = {}
         self._accesses: dict[object, Access] = {}
-        self._reclassifications: dict[object, Reclassification] = {}
+        self._reclassifications: dict[Reclassification, None] = {}
         self._transforms: dict[object, Transform] = {}
 
     def add_activity(self, key: object, activity: Activity) -> None:
@@ -145,10 +158,10 @@ class Register:
         self._accesses[access.site] = access
 
     def add_reclassification(self, declared: Reclassification, instead: Reclassification | None = None) -> None:
-        """Lists a reclassification, unless it is listed; `instead` of what said less of it."""
+        """Lists a reclassification, unless the same is listed; `instead` of what said less of it."""
         if instead is not None:
-            self._reclassifications.pop((instead.site, instead.name), None)
-        self._reclassifications.setdefault((declared.site, declared.name), declared)
+            self._reclassifications.pop(instead, None)
+        self._reclassifications.setdefault(declared)
 
     def add_transform(self, declared: Transform) -> None:
         """Lists a function that may see plain values, unless it is listed."""
@@ -157,7 +170,7 @@ class Register:
     @property
     def reclassifications(self) -> tuple[Reclassification, ...]:
         """In the order of their declaration."""
-        return tuple(self._reclassifications.values())
+        return tuple(self._reclassifications)
 
     @property
     def transforms(self) -> tuple[Transform, ...]:

@@ -25,7 +25,8 @@ class Ledger(Protocol):
         """
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
-        """A declared function is about to give a result that leaves `label`, that of the value it was made from.
+        """A declared function is about to see a value of this label, and to give a result that leaves it.
 
+        Told before anything is seen: also of a run that then fails, or gives no figure since the subjects are too few.
         `activity` is what is under way, None where nothing is: a reclassification needs no purpose.
         """

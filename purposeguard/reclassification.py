@@ -15,7 +15,7 @@ from purposeguard.label import Label
 from purposeguard.personal import Personal, must_be_sealed
 from purposeguard.sealing import plain, quiet
 from purposeguard.terms import NotPersonal, Purpose, Source
-from purposeguard.wrapping import Function, is_plain, must_be_function, unwrapped_method
+from purposeguard.wrapping import Function, is_plain, must_be_function, must_be_no_method, unwrapped_method
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,13 +25,24 @@ To = TypeVar("To", bound=Source | Purpose)
 
 
 class Reclassifier(Generic[S, To]):
-    """What `guard.reclassify(…)` gives: a decorator for functions of a plain value, and two safe aggregates.
+    """What `guard.reclassify(…)` gives: a decorator for functions of a plain value; with `at_least`, two aggregates.
 
     The decorated function takes a sealed value in place of its first argument, and gives its result sealed under the
-    source that was declared. Each run is told to the ledger.
+    source that was declared. `count` and `mean` do so for as many subjects as were declared. The ledger is told of each
+    run before anything sees the value: of those, too, that fail or are refused for too few subjects.
     """
 
-    __slots__ = ("_approver", "_bare", "_engine", "_from", "_name", "_register", "_site", "_to", "_why")
+    __slots__ = (
+        "_approver",
+        "_at_least",
+        "_engine",
+        "_from",
+        "_given_name",
+        "_register",
+        "_site",
+        "_to",
+        "_why",
+    )
 
     def __init__(
         self,
@@ -42,28 +53,62 @@ class Reclassifier(Generic[S, To]):
         to: Label,
         why: str,
         approver: str | None,
+        at_least: int | None,
+        name: str | None,
         frame: FrameType,
     ) -> None:
+        """Lists what is declared where `frame` stands.
+
+        Raises:
+            ValueError: `why`, `approver` or `name` is blank, or no text; `at_least` is no whole number above 1.
+        """
+        if not _is_text(why) or not all(_is_text(one) for one in (approver, name) if one is not None):
+            raise ValueError(
+                "a reclassification says why it is one, and who approved it where somebody did, and may have a name: "
+                "`why`, `approver` and `name` are texts, and not blank"
+            )
+        if at_least is not None and (type(at_least) is not int or at_least < 2):
+            raise ValueError("at_least is a whole number, 2 or more: a figure about one person is no aggregate")
         self._engine = engine
         self._register = register
         self._from = sources
         self._to = to
         self._why = why
         self._approver = approver
-        module = frame.f_globals.get("__name__", "?")
-        self._site = Site(module, frame.f_code.co_qualname, frame.f_lineno)
-        self._name = self._site.dotted.removesuffix(".<module>")
-        self._bare = self._declared(self._site, self._name)
-        self._register.add_reclassification(self._bare)
+        self._at_least = at_least
+        self._given_name = name
+        self._site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
+        bare = [self._bare] if at_least is None else [self._figure(one, at_least) for one in ("count", "mean")]
+        for declared in bare:
+            register.add_reclassification(declared)
+
+    @property
+    def _name(self) -> str:
+        return self._given_name or self._site.dotted.removesuffix(".<module>")
+
+    @property
+    def _bare(self) -> Reclassification:
+        """What is listed as long as no function is decorated."""
+        return self._declared(self._site, self._name)
+
+    def _figure(self, figure: str, at_least: int) -> Reclassification:
+        return self._declared(self._site, f"{self._name}: {figure} over at least {at_least} subjects")
 
     def __call__(
         self, fn: Callable[Concatenate[T, Q], R], /
     ) -> Callable[Concatenate[Personal[T, S | NotPersonal], Q], Personal[R, To]]:
-        """`fn` of a sealed value.
+        """`fn` of a sealed value, which it is given first and by position.
 
         Raises:
-            TypeError: `fn` is no function, or one that does not run within its call (a coroutine, a generator).
+            TypeError: `fn` is no function, or one that does not run within its call (a coroutine, a generator), or a
+                method, whose first argument is another. Or `at_least` was declared, which nothing would hold `fn` to.
         """
+        if self._at_least is not None:
+            raise TypeError(
+                f"{self._name} is declared for figures over at least {self._at_least} subjects, and nothing would hold "
+                "a function to that: reclassify the function by a declaration of its own, without `at_least`"
+            )
+        must_be_no_method(fn, "decorate a function or a staticmethod that takes the value first")
         inside = unwrapped_method(fn, self._reclassifying)
         return inside if inside is not None else self._reclassifying(fn)
 
@@ -72,19 +117,22 @@ class Reclassifier(Generic[S, To]):
         site = Site.of(fn)
         if not is_plain(fn):
             raise TypeError(f"{site.dotted} cannot reclassify: it does not run within its call; await first")
-        declared = self._declared(site, site.dotted)
+        declared = self._declared(site, self._given_name or site.dotted)
         self._register.add_reclassification(declared, instead=self._bare)
 
         @functools.wraps(fn)
-        def reclassifying(value: Personal[Any, Any], /, *args: Any, **kwargs: Any) -> Personal[Any, To]:
-            return self._result(declared, lambda inside: fn(inside, *args, **kwargs), value)
+        def reclassifying(*args: Any, **kwargs: Any) -> Personal[Any, To]:
+            if not args:
+                raise TypeError(f"{declared.name} takes a sealed value as its first argument, by position, not by name")
+            value, *more = args
+            return self._result(declared, lambda inside: fn(inside, *more, **kwargs), value)
 
         return reclassifying
 
     def count(
-        self, values: Personal[Iterable[T], S | NotPersonal], /, *, subject: Callable[[T], Hashable], at_least: int
+        self, values: Personal[Iterable[T], S | NotPersonal], /, *, subject: Callable[[T], Hashable]
     ) -> Personal[int, To]:
-        """How many values there are, where they are of at least so many subjects.
+        """How many values there are, where they are of at least as many subjects as were declared.
 
         `subject` tells of whom a value is. The number alone says nothing of one person where many are counted; asked
         twice about groups that differ by one person, it does. Whom you let ask how often is yours to decide.
@@ -93,9 +141,9 @@ class Reclassifier(Generic[S, To]):
             TooFewSubjects: the values are of fewer subjects.
             SealedValue: they are of sources that are not reclassified here, or a function failed, or is not registered
                 with a strict guard.
-            ValueError: `at_least` is no whole number above 1.
+            TypeError: no `at_least` was declared.
         """
-        return self._aggregate("count", values, subject, at_least, len)
+        return self._aggregate("count", values, subject, len)
 
     def mean(
         self,
@@ -104,45 +152,43 @@ class Reclassifier(Generic[S, To]):
         of: Callable[[T], float],
         *,
         subject: Callable[[T], Hashable],
-        at_least: int,
     ) -> Personal[float, To]:
-        """The mean of what `of` gives for each value, where they are of at least so many subjects.
+        """The mean of what `of` gives for each value, where they are of at least as many subjects as were declared.
 
         Raises:
-            TooFewSubjects, SealedValue, ValueError: as `count`.
+            TooFewSubjects, SealedValue, TypeError: as `count`.
         """
         # As numbers: what only adds and divides like one could bring the values out.
         return self._aggregate(
             "mean",
             values,
             subject,
-            at_least,
             lambda items: math.fsum(float(of(item)) for item in items) / len(items),
             of,
         )
 
     def _aggregate(
         self,
-        name: str,
+        figure: str,
         values: Personal[Iterable[Any], Any],
         subject: Callable[[Any], Hashable],
-        at_least: int,
         work: Callable[[list[Any]], R],
         *seeing: Callable[..., Any],
     ) -> Personal[R, To]:
-        if type(at_least) is not int or at_least < 2:
-            raise ValueError("at_least is a whole number, 2 or more: a figure about one person is no aggregate")
-        what = f"{name} over at least {at_least} subjects"
-        declared = self._declared(self._site, f"{self._name}: {what}")
-        self._register.add_reclassification(declared)
+        at_least = self._at_least
+        if at_least is None:
+            raise TypeError(
+                f"{self._name} gives no {figure}, since it does not say over how many subjects: state `at_least=` "
+                "where it is reclassified"
+            )
 
         def aggregated(items: Iterable[Any]) -> R:
             found = list(items)
             if len({subject(item) for item in found}) < at_least:
-                raise TooFewSubjects(f"{self._name}: {name}", at_least)
+                raise TooFewSubjects(f"{self._name}: {figure}", at_least)
             return work(found)
 
-        return self._result(declared, aggregated, values, subject, *seeing)
+        return self._result(self._figure(figure, at_least), aggregated, values, subject, *seeing)
 
     def _declared(self, site: Site, name: str) -> Reclassification:
         return Reclassification(name, self._from, self._to, self._why, self._approver, site)
@@ -166,17 +212,19 @@ class Reclassifier(Generic[S, To]):
                 f"{', '.join(one.clause for one in others)} as well"
             )
         engine.must_be_registered((value,), *seeing)
+        if engine.ledger is not None:  # before anything sees the value: a run that fails has seen it as well
+            use = engine.ambient()
+            activity = use.activity.name if use.absence() is None else None
+            engine.ledger.reclassified(declared, value.label, activity)
         try:
-            made = Personal(fn(plain(value)), self._to)
+            return Personal(fn(plain(value)), self._to)
         except Exception as error:  # noqa: BLE001  # what it says may show the value; raised below, without it
             told = quiet(declared.name, error)
-        else:
-            if engine.ledger is not None:
-                use = engine.ambient()
-                activity = use.activity.name if use.absence() is None else None
-                engine.ledger.reclassified(declared, value.label, activity)
-            return made
         raise told
+
+
+def _is_text(given: object) -> bool:
+    return isinstance(given, str) and bool(given.strip())
 
 
 def _clauses(label: Label) -> str:

@@ -11,6 +11,8 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Protocol, TypeVar, cast
 
+from purposeguard.inventory import Site
+
 F = TypeVar("F", bound=Callable[..., Any])
 Function = Callable[..., Any]
 
@@ -53,6 +55,23 @@ def must_be_function(fn: Any) -> None:
     if isinstance(fn, type) or not callable(fn):
         kind = "a class" if isinstance(fn, type) else f"a {type(fn).__name__}"
         raise TypeError(f"decorates functions and methods, not {kind}: decorate the functions that run")
+
+
+def must_be_no_method(fn: Any, instead: str) -> None:
+    """Raises where the first argument of `fn` is its object or class, and so not what a wrapper puts there.
+
+    To be asked before a classmethod or staticmethod is unwrapped; a staticmethod is a function like any other.
+
+    Raises:
+        TypeError: `fn` is a classmethod, or a method by the name of its first parameter. `instead` is what to do.
+    """
+    if isinstance(fn, classmethod):
+        inner: Any = cast("Function", fn.__func__)
+    elif inspect.isfunction(fn) and next(iter(inspect.signature(fn).parameters), None) in {"self", "cls"}:
+        inner = fn
+    else:
+        return
+    raise TypeError(f"{Site.of(inner).dotted} is a method, whose first argument is another: {instead}")
 
 
 def is_plain(fn: Function) -> bool:

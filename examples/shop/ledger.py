@@ -20,9 +20,9 @@ class DatabaseLedger:
     """Fills the seat `purposeguard.Ledger`.
 
     A denial is written in a transaction of its own before the caller sees the error, so a rollback of the caller's work
-    does not take it along; a reclassification likewise, before its result is given. Counts come far more often (an
-    export is counted row by row), so they are added up in memory and written in batches: after `BATCH` of them, when
-    the ledger is read, and at shutdown.
+    does not take it along; a reclassification likewise, before the function sees the value. Counts come far more often
+    (an export is counted row by row), so they are added up in memory and written in batches: after `BATCH` of them,
+    when the ledger is read, and at shutdown.
     """
 
     def __init__(self) -> None:

@@ -128,10 +128,14 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
     if guard.reclassifications:
         yield Table(
             f"Reclassifications{within} ({len(guard.reclassifications)})",
-            (Column("function"), Column("from"), Column("to"), Column("approved by"), Column("why", "under")),
+            (
+                *(Column("declared"), Column("where", "under"), Column("from"), Column("to")),
+                *(Column("approved by"), Column("why", "under")),
+            ),
             tuple(
                 (
                     one.name.removeprefix(package),
+                    where(one.name, one.site),
                     *(" ".join(source.clause for source in label) for label in (one.sources, one.to)),
                     one.approver or "-",
                     one.why,

@@ -297,20 +297,20 @@ def what_map_has_put_before_it() -> object:
     return kept
 
 
-totals = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="to show a limit")
+totals = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="to show a limit", at_least=2)
 
 
 @limit("Aggregates")
 def subjects_that_are_made_up() -> object:
     every = pg.Personal.collect([seal(NUMBER), seal(NUMBER)])
-    return opened(totals.mean(every, of=lambda value: value, subject=lambda _: object(), at_least=2), "2.3①")
+    return opened(totals.mean(every, of=lambda value: value, subject=lambda _: object()), "2.3①")
 
 
 @limit("Aggregates")
 def the_difference_of_two_figures() -> object:
     def total(*values: int) -> float:
         every = pg.Personal.collect(map(seal, values))
-        mean = totals.mean(every, of=float, subject=lambda value: value, at_least=2)
+        mean = totals.mean(every, of=float, subject=lambda value: value)
         return float(opened(mean, "2.3①")) * len(values)
 
     return round(total(1, 2, NUMBER) - total(1, 2))
@@ -320,7 +320,7 @@ def the_difference_of_two_figures() -> object:
 def what_looks_at_each_value() -> object:
     kept: list[Any] = []
     every = pg.Personal.collect([seal(), seal("other")])
-    totals.count(every, subject=keeping(kept), at_least=2)
+    totals.count(every, subject=keeping(kept))
     return kept
 
 

@@ -6,7 +6,16 @@ import warnings
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, TypeAdapter, ValidationError, ValidationInfo, field_validator, validate_call
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    validate_call,
+)
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -23,6 +32,32 @@ class Plain(BaseModel):
 
     email: pg.Personal[str, tm.Registration]
     name: str
+
+
+careful = pg.Guard(tm.NOTICE, strict=True)
+
+
+@limit("Functions in the type of a field")
+def a_serialiser_that_keeps_it() -> object:
+    kept: list[str] = []
+
+    class Kept(BaseModel):
+        email: pg.Personal[Annotated[str, PlainSerializer(kept.append)], tm.Registration]
+
+    with careful.purpose(tm.RenewalGuidance):
+        Kept(email=seal()).model_dump()
+    return kept
+
+
+@limit("Functions in the type of a field")
+def a_validator_that_keeps_it() -> object:
+    kept: list[str] = []
+
+    class Kept(BaseModel):
+        email: pg.Personal[Annotated[str, AfterValidator(kept.append)], tm.Registration]
+
+    Kept.model_validate({"email": TEXT})
+    return kept
 
 
 @limit("Errors of models that are no `PersonalModel`")

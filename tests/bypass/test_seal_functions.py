@@ -216,12 +216,12 @@ def test_a_strict_guard_applies_what_is_registered() -> None:
 @pytest.mark.parametrize("name", list(UNREGISTERED))
 def test_a_strict_guard_lets_no_other_function_see_the_values_of_an_aggregate(name: str) -> None:
     fn = UNREGISTERED[name]
-    totals = strict.reclassify(tm.Registration, to=pg.NotPersonal, why="to be got round")
+    totals = strict.reclassify(tm.Registration, to=pg.NotPersonal, why="to be got round", at_least=2)
     every = Personal.collect([seal(), seal("other")])
     for ask in (
-        lambda: totals.count(every, subject=fn, at_least=2),
-        lambda: totals.mean(every, of=fn, subject=shout, at_least=2),
-        lambda: totals.mean(every, of=len, subject=fn, at_least=2),
+        lambda: totals.count(every, subject=fn),
+        lambda: totals.mean(every, of=fn, subject=shout),
+        lambda: totals.mean(every, of=len, subject=fn),
     ):
         with pytest.raises(pg.SealedValue, match="this guard is strict"):
             ask()
@@ -230,36 +230,57 @@ def test_a_strict_guard_lets_no_other_function_see_the_values_of_an_aggregate(na
 # --- reclassifiers and aggregates
 
 
-totals = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="to be got round")
+functions = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="to be got round")
+totals = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="to be got round", at_least=2)
 
 
 def figures(*values: Any) -> Any:
     return Personal.collect([seal(value) for value in values], tm.Registration)
 
 
-@pytest.mark.parametrize("at_least", [1, 0, -1, True, 2.0, float("nan"), float("inf"), "2", None, 10**9], ids=repr)
+@pytest.mark.parametrize("at_least", [1, 0, -1, True, 2.0, float("nan"), float("inf"), "2", None, 2, 10**9], ids=repr)
 def test_no_figure_is_made_of_a_single_person(at_least: Any) -> None:
+    def declared() -> Any:
+        return guard.reclassify(tm.Registration, to=pg.NotPersonal, why="to be got round", at_least=at_least)
+
     for ask in (
-        lambda: totals.count(figures(TEXT), subject=identity, at_least=at_least),
-        lambda: totals.mean(figures(NUMBER), of=float, subject=lambda _: 1, at_least=at_least),
+        lambda: declared().count(figures(TEXT), subject=identity),
+        lambda: declared().mean(figures(NUMBER), of=float, subject=lambda _: 1),
     ):
-        with pytest.raises((ValueError, pg.TooFewSubjects)) as caught:
+        with pytest.raises((ValueError, TypeError, pg.TooFewSubjects)) as caught:
             ask()
         assert leaks(caught.value, frames="purposeguard") == []
+
+
+def test_nobody_who_asks_for_a_figure_says_of_how_many() -> None:
+    spy = Spy()
+    every = figures("a", "b").map(spy)
+    for ask in (
+        lambda: totals.count(every, subject=spy, at_least=1),  # type: ignore[call-arg]  # the attempt
+        lambda: totals.mean(every, float, subject=spy, at_least=1),  # type: ignore[call-arg]  # likewise
+        lambda: totals.mean(every, float, spy, 1),  # type: ignore[call-arg]  # likewise
+        lambda: totals(spy)(every),
+        lambda: functions.count(every, subject=spy),
+        lambda: functions.mean(every, float, subject=spy),
+    ):
+        with pytest.raises(TypeError):
+            ask()
+    assert spy.heard == []
 
 
 def test_many_values_of_one_person_are_of_one_person() -> None:
     for subject in (lambda value: value, lambda value: value.casefold(), len):
         with pytest.raises(pg.TooFewSubjects) as caught:
-            totals.count(figures(TEXT, TEXT, TEXT), subject=subject, at_least=2)
+            totals.count(figures(TEXT, TEXT, TEXT), subject=subject)
         assert leaks(caught.value) == []
 
 
 def test_how_many_too_few_are_is_not_told() -> None:
+    of_four = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="to be got round", at_least=4)
     texts = set()
     for values in ((), ("a",), ("a", "b"), ("a", "b", "c", "c")):
         with pytest.raises(pg.TooFewSubjects) as caught:
-            totals.count(figures(*values), subject=identity, at_least=4)
+            of_four.count(figures(*values), subject=identity)
         texts.add((str(caught.value), repr(caught.value), caught.value.args))
     assert len(texts) == 1
 
@@ -286,7 +307,7 @@ class Gathered:
 )
 def test_a_mean_is_a_number(of: Callable[[Any], Any]) -> None:
     with pytest.raises(pg.SealedValue) as caught:
-        totals.mean(figures(TEXT, "other"), of=of, subject=identity, at_least=2)
+        totals.mean(figures(TEXT, "other"), of=of, subject=identity)
     assert leaks(caught.value) == []
 
 
@@ -298,12 +319,12 @@ def test_an_error_on_the_way_out_shows_nothing(where: str) -> None:
         except ValueError as error:
             raise KeyError(value) from error
 
-    anonymous = totals(fail)
+    anonymous = functions(fail)
     every = figures(TEXT, "other")
     asks: dict[str, Callable[[], Any]] = {
-        "subject": lambda: totals.count(every, subject=fail, at_least=2),
-        "of": lambda: totals.mean(every, of=fail, subject=identity, at_least=2),
-        "map": lambda: totals.count(every.map(fail), subject=identity, at_least=2),
+        "subject": lambda: totals.count(every, subject=fail),
+        "of": lambda: totals.mean(every, of=fail, subject=identity),
+        "map": lambda: totals.count(every.map(fail), subject=identity),
         "function": lambda: anonymous(every),
     }
     with pytest.raises(pg.SealedValue) as caught:
@@ -314,11 +335,11 @@ def test_an_error_on_the_way_out_shows_nothing(where: str) -> None:
 def test_a_result_is_sealed_under_what_was_declared_and_its_own_tags() -> None:
     from tests.bypass.seal_limits import Tagged
 
-    @totals
+    @functions
     def tagged(value: str) -> Tagged:
         return Tagged(device=value)
 
-    count = totals.count(figures("a", "b"), subject=identity, at_least=2)
+    count = totals.count(figures("a", "b"), subject=identity)
     assert leaks([count, tagged(seal())]) == []
     assert tagged(seal()).label == pg.Label(tm.ProductData)
     assert opened(count, "2.3①") == 2
@@ -326,9 +347,9 @@ def test_a_result_is_sealed_under_what_was_declared_and_its_own_tags() -> None:
 
 def test_other_sources_are_not_reclassified() -> None:
     spy = Spy()
-    anonymous = totals(Spy())
+    anonymous = functions(Spy())
     for one in (seal(TEXT, tm.ProductData), seal(TEXT, tm.Registration, tm.Contract), seal(TEXT, tm.Customer)):
-        for ask in (anonymous, lambda value: totals.count(value, subject=spy, at_least=2)):
+        for ask in (anonymous, lambda value: totals.count(value, subject=spy)):
             with pytest.raises(pg.SealedValue, match="derives from"):
                 ask(one.map(spy))
     plain: Any
@@ -350,7 +371,7 @@ def test_what_does_not_run_within_its_call_does_not_reclassify() -> None:
 
     for fn in (later, steps, both, str):
         with pytest.raises(TypeError):
-            totals(fn)
+            functions(fn)
 
 
 # --- caches

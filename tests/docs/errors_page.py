@@ -341,8 +341,8 @@ total(pg.Personal.collect([account.blocked.zip(account.email)]))
     Mistake(
         "A figure was asked for over too few people",
         "No slip: it depends on the data. How many there are is not said.",
-        """totals = guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="means over ten people or more")
-totals.mean(pg.Personal.collect([account.blocked]), float, subject=hash, at_least=10)
+        """totals = guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="a mean over many", at_least=10)
+totals.mean(pg.Personal.collect([account.blocked]), float, subject=hash)
 """,
         "Catch it, and answer that there is no such figure. A larger group has one.",
     ),

@@ -76,7 +76,7 @@ PUBLIC = (
     *(pg.Personal, pg.Reclassification, pg.Reclassifier, pg.Transform),
 )
 
-FOR_WRAPPERS = {"absence", "cleared", "close", "knows", "nothing", "owner", "permits", "refusal", "without"}
+FOR_WRAPPERS = {"absence", "cleared", "close", "for_dump", "knows", "nothing", "owner", "permits", "refusal", "without"}
 """What a use offers to the library's own wrappers; not promised to anybody."""
 
 

@@ -71,8 +71,8 @@ def helpers(due: Sequence[Renewal], to: CustomerContact, event: Event, mailing: 
     f"{to.name}"
     telemetry.crash_percent(Personal([], tm.ProductData))
     telemetry.crash_percent(Personal([], tm.Registration))  # error
-    telemetry.published.count(event.device, subject=str, at_least=5)
-    telemetry.published.count(to.name, subject=str, at_least=5)  # error
+    telemetry.published.count(event.device, subject=str)
+    telemetry.published.count(to.name, subject=str)  # error
     mailing.add(to.email, "A survey", event.device)
     sorted(due, key=lambda one: one.renews_on)  # error
     CustomerContact(name="Aiko", email=to.email)  # error

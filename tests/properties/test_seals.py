@@ -322,17 +322,17 @@ def test_only_what_was_declared_leaves_its_label(notice: Notice, data: st.DataOb
 @given(subjects=st.lists(st.integers(0, 5), max_size=8), least=st.integers(2, 6))
 def test_a_figure_is_of_as_many_people_as_it_says(subjects: list[int], least: int) -> None:
     guard = Guard(tm.NOTICE)
-    figures = guard.reclassify(tm.Contract, to=NotPersonal, why="over many")
+    figures = guard.reclassify(tm.Contract, to=NotPersonal, why="over many", at_least=least)
     values: Personal[Any, Any] = Personal.collect(
         (Personal((subject, number), tm.Contract) for number, subject in enumerate(subjects)), tm.Contract
     )
     if len(set(subjects)) < least:
         for refused in (figures.count, partial(figures.mean, of=itemgetter(1))):
             with pytest.raises(TooFewSubjects):
-                refused(values, subject=itemgetter(0), at_least=least)
+                refused(values, subject=itemgetter(0))
         return
-    count = figures.count(values, subject=itemgetter(0), at_least=least)
-    mean = figures.mean(values, itemgetter(1), subject=itemgetter(0), at_least=least)
+    count = figures.count(values, subject=itemgetter(0))
+    mean = figures.mean(values, itemgetter(1), subject=itemgetter(0))
     with guard.purpose(tm.TrafficAnalysis) as use:
         assert use.open(count) == len(subjects)
         assert use.open(mean) == pytest.approx((len(subjects) - 1) / 2)

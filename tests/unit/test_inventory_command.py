@@ -441,3 +441,31 @@ def test_names_are_told_apart_by_what_they_do_not_share(folder):
     assert "## Activities in firm (2)\n" in text
     assert "| mail.ask | line 3 | web-feedback |" in text
     assert "| letters.ask | line 3 | web-feedback |" in text
+
+
+WAYS_OUT = """
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+
+guard = pg.Guard(tm.NOTICE)
+figures = guard.reclassify(
+    tm.ProductData, tm.Contract, to=pg.NotPersonal, why="over many", approver="DPO", at_least=7, name="figures"
+)
+
+@guard.reclassify(tm.Registration, to=tm.Cookie, why="a length")
+def length(value): ...
+"""
+
+
+def test_ways_out_are_listed_with_their_least_number_before_any_has_run(folder):
+    (folder / "ways.py").write_text(WAYS_OUT, "utf-8")
+    figure = {"module": "ways", "qualname": "<module>", "line": 6, "from": ["1.1(b)", "1.1(c)"]}
+    figure |= {"to": ["not-personal"], "why": "over many", "approver": "DPO"}
+    count, mean, length = report("ways:guard")["reclassifications"]
+    assert count == {"name": "figures: count over at least 7 subjects"} | figure
+    assert mean == {"name": "figures: mean over at least 7 subjects"} | figure
+    assert (length["name"], length["line"], length["approver"]) == ("ways.length", 10, None)
+    text = run("ways:guard", "--format", "markdown").stdout
+    assert "## Reclassifications (3)\n" in text
+    assert "| figures: count over at least 7 subjects | ways.<module>, line 6 | 1.1(b) 1.1(c) |" in text
+    assert "| ways.length | line 10 | 1.1(a) | 2.3 | - | a length |" in text

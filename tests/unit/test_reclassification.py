@@ -156,7 +156,21 @@ def test_only_sealed_values_are_taken(guard: pg.Guard) -> None:
         length()  # type: ignore[call-arg]  # likewise
 
 
-def test_static_and_class_methods() -> None:
+def test_the_sealed_value_is_given_by_position(guard: pg.Guard, tape: Told) -> None:
+    @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
+    def length(value: str, times: int = 1) -> int:
+        return len(value) * times
+
+    by_name: Any = length
+    for given in ({"value": NAME}, {"value": NAME, "times": 2}, {}):
+        with pytest.raises(TypeError) as refused:
+            by_name(**given)
+        assert words(refused).endswith("length takes a sealed value as its first argument, by position, not by name")
+    assert tape.figures == []
+    assert opened(guard, by_name(NAME, times=2)) == 8
+
+
+def test_static_methods_reclassify() -> None:
     guard = pg.Guard(tm.NOTICE)
     out: Any = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
 
@@ -174,6 +188,53 @@ def test_static_and_class_methods() -> None:
     for figures in (Figures, Figures()):
         assert opened(guard, figures.above(NAME)) == opened(guard, figures.below(NAME)) == 4
     assert {one.qualname.rpartition(".")[2] for one in guard.reclassifications} == {"above", "below"}
+
+
+def test_methods_do_not_reclassify() -> None:
+    """Their first argument is the object or the class, not the value."""
+
+    def method(self: Any, value: str) -> int:
+        return len(value)
+
+    def method_of_class(cls: Any, value: str) -> int:
+        return len(value)
+
+    def of_another_name(kind: Any, value: str) -> int:
+        return len(value)
+
+    @functools.wraps(method)
+    def wrapped(*args: Any) -> int:
+        return method(*args)
+
+    guard = pg.Guard(tm.NOTICE)
+    out: Any = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
+    for fn, name in (
+        (method, "method"),
+        (method_of_class, "method_of_class"),
+        (classmethod(method_of_class), "method_of_class"),
+        (classmethod(of_another_name), "of_another_name"),
+        (wrapped, "method"),
+    ):
+        with pytest.raises(TypeError) as refused:
+            out(fn)
+        assert words(refused).endswith(
+            f"{name} is a method, whose first argument is another: decorate a function or a staticmethod that takes "
+            "the value first"
+        )
+    assert [one.name for one in guard.reclassifications] == [f"{__name__}.test_methods_do_not_reclassify"]
+
+
+def test_a_method_of_an_object_and_one_of_a_built_in_class_reclassify() -> None:
+    class Lengths:
+        times = 2
+
+        def of(self, value: str) -> int:
+            return len(value) * self.times
+
+    guard = pg.Guard(tm.NOTICE)
+    out: Any = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
+    assert opened(guard, out(Lengths().of)(NAME)) == 8
+    assert opened(guard, out(str.upper)(NAME)) == "NAME"
 
 
 def fails(value: str) -> str:
@@ -241,7 +302,8 @@ def test_what_a_function_raises_is_told_without_the_value(guard: pg.Guard, tape:
         assert said in words(refused)
         whole = traceback.TracebackException.from_exception(refused.value, capture_locals=True)
         assert SENTINEL not in "".join(whole.format()).lower()
-    assert tape.figures == []
+    # Each has seen the value, so the ledger was told of each.
+    assert [one.qualname.rpartition(".")[2] for one, *_ in tape.figures] == ["number", "number", "refuses"]
 
 
 # ---- Declared -----------------------------------------------------------------------------------------------------
@@ -249,10 +311,16 @@ def test_what_a_function_raises_is_told_without_the_value(guard: pg.Guard, tape:
 
 def test_a_declaration_says_why_and_who() -> None:
     guard = pg.Guard(tm.NOTICE)
-    for why, approver in [("", None), (" \n", None), ("why", ""), ("why", "  ")]:
-        with pytest.raises(ValueError, match="says why it is one, and who approved it"):
-            guard.reclassify(tm.Registration, to=pg.NotPersonal, why=why, approver=approver)
     declare: Any = guard.reclassify
+    odd: list[dict[str, Any]] = [
+        *({"why": why} for why in ("", " \n", None, 5, b"why")),
+        *({"why": "why", "approver": approver} for approver in ("", "  ", 5)),
+        *({"why": "why", "name": name} for name in ("", "\t", 5)),
+    ]
+    for said in odd:
+        with pytest.raises(ValueError, match="says why it is one, and who approved it") as refused:
+            declare(tm.Registration, to=pg.NotPersonal, **said)
+        assert words(refused).endswith("`why`, `approver` and `name` are texts, and not blank")
     with pytest.raises(pg.UnlabelledData):
         declare(to=pg.NotPersonal, why="why")
     wrong: list[tuple[Any, Any]] = [
@@ -278,7 +346,35 @@ def test_a_ledger_that_cannot_be_told_is_refused() -> None:
         guard.reclassify(tm.Registration, to=pg.NotPersonal, why="why")
 
 
+def test_what_is_recorded_is_recorded_before_the_value_is_seen() -> None:
+    happened: list[str] = []
+
+    class Writing(Told):
+        def reclassified(self, *_: Any) -> None:
+            happened.append("told")
+
+    guard = pg.Guard(tm.NOTICE, ledger=Writing())
+
+    @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
+    def length(value: str) -> int:
+        happened.append("length")
+        return len(value)
+
+    def shorter(value: str) -> str:
+        happened.append("map")
+        return value[1:]
+
+    length(NAME.map(shorter))
+    assert happened == ["told", "map", "length"]
+
+
 def test_what_cannot_be_recorded_does_not_happen() -> None:
+    seen: list[object] = []
+
+    def see(value: Any) -> Any:
+        seen.append(value)
+        return value
+
     class Broken(Told):
         def reclassified(self, *_: Any) -> None:
             raise OSError("full")
@@ -287,10 +383,18 @@ def test_what_cannot_be_recorded_does_not_happen() -> None:
 
     @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
     def length(value: str) -> int:
+        seen.append(value)
         return len(value)
 
-    with pytest.raises(OSError, match="full"):
-        length(NAME)
+    figures = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said", at_least=2)
+    several: pg.Personal[Any, Any] = pg.Personal(["a", "b"], tm.Registration)
+    for act in (
+        lambda: length(NAME.map(see)),
+        lambda: figures.count(several, subject=see),
+    ):
+        with pytest.raises(OSError, match="full"):
+            act()
+    assert seen == []
 
 
 def test_the_activity_under_way_is_told(guard: pg.Guard, tape: Told) -> None:
@@ -307,16 +411,67 @@ def test_the_activity_under_way_is_told(guard: pg.Guard, tape: Told) -> None:
     assert tape.denials == []
 
 
-def test_each_place_is_listed_once() -> None:
+def test_each_declaration_is_listed_once() -> None:
     guard = pg.Guard(tm.NOTICE)
 
-    def declare() -> pg.Reclassifier[Any, Any]:
-        return guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
+    def declare(at_least: int | None = None) -> pg.Reclassifier[Any, Any]:
+        return guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said", at_least=at_least)
 
     for _ in range(3):
         declare()(len)
-        declare().count(pg.Personal([1, 2], tm.Registration), subject=int, at_least=2)
-    names = [one.name for one in guard.reclassifications]
-    assert len(names) == len(set(names))
-    assert len(names) <= 3
-    assert all(one.why == "as said" for one in guard.reclassifications)
+        declare(2).count(pg.Personal([1, 2], tm.Registration), subject=int)
+    place = f"{__name__}.{declare.__qualname__}"
+    assert [one.name for one in guard.reclassifications] == [
+        "builtins.len",
+        f"{place}: count over at least 2 subjects",
+        f"{place}: mean over at least 2 subjects",
+    ]
+
+
+def test_different_declarations_from_one_place_are_all_listed() -> None:
+    guard = pg.Guard(tm.NOTICE)
+
+    def declare(source: Any = tm.Registration, **said: Any) -> Any:
+        def length(value: str) -> int:
+            return len(value)
+
+        reclassify: Any = guard.reclassify
+        out = reclassify(source, **({"to": pg.NotPersonal, "why": "as said"} | said))
+        return out if "at_least" in said else out(length)
+
+    different: list[dict[str, Any]] = [
+        {},
+        {"source": tm.Contract},
+        {"to": tm.Cookie},
+        {"why": "as is said elsewhere"},
+        {"approver": "DPO"},
+        {"name": "length"},
+        {"at_least": 2},
+        {"at_least": 3},
+    ]
+    for said in different * 2:
+        declare(**said)
+    listed = guard.reclassifications
+    assert len(listed) == len(set(listed)) == 6 + 2 * 2
+    assert {one.sources for one in listed} == {R, C}
+    assert {one.to for one in listed} == {N, pg.Label(tm.Cookie)}
+    assert {one.why for one in listed} == {"as said", "as is said elsewhere"}
+    assert {one.approver for one in listed} == {None, "DPO"}
+
+
+def test_a_declaration_may_have_a_name_of_its_own(guard: pg.Guard, tape: Told) -> None:
+    @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said", name="the length of a name")
+    def length(value: str) -> int:
+        return len(value)
+
+    guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said", name="figures", at_least=2)
+    assert [one.name for one in guard.reclassifications] == [
+        "the length of a name",
+        "figures: count over at least 2 subjects",
+        "figures: mean over at least 2 subjects",
+    ]
+    assert guard.reclassifications[0].qualname == length.__qualname__
+    length(NAME)
+    assert [one.name for one, *_ in tape.figures] == ["the length of a name"]
+    with pytest.raises(pg.SealedValue, match="the length of a name reclassifies"):
+        length(pg.Personal("c", tm.Contract))  # type: ignore[arg-type]  # the slip

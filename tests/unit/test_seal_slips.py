@@ -119,11 +119,12 @@ def test_a_message_about_a_plain_field_is_told_as_it_is() -> None:
 
 
 def test_an_aggregate_says_which_figure_it_is() -> None:
-    figures = pg.Guard(tm.NOTICE).reclassify(tm.ProductData, to=pg.NotPersonal, why="figures about many")
+    guard = pg.Guard(tm.NOTICE)
+    figures = guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="figures about many", at_least=3)
     values: Personal[list[int], tm.ProductData] = Personal([1, 2], tm.ProductData)
     for name, ask in (
-        ("count", lambda: figures.count(values, subject=int, at_least=3)),
-        ("mean", lambda: figures.mean(values, float, subject=int, at_least=3)),
+        ("count", lambda: figures.count(values, subject=int)),
+        ("mean", lambda: figures.mean(values, float, subject=int)),
     ):
         said = rf":\s+{name}:\s+there\s+are\s+fewer\s+than\s+3\s+subjects"
         with pytest.raises(pg.TooFewSubjects, match=said) as caught:

@@ -211,6 +211,37 @@ def test_registered_functions_are_listed() -> None:
         assert use.open(NAME.map(whisper).map(names.one.not_registered)) == "name"
 
 
+class Greeter:
+    def __call__(self, name: str) -> str:
+        return f"Dear {name}"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: "Dear {}".format, lambda: functools.partial("{} {}".format, "Dear"), Greeter],
+    ids=["bound", "partial", "object"],
+)
+def test_what_is_made_anew_is_bound_once(guard: pg.Guard, make: Callable[[], Callable[[str], str]]) -> None:
+    guard.transform(make())
+    with guard.purpose(tm.RenewalGuidance) as use:
+        with pytest.raises(pg.SealedValue) as refused:
+            use.open(NAME.map(make()))
+        assert words(refused).endswith(
+            "would see the plain value, and this guard is strict: it may be another object each time that it is "
+            "written, so bind it once, `fn = guard.transform(…)`, and use that"
+        )
+        assert "Dear" not in words(refused)  # what it is bound to might be a value
+        dear = guard.transform(make())
+        assert use.open(NAME.map(dear)) == "Dear name"
+
+
+@pytest.mark.parametrize("fn", [str.upper, len, int, Greeter().__call__, shout], ids=repr)
+def test_what_stays_the_same_is_registered_as_it_is(guard: pg.Guard, fn: Callable[[str], Any]) -> None:
+    with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(pg.SealedValue) as refused:
+        use.open(NAME.map(fn))
+    assert words(refused).endswith("this guard is strict: register it with `@guard.transform`")
+
+
 def test_what_one_guard_knows_another_does_not(guard: pg.Guard) -> None:
     other = pg.Guard(tm.NOTICE, strict=True)
     other.transform(shout)
@@ -229,18 +260,18 @@ def test_observing_is_strict_too() -> None:
 
 
 def test_a_reclassifier_is_declared_and_what_else_sees_the_value_registered(guard: pg.Guard, tape: Told) -> None:
-    figures = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
-    length: Any = figures(len)
+    length: Any = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")(len)
     assert length(NAME).label is pg.Label(pg.NotPersonal)
     with pytest.raises(pg.SealedValue, match="`whisper` would see"):
         length(NAME.map(whisper))
     several: pg.Personal[Any, Any] = pg.Personal(["a", "b"], tm.Registration)
+    figures = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said", at_least=2)
     with pytest.raises(pg.SealedValue, match="`shout` would see"):
-        figures.count(several, subject=shout, at_least=2)
+        figures.count(several, subject=shout)
     guard.transform(shout)
-    figures.count(several, subject=shout, at_least=2)
+    figures.count(several, subject=shout)
     with pytest.raises(pg.SealedValue, match="`len` would see"):
-        figures.mean(several, len, subject=shout, at_least=2)
+        figures.mean(several, len, subject=shout)
     guard.transform(len)
-    figures.mean(several, len, subject=shout, at_least=2)
+    figures.mean(several, len, subject=shout)
     assert len(tape.figures) == 3

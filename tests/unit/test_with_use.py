@@ -106,6 +106,9 @@ def test_a_method_asks_for_its_use() -> None:
     def remind_all(cls: Any, use: pg.Use[Any]) -> Any: ...
 
     give: Any = pg.Guard(tm.NOTICE).purpose(tm.RenewalGuidance).with_use
-    for fn in (remind, remind_all, classmethod(remind_all)):
+
+    def of_another_name(kind: Any, use: pg.Use[Any]) -> Any: ...
+
+    for fn in (remind, remind_all, classmethod(remind_all), classmethod(of_another_name)):
         with pytest.raises(TypeError, match=r"guard\.use"):
             give(fn)

@@ -67,8 +67,15 @@ guard.reclassify(tm.ProductData, to=None, why="figures")  # error
 guard.reclassify(tm.ProductData, to=pg.NotPersonal, why=5)  # error
 guard.reclassify(tm.ProductData, pg.NotPersonal, "figures")  # error
 guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="figures", approver=5)  # error
+guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="figures", at_least="3")  # error
+guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="figures", name=5)  # error
 guard.reclassify(device, to=pg.NotPersonal, why="figures")  # error
-many = guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="figures")
+guard.reclassify(tm.Registration, tm.Contract, tm.WebContact, device, to=pg.NotPersonal, why="figures")  # error
+guard.reclassify(tm.Registration, tm.Contract, tm.WebContact, tm.WebForm, to=tm.UsageAnalysis, why="figures")  # error
+many = guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="figures", at_least=3)
+four = guard.reclassify(
+    tm.Registration, tm.Contract, tm.WebContact, tm.WebForm, to=pg.NotPersonal, why="figures", at_least=3
+)
 
 
 @guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="figures")
@@ -78,6 +85,11 @@ def mean(values: Sequence[int], digits: int = 1, *, half: bool = False) -> float
 
 @guard.reclassify(tm.Registration, tm.Contract, to=tm.Contract, why="the first letters")
 def shortened(value: str) -> str:
+    return value[:3]
+
+
+@guard.reclassify(tm.Registration, tm.Contract, tm.WebContact, tm.WebForm, to=tm.Cookie, why="the first letters")
+def of_four(value: str) -> str:
     return value[:3]
 
 
@@ -111,6 +123,9 @@ shortened(web)  # error
 shortened(mail.zip(web).map(str))  # error
 shortened(device.map(str))  # error
 shortened(text())  # error
+of_four(cookie)  # error
+of_four(mail.zip(cookie).map(str))  # error
+for_four: Personal[str, tm.Registration] = of_four(mail)  # error
 plain: float = mean(scans)  # error
 another: Personal[int, pg.NotPersonal] = mean(scans)  # error
 for_what: Personal[float, tm.RenewalGuidance] = mean(scans)  # error
@@ -134,26 +149,26 @@ with guard.purpose(tm.NetworkOperations) as network:
     network.open(cookie)
     network.open(linked)  # error
 
-# Aggregates say of whom a value is, and how many there must be.
+# Aggregates say of whom a value is. How many there must be was declared.
 
 many.count(scans)  # error
-many.count(scans, subject=subject)  # error
-many.count(scans, at_least=3)  # error
-many.count(scans, subject, 3)  # error
-many.count(scans, subject=subject, at_least="3")  # error
-many.count(scans, subject=len, at_least=3)  # error
-many.count(scans, subject=5, at_least=3)  # error
-many.count(device, subject=subject, at_least=3)  # error
-many.count(others, subject=subject, at_least=3)  # error
-many.count([1, 2, 3], subject=subject, at_least=3)  # error
-many.count([device], subject=subject, at_least=3)  # error
-many.mean(scans, subject=subject, at_least=3)  # error
-many.mean(scans, str, subject=subject, at_least=3)  # error
-many.mean(others, ratio, subject=subject, at_least=3)  # error
-many.mean(scans.zip(others), ratio, subject=subject, at_least=3)  # error
-many.median(scans, ratio, subject=subject, at_least=3)  # error
-count: int = many.count(scans, subject=subject, at_least=3)  # error
-other_count: Personal[str, pg.NotPersonal] = many.count(scans, subject=subject, at_least=3)  # error
-other_mean: Personal[int, pg.NotPersonal] = many.mean(scans, ratio, subject=subject, at_least=3)  # error
+many.count(scans, subject)  # error
+many.count(scans, subject=subject, at_least=2)  # error
+many.mean(scans, ratio, subject=subject, at_least=2)  # error
+four.count(scans, subject=subject)  # error
+many.count(scans, subject=len)  # error
+many.count(scans, subject=5)  # error
+many.count(device, subject=subject)  # error
+many.count(others, subject=subject)  # error
+many.count([1, 2, 3], subject=subject)  # error
+many.count([device], subject=subject)  # error
+many.mean(scans, subject=subject)  # error
+many.mean(scans, str, subject=subject)  # error
+many.mean(others, ratio, subject=subject)  # error
+many.mean(scans.zip(others), ratio, subject=subject)  # error
+many.median(scans, ratio, subject=subject)  # error
+count: int = many.count(scans, subject=subject)  # error
+other_count: Personal[str, pg.NotPersonal] = many.count(scans, subject=subject)  # error
+other_mean: Personal[int, pg.NotPersonal] = many.mean(scans, ratio, subject=subject)  # error
 guard.transform(5)  # error
 guard.transform(text)(1)  # error

@@ -60,6 +60,37 @@ def present(value: str) -> bool:
     return bool(value)
 
 
+@guard.reclassify(
+    tm.Registration,
+    tm.Contract,
+    tm.WebContact,
+    tm.WebProfile,
+    to=pg.NotPersonal,
+    why="whether there is any",
+    name="presence",
+)
+def stated(value: str) -> bool:
+    return bool(value)
+
+
+def shown(value: object) -> str:
+    return type(value).__name__
+
+
+of_five = guard.reclassify(
+    tm.Registration,
+    tm.Contract,
+    tm.WebContact,
+    tm.WebProfile,
+    tm.WebForm,
+    to=tm.Cookie,
+    why="the name of a class tells of nobody",
+    approver="the DPO",
+    at_least=None,
+    name=None,
+)
+
+
 @guard.transform
 def threats(scan: Scan) -> int:
     return scan.threats
@@ -76,6 +107,11 @@ def both_scans(values: tuple[list[Scan], float]) -> list[Scan]:
 
 
 @guard.transform
+def only_first(values: tuple[str, str]) -> str:
+    return values[0]
+
+
+@guard.transform
 def only_domain(value: str) -> str:
     return value.partition("@")[2]
 
@@ -85,6 +121,9 @@ assert_type(mean_threats(scans, 2, half=True), Personal[float, pg.NotPersonal])
 assert_type(mean_threats(scans.map(only_found)), Personal[float, pg.NotPersonal])
 assert_type(shortened(mail, 1, 2, more=3), Personal[tuple[str, int], tm.Contract])
 assert_type(present(web), Personal[bool, pg.NotPersonal])
+assert_type(stated(web), Personal[bool, pg.NotPersonal])
+assert_type(stated(web.zip(mail).map(only_first)), Personal[bool, pg.NotPersonal])
+assert_type(of_five(shown)(web), Personal[str, tm.Cookie])
 assert_type(only_found([]), list[Scan])
 
 
@@ -98,11 +137,11 @@ def found(scan: Scan) -> float:
     return scan.threats / 1
 
 
-many = guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="figures over at least three customers")
-assert_type(many.count(scans, subject=subject, at_least=3), Personal[int, pg.NotPersonal])
-assert_type(many.mean(scans, found, subject=subject, at_least=3), Personal[float, pg.NotPersonal])
+many = guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="figures over many customers", at_least=3)
+assert_type(many.count(scans, subject=subject), Personal[int, pg.NotPersonal])
+assert_type(many.mean(scans, found, subject=subject), Personal[float, pg.NotPersonal])
 one_by_one = Personal.collect([Personal(Scan(key, 1), tm.ProductData) for key in range(3)])
-assert_type(many.count(one_by_one, subject=subject, at_least=3), Personal[int, pg.NotPersonal])
+assert_type(many.count(one_by_one, subject=subject), Personal[int, pg.NotPersonal])
 
 # What is not personal may go with anything, anywhere.
 
@@ -119,5 +158,5 @@ with guard.purpose(tm.TrafficAnalysis) as traffic:
 # By ids the sources are known when it runs.
 
 guard.transform(hash)
-by_ids = guard.reclassify("1.1(a)", pg.Label(tm.Contract), to=pg.NotPersonal, why="sources by their ids")
-assert_type(by_ids.count(Personal.collect([mail, mail.map(only_domain)]), subject=hash, at_least=2).label, pg.Label)
+by_ids = guard.reclassify("1.1(a)", pg.Label(tm.Contract), to=pg.NotPersonal, why="sources by their ids", at_least=2)
+assert_type(by_ids.count(Personal.collect([mail, mail.map(only_domain)]), subject=hash).label, pg.Label)
