@@ -187,6 +187,12 @@ def tags_that_map_brings() -> object:
     return opened(seal("key").map(lambda _: Tagged(device=TEXT)))
 
 
+@limit("A derivation in name only")
+def the_half_of_a_link() -> object:
+    linked = tm.link_usage(pg.Personal("", tm.Cookie), seal())
+    return opened(linked.map(lambda both: both[1]), tm.UsageAnalysis)
+
+
 @limit("A purpose that is not meant")
 def a_purpose_named_to_get_through() -> object:
     with guard.purpose(tm.SecurityInformation) as use:
