@@ -51,6 +51,10 @@ _CONSTRAINTS: Final = (
 """What pydantic would ask of the seal itself, were it stated of a sealed field."""
 
 
+_SERIALISED: Final = "_purposeguard_serialised"
+"""What the names of serialisers begin with that withhold."""
+
+
 class PersonalModel(BaseModel):
     """A pydantic model that does three things beyond `BaseModel`, for its tagged and sealed fields.
 
@@ -73,16 +77,16 @@ class PersonalModel(BaseModel):
         # Of each class its own, by another name than those of its bases: validators of a model stand around each other
         # in the order in which they are declared, and this one is to be outside all of them, wherever the model is.
         validator: Any = classmethod(_validated)
-        setattr(cls, f"_validated_{len(cls.__mro__)}", model_validator(mode="wrap")(validator))
+        setattr(cls, f"_purposeguard_validated_{len(cls.__mro__)}", model_validator(mode="wrap")(validator))
         # Of serialisers of a model the last one takes the place of all others: one of the application's runs inside.
         for one in [one for one in vars(cls).values() if _is_serialiser(one)]:
-            setattr(cls, f"_serialised_{len(cls.__mro__)}", _around(one))
+            setattr(cls, f"{_SERIALISED}_{id(cls)}", _around(one))
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
         super().__pydantic_init_subclass__(**options)
         *_, last = cls.__pydantic_decorators__.model_serializers.values()
-        if not last.cls_var_name.startswith("_serialised"):
+        if not last.cls_var_name.startswith(_SERIALISED):
             raise TypeError(
                 f"{cls.__qualname__} gets the model serialiser `{last.cls_var_name}` from a base that is no "
                 "PersonalModel, and would write what is to be withheld: define it in a PersonalModel"
@@ -97,7 +101,7 @@ class PersonalModel(BaseModel):
 
     # Without an annotation for what it returns: pydantic would take that for the schema of what is written.
     @model_serializer(mode="wrap")
-    def _serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]
+    def _purposeguard_serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]
         return _written(self, handler, info)
 
     if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
@@ -280,12 +284,12 @@ def _hidden(error: ValidationError, cls: type[BaseModel]) -> ValidationError:
     for one in error.errors():
         where = one["loc"]
         meant = sorted({*aliases.get(where[0], ()), *fields.keys() & {where[0]}}) if where else []
-        if any(fields[field].has_tags for field in meant) or not where:
+        if meant and not any(fields[field].has_tags for field in meant):
+            shown = isinstance(one["input"], (str, int, float, type(None)))
+            lines.append(same_line(one, one["input"] if shown else HIDDEN))
+        elif one["type"] == "no_such_attribute" or (one["type"] == "extra_forbidden" and nearest(where[0], names)):
+            lines.append(same_line(one, HIDDEN))  # no field; a key is told where it may be the name of one, misspelt
+        else:
             told = tuple(part for part in where if part in names)
             lines.append(quiet_line(one, told, meant[0] if len(meant) == 1 else cls.__name__))
-        else:
-            shown = bool(meant) and isinstance(one["input"], (str, int, float, type(None)))
-            if not meant and one["type"] == "extra_forbidden" and not nearest(where[0], names):
-                where = ()  # what is no field comes from the input: told where it may be the name of one, misspelt
-            lines.append(same_line({**one, "loc": where}, one["input"] if shown else HIDDEN))
     return ValidationError.from_exception_data(error.title, lines)

@@ -213,10 +213,19 @@ def test_serialisers_of_the_model_see_what_is_left() -> None:
         def flat(self, handler: Wrap) -> dict[str, Any]:
             return {**super().flat(handler), "more": True}
 
+    class Second(Home):
+        @model_serializer(mode="wrap")
+        def second(self, handler: Wrap) -> dict[str, Any]:
+            return {**handler(self), "kind": "second"}
+
+    class Both(Flat, Second):
+        """Inherits two, of which the first counts."""
+
     full = {"street": SECRET, "floor": 0}
     for model, plain, left in (
         (Flat, {**full, "kind": "home"}, {"floor": 0, "kind": "home"}),
         (Again, {**full, "kind": "home"}, {"floor": 0, "kind": "home"}),
+        (Both, {**full, "kind": "home"}, {"floor": 0, "kind": "home"}),
         (Anew, {**full, "kind": "home", "more": True}, {"floor": 0, "kind": "home", "more": True}),
         (Informed, {**full, "kind": "python"}, {"floor": 0, "kind": "python"}),
         (Bare, ["floor", "street"], ["floor"]),

@@ -6,12 +6,14 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     AliasPath,
     BaseModel,
     ConfigDict,
     EmailStr,
     Field,
+    RootModel,
     TypeAdapter,
     ValidationError,
     field_validator,
@@ -293,6 +295,14 @@ def test_assignment_is_as_quiet() -> None:
     assert lines_of(setattr, holder, "age", SECRET) == [("int_parsing", ("age",))]
     assert lines_of(setattr, holder, "age", 13) == [("sealed_value", ())]
     assert lines_of(setattr, holder, "nothing", SECRET) == [("no_such_attribute", ("nothing",))]
+
+
+def test_errors_of_a_root_are_as_quiet() -> None:
+    class Names(PersonalModel, RootModel[list[Annotated[str, tm.Registration, AfterValidator(says)]]]):
+        pass
+
+    assert lines_of(Names.model_validate, [SECRET]) == [("sealed_value", ())]
+    assert lines_of(Names.model_validate, SECRET) == [("list_type", ())]
 
 
 def test_nested_errors_say_the_field_below() -> None:
