@@ -36,7 +36,7 @@ from purposeguard.pydantic_seals import (
     same_line,
     tell_refusal,
 )
-from purposeguard.sealing import Sealed
+from purposeguard.sealing import Sealed, failure
 from purposeguard.terms import is_union, nearest
 
 _met: ContextVar[tuple[Opener, frozenset[int]] | None] = ContextVar("purposeguard met", default=None)
@@ -218,13 +218,22 @@ def _is_sealed(annotation: Any) -> bool:
     return any(isinstance(kind, type) and issubclass(kind, SealedField) for kind in kinds)
 
 
+_ACCIDENTS: Final = (ArithmeticError, AttributeError, LookupError, TypeError)
+"""What code raises that was given what it did not expect; a ValueError is an error of validation."""
+
+
 def _validated(
     cls: type[PersonalModel], value: Any, handler: ModelWrapValidatorHandler[PersonalModel]
 ) -> PersonalModel:
+    hidden: Exception
     try:
         return handler(value)
     except ValidationError as error:
         hidden = _hidden(error, cls)
+    except _ACCIDENTS as error:
+        # A validator's slip shows what it slipped on; what an application raises by a class of its own, it means.
+        meant = type(error).__module__ != "builtins"
+        hidden = error if meant else failure(f"a validator of {cls.__qualname__}", error)
     finally:
         del value  # from the traceback
     raise hidden

@@ -356,8 +356,8 @@ totals.mean(pg.Personal.collect([account.blocked]), float, subject=hash)
         "A model with sealed fields was dumped outside any purpose",
         "An endpoint returns the model, and no activity is under way there.",
         "account.model_dump()\n",
-        'Dump it inside an activity, or name a use (`context={"use": use}`). There `model_dump(mode="withhold")` leaves '
-        "out what the purpose may not use. Of a plain `BaseModel` the error is pydantic's, and quotes this one.",
+        'Dump it inside an activity, or name a use (`context={"use": use}`). There `model_dump(mode="withhold")` '
+        "leaves out what the purpose may not use. Of a plain `BaseModel` the error is pydantic's, and quotes this one.",
     ),
 )
 

@@ -21,9 +21,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+import purposeguard as pg
 from purposeguard import Personal, PersonalModel
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.sealed_fields import SECRET, lines_of, made, opened, refused
+from tests.unit.sealed_fields import SECRET, assert_quiet, lines_of, made, opened, refused
 
 T = TypeVar("T")
 Registered = Personal[str, tm.Registration]
@@ -295,6 +296,39 @@ def test_assignment_is_as_quiet() -> None:
     assert lines_of(setattr, holder, "age", SECRET) == [("int_parsing", ("age",))]
     assert lines_of(setattr, holder, "age", 13) == [("sealed_value", ())]
     assert lines_of(setattr, holder, "nothing", SECRET) == [("no_such_attribute", ("nothing",))]
+
+
+class MissingPlanError(LookupError):
+    pass
+
+
+def test_the_slip_of_a_validator_is_told_without_what_it_slipped_on() -> None:
+    plans: dict[Any, Any] = {}
+
+    class Holder(PersonalModel):
+        name: Registered = Field(default_factory=lambda: Personal("x", tm.Registration))
+        age: Annotated[Any, tm.Registration] = None
+        kind: Any = None
+
+        @field_validator("name", "age", mode="before")
+        @classmethod
+        def _look_up(cls, value: Any) -> Any:
+            return plans[value]
+
+        @field_validator("kind")
+        @classmethod
+        def _must_be_known(cls, value: Any) -> Any:
+            raise MissingPlanError(value)
+
+    for field in ("name", "age"):
+        for given, kind in ((SECRET, "KeyError"), ([SECRET], "TypeError")):
+            with pytest.raises(
+                pg.SealedValue, match=rf"a\s+validator\s+of\s+\S+Holder\s+failed with\s+{kind}\s+in"
+            ) as caught:
+                Holder.model_validate({field: given})
+            assert_quiet(caught.value)
+    with pytest.raises(MissingPlanError):  # which says what it is meant to say
+        Holder.model_validate({"kind": "none"})
 
 
 def test_errors_of_a_root_are_as_quiet() -> None:
