@@ -235,7 +235,9 @@ def test_what_is_made_anew_is_bound_once(guard: pg.Guard, make: Callable[[], Cal
         assert use.open(NAME.map(dear)) == "Dear name"
 
 
-@pytest.mark.parametrize("fn", [str.upper, len, int, Greeter().__call__, shout], ids=repr)
+@pytest.mark.parametrize(
+    "fn", [str.upper, len, int, Greeter().__call__, shout], ids=["method", "built-in", "class", "bound", "function"]
+)
 def test_what_stays_the_same_is_registered_as_it_is(guard: pg.Guard, fn: Callable[[str], Any]) -> None:
     with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(pg.SealedValue) as refused:
         use.open(NAME.map(fn))
