@@ -13,10 +13,11 @@ from purposeguard.engine import Engine
 from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import WHOLE, Access, Site
+from purposeguard.kinds import is_plain
 from purposeguard.label import Label
 from purposeguard.tasks import get_ident, here
 from purposeguard.use import Use
-from purposeguard.wrapping import Function, is_plain, must_be_function, surrounded
+from purposeguard.wrapping import Function, must_be_function, surrounded
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -12,11 +12,12 @@ from purposeguard.decision import Decision
 from purposeguard.engine import NOTHING, Engine, Opening
 from purposeguard.errors import ChannelViolation
 from purposeguard.inventory import Activity, Register, Site
+from purposeguard.kinds import is_plain, kind_of
 from purposeguard.label import Label
 from purposeguard.tasks import ASYNCIO, TRIO, get_ident, here, modules
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.use import Carried, Use
-from purposeguard.wrapping import Function, is_plain, must_be_function, must_be_no_method, surrounded, unwrapped_method
+from purposeguard.wrapping import Function, must_be_function, must_be_no_method, surrounded, unwrapped_method
 
 P = TypeVar("P", bound=Source | Purpose)
 F = TypeVar("F")
@@ -131,9 +132,10 @@ def with_use(fn: Function, engine: Engine) -> Function:
     async def given_to_coroutine(*args: Any, **kwargs: Any) -> Any:
         return await fn(ambient(), *args, **kwargs)
 
-    if not is_plain(fn) and not inspect.iscoroutinefunction(fn):
+    kind = kind_of(fn)
+    if kind not in ("plain", "coroutine"):
         raise TypeError(f"{Site.of(fn).dotted} yields, and each of its steps has a use of its own: ask `guard.use(…)`")
-    wrapper: Any = given if is_plain(fn) else given_to_coroutine
+    wrapper: Any = given if kind == "plain" else given_to_coroutine
     wrapper.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
     return cast("Function", wrapper)
 

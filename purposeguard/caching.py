@@ -7,7 +7,6 @@ This one checks before it answers and keeps apart what each purpose was given. T
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 from typing import Any
 
@@ -16,7 +15,8 @@ from cachetools.keys import hashkey, typedkey
 
 from purposeguard.access import Reader
 from purposeguard.engine import Engine
-from purposeguard.wrapping import Function, is_plain
+from purposeguard.kinds import is_plain, kind_of
+from purposeguard.wrapping import Function
 
 
 def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | None, typed: bool) -> Function:
@@ -54,7 +54,7 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
         # The key has authorised the call by the time that the function runs.
         run = functools.wraps(fn)(functools.partial(reader.run_authorised))
         return cachetools.cached(store, key=key, lock=lock, info=True)(run)  # type: ignore[no-any-return,unused-ignore]  # untyped in some versions
-    if not inspect.iscoroutinefunction(fn):
+    if kind_of(fn) != "coroutine":
         raise TypeError("`guard.cached` keeps what a function returns; a generator returns nothing to keep")
     return _cached_coroutine(fn, reader, store, key, lock)
 

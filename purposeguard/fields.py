@@ -7,11 +7,11 @@ classes, through optionals, unions, containers, nested and generic models, forwa
 from __future__ import annotations
 
 import dataclasses
-import threading
+import datetime
 import types
 import typing
-import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Final, ForwardRef, NewType, TypeGuard, TypeVar, cast, get_args, get_origin
 
 import typing_extensions
@@ -23,6 +23,16 @@ from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.label import Label
 from purposeguard.sealing import Sealed
 from purposeguard.terms import Source, TermMeta, is_union
+
+# fmt: off
+PLAIN: Final[frozenset[type]] = frozenset(
+    {
+        type(None), bool, int, float, complex, str, bytes, Decimal,
+        datetime.date, datetime.datetime, datetime.time, datetime.timedelta,
+    }
+)
+# fmt: on
+"""The types of what has no fields, and holds nothing that could have any."""
 
 Bindings = Mapping[Any, "Shape"]
 """What the type variables of a generic model stand for."""
@@ -199,14 +209,22 @@ def _within(tagged: str, path: str) -> bool:
 def _taggable(model: object, localns: Mapping[str, Any] | None) -> Shape:
     if localns and is_taggable(model):
         _hints(model, localns)
-    shape = shape_of(model)
+    shape = Shape() if isinstance(model, str) else shape_of(model)  # a text is no forward reference to anything here
     if not shape.has_fields:
-        name = getattr(model, "__qualname__", repr(model))
         kinds = "a pydantic model, dataclass, TypedDict, NamedTuple or attrs class"
         raise TypeError(
-            wrapped(f"{name} has no fields to read tags from: give {kinds}, or an annotation that holds one")
+            wrapped(f"{_named(model)} has no fields to read tags from: give {kinds}, or an annotation that holds one")
         )
     return shape
+
+
+def _named(given: object) -> str:
+    """What a message calls what should have been a class or an annotation: never a value's own text."""
+    if isinstance(given, type):
+        return given.__qualname__
+    if get_origin(given) is not None or type(given).__module__ in ("typing", "typing_extensions"):
+        return str(given)
+    return f"a {type(given).__qualname__}"
 
 
 def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})) -> Shape:
@@ -328,19 +346,16 @@ _TRANSPARENT: Final = frozenset(
 _OPAQUE: Final = frozenset({typing.Literal, typing_extensions.Literal, type, Callable})
 """What holds no value of its arguments."""
 
-# Annotations of a class are read once; they do not change after it is made.
-_known: weakref.WeakKeyDictionary[type, dict[str, Any]] = weakref.WeakKeyDictionary()
-_reading = threading.Lock()
+_READ: Final = "__purposeguard_hints__"
+"""Where a class keeps its annotations once they are read: they do not change, and go when it goes."""
 
 
 def _hints(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Field → resolved annotation, tags included."""
-    with _reading:
-        known = _known.get(cls)
+    known: dict[str, Any] | None = vars(cls).get(_READ)  # of its own: a subclass has more
     if known is None or localns:
         known = _pydantic_hints(cls, localns) if issubclass(cls, BaseModel) else _plain_hints(cls, localns)
-        with _reading:
-            _known[cls] = known
+        type.__setattr__(cls, _READ, known)
     return known
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import collections
-import datetime
 import functools
-import inspect
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
-from types import MemberDescriptorType
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, final, overload
 
-from pydantic import BaseModel
-
+from purposeguard.contents import with_tags_in
 from purposeguard.errors import PurposeGuardError, SealedAttribute, SealedValue, UnknownSource, UnlabelledData
-from purposeguard.fields import Model, is_taggable
+from purposeguard.fields import PLAIN
+from purposeguard.kinds import is_plain
 from purposeguard.label import Label
 from purposeguard.pydantic_seals import SealedField
 from purposeguard.sealing import Sealed, joined, mapped, named, seal
@@ -40,7 +35,6 @@ S_co = TypeVar("S_co", bound=Source | Purpose, covariant=True)
 
 
 _ADVICE = "open it with `use.open(…)` in a purpose that may use it, or work on the seal with `map`, `zip` and `collect`"
-_RUNS_LATER = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 _JSON_REFUSES = json.JSONEncoder.default.__code__
 _REFUSED = {
     "a sealed value is neither true nor false (to see whether there is one, compare with `None`)": "bool",
@@ -116,8 +110,8 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         refusal: Exception
         try:
             label = _label(*sources)
-            if type(value) not in _PLAIN:
-                label = _with_tags_in(value, label)
+            if type(value) not in PLAIN:
+                label = with_tags_in(value, label)
             return seal(cls, value, label)
         except PurposeGuardError as error:
             refusal = error.with_traceback(None)
@@ -137,7 +131,7 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         """
         if not callable(fn):
             raise TypeError(f"`map` takes a function, not {type(fn).__name__}")
-        if getattr(getattr(fn, "__code__", None), "co_flags", 0) & _RUNS_LATER:
+        if not is_plain(fn):
             raise TypeError(f"`map` takes a function that runs when it is called, and {named(fn)} would run later")
         return seal(Personal, mapped(self, fn), self.label)
 
@@ -244,78 +238,6 @@ def _joined(parts: tuple[Personal[Any, Any], ...], sources: tuple[Any, ...]) -> 
     if not labels:
         raise UnlabelledData("nothing was collected, and no source named: `Personal.collect(values, Source)` names it")
     return seal(Personal, joined(parts), Label.join(*labels))
-
-
-_PLAIN = frozenset(
-    {str, int, float, bool, bytes, complex, type(None), datetime.date, datetime.datetime, datetime.time, Decimal}
-)
-"""What has no fields, and nothing in it."""
-
-
-def _with_tags_in(value: Any, label: Label) -> Label:
-    """The label with what is tagged in a value: no seal takes a tag away.
-
-    Counted are the tags of models, dataclasses and the like, and of those that lie in them or in containers.
-    """
-    found = {label}
-    seen: set[int] = set()
-    pending = [value]
-    del value
-    try:
-        while pending:
-            if id(pending[-1]) in seen:
-                pending.pop()
-                continue
-            seen.add(id(pending[-1]))
-            tags, inside = _look_into(pending.pop())
-            if tags is not None:
-                found.add(tags)
-            pending += inside
-    finally:
-        pending.clear()  # nothing is left of it in the frame, where a class could not be read
-    return Label.join(*found)
-
-
-def _look_into(value: Any) -> tuple[Label | None, list[Any]]:
-    """What a value's class is tagged with, and what lies in it that may be tagged."""
-    try:
-        kind: Any = type(value)
-        tags, names = _tags_of(kind)
-        items: Iterable[Any] = ()
-        if isinstance(value, Mapping):
-            items = (*value.keys(), *value.values())
-        elif isinstance(value, (list, tuple, set, frozenset, collections.deque)):
-            items = value
-        elif isinstance(value, BaseModel):
-            items = (*value.__dict__.values(), *(value.__pydantic_extra__ or {}).values())
-        elif names:
-            items = [_read(value, name) for name in names]
-        if _PLAIN.issuperset(map(type, items)):
-            return tags, []
-        return tags, [item for item in items if type(item) not in _PLAIN]
-    finally:
-        del value
-
-
-def _read(value: object, name: str) -> Any:
-    """A field's value, without running any code of its class."""
-    held: dict[str, Any] = getattr(value, "__dict__", {})
-    if name in held:
-        return held[name]
-    slot = inspect.getattr_static(type(value), name, None)
-    try:
-        return slot.__get__(value) if isinstance(slot, MemberDescriptorType) else None
-    except AttributeError:  # never set
-        return None
-
-
-@functools.lru_cache(maxsize=1024)
-def _tags_of(kind: Any) -> tuple[Label | None, tuple[str, ...]]:
-    """What the fields of a class are tagged with, and their names."""
-    if not is_taggable(kind):
-        return None, ()
-    model = Model(kind)
-    return model.shape.label_of_all(), tuple(model.fields())
 
 
 def _label(*sources: Any) -> Label:

@@ -39,6 +39,9 @@ from purposeguard.pydantic_seals import (
 from purposeguard.sealing import Sealed, failure
 from purposeguard.terms import is_union, nearest
 
+_MISSPELT: Final = 0.75
+"""How like the name of a field a key is at least that is told: `nmae` is, `Jane` is not."""
+
 _met: ContextVar[tuple[Opener, frozenset[int]] | None] = ContextVar("purposeguard met", default=None)
 """Of the dump under way: who withheld what may not be used, and from which models (by identity)."""
 
@@ -296,8 +299,11 @@ def _hidden(error: ValidationError, cls: type[BaseModel]) -> ValidationError:
         if meant and not any(fields[field].has_tags for field in meant):
             shown = isinstance(one["input"], (str, int, float, type(None)))
             lines.append(same_line(one, one["input"] if shown else HIDDEN))
-        elif one["type"] == "no_such_attribute" or (one["type"] == "extra_forbidden" and nearest(where[0], names)):
-            lines.append(same_line(one, HIDDEN))  # no field; a key is told where it may be the name of one, misspelt
+        elif one["type"] == "no_such_attribute" or (
+            # A key is told that may be the name of a field, misspelt; it is gone where a base has hidden it.
+            one["type"] == "extra_forbidden" and where and nearest(where[0], names, _MISSPELT)
+        ):
+            lines.append(same_line(one, HIDDEN))
         else:
             told = tuple(part for part in where if part in names)
             lines.append(quiet_line(one, told, meant[0] if len(meant) == 1 else cls.__name__))

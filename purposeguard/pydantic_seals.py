@@ -25,7 +25,7 @@ from purposeguard.errors import PurposeGuardError, PurposeViolation, SealedValue
 from purposeguard.fields import ALIASES, Shape, shape_of
 from purposeguard.label import Label
 from purposeguard.openers import opener_for
-from purposeguard.sealing import Sealed, failure
+from purposeguard.sealing import Sealed, failure, quiet
 from purposeguard.terms import NotPersonal, Source, TermMeta, by_clause, is_union
 
 WITHHOLD: Final = "withhold"
@@ -105,6 +105,8 @@ class _Field:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         inner = handler(source)
+        if inner["type"] == "generator":  # what it gives would be validated when it is opened, and used up by that
+            raise _NoField(f"`{self._kind}` is validated as an iterator, which cannot be sealed: say `list[…]`")
         sealed = core_schema.no_info_wrap_validator_function(
             self.validate,
             inner,
@@ -153,7 +155,7 @@ class _Field:
         except ValidationError as error:
             hidden: Exception = self._hidden(error)
         except Exception as error:  # noqa: BLE001  # what a validator raised may show the value; raised below, without it
-            hidden = _signal(error) or failure(f"validation as {self._kind}", error)
+            hidden = _signal(error) or quiet(f"validation as {self._kind}", error)
         finally:
             del value  # from the traceback
         raise hidden

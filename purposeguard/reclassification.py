@@ -11,11 +11,12 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 from purposeguard.engine import Engine
 from purposeguard.errors import SealedValue, TooFewSubjects
 from purposeguard.inventory import Reclassification, Register, Site
+from purposeguard.kinds import is_plain
 from purposeguard.label import Label
 from purposeguard.personal import Personal, must_be_sealed
 from purposeguard.sealing import plain, quiet
 from purposeguard.terms import NotPersonal, Purpose, Source
-from purposeguard.wrapping import Function, is_plain, must_be_function, must_be_no_method, unwrapped_method
+from purposeguard.wrapping import Function, must_be_function, must_be_no_method, unwrapped_method
 
 T = TypeVar("T")
 R = TypeVar("R")

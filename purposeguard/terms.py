@@ -218,10 +218,10 @@ def _plain_number(char: str) -> str:
     return f" {int(value)} " if value == int(value) else char
 
 
-def nearest(given: object, known: Iterable[str]) -> tuple[str, ...]:
-    """Up to three of the `known` ids that look most like `given`; none where `given` is no text."""
+def nearest(given: object, known: Iterable[str], likeness: float = 0.5) -> tuple[str, ...]:
+    """Up to three of the `known` ids that look most like `given`, 0 to 1; none where `given` is no text."""
     if not isinstance(given, str):
         return ()
     names = {name.casefold(): name for name in known}
-    found = difflib.get_close_matches(given[:80].casefold(), names, n=3, cutoff=0.5)
+    found = difflib.get_close_matches(given[:80].casefold(), names, n=3, cutoff=likeness)
     return tuple(names[name] for name in found)

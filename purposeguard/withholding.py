@@ -8,38 +8,20 @@ from __future__ import annotations
 
 import collections
 import copy
-import datetime
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel
 
 from purposeguard import copies
 from purposeguard.decision import Decision
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import Model, Shape, is_namedtuple, is_taggable
+from purposeguard.fields import PLAIN, Model, Shape, is_namedtuple, is_taggable
 from purposeguard.label import Label
 from purposeguard.sealing import Sealed
 from purposeguard.withheld import Withheld, base_of, fields_of, record_of
 
 _MISSING = object()
-_PLAIN: Final = frozenset(
-    {
-        bool,
-        bytes,
-        complex,
-        datetime.date,
-        datetime.datetime,
-        datetime.time,
-        datetime.timedelta,
-        Decimal,
-        float,
-        int,
-        str,
-    }
-)
-"""What can hold no model."""
 
 
 class Withholder:
@@ -96,7 +78,7 @@ class Withholder:
         return value  # pragma: no cover  # a use that only observes denies no seal, so a denial is raised
 
     def _inside(self, value: Any, shape: Shape, path: str) -> Any:
-        if value is None or type(value) in _PLAIN:
+        if type(value) in PLAIN:
             described = not shape.models and shape.items is None
             return value if described else self._from_unexpected(value, shape, path)
         if isinstance(value, Sealed):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Any, Protocol, TypeVar, cast
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from purposeguard.inventory import Site
+from purposeguard.kinds import Kind, kind_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 Function = Callable[..., Any]
@@ -47,7 +48,7 @@ def surrounded(fn: Any, around: Around) -> Function:
         TypeError: `fn` is not a function or another callable object.
     """
     must_be_function(fn)
-    return _wrapper_for(fn)(fn, around)
+    return _WRAPPERS[kind_of(fn)](fn, around)
 
 
 def must_be_function(fn: Any) -> None:
@@ -72,22 +73,6 @@ def must_be_no_method(fn: Any, instead: str) -> None:
     else:
         return
     raise TypeError(f"{Site.of(inner).dotted} is a method, whose first argument is another: {instead}")
-
-
-def is_plain(fn: Function) -> bool:
-    """Whether the body of `fn` runs within the call of it."""
-    return _wrapper_for(fn) is _plain
-
-
-def _wrapper_for(fn: Function) -> Callable[[Function, Around], Function]:
-    for test, wrap in (
-        (inspect.isasyncgenfunction, _async_generator),
-        (inspect.iscoroutinefunction, _coroutine),
-        (inspect.isgeneratorfunction, _generator),
-    ):
-        if test(fn) or test(getattr(type(fn), "__call__", None)):  # noqa: B004  # its kind is asked, not whether it is
-            return wrap
-    return _plain
 
 
 def _plain(fn: Function, around: Around) -> Function:
@@ -196,3 +181,11 @@ def _async_generator(fn: Function, around: Around) -> Function:
                     after(token)
 
     return wrapper
+
+
+_WRAPPERS: Final[Mapping[Kind, Callable[[Function, Around], Function]]] = {
+    "plain": _plain,
+    "coroutine": _coroutine,
+    "generator": _generator,
+    "async generator": _async_generator,
+}

@@ -69,11 +69,7 @@ def _not_valid(_request: Request, error: Exception) -> JSONResponse:
     """422: says which field and which rule, and nothing of what was given: answers are logged on their way."""
     if not isinstance(error, RequestValidationError):
         raise error
-    faults: list[dict[str, str]] = []
-    for one in error.errors():
-        # The name of a field that there is none of comes from the request.
-        where = one["loc"][:-1] if one["type"] == "extra_forbidden" else one["loc"]
-        faults.append({"where": ".".join(map(str, where)), "fault": one["type"]})
+    faults = [{"where": ".".join(map(str, one["loc"])), "fault": one["type"]} for one in error.errors()]
     return _problem(422, "not valid", "the request is not as the API has it", faults=faults)
 
 

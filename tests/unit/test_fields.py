@@ -349,8 +349,6 @@ def test_an_annotation_that_cannot_be_resolved_is_no_field_without_tags(model: o
         with pytest.raises(pg.UnlabelledData, match="Nowhere"):
             ask(model)
     with pytest.raises(pg.UnlabelledData, match="not resolved"):
-        pg.sources_of("Nowhere")
-    with pytest.raises(pg.UnlabelledData, match="not resolved"):
         pg.sources_of(list["Nowhere"])  # type: ignore[name-defined]  # noqa: F821
 
 
@@ -425,3 +423,17 @@ def test_the_label_of_all_joins_everything_below() -> None:
 )  # fmt: skip
 def test_what_can_carry_tags(given: object, answer: bool) -> None:
     assert is_taggable(given) is answer
+
+
+@dataclasses.dataclass
+class Point:
+    email: Annotated[str, tm.Registration]
+
+
+@pytest.mark.parametrize("given", ["ken@example.com", Point("ken@example.com"), ["ken@example.com"], 7])
+def test_what_is_no_class_and_no_annotation_is_not_shown(given: object) -> None:
+    for ask in (pg.sources_of, pg.untagged):
+        with pytest.raises(TypeError, match="has no fields to read tags from") as refused:
+            ask(given)
+        assert "example" not in str(refused.value)
+        assert str(refused.value).startswith(f"a {type(given).__name__} has")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import array
+import asyncio
 import collections
 import dataclasses
 import datetime
+import io
+import traceback
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import attrs
 import pytest
-from pydantic import BaseModel, RootModel, TypeAdapter, computed_field
+from pydantic import BaseModel, PrivateAttr, RootModel, TypeAdapter, computed_field
 from typing_extensions import TypedDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import Tape
-from tests.unit.seals import D, R
+from tests.unit.seals import D, R, words
 
 Device = Annotated[str, tm.ProductData]
 T = TypeVar("T")
@@ -73,6 +78,36 @@ class Row(TypedDict):
     device: Device
 
 
+class Shelf(Sequence[Any]):
+    def __init__(self, *content: Any) -> None:
+        self._content = content
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._content[index]
+
+
+class Keeping(BaseModel):
+    _kept: Any = PrivateAttr()
+
+    def __init__(self, kept: Any) -> None:
+        super().__init__()
+        self._kept = kept
+
+
+class Open(BaseModel, extra="allow"): ...
+
+
+@dataclasses.dataclass
+class Loose:
+    number: int = 0
+
+    def __init__(self, beside: Any) -> None:
+        self.beside = beside
+
+
 HOLDING: dict[str, Any] = {
     "model": Model(),
     "dataclass": Data(),
@@ -99,6 +134,13 @@ HOLDING: dict[str, Any] = {
     "generic-bound": Page[Model](content=Model()),
     "root": Root([Model()]),
     "none-first": [None, None, Model()],
+    "user-list": collections.UserList([Model()]),
+    "user-dict": collections.UserDict({"a": Model()}),
+    "view": {"a": Model()}.values(),
+    "own-sequence": Shelf(Model()),
+    "private": Keeping(Model()),
+    "extra": Open(more=Model()),
+    "beside-its-fields": Loose(Model()),
 }
 
 
@@ -120,6 +162,8 @@ NOT_HOLDING: dict[str, Any] = {
     "model": Untagged(content=["d"]),
     "class": Model,
     "object": object(),
+    "range": range(10**12),
+    "numbers": array.array("d", [1.0]),
     "sealed": pg.Personal(Model(), tm.Registration),  # which keeps its own label
 }
 
@@ -183,3 +227,56 @@ def test_what_cannot_be_known_is_not_sealed() -> None:
     late = Late.model_construct(other=1)
     with pytest.raises(pg.UnlabelledData, match="`Undefined` cannot be resolved"):
         pg.Personal(late, tm.Registration)
+
+
+async def fetched() -> str:
+    return "ken@example.com"
+
+
+def unfinished() -> dict[str, Any]:
+    return {
+        "generator": (Model() for _ in "a"),
+        "map": map(str, [Model()]),
+        "list-iterator": iter([Model()]),
+        "file": io.StringIO("ken@example.com"),
+    }
+
+
+@pytest.mark.parametrize("name", unfinished())
+def test_what_is_used_up_by_looking_is_not_sealed(name: str) -> None:
+    for value in (unfinished()[name], [unfinished()[name]], Box(unfinished()[name])):
+        with pytest.raises(pg.SealedValue, match="is used up when it is looked at") as refused:
+            pg.Personal(value, tm.Registration)
+        assert "seal a list or a tuple of it" in words(refused)
+    assert len(list(value.content)) == 1  # and was not
+
+
+def test_what_is_yet_to_be_awaited_is_not_sealed() -> None:
+    coming = fetched()
+    with pytest.raises(pg.SealedValue, match="a coroutine is no value yet: seal what it gives when it is awaited"):
+        pg.Personal([coming], tm.Registration)
+    assert asyncio.run(coming) == "ken@example.com"
+
+
+def test_fields_are_not_sealed_as_iterators() -> None:
+    with pytest.raises(pg.UnlabelledData, match=r"`Iterable` is validated as an iterator, which cannot be sealed: say"):
+        TypeAdapter(pg.Personal[Iterable[str], tm.Registration])
+    adapter: TypeAdapter[Any] = TypeAdapter(pg.Personal[list[Iterable[str]], tm.Registration])
+    with pytest.raises(pg.SealedValue, match="used up when it is looked at"):
+        adapter.validate_python([["ken@example.com"]])
+    assert TypeAdapter(pg.Personal[Sequence[str], tm.Registration]).validate_python(["a"]).label is R
+
+
+class Slipping(Shelf):
+    def __getitem__(self, index: Any) -> Any:
+        raise ValueError(f"no {self._content[0]}")
+
+
+def test_a_slip_of_a_container_is_told_without_what_it_said() -> None:
+    shelf = Slipping("ken@example.com")
+    for value in (shelf, [shelf]):
+        with pytest.raises(pg.SealedValue, match="looking for tags in a Slipping failed with ValueError") as refused:
+            pg.Personal(value, tm.Registration)
+        shown = "".join(traceback.TracebackException.from_exception(refused.value, capture_locals=True).format())
+        assert "ken@" not in shown
+        assert refused.value.__context__ is None

@@ -1,0 +1,106 @@
+"""What lies in a value that is to be sealed: no seal takes away a tag that something in it carries."""
+
+from __future__ import annotations
+
+import array
+import functools
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Set as AbstractSet
+from types import MemberDescriptorType
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from purposeguard.errors import PurposeGuardError, SealedValue
+from purposeguard.fields import PLAIN, Model, is_taggable
+from purposeguard.label import Label
+from purposeguard.sealing import failure
+
+_CONTAINERS: Final = (Mapping, Sequence, AbstractSet, ValuesView)
+_OF_ITEMS_WITHOUT_FIELDS: Final = (str, bytes, bytearray, memoryview, range, array.array)
+"""Sequences that are not looked through: what is in them has no fields, and there may be very much of it."""
+
+
+def with_tags_in(value: Any, label: Label) -> Label:
+    """The label with what is tagged in a value: models, dataclasses and the like, and those in them or in containers.
+
+    Raises:
+        SealedValue: there is an iterator or a coroutine in it, whose contents cannot be seen without using them up; or
+            a container's own code failed.
+    """
+    found = {label}
+    seen: set[int] = set()
+    pending = [value]
+    del value
+    try:
+        while pending:
+            if id(pending[-1]) in seen:
+                pending.pop()
+                continue
+            seen.add(id(pending[-1]))
+            tags, inside = _look_into(pending.pop())
+            if tags is not None:
+                found.add(tags)
+            pending += inside
+    finally:
+        pending.clear()  # nothing is left of it in the frame, where a class could not be read
+    return Label.join(*found)
+
+
+def _look_into(value: Any) -> tuple[Label | None, list[Any]]:
+    """What a value's class is tagged with, and what lies in it that may be tagged."""
+    kind: Any = type(value)
+    items: tuple[Any, ...] = ()
+    try:
+        tags, names = _tags_of(kind)
+        items = tuple(_items(value, names))
+        if PLAIN.issuperset(map(type, items)):
+            return tags, []
+        return tags, [item for item in items if type(item) not in PLAIN]
+    except PurposeGuardError:
+        raise
+    except Exception as error:  # noqa: BLE001  # of a container's own code; what it says may show the value
+        told = failure(f"looking for tags in a {kind.__qualname__}", error)
+    finally:
+        del value, items
+    raise told
+
+
+def _items(value: Any, names: Iterable[str]) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return (*value.keys(), *value.values())
+    if isinstance(value, _CONTAINERS) and not isinstance(value, _OF_ITEMS_WITHOUT_FIELDS):
+        return value
+    if isinstance(value, BaseModel):
+        beside = (value.__pydantic_extra__ or {}, value.__pydantic_private__ or {})
+        return (*value.__dict__.values(), *(item for more in beside for item in more.values()))
+    if names:
+        held: dict[str, Any] = getattr(value, "__dict__", {})
+        return (*held.values(), *(_in_slot(value, name) for name in names if name not in held))
+    if isinstance(value, Iterator):
+        raise SealedValue(
+            f"a {type(value).__name__} is used up when it is looked at, and what is in it cannot be seen before: seal "
+            "a list or a tuple of it"
+        )
+    if inspect.iscoroutine(value):
+        raise SealedValue(f"a {type(value).__name__} is no value yet: seal what it gives when it is awaited")
+    return ()
+
+
+def _in_slot(value: object, name: str) -> Any:
+    """A field's value, without running any code of its class."""
+    slot = inspect.getattr_static(type(value), name, None)
+    try:
+        return slot.__get__(value) if isinstance(slot, MemberDescriptorType) else None
+    except AttributeError:  # never set
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _tags_of(kind: Any) -> tuple[Label | None, tuple[str, ...]]:
+    """What the fields of a class are tagged with, and their names."""
+    if not is_taggable(kind):
+        return None, ()
+    model = Model(kind)
+    return model.shape.label_of_all(), tuple(model.fields())

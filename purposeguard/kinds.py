@@ -1,0 +1,28 @@
+"""What kind of function something is: whether its body runs within the call of it, or later, and how."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+Kind = Literal["plain", "coroutine", "generator", "async generator"]
+
+_LATER: Final[tuple[tuple[Callable[[object], bool], Kind], ...]] = (
+    (inspect.isasyncgenfunction, "async generator"),
+    (inspect.iscoroutinefunction, "coroutine"),
+    (inspect.isgeneratorfunction, "generator"),
+)
+
+
+def kind_of(fn: Callable[..., Any]) -> Kind:
+    """The kind of a function, a method, a partial of one, or an object that is called as one."""
+    for is_one, kind in _LATER:
+        if is_one(fn) or is_one(getattr(type(fn), "__call__", None)):  # noqa: B004  # its kind is asked, not whether it is
+            return kind
+    return "plain"
+
+
+def is_plain(fn: Callable[..., Any]) -> bool:
+    """Whether the body of `fn` runs within the call of it."""
+    return kind_of(fn) == "plain"
