@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
@@ -31,7 +32,17 @@ class Block(Generic[P]):
     As a context manager it gives the `Use`; one block may be entered again, also by several tasks at a time.
     """
 
-    __slots__ = ("_channel", "_engine", "_name", "_observing", "_open", "_opening", "_purpose", "_register", "_where")
+    __slots__ = (
+        "_channel",
+        "_engine",
+        "_entered",
+        "_name",
+        "_observing",
+        "_opening",
+        "_purpose",
+        "_register",
+        "_where",
+    )
 
     def __init__(
         self,
@@ -52,7 +63,7 @@ class Block(Generic[P]):
         self._observing = observing
         self._where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
         self._opening: Opening | None = None
-        self._open: list[Use[P]] = []
+        self._entered: list[tuple[int, Use[P]]] = []
         _must_fit(engine, self._declared(Site("", "", 0), name or ""))
 
     def _declared(self, site: Site, name: str) -> Activity:
@@ -81,6 +92,22 @@ class Block(Generic[P]):
         return wrapper
 
     def __enter__(self) -> Use[P]:
+        return self._enter(sys._getframe(1))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(sys._getframe(1))
+
+    async def __aenter__(self) -> Use[P]:
+        return self._enter(sys._getframe(1))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(sys._getframe(1))
+
+    def _enter(self, frame: FrameType) -> Use[P]:
         opening = self._opening
         if opening is None:
             code, line, module = self._where
@@ -89,27 +116,20 @@ class Block(Generic[P]):
             opening = self._opening = Opening(self._engine, activity)
             self._register.add_activity(site, activity)
         use: Use[P] = Use(opening)
-        self._open.append(use)
+        self._entered.append((id(frame), use))
         return use
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        ambient = self._engine.ambient()
-        if not self._open:
+    def _leave(self, frame: FrameType) -> None:
+        entered = self._entered[::-1]
+        if not entered:
             raise RuntimeError("this block was left more often than it was entered")
-        # Left in another context than entered in, the ambient use is none of ours: the last one entered ends.
-        use = ambient if ambient in self._open else self._open[-1]
-        self._open.remove(use)
-        use.close()
-
-    async def __aenter__(self) -> Use[P]:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
+        # Left in another context than entered in, the ambient use is none of ours. A `with` statement leaves from the
+        # frame that it entered from; whoever calls by hand is taken to leave the last one.
+        ambient = self._engine.ambient()
+        here = [one for one in entered if one[1] is ambient] or [one for one in entered if one[0] == id(frame)]
+        entry = (here or entered)[0]
+        self._entered.remove(entry)
+        entry[1].close()
 
 
 def decorated(fn: F, wrap: Callable[[Function], Function]) -> F:

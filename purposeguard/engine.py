@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
@@ -179,15 +180,19 @@ class Engine:
         absence = use.absence()
         if absence is None:
             return use
-        self.missing(what, absence)
+        self.missing(what, absence, None if use.nothing else use)
         return None
 
-    def missing(self, what: str, why: str) -> None:
-        """Tells the ledger that there was no purpose and raises, or lets it pass where it is only observed."""
+    def missing(self, what: str, why: str, use: Use[Any] | None = None) -> None:
+        """Tells the ledger that there was no purpose and raises, or lets it pass where it is only observed.
+
+        `use` is one that does not hold here: of an activity that enforces it is not let pass.
+        """
         error = PurposeMissing(f"{what} outside any purpose: {why}")
+        observed = self.observing and (use is None or use.activity.observing)
         if self.ledger is not None:
-            self.ledger.denied(error, observed=self.observing)
-        if not self.observing:
+            self.ledger.denied(error, observed=observed)
+        if not observed:
             raise error
         _observed(error)
 
@@ -266,12 +271,21 @@ def _advice(access: Access | None, fields: tuple[str, ...]) -> str | None:
 class Opening:
     """An activity of a guard, ready to be entered: knows its column, so that entering is quick."""
 
-    __slots__ = ("activity", "column", "engine")
+    __slots__ = ("_narrower", "activity", "column", "engine")
 
     def __init__(self, engine: Engine, activity: Activity) -> None:
         self.engine = engine
         self.activity = activity
         self.column = engine.column(activity)
+        self._narrower: dict[type[Purpose], Opening] = {}
+
+    def narrowed(self, member: type[Purpose]) -> Opening:
+        """The same of one member of the family that the activity is for."""
+        found = self._narrower.get(member)
+        if found is None:
+            narrower = Opening(self.engine, dataclasses.replace(self.activity, purpose=member))
+            found = self._narrower.setdefault(member, narrower)
+        return found
 
     def current(self) -> Column:
         """What may be opened under the matrix in force; raises UnknownPurpose where the purpose is gone."""

@@ -421,7 +421,8 @@ class Guard:
     def use(self, purpose: Any) -> Use[Any]:
         """The use under way here, which must be for this purpose, or for a family that it is of.
 
-        As `current`, for the body of a decorated activity, and with its type.
+        As `current`, for the body of a decorated activity, and with its type. Of a family's use, asked for a member, it
+        opens what that member may use.
 
         Raises:
             UnknownPurpose: an id means nothing in the notice.
@@ -430,8 +431,10 @@ class Guard:
         wanted = self._engine.state.matrix.purpose(purpose)
         use = self.current
         held = use.purpose
-        if held == wanted or (isinstance(held, Family) and wanted in held.members):
+        if held == wanted:
             return use
+        if isinstance(held, Family) and not isinstance(wanted, Family) and wanted in held.members:
+            return use.narrowed(wanted)
         raise PurposeMissing(f"a use for {name_of(wanted)} was asked for, and what is under way is for {name_of(held)}")
 
     @property

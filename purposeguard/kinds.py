@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, Final, Literal
@@ -17,6 +18,8 @@ _LATER: Final[tuple[tuple[Callable[[object], bool], Kind], ...]] = (
 
 def kind_of(fn: Callable[..., Any]) -> Kind:
     """The kind of a function, a method, a partial of one, or an object that is called as one."""
+    while isinstance(fn, functools.partial):  # `inspect` looks through those of functions alone
+        fn = fn.func
     for is_one, kind in _LATER:
         if is_one(fn) or is_one(getattr(type(fn), "__call__", None)):  # noqa: B004  # its kind is asked, not whether it is
             return kind

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Mapping
 from typing import Protocol
 
 from purposeguard.errors import PurposeMissing, PurposeViolation
@@ -30,3 +33,42 @@ class Ledger(Protocol):
         Told before anything is seen: also of a run that then fails, or gives no figure since the subjects are too few.
         `activity` is what is under way, None where nothing is: a reclassification needs no purpose.
         """
+
+
+class Tally:
+    """How often one use has opened what, from any thread, until it ends and the ledger is told."""
+
+    __slots__ = ("_activity", "_counts", "_ended", "_ledger", "_lock")
+
+    def __init__(self, ledger: Ledger, activity: str) -> None:
+        self._ledger = ledger
+        self._activity = activity
+        self._ended = False
+        self.forget()
+
+    def forget(self) -> None:
+        """Forgets what was counted: in a forked process, since the parent tells of it."""
+        self._lock = threading.Lock()  # another thread of the parent may have held it when the process was forked
+        self._counts: dict[tuple[str, Label], int] = {}
+
+    def add(self, purpose: str, used: Mapping[Label, int]) -> None:
+        """Counts what was used for a purpose (or as a family), by its id or name."""
+        with self._lock:
+            late = self._ended  # in another thread, which had been let in before the use ended
+            for label, count in () if late else used.items():
+                self._counts[purpose, label] = self._counts.get((purpose, label), 0) + count
+        if late:
+            self._tell({(purpose, label): count for label, count in used.items()})
+
+    def tell(self) -> None:
+        """Tells the ledger of everything counted; what is counted from now on, it is told at once."""
+        with self._lock:
+            self._ended = True
+            counts, self._counts = self._counts, {}
+        self._tell(counts)
+
+    def _tell(self, counts: Mapping[tuple[str, Label], int]) -> None:
+        # What the ledger raises is raised once it has been told of the rest.
+        with contextlib.ExitStack() as rest:
+            for (purpose, label), count in reversed(list(counts.items())):
+                rest.callback(self._ledger.allowed, self._activity, purpose, label, count)

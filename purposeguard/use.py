@@ -16,6 +16,7 @@ from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label, Sources
+from purposeguard.ledger import Tally
 from purposeguard.openers import Opener
 from purposeguard.personal import Personal, must_be_sealed
 from purposeguard.sealing import content, plain
@@ -44,25 +45,25 @@ class Use(Opener, Generic[P]):
 
     # `cleared` and `owner` are read by wrappers on their fast path: `cleared` holds what is known to be allowed and is
     # emptied when the block ends, `owner` is the task or thread that entered (None before and after).
-    __slots__ = ("_before", "_counts", "_opening", "cleared", "owner")
+    __slots__ = ("_before", "_opening", "_tally", "cleared", "owner")
 
     _opening: Opening
     cleared: set[object] | frozenset[object]
     owner: object
     _before: Use[Any]
-    _counts: dict[Label, int]
+    _tally: Tally
 
     def __init__(self, opening: Opening) -> None:
         """Makes this the ambient use of the present task or thread."""
         # `activity._quick` does the same without the call.
         self._opening = opening
         engine = opening.engine
-        self._before = engine.ambient()
+        self._before = living(engine.ambient())
         self.owner = here()
         self.cleared = opening.current().cleared
         if engine.ledger is not None:
             self.cleared = NOTHING  # each use goes by `permits`, which counts
-            self._counts = {}
+            self._tally = Tally(engine.ledger, self.activity.name)
         engine.set_ambient(self)
 
     @property
@@ -100,11 +101,9 @@ class Use(Opener, Generic[P]):
         self.cleared = NOTHING
         if engine.ambient() is self:
             # Not where a block is left in another context than it was entered in: there is nothing to restore there.
-            engine.set_ambient(self._before)
+            engine.set_ambient(living(self._before))
         if engine.ledger is not None:
-            counts, self._counts = self._counts, {}
-            for label, count in counts.items():
-                engine.ledger.allowed(self.activity.name, self.activity.purpose_id, label, count)
+            self._tally.tell()
 
     def refusal(self, label: Label, column: Column | None = None) -> Decision | None:
         """Why this use may not open data of this label; None where it may, which a ledger is told. For wrappers."""
@@ -112,7 +111,7 @@ class Use(Opener, Generic[P]):
         if not column.permits(label):
             return column.decision(label)
         if self._engine.ledger is not None:
-            self._counts[label] = self._counts.get(label, 0) + 1
+            self._tally.add(self.activity.purpose_id, {label: 1})
         return None
 
     def allows(self, sources: Sources) -> bool:
@@ -144,7 +143,7 @@ class Use(Opener, Generic[P]):
         label = engine.state.matrix.label(sources)
         absence = self.absence()
         if absence is not None:
-            engine.missing("a check was made", absence)
+            engine.missing("a check was made", absence, self)
             return
         refusal = self.refusal(label)
         if refusal is not None:
@@ -160,7 +159,7 @@ class Use(Opener, Generic[P]):
             SealedValue: a function given to `map` failed, or is not registered with a strict guard.
         """
         try:
-            if value._ready in self.cleared and self.owner == get_ident():
+            if value._ready in self.cleared and (self.owner == get_ident() or self._runs_here()):
                 return content(value)  # type: ignore[no-any-return]  # the slot knows no type
         except (AttributeError, TypeError):
             pass  # something is to be applied first; or it is no sealed value, which is said below
@@ -174,7 +173,7 @@ class Use(Opener, Generic[P]):
         """
         sealed = tuple(values)
         try:
-            if self.owner == get_ident() and self.cleared.issuperset({value._ready for value in sealed}):
+            if self.cleared.issuperset({value._ready for value in sealed}) and self._runs_here():
                 return list(map(content, sealed))
         except (AttributeError, TypeError):
             pass  # as above, of one of them
@@ -201,7 +200,7 @@ class Use(Opener, Generic[P]):
             must_be_sealed(value, "`open`")
         absence = self.absence()
         if absence is not None:
-            engine.missing("a sealed value was to be opened", absence)
+            engine.missing("a sealed value was to be opened", absence, self)
         engine.must_be_registered(values)
         if absence is None:
             column = column or self._column  # once: all are decided by one revision
@@ -210,8 +209,7 @@ class Use(Opener, Generic[P]):
                 engine.refuse(column.decision(label), self, advice=_SEALED)
                 del allowed[label]  # observed only
             if engine.ledger is not None:
-                for label, count in allowed.items():
-                    self._counts[label] = self._counts.get(label, 0) + count
+                self._tally.add(self.activity.purpose_id, allowed)
         return [plain(value) for value in values]
 
     def knows(self, label: Label) -> bool:
@@ -235,7 +233,7 @@ class Use(Opener, Generic[P]):
         """
         absence = self.absence()
         if absence is not None:
-            self._engine.missing("data was to be withheld", absence)
+            self._engine.missing("data was to be withheld", absence, self)
             return value
         shape = Shape() if like is None else shape_of(like)  # without an annotation, by the classes in the value
         if not (describes_itself(value) if like is None else shape.has_tags):
@@ -253,7 +251,7 @@ class Use(Opener, Generic[P]):
         """
         absence = self.absence()
         if absence is not None:
-            self._engine.missing("data was to be withheld", absence)
+            self._engine.missing("data was to be withheld", absence, self)
             return value
         return cast("T", self.without(value, Shape(), None, met))
 
@@ -297,6 +295,10 @@ class Use(Opener, Generic[P]):
         # Reporters that show the locals of a traceback's frames must not find the value there.
         value = None
         raise refusal.with_traceback(None)
+
+    def narrowed(self, member: type[Purpose]) -> Use[Any]:
+        """This use for one member of its family; for guards."""
+        return Narrowed(self, self._opening.narrowed(member))
 
     def absence(self) -> str | None:
         """Why this use does not hold here and now; None where it does."""
@@ -362,6 +364,35 @@ class Carried(Use[Any]):
         return False
 
 
+class Narrowed(Use[Any]):
+    """The use of a family for one of its members: holds where and as long as that does, and opens less."""
+
+    __slots__ = ("_whole",)
+
+    _whole: Use[Any]
+
+    def __init__(self, whole: Use[Any], opening: Opening) -> None:
+        """`whole` is the use of the family."""
+        self._whole = whole
+        self._opening = opening
+        if opening.engine.ledger is not None:
+            self._tally = whole._tally
+
+    @property
+    def owner(self) -> object:  # type: ignore[override]  # asked of the whole, which may have ended
+        """The task or thread that entered the family's."""
+        return self._whole.owner
+
+    @property
+    def cleared(self) -> set[object] | frozenset[object]:  # type: ignore[override]  # likewise
+        """What is known to be allowed to the member."""
+        return NOTHING if self._whole.cleared is NOTHING else self._column.cleared
+
+    def absence(self) -> str | None:
+        """Why the family's use does not hold here and now; None where it does."""
+        return self._whole.absence()
+
+
 class _NoUse(Use[Any]):
     """What is ambient where nothing is: never active, clears nothing."""
 
@@ -386,6 +417,13 @@ class _NoUse(Use[Any]):
 NO_USE: Final = _NoUse()
 
 
+def living(use: Use[Any]) -> Use[Any]:
+    """This use, or the nearest one around it that has not ended: of blocks that were left out of order."""
+    while use.owner is None and use is not NO_USE:
+        use = getattr(use, "_before", NO_USE)  # unset where a quick wrapper entered it
+    return use
+
+
 def _leave_to_the_parent() -> None:
     """In a forked child nothing is under way: its thread is the parent's by name alone, and its work is another."""
     if not any(isinstance(one, Use) and one.active for one in copy_context().values()):
@@ -397,8 +435,8 @@ def _leave_to_the_parent() -> None:
         if type(one) in (Use, Carried):
             one.owner = None
             one.cleared = NOTHING
-            if hasattr(one, "_counts"):
-                one._counts = {}  # the parent tells of them
+            if hasattr(one, "_tally"):
+                one._tally.forget()
     if frozen:
         gc.freeze()
 

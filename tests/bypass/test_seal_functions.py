@@ -87,7 +87,16 @@ def test_what_would_run_when_the_purpose_is_over_is_not_mapped() -> None:
     async def generate_later(value: Any) -> Any:
         yield value
 
-    for fn in (generate, wait, generate_later, types.coroutine(generate)):
+    class Waiting:
+        async def __call__(self, value: Any) -> Any:
+            return value
+
+        def generate(self, value: Any) -> Any:
+            yield value
+
+    own = Waiting()
+    later: list[Any] = [generate, wait, generate_later, types.coroutine(generate), own, own.__call__, own.generate]
+    for fn in [*later, *(functools.partial(one) for one in later)]:
         with pytest.raises(TypeError, match="would run later"):
             seal().map(fn)
 

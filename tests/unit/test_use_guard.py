@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import sys
 import threading
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -170,10 +172,38 @@ def test_uses_left_out_of_order_leave_no_purpose_behind() -> None:
     first.__exit__(None, None, None)
     assert guard.current is inner
     second.__exit__(None, None, None)
-    with pytest.raises(pg.PurposeMissing, match="has ended"):
+    with pytest.raises(pg.PurposeMissing, match="outside any purpose: decorate"):
         guard.current  # noqa: B018
     with guard.purpose(tm.RenewalGuidance):
         pass
+
+
+def test_uses_left_out_of_order_give_way_to_those_around_them() -> None:
+    outermost, first, second = (guard.purpose(tm.RenewalGuidance) for _ in range(3))
+    with outermost as outer:
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        second.__exit__(None, None, None)
+        assert guard.current is outer
+
+
+def test_a_use_that_ended_in_another_context_does_not_stand_in_the_way() -> None:
+    @guard.purpose(tm.RenewalGuidance)
+    def started() -> contextvars.Context:
+        return contextvars.copy_context()
+
+    block = guard.purpose(tm.RenewalGuidance)
+    for context in (started(), contextvars.copy_context()):
+        context.run(block.__enter__)
+        block.__exit__(None, None, None)  # here, where it is not ambient
+        inside = context.run(block.__enter__)
+        assert inside._before is not inside
+        assert not inside._before.active
+        assert repr(inside._before) == "<no use>"  # nothing that has ended is kept
+        context.run(block.__exit__, None, None, None)
+        with pytest.raises(pg.PurposeMissing):
+            context.run(lambda: guard.current)
 
 
 def test_a_block_left_in_another_context_ends_its_use() -> None:
@@ -182,6 +212,37 @@ def test_a_block_left_in_another_context_ends_its_use() -> None:
     assert use.active
     block.__exit__(None, None, None)
     assert not use.active
+
+
+def test_a_with_statement_left_in_another_context_ends_its_own_use() -> None:
+    """A generator runs in the context of whoever asks for the next item; of two, each leaves what it entered."""
+    block = guard.purpose(tm.RenewalGuidance)
+    uses: list[pg.Use[Any]] = []
+
+    def through() -> Iterator[None]:
+        with block as use:
+            uses.append(use)
+            yield
+
+    async def athrough() -> AsyncIterator[None]:
+        async with block as use:
+            uses.append(use)
+            yield
+
+    def step(given: Any) -> None:
+        with contextlib.suppress(StopIteration):
+            next(given) if isinstance(given, Iterator) else given.__anext__().send(None)
+
+    make: Any
+    for make in (through, athrough):
+        uses.clear()
+        steps = [make() for _ in range(3)]
+        for one in steps:
+            contextvars.copy_context().run(step, one)
+        for one, others in ((0, {1, 2}), (2, {1}), (1, set())):
+            with contextlib.suppress(StopAsyncIteration):
+                contextvars.copy_context().run(step, steps[one])
+            assert {number for number, use in enumerate(uses) if use.active} == others
 
 
 def test_withholding_by_a_use() -> None:
