@@ -26,7 +26,7 @@ from purposeguard.notice import Notice
 from purposeguard.personal import Personal
 from purposeguard.reclassification import Reclassifier
 from purposeguard.terms import Family, Purpose, Source, TermMeta
-from purposeguard.use import NO_USE, Use
+from purposeguard.use import NO_USE, Narrowed, Use
 from purposeguard.wrapping import Function
 
 P = TypeVar("P", bound=Purpose)
@@ -434,7 +434,7 @@ class Guard:
         if held == wanted:
             return use
         if isinstance(held, Family) and not isinstance(wanted, Family) and wanted in held.members:
-            return use.narrowed(wanted)
+            return Narrowed(use, wanted)
         raise PurposeMissing(f"a use for {name_of(wanted)} was asked for, and what is under way is for {name_of(held)}")
 
     @property

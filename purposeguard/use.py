@@ -296,10 +296,6 @@ class Use(Opener, Generic[P]):
         value = None
         raise refusal.with_traceback(None)
 
-    def narrowed(self, member: type[Purpose]) -> Use[Any]:
-        """This use for one member of its family; for guards."""
-        return Narrowed(self, self._opening.narrowed(member))
-
     def absence(self) -> str | None:
         """Why this use does not hold here and now; None where it does."""
         owner = self.owner
@@ -371,11 +367,11 @@ class Narrowed(Use[Any]):
 
     _whole: Use[Any]
 
-    def __init__(self, whole: Use[Any], opening: Opening) -> None:
+    def __init__(self, whole: Use[Any], member: type[Purpose]) -> None:
         """`whole` is the use of the family."""
         self._whole = whole
-        self._opening = opening
-        if opening.engine.ledger is not None:
+        self._opening = whole._opening.narrowed(member)
+        if self._opening.engine.ledger is not None:
             self._tally = whole._tally
 
     @property

@@ -121,7 +121,7 @@ def test_every_denial_is_recorded_once_and_every_opening_counted(
         assert all((who, what) == ("it", purpose) for who, what, _, _ in ledger.uses)
         assert {label: count for _, _, label, count in ledger.uses} == story.opened
         for act, _ in ways_to_open(use, samples)[:3]:
-            story.outside(act, observed=mode == "observe")  # it has ended
+            story.outside(act, observed={mode, here or mode} == {"observe"})  # it has ended
         assert len(ledger.uses) == len(story.opened)
 
 

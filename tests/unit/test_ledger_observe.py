@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -154,3 +155,30 @@ def test_nested_uses_are_counted_apart() -> None:
 def test_a_double_that_has_the_two_methods_is_a_ledger() -> None:
     ledger: pg.Ledger = Tape()
     assert pg.Guard(tm.NOTICE, ledger=ledger).ledger is ledger
+
+
+@pytest.mark.parametrize("of_guard", ["enforce", "observe"])
+@pytest.mark.parametrize("of_activity", ["enforce", "observe", None])
+def test_a_use_that_has_ended_is_let_pass_where_nobody_enforces(of_guard: Any, of_activity: Any) -> None:
+    tape = Tape()
+    guard = pg.Guard(tm.NOTICE, mode=of_guard, ledger=tape)
+    name = pg.Personal("name", tm.Registration)
+    with guard.purpose(tm.RenewalGuidance, mode=of_activity) as use:
+        elsewhere = contextvars.copy_context()  # as a task that was started here keeps it
+    passes = {of_guard, of_activity or of_guard} == {"observe"}
+    acts: list[Callable[[], object]] = [
+        lambda: use.check(tm.Registration),
+        lambda: use.open(name),
+        lambda: use.open_all([name]),
+        lambda: use.try_open(name, None),
+        lambda: use.withhold(Customer()),
+        lambda: elsewhere.run(guard.carry, print),
+    ]
+    for act in acts:
+        told = len(tape.denials)
+        if passes:
+            act()
+        else:
+            with pytest.raises(pg.PurposeMissing):
+                act()
+        assert [observed for _, observed in tape.denials[told:]] == [passes]
