@@ -114,8 +114,9 @@ with guard.purpose(tm.RenewalGuidance) as renewal:
     assert_type(renewal.open_all(customer.nicknames), list[str])
     assert_type(renewal.withhold(customer), Customer)
     assert_type(renewal.withhold(row, Row), Row)
-    assert_type(letter.model_dump(context={"use": renewal}), dict[str, Any])
-    assert_type(letter.model_dump(mode="withhold", exclude_none=True), dict[str, Any])
+    # Not asserted: early versions of pydantic 2 say `dict` in a class that has a method of this name.
+    written: list[dict[str, Any]] = [letter.model_dump(context={"use": renewal})]
+    written.append(letter.model_dump(mode="withhold", exclude_none=True))
     assert_type(letter.model_dump_json(), str)
     assert_type(json.dumps({"to": letter.to}, default=pg.encode_sealed), str)
 
