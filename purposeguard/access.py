@@ -7,11 +7,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import typing_extensions
-
 from purposeguard.engine import Engine
 from purposeguard.errors import UnlabelledData, wrapped
-from purposeguard.fields import Shape, shape_of
+from purposeguard.fields import Shape, evaluated, shape_of
 from purposeguard.inventory import WHOLE, Access, Site
 from purposeguard.kinds import is_plain
 from purposeguard.label import Label
@@ -199,14 +197,10 @@ def _return_annotation(fn: Function, localns: Mapping[str, Any] | None) -> Any:
         inner = type(inner).__call__  # an object that is called as a function
     inner = inspect.unwrap(inner)
 
-    def probe() -> None: ...
-
     # Only the return annotation is asked for: those of parameters may name what exists for type checkers alone.
-    probe.__annotations__ = {"return": getattr(inner, "__annotations__", {}).get("return")}
+    annotation = getattr(inner, "__annotations__", {}).get("return")
     names = inspect.getclosurevars(inner).nonlocals if inspect.isfunction(inner) else {}
-    return typing_extensions.get_type_hints(
-        probe, getattr(inner, "__globals__", {}), {**names, **(localns or {})}, include_extras=True
-    )["return"]
+    return evaluated(annotation, getattr(inner, "__globals__", {}), {**names, **(localns or {})})
 
 
 def _refuse_cached(fn: Any) -> None:

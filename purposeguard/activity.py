@@ -17,7 +17,7 @@ from purposeguard.kinds import is_plain, kind_of
 from purposeguard.label import Label
 from purposeguard.tasks import ASYNCIO, TRIO, get_ident, here, modules
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
-from purposeguard.use import Carried, Use
+from purposeguard.use import NO_USE, Carried, Use
 from purposeguard.wrapping import Function, must_be_function, must_be_no_method, surrounded, unwrapped_method
 
 P = TypeVar("P", bound=Source | Purpose)
@@ -63,7 +63,7 @@ class Block(Generic[P]):
         self._observing = observing
         self._where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
         self._opening: Opening | None = None
-        self._entered: list[tuple[int, Use[P]]] = []
+        self._entered: list[tuple[FrameType, Use[P]]] = []
         _must_fit(engine, self._declared(Site("", "", 0), name or ""))
 
     def _declared(self, site: Site, name: str) -> Activity:
@@ -116,20 +116,28 @@ class Block(Generic[P]):
             opening = self._opening = Opening(self._engine, activity)
             self._register.add_activity(site, activity)
         use: Use[P] = Use(opening)
-        self._entered.append((id(frame), use))
+        self._entered.append((frame, use))
         return use
 
     def _leave(self, frame: FrameType) -> None:
         entered = self._entered[::-1]
         if not entered:
             raise RuntimeError("this block was left more often than it was entered")
-        # Left in another context than entered in, the ambient use is none of ours. A `with` statement leaves from the
-        # frame that it entered from; whoever calls by hand is taken to leave the last one.
+        # A `with` statement leaves from the frame that it entered from, in whichever context. Whoever calls by hand
+        # (an exit stack does) leaves the ambient use or, in another context, the last that was entered here.
         ambient = self._engine.ambient()
-        here = [one for one in entered if one[1] is ambient] or [one for one in entered if one[0] == id(frame)]
-        entry = (here or entered)[0]
-        self._entered.remove(entry)
-        entry[1].close()
+        mine = (
+            next((one for one in entered if one[0] is frame), None)
+            or next((one for one in entered if one[1] is ambient), None)
+            or next((one for one in entered if one[1].runs_here()), entered[0] if len(entered) == 1 else None)
+        )
+        if mine is None:
+            raise RuntimeError(
+                "this block was entered several times, and left from where it was never entered: leave it in the task "
+                "or thread that entered it, or make a block for each"
+            )
+        self._entered.remove(mine)
+        mine[1].close()
 
 
 def decorated(fn: F, wrap: Callable[[Function], Function]) -> F:
@@ -209,12 +217,13 @@ def _quick(fn: Function, opening: Opening) -> Function:
         use._opening = opening
         use.owner = here() if ASYNCIO in modules or TRIO in modules else get_ident()
         use.cleared = column.cleared
-        token = enter(use)
+        use._before = token = enter(use)
         try:
             return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
         finally:
             use.owner = None
             use.cleared = NOTHING
+            use._before = NO_USE
             leave(token)
 
     return activity_wrapper

@@ -49,7 +49,7 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
         # The state is in the key: what was read under a notice since replaced is not found again.
         return engine.state, about, reader.label(), make_key(*args, **kwargs)
 
-    lock = threading.Lock()
+    lock = threading.RLock()  # a finaliser may call what is cached while its thread holds it
     if is_plain(fn):
         # The key has authorised the call by the time that the function runs.
         run = functools.wraps(fn)(functools.partial(reader.run_authorised))
@@ -59,7 +59,7 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
     return _cached_coroutine(fn, reader, store, key, lock)
 
 
-def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, lock: threading.Lock) -> Function:
+def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, lock: threading.RLock) -> Function:
     """As `cachetools.cached`, which knows no coroutines; calls that miss at the same time each run the function."""
     hits = misses = 0
     absent = object()

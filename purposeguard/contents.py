@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import functools
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
 from types import MemberDescriptorType
 from typing import Any, Final
@@ -30,7 +30,7 @@ def with_tags_in(value: Any, label: Label) -> Label:
             a container's own code failed.
     """
     found = {label}
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}  # kept, so that no identity is given again: views and own containers make their items
     pending = [value]
     del value
     try:
@@ -38,13 +38,14 @@ def with_tags_in(value: Any, label: Label) -> Label:
             if id(pending[-1]) in seen:
                 pending.pop()
                 continue
-            seen.add(id(pending[-1]))
+            seen[id(pending[-1])] = pending[-1]
             tags, inside = _look_into(pending.pop())
             if tags is not None:
                 found.add(tags)
             pending += inside
     finally:
         pending.clear()  # nothing is left of it in the frame, where a class could not be read
+        seen.clear()
     return Label.join(*found)
 
 
@@ -68,24 +69,35 @@ def _look_into(value: Any) -> tuple[Label | None, list[Any]]:
 
 
 def _items(value: Any, names: Iterable[str]) -> Iterable[Any]:
-    if isinstance(value, Mapping):
-        return (*value.keys(), *value.values())
-    if isinstance(value, _CONTAINERS) and not isinstance(value, _OF_ITEMS_WITHOUT_FIELDS):
-        return value
-    if isinstance(value, BaseModel):
-        beside = (value.__pydantic_extra__ or {}, value.__pydantic_private__ or {})
-        return (*value.__dict__.values(), *(item for more in beside for item in more.values()))
-    if names:
-        held: dict[str, Any] = getattr(value, "__dict__", {})
-        return (*held.values(), *(_in_slot(value, name) for name in names if name not in held))
-    if isinstance(value, Iterator):
+    try:
+        inside: list[Any] = []
+        if isinstance(value, Mapping):
+            inside += (*value.keys(), *value.values())
+        elif isinstance(value, _CONTAINERS) and not isinstance(value, _OF_ITEMS_WITHOUT_FIELDS):
+            inside += value
+        elif not names:
+            _must_be_there(value)
+        if isinstance(value, BaseModel):
+            beside = (value.__pydantic_extra__ or {}, value.__pydantic_private__ or {})
+            inside += (*value.__dict__.values(), *(item for more in beside for item in more.values()))
+        elif names:
+            held: dict[str, Any] = getattr(value, "__dict__", {})
+            inside += (*held.values(), *(_in_slot(value, name) for name in names if name not in held))
+        return inside
+    finally:
+        del value
+
+
+def _must_be_there(value: Any) -> None:
+    """Raises SealedValue where a value is yet to come."""
+    kind = type(value)
+    if isinstance(value, (Iterator, AsyncIterator)):
         raise SealedValue(
-            f"a {type(value).__name__} is used up when it is looked at, and what is in it cannot be seen before: seal "
-            "a list or a tuple of it"
+            f"a {kind.__name__} is used up when it is looked at, and what is in it cannot be seen before: seal a list "
+            "or a tuple of it"
         )
-    if inspect.iscoroutine(value):
-        raise SealedValue(f"a {type(value).__name__} is no value yet: seal what it gives when it is awaited")
-    return ()
+    if inspect.iscoroutine(value) or hasattr(kind, "_asyncio_future_blocking"):  # as `asyncio.isfuture` asks
+        raise SealedValue(f"a {kind.__name__} is no value yet: seal what it gives when it is awaited")
 
 
 def _in_slot(value: object, name: str) -> Any:

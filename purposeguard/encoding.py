@@ -7,6 +7,7 @@ from typing import Any, get_origin
 
 from pydantic import TypeAdapter
 
+from purposeguard.fields import what_is
 from purposeguard.openers import opener_for
 from purposeguard.personal import Personal
 
@@ -32,13 +33,13 @@ def decode_sealed(annotation: Any, given: Any) -> Any:
         pydantic.ValidationError: it is no valid `T`; the error does not show it.
         NotImplementedError: `annotation` is no sealed value's.
     """
-    if get_origin(annotation) is not Personal:
-        raise NotImplementedError(f"{annotation!r} is not known here")
     try:
-        adapter = _adapter(annotation)
-    except TypeError:  # something in it has no hash
-        adapter = TypeAdapter(annotation)
-    try:
+        if get_origin(annotation) is not Personal:
+            raise NotImplementedError(f"{what_is(annotation)} is not known here")
+        try:
+            adapter = _adapter(annotation)
+        except TypeError:  # something in it has no hash
+            adapter = TypeAdapter(annotation)
         return adapter.validate_python(given)
     finally:
         del given  # from the traceback, where it is refused

@@ -44,7 +44,7 @@ class Column:
         # A revision may close a purpose under which an activity states no channel: it may then open nothing (rule 7).
         self.closed = channel is None and matrix.must_state_channel(purpose)
         self.retired = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler or finaliser may ask while its thread holds it; so below
 
     def permits(self, label: Label) -> bool:
         """Whether data of this label may be opened; an allowed label is cleared from then on."""
@@ -79,7 +79,7 @@ class State:
         self.matrix = matrix
         self._columns: dict[tuple[object, str | None], Column] = {}
         self._retired = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def column(self, purpose: type[Purpose] | Family, channel: str | None) -> Column:
         """The column of a purpose, in the classes of any revision; raises UnknownPurpose where this one has none."""

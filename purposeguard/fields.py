@@ -6,8 +6,10 @@ classes, through optionals, unions, containers, nested and generic models, forwa
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import sys
 import types
 import typing
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
@@ -213,12 +215,12 @@ def _taggable(model: object, localns: Mapping[str, Any] | None) -> Shape:
     if not shape.has_fields:
         kinds = "a pydantic model, dataclass, TypedDict, NamedTuple or attrs class"
         raise TypeError(
-            wrapped(f"{_named(model)} has no fields to read tags from: give {kinds}, or an annotation that holds one")
+            wrapped(f"{what_is(model)} has no fields to read tags from: give {kinds}, or an annotation that holds one")
         )
     return shape
 
 
-def _named(given: object) -> str:
+def what_is(given: object) -> str:
     """What a message calls what should have been a class or an annotation: never a value's own text."""
     if isinstance(given, type):
         return given.__qualname__
@@ -371,7 +373,33 @@ def _pydantic_hints(cls: type[BaseModel], localns: Mapping[str, Any] | None) -> 
         hints[name] = Annotated[(field.annotation, *marks)] if marks else field.annotation
     for name, computed in cls.model_computed_fields.items():
         hints[name] = computed.return_type if computed.return_type is not PydanticUndefined else object
+    _refuse_hidden_tags(cls)
     return hints
+
+
+def _refuse_hidden_tags(cls: type[BaseModel]) -> None:
+    """Raises UnlabelledData where what is no field carries a tag: nobody would read it. Seals look after themselves."""
+    for one in cls.__mro__:
+        stated = typing_extensions.get_annotations(one, format=typing_extensions.Format.FORWARDREF)
+        names = getattr(sys.modules.get(one.__module__), "__dict__", {})
+        for name in ("__pydantic_extra__", *vars(one).get("__private_attributes__", ())):
+            with contextlib.suppress(NameError):  # what only type checkers know is no tag
+                if one is not BaseModel and name in stated and shape_of(evaluated(stated[name], names)).labels():
+                    what = "extra fields" if name == "__pydantic_extra__" else f"the private attribute `{name}`"
+                    raise UnlabelledData(f"{one.__qualname__}: {what} cannot carry a tag: declare a field, or seal it")
+
+
+def evaluated(annotation: object, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
+    """One annotation with its names resolved, without looking at the others beside it.
+
+    Raises:
+        NameError: one is not defined.
+    """
+
+    def probe() -> None: ...
+
+    probe.__annotations__ = {"it": annotation}
+    return typing_extensions.get_type_hints(probe, names, localns, include_extras=True)["it"]
 
 
 def _plain_hints(cls: type, localns: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any, Literal, TypeVar, cast, get_args, overload
 
 from typing_extensions import TypeForm
@@ -17,7 +17,7 @@ from purposeguard.activity import Block, carried, decorated
 from purposeguard.caching import cached_function
 from purposeguard.decision import Decision, name_of
 from purposeguard.engine import Engine, Transforms
-from purposeguard.errors import Fault, NoticeError, PurposeMissing
+from purposeguard.errors import Fault, NoticeError, PurposeMissing, UnknownPurpose
 from purposeguard.inventory import Access, Activity, Reclassification, Register, Site, Transform
 from purposeguard.label import Label, OneSource, Sources
 from purposeguard.ledger import Ledger
@@ -326,6 +326,8 @@ class Guard:
             UnknownPurpose, UnknownChannel: an id means nothing in the notice.
             ChannelViolation: the purpose is closed and no channel, or one that it does not admit, is stated (rule 7).
         """
+        if isinstance(purpose, (FunctionType, classmethod, staticmethod)):
+            raise UnknownPurpose(purpose, "an activity says what it is for: `@guard.purpose(Purpose)`")
         matrix = self._engine.state.matrix
         return Block(
             self._engine,

@@ -125,9 +125,12 @@ class Transform(Declared):
 
 def how_to_register(fn: object) -> str:
     """What to do so that a strict guard, which tells functions apart by identity, knows this one."""
-    kept = isinstance(fn, (FunctionType, MethodType, MethodDescriptorType, type))
-    if kept or (isinstance(fn, BuiltinFunctionType) and isinstance(fn.__self__, ModuleType)):
+    if isinstance(fn, (FunctionType, MethodType)):
         return "register it with `@guard.transform`"
+    if isinstance(fn, (MethodDescriptorType, type)) or (
+        isinstance(fn, BuiltinFunctionType) and isinstance(fn.__self__, ModuleType)
+    ):
+        return f"register it, `guard.transform({fn.__qualname__})`"
     # `"Dear {}".format`, a partial, an `itemgetter`: what was registered is not what the next such expression makes.
     why = "it may be another object each time that it is written"
     return f"{why}, so bind it once, `fn = guard.transform(…)`, and use that"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from purposeguard.errors import UnknownSource, UnlabelledData
 from purposeguard.terms import Immutable, NotPersonal, Purpose, Source, TermMeta, by_clause
@@ -43,10 +43,11 @@ class Label(Immutable):
         with _interning:
             label = _interned.get(sources)
             if label is None:
-                label = object.__new__(cls)
-                label._fill(sources=sources)
-                _interned[sources] = label
-        return label
+                made = object.__new__(cls)
+                made._fill(sources=sources)
+                # A finaliser that ran meanwhile, in this thread, may have made the same.
+                label = _interned.setdefault(sources, made)
+        return cast("Self", label)
 
     @classmethod
     def join(cls, *labels: Label) -> Label:
@@ -94,4 +95,4 @@ Sources = OneSource | Iterable[OneSource]
 
 # Not on the decision path: labels are made when code is loaded or values are joined, and looked up by identity after.
 _interned: weakref.WeakValueDictionary[frozenset[type[Source]], Any] = weakref.WeakValueDictionary()
-_interning = threading.Lock()
+_interning = threading.RLock()

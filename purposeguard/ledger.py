@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import collections
 import threading
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from purposeguard.errors import PurposeMissing, PurposeViolation
 from purposeguard.inventory import Reclassification
@@ -36,9 +36,13 @@ class Ledger(Protocol):
 
 
 class Tally:
-    """How often one use has opened what, from any thread, until it ends and the ledger is told."""
+    """How often one use has opened what, until it ends and the ledger is told.
 
-    __slots__ = ("_activity", "_counts", "_ended", "_ledger", "_lock")
+    Counted from any thread, and from signal handlers and finalisers, which interrupt a thread anywhere: so what is used
+    is noted in one step, and added up now and then by whoever gets to it.
+    """
+
+    __slots__ = ("_activity", "_adding", "_counts", "_ended", "_ledger", "_noted")
 
     def __init__(self, ledger: Ledger, activity: str) -> None:
         self._ledger = ledger
@@ -48,27 +52,47 @@ class Tally:
 
     def forget(self) -> None:
         """Forgets what was counted: in a forked process, since the parent tells of it."""
-        self._lock = threading.Lock()  # another thread of the parent may have held it when the process was forked
-        self._counts: dict[tuple[str, Label], int] = {}
+        self._noted: collections.deque[tuple[str, Label, int]] = collections.deque()
+        self._counts: collections.Counter[tuple[str, Label]] = collections.Counter()
+        self._adding = threading.Lock()
 
     def add(self, purpose: str, used: Mapping[Label, int]) -> None:
         """Counts what was used for a purpose (or as a family), by its id or name."""
-        with self._lock:
-            late = self._ended  # in another thread, which had been let in before the use ended
-            for label, count in () if late else used.items():
-                self._counts[purpose, label] = self._counts.get((purpose, label), 0) + count
-        if late:
-            self._tell({(purpose, label): count for label, count in used.items()})
+        self._noted.extend([(purpose, label, count) for label, count in used.items()])
+        if self._ended:  # in another thread, which had been let in before
+            self._tell(self._add_up(collections.Counter()))
+        elif len(self._noted) > _NOTED_AT_MOST and self._adding.acquire(blocking=False):
+            try:
+                self._add_up(self._counts)
+            finally:
+                self._adding.release()
 
     def tell(self) -> None:
         """Tells the ledger of everything counted; what is counted from now on, it is told at once."""
-        with self._lock:
-            self._ended = True
-            counts, self._counts = self._counts, {}
-        self._tell(counts)
+        self._ended = True
+        with self._adding:
+            counts, self._counts = self._counts, collections.Counter()
+        self._tell(self._add_up(counts))
+
+    def _add_up(self, counts: collections.Counter[tuple[str, Label]]) -> collections.Counter[tuple[str, Label]]:
+        while self._noted:
+            try:
+                purpose, label, count = self._noted.popleft()
+            except IndexError:  # another thread was quicker
+                break
+            counts[purpose, label] += count
+        return counts
 
     def _tell(self, counts: Mapping[tuple[str, Label], int]) -> None:
-        # What the ledger raises is raised once it has been told of the rest.
-        with contextlib.ExitStack() as rest:
-            for (purpose, label), count in reversed(list(counts.items())):
-                rest.callback(self._ledger.allowed, self._activity, purpose, label, count)
+        failed: Exception | None = None
+        for (purpose, label), count in counts.items():
+            try:
+                self._ledger.allowed(self._activity, purpose, label, count)
+            except Exception as error:  # noqa: BLE001  # raised below, once the ledger has been told of the rest
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+
+_NOTED_AT_MOST: Final = 1000
+"""How much is noted before it is added up."""

@@ -22,6 +22,10 @@ class Opener:
         """Why it does not hold here and now; None where it does."""
         raise NotImplementedError
 
+    def under_way(self) -> Opener:
+        """What its guard has under way here; itself where that is nothing."""
+        raise NotImplementedError
+
     def knows(self, label: Label) -> bool:
         """Whether the sources of this label are of its notice."""
         raise NotImplementedError
@@ -48,9 +52,9 @@ def opener_for(label: Label | None, context: object = None) -> Opener:
             raise TypeError(f'`context={{"use": …}}` names a use, not {type(named).__name__}')
         return named
     # Each guard keeps its own in a context variable; the default, where nothing is under way, is in no context.
-    # An application may keep its use in a variable of its own as well.
-    every = {id(one): one for one in copy_context().values() if isinstance(one, Opener) and not one.nothing}
-    found = list(every.values())
+    # An application may keep uses in variables of its own as well: of each guard the one under way decides.
+    every = [one.under_way() for one in copy_context().values() if isinstance(one, Opener) and not one.nothing]
+    found = list({id(one): one for one in every}.values())
     here = [one for one in found if one.absence() is None] or found
     if len(here) > 1 and label is not None:
         here = [one for one in here if one.knows(label)] or here

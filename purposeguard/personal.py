@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, final, 
 
 from purposeguard.contents import with_tags_in
 from purposeguard.errors import PurposeGuardError, SealedAttribute, SealedValue, UnknownSource, UnlabelledData
-from purposeguard.fields import PLAIN
+from purposeguard.fields import PLAIN, is_taggable
 from purposeguard.kinds import is_plain
 from purposeguard.label import Label
 from purposeguard.pydantic_seals import SealedField
 from purposeguard.sealing import Sealed, joined, mapped, named, seal
-from purposeguard.terms import Purpose, Source, TermMeta
+from purposeguard.terms import Purpose, Source, TermMeta, is_union
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -224,8 +224,12 @@ def must_be_sealed(value: object, who: str) -> None:
     if type(value) is not Personal:
         if value is None:
             raise TypeError(f"{who} takes sealed values, and was given `None`: compare with `None` first")
-        given = type(value).__name__
-        raise TypeError(f"{who} takes sealed values, and was given a {given}: `Personal(value, Source)` seals one")
+        instead = "`Personal(value, Source)` seals one, `Personal(value, NotPersonal)` what is not personal"
+        if is_taggable(type(value)):
+            instead = "give its fields"
+        elif isinstance(value, (list, tuple, set, frozenset, dict)) and "open" in who:
+            instead = "`open_all` opens what is in a list"
+        raise TypeError(f"{who} takes sealed values, and was given a {type(value).__name__}: {instead}")
 
 
 def _joined(parts: tuple[Personal[Any, Any], ...], sources: tuple[Any, ...]) -> Personal[Any, Any]:
@@ -259,8 +263,10 @@ def _label_of(*sources: Any) -> Label:
         raise UnlabelledData("a value is sealed under the sources that it derives from: `Personal(value, Source)`")
     for one in sources:
         if not isinstance(one, (Label, TermMeta)):
-            # Never the thing itself, which may be the value.
-            raise UnknownSource(type(one), "a value is sealed under source classes, or one `Label`")
+            why = "a value is sealed under source classes, or one `Label`"
+            if is_union(one) or isinstance(one, (list, tuple, set, frozenset)):
+                why = "a value is sealed under several sources by naming each, `Personal(value, Source, Other)`"
+            raise UnknownSource(type(one), why)  # never the thing itself, which may be the value
     return Label.join(*(one if isinstance(one, Label) else Label(one) for one in sources))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -131,6 +132,17 @@ class PersonalModel(BaseModel):
                 del json_data  # from the traceback
             raise hidden
 
+        @classmethod
+        def parse_raw(cls, b: str | bytes, **options: Any) -> Self:
+            """As pydantic's, which advises against it; does not show text that is no JSON."""
+            try:
+                return super().parse_raw(b, **options)
+            except ValidationError as error:
+                hidden = _hidden(error, cls)
+            finally:
+                del b  # from the traceback
+            raise hidden
+
         def __setattr__(self, name: str, value: object) -> None:
             """As pydantic's; does not show what was to be set."""
             try:
@@ -145,7 +157,12 @@ class PersonalModel(BaseModel):
 
 def _written(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
     """What a dump writes of a model: all of it, or what may be used."""
-    if not is_withholding(info):
+    try:
+        leaving_out = is_withholding(info)
+    except TypeError as error:
+        tell_refusal(error)
+        raise
+    if not leaving_out:
         return write(model)
     models: list[Any] = []
     try:
@@ -221,10 +238,6 @@ def _is_sealed(annotation: Any) -> bool:
     return any(isinstance(kind, type) and issubclass(kind, SealedField) for kind in kinds)
 
 
-_ACCIDENTS: Final = (ArithmeticError, AttributeError, LookupError, TypeError)
-"""What code raises that was given what it did not expect; a ValueError is an error of validation."""
-
-
 def _validated(
     cls: type[PersonalModel], value: Any, handler: ModelWrapValidatorHandler[PersonalModel]
 ) -> PersonalModel:
@@ -233,10 +246,10 @@ def _validated(
         return handler(value)
     except ValidationError as error:
         hidden = _hidden(error, cls)
-    except _ACCIDENTS as error:
+    except Exception as error:  # noqa: BLE001  # raised below, or told without what it may show
         # A validator's slip shows what it slipped on; what an application raises by a class of its own, it means.
-        meant = type(error).__module__ != "builtins"
-        hidden = error if meant else failure(f"a validator of {cls.__qualname__}", error)
+        slip = type(error).__module__.partition(".")[0] in sys.stdlib_module_names
+        hidden = failure(f"a validator of {cls.__qualname__}", error) if slip else error
     finally:
         del value  # from the traceback
     raise hidden

@@ -26,13 +26,18 @@ from purposeguard.fields import ALIASES, Shape, shape_of
 from purposeguard.label import Label
 from purposeguard.openers import opener_for
 from purposeguard.sealing import Sealed, failure, quiet
-from purposeguard.terms import NotPersonal, Source, TermMeta, by_clause, is_union
+from purposeguard.terms import NotPersonal, Source, TermMeta, by_clause, is_union, nearest
 
 WITHHOLD: Final = "withhold"
 """The mode of a dump that leaves out what may not be used."""
 
 _NOT_LEFT_OUT: Final = (
     "withholding leaves fields out of models that derive from `pg.PersonalModel`; of others dump `use.withhold(model)`"
+)
+
+_NOT_WRITTEN: Final = (
+    "exclude the field, or write it under a purpose that may use it; models that derive from `pg.PersonalModel` leave "
+    'it out by `context={"withhold": True}`'
 )
 
 HIDDEN: Final = "<sealed>"
@@ -58,8 +63,21 @@ def tell_refusal(error: Exception, value: Sealed | None = None) -> None:
 
 
 def is_withholding(info: core_schema.SerializationInfo) -> bool:
-    """Whether a dump is to leave out what may not be used."""
-    return info.mode == WITHHOLD or bool(isinstance(info.context, Mapping) and info.context.get("withhold"))
+    """Whether a dump is to leave out what may not be used.
+
+    Raises:
+        TypeError: its mode, or a key of its context, would say so, were it not misspelt.
+    """
+    context: Mapping[Any, Any] = info.context if isinstance(info.context, Mapping) else {}
+    for said in (info.mode, *context):
+        if isinstance(said, str) and _is_misspelt(said):
+            raise TypeError(f"a dump leaves out what may not be used by `{WITHHOLD}`, not by `{said}`")
+    return info.mode == WITHHOLD or bool(context.get(WITHHOLD))
+
+
+@functools.lru_cache(maxsize=256)
+def _is_misspelt(said: str) -> bool:
+    return said != WITHHOLD and bool(nearest(said, (WITHHOLD,), 0.75))
 
 
 class SealedField:
@@ -162,7 +180,9 @@ class _Field:
 
     def serialise(self, value: Any, handler: Callable[[Any], Any], info: core_schema.SerializationInfo) -> Any:
         """The plain value, written as its type is; only in a use that may open it."""
+        leaving_out = False
         try:
+            leaving_out = is_withholding(info)
             if not isinstance(value, Sealed):
                 given = type(value).__name__
                 raise SealedValue(
@@ -171,8 +191,8 @@ class _Field:
                 )
             opened = [opener_for(value.label, info.context).open(value)]
         except (PurposeGuardError, TypeError) as error:
-            if is_withholding(info) and isinstance(error, PurposeViolation):
-                error.advice = _NOT_LEFT_OUT
+            if isinstance(error, PurposeViolation):
+                error.advice = _NOT_LEFT_OUT if leaving_out else _NOT_WRITTEN
             tell_refusal(error, value if isinstance(value, Sealed) else None)
             raise
         below: list[Refusal] = []

@@ -126,7 +126,7 @@ class Reclassifier(Generic[S, To]):
             if not args:
                 raise TypeError(f"{declared.name} takes a sealed value as its first argument, by position, not by name")
             value, *more = args
-            return self._result(declared, lambda inside: fn(inside, *more, **kwargs), value)
+            return self._result(declared, functools.partial(_called, fn, more, kwargs), value)
 
         return reclassifying
 
@@ -164,7 +164,7 @@ class Reclassifier(Generic[S, To]):
             "mean",
             values,
             subject,
-            lambda items: math.fsum(float(of(item)) for item in items) / len(items),
+            lambda items: math.fsum(map(float, map(of, items))) / len(items),
             of,
         )
 
@@ -183,11 +183,14 @@ class Reclassifier(Generic[S, To]):
                 "where it is reclassified"
             )
 
-        def aggregated(items: Iterable[Any]) -> R:
-            found = list(items)
-            if len({subject(item) for item in found}) < at_least:
-                raise TooFewSubjects(f"{self._name}: {figure}", at_least)
-            return work(found)
+        def aggregated(given: list[Iterable[Any]]) -> R:
+            found = list(given.pop())
+            try:
+                if len(set(map(subject, found))) < at_least:
+                    raise TooFewSubjects(f"{self._name}: {figure}", at_least)
+                return work(found)
+            finally:
+                found.clear()
 
         return self._result(self._figure(figure, at_least), aggregated, values, subject, *seeing)
 
@@ -197,7 +200,7 @@ class Reclassifier(Generic[S, To]):
     def _result(
         self,
         declared: Reclassification,
-        fn: Callable[[Any], Any],
+        fn: Callable[[list[Any]], Any],
         value: Personal[Any, Any],
         *seeing: Callable[..., Any],
     ) -> Personal[Any, To]:
@@ -218,10 +221,15 @@ class Reclassifier(Generic[S, To]):
             activity = use.activity.name if use.absence() is None else None
             engine.ledger.reclassified(declared, value.label, activity)
         try:
-            return Personal(fn(plain(value)), self._to)
+            # In a list that is emptied, so that no frame of ours shows the value, whatever ends the run.
+            return Personal(fn([plain(value)]), self._to)
         except Exception as error:  # noqa: BLE001  # what it says may show the value; raised below, without it
             told = quiet(declared.name, error)
         raise told
+
+
+def _called(fn: Function, more: list[Any], kwargs: dict[str, Any], given: list[Any]) -> Any:
+    return fn(given.pop(), *more, **kwargs)
 
 
 def _is_text(given: object) -> bool:

@@ -7,12 +7,12 @@ import gc
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from contextvars import copy_context
+from contextvars import Token, copy_context
 from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
 
 from purposeguard.decision import Decision
 from purposeguard.engine import NOTHING, Column, Engine, Opening
-from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData
+from purposeguard.errors import PurposeGuardError, UnknownPurpose, UnknownSource, UnlabelledData
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label, Sources
@@ -50,7 +50,7 @@ class Use(Opener, Generic[P]):
     _opening: Opening
     cleared: set[object] | frozenset[object]
     owner: object
-    _before: Use[Any]
+    _before: Use[Any] | Token[Use[Any]]
     _tally: Tally
 
     def __init__(self, opening: Opening) -> None:
@@ -99,9 +99,10 @@ class Use(Opener, Generic[P]):
         engine = self._engine
         self.owner = None
         self.cleared = NOTHING
+        self._before = before = living(_around(self))  # no more than that is kept of those that have ended
         if engine.ambient() is self:
             # Not where a block is left in another context than it was entered in: there is nothing to restore there.
-            engine.set_ambient(living(self._before))
+            engine.set_ambient(before)
         if engine.ledger is not None:
             self._tally.tell()
 
@@ -159,10 +160,11 @@ class Use(Opener, Generic[P]):
             SealedValue: a function given to `map` failed, or is not registered with a strict guard.
         """
         try:
-            if value._ready in self.cleared and (self.owner == get_ident() or self._runs_here()):
+            if value._ready in self.cleared and (self.owner == get_ident() or self.runs_here()):
                 return content(value)  # type: ignore[no-any-return]  # the slot knows no type
         except (AttributeError, TypeError):
             pass  # something is to be applied first; or it is no sealed value, which is said below
+        must_be_sealed(value, "`open`")
         return self._open((value,))[0]
 
     def open_all(self, values: Iterable[Personal[T, P | NotPersonal]], /) -> list[T]:
@@ -173,10 +175,12 @@ class Use(Opener, Generic[P]):
         """
         sealed = tuple(values)
         try:
-            if self.cleared.issuperset({value._ready for value in sealed}) and self._runs_here():
+            if self.cleared.issuperset({value._ready for value in sealed}) and self.runs_here():
                 return list(map(content, sealed))
         except (AttributeError, TypeError):
             pass  # as above, of one of them
+        for value in sealed:
+            must_be_sealed(value, "`open_all`")
         return self._open(sealed)
 
     def try_open(self, value: Personal[T, Any], default: D, /) -> T | D:
@@ -196,8 +200,6 @@ class Use(Opener, Generic[P]):
     def _open(self, values: tuple[Personal[T, Any], ...], column: Column | None = None) -> list[T]:
         """All of these, checked before the first is opened; the way of `open` where it is not a short one."""
         engine = self._engine
-        for value in values:
-            must_be_sealed(value, "`open`")
         absence = self.absence()
         if absence is not None:
             engine.missing("a sealed value was to be opened", absence, self)
@@ -211,6 +213,11 @@ class Use(Opener, Generic[P]):
             if engine.ledger is not None:
                 self._tally.add(self.activity.purpose_id, allowed)
         return [plain(value) for value in values]
+
+    def under_way(self) -> Use[Any]:
+        """The use of its guard that is under way here; itself where there is none."""
+        ambient = self._engine.ambient()
+        return self if ambient.nothing else ambient
 
     def knows(self, label: Label) -> bool:
         """Whether the sources of this label are of the notice in force."""
@@ -298,17 +305,25 @@ class Use(Opener, Generic[P]):
 
     def absence(self) -> str | None:
         """Why this use does not hold here and now; None where it does."""
-        owner = self.owner
-        if owner is None:
-            return f"activity {self.activity.name} has ended"
-        if self._runs_here():
+        if self.owner is None:
+            return self._ended()
+        if self.runs_here():
             return None
         if self._is_carried():
             return None
         return f"activity {self.activity.name} runs in another task or thread; hand it over with `guard.carry(fn)`"
 
-    def _runs_here(self) -> bool:
-        """Whether what entered it is what runs now.
+    def _ended(self) -> str:
+        ended = f"activity {self.activity.name} has ended"
+        if self._engine.ambient() is self:
+            return ended
+        ambient = self._engine.ambient()
+        if isinstance(ambient, Carried) and ambient.runs_here():
+            return f"{ended}, and what was carried has a use of its own: ask `guard.use(…)` in it"
+        return f"{ended}, or the step of a generator that this use was for: ask `guard.use(…)` where it is needed"
+
+    def runs_here(self) -> bool:
+        """Whether what entered it is what runs now; for guards.
 
         A use opened outside any event loop belongs to its thread, and to a loop that its body runs there.
         """
@@ -317,11 +332,11 @@ class Use(Opener, Generic[P]):
 
     def _is_carried(self) -> bool:
         """Whether it was carried to what runs here: by the use under way here, or one that this one is nested in."""
-        carrier: Use[Any] | None = self._engine.ambient()
-        while carrier is not None and not carrier.nothing:
+        carrier = self._engine.ambient()
+        while not carrier.nothing:
             if isinstance(carrier, Carried) and carrier.stands_for(self):
-                return carrier._runs_here()
-            carrier = getattr(carrier, "_before", None)  # unset where a quick wrapper entered it
+                return carrier.runs_here()
+            carrier = _around(carrier)
         return False
 
     def __copy__(self) -> Self:
@@ -341,23 +356,19 @@ class Use(Opener, Generic[P]):
 class Carried(Use[Any]):
     """A use that `guard.carry` made elsewhere of one that is under way: there, that one holds while this one does."""
 
-    __slots__ = ("origin",)
+    __slots__ = ("_origins",)
 
-    origin: Use[Any]
+    _origins: tuple[Use[Any], ...]
 
     def __init__(self, opening: Opening, origin: Use[Any]) -> None:
         """`origin` is the use that was carried."""
         super().__init__(opening)
-        self.origin = origin
+        further = origin._origins if isinstance(origin, Carried) else ()
+        self._origins = tuple(one for one in (origin, *further) if one.active)
 
     def stands_for(self, use: Use[Any]) -> bool:
         """Whether it was carried from this use, directly or by way of others."""
-        origin: Use[Any] = self
-        while isinstance(origin, Carried):
-            origin = origin.origin
-            if origin is use:
-                return True
-        return False
+        return any(one is use for one in self._origins)
 
 
 class Narrowed(Use[Any]):
@@ -384,6 +395,13 @@ class Narrowed(Use[Any]):
         """What is known to be allowed to the member."""
         return NOTHING if self._whole.cleared is NOTHING else self._column.cleared
 
+    @property
+    def _column(self) -> Column:
+        family, column = self._whole._column.purpose, self._opening.current()
+        if isinstance(family, Family) and column.purpose not in family.members:
+            raise UnknownPurpose(column.purpose, f"is no member of {family.name} in the revision in force")
+        return column
+
     def absence(self) -> str | None:
         """Why the family's use does not hold here and now; None where it does."""
         return self._whole.absence()
@@ -404,6 +422,8 @@ class _NoUse(Use[Any]):
         return "<no use>"
 
     def absence(self) -> str:
+        if any(isinstance(one, Use) and one.active and one.runs_here() for one in copy_context().values()):
+            return "what is under way is of another guard: make one guard, and import it where it is needed"
         advice = "decorate the function that needs the data with `@guard.purpose(…)`, or enter `with guard.purpose(…)`"
         if threading.current_thread() is not threading.main_thread():
             advice += "; where the caller in another thread has a purpose, it hands it over with `guard.carry(fn)`"
@@ -416,8 +436,17 @@ NO_USE: Final = _NoUse()
 def living(use: Use[Any]) -> Use[Any]:
     """This use, or the nearest one around it that has not ended: of blocks that were left out of order."""
     while use.owner is None and use is not NO_USE:
-        use = getattr(use, "_before", NO_USE)  # unset where a quick wrapper entered it
+        use = _around(use)
     return use
+
+
+def _around(use: Use[Any]) -> Use[Any]:
+    """The use that this one was entered in."""
+    before = use._before
+    if not isinstance(before, Token):
+        return before
+    earlier = before.old_value  # a quick wrapper keeps what the context variable gave it
+    return earlier if isinstance(earlier, Use) else NO_USE
 
 
 def _leave_to_the_parent() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import pytest
@@ -80,20 +80,33 @@ def test_only_sealed_values_are_opened(guard: pg.Guard) -> None:
 
         label = _ready = R
 
+    class Row(NamedTuple):
+        name: pg.Personal[str, tm.Registration]
+
     plain: Any
     with guard.purpose(tm.RenewalGuidance) as use:
+        ways: dict[str, Callable[[Any], object]] = {
+            "open": use.open,
+            "open_all": lambda value: use.open_all([NAME, value]),
+            "try_open": lambda value: use.try_open(value, ABSENT),
+        }
         use.open(NAME)
         with pytest.raises(TypeError, match=r"was given `None`: compare with `None` first"):
             use.open(None)  # type: ignore[arg-type]  # the slip
         for plain in ("name", 5, Decoy(), pg.Personal):
             kind = type(plain).__name__
-            for act in (use.open, lambda value: use.open_all([NAME, value])):
+            for who, act in ways.items():
                 with pytest.raises(
-                    TypeError, match=rf"`open` takes sealed values, and was given a {kind}: `Personal\("
+                    TypeError, match=rf"`{who}` takes sealed values, and was given a {kind}: `Personal\("
                 ):
                     act(plain)
-            with pytest.raises(TypeError, match=rf"`try_open` takes sealed values, and was given a {kind}"):
-                use.try_open(plain, ABSENT)
+        for plain in ([NAME], (NAME,), {"name": NAME}, set()):
+            for who, act in ways.items():
+                with pytest.raises(TypeError, match=rf"`{who}` takes .*: `open_all` opens what is in a list"):
+                    act(plain)
+        for who, act in ways.items():
+            with pytest.raises(TypeError, match=rf"`{who}` takes sealed values, and was given a Row: give its fields"):
+                act(Row(NAME))
         with pytest.raises(TypeError, match="not iterable"):
             use.open_all(None)  # type: ignore[arg-type]  # untyped code may
 
@@ -133,7 +146,10 @@ def test_after_its_block_a_use_opens_nothing(guard: pg.Guard) -> None:
     for act in (lambda: use.open(NAME), lambda: use.open_all([NAME]), lambda: use.try_open(DEVICE, ABSENT)):
         with pytest.raises(pg.PurposeMissing) as missing:
             act()
-        assert words(missing) == ("a sealed value was to be opened outside any purpose: activity remind has ended")
+        assert words(missing) == (
+            "a sealed value was to be opened outside any purpose: activity remind has ended, or the step of a "
+            "generator that this use was for: ask `guard.use(…)` where it is needed"
+        )
     with pytest.raises(pg.PurposeMissing):
         use.open_all([])
     with guard.purpose(tm.ProductProvision):

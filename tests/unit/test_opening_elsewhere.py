@@ -140,10 +140,10 @@ def test_within_a_block_of_its_own_what_is_carried_keeps_the_use_it_comes_from()
 def improve(use: pg.Use[Any]) -> None:
     """An activity of its own, entered the quick way."""
     assert guard.current.open(DEVICE) == "device"
-    assert_shut(use)
+    assert_opens(use)
 
 
-def test_an_activity_that_what_is_carried_calls_has_its_own_use_alone() -> None:
+def test_an_activity_that_what_is_carried_calls_may_be_given_the_use() -> None:
     with remind as use:
         assert in_thread(guard.carry(functools.partial(improve, use))) is None
 

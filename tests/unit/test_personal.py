@@ -54,10 +54,10 @@ def test_without_sources_nothing_is_sealed() -> None:
         ([tm.RenewalGuidance], "RenewalGuidance`: is a purpose, and a label is made of source classes"),
         ([pg.Source], "`purposeguard.terms.Source`: a label is made of source classes"),
         (["1.1(a)"], "`builtins.str`: a value is sealed under source classes, or one `Label`"),
-        ([[tm.Registration]], "`builtins.list`: a value is sealed under source classes"),
+        ([[tm.Registration]], "`builtins.list`: a value is sealed under several sources by naming each"),
         ([None], "`builtins.NoneType`: a value is sealed under source classes"),
         ([tm.Registration, SENTINEL], "`builtins.str`"),
-        ([tm.Registration, tm.AnyFeedback], "UnionType"),
+        ([tm.Registration, tm.AnyFeedback], "UnionType`: a value is sealed under several sources by naming each"),
     ],
     ids=["purpose", "base", "id", "list", "none", "second", "family"],
 )

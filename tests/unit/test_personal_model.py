@@ -21,6 +21,7 @@ from purposeguard import Personal, PersonalModel
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import Tape
 from tests.unit.sealed_fields import SECRET, assert_quiet, dumped, guard, made, not_written
+from tests.unit.seals import words
 
 T = TypeVar("T")
 Registered = Personal[str, tm.Registration]
@@ -285,3 +286,28 @@ def test_nested_it_is_referred_to_in_a_schema() -> None:
     of = Holder.model_json_schema()["properties"]
     assert of["home"] == {"$ref": "#/$defs/Home"}
     assert of["sealed"] == {"$ref": "#/$defs/Home", "x-collected-under": ["1.1(a)", "1.1(c)"]}
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [{"mode": "withold"}, {"mode": "with-hold"}, {"context": {"withold": True}}, {"context": {"Withhold": True}}],
+    ids=str,
+)
+def test_a_misspelt_wish_to_leave_out_is_refused(slip: dict[str, Any]) -> None:
+    """It would write all that is tagged, which is plain."""
+
+    class Tagged(PersonalModel):
+        email: Annotated[str, tm.Registration] = SECRET
+
+    class Plain(BaseModel):
+        email: Registered
+
+    word = next(iter(slip["context"])) if "context" in slip else slip["mode"]
+    said = f"a dump leaves out what may not be used by `withhold`, not by `{word}`"
+    with guard.purpose(tm.UsageAnalysis):
+        with pytest.raises(TypeError) as refused:
+            Tagged().model_dump(**slip)
+        assert words(refused) == said
+        with pytest.raises(PydanticSerializationError, match=said):
+            Plain.model_validate({"email": "x"}).model_dump(**slip)
+    assert Tagged().model_dump(mode="other", context={"hold": 1, 5: 6}) == {"email": SECRET}

@@ -236,12 +236,20 @@ def test_what_is_made_anew_is_bound_once(guard: pg.Guard, make: Callable[[], Cal
 
 
 @pytest.mark.parametrize(
-    "fn", [str.upper, len, int, Greeter().__call__, shout], ids=["method", "built-in", "class", "bound", "function"]
+    ("fn", "how"),
+    [
+        (str.upper, "register it, `guard.transform(str.upper)`"),
+        (len, "register it, `guard.transform(len)`"),
+        (int, "register it, `guard.transform(int)`"),
+        (Greeter().__call__, "register it with `@guard.transform`"),
+        (shout, "register it with `@guard.transform`"),
+    ],
+    ids=["method", "built-in", "class", "bound", "function"],
 )
-def test_what_stays_the_same_is_registered_as_it_is(guard: pg.Guard, fn: Callable[[str], Any]) -> None:
+def test_what_stays_the_same_is_registered_as_it_is(guard: pg.Guard, fn: Callable[[str], Any], how: str) -> None:
     with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(pg.SealedValue) as refused:
         use.open(NAME.map(fn))
-    assert words(refused).endswith("this guard is strict: register it with `@guard.transform`")
+    assert words(refused).endswith(f"this guard is strict: {how}")
 
 
 def test_what_one_guard_knows_another_does_not(guard: pg.Guard) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -115,7 +116,10 @@ def test_no_purpose_says_what_was_called() -> None:
 def test_a_use_that_does_not_hold_says_what_was_to_be_done() -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
         pass
-    ended = f"outside any purpose: activity {use.activity.name} has ended"
+    ended = (
+        f"outside any purpose: activity {use.activity.name} has ended, or the step of a generator that this use was "
+        "for: ask `guard.use(…)` where it is needed"
+    )
     with pytest.raises(pg.PurposeMissing) as caught:
         use.check(tm.Registration)
     assert said(caught.value) == f"a check was made {ended}"
@@ -126,6 +130,42 @@ def test_a_use_that_does_not_hold_says_what_was_to_be_done() -> None:
         guard.carry(load)
     told = said(caught.value)
     assert told.startswith(f"{HERE}.load was to be carried outside any purpose")
+
+
+def test_a_use_that_was_passed_to_what_was_carried_says_to_ask_for_its_own() -> None:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        check = guard.carry(use.check)
+        inherited = contextvars.copy_context()
+    with pytest.raises(pg.PurposeMissing) as caught:
+        check(tm.Registration)
+    assert said(caught.value).endswith(
+        " has ended, and what was carried has a use of its own: ask `guard.use(…)` in it"
+    )
+    with pytest.raises(pg.PurposeMissing) as caught:
+        inherited.run(load)
+    assert said(caught.value).endswith(f"load was called outside any purpose: activity {use.activity.name} has ended")
+
+
+def test_a_purpose_of_another_guard_says_so() -> None:
+    other = pg.Guard(tm.NOTICE)
+    with other.purpose(tm.RenewalGuidance) as use:
+        for act in (load, lambda: guard.current, lambda: guard.carry(load)):
+            with pytest.raises(pg.PurposeMissing) as caught:
+                act()
+            assert said(caught.value).endswith(
+                "outside any purpose: what is under way is of another guard: make one guard, and import it where it is "
+                "needed"
+            )
+        inherited = contextvars.copy_context()
+    assert not use.active
+    with pytest.raises(pg.PurposeMissing, match="outside any purpose: decorate"):
+        inherited.run(load)
+
+
+def test_an_activity_that_does_not_say_what_it_is_for_is_told_how() -> None:
+    for fn in (load, staticmethod(load), classmethod(lambda _: load())):
+        with pytest.raises(pg.UnknownPurpose, match=r"an activity says what it is for: `@guard\.purpose\(Purpose\)`"):
+            guard.purpose(fn)  # type: ignore[call-overload]  # the slip
 
 
 def test_what_carries_no_tag_is_named() -> None:
