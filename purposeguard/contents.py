@@ -39,30 +39,30 @@ def with_tags_in(value: Any, label: Label) -> Label:
                 pending.pop()
                 continue
             seen[id(pending[-1])] = pending[-1]
-            tags, inside = _look_into(pending.pop())
+            tags = _look_into(pending.pop(), pending)
             if tags is not None:
                 found.add(tags)
-            pending += inside
     finally:
         pending.clear()  # nothing is left of it in the frame, where a class could not be read
         seen.clear()
     return Label.join(*found)
 
 
-def _look_into(value: Any) -> tuple[Label | None, list[Any]]:
-    """What a value's class is tagged with, and what lies in it that may be tagged."""
+def _look_into(value: Any, pending: list[Any]) -> Label | None:
+    """What a value's class is tagged with; `pending` gets what lies in it that may be tagged."""
     kind: Any = type(value)
     items: tuple[Any, ...] = ()
     try:
         tags, names = _tags_of(kind)
         items = tuple(_items(value, names))
-        if PLAIN.issuperset(map(type, items)):
-            return tags, []
-        return tags, [item for item in items if type(item) not in PLAIN]
+        if not PLAIN.issuperset(map(type, items)):
+            pending += (item for item in items if type(item) not in PLAIN)
     except PurposeGuardError:
         raise
     except Exception as error:  # noqa: BLE001  # of a container's own code; what it says may show the value
         told = failure(f"looking for tags in a {kind.__qualname__}", error)
+    else:
+        return tags
     finally:
         del value, items
     raise told

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
 
 from purposeguard.decision import Decision
 from purposeguard.engine import NOTHING, Column, Engine, Opening
-from purposeguard.errors import PurposeGuardError, UnknownPurpose, UnknownSource, UnlabelledData
+from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label, Sources
@@ -397,10 +397,8 @@ class Narrowed(Use[Any]):
 
     @property
     def _column(self) -> Column:
-        family, column = self._whole._column.purpose, self._opening.current()
-        if isinstance(family, Family) and column.purpose not in family.members:
-            raise UnknownPurpose(column.purpose, f"is no member of {family.name} in the revision in force")
-        return column
+        self._whole._opening.current()  # raises where the revision in force has no such family
+        return self._opening.current()
 
     def absence(self) -> str | None:
         """Why the family's use does not hold here and now; None where it does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import subprocess
 import sys
@@ -282,6 +283,36 @@ def test_an_interruption_leaves_nothing_in_the_library_s_frames() -> None:
 
     with pytest.raises(KeyboardInterrupt) as caught:
         opened(chain.zip(chain).map(interrupted))
+    assert leaks(caught.value, frames="purposeguard") == []
+
+
+@pytest.mark.parametrize("figure", ["function", "count", "mean"])
+def test_an_interrupted_reclassification_leaves_nothing_in_the_library_s_frames(figure: str) -> None:
+    guard = pg.Guard(tm.NOTICE)
+
+    def interrupted(value: Any) -> Any:
+        raise KeyboardInterrupt
+
+    declared = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="a test")
+    figures = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="a test", at_least=2)
+    many = pg.Personal.collect([seal(), seal()])
+    ways: dict[str, Callable[[], object]] = {
+        "function": lambda: declared(interrupted)(seal()),
+        "count": lambda: figures.count(many, subject=interrupted),
+        "mean": lambda: figures.mean(many, interrupted, subject=lambda _: object()),
+    }
+    with pytest.raises(KeyboardInterrupt) as caught:
+        ways[figure]()
+    assert leaks(caught.value, frames="purposeguard") == []
+
+
+def test_an_interrupted_sealing_leaves_nothing_in_the_library_s_frames() -> None:
+    class Interrupted(collections.UserList[Any]):
+        def __iter__(self) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        pg.Personal([Interrupted([TEXT])], tm.Registration)
     assert leaks(caught.value, frames="purposeguard") == []
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import traceback
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
 from pydantic import Field, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -27,10 +30,23 @@ def test_a_sealed_value_is_encoded_in_a_purpose_that_may_open_it() -> None:
 def test_what_is_not_sealed_is_left_to_others() -> None:
     with pytest.raises(TypeError, match="Object of type set is not JSON serializable"):
         json.dumps({1}, default=pg.encode_sealed)
-    annotations: list[Any] = [str, list[int], pg.Personal, pg.Label]
+    annotations: list[Any] = [str, list[int], pg.Personal, pg.Label, SENTINEL]  # the last: arguments swapped
     for annotation in annotations:
-        with pytest.raises(NotImplementedError, match="is not known here"):
+        with pytest.raises(NotImplementedError, match="is not known here") as refused:
             pg.decode_sealed(annotation, SENTINEL)
+        assert SENTINEL not in words(refused)
+
+
+def test_what_cannot_be_decoded_is_in_no_frame_of_the_library() -> None:
+    unresolved: Any = pg.Personal[str, "Nowhere"]  # type: ignore[name-defined]
+    annotations: list[Any] = [str, pg.Personal[Iterator[str], tm.Registration], unresolved]
+    for annotation in annotations:
+        with pytest.raises((NotImplementedError, PydanticSchemaGenerationError, pg.PurposeGuardError)) as refused:
+            pg.decode_sealed(annotation, SENTINEL)
+        frames = traceback.TracebackException.from_exception(refused.value, capture_locals=True).stack
+        own = [frame for frame in frames if "purposeguard" in frame.filename and "tests" not in frame.filename]
+        assert own
+        assert not [frame for frame in own if SENTINEL in str(frame.locals)]
 
 
 def test_what_is_decoded_is_validated_and_sealed() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Generic, Literal, NamedTuple, NewType,
 import attrs
 import pytest
 import typing_extensions
-from pydantic import BaseModel, ConfigDict, EmailStr, Field, RootModel, computed_field
+from pydantic import BaseModel, ConfigDict, EmailStr, Field, PrivateAttr, RootModel, computed_field
 
 import purposeguard as pg
 from purposeguard.fields import Shape, is_taggable, shape_of
@@ -423,6 +423,47 @@ def test_the_label_of_all_joins_everything_below() -> None:
 )  # fmt: skip
 def test_what_can_carry_tags(given: object, answer: bool) -> None:
     assert is_taggable(given) is answer
+
+
+class Extra(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[int, tm.ProductData]]
+
+
+class Private(BaseModel):
+    _device: Annotated[str, tm.ProductData] = PrivateAttr("d")
+
+
+class OfPrivate(Private):
+    name: Annotated[str, tm.Registration] = "n"
+
+
+@pytest.mark.parametrize(
+    ("model", "what"),
+    [
+        (Extra, "Extra: extra fields"),
+        (Private, "Private: the private attribute `_device`"),
+        (OfPrivate, "Private: the private attribute `_device`"),
+    ],
+    ids=["extra", "private", "derived"],
+)
+def test_tags_that_nobody_would_read_are_refused(model: Any, what: str) -> None:
+    for ask in (pg.sources_of, pg.untagged, lambda model: pg.Personal(model.model_construct(), tm.Registration)):
+        with pytest.raises(pg.UnlabelledData, match=f"{what} cannot carry a tag: declare a field, or seal it"):
+            ask(model)
+
+
+class Kept(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, pg.Personal[int, tm.ProductData]]
+    name: Annotated[str, tm.Registration] = "n"
+    _number: pg.Personal[int, tm.ProductData] = PrivateAttr()
+    _plain: int = PrivateAttr(1)
+    _later: Nowhere = PrivateAttr(None)  # type: ignore[name-defined]  # noqa: F821
+
+
+def test_seals_beside_the_fields_look_after_themselves() -> None:
+    assert pg.sources_of(Kept) == {"name": R}
 
 
 @dataclasses.dataclass

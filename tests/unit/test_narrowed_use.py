@@ -90,6 +90,30 @@ def test_what_it_uses_is_told_as_the_members_when_the_family_ends() -> None:
     assert tape.denials == [(refused.value, False)]
 
 
+def test_a_member_that_leaves_its_family_leaves_its_use() -> None:
+    guard = pg.Guard(tm.NOTICE)
+
+    def without(tables: dict[str, Any]) -> None:
+        (family,) = [one for one in tables["family"] if one["class"] == "AnyProductGuidance"]
+        family["purposes"].remove("1.2(1)②")
+
+    with guard.purpose("AnyProductGuidance", channel="email") as whole:
+        use = guard.use(tm.ProductGuidance)
+        assert use.open(NAME) == "name"
+        guard.replace(revised(tm.NOTICE, without))
+        acts: list[Any] = [
+            lambda: use.open(NAME),
+            lambda: use.open_all([NAME]),
+            lambda: use.check(tm.Registration),
+            lambda: use.allows(tm.Registration),
+            lambda: whole.open(NAME),
+            lambda: guard.use(tm.ProductGuidance),
+        ]
+        for act in acts:
+            with pytest.raises(pg.UnknownPurpose):
+                act()
+
+
 def test_it_is_decided_by_the_revision_in_force() -> None:
     guard = pg.Guard(tm.NOTICE)
     with family(guard):

@@ -379,9 +379,30 @@ def test_a_use_that_an_application_keeps_by_itself_is_found_once() -> None:
     contextvars.copy_context().run(within)
 
 
+def test_of_uses_that_an_application_keeps_the_one_under_way_of_their_guard_decides() -> None:
+    kept: contextvars.ContextVar[object] = contextvars.ContextVar("kept")
+    web = pg.Personal("web", tm.WebContact)
+
+    def within() -> None:
+        guard = pg.Guard(tm.NOTICE)
+        with guard.purpose(tm.RenewalGuidance) as use:
+            kept.set(use)
+            with guard.purpose(tm.ProductProvision):
+                assert pg.encode_sealed(DEVICE) == "device"
+        with guard.purpose(tm.AnyProductGuidance, channel="email"):
+            kept.set(guard.use(tm.ProductGuidance))
+            assert pg.encode_sealed(web) == "web"
+            second = pg.Guard(tm.NOTICE).purpose(tm.WebSecurityMail, channel="email")
+            with second, pytest.raises(pg.PurposeMissing, match="uses of several guards are under way"):
+                pg.encode_sealed(web)
+
+    contextvars.copy_context().run(within)
+
+
 def test_an_opener_is_what_a_use_makes_of_it() -> None:
     for ask in (
         Opener.absence,
+        Opener.under_way,
         lambda one: one.knows(R),
         lambda one: one.open(NAME),
         lambda one: one.for_dump(NAME, []),

@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 import io
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
@@ -108,6 +108,19 @@ class Loose:
         self.beside = beside
 
 
+@dataclasses.dataclass
+class Paged(list[Any]):
+    owner: Any
+
+
+@dataclasses.dataclass
+class Mapped(collections.UserDict[str, Any]):
+    owner: Any
+
+    def __post_init__(self) -> None:
+        self.data = {}
+
+
 HOLDING: dict[str, Any] = {
     "model": Model(),
     "dataclass": Data(),
@@ -141,6 +154,8 @@ HOLDING: dict[str, Any] = {
     "private": Keeping(Model()),
     "extra": Open.model_validate({"more": Model()}),
     "beside-its-fields": Loose(Model()),
+    "fields-of-a-list": Paged(Model()),
+    "fields-of-a-mapping": Mapped(Model()),
 }
 
 
@@ -151,6 +166,14 @@ def test_tags_are_added_to_the_label(value: Any) -> None:
     assert pg.Personal(value, R).label is R | D
     assert pg.Personal(value, pg.NotPersonal).label is D
     assert sealed.map(type).label is R | D
+
+
+@pytest.mark.parametrize("views", [2, 3, 5, 50])
+def test_items_that_are_made_when_they_are_asked_for_are_all_looked_at(views: int) -> None:
+    for number in range(views):
+        held: list[Any] = [{"a": 1}.items() for _ in range(views)]
+        held[number] = {"a": Data()}.items()
+        assert pg.Personal(held, tm.Registration).label is R | D
 
 
 NOT_HOLDING: dict[str, Any] = {
@@ -233,6 +256,10 @@ async def fetched() -> str:
     return "ken@example.com"
 
 
+async def fetching() -> AsyncIterator[str]:
+    yield "ken@example.com"
+
+
 def unfinished() -> dict[str, Any]:
     return {
         "generator": (Model() for _ in "a"),
@@ -250,6 +277,17 @@ def test_what_is_used_up_by_looking_is_not_sealed(name: str) -> None:
             pg.Personal(value, tm.Registration)
         assert "seal a list or a tuple of it" in words(refused)
     assert len(list(given)) == 1  # and was not
+
+
+def test_what_is_yet_to_come_is_not_sealed() -> None:
+    with pytest.raises(pg.SealedValue, match="a async_generator is used up when it is looked at"):
+        pg.Personal(fetching(), tm.Registration)
+    loop = asyncio.new_event_loop()
+    for future in (loop.create_future(), asyncio.Future(loop=loop)):
+        future.set_result(Model())
+        with pytest.raises(pg.SealedValue, match="a Future is no value yet"):
+            pg.Personal([future], tm.Registration)
+    loop.close()
 
 
 def test_what_is_yet_to_be_awaited_is_not_sealed() -> None:

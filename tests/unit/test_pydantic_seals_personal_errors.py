@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import (
@@ -13,6 +16,7 @@ from pydantic import (
     ConfigDict,
     EmailStr,
     Field,
+    PydanticDeprecatedSince20,
     RootModel,
     TypeAdapter,
     ValidationError,
@@ -341,6 +345,39 @@ def test_the_slip_of_a_validator_is_told_without_what_it_slipped_on() -> None:
             assert_quiet(caught.value)
     with pytest.raises(MissingPlanError):  # which says what it is meant to say
         Holder.model_validate({"kind": "none"})
+
+
+def test_the_slip_of_a_validator_in_the_standard_library_is_told_without_its_text() -> None:
+    def open_it(value: str) -> None:
+        Path(f"/nonexistent/{value}").read_text(encoding="utf-8")
+
+    def fail(value: str) -> None:
+        raise RuntimeError(value)
+
+    def stop(value: str) -> None:
+        raise StopIteration(value)
+
+    slips: list[tuple[Callable[[str], object], str]] = [
+        (ZoneInfo, "ZoneInfoNotFoundError"),
+        (open_it, "FileNotFoundError"),
+        (fail, "RuntimeError"),
+        (stop, "StopIteration"),
+    ]
+    for slip, kind in slips:
+
+        class Holder(PersonalModel):
+            zone: Annotated[str, tm.Registration, AfterValidator(slip)]
+
+        with pytest.raises(pg.SealedValue, match=rf"failed with\s+{kind}") as caught:
+            Holder.model_validate({"zone": SECRET})
+        assert_quiet(caught.value)
+
+
+def test_what_pydantic_advises_against_is_as_quiet() -> None:
+    with pytest.warns(PydanticDeprecatedSince20):
+        assert lines_of(Customer.parse_raw, f'{{"name": "{SECRET}"') == [("sealed_value", ())]
+    with pytest.warns(PydanticDeprecatedSince20):
+        assert opened(Customer.parse_raw('{"name": "x"}').name) == "x"
 
 
 def test_errors_of_a_root_are_as_quiet() -> None:

@@ -55,6 +55,29 @@ def test_a_use_that_ends_while_another_thread_opens_loses_no_count() -> None:
     assert opened == sum(count for _, _, _, count in tape.uses)
 
 
+def test_a_ledger_that_fails_does_not_hide_why_an_activity_failed() -> None:
+    class Down(Tape):
+        def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None:
+            raise OSError("disk full")
+
+    guard = pg.Guard(tm.NOTICE, ledger=Down())
+
+    @guard.purpose(tm.RenewalGuidance)
+    def job() -> None:
+        guard.current.check(tm.Registration)
+        raise KeyError("the application's own")
+
+    def block() -> None:
+        with guard.purpose(tm.RenewalGuidance) as use:
+            use.check(tm.Registration)
+            raise KeyError("the application's own")
+
+    for act in (job, block):
+        with pytest.raises(OSError, match="disk full") as failed:
+            act()
+        assert isinstance(failed.value.__context__, KeyError)
+
+
 def test_a_ledger_that_fails_at_one_is_told_of_the_rest() -> None:
     class Failing(Tape):
         def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None:

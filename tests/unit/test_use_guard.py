@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import gc
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +19,7 @@ from purposeguard import tasks
 from purposeguard.engine import State
 from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.use import Use
 from tests.unit.samples import Tape
 
 guard = pg.Guard(tm.NOTICE)
@@ -241,6 +243,123 @@ def test_a_with_statement_left_in_another_context_ends_its_own_use() -> None:
             with contextlib.suppress(StopAsyncIteration):
                 contextvars.copy_context().run(step, steps[one])
             assert {number for number, use in enumerate(uses) if use.active} == others
+
+
+def test_sessions_on_one_block_end_their_own_use() -> None:
+    block = guard.purpose(tm.RenewalGuidance)
+
+    @contextlib.contextmanager
+    def session() -> Iterator[pg.Use[Any]]:
+        with block as use:
+            yield use
+
+    first, second = session(), session()
+    a, b = first.__enter__(), second.__enter__()
+    first.__exit__(None, None, None)
+    assert (a.active, b.active) == (False, True)
+    second.__exit__(None, None, None)
+    assert not b.active
+
+
+def test_a_stack_that_leaves_a_block_ends_no_use_of_another_thread() -> None:
+    block, other = guard.purpose(tm.RenewalGuidance), guard.purpose(tm.ProductProvision)
+    ready, go = threading.Event(), threading.Event()
+    seen: list[bool] = []
+
+    def elsewhere() -> None:
+        with contextlib.ExitStack() as stack:
+            use = stack.enter_context(block)
+            ready.set()
+            go.wait(timeout=60)
+            seen.append(use.active)
+
+    stack = contextlib.ExitStack()
+    mine = stack.enter_context(block)
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    ready.wait(timeout=60)
+    with other:
+        stack.close()
+        assert not mine.active
+    go.set()
+    thread.join()
+    assert seen == [True]
+    with pytest.raises(pg.PurposeMissing):
+        guard.current  # noqa: B018
+
+
+def test_a_block_is_not_left_from_where_it_cannot_be_told_which_use_is_meant() -> None:
+    block = guard.purpose(tm.RenewalGuidance)
+    uses: list[pg.Use[Any]] = []
+    hold = threading.Event()
+
+    def elsewhere() -> None:
+        uses.append(contextlib.ExitStack().enter_context(block))
+        hold.wait(timeout=60)
+
+    threads = [threading.Thread(target=elsewhere) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while len(uses) < 2:
+        threading.Event().wait(0.001)
+    with pytest.raises(RuntimeError, match="leave it in the task or thread that entered it"):
+        block.__exit__(None, None, None)
+    assert all(use.active for use in uses)
+    hold.set()
+    for thread in threads:
+        thread.join()
+
+
+def uses_alive() -> int:
+    gc.collect()
+    return sum(isinstance(one, Use) for one in gc.get_objects())
+
+
+def test_a_timer_that_sets_itself_again_keeps_no_uses() -> None:
+    async def main(rounds: int) -> int:
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        counts: list[int] = []
+
+        def tick(left: int) -> None:
+            if left:
+                loop.call_soon(guard.carry(tick), left - 1)
+                return
+            counts.append(uses_alive())
+            done.set()
+
+        with guard.purpose(tm.RenewalGuidance):
+            loop.call_soon(guard.carry(tick), rounds)
+        await done.wait()
+        return counts[0]
+
+    assert asyncio.run(main(200)) <= asyncio.run(main(10)) + 5
+
+
+def test_tasks_that_start_the_next_keep_no_uses() -> None:
+    @guard.purpose(tm.RenewalGuidance)
+    async def step(left: int, done: asyncio.Future[int]) -> None:
+        if left:
+            started.append(asyncio.create_task(step(left - 1, done)))
+        else:
+            done.set_result(uses_alive())
+
+    @guard.purpose(tm.RenewalGuidance)
+    def quick(left: int, done: asyncio.Future[int]) -> None:
+        if left:
+            asyncio.get_running_loop().call_soon(quick, left - 1, done)
+        else:
+            done.set_result(uses_alive())
+
+    async def main(rounds: int, start: Any) -> int:
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        first = start(rounds, done)
+        if first is not None:
+            await first
+        return await done
+
+    started: list[Any] = []
+    for start in (step, quick):
+        assert asyncio.run(main(200, start)) <= asyncio.run(main(10, start)) + 5
 
 
 def test_withholding_by_a_use() -> None:
