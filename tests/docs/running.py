@@ -48,6 +48,7 @@ MODULE = "shop"
 PROGRAMS = {
     "python": [sys.executable],
     "mypy": [sys.executable, "-m", "mypy"],
+    "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
     "purposeguard": [sys.executable, "-c", "from purposeguard.tools.cli import main; main()"],
 }
 """The commands that a console block may hold, whatever the PATH says."""
