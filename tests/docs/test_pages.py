@@ -95,7 +95,7 @@ def test_reference_names_everything_public():
     missing |= {
         f"{cls.__name__}.{name}" for cls in PUBLIC for name in names(cls) if not re.search(rf"`(\w+\.)?{name}\b", text)
     }
-    assert missing == {f"Use.{name}" for name in FOR_WRAPPERS}
+    assert missing <= {f"Use.{name}" for name in FOR_WRAPPERS}
 
 
 def test_the_hierarchy_of_errors_is_drawn_as_it_is():
