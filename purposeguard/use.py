@@ -362,9 +362,9 @@ class Carried(Use[Any]):
 
     def __init__(self, opening: Opening, origin: Use[Any]) -> None:
         """`origin` is the use that was carried."""
-        super().__init__(opening)
         further = origin._origins if isinstance(origin, Carried) else ()
         self._origins = tuple(one for one in (origin, *further) if one.active)
+        super().__init__(opening)  # last: from then on it is ambient
 
     def stands_for(self, use: Use[Any]) -> bool:
         """Whether it was carried from this use, directly or by way of others."""
@@ -440,7 +440,7 @@ def living(use: Use[Any]) -> Use[Any]:
 
 def _around(use: Use[Any]) -> Use[Any]:
     """The use that this one was entered in."""
-    before = use._before
+    before = getattr(use, "_before", NO_USE)  # not set yet where a signal interrupts a quick wrapper
     if not isinstance(before, Token):
         return before
     earlier = before.old_value  # a quick wrapper keeps what the context variable gave it
