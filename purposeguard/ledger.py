@@ -75,13 +75,12 @@ class Tally:
         self._tell(self._add_up(counts))
 
     def _add_up(self, counts: collections.Counter[tuple[str, Label]]) -> collections.Counter[tuple[str, Label]]:
-        while self._noted:
+        while True:
             try:
                 purpose, label, count = self._noted.popleft()
-            except IndexError:  # another thread was quicker
-                break
+            except IndexError:  # nothing is left; another thread may be at it too
+                return counts
             counts[purpose, label] += count
-        return counts
 
     def _tell(self, counts: Mapping[tuple[str, Label], int]) -> None:
         failed: Exception | None = None
