@@ -12,9 +12,21 @@ import datetime
 import sys
 import types
 import typing
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Final, ForwardRef, NewType, TypeGuard, TypeVar, cast, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    ForwardRef,
+    NewType,
+    TypeGuard,
+    TypeVar,
+    TypeVarTuple,
+    cast,
+    get_args,
+    get_origin,
+)
 
 import typing_extensions
 from pydantic import BaseModel
@@ -45,7 +57,7 @@ class Model:
     """A taggable class as an annotation names it, with what its type variables stand for."""
 
     cls: type
-    bindings: Bindings = dataclasses.field(default_factory=dict, compare=False)
+    bindings: tuple[tuple[Any, Shape], ...] = ()
 
     @property
     def is_mapping(self) -> bool:
@@ -63,7 +75,7 @@ class Model:
         Raises:
             UnlabelledData: an annotation cannot be resolved, so what the field holds is unknown.
         """
-        scopes = _scopes(self.cls, self.bindings)
+        scopes = _scopes(self.cls, dict(self.bindings))
         return {name: shape_of(hint, _scope_of(name, scopes)) for name, hint in _hints(self.cls).items()}
 
 
@@ -99,7 +111,7 @@ class Shape:
         sealed = self.sealed or other.sealed
         return Shape(self.tags | other.tags, models, items, sealed, self.seal | other.seal, within)
 
-    def walk(self, path: str = "", seen: tuple[type, ...] = ()) -> Iterator[tuple[str, Shape]]:
+    def walk(self, path: str = "", seen: tuple[Model, ...] = ()) -> Iterator[tuple[str, Shape]]:
         """Every value below this one by its path, e.g. `orders[].address`; a model inside itself is not entered."""
         if path or self.tags or self.seal:
             yield path, self
@@ -108,19 +120,19 @@ class Shape:
         if self.items is not None:
             yield from self.items.walk(f"{path}[]", seen)
         for model in self.models:
-            if model.cls not in seen:
+            if _is_new(model, seen):
                 for name, shape in model.fields().items():
-                    yield from shape.walk(f"{path}.{name}" if path else name, (*seen, model.cls))
+                    yield from shape.walk(f"{path}.{name}" if path else name, (*seen, model))
 
-    def everything(self, seen: set[type]) -> Iterator[frozenset[type[Source]]]:
+    def everything(self, seen: set[Model]) -> Iterator[frozenset[type[Source]]]:
         """The sources of all that is in it, each model entered once."""
         yield self.tags | self.seal
         for part in (self.items, self.within):
             if part is not None:
                 yield from part.everything(seen)
         for model in self.models:
-            if model.cls not in seen:
-                seen.add(model.cls)
+            if _is_new(model, seen):
+                seen.add(model)
                 for shape in model.fields().values():
                     yield from shape.everything(seen)
 
@@ -160,6 +172,21 @@ class Shape:
         """The label of the value with everything in it; None where nothing is tagged or sealed."""
         labels = self.all_labels()
         return Label.join(*labels.values()) if labels else None
+
+
+def _is_new(model: Model, seen: Collection[Model]) -> bool:
+    """Whether a model was not entered yet: a class with other arguments is another.
+
+    Raises:
+        UnlabelledData: its arguments grow each time that it holds itself, so there is no end of it.
+    """
+    if sum(one.cls is model.cls for one in seen) > _DEEPEST:
+        raise UnlabelledData(f"{model.cls.__qualname__} holds itself with ever more arguments: its tags have no end")
+    return model not in seen
+
+
+_DEEPEST: Final = 50
+"""How often a generic class may hold itself with other arguments."""
 
 
 def sources_of(model: object, localns: Mapping[str, Any] | None = None) -> dict[str, Label]:
@@ -236,10 +263,8 @@ def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})
         UnlabelledData: it is, or holds, a name that is not resolved.
         UnknownSource: a tag is a purpose, or the bare `Source`.
     """
-    if isinstance(annotation, TypeVar):
-        if annotation in bindings:
-            return bindings[annotation]
-        return _joined((annotation.__bound__, *annotation.__constraints__), bindings)
+    if isinstance(annotation, (TypeVar, TypeVarTuple)):
+        return bindings[annotation] if annotation in bindings else _shape_of_unbound(annotation, bindings)
     if isinstance(annotation, (str, ForwardRef)):
         raise UnlabelledData(f"the annotation {annotation!r} is not resolved, so what it holds is unknown")
     if isinstance(annotation, NewType):
@@ -256,7 +281,20 @@ def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})
         return Shape(seal=frozenset({cast("type[Source]", annotation)}) if is_source else frozenset())
     if isinstance(annotation, type) and issubclass(annotation, Sealed):
         return Shape(sealed=True)
-    return Shape(models=(Model(annotation),)) if is_taggable(annotation) else Shape()
+    return Shape(models=(Model(annotation),)) if is_taggable(annotation) else _shape_of_bases(annotation, bindings)
+
+
+def _shape_of_unbound(name: Any, bindings: Bindings) -> Shape:
+    """The shape of a type variable that nothing is given for: all that it may be."""
+    default = getattr(name, "__default__", typing_extensions.NoDefault)
+    stated = [getattr(name, "__bound__", None), *getattr(name, "__constraints__", ())]
+    return _joined(stated if default is typing_extensions.NoDefault else [*stated, default], bindings)
+
+
+def _shape_of_bases(cls: object, bindings: Bindings) -> Shape:
+    """The shape of a class that is no model: one that derives from `list[Customer]` holds customers."""
+    bases = [base for one in getattr(cls, "__mro__", ()) for base in vars(one).get("__orig_bases__", ())]
+    return _joined((base for base in bases if get_origin(base) not in _NO_CONTAINERS), bindings)
 
 
 def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
@@ -268,19 +306,31 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
     if origin in _OPAQUE:
         return Shape()
     if isinstance(origin, ALIASES):
-        given = zip(origin.__type_params__, args, strict=False)
-        return shape_of(origin.__value__, {**bindings, **{name: shape_of(arg, bindings) for name, arg in given}})
+        return shape_of(origin.__value__, {**bindings, **_bound(origin.__type_params__, args, bindings)})
     if isinstance(origin, type) and issubclass(origin, Sealed):
         return _shape_of_seal(args, bindings)
     if is_taggable(origin):
-        given = zip(getattr(origin, "__parameters__", ()), args, strict=False)
-        return Shape(models=(Model(origin, {name: shape_of(arg, bindings) for name, arg in given}),))
+        bound = _bound(getattr(origin, "__parameters__", ()), args, bindings)
+        return Shape(models=(Model(origin, tuple(bound.items())),))
     if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
         keys = shape_of(args[0], bindings)
         tags = frozenset(source for label in keys.labels().values() for source in label.sources)
         return Shape(tags, (), shape_of(args[1], bindings), keys.sealed, keys.seal, keys.within)
     # A container; of a generic class that is not known to be one, its arguments are taken to be inside.
     return Shape(items=_joined((arg for arg in args if arg is not ...), bindings))
+
+
+def _bound(parameters: Sequence[Any], args: Sequence[Any], bindings: Bindings) -> dict[Any, Shape]:
+    """What the type variables of a generic class or alias stand for."""
+    found: dict[Any, Shape] = {}
+    left = list(args)
+    for number, name in enumerate(parameters):
+        if isinstance(name, TypeVarTuple):  # takes what the ones behind it leave
+            end = max(0, len(left) - (len(parameters) - number - 1))
+            found[name], left = _joined(left[:end], bindings), left[end:]
+        elif left:
+            found[name] = shape_of(left.pop(0), bindings)
+    return found
 
 
 def _shape_of_seal(args: tuple[Any, ...], bindings: Bindings) -> Shape:
@@ -339,11 +389,16 @@ _TRANSPARENT: Final = frozenset(
         typing_extensions.ReadOnly,
         getattr(typing, "ReadOnly", typing_extensions.ReadOnly),
         typing.Final,
+        typing.Unpack,
+        typing_extensions.Unpack,
         Awaitable,
         Coroutine,
     }
 )
 """What wraps a value without being a container of it."""
+
+_NO_CONTAINERS: Final = frozenset({None, typing.Generic, typing.Protocol, typing_extensions.Protocol})
+"""Bases of a class that say nothing of what it contains."""
 
 _OPAQUE: Final = frozenset({typing.Literal, typing_extensions.Literal, type, Callable})
 """What holds no value of its arguments."""
@@ -413,6 +468,8 @@ def _plain_hints(cls: type, localns: Mapping[str, Any] | None) -> dict[str, Any]
         return {name: found.get(name, object) for name in cast("Any", cls)._fields}
     if is_attrs(cls):
         return {field.name: found.get(field.name, field.type) for field in cast("Any", cls).__attrs_attrs__}
+    if shape_of(getattr(cls, "__extra_items__", None)).labels():
+        raise UnlabelledData(f"{cls.__qualname__}: extra items cannot carry a tag: declare a key, or seal it")
     return found
 
 
@@ -426,19 +483,29 @@ def _unresolved(cls: type, name: str | None) -> UnlabelledData:
 def _scopes(cls: type, bindings: Bindings) -> dict[type, Bindings]:
     """Class → what its type variables stand for; two generic classes may use one variable for different things."""
     scopes: dict[type, Bindings] = {cls: bindings}
-    for one in cls.__mro__:
+    for one in _lineage(cls):
         for base in one.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             if isinstance(origin, type):
                 names = getattr(origin, "__parameters__", ())
-                given = zip(names, get_args(base), strict=False)
-                scopes.setdefault(origin, {name: shape_of(arg, scopes.get(one, {})) for name, arg in given})
+                scopes.setdefault(origin, _bound(names, get_args(base), scopes.get(one, {})))
     return scopes
+
+
+def _lineage(cls: type) -> Sequence[type]:
+    """A class and those that it derives from; a TypedDict has no others in its order of bases."""
+    if not typing_extensions.is_typeddict(cls):
+        return cls.__mro__
+    bases = [get_origin(base) or base for base in vars(cls).get("__orig_bases__", ())]
+    return [cls, *(one for base in bases if typing_extensions.is_typeddict(base) for one in _lineage(base))]
 
 
 def _scope_of(field: str, scopes: Mapping[type, Bindings]) -> Bindings:
     """The scope of the class that annotates a field."""
     cls = next(iter(scopes))
+    if typing_extensions.is_typeddict(cls):  # each has the annotations of those before it
+        stated = [one for one in _lineage(cls) if one.__annotations__.get(field) == cls.__annotations__[field]]
+        return scopes.get(stated[-1], {})
     for one in cls.__mro__:
         if field in typing_extensions.get_annotations(one, format=typing_extensions.Format.FORWARDREF):
             return scopes.get(one, {})

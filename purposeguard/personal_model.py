@@ -49,7 +49,7 @@ _met: ContextVar[tuple[Opener, frozenset[int]] | None] = ContextVar("purposeguar
 # fmt: off
 _CONSTRAINTS: Final = (
     "gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "max_digits", "decimal_places",
-    "allow_inf_nan",
+    "allow_inf_nan", "strip_whitespace", "to_lower", "to_upper",
 )
 # fmt: on
 """What pydantic would ask of the seal itself, were it stated of a sealed field."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import collections
 import copy
+import enum
+import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,7 +17,7 @@ from pydantic import BaseModel
 
 from purposeguard import copies
 from purposeguard.decision import Decision
-from purposeguard.errors import UnlabelledData
+from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.fields import PLAIN, Model, Shape, is_namedtuple, is_taggable
 from purposeguard.label import Label
 from purposeguard.sealing import Sealed
@@ -81,6 +83,8 @@ class Withholder:
         if type(value) in PLAIN:
             described = not shape.models and shape.items is None
             return value if described else self._from_unexpected(value, shape, path)
+        if isinstance(value, (enum.Enum, io.IOBase)):  # members hold what code says; a file, text or bytes
+            return value
         if isinstance(value, Sealed):
             decision = self._denies_seal(value.label)
             if decision is not None:
@@ -103,6 +107,8 @@ class Withholder:
             items = shape.items or Shape()
             # What an iterator gives is asked for when no field is being looked at any more.
             inside = self._alone if isinstance(value, Iterator) else self._inside
+            if isinstance(value, Mapping):
+                self._refuse_keys(value, path)
             rebuilt = rebuild(value, lambda item: inside(item, items, f"{path}[]"))
             if rebuilt is not _MISSING:
                 return rebuilt
@@ -120,6 +126,12 @@ class Withholder:
         if decision is not None:
             self._refuse(decision, path or None)
         return value
+
+    def _refuse_keys(self, value: Mapping[Any, Any], path: str) -> None:
+        """Refuses a mapping with keys in which something would have to be withheld."""
+        for key in value:
+            if type(key) not in PLAIN and self._inside(key, Shape(), path) is not key:
+                raise UnlabelledData(f"`{path or type(value).__qualname__}` has keys in which nothing can be withheld")
 
     def _refuse_hidden(self, value: Any, path: str) -> None:
         """Refuses a container of a kind that cannot be made anew where something in it would have to be withheld."""
@@ -216,9 +228,6 @@ def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
 def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
     """A container with each item changed, the same object if none was; the marker where it is no known container."""
     if isinstance(value, dict):
-        for key in value:
-            if isinstance(key, Sealed):
-                change(key)  # raises where it may not be opened
         new = {key: change(item) for key, item in value.items()}
         if all(new[key] is item for key, item in value.items()):
             return value
@@ -226,20 +235,42 @@ def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
         rows.update(new)
         return rows
     if isinstance(value, Iterator):
-        return (change(item) for item in value)
+        return _each(value, change)
     if not isinstance(value, (list, tuple, set, frozenset, collections.deque)) or is_namedtuple(type(value)):
         return _MISSING
     items = [change(item) for item in value]
     if all(new is old for new, old in zip(items, value, strict=True)):
         return value
-    if type(value) in (list, tuple, set, frozenset):
+    if type(value) in (list, tuple):
         return type(value)(items)
+    if type(value) in (set, frozenset):
+        try:
+            return type(value)(items)
+        except TypeError:
+            kind = type(value).__name__
+        finally:
+            del items, value
+        raise UnlabelledData(f"a {kind} of what has no hash without what is withheld: give a list") from None
     if isinstance(value, (list, collections.deque)):
         other = copy.copy(value)
         other.clear()
         other.extend(items)
         return other
     return _MISSING
+
+
+def _each(items: Iterator[Any], change: Callable[[Any], Any]) -> Iterator[Any]:
+    """Each item changed; where one is refused, nothing of it is left in the frames."""
+    for item in items:
+        try:
+            changed = change(item)
+        except PurposeGuardError as error:
+            refusal = error
+        else:
+            yield changed
+            continue
+        del item
+        raise refusal.with_traceback(None)
 
 
 def _undeclared(value: Any, fields: Mapping[str, Shape]) -> bool:

@@ -187,6 +187,14 @@ def tags_that_map_brings() -> object:
     return opened(seal("key").map(lambda _: Tagged(device=TEXT)))
 
 
+@limit("A tag beside a seal")
+def opened_without_the_tag() -> object:
+    class Beside(BaseModel):
+        device: Annotated[pg.Personal[str, tm.Registration], tm.ProductData]
+
+    return opened(Beside.model_validate({"device": TEXT}).device, tm.RenewalGuidance)
+
+
 @limit("A derivation in name only")
 def the_half_of_a_link() -> object:
     linked = tm.link_usage(pg.Personal("", tm.Cookie), seal())
