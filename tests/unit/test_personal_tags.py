@@ -113,6 +113,11 @@ class Paged(list[Any]):
     owner: Any
 
 
+def filled(page: Paged) -> Paged:
+    page.append(Model())
+    return page
+
+
 @dataclasses.dataclass
 class Mapped(collections.UserDict[str, Any]):
     owner: Any
@@ -156,6 +161,7 @@ HOLDING: dict[str, Any] = {
     "beside-its-fields": Loose(Model()),
     "fields-of-a-list": Paged(Model()),
     "fields-of-a-mapping": Mapped(Model()),
+    "items-of-a-list-with-fields": filled(Paged(None)),
 }
 
 
