@@ -178,8 +178,7 @@ class Matrix(Immutable):
             for gone in (one for one in members if isinstance(one, str)):
                 self.notice.purpose(gone)  # raises: the revision has no such clause
             if len(members) > 1:
-                # The members are known only now, so no annotation could say this union.
-                given = Union[tuple(members)]  # noqa: UP007
+                given = Union[tuple(members)]  # noqa: UP007  # the members are known only now
         return self.notice.purpose_or_family(given)
 
     def channel(self, given: str | None) -> str | None:

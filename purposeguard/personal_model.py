@@ -105,7 +105,7 @@ class PersonalModel(BaseModel):
 
     # Without an annotation for what it returns: pydantic would take that for the schema of what is written.
     @model_serializer(mode="wrap")
-    def _purposeguard_serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]
+    def _purposeguard_serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]  # see above
         return _written(self, handler, info)
 
     if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
@@ -219,7 +219,8 @@ def _around(proxy: Any) -> Any:
     parameters = [one for one in inspect.signature(fn).parameters.values() if one.kind in _POSITIONAL]
     takes_info = len(parameters) > 1 + wraps
 
-    def serialised(self: PersonalModel, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]
+    # Annotated below, as the application's is.
+    def serialised(self: PersonalModel, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]  # see above
         if declared.when_used.startswith("json") and not info.mode_is_json():
             return _written(self, handler, info)
         given = ((handler,) if wraps else ()) + ((info,) if takes_info else ())

@@ -80,11 +80,12 @@ class Withholder:
         return value  # pragma: no cover  # a use that only observes denies no seal, so a denial is raised
 
     def _inside(self, value: Any, shape: Shape, path: str) -> Any:
-        if type(value) in PLAIN:
+        if type(value) in PLAIN or isinstance(value, (enum.Enum, io.IOBase)):
+            # Members of enumerations and open files are what they are, and no copies of them can be made.
+            if is_taggable(type(value)):
+                shape |= Model(type(value)).shape
             described = not shape.models and shape.items is None
             return value if described else self._from_unexpected(value, shape, path)
-        if isinstance(value, (enum.Enum, io.IOBase)):  # members hold what code says; a file, text or bytes
-            return value
         if isinstance(value, Sealed):
             decision = self._denies_seal(value.label)
             if decision is not None:
@@ -135,6 +136,8 @@ class Withholder:
 
     def _refuse_hidden(self, value: Any, path: str) -> None:
         """Refuses a container of a kind that cannot be made anew where something in it would have to be withheld."""
+        if isinstance(value, Mapping):
+            self._refuse_keys(value, path)
         if isinstance(value, Collection):
             items: Iterable[Any] = value.values() if isinstance(value, Mapping) else value
             if any(self._inside(item, Shape(), f"{path}[]") is not item for item in items):

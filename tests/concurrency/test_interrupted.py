@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import signal
 import subprocess
 import sys
 import textwrap
@@ -19,7 +18,6 @@ from tests.unit.samples import Tape
 R = pg.Label(tm.Registration)
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers on this system")
 @pytest.mark.parametrize("ledger", ["None", "Tape()"])
 def test_a_signal_handler_may_use_what_it_interrupts(ledger: str) -> None:
     # In a process of its own: what goes wrong here hangs.

@@ -262,6 +262,48 @@ def test_members_of_enumerations_and_files_stay_what_they_are() -> None:
     assert file.read() == b"1\n2\n"
 
 
+@dataclasses.dataclass(unsafe_hash=True)
+class Entry:
+    who: Registered
+    device: Device
+
+
+class Known(Entry, enum.Enum):
+    AIKO = ("a", DEVICE)
+
+
+@dataclasses.dataclass
+class Bare:
+    number: int = 0
+
+
+@dataclasses.dataclass
+class Holder:
+    name: Registered
+    inside: Bare
+
+
+def test_files_and_members_are_let_through_only_where_they_can_hold_nothing() -> None:
+    @guard.access(withhold=True)
+    def entries() -> list[Entry]:
+        unexpected: Any = io.StringIO(DEVICE)
+        return unexpected  # type: ignore[no-any-return]  # other than it says
+
+    with guard.purpose(tm.RenewalGuidance) as use:
+        with pytest.raises(pg.PurposeViolation):
+            entries()
+        with pytest.raises(pg.PurposeViolation):
+            use.withhold([Known.AIKO])
+    with guard.purpose(tm.ProductProvision) as may:
+        assert may.withhold([Known.AIKO]) == [Known.AIKO]
+
+
+def test_keys_of_what_is_no_mapping_by_its_annotation_are_looked_at_too() -> None:
+    unexpected: Any = {Entry("a", DEVICE): 1}
+    with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(pg.UnlabelledData, match="`inside` has keys in which"):
+        use.withhold(Holder("a", unexpected))
+
+
 @pytest.mark.parametrize("option", ["strip_whitespace", "to_lower", "to_upper"])
 def test_what_is_to_be_done_to_the_text_is_stated_inside_the_seal(option: str) -> None:
     constraints: Any = StringConstraints(**{option: True})  # type: ignore[arg-type]  # one of its options
