@@ -118,11 +118,11 @@ ci: ## the whole gate, as it runs before a change lands
 # Needs uv. Keeps the versions that still fit; ARGS=--upgrade takes the newest.
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(ARGS)
 requirements: ## pin the development environments anew
-	$(LOCK) pyproject.toml --extra cli --group dev -o requirements/dev.txt
-	$(LOCK) pyproject.toml --extra cli --group build --group example -c requirements/dev.txt -o requirements/demo.txt
+	$(LOCK) pyproject.toml --extra cli --extra governance --extra postgresql --group dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra cli --extra governance --group build --group example -c requirements/dev.txt -o requirements/demo.txt
 	$(LOCK) --group mutation -c requirements/dev.txt -o requirements/mutation.txt
-	$(LOCK) pyproject.toml --extra cli --group build --group test --group types -c requirements/lowest.in -o requirements/lowest.txt
-	$(LOCK) pyproject.toml --extra cli --group build --group bench -o requirements/bench.txt
+	$(LOCK) pyproject.toml --extra cli --extra governance --extra postgresql --group build --group test --group types -c requirements/lowest.in -o requirements/lowest.txt
+	$(LOCK) pyproject.toml --extra cli --extra governance --group build --group bench -o requirements/bench.txt
 
 clean: ## remove everything made here
 	rm -rf $(VENV) $(VENV)-* build dist mutants htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
