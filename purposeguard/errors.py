@@ -14,6 +14,9 @@
     ├── SealedValue            a sealed value was used as if it were plain
     │   ├── SealedAttribute    an attribute of the plain value was asked for (also an AttributeError)
     │   └── TooFewSubjects     a figure would tell of single people
+    ├── StoreUnavailable       governance cannot be asked, or what it said last is too old
+    ├── LedgerBroken           entries of a ledger were changed or removed, or cannot be read
+    ├── RequestError           a request of a subject that cannot be handled like this
     └── PurposeViolation       the notice does not grant this use (also a PermissionError)
         ├── ChannelViolation
         ├── RecipientViolation
@@ -182,6 +185,29 @@ class TooFewSubjects(SealedValue):
         )
 
 
+class StoreUnavailable(PurposeGuardError):
+    """The store of governance cannot be reached, or what it said last is too old to rely on: so it is refused.
+
+    Nothing is wrong with the request itself; it may be made again.
+    """
+
+
+class LedgerBroken(PurposeGuardError):
+    """A ledger is not as it was written. `place` says where, `entry 17` or `line 18, byte 3`."""
+
+    def __init__(self, place: str, what: str) -> None:
+        super().__init__(place, what)
+        self.place = place
+        self.what = what
+
+    def __str__(self) -> str:
+        return wrapped(f"{self.place}: {self.what}")
+
+
+class RequestError(PurposeGuardError):
+    """A request of a subject cannot be handled like this: it is unknown, not verified, or closed already (clause 7)."""
+
+
 class PurposeViolation(PurposeGuardError, PermissionError):
     """The notice does not grant this use.
 
@@ -250,6 +276,7 @@ REFUSALS = frozenset(
         SealedValue,
         SealedAttribute,
         TooFewSubjects,
+        StoreUnavailable,
         PurposeViolation,
         ChannelViolation,
         RecipientViolation,
