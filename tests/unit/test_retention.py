@@ -1,0 +1,175 @@
+"""Clause 8: which periods apply to a source, and on which day they are over."""
+
+import datetime
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.document import Document
+from purposeguard.retention import Periods, due_on, overdue
+from tests.unit.samples import tables
+
+TOKYO = ZoneInfo("Asia/Tokyo")
+
+
+def document(*periods, timezone="UTC", table=True) -> Document:
+    """The small notice with periods of `(source, days)` or `(source, days, from)`."""
+    made = tables() | {"timezone": timezone}
+    if table:
+        rows = [dict(zip(("source", "days", "from"), row, strict=False)) for row in periods]
+        made["retention"] = {
+            "clause": "8",
+            "starts": "end-of-use",
+            "bases": ["law", "granted-purposes"],
+            "after": "law-only",
+            "period": rows,
+        }
+    return pg.Notice.parse(made).document
+
+
+def lengths(periods: Periods) -> dict[str, list[int]]:
+    every = ("1", "1(a)", "1(b)", "2", "5", "1(b) router", "not-personal")
+    return {source: [one.days for one in periods.of(source)] for source in every}
+
+
+# ---- Which periods apply
+
+
+def test_without_periods_nothing_is_ever_overdue():
+    for made in (document(), document(table=False)):
+        assert set(map(tuple, lengths(Periods(made)).values())) == {()}
+        assert not overdue(made, ["1(a)"], collected=date.min, ended=date.min, today=date.max, dated=True)
+        assert due_on(made, "1(a)", collected=date.min, ended=date.min) is None
+
+
+def test_an_item_has_the_period_of_its_clause_and_the_clause_that_of_its_items_as_well():
+    found = lengths(Periods(document(("1", 30), ("1(b)", 90))))
+    # The overlay narrows 1(b); what is derived from 2 and from 1 has no row, so it has those of 1 and of its items.
+    assert found == {
+        "1": [30, 90],
+        "1(a)": [30],
+        "1(b)": [90],
+        "2": [],
+        "5": [30, 90],
+        "1(b) router": [90],
+        "not-personal": [],
+    }
+
+
+def test_a_clause_without_a_row_of_its_own_has_those_of_any_of_its_items():
+    found = lengths(Periods(document(("1(a)", 30), ("1(b)", 90))))
+    assert found["1"] == [30, 90]
+
+
+def test_an_overlay_may_shorten_the_period_of_its_source_and_not_lengthen_it():
+    assert lengths(Periods(document(("1(b)", 30), ("1(b) router", 7))))["1(b) router"] == [7, 30]
+    longer = document(("1(b)", 30), ("1(b) router", 90))
+    assert lengths(Periods(longer))["1(b) router"] == [30, 90]
+    assert due_on(longer, "1(b) router", ended=date(2025, 1, 1)) == date(2025, 2, 1)
+
+
+def test_a_derivation_has_its_own_period_where_it_has_one():
+    assert lengths(Periods(document(("1", 30), ("2", 7), ("5", 400))))["5"] == [400]
+    assert lengths(Periods(document(("1", 30), ("2", 7))))["5"] == [7, 30]
+
+
+def test_of_several_periods_the_one_that_is_over_first_counts():
+    made = document(("2", 30), ("2", 365, "collection"))
+    begun = date(2025, 1, 1)
+    assert due_on(made, "2", collected=begun, ended=date(2025, 6, 1)) == date(2025, 7, 2)
+    assert due_on(made, "2", collected=begun, ended=date(2026, 6, 1)) == date(2026, 1, 2)
+    assert due_on(made, "2", collected=begun) == date(2026, 1, 2)
+
+
+def test_unknown_clauses_are_no_licence():
+    with pytest.raises(pg.UnknownSource, match=r"`1\(z\)`.*did you mean"):
+        overdue(document(("1", 30)), ["1(z)"], today=date(2025, 1, 1))
+
+
+# ---- When they are over
+
+
+def test_the_day_from_which_it_is_counted_is_not_counted():
+    made = document(("1(a)", 30))
+    ended = date(2025, 6, 1)
+    assert not overdue(made, ["1(a)"], ended=ended, today=date(2025, 7, 1))
+    assert overdue(made, ["1(a)"], ended=ended, today=date(2025, 7, 2)) == {"1(a)"}
+    assert due_on(made, "1(a)", ended=ended) == date(2025, 7, 2)
+
+
+def test_only_the_sources_asked_for_are_told():
+    made = document(("1(a)", 1), ("1(b)", 100), ("2", 1))
+    assert overdue(made, ["1(a)", "1(b)", "not-personal"], ended=date(2025, 1, 1), today=date(2025, 2, 1)) == {"1(a)"}
+
+
+@pytest.mark.parametrize(
+    ("began", "days", "last"),
+    [
+        (date(2024, 2, 28), 1, date(2024, 2, 29)),
+        (date(2023, 2, 28), 1, date(2023, 3, 1)),
+        (date(2024, 2, 29), 365, date(2025, 2, 28)),
+        (date(2023, 3, 1), 366, date(2024, 3, 1)),
+        (date(2025, 12, 31), 1, date(2026, 1, 1)),
+    ],
+    ids=str,
+)
+def test_leap_days_are_days(began, days, last):
+    made = document(("2", days, "collection"))
+    assert not overdue(made, ["2"], collected=began, today=last)
+    assert overdue(made, ["2"], collected=began, today=last + timedelta(days=1))
+    assert due_on(made, "2", collected=began) == last + timedelta(days=1)
+
+
+def test_moments_fall_on_days_of_the_time_zone_of_the_notice():
+    late = datetime.datetime(2025, 5, 31, 16, 0, tzinfo=datetime.UTC)  # 1 June, one o'clock in Tokyo
+    assert due_on(document(("1(a)", 30), timezone="Asia/Tokyo"), "1(a)", ended=late) == date(2025, 7, 2)
+    assert due_on(document(("1(a)", 30)), "1(a)", ended=late) == date(2025, 7, 1)
+    made = document(("1(a)", 30), timezone="Asia/Tokyo")
+    day = date(2025, 6, 1)
+    assert not overdue(made, ["1(a)"], ended=day, today=datetime.datetime(2025, 7, 1, 23, 59, tzinfo=TOKYO))
+    assert overdue(made, ["1(a)"], ended=day, today=datetime.datetime(2025, 7, 1, 15, 0, tzinfo=datetime.UTC))
+
+
+@pytest.mark.parametrize("moment", ["2025-03-29T12:00", "2025-03-30T03:30", "2025-10-25T23:30", "2025-10-26T02:30"])
+@pytest.mark.parametrize("fold", [0, 1])
+def test_daylight_saving_moves_no_day(moment, fold):
+    """In Berlin 30 March 2025 had 23 hours and 26 October 25; half past two was there twice."""
+    zone = ZoneInfo("Europe/Berlin")
+    began = datetime.datetime.fromisoformat(moment).replace(tzinfo=zone, fold=fold)
+    made = document(("2", 1, "collection"), timezone="Europe/Berlin")
+    due = began.date() + timedelta(days=2)
+    assert due_on(made, "2", collected=began) == due
+    start = datetime.datetime.combine(due, datetime.time(), zone)
+    assert overdue(made, ["2"], collected=began, today=start)
+    assert not overdue(made, ["2"], collected=began, today=start.astimezone(datetime.UTC) - timedelta(seconds=1))
+
+
+def test_use_that_goes_on_is_not_over():
+    made = document(("1(a)", 30))
+    assert not overdue(made, ["1(a)"], collected=date(1970, 1, 1), ended=None, today=date(2025, 1, 1), dated=True)
+    assert not overdue(made, ["1(a)"], ended=date(2026, 1, 1), today=date(2025, 1, 1))
+
+
+def test_a_day_of_collection_that_should_be_there_and_is_not_is_a_fault():
+    made = document(("2", 30, "collection"))
+    assert not overdue(made, ["2"], collected=None, today=date(2025, 1, 1))
+    assert overdue(made, ["2"], collected=None, today=date(2025, 1, 1), dated=True) == {"2"}
+    assert due_on(made, "2") is None
+
+
+def test_days_beyond_the_calendar_are_never():
+    made = document(("1(a)", 10**12))
+    assert due_on(made, "1(a)", ended=date(2025, 1, 1)) is None
+    assert not overdue(made, ["1(a)"], ended=date.min, today=date.max)
+    last = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+    assert not overdue(document(("1(a)", 1), timezone="Asia/Tokyo"), ["1(a)"], ended=last, today=last)
+
+
+def test_naive_moments_and_other_things_are_refused():
+    made = document(("1(a)", 30))
+    with pytest.raises(ValueError, match="time zone"):
+        due_on(made, "1(a)", ended=datetime.datetime(2025, 1, 1))  # noqa: DTZ001  # what is tested
+    with pytest.raises(TypeError, match="date"):
+        due_on(made, "1(a)", ended="2025-01-01")
