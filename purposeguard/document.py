@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from purposeguard.terms import fold, slug_of
+from purposeguard.zones import UTC, known
 
 FORMAT = 1
 """The version of the file format that this library reads."""
@@ -46,6 +47,12 @@ def _email(text: str) -> str:
     return text
 
 
+def _time_zone(text: str) -> str:
+    if not known(text):
+        raise ValueError(f"unknown time zone `{text}`")
+    return text
+
+
 Id = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_readable_id)]
 ClassName = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=100), AfterValidator(_class_name)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=100)]
@@ -56,6 +63,9 @@ Text = Annotated[
     Field(min_length=1, pattern=ONE_LINE, description="one line, no control characters"),
 ]
 Days = Annotated[int, Field(gt=0, strict=True, description="a period in days")]
+TimeZone = Annotated[str, Field(min_length=1, max_length=100, pattern=ONE_LINE), AfterValidator(_time_zone)]
+Basis = Literal["consent", "contract", "law", "legitimate-interest", "public-task", "vital-interest"]
+"""On what the use of data rests in law, where the notice states it."""
 
 
 class Titles(Table):
@@ -108,9 +118,10 @@ class Channels(Table):
 
 
 class PurposeRow(Named):
-    """A purpose of use, as one item of a grant."""
+    """A purpose of use, as one item of a grant. Its `basis`, where it states one, goes before that of the grant."""
 
     channels: Channels | None = None
+    basis: Basis | None = None
 
 
 class Grant(Table):
@@ -119,6 +130,7 @@ class Grant(Table):
     clause: Id
     title: Titles
     sources: tuple[Id, ...] = Field(min_length=1)
+    basis: Basis | None = None
     purpose: tuple[PurposeRow, ...] = Field(min_length=1)
 
 
@@ -162,6 +174,23 @@ class Overlay(Named):
     serves: tuple[Id, ...]
 
 
+class Extension(Table):
+    """What this revision extends to data collected under earlier ones (rule 9). `notified`: when notice was given."""
+
+    purposes: tuple[Id, ...] = Field(min_length=1)
+    sources: tuple[Id, ...] | None = Field(default=None, min_length=1)
+    basis: Literal["related", "consent"]
+    notified: datetime.date | None = None
+
+
+class Renaming(Table):
+    """A source or purpose that had another id in the revision before: for comparisons, no decision follows it."""
+
+    kind: Literal["source", "purpose"]
+    old: Id
+    new: Id
+
+
 class Kind(Table):
     """One entry of a closed list: an id and its titles."""
 
@@ -169,11 +198,17 @@ class Kind(Table):
     title: Titles
 
 
+class RecipientKind(Kind):
+    """A kind of recipient. `place`: whether such a one sits in the home country or abroad, where the kind says so."""
+
+    place: Literal["home", "abroad"] | None = None
+
+
 class Entrustment(Table):
     """Clause 4: to whom the handling of data is entrusted, and that it is supervised."""
 
     clause: Id
-    recipients: tuple[Kind, ...] = Field(min_length=1)
+    recipients: tuple[RecipientKind, ...] = Field(min_length=1)
     scope: Literal["granted-purposes"]
     supervision: Literal["required", "recorded"]
 
@@ -229,18 +264,20 @@ class Request(Kind):
 
 
 class Rights(Table):
-    """Clause 7: who may ask for what."""
+    """Clause 7: who may ask for what, and within how many days it is answered."""
 
     clause: Id
+    days: Days | None = None
     requesters: tuple[Literal["subject", "agent"], ...] = Field(min_length=1)
     request: tuple[Request, ...] = Field(min_length=1)
 
 
 class Period(Table):
-    """How long data of a source is kept after the end of use: the controller's own choice."""
+    """How long data of a source is kept, from its collection or from the end of use: the controller's own choice."""
 
     source: Id
     days: Days
+    from_: Literal["collection", "end-of-use"] = Field(default="end-of-use", alias="from")
 
 
 class Retention(Table):
@@ -299,6 +336,7 @@ class Document(Table):
     format: Literal[1] = Field(description="the version of this file format")
     id: Slug
     revision: datetime.date = Field(description="the day from which this revision holds")
+    timezone: TimeZone = Field(default=UTC, description="the IANA time zone in which days are counted")
     controller: Titles
     title: Titles
     channel: tuple[Channel, ...] = ()
@@ -308,6 +346,8 @@ class Document(Table):
     derivation: tuple[Derivation, ...] = ()
     forbid: tuple[Prohibition, ...] = ()
     overlay: tuple[Overlay, ...] = ()
+    extension: tuple[Extension, ...] = ()
+    renamed: tuple[Renaming, ...] = ()
     entrustment: Entrustment | None = None
     transfer: Transfer | None = None
     safeguards: Safeguards | None = None

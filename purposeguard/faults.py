@@ -16,8 +16,9 @@ from pydantic import BaseModel, ValidationError
 
 from purposeguard.document import FORMAT, ONE_LINE, Document, PurposeRow
 from purposeguard.errors import Fault, NoticeError
-from purposeguard.sense import Sense
+from purposeguard.sense import ROWS, Sense
 from purposeguard.terms import nearest
+from purposeguard.zones import suggestion as nearest_zones
 
 LARGEST_FILE = 16 * 2**20
 """Bytes of a notice file that are read at most: some thirty times a notice of 2,000 purposes."""
@@ -127,7 +128,7 @@ def _position(place: str) -> list[int]:
 
 
 def _shape_faults(error: ValidationError) -> Iterator[Fault]:
-    every = error.errors(include_url=False, include_input=False)
+    every = error.errors(include_url=False, include_input=True)
     for found in every:
         location = found["loc"]
         if found["type"] == "too_short":
@@ -151,6 +152,8 @@ def _shape_faults(error: ValidationError) -> Iterator[Fault]:
             suggestion = _FORMS.get(str(location[-1]))
         elif location == ("format",):
             suggestion = f"this version reads `format = {FORMAT}`"
+        elif location == ("timezone",) and isinstance(found["input"], str):
+            suggestion = nearest_zones(found["input"])
         yield Fault(_place(location), message[:1].lower() + message[1:], suggestion)
 
 
@@ -205,7 +208,7 @@ def _sense_of_sound_rows(tables: Mapping[str, Any]) -> Sense:
     """The second pass over what of the file the first accepts, at the places that it has in the file."""
     rows: dict[str, tuple[BaseModel, ...]] = {}
     places: dict[int, str] = {}
-    for name in ("channel", "source", "grant", "family", "derivation", "forbid", "overlay"):
+    for name in ROWS:
         kept: list[BaseModel] = []
         for index, given in enumerate(_listed(tables.get(name))):
             place = f"{name}[{index}]"
@@ -254,13 +257,17 @@ def _salvaged(name: str, given: object, place: str) -> BaseModel | None:
         read = model.model_validate(row)
     except ValidationError:
         return None  # reported by the first pass
-    return read.model_copy(update={key: value for key, value in empty.items() if key not in ("title", "reason")})
+    return read.model_copy(update={key: value for key, value in empty.items() if key not in _STOOD_IN})
 
+
+_STOOD_IN: Final = ("title", "reason", "basis")
+"""Whose stand-ins stay: there is no nothing of them."""
 
 _BLANK = {"en": "-", "ja": "-"}
 _STAND_INS: Final[dict[str, Any]] = {
     "title": _BLANK,
     "reason": _BLANK,
+    "basis": "consent",
     "sources": ["0"],
     "purposes": ["0", "1"],
     "serves": ["0"],

@@ -1,7 +1,8 @@
 """What no single row of a notice file can tell: whether the rows fit together.
 
-Duplicate ids, references to nothing, circles of parents, families that are none, overlays that widen. References may
-be spelled as generously as ids in code; `Sense.document` has them in canonical spelling.
+Duplicate ids, references to nothing, circles of parents, families that are none, overlays that widen; and, by way of
+`revising`, what a revision says of earlier ones. References may be spelled as generously as ids in code;
+`Sense.document` has them in canonical spelling.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from purposeguard.document import Channels, Document, FamilyRow, Named, PurposeRow
+from purposeguard.document import Channels, Document, FamilyRow, Named, Period, PurposeRow
 from purposeguard.errors import Fault
 from purposeguard.grants import Lineage, granted, source_rows
+from purposeguard.revising import slips
 from purposeguard.terms import fold, nearest
 
 RESERVED = frozenset(
@@ -39,6 +41,9 @@ RESERVED = frozenset(
 
 RESERVED_FUNCTIONS = frozenset({"derive", "final", "json", *keyword.kwlist, *dir(builtins)})
 """Names of functions that it needs too, or that none can have."""
+
+ROWS = ("channel", "source", "grant", "family", "derivation", "forbid", "overlay", "extension", "renamed")
+"""The tables of rows in which faults of sense can be, in the order of the file."""
 
 Names = dict[str, str]
 """Folded id → canonical id."""
@@ -72,6 +77,8 @@ class Sense:
         self._derivations_end()
         self._families_differ()
         self._overlays_narrow()
+        for row, key, message, suggestion in slips(self.document):
+            self._fault(row, key, message, suggestion)
 
     def _fault(self, row: BaseModel, key: str, message: str, suggestion: str | None = None) -> None:
         self.faults.append(Fault(f"{self._places[id(row)]}.{key}", message, suggestion))
@@ -181,15 +188,36 @@ class Sense:
                 for row in document.overlay
             ),
         }
+        changes["extension"] = tuple(
+            refer(
+                row, purposes=(either, "purpose or family"), **({} if row.sources is None else {"sources": to_sources})
+            )
+            for row in document.extension
+        )
+        changes["renamed"] = tuple(
+            self._with(
+                row, new=self._one(row, "new", row.new, sources if row.kind == "source" else purposes, row.kind) or ""
+            )
+            for row in document.renamed
+        )
         retention = getattr(document, "retention", None)
         if retention is not None:
-            self._places.update({id(row): f"retention.period[{i}]" for i, row in enumerate(retention.period)})
-            periods = tuple(
-                self._with(row, source=self._one(row, "source", row.source, sources, "source"))
-                for row in retention.period
-            )
-            changes["retention"] = retention.model_copy(update={"period": periods})
+            changes["retention"] = retention.model_copy(update={"period": self._periods(retention.period)})
         return document.model_copy(update=changes)
+
+    def _periods(self, rows: tuple[Period, ...]) -> tuple[Period, ...]:
+        self._places.update({id(row): f"retention.period[{index}]" for index, row in enumerate(rows)})
+        seen: set[tuple[str, str]] = set()
+        kept: list[Period] = []
+        for row in rows:
+            source = self._one(row, "source", row.source, self._sources, "source")
+            if source is not None and (source, row.from_) in seen:
+                message = f"a second period of `{source}` from {row.from_.replace('-', ' ')}"
+                self._fault(row, "source", message, "keep one of the two")
+            elif source is not None:
+                seen.add((source, row.from_))
+            kept.append(self._with(row, source=source))
+        return tuple(kept)
 
     def _channelled(self, row: PurposeRow) -> PurposeRow:
         if row.channels is None:
@@ -270,7 +298,7 @@ def _spellings(rows: Iterable[Named | FamilyRow]) -> Iterator[tuple[BaseModel, s
 
 def _walk(document: Document) -> Iterator[tuple[str, BaseModel]]:
     """Every row that faults can be found in, with its place."""
-    for name in ("channel", "source", "grant", "family", "derivation", "forbid", "overlay"):
+    for name in ROWS:
         for index, row in enumerate(getattr(document, name)):
             yield f"{name}[{index}]", row
     for index, grant in enumerate(document.grant):

@@ -29,6 +29,7 @@ from purposeguard import (
     reference,
 )
 from purposeguard.document import Document
+from purposeguard.grants import granted
 from purposeguard.inventory import Reclassification
 
 Tables = dict[str, Any]
@@ -79,6 +80,8 @@ def tables(
     _add_overlays(draw, made, later)
     if rest:
         made |= draw(some_facts(made))
+        add_bases(draw, made)
+        add_extensions(draw, made)
     return made
 
 
@@ -216,8 +219,12 @@ def some_facts(draw: Draw, made: Tables) -> Tables:
         max_size=3,
     )
     periods = st.lists(
-        st.fixed_dictionaries({"source": st.sampled_from(sources_of_tables(made)), "days": st.integers(1, 9_999)}),
-        max_size=2,
+        st.fixed_dictionaries(
+            {"source": st.sampled_from(sources_of_tables(made)), "days": st.integers(1, 9_999)},
+            optional={"from": st.sampled_from(["collection", "end-of-use"])},
+        ),
+        max_size=3,
+        unique_by=lambda row: (row["source"], row.get("from", "end-of-use")),
     )
     office = st.fixed_dictionaries(
         {"clause": st.just("9.1"), "name": title, "email": st.just("privacy@example.org")},
@@ -227,6 +234,8 @@ def some_facts(draw: Draw, made: Tables) -> Tables:
         st.fixed_dictionaries(
             {"title": title, "controller": title},
             optional={
+                "timezone": st.sampled_from(["UTC", "Asia/Tokyo", "Europe/Berlin", "America/St_Johns"]),
+                "renamed": st.just([{"kind": "source", "old": "0.9", "new": made["source"][0]["id"]}]),
                 "entrustment": st.fixed_dictionaries(
                     {
                         "clause": st.just("4"),
@@ -253,6 +262,37 @@ def some_facts(draw: Draw, made: Tables) -> Tables:
         )
     )
     return facts
+
+
+BASES = ("consent", "contract", "law", "legitimate-interest")
+
+
+def add_bases(draw: Draw, made: Tables) -> None:
+    """On some of its grants and purposes, the basis that it rests on."""
+    for grant in made["grant"]:
+        for row in (grant, *grant["purpose"]):
+            if basis := draw(st.sampled_from([None, None, *BASES])):
+                row["basis"] = basis
+
+
+def add_extensions(draw: Draw, made: Tables) -> None:
+    """What the notice extends to data collected under earlier revisions: some of what it grants."""
+    served = granted(Document.model_validate(made))
+    parents = {row.get("parent") for row in made["source"]}
+    named = [row["id"] for kind in ("source", "derivation") for row in made.get(kind, ()) if row["id"] not in parents]
+    rows = []
+    for purpose in draw(some(purposes_of(made), 0, 3)):
+        may = [source for source in named if purpose in served[source]]
+        basis = draw(st.sampled_from(["related", "consent"]))
+        row = {"purposes": [purpose], "basis": basis}
+        if basis == "related":
+            row["notified"] = made["revision"]
+        if draw(st.booleans()):
+            row["sources"] = draw(some(may))
+        if may:
+            rows.append(row)
+    if rows:
+        made["extension"] = rows
 
 
 def copied(made: Tables) -> Tables:

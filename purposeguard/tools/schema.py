@@ -16,10 +16,15 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 RULES: dict[str, dict[str, Any]] = {
     # Between the keys of one table; in the models these are validators, which pydantic's schema cannot show.
     "Channels": {"oneOf": [{"required": ["closed"]}, {"required": ["open"]}]},
+    "Extension": {
+        "if": {"properties": {"basis": {"const": "related"}}, "required": ["basis"]},
+        "then": {"required": ["notified"]},
+    },
     "Office": {"anyOf": [{"required": ["email"]}, {"required": ["phone"]}, {"required": ["address"]}]},
 }
 
 COMMON = {
+    "basis": "on what it rests in law; without it the notice states none",
     "class": "the name of the generated class, in CamelCase: `RenewalGuidance`",
     "clause": "the clause of the notice that says this, as the notice prints it: `1.2(1)`",
     "en": "in English",
@@ -41,6 +46,8 @@ KEYS: dict[str, dict[str, str]] = {
         "derivation": "combinations of data that the notice gives purposes of their own",
         "forbid": "what may never be, whatever a grant says",
         "overlay": "what the data items of single products may serve: less than their source",
+        "extension": "what this revision extends to data collected under earlier ones",
+        "renamed": "sources and purposes that had another id in the revision before",
         "entrustment": "to whom the handling of data is entrusted",
         "transfer": "to which countries data may be handed",
         "safeguards": "what must be on record before data is handed over",
@@ -60,7 +67,10 @@ KEYS: dict[str, dict[str, str]] = {
         "sources": "the sources that may serve these purposes; a parent means all its items",
         "purpose": "the purposes that the clause states, in its order",
     },
-    "PurposeRow": {"channels": "the channels that the purpose names; without it any will do"},
+    "PurposeRow": {
+        "channels": "the channels that the purpose names; without it any will do",
+        "basis": "on what it rests in law, if not on what the grant rests on",
+    },
     "FamilyRow": {"purposes": "the members: two purposes or more"},
     "Derivation": {
         "operation": "what code calls the operation: `link`",
@@ -79,8 +89,23 @@ KEYS: dict[str, dict[str, str]] = {
         "item": "what the product collects",
         "serves": "the purposes it may serve, all of them among those of the source; none at all is possible",
     },
+    "Extension": {
+        "purposes": "the purposes or families that earlier data may serve too, where this revision grants them",
+        "sources": "the sources whose earlier data is meant; without it, all that may serve the purposes",
+        "basis": "`related` to a purpose stated earlier, with notice given; or only with the `consent` of each subject",
+        "notified": "the day on which notice was given, no later than the revision; needed with `related`",
+    },
+    "Renaming": {
+        "kind": "what was renamed",
+        "old": "its id in the revision before",
+        "new": "its id in this revision",
+    },
     "Kind": {"id": "its name in code, in lower case with hyphens"},
     "Request": {"id": "its name in code, in lower case with hyphens", "effect": "what the request changes"},
+    "RecipientKind": {
+        "id": "its name in code, in lower case with hyphens",
+        "place": "where such a recipient sits, seen from the controller's own country; without it, either",
+    },
     "Entrustment": {
         "recipients": "the kinds of party that may handle data",
         "scope": "what they may do with it: what the data may serve anyway",
@@ -111,8 +136,12 @@ KEYS: dict[str, dict[str, str]] = {
         "measures": "the measures that count",
         "means": "the ways in which data travels",
     },
-    "Rights": {"requesters": "who may ask", "request": "what may be asked for"},
-    "Period": {"source": "the source whose data is kept so long"},
+    "Rights": {
+        "days": "within how many days a request is answered",
+        "requesters": "who may ask",
+        "request": "what may be asked for",
+    },
+    "Period": {"source": "the source whose data is kept so long", "from": "when the period begins"},
     "Retention": {
         "starts": "when the period begins",
         "bases": "what data may be kept for after the end of use",

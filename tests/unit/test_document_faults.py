@@ -226,6 +226,9 @@ def test_a_fault_of_shape_has_its_place(change: Callable[[dict[str, Any]], objec
          "retention.period[0].source", ("unknown source", "7")),
         # named twice
         (lambda t: t["grant"][0].update(sources=["1(a)", "1A"]), "grant[0].sources[1]", ("a second time",)),
+        (lambda t: t.update(retention={"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only",
+                                       "period": [{"source": "2", "days": 30}, {"source": "Visit", "days": 3}]}),
+         "retention.period[1].source", ("a second period of `2` from end of use",)),
         # what is no clause that data is collected under
         (lambda t: t["grant"][0].update(sources=["5"]), "grant[0].sources", ("no clause",)),
         (lambda t: t["grant"][0].update(sources=["router-usage"]), "grant[0].sources", ("no clause",)),
