@@ -1,0 +1,83 @@
+"""The feed of changes: which subjects' standing has changed, in the order in which the changes took effect.
+
+Every writer takes the next number from one row, and holds that row until it commits: so numbers are in the order of
+commits, and who has seen a number has seen all before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+
+from purposeguard.governance.schema import Serial, metadata
+
+counter: Final = sa.Table(
+    "purposeguard_counter",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.CheckConstraint("id = 1", name="one_row"),
+)
+"""One row: the number of the last change."""
+
+change: Final = sa.Table(
+    "purposeguard_change",
+    metadata,
+    sa.Column("seq", Serial, primary_key=True, autoincrement=False),
+    sa.Column("subject", sa.String(200), nullable=False),
+)
+"""The last changes, each with the subject that it is about."""
+
+KEPT: Final = 10_000
+"""Changes that are kept. Who falls further behind forgets every subject."""
+
+CHANNEL: Final = "purposeguard_changes"
+"""What PostgreSQL notifies on. No payload: nobody's id goes over it."""
+
+
+class Changes(NamedTuple):
+    """What has changed since a number: up to which number, and whose standing; None: too much to say."""
+
+    seq: int
+    subjects: tuple[str, ...] | None
+
+
+def record(connection: sa.Connection, subjects: Iterable[str]) -> int:
+    """Numbers a change of each subject, within a transaction of the writer; gives the last number.
+
+    Comes first in a transaction: until it commits, no other writer gets past this.
+    """
+    each = list(dict.fromkeys(subjects))
+    seq: int = connection.execute(
+        sa.update(counter).where(counter.c.id == 1).values(seq=counter.c.seq + len(each)).returning(counter.c.seq)
+    ).scalar_one()
+    if each:
+        first = seq - len(each) + 1
+        connection.execute(sa.insert(change), [{"seq": first + n, "subject": one} for n, one in enumerate(each)])
+        connection.execute(sa.delete(change).where(change.c.seq <= seq - KEPT))
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f"NOTIFY {CHANNEL}"))
+    return seq
+
+
+def latest(connection: sa.Connection) -> int:
+    """The number of the last change."""
+    seq: int = connection.execute(sa.select(counter.c.seq)).scalar_one()
+    return seq
+
+
+def since(connection: sa.Connection, seen: int) -> Changes:
+    """What has changed since the change of number `seen`."""
+    seq = latest(connection)
+    if seq == seen:
+        return Changes(seq, ())
+    if not 0 < seq - seen <= KEPT:  # less than was seen: the store was put back to an earlier state
+        return Changes(seq, None)
+    rows = connection.execute(
+        sa.select(change.c.seq, change.c.subject).where(change.c.seq > seen).order_by(change.c.seq)
+    ).all()
+    if not rows or rows[0].seq != seen + 1 or rows[-1].seq - seen != len(rows):
+        return Changes(max(seq, rows[-1].seq if rows else seq), None)
+    return Changes(rows[-1].seq, tuple(row.subject for row in rows))

@@ -1,0 +1,1 @@
+"""The migrations of the governance store, run by `Store.open`."""

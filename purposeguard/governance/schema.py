@@ -1,0 +1,71 @@
+"""What the tables of governance share. Each part defines its own tables, beside what uses them, on this `metadata`.
+
+Every table's name begins with `purposeguard_`, so that the store may be a database in which an application has tables
+of its own.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from purposeguard.clock import UTC, in_utc
+
+metadata: Final = sa.MetaData(
+    # Names of our own for what each dialect would name in its own way, so that migrations can speak of them.
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Serial: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""The type of numbers that the store gives: SQLite counts up in columns of type INTEGER alone."""
+
+
+class Moment(sa.types.TypeDecorator[datetime.datetime]):
+    """A moment: an aware datetime in any time zone goes in, one in UTC comes out; the store compares them as such.
+
+    In migrations it is `sa.DateTime(timezone=True)`.
+    """
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:
+        """Refuses what has no time zone; SQLite, which knows none, is given the time in UTC."""
+        if value is None:
+            return None
+        moment = in_utc(value)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:
+        """In UTC, whatever the time zone of the session."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+    def process_literal_param(self, value: Any, dialect: sa.Dialect) -> str:
+        """Values are always bound, never written into a statement."""
+        raise NotImplementedError
+
+    @property
+    def python_type(self) -> type[datetime.datetime]:
+        """What comes out."""
+        return datetime.datetime
+
+
+keys: Final = sa.Table(
+    "purposeguard_store",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("made", Moment, nullable=False),
+    sa.CheckConstraint("id = 1", name="one_row"),
+)
+"""One row: the secret under which subjects are named in ledgers."""

