@@ -23,7 +23,7 @@ def subject_key(given: object) -> str:
 
     Raises:
         TypeError: it is no int, str or UUID; a bool is none of them.
-        ValueError: it is blank, begins or ends with a blank, is longer than 200 characters, or holds what does not print.
+        ValueError: it is blank, begins or ends with a blank, is longer than 200 characters, or does not print.
     """
     if type(given) is int:
         return str(given)
@@ -57,7 +57,7 @@ class About(Immutable):
     Each may be left out where it is not known. Immutable; `subject` is kept in its one spelling.
 
     Raises:
-        TypeError, ValueError: the subject is no id (see `subject_key`); a day is no date, or a moment without time zone.
+        TypeError, ValueError: the subject is no id (see `subject_key`); a day is no date, or has no time zone.
     """
 
     __slots__ = ("collected", "ended", "subject")

@@ -33,10 +33,9 @@ class Clock:
             ValueError: the time that was given has no time zone.
         """
         present = in_utc(self._now())
-        if present > self._latest:
-            self._latest = present
         # Another thread may have seen a later one meanwhile, or the system's clock was set back.
-        return max(present, self._latest)
+        self._latest = latest = max(present, self._latest)
+        return latest
 
 
 def in_utc(moment: datetime.datetime) -> datetime.datetime:

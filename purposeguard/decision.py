@@ -6,10 +6,18 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar, overload
 
-from purposeguard.errors import ChannelViolation, PurposeViolation, wrapped
+from purposeguard.circumstances import BEFORE_ALL, NONE_KNOWN, UNNAMED, Bar, Circumstances
+from purposeguard.errors import (
+    ChannelViolation,
+    PurposeViolation,
+    RetentionViolation,
+    RevisionViolation,
+    SubjectViolation,
+    wrapped,
+)
 from purposeguard.label import Label
-from purposeguard.matrix import Matrix
-from purposeguard.terms import Family, Purpose, Source
+from purposeguard.matrix import Matrix, Row
+from purposeguard.terms import Family, NotPersonal, Purpose, Source
 
 T = TypeVar("T")
 
@@ -56,28 +64,47 @@ class Decision:
         channel: str | None = None,
         *,
         declared: bool = False,
+        circumstances: Circumstances = NONE_KNOWN,
     ) -> None:
         """`declared`: it is about an activity as such, which must state a channel where its purpose is closed."""
         self._matrix = matrix
+        self._circumstances = circumstances
         self._declared = declared
         self._unstated = declared and channel is None and matrix.must_state_channel(purpose)
         self.label = label
         self.purpose = purpose
         self.channel = channel
-        self.allowed = not self._unstated and purpose in matrix.row(label, channel)
+        self.allowed = not self._unstated and purpose in matrix.row_for(label, channel, circumstances)
 
     def __bool__(self) -> bool:
         return self.allowed
 
     @_once
     def violation(self) -> type[PurposeViolation]:
-        """The error that a refusal by this decision is: about the channel, or about the purpose itself."""
-        return ChannelViolation if self.purpose in self._matrix.row(self.label) else PurposeViolation
+        """The error that a refusal by this decision is: about the purpose itself, the channel, the subject, …."""
+        if self._declared:
+            return ChannelViolation
+        return _VIOLATIONS[min((bar for one in self.denied if (bar := self._bar(one)) is not None), default=Bar.GRANT)]
 
     @_once
     def denied(self) -> tuple[type[Source], ...]:
-        """The sources that may not serve the purpose (by the channel), ordered by clause."""
-        return tuple(source for source in self.label if self.purpose not in self._matrix.row(source, self.channel))
+        """The sources that may not serve the purpose (by the channel, for the subject), ordered by clause."""
+        return tuple(source for source in self.label if not self._may(source))
+
+    def _row(self, source: type[Source]) -> Row:
+        if self._circumstances is NONE_KNOWN:
+            return self._matrix.row(source, self.channel)
+        return self._matrix.row_for(Label(source), self.channel, self._circumstances)
+
+    def _may(self, source: type[Source]) -> bool:
+        return self.purpose in self._row(source)
+
+    def _bar(self, source: type[Source]) -> Bar | None:
+        """What stands between a source and the purpose: of a family, where the least does."""
+        if source is NotPersonal:
+            return None if self._may(source) else Bar.CHANNEL
+        bars = [self._matrix.bar(source, one, self.channel, self._circumstances) for one in _members(self.purpose)]
+        return None if None in bars else max(bar for bar in bars if bar is not None)
 
     @_once
     def grants(self) -> Mapping[type[Source], str]:
@@ -85,7 +112,7 @@ class Decision:
         found: dict[type[Source], str] = {}
         for source in self.label:
             granted = self._matrix.notice.grants.get(self._matrix.current(source), {})
-            row = self._matrix.row(source, self.channel)
+            row = self._row(source)
             for member in _members(self.purpose):
                 if member in granted and member in row:
                     found.setdefault(source, granted[member])
@@ -93,8 +120,8 @@ class Decision:
 
     @_once
     def alternatives(self) -> tuple[type[Purpose], ...]:
-        """The purposes that the whole label may serve (by the channel), in the notice's order."""
-        row = self._matrix.row(self.label, self.channel)
+        """The purposes that the whole label may serve (by the channel, for the subject), in the notice's order."""
+        row = self._matrix.row_for(self.label, self.channel, self._circumstances)
         return tuple(one for one in self._matrix.notice.purposes if one in row)
 
     @_once
@@ -111,7 +138,10 @@ class Decision:
     def _reason(self, source: type[Source]) -> str | None:
         """Why a source is refused, where there is more to say than that no clause grants it the purpose."""
         purpose = name_of(self.purpose)
-        if self.purpose in self._matrix.row(source):
+        bar = self._bar(source)
+        if bar is not None and bar > Bar.CHANNEL:
+            return self._circumstance(bar, source)
+        if bar is Bar.CHANNEL:
             only = ", ".join(self._matrix.admitted(self.purpose)) or "none"
             return f"{purpose} may reach people whose data is {source.clause} by {only} only, not by {self.channel}"
         current = self._matrix.current(source)
@@ -120,11 +150,37 @@ class Decision:
             if rule is not None:
                 return f"{source.clause} is forbidden to serve {name_of(member)}: {rule.reason.en}"
         items = self._matrix.children.get(current, ())
-        denied = [item for item in items if self.purpose not in self._matrix.row(item, self.channel)]
+        denied = [item for item in items if not self._may(item)]
         if denied and len(denied) < len(items):
             first = self._reason(denied[0]) or self._no_grant(denied[0])
             return f"{source.clause} stands for any of its items, and {first}"
         return None
+
+    def _circumstance(self, bar: Bar, source: type[Source]) -> str:
+        """Why a source is refused that some clause grants the purpose."""
+        purpose = name_of(self.purpose)
+        standing = self._circumstances.standing
+        if bar is Bar.REVISION:
+            then = self._matrix.collected_under(source, self._circumstances)
+            now = self._matrix.notice.revision
+            if then is None or then == BEFORE_ALL:
+                first = self._matrix.history.notices[0].revision
+                return f"{source.clause} was collected before {first}, the earliest revision that is known (rule 9)"
+            return (
+                f"{source.clause} was collected under the revision of {then}, which does not grant {purpose}, and that "
+                f"of {now} does not extend it to such data (rule 9)"
+            )
+        if bar is Bar.RETENTION:
+            return f"the period for which {source.clause} may be kept is over, save for a use based on law (clause 8)"
+        if standing is None or standing is UNNAMED:
+            rests = f"{purpose} rests on consent, and " if bar is Bar.CONSENT else ""
+            return f"{rests}it is not said whose data of {source.clause} this is: name the subject"
+        if bar is Bar.CONSENT:
+            return f"{purpose} rests on consent here, which the subject did not give, or took back"
+        if standing.erased:
+            return "the subject asked for the data to be erased (clause 7)"
+        what = "all use" if standing.all_suspended else f"the use for {purpose}"
+        return f"the subject asked for {what} of the data to stop (clause 7)"
 
     @_once
     def headline(self) -> str:
@@ -135,7 +191,8 @@ class Decision:
             by = "without a stated channel" if self.channel is None else f"by {self.channel}"
             return f"{name_of(self.purpose)} may not be pursued {by}"
         by = f" by {self.channel}" if self.violation is ChannelViolation else ""
-        return f"{name_of(self.purpose)} may not use {_listed(map(name_of, self.denied))}{by}"
+        whose = " of this subject" if self.violation is SubjectViolation else ""
+        return f"{name_of(self.purpose)} may not use {_listed(map(name_of, self.denied))}{whose}{by}"
 
     @_once
     def details(self) -> tuple[str, ...]:
@@ -144,7 +201,7 @@ class Decision:
             return tuple(f"{source.clause}: granted by {clause}" for source, clause in self.grants.items())
         lines = list(self.reasons) if self._declared else [told for one in self.denied if (told := self._reason(one))]
         notice = self._matrix.notice
-        if self.violation is not ChannelViolation:
+        if self.violation is PurposeViolation:
             for member in _members(self.purpose):
                 holders = [source for source in self._matrix.items if member in notice.grants[source]]
                 clauses = dict.fromkeys(notice.grants[source][member] for source in holders)
@@ -152,7 +209,7 @@ class Decision:
                 grant = ", ".join(clauses) or member.clause
                 lines.append(f"{grant} grants {member.slug} to: {whose or 'no source'}")
             lines += [f"{source.clause} may serve: {_may_serve(self._matrix, source)}" for source in self.denied]
-            row = self._matrix.row(self.label, self.channel)
+            row = self._matrix.row_for(self.label, self.channel, self._circumstances)
             families = [family for family in self._matrix.families.get(self.purpose, ()) if family in row]
             if len(self.label) > 1 and (self.alternatives or not families):
                 both = ", ".join(one.slug for one in self.alternatives[:6]) or "nothing; keep the data apart"
@@ -175,6 +232,17 @@ class Decision:
         return _thaw, ({name: getattr(self, name) for name in _FACTS} | {"grants": dict(self.grants)},)
 
 
+_VIOLATIONS: Mapping[Bar, type[PurposeViolation]] = MappingProxyType(
+    {
+        Bar.GRANT: PurposeViolation,
+        Bar.CHANNEL: ChannelViolation,
+        Bar.REVISION: RevisionViolation,
+        Bar.RETENTION: RetentionViolation,
+        Bar.SUBJECT: SubjectViolation,
+        Bar.CONSENT: SubjectViolation,
+    }
+)
+
 _FACTS = (
     "allowed",
     "label",
@@ -194,6 +262,14 @@ def _thaw(facts: dict[str, Any]) -> Decision:
     decision = Decision.__new__(Decision)
     decision.__dict__.update(facts | {"grants": MappingProxyType(facts["grants"])})
     return decision
+
+
+def overruled(
+    decision: Decision, violation: type[PurposeViolation], headline: str, reasons: tuple[str, ...]
+) -> Decision:
+    """What is refused for reasons that lie outside the table: about the same data, purpose and channel."""
+    facts = {name: getattr(decision, name) for name in _FACTS} | {"allowed": False, "violation": violation}
+    return _thaw(facts | {"headline": headline, "reasons": reasons, "details": reasons})
 
 
 def name_of(term: type[Source | Purpose] | Family) -> str:

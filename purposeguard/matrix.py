@@ -4,17 +4,24 @@ For each channel (and for none) a table leads from the sources, in whatever form
 purposes and families that they may serve. The row of a label is the intersection of the rows of its sources: rule 2
 for purposes and rule 3 for families at once. Rows of labels are computed when first asked for and kept; they are
 derived from what cannot change, so keeping them is safe, and their number is bounded.
+
+What rests on consent is in no row of the tables. `row_for` gives the row under circumstances: of a subject, of a
+revision of collection, of a period that is over.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping
-from typing import Union, cast
+from typing import Literal, Union, cast
 
+from purposeguard.bases import bases, extended
+from purposeguard.circumstances import BEFORE_ALL, NONE_KNOWN, Bar, Circumstances
 from purposeguard.derivation import derived_label
-from purposeguard.document import Document
+from purposeguard.document import Basis, Document, Extension
 from purposeguard.errors import UnknownSource, UnlabelledData
 from purposeguard.grants import Lineage
+from purposeguard.history import History
 from purposeguard.label import Label
 from purposeguard.notice import Notice
 from purposeguard.terms import Family, Immutable, NotPersonal, Purpose, Source, TermMeta, is_union, union_members
@@ -29,14 +36,33 @@ MOST_REMEMBERED = 50_000
 class Matrix(Immutable):
     """The decisions of one notice.
 
-    `earlier`, the matrix that this one replaces, lends its classes: code that was tagged with the classes of one
-    revision of a notice goes on to be decided under the next one, by clause. What the new revision no longer has is
-    unknown, so it is refused.
+    `earlier`, the matrix that this one replaces, and the other revisions of `history` lend their classes: what is
+    tagged with the classes of one revision was collected under it, and goes on to be decided by clause (rule 9). What
+    the revision in force no longer has is unknown, so it is refused.
     """
 
-    __slots__ = ("_alias", "_labels", "_purposes", "_tables", "children", "closed", "families", "items", "notice")
+    __slots__ = (
+        "_alias",
+        "_circumstantial",
+        "_labels",
+        "_origins",
+        "_purposes",
+        "_tables",
+        "_then",
+        "bases",
+        "children",
+        "closed",
+        "extended",
+        "families",
+        "history",
+        "items",
+        "notice",
+    )
 
     notice: Notice
+    history: History
+    bases: Mapping[str, Basis | None]
+    extended: Mapping[tuple[str, str], Extension]
     closed: Mapping[type[Purpose], frozenset[str]]
     children: Mapping[type[Source], tuple[type[Source], ...]]
     families: Mapping[object, list[Family]]
@@ -45,16 +71,24 @@ class Matrix(Immutable):
     _labels: Mapping[type[Source], Label]
     _purposes: dict[object, type[Purpose] | Family]
     _tables: Mapping[str | None, dict[object, Row]]
+    _origins: Mapping[type[Source], Notice]
+    _then: dict[object, Matrix]
+    _circumstantial: dict[object, Row]
 
-    def __init__(self, notice: Notice, earlier: Matrix | None = None) -> None:
-        self._fill(notice=notice)
+    def __init__(self, notice: Notice, earlier: Matrix | None = None, history: History | None = None) -> None:
+        """`history` has the notice among its revisions; without one it is that of `earlier`, and the notice."""
+        if history is None:
+            history = earlier.history.with_(notice) if earlier is not None else History(notice)
+        self._fill(notice=notice, history=history, _then={}, _circumstantial={})
+        self._fill(bases=bases(notice.document), extended=extended(notice.document))
         closed = _closed(notice.document)
         self._fill(closed={one: closed[one.clause] for one in notice.purposes if one.clause in closed})
         parents = {row.parent for row in notice.document.source}
         self._fill(items=tuple(source for source in notice.sources if source.clause not in parents))
         below = Lineage(notice.document).children
         self._fill(children={notice.source(one): tuple(map(notice.source, items)) for one, items in below.items()})
-        self._fill(_alias=_aliases(notice, earlier) if earlier else {})
+        origins = _origins(notice, earlier, history)
+        self._fill(_origins=origins, _alias=_aliases(notice, earlier, history))
         families: dict[type[Purpose], list[Family]] = {}
         for family in notice.families:
             for member in family.members:
@@ -69,7 +103,7 @@ class Matrix(Immutable):
                 if channel is not None and shut.isdisjoint(granted):
                     table[source] = tables[None][source]
                     continue
-                may = [one for one in granted if one not in shut]
+                may = [one for one in granted if one not in shut and self.bases[one.clause] != "consent"]
                 table[source] = frozenset((*may, *(family for one in may for family in families.get(one, ()))))
             open_ = every - shut
             table[NotPersonal] = frozenset(
@@ -101,7 +135,8 @@ class Matrix(Immutable):
         """What the sources may serve; raises as `allows` does."""
         table = self._tables.get(channel) if channel is None or type(channel) is str else None
         if table is None:
-            table = self._tables[self.notice.channel(channel)]
+            channel = self.notice.channel(channel)
+            table = self._tables[channel]
         asked: object = None
         row = None
         try:
@@ -111,15 +146,104 @@ class Matrix(Immutable):
             asked = None
         if row is None:
             label = self.label(sources if asked is None else asked)
-            row = table.get(label) or self._row_of(label, table)
+            row = table.get(label) or self._row_of(label, channel, table)
             for seen in (label, asked):
                 if seen is not None and len(table) < MOST_REMEMBERED and _lasting(seen):
                     table[seen] = row
         return row
 
-    def _row_of(self, label: Label, table: Mapping[object, Row]) -> Row:
-        first, *others = (table[self._alias.get(source, source)] for source in label.sources)
+    def _row_of(self, label: Label, channel: str | None, table: dict[object, Row]) -> Row:
+        for source in label.sources:
+            if source not in table:  # of another revision
+                table[source] = self._source_row(source, channel, NONE_KNOWN)
+        first, *others = (table[source] for source in label.sources)
         return first.intersection(*others)
+
+    def row_for(self, label: Label, channel: str | None, circumstances: Circumstances) -> Row:
+        """What data of this label may serve under these circumstances; the label is of this matrix."""
+        if circumstances is NONE_KNOWN or circumstances == NONE_KNOWN:
+            return self.row(label, channel)
+        key = (label, channel, circumstances)
+        row = self._circumstantial.get(key)
+        if row is None:
+            first, *others = (self._source_row(source, channel, circumstances) for source in label.sources)
+            row = first.intersection(*others)
+            if len(self._circumstantial) < MOST_REMEMBERED:
+                self._circumstantial[key] = row
+        return row
+
+    def _source_row(self, source: type[Source], channel: str | None, circumstances: Circumstances) -> Row:
+        if source is NotPersonal:
+            return self._tables[channel][NotPersonal]
+        granted = self.notice.grants[self.current(source)]
+        may = [one for one in granted if self.bar(source, one, channel, circumstances) is None]
+        return frozenset((*may, *(family for one in may for family in self.families.get(one, ()))))
+
+    def bar(
+        self, source: type[Source], purpose: type[Purpose], channel: str | None, circumstances: Circumstances
+    ) -> Bar | None:
+        """What stands between a source and a purpose of the notice; None where the source may serve it."""
+        current = self.current(source)
+        if purpose not in self.notice.grants[current]:
+            return Bar.GRANT
+        if not self._admits(purpose, channel):
+            return Bar.CHANNEL
+        standing = circumstances.standing
+        consent = self.bases[purpose.clause] == "consent"
+        then = self._under(source, circumstances)
+        if then is not None:
+            held = then._basis_of(source.clause, purpose.clause, channel)
+            extension = self.extended.get((current.clause, purpose.clause)) if held is None else None
+            if held is not None:
+                consent = consent or held == "consent"
+            elif extension is None or then.notice.revision > self.notice.revision:
+                return Bar.REVISION
+            elif extension.basis == "consent" and not (
+                standing is not None and standing.agreed(purpose.clause, after=then.notice.revision)
+            ):
+                return Bar.CONSENT
+        elif circumstances.under == BEFORE_ALL:
+            return Bar.REVISION
+        if current.clause in circumstances.overdue and self.bases[purpose.clause] != "law":
+            return Bar.RETENTION
+        if standing is not None and standing.stops(purpose.clause):
+            return Bar.SUBJECT
+        if consent and not (standing is not None and standing.agreed(purpose.clause)):
+            return Bar.CONSENT
+        return None
+
+    def _admits(self, purpose: type[Purpose], channel: str | None) -> bool:
+        only = self.closed.get(purpose)
+        return channel is None or only is None or channel in only
+
+    def _under(self, source: type[Source], circumstances: Circumstances) -> Matrix | None:
+        """The matrix of the revision under which data was collected; None where that is the one in force."""
+        # A class of another revision says it of all that it tags; what a row says of itself counts for the others.
+        notice = self._origins.get(source)
+        if notice is None and circumstances.under is not None:
+            notice = next((one for one in self.history if one.revision == circumstances.under), None)
+        return None if notice is None or notice.revision == self.notice.revision else self.compiled(notice)
+
+    def collected_under(self, source: type[Source], circumstances: Circumstances) -> datetime.date | None:
+        """The date of the revision under which data was collected; None where that is the one in force."""
+        then = self._under(source, circumstances)
+        return circumstances.under if then is None else then.notice.revision
+
+    def compiled(self, notice: Notice) -> Matrix:
+        """The matrix of another revision, as it was when that revision was in force."""
+        known = self._then.get(id(notice))
+        if known is None:
+            known = self._then.setdefault(id(notice), Matrix(notice))
+        return known
+
+    def _basis_of(self, source: str, purpose: str, channel: str | None) -> Basis | Literal["stated"] | None:
+        """The basis on which this notice grants a purpose to a source, by clause; None where it does not grant it."""
+        for own, granted in self.notice.grants.items():
+            if own.clause == source:
+                for one in granted:
+                    if one.clause == purpose and self._admits(one, channel):
+                        return self.bases[purpose] or "stated"
+        return None
 
     def label(self, sources: object) -> Label:
         """The label that a sources argument means: a class, an id, a label, or an iterable of these.
@@ -208,7 +332,15 @@ class Matrix(Immutable):
         Raises:
             UnknownOperation: the notice declares no such operation between the two.
         """
-        return derived_label(self.notice, operation, self.label(one), self.label(other), self.current)
+        left, right = self.label(one), self.label(other)
+        made = derived_label(self.notice, operation, left, right, self.current)
+        # What is made of data of several revisions was collected under all of them.
+        then = {self._origins.get(source, self.notice) for source in (left | right).sources}
+        others = [one for one in then if one.revision != self.notice.revision]
+        if not others:
+            return made
+        present = made.sources if len(others) < len(then) else frozenset[type[Source]]()
+        return Label(*present, *(one.source(source.clause) for one in others for source in made))
 
     def __repr__(self) -> str:
         return f"<Matrix of {self.notice!r}>"
@@ -222,13 +354,26 @@ def _closed(document: Document) -> dict[str, frozenset[str]]:
     }
 
 
-def _aliases(notice: Notice, earlier: Matrix) -> dict[object, object]:
-    """The classes of earlier revisions → those of this one; an absent clause → its id, which is then unknown."""
+def _origins(notice: Notice, earlier: Matrix | None, history: History) -> dict[type[Source], Notice]:
+    """The source classes of other revisions → the notice that they are of."""
+    found = dict(earlier._origins) if earlier is not None else {}
+    for one in (*((earlier.notice,) if earlier is not None else ()), *history):
+        found.update(dict.fromkeys(one.sources, one))
+    for own in notice.sources:
+        found.pop(own, None)
+    return found
+
+
+def _aliases(notice: Notice, earlier: Matrix | None, history: History) -> dict[object, object]:
+    """The classes of other revisions → those of this one; an absent clause → its id, which is then unknown."""
     by_clause: dict[tuple[bool, str], object] = {(True, one.clause): one for one in notice.sources}
     by_clause |= {(False, one.clause): one for one in notice.purposes}
+    others = [term for one in history for term in (*one.sources, *one.purposes)]
+    if earlier is not None:
+        others += [*earlier.notice.sources, *earlier.notice.purposes]
+        others += [cast("type[Source | Purpose]", old) for old in earlier._alias]
     found: dict[object, object] = {}
-    for old in (*earlier.notice.sources, *earlier.notice.purposes, *earlier._alias):
-        term = cast("type[Source | Purpose]", old)
+    for term in others:
         found[term] = by_clause.get((issubclass(term, Source), term.clause), term.clause)
     for own in (*notice.sources, *notice.purposes):
         found.pop(own, None)

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from purposeguard.circumstances import CLEAR, Standing
 from purposeguard.ledger import Ledger
 
 if TYPE_CHECKING:
     from purposeguard.recipients import Provision
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Standing:
-    """What one subject asked for and agreed to, as it is in force now (clause 7). Purposes are named by clause.
-
-    `suspended`: purposes that may not use the subject's data; `all_suspended`: none may. `erased`: erasure was asked
-    for, so none may either. `provision_stopped`: the data may not be provided to third parties. `consents`: purposes
-    that the subject agreed to, each with the revision of the notice under which it was given.
-    """
-
-    suspended: frozenset[str] = frozenset()
-    all_suspended: bool = False
-    erased: bool = False
-    provision_stopped: bool = False
-    consents: frozenset[tuple[str, datetime.date]] = frozenset()
-
-
-CLEAR: Final = Standing()
-"""The standing of a subject who asked for nothing and agreed to nothing."""
+__all__ = ["CLEAR", "Oversight", "Standing"]
 
 
 class Oversight(Protocol):

@@ -18,11 +18,10 @@ from tests import support
 
 
 def revised(**grants: list[str]) -> Notice:
-    """The bundled notice with other sources in some of its grants."""
+    """The bundled notice, put right: with other sources in some of its grants."""
     made = tm.NOTICE.dump()
     for grant in made["grant"]:
         grant["sources"] = grants.get(grant["clause"], grant["sources"])
-    made["revision"] = "2025-04-01"
     return Notice.parse(made)
 
 

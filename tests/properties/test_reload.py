@@ -38,7 +38,7 @@ class Fire:
     def __init__(self, revisions: Revisions, questions: list[Question]) -> None:
         self.revisions = revisions
         self.guard = Guard(revisions[0])
-        self.alone = {notice.revision: Guard(notice) for notice in revisions}
+        self.alone = {id(notice): Guard(notice) for notice in revisions}
         self.answers = {
             question: [facts(alone.explain(*in_ids(question))) for alone in self.alone.values()]
             for question in questions
@@ -52,15 +52,15 @@ class Fire:
         """A use under way is decided by the new revision from its very next check on."""
         guard = self.guard
         for question in self.answers:
-            assert guard.allows(*question) is self.alone[guard.notice.revision].allows(*in_ids(question))
+            assert guard.allows(*question) is self.alone[id(guard.notice)].allows(*in_ids(question))
         for question in self.answers:
             label, purpose, channel = question
             with guard.purpose(purpose, channel=channel) as use:
                 for notice in self.revisions[::-1] * 2:
                     guard.replace(notice)
-                    now = self.alone[notice.revision].allows(*in_ids(question))
+                    now = self.alone[id(notice)].allows(*in_ids(question))
                     assert use.allows(label) is guard.allows(label, purpose, channel) is now
-                    assert facts(use.explain(label)) == facts(self.alone[notice.revision].explain(*in_ids(question)))
+                    assert facts(use.explain(label)) == facts(self.alone[id(notice)].explain(*in_ids(question)))
                     assert (outcome(partial(use.check, label)) is None) is now
 
     def decide(self) -> None:

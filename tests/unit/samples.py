@@ -149,12 +149,13 @@ def faults_of(given: dict[str, Any] | str) -> dict[str, pg.Fault]:
     return {fault.place: fault for fault in caught.value.faults}
 
 
-def revised(notice: pg.Notice, change: Callable[[dict[str, Any]], object]) -> pg.Notice:
-    """A later revision of a notice, changed."""
-    later = copy.deepcopy(notice.dump())
-    later["revision"] = "2030-01-01"
-    change(later)
-    return pg.Notice.parse(later)
+def revised(notice: pg.Notice, change: Callable[[dict[str, Any]], object], date: str | None = None) -> pg.Notice:
+    """A notice, changed: the same revision put right or, with a date, another one."""
+    other = copy.deepcopy(notice.dump())
+    if date is not None:
+        other["revision"] = date
+    change(other)
+    return pg.Notice.parse(other)
 
 
 class Tape:

@@ -96,7 +96,8 @@ def test_dump_and_parse_are_inverse() -> None:
 def test_notices_are_equal_when_their_documents_are() -> None:
     assert pg.Notice.loads(SMALL) == small
     assert pg.Notice.loads(SMALL).source("1(a)") is not small.source("1(a)")
-    assert revised(small, lambda t: None) != small
+    assert revised(small, lambda t: None) == small
+    assert revised(small, lambda t: None, "2030-01-01") != small
     assert small != tm.NOTICE
     assert small != small.dump()
     assert repr(small) == "<Notice small 2024-01-01: 6 sources, 6 purposes>"

@@ -1,0 +1,107 @@
+"""History: the revisions of a notice in order (clause 11), and which one held when a datum was collected."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+
+from purposeguard.about import Day
+from purposeguard.errors import Fault, NoticeError
+from purposeguard.label import Label, OneSource
+from purposeguard.notice import Notice
+from purposeguard.terms import Immutable
+from purposeguard.zones import zone
+
+
+class History(Immutable):
+    """`History(v1, v2, v3)`: the revisions of one notice, from the earliest to the latest.
+
+    Raises:
+        NoticeError: there are none, they are of several notices, or not in the order of their dates.
+    """
+
+    __slots__ = ("notices",)
+
+    notices: tuple[Notice, ...]
+
+    def __init__(self, *notices: Notice) -> None:
+        for one in notices:
+            if not isinstance(one, Notice):
+                raise TypeError(f"a history is made of notices, not of {type(one).__name__}")
+        faults = [] if notices else [Fault("", "a history without revisions", "give the notice in force")]
+        for number, (one, other) in enumerate(zip(notices, notices[1:], strict=False), 1):
+            if other.id != one.id:
+                faults.append(Fault(f"revision {number + 1}", f"`{other.id}` is another notice than `{one.id}`"))
+            elif other.revision <= one.revision:
+                message = f"{other.revision} comes after {one.revision}"
+                faults.append(Fault(f"revision {number + 1}", message, "give them from the earliest to the latest"))
+        if faults:
+            raise NoticeError(faults, "history")
+        self._fill(notices=notices)
+
+    @property
+    def latest(self) -> Notice:
+        """The last revision."""
+        return self.notices[-1]
+
+    def on(self, day: Day) -> Notice | None:
+        """The revision that held on a day; None before the earliest.
+
+        A moment counts by the day that it falls on in the time zone of the latest revision.
+        """
+        date = day_of(day, self.latest.document.timezone)
+        return next((one for one in reversed(self.notices) if one.revision <= date), None)
+
+    def label(self, *sources: OneSource, collected: Day) -> Label:
+        """The label of data collected on a day: its sources in the revision that held then.
+
+        Raises:
+            UnknownSource: that revision has no such source.
+            LookupError: the day is before the earliest revision.
+        """
+        held = self.on(collected)
+        if held is None:
+            raise LookupError(f"the earliest revision known is of {self.notices[0].revision}, which is later than that")
+        return Label.join(
+            *(
+                Label(*(held.source(inner.clause) for inner in one.sources))
+                if isinstance(one, Label)
+                else Label(held.source(one if isinstance(one, str) else one.clause))
+                for one in sources
+            )
+        )
+
+    def with_(self, notice: Notice) -> History:
+        """The same with another revision in its place by date; one of the same date is replaced."""
+        others = [one for one in self.notices if one.revision != notice.revision]
+        return History(*sorted((*others, notice), key=lambda one: one.revision))
+
+    def __iter__(self) -> Iterator[Notice]:
+        return iter(self.notices)
+
+    def __len__(self) -> int:
+        return len(self.notices)
+
+    def __eq__(self, other: object) -> bool:
+        return self.notices == other.notices if isinstance(other, History) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.notices)
+
+    def __repr__(self) -> str:
+        return f"<History of {self.latest.id}: {', '.join(str(one.revision) for one in self.notices)}>"
+
+
+def day_of(given: Day, timezone: str) -> datetime.date:
+    """The day that a moment falls on in a time zone; a date is what it is.
+
+    Raises:
+        NoticeError: this machine knows no such time zone.
+    """
+    if not isinstance(given, datetime.datetime):
+        return given
+    place = zone(timezone)
+    try:
+        return given.astimezone(place).date()
+    except OverflowError:  # within a day of the first or the last moment that there is
+        return given.date()
