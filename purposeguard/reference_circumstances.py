@@ -1,0 +1,78 @@
+"""Rule 9, and clauses 7 and 8, as plainly as they can be said: the executable specification, beside `reference`.
+
+That says what one notice grants; this, what becomes of it for data collected under another revision, of a subject who
+asked for its use to stop or agreed to it, or whose time is up. Slow on purpose; tests hold the compiled `matrix` equal
+to it. Ids are in the documents' own spelling, and one id means the same in every revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date
+
+from purposeguard import reference
+from purposeguard.document import Document
+
+
+def allowed(
+    notices: Sequence[Document],  # the revisions that are known; the last is the one in force
+    sources: Collection[str],
+    purpose: str,  # or a family
+    channel: str | None = None,
+    *,
+    collected_under: date | None = None,  # the revision under which the data was collected; None: the one in force
+    suspended: Collection[str] = (),  # purposes for which the subject stopped the use
+    stopped: bool = False,  # the subject stopped it for all, or asked for erasure
+    consents: Collection[tuple[str, date]] = (),  # purposes agreed to, each with the revision under which that was
+    overdue: Collection[str] = (),  # sources that may be kept no longer
+) -> bool:
+    """Whether data from these sources may serve the purpose or family under these circumstances."""
+    now = notices[-1]
+    then = now if collected_under is None else next((n for n in notices if n.revision == collected_under), None)
+
+    def may(source: str, member: str) -> bool:
+        agreed = [revision for given_to, revision in consents if given_to == member]
+        if not reference.may(now, source, member, channel):
+            return False  # Rules 1 to 8: the revision in force must grant it, whatever another one did.
+        if stopped or member in suspended:
+            return False  # Clause 7: the subject asked for the use to stop.
+        if source in overdue and basis(now, member) != "law":
+            return False  # Clause 8: past its period, data serves only what rests on law.
+        if basis(now, member) == "consent" and not agreed:
+            return False  # What rests on consent serves only the data of those who gave it.
+        if then is now or then is None:
+            return then is now  # Of a revision that is not known, nobody knows what it granted.
+        # Rule 9: of data collected under another revision, that one must have granted it too, on its own terms …
+        if granted(then, source, member, channel):
+            return basis(then, member) != "consent" or bool(agreed)
+        # … or the revision in force, a later one, expressly extends it to data collected earlier.
+        agreed_since = any(revision > then.revision for revision in agreed)
+        return then.revision < now.revision and extended(now, source, member, agreed_since)
+
+    # Rule 2: every source must be allowed. Rule 3: for a family, each by some purpose. Rule 4: none is no licence.
+    members = {row.class_: row.purposes for row in now.family}.get(purpose, (purpose,))
+    return bool(sources) and all(any(may(source, member) for member in members) for source in sources)
+
+
+def granted(notice: Document, source: str, purpose: str, channel: str | None) -> bool:
+    """Whether another revision grants it; one that has no such source grants it nothing."""
+    known = (row.id for row in (*notice.source, *notice.overlay, *notice.derivation))
+    return source in known and reference.may(notice, source, purpose, channel)
+
+
+def extended(notice: Document, source: str, purpose: str, agreed_since: bool) -> bool:
+    """Whether a revision extends the purpose to data of this source that was collected earlier."""
+    source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: to what it narrows
+    if items := [item.id for item in notice.source if item.parent == source]:
+        return all(extended(notice, item, purpose, agreed_since) for item in items)  # a parent: to every item
+    families = {row.class_: row.purposes for row in notice.family}
+    for row in notice.extension:
+        named = row.sources is None or set(row.sources) & {source, *reference._above(notice, source)}
+        if named and any(purpose in families.get(given, (given,)) for given in row.purposes):
+            return row.basis == "related" or agreed_since  # related: notice was given, which is enough
+    return False
+
+
+def basis(notice: Document, purpose: str) -> str | None:
+    """On what a purpose rests: what it states itself, else what its grant states."""
+    return next(row.basis or grant.basis for grant in notice.grant for row in grant.purpose if row.id == purpose)
