@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 
 from purposeguard.governance.schema import Serial, metadata
+from purposeguard.governance.store import CHANGED
 
 counter: Final = sa.Table(
     "purposeguard_counter",
@@ -50,6 +51,9 @@ def record(connection: sa.Connection, subjects: Iterable[str]) -> int:
     Comes first in a transaction: until it commits, no other writer gets past this.
     """
     each = list(dict.fromkeys(subjects))
+    changed = connection.get_execution_options().get(CHANGED)
+    if changed is not None:
+        changed.update(each)
     seq: int = connection.execute(
         sa.update(counter).where(counter.c.id == 1).values(seq=counter.c.seq + len(each)).returning(counter.c.seq)
     ).scalar_one()

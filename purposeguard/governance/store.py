@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
-import sqlite3
+import os
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import weakref
+from collections.abc import Collection, Iterator
 from types import TracebackType
-from typing import Any, Final, Literal, Self
-from urllib.parse import quote
+from typing import Any, Final, Literal, Protocol, Self
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
-from purposeguard.governance.unavailable import hush, told, unavailable
+from purposeguard.governance.connecting import BEGIN, engine_of, unhurried
+from purposeguard.governance.unavailable import told, unavailable
 from purposeguard.governance.upgrade import upgrade
 
 UPGRADE_LOCK: Final = 0x7075_7270_6F73_6531
 """PostgreSQL's advisory lock under which the tables are brought up to date."""
+
+CHANGED: Final = "purposeguard_changed"
+"""Execution option: the subjects whose standing a transaction changes."""
+
+
+class Listener(Protocol):
+    """Who is told, in this process and at once, whose standing has changed."""
+
+    def changed(self, subjects: Collection[str], /) -> None:
+        """Told before the block ends that made the change, and also where it failed: that it did may not be known."""
 
 
 class Store:
     """Use `Store.open`. Every fault of the database is a StoreUnavailable, and has changed nothing.
 
     `engine` is SQLAlchemy's; `dialect` is `sqlite` or `postgresql`; `where` names the store in messages, without
-    user and password; `secret` is made with the store, and known to who can read it alone.
+    user and password; `secret` is made with the store, and known to who can read it alone. `listeners` are told of
+    changes; they are not kept alive. `interruptions` counts connections that were lost: after one, the store may be in
+    an earlier state, or another one in its place.
     """
 
     def __init__(self, engine: sa.Engine, where: str, timeout: float) -> None:
@@ -37,7 +48,12 @@ class Store:
         self.where = where
         self.timeout = timeout
         self.secret = b""
+        self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
+        self.interruptions = 0
         self._closed = False
+        self._inherited: list[object] = []
+        event.listen(engine, "invalidate", self._interrupted)
+        _STORES.add(self)
 
     @classmethod
     def open(cls, url: str | URL = "sqlite:///purposeguard.db", *, timeout: float = 5.0) -> Store:
@@ -47,12 +63,11 @@ class Store:
 
         Raises:
             StoreUnavailable: it cannot be opened, or was made by a newer version of this package.
-            ValueError: the URL is none of a SQLite file or of PostgreSQL.
+            ValueError: the URL is none of a SQLite file or of PostgreSQL, or the timeout is not above zero.
         """
-        given = _url(url)
-        engine, where = (_sqlite if given.get_backend_name() == "sqlite" else _postgresql)(given, timeout)
-        event.listen(engine, "handle_error", hush)
-        store = cls(engine, where, timeout)
+        if timeout <= 0:
+            raise ValueError(f"a store needs some time to answer: timeout={timeout}")
+        store = cls(*engine_of(url, timeout), timeout)
         try:
             store._upgrade()
         except BaseException:
@@ -63,24 +78,22 @@ class Store:
     def _upgrade(self) -> None:
         if self.dialect == "sqlite":
             self._write_ahead()
-        with self.writing() as connection:
+        with self.writing() as connection, unhurried(connection):
             if self.dialect == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
             self.secret = upgrade(connection, self.where)
 
     def _write_ahead(self) -> None:
-        """Readers and a writer at once. It is kept in the file, so this changes something once in its life."""
+        """Readers beside a writer. The file keeps it, so this changes something once in its life."""
         deadline = time.monotonic() + self.timeout
         while True:
             try:
-                with self._connection(begin=None) as connection:
+                with self._connection(None) as connection:
                     connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            except exc.OperationalError as error:
+            except exc.DBAPIError as error:
                 # SQLite does not wait for this lock by itself.
                 busy = getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")
                 failure = None if busy and time.monotonic() < deadline else told(self.where, error)
-            except exc.DBAPIError as error:
-                failure = told(self.where, error)
             else:
                 return
             if failure is not None:
@@ -89,12 +102,12 @@ class Store:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection that sees one state of the store, for reading.
+        """A connection for reading. On SQLite it sees one state of the store; on PostgreSQL each statement does.
 
         Raises:
             StoreUnavailable: it cannot be read.
         """
-        with self._told(), self._connection(begin="BEGIN") as connection:
+        with self._told(), self._connection("BEGIN") as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -104,15 +117,21 @@ class Store:
         Raises:
             StoreUnavailable: it cannot be written.
         """
-        with self._told(), self._connection(begin="BEGIN IMMEDIATE") as connection, connection.begin():
-            yield connection
+        changed: set[str] = set()
+        try:
+            with self._told(), self._connection("BEGIN IMMEDIATE", changed) as connection, connection.begin():
+                yield connection
+        finally:
+            if changed:
+                for listener in list(self.listeners):
+                    listener.changed(changed)
 
     @contextlib.contextmanager
-    def _connection(self, begin: str | None) -> Iterator[sa.Connection]:
+    def _connection(self, begin: str | None, changed: set[str] | None = None) -> Iterator[sa.Connection]:
         if self._closed:
             raise unavailable(self.where, "was closed", "open it again")
         with self.engine.connect() as connection:
-            yield connection.execution_options(purposeguard_begin=begin)
+            yield connection.execution_options(**{BEGIN: begin, CHANGED: changed})
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -133,6 +152,14 @@ class Store:
         self._closed = True
         self.engine.dispose()
 
+    def _interrupted(self, *_: Any) -> None:
+        self.interruptions += 1
+
+    def leave_to_the_parent(self) -> None:
+        """In a forked child: its connections are the parent's, and neither used nor closed here."""
+        self._inherited.append(self.engine.pool)
+        self.engine.dispose(close=False)
+
     def __enter__(self) -> Self:
         return self
 
@@ -145,100 +172,14 @@ class Store:
         return f"<Store {self.where}>"
 
 
-def _url(given: str | URL) -> URL:
-    try:
-        url = make_url(given)
-    except exc.ArgumentError:
-        url = None
-    if url is None or url.get_backend_name() not in ("sqlite", "postgresql"):
-        # Not the text itself: a password may stand in it.
-        raise ValueError(
-            "a store's URL is `sqlite:///file.db` (or with an absolute path, `sqlite:////folder/file.db`) or "
-            "`postgresql://user:password@host/database`"
-        )
-    return url
+_STORES: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
+"""For forked children alone."""
 
 
-def _sqlite(url: URL, timeout: float) -> tuple[sa.Engine, str]:
-    if url.database in (None, "", ":memory:") or url.query or url.host:
-        raise ValueError(
-            "a store on SQLite is a file, which other processes find and which outlives this one: `sqlite:///file.db`, "
-            "and nothing after it"
-        )
-    path = Path(str(url.database)).absolute()
-    where = f"`{path}`"
-    if path.is_dir():
-        raise unavailable(where, "is a folder", "name a file in it")
-    if not path.parent.is_dir():
-        raise unavailable(where, "cannot be made: there is no such folder", "make the folder first")
-    # Made now or never: a file that vanishes later must be missed, not replaced by an empty one.
-    made = "rw" if path.exists() else "rwc"
-    with _translated(where), contextlib.closing(_connect(path, made, timeout)) as connection:
-        connection.execute("PRAGMA schema_version")
-
-    engine = sa.create_engine(
-        "sqlite+pysqlite:///" + str(url.database),
-        creator=lambda: _connect(path, "rw", timeout),
-        hide_parameters=True,
-        pool_timeout=timeout,
-    )
-    event.listen(engine, "begin", _begin)
-    return engine, where
+def _forked() -> None:
+    for store in list(_STORES):
+        store.leave_to_the_parent()
 
 
-def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
-    # Without an isolation level the module begins no transaction by itself: `_begin` does.
-    connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _begin(connection: sa.Connection) -> None:
-    statement = connection.get_execution_options().get("purposeguard_begin", "BEGIN")
-    if statement is not None:
-        connection.exec_driver_sql(statement)
-
-
-@contextlib.contextmanager
-def _translated(where: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        failure = told(where, exc.DBAPIError(None, None, error))
-    else:
-        return
-    raise failure from None
-
-
-def _postgresql(url: URL, timeout: float) -> tuple[sa.Engine, str]:
-    host = url.host or url.query.get("host") or "localhost"
-    where = f"`{url.database or ''}` on {host}"
-    seconds = max(1, math.ceil(timeout))
-    engine = sa.create_engine(
-        url.set(drivername="postgresql+psycopg"),
-        connect_args={"connect_timeout": seconds},
-        hide_parameters=True,
-        pool_pre_ping=True,
-        pool_timeout=timeout,
-    )
-    event.listen(engine, "connect", _settings(timeout))
-    return engine, where
-
-
-def _settings(timeout: float) -> Callable[[Any, Any], None]:
-    """Nobody waits for a lock, and nobody who has fallen silent holds one, for longer than `timeout`."""
-    milliseconds = max(1, int(timeout * 1000))
-
-    def set_up(connection: Any, _record: Any) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET lock_timeout = {milliseconds}")
-        connection.commit()
-
-    return set_up
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
+    os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,52 @@
+"""Connections to PostgreSQL that do not wait for ever for a server that has stopped answering."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+import psycopg
+
+T = TypeVar("T")
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """Gives up when the server has said nothing for `patience` seconds. It is closed then: what comes of it is unknown."""
+
+    patience: float = math.inf
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
+        """Waits as psycopg does, and looks at the time whenever nothing has come for a tenth of a second."""
+        return super().wait(self._bounded(gen), *args, **kwargs)
+
+    def _bounded(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        try:
+            wanted = next(gen)
+            heard = time.monotonic()
+            while True:
+                ready = yield wanted
+                now = time.monotonic()
+                if ready:
+                    heard = now
+                elif now - heard > self.patience:
+                    gen.close()
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"the server has not answered for {self.patience:g} s")
+                wanted = gen.send(ready)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
+def connecting(timeout: float) -> Callable[..., BoundedConnection]:
+    """How SQLAlchemy is to connect (event `do_connect`)."""
+
+    def connect(_dialect: object, _record: object, args: list[Any], parameters: dict[str, Any]) -> BoundedConnection:
+        connection = BoundedConnection.connect(*args, **parameters)
+        # Longer than the server itself lets anybody wait, so that its answer, if there is one, comes first.
+        connection.patience = timeout + 1
+        return connection
+
+    return connect
