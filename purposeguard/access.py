@@ -36,6 +36,7 @@ class Reader:
         _refuse_cached(fn)
         self.access = Access(Site.of(fn), withhold, named=named)
         self.ambient = engine.ambient
+        self.counts = engine.counting is not None
         self.wrapper: Function | None = None
         self._fn = fn
         self._engine = engine
@@ -124,8 +125,13 @@ class Reader:
     def settled(self, label: Label | None) -> Label | None:
         """The label of a function without withholding, once it may run here: `authorise`, quicker within a task."""
         use = self.ambient()
-        if label in use.cleared and use.owner is here():
-            return label
+        if use.owner is here():
+            if label in use.cleared:
+                return label
+            tick = use.counted.get(label)
+            if tick is not None:
+                tick()
+                return label
         self.authorise()
         return self.access.label
 
@@ -155,7 +161,7 @@ class Reader:
 def access_function(fn: F, reader: Reader) -> F:
     """`fn`, which runs only where the ambient purpose may use what it reads."""
     quick = is_plain(fn) and not reader.access.withhold
-    wrapper = _quick(fn, reader) if quick else surrounded(fn, reader)
+    wrapper = (_counting if reader.counts else _quick)(fn, reader) if quick else surrounded(fn, reader)
     reader.wrapper = wrapper
     wrapper.__purposeguard_access__ = reader  # type: ignore[attr-defined]  # for the cache, which must check before it answers
     return wrapper  # type: ignore[return-value]  # a wrapper is typed as what it wraps
@@ -172,6 +178,25 @@ def _quick(fn: Function, reader: Reader) -> Function:
         use = ambient()
         if label not in use.cleared or use.owner != get_ident():
             label = reader.settled(label)
+        return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
+
+    return access_wrapper
+
+
+def _counting(fn: Function, reader: Reader) -> Function:
+    """The same where the ledger counts each use."""
+    ambient = reader.ambient
+    label = reader.access.label
+
+    @functools.wraps(fn)
+    def access_wrapper(*args: Any, **kwargs: Any) -> Any:
+        nonlocal label
+        use = ambient()
+        tick = use.counted.get(label)
+        if tick is None or use.owner != get_ident():
+            label = reader.settled(label)
+        else:
+            tick()
         return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
 
     return access_wrapper

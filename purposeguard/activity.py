@@ -15,6 +15,7 @@ from purposeguard.errors import ChannelViolation
 from purposeguard.inventory import Activity, Register, Site
 from purposeguard.kinds import is_plain, kind_of
 from purposeguard.label import Label
+from purposeguard.ledger import NO_COUNTS
 from purposeguard.tasks import ASYNCIO, TRIO, get_ident, here, modules
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.use import NO_USE, Carried, Use
@@ -197,16 +198,18 @@ def _during(fn: Function, engine: Engine, activity: Activity) -> Function:
     """`fn` with its body run as this activity."""
     opening = Opening(engine, activity)
     wrapper = surrounded(fn, During(opening))
-    return _quick(fn, opening) if is_plain(fn) and engine.ledger is None else wrapper
+    told_at_the_end = engine.ledger is not None and engine.counting is None
+    return _quick(fn, opening) if is_plain(fn) and not told_at_the_end else wrapper
 
 
 def _quick(fn: Function, opening: Opening) -> Function:
-    """The wrapper of a plain function where no ledger counts: what `Use` does, without a call for each step.
+    """The wrapper of a plain function after which no ledger is told: what `Use` does, without a call for each step.
 
     The body runs, and the use ends, in the context that it was entered in, so that a token restores the one before.
     """
     enter, leave = opening.engine.set_ambient, opening.engine.reset_ambient
     new: Callable[[type[Use[Any]]], Use[Any]] = object.__new__
+    counted = opening.counted
 
     @functools.wraps(fn)
     def activity_wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -217,12 +220,14 @@ def _quick(fn: Function, opening: Opening) -> Function:
         use._opening = opening
         use.owner = here() if ASYNCIO in modules or TRIO in modules else get_ident()
         use.cleared = column.cleared
+        use.counted = counted
         use._before = token = enter(use)
         try:
             return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
         finally:
             use.owner = None
             use.cleared = NOTHING
+            use.counted = NO_COUNTS
             use._before = NO_USE
             leave(token)
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from purposeguard.copies import Classes
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeMissing, PurposeViolation, SealedValue
 from purposeguard.inventory import Access, Activity, how_to_register
 from purposeguard.label import Label
-from purposeguard.ledger import Ledger
+from purposeguard.ledger import CountingLedger, Ledger, Tick
 from purposeguard.matrix import Matrix
 from purposeguard.notice import Notice
 from purposeguard.personal import Personal
@@ -30,17 +31,22 @@ NOTHING: Final[frozenset[object]] = frozenset()
 class Column:
     """What may be opened for one purpose by one channel under one matrix.
 
-    `cleared` holds the labels seen to be allowed. When the matrix is replaced the column is retired: emptied, and
-    never filled again, so that uses under way fall back to the slow path and are decided by the new matrix.
+    `cleared` holds the labels seen to be allowed, where no ledger is to be told. When the matrix is replaced the column
+    is retired: emptied, and never filled again, so that uses under way fall back to the slow path and are decided by
+    the new matrix; so are the `counted` of its openings.
     """
 
-    __slots__ = ("_lock", "channel", "cleared", "closed", "matrix", "purpose", "retired")
+    __slots__ = ("_clears", "_counting", "_lock", "channel", "cleared", "closed", "matrix", "purpose", "retired")
 
-    def __init__(self, matrix: Matrix, purpose: type[Purpose] | Family, channel: str | None) -> None:
+    def __init__(
+        self, matrix: Matrix, purpose: type[Purpose] | Family, channel: str | None, *, clears: bool = True
+    ) -> None:
         self.matrix = matrix
         self.purpose = purpose
         self.channel = channel
         self.cleared: set[object] = set()
+        self._clears = clears
+        self._counting: weakref.WeakValueDictionary[int, Opening] = weakref.WeakValueDictionary()
         # A revision may close a purpose under which an activity states no channel: it may then open nothing (rule 7).
         self.closed = channel is None and matrix.must_state_channel(purpose)
         self.retired = False
@@ -50,10 +56,18 @@ class Column:
         """Whether data of this label may be opened; an allowed label is cleared from then on."""
         if not self.allows(label):
             return False
+        if self._clears:
+            with self._lock:
+                if not self.retired:
+                    self.cleared.add(label)
+        return True
+
+    def count_by(self, opening: Opening, label: Label, tick: Tick) -> None:
+        """From now on an allowed label is counted by `tick`, the short way, where data is used by this opening."""
         with self._lock:
             if not self.retired:
-                self.cleared.add(label)
-        return True
+                self._counting[id(opening)] = opening
+                opening.counted[label] = tick
 
     def allows(self, sources: object) -> bool:
         """Whether data from these sources may be opened; raises as `Matrix.allows` does."""
@@ -68,15 +82,21 @@ class Column:
         with self._lock:
             self.retired = True
             self.cleared.clear()
+            for reference in self._counting.valuerefs():  # a copy: a finaliser may add to it meanwhile
+                opening = reference()
+                if opening is not None:
+                    opening.counted.clear()
 
 
 class State:
     """A matrix and its columns: replaced as one."""
 
-    __slots__ = ("_columns", "_lock", "_retired", "matrix")
+    __slots__ = ("_clears", "_columns", "_lock", "_retired", "matrix")
 
-    def __init__(self, matrix: Matrix) -> None:
+    def __init__(self, matrix: Matrix, *, clears: bool = True) -> None:
+        """`clears`: no ledger is to be told of uses."""
         self.matrix = matrix
+        self._clears = clears
         self._columns: dict[tuple[object, str | None], Column] = {}
         self._retired = False
         self._lock = threading.RLock()
@@ -85,7 +105,8 @@ class State:
         """The column of a purpose, in the classes of any revision; raises UnknownPurpose where this one has none."""
         found = self._columns.get((purpose, channel))
         if found is None:
-            found = Column(self.matrix, self.matrix.purpose(purpose), self.matrix.channel(channel))
+            purpose, channel = self.matrix.purpose(purpose), self.matrix.channel(channel)
+            found = Column(self.matrix, purpose, channel, clears=self._clears)
             with self._lock:
                 found = self._columns.setdefault((purpose, channel), found)
                 if self._retired:  # asked for while the matrix was being replaced
@@ -128,6 +149,7 @@ class Engine:
     __slots__ = (
         "ambient",
         "classes",
+        "counting",
         "ledger",
         "observing",
         "reset_ambient",
@@ -150,8 +172,9 @@ class Engine:
         `nothing` is the use that is under way where none is.
         """
         self.transforms = transforms
-        self.state = State(Matrix(notice))
+        self.state = State(Matrix(notice), clears=ledger is None)
         self.ledger = ledger
+        self.counting = cast("CountingLedger", ledger) if hasattr(ledger, "counter") else None
         self.observing = observing
         ambient: ContextVar[Use[Any]] = ContextVar("purposeguard", default=nothing)
         self.ambient = ambient.get
@@ -162,7 +185,7 @@ class Engine:
     def replace(self, notice: Notice) -> Matrix:
         """Puts another revision in force, at one stroke; one caller at a time."""
         earlier = self.state
-        self.state = State(Matrix(notice, earlier.matrix))
+        self.state = State(Matrix(notice, earlier.matrix), clears=self.ledger is None)
         earlier.retire()
         return self.state.matrix
 
@@ -269,14 +292,18 @@ def _advice(access: Access | None, fields: tuple[str, ...]) -> str | None:
 
 
 class Opening:
-    """An activity of a guard, ready to be entered: knows its column, so that entering is quick."""
+    """An activity of a guard, ready to be entered: knows its column, so that entering is quick.
 
-    __slots__ = ("_narrower", "activity", "column", "engine")
+    `counted` holds the labels seen to be allowed, each with what counts its uses, where the ledger counts them itself.
+    """
+
+    __slots__ = ("__weakref__", "_narrower", "activity", "column", "counted", "engine")
 
     def __init__(self, engine: Engine, activity: Activity) -> None:
         self.engine = engine
         self.activity = activity
         self.column = engine.column(activity)
+        self.counted: dict[object, Tick] = {}
         self._narrower: dict[type[Purpose], Opening] = {}
 
     def narrowed(self, member: type[Purpose]) -> Opening:
@@ -293,3 +320,12 @@ class Opening:
         if column.retired:
             column = self.column = self.engine.column(self.activity)
         return column
+
+    def count(self, counting: CountingLedger, label: Label, times: int, column: Column) -> None:
+        """Counts uses of a label that this column permits."""
+        tick = self.counted.get(label)
+        if tick is None:
+            tick = counting.counter(self.activity.name, self.activity.purpose_id, label)
+            column.count_by(self, label, tick)
+        for _ in range(times):
+            tick()

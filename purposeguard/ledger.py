@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import collections
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from purposeguard.errors import PurposeMissing, PurposeViolation
@@ -32,6 +33,26 @@ class Ledger(Protocol):
 
         Told before anything is seen: also of a run that then fails, or gives no figure since the subjects are too few.
         `activity` is what is under way, None where nothing is: a reclassification needs no purpose.
+        """
+
+
+Tick = Callable[[], object]
+"""Counts one use, in one step: it is called from any thread, and from signal handlers and finalisers."""
+
+NO_COUNTS: Final[Mapping[object, Tick]] = MappingProxyType({})
+
+
+class CountingLedger(Ledger, Protocol):
+    """A ledger that counts uses itself, one by one as they happen, so that a long use that is killed loses little.
+
+    `allowed` it is told only of bare checks.
+    """
+
+    def counter(self, activity: str, purpose: str, label: Label) -> Tick:
+        """Gives what is to be called at each use of data of this label by an activity.
+
+        Asked for once, at the first such use; kept, and called, for as long as the activity is declared, also in
+        processes forked meanwhile. `purpose` is as in `allowed`.
         """
 
 

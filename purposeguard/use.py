@@ -16,7 +16,7 @@ from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label, Sources
-from purposeguard.ledger import Tally
+from purposeguard.ledger import NO_COUNTS, Tally, Tick
 from purposeguard.openers import Opener
 from purposeguard.personal import Personal, must_be_sealed
 from purposeguard.sealing import content, plain
@@ -43,12 +43,15 @@ class Use(Opener, Generic[P]):
     purpose; `guard.use(Member)` gives that of a family's member inside the family's block.
     """
 
-    # `cleared` and `owner` are read by wrappers on their fast path: `cleared` holds what is known to be allowed and is
-    # emptied when the block ends, `owner` is the task or thread that entered (None before and after).
-    __slots__ = ("_before", "_opening", "_tally", "cleared", "owner")
+    # `cleared`, `counted` and `owner` are read by wrappers on their fast path. `cleared` holds what is known to be
+    # allowed where no ledger is to be told, `counted` what is known to be where the ledger counts uses one by one, with
+    # what counts it; neither holds anything once the block has ended. `owner` is the task or thread that entered (None
+    # before and after).
+    __slots__ = ("_before", "_opening", "_tally", "cleared", "counted", "owner")
 
     _opening: Opening
     cleared: set[object] | frozenset[object]
+    counted: Mapping[object, Tick]
     owner: object
     _before: Use[Any] | Token[Use[Any]]
     _tally: Tally
@@ -60,9 +63,9 @@ class Use(Opener, Generic[P]):
         engine = opening.engine
         self._before = living(engine.ambient())
         self.owner = here()
-        self.cleared = opening.current().cleared
-        if engine.ledger is not None:
-            self.cleared = NOTHING  # each use goes by `permits`, which counts
+        self.cleared = opening.current().cleared  # empty where there is a ledger
+        self.counted = opening.counted
+        if engine.ledger is not None and engine.counting is None:
             self._tally = Tally(engine.ledger, self.activity.name)
         engine.set_ambient(self)
 
@@ -99,11 +102,12 @@ class Use(Opener, Generic[P]):
         engine = self._engine
         self.owner = None
         self.cleared = NOTHING
+        self.counted = NO_COUNTS
         self._before = before = living(_around(self))  # no more than that is kept of those that have ended
         if engine.ambient() is self:
             # Not where a block is left in another context than it was entered in: there is nothing to restore there.
             engine.set_ambient(before)
-        if engine.ledger is not None:
+        if engine.ledger is not None and engine.counting is None:
             self._tally.tell()
 
     def refusal(self, label: Label, column: Column | None = None) -> Decision | None:
@@ -112,8 +116,17 @@ class Use(Opener, Generic[P]):
         if not column.permits(label):
             return column.decision(label)
         if self._engine.ledger is not None:
-            self._tally.add(self.activity.purpose_id, {label: 1})
+            self._count({label: 1}, column)
         return None
+
+    def _count(self, used: Mapping[Label, int], column: Column) -> None:
+        """Counts what was used: at once where the ledger counts one by one, or else until the use ends."""
+        counting = self._engine.counting
+        if counting is None:
+            self._tally.add(self.activity.purpose_id, used)
+            return
+        for label, times in used.items():
+            self._opening.count(counting, label, times, column)
 
     def allows(self, sources: Sources) -> bool:
         """Whether data from these sources may be used here: a question, never an error for a denial.
@@ -162,8 +175,12 @@ class Use(Opener, Generic[P]):
         try:
             if value._ready in self.cleared and (self.owner == get_ident() or self.runs_here()):
                 return content(value)  # type: ignore[no-any-return]  # the slot knows no type
-        except (AttributeError, TypeError):
-            pass  # something is to be applied first; or it is no sealed value, which is said below
+            tick = self.counted[value._ready]
+            if self.owner == get_ident() or self.runs_here():
+                tick()
+                return content(value)  # type: ignore[no-any-return]  # likewise
+        except (AttributeError, KeyError, TypeError):
+            pass  # not used before, or something is to be applied first; or it is no sealed value, which is said below
         must_be_sealed(value, "`open`")
         return self._open((value,))[0]
 
@@ -177,7 +194,12 @@ class Use(Opener, Generic[P]):
         try:
             if self.cleared.issuperset({value._ready for value in sealed}) and self.runs_here():
                 return list(map(content, sealed))
-        except (AttributeError, TypeError):
+            ticks = [self.counted[value._ready] for value in sealed]
+            if self.runs_here():
+                for tick in ticks:
+                    tick()
+                return list(map(content, sealed))
+        except (AttributeError, KeyError, TypeError):
             pass  # as above, of one of them
         for value in sealed:
             must_be_sealed(value, "`open_all`")
@@ -211,7 +233,7 @@ class Use(Opener, Generic[P]):
                 engine.refuse(column.decision(label), self, advice=_SEALED)
                 del allowed[label]  # observed only
             if engine.ledger is not None:
-                self._tally.add(self.activity.purpose_id, allowed)
+                self._count(allowed, column)
         return [plain(value) for value in values]
 
     def under_way(self) -> Use[Any]:
@@ -382,7 +404,8 @@ class Narrowed(Use[Any]):
         """`whole` is the use of the family."""
         self._whole = whole
         self._opening = whole._opening.narrowed(member)
-        if self._opening.engine.ledger is not None:
+        engine = whole._engine
+        if engine.ledger is not None and engine.counting is None:
             self._tally = whole._tally
 
     @property
@@ -394,6 +417,11 @@ class Narrowed(Use[Any]):
     def cleared(self) -> set[object] | frozenset[object]:  # type: ignore[override]  # likewise
         """What is known to be allowed to the member."""
         return NOTHING if self._whole.cleared is NOTHING else self._column.cleared
+
+    @property
+    def counted(self) -> Mapping[object, Tick]:  # type: ignore[override]  # likewise
+        """The same, with what counts it."""
+        return NO_COUNTS if self._whole.counted is NO_COUNTS else self._opening.counted
 
     @property
     def _column(self) -> Column:
@@ -414,6 +442,7 @@ class _NoUse(Use[Any]):
 
     def __init__(self) -> None:
         self.cleared = NOTHING
+        self.counted = NO_COUNTS
         self.owner = None
 
     def __repr__(self) -> str:
@@ -458,6 +487,7 @@ def _leave_to_the_parent() -> None:
         if type(one) in (Use, Carried):
             one.owner = None
             one.cleared = NOTHING
+            one.counted = NO_COUNTS
             if hasattr(one, "_tally"):
                 one._tally.forget()
     if frozen:
