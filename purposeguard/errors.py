@@ -8,7 +8,8 @@
     │   ├── UnknownSource
     │   │   └── UnknownOperation
     │   ├── UnknownPurpose
-    │   └── UnknownChannel
+    │   ├── UnknownChannel
+    │   └── UnknownRecipient
     ├── UnlabelledData         a check, or a function, with no sources
     ├── PurposeMissing         data read outside any purpose
     ├── SealedValue            a sealed value was used as if it were plain
@@ -146,6 +147,12 @@ class UnknownChannel(UnknownTerm):
     kind = "channel"
 
 
+class UnknownRecipient(UnknownTerm):
+    """No recipient of this id is on the register, so nothing may be handed to it."""
+
+    kind = "recipient"
+
+
 class UnknownOperation(UnknownSource):
     """The notice declares no derivation by this operation from these sources (rule 6)."""
 
@@ -215,6 +222,9 @@ class PurposeViolation(PurposeGuardError, PermissionError):
     function that was asked, `field` the first field that the purpose may not use (each None where not known).
     """
 
+    _done = "read"
+    """What the function was asked to do with the data."""
+
     def __init__(
         self,
         decision: Decision,
@@ -233,7 +243,7 @@ class PurposeViolation(PurposeGuardError, PermissionError):
     def __str__(self) -> str:
         head = self.decision.headline
         if self.function:
-            head += f", read by {self.function}"
+            head += f", {self._done} by {self.function}"
         if self.field and not self.function:
             head += f", in field `{self.field}`"
         if self.activity:
@@ -255,7 +265,9 @@ class ChannelViolation(PurposeViolation):
 
 
 class RecipientViolation(PurposeViolation):
-    """The data may not be handed to this recipient (clauses 4 and 5)."""
+    """The data may not be handed to this recipient (clauses 4, 5 and 6)."""
+
+    _done = "handed over"
 
 
 class SubjectViolation(PurposeViolation):
