@@ -1,4 +1,4 @@
-"""Connections to a store: how each database is asked so that nothing is lost, nobody waits for ever, and a fault shows."""
+"""Connections to a store: each database is asked so that nothing is lost, nobody waits for ever, and faults show."""
 
 from __future__ import annotations
 

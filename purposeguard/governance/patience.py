@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """Gives up when the server has said nothing for `patience` seconds. It is closed then: what comes of it is unknown."""
+    """Gives up, and is closed, when the server has said nothing for `patience` seconds."""
 
     patience: float = math.inf
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import os
@@ -143,6 +144,31 @@ class Store:
             return
         raise failure from None
 
+    @contextlib.contextmanager
+    def own_connection(self) -> Iterator[Any]:
+        """A connection of the driver that is not in the pool: to be kept, and closed, by whoever opens it.
+
+        Closed where the block fails.
+
+        Raises:
+            StoreUnavailable: there is none, or it fails in the block.
+        """
+        failure = None
+        with self._told():
+            proxied = self.engine.raw_connection()
+            driver: Any = proxied.driver_connection
+            proxied.detach()
+        try:
+            yield driver
+        except self.engine.dialect.loaded_dbapi.Error as error:
+            driver.close()
+            failure = told(self.where, exc.DBAPIError(None, None, error))
+        except BaseException:
+            driver.close()
+            raise
+        if failure is not None:
+            raise failure from None
+
     def digest(self, subject: str) -> str:
         """How a ledger names a subject: who has the store can find it, who has the ledger alone cannot."""
         return hashlib.blake2b(subject.encode(), key=self.secret, digest_size=16).hexdigest()
@@ -157,8 +183,12 @@ class Store:
 
     def leave_to_the_parent(self) -> None:
         """In a forked child: its connections are the parent's, and neither used nor closed here."""
-        self._inherited.append(self.engine.pool)
+        self.abandon(self.engine.pool)
         self.engine.dispose(close=False)
+
+    def abandon(self, connection: object) -> None:
+        """Keeps what may not be closed: a connection that a parent process uses."""
+        self._inherited.append(connection)
 
     def __enter__(self) -> Self:
         return self
@@ -173,7 +203,13 @@ class Store:
 
 
 _STORES: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
-"""For forked children alone."""
+"""For forked children, and for the end of the interpreter."""
+
+
+@atexit.register
+def _close_all() -> None:
+    for store in list(_STORES):
+        store.close()
 
 
 def _forked() -> None:

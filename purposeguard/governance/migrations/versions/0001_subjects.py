@@ -30,3 +30,28 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
         sa.Column("subject", sa.String(200), nullable=False),
     )
+    serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    op.create_table(
+        "purposeguard_declaration",
+        sa.Column("id", serial, primary_key=True),
+        sa.Column("subject", sa.String(200), nullable=False),
+        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("purposes", sa.JSON),
+        sa.Column("revision", sa.Date, nullable=False),
+        sa.Column("asked_by", sa.String(10), nullable=False),
+        sa.Column("reference", sa.Text),
+        sa.Column("request", sa.BigInteger),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True)),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.create_index("ix_purposeguard_declaration_subject", "purposeguard_declaration", ["subject"])
+    op.create_table(
+        "purposeguard_revocation",
+        sa.Column("declaration", serial, sa.ForeignKey("purposeguard_declaration.id"), primary_key=True),
+        sa.Column("asked_by", sa.String(10), nullable=False),
+        sa.Column("reference", sa.Text),
+        sa.Column("request", sa.BigInteger),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+    )

@@ -1,0 +1,198 @@
+"""What subjects have declared (clause 7): restrictions and consents, as the store keeps them.
+
+Nothing is changed or removed: a declaration is one row, and that it was lifted or withdrawn is a row of its own, which
+says when and by whom.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterable
+from typing import Any, Final, Literal, NamedTuple, cast
+
+import sqlalchemy as sa
+
+from purposeguard.circumstances import CLEAR, Standing
+from purposeguard.governance.schema import Moment, Serial, metadata
+
+Kind = Literal["suspension-of-use", "stop-of-provision", "erasure"]
+"""What a subject may ask for that restricts what is done with the data."""
+
+Person = Literal["subject", "agent"]
+"""Who asks: the subject, or an agent on the subject's behalf."""
+
+KINDS: Final = frozenset({"suspension-of-use", "stop-of-provision", "erasure"})
+PERSONS: Final = frozenset({"subject", "agent"})
+CONSENT: Final = "consent"
+
+declaration: Final = sa.Table(
+    "purposeguard_declaration",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("subject", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("purposes", sa.JSON(none_as_null=True)),  # clauses; none: every purpose
+    sa.Column("revision", sa.Date, nullable=False),  # the notice's, under which it was declared
+    sa.Column("asked_by", sa.String(10), nullable=False),
+    sa.Column("reference", sa.Text),
+    sa.Column("request", sa.BigInteger),
+    sa.Column("asked_at", Moment, nullable=False),
+    sa.Column("until", Moment),
+    sa.Column("recorded_at", Moment, nullable=False),
+    sa.Index(None, "subject"),
+)
+
+revocation: Final = sa.Table(
+    "purposeguard_revocation",
+    metadata,
+    sa.Column("declaration", Serial, sa.ForeignKey(declaration.c.id), primary_key=True, autoincrement=False),
+    sa.Column("asked_by", sa.String(10), nullable=False),
+    sa.Column("reference", sa.Text),
+    sa.Column("request", sa.BigInteger),
+    sa.Column("asked_at", Moment, nullable=False),
+    sa.Column("recorded_at", Moment, nullable=False),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Revocation:
+    """That a restriction was lifted, or a consent withdrawn: by whom, and when."""
+
+    by: Person
+    at: datetime.datetime
+    recorded: datetime.datetime
+    request: int | None = None
+    reference: str | None = dataclasses.field(default=None, repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Restriction:
+    """What a subject asked for: use suspended for some purposes (by clause; None: for all), provision stopped, erasure.
+
+    `revision` is that of the notice which the purposes are clauses of. `at` is when it was asked for, `recorded` since
+    when it is in force, `until` when it ends by itself. `lifted` is None as long as it was not.
+    """
+
+    id: int
+    subject: str = dataclasses.field(repr=False)
+    kind: Kind
+    purposes: tuple[str, ...] | None
+    revision: datetime.date
+    by: Person
+    at: datetime.datetime
+    recorded: datetime.datetime
+    until: datetime.datetime | None = None
+    request: int | None = None
+    reference: str | None = dataclasses.field(default=None, repr=False)
+    lifted: Revocation | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Consent:
+    """What a subject agreed to: that data serves one purpose, as the notice stated it in this revision."""
+
+    id: int
+    subject: str = dataclasses.field(repr=False)
+    purpose: str
+    revision: datetime.date
+    by: Person
+    at: datetime.datetime
+    recorded: datetime.datetime
+    until: datetime.datetime | None = None
+    request: int | None = None
+    reference: str | None = dataclasses.field(default=None, repr=False)
+    withdrawn: Revocation | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SubjectRecord:
+    """All that a subject ever asked for and agreed to, in the order in which it was recorded; and how things stand."""
+
+    subject: str = dataclasses.field(repr=False)
+    restrictions: tuple[Restriction, ...]
+    consents: tuple[Consent, ...]
+    standing: Standing
+
+
+class Stands(NamedTuple):
+    """How things stand, and when they next change by themselves."""
+
+    standing: Standing
+    until: datetime.datetime | None
+
+
+_IN_FORCE: Final = (
+    sa.select(declaration.c.kind, declaration.c.purposes, declaration.c.revision, declaration.c.until)
+    .select_from(declaration.outerjoin(revocation))
+    .where(declaration.c.subject == sa.bindparam("subject"), revocation.c.declaration.is_(None))
+)
+
+_HISTORY: Final = (
+    sa.select(
+        declaration,
+        revocation.c.declaration.label("revoked"),
+        *(revocation.c[name].label(f"revoked_{name}") for name in ("asked_by", "reference", "request")),
+        *(revocation.c[name].label(f"revoked_{name}") for name in ("asked_at", "recorded_at")),
+    )
+    .select_from(declaration.outerjoin(revocation))
+    .order_by(declaration.c.id)
+)
+
+
+def stands(connection: sa.Connection, subject: str, now: datetime.datetime) -> Stands:
+    """What is in force for a subject at a moment: one query, by index."""
+    rows = connection.execute(_IN_FORCE, {"subject": subject}).all()
+    if not rows:
+        return NOTHING_DECLARED
+    living = [row for row in rows if row.until is None or row.until > now]
+    suspensions = [row for row in living if row.kind == "suspension-of-use"]
+    kinds = {row.kind for row in living}
+    standing = Standing(
+        suspended=frozenset(clause for row in suspensions for clause in row.purposes or ()),
+        all_suspended=any(row.purposes is None for row in suspensions),
+        erased="erasure" in kinds,
+        provision_stopped="stop-of-provision" in kinds,
+        consents=frozenset((row.purposes[0], row.revision) for row in living if row.kind == CONSENT),
+    )
+    return Stands(standing, min((row.until for row in living if row.until is not None), default=None))
+
+
+NOTHING_DECLARED: Final = Stands(CLEAR, None)
+
+
+def history(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Restriction | Consent]:
+    """The declarations that meet some conditions, as they were recorded."""
+    return [_declared(row) for row in connection.execute(_HISTORY.where(*which))]
+
+
+def _declared(row: Any) -> Restriction | Consent:
+    revoked = None
+    if row.revoked is not None:
+        revoked = Revocation(
+            by=row.revoked_asked_by,
+            at=row.revoked_asked_at,
+            recorded=row.revoked_recorded_at,
+            request=row.revoked_request,
+            reference=row.revoked_reference,
+        )
+    same = {
+        "id": row.id,
+        "subject": row.subject,
+        "revision": row.revision,
+        "by": row.asked_by,
+        "at": row.asked_at,
+        "recorded": row.recorded_at,
+        "until": row.until,
+        "request": row.request,
+        "reference": row.reference,
+    }
+    if row.kind == CONSENT:
+        return Consent(purpose=row.purposes[0], withdrawn=revoked, **same)
+    purposes = None if row.purposes is None else tuple(row.purposes)
+    return Restriction(kind=cast("Kind", row.kind), purposes=purposes, lifted=revoked, **same)
+
+
+def in_force(declared: Iterable[Restriction | Consent]) -> list[Restriction | Consent]:
+    """Those that were not revoked."""
+    return [one for one in declared if (one.withdrawn if isinstance(one, Consent) else one.lifted) is None]
