@@ -4,20 +4,24 @@ Tags personal-data fields with the clause they were collected under, and checks 
 notice grants. Start with `Notice.bundled("trendmicro-jp")` or `Notice.load("notice.toml")`, and a `Guard` over it.
 """
 
+from purposeguard.about import About
 from purposeguard.decision import Decision
 from purposeguard.encoding import decode_sealed, encode_sealed
 from purposeguard.errors import (
     ChannelViolation,
     Fault,
+    LedgerBroken,
     NoticeError,
     PurposeGuardError,
     PurposeMissing,
     PurposeViolation,
     RecipientViolation,
+    RequestError,
     RetentionViolation,
     RevisionViolation,
     SealedAttribute,
     SealedValue,
+    StoreUnavailable,
     SubjectViolation,
     TooFewSubjects,
     UnknownChannel,
@@ -29,11 +33,14 @@ from purposeguard.errors import (
 )
 from purposeguard.fields import sources_of, untagged
 from purposeguard.guard import Guard
+from purposeguard.history import History
 from purposeguard.inventory import Access, Activity, Reclassification, Transform
 from purposeguard.label import Label
 from purposeguard.ledger import Ledger
 from purposeguard.linking import derive
+from purposeguard.marks import Collected, Ended, Subject
 from purposeguard.notice import Notice
+from purposeguard.oversight import Oversight
 from purposeguard.personal import Personal
 from purposeguard.personal_model import PersonalModel
 from purposeguard.reclassification import Reclassifier
@@ -41,18 +48,24 @@ from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.use import Use
 
 __all__ = [
+    "About",
     "Access",
     "Activity",
     "ChannelViolation",
+    "Collected",
     "Decision",
+    "Ended",
     "Family",
     "Fault",
     "Guard",
+    "History",
     "Label",
     "Ledger",
+    "LedgerBroken",
     "NotPersonal",
     "Notice",
     "NoticeError",
+    "Oversight",
     "Personal",
     "PersonalModel",
     "Purpose",
@@ -62,11 +75,14 @@ __all__ = [
     "RecipientViolation",
     "Reclassification",
     "Reclassifier",
+    "RequestError",
     "RetentionViolation",
     "RevisionViolation",
     "SealedAttribute",
     "SealedValue",
     "Source",
+    "StoreUnavailable",
+    "Subject",
     "SubjectViolation",
     "TooFewSubjects",
     "Transform",

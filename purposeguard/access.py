@@ -13,6 +13,7 @@ from purposeguard.fields import Shape, evaluated, shape_of
 from purposeguard.inventory import WHOLE, Access, Site
 from purposeguard.kinds import is_plain
 from purposeguard.label import Label
+from purposeguard.narrowing import LEFT_OUT
 from purposeguard.tasks import get_ident, here
 from purposeguard.use import Use
 from purposeguard.wrapping import Function, must_be_function, surrounded
@@ -30,17 +31,21 @@ class Reader:
         named: Label | None,
         withhold: bool,
         localns: Mapping[str, Any] | None = None,
+        *,
+        narrow: bool = False,
     ) -> None:
         """`localns` are the names around a function that is defined inside another."""
         must_be_function(fn)
         _refuse_cached(fn)
-        self.access = Access(Site.of(fn), withhold, named=named)
+        self.access = Access(Site.of(fn), withhold, narrow, named=named)
         self.ambient = engine.ambient
         self.counts = engine.counting is not None
         self.wrapper: Function | None = None
         self._fn = fn
         self._engine = engine
         self._shape: Shape | None = None
+        self._outside: Label | None = None
+        self.marked = False
         try:
             self.resolve(localns)
         except NameError:
@@ -72,6 +77,16 @@ class Reader:
                 f"{access.name}: withholding needs a return annotation whose fields are tagged: a model, or a "
                 "TypedDict for rows"
             )
+        self.marked = shape.is_marked
+        if access.narrow and not self.marked:
+            raise UnlabelledData(
+                f"{access.name}: narrowing needs a return annotation whose rows say whose they are: mark a field, "
+                "`Annotated[int, Subject]`"
+            )
+        outside = shape.outside_rows()
+        self._outside = (
+            Label.join(*(one for one in (outside, access.named) if one)) if outside or access.named else None
+        )
         for one in (label, *seals.values()):
             if one is not None:
                 self._engine.state.matrix.label(one)  # sources of another notice are refused here
@@ -96,6 +111,13 @@ class Reader:
                 f"{self.access.name}: its return annotation names `{error.name}`, which is not defined"
             ) from error
 
+    @property
+    def settles_quickly(self) -> bool:
+        """Whether all that it is asked is one label: nothing is withheld, and no row says whose it is."""
+        return (
+            not self.access.withhold and not self.marked and (self._shape is not None or self.access.named is not None)
+        )
+
     def belongs_to(self, engine: Engine) -> bool:
         """Whether it is decided by this guard's notice."""
         return self._engine is engine
@@ -110,17 +132,37 @@ class Reader:
                 if refusal is not None:
                     self._engine.refuse(refusal, use, self.access)
             return use
+        if self.marked:
+            return self._authorise_rows(label)
         return self._engine.authorise(self.access, label)
 
+    def _authorise_rows(self, label: Label) -> Use[Any] | None:
+        """As `authorise`, of rows that will say whose they are: what that decides is decided when they are there."""
+        use = self._engine.present(f"{self.access.name} was called")
+        if use is not None:
+            refusal = use.judged(self._outside, ()) if self._outside is not None else None
+            refusal = refusal or use.refusal_later(label)
+            if refusal is not None:
+                self._engine.refuse(refusal, use, self.access)
+        return use
+
     def run_authorised(self, *args: Any, **kwargs: Any) -> Any:
-        """What the wrapper gives, for a caller that has just called `authorise` in the same context."""
-        use = self.ambient()
-        return self.result(self._fn(*args, **kwargs), use if use.active else None)
+        """What is to be kept, for a caller that has just called `authorise` in the same context."""
+        value = self._fn(*args, **kwargs)
+        return value if self.marked else self._result_here(value)
 
     async def run_authorised_coroutine(self, *args: Any, **kwargs: Any) -> Any:
         """The same for a coroutine function."""
+        value = await self._fn(*args, **kwargs)
+        return value if self.marked else self._result_here(value)
+
+    def answered(self, value: Any) -> Any:
+        """What a caller gets for what was kept: of rows that say whose they are, what may be used now."""
+        return self._result_here(value) if self.marked else value
+
+    def _result_here(self, value: Any) -> Any:
         use = self.ambient()
-        return self.result(await self._fn(*args, **kwargs), use if use.active else None)
+        return self.result(value, use if use.active else None)
 
     def settled(self, label: Label | None) -> Label | None:
         """The label of a function without withholding, once it may run here: `authorise`, quicker within a task."""
@@ -147,20 +189,25 @@ class Reader:
 
     def result(self, value: Any, token: Use[Any] | None) -> Any:
         """What the function gave, without what the purpose may not use where the access withholds."""
-        if not self.access.withhold or token is None or self._shape is None:
+        access, shape = self.access, self._shape
+        if token is None or shape is None or not (access.withhold or self.marked):
             return value
-        shape = self._shape
-        if shape.items is not None and (inspect.isgeneratorfunction(self._fn) or inspect.isasyncgenfunction(self._fn)):
+        stream = inspect.isgeneratorfunction(self._fn) or inspect.isasyncgenfunction(self._fn)
+        if shape.items is not None and stream:
             shape = shape.items  # one item at a time
         try:
-            return token.without(value, shape, self.access)
+            if self.marked and (access.narrow or not access.withhold):
+                value = token.narrowed(value, shape, access, one=stream)
+                if value is LEFT_OUT:
+                    return value
+            return token.without(value, shape, access) if access.withhold else value
         finally:
             del value  # from the traceback, where it is refused
 
 
 def access_function(fn: F, reader: Reader) -> F:
     """`fn`, which runs only where the ambient purpose may use what it reads."""
-    quick = is_plain(fn) and not reader.access.withhold
+    quick = is_plain(fn) and reader.settles_quickly
     wrapper = (_counting if reader.counts else _quick)(fn, reader) if quick else surrounded(fn, reader)
     reader.wrapper = wrapper
     wrapper.__purposeguard_access__ = reader  # type: ignore[attr-defined]  # for the cache, which must check before it answers

@@ -53,10 +53,22 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
     if is_plain(fn):
         # The key has authorised the call by the time that the function runs.
         run = functools.wraps(fn)(functools.partial(reader.run_authorised))
-        return cachetools.cached(store, key=key, lock=lock, info=True)(run)  # type: ignore[no-any-return,unused-ignore]  # untyped in some versions
+        return _answering(cachetools.cached(store, key=key, lock=lock, info=True)(run), reader)
     if kind_of(fn) != "coroutine":
         raise TypeError("`guard.cached` keeps what a function returns; a generator returns nothing to keep")
     return _cached_coroutine(fn, reader, store, key, lock)
+
+
+def _answering(kept: Any, reader: Reader) -> Function:
+    """What is kept, each row looked at anew: what its subject wants may have changed meanwhile."""
+
+    @functools.wraps(kept)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return reader.answered(kept(*args, **kwargs))
+
+    wrapper.cache_info = kept.cache_info  # type: ignore[attr-defined]  # as cachetools' own wrappers have it
+    wrapper.cache_clear = kept.cache_clear  # type: ignore[attr-defined]  # likewise
+    return wrapper
 
 
 def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, lock: threading.RLock) -> Function:
@@ -72,11 +84,13 @@ def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, l
             found = store.get(wanted, absent)
             if found is not absent:
                 hits += 1
-                return found
-            misses += 1
-        value = await reader.run_authorised_coroutine(*args, **kwargs)
-        with lock:
-            return store.setdefault(wanted, value)
+            else:
+                misses += 1
+        if found is absent:
+            value = await reader.run_authorised_coroutine(*args, **kwargs)
+            with lock:
+                found = store.setdefault(wanted, value)
+        return reader.answered(found)
 
     def cache_info() -> tuple[int, int, float, int]:
         with lock:

@@ -1,4 +1,4 @@
-"""Circumstances: what decides beside the label. What the subject asked for, when the data was collected, whether its time is up."""
+"""Circumstances: what decides beside the label. What a subject asked for, when data was collected, how long ago."""
 
 from __future__ import annotations
 

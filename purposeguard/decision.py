@@ -55,6 +55,7 @@ class Decision:
     purpose: type[Purpose] | Family
     channel: str | None
     allowed: bool
+    circumstances: Circumstances
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class Decision:
     ) -> None:
         """`declared`: it is about an activity as such, which must state a channel where its purpose is closed."""
         self._matrix = matrix
-        self._circumstances = circumstances
+        self.circumstances = circumstances
         self._declared = declared
         self._unstated = declared and channel is None and matrix.must_state_channel(purpose)
         self.label = label
@@ -92,9 +93,9 @@ class Decision:
         return tuple(source for source in self.label if not self._may(source))
 
     def _row(self, source: type[Source]) -> Row:
-        if self._circumstances is NONE_KNOWN:
+        if self.circumstances is NONE_KNOWN:
             return self._matrix.row(source, self.channel)
-        return self._matrix.row_for(Label(source), self.channel, self._circumstances)
+        return self._matrix.row_for(Label(source), self.channel, self.circumstances)
 
     def _may(self, source: type[Source]) -> bool:
         return self.purpose in self._row(source)
@@ -103,7 +104,7 @@ class Decision:
         """What stands between a source and the purpose: of a family, where the least does."""
         if source is NotPersonal:
             return None if self._may(source) else Bar.CHANNEL
-        bars = [self._matrix.bar(source, one, self.channel, self._circumstances) for one in _members(self.purpose)]
+        bars = [self._matrix.bar(source, one, self.channel, self.circumstances) for one in _members(self.purpose)]
         return None if None in bars else max(bar for bar in bars if bar is not None)
 
     @_once
@@ -121,7 +122,7 @@ class Decision:
     @_once
     def alternatives(self) -> tuple[type[Purpose], ...]:
         """The purposes that the whole label may serve (by the channel, for the subject), in the notice's order."""
-        row = self._matrix.row_for(self.label, self.channel, self._circumstances)
+        row = self._matrix.row_for(self.label, self.channel, self.circumstances)
         return tuple(one for one in self._matrix.notice.purposes if one in row)
 
     @_once
@@ -159,9 +160,9 @@ class Decision:
     def _circumstance(self, bar: Bar, source: type[Source]) -> str:
         """Why a source is refused that some clause grants the purpose."""
         purpose = name_of(self.purpose)
-        standing = self._circumstances.standing
+        standing = self.circumstances.standing
         if bar is Bar.REVISION:
-            then = self._matrix.collected_under(source, self._circumstances)
+            then = self._matrix.collected_under(source, self.circumstances)
             now = self._matrix.notice.revision
             if then is None or then == BEFORE_ALL:
                 first = self._matrix.history.notices[0].revision
@@ -209,7 +210,7 @@ class Decision:
                 grant = ", ".join(clauses) or member.clause
                 lines.append(f"{grant} grants {member.slug} to: {whose or 'no source'}")
             lines += [f"{source.clause} may serve: {_may_serve(self._matrix, source)}" for source in self.denied]
-            row = self._matrix.row_for(self.label, self.channel, self._circumstances)
+            row = self._matrix.row_for(self.label, self.channel, self.circumstances)
             families = [family for family in self._matrix.families.get(self.purpose, ()) if family in row]
             if len(self.label) > 1 and (self.alternatives or not families):
                 both = ", ".join(one.slug for one in self.alternatives[:6]) or "nothing; keep the data apart"
@@ -248,6 +249,7 @@ _FACTS = (
     "label",
     "purpose",
     "channel",
+    "circumstances",
     "violation",
     "denied",
     "grants",

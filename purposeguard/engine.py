@@ -10,22 +10,31 @@ from contextvars import ContextVar
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from purposeguard.about import About
+from purposeguard.circumstances import BEFORE_ALL, NONE_KNOWN, NOT_NAMED, UNNAMED, Circumstances, Standing
+from purposeguard.clock import Clock
 from purposeguard.copies import Classes
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeMissing, PurposeViolation, SealedValue
+from purposeguard.history import History
 from purposeguard.inventory import Access, Activity, how_to_register
 from purposeguard.label import Label
 from purposeguard.ledger import CountingLedger, Ledger, Tick
-from purposeguard.matrix import Matrix
+from purposeguard.matrix import MOST_REMEMBERED, Matrix
 from purposeguard.notice import Notice
+from purposeguard.oversight import Oversight
 from purposeguard.personal import Personal
+from purposeguard.retention import Periods
+from purposeguard.rows import given_abouts
 from purposeguard.sealing import functions, named
-from purposeguard.terms import Family, Purpose
+from purposeguard.terms import Family, NotPersonal, Purpose
 
 if TYPE_CHECKING:
     from purposeguard.use import Use
 
 NOTHING: Final[frozenset[object]] = frozenset()
+NO_LABELS: Final[frozenset[Label]] = frozenset()
+_NOT_PERSONAL: Final = Label(NotPersonal)
 
 
 class Column:
@@ -36,16 +45,37 @@ class Column:
     the new matrix; so are the `counted` of its openings.
     """
 
-    __slots__ = ("_clears", "_counting", "_lock", "channel", "cleared", "closed", "matrix", "purpose", "retired")
+    __slots__ = (
+        "_clears",
+        "_counting",
+        "_known",
+        "_lock",
+        "_named",
+        "channel",
+        "cleared",
+        "closed",
+        "matrix",
+        "purpose",
+        "retired",
+    )
 
     def __init__(
-        self, matrix: Matrix, purpose: type[Purpose] | Family, channel: str | None, *, clears: bool = True
+        self,
+        matrix: Matrix,
+        purpose: type[Purpose] | Family,
+        channel: str | None,
+        *,
+        clears: bool = True,
+        named: bool = False,
     ) -> None:
+        """`clears`: no ledger is to be told; `named`: nothing may be opened without saying whose it is."""
         self.matrix = matrix
         self.purpose = purpose
         self.channel = channel
         self.cleared: set[object] = set()
         self._clears = clears
+        self._named = named
+        self._known: dict[Standing, set[Label]] = {}
         self._counting: weakref.WeakValueDictionary[int, Opening] = weakref.WeakValueDictionary()
         # A revision may close a purpose under which an activity states no channel: it may then open nothing (rule 7).
         self.closed = channel is None and matrix.must_state_channel(purpose)
@@ -71,17 +101,46 @@ class Column:
 
     def allows(self, sources: object) -> bool:
         """Whether data from these sources may be opened; raises as `Matrix.allows` does."""
+        if self._named and self.matrix.label(sources) is not _NOT_PERSONAL:
+            return False
         return self.purpose in self.matrix.row(sources, self.channel) and not self.closed
 
-    def decision(self, sources: object) -> Decision:
+    def permits_of(self, label: Label, circumstances: Circumstances) -> bool:
+        """Whether data of this label may be opened under circumstances, which say all that is known of it."""
+        known = self._known.get(circumstances.standing) if circumstances.standing is not None else None
+        plain = circumstances.under is None and not circumstances.overdue
+        if plain and known is not None and label in known:
+            return True
+        if self.closed or self.purpose not in self.matrix.row_for(label, self.channel, circumstances):
+            return False
+        if plain and circumstances.standing is not None:
+            self._remember(label, circumstances.standing)
+        return True
+
+    def _remember(self, label: Label, standing: Standing) -> None:
+        with self._lock:
+            if not self.retired and len(self._known) < MOST_REMEMBERED:
+                self._known.setdefault(standing, set()).add(label)
+
+    def known_of(self, standing: Standing) -> set[Label] | frozenset[Label]:
+        """The labels seen to be allowed of subjects of this standing."""
+        return self._known.get(standing, NO_LABELS)
+
+    def decision(self, sources: object, circumstances: Circumstances | None = None) -> Decision:
         """The same, with its reasons."""
-        return Decision(self.matrix, self.matrix.label(sources), self.purpose, self.channel, declared=self.closed)
+        label = self.matrix.label(sources)
+        if circumstances is None:
+            circumstances = NOT_NAMED if self._named and label is not _NOT_PERSONAL else NONE_KNOWN
+        return Decision(
+            self.matrix, label, self.purpose, self.channel, declared=self.closed, circumstances=circumstances
+        )
 
     def retire(self) -> None:
         """Clears nothing any more."""
         with self._lock:
             self.retired = True
             self.cleared.clear()
+            self._known.clear()
             for reference in self._counting.valuerefs():  # a copy: a finaliser may add to it meanwhile
                 opening = reference()
                 if opening is not None:
@@ -91,12 +150,14 @@ class Column:
 class State:
     """A matrix and its columns: replaced as one."""
 
-    __slots__ = ("_clears", "_columns", "_lock", "_retired", "matrix")
+    __slots__ = ("_clears", "_columns", "_lock", "_named", "_retired", "matrix", "periods")
 
-    def __init__(self, matrix: Matrix, *, clears: bool = True) -> None:
-        """`clears`: no ledger is to be told of uses."""
+    def __init__(self, matrix: Matrix, *, clears: bool = True, named: bool = False) -> None:
+        """`clears`: no ledger is to be told of uses; `named`: nothing is opened without saying whose it is."""
         self.matrix = matrix
+        self.periods = Periods(matrix.notice.document)
         self._clears = clears
+        self._named = named
         self._columns: dict[tuple[object, str | None], Column] = {}
         self._retired = False
         self._lock = threading.RLock()
@@ -106,7 +167,7 @@ class State:
         found = self._columns.get((purpose, channel))
         if found is None:
             purpose, channel = self.matrix.purpose(purpose), self.matrix.channel(channel)
-            found = Column(self.matrix, purpose, channel, clears=self._clears)
+            found = Column(self.matrix, purpose, channel, clears=self._clears, named=self._named)
             with self._lock:
                 found = self._columns.setdefault((purpose, channel), found)
                 if self._retired:  # asked for while the matrix was being replaced
@@ -149,9 +210,11 @@ class Engine:
     __slots__ = (
         "ambient",
         "classes",
+        "clock",
         "counting",
         "ledger",
         "observing",
+        "oversight",
         "reset_ambient",
         "set_ambient",
         "state",
@@ -166,14 +229,19 @@ class Engine:
         observing: bool,
         transforms: Transforms | None,
         nothing: Use[Any],
+        history: History | None = None,
+        oversight: Oversight | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`transforms` are the functions that a strict guard lets see plain values; None where any may.
 
         `nothing` is the use that is under way where none is.
         """
         self.transforms = transforms
-        self.state = State(Matrix(notice), clears=ledger is None)
+        self.oversight = oversight
+        self.clock = clock or Clock()
         self.ledger = ledger
+        self.state = self._state(Matrix(notice, history=history))
         self.counting = cast("CountingLedger", ledger) if hasattr(ledger, "counter") else None
         self.observing = observing
         ambient: ContextVar[Use[Any]] = ContextVar("purposeguard", default=nothing)
@@ -182,10 +250,66 @@ class Engine:
         self.reset_ambient = ambient.reset
         self.classes = Classes()
 
-    def replace(self, notice: Notice) -> Matrix:
+    def _state(self, matrix: Matrix) -> State:
+        named = self.oversight is not None and self.oversight.requires_subject
+        return State(matrix, clears=self.ledger is None, named=named)
+
+    def circumstances(self, about: About, label: Label) -> Circumstances:
+        """What decides of a datum beside its label, by what is known of it.
+
+        Raises:
+            StoreUnavailable: governance cannot say what the subject asked for.
+        """
+        state, oversight = self.state, self.oversight
+        standing: Standing | None = None
+        if oversight is not None and about.subject is not None:
+            standing = oversight.standing(about.subject)
+        elif oversight is not None and oversight.requires_subject:
+            standing = UNNAMED
+        collected, ended = about.collected, about.ended
+        if collected is None and ended is None:
+            return Circumstances(standing)
+        under = None
+        matrix = state.matrix
+        if collected is not None:
+            held = matrix.history.on(collected)
+            under = BEFORE_ALL if held is None else held.revision
+            if under == matrix.notice.revision:
+                under = None
+        sources = [matrix.current(one).clause for one in label.sources if one is not NotPersonal]
+        overdue = state.periods.overdue(sources, collected=collected, ended=ended, today=self.clock.now())
+        return Circumstances(standing, under, overdue)
+
+    def abouts(self, subject: object) -> tuple[About, ...]:
+        """What a caller says of a datum by `subject=`.
+
+        Raises:
+            TypeError: nobody keeps what subjects asked for, so naming one would promise what is not done; or as
+                `given_abouts`, as do ValueError and UnlabelledData.
+        """
+        found = given_abouts(subject)
+        if self.oversight is None and any(one.subject is not None for one in found):
+            raise TypeError(
+                "a subject is named, and this guard asks nobody what subjects wanted: give it one that keeps it, "
+                "`Guard(notice, governance=…)`"
+            )
+        return found
+
+    def allowed(
+        self,
+        column: Column,
+        sources: object,
+        abouts: tuple[About, ...],
+        circumstances: Callable[[About, Label], Circumstances],
+    ) -> bool:
+        """Whether data from these sources, of which this is known, may be opened."""
+        label = column.matrix.label(sources)
+        return all(column.permits_of(label, circumstances(about, label)) for about in abouts)
+
+    def replace(self, notice: Notice, history: History | None = None) -> Matrix:
         """Puts another revision in force, at one stroke; one caller at a time."""
         earlier = self.state
-        self.state = State(Matrix(notice, earlier.matrix), clears=self.ledger is None)
+        self.state = self._state(Matrix(notice, earlier.matrix, history))
         earlier.retire()
         return self.state.matrix
 
@@ -294,16 +418,18 @@ def _advice(access: Access | None, fields: tuple[str, ...]) -> str | None:
 class Opening:
     """An activity of a guard, ready to be entered: knows its column, so that entering is quick.
 
-    `counted` holds the labels seen to be allowed, each with what counts its uses, where the ledger counts them itself.
+    `counted` holds the labels seen to be allowed, each with what counts its uses, where the ledger counts them itself;
+    `ticks` what counts uses of any label.
     """
 
-    __slots__ = ("__weakref__", "_narrower", "activity", "column", "counted", "engine")
+    __slots__ = ("__weakref__", "_narrower", "activity", "column", "counted", "engine", "ticks")
 
     def __init__(self, engine: Engine, activity: Activity) -> None:
         self.engine = engine
         self.activity = activity
         self.column = engine.column(activity)
         self.counted: dict[object, Tick] = {}
+        self.ticks: dict[Label, Tick] = {}
         self._narrower: dict[type[Purpose], Opening] = {}
 
     def narrowed(self, member: type[Purpose]) -> Opening:
@@ -321,11 +447,13 @@ class Opening:
             column = self.column = self.engine.column(self.activity)
         return column
 
-    def count(self, counting: CountingLedger, label: Label, times: int, column: Column) -> None:
-        """Counts uses of a label that this column permits."""
-        tick = self.counted.get(label)
+    def count(self, counting: CountingLedger, label: Label, times: int, column: Column | None) -> None:
+        """Counts uses of a label that this column permits; None where it does so of some subjects only."""
+        tick = self.ticks.get(label)
         if tick is None:
             tick = counting.counter(self.activity.name, self.activity.purpose_id, label)
+            self.ticks[label] = tick
+        if column is not None and label not in self.counted:
             column.count_by(self, label, tick)
         for _ in range(times):
             tick()

@@ -35,6 +35,7 @@ from pydantic_core import PydanticUndefined
 
 from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.label import Label
+from purposeguard.marks import Collected, Ended, Mark
 from purposeguard.sealing import Sealed
 from purposeguard.terms import Source, TermMeta, is_union
 
@@ -78,6 +79,19 @@ class Model:
         scopes = _scopes(self.cls, dict(self.bindings))
         return {name: shape_of(hint, _scope_of(name, scopes)) for name, hint in _hints(self.cls).items()}
 
+    def marks(self) -> dict[Mark, tuple[str, ...]]:
+        """Mark → the fields that bear it, themselves or on their items; read once for each class.
+
+        Raises:
+            UnlabelledData: a mark is on a sealed field, or twice where one field is to say it. Also as `fields`.
+        """
+        known: dict[Mark, tuple[str, ...]] | None = vars(self.cls).get(_MARKED) if not self.bindings else None
+        if known is None:
+            known = _marks_of(self.cls, self.fields())
+            if not self.bindings:
+                type.__setattr__(self.cls, _MARKED, known)
+        return known
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shape:
@@ -93,6 +107,7 @@ class Shape:
     sealed: bool = False
     seal: frozenset[type[Source]] = frozenset()
     within: Shape | None = None
+    marks: frozenset[Mark] = frozenset()
 
     @property
     def own_label(self) -> Label | None:
@@ -109,7 +124,8 @@ class Shape:
         within = self.within | other.within if self.within and other.within else self.within or other.within
         models = tuple(dict.fromkeys((*self.models, *other.models)))
         sealed = self.sealed or other.sealed
-        return Shape(self.tags | other.tags, models, items, sealed, self.seal | other.seal, within)
+        marks = self.marks | other.marks
+        return Shape(self.tags | other.tags, models, items, sealed, self.seal | other.seal, within, marks)
 
     def walk(self, path: str = "", seen: tuple[Model, ...] = ()) -> Iterator[tuple[str, Shape]]:
         """Every value below this one by its path, e.g. `orders[].address`; a model inside itself is not entered."""
@@ -135,6 +151,39 @@ class Shape:
                 seen.add(model)
                 for shape in model.fields().values():
                     yield from shape.everything(seen)
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether there are rows in it that say whose they are, or from when."""
+        return any(model.marks() for model in self.every_model())
+
+    def outside_rows(self) -> Label | None:
+        """The label of what is tagged and in no marked row: nothing will say whose that is."""
+        found: set[type[Source]] = set()
+        pending, seen = [self], list[Model]()
+        while pending:
+            shape = pending.pop()
+            found |= shape.tags
+            if shape.items is not None:
+                pending.append(shape.items)
+            for model in shape.models:
+                if not model.marks() and _is_new(model, tuple(seen)):
+                    seen.append(model)
+                    pending += model.fields().values()
+        return Label(*found) if found else None
+
+    def every_model(self) -> Iterator[Model]:
+        """The models in it, each once."""
+        seen: list[Model] = []
+        pending = [self]
+        while pending:
+            shape = pending.pop()
+            pending += [one for one in (shape.items, shape.within) if one is not None]
+            for model in shape.models:
+                if _is_new(model, tuple(seen)):
+                    seen.append(model)
+                    yield model
+                    pending += model.fields().values()
 
     @property
     def has_fields(self) -> bool:
@@ -300,7 +349,8 @@ def _shape_of_bases(cls: object, bindings: Bindings) -> Shape:
 def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
     """The shape of what was written with brackets, or as a union."""
     if origin is Annotated:
-        return Shape(frozenset(_tags(args[1:]))) | shape_of(args[0], bindings)
+        marks = frozenset(one for one in args[1:] if isinstance(one, Mark))
+        return Shape(frozenset(_tags(args[1:])), marks=marks) | shape_of(args[0], bindings)
     if is_union(annotation) or origin in _TRANSPARENT:
         return _joined(args, bindings)
     if origin in _OPAQUE:
@@ -369,6 +419,23 @@ def _joined(annotations: Iterable[object], bindings: Bindings) -> Shape:
     return shape
 
 
+def _marks_of(cls: type, fields: Mapping[str, Shape]) -> dict[Mark, tuple[str, ...]]:
+    found: dict[Mark, tuple[str, ...]] = {}
+    for name, shape in fields.items():
+        part: Shape | None = shape
+        while part is not None:
+            if part.marks and part.sealed:
+                raise UnlabelledData(f"{cls.__qualname__}.{name} is sealed and marked: nobody could read the mark")
+            for mark in part.marks:
+                found[mark] = (*found.get(mark, ()), name)
+            part = part.items
+    for mark in (Collected, Ended):
+        if len(found.get(mark, ())) > 1:
+            names = " and ".join(f"`{name}`" for name in found[mark])
+            raise UnlabelledData(f"{cls.__qualname__}: {names} are both marked {mark!r}, and one is to say it")
+    return found
+
+
 def _tags(marks: Iterable[object]) -> Iterator[type[Source]]:
     for mark in marks:
         if isinstance(mark, TermMeta):
@@ -403,6 +470,9 @@ _NO_CONTAINERS: Final = frozenset({None, typing.Generic, typing.Protocol, typing
 _OPAQUE: Final = frozenset({typing.Literal, typing_extensions.Literal, type, Callable})
 """What holds no value of its arguments."""
 
+_MARKED: Final = "__purposeguard_marks__"
+"""Where a class keeps which of its fields are marked."""
+
 _READ: Final = "__purposeguard_hints__"
 """Where a class keeps its annotations once they are read: they do not change, and go when it goes."""
 
@@ -424,7 +494,7 @@ def _pydantic_hints(cls: type[BaseModel], localns: Mapping[str, Any] | None) -> 
             raise _unresolved(cls, error.name) from error
     hints: dict[str, Any] = {}
     for name, field in cls.model_fields.items():
-        marks = tuple(mark for mark in field.metadata if isinstance(mark, (TermMeta, Label)))
+        marks = tuple(mark for mark in field.metadata if isinstance(mark, (TermMeta, Label, Mark)))
         hints[name] = Annotated[(field.annotation, *marks)] if marks else field.annotation
     for name, computed in cls.model_computed_fields.items():
         hints[name] = computed.return_type if computed.return_type is not PydanticUndefined else object

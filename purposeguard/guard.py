@@ -15,14 +15,17 @@ from typing_extensions import TypeForm
 from purposeguard.access import Reader, access_function
 from purposeguard.activity import Block, carried, decorated
 from purposeguard.caching import cached_function
+from purposeguard.clock import Clock, Now, system_time
 from purposeguard.decision import Decision, name_of
 from purposeguard.engine import Engine, Transforms
 from purposeguard.errors import Fault, NoticeError, PurposeMissing, UnknownPurpose
+from purposeguard.history import History
 from purposeguard.inventory import Access, Activity, Reclassification, Register, Site, Transform
 from purposeguard.label import Label, OneSource, Sources
 from purposeguard.ledger import Ledger
 from purposeguard.linking import combined
 from purposeguard.notice import Notice
+from purposeguard.oversight import Oversight
 from purposeguard.personal import Personal
 from purposeguard.reclassification import Reclassifier
 from purposeguard.terms import Family, Purpose, Source, TermMeta
@@ -52,27 +55,41 @@ class Guard:
     __slots__ = ("_engine", "_known", "_mode", "_register", "_replacing", "_transforms")
 
     def __init__(
-        self, notice: Notice, *, mode: Mode = "enforce", ledger: Ledger | None = None, strict: bool = False
+        self,
+        notice: Notice | History,
+        *,
+        mode: Mode = "enforce",
+        ledger: Ledger | None = None,
+        strict: bool = False,
+        governance: Oversight | None = None,
+        clock: Now = system_time,
     ) -> None:
-        """Compiles `notice`.
+        """Compiles `notice`; of a `History`, the revision that is in force today.
+
+        `governance` keeps what subjects asked for and agreed to (`purposeguard.governance`); its ledger is told where
+        no other is given. `clock` says what time it is, for periods of retention and for exceptions.
 
         A `strict` guard opens sealed values only where the functions that `map` was given are registered with
         `guard.transform`: those see the plain value.
 
         Raises:
-            TypeError: `notice` is no Notice.
+            TypeError: `notice` is neither a Notice nor a History.
             ValueError: `mode` is neither `enforce` nor `observe`.
+            NoticeError: no revision of the history is in force yet.
         """
-        if not isinstance(notice, Notice):
-            raise TypeError(f"a guard needs a Notice, not {type(notice).__name__}: `Notice.load(path)` reads one")
+        time = Clock(clock)
+        present, history = _in_force(notice, time)
         self._mode: Mode = _mode(mode)
         self._transforms = Transforms()
         self._engine = Engine(
-            notice,
-            ledger,
+            present,
+            ledger if ledger is not None or governance is None else governance.ledger,
             observing=mode == "observe",
             transforms=self._transforms if strict else None,
             nothing=NO_USE,
+            history=history,
+            oversight=governance,
+            clock=time,
         )
         self._register = Register()
         self._replacing = threading.Lock()
@@ -95,34 +112,54 @@ class Guard:
         return self._engine.ledger
 
     @property
+    def governance(self) -> Oversight | None:
+        """Who keeps what subjects asked for and agreed to."""
+        return self._engine.oversight
+
+    @property
     def notice(self) -> Notice:
         """The notice in force."""
         return self._engine.state.matrix.notice
 
-    def replace(self, notice: Notice) -> None:
+    @property
+    def history(self) -> History:
+        """The revisions of the notice that are known."""
+        return self._engine.state.matrix.history
+
+    def replace(self, notice: Notice | History) -> None:
         """Puts another revision of the notice in force, at one stroke, while other threads decide.
 
         Each decision is by one revision, whole; uses under way are decided by the new one from their next check on.
-        Classes of the revisions before stay valid, by clause; a clause that is gone is unknown, so it is refused.
+        What is tagged with classes of another revision was collected under that, and may serve what both grant, and
+        what the one in force extends to it (rule 9). A clause that is gone is unknown, so it is refused. The revision
+        of the same date is that revision put right, and decides in its place.
 
         Raises:
-            NoticeError: `notice` is a revision of another notice.
+            TypeError: `notice` is neither a Notice nor a History.
+            NoticeError: `notice` is a revision of another notice, or no revision of the history is in force yet.
         """
-        if notice.id != self.notice.id:
-            fault = Fault("id", f"`{notice.id}` is another notice than `{self.notice.id}`", "make a guard of its own")
+        present, history = _in_force(notice, self._engine.clock)
+        if present.id != self.notice.id:
+            fault = Fault("id", f"`{present.id}` is another notice than `{self.notice.id}`", "make a guard of its own")
             raise NoticeError([fault], "replace")
         with self._replacing:
-            self._known = self._engine.replace(notice).known
+            self._known = self._engine.replace(present, history).known
 
-    def allows(self, sources: Sources, purpose: object, channel: str | None = None) -> bool:
-        """Whether the notice lets these sources serve this purpose (by this channel).
+    def allows(self, sources: Sources, purpose: object, channel: str | None = None, *, subject: object = None) -> bool:
+        """Whether the notice lets these sources (of this subject) serve this purpose (by this channel).
 
-        `purpose` is a class, an id, a family's name, or the union of a family's members.
+        `purpose` is a class, an id, a family's name, or the union of a family's members. `subject` is the id of a
+        subject, an `About`, or a row whose marked fields say whose it is and from when. What rests on consent serves
+        subjects who gave it, so nobody where none is named.
 
         Raises:
             UnknownTerm: an id means nothing in the notice.
             UnlabelledData: there are no sources.
+            StoreUnavailable: governance cannot say what the subject asked for.
+            TypeError: a subject is named and the guard has no governance.
         """
+        if subject is not None:
+            return bool(self.explain(sources, purpose, channel, subject=subject))
         if channel is None:
             rows, purposes = self._known
             try:
@@ -136,19 +173,20 @@ class Guard:
         matrix = self._engine.state.matrix
         return matrix.purpose(purpose) in matrix.row(sources, channel)
 
-    def check(self, sources: Sources, purpose: object, channel: str | None = None) -> None:
-        """Nothing where the notice lets these sources serve this purpose (by this channel).
+    def check(self, sources: Sources, purpose: object, channel: str | None = None, *, subject: object = None) -> None:
+        """Nothing where the notice lets these sources (of this subject) serve this purpose (by this channel).
 
         Raises:
-            PurposeViolation: it does not; ChannelViolation where only the channel is wrong.
-            UnknownTerm, UnlabelledData: as `allows`.
+            PurposeViolation: it does not; ChannelViolation where only the channel is wrong, SubjectViolation,
+                RevisionViolation or RetentionViolation where only that stands against it.
+            UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: as `allows`.
         """
         engine = self._engine
         if hasattr(sources, "__next__"):  # an iterator can be asked once only
             sources = tuple(cast("Iterable[OneSource]", sources))
-        if engine.ledger is None and self.allows(sources, purpose, channel):
+        if subject is None and engine.ledger is None and self.allows(sources, purpose, channel):
             return
-        decision = self.explain(sources, purpose, channel)
+        decision = self.explain(sources, purpose, channel, subject=subject)
         if not decision:
             engine.refuse(decision)
         elif engine.ledger is not None:
@@ -156,10 +194,20 @@ class Guard:
             name = asked.name if isinstance(asked, Family) else asked.clause
             engine.ledger.allowed(None, name, decision.label, 1)
 
-    def explain(self, sources: Sources, purpose: object, channel: str | None = None) -> Decision:
+    def explain(
+        self, sources: Sources, purpose: object, channel: str | None = None, *, subject: object = None
+    ) -> Decision:
         """The decision with its reasons; an error only as in `allows`, never for a denial."""
-        matrix = self._engine.state.matrix
-        return Decision(matrix, matrix.label(sources), matrix.purpose(purpose), matrix.channel(channel))
+        engine = self._engine
+        matrix = engine.state.matrix
+        label, wanted, by = matrix.label(sources), matrix.purpose(purpose), matrix.channel(channel)
+        if subject is None:
+            return Decision(matrix, label, wanted, by)
+        decisions = [
+            Decision(matrix, label, wanted, by, circumstances=engine.circumstances(about, label))
+            for about in engine.abouts(subject)
+        ]
+        return next((one for one in decisions if not one), decisions[0])
 
     @overload
     def derive(self, operation: str, one: Personal[A, Any], other: Personal[B, Any]) -> Personal[tuple[A, B], Any]: ...
@@ -340,15 +388,19 @@ class Guard:
         )
 
     @overload
-    def access(self, *sources: OneSource, withhold: bool = False) -> Callable[[F], F]: ...
+    def access(self, *sources: OneSource, withhold: bool = False, narrow: bool = False) -> Callable[[F], F]: ...
     @overload
     def access(self, fn: F, /) -> F: ...
-    def access(self, *sources: Any, withhold: bool = False) -> Any:
+    def access(self, *sources: Any, withhold: bool = False, narrow: bool = False) -> Any:
         """A data-access function: it runs only if the ambient purpose may use all its sources.
 
         Sources are those of the tags in its return annotation, unless the decorator names them. The check comes before
         the function runs (for a generator, before each step). With `withhold=True` the function runs under any purpose,
         and what it returns comes back without the fields that the purpose may not use.
+
+        Rows whose class marks whose they are, or from when (`Subject`, `Collected`, `Ended`), are looked at one by one
+        when they are there: one that may not be used is refused, withheld with `withhold=True`, or with `narrow=True`
+        left out of the list, mapping or stream that it is in.
 
         Raises:
             UnlabelledData: no source is named nor tagged, so nothing could be checked.
@@ -356,17 +408,17 @@ class Guard:
             TypeError: what is decorated is no function, or is behind a cache that knows no purposes.
         """
         frame = sys._getframe(1)
-        bare = len(sources) == 1 and not isinstance(sources[0], (TermMeta, str, Label)) and not withhold
+        bare = len(sources) == 1 and not isinstance(sources[0], (TermMeta, str, Label)) and not (withhold or narrow)
         named = None if bare or not sources else self._engine.state.matrix.label(sources)
 
         def decorate(fn: Any) -> Any:
-            return decorated(fn, lambda inner: self._access(inner, named, withhold, frame))
+            return decorated(fn, lambda inner: self._access(inner, named, withhold, narrow, frame))
 
         return decorate(sources[0]) if bare else decorate
 
-    def _access(self, fn: Function, named: Label | None, withhold: bool, frame: FrameType) -> Function:
+    def _access(self, fn: Function, named: Label | None, withhold: bool, narrow: bool, frame: FrameType) -> Function:
         local = frame.f_locals if frame.f_locals is not frame.f_globals else None
-        reader = Reader(fn, self._engine, named, withhold, local)
+        reader = Reader(fn, self._engine, named, withhold, local, narrow=narrow)
         wrapper = access_function(fn, reader)
         self._register.add_access(reader.access)
         return wrapper
@@ -467,3 +519,16 @@ def _mode(mode: str) -> Mode:
     if mode in get_args(Mode):
         return cast("Mode", mode)
     raise ValueError(f"mode is `enforce` or `observe`, not `{mode}`")
+
+
+def _in_force(given: object, clock: Clock) -> tuple[Notice, History | None]:
+    """The notice to decide by, and the revisions around it where they are given."""
+    if isinstance(given, Notice):
+        return given, None
+    if not isinstance(given, History):
+        raise TypeError(f"a guard needs a Notice, not {type(given).__name__}: `Notice.load(path)` reads one")
+    present = given.on(clock.now())
+    if present is None:
+        first = given.notices[0].revision
+        raise NoticeError([Fault("revision", f"none is in force yet: the first is of {first}")], "history")
+    return present, given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Iterator
 
 from purposeguard.about import Day
@@ -29,7 +30,7 @@ class History(Immutable):
             if not isinstance(one, Notice):
                 raise TypeError(f"a history is made of notices, not of {type(one).__name__}")
         faults = [] if notices else [Fault("", "a history without revisions", "give the notice in force")]
-        for number, (one, other) in enumerate(zip(notices, notices[1:], strict=False), 1):
+        for number, (one, other) in enumerate(itertools.pairwise(notices), 1):
             if other.id != one.id:
                 faults.append(Fault(f"revision {number + 1}", f"`{other.id}` is another notice than `{one.id}`"))
             elif other.revision <= one.revision:

@@ -78,14 +78,16 @@ class Activity(Declared):
 class Access(Declared):
     """A data-access function and the sources it reads.
 
-    `named` are the sources named at the decorator; `fields` those of its return annotation, by path; `whole` those of
-    the returned value as such; `sealed` those of sealed values in it, by path, which are checked where they are opened.
-    `label` is all that counts here, None where everything is sealed. They are known at decoration, save where the
+    `withhold`: it gives what it reads without the fields that may not be used; `narrow`: without the rows whose
+    subjects, or dates, do not allow it. `named` are the sources named at the decorator; `fields` those of its return
+    annotation, by path; `whole` those of the returned value as such; `sealed` those of sealed values in it, by path,
+    which are checked where they are opened. `label` is all that counts here, None where everything is sealed. They are known at decoration, save where the
     annotation names what is defined later: then they are, after the first call.
     """
 
     site: Site
     withhold: bool
+    narrow: bool = False
     label: Label | None = None
     named: Label | None = None
     whole: Label | None = None

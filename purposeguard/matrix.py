@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, Union, cast
 
 from purposeguard.bases import bases, extended
-from purposeguard.circumstances import BEFORE_ALL, NONE_KNOWN, Bar, Circumstances
+from purposeguard.circumstances import NONE_KNOWN, Bar, Circumstances, Standing
 from purposeguard.derivation import derived_label
 from purposeguard.document import Basis, Document, Extension
 from purposeguard.errors import UnknownSource, UnlabelledData
@@ -193,17 +193,12 @@ class Matrix(Immutable):
         then = self._under(source, circumstances)
         if then is not None:
             held = then._basis_of(source.clause, purpose.clause, channel)
-            extension = self.extended.get((current.clause, purpose.clause)) if held is None else None
-            if held is not None:
-                consent = consent or held == "consent"
-            elif extension is None or then.notice.revision > self.notice.revision:
-                return Bar.REVISION
-            elif extension.basis == "consent" and not (
-                standing is not None and standing.agreed(purpose.clause, after=then.notice.revision)
-            ):
-                return Bar.CONSENT
-        elif circumstances.under == BEFORE_ALL:
-            return Bar.REVISION
+            bar = self._bar_of_earlier(current, purpose, standing, then) if held is None else None
+            if bar is not None:
+                return bar
+            consent = consent or held == "consent"
+        elif circumstances.under not in (None, self.notice.revision):
+            return Bar.REVISION  # of one that is not known, or from before all that are
         if current.clause in circumstances.overdue and self.bases[purpose.clause] != "law":
             return Bar.RETENTION
         if standing is not None and standing.stops(purpose.clause):
@@ -211,6 +206,16 @@ class Matrix(Immutable):
         if consent and not (standing is not None and standing.agreed(purpose.clause)):
             return Bar.CONSENT
         return None
+
+    def _bar_of_earlier(
+        self, source: type[Source], purpose: type[Purpose], standing: Standing | None, then: Matrix
+    ) -> Bar | None:
+        """What stands in the way of a purpose that the revision of collection does not grant (rule 9)."""
+        extension = self.extended.get((source.clause, purpose.clause))
+        if extension is None or then.notice.revision > self.notice.revision:
+            return Bar.REVISION
+        agreed = standing is not None and standing.agreed(purpose.clause, after=then.notice.revision)
+        return None if extension.basis == "related" or agreed else Bar.CONSENT
 
     def _admits(self, purpose: type[Purpose], channel: str | None) -> bool:
         only = self.closed.get(purpose)
@@ -220,7 +225,7 @@ class Matrix(Immutable):
         """The matrix of the revision under which data was collected; None where that is the one in force."""
         # A class of another revision says it of all that it tags; what a row says of itself counts for the others.
         notice = self._origins.get(source)
-        if notice is None and circumstances.under is not None:
+        if (notice is None or notice.revision == self.notice.revision) and circumstances.under is not None:
             notice = next((one for one in self.history if one.revision == circumstances.under), None)
         return None if notice is None or notice.revision == self.notice.revision else self.compiled(notice)
 
@@ -368,7 +373,9 @@ def _aliases(notice: Notice, earlier: Matrix | None, history: History) -> dict[o
     """The classes of other revisions → those of this one; an absent clause → its id, which is then unknown."""
     by_clause: dict[tuple[bool, str], object] = {(True, one.clause): one for one in notice.sources}
     by_clause |= {(False, one.clause): one for one in notice.purposes}
-    others = [term for one in history for term in (*one.sources, *one.purposes)]
+    others: list[type[Source] | type[Purpose]] = []
+    for one in history:
+        others += [*one.sources, *one.purposes]
     if earlier is not None:
         others += [*earlier.notice.sources, *earlier.notice.purposes]
         others += [cast("type[Source | Purpose]", old) for old in earlier._alias]

@@ -10,13 +10,16 @@ from collections.abc import Iterable, Mapping
 from contextvars import Token, copy_context
 from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
 
+from purposeguard.about import About, subject_key
+from purposeguard.circumstances import ASKED_LATER, Circumstances
 from purposeguard.decision import Decision
 from purposeguard.engine import NOTHING, Column, Engine, Opening
-from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData
+from purposeguard.errors import ChannelViolation, PurposeGuardError, PurposeViolation, UnknownSource, UnlabelledData
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label, Sources
 from purposeguard.ledger import NO_COUNTS, Tally, Tick
+from purposeguard.narrowing import Narrower
 from purposeguard.openers import Opener
 from purposeguard.personal import Personal, must_be_sealed
 from purposeguard.sealing import content, plain
@@ -110,16 +113,42 @@ class Use(Opener, Generic[P]):
         if engine.ledger is not None and engine.counting is None:
             self._tally.tell()
 
-    def refusal(self, label: Label, column: Column | None = None) -> Decision | None:
-        """Why this use may not open data of this label; None where it may, which a ledger is told. For wrappers."""
+    def refusal(self, label: Label, column: Column | None = None, abouts: tuple[About, ...] = ()) -> Decision | None:
+        """Why this use may not open data of this label; None where it may, which a ledger is told. For wrappers.
+
+        `abouts`: what is known of the data beside its label.
+        """
         column = column or self._column  # once: the decision and its reasons are of one revision
-        if not column.permits(label):
-            return column.decision(label)
-        if self._engine.ledger is not None:
-            self._count({label: 1}, column)
+        decision = self.judged(label, abouts, column)
+        if decision is None and self._engine.ledger is not None:
+            self._count({label: 1}, None if abouts else column)
+        return decision
+
+    def judged(self, label: Label, abouts: tuple[About, ...], column: Column | None = None) -> Decision | None:
+        """Why this use may not open data of this label; None where it may. Nobody is told. For wrappers."""
+        column = column or self._column
+        if not abouts:
+            return None if column.permits(label) else column.decision(label)
+        for about in abouts:
+            circumstances = self.circumstances(about, label)
+            if not column.permits_of(label, circumstances):
+                return column.decision(label, circumstances)
         return None
 
-    def _count(self, used: Mapping[Label, int], column: Column) -> None:
+    def refusal_later(self, label: Label) -> Decision | None:
+        """As `refusal`, before it is known whose the data is: what is decided by that is decided later."""
+        column = self._column
+        if not column.permits_of(label, ASKED_LATER):
+            return column.decision(label, ASKED_LATER)
+        if self._engine.ledger is not None:
+            self._count({label: 1}, None)
+        return None
+
+    def circumstances(self, about: About, label: Label) -> Circumstances:
+        """What decides of a datum beside its label; for wrappers."""
+        return self._engine.circumstances(about, label)
+
+    def _count(self, used: Mapping[Label, int], column: Column | None) -> None:
         """Counts what was used: at once where the ledger counts one by one, or else until the use ends."""
         counting = self._engine.counting
         if counting is None:
@@ -128,12 +157,14 @@ class Use(Opener, Generic[P]):
         for label, times in used.items():
             self._opening.count(counting, label, times, column)
 
-    def allows(self, sources: Sources) -> bool:
-        """Whether data from these sources may be used here: a question, never an error for a denial.
+    def allows(self, sources: Sources, *, subject: object = None) -> bool:
+        """Whether data from these sources (of this subject) may be used here: a question, never an error for a denial.
 
         Raises:
-            UnknownSource, UnlabelledData: as `Guard.allows`.
+            UnknownSource, UnlabelledData, StoreUnavailable: as `Guard.allows`.
         """
+        if subject is not None:
+            return self._engine.allowed(self._column, sources, self._abouts(subject), self.circumstances)
         try:
             if sources in self.cleared:
                 return True
@@ -141,12 +172,21 @@ class Use(Opener, Generic[P]):
             pass  # not hashable, so never cleared: decided below
         return self._column.allows(sources)
 
-    def explain(self, sources: Sources) -> Decision:
-        """The decision on these sources, with its reasons; raises as `allows` does."""
-        return self._column.decision(sources)
+    def explain(self, sources: Sources, *, subject: object = None) -> Decision:
+        """The decision on these sources (of this subject), with its reasons; raises as `allows` does."""
+        column = self._column
+        if subject is None:
+            return column.decision(sources)
+        label = column.matrix.label(sources)
+        abouts = self._abouts(subject)
+        return self.judged(label, abouts, column) or column.decision(label, self.circumstances(abouts[0], label))
 
-    def check(self, sources: Sources) -> None:
-        """Nothing where data from these sources may be used here.
+    def _abouts(self, subject: object) -> tuple[About, ...]:
+        """What `subject=` says."""
+        return self._engine.abouts(subject)
+
+    def check(self, sources: Sources, *, subject: object = None) -> None:
+        """Nothing where data from these sources (of this subject) may be used here.
 
         Raises:
             PurposeMissing: the block has ended, or is another task's or thread's.
@@ -159,12 +199,15 @@ class Use(Opener, Generic[P]):
         if absence is not None:
             engine.missing("a check was made", absence, self)
             return
-        refusal = self.refusal(label)
+        refusal = self.refusal(label, abouts=() if subject is None else self._abouts(subject))
         if refusal is not None:
             engine.refuse(refusal, self)
 
-    def open(self, value: Personal[T, P | NotPersonal], /) -> T:
+    def open(self, value: Personal[T, P | NotPersonal], /, *, subject: object = None) -> T:
         """The plain value of a sealed one, where this purpose may use all its sources.
+
+        `subject` says whose it is, where there is somebody who keeps what subjects asked for (`Guard(governance=…)`):
+        an id, an `About`, or a row whose marked fields say it.
 
         Raises:
             PurposeMissing: the block has ended, or is another task's or thread's.
@@ -172,6 +215,8 @@ class Use(Opener, Generic[P]):
             UnknownSource: its sources are of another notice.
             SealedValue: a function given to `map` failed, or is not registered with a strict guard.
         """
+        if subject is not None:
+            return self._open_of(value, subject)
         try:
             if value._ready in self.cleared and (self.owner == get_ident() or self.runs_here()):
                 return content(value)  # type: ignore[no-any-return]  # the slot knows no type
@@ -184,13 +229,46 @@ class Use(Opener, Generic[P]):
         must_be_sealed(value, "`open`")
         return self._open((value,))[0]
 
-    def open_all(self, values: Iterable[Personal[T, P | NotPersonal]], /) -> list[T]:
+    def _open_of(self, value: Personal[T, Any], subject: object) -> T:
+        """The plain value of somebody's: the way of `open` where a subject is named."""
+        engine = self._engine
+        try:
+            if type(subject) is int or type(subject) is str:
+                oversight = engine.oversight
+                if oversight is not None and (self.owner == get_ident() or self.runs_here()):
+                    standing = oversight.standing(str(subject) if type(subject) is int else subject_key(subject))
+                    label = value._ready
+                    if label in self._opening.current().known_of(standing):
+                        if engine.ledger is None:
+                            return content(value)  # type: ignore[no-any-return]  # the slot knows no type
+                        tick = self._opening.ticks.get(label)
+                        if tick is not None:
+                            tick()
+                            return content(value)  # type: ignore[no-any-return]  # likewise
+        except (AttributeError, TypeError):
+            pass  # as in `open`; what is no id is said below
+        must_be_sealed(value, "`open`")
+        return self._open((value,), abouts=(self._abouts(subject),))[0]
+
+    def open_all(
+        self, values: Iterable[Personal[T, P | NotPersonal]], /, *, subjects: Iterable[object] | None = None
+    ) -> list[T]:
         """The plain values of sealed ones, in their order: of all or, where one may not be opened, of none.
+
+        `subjects` says of each value in turn whose it is, as `subject` of `open` does.
 
         Raises:
             PurposeMissing, PurposeViolation, UnknownSource, SealedValue: as `open`.
+            ValueError: there are fewer or more subjects than values.
         """
         sealed = tuple(values)
+        if subjects is not None:
+            for value in sealed:
+                must_be_sealed(value, "`open_all`")
+            abouts = tuple(self._abouts(one) for one in subjects)
+            if len(abouts) != len(sealed):
+                raise ValueError(f"there are {len(sealed)} values and {len(abouts)} subjects: name one for each")
+            return self._open(sealed, abouts=abouts)
         try:
             if self.cleared.issuperset({value._ready for value in sealed}) and self.runs_here():
                 return list(map(content, sealed))
@@ -205,7 +283,7 @@ class Use(Opener, Generic[P]):
             must_be_sealed(value, "`open_all`")
         return self._open(sealed)
 
-    def try_open(self, value: Personal[T, Any], default: D, /) -> T | D:
+    def try_open(self, value: Personal[T, Any], default: D, /, *, subject: object = None) -> T | D:
         """The plain value where this purpose may use it, or else `default`: a question, never an error for a denial.
 
         Where denials are only observed it gives the default as well: code that asks is ready for it.
@@ -215,12 +293,21 @@ class Use(Opener, Generic[P]):
         """
         must_be_sealed(value, "`try_open`")
         column = self._column  # once: the question and the opening are decided by one revision
-        if self.absence() is None and not column.permits(value.label):
+        abouts = () if subject is None else self._abouts(subject)
+        if self.absence() is None and self.judged(value.label, abouts, column) is not None:
             return default
-        return self._open((value,), column)[0]
+        return self._open((value,), column, (abouts,))[0]
 
-    def _open(self, values: tuple[Personal[T, Any], ...], column: Column | None = None) -> list[T]:
-        """All of these, checked before the first is opened; the way of `open` where it is not a short one."""
+    def _open(
+        self,
+        values: tuple[Personal[T, Any], ...],
+        column: Column | None = None,
+        abouts: tuple[tuple[About, ...], ...] | None = None,
+    ) -> list[T]:
+        """All of these, checked before the first is opened; the way of `open` where it is not a short one.
+
+        `abouts` says of each what is known of it beside its label.
+        """
         engine = self._engine
         absence = self.absence()
         if absence is not None:
@@ -228,13 +315,22 @@ class Use(Opener, Generic[P]):
         engine.must_be_registered(values)
         if absence is None:
             column = column or self._column  # once: all are decided by one revision
-            allowed = collections.Counter(value.label for value in values)
-            for label in [one for one in allowed if not column.permits(one)]:
-                engine.refuse(column.decision(label), self, advice=_SEALED)
-                del allowed[label]  # observed only
+            asked = collections.Counter(
+                (value.label, known) for value, known in zip(values, abouts or ((),) * len(values), strict=True)
+            )
+            judged = {one: self.judged(*one, column) for one in asked}
+            for one, refusal in judged.items():
+                if refusal is not None:
+                    engine.refuse(refusal, self, advice=_SEALED)
+                    del asked[one]  # observed only
             if engine.ledger is not None:
-                self._count(allowed, column)
+                self._tell(asked, column)
         return [plain(value) for value in values]
+
+    def _tell(self, asked: Mapping[tuple[Label, tuple[About, ...]], int], column: Column) -> None:
+        """Counts what was asked for and allowed."""
+        for (label, known), times in asked.items():
+            self._count({label: times}, None if known else column)
 
     def under_way(self) -> Use[Any]:
         """The use of its guard that is under way here; itself where there is none."""
@@ -290,16 +386,16 @@ class Use(Opener, Generic[P]):
         column = self._column  # once: all of the value is decided by one revision
         function = access.name if access is not None else None
 
-        def denies(label: Label) -> Decision | None:
-            decision = self.refusal(label, column)
+        def denies(label: Label, abouts: tuple[About, ...]) -> Decision | None:
+            decision = self.refusal(label, column, abouts)
             if decision is not None and activity.observing:
                 engine.refuse(decision, self, access)  # recorded, and the value stays
                 return None
             return decision
 
-        def denies_seal(label: Label) -> Decision | None:
+        def denies_seal(label: Label, abouts: tuple[About, ...]) -> Decision | None:
             # Nothing is opened, so nothing is counted, nor recorded where it is only observed.
-            return None if activity.observing or column.permits(label) else column.decision(label)
+            return None if activity.observing else self.judged(label, abouts, column)
 
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
@@ -323,6 +419,30 @@ class Use(Opener, Generic[P]):
             refusal = error
         # Reporters that show the locals of a traceback's frames must not find the value there.
         value = None
+        raise refusal.with_traceback(None)
+
+    def narrowed(self, value: Any, shape: Shape, access: Access | None, *, one: bool = False) -> Any:
+        """`value` once each row in it is seen to be usable for what its marked fields say; for wrappers.
+
+        With `access.narrow` the others are left out. `one`: it is what a generator yields, and may be left out itself.
+        """
+        engine, activity, column = self._engine, self.activity, self._column
+
+        def decide(label: Label, abouts: tuple[About, ...]) -> Decision | None:
+            decision = self.judged(label, abouts, column)
+            # That no clause grants it was refused before, or the value is sealed and cannot be opened.
+            return None if decision is None or decision.violation in (PurposeViolation, ChannelViolation) else decision
+
+        def refuse(decision: Decision, field: str | None) -> None:
+            engine.refuse(decision, self, access, field)
+
+        leave_out = access is not None and access.narrow
+        narrower = Narrower(decide, refuse, leave_out=leave_out and not activity.observing)
+        try:
+            return narrower.item(value, shape) if one else narrower.apply(value, shape)
+        except PurposeGuardError as error:
+            refusal = error
+        value = None  # from the traceback
         raise refusal.with_traceback(None)
 
     def absence(self) -> str | None:

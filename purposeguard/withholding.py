@@ -13,32 +13,30 @@ import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
 from purposeguard import copies
+from purposeguard.about import About
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.fields import PLAIN, Model, Shape, is_namedtuple, is_taggable
 from purposeguard.label import Label
+from purposeguard.rows import MISSING, abouts_of, read_field
 from purposeguard.sealing import Sealed
 from purposeguard.withheld import Withheld, base_of, fields_of, record_of
-
-_MISSING = object()
 
 
 class Withholder:
     """Withholds from values what a use may not open.
 
-    `denies` gives the decision where a label may not be used and None where it may, `denies_seal` the same of a sealed
-    value, which is not opened by it; `key` tells uses apart that decide or report differently. `met` gets all models
-    that are given back, themselves or as copies.
+    `denies` gives the decision where a label may not be used (of those that a row is about) and None where it may,
+    `denies_seal` the same of a sealed value, which is not opened by it; `key` tells uses apart that decide or report
+    differently. `met` gets all models that are given back, themselves or as copies.
     """
 
     def __init__(
         self,
         *,
-        denies: Callable[[Label], Decision | None],
-        denies_seal: Callable[[Label], Decision | None],
+        denies: Callable[[Label, tuple[About, ...]], Decision | None],
+        denies_seal: Callable[[Label, tuple[About, ...]], Decision | None],
         refuse: Callable[[Decision, str | None], None],
         record: Callable[[Mapping[str, Decision]], Withheld],
         key: tuple[object, ...],
@@ -52,6 +50,7 @@ class Withholder:
         self._key = key
         self._classes = classes
         self._met = met
+        self._abouts: tuple[About, ...] = ()
         self._under_way: set[int] = set()
 
     def apply(self, value: Any, shape: Shape, path: str = "") -> Any:
@@ -65,7 +64,7 @@ class Withholder:
         if value is None:
             return value
         own = shape.own_label
-        decision = self._denies(own) if own is not None else None
+        decision = self._denies(own, self._abouts) if own is not None else None
         if decision is not None:
             self._refuse(decision, path or None)
         return self._alone(value, shape, path)
@@ -87,7 +86,7 @@ class Withholder:
             described = not shape.models and shape.items is None
             return value if described else self._from_unexpected(value, shape, path)
         if isinstance(value, Sealed):
-            decision = self._denies_seal(value.label)
+            decision = self._denies_seal(value.label, self._abouts)
             if decision is not None:
                 raise _SealDenied(decision)
             return value
@@ -100,20 +99,39 @@ class Withholder:
             self._under_way.discard(id(value))
 
     def _changed(self, value: Any, shape: Shape, path: str) -> Any:
-        fields = _fields_of(value, shape.models)
+        fields = fields_known(value, shape.models)
         if fields is not None:
-            return self._from_model(value, fields, path)
+            around = self._abouts
+            # A row without marks is about those whom the row around it is about.
+            self._abouts = abouts_of(value, shape.models) or around
+            try:
+                return self._from_model(value, fields, path)
+            finally:
+                self._abouts = around
         if not shape.models or shape.items is not None:
             # Where the annotation says nothing of the items, they are what they are.
             items = shape.items or Shape()
-            # What an iterator gives is asked for when no field is being looked at any more.
-            inside = self._alone if isinstance(value, Iterator) else self._inside
+            inside: Callable[[Any, Shape, str], Any] = self._inside
+            if isinstance(value, Iterator):
+                inside = self._later(self._abouts)
             if isinstance(value, Mapping):
                 self._refuse_keys(value, path)
             rebuilt = rebuild(value, lambda item: inside(item, items, f"{path}[]"))
-            if rebuilt is not _MISSING:
+            if rebuilt is not MISSING:
                 return rebuilt
         return self._from_unexpected(value, shape, path)
+
+    def _later(self, abouts: tuple[About, ...]) -> Callable[[Any, Shape, str], Any]:
+        """For what an iterator gives, which is asked for when no field is being looked at any more."""
+
+        def inside(value: Any, shape: Shape, path: str) -> Any:
+            around, self._abouts = self._abouts, abouts
+            try:
+                return self._alone(value, shape, path)
+            finally:
+                self._abouts = around
+
+        return inside
 
     def _from_unexpected(self, value: Any, shape: Shape, path: str) -> Any:
         """A value that its annotation does not describe is all that the annotation could mean."""
@@ -123,7 +141,7 @@ class Withholder:
         if label is None:
             self._refuse_hidden(value, path)
             return value
-        decision = self._denies(label)
+        decision = self._denies(label, self._abouts)
         if decision is not None:
             self._refuse(decision, path or None)
         return value
@@ -155,12 +173,12 @@ class Withholder:
             if name in gone:
                 continue
             label = shape.own_label
-            decision = self._denies(label) if label is not None else None
+            decision = self._denies(label, self._abouts) if label is not None else None
             if decision is not None:
                 denied[name] = decision
                 continue
-            had = _read(value, name)
-            if had is _MISSING:
+            had = read_field(value, name)
+            if had is MISSING:
                 continue
             try:
                 visible[name] = self._inside(had, shape, f"{path}.{name}" if path else name)
@@ -173,7 +191,7 @@ class Withholder:
             return value
         base, names = (base_of(value), fields_of(value)) if gone else (type(value), tuple(fields))
         denied = {**gone, **denied}
-        why = frozenset((name, decision.label) for name, decision in denied.items())
+        why = frozenset((name, decision.label, decision.circumstances) for name, decision in denied.items())
         key = (base, names, why, *self._key)
         cls = self._classes.get(key, lambda: copies.made(base, names, self._record(denied)))
         made = copies.fill(cls, visible, copies.beside(value))
@@ -189,7 +207,7 @@ class _SealDenied(Exception):
         self.decision = decision
 
 
-def _fields_of(value: Any, models: Iterable[Model]) -> Mapping[str, Shape] | None:
+def fields_known(value: Any, models: Iterable[Model]) -> Mapping[str, Shape] | None:
     """The shapes of a model's fields, by what the value is as well as by what it was announced as."""
     cls = type(value)
     if isinstance(value, dict):
@@ -240,7 +258,7 @@ def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, Iterator):
         return _each(value, change)
     if not isinstance(value, (list, tuple, set, frozenset, collections.deque)) or is_namedtuple(type(value)):
-        return _MISSING
+        return MISSING
     items = [change(item) for item in value]
     if all(new is old for new, old in zip(items, value, strict=True)):
         return value
@@ -259,7 +277,7 @@ def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
         other.clear()
         other.extend(items)
         return other
-    return _MISSING
+    return MISSING
 
 
 def _each(items: Iterator[Any], change: Callable[[Any], Any]) -> Iterator[Any]:
@@ -280,12 +298,3 @@ def _undeclared(value: Any, fields: Mapping[str, Shape]) -> bool:
     """Whether a value has keys that its class or annotation does not declare: nothing says what they are."""
     keys: Any = value if isinstance(value, dict) else getattr(value, "__pydantic_extra__", None)
     return bool(keys) and not fields.keys() >= set(keys)
-
-
-def _read(value: Any, name: str) -> Any:
-    """A field's value without running code of the class, except properties that are fields (computed ones are not)."""
-    if isinstance(value, dict):
-        return value.get(name, _MISSING)
-    if isinstance(value, BaseModel):
-        return value.__dict__.get(name, _MISSING)
-    return getattr(value, name, _MISSING)

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 from purposeguard.inventory import Site
 from purposeguard.kinds import Kind, kind_of
+from purposeguard.narrowing import LEFT_OUT
 
 F = TypeVar("F", bound=Callable[..., Any])
 Function = Callable[..., Any]
@@ -120,6 +121,9 @@ def _generator(fn: Function, around: Around) -> Function:
                     return result(stop.value, token)
                 finally:
                     after(token)
+                if item is LEFT_OUT:
+                    given, step = None, body.send
+                    continue
                 try:
                     given, step = (yield item), body.send
                 except GeneratorExit:
@@ -166,6 +170,9 @@ def _async_generator(fn: Function, around: Around) -> Function:
                     raise
                 finally:
                     after(token)
+                if item is LEFT_OUT:
+                    given, step = None, body.asend
+                    continue
                 try:
                     given, step = (yield item), body.asend
                 except GeneratorExit:

@@ -1,0 +1,114 @@
+"""Rows: what a model's marked fields say of it. Whose it is, when it was collected, when its subject's use ended."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from purposeguard.about import About
+from purposeguard.errors import UnlabelledData
+from purposeguard.fields import Model, is_taggable
+from purposeguard.marks import Collected, Ended, Mark, Subject
+
+MISSING: Final = object()
+"""In place of a field's value that is not there."""
+
+LONG_AGO: Final = datetime.date.min
+"""In place of a day of collection that a row is to say and does not: no period and no revision reaches back to it."""
+
+
+def abouts_of(value: Any, models: Iterable[Model] = ()) -> tuple[About, ...]:
+    """What the marked fields of a row say, once for each subject; nothing where its class has no marks.
+
+    `models` are what its annotation says that it is; a plain dict is known by them alone.
+
+    Raises:
+        UnlabelledData: a marked field holds what cannot be read as an id or a day, or a dict lacks its key.
+    """
+    marked: dict[Mark, dict[str, None]] = {}
+    for model in _models_of(value, models):
+        for mark, names in model.marks().items():
+            marked.setdefault(mark, {}).update(dict.fromkeys(names))
+    if not marked:
+        return ()
+    what = type(value).__qualname__
+    subjects = [one for name in marked.get(Subject, ()) for one in _ids(_said(value, name, what))]
+    collected = [_said(value, name, what) for name in marked.get(Collected, ())]
+    ended = [_said(value, name, what) for name in marked.get(Ended, ())]
+    try:
+        days = {
+            # Of several, which only different classes of one row can mark, the one that says the least good of it.
+            "collected": min((LONG_AGO if one is None else one for one in collected), key=_order)
+            if collected
+            else None,
+            "ended": min((one for one in ended if one is not None), key=_order, default=None),
+        }
+        return tuple(About(one, **days) for one in subjects or (None,))
+    except (TypeError, ValueError) as error:
+        raise UnlabelledData(f"{what}: a marked field cannot be read: {error}") from None
+
+
+def given_abouts(given: object) -> tuple[About, ...]:
+    """What `subject=` means: an `About`, the id of a subject, or a row whose marked fields say it.
+
+    Raises:
+        TypeError, ValueError: it is none of them, or a row of a class without marks.
+        UnlabelledData: as `abouts_of`.
+    """
+    if isinstance(given, About):
+        return (given,)
+    if isinstance(given, (int, str, uuid.UUID)):
+        return (About(given),)
+    if is_taggable(type(given)):
+        found = abouts_of(given)
+        if found:
+            return found
+        raise TypeError(f"{type(given).__qualname__} has no marked field: mark one, `Annotated[int, Subject]`")
+    raise TypeError(
+        f"`subject` is an id (an int, a text or a UUID), an `About`, or a row with marks, not {type(given).__name__}"
+    )
+
+
+def read_field(value: Any, name: str) -> Any:
+    """A field's value without running code of the class, except properties that are fields (computed ones are not)."""
+    if isinstance(value, dict):
+        return value.get(name, MISSING)
+    if isinstance(value, BaseModel):
+        return value.__dict__.get(name, MISSING)
+    return getattr(value, name, MISSING)
+
+
+def _models_of(value: Any, models: Iterable[Model]) -> list[Model]:
+    if isinstance(value, dict):
+        return [model for model in models if model.is_mapping]
+    announced = [model for model in models if not model.is_mapping and isinstance(value, model.cls)]
+    own = type(value)
+    return announced if any(model.cls is own for model in announced) else [*announced, *_own(own)]
+
+
+def _own(cls: type) -> tuple[Model, ...]:
+    return (Model(cls),) if is_taggable(cls) else ()
+
+
+def _said(value: Any, name: str, what: str) -> Any:
+    found = read_field(value, name)
+    if found is MISSING:
+        raise UnlabelledData(f"{what}: `{name}` is marked, and it is not there, so nothing says about whom or when")
+    return found
+
+
+def _ids(value: Any) -> list[Any]:
+    """The ids in a field: one, none, or those in a container."""
+    if value is None:
+        return []
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [one for one in value if one is not None]
+    return [value]
+
+
+def _order(day: Any) -> tuple[int, int, int]:
+    return (day.year, day.month, day.day)
