@@ -143,9 +143,9 @@ _HISTORY: Final = (
 def stands(connection: sa.Connection, subject: str, now: datetime.datetime) -> Stands:
     """What is in force for a subject at a moment: one query, by index."""
     rows = connection.execute(_IN_FORCE, {"subject": subject}).all()
-    if not rows:
-        return NOTHING_DECLARED
     living = [row for row in rows if row.until is None or row.until > now]
+    if not living:
+        return NOTHING_DECLARED
     suspensions = [row for row in living if row.kind == "suspension-of-use"]
     kinds = {row.kind for row in living}
     standing = Standing(

