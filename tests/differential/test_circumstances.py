@@ -1,0 +1,137 @@
+"""Under circumstances, too, the compiled matrix answers as the executable specification does."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from purposeguard import Label, Notice
+from purposeguard import reference_circumstances as reference
+from purposeguard.circumstances import BEFORE_ALL, Circumstances, Standing
+from purposeguard.history import History
+from purposeguard.matrix import Matrix
+from tests import histories, support
+from tests.support import asked_of, id_of
+
+
+class Tally:
+    """How many questions were asked, and how many were answered with yes."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.allowed = 0
+
+    def hold_equal(
+        self, matrix: Matrix, label: Label, notices: Sequence[Notice], known: histories.Circumstances
+    ) -> None:
+        """Asks both whether data of this label may serve every purpose and family, by every channel."""
+        documents = [one.document for one in (*notices, matrix.notice)]
+        given = compiled(known)
+        ids = [source.clause for source in label]
+        for channel in (None, *matrix.notice.channels):
+            row = matrix.row_for(label, channel, given)
+            for purpose in asked_of(matrix.notice):
+                expected = reference.allowed(documents, ids, id_of(purpose), channel, **known)
+                if (purpose in row) is not expected:
+                    pytest.fail(f"{ids} for {id_of(purpose)} by {channel}, {known}: the specification says {expected}")
+                self.asked += 1
+                self.allowed += expected
+
+
+def compiled(known: histories.Circumstances) -> Circumstances:
+    """The same circumstances as the matrix takes them."""
+    standing = Standing(
+        suspended=frozenset(known["suspended"]),
+        erased=known["stopped"],
+        consents=frozenset(known["consents"]),
+    )
+    return Circumstances(standing, known["collected_under"], frozenset(known["overdue"]))
+
+
+@st.composite
+def situations(draw: support.Draw) -> tuple[tuple[Notice, ...], Notice]:
+    """A history and the revision of it that is in force: the last, or an earlier one that was put back."""
+    notices = draw(histories.histories())
+    return notices, draw(st.sampled_from([notices[-1], notices[-1], notices[-1], notices[0]]))
+
+
+def compare(tally: Tally, data: st.DataObject, situation: tuple[tuple[Notice, ...], Notice]) -> None:
+    notices, inforce = situation
+    matrix = Matrix(inforce, history=History(*notices))
+    for _ in range(6):
+        known = data.draw(histories.circumstances(notices, inforce))
+        tally.hold_equal(matrix, data.draw(support.labels(inforce, 3)), notices, known)
+
+
+def test_generated_histories() -> None:
+    tally = Tally()
+
+    @settings(max_examples=100)
+    @given(data=st.data(), situation=situations())
+    def ask(data: st.DataObject, situation: tuple[tuple[Notice, ...], Notice]) -> None:
+        compare(tally, data, situation)
+
+    ask()
+    assert tally.asked >= 5_000
+    assert 0.02 < tally.allowed / tally.asked < 0.9  # neither answer is rare, so both are compared
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("part", range(8))
+def test_generated_histories_at_length(part: int) -> None:
+    """Four million questions in eight parts, which may run side by side."""
+    tally = Tally()
+
+    @settings(derandomize=False)  # else each round would ask what the one before asked
+    @given(data=st.data(), situation=situations())
+    def ask(data: st.DataObject, situation: tuple[tuple[Notice, ...], Notice]) -> None:
+        compare(tally, data, situation)
+
+    while tally.asked < 500_000:
+        ask()
+
+
+@given(data=st.data(), situation=situations())
+def test_classes_of_a_revision_say_that_data_was_collected_under_it(
+    data: st.DataObject, situation: tuple[tuple[Notice, ...], Notice]
+) -> None:
+    """A label may hold sources of several revisions: each is judged by its own."""
+    notices, inforce = situation
+    matrix = Matrix(inforce, history=History(*notices))
+    there = {source.clause for source in inforce.sources}
+    known = data.draw(histories.circumstances(notices, inforce))
+    tagged = [(one, source) for one in notices for source in one.sources if source.clause in there]
+    chosen = data.draw(st.lists(st.sampled_from(tagged), min_size=1, max_size=3))
+    documents = [one.document for one in (*notices, inforce)]
+    for channel in (None, *inforce.channels):
+        row = matrix.row_for(Label(*(source for _, source in chosen)), channel, compiled(known))
+        for purpose in asked_of(inforce):
+            expected = all(
+                reference.allowed(
+                    documents,
+                    [source.clause],
+                    id_of(purpose),
+                    channel,
+                    # Of what the revision in force tags, the circumstances say when it was collected.
+                    **known | ({} if one is inforce else {"collected_under": one.revision}),
+                )
+                for one, source in chosen
+            )
+            assert (purpose in row) is expected
+
+
+@given(data=st.data(), situation=situations())
+def test_a_revision_that_is_not_known_grants_nothing(
+    data: st.DataObject, situation: tuple[tuple[Notice, ...], Notice]
+) -> None:
+    notices, inforce = situation
+    matrix = Matrix(inforce, history=History(*notices))
+    label = data.draw(support.labels(inforce, 2))
+    known = data.draw(histories.circumstances(notices, inforce)) | {"collected_under": datetime.date(2019, 1, 1)}
+    Tally().hold_equal(matrix, label, notices, known)
+    given_ = compiled(known)
+    assert matrix.row_for(label, None, Circumstances(given_.standing, BEFORE_ALL, given_.overdue)) == frozenset()
