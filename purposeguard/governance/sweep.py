@@ -1,0 +1,215 @@
+"""The sweep: erases what may be kept no longer, by the application's erasers (clause 8).
+
+A plan comes first and changes nothing. A run asks each eraser what is due and has it erased in batches. A batch is put
+down before it is erased and told as done after it, so a sweep that is killed at any moment is gone on with: the batch
+that was under way is erased again, which erasers put up with, and counted once.
+
+One sweep at a time: whoever runs later takes over, and the one before stops at its next step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+
+from purposeguard.clock import Clock
+from purposeguard.document import Period
+from purposeguard.errors import PurposeGuardError, StoreUnavailable
+from purposeguard.governance.erasers import Erasers, Key, Registered, unserved, where_failed
+from purposeguard.governance.progress import UNENDED, Run, Told, part
+from purposeguard.governance.provisions import Appends
+from purposeguard.governance.store import Store
+from purposeguard.notice import Notice
+from purposeguard.retention import day_in
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Due:
+    """What is due of one eraser: the things that it counts from `before` this day, and how many they are.
+
+    Without a period nothing is. `problem` is why it is not known. `pending` of a batch that was under way when a sweep
+    was killed come in addition.
+    """
+
+    eraser: str
+    sources: tuple[str, ...]
+    period: Period | None
+    before: datetime.date | None
+    count: int = 0
+    pending: int = 0
+    problem: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What a sweep would erase today. `unserved`: periods without eraser; `resumes`: the sweep that is gone on with."""
+
+    today: datetime.date
+    parts: tuple[Due, ...]
+    unserved: tuple[Period, ...]
+    resumes: int | None
+
+    @property
+    def count(self) -> int:
+        """How much is due in all."""
+        return sum(one.count + one.pending for one in self.parts)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Erased:
+    """What became of one eraser in a run: how much was erased in this sweep, and why it stopped where it did.
+
+    `left`: something was still due after all that was due had been erased.
+    """
+
+    eraser: str
+    sources: tuple[str, ...]
+    done: int
+    left: bool = False
+    problem: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run of a sweep: its number, what each eraser did, and whether it has come to its end."""
+
+    number: int
+    parts: tuple[Erased, ...]
+    ended: bool
+
+    @property
+    def good(self) -> bool:
+        """Whether everything due was erased."""
+        return self.ended and not any(one.problem or one.left for one in self.parts)
+
+
+class Sweep:
+    """`plan()` says what is due, `run()` erases it."""
+
+    def __init__(
+        self,
+        store: Store,
+        notice: Notice,
+        erasers: Erasers,
+        *,
+        clock: Clock | None = None,
+        ledger: Appends | None = None,
+    ) -> None:
+        """`notice` is the one in force; `ledger` is told how much each batch erased, in the same transaction."""
+        self._store = store
+        self._notice = notice
+        self._erasers = erasers
+        self._clock = clock or Clock()
+        self._ledger = ledger
+
+    def plan(self) -> Plan:
+        """What is due today, per eraser. Erases nothing.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+            NoticeError: this machine does not know the notice's time zone.
+        """
+        with self._store.reading() as connection:
+            number = connection.execute(UNENDED).scalar_one_or_none()
+            rows = connection.execute(sa.select(part).where(part.c.sweep == number)).all() if number else []
+        pending = {row.eraser: len(row.pending or ()) for row in rows}
+        today = self._today()
+        parts = [self._due(one, today, pending.pop(one.name, 0)) for one in self._erasers]
+        gone = "there is no eraser of this name any more, and a batch of it was under way"
+        parts += [Due(name, (), None, None, 0, count, gone) for name, count in pending.items() if count]
+        return Plan(today, tuple(parts), unserved(self._notice, self._erasers), number)
+
+    def _today(self) -> datetime.date:
+        return day_in(self._notice.document.timezone, self._clock.now())
+
+    def _due(self, eraser: Registered, today: datetime.date, pending: int) -> Due:
+        try:
+            period, before = self._begin(eraser, today)
+            found = Due(eraser.name, eraser.clauses(self._notice), period, before, 0, pending)
+        except PurposeGuardError as error:
+            return Due(eraser.name, (), None, None, 0, pending, str(error))
+        if before is None:
+            return found
+        try:
+            return dataclasses.replace(found, count=sum(1 for _ in eraser.due(before)))
+        except Exception as error:  # noqa: BLE001  # of the application's own code; told, and nothing is erased by it
+            return dataclasses.replace(found, problem=where_failed(f"{eraser.name}.due", error))
+
+    def _begin(self, eraser: Registered, today: datetime.date) -> tuple[Period | None, datetime.date | None]:
+        """The period that an eraser serves, and the day before which things are due today."""
+        period = eraser.period(self._notice)
+        if period is None or (today - datetime.date.min).days < period.days:  # longer than there are days
+            return period, None
+        return period, today - datetime.timedelta(days=period.days)
+
+    def run(self, *, batch: int = 500, told: Told | None = None) -> Outcome:
+        """Erases what is due, in batches of so many, and goes on with a sweep that did not come to its end.
+
+        An eraser that fails stops there, the others go on. A sweep in which one failed is not at its end: the next run
+        goes on with it.
+
+        Raises:
+            StoreUnavailable: the store cannot be used, or another process has taken the sweep over.
+            ValueError: `batch` is no whole number above zero.
+            NoticeError: this machine does not know the notice's time zone.
+        """
+        if type(batch) is not int or batch < 1:
+            raise ValueError("`batch` is a whole number above zero")
+        today = self._today()
+        run = Run(self._store, self._clock, self._ledger, told)
+        pending = run.begin()
+        parts = [self._erase(run, one, today, batch, pending.pop(one.name, ())) for one in self._erasers]
+        for name, keys in pending.items():
+            gone = "there is no eraser of this name any more, and a batch of it was under way"
+            parts.append(Erased(name, (), run.done[name], problem=gone if keys else None))
+        ended = not any(one.problem for one in parts)
+        if ended:
+            run.end()
+        return Outcome(run.number, tuple(parts), ended)
+
+    def _erase(self, run: Run, eraser: Registered, today: datetime.date, batch: int, pending: Sequence[Key]) -> Erased:
+        name = eraser.name
+        try:
+            sources = eraser.clauses(self._notice)
+            _, before = self._begin(eraser, today)
+        except PurposeGuardError as error:
+            return Erased(name, (), run.done.get(name, 0), problem=str(error))
+        problem: str | None = None
+        left = False
+        try:
+            if pending:
+                eraser.erase(pending)
+                run.batch_done(name, sources, len(pending))
+            if before is not None:
+                for keys in _batches(eraser.due(before), batch):
+                    run.batch_begins(name, keys)
+                    eraser.erase(keys)
+                    run.batch_done(name, sources, len(keys))
+                left = run.done.get(name, 0) > 0 and next(iter(eraser.due(before)), None) is not None
+        except StoreUnavailable:
+            raise
+        except _NoKey as error:
+            problem = str(error)
+        except Exception as error:  # noqa: BLE001  # of the application's own code; told, and the others go on
+            problem = where_failed(name, error)
+        return Erased(name, sources, run.done.get(name, 0), left, problem)
+
+
+class _NoKey(TypeError):
+    """An eraser said that something is due that no key can stand for."""
+
+
+def _batches(keys: Iterable[Any], size: int) -> Iterator[tuple[Key, ...]]:
+    """The keys in batches, each key of a batch once."""
+    remaining = iter(keys)
+    while batch := tuple(islice(remaining, size)):
+        for key in batch:
+            if isinstance(key, bool) or not isinstance(key, (int, str, uuid.UUID)):
+                raise _NoKey(f"`due` gives keys, which are int, text or UUID, and gave a {type(key).__name__}")
+        yield tuple(dict.fromkeys(batch))

@@ -1,0 +1,279 @@
+"""Clauses 4 to 7: hand-overs on record, found by subject; the register of recipients, and what was recorded of them."""
+
+import datetime
+import threading
+import uuid
+from dataclasses import replace
+from datetime import UTC, date
+
+import pytest
+import sqlalchemy as sa
+
+from purposeguard.clock import Clock
+from purposeguard.errors import StoreUnavailable, UnknownRecipient
+from purposeguard.governance.provisions import Provisions, provided_subject
+from purposeguard.governance.store import Store
+from purposeguard.recipients import Provision, Recipient, Safeguard
+
+NOW = datetime.datetime(2026, 6, 15, 3, 0, tzinfo=UTC)
+CONTRACT = Safeguard("contract", "2026-117", since=date(2026, 4, 1))
+MAIL_HOUSE = Recipient("mail-house", "domestic-contractor", "JP", name="Mail House", safeguards=(CONTRACT,))
+GIVEN = Provision(
+    recipient="mail-house",
+    kind="domestic-contractor",
+    country="JP",
+    clauses=("4", "6.2"),
+    sources=("1.1(a)", "1.1(c)"),
+    purpose="1.2(1)①",
+    revision=date(2024, 4, 1),
+    activity="shop.letters.remind",
+    means="storage-media",
+    subjects=("7", "8"),
+    at=NOW,
+    name="Mail House",
+)
+
+
+class Entries:
+    """A ledger in the store: it keeps what it is told where the transaction is kept."""
+
+    def __init__(self) -> None:
+        self.told = []
+
+    def append_in(self, connection, kind, body):
+        assert connection.in_transaction()
+        self.told.append((kind, dict(body)))
+
+
+@pytest.fixture
+def moment():
+    return [NOW]
+
+
+@pytest.fixture
+def provisions(store, moment):
+    return Provisions(store, clock=Clock(lambda: moment[0]), timezone=lambda: "Asia/Tokyo")
+
+
+def found(records):
+    return [(one.number, one.provision.recipient) for one in records]
+
+
+# ---- Hand-overs
+
+
+def test_clause_7_a_disclosure_finds_each_hand_over(provisions):
+    first = provisions.record(GIVEN)
+    second = provisions.record(replace(GIVEN, recipient="support", subjects=("7",), product="Deep Security", task="x"))
+    assert found(provisions.of(7)) == [(first, "mail-house"), (second, "support")]
+    assert found(provisions.of("8")) == [(first, "mail-house")]
+    assert provisions.of("9") == ()
+    one = provisions.of(7)[0]
+    assert one.provision == replace(GIVEN, subjects=("7",))  # the others are nobody's business here
+    assert one.subjects == 2
+
+
+def test_it_is_found_by_every_spelling_of_the_subject(provisions):
+    key = uuid.UUID("0b0e2c5a-9d7e-4a53-8f5e-3a5b7a0a1c11")
+    provisions.record(replace(GIVEN, subjects=(str(key).upper(),)))
+    assert len(provisions.of(key)) == len(provisions.of(key.hex)) == len(provisions.of(str(key))) == 1
+
+
+def test_one_subject_twice_is_one(provisions):
+    provisions.record(replace(GIVEN, subjects=("7", "7", "8")))
+    assert provisions.of(7)[0].subjects == 2
+
+
+def test_hand_overs_since_a_moment(provisions):
+    days = [datetime.timedelta(days=days) for days in range(3)]
+    for day in days:
+        provisions.record(replace(GIVEN, at=NOW + day, recipient=f"r{day.days}"))
+    tokyo = datetime.timezone(datetime.timedelta(hours=9))
+    assert [one.provision.recipient for one in provisions.since((NOW + days[1]).astimezone(tokyo))] == ["r1", "r2"]
+    assert [one.provision.recipient for one in provisions.since(NOW, recipient="r2")] == ["r2"]
+    assert provisions.since(NOW)[0].provision.subjects == ()
+
+
+def test_about_nobody_in_particular(provisions):
+    provisions.record(replace(GIVEN, subjects=(), purpose=None, activity=None))
+    (one,) = provisions.since(NOW)
+    assert one.subjects == 0
+    assert one.provision.purpose is None
+
+
+def test_the_store_names_no_subject(provisions, store):
+    provisions.record(replace(GIVEN, subjects=("hanako@example.jp",)))
+    with store.reading() as connection:
+        kept = connection.execute(sa.select(provided_subject)).all()
+    assert [row.subject for row in kept] == [store.digest("hanako@example.jp")]
+
+
+def test_the_ledger_is_told_in_the_same_transaction(store):
+    ledger = Entries()
+    provisions = Provisions(store, ledger=ledger)
+    provisions.record(GIVEN)
+    ((kind, body),) = ledger.told
+    assert kind == "provided"
+    assert body["count"] == 2
+    assert body["subjects"] == sorted([store.digest("7"), store.digest("8")])
+    assert "7" not in map(str, body.values())
+    provisions.record(replace(GIVEN, subjects=tuple(map(str, range(101)))))
+    assert ledger.told[1][1]["count"] == 101
+    assert "subjects" not in ledger.told[1][1]
+
+
+def test_what_the_ledger_does_not_take_is_not_recorded_either(store):
+    class Full:
+        def append_in(self, connection, kind, body):
+            raise StoreUnavailable("full")
+
+    provisions = Provisions(store, ledger=Full())
+    with pytest.raises(StoreUnavailable):
+        provisions.record(GIVEN)
+    assert provisions.since(NOW) == ()
+    assert provisions.of(7) == ()
+
+
+def test_a_hand_over_of_many_at_once(provisions):
+    provisions.record(replace(GIVEN, subjects=tuple(map(str, range(12_000)))))
+    assert provisions.of(11_999)[0].subjects == 12_000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"at": datetime.datetime(2026, 1, 1)}, {"subjects": (True,)}, {"subjects": ("",)}],  # noqa: DTZ001  # what is tested
+    ids=["naive", "bool", "blank"],
+)
+def test_what_is_no_hand_over_is_refused(provisions, wrong):
+    with pytest.raises((TypeError, ValueError)):
+        provisions.record(replace(GIVEN, **wrong))
+    assert provisions.since(NOW) == ()
+
+
+def test_without_the_store_nothing_is_recorded(provisions, store):
+    store.close()
+    with pytest.raises(StoreUnavailable):
+        provisions.record(GIVEN)
+    with pytest.raises(StoreUnavailable):
+        provisions.of(7)
+
+
+# ---- The register
+
+
+def test_clause_4_supervision_is_recorded(provisions):
+    register = provisions.recipients
+    register.register(MAIL_HOUSE, by="procurement")
+    assert register.get("mail-house") == MAIL_HOUSE
+    register.supervise("mail-house", date(2026, 5, 1), by="DPO", note="on site; nothing found")
+    register.supervise("mail-house", date(2026, 2, 1), by="DPO")
+    assert register.get("mail-house") == replace(MAIL_HOUSE, supervised_on=date(2026, 5, 1))
+
+
+def test_clause_6_safeguards_are_recorded_and_end(provisions):
+    register = provisions.recipients
+    register.register(MAIL_HOUSE)
+    other = Safeguard("other", "ISO 27001", since=date(2026, 1, 1), until=date(2026, 12, 31))
+    register.add_safeguard("mail-house", other, by="legal")
+    register.add_safeguard("mail-house", other, by="legal")
+    register.end_safeguard("mail-house", "2026-117", date(2026, 6, 30), by="legal", note="given notice of")
+    ended = replace(CONTRACT, until=date(2026, 6, 30))
+    assert register.get("mail-house").safeguards == (ended, other)
+    with pytest.raises(ValueError, match="no safeguard"):
+        register.end_safeguard("mail-house", "2020-1", date(2026, 6, 30))
+    with pytest.raises(ValueError, match="did not begin"):
+        register.end_safeguard("mail-house", "2026-117", date(2025, 1, 1))
+
+
+def test_what_changes_takes_the_place_of_what_was(provisions):
+    register = provisions.recipients
+    register.register(replace(MAIL_HOUSE, supervised_on=date(2026, 1, 1)))
+    moved = Recipient("mail-house", "overseas-contractor", "PH", products={"A", "B"}, means="email")
+    register.register(moved)
+    assert register.get("mail-house") == replace(moved, safeguards=(CONTRACT,), supervised_on=date(2026, 1, 1))
+
+
+def test_the_history_is_kept(provisions, moment):
+    register = provisions.recipients
+    register.register(MAIL_HOUSE, by="procurement")
+    moment[0] += datetime.timedelta(days=1)
+    register.supervise("mail-house", date(2026, 5, 1), by="DPO", note="on site")
+    register.strike("mail-house", by="DPO", note="sold")
+    assert "mail-house" not in register
+    assert register.all() == ()
+    told = [(one.what, one.by, one.note, (one.at - NOW).days) for one in register.history("mail-house")]
+    assert told == [
+        ("registered", "procurement", None, 0),
+        ("safeguard", "procurement", None, 0),
+        ("supervised", "DPO", "on site", 1),
+        ("struck", "DPO", "sold", 1),
+    ]
+    for act in (lambda: register.get("mail-house"), lambda: register.supervise("mail-house", NOW.date(), by="DPO")):
+        with pytest.raises(UnknownRecipient):
+            act()
+    register.register(replace(MAIL_HOUSE, safeguards=()))
+    assert register.get("mail-house") == replace(MAIL_HOUSE, safeguards=())  # supervised, and safeguarded, anew
+
+
+def test_everyone_on_the_register(provisions):
+    for id_ in ("b", "a", "c"):
+        provisions.recipients.register(replace(MAIL_HOUSE, id=id_))
+    provisions.recipients.strike("b")
+    assert [one.id for one in provisions.recipients.all()] == ["a", "c"]
+    assert "a" in provisions.recipients
+
+
+def test_an_unknown_recipient_is_told_with_what_was_meant(provisions):
+    provisions.recipients.register(MAIL_HOUSE)
+    with pytest.raises(UnknownRecipient, match=r"unknown recipient `mailhouse`.*did you mean `mail-house`"):
+        provisions.recipients.get("mailhouse")
+    with pytest.raises(UnknownRecipient):
+        provisions.recipients.history("nobody")
+
+
+def test_a_supervision_is_recorded_when_it_has_taken_place(provisions):
+    register = provisions.recipients
+    register.register(MAIL_HOUSE)
+    register.supervise("mail-house", date(2026, 6, 15), by="DPO")
+    with pytest.raises(ValueError, match="yet to come"):
+        register.supervise("mail-house", date(2026, 6, 16), by="DPO")
+    with pytest.raises(TypeError, match="date"):
+        register.supervise("mail-house", NOW, by="DPO")
+    with pytest.raises(ValueError, match="yet to come"):
+        register.register(replace(MAIL_HOUSE, supervised_on=date(2026, 6, 16)))
+
+
+def test_today_is_a_day_of_the_notice(provisions, moment):
+    provisions.recipients.register(MAIL_HOUSE)
+    moment[0] = datetime.datetime(2026, 6, 15, 15, 0, tzinfo=UTC)  # the 16th in Tokyo
+    provisions.recipients.supervise("mail-house", date(2026, 6, 16), by="DPO")
+
+
+@pytest.mark.parametrize("wrong", [{"by": " "}, {"by": 7}, {"note": "x" * 10_001}, {"note": "a\0b"}], ids=str)
+def test_notes_are_texts(provisions, wrong):
+    with pytest.raises((TypeError, ValueError)):
+        provisions.recipients.register(MAIL_HOUSE, **wrong)
+    assert provisions.recipients.all() == ()
+
+
+def test_two_at_once_lose_nothing(store_url):
+    with Store.open(store_url) as one, Store.open(store_url) as other:
+        Provisions(one).recipients.register(MAIL_HOUSE)
+        start = threading.Barrier(2)
+
+        def work(store, day):
+            start.wait()
+            for number in range(5):
+                Provisions(store).recipients.supervise("mail-house", day, by=f"{day} {number}")
+                Provisions(store).record(GIVEN)
+
+        threads = [
+            threading.Thread(target=work, args=args) for args in ((one, date(2025, 1, 1)), (other, date(2025, 2, 1)))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(Provisions(one).recipients.history("mail-house")) == 12
+        assert len(Provisions(other).of(7)) == 10
+        assert Provisions(other).recipients.get("mail-house").supervised_on == date(2025, 2, 1)
