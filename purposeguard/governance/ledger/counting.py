@@ -1,0 +1,271 @@
+"""Counting uses: one step each, from any thread; a thread of its own adds them up and writes them twice a second."""
+
+from __future__ import annotations
+
+import atexit
+import collections
+import contextlib
+import functools
+import itertools
+import logging
+import multiprocessing.process
+import multiprocessing.util
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from purposeguard.clock import Clock
+from purposeguard.errors import PurposeGuardError
+from purposeguard.governance.ledger.chain import Counts, Hour, hour_of, written
+from purposeguard.governance.ledger.entries import clauses
+from purposeguard.label import Label
+from purposeguard.ledger import Tick
+
+INTERVAL: Final = 0.5
+"""Seconds between two writes of counts. A process that is killed loses no more than was counted since the last."""
+
+MOST: Final = 100_000
+"""Different counts that are kept apart while they cannot be written."""
+
+TOO_MANY: Final = "(activities beyond the first 100,000)"
+"""The activity of what is counted beyond that."""
+
+SHOWN: Final = 10
+"""Lost counts that are named in the log; the others are only added up."""
+
+_log: Final = logging.getLogger("purposeguard")
+
+Used = tuple[str | None, str, tuple[str, ...]]
+
+
+if TYPE_CHECKING:
+    _Count = itertools.count[int]
+else:
+    _Count = itertools.count
+
+
+class Ticker(_Count):
+    """Counts the uses of one label by one activity: `__next__` is one step, whatever interrupts it.
+
+    Whoever reads it counts as well, so `seen` is what had been counted, and read, before. When no activity holds it any
+    more, what it has counted since goes into `rest`.
+    """
+
+    __slots__ = ("__weakref__", "rest", "seen", "used")
+
+    used: Used
+    rest: collections.deque[tuple[Used, int]]
+    seen: int
+
+    @classmethod
+    def of(cls, used: Used, rest: collections.deque[tuple[Used, int]]) -> Ticker:
+        """One that counts what `used` says."""
+        made = cls()
+        made.used, made.rest, made.seen = used, rest, 0
+        return made
+
+    def read(self) -> int:
+        """How often it was counted since it was read last."""
+        total = next(self)
+        new, self.seen = total - self.seen, total + 1
+        return new
+
+    def __del__(self) -> None:
+        new = self.read()
+        if new:
+            self.rest.append((self.used, new))
+
+
+class Counters:
+    """What was used how often, since it was written last.
+
+    `write` is given counts, and has them on record when it returns. What it cannot write is kept, and given to it
+    again. It is told, too, whether these are the last.
+    """
+
+    def __init__(self, write: Callable[[Counts, bool], None], clock: Clock, interval: float = INTERVAL) -> None:
+        if interval <= 0:
+            raise ValueError(f"the seconds between two writes are above zero: interval={interval}")
+        self._write = write
+        self._clock = clock
+        self._interval = interval
+        self._tickers: weakref.WeakValueDictionary[Used, Ticker] = weakref.WeakValueDictionary()
+        self._noted: collections.deque[tuple[Used, int]] = collections.deque()
+        self._handed: collections.deque[tuple[Hour, int]] = collections.deque()
+        self._pending: collections.Counter[Hour] = collections.Counter()
+        self._open = ""  # the last hour of which counts were written
+        self._failing = False
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._make_locks()
+        multiprocessing.util.register_after_fork(self, Counters._close_with_the_child)
+        _COUNTERS.add(self)
+
+    def _make_locks(self) -> None:
+        self._lock = threading.RLock()  # of the tickers: a finaliser may ask for one while its thread holds it
+        self._turn = threading.RLock()  # of writing; likewise
+        self._writing = False
+        self._ended = threading.Event()
+
+    # ---- counting ---------------------------------------------------------------------------------------------------
+
+    def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
+        """What is to be called at each use."""
+        if self._closed:
+            return functools.partial(self.add, activity, purpose, label, 1)
+        used = (activity, purpose, clauses(label))
+        with self._lock:
+            ticker = self._tickers.get(used)
+            if ticker is None:
+                ticker = self._tickers[used] = Ticker.of(used, self._noted)
+        self._start()
+        return ticker.__next__
+
+    def add(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
+        """Counts several uses, in one step; once this is closed, they are written at once."""
+        self._noted.append(((activity, purpose, clauses(label)), count))
+        if self._closed:
+            self.flush()
+        else:
+            self._start()
+
+    def take(self, counts: Counts) -> None:
+        """Takes over what another one has counted."""
+        self._handed.extend(counts.items())
+        self._start()
+
+    def _start(self) -> None:
+        if self._thread is not None:
+            return
+        with self._lock:
+            if self._thread is None and not self._closed:  # type: ignore[redundant-expr]  # another thread comes between
+                self._thread = threading.Thread(target=self._run, name="purposeguard ledger", daemon=True)
+                self._thread.start()
+                atexit.register(self.close)
+                if multiprocessing.process.parent_process() is not None:
+                    self._close_with_the_child()
+
+    def _close_with_the_child(self) -> None:
+        """A process that multiprocessing has forked ends without what `atexit` knows."""
+        multiprocessing.util.Finalize(None, self.close, exitpriority=0)
+
+    # ---- writing ----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        ended = self._ended
+        while not ended.wait(self._interval):
+            try:
+                self.flush()
+            except Exception as error:  # noqa: BLE001  # a thread that has died writes nothing any more
+                self._complain(error)
+            else:
+                if self._failing:
+                    self._failing = False
+                    _log.warning("counts of uses are written again; none was lost")
+
+    def _complain(self, error: Exception) -> None:
+        if self._failing:
+            return
+        self._failing = True
+        told = str(error) if isinstance(error, PurposeGuardError) else type(error).__name__
+        _log.error("counts of uses cannot be written; they are kept, and written when they can be: %s", told)
+
+    def flush(self, *, last: bool = False) -> None:
+        """Writes what was counted; where it cannot be written it is kept, and the error is raised."""
+        with self._one_at_a_time() as mine:
+            if not mine:
+                return  # a signal handler, say: what it has interrupted is at it
+            hour = hour_of(written(self._clock.now()))
+            self._collect(hour)
+            # Also when an hour is over of which counts were written, though nothing was counted since.
+            if self._pending or (self._open and (last or self._open != hour)):
+                self._write(dict(self._pending), last)
+                self._open = hour if self._pending else ""
+                self._pending.clear()
+
+    @contextlib.contextmanager
+    def _one_at_a_time(self) -> Iterator[bool]:
+        with self._turn:
+            if self._writing:
+                yield False
+                return
+            self._writing = True
+            try:
+                yield True
+            finally:
+                self._writing = False
+
+    def _collect(self, hour: str) -> None:
+        """Adds up what was counted since the last time: of this hour, though it may be of the half second before it."""
+        with self._lock:
+            tickers = list(self._tickers.values())
+        for ticker in tickers:
+            new = ticker.read()
+            if new:
+                self._keep(Hour(hour, *ticker.used), new)
+        while self._noted:
+            used, count = self._noted.popleft()
+            self._keep(Hour(hour, *used), count)
+        while self._handed:
+            self._keep(*self._handed.popleft())
+
+    def _keep(self, key: Hour, count: int) -> None:
+        if len(self._pending) >= MOST and key not in self._pending:
+            key = key._replace(activity=TOO_MANY)
+        self._pending[key] += count
+
+    def close(self) -> None:
+        """Writes what was counted, and ends the thread. What cannot be written now is lost, and the log says so."""
+        self._closed = True
+        self._ended.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+        atexit.unregister(self.close)
+        try:
+            self.flush(last=True)
+        except Exception as error:  # noqa: BLE001  # said in the log: nobody is left to be told
+            if self._pending:
+                self._lament(error)
+
+    def _lament(self, error: Exception) -> None:
+        told = str(error) if isinstance(error, PurposeGuardError) else type(error).__name__
+        lost = sorted(self._pending.items(), key=lambda one: one[0].order)
+        named = "; ".join(
+            f"{count} by {key.activity or 'bare checks'} for {key.purpose} of {' '.join(key.sources)} at {key.hour}"
+            for key, count in lost[:SHOWN]
+        )
+        more = f"; and {sum(count for _, count in lost[SHOWN:])} more" if len(lost) > SHOWN else ""
+        total = sum(self._pending.values())
+        _log.error("%d counted uses are lost, since they cannot be written: %s (lost: %s%s)", total, told, named, more)
+
+    # ---- forks ------------------------------------------------------------------------------------------------------
+
+    def leave_to_the_parent(self) -> None:
+        """In a forked child: forgets what the parent counted, and has a thread of its own for what is counted here."""
+        running = self._thread is not None and not self._closed
+        self._make_locks()
+        self._noted.clear()
+        self._handed.clear()
+        self._pending.clear()
+        self._open, self._failing, self._thread = "", False, None
+        for ticker in list(self._tickers.values()):
+            ticker.read()
+        if running:
+            atexit.unregister(self.close)
+            self._start()
+
+
+_COUNTERS: Final[weakref.WeakSet[Counters]] = weakref.WeakSet()
+"""For forked children alone."""
+
+
+def _forked() -> None:
+    for counters in list(_COUNTERS):
+        counters.leave_to_the_parent()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
+    os.register_at_fork(after_in_child=_forked)

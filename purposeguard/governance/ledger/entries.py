@@ -1,0 +1,181 @@
+"""What entries say: a body for each kind. Clauses, names of code and digests of subjects; never a personal value."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Protocol
+
+from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.governance.ledger.chain import written
+from purposeguard.inventory import Reclassification
+from purposeguard.label import Label
+from purposeguard.recipients import Provision
+from purposeguard.terms import Family, Purpose, Source
+
+KINDS: Final = {
+    "use": "how often an activity used what, in an hour",
+    "denial": "a use that was refused, or only observed",
+    "exception": "a use that law permits outside the notice",
+    "reclassification": "a run of a declared way out of a label",
+    "provision": "a hand-over to a recipient",
+    "restriction": "a subject stopped uses or provision, asked for erasure, or took that back",
+    "consent": "a subject agreed to a purpose, or took that back",
+    "request": "a step of a subject's request",
+    "sweep": "a run that looked for data past its period",
+    "erasure": "data that was erased",
+    "recovery": "a write that was cut short, found and set aside",
+}
+"""The kinds of entries."""
+
+DIGEST: Final = re.compile(r"[0-9a-f]{32}")
+"""How subjects are named."""
+
+
+class Exceptional(Protocol):
+    """An exception as the ledger records it: a use that law permits outside the notice."""
+
+    @property
+    def basis(self) -> str:
+        """The law."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is needed."""
+
+    @property
+    def approver(self) -> str:
+        """Who approved it."""
+
+    @property
+    def end(self) -> datetime.date | datetime.datetime:
+        """Until when it holds."""
+
+
+def clauses(sources: Iterable[type[Source]]) -> tuple[str, ...]:
+    """`("1.1(a)", "1.1(c)")`, in the order of the clauses."""
+    return tuple(source.clause for source in sources)
+
+
+def purpose_id(purpose: type[Purpose] | Family) -> str:
+    """The canonical id of a purpose, or the name of a family."""
+    return purpose.name if isinstance(purpose, Family) else purpose.clause
+
+
+def denial(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[str, Any]:
+    """A refusal. Of data read outside any purpose the reason is all that is known."""
+    told: dict[str, Any] = {"error": type(error).__name__, "observed": observed}
+    if not isinstance(error, PurposeViolation):
+        return {**told, "reason": str(error)}
+    decision = error.decision
+    return {
+        **told,
+        "reason": decision.headline,
+        "activity": error.activity,
+        "function": error.function,
+        "field": error.field,
+        "purpose": purpose_id(decision.purpose),
+        "sources": clauses(decision.label),
+        "denied": clauses(decision.denied),
+        "channel": decision.channel,
+    }
+
+
+def exception(granted: Exceptional, label: Label, activity: str | None, subject: str | None) -> dict[str, Any]:
+    """A use under an exception."""
+    return {
+        "activity": activity,
+        "sources": clauses(label),
+        "basis": granted.basis,
+        "reason": granted.reason,
+        "approver": granted.approver,
+        "end": granted.end,
+        "subject": digest(subject),
+    }
+
+
+def reclassification(declared: Reclassification, label: Label, activity: str | None) -> dict[str, Any]:
+    """A run of a declared reclassification."""
+    return {
+        "name": declared.name,
+        "activity": activity,
+        "sources": clauses(label),
+        "to": clauses(declared.to),
+        "why": declared.why,
+        "approver": declared.approver,
+    }
+
+
+def provision(given: Provision, subjects: Iterable[str] | None) -> dict[str, Any]:
+    """A hand-over; `subjects` are digests, None where there is no secret to make them with."""
+    told: dict[str, Any] = {
+        "recipient": given.recipient,
+        "kind": given.kind,
+        "country": given.country,
+        "clauses": list(given.clauses),
+        "sources": list(given.sources),
+        "purpose": given.purpose,
+        "revision": given.revision,
+        "activity": given.activity,
+        "means": given.means,
+        "product": given.product,
+        "task": given.task,
+        "handed_over": given.at,
+        "count": len(given.subjects),
+    }
+    return told if subjects is None else {**told, "subjects": [digest(one) for one in subjects]}
+
+
+def digest(subject: str | None) -> str | None:
+    """How a subject is named, which must be a digest.
+
+    Raises:
+        ValueError: it is none, so it may be an id. It is not told.
+    """
+    if subject is not None and not DIGEST.fullmatch(subject):
+        raise ValueError(
+            "a ledger names subjects by `store.digest(subject)`, 32 hexadecimal digits, and not by their ids"
+        )
+    return subject
+
+
+def sound(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body as JSON has it: dates as texts, tuples as lists, and nothing that JSON could tell in several ways.
+
+    Raises:
+        TypeError: there is something in it that is none of these, such as a fraction.
+    """
+    return {_key(key): _sound(value) for key, value in body.items()}
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"the keys of an entry are texts, not {type(key).__name__}")
+    return _text(key)
+
+
+def _sound(value: object) -> object:
+    if value is None or type(value) in (bool, int):
+        return value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, datetime.datetime):
+        if value.utcoffset() is None:
+            raise TypeError("a moment without its time zone could be any of many")
+        return written(value)
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return sound(value)
+    if isinstance(value, (list, tuple)):
+        return [_sound(one) for one in value]
+    # Not the value itself: what lands here by mistake may be personal.
+    raise TypeError(
+        f"an entry of a ledger holds no {type(value).__name__}: give texts, whole numbers, dates, lists of these"
+    )
+
+
+def _text(value: str) -> str:
+    """A text that UTF-8 can tell: halves of surrogate pairs, which it cannot, are written out."""
+    return str(value).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,168 @@
+"""The ledger in a JSON Lines file: one entry a line, and beside it a head that says where the file ends."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from purposeguard.clock import Now
+from purposeguard.errors import LedgerBroken
+from purposeguard.governance.ledger.chain import Body, Counts, Entry, Head, advanced
+from purposeguard.governance.ledger.counting import INTERVAL
+from purposeguard.governance.ledger.files import (
+    append_through,
+    locked,
+    must_have_locks,
+    note_names,
+    replace,
+    write_through,
+)
+from purposeguard.governance.ledger.reading import Verdict
+from purposeguard.governance.ledger.recorder import Recorder, entry_made
+from purposeguard.governance.ledger.snapshots import HEAD, Snapshot, beside, caught_up, head_beside, telling
+from purposeguard.governance.ledger.turns import Turn
+
+TORN: Final = ".torn"
+"""How the file is called that holds what was set aside, behind the ledger's name."""
+
+
+class JsonLinesLedger(Recorder):
+    """A ledger in a file; any number of processes on one machine write one chain.
+
+    Beside the file lie `….head`, which says where it ends, and holds the counts of hours that are not over, and
+    perhaps `….torn`, with what a write that was cut short has left. `digest` makes the names of subjects, `timeout` is
+    how many seconds one process waits for another at most; `interval`: between two writes of counts. `clock` gives the
+    time, for tests.
+
+    Raises:
+        RuntimeError: the platform has no file locks.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        digest: Callable[[str], str] | None = None,
+        timeout: float = 5.0,
+        interval: float = INTERVAL,
+        clock: Now | None = None,
+    ) -> None:
+        must_have_locks()
+        super().__init__(interval=interval, clock=clock, digest=digest)
+        self.path = Path(path).absolute()
+        self._timeout = timeout
+        self._turn = Turn()
+
+    def append(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Records one entry; raises as `Recorder.append`."""
+        self._write([entry_made(kind, body)])
+
+    def add(self, counts: Counts, last: bool = False) -> None:
+        """Puts counts on record; raises as `append` does."""
+        self._write([], counts, last)
+
+    def _write(self, additions: Sequence[tuple[str, Body]], counts: Counts | None = None, last: bool = False) -> None:
+        with self._turn, telling(self.path, "written"), self._opened() as file:
+            before, found = self._settled(file)
+            entries, after = advanced(before, self._now(), (*found, *additions), counts, close=last)
+            if after != before:
+                self._put(file, before, entries, after)
+
+    def _opened(self) -> contextlib.AbstractContextManager[int]:
+        """The file, locked; made where neither it nor its head is there."""
+        made = 0 if beside(self.path, HEAD).exists() else os.O_CREAT
+        return locked(self.path, os.O_RDWR | os.O_APPEND | made, self._timeout)
+
+    def _put(self, file: int, before: Head, entries: Sequence[Entry], after: Head) -> None:
+        """Writes the entries, and then the head; where either fails, the file is as it was before."""
+        data = b"".join(entry.line for entry in entries)
+        after = dataclasses.replace(after, bytes=before.bytes + len(data))
+        try:
+            if data:
+                write_through(file, data)
+            replace(beside(self.path, HEAD), f"{after.text}\n".encode(), file)
+        except OSError:
+            with contextlib.suppress(OSError):  # what is left is found by the next write
+                os.ftruncate(file, before.bytes)
+            raise
+        note_names(self.path.parent)
+
+    # ---- after a crash ----------------------------------------------------------------------------------------------
+
+    def _settled(self, file: int) -> tuple[Head, Sequence[tuple[str, Body]]]:
+        """The head, once what lies behind it has been looked at; and an entry that tells of it, if there is need.
+
+        A process may have been killed between writing entries and writing the head, or in the middle of a line. Whole
+        entries count. What else is there nobody was told of: it is put aside.
+        """
+        size = os.fstat(file).st_size
+        head = head_beside(self.path)
+        if head is None and size:
+            raise LedgerBroken("head", "the head is missing: nothing says any more where the entries end")
+        if head is None:
+            # Before the first entry: a file without a head is broken.
+            head = Head()
+            replace(beside(self.path, HEAD), f"{head.text}\n".encode(), file)
+            note_names(self.path.parent)
+        if size < head.bytes:
+            what = f"the file ends here, and the head says that it has {head.bytes} bytes: its end was cut off"
+            raise LedgerBroken(f"byte {size + 1}", what)
+        if size == head.bytes:
+            return head, []
+        with os.fdopen(os.dup(file), "rb") as lines:
+            lines.seek(head.bytes)
+            head = caught_up(lines, head)
+            lines.seek(head.bytes)
+            rest = lines.read()
+        if not rest:
+            return head, []
+        append_through(beside(self.path, TORN), rest + b"\n")
+        os.ftruncate(file, head.bytes)
+        note_names(self.path.parent)
+        found = {
+            "bytes": len(rest),
+            "sha256": hashlib.sha256(rest).hexdigest(),
+            "kept_in": beside(self.path, TORN).name,
+        }
+        return head, [("recovery", found)]
+
+    # ---- reading ----------------------------------------------------------------------------------------------------
+
+    def entries(
+        self,
+        kinds: Collection[str] | None = None,
+        since: datetime.datetime | None = None,
+        until: datetime.datetime | None = None,
+    ) -> Iterator[Entry]:
+        """The entries of these kinds made in this time (`until` is not in it), oldest first, as they were written.
+
+        Raises:
+            LedgerBroken: one cannot be read. That none is missing, or changed, is for `verify` to say.
+            StoreUnavailable: the file cannot be read.
+        """
+        return Snapshot.of(self.path, self._timeout).entries(kinds, since, until)
+
+    def open_counts(self) -> Counts:
+        """What was counted, and written, in hours that are not over: it is no entry yet."""
+        found = Snapshot.of(self.path, self._timeout)
+        if found.fault is not None:
+            raise found.fault
+        return found.head.open
+
+    def verify(self) -> Verdict:
+        """Reads all entries, from the first on.
+
+        Raises:
+            LedgerBroken: an entry, or the head, is not as it was written: where, and what is wrong with it.
+            StoreUnavailable: the file cannot be read.
+        """
+        found = Snapshot.of(self.path, self._timeout)
+        for _ in found.verified():
+            pass
+        return Verdict(found.head.seq, found.head, found.unfinished)

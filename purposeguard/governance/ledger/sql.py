@@ -1,0 +1,216 @@
+"""The ledger in the store: one chain, whichever process writes."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from purposeguard.clock import Now
+from purposeguard.errors import LedgerBroken
+from purposeguard.governance.ledger.chain import Body, Counts, Entry, Head, Hour, advanced, written
+from purposeguard.governance.ledger.counting import INTERVAL
+from purposeguard.governance.ledger.reading import Chain, Placed, Verdict, followed, row_of
+from purposeguard.governance.ledger.recorder import Recorder, entry_made
+from purposeguard.governance.ledger.turns import Turn
+from purposeguard.governance.schema import Serial, metadata
+from purposeguard.governance.store import Store
+
+ledger: Final = sa.Table(
+    "purposeguard_ledger",
+    metadata,
+    sa.Column("seq", Serial, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.String(27), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("prev", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Index(None, "kind", "seq"),
+)
+"""The entries."""
+
+head: Final = sa.Table(
+    "purposeguard_ledger_head",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.String(27), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("open", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.CheckConstraint("id = 1", name="one_row"),
+)
+"""One row, which every writer holds until it commits: so entries are in the order of commits."""
+
+ROWS: Final = 500
+"""Rows that are fetched at a time."""
+
+
+class SqlLedger(Recorder):
+    """A ledger in a store; any number of processes write one chain.
+
+    `interval`: seconds between two writes of counts. `clock` gives the time, for tests.
+    """
+
+    def __init__(self, store: Store, *, interval: float = INTERVAL, clock: Now | None = None) -> None:
+        super().__init__(interval=interval, clock=clock, digest=store.digest)
+        self._store = store
+        self._turn = Turn()
+        self._unheard: tuple[str, Counter[Hour]] | None = None  # a commit whose outcome is not known, by its head
+        self._kept: Counter[Hour] = Counter()  # counts that were committed after all
+
+    def append(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Records one entry, in a transaction of its own; raises as `Recorder.append`."""
+        made = entry_made(kind, body)
+        with self._turn, self._store.writing() as connection:
+            self._write(connection, [made])
+
+    def append_in(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
+        """Records one entry together with what else a transaction of `store.writing()` changes: both, or neither.
+
+        To come last in the transaction: until it ends, nobody else writes to the ledger.
+
+        Raises:
+            LedgerBroken, TypeError, ValueError: as `append`.
+        """
+        self._write(connection, [entry_made(kind, body)])
+
+    def add(self, counts: Counts, last: bool = False) -> None:
+        """Puts counts on record, in a transaction of its own; raises as `append` does."""
+        with self._turn:
+            with self._store.writing() as connection:
+                self._add(connection, Counter(counts), last)
+            self._unheard, self._kept = None, Counter()
+
+    def _add(self, connection: sa.Connection, counts: Counter[Hour], last: bool) -> None:
+        """Adds counts, without what was added before by a call that failed all the same: its connection was lost."""
+        if self._unheard is not None and head_in(connection, lock=True).digest == self._unheard[0]:
+            self._kept += self._unheard[1]
+        counts -= self._kept
+        self._unheard = None
+        self._unheard = self._write(connection, [], counts, last).digest, counts
+
+    def _write(
+        self,
+        connection: sa.Connection,
+        additions: list[tuple[str, Body]],
+        counts: Counts | None = None,
+        last: bool = False,
+    ) -> Head:
+        before = head_in(connection, lock=True)
+        entries, after = advanced(before, self._now(), additions, counts, close=last)
+        if entries:
+            connection.execute(sa.insert(ledger), [_row(entry) for entry in entries])
+        if after != before:
+            values = {
+                "seq": after.seq,
+                "at": after.at,
+                "hash": after.hash,
+                "open": after.open_text,
+                "digest": after.digest,
+            }
+            connection.execute(sa.update(head).where(head.c.id == 1).values(values))
+        return after
+
+    # ---- reading ----------------------------------------------------------------------------------------------------
+
+    def entries(
+        self,
+        kinds: Collection[str] | None = None,
+        since: datetime.datetime | None = None,
+        until: datetime.datetime | None = None,
+    ) -> Iterator[Entry]:
+        """The entries of these kinds made in this time (`until` is not in it), oldest first, as they were written.
+
+        Raises:
+            LedgerBroken: one cannot be read. That none is missing, or changed, is for `verify` to say.
+            StoreUnavailable: the store cannot be read.
+        """
+        with self._store.reading() as connection:
+            yield from (placed.entry for placed in rows(connection, kinds, since, until))
+
+    def open_counts(self) -> Counts:
+        """What was counted, and written, in hours that are not over: it is no entry yet."""
+        with self._store.reading() as connection:
+            return head_in(connection).open
+
+    def verify(self) -> Verdict:
+        """Reads all entries, from the first on.
+
+        Raises:
+            LedgerBroken: an entry, or the head, is not as it was written: which, and what is wrong with it.
+            StoreUnavailable: the store cannot be read.
+        """
+        with self._store.reading() as connection:
+            chain = Chain()
+            for _ in verified(connection, chain):
+                pass
+            return Verdict(chain.last.seq, chain.last)
+
+
+def rows(
+    connection: sa.Connection,
+    kinds: Collection[str] | None = None,
+    since: datetime.datetime | None = None,
+    until: datetime.datetime | None = None,
+) -> Iterator[Placed]:
+    """The entries in a store, oldest first, each with its place."""
+    wanted = sa.select(ledger).order_by(ledger.c.seq)
+    if kinds is not None:
+        wanted = wanted.where(ledger.c.kind.in_(list(kinds)))
+    if since is not None:
+        wanted = wanted.where(ledger.c.at >= written(since))
+    if until is not None:
+        wanted = wanted.where(ledger.c.at < written(until))
+    with contextlib.closing(connection.execute(wanted.execution_options(yield_per=ROWS))) as result:
+        for row in result:
+            entry = row_of(tuple(row))
+            yield Placed(f"entry {entry.seq}", entry)
+
+
+def verified(connection: sa.Connection, chain: Chain) -> Iterator[Entry]:
+    """All entries in a store, each once it is seen that it is the next one; and then the head. Of one moment.
+
+    Raises:
+        LedgerBroken: see `Chain`.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+    end = head_in(connection)
+    found = (Placed(f"entry {number}", entry) for number, (_, entry) in enumerate(rows(connection), 1))
+    yield from followed(found, chain)
+    chain.end(end)
+    chain.last = end
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    return {
+        "seq": entry.seq,
+        "at": entry.at,
+        "kind": entry.kind,
+        "body": entry.body_text,
+        "prev": entry.prev,
+        "hash": entry.hash,
+    }
+
+
+def head_in(connection: sa.Connection, *, lock: bool = False) -> Head:
+    """The head, which nobody else changes until the transaction ends where it is to be locked.
+
+    Raises:
+        LedgerBroken: it is missing, or not as it was written.
+    """
+    wanted = sa.select(head.c.seq, head.c.at, head.c.hash, head.c.open, head.c.digest).where(head.c.id == 1)
+    found = connection.execute(wanted.with_for_update() if lock else wanted).one_or_none()
+    if found is None:
+        raise LedgerBroken("head", "the head is missing: nothing says any more how many entries there are")
+    try:
+        return Head.of({**found._asdict(), "open": json.loads(found.open), "bytes": 0})
+    except (ValueError, TypeError, RecursionError) as error:
+        what = str(error) if isinstance(error, ValueError) else "the head holds what no head holds"
+        raise LedgerBroken("head", what) from None
