@@ -116,7 +116,7 @@ class Provision:
     country: str
     clauses: tuple[str, ...]
     sources: tuple[str, ...]
-    purpose: str
+    purpose: str | None
     revision: datetime.date
     activity: str | None
     means: str

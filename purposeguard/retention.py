@@ -59,13 +59,12 @@ class Periods(Immutable):
         collected: Day | None = None,
         ended: Day | None = None,
         today: Day,
-        dated: bool = False,
     ) -> frozenset[str]:
         """Those of the sources that may be kept no longer, for a datum collected and ended on these days.
 
-        `ended` is None while the use goes on: a period from the end of use has not begun. Where `collected` is None, a
-        period from collection cannot be counted; `dated` says that the datum bears the day of its collection, so its
-        absence is a fault and the datum is taken to be overdue.
+        `ended` is None while the use goes on: a period from the end of use has not begun. Where `collected` is None the
+        datum does not say when it was collected, and a period from collection cannot be counted. (A row that is marked
+        to say so, and does not, is taken to be from `date.min`: see `purposeguard.rows`.)
 
         Raises:
             UnknownSource: as `of`.
@@ -78,8 +77,7 @@ class Periods(Immutable):
             for period in self.of(source):
                 day = began[period.from_]
                 # A difference, since a day so far ahead may be in no calendar.
-                over = (now - day).days > period.days if day is not None else dated and period.from_ == "collection"
-                if over:
+                if day is not None and (now - day).days > period.days:
                     found.add(source)
                     break
         return frozenset(found)
@@ -106,16 +104,10 @@ class Periods(Immutable):
 
 
 def overdue(
-    document: Document,
-    sources: Iterable[str],
-    *,
-    collected: Day | None = None,
-    ended: Day | None = None,
-    today: Day,
-    dated: bool = False,
+    document: Document, sources: Iterable[str], *, collected: Day | None = None, ended: Day | None = None, today: Day
 ) -> frozenset[str]:
     """`Periods(document).overdue(…)`, for one question."""
-    return Periods(document).overdue(sources, collected=collected, ended=ended, today=today, dated=dated)
+    return Periods(document).overdue(sources, collected=collected, ended=ended, today=today)
 
 
 def due_on(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -59,7 +59,7 @@ class Run:
         self.number = 0
         self.done: dict[str, int] = {}
 
-    def begin(self) -> dict[str, tuple[Key, ...]]:
+    def begin(self, erasers: Sequence[str]) -> dict[str, tuple[Key, ...]]:
         """Takes over the sweep that did not come to its end, or begins one; eraser → keys of a batch under way."""
         with self._store.writing() as connection:
             # Of two that begin at once, one waits for the other, and takes over from it.
@@ -67,11 +67,13 @@ class Run:
             taken = connection.execute(
                 sa.update(sweep).where(sweep.c.ended.is_(None)).values(runner=self._runner).returning(sweep.c.id)
             ).scalar_one_or_none()
+            step = "begun" if taken is None else "gone on with"
             if taken is None:
                 new = sa.insert(sweep).values(begun=self._clock.now(), runner=self._runner).returning(sweep.c.id)
                 taken = connection.execute(new).scalar_one()
             self.number = taken
             rows = connection.execute(sa.select(part).where(part.c.sweep == taken)).all()
+            self._tell(connection, "sweep", {"step": step, "erasers": list(erasers)})
         self.done = {row.eraser: row.done for row in rows}
         return {row.eraser: tuple(map(_read, row.pending or ())) for row in rows}
 
@@ -89,9 +91,7 @@ class Run:
         with self._store.writing() as connection:
             self._must_be_mine(connection)
             connection.execute(self._part(eraser).values(pending=None, done=part.c.done + count))
-            if self._ledger is not None:
-                body = {"sweep": self.number, "eraser": eraser, "sources": list(sources), "count": count}
-                self._ledger.append_in(connection, "erased", body)
+            self._tell(connection, "erasure", {"eraser": eraser, "sources": list(sources), "count": count})
         self.done[eraser] = self.done.get(eraser, 0) + count
         if self._told is not None:
             self._told(eraser, self.done[eraser])
@@ -101,6 +101,12 @@ class Run:
         with self._store.writing() as connection:
             self._must_be_mine(connection)
             connection.execute(sa.update(sweep).where(sweep.c.id == self.number).values(ended=self._clock.now()))
+            self._tell(connection, "sweep", {"step": "ended", "erased": self.done})
+
+    def _tell(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
+        """Last in a transaction, as a ledger wants it."""
+        if self._ledger is not None:
+            self._ledger.append_in(connection, kind, {"sweep": self.number, **body})
 
     def _part(self, eraser: str) -> sa.Update:
         return sa.update(part).where((part.c.sweep == self.number) & (part.c.eraser == eraser))

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from purposeguard.about import SubjectId, subject_key
 from purposeguard.clock import Clock, in_utc
+from purposeguard.governance.ledger import entries
 from purposeguard.governance.register import Recipients
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.governance.store import Store
@@ -111,28 +112,12 @@ class Provisions:
             while rows := [{"subject": one, "provision": number} for one in islice(digests, AT_A_TIME)]:
                 connection.execute(sa.insert(provided_subject), rows)
             if self._ledger is not None:
-                self._ledger.append_in(connection, "provided", self._entry(number, given, keys))
+                self._ledger.append_in(connection, "provision", self._entry(number, given, keys))
         return number
 
     def _entry(self, number: int, given: Provision, keys: Mapping[str, None]) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "provision": number,
-            "recipient": given.recipient,
-            "kind": given.kind,
-            "country": given.country,
-            "clauses": list(given.clauses),
-            "sources": list(given.sources),
-            "purpose": given.purpose,
-            "revision": given.revision.isoformat(),
-            "activity": given.activity,
-            "means": given.means,
-            "product": given.product,
-            "task": given.task,
-            "count": len(keys),
-        }
-        if len(keys) <= ONE_BY_ONE:
-            body["subjects"] = sorted(map(self._store.digest, keys))
-        return body
+        digests = list(map(self._store.digest, keys)) if len(keys) <= ONE_BY_ONE else None
+        return {"provision": number, **entries.provision(dataclasses.replace(given, subjects=tuple(keys)), digests)}
 
     def of(self, subject: SubjectId) -> tuple[ProvisionRecord, ...]:
         """The hand-overs about one subject, from the first to the last.

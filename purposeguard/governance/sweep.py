@@ -163,7 +163,7 @@ class Sweep:
             raise ValueError("`batch` is a whole number above zero")
         today = self._today()
         run = Run(self._store, self._clock, self._ledger, told)
-        pending = run.begin()
+        pending = run.begin([one.name for one in self._erasers])
         parts = [self._erase(run, one, today, batch, pending.pop(one.name, ())) for one in self._erasers]
         for name, keys in pending.items():
             gone = "there is no eraser of this name any more, and a batch of it was under way"

@@ -5,6 +5,7 @@ import threading
 import uuid
 from dataclasses import replace
 from datetime import UTC, date
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -38,7 +39,7 @@ class Entries:
     """A ledger in the store: it keeps what it is told where the transaction is kept."""
 
     def __init__(self) -> None:
-        self.told = []
+        self.told: list[tuple[str, dict[str, Any]]] = []
 
     def append_in(self, connection, kind, body):
         assert connection.in_transaction()
@@ -113,9 +114,9 @@ def test_the_ledger_is_told_in_the_same_transaction(store):
     provisions = Provisions(store, ledger=ledger)
     provisions.record(GIVEN)
     ((kind, body),) = ledger.told
-    assert kind == "provided"
+    assert kind == "provision"
     assert body["count"] == 2
-    assert body["subjects"] == sorted([store.digest("7"), store.digest("8")])
+    assert body["subjects"] == [store.digest("7"), store.digest("8")]
     assert "7" not in map(str, body.values())
     provisions.record(replace(GIVEN, subjects=tuple(map(str, range(101)))))
     assert ledger.told[1][1]["count"] == 101
