@@ -11,7 +11,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from purposeguard.decision import Decision
 from purposeguard.engine import NOTHING, Engine, Opening
-from purposeguard.errors import ChannelViolation
+from purposeguard.errors import ChannelViolation, PurposeMissing
 from purposeguard.inventory import Activity, Register, Site
 from purposeguard.kinds import is_plain, kind_of
 from purposeguard.label import Label
@@ -239,6 +239,8 @@ def carried(fn: F, engine: Engine) -> F:
     use = engine.present(f"{Site.of(fn).dotted} was to be carried")
     if use is None:  # observed only
         return fn
+    if not use.carries:
+        raise PurposeMissing(f"{use.activity.name} is an exception, which is not carried: enter it where it is needed")
     during = During(Opening(engine, use.activity), use)
     return decorated(fn, lambda inner: surrounded(inner, during))
 

@@ -166,7 +166,10 @@ class Decision:
             now = self._matrix.notice.revision
             if then is None or then == BEFORE_ALL:
                 first = self._matrix.history.notices[0].revision
-                return f"{source.clause} was collected before {first}, the earliest revision that is known (rule 9)"
+                return (
+                    f"{source.clause} was collected before {first}, the earliest revision in the guard's history, so "
+                    "nothing says what was promised then (rule 9)"
+                )
             return (
                 f"{source.clause} was collected under the revision of {then}, which does not grant {purpose}, and that "
                 f"of {now} does not extend it to such data (rule 9)"

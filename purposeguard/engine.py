@@ -385,7 +385,7 @@ class Engine:
             use.activity.name if use is not None else None,
             access.name if access is not None else None,
             fields[0] if fields else field,
-            advice or _advice(access, fields),
+            advice or _advice(decision, access, fields),
         )
         self.tell(violation, use.activity if use is not None else None)
 
@@ -405,9 +405,14 @@ def _observed(error: Exception) -> None:
     logging.getLogger("purposeguard").warning("observed, not enforced: %s", error)
 
 
-def _advice(access: Access | None, fields: tuple[str, ...]) -> str | None:
+def _advice(decision: Decision, access: Access | None, fields: tuple[str, ...]) -> str | None:
     if access is None or not fields:
         return None
+    if decision.circumstances is not NONE_KNOWN:
+        return (
+            "leave such rows out with @guard.access(narrow=True), or withhold what may not be used of them with "
+            "@guard.access(withhold=True)"
+        )
     named = "the field " if len(fields) == 1 else "the fields "
     named += ", ".join(f"`{one}`" for one in fields)
     if access.withhold:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import inspect
 import sys
@@ -19,6 +20,7 @@ from purposeguard.clock import Clock, Now, system_time
 from purposeguard.decision import Decision, name_of
 from purposeguard.engine import Engine, Transforms
 from purposeguard.errors import Fault, NoticeError, PurposeMissing, UnknownPurpose
+from purposeguard.exceptions import ExceptionBlock, LegalBasis, Subjects
 from purposeguard.history import History
 from purposeguard.inventory import Access, Activity, Reclassification, Register, Site, Transform
 from purposeguard.label import Label, OneSource, Sources
@@ -326,6 +328,40 @@ class Guard:
             at_least=at_least,
             name=name,
             frame=sys._getframe(1),
+        )
+
+    def exception(
+        self,
+        *,
+        basis: LegalBasis,
+        reason: str,
+        approver: str,
+        subjects: Subjects,
+        until: datetime.datetime,
+        activity: str | None = None,
+    ) -> ExceptionBlock:
+        """A use that law permits outside the purposes of the notice: a warrant, danger to life, ….
+
+        A sync or async context manager that gives a `Use`. It opens data of any source, of the `subjects` it concerns
+        (`"all"` where they cannot be told beforehand), until it ends; whose the data is is named at each use, or read
+        from the marked fields of rows. The ledger is told of each use before it takes place.
+
+        Raises:
+            TypeError: the guard has no ledger that is told of exceptions.
+            ValueError: `basis` is not one that law knows, `reason` or `approver` is blank, there are no subjects, or
+                `until` has no time zone.
+        """
+        frame = sys._getframe(1)
+        site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
+        return ExceptionBlock(
+            self._engine,
+            basis=basis,
+            reason=reason,
+            approver=approver,
+            subjects=subjects,
+            until=until,
+            activity=activity,
+            site=site,
         )
 
     def transform(self, fn: F) -> F:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Iterable, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType, ModuleType
 from typing import Any, Final
@@ -81,8 +82,8 @@ class Access(Declared):
     `withhold`: it gives what it reads without the fields that may not be used; `narrow`: without the rows whose
     subjects, or dates, do not allow it. `named` are the sources named at the decorator; `fields` those of its return
     annotation, by path; `whole` those of the returned value as such; `sealed` those of sealed values in it, by path,
-    which are checked where they are opened. `label` is all that counts here, None where everything is sealed. They are known at decoration, save where the
-    annotation names what is defined later: then they are, after the first call.
+    which are checked where they are opened. `label` is all that counts here, None where everything is sealed. They are
+    known at decoration, save where the annotation names what is defined later: then they are, after the first call.
     """
 
     site: Site
@@ -122,6 +123,22 @@ class Transform(Declared):
     """A function that a strict guard lets see plain values."""
 
     name: str
+    site: Site
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LegalException(Declared):
+    """A use that law permits outside the notice: on what basis, why, who approved it, of whom, until when.
+
+    `subjects` are the keys of those concerned (`subject_key`), None where it is stated to concern all.
+    """
+
+    name: str
+    basis: str
+    reason: str
+    approver: str
+    subjects: frozenset[str] | None = dataclasses.field(repr=False)
+    until: datetime.datetime
     site: Site
 
 

@@ -373,14 +373,12 @@ def _aliases(notice: Notice, earlier: Matrix | None, history: History) -> dict[o
     """The classes of other revisions → those of this one; an absent clause → its id, which is then unknown."""
     by_clause: dict[tuple[bool, str], object] = {(True, one.clause): one for one in notice.sources}
     by_clause |= {(False, one.clause): one for one in notice.purposes}
-    others: list[type[Source] | type[Purpose]] = []
-    for one in history:
-        others += [*one.sources, *one.purposes]
-    if earlier is not None:
-        others += [*earlier.notice.sources, *earlier.notice.purposes]
-        others += [cast("type[Source | Purpose]", old) for old in earlier._alias]
+    notices = [*history, *((earlier.notice,) if earlier is not None else ())]
+    others = dict.fromkeys(earlier._alias if earlier is not None else ())
+    others |= dict.fromkeys(term for one in notices for term in (*one.sources, *one.purposes))
     found: dict[object, object] = {}
-    for term in others:
+    for other in others:
+        term = cast("type[Source | Purpose]", other)
         found[term] = by_clause.get((issubclass(term, Source), term.clause), term.clause)
     for own in (*notice.sources, *notice.purposes):
         found.pop(own, None)

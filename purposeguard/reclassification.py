@@ -15,7 +15,7 @@ from purposeguard.kinds import is_plain
 from purposeguard.label import Label
 from purposeguard.personal import Personal, must_be_sealed
 from purposeguard.sealing import plain, quiet
-from purposeguard.terms import NotPersonal, Purpose, Source
+from purposeguard.terms import NotPersonal, Purpose, Source, is_text
 from purposeguard.wrapping import Function, must_be_function, must_be_no_method, unwrapped_method
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class Reclassifier(Generic[S, To]):
         Raises:
             ValueError: `why`, `approver` or `name` is blank, or no text; `at_least` is no whole number above 1.
         """
-        if not _is_text(why) or not all(_is_text(one) for one in (approver, name) if one is not None):
+        if not is_text(why) or not all(is_text(one) for one in (approver, name) if one is not None):
             raise ValueError(
                 "a reclassification says why it is one, and who approved it where somebody did, and may have a name: "
                 "`why`, `approver` and `name` are texts, and not blank"
@@ -230,10 +230,6 @@ class Reclassifier(Generic[S, To]):
 
 def _called(fn: Function, more: list[Any], kwargs: dict[str, Any], given: list[Any]) -> Any:
     return fn(given.pop(), *more, **kwargs)
-
-
-def _is_text(given: object) -> bool:
-    return isinstance(given, str) and bool(given.strip())
 
 
 def _clauses(label: Label) -> str:

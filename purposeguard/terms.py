@@ -177,6 +177,11 @@ def union_members(given: object) -> frozenset[object]:
     return frozenset(get_args(given))
 
 
+def is_text(given: object) -> bool:
+    """Whether it is a text, and not blank."""
+    return isinstance(given, str) and bool(given.strip())
+
+
 def slug_of(name: str) -> str:
     """`RenewalGuidance` → `renewal-guidance`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextvars import Token, copy_context
-from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
 from purposeguard.about import About, subject_key
 from purposeguard.circumstances import ASKED_LATER, Circumstances
@@ -51,6 +51,9 @@ class Use(Opener, Generic[P]):
     # what counts it; neither holds anything once the block has ended. `owner` is the task or thread that entered (None
     # before and after).
     __slots__ = ("_before", "_opening", "_tally", "cleared", "counted", "owner")
+
+    carries: ClassVar[bool] = True
+    """Whether `guard.carry` may take it elsewhere."""
 
     _opening: Opening
     cleared: set[object] | frozenset[object]
@@ -121,7 +124,7 @@ class Use(Opener, Generic[P]):
         column = column or self._column  # once: the decision and its reasons are of one revision
         decision = self.judged(label, abouts, column)
         if decision is None and self._engine.ledger is not None:
-            self._count({label: 1}, None if abouts else column)
+            self.used(label, abouts, column, 1)
         return decision
 
     def judged(self, label: Label, abouts: tuple[About, ...], column: Column | None = None) -> Decision | None:
@@ -141,20 +144,23 @@ class Use(Opener, Generic[P]):
         if not column.permits_of(label, ASKED_LATER):
             return column.decision(label, ASKED_LATER)
         if self._engine.ledger is not None:
-            self._count({label: 1}, None)
+            self._count(label, 1, None)
         return None
 
     def circumstances(self, about: About, label: Label) -> Circumstances:
         """What decides of a datum beside its label; for wrappers."""
         return self._engine.circumstances(about, label)
 
-    def _count(self, used: Mapping[Label, int], column: Column | None) -> None:
+    def used(self, label: Label, abouts: tuple[About, ...], column: Column, times: int) -> None:
+        """Tells the ledger of what is allowed, and about to be used."""
+        self._count(label, times, None if abouts else column)
+
+    def _count(self, label: Label, times: int, column: Column | None) -> None:
         """Counts what was used: at once where the ledger counts one by one, or else until the use ends."""
         counting = self._engine.counting
         if counting is None:
-            self._tally.add(self.activity.purpose_id, used)
-            return
-        for label, times in used.items():
+            self._tally.add(self.activity.purpose_id, {label: times})
+        else:
             self._opening.count(counting, label, times, column)
 
     def allows(self, sources: Sources, *, subject: object = None) -> bool:
@@ -324,13 +330,9 @@ class Use(Opener, Generic[P]):
                     engine.refuse(refusal, self, advice=_SEALED)
                     del asked[one]  # observed only
             if engine.ledger is not None:
-                self._tell(asked, column)
+                for (label, known), times in asked.items():
+                    self.used(label, known, column, times)
         return [plain(value) for value in values]
-
-    def _tell(self, asked: Mapping[tuple[Label, tuple[About, ...]], int], column: Column) -> None:
-        """Counts what was asked for and allowed."""
-        for (label, known), times in asked.items():
-            self._count({label: times}, None if known else column)
 
     def under_way(self) -> Use[Any]:
         """The use of its guard that is under way here; itself where there is none."""
@@ -430,6 +432,8 @@ class Use(Opener, Generic[P]):
 
         def decide(label: Label, abouts: tuple[About, ...]) -> Decision | None:
             decision = self.judged(label, abouts, column)
+            if decision is None:
+                self.seen(label, abouts)
             # That no clause grants it was refused before, or the value is sealed and cannot be opened.
             return None if decision is None or decision.violation in (PurposeViolation, ChannelViolation) else decision
 
@@ -444,6 +448,9 @@ class Use(Opener, Generic[P]):
             refusal = error
         value = None  # from the traceback
         raise refusal.with_traceback(None)
+
+    def seen(self, label: Label, abouts: tuple[About, ...]) -> None:
+        """A row of these is given out; what it holds was counted when it was asked for."""
 
     def absence(self) -> str | None:
         """Why this use does not hold here and now; None where it does."""
@@ -604,7 +611,7 @@ def _leave_to_the_parent() -> None:
     if frozen:
         gc.unfreeze()
     for one in gc.get_objects():  # also those further up the stack, which inner ones would restore
-        if type(one) in (Use, Carried):
+        if Use in type(one).__mro__ and type(one) not in (Narrowed, _NoUse):
             one.owner = None
             one.cleared = NOTHING
             one.counted = NO_COUNTS
