@@ -38,7 +38,12 @@ class Watcher:
         self._ear: Ear | None = None
         # A daemon: it holds nothing that an exit of the interpreter could harm.
         self._thread = threading.Thread(target=self._run, name="purposeguard-watcher", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # there are too many, or the interpreter is at its end
+            self._waking.close()
+            self._wake.close()
+            raise
 
     @property
     def alive(self) -> bool:
@@ -63,16 +68,15 @@ class Watcher:
         with self._waking, self._wake, selectors.DefaultSelector() as selector:
             selector.register(self._waking, selectors.EVENT_READ)
             try:
-                again = 0.0
+                lost, again = False, 0.0
                 while not self._stopped.is_set():
-                    opened = False
                     if self._ear is None and self._store.dialect == "postgresql" and time.monotonic() >= again:
                         again = time.monotonic() + RETRY
-                        opened = self._listen(selector)
-                    if not self._looked(opened):
+                        self._listen(selector)
+                    if not self._looked(lost):
                         return
-                    if any(key.fileobj is self._ear for key, _ in selector.select(self._poll)):
-                        self._hear(selector)
+                    heard = any(key.fileobj is self._ear for key, _ in selector.select(self._poll))
+                    lost = heard and not self._heard(selector)
             finally:
                 self._deaf(selector)
 
@@ -85,15 +89,17 @@ class Watcher:
             look(missed)
         return True
 
-    def _listen(self, selector: selectors.BaseSelector) -> bool:
+    def _listen(self, selector: selectors.BaseSelector) -> None:
         with contextlib.suppress(StoreUnavailable):
             self._ear = Ear(self._store)
             selector.register(self._ear, selectors.EVENT_READ)
-        return self._ear is not None
 
-    def _hear(self, selector: selectors.BaseSelector) -> None:
-        if self._ear is not None and not self._ear.heard():
-            self._deaf(selector)
+    def _heard(self, selector: selectors.BaseSelector) -> bool:
+        """False: the connection is lost, so the server may have been put back to an earlier state."""
+        if self._ear is not None and self._ear.heard():
+            return True
+        self._deaf(selector)
+        return False
 
     def _deaf(self, selector: selectors.BaseSelector) -> None:
         if self._ear is not None:

@@ -1,0 +1,543 @@
+"""How things stand is known without asking the store at every check, and never for longer than was said."""
+
+from __future__ import annotations
+
+import datetime
+import gc
+import subprocess
+import sys
+import threading
+import time as real
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from purposeguard.circumstances import CLEAR
+from purposeguard.errors import StoreUnavailable
+from purposeguard.governance import changes
+from purposeguard.governance.declarations import declaration
+from purposeguard.governance.standing import Standings
+from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import Subjects
+from purposeguard.notices import trendmicro_jp as tm
+from tests.governance.outages import outage
+from tests.governance.times import START, Time
+
+NEVER = 1000.0
+"""Seconds: longer than any test."""
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def subjects(store: Store, time: Time) -> Subjects:
+    return Subjects(store, tm.NOTICE, clock=time.clock)
+
+
+@pytest.fixture
+def make(subjects: Subjects) -> Iterator[Callable[..., Standings]]:
+    """Standings of these subjects, closed in the end."""
+    with ExitStack() as stack:
+
+        def made(**parts: Any) -> Standings:
+            return stack.enter_context(closing(Standings(subjects, **parts)))
+
+        yield made
+
+
+@contextmanager
+def queries(store: Store) -> Iterator[list[str]]:
+    """The statements about declarations that are executed meanwhile."""
+    found: list[str] = []
+
+    @event.listens_for(store.engine, "before_cursor_execute")
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "purposeguard_declaration" in statement:
+            found.append(statement)
+
+    yield found
+    event.remove(store.engine, "before_cursor_execute", note)
+
+
+def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
+    """Waits until something is so, and gives how long that took."""
+    began = real.monotonic()
+    while not condition():
+        assert real.monotonic() < began + seconds, "it did not become so"
+        real.sleep(0.002)
+    return real.monotonic() - began
+
+
+# ---- what is kept -----------------------------------------------------------------------------------------------
+
+
+def test_a_check_asks_the_store_once_and_by_index(
+    store: Store, subjects: Subjects, make: Callable[..., Standings]
+) -> None:
+    standings = make(staleness=NEVER)
+    subjects.restrict(7)
+    with queries(store) as asked:
+        for _ in range(3):
+            assert standings.standing("7").all_suspended
+            assert standings.standing("8") is CLEAR
+    assert len(asked) == 2
+    explain = "EXPLAIN QUERY PLAN " if store.dialect == "sqlite" else "EXPLAIN "
+    statement = sa.text(explain + asked[0].replace("?", ":subject").replace("%(subject)s::VARCHAR", ":subject"))
+    with store.reading() as connection:
+        if store.dialect == "postgresql":
+            connection.exec_driver_sql("SET enable_seqscan = off")  # of a few rows it would rather read all
+        plan = " ".join(str(part) for row in connection.execute(statement, {"subject": "7"}) for part in row)
+    assert "ix_purposeguard_declaration_subject" in plan
+    assert "SCAN" not in plan.upper().replace("INDEX SCAN", "").replace("INDEX ONLY SCAN", "")
+
+
+def test_those_for_whom_things_stand_alike_share_one_object(subjects: Subjects, make: Callable[..., Standings]) -> None:
+    standings = make()
+    for number in range(20):
+        subjects.restrict(number, "1.2(1)①")
+    assert len({id(standings.standing(str(number))) for number in range(20)}) == 1
+    assert all(standings.standing(str(number)) is CLEAR for number in range(100, 120))
+
+
+def test_the_number_of_subjects_that_are_kept_is_bounded(
+    store: Store, subjects: Subjects, make: Callable[..., Standings]
+) -> None:
+    standings = make(maxsize=3, staleness=NEVER)
+    for number in range(10):
+        standings.standing(str(number))
+    with queries(store) as asked:
+        for number in range(7, 10):
+            standings.standing(str(number))
+        assert asked == []
+        standings.standing("0")
+    assert len(asked) == 1
+
+
+def test_what_is_kept_is_read_again_when_it_is_too_old(
+    store: Store, subjects: Subjects, make: Callable[..., Standings]
+) -> None:
+    standings = make(max_age=0.1, staleness=NEVER)
+    assert standings.standing("7") is CLEAR
+    with store.writing() as connection:  # behind the back of those who tell of changes
+        made = subjects.restrict(8, within=connection)
+        connection.execute(sa.update(declaration).where(declaration.c.id == made.id).values(subject="7"))
+    assert until(lambda: standings.standing("7").all_suspended) <= 1
+
+
+def test_what_ends_at_a_moment_ends_then(subjects: Subjects, time: Time, make: Callable[..., Standings]) -> None:
+    standings = make()
+    subjects.restrict(7, "1.2(1)①", until=START + datetime.timedelta(hours=1))
+    subjects.consent(7, "2.2①", until=START + datetime.timedelta(hours=2))
+    assert standings.standing("7").suspended
+    time.passes(minutes=59)
+    assert standings.standing("7").suspended
+    time.passes(minutes=1)
+    assert not standings.standing("7").suspended
+    assert standings.standing("7").consents
+    time.passes(hours=1)
+    assert standings.standing("7") == CLEAR
+    time.passes(hours=-3)
+    assert standings.standing("7") == CLEAR
+
+
+@pytest.mark.parametrize(
+    "parts", [{"maxsize": 0}, {"max_age": 0}, {"poll": 0}, {"poll": 1, "staleness": 1}], ids=range(4)
+)
+def test_standings_need_room_and_time(subjects: Subjects, parts: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="standings need room"):
+        Standings(subjects, **parts)
+
+
+# ---- changes in this process ------------------------------------------------------------------------------------
+
+
+def test_a_change_is_in_force_when_the_method_that_made_it_returns(
+    subjects: Subjects, make: Callable[..., Standings]
+) -> None:
+    standings = make(staleness=NEVER, poll=NEVER / 2)
+    assert standings.standing("7") is CLEAR
+    made = subjects.restrict(7)
+    assert standings.standing("7").all_suspended
+    subjects.lift(made)
+    assert standings.standing("7") == CLEAR
+    subjects.consent(7, "1.2(1)①")
+    assert standings.standing("7").consents
+    subjects.withdraw(7)
+    assert standings.standing("7") == CLEAR
+
+
+def test_a_change_within_a_transaction_is_in_force_when_that_ends(
+    store: Store, subjects: Subjects, make: Callable[..., Standings]
+) -> None:
+    standings = make(staleness=NEVER, poll=NEVER / 2)
+    assert standings.standing("7") is CLEAR
+    with store.writing() as connection:
+        subjects.restrict(7, within=connection)
+        assert standings.standing("7") is CLEAR
+    assert standings.standing("7").all_suspended
+
+
+def test_what_was_read_before_a_change_is_not_kept_after_it(
+    subjects: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standings = make(staleness=NEVER, poll=NEVER / 2)
+    read = subjects.stands
+
+    def interrupted(subject: str) -> Any:
+        found = read(subject)
+        monkeypatch.undo()
+        subjects.restrict(subject)  # by another thread, just now
+        return found
+
+    monkeypatch.setattr(subjects, "stands", interrupted)
+    assert standings.standing("7") is CLEAR  # the check came before the change
+    assert standings.standing("7").all_suspended
+
+    def forgotten(subject: str) -> Any:
+        found = read(subject)
+        standings.forget()
+        return found
+
+    monkeypatch.setattr(subjects, "stands", forgotten)
+    standings.standing("8")
+    assert "8" not in standings._cache
+
+
+def test_a_read_that_fails_leaves_nothing_behind(
+    subjects: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standings = make()
+    monkeypatch.setattr(subjects, "stands", lambda _subject: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        standings.standing("7")
+    monkeypatch.undo()
+    assert standings._reads == {}
+    assert standings.standing("7") is CLEAR
+
+
+def test_no_thread_sees_what_was_before_a_change_that_it_made(
+    subjects: Subjects, make: Callable[..., Standings]
+) -> None:
+    standings = make(maxsize=4)  # so that they are also read and dropped all the time
+    seen: list[bool] = []
+    ended = threading.Event()
+
+    def change(subject: str) -> None:
+        for _ in range(15):
+            made = subjects.restrict(subject)
+            seen.append(standings.standing(subject).all_suspended)
+            subjects.lift(made)
+            seen.append(not standings.standing(subject).all_suspended)
+
+    def check() -> None:
+        while not ended.is_set():
+            for number in range(8):
+                standings.standing(str(number))
+
+    checking = [threading.Thread(target=check) for _ in range(2)]
+    changing = [threading.Thread(target=change, args=[str(number)]) for number in range(3)]
+    started(checking + changing)
+    for thread in changing:
+        thread.join()
+    ended.set()
+    for thread in checking:
+        thread.join()
+    assert seen == [True] * 90
+
+
+def started(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.start()
+
+
+# ---- changes elsewhere ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(store_url: str) -> Iterator[Subjects]:
+    """Another store on the same database, as another process has it."""
+    with Store.open(store_url) as other:
+        yield Subjects(other, tm.NOTICE)
+
+
+def test_a_change_elsewhere_is_in_force_within_a_second(elsewhere: Subjects, make: Callable[..., Standings]) -> None:
+    standings = make()
+    assert standings.standing("7") is CLEAR
+    made = elsewhere.restrict(7)
+    assert until(lambda: standings.standing("7").all_suspended) < 1
+    elsewhere.lift(made)
+    assert until(lambda: not standings.standing("7").all_suspended) < 1
+
+
+def test_only_what_has_changed_is_read_again(store: Store, elsewhere: Subjects, make: Callable[..., Standings]) -> None:
+    standings = make()
+    standings.standing("7")
+    until(lambda: standings._watcher is not None and (store.dialect == "sqlite" or standings._watcher._ear is not None))
+    standings.look()
+    standings.standing("7")
+    standings.standing("8")
+    elsewhere.restrict(7)
+    with queries(store) as asked:
+        until(lambda: standings.standing("7").all_suspended)
+        standings.standing("8")
+    assert len(asked) == 1
+
+
+def test_where_more_has_changed_than_is_kept_everything_is_read_again(
+    elsewhere: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "KEPT", 5)
+    standings = make(staleness=NEVER, poll=NEVER / 2)
+    assert standings.standing("7") is CLEAR
+    assert standings.standing("0") is CLEAR
+    with elsewhere.store.writing() as connection:
+        elsewhere.restrict(7, within=connection)
+        for number in range(100, 110):
+            elsewhere.restrict(number, within=connection)
+        assert connection.execute(sa.select(sa.func.count()).select_from(changes.change)).scalar_one() == 5
+    standings.look()
+    assert standings.standing("7").all_suspended
+
+
+def test_where_the_feed_has_a_hole_everything_is_read_again(
+    elsewhere: Subjects, make: Callable[..., Standings]
+) -> None:
+    standings = make(staleness=NEVER, poll=NEVER / 2)
+    assert standings.standing("7") is CLEAR
+    elsewhere.restrict(7)
+    elsewhere.restrict(8)
+    with elsewhere.store.writing() as connection:
+        connection.execute(sa.delete(changes.change).where(changes.change.c.subject == "7"))
+    standings.look()
+    assert standings.standing("7").all_suspended
+
+
+def test_a_store_that_was_put_back_to_an_earlier_state_is_read_again(
+    elsewhere: Subjects, make: Callable[..., Standings]
+) -> None:
+    standings = make(staleness=NEVER, poll=NEVER / 2)
+    elsewhere.restrict(7)
+    assert standings.standing("7").all_suspended
+    with elsewhere.store.writing() as connection:
+        connection.execute(sa.delete(declaration))
+        connection.execute(sa.delete(changes.change))
+        connection.execute(sa.update(changes.counter).values(seq=0))
+    standings.look()
+    assert standings.standing("7") is CLEAR
+
+
+def test_a_process_that_was_halted_looks_before_it_answers(elsewhere: Subjects, make: Callable[..., Standings]) -> None:
+    standings = make(staleness=0.3, poll=0.1)
+    assert standings.standing("7") is CLEAR
+    assert standings._watcher is not None
+    standings._watcher.stop()  # as if no thread had run
+    elsewhere.restrict(7)
+    real.sleep(0.31)
+    assert standings.standing("7").all_suspended
+    assert standings._watcher.alive
+
+
+def test_where_no_thread_can_be_started_checks_look_themselves(
+    elsewhere: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    standings = make(staleness=0.2, poll=0.1)
+    assert standings.standing("7") is CLEAR
+    elsewhere.restrict(7)
+    assert until(lambda: standings.standing("7").all_suspended) < 1
+
+
+# ---- outages ----------------------------------------------------------------------------------------------------
+
+
+def test_clause_7_without_its_store_a_check_refuses_once_it_is_stale_and_recovers(
+    store: Store, subjects: Subjects, make: Callable[..., Standings], request: pytest.FixtureRequest
+) -> None:
+    standings = make(staleness=0.5, poll=0.05)
+    assert standings.standing("7") is CLEAR
+    with outage(store, request):
+        began = real.monotonic()
+        assert standings.standing("7") is CLEAR  # looked at within half a second
+        with pytest.raises(StoreUnavailable):
+            standings.standing("8")
+        until(lambda: not known(standings, "7"))
+        assert real.monotonic() - began < 1
+        with pytest.raises(StoreUnavailable):
+            subjects.restrict(7)
+        assert refusals(standings) == 400
+    took = until(lambda: known(standings, "7"))
+    assert took < 5
+    assert standings.standing("7") is CLEAR
+    subjects.restrict(7)
+    assert standings.standing("7").all_suspended
+
+
+def test_what_changes_during_an_outage_is_in_force_after_it(
+    store: Store,
+    elsewhere: Subjects,
+    make: Callable[..., Standings],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    standings = make(staleness=0.2, poll=0.05)
+    assert standings.standing("7") is CLEAR
+
+    def lost(*_: object) -> None:
+        raise StoreUnavailable("no way to it from here")
+
+    monkeypatch.setattr(store, "_connection", lost)
+    until(lambda: not known(standings, "7"))
+    elsewhere.restrict(7)
+    with elsewhere.store.writing() as connection:  # as long as nobody was told of it
+        connection.execute(sa.delete(changes.change))
+        connection.execute(sa.update(changes.counter).values(seq=0))
+    monkeypatch.undo()
+    until(lambda: known(standings, "7"))
+    assert standings.standing("7").all_suspended
+
+
+def known(standings: Standings, subject: str) -> bool:
+    try:
+        standings.standing(subject)
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def refusals(standings: Standings) -> int:
+    """How many of 400 checks in eight threads are refused, within two seconds."""
+    counted: list[int] = []
+
+    def check() -> None:
+        counted.append(sum(not known(standings, str(number % 3)) for number in range(50)))
+
+    threads = [threading.Thread(target=check) for _ in range(8)]
+    began = real.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert real.monotonic() - began < 2
+    return sum(counted)
+
+
+def test_nobody_waits_long_for_a_look_that_does_not_end(
+    store: Store, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standings = make(staleness=0.2, poll=0.1)
+    assert standings.standing("7") is CLEAR
+    going_on = threading.Event()
+    latest = changes.latest
+
+    def slow(connection: sa.Connection) -> int:
+        going_on.wait()
+        return latest(connection)
+
+    monkeypatch.setattr(changes, "latest", slow)
+    began = real.monotonic()
+    until(lambda: not known(standings, "7"))
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        standings.standing("7")
+    assert refusals(standings) == 400
+    assert real.monotonic() - began < 2
+    going_on.set()
+    until(lambda: known(standings, "7"))
+
+
+# ---- ends -------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_closed_refuses_and_its_thread_has_ended(subjects: Subjects, make: Callable[..., Standings]) -> None:
+    standings = make()
+    standings.standing("7")
+    watcher = standings._watcher
+    assert watcher is not None
+    standings.close()
+    assert not watcher.alive
+    with pytest.raises(StoreUnavailable, match="is not watched"):
+        standings.standing("7")
+    standings.look()
+    with pytest.raises(StoreUnavailable, match="is not watched"):
+        standings.standing("7")
+    standings.close()
+
+
+def test_what_nobody_holds_any_more_is_not_watched(store: Store) -> None:
+    standings = Standings(Subjects(store, tm.NOTICE), poll=0.01)
+    standings.standing("7")
+    watcher, gone = standings._watcher, weakref.ref(standings)
+    assert watcher is not None
+    del standings
+    until(lambda: gc.collect() >= 0 and gone() is None and not watcher.alive)
+    watcher.stop()
+
+
+LEFT_OPEN = """
+import sys
+from purposeguard.governance.standing import Standings
+from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import Subjects
+from purposeguard.notices import trendmicro_jp as tm
+
+subjects = Subjects(Store.open(sys.argv[1]), tm.NOTICE)
+standings = Standings(subjects)
+subjects.restrict(7)
+print(standings.standing("7").all_suspended)
+"""
+
+FORKED = """
+import os, sys, threading, time, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: that is what is tried
+from purposeguard.governance.standing import Standings
+from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import Subjects
+from purposeguard.notices import trendmicro_jp as tm
+
+subjects = Subjects(Store.open(sys.argv[1]), tm.NOTICE)
+standings = Standings(subjects)
+subjects.restrict(7)
+assert standings.standing("7").all_suspended
+time.sleep(0.3)  # the watcher listens
+
+def wait(subject):
+    deadline = time.monotonic() + 5
+    while not standings.standing(subject).all_suspended:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+reading, writing = os.pipe()
+standings._lock.acquire()  # as another thread may at any moment
+child = os.fork()
+if child == 0:
+    assert standings._watcher is None
+    assert standings.standing("7").all_suspended and not standings.standing("8").all_suspended
+    assert threading.active_count() == 2
+    os.write(writing, b"ready")
+    wait("8")
+    subjects.restrict(9)
+    standings.close()
+    os._exit(0)
+standings._lock.release()
+assert os.read(reading, 5) == b"ready"
+subjects.restrict(8)
+wait("9")
+assert standings.standing("8").all_suspended
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.parametrize(("program", "said"), [(LEFT_OPEN, "True"), (FORKED, "0")], ids=["left open", "forked"])
+def test_nothing_is_left_at_exit_or_shared_with_a_forked_child(program: str, said: str, store_url: str) -> None:
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", program, store_url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == (said, "")
