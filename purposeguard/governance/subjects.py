@@ -30,6 +30,7 @@ from purposeguard.governance.declarations import (
     revocation,
     stands,
 )
+from purposeguard.governance.ledger import entries
 from purposeguard.governance.store import Store
 from purposeguard.notice import Notice
 from purposeguard.terms import Family, TermMeta, is_union
@@ -287,7 +288,7 @@ class Subjects:
             return
         digest = self.store.digest(subject)
         if isinstance(ledger, ToldWithin) and ledger.store is self.store:
-            ledger.append_in(connection, "restriction", {"what": kind, "subject": digest, **details})
+            ledger.append_in(connection, *entries.declaration(kind, digest, details))
         else:
             cast("Told", ledger).restricted(kind, digest, details)
 

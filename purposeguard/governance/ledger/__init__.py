@@ -4,7 +4,7 @@ from purposeguard.governance.ledger.chain import Entry, Head, Hour
 from purposeguard.governance.ledger.entries import KINDS
 from purposeguard.governance.ledger.jsonl import JsonLinesLedger
 from purposeguard.governance.ledger.logs import LoggingLedger
-from purposeguard.governance.ledger.reading import Verdict
+from purposeguard.governance.ledger.reading import Reading, Verdict
 from purposeguard.governance.ledger.recorder import Recorder
 from purposeguard.governance.ledger.several import Ledgers
 from purposeguard.governance.ledger.sql import SqlLedger
@@ -17,6 +17,7 @@ __all__ = [
     "JsonLinesLedger",
     "Ledgers",
     "LoggingLedger",
+    "Reading",
     "Recorder",
     "SqlLedger",
     "Verdict",

@@ -29,6 +29,9 @@ KINDS: Final = {
 }
 """The kinds of entries."""
 
+OF_CONSENT: Final = frozenset({"consent", "withdrawn"})
+"""What a subject does about a consent; the rest is about restrictions."""
+
 DIGEST: Final = re.compile(r"[0-9a-f]{32}")
 """How subjects are named."""
 
@@ -125,6 +128,20 @@ def provision(given: Provision, subjects: Iterable[str] | None) -> dict[str, Any
         "count": len(given.subjects),
     }
     return told if subjects is None else {**told, "subjects": [digest(one) for one in subjects]}
+
+
+def declaration(what: str, subject: str, details: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The kind and body for what a subject, named by its digest, stopped, agreed to, or took back.
+
+    `what` says which, `details` whatever else there is to say, by clause; nothing in it is personal.
+    """
+    kind = "consent" if what in OF_CONSENT else "restriction"
+    return kind, {"what": what, "subject": digest(subject), **details}
+
+
+def request(subject: str | None, details: Mapping[str, Any]) -> dict[str, Any]:
+    """A step of a request; `details` as above."""
+    return {"subject": digest(subject), **details}
 
 
 def digest(subject: str | None) -> str | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +22,8 @@ from purposeguard.governance.ledger.files import (
     replace,
     write_through,
 )
-from purposeguard.governance.ledger.reading import Verdict
-from purposeguard.governance.ledger.recorder import Recorder, entry_made
+from purposeguard.governance.ledger.kept import Kept
+from purposeguard.governance.ledger.recorder import entry_made
 from purposeguard.governance.ledger.snapshots import HEAD, Snapshot, beside, caught_up, head_beside, telling
 from purposeguard.governance.ledger.turns import Turn
 
@@ -32,7 +31,7 @@ TORN: Final = ".torn"
 """How the file is called that holds what was set aside, behind the ledger's name."""
 
 
-class JsonLinesLedger(Recorder):
+class JsonLinesLedger(Kept):
     """A ledger in a file; any number of processes on one machine write one chain.
 
     Beside the file lie `….head`, which says where it ends, and holds the counts of hours that are not over, and
@@ -134,35 +133,6 @@ class JsonLinesLedger(Recorder):
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 
-    def entries(
-        self,
-        kinds: Collection[str] | None = None,
-        since: datetime.datetime | None = None,
-        until: datetime.datetime | None = None,
-    ) -> Iterator[Entry]:
-        """The entries of these kinds made in this time (`until` is not in it), oldest first, as they were written.
-
-        Raises:
-            LedgerBroken: one cannot be read. That none is missing, or changed, is for `verify` to say.
-            StoreUnavailable: the file cannot be read.
-        """
-        return Snapshot.of(self.path, self._timeout).entries(kinds, since, until)
-
-    def open_counts(self) -> Counts:
-        """What was counted, and written, in hours that are not over: it is no entry yet."""
-        found = Snapshot.of(self.path, self._timeout)
-        if found.fault is not None:
-            raise found.fault
-        return found.head.open
-
-    def verify(self) -> Verdict:
-        """Reads all entries, from the first on.
-
-        Raises:
-            LedgerBroken: an entry, or the head, is not as it was written: where, and what is wrong with it.
-            StoreUnavailable: the file cannot be read.
-        """
-        found = Snapshot.of(self.path, self._timeout)
-        for _ in found.verified():
-            pass
-        return Verdict(found.head.seq, found.head, found.unfinished)
+    def reading(self) -> contextlib.AbstractContextManager[Snapshot]:
+        """The ledger as it is now."""
+        return contextlib.nullcontext(Snapshot.of(self.path, self._timeout))

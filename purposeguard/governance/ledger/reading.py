@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import abc
+import collections
 import dataclasses
+import datetime
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from purposeguard.errors import LedgerBroken
-from purposeguard.governance.ledger.chain import ENTRY_KEYS, Entry, Head, canonical, hash_of
+from purposeguard.governance.ledger.chain import ENTRY_KEYS, USE, Entry, Head, Hour, canonical, hash_of, written
 
 LONGEST: Final = 1 << 24
 """Bytes of a line at most: what is longer is no entry."""
@@ -31,6 +34,74 @@ class Verdict:
     entries: int
     head: Head
     unfinished: int = 0
+
+
+class Reading(abc.ABC):
+    """A ledger as it is at a moment: nothing that is written meanwhile is in it.
+
+    Its methods raise LedgerBroken where an entry, or the head, cannot be read, and StoreUnavailable where none can.
+    """
+
+    @property
+    @abc.abstractmethod
+    def head(self) -> Head:
+        """Where it ends."""
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes behind the last entry."""
+        return 0
+
+    @abc.abstractmethod
+    def placed(
+        self, kinds: Collection[str] | None = None, since: str | None = None, until: str | None = None
+    ) -> Iterator[Placed]:
+        """The entries of these kinds made in this time, oldest first, each with its place."""
+
+    def entries(
+        self,
+        kinds: Collection[str] | None = None,
+        since: datetime.datetime | None = None,
+        until: datetime.datetime | None = None,
+    ) -> Iterator[Entry]:
+        """The entries of these kinds made in this time (`until` is not in it), oldest first.
+
+        That none is missing, or was changed, is for `verified` to say.
+        """
+        first = None if since is None else written(since)
+        end = None if until is None else written(until)
+        return (entry for _, entry in self.placed(kinds, first, end))
+
+    def uses(
+        self, since: datetime.datetime | None = None, until: datetime.datetime | None = None
+    ) -> collections.Counter[Hour]:
+        """How often what was used, in the hours that begin in this time; those that are not over are in it."""
+        found = collections.Counter(self.head.open)
+        for entry in self.entries({USE}, since):  # written once its hour is over, or later
+            key, count = Hour.of(entry.body)
+            found[key] += count
+        first = "" if since is None else written(since)
+        end = None if until is None else written(until)
+        wrong = [key for key in found if key.hour < first[:16] or (end is not None and key.hour >= end)]
+        for key in wrong:
+            del found[key]
+        return found
+
+    def verified(self) -> Iterator[Entry]:
+        """All entries, each once it is seen that it is the next one, and as it was written; and then the head.
+
+        Raises:
+            LedgerBroken: one is not: which, and what is wrong with it.
+        """
+        chain = Chain()
+        yield from followed(self.placed(), chain)
+        chain.end(self.head)
+
+    def verify(self) -> Verdict:
+        """Goes through all entries; raises as `verified` does."""
+        for _ in self.verified():
+            pass
+        return Verdict(self.head.seq, self.head, self.unfinished)
 
 
 def entry_of(line: bytes, place: str) -> Entry:
@@ -68,14 +139,13 @@ def _has_types(data: Any) -> bool:
     return texts and type(data["seq"]) is int and isinstance(data["body"], dict)
 
 
-def row_of(row: tuple[Any, ...]) -> Entry:
+def row_of(row: tuple[Any, ...], place: str) -> Entry:
     """The entry that a row of the store is: `seq, at, kind, body, prev, hash`.
 
     Raises:
         LedgerBroken: it is none, character for character.
     """
     seq, at, kind, body, prev, hash_ = row
-    place = f"entry {seq if isinstance(seq, int) else '?'}"
     try:
         data = {"seq": seq, "at": at, "kind": kind, "body": json.loads(body), "prev": prev, "hash": hash_}
         if _has_types(data) and canonical(data["body"]) == body:

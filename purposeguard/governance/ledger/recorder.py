@@ -88,11 +88,13 @@ class Recorder(abc.ABC):
     def restricted(self, kind: str, subject: str, details: Mapping[str, Any]) -> None:
         """A subject, named by its digest, stopped something, agreed to something, or took that back.
 
-        `kind` is `restriction` or `consent`; the `details` say what, by clause, and hold nothing personal.
+        `kind` says which, `erasure` or `withdrawn`, and the `details` the rest, by clause; nothing in it is personal.
         """
-        if kind not in ("restriction", "consent"):
-            raise ValueError("what a subject asks for is a `restriction` or a `consent`")
-        self.append(kind, {**details, "subject": entries.digest(subject)})
+        self.append(*entries.declaration(kind, subject, details))
+
+    def requested(self, subject: str | None, details: Mapping[str, Any]) -> None:
+        """A step of a request was taken; `subject` is the digest of whom it is about, where known."""
+        self.append("request", entries.request(subject, details))
 
     def _digests(self, provision: Provision) -> list[str] | None:
         return None if self._digest is None else [self._digest(one) for one in provision.subjects]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import datetime
 import json
 import os
 from collections.abc import Collection, Iterator
@@ -12,9 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
-from purposeguard.governance.ledger.chain import USE, Entry, Head, Hour, written
+from purposeguard.governance.ledger.chain import USE, Head, Hour
 from purposeguard.governance.ledger.files import locked
-from purposeguard.governance.ledger.reading import LONGEST, Chain, Placed, entry_of, followed
+from purposeguard.governance.ledger.reading import LONGEST, Chain, Placed, Reading, entry_of
 
 HEAD: Final = ".head"
 """How the file of a ledger's head is called, behind the ledger's name."""
@@ -37,17 +35,17 @@ def telling(path: Path, what: str) -> Iterator[None]:
     raise failure
 
 
-@dataclasses.dataclass(slots=True)
-class Snapshot:
-    """What `path` holds: entries up to `head`, and `unfinished` bytes behind them, of a write that was cut short.
+class Snapshot(Reading):
+    """What the file at `path` holds: entries up to its head, and bytes behind them, of a write that was cut short.
 
     `fault` is what is wrong with the head, where entries can be read all the same.
     """
 
-    path: Path
-    head: Head
-    unfinished: int = 0
-    fault: LedgerBroken | None = None
+    def __init__(self, path: Path, head: Head, unfinished: int = 0, fault: LedgerBroken | None = None) -> None:
+        self.path = path
+        self.fault = fault
+        self._head = head
+        self._unfinished = unfinished
 
     @classmethod
     def of(cls, path: Path, timeout: float) -> Snapshot:
@@ -77,41 +75,34 @@ class Snapshot:
         except LedgerBroken as error:
             return cls(path, Head(bytes=size), fault=error)
 
-    def placed(self) -> Iterator[Placed]:
+    @property
+    def head(self) -> Head:
+        """Where it ends."""
+        if self.fault is not None:
+            raise self.fault
+        return self._head
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes behind the last entry."""
+        return self._unfinished
+
+    def placed(
+        self, kinds: Collection[str] | None = None, since: str | None = None, until: str | None = None
+    ) -> Iterator[Placed]:
         """The entries, each with its line."""
         with telling(self.path, "read"), self.path.open("rb") as lines:
-            left, number = self.head.bytes, 0
+            left, number = self._head.bytes, 0
             while left and (line := lines.readline(min(left, LONGEST))):
                 number += 1
                 left -= len(line)
-                yield Placed(f"line {number}", entry_of(line, f"line {number}"))
-
-    def entries(
-        self,
-        kinds: Collection[str] | None = None,
-        since: datetime.datetime | None = None,
-        until: datetime.datetime | None = None,
-    ) -> Iterator[Entry]:
-        """The entries of these kinds made in this time; raises LedgerBroken where one, or the head, cannot be read."""
-        if self.fault is not None:
-            raise self.fault
-        first = "" if since is None else written(since)
-        end = None if until is None else written(until)
-        for _, entry in self.placed():
-            if (kinds is None or entry.kind in kinds) and entry.at >= first and (end is None or entry.at < end):
-                yield entry
-
-    def verified(self) -> Iterator[Entry]:
-        """All entries, each once it is seen that it is the next one; and then the head.
-
-        Raises:
-            LedgerBroken: see `Chain`.
-        """
-        chain = Chain()
-        yield from followed(self.placed(), chain)
-        if self.fault is not None:
-            raise self.fault
-        chain.end(self.head)
+                entry = entry_of(line, f"line {number}")
+                if (
+                    (kinds is None or entry.kind in kinds)
+                    and (since is None or entry.at >= since)
+                    and (until is None or entry.at < until)
+                ):
+                    yield Placed(f"line {number}", entry)
 
 
 def head_beside(path: Path) -> Head | None:

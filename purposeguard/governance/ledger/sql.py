@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -13,10 +12,11 @@ import sqlalchemy as sa
 
 from purposeguard.clock import Now
 from purposeguard.errors import LedgerBroken
-from purposeguard.governance.ledger.chain import Body, Counts, Entry, Head, Hour, advanced, written
+from purposeguard.governance.ledger.chain import Body, Counts, Entry, Head, Hour, advanced
 from purposeguard.governance.ledger.counting import INTERVAL
-from purposeguard.governance.ledger.reading import Chain, Placed, Verdict, followed, row_of
-from purposeguard.governance.ledger.recorder import Recorder, entry_made
+from purposeguard.governance.ledger.kept import Kept
+from purposeguard.governance.ledger.reading import Placed, Reading, row_of
+from purposeguard.governance.ledger.recorder import entry_made
 from purposeguard.governance.ledger.turns import Turn
 from purposeguard.governance.schema import Serial, metadata
 from purposeguard.governance.store import Store
@@ -51,7 +51,7 @@ ROWS: Final = 500
 """Rows that are fetched at a time."""
 
 
-class SqlLedger(Recorder):
+class SqlLedger(Kept):
     """A ledger in a store; any number of processes write one chain.
 
     `interval`: seconds between two writes of counts. `clock` gives the time, for tests.
@@ -59,7 +59,7 @@ class SqlLedger(Recorder):
 
     def __init__(self, store: Store, *, interval: float = INTERVAL, clock: Now | None = None) -> None:
         super().__init__(interval=interval, clock=clock, digest=store.digest)
-        self._store = store
+        self.store = store
         self._turn = Turn()
         self._unheard: tuple[str, Counter[Hour]] | None = None  # a commit whose outcome is not known, by its head
         self._kept: Counter[Hour] = Counter()  # counts that were committed after all
@@ -67,7 +67,7 @@ class SqlLedger(Recorder):
     def append(self, kind: str, body: Mapping[str, Any]) -> None:
         """Records one entry, in a transaction of its own; raises as `Recorder.append`."""
         made = entry_made(kind, body)
-        with self._turn, self._store.writing() as connection:
+        with self._turn, self.store.writing() as connection:
             self._write(connection, [made])
 
     def append_in(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
@@ -83,7 +83,7 @@ class SqlLedger(Recorder):
     def add(self, counts: Counts, last: bool = False) -> None:
         """Puts counts on record, in a transaction of its own; raises as `append` does."""
         with self._turn:
-            with self._store.writing() as connection:
+            with self.store.writing() as connection:
                 self._add(connection, Counter(counts), last)
             self._unheard, self._kept = None, Counter()
 
@@ -119,73 +119,45 @@ class SqlLedger(Recorder):
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 
-    def entries(
-        self,
-        kinds: Collection[str] | None = None,
-        since: datetime.datetime | None = None,
-        until: datetime.datetime | None = None,
-    ) -> Iterator[Entry]:
-        """The entries of these kinds made in this time (`until` is not in it), oldest first, as they were written.
-
-        Raises:
-            LedgerBroken: one cannot be read. That none is missing, or changed, is for `verify` to say.
-            StoreUnavailable: the store cannot be read.
-        """
-        with self._store.reading() as connection:
-            yield from (placed.entry for placed in rows(connection, kinds, since, until))
-
-    def open_counts(self) -> Counts:
-        """What was counted, and written, in hours that are not over: it is no entry yet."""
-        with self._store.reading() as connection:
-            return head_in(connection).open
-
-    def verify(self) -> Verdict:
-        """Reads all entries, from the first on.
-
-        Raises:
-            LedgerBroken: an entry, or the head, is not as it was written: which, and what is wrong with it.
-            StoreUnavailable: the store cannot be read.
-        """
-        with self._store.reading() as connection:
-            chain = Chain()
-            for _ in verified(connection, chain):
-                pass
-            return Verdict(chain.last.seq, chain.last)
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[SqlReading]:
+        """The ledger as it is now."""
+        with self.store.reading() as connection:
+            yield SqlReading(connection)
 
 
-def rows(
-    connection: sa.Connection,
-    kinds: Collection[str] | None = None,
-    since: datetime.datetime | None = None,
-    until: datetime.datetime | None = None,
-) -> Iterator[Placed]:
-    """The entries in a store, oldest first, each with its place."""
-    wanted = sa.select(ledger).order_by(ledger.c.seq)
-    if kinds is not None:
-        wanted = wanted.where(ledger.c.kind.in_(list(kinds)))
-    if since is not None:
-        wanted = wanted.where(ledger.c.at >= written(since))
-    if until is not None:
-        wanted = wanted.where(ledger.c.at < written(until))
-    with contextlib.closing(connection.execute(wanted.execution_options(yield_per=ROWS))) as result:
-        for row in result:
-            entry = row_of(tuple(row))
-            yield Placed(f"entry {entry.seq}", entry)
+class SqlReading(Reading):
+    """The ledger in a database, by a connection on which nothing has been asked yet."""
 
+    def __init__(self, connection: sa.Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        self._connection = connection
+        self._head: Head | None = None
 
-def verified(connection: sa.Connection, chain: Chain) -> Iterator[Entry]:
-    """All entries in a store, each once it is seen that it is the next one; and then the head. Of one moment.
+    @property
+    def head(self) -> Head:
+        """Where it ends."""
+        if self._head is None:
+            self._head = head_in(self._connection)
+        return self._head
 
-    Raises:
-        LedgerBroken: see `Chain`.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-    end = head_in(connection)
-    found = (Placed(f"entry {number}", entry) for number, (_, entry) in enumerate(rows(connection), 1))
-    yield from followed(found, chain)
-    chain.end(end)
-    chain.last = end
+    def placed(
+        self, kinds: Collection[str] | None = None, since: str | None = None, until: str | None = None
+    ) -> Iterator[Placed]:
+        """The entries: of all of them each with the number that it should have, of some with the one that it has."""
+        wanted = sa.select(ledger).order_by(ledger.c.seq)
+        if kinds is not None:
+            wanted = wanted.where(ledger.c.kind.in_(list(kinds)))
+        if since is not None:
+            wanted = wanted.where(ledger.c.at >= since)
+        if until is not None:
+            wanted = wanted.where(ledger.c.at < until)
+        every = kinds is since is until is None
+        with contextlib.closing(self._connection.execute(wanted.execution_options(yield_per=ROWS))) as result:
+            for number, row in enumerate(result, 1):
+                place = f"entry {number if every else row.seq}"
+                yield Placed(place, row_of(tuple(row), place))
 
 
 def _row(entry: Entry) -> dict[str, Any]:
