@@ -169,11 +169,11 @@ class ExceptedUse(Use[Any]):
             return None
         return _NotConcerned(column.matrix, label, unnamed=not named or None in named)
 
-    def allows(self, sources: Any, *, subject: object = None) -> bool:
+    def allows(self, sources: Any, subject: object = None) -> bool:
         """Whether data from these sources (of this subject) may be used under the exception."""
         return self.judged(self._column.matrix.label(sources), self._abouts_of(subject)) is None
 
-    def explain(self, sources: Any, *, subject: object = None) -> Decision:
+    def explain(self, sources: Any, subject: object = None) -> Decision:
         """The decision; only denials have reasons, since no clause grants what law permits."""
         label = self._column.matrix.label(sources)
         return self.judged(label, self._abouts_of(subject)) or _Permitted(self._column.matrix, label)

@@ -147,7 +147,7 @@ class Guard:
         with self._replacing:
             self._known = self._engine.replace(present, history).known
 
-    def allows(self, sources: Sources, purpose: object, channel: str | None = None, *, subject: object = None) -> bool:
+    def allows(self, sources: Sources, purpose: object, channel: str | None = None, subject: object = None) -> bool:
         """Whether the notice lets these sources (of this subject) serve this purpose (by this channel).
 
         `purpose` is a class, an id, a family's name, or the union of a family's members. `subject` is the id of a
@@ -175,7 +175,7 @@ class Guard:
         matrix = self._engine.state.matrix
         return matrix.purpose(purpose) in matrix.row(sources, channel)
 
-    def check(self, sources: Sources, purpose: object, channel: str | None = None, *, subject: object = None) -> None:
+    def check(self, sources: Sources, purpose: object, channel: str | None = None, subject: object = None) -> None:
         """Nothing where the notice lets these sources (of this subject) serve this purpose (by this channel).
 
         Raises:
@@ -197,7 +197,7 @@ class Guard:
             engine.ledger.allowed(None, name, decision.label, 1)
 
     def explain(
-        self, sources: Sources, purpose: object, channel: str | None = None, *, subject: object = None
+        self, sources: Sources, purpose: object, channel: str | None = None, subject: object = None
     ) -> Decision:
         """The decision with its reasons; an error only as in `allows`, never for a denial."""
         engine = self._engine

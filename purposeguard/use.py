@@ -163,7 +163,7 @@ class Use(Opener, Generic[P]):
         else:
             self._opening.count(counting, label, times, column)
 
-    def allows(self, sources: Sources, *, subject: object = None) -> bool:
+    def allows(self, sources: Sources, subject: object = None) -> bool:
         """Whether data from these sources (of this subject) may be used here: a question, never an error for a denial.
 
         Raises:
@@ -178,7 +178,7 @@ class Use(Opener, Generic[P]):
             pass  # not hashable, so never cleared: decided below
         return self._column.allows(sources)
 
-    def explain(self, sources: Sources, *, subject: object = None) -> Decision:
+    def explain(self, sources: Sources, subject: object = None) -> Decision:
         """The decision on these sources (of this subject), with its reasons; raises as `allows` does."""
         column = self._column
         if subject is None:
@@ -191,7 +191,7 @@ class Use(Opener, Generic[P]):
         """What `subject=` says."""
         return self._engine.abouts(subject)
 
-    def check(self, sources: Sources, *, subject: object = None) -> None:
+    def check(self, sources: Sources, subject: object = None) -> None:
         """Nothing where data from these sources (of this subject) may be used here.
 
         Raises:
@@ -209,7 +209,7 @@ class Use(Opener, Generic[P]):
         if refusal is not None:
             engine.refuse(refusal, self)
 
-    def open(self, value: Personal[T, P | NotPersonal], /, *, subject: object = None) -> T:
+    def open(self, value: Personal[T, P | NotPersonal], /, subject: object = None) -> T:
         """The plain value of a sealed one, where this purpose may use all its sources.
 
         `subject` says whose it is, where there is somebody who keeps what subjects asked for (`Guard(governance=…)`):
@@ -257,7 +257,7 @@ class Use(Opener, Generic[P]):
         return self._open((value,), abouts=(self._abouts(subject),))[0]
 
     def open_all(
-        self, values: Iterable[Personal[T, P | NotPersonal]], /, *, subjects: Iterable[object] | None = None
+        self, values: Iterable[Personal[T, P | NotPersonal]], /, subjects: Iterable[object] | None = None
     ) -> list[T]:
         """The plain values of sealed ones, in their order: of all or, where one may not be opened, of none.
 
@@ -289,7 +289,7 @@ class Use(Opener, Generic[P]):
             must_be_sealed(value, "`open_all`")
         return self._open(sealed)
 
-    def try_open(self, value: Personal[T, Any], default: D, /, *, subject: object = None) -> T | D:
+    def try_open(self, value: Personal[T, Any], default: D, /, subject: object = None) -> T | D:
         """The plain value where this purpose may use it, or else `default`: a question, never an error for a denial.
 
         Where denials are only observed it gives the default as well: code that asks is ready for it.
