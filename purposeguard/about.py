@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import re
+import unicodedata
 import uuid
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from purposeguard.terms import Immutable
 
@@ -14,6 +16,11 @@ SubjectId = int | str | uuid.UUID
 Day = datetime.date | datetime.datetime
 """A day, or a moment with its time zone, which falls on a day of the notice's time zone."""
 
+_CANONICAL: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""A UUID as it is spelt already."""
+
+_SHORTEST_UUID: Final = 32
+
 LONGEST_SUBJECT: Final = 200
 """Characters of a subject's id at most."""
 
@@ -21,34 +28,40 @@ LONGEST_SUBJECT: Final = 200
 def subject_key(given: object) -> str:
     """The one spelling of a subject's id: `7` and `"7"` are one subject, and so are all spellings of a UUID.
 
+    Capitals count, save in a UUID: where ids are addresses, fold them before they come here.
+
     Raises:
         TypeError: it is no int, str or UUID; a bool is none of them.
         ValueError: it is blank, begins or ends with a blank, is longer than 200 characters, or does not print.
     """
-    if type(given) is int:
+    kind = type(given)
+    if kind is int:
         return str(given)
+    if kind is str:
+        return _in_one_spelling(cast("str", given))
     if isinstance(given, uuid.UUID):
         return str(given)
     if isinstance(given, bool) or not isinstance(given, (int, str)):
-        raise TypeError(f"a subject's id is an int, a text or a UUID, not {type(given).__name__}")
-    if isinstance(given, int):
-        return str(int(given))
-    text = str(given)  # the text itself where it is of a class that derives from str
-    if not text or text != text.strip() or len(text) > LONGEST_SUBJECT or not text.isprintable():
+        raise TypeError(f"a subject's id is an int, a text or a UUID, not {kind.__name__}")
+    # Of a class that derives from one of them, the plain number or text.
+    return str(int(given)) if isinstance(given, int) else _in_one_spelling("".join(given))
+
+
+def _in_one_spelling(text: str) -> str:
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)  # one letter may be written as several characters
+    length = len(text)
+    # The blank is the one space that prints.
+    if not 0 < length <= LONGEST_SUBJECT or text[0] == " " or text[-1] == " " or not text.isprintable():
         raise ValueError(
             f"a subject's id is a text of 1 to {LONGEST_SUBJECT} characters that print, with no blank at either end"
         )
-    return _as_uuid(text) or text
-
-
-def _as_uuid(text: str) -> str | None:
-    """The canonical spelling of a UUID: in capitals, in braces or without hyphens it is the same one."""
-    if len(text) < 32:
-        return None
+    if length < _SHORTEST_UUID or _CANONICAL.fullmatch(text):
+        return text
     try:
-        return str(uuid.UUID(text))
+        return str(uuid.UUID(text))  # in capitals, in braces or without hyphens it is the same one
     except ValueError:
-        return None
+        return text
 
 
 class About(Immutable):

@@ -6,6 +6,7 @@ import collections
 import gc
 import os
 import threading
+import uuid
 from collections.abc import Iterable, Mapping
 from contextvars import Token, copy_context
 from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
@@ -13,7 +14,7 @@ from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 from purposeguard.about import About, subject_key
 from purposeguard.circumstances import ASKED_LATER, Circumstances
 from purposeguard.decision import Decision
-from purposeguard.engine import NOTHING, Column, Engine, Opening
+from purposeguard.engine import NO_LABELS, NOTHING, Column, Engine, Opening
 from purposeguard.errors import ChannelViolation, PurposeGuardError, PurposeViolation, UnknownSource, UnlabelledData
 from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Activity
@@ -34,6 +35,9 @@ P = TypeVar("P", bound=Source | Purpose)
 T = TypeVar("T")
 D = TypeVar("D")
 
+
+_IDS: Final = frozenset({int, str, uuid.UUID})
+"""What names a subject outright."""
 
 _SEALED: Final = "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
 
@@ -170,7 +174,10 @@ class Use(Opener, Generic[P]):
             UnknownSource, UnlabelledData, StoreUnavailable: as `Guard.allows`.
         """
         if subject is not None:
-            return self._engine.allowed(self._column, sources, self._abouts(subject), self.circumstances)
+            column = self._column
+            if type(sources) is Label and type(subject) in _IDS and sources in self._cleared_of(column, subject):
+                return True
+            return self._engine.allowed(column, sources, self._abouts(subject), self.circumstances)
         try:
             if sources in self.cleared:
                 return True
@@ -239,22 +246,24 @@ class Use(Opener, Generic[P]):
         """The plain value of somebody's: the way of `open` where a subject is named."""
         engine = self._engine
         try:
-            if type(subject) is int or type(subject) is str:
-                oversight = engine.oversight
-                if oversight is not None and (self.owner == get_ident() or self.runs_here()):
-                    standing = oversight.standing(str(subject) if type(subject) is int else subject_key(subject))
-                    label = value._ready
-                    if label in self._opening.current().known_of(standing):
-                        if engine.ledger is None:
-                            return content(value)  # type: ignore[no-any-return]  # the slot knows no type
-                        tick = self._opening.ticks.get(label)
-                        if tick is not None:
-                            tick()
-                            return content(value)  # type: ignore[no-any-return]  # likewise
+            if type(subject) in _IDS and (self.owner == get_ident() or self.runs_here()):
+                label = value._ready
+                if label in self._cleared_of(self._opening.current(), subject):
+                    if engine.ledger is None:
+                        return content(value)  # type: ignore[no-any-return]  # the slot knows no type
+                    tick = self._opening.ticks.get(label)
+                    if tick is not None:
+                        tick()
+                        return content(value)  # type: ignore[no-any-return]  # likewise
         except (AttributeError, TypeError):
             pass  # as in `open`; what is no id is said below
         must_be_sealed(value, "`open`")
         return self._open((value,), abouts=(self._abouts(subject),))[0]
+
+    def _cleared_of(self, column: Column, subject: object) -> set[Label] | frozenset[Label]:
+        """The labels known to be allowed of a subject, by its id."""
+        oversight = self._engine.oversight
+        return NO_LABELS if oversight is None else column.known_of(oversight.standing(subject_key(subject)))
 
     def open_all(
         self, values: Iterable[Personal[T, P | NotPersonal]], /, subjects: Iterable[object] | None = None
