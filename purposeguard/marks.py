@@ -6,13 +6,16 @@ guard is then checked row by row.
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Any, Final
 
 from purposeguard.terms import Immutable
 
+_REALM: Final = re.compile(r"[a-z][a-z0-9_-]{0,49}")
+
 
 class Mark(Immutable):
-    """A mark on a field; there are three, and no others are made."""
+    """A mark on a field: `Subject`, `Collected` or `Ended`."""
 
     __slots__ = ("name",)
 
@@ -21,14 +24,52 @@ class Mark(Immutable):
     def __init__(self, name: str) -> None:
         self._fill(name=name)
 
-    def __reduce__(self) -> str:
+    def __reduce__(self) -> str | tuple[Any, ...]:
         return self.name
 
     def __repr__(self) -> str:
         return self.name
 
 
-Subject: Final = Mark("Subject")
+class SubjectMark(Mark):
+    """A mark on the field that holds a subject's id. `Subject("customer")`: the id counts among customers.
+
+    Where customers and leads are both numbered from 1, customer 1 and lead 1 are two people. With a realm before it an
+    id is `customer:1`, which is what the subject is called wherever one is named.
+    """
+
+    __slots__ = ("realm",)
+
+    realm: str | None
+
+    def __init__(self, realm: str | None = None) -> None:
+        super().__init__("Subject")
+        self._fill(realm=realm)
+
+    def __call__(self, realm: str) -> SubjectMark:
+        """The mark of ids that count within a realm.
+
+        Raises:
+            ValueError: a realm is a word of lower-case letters, digits, `_` and `-`.
+        """
+        if not isinstance(realm, str) or not _REALM.fullmatch(realm):
+            raise ValueError('a realm is a word of lower-case letters, digits, `_` and `-`: `Subject("customer")`')
+        return SubjectMark(realm)
+
+    def __eq__(self, other: object) -> bool:
+        return self.realm == other.realm if isinstance(other, SubjectMark) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.realm))
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return self.name if self.realm is None else (SubjectMark, (self.realm,))
+
+    def __repr__(self) -> str:
+        return self.name if self.realm is None else f'{self.name}("{self.realm}")'
+
+
+Subject: Final = SubjectMark()
 """The field holds the id of the person whom the row is about: an int, a text or a UUID (clause 7)."""
 
 Collected: Final = Mark("Collected")

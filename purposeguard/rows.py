@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
 
-from purposeguard.about import About
+from purposeguard.about import About, subject_key
 from purposeguard.errors import UnlabelledData
 from purposeguard.fields import Model, is_taggable
-from purposeguard.marks import Collected, Ended, Mark, Subject
+from purposeguard.marks import Collected, Ended, Mark, SubjectMark
 
 MISSING: Final = object()
 """In place of a field's value that is not there."""
@@ -36,20 +36,26 @@ def abouts_of(value: Any, models: Iterable[Model] = ()) -> tuple[About, ...]:
     if not marked:
         return ()
     what = type(value).__qualname__
-    subjects = [one for name in marked.get(Subject, ()) for one in _ids(_said(value, name, what))]
     collected = [_said(value, name, what) for name in marked.get(Collected, ())]
     ended = [_said(value, name, what) for name in marked.get(Ended, ())]
+    # Of several, which only different classes of one row can mark, the one that says the least good of it.
+    begun = min((LONG_AGO if one is None else one for one in collected), key=_order, default=None)
+    over = min((one for one in ended if one is not None), key=_order, default=None)
     try:
-        days = {
-            # Of several, which only different classes of one row can mark, the one that says the least good of it.
-            "collected": min((LONG_AGO if one is None else one for one in collected), key=_order)
-            if collected
-            else None,
-            "ended": min((one for one in ended if one is not None), key=_order, default=None),
-        }
-        return tuple(About(one, **days) for one in subjects or (None,))
+        return tuple(About(one, collected=begun, ended=over) for one in _subjects(value, marked, what) or (None,))
     except (TypeError, ValueError) as error:
         raise UnlabelledData(f"{what}: a marked field cannot be read: {error}") from None
+
+
+def _subjects(value: Any, marked: Mapping[Mark, Iterable[str]], what: str) -> list[Any]:
+    """The ids in the fields that are marked `Subject`, within their realms."""
+    return [
+        one if mark.realm is None else f"{mark.realm}:{subject_key(one)}"
+        for mark, names in marked.items()
+        if isinstance(mark, SubjectMark)
+        for name in names
+        for one in _ids(_said(value, name, what))
+    ]
 
 
 def given_abouts(given: object) -> tuple[About, ...]:
@@ -111,4 +117,5 @@ def _ids(value: Any) -> list[Any]:
 
 
 def _order(day: Any) -> tuple[int, int, int]:
-    return (day.year, day.month, day.day)
+    """Days by their dates; what is no day comes first, and is refused as such."""
+    return (day.year, day.month, day.day) if isinstance(day, datetime.date) else (0, 0, 0)
