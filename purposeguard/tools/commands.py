@@ -18,6 +18,7 @@ from purposeguard.guard import Guard
 from purposeguard.notice import Notice
 from purposeguard.tools.application import find_guard
 from purposeguard.tools.files import difference, read_notice, write
+from purposeguard.tools.ledger_commands import ledger_app
 from purposeguard.tools.problems import Problem
 from purposeguard.tools.render import Format, complain, json_text, show, verdict
 from purposeguard.tools.reports import Language, decision_data, matrix_report
@@ -34,6 +35,9 @@ app = typer.Typer(
     help="A privacy notice at the command line: what data may serve which purpose, and what an application does.",
     epilog="Exit codes: 0 done or allowed, 1 denied, stale or a finding, 2 bad input.",
 )
+
+
+app.add_typer(ledger_app, name="ledger")
 
 
 class TextFormat(StrEnum):

@@ -47,12 +47,12 @@ class Kept(Recorder):
         with self.reading() as found:
             return found.uses(since, until)
 
-    def verify(self) -> Verdict:
-        """Reads all entries, from the first on.
+    def verify(self, expect: str | None = None) -> Verdict:
+        """Reads all entries, from the first on; one of them must have the hash `expect`, which was noted earlier.
 
         Raises:
             LedgerBroken: an entry, or the head, is not as it was written: where, and what is wrong with it.
             StoreUnavailable: they cannot be read.
         """
         with self.reading() as found:
-            return found.verify()
+            return found.verify(expect)

@@ -1,0 +1,66 @@
+"""A ledger by its address: the URL of a store, or the path of a file. Nothing is made, changed or upgraded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from purposeguard.errors import StoreUnavailable
+from purposeguard.governance.connecting import engine_of
+from purposeguard.governance.ledger.reading import Reading
+from purposeguard.governance.ledger.snapshots import Snapshot, telling
+from purposeguard.governance.ledger.sql import SqlReading, head
+from purposeguard.governance.unavailable import told
+
+SQLITE: Final = b"SQLite format 3\x00"
+"""What a file of SQLite begins with."""
+
+
+@contextlib.contextmanager
+def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Iterator[Reading]:
+    """The ledger in a store, by its URL or the path of its file, or in a JSON Lines file.
+
+    Raises:
+        StoreUnavailable: there is none, or it cannot be read.
+        ValueError: the URL is none of a SQLite file or of PostgreSQL.
+    """
+    text = os.fspath(target)
+    if "://" in text and not text.startswith("sqlite"):
+        with _in_database(text, timeout) as found:
+            yield found
+        return
+    path = Path(text.partition(":///")[2] if "://" in text else text).absolute()
+    with telling(path, "read"), path.open("rb") as file:
+        start = file.read(len(SQLITE))
+    if start == SQLITE:
+        with _in_database(sa.URL.create("sqlite", database=str(path)), timeout) as found:
+            yield found
+    elif "://" in text:
+        raise StoreUnavailable(f"`{path}` is no store: it is no file of SQLite")
+    else:
+        yield Snapshot.of(path, timeout)
+
+
+@contextlib.contextmanager
+def _in_database(url: str | sa.URL, timeout: float) -> Iterator[SqlReading]:
+    engine, where = engine_of(url, timeout)
+    try:
+        with engine.connect() as connection:
+            there = sa.inspect(connection).has_table(head.name)
+        if not there:
+            raise StoreUnavailable(f"there is no ledger in {where}")
+        with engine.connect() as connection:
+            yield SqlReading(connection)
+    except exc.DBAPIError as error:
+        failure = told(where, error)
+    else:
+        return
+    finally:
+        engine.dispose()
+    raise failure

@@ -1,0 +1,246 @@
+"""The commands of `purposeguard ledger`: whether a ledger is whole, what is in it, and a copy of it to hand on."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import datetime
+import io
+import os
+from collections.abc import Generator, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+from rich.console import Console
+
+from purposeguard.errors import LedgerBroken, PurposeGuardError
+from purposeguard.tools.ledger_report import COLUMNS, csv_row, ledger_report
+from purposeguard.tools.problems import Problem
+from purposeguard.tools.render import Format, complain, json_text, show, verdict
+
+if TYPE_CHECKING:
+    from purposeguard.governance.ledger import Reading, Verdict
+
+OK, NO, BAD_INPUT = 0, 1, 2
+
+ledger_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Read a ledger: whether it is as it was written, what was used for what, and what was refused.",
+)
+"""Registered by `commands`."""
+
+
+class TextFormat(StrEnum):
+    """How an answer is printed."""
+
+    text = "text"
+    json = "json"
+
+
+class FileFormat(StrEnum):
+    """How a ledger is exported."""
+
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="The URL of a store, or the path of its SQLite file or of a JSON Lines file.",
+        show_default=False,
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="From this day (UTC) or moment on, e.g. `2026-05-01`.", show_default=False),
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day or moment.", show_default=False)]
+
+
+@contextlib.contextmanager
+def _reading(target: str) -> Generator[Reading]:
+    """The ledger; what is wrong with it or the input is said, and ends with exit code 1 or 2."""
+    errors = Console(stderr=True, highlight=False)
+    try:
+        with _opened(target) as found:
+            yield found
+    except LedgerBroken as error:
+        complain(errors, "broken", f"{error.place}: {error.what}")
+        raise typer.Exit(NO) from error
+    except (PurposeGuardError, Problem) as error:
+        complain(errors, "error", str(error))
+        raise typer.Exit(BAD_INPUT) from error
+
+
+@contextlib.contextmanager
+def _opened(target: str) -> Iterator[Reading]:
+    try:
+        from purposeguard.governance.ledger.targets import opened  # noqa: PLC0415  # needs the extra `governance`
+    except ModuleNotFoundError as error:
+        raise Problem(
+            f"ledgers need {error.name}, which is not installed: pip install 'purposeguard[governance]'"
+        ) from error
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(opened(target))
+        except ValueError as error:  # of the URL
+            raise Problem(str(error)) from error
+        yield found
+
+
+@ledger_app.command(epilog="Exit codes: 0 as it was written, 1 broken, 2 it cannot be read.")
+def verify(
+    target: Target,
+    expect: Annotated[
+        str | None,
+        typer.Option(metavar="HASH", help="A hash noted earlier, which an entry must have.", show_default=False),
+    ] = None,
+    form: Annotated[TextFormat, typer.Option("--format", help="How to print it.")] = TextFormat.text,
+) -> None:
+    """Read a ledger from the first entry to the last, and say whether it is as it was written, or where it is not.
+
+    That shows any change, save by somebody who writes anew all that follows it. Such a change shows as well where a hash
+    was noted elsewhere before: `--expect HASH`.
+    """
+    with _reading(target) as found:
+        try:
+            data = _facts(found.verify(expect))
+        except LedgerBroken as error:
+            data = {"intact": False, "place": error.place, "what": error.what}
+    intact = bool(data["intact"])
+    if form is TextFormat.json:
+        print(json_text(data), end="")
+    elif intact:
+        verdict(Console(highlight=False), "intact", *_told(data))
+    else:
+        verdict(Console(highlight=False), "broken", f"{data['place']}: {data['what']}", ())
+    raise typer.Exit(OK if intact else NO)
+
+
+def _facts(found: Verdict) -> dict[str, object]:
+    return {
+        "intact": True,
+        "entries": found.entries,
+        "at": found.head.at or None,
+        "hash": found.head.hash,
+        "open_uses": sum(found.head.open.values()),
+        "unfinished_bytes": found.unfinished,
+    }
+
+
+def _told(data: dict[str, object]) -> tuple[str, list[str]]:
+    lines = [f"last written to at {data['at']}", f"hash {data['hash']}"] if data["at"] else []
+    if data["open_uses"]:
+        lines.append(f"{data['open_uses']:,} uses counted in hours that are not over")
+    if data["unfinished_bytes"]:
+        lines.append(f"{data['unfinished_bytes']} bytes behind them, of a write that was cut short")
+    return f"{data['entries']:,} {'entry' if data['entries'] == 1 else 'entries'}", lines
+
+
+@ledger_app.command(name="show", epilog="Exit codes: 0 printed, 1 the ledger is broken, 2 bad input.")
+def show_ledger(
+    target: Target,
+    *,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Only entries of this kind, e.g. `denial`; may be repeated.", show_default=False),
+    ] = None,
+    activity: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only what this activity did.", show_default=False)
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many of uses, and of the other entries.")] = 100,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+) -> None:
+    """Print what was used for what, added up by the hour, and denials and other entries one by one."""
+    with _reading(target) as found:
+        report = ledger_report(
+            found, kinds=kind or (), activity=activity, since=_moment(since), until=_moment(until), limit=limit
+        )
+        show(report, form, Console(highlight=False))
+    for warning in report.warnings:
+        complain(Console(stderr=True, highlight=False), "note", warning)
+
+
+def _moment(given: str | None) -> datetime.datetime | None:
+    if given is None:
+        return None
+    try:
+        found = datetime.datetime.fromisoformat(given)
+    except ValueError:
+        raise Problem(f"`{given}` is no time: give a day such as `2026-05-01`, or `2026-05-01T09:00+09:00`") from None
+    if found.tzinfo is not None:
+        return found
+    if len(given) > len("2026-05-01"):
+        raise Problem(f"`{given}` could be any of many moments: give its time zone, `{given}Z` or `{given}+09:00`")
+    return found.replace(tzinfo=datetime.UTC)
+
+
+@ledger_app.command(epilog="Exit codes: 0 exported, 1 the ledger is broken, 2 bad input.")
+def export(
+    target: Target,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of printing.")
+    ] = None,
+    form: Annotated[
+        FileFormat, typer.Option("--format", help="`jsonl` can be verified again, `csv` is for spreadsheets.")
+    ] = FileFormat.jsonl,
+) -> None:
+    """Copy a ledger, verifying it meanwhile. The last line of JSON Lines is the head: the copy verifies by itself."""
+    with _reading(target) as found:
+        lines = _json_lines(found) if form is FileFormat.jsonl else _csv_lines(found)
+        with contextlib.closing(lines), _written(output) as file:
+            file.writelines(lines)
+
+
+def _json_lines(found: Reading) -> Generator[bytes]:
+    from purposeguard.governance.ledger.snapshots import closing_line  # noqa: PLC0415  # as above
+
+    length = 0
+    for entry in found.verified():
+        length += len(entry.line)
+        yield entry.line
+    yield closing_line(dataclasses.replace(found.head, bytes=length))
+
+
+def _csv_lines(found: Reading) -> Generator[bytes]:
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for entry in found.verified():
+        writer.writerow(csv_row(entry))
+        yield line.getvalue().encode()
+        line.seek(0)
+        line.truncate()
+    yield line.getvalue().encode()
+
+
+@contextlib.contextmanager
+def _written(output: Path | None) -> Generator[BinaryIO]:
+    """Where the copy goes: a file, put in its place once it is whole, or standard output.
+
+    Raises:
+        Problem: it cannot be written, or is a ledger that is in use.
+    """
+    if output is None:
+        yield typer.get_binary_stream("stdout")
+        return
+    target = output.resolve()
+    if target.with_name(f"{target.name}.head").exists():
+        raise Problem(f"{output} is a ledger, with a head beside it: name another file")
+    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(target)
+    except OSError as error:
+        raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
