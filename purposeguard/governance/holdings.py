@@ -1,0 +1,231 @@
+"""What an application holds of a subject: the functions that read it, and the personal data in what they give."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar, cast
+
+import typing_extensions
+
+from purposeguard.errors import UnlabelledData
+from purposeguard.fields import Model, Shape, is_taggable, shape_of
+from purposeguard.inventory import WHOLE, Site
+from purposeguard.label import Label
+from purposeguard.sealing import Sealed
+from purposeguard.terms import NotPersonal, Source
+
+F = TypeVar("F", bound=Callable[[str], Any])
+
+Titles = Mapping[str, str]
+"""By language."""
+
+NOTHING_SAID: Final = Shape()
+"""In place of an annotation, where there is none."""
+
+_NOT_PERSONAL: Final = Label(NotPersonal)
+_ABSENT: Final = object()
+_SINGLE: Final = (str, bytes, bytearray, memoryview, range)
+"""What can be gone through and is one value all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One datum of a record: where it is, under which label, whether it is kept sealed, and the value as it is kept."""
+
+    path: str
+    label: Label
+    sealed: bool
+    value: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A function that reads what one part of the application holds of a subject.
+
+    `title` is what people call it, and `names` what they call its fields, by path (`orders[].address`), by language.
+    """
+
+    name: str
+    site: Site
+    load: Callable[[str], object]
+    title: Titles = field(default_factory=dict)
+    names: Mapping[str, Titles] = field(default_factory=dict)
+
+    def records(self, subject: str) -> tuple[Any, ...]:
+        """What the function gives for a subject, as records: none, one or several.
+
+        Raises:
+            TypeError: it gives what has no fields.
+        """
+        found = self.load(subject)
+        if found is None:
+            return ()
+        if is_taggable(type(found)) or isinstance(found, (Mapping, Sealed)):
+            return (found,)
+        if isinstance(found, Iterable) and not isinstance(found, _SINGLE):
+            return tuple(found)
+        raise TypeError(
+            f"the holding `{self.name}` gave a {type(found).__qualname__}: it is to give a model, a list of models, or "
+            "None"
+        )
+
+    @property
+    def row(self) -> Shape:
+        """What the return annotation says of one record: for rows that are plain dicts, which do not know it."""
+        try:
+            stated = typing_extensions.get_type_hints(self.load, include_extras=True).get("return")
+        except (NameError, TypeError):  # names that only type checkers know; a callable that is annotated nowhere
+            return NOTHING_SAID
+        shape = NOTHING_SAID if stated is None else shape_of(stated)
+        return shape if shape.models else shape.items or shape
+
+    def title_of(self, path: str, language: str) -> str | None:
+        """What people call a field, where the application says."""
+        return self.names.get(_without_places(path), {}).get(language)
+
+
+class Holdings:
+    """The holdings of an application, in the order in which they were registered."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[str, Holding] = {}
+
+    def __iter__(self) -> Iterator[Holding]:
+        return iter(tuple(self._known.values()))
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def holding(
+        self, name: str, /, *, title: Titles | None = None, names: Mapping[str, Titles] | None = None
+    ) -> Callable[[F], F]:
+        """`@holdings.holding("customers")`: registers the function that reads what is held of a subject.
+
+        It is given the subject's id as text, and gives a model with tagged or sealed fields, a list of them, or None.
+        Where it is itself guarded by `@guard.access`, that guard's exception is what it is called under.
+
+        Raises:
+            TypeError: the function runs only later (it is a coroutine function).
+            ValueError: another function is registered under this name.
+        """
+
+        def register(fn: F) -> F:
+            if inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
+                raise TypeError(
+                    f"the holding `{name}` is a coroutine function: register one that returns what it reads"
+                )
+            made = Holding(name, Site.of(fn), fn, dict(title or {}), dict(names or {}))
+            known = self._known.get(name)
+            if known is not None and (known.site.module, known.site.qualname) != (made.site.module, made.site.qualname):
+                raise ValueError(
+                    f"there is a holding `{name}` already, {known.site.dotted}: give each a name of its own"
+                )
+            self._known[name] = made  # of a module that was loaded again, the new one
+            return fn
+
+        return register
+
+
+def held_in(record: object, row: Shape = NOTHING_SAID) -> Iterator[Held]:
+    """The personal data in a record, in the order of its fields, each with its label.
+
+    Read by the classes of the values themselves; rows that are plain dicts by `row`. What carries no tag is left out,
+    and so is what is explicitly not personal.
+
+    Raises:
+        UnlabelledData: nothing says what the record holds.
+    """
+    if is_taggable(type(record)):
+        row = NOTHING_SAID
+    elif not (isinstance(record, Sealed) or row.has_fields):
+        raise UnlabelledData(
+            f"a holding gave a {type(record).__qualname__}, which says of no field where it is from: give a model, or "
+            "annotate what the function returns"
+        )
+    for one in _walk(record, row, "", row.tags, ()):
+        if one.label is not _NOT_PERSONAL:
+            yield one
+
+
+def opened(one: Held, opens: Callable[[Any], Any]) -> Iterator[Held]:
+    """A datum without its seal: its fields, where it has some, each under the label of the seal as well."""
+    if not isinstance(one.value, Sealed):
+        yield one
+        return
+    for inner in _walk(opens(one.value), NOTHING_SAID, one.path, one.label.sources, ()):
+        yield from opened(replace(inner, sealed=True), opens)
+
+
+def _walk(
+    value: Any, shape: Shape, path: str, sources: frozenset[type[Source]], above: tuple[int, ...]
+) -> Iterator[Held]:
+    """All in a value; `sources` are those of what holds it, its own included, `above` what it lies in."""
+    if isinstance(value, Sealed):
+        yield Held(path or WHOLE, Label(*sources, *value.label.sources), True, value)
+        return
+    if id(value) in above:  # it holds itself
+        return
+    inside = tuple(_parts(value, shape, above))
+    for step, part, inner in inside:
+        place = f"{path}{step}" if path or not step.startswith(".") else step[1:]
+        yield from _walk(part, inner, place, sources | inner.tags, (*above, id(value)))
+    if not inside:
+        own = sources | shape.seal | (shape.own_label.sources if shape.own_label else frozenset())
+        if own:
+            yield Held(path or WHOLE, Label(*own), shape.sealed, value)
+
+
+Part = tuple[str, Any, Shape]
+"""What lies in a value: the step that leads to it, itself, and what is annotated of it."""
+
+
+def _parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Part]:
+    """What lies in a value where something in it has a label of its own; nothing where it is one value."""
+    model = _model_of(value, shape)
+    if model is not None:
+        for name, inner in model.fields().items():
+            part = value.get(name, _ABSENT) if model.is_mapping else getattr(value, name, _ABSENT)
+            if part is not _ABSENT:
+                yield f".{name}", part, inner
+    elif isinstance(value, (Mapping, list, tuple, set, frozenset)) and id(value) not in above:
+        inner = shape.items or NOTHING_SAID
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(cast("Iterable[Any]", value))
+        steps = [(_step(key), part, inner) for key, part in pairs]
+        if any(_is_labelled(part, inner, (*above, id(value))) for _, part, _ in steps):
+            yield from steps
+
+
+def _is_labelled(value: Any, shape: Shape, above: tuple[int, ...]) -> bool:
+    """Whether a value, or something in it, has a label of its own."""
+    return isinstance(value, Sealed) or next(_parts(value, shape, above), None) is not None
+
+
+def _model_of(value: Any, shape: Shape) -> Model | None:
+    """The class that says what the fields of a value are: its own, or for a plain dict what is annotated."""
+    if is_taggable(type(value)):
+        stated = next((one for one in shape.models if one.cls is type(value)), None)
+        return stated or Model(type(value))
+    if isinstance(value, Mapping):
+        fitting = [one for one in shape.models if one.is_mapping]
+        # Of several, all of which it could be: the first that has all its keys.
+        return next((one for one in fitting if value.keys() <= one.fields().keys()), fitting[0] if fitting else None)
+    return None
+
+
+def _step(key: object) -> str:
+    return f"[{key}]" if isinstance(key, int) else f'["{key}"]' if isinstance(key, str) else "[…]"
+
+
+def _without_places(path: str) -> str:
+    """`orders[3].address` → `orders[].address`."""
+    found, depth = "", 0
+    for char in path:
+        depth -= char == "]"
+        if depth == 0:
+            found += char
+        depth += char == "["
+    return found

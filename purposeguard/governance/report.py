@@ -1,0 +1,212 @@
+"""The disclosure report: its models, which are its JSON (clauses 7 and 9). `pages` prints it, `disclosure` makes it.
+
+Clauses are named by their ids; what an id is called, in the language of the report, stands once, under `sources` and
+`purposes`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+Language = Literal["en", "ja"]
+"""The languages in which a report is made: those in which a notice file has its titles."""
+
+FORMAT = 1
+"""The version of the report's JSON."""
+
+
+class Part(BaseModel):
+    """A part of the report: frozen, and it has no keys but its own."""
+
+    # What is refused may be personal, so it is not quoted.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class NoticePart(Part):
+    """The revision of the notice by which the report was made."""
+
+    id: str
+    revision: datetime.date
+    title: str
+    controller: str
+
+
+class ItemPart(Part):
+    """One datum that is held: a field that is tagged with its sources, or sealed under them."""
+
+    path: str = Field(
+        description="the field, e.g. `email` or `orders[0].address`; `(value)` for a value without fields"
+    )
+    title: str | None = Field(description="what the field is called, where the application has a title for it")
+    sources: tuple[str, ...] = Field(description="the clauses under which it was collected, or that it derives from")
+    sealed: bool = Field(description="whether it is kept under a seal")
+    held: bool = Field(description="false where there is no value: giving data is voluntary, so it may be absent")
+    value: JsonValue = Field(default=None, description="the value, in a report that shows values; null in any other")
+    due_on: datetime.date | None = Field(
+        description="the first day on which it may be kept no longer, where it is known"
+    )
+
+
+class RecordPart(Part):
+    """One record about the subject, with the days that the application marks in it."""
+
+    collected: datetime.date | None
+    ended: datetime.date | None = Field(description="when the subject's use ended; null while it goes on")
+    items: tuple[ItemPart, ...]
+
+
+class HoldingPart(Part):
+    """What one part of the application holds of the subject; no records where it holds nothing."""
+
+    name: str
+    title: str | None
+    records: tuple[RecordPart, ...]
+
+
+class RetentionPart(Part):
+    """A period for which data of a source is kept (clause 8)."""
+
+    days: int
+    counted_from: Literal["collection", "end-of-use"]
+
+
+class SourcePart(Part):
+    """A source of what is held."""
+
+    id: str
+    title: str
+    in_force: bool = Field(description="whether the revision in force still has this clause; else nothing may use it")
+    retention: tuple[RetentionPart, ...] = Field(description="the shortest first; none where none has been set")
+
+
+class CategoryPart(Part):
+    """What data of these sources together may be used for: what the notice grants to every one of them."""
+
+    sources: tuple[str, ...]
+    purposes: tuple[str, ...]
+
+
+class PurposePart(Part):
+    """A purpose that something held may serve, as far as the notice goes, and what the subject asked about it."""
+
+    id: str
+    title: str
+    granted_by: str = Field(description="the clause that grants it")
+    basis: str | None = Field(description="the legal basis that the notice states, where it states one")
+    suspended: bool = Field(description="whether the subject's data is not used for it, as the subject asked")
+    agreed: bool | None = Field(description="whether the subject agreed, where it rests on consent; null elsewhere")
+
+
+class RestrictionPart(Part):
+    """A restriction that the subject asked for (clause 7)."""
+
+    kind: str = Field(description="suspension, stop-of-provision or erasure")
+    title: str
+    purposes: tuple[str, ...] | None = Field(description="the purposes that it is for; null: all")
+    requester: str
+    since: AwareDatetime
+    until: AwareDatetime | None
+    lifted_at: AwareDatetime | None
+
+
+class ConsentPart(Part):
+    """A consent that the subject gave."""
+
+    purpose: str
+    title: str
+    revision: datetime.date
+    given_at: AwareDatetime
+    withdrawn_at: AwareDatetime | None
+
+
+class ProvisionPart(Part):
+    """One hand-over of the subject's data to another party (clauses 4 to 6)."""
+
+    at: AwareDatetime
+    recipient: str
+    kind: str
+    country: str
+    country_title: str
+    means: str
+    purpose: str
+    purpose_title: str
+    sources: tuple[str, ...]
+
+
+class RequestPart(Part):
+    """A request that the subject made (clause 7). `reason` is why it was refused, where it was."""
+
+    id: int
+    kind: str
+    title: str
+    requester: Literal["subject", "agent"]
+    purposes: tuple[str, ...] | None
+    state: Literal["open", "verified", "fulfilled", "refused", "withdrawn"]
+    received_on: datetime.date
+    due_on: datetime.date | None
+    closed_on: datetime.date | None
+    reason: str | None
+
+
+class RightPart(Part):
+    """What the subject may ask for."""
+
+    kind: str
+    title: str
+
+
+class RightsPart(Part):
+    """Clause 7 of the notice: what may be asked for, by whom, and within how many days it is answered."""
+
+    clause: str
+    days: int | None
+    by_agent: bool
+    requests: tuple[RightPart, ...]
+
+
+class ContactPart(Part):
+    """Clause 9 of the notice: who answers questions, or hears complaints."""
+
+    role: Literal["controller", "complaints"]
+    clause: str
+    name: str
+    unit: str | None
+    email: str | None
+    phone: tuple[str, ...]
+    address: str | None
+
+
+class Disclosure(Part):
+    """What is held of one subject, under which clause, for which purposes, and to whom it was provided."""
+
+    format: Literal[1] = Field(default=1, description="the version of this format")
+    language: Language = Field(description="of all titles")
+    made_at: AwareDatetime = Field(description="in the notice's time zone, as all moments and days of the report are")
+    time_zone: str
+    subject: str = Field(description="the application's id of the person")
+    request: int | None = Field(description="the request that it answers, by number")
+    values_shown: bool
+    notice: NoticePart
+    holdings: tuple[HoldingPart, ...] = Field(description="in the order in which the application registered them")
+    sources: tuple[SourcePart, ...] = Field(description="all that `holdings` name, in the notice's order")
+    categories: tuple[CategoryPart, ...] = Field(description="one for each set of sources that an item has")
+    purposes: tuple[PurposePart, ...] = Field(description="all that `categories` name, in the notice's order")
+    restrictions: tuple[RestrictionPart, ...] = Field(description="from the first to the last, lifted ones included")
+    consents: tuple[ConsentPart, ...] = Field(description="from the first to the last, withdrawn ones included")
+    provisions: tuple[ProvisionPart, ...] = Field(description="from the first to the last")
+    requests: tuple[RequestPart, ...] = Field(description="from the first to the last")
+    rights: RightsPart | None = Field(description="null where the notice has no such clause")
+    contacts: tuple[ContactPart, ...]
+
+    def to_json(self) -> str:
+        """The report as JSON."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    def to_html(self) -> str:
+        """The report as one HTML page that prints on A4: no script, and nothing that is fetched from elsewhere."""
+        from purposeguard.governance.pages import page  # noqa: PLC0415  # it needs Jinja2, which JSON does not
+
+        return page(self)
