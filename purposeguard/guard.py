@@ -19,16 +19,18 @@ from purposeguard.caching import cached_function
 from purposeguard.clock import Clock, Now, system_time
 from purposeguard.decision import Decision, name_of
 from purposeguard.engine import Engine, Transforms
+from purposeguard.entrustment import Entrusting, against, must_be_recipient, resolved
 from purposeguard.errors import Fault, NoticeError, PurposeMissing, UnknownPurpose
 from purposeguard.exceptions import ExceptionBlock, LegalBasis, Subjects
 from purposeguard.history import History
-from purposeguard.inventory import Access, Activity, Reclassification, Register, Site, Transform
+from purposeguard.inventory import Access, Activity, Entrustment, Reclassification, Register, Site, Transform
 from purposeguard.label import Label, OneSource, Sources
 from purposeguard.ledger import Ledger
 from purposeguard.linking import combined
 from purposeguard.notice import Notice
 from purposeguard.oversight import Oversight
 from purposeguard.personal import Personal
+from purposeguard.recipients import Recipient
 from purposeguard.reclassification import Reclassifier
 from purposeguard.terms import Family, Purpose, Source, TermMeta
 from purposeguard.use import NO_USE, Narrowed, Use
@@ -459,6 +461,70 @@ class Guard:
         self._register.add_access(reader.access)
         return wrapper
 
+    def check_recipient(
+        self,
+        sources: Sources,
+        purpose: object,
+        recipient: Recipient | str,
+        *,
+        means: str | None = None,
+        subject: object = None,
+        product: str | None = None,
+        task: str | None = None,
+        channel: str | None = None,
+    ) -> None:
+        """Nothing where data from these sources (of this subject) may be handed to this recipient for this purpose.
+
+        `recipient` is a `Recipient`, or the id of one on the register of governance. `means` is judged where it is
+        stated here or of the recipient; `product` and `task` where the notice limits a country to some. Nothing is
+        handed over, and nothing recorded: `entrust` does that.
+
+        Raises:
+            PurposeViolation: they may not serve the purpose at all, as `check`.
+            RecipientViolation: the kind of recipient, its country, its safeguards or its supervision do not allow it.
+            SubjectViolation: the subject asked for provision, or use, to stop.
+            UnknownRecipient: no recipient of this id is on the register.
+            UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: as `allows`.
+        """
+        engine = self._engine
+        must_be_recipient(engine, recipient)
+        decision = self.explain(sources, purpose, channel, subject=subject)
+        if not decision:
+            engine.refuse(decision)
+        party = resolved(engine, recipient)
+        abouts = () if subject is None else engine.abouts(subject)
+        means = means or party.means
+        for refusal in against(engine, decision, party, abouts, means=means, product=product, task=task):
+            engine.refuse(refusal)
+
+    def entrust(
+        self,
+        recipient: Recipient | str,
+        *sources: OneSource,
+        means: str | None = None,
+        product: str | None = None,
+        task: str | None = None,
+    ) -> Callable[[F], F]:
+        """A function that hands data to a recipient: a decorator for functions and coroutine functions.
+
+        It runs only if the ambient purpose may use all that is handed over, the notice lets it go to this recipient,
+        and no subject it is about stands against it; and once the hand-over is on record. Sources are those of the tags
+        and seals in its parameters' annotations, unless the decorator names them. Subjects are read from the marked
+        fields of rows among its arguments, also in lists, and from marked parameters, `Annotated[int, pg.Subject]`.
+
+        `recipient` is a `Recipient`, or the id of one on the register of governance, looked up at each call. `means`
+        says how the data travels, unless the recipient's own says so.
+
+        Raises:
+            TypeError: nobody could record a hand-over; no means is stated; what is decorated is no function, or yields.
+            UnlabelledData: no source is named nor tagged, so nothing could be checked.
+            UnknownSource: a source is not of this guard's notice.
+            ValueError: `means`, `product` or `task` is blank.
+        """
+        named = self._engine.state.matrix.label(sources) if sources else None
+        declared = Entrustment(Site("", "", 0), recipient, means, product, task, named)
+        return Entrusting(self._engine, self._register, declared, sys._getframe(1))
+
     def cached(self, *, maxsize: int = 128, ttl: float | None = None, typed: bool = False) -> Callable[[F], F]:
         """A cache above `@guard.access` that serves no purpose with what was read for another.
 
@@ -536,6 +602,11 @@ class Guard:
     def accesses(self) -> tuple[Access, ...]:
         """The access functions declared so far."""
         return self._register.accesses
+
+    @property
+    def entrustments(self) -> tuple[Entrustment, ...]:
+        """The functions declared so far that hand data over."""
+        return self._register.entrustments
 
     @property
     def reclassifications(self) -> tuple[Reclassification, ...]:

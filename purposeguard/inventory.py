@@ -9,6 +9,7 @@ from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, Metho
 from typing import Any, Final
 
 from purposeguard.label import Label
+from purposeguard.recipients import Recipient
 from purposeguard.terms import Family, Purpose, Source
 
 WHOLE: Final = "(value)"
@@ -126,6 +127,37 @@ class Transform(Declared):
     site: Site
 
 
+@dataclasses.dataclass(slots=True)
+class Entrustment(Declared):
+    """A function that hands data to a recipient: by which means, for which product and task, from which sources.
+
+    `recipient` is one, or the id of one on the register. `named` are the sources named at the decorator; `label` is
+    what counts: these, or those of its parameters' annotations, known as soon as these can be read.
+    """
+
+    site: Site
+    recipient: Recipient | str
+    means: str | None = None
+    product: str | None = None
+    task: str | None = None
+    named: Label | None = None
+    label: Label | None = None
+
+    def at(self, site: Site) -> Entrustment:
+        """The same of the function at this place."""
+        return dataclasses.replace(self, site=site)
+
+    @property
+    def name(self) -> str:
+        """Module and qualified name."""
+        return self.site.dotted
+
+    @property
+    def recipient_id(self) -> str:
+        """What records call the recipient."""
+        return self.recipient if isinstance(self.recipient, str) else self.recipient.id
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class LegalException(Declared):
     """A use that law permits outside the notice: on what basis, why, who approved it, of whom, until when.
@@ -158,16 +190,17 @@ def how_to_register(fn: object) -> str:
 class Register:
     """What was declared, in the order of its declaration; nothing is decided by it.
 
-    Activities, accesses and transforms are listed once for each place in the code, activities also for each purpose and
-    channel there. Reclassifications are listed once for each different declaration, since one place may declare
-    several and somebody is to read them all; running one lists nothing.
+    Activities, accesses, entrustments and transforms are listed once for each place in the code, activities also for
+    each purpose and channel there. Reclassifications are listed once for each different declaration, since one place
+    may declare several and somebody is to read them all; running one lists nothing.
     """
 
-    __slots__ = ("_accesses", "_activities", "_reclassifications", "_transforms")
+    __slots__ = ("_accesses", "_activities", "_entrustments", "_reclassifications", "_transforms")
 
     def __init__(self) -> None:
         self._activities: dict[object, Activity] = {}
         self._accesses: dict[object, Access] = {}
+        self._entrustments: dict[object, Entrustment] = {}
         self._reclassifications: dict[Reclassification, None] = {}
         self._transforms: dict[object, Transform] = {}
 
@@ -179,6 +212,10 @@ class Register:
         """Lists an access function; one defined again (a reloaded module) replaces the first."""
         self._accesses[access.site] = access
 
+    def add_entrustment(self, entrustment: Entrustment) -> None:
+        """Lists a function that hands data over; one defined again (a reloaded module) replaces the first."""
+        self._entrustments[entrustment.site] = entrustment
+
     def add_reclassification(self, declared: Reclassification, instead: Reclassification | None = None) -> None:
         """Lists a reclassification, unless the same is listed; `instead` of what said less of it."""
         if instead is not None:
@@ -188,6 +225,11 @@ class Register:
     def add_transform(self, declared: Transform) -> None:
         """Lists a function that may see plain values, unless it is listed."""
         self._transforms.setdefault((declared.site, declared.name), declared)
+
+    @property
+    def entrustments(self) -> tuple[Entrustment, ...]:
+        """In the order of their declaration."""
+        return tuple(self._entrustments.values())
 
     @property
     def reclassifications(self) -> tuple[Reclassification, ...]:

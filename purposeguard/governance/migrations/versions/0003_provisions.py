@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0003_provisions"
-down_revision = max(path.stem for path in Path(__file__).parent.glob("000[12]_*.py"))
+down_revision = "0002_ledger"
 
 
 def upgrade() -> None:
