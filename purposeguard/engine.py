@@ -141,10 +141,9 @@ class Column:
             self.retired = True
             self.cleared.clear()
             self._known.clear()
-            for reference in self._counting.valuerefs():  # a copy: a finaliser may add to it meanwhile
-                opening = reference()
-                if opening is not None:
-                    opening.counted.clear()
+            # A copy: a finaliser may add to it meanwhile.
+            for opening in filter(None, [reference() for reference in self._counting.valuerefs()]):
+                opening.counted.clear()
 
 
 class State:

@@ -105,8 +105,8 @@ def verify(
 ) -> None:
     """Read a ledger from the first entry to the last, and say whether it is as it was written, or where it is not.
 
-    That shows any change, save by somebody who writes anew all that follows it. Such a change shows as well where a hash
-    was noted elsewhere before: `--expect HASH`.
+    That shows any change, save by somebody who writes anew all that follows it. Such a change shows as well where a
+    hash was noted elsewhere before: `--expect HASH`.
     """
     with _reading(target) as found:
         try:
