@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from purposeguard.errors import PurposeMissing, PurposeViolation
 from purposeguard.governance.ledger.chain import written
-from purposeguard.inventory import Reclassification
+from purposeguard.inventory import LegalException, Reclassification
 from purposeguard.label import Label
 from purposeguard.recipients import Provision
 from purposeguard.terms import Family, Purpose, Source
@@ -34,26 +34,6 @@ OF_CONSENT: Final = frozenset({"consent", "withdrawn"})
 
 DIGEST: Final = re.compile(r"[0-9a-f]{32}")
 """How subjects are named."""
-
-
-class Exceptional(Protocol):
-    """An exception as the ledger records it: a use that law permits outside the notice."""
-
-    @property
-    def basis(self) -> str:
-        """The law."""
-
-    @property
-    def reason(self) -> str:
-        """Why it is needed."""
-
-    @property
-    def approver(self) -> str:
-        """Who approved it."""
-
-    @property
-    def end(self) -> datetime.date | datetime.datetime:
-        """Until when it holds."""
 
 
 def clauses(sources: Iterable[type[Source]]) -> tuple[str, ...]:
@@ -85,16 +65,17 @@ def denial(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[
     }
 
 
-def exception(granted: Exceptional, label: Label, activity: str | None, subject: str | None) -> dict[str, Any]:
-    """A use under an exception."""
+def exception(granted: LegalException, label: Label, subject: str | None, count: int) -> dict[str, Any]:
+    """Uses under an exception; `subject` is the digest of whom they are about."""
     return {
-        "activity": activity,
+        "name": granted.name,
         "sources": clauses(label),
         "basis": granted.basis,
         "reason": granted.reason,
         "approver": granted.approver,
-        "end": granted.end,
+        "until": granted.until,
         "subject": digest(subject),
+        "count": count,
     }
 
 

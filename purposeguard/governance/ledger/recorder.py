@@ -12,7 +12,7 @@ from purposeguard.errors import PurposeMissing, PurposeViolation, StoreUnavailab
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.ledger.chain import Counts, canonical, written
 from purposeguard.governance.ledger.counting import Counters
-from purposeguard.inventory import Reclassification
+from purposeguard.inventory import LegalException, Reclassification
 from purposeguard.label import Label
 from purposeguard.ledger import Tick
 from purposeguard.recipients import Provision
@@ -75,9 +75,10 @@ class Recorder(abc.ABC):
         """A declared function is about to see a value of this label."""
         self.append("reclassification", entries.reclassification(declared, label, activity))
 
-    def excepted(self, exception: entries.Exceptional, label: Label, activity: str | None, subject: str | None) -> None:
-        """Data is about to be used under an exception; `subject` is the digest of whom it is about, where known."""
-        self.append("exception", entries.exception(exception, label, activity, subject))
+    def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:
+        """Data is about to be used under an exception. `subject` is whom it is about, where known, by `subject_key`."""
+        named = None if subject is None or self._digest is None else self._digest(subject)
+        self.append("exception", entries.exception(exception, label, named, count))
 
     # ---- told by governance -----------------------------------------------------------------------------------------
 
