@@ -108,7 +108,9 @@ class Entrusting:
             del args, kwargs
             raise refused
 
-        return handing_over if kind == "plain" else handing_over_later
+        wrapper: Any = handing_over if kind == "plain" else handing_over_later
+        wrapper.__purposeguard_entrustment__ = hand  # for inventories
+        return cast("Function", wrapper)
 
 
 class Handing:

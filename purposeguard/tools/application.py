@@ -10,16 +10,17 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from purposeguard.access import Reader
+from purposeguard.entrustment import Handing
 from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
-from purposeguard.inventory import WHOLE, Access, Activity, Site
+from purposeguard.inventory import WHOLE, Access, Activity, Entrustment, Site
 from purposeguard.label import Label
 from purposeguard.tools.problems import Problem
 
@@ -81,34 +82,36 @@ def _import_failure(name: str, error: BaseException) -> str:
 
 
 def read_annotations(guard: Guard) -> dict[Site, str]:
-    """Settles the accesses whose annotations named what was defined later; site → why where that cannot be done."""
-    return {
-        access.site: why for access in guard.accesses if access.label is None if (why := _unread(access)) is not None
-    }
+    """Settles what is declared with annotations that name what was defined later; site → why where it cannot be."""
+    declared: list[Access | Entrustment] = [*guard.accesses, *guard.entrustments]
+    return {one.site: why for one in declared if one.label is None if (why := _unread(one)) is not None}
 
 
-def _unread(access: Access) -> str | None:
-    reader = next((one for one in _readers(access) if one.access is access), None)
-    if reader is None:
-        return "its return annotation is read at its first call, and it cannot be found by its name before"
+def _unread(declared: Access | Entrustment) -> str | None:
+    settle = next(_settling(declared), None)
+    if settle is None:
+        what = "return annotation is" if isinstance(declared, Access) else "parameters' annotations are"
+        return f"its {what} read at its first call, and it cannot be found by its name before"
     try:
-        reader.label()
+        settle()
     except PurposeGuardError as error:
-        return str(error).removeprefix(f"{access.name}: ")
+        return str(error).removeprefix(f"{declared.name}: ")
     return None
 
 
-def _readers(access: Access) -> Iterator[Reader]:
-    """The readers behind the function of this name, through the decorators around it."""
-    fn: Any = sys.modules.get(access.module)
-    for name in access.qualname.split("."):
+def _settling(declared: Access | Entrustment) -> Iterator[Callable[[], object]]:
+    """What reads the annotations of the function that was declared, through the decorators around it."""
+    fn: Any = sys.modules.get(declared.module)
+    for name in declared.qualname.split("."):
         fn = inspect.getattr_static(fn, name, None)
     seen: set[int] = set()
     while fn is not None and id(fn) not in seen:
         seen.add(id(fn))
-        reader = getattr(fn, "__purposeguard_access__", None)
-        if isinstance(reader, Reader):
-            yield reader
+        reader, hand = (getattr(fn, f"__purposeguard_{kind}__", None) for kind in ("access", "entrustment"))
+        if isinstance(reader, Reader) and reader.access is declared:
+            yield reader.label
+        if isinstance(hand, Handing) and hand.declared is declared:
+            yield hand.shapes
         fn = getattr(fn, "__func__", None) or getattr(fn, "__wrapped__", None)
 
 

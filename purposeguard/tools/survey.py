@@ -7,8 +7,10 @@ from typing import Any
 
 from purposeguard.decision import name_of
 from purposeguard.guard import Guard
-from purposeguard.inventory import Access, Activity, Reclassification, Site
+from purposeguard.inventory import Access, Activity, Entrustment, Reclassification, Site
 from purposeguard.matrix import Matrix
+from purposeguard.recipients import Recipient, objections
+from purposeguard.retention import day_in
 from purposeguard.terms import Family
 from purposeguard.tools.application import Outcome, outcome, read_annotations
 from purposeguard.tools.render import Column, Report, Table
@@ -28,6 +30,7 @@ def inventory_report(guard: Guard) -> Report:
         "mode": guard.mode,
         "activities": [_activity_data(one) for one in guard.activities],
         "accesses": [_access_data(one, unread.get(one.site)) for one in guard.accesses],
+        "entrustments": [_entrustment_data(one) for one in guard.entrustments],
         "combinations": [_outcome_data(one) for one in outcomes],
         "reclassifications": [_reclassification_data(one) for one in guard.reclassifications],
         "strict": guard.strict,
@@ -79,8 +82,23 @@ def _reclassification_data(one: Reclassification) -> dict[str, Any]:
     }
 
 
-def _clauses(access: Access) -> list[str] | None:
-    return None if access.label is None else [source.clause for source in access.label]
+def _entrustment_data(one: Entrustment) -> dict[str, Any]:
+    known = one.recipient if isinstance(one.recipient, Recipient) else None
+    return {
+        "name": one.name,
+        **_place(one.site),
+        "recipient": one.recipient_id,
+        "kind": known.kind if known else None,
+        "country": known.country if known else None,
+        "sources": _clauses(one),
+        "means": one.means or (known.means if known else None),
+        "product": one.product,
+        "task": one.task,
+    }
+
+
+def _clauses(declared: Access | Entrustment) -> list[str] | None:
+    return None if declared.label is None else [source.clause for source in declared.label]
 
 
 def _outcome_data(one: Outcome) -> dict[str, Any]:
@@ -97,13 +115,13 @@ def _outcome_data(one: Outcome) -> dict[str, Any]:
 
 def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
     """For people: without the package that all names begin with, and without a purpose that the row says already."""
-    package = _package([*(one.site for one in guard.activities), *(one.site for one in guard.accesses)])
+    package = _package(one.site for one in (*guard.activities, *guard.accesses, *guard.entrustments))
     within = f" in {package.rstrip('.')}" if package else ""
 
     def where(name: str, site: Site) -> str:
         return f"line {site.line}" if name == site.dotted else f"{site.dotted.removeprefix(package)}, line {site.line}"
 
-    def short(one: Activity | Access) -> str:
+    def short(one: Activity | Access | Entrustment) -> str:
         return one.name.removeprefix(package) if one.name == one.site.dotted else one.name
 
     yield Table(
@@ -125,6 +143,26 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
             for one in guard.accesses
         ),
     )
+    if guard.entrustments:
+        yield Table(
+            f"Hand-overs{within} ({len(guard.entrustments)})",
+            (
+                *(
+                    Column("function"),
+                    Column("where", "under"),
+                    Column("recipient"),
+                    Column("kind and country", "under"),
+                ),
+                *(Column("sources"), Column("means")),
+            ),
+            tuple(
+                (
+                    *(short(one), where(one.name, one.site), one.recipient_id, _party(one)),
+                    *(" ".join(_clauses(one) or ["?"]), _entrustment_data(one)["means"] or "-"),
+                )
+                for one in guard.entrustments
+            ),
+        )
     if guard.reclassifications:
         yield Table(
             f"Reclassifications{within} ({len(guard.reclassifications)})",
@@ -148,6 +186,11 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
         (Column("activity", "group"), Column("access function"), Column("outcome", "verdict"), Column("why", "under")),
         tuple((short(one.activity), short(one.access), _said(one), _why(one)) for one in outcomes),
     )
+
+
+def _party(one: Entrustment) -> str:
+    party = one.recipient
+    return f"{party.kind}, {party.country}" if isinstance(party, Recipient) else "as on the register"
 
 
 def _read(access: Access) -> str:
@@ -222,8 +265,10 @@ def _flat(outcomes: Iterable[Outcome]) -> Table:
 
 def _findings(guard: Guard, outcomes: list[Outcome], unread: dict[Site, str]) -> Iterator[str]:
     """What is hardly meant: code that cannot do its work under this notice."""
+    handing = {one.site for one in guard.entrustments}
     for site, why in unread.items():
-        yield f"access function {site.dotted}: its sources are not known: {why}"
+        what = "hand-over" if site in handing else "access function"
+        yield f"{what} {site.dotted}: its sources are not known: {why}"
     open_ = [one for one in outcomes if one.verdict != "refused"]
     active = {id(one.activity) for one in open_}
     reached = {id(one.access) for one in open_}
@@ -233,6 +278,21 @@ def _findings(guard: Guard, outcomes: list[Outcome], unread: dict[Site, str]) ->
             yield f"activity {activity.name}: every access function would be refused to it"
         if activity.channel is None and matrix.must_state_channel(activity.purpose):
             yield f"activity {activity.name}: {activity.purpose.slug} names its channels, and it states none"
+    for entrustment in guard.entrustments:
+        yield from _refused(guard, entrustment)
     for access in guard.accesses:
         if guard.activities and id(access) not in reached:
             yield f"access function {access.name}: every activity would be refused it"
+
+
+def _refused(guard: Guard, one: Entrustment) -> Iterator[str]:
+    """Why a function would hand nothing over today, as far as that is known without calling it."""
+    if isinstance(one.recipient, Recipient):
+        means = one.means or one.recipient.means
+        document = guard.notice.document
+        today = day_in(document.timezone, guard._engine.clock.now())
+        for why in objections(document, one.recipient, means=means, product=one.product, task=one.task, today=today):
+            yield f"hand-over {one.name}: {why}"
+    label, activities = one.label, guard.activities
+    if label is not None and activities and not any(guard.allows(label, a.purpose, a.channel) for a in activities):
+        yield f"hand-over {one.name}: it would be refused to every activity"

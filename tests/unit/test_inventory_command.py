@@ -469,3 +469,89 @@ def test_ways_out_are_listed_with_their_least_number_before_any_has_run(folder):
     assert "## Reclassifications (3)\n" in text
     assert "| figures: count over at least 7 subjects | ways.<module>, line 6 | 1.1(b) 1.1(c) |" in text
     assert "| ways.length | line 10 | 1.1(a) | 2.3 | - | a length |" in text
+
+
+HANDING = """
+from __future__ import annotations
+import datetime
+from dataclasses import dataclass
+from typing import Annotated
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.recipients import Recipient, Safeguard
+
+class Book:
+    def denied(self, error, *, observed): ...
+    def allowed(self, activity, purpose, label, count): ...
+    def reclassified(self, declared, label, activity): ...
+    def provided(self, provision): ...
+
+guard = pg.Guard(tm.NOTICE, ledger=Book())
+printer = Recipient(
+    "printer", "domestic-contractor", "JP", supervised_on=datetime.date(2024, 5, 1),
+    safeguards=[Safeguard("contract", "2024-7", since=datetime.date(2024, 4, 1))],
+)
+elsewhere = Recipient("elsewhere", "overseas-contractor", "KR", means="email")
+
+@guard.entrust(printer, means="storage-media", product="x", task="y")
+def letters(customer: Customer): ...
+
+@guard.entrust(elsewhere, tm.ProductData)
+async def scans(customer: int): ...
+
+@guard.entrust(printer, means="email")
+def unknown(customer: Nowhere): ...
+
+@dataclass
+class Customer:
+    email: Annotated[str, tm.Registration]
+
+def inside():
+    @guard.entrust(printer, means="email")
+    def hidden(customer: Nowhere): ...
+
+inside()
+
+@guard.purpose(tm.RenewalGuidance)
+def remind(): ...
+"""
+
+
+def test_hand_overs_are_listed_with_their_recipients(folder):
+    (folder / "handing.py").write_text(HANDING, "utf-8")
+    data = report("handing:guard")
+    letters, scans, unknown, hidden = data["entrustments"]
+    assert letters == {
+        "name": "handing.letters",
+        "module": "handing",
+        "qualname": "letters",
+        "line": 23,
+        "recipient": "printer",
+        "kind": "domestic-contractor",
+        "country": "JP",
+        "sources": ["1.1(a)"],
+        "means": "storage-media",
+        "product": "x",
+        "task": "y",
+    }
+    assert (scans["recipient"], scans["country"], scans["sources"], scans["means"]) == (
+        *("elsewhere", "KR", ["1.1(b)"], "email"),
+    )
+    assert unknown["sources"] is hidden["sources"] is None
+    text = run("handing:guard", "--format", "markdown").stdout
+    assert "## Hand-overs in handing (4)\n" in text
+    assert "| letters | line 23 | printer | domestic-contractor, JP | 1.1(a) | storage-media |" in text
+    assert "| unknown | line 29 | printer | domestic-contractor, JP | ? | email |" in text
+
+
+def test_hand_overs_that_would_be_refused_are_findings(folder):
+    (folder / "handing.py").write_text(HANDING, "utf-8")
+    found = [" ".join(one.split()) for one in report("handing:guard")["findings"]]
+    assert found[0].startswith("hand-over handing.unknown: its sources are not known: an annotation names `Nowhere`")
+    assert found[1].startswith("hand-over handing.inside.<locals>.hidden: its sources are not known: its parameters'")
+    assert found[2:] == [
+        "hand-over handing.scans: no supervision of it is on record, which clause 4 requires",
+        "hand-over handing.scans: clause 5 names no country KR, and any that it does not name is refused",
+        "hand-over handing.scans: no safeguard is on record, such as contract or other (clause 6.2)",
+        "hand-over handing.scans: it would be refused to every activity",
+    ]
