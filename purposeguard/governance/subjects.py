@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol, cast, runtime_checkable
 
 import sqlalchemy as sa
@@ -59,9 +59,9 @@ class ToldWithin(Protocol):
 class Subjects:
     """What the subjects of a notice ask for and agree to. Everything is added to, nothing removed.
 
-    `notice` says which purposes there are, and may be replaced by a later revision. A change is in force, in this
-    process, when the method that makes it returns; where `within` is given, a connection of `store.writing()`, it is
-    when that transaction ends. `ledger` is told of each before.
+    `notice` says which purposes there are, or is a function that gives it; it may be replaced by a later revision. A
+    change is in force, in this process, when the method that makes it returns; where `within` is given, a connection of
+    `store.writing()`, it is when that transaction ends. `ledger` is told of each before.
 
     Each method takes who asked (`by`), when (`at`: now), a `reference` in the words of whoever records it, which no
     ledger is told, and the number of the `request` at the desk that it fulfils.
@@ -72,12 +72,26 @@ class Subjects:
     """
 
     def __init__(
-        self, store: Store, notice: Notice, *, clock: Clock | None = None, ledger: Told | ToldWithin | None = None
+        self,
+        store: Store,
+        notice: Notice | Callable[[], Notice],
+        *,
+        clock: Clock | None = None,
+        ledger: Told | ToldWithin | None = None,
     ) -> None:
         self.store = store
-        self.notice = notice
+        self._notice = notice
         self.clock = clock or Clock()
         self.ledger = ledger
+
+    @property
+    def notice(self) -> Notice:
+        """The notice in force."""
+        return self._notice() if callable(self._notice) else self._notice
+
+    @notice.setter
+    def notice(self, notice: Notice) -> None:
+        self._notice = notice
 
     def restrict(
         self,
