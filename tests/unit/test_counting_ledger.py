@@ -1,0 +1,262 @@
+"""A ledger that counts uses itself: told of each as it happens, and of nothing that only might be."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import gc
+import threading
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.engine import Opening
+from purposeguard.ledger import Tick
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.samples import Tape, revised
+
+R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)
+NAME = pg.Personal("name", tm.Registration)
+PLAN = pg.Personal("plan", tm.Contract)
+DEVICE: pg.Personal[str, Any] = pg.Personal("device", tm.ProductData)
+
+
+class Clicks(Tape):
+    """Counts, and notes for what a counter was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: collections.Counter[tuple[str | None, str, pg.Label]] = collections.Counter()
+        self.asked: list[tuple[str | None, str, pg.Label]] = []
+        self.down = False
+
+    def counter(self, activity: str | None, purpose: str, label: pg.Label) -> Tick:
+        if self.down:
+            raise OSError("disk full")
+        key = (activity, purpose, label)
+        self.asked.append(key)
+
+        def tick() -> None:
+            self.counts[key] += 1
+
+        return tick
+
+
+@pytest.fixture
+def clicks() -> Clicks:
+    return Clicks()
+
+
+@pytest.fixture
+def guard(clicks: Clicks) -> pg.Guard:
+    return pg.Guard(tm.NOTICE, ledger=clicks)
+
+
+def test_each_use_is_counted_as_it_happens(guard: pg.Guard, clicks: Clicks) -> None:
+    with guard.purpose(tm.RenewalGuidance, activity="it") as use:
+        for number in range(1, 4):
+            assert use.open(NAME) == "name"
+            assert clicks.counts == {("it", "1.2(1)①", R): number}
+    assert clicks.uses == []  # nothing is told at the end
+    assert clicks.asked == [("it", "1.2(1)①", R)]
+
+
+def test_every_way_of_using_data_is_counted(guard: pg.Guard, clicks: Clicks) -> None:
+    def opened(use: pg.Use[Any]) -> Iterator[tuple[Any, Any]]:
+        yield use.open(NAME), "name"
+        yield use.open(NAME.map(len)), 4
+        yield use.open_all([NAME, NAME]), ["name", "name"]
+        yield use.try_open(NAME, None), "name"
+        use.check(tm.Registration)
+
+    for times in range(2):  # the first time is the slow one
+        with guard.purpose(tm.RenewalGuidance, activity=f"it {times}") as use:
+            assert [given for given, expected in opened(use) if given != expected] == []
+            assert [given for given, expected in opened(use) if given != expected] == []
+            assert use.open_all([]) == []
+    assert clicks.counts == {("it 0", "1.2(1)①", R): 12, ("it 1", "1.2(1)①", R): 12}
+    assert len(clicks.asked) == 2
+
+
+def test_several_values_are_counted_each_by_its_label_and_only_where_all_are_opened(
+    guard: pg.Guard, clicks: Clicks
+) -> None:
+    with guard.purpose(tm.RenewalGuidance, activity="it") as use:
+        for _ in range(2):
+            assert use.open_all([NAME, PLAN, NAME]) == ["name", "plan", "name"]
+            with pytest.raises(pg.PurposeViolation):
+                use.open_all([NAME, DEVICE])
+    assert clicks.counts == {("it", "1.2(1)①", R): 4, ("it", "1.2(1)①", C): 2}
+
+
+def test_what_is_refused_or_only_observed_or_only_asked_is_not_counted(guard: pg.Guard, clicks: Clicks) -> None:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        assert use.allows(R)
+        assert not use.allows(D)
+        assert use.try_open(DEVICE, "none") == "none"
+        with pytest.raises(pg.PurposeViolation):
+            use.open(DEVICE)
+    with guard.purpose(tm.RenewalGuidance, mode="observe") as use:
+        assert use.open(DEVICE) == "device"
+    assert clicks.counts == {}
+    assert [observed for _, observed in clicks.denials] == [False, True]
+
+
+def test_access_functions_are_counted_within_tasks_too(guard: pg.Guard, clicks: Clicks) -> None:
+    @guard.access(tm.Registration)
+    def read(*parts: str, **more: str) -> str:
+        return "".join((*parts, *more.values()))
+
+    @guard.purpose(tm.RenewalGuidance, activity="thread")
+    def run() -> str:
+        return read() + read("a") + read(b="b")
+
+    @guard.purpose(tm.RenewalGuidance, activity="task")
+    async def run_in_task() -> str:
+        return read() + read("a") + read(b="b")
+
+    assert run() == "ab"
+    assert asyncio.run(run_in_task()) == "ab"
+    assert run() == "ab"
+    assert clicks.counts == {("thread", "1.2(1)①", R): 6, ("task", "1.2(1)①", R): 3}
+    with pytest.raises(pg.PurposeMissing):
+        read()
+
+
+def test_functions_whose_values_are_all_sealed_count_where_they_are_opened(guard: pg.Guard, clicks: Clicks) -> None:
+    @guard.access
+    def read() -> pg.Personal[str, tm.Registration]:
+        return NAME
+
+    @guard.access(withhold=True)
+    def read_some() -> Annotated[dict[str, str], tm.Registration]:
+        return {}
+
+    with guard.purpose(tm.RenewalGuidance, activity="it") as use:
+        assert [use.open(read()) for _ in range(3)] == ["name"] * 3
+    assert clicks.counts == {("it", "1.2(1)①", R): 3}
+
+
+def test_a_carried_use_counts_for_the_same_activity(guard: pg.Guard, clicks: Clicks) -> None:
+    @guard.purpose(tm.RenewalGuidance, activity="it")
+    def run() -> None:
+        use = guard.current
+        use.open(NAME)
+        thread = threading.Thread(target=guard.carry(lambda: guard.current.open(NAME)))
+        thread.start()
+        thread.join()
+        other = threading.Thread(target=guard.carry(lambda: use.open(NAME)))
+        other.start()
+        other.join()
+
+    run()
+    assert clicks.counts == {("it", "1.2(1)①", R): 3}
+
+
+def test_a_member_of_a_family_is_counted_by_its_own_id(guard: pg.Guard, clicks: Clicks) -> None:
+    with guard.purpose(tm.AnyProductGuidance, channel="email", activity="it") as use:
+        narrow = guard.use(tm.ProductGuidance)
+        for _ in range(2):
+            assert use.open(NAME) == "name"
+            assert narrow.open(NAME) == "name"
+            assert narrow.open_all([NAME]) == ["name"]
+    assert clicks.counts == {("it", "AnyProductGuidance", R): 2, ("it", "1.2(1)②", R): 4}
+    for ended in (use, narrow):
+        with pytest.raises(pg.PurposeMissing):
+            ended.open(NAME)
+        assert not ended.counted
+
+
+def test_another_revision_is_asked_at_the_next_use(guard: pg.Guard, clicks: Clicks) -> None:
+    @guard.access(tm.Registration)
+    def read() -> str:
+        return "read"
+
+    def close(tables: dict[str, Any]) -> None:
+        tables["forbid"] = [
+            {"sources": ["1.1(a)"], "purposes": ["1.2(1)①"], "reason": {"en": "no longer", "ja": "終了"}}
+        ]
+
+    with guard.purpose(tm.RenewalGuidance, activity="it") as use:
+        assert use.open(NAME) + use.open(PLAN) + read() == "nameplanread"
+        opening, column = use._opening, use._opening.column
+        guard.replace(revised(tm.NOTICE, close))
+        assert use.counted == {}
+        column.count_by(opening, R, lambda: None)  # allowed before, and told too late
+        assert use.counted == {}
+        with pytest.raises(pg.PurposeViolation):
+            use.open(NAME)
+        with pytest.raises(pg.PurposeViolation):
+            read()
+        assert use.open(PLAN) == "plan"
+    assert clicks.counts == {("it", "1.2(1)①", R): 2, ("it", "1.2(1)①", C): 2}
+
+
+def test_openings_that_are_gone_are_not_kept(guard: pg.Guard, clicks: Clicks) -> None:
+    def run(number: int) -> None:
+        with guard.purpose(tm.RenewalGuidance, activity=f"job {number}") as use:
+            use.open(NAME)
+
+    for number in range(20):
+        run(number)
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, Opening) and one.activity.name.startswith("job ")]
+    assert sum(clicks.counts.values()) == 20
+    guard.replace(revised(tm.NOTICE, lambda tables: None))
+
+
+def test_what_cannot_be_counted_is_not_used(guard: pg.Guard, clicks: Clicks) -> None:
+    ran = []
+
+    @guard.access(tm.Registration)
+    def read() -> None:
+        ran.append(True)
+
+    clicks.down = True
+    with guard.purpose(tm.RenewalGuidance, activity="it") as use:
+        for act in (read, lambda: use.open(NAME), lambda: use.open_all([NAME])):
+            with pytest.raises(OSError, match="disk full"):
+                act()
+        assert ran == []
+        clicks.down = False
+        read()
+        assert use.open(NAME) == "name"
+    assert clicks.counts == {("it", "1.2(1)①", R): 2}
+
+
+def test_a_bare_check_is_told_at_once(guard: pg.Guard, clicks: Clicks) -> None:
+    guard.check(tm.Registration, tm.RenewalGuidance)
+    assert clicks.uses == [(None, "1.2(1)①", R, 1)]
+    assert clicks.asked == []
+
+
+def test_what_is_no_sealed_value_is_said_as_ever(guard: pg.Guard) -> None:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        for wrong in ("text", None, NAME.label):
+            with pytest.raises(TypeError):
+                use.open(wrong)  # type: ignore[arg-type]  # the point of it
+            with pytest.raises(TypeError):
+                use.open_all([NAME, wrong])  # type: ignore[list-item]  # likewise
+    with pytest.raises(pg.PurposeMissing):
+        use.open_all([NAME])
+
+
+def test_another_thread_gets_nothing_by_the_short_way(guard: pg.Guard, clicks: Clicks) -> None:
+    told: list[str] = []
+
+    def elsewhere(use: pg.Use[Any]) -> None:
+        for act in (lambda: use.open(NAME), lambda: use.open_all([NAME])):
+            try:
+                act()
+            except pg.PurposeMissing as error:
+                told.append(str(error))
+
+    with guard.purpose(tm.RenewalGuidance, activity="it") as use:
+        use.open(NAME)
+        thread = threading.Thread(target=elsewhere, args=(use,))
+        thread.start()
+        thread.join()
+    assert len(told) == 2
+    assert clicks.counts == {("it", "1.2(1)①", R): 1}
