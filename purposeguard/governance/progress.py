@@ -44,7 +44,7 @@ UNENDED: Final = sa.select(sweep.c.id).where(sweep.c.ended.is_(None)).order_by(s
 """The number of the sweep that has not come to its end."""
 
 Told = Callable[[str, int], None]
-"""Told of progress: the eraser, and how much it has done in this sweep."""
+"""Told of progress: the eraser, and how much it has erased by this step."""
 
 
 class Run:
@@ -94,7 +94,7 @@ class Run:
             self._tell(connection, "erasure", {"eraser": eraser, "sources": list(sources), "count": count})
         self.done[eraser] = self.done.get(eraser, 0) + count
         if self._told is not None:
-            self._told(eraser, self.done[eraser])
+            self._told(eraser, count)
 
     def end(self) -> None:
         """Tells that everything was done."""

@@ -31,6 +31,18 @@ def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
     Raises:
         Problem: a module cannot be imported, or there is no guard of this name in it.
     """
+    found = find(target, others)
+    if not isinstance(found, Guard):
+        raise Problem(f"`{target}` is no guard but a {type(found).__name__}")
+    return found
+
+
+def find(target: str, others: Iterable[str] = ()) -> Any:
+    """What `MODULE:NAME` means, once its module and the `others` are imported.
+
+    Raises:
+        Problem: a module cannot be imported, or there is nothing of this name in it.
+    """
     module, colon, path = target.partition(":")
     if not (module and colon and path):
         raise Problem(f"`{target}` names no guard: give MODULE:GUARD, e.g. `shop.privacy:guard`")
@@ -47,8 +59,6 @@ def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
             there = f"it has {', '.join(f'`{module}:{key}`' for key in guards)}" if guards else "it has no guard at all"
             raise Problem(f"{module} has no `{path}` (help: {there})")
         found = getattr(found, name)
-    if not isinstance(found, Guard):
-        raise Problem(f"`{target}` is no guard but a {type(found).__name__}")
     return found
 
 

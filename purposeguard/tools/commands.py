@@ -24,6 +24,7 @@ from purposeguard.tools.render import Format, complain, json_text, show, verdict
 from purposeguard.tools.reports import Language, decision_data, matrix_report
 from purposeguard.tools.schema import schema_text
 from purposeguard.tools.survey import inventory_report
+from purposeguard.tools.sweeping import find_sweep, outcome_report, plan_report, swept
 
 OK, NO, BAD_INPUT = 0, 1, 2
 
@@ -231,4 +232,48 @@ def inventory(
     for warning in report.warnings:
         complain(_err(), "finding", warning)
     if strict and report.warnings:
+        raise typer.Exit(NO)
+
+
+@app.command(epilog="Exit codes: 0 listed, or all that was due is erased, 1 an eraser failed, 2 bad input or no store.")
+def sweep(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:NAME",
+            help="Where the governance is, or a guard that has one, e.g. `shop.privacy:governance`.",
+            show_default=False,
+        ),
+    ],
+    imports: Annotated[
+        list[str] | None,
+        typer.Option("--import", metavar="MODULE", help="Import this too; may be repeated.", show_default=False),
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Erase what is due; without it, it is listed only.")] = False,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="How much an eraser is given at a time.")] = 500,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+) -> None:
+    """List what may be kept no longer, or erase it, by the erasers of an application (clause 8).
+
+    A sweep that was cut short is gone on with. Erasers that fail, and periods that no eraser serves, go to standard
+    error.
+    """
+    with reporting():
+        found = find_sweep(target, imports or ())
+        plan = found.plan()
+        report = plan_report(plan)
+        if not apply or form is Format.table:
+            show(report, form, _out())
+        good = not any(one.problem for one in plan.parts)
+        warnings = list(report.warnings)
+        if apply:
+            outcome = swept(found, plan, batch, _err())
+            report = outcome_report(outcome)
+            show(report, form, _out())
+            good, warnings = outcome.good, [*plan_report(plan).warnings[: len(plan.unserved)], *report.warnings]
+    for warning in warnings:
+        complain(_err(), "finding", warning)
+    if not apply and plan.count and form is Format.table:
+        print("Nothing was erased: `--apply` erases what is due.")
+    if not good:
         raise typer.Exit(NO)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0005_sweeps"
-down_revision = max(path.stem for path in Path(__file__).parent.glob("000[1234]_*.py"))
+down_revision = "0004_requests"
 
 
 def upgrade() -> None:

@@ -1,0 +1,215 @@
+"""`purposeguard sweep`: what is due is listed first, erased when asked for, and what failed is said."""
+
+import io
+import json
+import sys
+
+import pytest
+from rich.console import Console
+
+from purposeguard.tools.sweeping import swept
+from tests.governance.test_sweep import Rows
+from tests.unit.command_line import run
+
+APPLICATION = """
+from types import SimpleNamespace
+
+from purposeguard.clock import Clock
+from purposeguard.governance.erasers import Erasers
+from purposeguard.governance.store import Store
+from purposeguard.governance.sweep import Sweep
+from tests.governance.test_sweep import NOW, Rows, days_ago, noticed
+
+NOTICE = noticed(("1(a)", 30), ("2", 7, "collection"), ("1(b)", 1))
+accounts = Rows({number: days_ago(number) for number in range(100)})
+visits = Rows({number: days_ago(number) for number in range(100)})
+erasers = Erasers(NOTICE)
+erasers.register("1(a)", name="accounts")(accounts)
+erasers.register("2", name="visits", counted="collection")(visits)
+store = Store.open("sqlite:///cleaning.db")
+governance = SimpleNamespace(sweep=lambda: Sweep(store, NOTICE, erasers, clock=Clock(lambda: NOW)))
+"""
+
+
+@pytest.fixture
+def application(tmp_path, monkeypatch):
+    """An application in a module `cleaning`, with a governance that sweeps."""
+    (tmp_path / "cleaning.py").write_text(APPLICATION)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "cleaning:governance"
+    module = sys.modules.pop("cleaning", None)
+    if module is not None:
+        module.store.close()
+
+
+def data(*arguments):
+    result = run("sweep", *arguments, "--format", "json")
+    return result.exit_code, json.loads(result.stdout)
+
+
+def printed(result):
+    """What was printed, without the blanks that fill its columns."""
+    return "".join(f"{line.rstrip()}\n" for line in result.stdout.splitlines())
+
+
+def test_what_is_due_is_listed_and_nothing_is_erased(application):
+    result = run("sweep", application, columns=120)
+    assert result.exit_code == 0
+    assert printed(result) == (
+        "Due on 2026-06-15 (161)\n"
+        "eraser   kept for                    erased if before due\n"
+        "accounts 30 days from the end of use 2026-05-16       69\n"
+        "1(a)\n"
+        "visits   7 days from collection      2026-06-08       92\n"
+        "2\n"
+        "\n"
+        "Nothing was erased: `--apply` erases what is due.\n"
+    )
+    assert result.stderr == "finding: no eraser serves the period of 1(b), 1 day from the end of use\n"
+    assert len(sys.modules["cleaning"].accounts.rows) == 100
+
+
+def test_it_is_erased_when_that_is_asked_for(application):
+    result = run("sweep", application, "--apply", "--batch", 30, columns=120)
+    assert result.exit_code == 0
+    assert printed(result).endswith(
+        "Sweep 1\neraser   erased outcome\naccounts 69     done\n1(a)\nvisits   92     done\n2\n\n"
+    )
+    module = sys.modules["cleaning"]
+    assert sorted(module.accounts.rows) == list(range(31))
+    assert [len(batch) for batch in module.accounts.batches] == [30, 30, 9]
+    assert data(application)[1]["due"] == 0
+    assert "Nothing was erased" not in run("sweep", application).stdout
+
+
+def test_as_json(application):
+    code, told = data(application)
+    assert code == 0
+    assert told == {
+        "today": "2026-06-15",
+        "resumes": None,
+        "due": 161,
+        "erasers": [
+            {
+                "eraser": "accounts",
+                "sources": ["1(a)"],
+                "days": 30,
+                "from": "end-of-use",
+                "before": "2026-05-16",
+                "due": 69,
+                "pending": 0,
+                "problem": None,
+            },
+            {
+                "eraser": "visits",
+                "sources": ["2"],
+                "days": 7,
+                "from": "collection",
+                "before": "2026-06-08",
+                "due": 92,
+                "pending": 0,
+                "problem": None,
+            },
+        ],
+        "unserved": [{"source": "1(b)", "days": 1, "from": "end-of-use"}],
+    }
+    assert data(application, "--apply")[1] == {
+        "sweep": 1,
+        "ended": True,
+        "good": True,
+        "erasers": [
+            {"eraser": "accounts", "sources": ["1(a)"], "erased": 69, "left": False, "problem": None},
+            {"eraser": "visits", "sources": ["2"], "erased": 92, "left": False, "problem": None},
+        ],
+    }
+
+
+def test_what_failed_is_said_and_gone_on_with(application):
+    data(application)
+    module = sys.modules["cleaning"]
+
+    def fail(keys):
+        raise OSError("hanako@example.jp")
+
+    module.accounts.erase = fail
+    module.erasers.register("1(b)", name="usage")(module.Rows({1: module.days_ago(9)}))
+    failing = module.Erasers(module.NOTICE)
+    failing.register("1(a)", name="accounts")(module.accounts)
+    module.erasers._registered["accounts"] = next(iter(failing))
+    result = run("sweep", application, "--apply", "--batch", 30, columns=120)
+    assert result.exit_code == 1
+    assert "hanako" not in result.output
+    assert "Sweep 1, to be gone on with" in result.stdout
+    assert "accounts 0      FAILED" in result.stdout
+    assert "finding: eraser accounts: `accounts` failed with OSError in line" in " ".join(result.stderr.split())
+    result = run("sweep", application, columns=120)
+    assert result.exit_code == 0
+    assert "Due on 2026-06-15, going on with sweep 1 (99)" in result.stdout
+    assert "69 and 30 under way" in result.stdout
+
+
+def test_what_cannot_say_what_is_due_is_said(application):
+    data(application)
+    module = sys.modules["cleaning"]
+
+    class Broken(Rows):
+        def due(self, before):
+            raise OSError
+
+    module.erasers.register("1(b)", name="usage")(Broken({}))
+    result = run("sweep", application, columns=120)
+    assert result.exit_code == 1
+    assert "finding: eraser usage: `usage.due` failed with OSError" in " ".join(result.stderr.split())
+
+
+def test_what_is_left_is_said(application):
+    data(application)
+    module = sys.modules["cleaning"]
+
+    class Idle(Rows):
+        def erase(self, keys):
+            pass
+
+    module.erasers.register("1(b)", name="usage")(Idle({1: module.days_ago(9)}))
+    result = run("sweep", application, "--apply", columns=120)
+    assert result.exit_code == 1
+    assert "something is left" in result.stdout
+    assert "finding: eraser usage: something is still due after it was erased" in result.stderr
+
+
+def test_a_guard_leads_to_its_governance(application, tmp_path):
+    more = (
+        "\nimport purposeguard as pg\n"
+        "governance.ledger, governance.requires_subject = None, False\n"
+        "guard = pg.Guard(NOTICE, governance=governance)\nbare = pg.Guard(NOTICE)\nnumber = 7\n"
+    )
+    (tmp_path / "cleaning.py").write_text(APPLICATION + more)
+    assert data("cleaning:guard")[1]["due"] == 161
+    for target, why in (
+        ("cleaning:bare", "has no governance"),
+        ("cleaning:number", "neither a guard nor governance but a int"),
+        ("cleaning:nothing", "has no `nothing`"),
+        ("nowhere:governance", "no module `nowhere`"),
+    ):
+        result = run("sweep", target)
+        assert result.exit_code == 2
+        assert why in " ".join(result.stderr.split())
+
+
+def test_without_the_store_there_is_an_error(application):
+    data(application)
+    sys.modules["cleaning"].store.close()
+    result = run("sweep", application)
+    assert result.exit_code == 2
+    assert "was closed" in result.stderr
+
+
+def test_a_terminal_sees_a_bar(application):
+    data(application)
+    sweep = sys.modules["cleaning"].governance.sweep()
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    swept(sweep, sweep.plan(), 10, console)
+    assert isinstance(console.file, io.StringIO)
+    assert "accounts" in console.file.getvalue()
+    assert "69/69" in console.file.getvalue()
