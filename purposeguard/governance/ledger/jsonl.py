@@ -134,5 +134,6 @@ class JsonLinesLedger(Kept):
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     def reading(self) -> contextlib.AbstractContextManager[Snapshot]:
-        """The ledger as it is now."""
-        return contextlib.nullcontext(Snapshot.of(self.path, self._timeout))
+        """The ledger as it is now; empty where nothing was written yet."""
+        nothing = not self.path.exists() and not beside(self.path, HEAD).exists()
+        return contextlib.nullcontext(Snapshot(self.path, Head()) if nothing else Snapshot.of(self.path, self._timeout))

@@ -91,6 +91,8 @@ class Snapshot(Reading):
         self, kinds: Collection[str] | None = None, since: str | None = None, until: str | None = None
     ) -> Iterator[Placed]:
         """The entries, each with its line."""
+        if not self._head.bytes:
+            return  # perhaps there is no file yet
         with telling(self.path, "read"), self.path.open("rb") as lines:
             left, number = self._head.bytes, 0
             while left and (line := lines.readline(min(left, LONGEST))):

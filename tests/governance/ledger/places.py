@@ -1,0 +1,133 @@
+"""Where ledgers are kept, what they are told, and a clock that shows what it is set to."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from types import TracebackType
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+import purposeguard as pg
+from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
+from purposeguard.governance.ledger.kept import Kept
+from purposeguard.governance.store import Store
+from purposeguard.inventory import LegalException, Site
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.recipients import Provision
+
+START = datetime.datetime(2026, 5, 2, 9, 15, tzinfo=datetime.UTC)
+SITE = Site("shop.mail", "remind", 7)
+DIGEST = "0123456789abcdef" * 2
+NEVER = 3600.0
+"""An interval in which no test waits for counts to be written."""
+
+R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)
+
+
+class Time:
+    """A clock."""
+
+    def __init__(self, now: datetime.datetime = START) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime.datetime:
+        return self.now
+
+    def goes_on(self, **by: float) -> None:
+        self.now += datetime.timedelta(**by)
+
+
+class Place:
+    """Where one ledger is kept. What is opened on it is closed with it."""
+
+    def __init__(self, kind: str, target: str) -> None:
+        self.kind = kind
+        self.target = target
+        self._opened = contextlib.ExitStack()
+        self._store: Store | None = None
+
+    @property
+    def store(self) -> Store:
+        """Of a ledger in a store."""
+        if self._store is None:
+            self._store = self._opened.enter_context(Store.open(self.target))
+        return self._store
+
+    def open(self, *, interval: float = NEVER, **options: Any) -> Kept:
+        """Another object for the same ledger."""
+        ledger: Kept
+        if self.kind == "jsonl":
+            ledger = JsonLinesLedger(self.target, interval=interval, digest=lambda _: DIGEST, **options)
+        else:
+            ledger = SqlLedger(self.store, interval=interval, **options)
+        return self._opened.enter_context(ledger)
+
+    def execute(self, statement: str, **values: object) -> None:
+        """Changes the tables behind the ledger's back."""
+        with self.store.writing() as connection:
+            connection.execute(sa.text(statement), values)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self._opened.close()
+
+
+def denial(
+    source: type[pg.Source] = tm.ProductData, purpose: type[pg.Purpose] = tm.RenewalGuidance, **facts: str
+) -> pg.PurposeViolation:
+    """What a guard tells of a refusal."""
+    decision = pg.Guard(tm.NOTICE).explain(source, purpose)
+    return decision.violation(decision, **facts)
+
+
+RECLASSIFICATION = pg.Reclassification("totals", D, pg.Label(pg.NotPersonal), "a sum names nobody", "privacy", SITE)
+
+EXCEPTION = LegalException(
+    "shop.warrant", "law", "a warrant", "counsel", frozenset({"7"}), START + datetime.timedelta(days=1), SITE
+)
+
+PROVISION = Provision(
+    recipient="mail-house",
+    kind="domestic-contractor",
+    country="JP",
+    clauses=("4",),
+    sources=("1.1(a)",),
+    purpose="1.2(1)①",
+    revision=datetime.date(2024, 4, 1),
+    activity="shop.mail.remind",
+    means="database-access",
+    subjects=("7", "8"),
+    at=START,
+)
+
+
+def tell(ledger: Kept, entries: int, time: Time | None = None) -> None:
+    """Tells a ledger of a bit of everything, until it has so many entries."""
+    for number in range(entries):
+        if time is not None:
+            time.goes_on(minutes=7)
+        ledger.counter("shop.mail.remind", "1.2(1)①", R)()
+        ledger.flush()
+        match number % 7:
+            case 0:
+                ledger.denied(
+                    denial(activity="shop.mail.remind", function="shop.read", field="dev”ice"), observed=False
+                )
+            case 1:
+                ledger.denied(pg.PurposeMissing("data was read outside any purpose: say why"), observed=True)
+            case 2:
+                ledger.reclassified(RECLASSIFICATION, D, None)
+            case 3:
+                ledger.excepted(EXCEPTION, R, "7", 2)
+            case 4:
+                ledger.provided(PROVISION)
+            case 5:
+                ledger.restricted("suspension-of-use", DIGEST, {"id": number, "purposes": ["1.2(1)①"]})
+            case 6:
+                ledger.requested(DIGEST, {"did": "opened", "request": "disclosure"})

@@ -1,0 +1,358 @@
+"""Ledgers that are kept: what they are told is read back, in order, and no more of it than they should say."""
+
+from __future__ import annotations
+
+import datetime
+import multiprocessing
+import threading
+from time import sleep as time_passes
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.errors import LedgerBroken
+from purposeguard.governance.ledger import Hour
+from purposeguard.notices import trendmicro_jp as tm
+from tests.governance.ledger import places
+from tests.governance.ledger.places import DIGEST, START, C, D, Place, R, Time
+
+NINE, TEN = "2026-05-02T09:00Z", "2026-05-02T10:00Z"
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+def bodies(ledger: Any, *kinds: str) -> list[dict[str, Any]]:
+    return [dict(entry.body) for entry in ledger.entries(kinds or None)]
+
+
+# ---- one by one -----------------------------------------------------------------------------------------------------
+
+
+def test_each_kind_of_entry_is_read_back_as_it_was_told(place: Place, time: Time) -> None:
+    ledger = place.open(clock=time)
+    named = place.store.digest if place.kind != "jsonl" else lambda _: DIGEST
+    ledger.denied(places.denial(activity="mail", function="shop.read", field="device"), observed=False)
+    ledger.denied(pg.PurposeMissing("data was read outside any purpose: say why"), observed=True)
+    ledger.reclassified(places.RECLASSIFICATION, D, "report")
+    ledger.excepted(places.EXCEPTION, R, "7", 3)
+    ledger.excepted(places.EXCEPTION, R | C, None, 1)
+    ledger.provided(places.PROVISION)
+    ledger.restricted("erasure", DIGEST, {"id": 4, "purposes": None})
+    ledger.restricted("withdrawn", DIGEST, {"id": 5})
+    ledger.requested(None, {"did": "opened", "request": "disclosure"})
+    ledger.append("sweep", {"step": "ended", "on": datetime.date(2026, 5, 2), "erased": {"orders": 3}})
+    at = "2026-05-02T09:15:00.000000Z"
+    found = list(ledger.entries())
+    assert [(entry.seq, entry.at, entry.moment) for entry in found] == [(n, at, START) for n in range(1, 11)]
+    assert [(entry.kind, dict(entry.body)) for entry in found] == [
+        (
+            "denial",
+            {
+                "error": "PurposeViolation",
+                "observed": False,
+                "reason": "renewal-guidance (1.2(1)①) may not use product-data (1.1(b))",
+                "activity": "mail",
+                "function": "shop.read",
+                "field": "device",
+                "purpose": "1.2(1)①",
+                "sources": ["1.1(b)"],
+                "denied": ["1.1(b)"],
+                "channel": None,
+            },
+        ),
+        (
+            "denial",
+            {"error": "PurposeMissing", "observed": True, "reason": "data was read outside any purpose: say why"},
+        ),
+        (
+            "reclassification",
+            {
+                "name": "totals",
+                "activity": "report",
+                "sources": ["1.1(b)"],
+                "to": ["not-personal"],
+                "why": "a sum names nobody",
+                "approver": "privacy",
+            },
+        ),
+        ("exception", {**EXCEPTED, "sources": ["1.1(a)"], "subject": named("7"), "count": 3}),
+        ("exception", {**EXCEPTED, "sources": ["1.1(a)", "1.1(c)"], "subject": None, "count": 1}),
+        (
+            "provision",
+            {
+                "recipient": "mail-house",
+                "kind": "domestic-contractor",
+                "country": "JP",
+                "clauses": ["4"],
+                "sources": ["1.1(a)"],
+                "purpose": "1.2(1)①",
+                "revision": "2024-04-01",
+                "activity": "shop.mail.remind",
+                "means": "database-access",
+                "product": None,
+                "task": None,
+                "handed_over": at,
+                "count": 2,
+                "subjects": [named("7"), named("8")],
+            },
+        ),
+        ("restriction", {"what": "erasure", "subject": DIGEST, "id": 4, "purposes": None}),
+        ("consent", {"what": "withdrawn", "subject": DIGEST, "id": 5}),
+        ("request", {"subject": None, "did": "opened", "request": "disclosure"}),
+        ("sweep", {"step": "ended", "on": "2026-05-02", "erased": {"orders": 3}}),
+    ]
+    assert ledger.verify().entries == 10
+
+
+EXCEPTED = {
+    "name": "shop.warrant",
+    "basis": "law",
+    "reason": "a warrant",
+    "approver": "counsel",
+    "until": "2026-05-03T09:15:00.000000Z",
+}
+
+
+def test_a_guard_is_refused_once_its_denial_is_on_record(place: Place) -> None:
+    guard = pg.Guard(tm.NOTICE, ledger=place.open())
+    other = place.open()
+    device = pg.Personal("device", tm.ProductData)
+    with guard.purpose(tm.RenewalGuidance, activity="mail") as use:
+        for number in range(1, 4):
+            with pytest.raises(pg.PurposeViolation):
+                use.open(device)  # type: ignore[arg-type]  # the point of it
+            assert len(bodies(other, "denial")) == number
+
+
+def test_no_subject_is_named_by_its_id(place: Place) -> None:
+    ledger = place.open()
+    for tell in (
+        lambda: ledger.restricted("erasure", "taro@example.com", {}),
+        lambda: ledger.requested("7", {}),
+        lambda: ledger.requested(DIGEST.upper(), {}),
+    ):
+        with pytest.raises(ValueError, match=r"names subjects by `store\.digest") as refused:
+            tell()
+        assert "taro" not in str(refused.value)
+    assert list(ledger.entries()) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "message"),
+    [
+        ({"share": 0.5}, TypeError, "holds no float"),
+        ({"what": {1, 2}}, TypeError, "holds no set"),
+        ({"what": b"bytes"}, TypeError, "holds no bytes"),
+        ({7: "seven"}, TypeError, "keys of an entry are texts, not int"),
+        ({"at": datetime.datetime(2026, 5, 2, 9)}, TypeError, "time zone"),  # noqa: DTZ001  # the point of it
+        ({"what": "x" * 1_000_001}, ValueError, "at most 1,000,000"),
+    ],
+    ids=["fraction", "set", "bytes", "key", "naive", "long"],
+)
+@pytest.mark.parametrize("kind", ["jsonl"], indirect=True)
+def test_what_has_no_one_spelling_is_no_entry(place: Place, body: Any, error: type[Exception], message: str) -> None:
+    ledger = place.open()
+    with pytest.raises(error, match=message):
+        ledger.append("sweep", body)
+    with pytest.raises(ValueError, match="no entries of kind `sweeep`: use, denial"):
+        ledger.append("sweeep", {})
+    ledger.append("sweep", {})
+    assert [entry.seq for entry in ledger.entries()] == [1]
+
+
+def test_any_text_is_read_back(place: Place) -> None:
+    ledger = place.open()
+    told = ["", '"\\', "\x00\x1f\x7f", "\u2028\n\r\t", "①日本語🦉", "e\u0301 é", "\ufeff", "\ud800 half"]
+    ledger.append("sweep", {text: [text, {text: text}] for text in told})
+    as_kept = [*told[:-1], "\\ud800 half"]
+    assert bodies(ledger) == [{text: [text, {text: text}] for text in as_kept}]
+    assert ledger.verify().entries == 1
+
+
+# ---- uses -----------------------------------------------------------------------------------------------------------
+
+
+def today(hour: int, minute: int = 0) -> datetime.datetime:
+    return START.replace(hour=hour, minute=minute)
+
+
+def use_of(activity: str | None, hour: str = NINE, source: str = "1.1(a)", purpose: str = "1.2(1)①") -> Hour:
+    return Hour(hour, activity, purpose, (source,))
+
+
+def test_uses_are_added_up_by_activity_sources_purpose_and_hour(place: Place, time: Time) -> None:
+    ledger = place.open(clock=time)
+    guard = pg.Guard(tm.NOTICE, ledger=ledger)
+    name, plan = pg.Personal("name", tm.Registration), pg.Personal("plan", tm.Contract)
+    with guard.purpose(tm.RenewalGuidance, activity="mail") as use:
+        for _ in range(1000):
+            use.open(name)
+        use.open(name.zip(plan))
+    guard.check(tm.Registration, tm.RenewalGuidance)
+    nine = {
+        use_of("mail"): 1000,
+        Hour(NINE, "mail", "1.2(1)①", ("1.1(a)", "1.1(c)")): 1,
+        use_of(None): 1,
+    }
+    assert ledger.uses() == nine
+    assert list(ledger.entries()) == []  # the hour is not over
+    time.goes_on(minutes=45)
+    with guard.purpose(tm.RenewalGuidance, activity="mail") as use:
+        use.open(name)
+    assert ledger.uses() == {**nine, use_of("mail", TEN): 1}
+    assert sum(entry.body["count"] for entry in ledger.entries()) == 1002
+    assert {entry.kind for entry in ledger.entries()} == {"use"}
+    ledger.close()
+    assert bodies(ledger, "use")[-1] == use_of("mail", TEN).body(1)
+    for since, until, hours in (
+        (None, today(10), {NINE}),
+        (today(9), today(10), {NINE}),
+        (today(9, 1), None, {TEN}),
+        (today(10), today(10, 1), {TEN}),
+        (today(10, 1), None, set()),
+        (None, today(9), set()),
+    ):
+        assert {key.hour for key in ledger.uses(since, until)} == hours
+
+
+def test_counts_are_written_in_the_background(place: Place) -> None:
+    ledger, other = place.open(interval=0.05), place.open()
+    told = threading.Event()
+    ledger.counter("mail", "1.2(1)①", R)()
+    for _ in range(200):
+        if other.uses():
+            break
+        told.wait(0.05)
+    assert [key.activity for key in other.uses()] == ["mail"]
+
+
+def test_an_hour_is_closed_though_nothing_is_used_after_it(place: Place, time: Time) -> None:
+    ledger = place.open(clock=time)
+    ledger.allowed("mail", "1.2(1)①", R, 5)
+    ledger.flush()
+    ledger.flush()
+    assert list(ledger.entries()) == []
+    time.goes_on(hours=3)
+    ledger.flush()
+    assert bodies(ledger) == [use_of("mail").body(5)]
+    ledger.flush()
+    ledger.close()
+    assert len(list(ledger.entries())) == 1
+
+
+def test_two_processes_count_into_the_same_hour(place: Place, time: Time) -> None:
+    one, other = place.open(clock=time), place.open(clock=time)
+    for ledger, count in ((one, 3), (other, 4), (one, 5)):
+        ledger.allowed("mail", "1.2(1)①", R, count)
+        ledger.flush()
+    assert one.uses() == other.uses() == {use_of("mail"): 12}
+    one.close()  # what the other has counted so far is closed as well
+    other.allowed("mail", "1.2(1)①", R, 1)
+    other.close()
+    assert bodies(other) == [use_of("mail").body(12), use_of("mail").body(1)]
+    assert other.uses() == {use_of("mail"): 13}
+    assert other.verify().entries == 2
+
+
+# ---- time -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_is_set_back_changes_no_order(place: Place, time: Time) -> None:
+    ledger = place.open(clock=time)
+    ledger.append("sweep", {"number": 1})
+    time.goes_on(days=-400)
+    ledger.append("sweep", {"number": 2})
+    other = place.open(clock=time)  # a process that was started later, and never saw the time before
+    other.append("sweep", {"number": 3})
+    other.allowed("mail", "1.2(1)①", R, 1)
+    other.flush()
+    time.goes_on(days=401)
+    other.append("sweep", {"number": 4})
+    assert [entry.body["number"] for entry in ledger.entries(["sweep"])] == [1, 2, 3, 4]
+    assert [entry.moment for entry in ledger.entries(["sweep"])] == [START] * 3 + [time.now]
+    assert [key.hour for key in ledger.uses()] == ["2025-03-28T09:00Z"]
+    assert ledger.verify().entries == 5
+
+
+def test_a_clock_without_a_time_zone_is_refused(place: Place) -> None:
+    ledger = place.open(clock=lambda: datetime.datetime(2026, 5, 2, 9))  # noqa: DTZ001  # the point of it
+    with pytest.raises(ValueError, match="time zone"):
+        ledger.append("sweep", {})
+    assert list(place.open().entries()) == []
+
+
+def test_entries_are_found_by_kind_and_time(place: Place, time: Time) -> None:
+    ledger = place.open(clock=time)
+    for number in range(6):
+        ledger.append("sweep" if number % 2 else "erasure", {"number": number})
+        time.goes_on(minutes=10)
+
+    def found(**wanted: Any) -> list[int]:
+        return [entry.body["number"] for entry in ledger.entries(**wanted)]
+
+    third = START + datetime.timedelta(minutes=20)
+    assert found() == [0, 1, 2, 3, 4, 5]
+    assert found(kinds=["sweep"]) == [1, 3, 5]
+    assert found(kinds=["denial"]) == found(kinds=[]) == []
+    assert found(since=third) == [2, 3, 4, 5]
+    assert found(until=third) == [0, 1]
+    assert found(kinds=["sweep"], since=third, until=third + datetime.timedelta(minutes=30)) == [3]
+    tokyo = third.astimezone(datetime.timezone(datetime.timedelta(hours=9)))
+    assert found(since=tokyo) == [2, 3, 4, 5]
+
+
+# ---- several at once ------------------------------------------------------------------------------------------------
+
+
+def test_threads_write_one_chain(place: Place) -> None:
+    ledgers = [place.open() for _ in range(2)]
+
+    def write(ledger: Any, who: int) -> None:
+        for number in range(10):
+            ledger.append("sweep", {"who": who, "number": number})
+            ledger.allowed(f"job {who}", "1.2(1)①", R, 1)
+            ledger.flush()
+
+    threads = [threading.Thread(target=write, args=(ledgers[who % 2], who)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = bodies(ledgers[0], "sweep")
+    assert [[one["number"] for one in found if one["who"] == who] for who in range(4)] == [list(range(10))] * 4
+    assert ledgers[0].verify().entries == 40
+    assert sorted(ledgers[1].uses().values()) == [10] * 4
+
+
+def write_apart(kind: str, target: str, who: int) -> None:
+    with Place(kind, target) as place:
+        ledger = place.open()
+        for number in range(25):
+            ledger.append("sweep", {"who": who, "number": number})
+            ledger.allowed("job", "1.2(1)①", R, 1)
+            ledger.flush()
+
+
+def test_processes_write_one_chain(place: Place) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=write_apart, args=(place.kind, place.target, 1))
+    process.start()
+    try:
+        while not list(place.open().entries()):
+            time_passes(0.02)
+        write_apart(place.kind, place.target, 0)
+    finally:
+        process.join(60)
+    assert process.exitcode == 0
+    process.close()
+    ledger = place.open()
+    found = bodies(ledger, "sweep")
+    assert [[one["number"] for one in found if one["who"] == who] for who in range(2)] == [list(range(25))] * 2
+    assert sum(ledger.uses().values()) == 50
+    verdict = ledger.verify()
+    assert ledger.verify(expect=verdict.head.hash) == verdict
+    with pytest.raises(LedgerBroken, match="no entry has the hash that was noted"):
+        ledger.verify(expect="0" * 64)
