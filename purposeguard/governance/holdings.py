@@ -45,6 +45,7 @@ class Holding:
     """A function that reads what one part of the application holds of a subject.
 
     `title` is what people call it, and `names` what they call its fields, by path (`orders[].address`), by language.
+    `realm` is among whose ids the function looks: of `customer:7` it is given `7` where that is `customer`.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Holding:
     load: Callable[[str], object]
     title: Titles = field(default_factory=dict)
     names: Mapping[str, Titles] = field(default_factory=dict)
+    realm: str | None = None
 
     def records(self, subject: str) -> tuple[Any, ...]:
         """What the function gives for a subject, as records: none, one or several.
@@ -59,6 +61,10 @@ class Holding:
         Raises:
             TypeError: it gives what has no fields.
         """
+        if self.realm is not None:
+            realm, _, subject = subject.partition(":")
+            if realm != self.realm:
+                return ()
         found = self.load(subject)
         if found is None:
             return ()
@@ -101,12 +107,19 @@ class Holdings:
         return len(self._known)
 
     def holding(
-        self, name: str, /, *, title: Titles | None = None, names: Mapping[str, Titles] | None = None
+        self,
+        name: str,
+        /,
+        *,
+        realm: str | None = None,
+        title: Titles | None = None,
+        names: Mapping[str, Titles] | None = None,
     ) -> Callable[[F], F]:
         """`@holdings.holding("customers")`: registers the function that reads what is held of a subject.
 
         It is given the subject's id as text, and gives a model with tagged or sealed fields, a list of them, or None.
-        Where it is itself guarded by `@guard.access`, that guard's exception is what it is called under.
+        Where subjects have ids within realms, `Subject("customer")`, name the one of this function, `realm="customer"`:
+        it is called for subjects of that realm alone, with the id within it.
 
         Raises:
             TypeError: the function runs only later (it is a coroutine function).
@@ -118,7 +131,7 @@ class Holdings:
                 raise TypeError(
                     f"the holding `{name}` is a coroutine function: register one that returns what it reads"
                 )
-            made = Holding(name, Site.of(fn), fn, dict(title or {}), dict(names or {}))
+            made = Holding(name, Site.of(fn), fn, dict(title or {}), dict(names or {}), realm)
             known = self._known.get(name)
             if known is not None and (known.site.module, known.site.qualname) != (made.site.module, made.site.qualname):
                 raise ValueError(

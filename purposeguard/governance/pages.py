@@ -9,12 +9,14 @@ import hashlib
 import json
 import unicodedata
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from purposeguard.governance.report import CategoryPart, Disclosure
 from purposeguard.governance.wording import WORDS
+
+if TYPE_CHECKING:  # whose own module imports this one
+    from purposeguard.governance.report import CategoryPart, Disclosure
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 

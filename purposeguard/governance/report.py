@@ -131,8 +131,8 @@ class ProvisionPart(Part):
     country: str
     country_title: str
     means: str
-    purpose: str
-    purpose_title: str
+    purpose: str | None = Field(description="a purpose or family; null where law permitted it outside the notice")
+    purpose_title: str | None
     sources: tuple[str, ...]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from purposeguard.governance.report import Language
+if TYPE_CHECKING:  # the report's own module imports the page that is made of it
+    from purposeguard.governance.report import Language
 
 WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
     "en": {
@@ -78,6 +79,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "withdrawn_at": "Withdrawn at",
         "provisions": "Whom it was provided to",
         "no_provisions": "No hand-over to another party is on record.",
+        "outside": "outside the notice, as law permits",
         "recipient": "Recipient",
         "kind": "Kind",
         "country": "Country",
@@ -178,6 +180,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "withdrawn_at": "撤回日時",
         "provisions": "提供・委託の記録",
         "no_provisions": "提供・委託の記録はありません。",
+        "outside": "法令に基づく例外",
         "recipient": "提供先・委託先",
         "kind": "区分",
         "country": "国名",

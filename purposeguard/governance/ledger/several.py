@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import sqlalchemy as sa
+
 from purposeguard.clock import Now
 from purposeguard.governance.ledger.chain import Counts
 from purposeguard.governance.ledger.counting import INTERVAL
 from purposeguard.governance.ledger.recorder import Recorder, entry_made
+from purposeguard.governance.ledger.sql import SqlLedger
+from purposeguard.governance.store import Store
 
 
 class Ledgers(Recorder):
@@ -34,6 +38,23 @@ class Ledgers(Recorder):
         """Records one entry in each; raises the first error, once all have been told."""
         made = entry_made(kind, body)
         self._each(lambda one: one.append(*made))
+
+    @property
+    def store(self) -> Store | None:
+        """The store in which one of them is, where one is."""
+        return next((one.store for one in self._ledgers if isinstance(one, SqlLedger)), None)
+
+    def append_in(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
+        """Records one entry in each, in the store together with what else a transaction of it changes.
+
+        The others are told before it ends; raises as `append` does.
+        """
+        made = entry_made(kind, body)
+        for one in self._ledgers:
+            if isinstance(one, SqlLedger) and one.store is self.store:
+                one.append_in(connection, *made)
+            else:
+                one.append(*made)
 
     def add(self, counts: Counts, last: bool = False) -> None:  # noqa: ARG002  # each of them closes its own
         """Hands counts to each, which writes them, and keeps what it cannot write."""

@@ -1,0 +1,274 @@
+"""Governance: the store, the subjects, the desk, the ledger and the rest, brought together for a guard to ask."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Any, Final, Literal, Self, cast
+
+from sqlalchemy.engine import URL
+
+from purposeguard.about import SubjectId, subject_key
+from purposeguard.circumstances import Standing
+from purposeguard.clock import Clock, Now, system_time
+from purposeguard.errors import Fault, NoticeError
+from purposeguard.governance.desk import Desk
+from purposeguard.governance.disclosure import Door, disclosure
+from purposeguard.governance.erasers import Erasers
+from purposeguard.governance.holdings import Holdings
+from purposeguard.governance.ledger import SqlLedger
+from purposeguard.governance.onrecord import on_record
+from purposeguard.governance.provisions import Provisions
+from purposeguard.governance.report import Disclosure, Language
+from purposeguard.governance.requests import Request
+from purposeguard.governance.standing import Standings
+from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import Subjects
+from purposeguard.governance.sweep import Sweep
+from purposeguard.guard import Guard
+from purposeguard.history import History
+from purposeguard.ledger import Ledger
+from purposeguard.notice import Notice
+from purposeguard.recipients import Provision, Recipient
+
+OPEN_FOR: Final = datetime.timedelta(minutes=10)
+"""How long the exception holds, at most, under which a report is made."""
+
+
+class Governance:
+    """People, parties and time for a guard: `Guard(notice, governance=Governance("sqlite:///privacy.db", notice=…))`.
+
+    `store`: where everything is kept. `subjects`: restrictions and consents. `standings`: how things stand for each
+    subject, known without asking the store each time. `desk`: requests. `provisions`: hand-overs, and the register of
+    recipients. `erasers` and `sweep`: what may be kept no longer. `holdings`: what the application holds of a subject.
+    `ledger`: what was used for what. To be closed at the end; also a context manager.
+    """
+
+    def __init__(
+        self,
+        store: Store | URL | str = "sqlite:///purposeguard.db",
+        *,
+        notice: Notice | History,
+        ledger: Ledger | Literal[False] | None = None,
+        clock: Now = system_time,
+        staleness: float = 1.0,
+        requires_subject: bool = False,
+        days: int | None = None,
+        suspend_while_open: bool = False,
+    ) -> None:
+        """Opens the store, by its URL, or takes one that is open and stays so.
+
+        `ledger` is the one in the store unless another is given; with False there is none. `staleness`: seconds for
+        which what the store said last is relied on when it cannot be reached. `requires_subject`: nothing is opened
+        without saying whose it is. `days` and `suspend_while_open` are the desk's.
+
+        Raises:
+            StoreUnavailable: the store cannot be opened.
+            NoticeError: no revision of the history is in force yet.
+            ValueError: the URL is none of a SQLite file or of PostgreSQL.
+            TypeError: `notice` is neither a Notice nor a History.
+        """
+        self._clock = Clock(clock)
+        self._notice = _in_force(notice, self._clock)
+        self._guard: Guard | None = None
+        with contextlib.ExitStack() as undo:
+            self.store: Final = store if isinstance(store, Store) else undo.enter_context(Store.open(store))
+            own = SqlLedger(self.store, clock=self._clock.now) if ledger is None else None
+            if own is not None:
+                undo.callback(own.close)
+            self._ledger: Ledger | None = own if own is not None else ledger or None
+            told = cast("Any", self._ledger if hasattr(self._ledger, "restricted") else None)
+            within = told if getattr(told, "store", None) is self.store else None
+            self.subjects: Final = Subjects(self.store, lambda: self.notice, clock=self._clock, ledger=told)
+            self.standings: Final = Standings(self.subjects, staleness=staleness, poll=min(0.2, staleness / 2))
+            undo.callback(self.standings.close)
+            self.desk: Final = Desk(
+                self.subjects, days=days, suspend_while_open=suspend_while_open, disclose=self._answered
+            )
+            self.provisions: Final = Provisions(
+                self.store, clock=self._clock, ledger=within, timezone=lambda: self.notice.document.timezone
+            )
+            self._within = within
+            self.erasers: Final = Erasers(self._notice)
+            self.holdings: Final = Holdings()
+            self._undo = undo.pop_all()
+        self._requires_subject = requires_subject
+        # What is said most often, at hand.
+        self.restrict: Final = self.subjects.restrict
+        self.lift: Final = self.subjects.lift
+        self.consent: Final = self.subjects.consent
+        self.withdraw: Final = self.subjects.withdraw
+        self.holding: Final = self.holdings.holding
+        self.eraser: Final = self.erasers.register
+
+    # ---- Asked by a guard -----------------------------------------------------------------------------------------
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Who is told of uses, denials and everything that is asked and done here."""
+        return self._ledger
+
+    @property
+    def requires_subject(self) -> bool:
+        """Whether nothing may be opened without saying whose it is."""
+        return self._requires_subject
+
+    def standing(self, subject: str, /) -> Standing:
+        """What holds for a subject, by `subject_key`.
+
+        Raises:
+            StoreUnavailable: it cannot be known now.
+        """
+        return self.standings.standing(subject)
+
+    def provided(self, provision: Provision, /) -> None:
+        """Records a hand-over that is about to take place.
+
+        Raises:
+            StoreUnavailable: it cannot be recorded.
+        """
+        self.provisions.record(provision)
+        if self._within is None and hasattr(self._ledger, "provided"):
+            cast("Any", self._ledger).provided(provision)  # kept elsewhere, so not told within the record's transaction
+
+    def recipient(self, given: str, /) -> Recipient:
+        """What holds of a recipient on the register.
+
+        Raises:
+            UnknownRecipient: none of this id is on it.
+            StoreUnavailable: the register cannot be read.
+        """
+        return self.provisions.recipients.get(given)
+
+    # ---- The notice in force --------------------------------------------------------------------------------------
+
+    @property
+    def notice(self) -> Notice:
+        """The notice in force: that of the guard that this is attached to, or the one that was given."""
+        return self._notice if self._guard is None else self._guard.notice
+
+    @notice.setter
+    def notice(self, notice: Notice) -> None:
+        if notice.id != self._notice.id:
+            fault = Fault("id", f"`{notice.id}` is another notice than `{self._notice.id}`", "make another Governance")
+            raise NoticeError([fault], "governance")
+        self._notice = notice
+
+    def attach(self, guard: Guard) -> None:
+        """Follows a guard: its notice in force is this one's from now on, whenever it is replaced.
+
+        Reports are made under its exceptions, so that they see what it guards. A guard that is given
+        `governance=` attaches it by itself.
+
+        Raises:
+            NoticeError: the guard is of another notice.
+        """
+        self.notice = guard.notice
+        self._guard = guard
+
+    # ---- What is held ---------------------------------------------------------------------------------------------
+
+    @property
+    def sweep(self) -> Sweep:
+        """The sweep by the notice in force: `plan()` says what may be kept no longer, `run()` has it erased."""
+        return Sweep(self.store, self.notice, self.erasers, clock=self._clock, ledger=self._within)
+
+    def disclose(
+        self,
+        subject: SubjectId,
+        *,
+        by: str,
+        language: Language = "en",
+        values: bool = False,
+        request: int | None = None,
+    ) -> Disclosure:
+        """The report about a subject: what is held, for which purposes, to whom it was provided, and who answers.
+
+        What is held is read by the functions registered with `holding`, where a guard is attached under an exception of
+        it that `by` approves: each use is on record. `values` shows what is held, and not only that it is.
+
+        Raises:
+            RequestError: sealed values are to be shown, and no guard is attached that could open them; a holding gave
+                what is of another subject.
+            StoreUnavailable: the store cannot be read.
+        """
+        key = subject_key(subject)
+        notice = self.notice
+        requests = self.desk.of(key)
+        record = on_record(
+            notice,
+            language,
+            subject=self.subjects.of(key),
+            provisions=self.provisions.of(key),
+            requests=requests,
+            reasons=self.desk.reasons(requests),
+        )
+        return disclosure(
+            notice,
+            key,
+            self.holdings,
+            record,
+            now=self._clock.now(),
+            language=language,
+            values=values,
+            door=self._door(by, request),
+            request=request,
+        )
+
+    def _answered(self, asked: Request, /, *, by: str, language: Language, values: bool) -> Disclosure:
+        subject = cast("str", asked.subject)  # of a verified request it is known
+        return self.disclose(subject, by=by, language=language, values=values, request=asked.id)
+
+    def _door(self, by: str, request: int | None) -> Door | None:
+        """What lets a report see what the guard guards; None where there is no guard, or none that could record it."""
+        guard = self._guard
+        if guard is None or not hasattr(guard.ledger, "excepted"):
+            return None
+
+        @contextlib.contextmanager
+        def door(subject: str) -> Generator[Callable[[Any], Any]]:
+            until = self._clock.now() + OPEN_FOR
+            reason = "the subject's report (clause 7)" + ("" if request is None else f", request {request}")
+            with guard.exception(
+                basis="law",
+                reason=reason,
+                approver=by,
+                subjects=[subject],
+                until=until,
+                activity="purposeguard.disclosure",
+            ) as use:
+                yield lambda value: use.open(value, subject)
+
+        return door
+
+    # ---- The end --------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Writes what was counted, and closes what was opened here. Nothing is allowed any more that asks this."""
+        self._undo.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Governance of {self._notice.id} in {self.store.where}>"
+
+
+def _in_force(given: object, clock: Clock) -> Notice:
+    if isinstance(given, Notice):
+        return given
+    if not isinstance(given, History):
+        raise TypeError(f"governance needs a Notice or a History, not {type(given).__name__}")
+    present = given.on(clock.now())
+    if present is None:
+        raise NoticeError(
+            [Fault("revision", f"none is in force yet: the first is of {given.notices[0].revision}")], "history"
+        )
+    return present
