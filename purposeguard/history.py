@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Iterator
+from typing import Literal
 
 from purposeguard.about import Day
 from purposeguard.errors import Fault, NoticeError
 from purposeguard.label import Label, OneSource
 from purposeguard.notice import Notice
-from purposeguard.terms import Immutable
+from purposeguard.terms import Immutable, fold
 from purposeguard.zones import zone
 
 
@@ -71,6 +72,25 @@ class History(Immutable):
                 for one in sources
             )
         )
+
+    def clause_in(self, kind: Literal["source", "purpose"], clause: str, since: Notice, until: Notice) -> str | None:
+        """The id that a source or purpose of one revision has in another; None where that has no such term.
+
+        It is the same in all, save where a revision says that it was renamed: a number that was given away, or was
+        another's before, means something else.
+        """
+        forward = since.revision <= until.revision
+        first, last = sorted((since.revision, until.revision))
+        between = [one for one in self.notices if first < one.revision <= last]
+        found = fold(clause)
+        for notice in between if forward else reversed(between):
+            rows = [(fold(row.old), fold(row.new)) for row in notice.document.renamed if row.kind == kind]
+            moved = dict(rows if forward else [(new, old) for old, new in rows])
+            if found in moved:
+                found = moved[found]
+            elif found in moved.values():
+                return None
+        return found
 
     def with_(self, notice: Notice) -> History:
         """The same with another revision in its place by date; one of the same date is replaced."""

@@ -52,7 +52,7 @@ class SubjectMark(Mark):
         Raises:
             ValueError: a realm is a word of lower-case letters, digits, `_` and `-`.
         """
-        if not isinstance(realm, str) or not _REALM.fullmatch(realm):
+        if not _REALM.fullmatch(str(realm)):
             raise ValueError('a realm is a word of lower-case letters, digits, `_` and `-`: `Subject("customer")`')
         return SubjectMark(realm)
 

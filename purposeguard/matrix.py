@@ -19,12 +19,12 @@ from purposeguard.bases import bases, extended
 from purposeguard.circumstances import NONE_KNOWN, Bar, Circumstances, Standing
 from purposeguard.derivation import derived_label
 from purposeguard.document import Basis, Document, Extension
-from purposeguard.errors import UnknownSource, UnlabelledData
+from purposeguard.errors import UnknownSource, UnknownTerm, UnlabelledData
 from purposeguard.grants import Lineage
 from purposeguard.history import History
 from purposeguard.label import Label
 from purposeguard.notice import Notice
-from purposeguard.terms import Family, Immutable, NotPersonal, Purpose, Source, TermMeta, is_union, union_members
+from purposeguard.terms import Family, Immutable, NotPersonal, Purpose, Source, TermMeta, fold, is_union, union_members
 
 Row = frozenset[object]
 """Purpose classes and families."""
@@ -71,7 +71,7 @@ class Matrix(Immutable):
     _labels: Mapping[type[Source], Label]
     _purposes: dict[object, type[Purpose] | Family]
     _tables: Mapping[str | None, dict[object, Row]]
-    _origins: Mapping[type[Source], Notice]
+    _origins: Mapping[object, Notice]
     _then: dict[object, Matrix]
     _circumstantial: dict[object, Row]
 
@@ -88,7 +88,7 @@ class Matrix(Immutable):
         below = Lineage(notice.document).children
         self._fill(children={notice.source(one): tuple(map(notice.source, items)) for one, items in below.items()})
         origins = _origins(notice, earlier, history)
-        self._fill(_origins=origins, _alias=_aliases(notice, earlier, history))
+        self._fill(_origins=origins, _alias=_aliases(notice, origins, history))
         families: dict[type[Purpose], list[Family]] = {}
         for family in notice.families:
             for member in family.members:
@@ -192,7 +192,7 @@ class Matrix(Immutable):
         consent = self.bases[purpose.clause] == "consent"
         then = self._under(source, circumstances)
         if then is not None:
-            held = then._basis_of(source.clause, purpose.clause, channel)
+            held = self._basis_then(then, source, purpose, channel)
             bar = self._bar_of_earlier(current, purpose, standing, then) if held is None else None
             if bar is not None:
                 return bar
@@ -241,14 +241,21 @@ class Matrix(Immutable):
             known = self._then.setdefault(id(notice), Matrix(notice))
         return known
 
-    def _basis_of(self, source: str, purpose: str, channel: str | None) -> Basis | Literal["stated"] | None:
-        """The basis on which this notice grants a purpose to a source, by clause; None where it does not grant it."""
-        for own, granted in self.notice.grants.items():
-            if own.clause == source:
-                for one in granted:
-                    if one.clause == purpose and self._admits(one, channel):
-                        return self.bases[purpose] or "stated"
-        return None
+    def _basis_then(
+        self, then: Matrix, source: type[Source], purpose: type[Purpose], channel: str | None
+    ) -> Basis | Literal["stated"] | None:
+        """The basis on which another revision grants a purpose to a source; None where it does not grant it."""
+        notice = then.notice
+        own, one = source, self.history.clause_in("purpose", purpose.clause, self.notice, notice)
+        known = self.history.clause_in("source", self.current(source).clause, self.notice, notice)
+        try:
+            own = notice.source(source if source in notice.grants else known)
+            granted = notice.purpose(one)
+        except UnknownTerm:
+            return None
+        if granted not in notice.grants[own] or not then._admits(granted, channel):
+            return None
+        return then.bases[granted.clause] or "stated"
 
     def label(self, sources: object) -> Label:
         """The label that a sources argument means: a class, an id, a label, or an iterable of these.
@@ -359,29 +366,27 @@ def _closed(document: Document) -> dict[str, frozenset[str]]:
     }
 
 
-def _origins(notice: Notice, earlier: Matrix | None, history: History) -> dict[type[Source], Notice]:
-    """The source classes of other revisions → the notice that they are of."""
-    found = dict(earlier._origins) if earlier is not None else {}
+def _origins(notice: Notice, earlier: Matrix | None, history: History) -> dict[object, Notice]:
+    """The classes of other revisions → the notice that they are of."""
+    found: dict[object, Notice] = dict(earlier._origins) if earlier is not None else {}
     for one in (*((earlier.notice,) if earlier is not None else ()), *history):
-        found.update(dict.fromkeys(one.sources, one))
-    for own in notice.sources:
+        found.update(dict.fromkeys((*one.sources, *one.purposes), one))
+    for own in (*notice.sources, *notice.purposes):
         found.pop(own, None)
     return found
 
 
-def _aliases(notice: Notice, earlier: Matrix | None, history: History) -> dict[object, object]:
-    """The classes of other revisions → those of this one; an absent clause → its id, which is then unknown."""
-    by_clause: dict[tuple[bool, str], object] = {(True, one.clause): one for one in notice.sources}
-    by_clause |= {(False, one.clause): one for one in notice.purposes}
-    notices = [*history, *((earlier.notice,) if earlier is not None else ())]
-    others = dict.fromkeys(earlier._alias if earlier is not None else ())
-    others |= dict.fromkeys(term for one in notices for term in (*one.sources, *one.purposes))
+def _aliases(notice: Notice, origins: Mapping[object, Notice], history: History) -> dict[object, object]:
+    """The classes of other revisions → those of this one; of what it has no more, an id that is unknown."""
+    sources = {fold(one.clause): one for one in notice.sources}
+    purposes = {fold(one.clause): one for one in notice.purposes}
     found: dict[object, object] = {}
-    for other in others:
+    for other, origin in origins.items():
         term = cast("type[Source | Purpose]", other)
-        found[term] = by_clause.get((issubclass(term, Source), term.clause), term.clause)
-    for own in (*notice.sources, *notice.purposes):
-        found.pop(own, None)
+        is_source = issubclass(term, Source)
+        clause = history.clause_in("source" if is_source else "purpose", term.clause, origin, notice)
+        present = (sources if is_source else purposes).get(clause)
+        found[term] = present if present is not None else f"{term.clause} of {origin.revision}"
     return found
 
 
