@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.DateTime(timezone=True)),
     )
     op.create_index("ix_purposeguard_request_subject", "purposeguard_request", ["subject"])
-    op.create_index("ix_purposeguard_request_state", "purposeguard_request", ["state", "due_on"])
+    op.create_index("ix_purposeguard_request_state_due_on", "purposeguard_request", ["state", "due_on"])
     op.create_table(
         "purposeguard_request_step",
         sa.Column("request", serial, sa.ForeignKey("purposeguard_request.id"), primary_key=True, autoincrement=False),
