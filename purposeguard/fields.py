@@ -70,22 +70,27 @@ class Model:
         """The shape of a value of this class."""
         return Shape(models=(self,))
 
-    def fields(self) -> dict[str, Shape]:
-        """The shape of each field, in the class's order.
+    def fields(self) -> Mapping[str, Shape]:
+        """The shape of each field, in the class's order; read once for each class that is not generic.
 
         Raises:
             UnlabelledData: an annotation cannot be resolved, so what the field holds is unknown.
         """
-        scopes = _scopes(self.cls, dict(self.bindings))
-        return {name: shape_of(hint, _scope_of(name, scopes)) for name, hint in _hints(self.cls).items()}
+        known: Mapping[str, Shape] | None = vars(self.cls).get(_SHAPES) if not self.bindings else None
+        if known is None:
+            scopes = _scopes(self.cls, dict(self.bindings))
+            known = {name: shape_of(hint, _scope_of(name, scopes)) for name, hint in _hints(self.cls).items()}
+            if not self.bindings:
+                type.__setattr__(self.cls, _SHAPES, known)
+        return known
 
-    def marks(self) -> dict[Mark, tuple[str, ...]]:
-        """Mark → the fields that bear it, themselves or on their items; read once for each class.
+    def marks(self) -> Mapping[Mark, tuple[str, ...]]:
+        """Mark → the fields that bear it, themselves or on their items; likewise.
 
         Raises:
             UnlabelledData: a mark is on a sealed field, or twice where one field is to say it. Also as `fields`.
         """
-        known: dict[Mark, tuple[str, ...]] | None = vars(self.cls).get(_MARKED) if not self.bindings else None
+        known: Mapping[Mark, tuple[str, ...]] | None = vars(self.cls).get(_MARKED) if not self.bindings else None
         if known is None:
             known = _marks_of(self.cls, self.fields())
             if not self.bindings:
@@ -476,6 +481,9 @@ _MARKED: Final = "__purposeguard_marks__"
 _READ: Final = "__purposeguard_hints__"
 """Where a class keeps its annotations once they are read: they do not change, and go when it goes."""
 
+_SHAPES: Final = "__purposeguard_shapes__"
+"""Where it keeps what they say."""
+
 
 def _hints(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Field → resolved annotation, tags included."""
@@ -483,6 +491,7 @@ def _hints(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any
     if known is None or localns:
         known = _pydantic_hints(cls, localns) if issubclass(cls, BaseModel) else _plain_hints(cls, localns)
         type.__setattr__(cls, _READ, known)
+        type.__setattr__(cls, _SHAPES, None)  # they may have been read with other names before
     return known
 
 
