@@ -29,10 +29,10 @@ def find_sweep(target: str, others: Iterable[str]) -> Sweep:
     governance: Any = found.governance if isinstance(found, Guard) else found
     if governance is None:
         raise Problem(f"the guard `{target}` has no governance, so nobody knows what to erase")
-    make = getattr(governance, "sweep", None)
-    if not callable(make):
+    sweep: Any = getattr(governance, "sweep", governance)
+    if not (hasattr(sweep, "plan") and hasattr(sweep, "run")):
         raise Problem(f"`{target}` is neither a guard nor governance but a {type(found).__name__}")
-    return cast("Sweep", make())
+    return cast("Sweep", sweep)
 
 
 def plan_report(plan: Plan) -> Report:

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,22 +13,19 @@ from tests.governance.test_sweep import Rows
 from tests.unit.command_line import run
 
 APPLICATION = """
-from types import SimpleNamespace
-
-from purposeguard.clock import Clock
-from purposeguard.governance.erasers import Erasers
-from purposeguard.governance.store import Store
-from purposeguard.governance.sweep import Sweep
+import purposeguard as pg
+from purposeguard.governance import Governance
 from tests.governance.test_sweep import NOW, Rows, days_ago, noticed
 
 NOTICE = noticed(("1(a)", 30), ("2", 7, "collection"), ("1(b)", 1))
 accounts = Rows({number: days_ago(number) for number in range(100)})
 visits = Rows({number: days_ago(number) for number in range(100)})
-erasers = Erasers(NOTICE)
-erasers.register("1(a)", name="accounts")(accounts)
-erasers.register("2", name="visits", counted="collection")(visits)
-store = Store.open("sqlite:///cleaning.db")
-governance = SimpleNamespace(sweep=lambda: Sweep(store, NOTICE, erasers, clock=Clock(lambda: NOW)))
+governance = Governance("sqlite:///cleaning.db", notice=NOTICE, clock=lambda: NOW)
+governance.eraser("1(a)", name="accounts")(accounts)
+governance.eraser("2", name="visits", counted="collection")(visits)
+guard = pg.Guard(NOTICE, governance=governance)
+bare = pg.Guard(NOTICE)
+number = 7
 """
 
 
@@ -40,7 +38,7 @@ def application(tmp_path, monkeypatch):
     yield "cleaning:governance"
     module = sys.modules.pop("cleaning", None)
     if module is not None:
-        module.store.close()
+        module.governance.close()
 
 
 def data(*arguments):
@@ -129,14 +127,12 @@ def test_what_failed_is_said_and_gone_on_with(application):
     data(application)
     module = sys.modules["cleaning"]
 
-    def fail(keys):
-        raise OSError("hanako@example.jp")
+    class Full(dict[int, Any]):
+        def pop(self, *_):
+            raise OSError("hanako@example.jp")
 
-    module.accounts.erase = fail
-    module.erasers.register("1(b)", name="usage")(module.Rows({1: module.days_ago(9)}))
-    failing = module.Erasers(module.NOTICE)
-    failing.register("1(a)", name="accounts")(module.accounts)
-    module.erasers._registered["accounts"] = next(iter(failing))
+    module.accounts.rows = Full(module.accounts.rows)
+    module.governance.eraser("1(b)", name="usage")(module.Rows({1: module.days_ago(9)}))
     result = run("sweep", application, "--apply", "--batch", 30, columns=120)
     assert result.exit_code == 1
     assert "hanako" not in result.output
@@ -157,7 +153,7 @@ def test_what_cannot_say_what_is_due_is_said(application):
         def due(self, before):
             raise OSError
 
-    module.erasers.register("1(b)", name="usage")(Broken({}))
+    module.governance.eraser("1(b)", name="usage")(Broken({}))
     result = run("sweep", application, columns=120)
     assert result.exit_code == 1
     assert "finding: eraser usage: `usage.due` failed with OSError" in " ".join(result.stderr.split())
@@ -171,20 +167,14 @@ def test_what_is_left_is_said(application):
         def erase(self, keys):
             pass
 
-    module.erasers.register("1(b)", name="usage")(Idle({1: module.days_ago(9)}))
+    module.governance.eraser("1(b)", name="usage")(Idle({1: module.days_ago(9)}))
     result = run("sweep", application, "--apply", columns=120)
     assert result.exit_code == 1
     assert "something is left" in result.stdout
     assert "finding: eraser usage: something is still due after it was erased" in result.stderr
 
 
-def test_a_guard_leads_to_its_governance(application, tmp_path):
-    more = (
-        "\nimport purposeguard as pg\n"
-        "governance.ledger, governance.requires_subject = None, False\n"
-        "guard = pg.Guard(NOTICE, governance=governance)\nbare = pg.Guard(NOTICE)\nnumber = 7\n"
-    )
-    (tmp_path / "cleaning.py").write_text(APPLICATION + more)
+def test_a_guard_leads_to_its_governance(application):
     assert data("cleaning:guard")[1]["due"] == 161
     for target, why in (
         ("cleaning:bare", "has no governance"),
@@ -199,7 +189,7 @@ def test_a_guard_leads_to_its_governance(application, tmp_path):
 
 def test_without_the_store_there_is_an_error(application):
     data(application)
-    sys.modules["cleaning"].store.close()
+    sys.modules["cleaning"].governance.close()
     result = run("sweep", application)
     assert result.exit_code == 2
     assert "was closed" in result.stderr
@@ -207,7 +197,7 @@ def test_without_the_store_there_is_an_error(application):
 
 def test_a_terminal_sees_a_bar(application):
     data(application)
-    sweep = sys.modules["cleaning"].governance.sweep()
+    sweep = sys.modules["cleaning"].governance.sweep
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     swept(sweep, sweep.plan(), 10, console)
     assert isinstance(console.file, io.StringIO)
