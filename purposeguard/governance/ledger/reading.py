@@ -68,6 +68,7 @@ class Reading(abc.ABC):
 
         That none is missing, or was changed, is for `verified` to say.
         """
+        _ = self.head  # one that cannot be read makes the rest doubtful
         first = None if since is None else written(since)
         end = None if until is None else written(until)
         return (entry for _, entry in self.placed(kinds, first, end))

@@ -64,10 +64,16 @@ class Place:
             ledger = SqlLedger(self.store, interval=interval, **options)
         return self._opened.enter_context(ledger)
 
-    def execute(self, statement: str, **values: object) -> None:
+    def change(self, statement: sa.Executable) -> None:
         """Changes the tables behind the ledger's back."""
         with self.store.writing() as connection:
-            connection.execute(sa.text(statement), values)
+            connection.execute(statement)
+
+    def row(self, table: sa.Table, number: int) -> dict[str, Any]:
+        """What is in a row."""
+        key = next(iter(table.primary_key))
+        with self.store.reading() as connection:
+            return dict(connection.execute(sa.select(table).where(key == number)).mappings().one())
 
     def __enter__(self) -> Self:
         return self

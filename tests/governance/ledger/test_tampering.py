@@ -1,0 +1,416 @@
+"""Whatever is changed in a ledger, taken out of it, moved or cut off is found, and where."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from purposeguard.errors import LedgerBroken, StoreUnavailable
+from purposeguard.governance.ledger import JsonLinesLedger
+from purposeguard.governance.ledger.chain import Entry, Head, advanced
+from purposeguard.governance.ledger.kept import Kept
+from purposeguard.governance.ledger.reading import Chain, Placed, entry_of, followed
+from purposeguard.governance.ledger.sql import head as head_table
+from purposeguard.governance.ledger.sql import ledger as ledger_table
+from purposeguard.governance.ledger.targets import opened
+from tests.governance.ledger.places import Place, Time, tell
+
+FLIPS = (1, 32, 128)
+"""Bits that are flipped: another letter or digit, another case, no ASCII."""
+
+
+def broken(act: Callable[[], object]) -> LedgerBroken:
+    with pytest.raises(LedgerBroken) as found:
+        act()
+    assert len(str(found.value).splitlines()) < 4
+    return found.value
+
+
+# ---- a file ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[JsonLinesLedger]:
+    """A bit of everything, over several hours; and counts of one that is not over."""
+    with made_in(tmp_path, 9) as made:
+        yield made
+
+
+def made_in(folder: Path, entries: int) -> JsonLinesLedger:
+    time = Time()
+    made = JsonLinesLedger(folder / "ledger.jsonl", clock=time, interval=3600)
+    tell(made, entries, time)
+    return made
+
+
+def line_of(data: bytes, byte: int) -> int:
+    return data.count(b"\n", 0, byte) + 1
+
+
+def flip_each_byte(ledger: JsonLinesLedger, flips: Callable[[int], Iterable[int]]) -> None:
+    data = ledger.path.read_bytes()
+    with ledger.path.open("r+b", buffering=0) as file:
+        for byte, before in enumerate(data):
+            for flip in flips(byte):
+                file.seek(byte)
+                file.write(bytes([before ^ flip]))
+                place = broken(ledger.verify).place
+                assert re.fullmatch(rf"line {line_of(data, byte)}(, byte \d+)?", place), (byte, flip, place)
+            file.seek(byte)
+            file.write(bytes([before]))
+    assert ledger.verify().entries
+
+
+def test_any_byte_of_a_file_that_is_changed_is_found_and_its_line_named(ledger: JsonLinesLedger) -> None:
+    flip_each_byte(ledger, lambda byte: FLIPS if byte % 50 == 0 else FLIPS[byte % 3 :][:1])
+
+
+@pytest.mark.deep
+def test_any_byte_of_a_long_file_changed_by_any_bit_is_found(tmp_path: Path) -> None:
+    with made_in(tmp_path, 25) as made:
+        assert made.verify().entries >= 28
+        flip_each_byte(made, lambda _: (1 << bit for bit in range(8)))
+
+
+def test_any_byte_of_the_head_that_is_changed_is_found(ledger: JsonLinesLedger) -> None:
+    path = ledger.path.with_name("ledger.jsonl.head")
+    data = path.read_bytes()
+    assert b'"open":[{' in data
+    for byte, before in enumerate(data):
+        for flip in FLIPS:
+            path.write_bytes(data[:byte] + bytes([before ^ flip]) + data[byte + 1 :])
+            assert broken(ledger.verify).place == "head"
+    for other in (b"", b"\n", data + b"\n", data[:-1], data.replace(b":", b": "), b"[" * 100_000):
+        path.write_bytes(other)
+        assert broken(ledger.verify).place == "head"
+        assert broken(lambda: ledger.append("sweep", {})).place == "head"
+    path.unlink()
+    error = broken(ledger.verify)
+    assert (error.place, error.what[:19]) == ("head", "the head is missing")
+    assert broken(lambda: ledger.append("sweep", {})).place == "head"
+    assert broken(ledger.uses).place == "head"
+    assert broken(lambda: list(ledger.entries())).place == "head"
+    path.write_bytes(data)
+    assert ledger.verify().entries
+
+
+def test_bytes_that_are_put_in_or_taken_out_are_found(ledger: JsonLinesLedger) -> None:
+    data = ledger.path.read_bytes()
+    for byte in range(0, len(data), 31):
+        for changed in (
+            data[:byte] + data[byte + 1 :],
+            data[:byte] + b" " + data[byte:],
+            data[:byte] + b"\n" + data[byte:],
+        ):
+            ledger.path.write_bytes(changed)
+            place = broken(ledger.verify).place
+            number = int(re.findall(r"\d+", place)[0])
+            assert number in (line_of(data, byte), line_of(data, byte) - 1), (byte, place)
+
+
+def test_lines_that_are_taken_out_put_in_twice_or_swapped_are_found(ledger: JsonLinesLedger) -> None:
+    lines = ledger.path.read_bytes().splitlines(keepends=True)
+
+    def found(changed: list[bytes]) -> tuple[str, str]:
+        ledger.path.write_bytes(b"".join(changed))
+        error = broken(ledger.verify)
+        return error.place, error.what
+
+    last = len(lines)
+    for number in range(1, last):
+        at = number - 1
+        assert found(lines[:at] + lines[number:]) == (
+            f"line {number}",
+            f"entry {number} is missing: entry {number + 1} comes next",
+        )
+        swapped = [*lines[:at], lines[number], lines[at], *lines[number + 1 :]]
+        what = f"out of order: entry {number + 1} stands where entry {number} belongs"
+        assert found(swapped) == (f"line {number}", what)
+        twice = [*lines[:number], lines[at], *lines[number:]]
+        what = f"out of order: entry {number} stands where entry {number + 1} belongs"
+        if number < last - 1:  # the last line is also cut where the head says that the file ends
+            assert found(twice) == (f"line {number + 1}", what)
+        cut = lines[:number]
+        missing = f"entry {last} is" if number == last - 1 else f"entry {number + 1} to {last} are"
+        what = f"{missing} missing at the end: the head says that there are {last}"
+        assert found(cut) == (f"entry {number + 1}", what)
+    assert found([]) == ("entry 1", f"entry 1 to {last} are missing at the end: the head says that there are {last}")
+    assert found(lines[3:])[1] == "entry 1 to 3 are missing: entry 4 comes next"
+
+
+def test_nothing_is_written_behind_a_ledger_that_was_cut_off(ledger: JsonLinesLedger) -> None:
+    data = ledger.path.read_bytes()
+    ledger.path.write_bytes(data[:-10])
+    error = broken(lambda: ledger.append("sweep", {}))
+    assert (error.place, error.what.endswith("its end was cut off")) == (f"byte {len(data) - 9}", True)
+    ledger.path.unlink()
+    with pytest.raises(StoreUnavailable, match="No such file"):
+        ledger.append("sweep", {})
+    assert not ledger.path.exists()
+    ledger.path.write_bytes(data)
+    ledger.append("sweep", {})
+
+
+def test_an_entry_that_was_replaced_by_another_with_a_hash_of_its_own_is_found(ledger: JsonLinesLedger) -> None:
+    lines = ledger.path.read_bytes().splitlines(keepends=True)
+    fifth = entry_of(lines[4], "")
+    forged = Entry.after(4, fifth.prev, fifth.at, fifth.kind, {"reason": "nothing happened"})
+    ledger.path.write_bytes(b"".join([*lines[:4], forged.line, *lines[5:]]))
+    error = broken(ledger.verify)
+    assert error.place == "line 6" or "missing at the end" in error.what  # the lines after it have moved
+    assert "does not follow the one before it" in error.what or error.place == "line 6"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n",
+        b"{}\n",
+        b"[]\n",
+        b"null\n",
+        b"\xff\n",
+        b"\xef\xbb\xbf{}\n",
+        b"[" * 100_000 + b"\n",
+        b'{"at":"","body":{},"hash":"","kind":"","prev":"","seq":1,"seq":1}\n',
+        b'{"at":"","body":{"a":1e999},"hash":"","kind":"","prev":"","seq":1}\n',
+        b'{"at":"","body":{"a":"\\ud800"},"hash":"","kind":"","prev":"","seq":1}\n',
+        b'{"at":"","body":[],"hash":"","kind":"","prev":"","seq":1}\n',
+        b'{"at":"","body":{},"hash":"","kind":"","prev":"","seq":true}\n',
+        b'{"at":"","body":{},"hash":"","kind":"","prev":"","seq":' + b"1" * 5000 + b"}\n",
+    ],
+    ids=range(14),
+)
+def test_what_is_no_entry_is_said_to_be_none(line: bytes) -> None:
+    assert broken(lambda: entry_of(line, "line 7")).place.startswith("line 7")
+
+
+# ---- an export ------------------------------------------------------------------------------------------------------
+
+
+def test_any_byte_of_an_export_that_is_changed_is_found(place: Place, tmp_path: Path) -> None:
+    from tests.unit.command_line import run
+
+    time = Time()
+    tell(place.open(clock=time), 6, time)
+    path = tmp_path / "export.jsonl"
+    assert run("ledger", "export", place.target, "-o", path).exit_code == 0
+    data = path.read_bytes()
+    last = line_of(data, len(data) - 1)
+
+    def verify() -> None:
+        with opened(path) as found:
+            found.verify()
+
+    verify()
+    for byte in range(0, len(data), 3):
+        path.write_bytes(data[:byte] + bytes([data[byte] ^ 1]) + data[byte + 1 :])
+        number = line_of(data, byte)
+        where = broken(verify).place
+        assert where.startswith(f"line {number}") or (where, number) == ("head", last), (byte, where)
+    path.write_bytes(data[: data.rindex(b'{"head"')])
+    assert broken(verify).place == "head"
+    for cut in (1, 30):
+        path.write_bytes(data[:-cut])
+        assert broken(verify).place.startswith(f"line {last}")
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+SQL = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
+
+
+def filled(place: Place) -> Kept:
+    time = Time()
+    made = place.open(clock=time)
+    tell(made, 9, time)
+    return made
+
+
+def row(number: int, **changed: object) -> sa.Update:
+    return sa.update(ledger_table).where(ledger_table.c.seq == number).values(changed)
+
+
+@SQL
+def test_any_column_of_any_row_that_is_changed_is_found(place: Place) -> None:
+    made = filled(place)
+    last = made.verify().entries
+    for number in range(1, last + 1):
+        kept = place.row(ledger_table, number)
+        changes = {
+            "at": "2026-05-02T09:15:00.000001Z",
+            "kind": f"{kept['kind']}x",
+            "body": kept["body"].replace(":", ": "),
+            "prev": f"g{kept['prev'][1:]}",
+            "hash": f"{kept['hash'][:-1]}g",
+            "seq": number + 1000,
+        }
+        for column, changed in changes.items():
+            place.change(row(number, **{column: changed}))
+            assert broken(made.verify).place == f"entry {number}"
+            place.change(row(changes["seq"] if column == "seq" else number, **kept))
+    assert made.verify().entries == last
+
+
+def swap(place: Place, one: int, other: int) -> None:
+    for number, changed in ((one, -1), (other, one), (-1, other)):
+        place.change(row(number, seq=changed))
+
+
+@SQL
+def test_rows_that_are_taken_out_added_or_swapped_are_found(place: Place) -> None:
+    made = filled(place)
+    last = made.verify().entries
+    for number in range(1, last + 1):
+        kept = place.row(ledger_table, number)
+        place.change(sa.delete(ledger_table).where(ledger_table.c.seq == number))
+        error = broken(made.verify)
+        assert error.place == f"entry {number}"
+        assert f"entry {number} is missing" in error.what
+        place.change(sa.insert(ledger_table).values(kept))
+    swap(place, 3, 4)
+    assert broken(made.verify).place == "entry 3"
+    swap(place, 3, 4)
+    assert made.verify().entries == last
+    with made.reading() as found:
+        (forged,), _ = advanced(found.head, "", [("sweep", {"step": "ended"})])
+    place.change(sa.insert(ledger_table).values(row_values(forged)))
+    error = broken(made.verify)
+    assert (error.place, error.what) == (
+        "head",
+        f"the head says that there are {last} entries, and there are {last + 1}",
+    )
+
+
+def row_values(entry: Entry) -> dict[str, object]:
+    return {**{name: getattr(entry, name) for name in ("seq", "at", "kind", "prev", "hash")}, "body": entry.body_text}
+
+
+@SQL
+def test_any_column_of_the_head_that_is_changed_is_found(place: Place) -> None:
+    made = filled(place)
+    kept = place.row(head_table, 1)
+    assert '"count":' in kept["open"]
+    changes: list[tuple[str, object]] = [
+        ("seq", kept["seq"] - 1),
+        ("at", "2026-05-02T09:15:00.000001Z"),
+        ("hash", f"g{kept['hash'][1:]}"),
+        ("digest", f"g{kept['digest'][1:]}"),
+        ("open", kept["open"].replace('"count":', '"count":1')),
+        ("open", kept["open"].replace('"count":', '"counts":')),
+        *[("open", text) for text in ("", "[", "{}", "null", "[1]", "[{}]", "[" * 100_000)],
+    ]
+    for column, changed in changes:
+        place.change(sa.update(head_table).values({column: changed}))
+        for act in (made.verify, made.uses, lambda: made.append("sweep", {})):
+            assert broken(act).place == "head"
+        place.change(sa.update(head_table).values(kept))
+    made.append("sweep", {})
+    place.change(sa.delete(head_table))
+    assert broken(made.verify).what.startswith("the head is missing")
+    assert broken(lambda: made.append("sweep", {})).place == "head"
+
+
+@SQL
+def test_the_last_rows_that_are_cut_off_together_are_missed(place: Place) -> None:
+    made = place.open()
+    for number in range(5):
+        made.append("sweep", {"number": number})
+    place.change(sa.delete(ledger_table).where(ledger_table.c.seq > 3))
+    error = broken(made.verify)
+    assert (error.place, error.what) == (
+        "entry 4",
+        "entry 4 to 5 are missing at the end: the head says that there are 5",
+    )
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_what_sqlite_lets_anybody_put_into_a_column_is_no_entry(place: Place) -> None:
+    made = place.open()
+    made.append("sweep", {})
+    kept = place.row(ledger_table, 1)
+    for column, changed in (("body", "x'7b7d'"), ("at", "x'00'"), ("hash", "x''"), ("body", "'{\"a\":1e999}'")):
+        place.change(row(1, **{column: sa.text(changed.replace(":", "\\:"))}))
+        assert broken(made.verify).place == "entry 1"
+        place.change(row(1, **kept))
+    place.change(row(1, body="[" * 100_000))
+    assert broken(made.verify).place == "entry 1"
+    place.change(row(1, **kept))
+    place.change(sa.update(head_table).values(at=sa.text("x'00'")))
+    assert broken(made.verify).place == "head"
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_the_file_of_a_store_in_which_bytes_are_changed_verifies_or_says_so(place: Place) -> None:
+    """SQLite has no checksums of its own: what is in an entry is found out by the chain."""
+    ledger = place.open()
+    for number in range(20):
+        ledger.append("sweep", {"number": number, "what": f"mark-{number:02}"})
+    path = Path(place.target.removeprefix("sqlite:///"))
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    data = path.read_bytes()
+    copy = path.with_name("copy.db")
+    for number in range(20):
+        at = data.index(f"mark-{number:02}".encode()) + 2
+        copy.write_bytes(data[:at] + b"X" + data[at + 1 :])
+        with opened(copy) as found:
+            assert broken(found.verify).place == f"entry {number + 1}"
+
+
+# ---- any chain ------------------------------------------------------------------------------------------------------
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+contents = st.lists(
+    st.tuples(st.sampled_from(["sweep", "denial"]), st.dictionaries(texts, values, max_size=3)), min_size=1, max_size=8
+)
+
+
+def walked(entries: list[Entry], head: Head) -> list[Entry]:
+    chain = Chain()
+    placed = [Placed(f"line {number}", entry) for number, entry in enumerate(entries, 1)]
+    found = list(followed(placed, chain))
+    chain.end(head)
+    return found
+
+
+@given(told=contents, data=st.data())
+def test_what_is_told_is_read_back_and_anything_else_is_found(told: list[Any], data: st.DataObject) -> None:
+    entries: list[Entry] = []
+    head = Head()
+    for kind, body in told:
+        made, head = advanced(
+            head, data.draw(st.sampled_from(["2026-05-02T09:15", "2026-05-02T10:15"])), [(kind, body)]
+        )
+        entries += made
+    read = [entry_of(entry.line, "line") for entry in entries]
+    assert read == entries == walked(read, head)
+    assert [(one.kind, one.body) for one in read] == told
+    assert [one.at for one in read] == sorted(one.at for one in read)
+    other = data.draw(st.permutations(entries) | st.lists(st.sampled_from(entries), max_size=len(entries)))
+    if other != entries:
+        broken(lambda: walked(other, head))
+    number = data.draw(st.integers(0, len(entries) - 1))
+    line = entries[number].line
+    byte = data.draw(st.integers(0, len(line) - 1))
+    flipped = line[:byte] + bytes([line[byte] ^ data.draw(st.integers(1, 255))]) + line[byte + 1 :]
+
+    def read_changed() -> None:
+        changed = [*entries[:number], entry_of(flipped, f"line {number + 1}"), *entries[number + 1 :]]
+        walked(changed, head)
+
+    assert broken(read_changed).place.startswith(f"line {number + 1}")
