@@ -25,7 +25,7 @@ Cell = str | bool
 
 MARKS = {True: Text("✓", "bold green"), False: Text("·", "dim red")}
 VERDICTS = {"allowed": "green", "withheld": "yellow", "refused": "bold red", "denied": "bold red", "unknown": "magenta"}
-VERDICTS |= {"intact": "green", "broken": "bold red"}
+VERDICTS |= {"intact": "green", "broken": "bold red", "overdue": "bold red"}
 NARROWEST_TEXT = 24
 """Columns that a text column of a terminal's table gets at least, before the marks beside it are stood upright."""
 
