@@ -1,0 +1,142 @@
+"""Starts processes that use data under a ledger, kills them at random moments, and says what the ledger has of it.
+
+A process of its own, so that what it forks is not the tests'. `python -m tests.governance.ledger.killing KIND TARGET
+ROUNDS LONGEST` prints one JSON object a victim; `LONGEST` is how many seconds one lives at most.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import random
+import select
+import signal
+import sys
+import time
+from typing import Any, NoReturn
+
+import purposeguard as pg
+from purposeguard.governance.ledger.chain import Counts
+from purposeguard.governance.ledger.kept import Kept
+from purposeguard.notices import trendmicro_jp as tm
+from tests.governance.ledger.places import Place
+
+VICTIMS = 2
+"""That write at the same time."""
+
+
+def live(place: Place, name: str, report: int) -> NoReturn:
+    """Uses data, and is refused, until it is killed; reports each step that it has seen done.
+
+    `d`: denied, and told so. `f N`: so many uses are on record. `u N T`: so many were made by this time.
+    """
+    ledger = place.open(interval=0.5)
+    tell_of_flushes(ledger, report)
+    guard = pg.Guard(tm.NOTICE, ledger=ledger)
+    allowed = pg.Personal("name", tm.Registration)
+    refused: pg.Personal[str, Any] = pg.Personal("device", tm.ProductData)
+    used = 0
+    with guard.purpose(tm.RenewalGuidance, activity=name) as use:
+        os.write(report, b"ready\n")
+        while True:
+            for _ in range(50):
+                use.open(allowed)
+                used += 1
+            os.write(report, f"u {used} {time.monotonic()}\n".encode())
+            try:
+                use.open(refused)
+            except pg.PurposeViolation:
+                os.write(report, b"d\n")
+            time.sleep(0.002)
+
+
+def tell_of_flushes(ledger: Kept, report: int) -> None:
+    write = ledger._counters._write
+    kept = 0
+
+    def written(counts: Counts, last: bool) -> None:
+        nonlocal kept
+        write(counts, last)
+        kept += sum(counts.values())
+        os.write(report, f"f {kept}\n".encode())
+
+    ledger._counters._write = written
+
+
+class Victim:
+    """A process that will be killed."""
+
+    def __init__(self, place: Place, name: str) -> None:
+        self.name = name
+        self._reports, report = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._reports)
+            try:
+                live(Place(place.kind, place.target), name, report)
+            finally:
+                os._exit(1)
+        os.close(report)
+        self.told = b""
+
+    def listen(self, seconds: float) -> None:
+        """Reads what it reports, for so long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if select.select([self._reports], [], [], left)[0]:
+                told = os.read(self._reports, 1 << 16)
+                if not told:
+                    raise RuntimeError(f"{self.name} has ended by itself: {os.waitpid(self.pid, 0)}")
+                self.told += told
+
+    def kill(self) -> dict[str, Any]:
+        """Kills it; says what it had reported."""
+        killed = time.monotonic()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        while more := os.read(self._reports, 1 << 16):
+            self.told += more
+        os.close(self._reports)
+        lines = [line.split() for line in self.told.decode().splitlines()]
+        uses = [(int(line[1]), float(line[2])) for line in lines if line[0] == "u"]
+        return {
+            "name": self.name,
+            "denied": lines.count(["d"]),
+            "flushed": max([int(line[1]) for line in lines if line[0] == "f"], default=0),
+            "used": max([count for count, _ in uses], default=0),
+            "used_a_second_before": max([count for count, at in uses if at < killed - 1], default=0),
+        }
+
+
+def main(kind: str, target: str, rounds: int, longest: float) -> None:
+    chance = random.Random(f"{kind} {rounds}")
+    with Place(kind, target) as place:
+        ledger = place.open()
+        ledger.append("sweep", {})
+        entries = 0
+        for number in range(rounds):
+            victims = [Victim(place, f"{number}.{each}") for each in range(VICTIMS)]
+            for victim in victims:
+                while b"ready" not in victim.told:  # killing what has not begun shows nothing
+                    victim.listen(0.01)
+            told = []
+            for victim in victims:
+                victim.listen(longest * chance.random() ** 2)
+                told.append(victim.kill())
+            verdict = ledger.verify()
+            assert verdict.entries > entries or not sum(one["denied"] for one in told)
+            entries = verdict.entries
+            denied = collections.Counter(entry.body["activity"] for entry in ledger.entries(["denial"]))
+            uses = collections.Counter[str]()
+            for key, count in ledger.uses().items():
+                uses[str(key.activity)] += count
+            for one in told:
+                one |= {"kept_denials": denied[one["name"]], "kept_uses": uses[one["name"]]}
+                sys.stdout.write(f"{json.dumps(one)}\n")
+        ledger.append("sweep", {})
+        ledger.verify()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
