@@ -9,7 +9,7 @@ import hashlib
 import json
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -51,7 +51,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"plain": printable, "moment": _moment, "value": _value, "texts": _texts}
-    environment.tests["nested"] = _is_nested
+    cast("dict[str, Any]", environment.tests)["nested"] = _is_nested
     return environment
 
 

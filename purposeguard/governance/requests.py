@@ -145,14 +145,16 @@ def overview(
     moment = as_of or now
     stood = request if as_of is None or as_of >= now else _as_it_stood(as_of)
     counted = sa.select(stood.c.kind, stood.c.state, sa.func.count()).group_by(stood.c.kind, stood.c.state)
-    counts = {(kind, cast("State", state)): number for kind, state, number in connection.execute(counted)}
+    counts: dict[tuple[str, State], int] = {
+        (kind, cast("State", state)): number for kind, state, number in connection.execute(counted)
+    }
     rows = connection.execute(sa.select(stood).where(stood.c.state.in_(sorted(PENDING))))
     pending = sorted((made(row) for row in rows), key=_urgency)
-    order = {state: number for number, state in enumerate(STATES)}
+    in_order = sorted(counts, key=lambda key: (key[0], STATES.index(key[1])))
     return Overview(
         as_of=moment,
         today=day_in(timezone, moment),
-        counts=dict(sorted(counts.items(), key=lambda item: (item[0][0], order[item[0][1]]))),
+        counts={key: counts[key] for key in in_order},
         pending=tuple(pending),
     )
 
@@ -200,8 +202,10 @@ def reasons(connection: sa.Connection, numbers: Iterable[int]) -> dict[int, str 
 
 def made(row: Any) -> Request:
     """A row as a request."""
-    values = dict(row._mapping)
-    return Request(**{**values, "purposes": None if values["purposes"] is None else tuple(values["purposes"])})
+    values: dict[str, Any] = dict(row._mapping)
+    if values["purposes"] is not None:
+        values["purposes"] = tuple(values["purposes"])
+    return Request(**values)
 
 
 # ---- What may be done in which state ------------------------------------------------------------------------------

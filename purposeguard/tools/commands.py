@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import wraps
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ParamSpec
 
 import typer
 from rich.console import Console
@@ -17,6 +18,7 @@ from purposeguard.errors import NoticeError, PurposeGuardError
 from purposeguard.guard import Guard
 from purposeguard.notice import Notice
 from purposeguard.tools.application import find_guard
+from purposeguard.tools.desk_commands import disclose, list_requests
 from purposeguard.tools.files import difference, read_notice, write
 from purposeguard.tools.ledger_commands import ledger_app
 from purposeguard.tools.problems import Problem
@@ -25,6 +27,8 @@ from purposeguard.tools.reports import Language, decision_data, matrix_report
 from purposeguard.tools.schema import schema_text
 from purposeguard.tools.survey import inventory_report
 from purposeguard.tools.sweeping import find_sweep, outcome_report, plan_report, swept
+
+P = ParamSpec("P")
 
 OK, NO, BAD_INPUT = 0, 1, 2
 
@@ -277,3 +281,22 @@ def sweep(
         print("Nothing was erased: `--apply` erases what is due.")
     if not good:
         raise typer.Exit(NO)
+
+
+def _ending(command: Callable[P, bool]) -> Callable[P, None]:
+    """A command that says whether the answer is yes, as one that ends with the exit code for it."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with reporting():
+            good = command(*args, **kwargs)
+        if not good:
+            raise typer.Exit(NO)
+
+    return run
+
+
+app.command("requests", epilog="Exit codes: 0 printed, 1 one is overdue (with --overdue), 2 bad input or no store.")(
+    _ending(list_requests)
+)
+app.command("disclose", epilog="Exit codes: 0 written, 2 bad input or no store.")(_ending(disclose))
