@@ -99,6 +99,9 @@ class Guard:
         self._replacing = threading.Lock()
         # What `allows` has been asked before, at hand: replaced as one with the matrix.
         self._known = self._engine.state.matrix.known
+        attach = getattr(governance, "attach", None)
+        if attach is not None:  # it wants to know by which notice it is asked, also when that is replaced
+            attach(self)
 
     @property
     def mode(self) -> Mode:
