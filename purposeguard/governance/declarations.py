@@ -122,11 +122,13 @@ class Stands(NamedTuple):
     until: datetime.datetime | None
 
 
-_IN_FORCE: Final = (
+IN_FORCE: Final = (
     sa.select(declaration.c.kind, declaration.c.purposes, declaration.c.revision, declaration.c.until)
     .select_from(declaration.outerjoin(revocation))
     .where(declaration.c.subject == sa.bindparam("subject"), revocation.c.declaration.is_(None))
 )
+
+"""What stands of one subject: the one query of a check whose answer is not kept."""
 
 _HISTORY: Final = (
     sa.select(
@@ -142,7 +144,7 @@ _HISTORY: Final = (
 
 def stands(connection: sa.Connection, subject: str, now: datetime.datetime) -> Stands:
     """What is in force for a subject at a moment: one query, by index."""
-    rows = connection.execute(_IN_FORCE, {"subject": subject}).all()
+    rows = connection.execute(IN_FORCE, {"subject": subject}).all()
     living = [row for row in rows if row.until is None or row.until > now]
     if not living:
         return NOTHING_DECLARED

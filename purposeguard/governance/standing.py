@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import cachetools
@@ -62,7 +62,7 @@ class Standings:
             )
         self.subjects = subjects
         self.store = subjects.store
-        self._maxsize = maxsize
+        self.maxsize = maxsize
         self._max_age = max_age
         self._staleness = staleness
         self._poll = poll
@@ -74,7 +74,7 @@ class Standings:
     def _begin_anew(self) -> None:
         # Which entry goes first says less than a read costs: reads of a FIFO cache change nothing, so they need no
         # lock (one look-up in a dictionary, which the interpreter makes whole); those of an LRU cache would.
-        self._cache: cachetools.FIFOCache[str, Kept] = cachetools.FIFOCache(self._maxsize)
+        self._cache: cachetools.FIFOCache[str, Kept] = cachetools.FIFOCache(self.maxsize)
         self._standings: cachetools.FIFOCache[Standing, Standing] = cachetools.FIFOCache(SHARED)
         self._entries: cachetools.FIFOCache[Kept, Kept] = cachetools.FIFOCache(SHARED)
         self._reads: dict[str, set[_Read]] = {}
@@ -139,6 +139,15 @@ class Standings:
         if not others:
             self._reads.pop(subject, None)
 
+    def __len__(self) -> int:
+        """Of how many subjects it is kept how things stand."""
+        return len(self._cache)
+
+    def __iter__(self) -> Iterator[str]:
+        """Whose standing is kept."""
+        with self._lock:
+            return iter(list(self._cache))
+
     # ---- changes --------------------------------------------------------------------------------------------------
 
     def changed(self, subjects: Collection[str], /) -> None:
@@ -172,7 +181,7 @@ class Standings:
     def _look(self, missed: bool) -> None:
         self._look_began = began = time.monotonic()
         try:
-            with self.store.reading() as connection:
+            with self.store.reading(single=True) as connection:
                 if self._seen is None:
                     found = changes.Changes(changes.latest(connection), None)
                 else:

@@ -102,13 +102,18 @@ class Store:
             time.sleep(0.01)
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
+    def reading(self, *, single: bool = False) -> Iterator[sa.Connection]:
         """A connection for reading. On SQLite it sees one state of the store; on PostgreSQL each statement does.
+
+        `single`: for one statement, or several that need not see the same state. Without a transaction around it each
+        is one question to the server, and not three.
 
         Raises:
             StoreUnavailable: it cannot be read.
         """
-        with self._told(), self._connection("BEGIN") as connection:
+        with self._told(), self._connection(None if single else "BEGIN") as connection:
+            if single and self.dialect == "postgresql":
+                connection.execution_options(isolation_level="AUTOCOMMIT")
             yield connection
 
     @contextlib.contextmanager

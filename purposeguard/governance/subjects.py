@@ -221,7 +221,7 @@ class Subjects:
     def stands(self, subject: SubjectId) -> Stands:
         """How things stand, as the store says now, and when they next change by themselves."""
         key = subject_key(subject)
-        with self.store.reading() as connection:
+        with self.store.reading(single=True) as connection:
             return stands(connection, key, self.clock.now())
 
     def standing(self, subject: SubjectId) -> Standing:
