@@ -11,9 +11,9 @@ from purposeguard.engine import Engine
 from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.fields import Shape, evaluated, shape_of
 from purposeguard.inventory import WHOLE, Access, Site
-from purposeguard.kinds import is_plain
+from purposeguard.kinds import is_plain, kind_of
 from purposeguard.label import Label
-from purposeguard.narrowing import LEFT_OUT
+from purposeguard.narrowing import LEFT_OUT, Plans
 from purposeguard.tasks import get_ident, here
 from purposeguard.use import Use
 from purposeguard.wrapping import Function, must_be_function, surrounded
@@ -45,6 +45,7 @@ class Reader:
         self._engine = engine
         self._shape: Shape | None = None
         self._outside: Label | None = None
+        self._plans: Plans = {}
         self.marked = False
         try:
             self.resolve(localns)
@@ -77,16 +78,20 @@ class Reader:
                 f"{access.name}: withholding needs a return annotation whose fields are tagged: a model, or a "
                 "TypedDict for rows"
             )
+        if shape.is_marked_itself:
+            raise UnlabelledData(
+                f"{access.name}: its return annotation bears a mark, which belongs on a field of the rows that it "
+                "returns"
+            )
         self.marked = shape.is_marked
         if access.narrow and not self.marked:
             raise UnlabelledData(
                 f"{access.name}: narrowing needs a return annotation whose rows say whose they are: mark a field, "
                 "`Annotated[int, Subject]`"
             )
-        outside = shape.outside_rows()
-        self._outside = (
-            Label.join(*(one for one in (outside, access.named) if one)) if outside or access.named else None
-        )
+        outside = {source for part in shape.outside_rows() for source in part.tags}
+        outside |= access.named.sources if access.named is not None else frozenset()
+        self._outside = Label(*outside) if outside else None
         for one in (label, *seals.values()):
             if one is not None:
                 self._engine.state.matrix.label(one)  # sources of another notice are refused here
@@ -100,23 +105,26 @@ class Reader:
         """The label, resolved by now; None where all that is read is sealed.
 
         Raises:
-            UnlabelledData: its annotation still is not resolved.
+            UnlabelledData: its annotation still is not resolved, and no sources are named that would do.
         """
-        if self.access.label is not None or self._shape is not None:
-            return self.access.label
+        access = self.access
+        if self._shape is not None:
+            return access.label
         try:
             return self.resolve()
         except NameError as error:
-            raise UnlabelledData(
-                f"{self.access.name}: its return annotation names `{error.name}`, which is not defined"
-            ) from error
+            if access.named is None or access.withhold or access.narrow:
+                raise UnlabelledData(
+                    f"{access.name}: its return annotation names `{error.name}`, which is not defined"
+                ) from error
+        # Its rows are known by what they are.
+        self._shape, self._outside, self.marked = Shape(), access.named, True
+        return access.label
 
     @property
     def settles_quickly(self) -> bool:
         """Whether all that it is asked is one label: nothing is withheld, and no row says whose it is."""
-        return (
-            not self.access.withhold and not self.marked and (self._shape is not None or self.access.named is not None)
-        )
+        return not self.access.withhold and not self.marked and self._shape is not None
 
     def belongs_to(self, engine: Engine) -> bool:
         """Whether it is decided by this guard's notice."""
@@ -140,8 +148,7 @@ class Reader:
         """As `authorise`, of rows that will say whose they are: what that decides is decided when they are there."""
         use = self._engine.present(f"{self.access.name} was called")
         if use is not None:
-            refusal = use.judged(self._outside, ()) if self._outside is not None else None
-            refusal = refusal or use.refusal_later(label)
+            refusal = use.refusal_later(label, self._outside)
             if refusal is not None:
                 self._engine.refuse(refusal, use, self.access)
         return use
@@ -158,11 +165,21 @@ class Reader:
 
     def answered(self, value: Any) -> Any:
         """What a caller gets for what was kept: of rows that say whose they are, what may be used now."""
-        return self._result_here(value) if self.marked else value
+        try:
+            return self._result_here(value) if self.marked else value
+        finally:
+            del value  # from the traceback, where it is refused
 
     def _result_here(self, value: Any) -> Any:
-        use = self.ambient()
-        return self.result(value, use if use.active else None)
+        try:
+            use = self.ambient()
+            if use.active:
+                return self.result(value, use)
+            if not self._engine.observing:  # the function has left the block that it was called in
+                self._engine.present(f"{self.access.name} was called")
+            return value
+        finally:
+            del value  # from the traceback, where it is refused
 
     def settled(self, label: Label | None) -> Label | None:
         """The label of a function without withholding, once it may run here: `authorise`, quicker within a task."""
@@ -192,12 +209,12 @@ class Reader:
         access, shape = self.access, self._shape
         if token is None or shape is None or not (access.withhold or self.marked):
             return value
-        stream = inspect.isgeneratorfunction(self._fn) or inspect.isasyncgenfunction(self._fn)
+        stream = kind_of(self._fn) in ("generator", "async generator")
         if shape.items is not None and stream:
             shape = shape.items  # one item at a time
         try:
             if self.marked and (access.narrow or not access.withhold):
-                value = token.narrowed(value, shape, access, one=stream)
+                value = token.narrowed(value, shape, access, self._plans, one=stream)
                 if value is LEFT_OUT:
                     return value
             return token.without(value, shape, access) if access.withhold else value

@@ -181,10 +181,10 @@ class ExceptedUse(Use[Any]):
     def _abouts_of(self, subject: object) -> tuple[About, ...]:
         return () if subject is None else self._abouts(subject)
 
-    def refusal_later(self, label: Label) -> Decision | None:
-        """Rows say whose they are when they are there, and are put on record then."""
+    def refusal_later(self, label: Label, outside: Label | None) -> Decision | None:
+        """Rows say whose they are when they are there, and are put on record then; what is in no row is so now."""
         self._column.matrix.label(label)
-        return None
+        return None if outside is None else self.refusal(outside)
 
     def _open_of(self, value: Any, subject: object) -> Any:
         return self._open((value,), abouts=(self._abouts(subject),))[0]

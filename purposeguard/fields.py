@@ -88,7 +88,8 @@ class Model:
         """Mark → the fields that bear it, themselves or on their items; likewise.
 
         Raises:
-            UnlabelledData: a mark is on a sealed field, or twice where one field is to say it. Also as `fields`.
+            UnlabelledData: a mark is on a sealed field or on keys, or twice where one field is to say it. Also as
+                `fields`.
         """
         known: Mapping[Mark, tuple[str, ...]] | None = vars(self.cls).get(_MARKED) if not self.bindings else None
         if known is None:
@@ -104,6 +105,7 @@ class Shape:
 
     `sealed`: it is, or may be, a sealed value; `seal` are its sources, where the annotation names sources. What is in a
     sealed value (`within`) is checked where it is opened, so it counts for nothing that is checked where it is read.
+    `keys` are those of a mapping, whose tags are among its own.
     """
 
     tags: frozenset[type[Source]] = frozenset()
@@ -113,6 +115,7 @@ class Shape:
     seal: frozenset[type[Source]] = frozenset()
     within: Shape | None = None
     marks: frozenset[Mark] = frozenset()
+    keys: Shape | None = None
 
     @property
     def own_label(self) -> Label | None:
@@ -125,12 +128,14 @@ class Shape:
         return Label(*tags) if tags else None
 
     def __or__(self, other: Shape) -> Shape:
-        items = self.items | other.items if self.items and other.items else self.items or other.items
-        within = self.within | other.within if self.within and other.within else self.within or other.within
+        items, within, keys = (
+            one | another if one and another else one or another
+            for one, another in ((self.items, other.items), (self.within, other.within), (self.keys, other.keys))
+        )
         models = tuple(dict.fromkeys((*self.models, *other.models)))
         sealed = self.sealed or other.sealed
         marks = self.marks | other.marks
-        return Shape(self.tags | other.tags, models, items, sealed, self.seal | other.seal, within, marks)
+        return Shape(self.tags | other.tags, models, items, sealed, self.seal | other.seal, within, marks, keys)
 
     def walk(self, path: str = "", seen: tuple[Model, ...] = ()) -> Iterator[tuple[str, Shape]]:
         """Every value below this one by its path, e.g. `orders[].address`; a model inside itself is not entered."""
@@ -162,20 +167,24 @@ class Shape:
         """Whether there are rows in it that say whose they are, or from when."""
         return any(model.marks() for model in self.every_model())
 
-    def outside_rows(self) -> Label | None:
-        """The label of what is tagged and in no marked row: nothing will say whose that is."""
-        found: set[type[Source]] = set()
+    @property
+    def is_marked_itself(self) -> bool:
+        """Whether a mark stands on it, or on what it contains, and not on a field of a row."""
+        parts = (self.items, self.keys, self.within)
+        return bool(self.marks) or any(part.is_marked_itself for part in parts if part is not None)
+
+    def outside_rows(self) -> Iterator[Shape]:
+        """It, and what is in it and in no marked row: nothing will say whose that is."""
         pending, seen = [self], list[Model]()
         while pending:
             shape = pending.pop()
-            found |= shape.tags
+            yield shape
             if shape.items is not None:
                 pending.append(shape.items)
             for model in shape.models:
                 if not model.marks() and _is_new(model, tuple(seen)):
                     seen.append(model)
                     pending += model.fields().values()
-        return Label(*found) if found else None
 
     def every_model(self) -> Iterator[Model]:
         """The models in it, each once."""
@@ -183,7 +192,7 @@ class Shape:
         pending = [self]
         while pending:
             shape = pending.pop()
-            pending += [one for one in (shape.items, shape.within) if one is not None]
+            pending += [one for one in (shape.items, shape.keys, shape.within) if one is not None]
             for model in shape.models:
                 if _is_new(model, tuple(seen)):
                     seen.append(model)
@@ -370,7 +379,7 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
     if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
         keys = shape_of(args[0], bindings)
         tags = frozenset(source for label in keys.labels().values() for source in label.sources)
-        return Shape(tags, (), shape_of(args[1], bindings), keys.sealed, keys.seal, keys.within)
+        return Shape(tags, (), shape_of(args[1], bindings), keys.sealed, keys.seal, keys.within, keys=keys)
     # A container; of a generic class that is not known to be one, its arguments are taken to be inside.
     return Shape(items=_joined((arg for arg in args if arg is not ...), bindings))
 
@@ -429,8 +438,12 @@ def _marks_of(cls: type, fields: Mapping[str, Shape]) -> dict[Mark, tuple[str, .
     for name, shape in fields.items():
         part: Shape | None = shape
         while part is not None:
-            if part.marks and part.sealed:
+            if (part.marks and part.sealed) or (part.within is not None and part.within.is_marked_itself):
                 raise UnlabelledData(f"{cls.__qualname__}.{name} is sealed and marked: nobody could read the mark")
+            if part.keys is not None and part.keys.is_marked_itself:
+                raise UnlabelledData(
+                    f"{cls.__qualname__}.{name} has marked keys: a mark stands on a field, or its items"
+                )
             for mark in part.marks:
                 found[mark] = (*found.get(mark, ()), name)
             part = part.items

@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import collections
 import copy
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Final
+import enum
+import inspect
+import io
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Final, NamedTuple
 
-from purposeguard.about import About
+from purposeguard import copies
+from purposeguard.about import NOTHING_KNOWN, About
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeGuardError, UnlabelledData
-from purposeguard.fields import PLAIN, Shape, is_namedtuple
+from purposeguard.fields import PLAIN, Model, Shape, is_namedtuple
 from purposeguard.label import Label
-from purposeguard.rows import abouts_of
+from purposeguard.rows import MISSING, abouts_of, read_field
 from purposeguard.sealing import Sealed
+from purposeguard.withheld import record_of
 from purposeguard.withholding import fields_known
 
 LEFT_OUT: Final = object()
 """In place of a row that is left out."""
+
+
+class Plan(NamedTuple):
+    """What is looked at in the rows of a class.
+
+    `names` are its fields, `labels` those of what is in no row of its own, and in `inside` there are such rows.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[Label, ...]
+    inside: tuple[tuple[str, Shape], ...]
+
+
+Plans = MutableMapping[tuple[type, tuple[Model, ...]], Plan | None]
+"""By the class of a value and what its annotation says that it is; None for what is no row."""
+
+_MOST_PLANS: Final = 1000
 
 
 class Narrower:
@@ -25,6 +47,7 @@ class Narrower:
 
     `decide` gives the decision where a label may not be used of somebody or from then, and None where it may; `refuse`
     raises it, or lets it pass where it is only observed. With `leave_out` a row in a container is left out instead.
+    `named` are sources that everything in the value is said to come from; `plans` remembers what is looked at.
     """
 
     def __init__(
@@ -33,94 +56,135 @@ class Narrower:
         refuse: Callable[[Decision, str | None], None],
         *,
         leave_out: bool,
+        named: Label | None,
+        plans: Plans,
     ) -> None:
         self._decide = decide
         self._refuse = refuse
         self._leave_out = leave_out
+        self._named = () if named is None else (named,)
+        self._plans = plans
         self._under_way: set[int] = set()
+        self._why: Decision
 
     def apply(self, value: Any, shape: Shape) -> Any:
         """`value`, or what is left of it.
 
         Raises:
             PurposeViolation: a row may not be used, and is in nothing that it could be left out of.
-            UnlabelledData: marked fields cannot be read.
+            UnlabelledData: marked fields cannot be read, or it cannot be seen what rows there are.
         """
-        left = self._inside(value, shape, "")
-        if left is not LEFT_OUT:
-            return left
-        decision = self._row(value, shape)
-        if decision is not None:
-            self._refuse(decision, None)
-        return value  # observed only
+        left = self._inside(value, shape, "", ())
+        if left is LEFT_OUT:
+            self._refuse(self._why, None)  # raises: where denials are only observed nothing is left out
+        return left
 
     def item(self, value: Any, shape: Shape) -> Any:
         """The same of what a generator yields: LEFT_OUT where it is a row that is left out."""
-        return self._inside(value, shape, "")
+        return self._inside(value, shape, "", ())
 
-    def _inside(self, value: Any, shape: Shape, path: str) -> Any:
-        if type(value) in PLAIN or isinstance(value, Sealed):
+    def _inside(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
+        if type(value) in PLAIN or isinstance(value, (str, bytes, bytearray, enum.Enum, io.IOBase)):
+            return self._in_the_place_of_a_row(value, shape, path, around)
+        if isinstance(value, Sealed):
             return value
         if id(value) in self._under_way:
             raise UnlabelledData(f"`{path}` holds itself: its rows cannot be looked at one by one")
         self._under_way.add(id(value))
         try:
-            fields = fields_known(value, shape.models)
-            if fields is not None:
-                return self._from_row(value, shape, fields, path)
-            items = shape.items or Shape(models=shape.models)
-            return self._from_container(value, items, f"{path}[]")
+            plan = self._plan(value, shape)
+            if plan is not None:
+                return self._from_row(value, shape, plan, path, around)
+            return self._from_container(value, shape, path, around)
         finally:
             self._under_way.discard(id(value))
 
-    def _row(self, value: Any, shape: Shape) -> Decision | None:
-        """Why a row may not be used; None where it may, or has no marks."""
-        abouts = abouts_of(value, shape.models)
-        if abouts:
-            fields = fields_known(value, shape.models) or {}
-            for label in dict.fromkeys(one for field in fields.values() for one in field.all_labels().values()):
-                decision = self._decide(label, abouts)
-                if decision is not None:
-                    return decision
-        return None
+    def _plan(self, value: Any, shape: Shape) -> Plan | None:
+        key = (type(value), shape.models)
+        try:
+            return self._plans[key]
+        except KeyError:
+            pass
+        fields = fields_known(value, shape.models)
+        plan: Plan | None = None
+        if fields is not None:
+            parts = [part.tags | part.seal for field in fields.values() for part in field.outside_rows()]
+            labels = tuple(dict.fromkeys(Label(*sources) for sources in parts if sources))
+            inside = tuple((name, field) for name, field in fields.items() if field.is_marked)
+            plan = Plan(tuple(fields), labels, inside)
+        if len(self._plans) < _MOST_PLANS:
+            self._plans[key] = plan
+        return plan
 
-    def _from_row(self, value: Any, shape: Shape, fields: Mapping[str, Shape], path: str) -> Any:
-        decision = self._row(value, shape)
-        if decision is not None:
-            if self._leave_out:
-                return LEFT_OUT
-            self._refuse(decision, path.removesuffix("[]") or None)
+    def _in_the_place_of_a_row(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
+        """What can hold no row; where its annotation says that it is one, it may be all that the row would be."""
+        if value is not None and shape.models and Shape(models=shape.models).is_marked:
+            label = shape.label_of_all()
+            if label is not None:
+                return self._judged((label,), around or (NOTHING_KNOWN,), value, path)
+        return value
+
+    def _judged(self, labels: Iterable[Label], abouts: tuple[About, ...], value: Any, path: str) -> Any:
+        """The value where these may be used; else it is left out or refused."""
+        for label in labels:
+            decision = self._decide(label, abouts)
+            if decision is not None:
+                if self._leave_out:
+                    self._why = decision
+                    return LEFT_OUT
+                self._refuse(decision, path.removesuffix("[]") or None)
+        return value
+
+    def _from_row(self, value: Any, shape: Shape, plan: Plan, path: str, around: tuple[About, ...]) -> Any:
+        # A row without marks is about those whom the row around it is about.
+        abouts = abouts_of(value, shape.models, around) or around
+        if abouts and self._judged((*plan.labels, *self._named), abouts, value, path) is LEFT_OUT:
+            return LEFT_OUT
         changed: dict[str, Any] = {}
-        for name, inner in fields.items():
-            if not inner.is_marked:
+        for name, inner in plan.inside:
+            had = MISSING if name in _gone(value) else read_field(value, name)
+            if had is MISSING:
                 continue
-            had = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
-            left = self._inside(had, inner, f"{path}.{name}" if path else name)
-            if left is LEFT_OUT:
-                left = None
+            left = self._inside(had, inner, f"{path}.{name}" if path else name, abouts)
             if left is not had:
-                changed[name] = left
-        return _with(value, changed) if changed else value
+                changed[name] = None if left is LEFT_OUT else left
+        return _with(value, plan.names, changed) if changed else value
 
-    def _from_container(self, value: Any, items: Shape, path: str) -> Any:
+    def _from_container(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
+        items = shape.items or Shape()  # where the annotation says nothing of the items, they are what they are
+        contained = isinstance(value, (Collection, Iterator)) and not isinstance(value, memoryview)
+        announced = contained and (shape.items is not None or shape.keys is not None)
+        if not announced and shape.is_marked:
+            _refuse_to_guess(value, path)
         if isinstance(value, Mapping):
-            kept = {key: left for key, one in value.items() if (left := self._inside(one, items, path)) is not LEFT_OUT}
-            if len(kept) == len(value) and all(kept[key] is one for key, one in value.items()):
-                return value
-            return _refilled(value, kept)
+            return self._from_mapping(value, shape, path, around)
         if isinstance(value, Iterator):
-            return self._each(value, items, path)
-        if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, Collection):
+            return self._each(value, items, f"{path}[]", around)
+        if not contained:
             return value
-        left = [self._inside(one, items, path) for one in value]
+        left = [self._inside(one, items, f"{path}[]", around) for one in value]
         if all(new is old for new, old in zip(left, value, strict=True)):
             return value
         return _refilled(value, [one for one in left if one is not LEFT_OUT])
 
-    def _each(self, values: Iterator[Any], items: Shape, path: str) -> Iterator[Any]:
+    def _from_mapping(self, value: Mapping[Any, Any], shape: Shape, path: str, around: tuple[About, ...]) -> Any:
+        kept: dict[Any, Any] = {}
+        for key, one in value.items():
+            looked_at = self._inside(key, shape.keys or Shape(), path, around)
+            left = self._inside(one, shape.items or Shape(), f"{path}[]", around)
+            if left is LEFT_OUT or looked_at is LEFT_OUT:
+                continue
+            if looked_at is not key:
+                raise UnlabelledData(f"`{path}` has keys with rows in them, of which some cannot be left out")
+            kept[key] = left
+        if len(kept) == len(value) and all(kept[key] is one for key, one in value.items()):
+            return value
+        return _refilled(value, kept)
+
+    def _each(self, values: Iterator[Any], items: Shape, path: str, around: tuple[About, ...]) -> Iterator[Any]:
         for one in values:
             try:
-                left = self._inside(one, items, path)
+                left = self._inside(one, items, path, around)
             except PurposeGuardError as error:
                 refusal = error
             else:
@@ -131,16 +195,33 @@ class Narrower:
             raise refusal.with_traceback(None)
 
 
-def _with(value: Any, changed: Mapping[str, Any]) -> Any:
-    """A row with other values in some of its fields."""
-    if isinstance(value, dict):
-        return {**value, **changed}
+def _refuse_to_guess(value: Any, path: str) -> None:
+    """Raises UnlabelledData: there may be rows in a value that cannot be seen."""
+    kind = type(value).__qualname__
+    where = f"`{path}`" if path else "what was returned"
+    if inspect.iscoroutine(value):
+        value.close()
+    raise UnlabelledData(
+        f"{where} is a {kind}, and not what its annotation says, or nothing in which rows can be looked at one by one: "
+        "give a list, or an iterator, or make the function itself `async`"
+    )
+
+
+def _with(value: Any, names: Iterable[str], changed: Mapping[str, Any]) -> Any:
+    """A row with other values in some of its fields.
+
+    What it keeps beside its fields is left behind: it may have been made from what is left out.
+    """
     if is_namedtuple(type(value)):
         return value._replace(**changed)
-    made = copy.copy(value)
-    for name, left in changed.items():
-        object.__setattr__(made, name, left)
-    return made
+    held = {name: read_field(value, name) for name in names if name not in _gone(value)}
+    held = {name: one for name, one in held.items() if one is not MISSING} | dict(changed)
+    return copies.fill(type(value), held, copies.beside(value))
+
+
+def _gone(value: Any) -> Collection[str]:
+    """The fields that a copy lacks, which are not to be read."""
+    return record_of(value).decisions if hasattr(type(value), "__purposeguard_withheld__") else ()
 
 
 def _refilled(value: Any, left: Any) -> Any:

@@ -13,6 +13,7 @@ from purposeguard.about import About, subject_key
 from purposeguard.errors import UnlabelledData
 from purposeguard.fields import Model, is_taggable
 from purposeguard.marks import Collected, Ended, Mark, SubjectMark
+from purposeguard.withheld import base_of, record_of
 
 MISSING: Final = object()
 """In place of a field's value that is not there."""
@@ -21,13 +22,14 @@ LONG_AGO: Final = datetime.date.min
 """In place of a day of collection that a row is to say and does not: no period and no revision reaches back to it."""
 
 
-def abouts_of(value: Any, models: Iterable[Model] = ()) -> tuple[About, ...]:
+def abouts_of(value: Any, models: Iterable[Model] = (), around: tuple[About, ...] = ()) -> tuple[About, ...]:
     """What the marked fields of a row say, once for each subject; nothing where its class has no marks.
 
-    `models` are what its annotation says that it is; a plain dict is known by them alone.
+    `models` are what its annotation says that it is; a plain dict is known by them alone. `around` is what is known of
+    the row that this one is in: whose, or from when, is taken from there where no field of this one is to say it.
 
     Raises:
-        UnlabelledData: a marked field holds what cannot be read as an id or a day, or a dict lacks its key.
+        UnlabelledData: a marked field holds what cannot be read as an id or a day, was withheld, or is not there.
     """
     marked: dict[Mark, dict[str, None]] = {}
     for model in _models_of(value, models):
@@ -41,8 +43,15 @@ def abouts_of(value: Any, models: Iterable[Model] = ()) -> tuple[About, ...]:
     # Of several, which only different classes of one row can mark, the one that says the least good of it.
     begun = min((LONG_AGO if one is None else one for one in collected), key=_order, default=None)
     over = min((one for one in ended if one is not None), key=_order, default=None)
+    subjects: Iterable[Any] = (None,)
+    if around:
+        begun = begun if collected else around[0].collected
+        over = over if ended else around[0].ended
+        subjects = [one.subject for one in around]
     try:
-        return tuple(About(one, collected=begun, ended=over) for one in _subjects(value, marked, what) or (None,))
+        if any(isinstance(mark, SubjectMark) for mark in marked):
+            subjects = _subjects(value, marked, what) or (None,)
+        return tuple(About(one, collected=begun, ended=over) for one in subjects)
     except (TypeError, ValueError) as error:
         raise UnlabelledData(f"{what}: a marked field cannot be read: {error}") from None
 
@@ -92,7 +101,7 @@ def _models_of(value: Any, models: Iterable[Model]) -> list[Model]:
     if isinstance(value, dict):
         return [model for model in models if model.is_mapping]
     announced = [model for model in models if not model.is_mapping and isinstance(value, model.cls)]
-    own = type(value)
+    own = base_of(value) if _is_copy(value) else type(value)  # a copy without a field has lost its mark as well
     return announced if any(model.cls is own for model in announced) else [*announced, *_own(own)]
 
 
@@ -100,7 +109,13 @@ def _own(cls: type) -> tuple[Model, ...]:
     return (Model(cls),) if is_taggable(cls) else ()
 
 
+def _is_copy(value: Any) -> bool:
+    return hasattr(type(value), "__purposeguard_withheld__")
+
+
 def _said(value: Any, name: str, what: str) -> Any:
+    if _is_copy(value) and name in record_of(value).decisions:
+        raise UnlabelledData(f"{what}: `{name}` is marked, and was withheld, so nothing says about whom or when")
     found = read_field(value, name)
     if found is MISSING:
         raise UnlabelledData(f"{what}: `{name}` is marked, and it is not there, so nothing says about whom or when")

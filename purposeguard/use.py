@@ -20,7 +20,7 @@ from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label, Sources
 from purposeguard.ledger import NO_COUNTS, Tally, Tick
-from purposeguard.narrowing import Narrower
+from purposeguard.narrowing import Narrower, Plans
 from purposeguard.openers import Opener
 from purposeguard.personal import Personal, must_be_sealed
 from purposeguard.sealing import content, plain
@@ -142,9 +142,14 @@ class Use(Opener, Generic[P]):
                 return column.decision(label, circumstances)
         return None
 
-    def refusal_later(self, label: Label) -> Decision | None:
-        """As `refusal`, before it is known whose the data is: what is decided by that is decided later."""
+    def refusal_later(self, label: Label, outside: Label | None) -> Decision | None:
+        """As `refusal`, of rows that will say whose they are: what is decided by that is decided later.
+
+        `outside` is the label of what is in no such row, which nothing will be said of.
+        """
         column = self._column
+        if outside is not None and not column.permits(outside):
+            return column.decision(outside)
         if not column.permits_of(label, ASKED_LATER):
             return column.decision(label, ASKED_LATER)
         if self._engine.ledger is not None:
@@ -248,7 +253,7 @@ class Use(Opener, Generic[P]):
         try:
             if type(subject) in _IDS and (self.owner == get_ident() or self.runs_here()):
                 label = value._ready
-                if label in self._cleared_of(self._opening.current(), subject):
+                if label in self._cleared_of(self._column, subject):
                     if engine.ledger is None:
                         return content(value)  # type: ignore[no-any-return]  # the slot knows no type
                     tick = self._opening.ticks.get(label)
@@ -432,10 +437,11 @@ class Use(Opener, Generic[P]):
         value = None
         raise refusal.with_traceback(None)
 
-    def narrowed(self, value: Any, shape: Shape, access: Access | None, *, one: bool = False) -> Any:
+    def narrowed(self, value: Any, shape: Shape, access: Access, plans: Plans, *, one: bool) -> Any:
         """`value` once each row in it is seen to be usable for what its marked fields say; for wrappers.
 
         With `access.narrow` the others are left out. `one`: it is what a generator yields, and may be left out itself.
+        `plans` remembers what is looked at in rows.
         """
         engine, activity, column = self._engine, self.activity, self._column
 
@@ -449,8 +455,8 @@ class Use(Opener, Generic[P]):
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
 
-        leave_out = access is not None and access.narrow
-        narrower = Narrower(decide, refuse, leave_out=leave_out and not activity.observing)
+        leave_out = access.narrow and not activity.observing
+        narrower = Narrower(decide, refuse, leave_out=leave_out, named=access.named, plans=plans)
         try:
             return narrower.item(value, shape) if one else narrower.apply(value, shape)
         except PurposeGuardError as error:

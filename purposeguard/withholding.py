@@ -103,7 +103,7 @@ class Withholder:
         if fields is not None:
             around = self._abouts
             # A row without marks is about those whom the row around it is about.
-            self._abouts = abouts_of(value, shape.models) or around
+            self._abouts = abouts_of(value, shape.models, around) or around
             try:
                 return self._from_model(value, fields, path)
             finally:
