@@ -6,7 +6,9 @@ import contextlib
 import datetime
 import enum
 import json
+import re
 import uuid
+from pathlib import Path
 from typing import Annotated, Any
 
 import jsonschema  # type: ignore[import-untyped]  # it comes without stubs
@@ -286,3 +288,17 @@ def test_a_record_about_several_people_is_disclosed_to_each_of_them() -> None:
         assert items(disclosure(NOTICE, subject, made, OnRecord(), now=NOW))["text"].held
     with pytest.raises(RequestError, match="a record of another subject"):
         disclosure(NOTICE, "9", made, OnRecord(), now=NOW)
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "disclosure.md"
+
+
+def test_the_reference_names_every_key_of_the_report() -> None:
+    text = PAGE.read_text("utf-8")
+    models = {one.__name__: one for one in Part.__subclasses__()}
+    found = re.findall(r"^<!-- (\w+) -->\n(.*?)(?=^<!-- |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert {name for name, _ in found} == models.keys()
+    for name, section in found:
+        cells = re.findall(r"^\| ([^|]*) \|", section, re.MULTILINE)
+        keys = [key for cell in cells for key in re.findall(r"`(\w+)`", cell)]
+        assert sorted(keys) == sorted(models[name].model_fields), name
