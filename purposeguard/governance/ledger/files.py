@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -32,8 +32,10 @@ def must_have_locks() -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, flags: int, timeout: float, *, shared: bool = False) -> Iterator[int]:
-    """The file at `path`, opened and locked: a file descriptor. Another one that is put there meanwhile is not taken.
+def locked(path: Path, flags: Callable[[], int], timeout: float, *, shared: bool = False) -> Iterator[int]:
+    """The file at `path`, opened and locked: a file descriptor. One that was moved away meanwhile is not taken.
+
+    `flags` are those to open it with, asked for again at each try.
 
     Raises:
         StoreUnavailable: another process holds it for longer than `timeout` seconds.
@@ -42,7 +44,7 @@ def locked(path: Path, flags: int, timeout: float, *, shared: bool = False) -> I
     must_have_locks()
     deadline = time.monotonic() + timeout
     while True:
-        file = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        file = os.open(path, flags() | os.O_CLOEXEC, 0o600)
         try:
             _lock(file, path, deadline, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             try:

@@ -75,8 +75,9 @@ class JsonLinesLedger(Kept):
 
     def _opened(self) -> contextlib.AbstractContextManager[int]:
         """The file, locked; made where neither it nor its head is there."""
-        made = 0 if beside(self.path, HEAD).exists() else os.O_CREAT
-        return locked(self.path, os.O_RDWR | os.O_APPEND | made, self._timeout)
+        head = beside(self.path, HEAD)
+        flags = os.O_RDWR | os.O_APPEND
+        return locked(self.path, lambda: flags if head.exists() else flags | os.O_CREAT, self._timeout)
 
     def _put(self, file: int, before: Head, entries: Sequence[Entry], after: Head) -> None:
         """Writes the entries, and then the head; where either fails, the file is as it was before."""

@@ -78,10 +78,13 @@ class Reading(abc.ABC):
     ) -> collections.Counter[Hour]:
         """How often what was used, in the hours that begin in this time; those that are not over are in it."""
         found = collections.Counter(self.head.open)
-        for entry in self.entries({USE}, since):  # written once its hour is over, or later
-            key, count = Hour.of(entry.body)
-            found[key] += count
         first = "" if since is None else written(since)
+        for place, entry in self.placed({USE}, first):  # written once its hour is over, or later
+            try:
+                key, count = Hour.of(entry.body)
+            except ValueError as error:
+                raise LedgerBroken(place, "the entry counts no uses") from error
+            found[key] += count
         end = None if until is None else written(until)
         wrong = [key for key in found if key.hour < first[:16] or (end is not None and key.hour >= end)]
         for key in wrong:

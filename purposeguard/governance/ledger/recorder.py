@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from purposeguard.clock import Clock, Now, system_time
 from purposeguard.errors import PurposeMissing, PurposeViolation, StoreUnavailable
 from purposeguard.governance.ledger import entries
-from purposeguard.governance.ledger.chain import Counts, canonical, written
+from purposeguard.governance.ledger.chain import USE, Counts, canonical, written
 from purposeguard.governance.ledger.counting import Counters
 from purposeguard.inventory import LegalException, Reclassification
 from purposeguard.label import Label
@@ -120,11 +120,13 @@ class Recorder(abc.ABC):
 
 
 def known(kind: str) -> str:
-    """A kind of entry, if it is one.
+    """A kind of entry, if it is one that can be told of.
 
     Raises:
         ValueError: it is none.
     """
+    if kind == USE:
+        raise ValueError("uses are counted, by `counter` or `allowed`, and become entries when their hour is over")
     if kind not in entries.KINDS:
         raise ValueError(f"there are no entries of kind `{kind}`: {', '.join(entries.KINDS)}")
     return kind

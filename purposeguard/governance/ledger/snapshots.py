@@ -55,7 +55,7 @@ class Snapshot(Reading):
             LedgerBroken: it has no head, or one that was changed.
             StoreUnavailable: it cannot be read.
         """
-        with telling(path, "read"), locked(path, os.O_RDONLY, timeout, shared=True) as file:
+        with telling(path, "read"), locked(path, lambda: os.O_RDONLY, timeout, shared=True) as file:
             size = os.fstat(file).st_size
             head = head_beside(path)
             with os.fdopen(os.dup(file), "rb") as lines:
@@ -172,7 +172,10 @@ def caught_up(lines: BinaryIO, head: Head) -> Head:
 
 def _take(still_open: dict[Hour, int], body: Any) -> None:
     """Takes a count that has become an entry out of those that are open."""
-    key, count = Hour.of(body)
-    if still_open.get(key) != count:
+    try:
+        key, count = Hour.of(body)
+    except ValueError:
+        key, count = None, 0
+    if key is None or still_open.get(key) != count:
         raise LedgerBroken("", "no open count")
     del still_open[key]
