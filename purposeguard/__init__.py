@@ -27,6 +27,7 @@ from purposeguard.errors import (
     UnknownChannel,
     UnknownOperation,
     UnknownPurpose,
+    UnknownRecipient,
     UnknownSource,
     UnknownTerm,
     UnlabelledData,
@@ -34,7 +35,7 @@ from purposeguard.errors import (
 from purposeguard.fields import sources_of, untagged
 from purposeguard.guard import Guard
 from purposeguard.history import History
-from purposeguard.inventory import Access, Activity, Reclassification, Transform
+from purposeguard.inventory import Access, Activity, Entrustment, Reclassification, Transform
 from purposeguard.label import Label
 from purposeguard.ledger import Ledger
 from purposeguard.linking import derive
@@ -43,6 +44,7 @@ from purposeguard.notice import Notice
 from purposeguard.oversight import Oversight
 from purposeguard.personal import Personal
 from purposeguard.personal_model import PersonalModel
+from purposeguard.recipients import Provision, Recipient, Safeguard
 from purposeguard.reclassification import Reclassifier
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.use import Use
@@ -55,6 +57,7 @@ __all__ = [
     "Collected",
     "Decision",
     "Ended",
+    "Entrustment",
     "Family",
     "Fault",
     "Guard",
@@ -68,16 +71,19 @@ __all__ = [
     "Oversight",
     "Personal",
     "PersonalModel",
+    "Provision",
     "Purpose",
     "PurposeGuardError",
     "PurposeMissing",
     "PurposeViolation",
+    "Recipient",
     "RecipientViolation",
     "Reclassification",
     "Reclassifier",
     "RequestError",
     "RetentionViolation",
     "RevisionViolation",
+    "Safeguard",
     "SealedAttribute",
     "SealedValue",
     "Source",
@@ -89,6 +95,7 @@ __all__ = [
     "UnknownChannel",
     "UnknownOperation",
     "UnknownPurpose",
+    "UnknownRecipient",
     "UnknownSource",
     "UnknownTerm",
     "UnlabelledData",

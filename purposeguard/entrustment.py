@@ -215,6 +215,7 @@ class Handing:
 
     def _refuse(self, decision: Decision, use: Use[Any], advice: str | None = None) -> None:
         violation = decision.violation(decision, use.activity.name, self.declared.name, None, advice)
+        violation._done = "handed over"
         self._engine.tell(violation, use.activity)
 
     def _provision(

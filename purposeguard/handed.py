@@ -119,13 +119,16 @@ class Handed:
                 if inner.own_label is not None:
                     self.labels.add(inner.own_label)
                 # Its marks were read above, with those of the other fields.
-                self.look(held, Shape(models=inner.models, items=_unmarked(inner.items)), f"{path}.{name}")
+                self.look(held, _unmarked(inner), f"{path}.{name}")
             return
         contained = isinstance(value, Collection) and not isinstance(value, (str, bytes, bytearray, memoryview))
         if any(model.marks() for model in shape.models) and not (contained and shape.items is not None):
             kind = type(value).__qualname__
             raise UnlabelledData(f"`{path}` is a {kind}, and not what its annotation says: whom it is about is unknown")
         if contained:
+            if isinstance(value, Mapping):
+                for key in value:
+                    self.look(key, shape.keys or Shape(), f"{path} (a key)")
             items = shape.items or Shape()
             for one in value.values() if isinstance(value, Mapping) else value:
                 self.look(one, items, f"{path}[]")
@@ -147,6 +150,7 @@ def _order(day: datetime.date) -> tuple[int, int, int]:
     return day.year, day.month, day.day
 
 
-def _unmarked(shape: Shape | None) -> Shape | None:
-    """The shape of items without their marks."""
-    return None if shape is None else Shape(models=shape.models, items=_unmarked(shape.items))
+def _unmarked(shape: Shape) -> Shape:
+    """The shape without the marks that do not stand on fields of rows."""
+    items, keys = (None if part is None else _unmarked(part) for part in (shape.items, shape.keys))
+    return Shape(models=shape.models, items=items, keys=keys)

@@ -120,7 +120,7 @@ class Provision:
     revision: datetime.date
     activity: str | None
     means: str
-    subjects: tuple[str, ...]
+    subjects: tuple[str, ...] = dataclasses.field(repr=False)
     at: datetime.datetime
     _: dataclasses.KW_ONLY
     name: str | None = None

@@ -37,35 +37,38 @@ PurposeGuardError
 │   ├── UnknownSource
 │   │   └── UnknownOperation   no derivation by this name from these sources
 │   ├── UnknownPurpose
-│   └── UnknownChannel
+│   ├── UnknownChannel
+│   └── UnknownRecipient   no recipient of this id is on the register
 ├── UnlabelledData         a check, or an access function, with no sources
 ├── PurposeMissing         data read outside any purpose
 ├── SealedValue            a sealed value was used as if it were plain; also a TypeError
 │   ├── SealedAttribute    an attribute of the plain value was asked for; also an AttributeError
 │   └── TooFewSubjects     a figure would tell of single people
+├── StoreUnavailable       governance cannot be asked, or what it said last is too old
+├── LedgerBroken           entries of a ledger were changed or removed, or cannot be read
+├── RequestError           a request of a subject that cannot be handled like this
 └── PurposeViolation       the notice does not grant this use; also a PermissionError
     ├── ChannelViolation   it does, but not by this channel, or the activity states none
-    ├── RecipientViolation
-    ├── SubjectViolation
-    ├── RetentionViolation
-    └── RevisionViolation
+    ├── RecipientViolation it does, but the data may not be handed to this recipient (clauses 4 to 6)
+    ├── SubjectViolation   it does, but this subject stopped it, or did not agree (clause 7)
+    ├── RetentionViolation it did, and the data may be kept no longer (clause 8)
+    └── RevisionViolation  it does now, and did not when the data was collected (clause 11)
 ```
-
-`RecipientViolation`, `SubjectViolation`, `RetentionViolation` and `RevisionViolation` are reserved for what is planned;
-nothing raises them yet.
 
 Errors carry their facts as attributes, so that code need not read messages:
 
 | error | attributes |
 | --- | --- |
 | `NoticeError` | `faults`, a tuple of `Fault` (`place`, `message`, `suggestion`); `origin`, the file |
-| `UnknownTerm` | `kind` (`source`, `purpose`, `channel`), `given`, `why`, `suggestions` |
+| `UnknownTerm` | `kind` (`source`, `purpose`, `channel`, `recipient`), `given`, `why`, `suggestions` |
 | `PurposeViolation` | `decision` (a `Decision`), `activity`, `function`, `field`, `advice` |
 | `TooFewSubjects` | `what`, `at_least` |
+| `LedgerBroken` | `place`, `what` |
 | `UnlabelledData`, `PurposeMissing`, `SealedValue`, `SealedAttribute` | none; the message says it |
+| `StoreUnavailable`, `RequestError` | none likewise |
 
-`UnknownSource`, `UnknownOperation`, `UnknownPurpose`, `UnknownChannel` and `ChannelViolation` have what the class above
-them has.
+`UnknownSource` and the other unknown terms, `ChannelViolation` and the other violations have what the class above them
+has.
 
 Pydantic has errors of its own for what goes wrong while it works. Input that is not valid is a `ValidationError`, in
 which sealed fields show no input. A refusal inside `model_dump` is a `PydanticSerializationError` that quotes it; a

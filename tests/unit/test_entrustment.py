@@ -516,6 +516,18 @@ def test_marked_parameters_say_whom_it_is_about(guard, overseer):
     assert [one.subjects for one in overseer.provisions] == [("7", "8"), ("9", "10", "11", "12", "13"), ()]
 
 
+def test_marked_keys_say_whom_it_is_about(guard, overseer):
+    @guard.entrust(MAIL_HOUSE)
+    def hand_over(addresses: dict[Annotated[int, Subject], Annotated[str, tm.Registration]]) -> None: ...
+
+    overseer.standings = {"9": Standing(provision_stopped=True)}
+    with guard.purpose(tm.RenewalGuidance):
+        hand_over({7: "Tokyo", 8: "Osaka"})
+        with pytest.raises(pg.SubjectViolation):
+            hand_over({7: "Tokyo", 9: "Osaka"})
+    assert [one.subjects for one in overseer.provisions] == [("7", "8")]
+
+
 def test_a_default_says_whom_it_is_about_too(guard, overseer):
     @guard.entrust(MAIL_HOUSE, tm.Registration)
     def hand_over(key: Annotated[int, Subject] = 7) -> None: ...
