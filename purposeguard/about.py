@@ -6,7 +6,7 @@ import datetime
 import re
 import unicodedata
 import uuid
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from purposeguard.terms import Immutable
 
@@ -19,10 +19,18 @@ Day = datetime.date | datetime.datetime
 _CANONICAL: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 """A UUID as it is spelt already."""
 
+_SPELT: Final = re.compile(r"(?:urn:uuid:)?\{?[0-9A-Fa-f-]+\}?")
+"""A UUID in other spellings; `uuid.UUID` takes more for one, such as `0x` and 30 digits."""
+
 _SHORTEST_UUID: Final = 32
 
 LONGEST_SUBJECT: Final = 200
 """Characters of a subject's id at most."""
+
+_SHORT: Final = 10 ** (_SHORTEST_UUID - 1)
+"""Numbers below have fewer digits than a UUID."""
+
+_LONG: Final = 10**LONGEST_SUBJECT
 
 
 def subject_key(given: object) -> str:
@@ -34,17 +42,21 @@ def subject_key(given: object) -> str:
         TypeError: it is no int, str or UUID; a bool is none of them.
         ValueError: it is blank, begins or ends with a blank, is longer than 200 characters, or does not print.
     """
-    kind = type(given)
-    if kind is int:
-        return str(given)
-    if kind is str:
-        return _in_one_spelling(cast("str", given))
+    if type(given) is int:
+        return str(given) if -_SHORT < given < _SHORT else _of_digits(given)
+    if type(given) is str:
+        return _in_one_spelling(given)
     if isinstance(given, uuid.UUID):
         return str(given)
     if isinstance(given, bool) or not isinstance(given, (int, str)):
-        raise TypeError(f"a subject's id is an int, a text or a UUID, not {kind.__name__}")
+        raise TypeError(f"a subject's id is an int, a text or a UUID, not {type(given).__name__}")
     # Of a class that derives from one of them, the plain number or text.
-    return str(int(given)) if isinstance(given, int) else _in_one_spelling("".join(given))
+    return _of_digits(int(given)) if isinstance(given, int) else _in_one_spelling("".join(given))
+
+
+def _of_digits(given: int) -> str:
+    """A number, as its digits in a text are taken; no text is made of one that is too long."""
+    return _in_one_spelling(str(given) if -_LONG < given < _LONG else "")
 
 
 def _in_one_spelling(text: str) -> str:
@@ -56,7 +68,7 @@ def _in_one_spelling(text: str) -> str:
         raise ValueError(
             f"a subject's id is a text of 1 to {LONGEST_SUBJECT} characters that print, with no blank at either end"
         )
-    if length < _SHORTEST_UUID or _CANONICAL.fullmatch(text):
+    if length < _SHORTEST_UUID or _CANONICAL.fullmatch(text) or not _SPELT.fullmatch(text):
         return text
     try:
         return str(uuid.UUID(text))  # in capitals, in braces or without hyphens it is the same one

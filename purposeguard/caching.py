@@ -53,17 +53,19 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
     if is_plain(fn):
         # The key has authorised the call by the time that the function runs.
         run = functools.wraps(fn)(functools.partial(reader.run_authorised))
-        return _answering(cachetools.cached(store, key=key, lock=lock, info=True)(run), reader)
+        return _answering(cachetools.cached(store, key=key, lock=lock, info=True)(run), fn, reader)
     if kind_of(fn) != "coroutine":
         raise TypeError("`guard.cached` keeps what a function returns; a generator returns nothing to keep")
     return _cached_coroutine(fn, reader, store, key, lock)
 
 
-def _answering(kept: Any, reader: Reader) -> Function:
+def _answering(kept: Any, fn: Function, reader: Reader) -> Function:
     """What is kept, each row looked at anew: what its subject wants may have changed meanwhile."""
 
     @functools.wraps(kept)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if not reader.ambient().keeps:
+            return fn(*args, **kwargs)
         return reader.answered(kept(*args, **kwargs))
 
     wrapper.cache_info = kept.cache_info  # type: ignore[attr-defined]  # as cachetools' own wrappers have it
@@ -79,6 +81,8 @@ def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, l
     @functools.wraps(fn)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal hits, misses
+        if not reader.ambient().keeps:
+            return await fn(*args, **kwargs)
         wanted = key(*args, **kwargs)
         with lock:
             found = store.get(wanted, absent)
@@ -86,11 +90,14 @@ def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, l
                 hits += 1
             else:
                 misses += 1
-        if found is absent:
-            value = await reader.run_authorised_coroutine(*args, **kwargs)
-            with lock:
-                found = store.setdefault(wanted, value)
-        return reader.answered(found)
+        try:
+            if found is absent:
+                found = await reader.run_authorised_coroutine(*args, **kwargs)
+                with lock:
+                    found = store.setdefault(wanted, found)
+            return reader.answered(found)
+        finally:
+            del found  # from the traceback, where it is refused
 
     def cache_info() -> tuple[int, int, float, int]:
         with lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -20,11 +21,12 @@ def system_time() -> datetime.datetime:
 class Clock:
     """Gives the time that `now` gives, in UTC, and no earlier one than it gave before."""
 
-    __slots__ = ("_latest", "_now")
+    __slots__ = ("_latest", "_lock", "_now")
 
     def __init__(self, now: Now = system_time) -> None:
         self._now = now
         self._latest = datetime.datetime.min.replace(tzinfo=UTC)
+        self._lock = threading.RLock()  # a signal handler may ask while its thread holds it
 
     def now(self) -> datetime.datetime:
         """The present time in UTC.
@@ -33,8 +35,9 @@ class Clock:
             ValueError: the time that was given has no time zone.
         """
         present = in_utc(self._now())
-        # Another thread may have seen a later one meanwhile, or the system's clock was set back.
-        self._latest = latest = max(present, self._latest)
+        with self._lock:
+            # Another thread may have seen a later one meanwhile, or the system's clock was set back.
+            self._latest = latest = max(present, self._latest)
         return latest
 
 
@@ -43,10 +46,13 @@ def in_utc(moment: datetime.datetime) -> datetime.datetime:
 
     Raises:
         TypeError: it is no datetime.
-        ValueError: it has no time zone, so it could be any of many moments.
+        ValueError: it has no time zone, so it could be any of many moments, or is in no calendar in UTC.
     """
     if not isinstance(moment, datetime.datetime):
         raise TypeError(f"a moment is a datetime with its time zone, not {type(moment).__name__}")
     if moment.utcoffset() is None:
         raise ValueError("a moment without its time zone could be any of many: give `tzinfo`, e.g. `datetime.UTC`")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a moment before the first, or after the last, that there is in UTC") from None

@@ -111,6 +111,7 @@ class Column:
         plain = circumstances.under is None and not circumstances.overdue
         if plain and known is not None and label in known:
             return True
+        self.matrix.label(label)  # raises where it is of another notice, or of a clause that is gone
         if self.closed or self.purpose not in self.matrix.row_for(label, self.channel, circumstances):
             return False
         if plain and circumstances.standing is not None:
@@ -258,6 +259,7 @@ class Engine:
 
         Raises:
             StoreUnavailable: governance cannot say what the subject asked for.
+            UnknownSource: a source is of another notice, or of a clause that is gone.
         """
         state, oversight = self.state, self.oversight
         standing: Standing | None = None
@@ -275,7 +277,7 @@ class Engine:
             under = BEFORE_ALL if held is None else held.revision
             if under == matrix.notice.revision:
                 under = None
-        sources = [matrix.current(one).clause for one in label.sources if one is not NotPersonal]
+        sources = [matrix.current(one).clause for one in matrix.label(label).sources if one is not NotPersonal]
         overdue = state.periods.overdue(sources, collected=collected, ended=ended, today=self.clock.now())
         return Circumstances(standing, under, overdue)
 

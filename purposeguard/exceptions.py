@@ -84,9 +84,10 @@ class ExceptionBlock:
         self._entered: list[ExceptedUse] = []
 
     def _enter(self) -> Use[Any]:
-        now = self._engine.clock.now()
-        if now >= self._exception.until:
-            raise PurposeMissing(_over(self._exception))
+        if self._engine.clock.now() >= self._exception.until:
+            over = PurposeMissing(_over(self._exception))
+            cast("Ledger", self._engine.ledger).denied(over, observed=False)
+            raise over
         use = ExceptedUse(self._engine, self._exception)
         self._entered.append(use)
         return use
@@ -141,6 +142,7 @@ class ExceptedUse(Use[Any]):
     __slots__ = ("_exception",)
 
     carries: ClassVar[bool] = False
+    keeps: ClassVar[bool] = False  # each is of subjects of its own, and each use under it is on record
     _exception: LegalException
 
     def __init__(self, engine: Engine, exception: LegalException) -> None:

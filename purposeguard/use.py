@@ -59,6 +59,9 @@ class Use(Opener, Generic[P]):
     carries: ClassVar[bool] = True
     """Whether `guard.carry` may take it elsewhere."""
 
+    keeps: ClassVar[bool] = True
+    """Whether what was read in it may be kept for another like it, and it may be given what was kept."""
+
     _opening: Opening
     cleared: set[object] | frozenset[object]
     counted: Mapping[object, Tick]

@@ -118,7 +118,8 @@ def _generator(fn: Function, around: Around) -> Function:
                 try:
                     item = result(step(given), token)
                 except StopIteration as stop:
-                    return result(stop.value, token)
+                    last = result(stop.value, token)
+                    return None if last is LEFT_OUT else last
                 finally:
                     after(token)
                 if item is LEFT_OUT:
@@ -166,7 +167,8 @@ def _async_generator(fn: Function, around: Around) -> Function:
                     live = False
                     return
                 except BaseException:
-                    live = False  # the body has ended by it, and it goes to the consumer
+                    # It goes to the consumer. The body has ended by it, or what it yielded was refused.
+                    live = getattr(body, "ag_frame", None) is not None
                     raise
                 finally:
                     after(token)
