@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextvars import copy_context
 from typing import Any, ClassVar
 
+from purposeguard.about import About
 from purposeguard.errors import PurposeMissing
 from purposeguard.label import Label
 
@@ -32,6 +33,10 @@ class Opener:
 
     def open(self, value: Any, /) -> Any:
         """The plain value of a sealed one."""
+        raise NotImplementedError
+
+    def open_about(self, value: Any, abouts: tuple[About, ...], /) -> Any:
+        """The same of one that this is known of."""
         raise NotImplementedError
 
     def for_dump(self, value: Any, met: list[Any]) -> Any:

@@ -29,6 +29,7 @@ from purposeguard.pydantic_seals import (
     HIDDEN,
     Refusal,
     SealedField,
+    Whose,
     aliases_of,
     field_names,
     is_withholding,
@@ -36,6 +37,7 @@ from purposeguard.pydantic_seals import (
     refusals,
     same_line,
     tell_refusal,
+    whose,
 )
 from purposeguard.sealing import Sealed, failure
 from purposeguard.terms import is_union, nearest
@@ -157,6 +159,15 @@ class PersonalModel(BaseModel):
 
 def _written(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
     """What a dump writes of a model: all of it, or what may be used."""
+    met = _met.get()
+    row = whose.set(Whose(model, whose.get(), judged=met is not None and id(model) in met[1]))
+    try:
+        return _written_of(model, write, info)
+    finally:
+        whose.reset(row)
+
+
+def _written_of(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
     try:
         leaving_out = is_withholding(info)
     except TypeError as error:

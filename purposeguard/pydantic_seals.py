@@ -21,10 +21,12 @@ from pydantic_core import (
     core_schema,
 )
 
+from purposeguard.about import About
 from purposeguard.errors import PurposeGuardError, PurposeViolation, SealedValue, UnlabelledData
 from purposeguard.fields import ALIASES, Shape, shape_of
 from purposeguard.label import Label
 from purposeguard.openers import opener_for
+from purposeguard.rows import abouts_of
 from purposeguard.sealing import Sealed, failure, quiet
 from purposeguard.terms import NotPersonal, Source, TermMeta, by_clause, is_union, nearest
 
@@ -53,6 +55,33 @@ class Refusal(NamedTuple):
 
 refusals: ContextVar[list[Refusal] | None] = ContextVar("purposeguard refusals", default=None)
 """Where a dump that wants to know puts why it was refused: pydantic tells it as text only."""
+
+
+class Whose:
+    """Whose the sealed values in a row are, and from when; read where one is to be opened."""
+
+    __slots__ = ("_around", "_judged", "_row")
+
+    def __init__(self, row: object, around: Whose | None, *, judged: bool) -> None:
+        """`around` is the row that this one is in; `judged`: what may not be used was just withheld from it."""
+        self._row = row
+        self._around = around
+        self._judged = judged
+
+    @property
+    def abouts(self) -> tuple[About, ...]:
+        """What the row says, or the one around it; nothing where neither has marks."""
+        around = () if self._around is None else self._around.abouts
+        try:
+            return abouts_of(self._row, (), around) or around
+        except UnlabelledData:
+            if not self._judged:
+                raise
+        return around  # its marked field was withheld, after it had been read
+
+
+whose: ContextVar[Whose | None] = ContextVar("purposeguard whose", default=None)
+"""Of the dump under way: the row that is being written."""
 
 
 def tell_refusal(error: Exception, value: Sealed | None = None) -> None:
@@ -189,7 +218,9 @@ class _Field:
                     f"a field of sealed values holds a {given}, which was never validated: give it "
                     "`Personal(value, Source)`, or make the model with `model_validate`"
                 )
-            opened = [opener_for(value.label, info.context).open(value)]
+            opener, known = opener_for(value.label, info.context), whose.get()
+            abouts = () if known is None else known.abouts
+            opened = [opener.open_about(value, abouts) if abouts else opener.open(value)]
         except (PurposeGuardError, TypeError) as error:
             if isinstance(error, PurposeViolation):
                 error.advice = _NOT_LEFT_OUT if leaving_out else _NOT_WRITTEN

@@ -273,6 +273,10 @@ class Use(Opener, Generic[P]):
         oversight = self._engine.oversight
         return NO_LABELS if oversight is None else column.known_of(oversight.standing(subject_key(subject)))
 
+    def open_about(self, value: Personal[T, Any], abouts: tuple[About, ...], /) -> T:
+        """The plain value of a sealed one that this is known of; for dumps, of whose rows it is. Raises as `open`."""
+        return self._open((value,), abouts=(abouts,))[0]
+
     def open_all(
         self, values: Iterable[Personal[T, P | NotPersonal]], /, subjects: Iterable[object] | None = None
     ) -> list[T]:
