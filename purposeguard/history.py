@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
 from collections.abc import Iterator
 from typing import Literal
@@ -11,8 +10,8 @@ from purposeguard.about import Day
 from purposeguard.errors import Fault, NoticeError
 from purposeguard.label import Label, OneSource
 from purposeguard.notice import Notice
+from purposeguard.retention import day_in
 from purposeguard.terms import Immutable, fold
-from purposeguard.zones import zone
 
 
 class History(Immutable):
@@ -50,8 +49,12 @@ class History(Immutable):
         """The revision that held on a day; None before the earliest.
 
         A moment counts by the day that it falls on in the time zone of the latest revision.
+
+        Raises:
+            TypeError, ValueError: it is no day, or a moment without its time zone.
+            NoticeError: this machine knows no such time zone.
         """
-        date = day_of(day, self.latest.document.timezone)
+        date = day_in(self.latest.document.timezone, day)
         return next((one for one in reversed(self.notices) if one.revision <= date), None)
 
     def label(self, *sources: OneSource, collected: Day) -> Label:
@@ -111,18 +114,3 @@ class History(Immutable):
 
     def __repr__(self) -> str:
         return f"<History of {self.latest.id}: {', '.join(str(one.revision) for one in self.notices)}>"
-
-
-def day_of(given: Day, timezone: str) -> datetime.date:
-    """The day that a moment falls on in a time zone; a date is what it is.
-
-    Raises:
-        NoticeError: this machine knows no such time zone.
-    """
-    if not isinstance(given, datetime.datetime):
-        return given
-    place = zone(timezone)
-    try:
-        return given.astimezone(place).date()
-    except OverflowError:  # within a day of the first or the last moment that there is
-        return given.date()
