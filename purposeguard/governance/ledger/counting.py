@@ -14,7 +14,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from purposeguard.clock import Clock
 from purposeguard.errors import PurposeGuardError
@@ -40,42 +40,36 @@ _log: Final = logging.getLogger("purposeguard")
 Used = tuple[str | None, str, tuple[str, ...]]
 
 
-if TYPE_CHECKING:
-    _Count = itertools.count[int]
-else:
-    _Count = itertools.count
+class Ticker:
+    """Counts the uses of one label by one activity, and is read by whoever writes; in one step, whatever interrupts it.
 
-
-class Ticker(_Count):
-    """Counts the uses of one label by one activity: `__next__` is one step, whatever interrupts it.
-
-    Whoever reads it counts as well, so `seen` is what had been counted, and read, before. When no activity holds it any
-    more, what it has counted since goes into `rest`.
+    Reading counts as well, so `seen` is what had been counted, and read, before.
     """
 
-    __slots__ = ("__weakref__", "rest", "seen", "used")
+    __slots__ = ("_count", "_seen", "_tick", "used")
 
-    used: Used
-    rest: collections.deque[tuple[Used, int]]
-    seen: int
+    def __init__(self, used: Used) -> None:
+        """`used` is what it counts."""
+        self.used = used
+        self._count = itertools.count()
+        self._seen = 0
+        self._tick: weakref.ref[Tick] | None = None
 
-    @classmethod
-    def of(cls, used: Used, rest: collections.deque[tuple[Used, int]]) -> Ticker:
-        """One that counts what `used` says."""
-        made = cls()
-        made.used, made.rest, made.seen = used, rest, 0
-        return made
+    def tick(self) -> Tick:
+        """What is to be called at each use. When nobody has it any more, there is nothing left to count."""
+        tick = functools.partial(next, self._count)  # may be referred to weakly, which `self._count.__next__` may not
+        self._tick = weakref.ref(tick)
+        return tick
+
+    def shared(self) -> Tick | None:
+        """The same, where somebody has it."""
+        return self._tick() if self._tick is not None else None
 
     def read(self) -> int:
-        """How often it was counted since it was read last."""
-        total = next(self)
-        new, self.seen = total - self.seen, total + 1
+        """How often it was counted since it was read last; one reader at a time."""
+        total = next(self._count)
+        new, self._seen = total - self._seen, total + 1
         return new
-
-    def __del__(self) -> None:
-        new = self.read()
-        if new:
-            self.rest.append((self.used, new))
 
 
 class Counters:
@@ -91,7 +85,8 @@ class Counters:
         self._write = write
         self._clock = clock
         self._interval = interval
-        self._tickers: weakref.WeakValueDictionary[Used, Ticker] = weakref.WeakValueDictionary()
+        self._tickers: dict[int, Ticker] = {}  # all that may have been called since they were read
+        self._latest: dict[Used, Ticker] = {}
         self._noted: collections.deque[tuple[Used, int]] = collections.deque()
         self._handed: collections.deque[tuple[Hour, int]] = collections.deque()
         self._pending: collections.Counter[Hour] = collections.Counter()
@@ -104,7 +99,7 @@ class Counters:
         _COUNTERS.add(self)
 
     def _make_locks(self) -> None:
-        self._lock = threading.RLock()  # of the tickers: a finaliser may ask for one while its thread holds it
+        self._lock = threading.RLock()  # of starting the thread; a finaliser may want to while its own holds it
         self._turn = threading.RLock()  # of writing; likewise
         self._writing = False
         self._ended = threading.Event()
@@ -113,23 +108,24 @@ class Counters:
 
     def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
         """What is to be called at each use."""
+        self._start()
         if self._closed:
             return functools.partial(self.add, activity, purpose, label, 1)
         used = (activity, purpose, clauses(label))
-        with self._lock:
-            ticker = self._tickers.get(used)
-            if ticker is None:
-                ticker = self._tickers[used] = Ticker.of(used, self._noted)
-        self._start()
-        return ticker.__next__
+        latest = self._latest.get(used)
+        tick = latest.shared() if latest is not None else None
+        if tick is None:  # never one again that nobody has: it may have been read for the last time
+            ticker = Ticker(used)
+            tick = ticker.tick()
+            self._tickers[id(ticker)] = self._latest[used] = ticker
+        return tick
 
     def add(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
         """Counts several uses, in one step; once this is closed, they are written at once."""
         self._noted.append(((activity, purpose, clauses(label)), count))
+        self._start()
         if self._closed:
             self.flush()
-        else:
-            self._start()
 
     def take(self, counts: Counts) -> None:
         """Takes over what another one has counted."""
@@ -142,7 +138,11 @@ class Counters:
         with self._lock:
             if self._thread is None and not self._closed:  # type: ignore[redundant-expr]  # another thread comes between
                 self._thread = threading.Thread(target=self._run, name="purposeguard ledger", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:  # the process is about to end, or may have no more threads: written at once, then
+                    self._thread, self._closed = None, True
+                    return
                 atexit.register(self.close)
                 if multiprocessing.process.parent_process() is not None:
                     self._close_with_the_child()
@@ -199,12 +199,15 @@ class Counters:
 
     def _collect(self, hour: str) -> None:
         """Adds up what was counted since the last time: of this hour, though it may be of the half second before it."""
-        with self._lock:
-            tickers = list(self._tickers.values())
-        for ticker in tickers:
+        for ticker in list(self._tickers.values()):
+            over = ticker.shared() is None  # asked first: what is over is over when it is read
             new = ticker.read()
             if new:
                 self._keep(Hour(hour, *ticker.used), new)
+            if over:
+                del self._tickers[id(ticker)]
+                if self._latest.get(ticker.used) is ticker:
+                    self._latest.pop(ticker.used, None)
         while self._noted:
             used, count = self._noted.popleft()
             self._keep(Hour(hour, *used), count)
@@ -229,6 +232,14 @@ class Counters:
         except Exception as error:  # noqa: BLE001  # said in the log: nobody is left to be told
             if self._pending:
                 self._lament(error)
+
+    def resume(self) -> None:
+        """Counts, and writes, again after this was closed."""
+        with self._lock:
+            self._closed = False
+            self._ended = threading.Event()
+            self._thread = None
+        self._start()
 
     def _lament(self, error: Exception) -> None:
         told = str(error) if isinstance(error, PurposeGuardError) else type(error).__name__

@@ -110,6 +110,10 @@ class Recorder(abc.ABC):
         """Writes what was counted, also of the hour that is not over, and ends counting. Not before its guards rest."""
         self._counters.close()
 
+    def resume(self) -> None:
+        """Counts again after it was closed."""
+        self._counters.resume()
+
     def __enter__(self) -> Self:
         return self
 
