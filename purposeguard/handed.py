@@ -13,8 +13,8 @@ from purposeguard.about import About
 from purposeguard.errors import UnlabelledData
 from purposeguard.fields import PLAIN, Shape, evaluated, shape_of
 from purposeguard.label import Label
-from purposeguard.marks import Collected, Ended, Mark, Subject
-from purposeguard.rows import LONG_AGO, MISSING, abouts_of, read_field
+from purposeguard.marks import Collected, Ended, Mark, SubjectMark
+from purposeguard.rows import LONG_AGO, MISSING, abouts_of, read_field, subject_in
 from purposeguard.sealing import Sealed
 from purposeguard.withheld import record_of
 from purposeguard.withholding import fields_known
@@ -59,7 +59,9 @@ class Handed:
     def __init__(self) -> None:
         self.labels: set[Label] = set()
         self._rows: dict[About, None] = {}
-        self._marked: dict[Mark, list[Any]] = {Subject: [], Collected: [], Ended: []}
+        self._around: tuple[About, ...] = ()
+        self._subjects: list[tuple[SubjectMark, Any]] = []
+        self._days: dict[Mark, list[Any]] = {Collected: [], Ended: []}
         self._under_way: set[int] = set()
 
     @property
@@ -69,10 +71,11 @@ class Handed:
         Raises:
             UnlabelledData: a parameter is marked, and what it was given is no id, or no day.
         """
-        subjects, collected, ended = (self._marked[one] for one in (Subject, Collected, Ended))
-        if not (subjects or collected or ended):
+        collected, ended = self._days[Collected], self._days[Ended]
+        if not (self._subjects or collected or ended):
             return tuple(self._rows)
         try:
+            subjects = [subject_in(mark, one) for mark, one in self._subjects]
             days = {
                 "collected": min(collected, default=None, key=_order),
                 "ended": min(ended, default=None, key=_order),
@@ -110,16 +113,15 @@ class Handed:
     def _inside(self, value: Any, shape: Shape, path: str) -> None:
         fields = fields_known(value, shape.models)
         if fields is not None:
-            self._rows.update(dict.fromkeys(abouts_of(value, shape.models)))
-            gone = record_of(value).decisions if hasattr(type(value), "__purposeguard_withheld__") else {}
-            for name, inner in fields.items():
-                held = MISSING if name in gone else read_field(value, name)
-                if held is MISSING:
-                    continue
-                if inner.own_label is not None:
-                    self.labels.add(inner.own_label)
-                # Its marks were read above, with those of the other fields.
-                self.look(held, _unmarked(inner), f"{path}.{name}")
+            around = self._around
+            found = abouts_of(value, shape.models, around)
+            self._rows.update(dict.fromkeys(found))
+            # What a row in it does not say of itself, this one does.
+            self._around = found or around
+            try:
+                self._look_into(value, fields, path)
+            finally:
+                self._around = around
             return
         contained = isinstance(value, Collection) and not isinstance(value, (str, bytes, bytearray, memoryview))
         if any(model.marks() for model in shape.models) and not (contained and shape.items is not None):
@@ -133,6 +135,17 @@ class Handed:
             for one in value.values() if isinstance(value, Mapping) else value:
                 self.look(one, items, f"{path}[]")
 
+    def _look_into(self, row: Any, fields: Mapping[str, Shape], path: str) -> None:
+        gone = record_of(row).decisions if hasattr(type(row), "__purposeguard_withheld__") else {}
+        for name, inner in fields.items():
+            held = MISSING if name in gone else read_field(row, name)
+            if held is MISSING:
+                continue
+            if inner.own_label is not None:
+                self.labels.add(inner.own_label)
+            # Its marks were read before, with those of the other fields.
+            self.look(held, _unmarked(inner), f"{path}.{name}")
+
     def _note(self, value: Any, marks: Collection[Mark]) -> None:
         """What a marked parameter, or an item of it, was given."""
         if isinstance(value, (list, tuple, set, frozenset)):
@@ -140,10 +153,12 @@ class Handed:
                 self._note(one, marks)
             return
         for mark in marks:
-            if value is not None:
-                self._marked[mark].append(value)
+            if isinstance(mark, SubjectMark):
+                self._subjects += [] if value is None else [(mark, value)]
+            elif value is not None:
+                self._days[mark].append(value)
             elif mark is Collected:
-                self._marked[mark].append(LONG_AGO)  # it was to be said, and is not
+                self._days[mark].append(LONG_AGO)  # it was to be said, and is not
 
 
 def _order(day: datetime.date) -> tuple[int, int, int]:

@@ -59,12 +59,17 @@ def abouts_of(value: Any, models: Iterable[Model] = (), around: tuple[About, ...
 def _subjects(value: Any, marked: Mapping[Mark, Iterable[str]], what: str) -> list[Any]:
     """The ids in the fields that are marked `Subject`, within their realms."""
     return [
-        one if mark.realm is None else f"{mark.realm}:{subject_key(one)}"
+        subject_in(mark, one)
         for mark, names in marked.items()
         if isinstance(mark, SubjectMark)
         for name in names
         for one in _ids(_said(value, name, what))
     ]
+
+
+def subject_in(mark: SubjectMark, given: Any) -> Any:
+    """What a subject is called whose id stands where this mark does."""
+    return given if mark.realm is None else f"{mark.realm}:{subject_key(given)}"
 
 
 def given_abouts(given: object) -> tuple[About, ...]:
