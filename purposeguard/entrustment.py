@@ -40,6 +40,7 @@ class RecipientRegister(Oversight, Protocol):
 
     def recipient(self, given: str, /) -> Recipient:
         """What holds of a recipient now; raises UnknownRecipient."""
+        ...
 
 
 class Entrusting:
@@ -195,10 +196,21 @@ class Handing:
         recipient = resolved(engine, declared.recipient)
         means = declared.means or recipient.means
         if use is not None:
-            decision = use.refusal(label, abouts=abouts)
-            if decision is not None:
-                self._refuse(decision, use, f"it was to be handed to {recipient.id}")
-            for decision in against(
+            self._judge(use, label, recipient, means, abouts)
+        provision = self._provision(use, label, recipient, means, abouts)
+        for record in self._record:
+            record(provision)
+
+    def _judge(
+        self, use: Use[Any], label: Label, recipient: Recipient, means: str | None, abouts: tuple[About, ...]
+    ) -> None:
+        """Tells all that stands against the hand-over; raises the first of it, unless it is only observed."""
+        engine, declared = self._engine, self.declared
+        purpose = use.judged(label, abouts)
+        if purpose is not None:
+            self._refuse(purpose, use, f"it was to be handed to {recipient.id}")
+        others = list(
+            against(
                 engine,
                 Decision(engine.state.matrix, label, use.purpose, use.channel),
                 recipient,
@@ -207,11 +219,12 @@ class Handing:
                 product=declared.product,
                 task=declared.task,
                 stated=True,
-            ):
-                self._refuse(decision, use)
-        provision = self._provision(use, label, recipient, means, abouts)
-        for record in self._record:
-            record(provision)
+            )
+        )
+        for decision in others:
+            self._refuse(decision, use)
+        if purpose is None and not others:
+            use.refusal(label, abouts=abouts)  # which counts it; what was refused was not used
 
     def _refuse(self, decision: Decision, use: Use[Any], advice: str | None = None) -> None:
         violation = decision.violation(decision, use.activity.name, self.declared.name, None, advice)

@@ -38,6 +38,7 @@ class Eraser(Protocol):
 
         A day is one in the time zone of the notice. What was erased is not due any more.
         """
+        ...
 
     def erase(self, keys: Sequence[Key], /) -> object:
         """Erases, durably, what these keys stand for; what is gone already is no error.

@@ -663,7 +663,20 @@ def test_a_ledger_alone_records_it_too():
     with guard.purpose(tm.RenewalGuidance):
         hand_over(HANAKO)
     assert [one.subjects for one in book.provisions] == [("7",)]
-    assert book.uses[0][1:] == ("1.2(1)①", pg.Label(tm.Registration, tm.Contract), 1)
+    assert [use[1:] for use in book.uses] == [("1.2(1)①", pg.Label(tm.Registration, tm.Contract), 1)]
+
+
+def test_what_was_refused_was_not_used():
+    book = Book()
+    guard = pg.Guard(tm.NOTICE, ledger=book)
+
+    @guard.entrust(replace(ABROAD, country="KR"))
+    def hand_over(customer: Customer) -> None: ...
+
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.RecipientViolation):
+        hand_over(HANAKO)
+    assert not book.uses
+    assert [type(error) for error, _ in book.denials] == [pg.RecipientViolation]
 
 
 def test_governance_tells_its_own_ledger_and_the_guard_any_other():
