@@ -48,7 +48,7 @@ class Governance:
 
     def __init__(
         self,
-        store: Store | URL | str = "sqlite:///purposeguard.db",
+        store: Store | URL | str | None = "sqlite:///purposeguard.db",
         *,
         notice: Notice | History,
         ledger: Ledger | Literal[False] | None = None,
@@ -59,6 +59,9 @@ class Governance:
         suspend_while_open: bool = False,
     ) -> None:
         """Opens the store, by its URL, or takes one that is open and stays so.
+
+        With None nothing is opened yet, so that a module can be imported that makes a guard: `open` does it, when the
+        application starts. Until then whatever needs the store is refused.
 
         `ledger` is the one in the store unless another is given; with False there is none. `staleness`: seconds for
         which what the store said last is relied on when it cannot be reached. `requires_subject`: nothing is opened
@@ -74,8 +77,13 @@ class Governance:
         self._notice = _in_force(notice, self._clock)
         self._guard: Guard | None = None
         with contextlib.ExitStack() as undo:
-            self.store: Final = store if isinstance(store, Store) else undo.enter_context(Store.open(store))
+            self.store: Final = store if isinstance(store, Store) else Store()
+            if not isinstance(store, Store):
+                undo.callback(self.store.close)
+                if store is not None:
+                    self.store.connect(store)
             own = SqlLedger(self.store, clock=self._clock.now) if ledger is None else None
+            self._own = own
             if own is not None:
                 undo.callback(own.close)
             self._ledger: Ledger | None = own if own is not None else ledger or None
@@ -93,7 +101,9 @@ class Governance:
             self._within = within
             self.erasers: Final = Erasers(self._notice)
             self.holdings: Final = Holdings()
-            self._undo = undo.pop_all()
+            undo.pop_all()
+        self._lent = isinstance(store, Store)
+        self._resting = False
         self._requires_subject = requires_subject
         # What is said most often, at hand.
         self.restrict: Final = self.subjects.restrict
@@ -245,9 +255,32 @@ class Governance:
 
     # ---- The end --------------------------------------------------------------------------------------------------
 
+    def open(self, url: URL | str, *, timeout: float = 5.0) -> None:
+        """Opens the store where none was given at first, or again after `close`.
+
+        Raises:
+            StoreUnavailable: it cannot be opened, or was made by a newer version of this package.
+            ValueError: the URL is none of a SQLite file or of PostgreSQL.
+            RuntimeError: the store is open, or was lent by whoever made this.
+        """
+        if self._lent:
+            raise RuntimeError("the store was given, and is opened by whoever made it")
+        self.store.connect(url, timeout=timeout)
+        if self._resting:
+            self._resting = False
+            self.standings.resume()
+            if self._own is not None:
+                self._own.resume()
+
     def close(self) -> None:
-        """Writes what was counted, and closes what was opened here. Nothing is allowed any more that asks this."""
-        self._undo.close()
+        """Writes what was counted, and closes what was opened here. Until `open` nothing that asks this is allowed."""
+        self._resting = True
+        with contextlib.ExitStack() as ending:
+            if not self._lent:
+                ending.callback(self.store.close)
+            if self._own is not None:
+                ending.callback(self._own.close)
+            ending.callback(self.standings.close)
 
     def __enter__(self) -> Self:
         return self

@@ -50,7 +50,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": printable, "moment": _moment, "value": _value, "texts": _texts}
+    environment.filters |= {"plain": printable, "value": _value, "texts": _texts}
+    environment.filters |= {"moment_day": _moment_day, "moment_time": _moment_time}
     cast("dict[str, Any]", environment.tests)["nested"] = _is_nested
     return environment
 
@@ -63,8 +64,12 @@ def printable(text: object) -> str:
     )
 
 
-def _moment(given: datetime.datetime) -> str:
-    return given.strftime("%Y-%m-%d %H:%M")
+def _moment_day(given: datetime.datetime) -> str:
+    return given.strftime("%Y-%m-%d")
+
+
+def _moment_time(given: datetime.datetime) -> str:
+    return given.strftime("%H:%M")
 
 
 def _value(given: Any) -> str:

@@ -68,8 +68,8 @@ class Steps:
         digest = None if one.subject is None else self._subjects.store.digest(one.subject)
         details: dict[str, Any] = {
             "did": did,
-            "id": one.id,
-            "request": one.kind,
+            "request": one.id,
+            "kind": one.kind,
             "requester": one.requester,
             "purposes": None if one.purposes is None else list(one.purposes),
             "revision": one.revision.isoformat(),

@@ -507,8 +507,8 @@ def test_the_ledger_is_told_of_each_step_and_not_what_was_said(store: Store) -> 
     ]
     assert ledger.kept[1][1] == {
         "did": "verified",
-        "id": one.id,
-        "request": "suspension-of-use",
+        "request": one.id,
+        "kind": "suspension-of-use",
         "requester": "agent",
         "subject": store.digest("7"),
         "purposes": None,

@@ -49,7 +49,7 @@ def outcomes(jobs: Sequence[Callable[[], object]]) -> list[str]:
 
 def test_of_clerks_who_fulfil_a_request_at_once_one_does(stores: Any) -> None:
     one, other = map(desk, stores)
-    for number in range(10):
+    for number in range(6):
         asked = one.verify(one.open("suspension-of-use", subject=number), how="x", by="clerk")
         told = outcomes([partial(it.fulfil, asked.id, by="clerk") for it in (one, other, one, other)])
         assert told.count("done") == 1
@@ -66,7 +66,7 @@ def test_of_clerks_who_fulfil_a_request_at_once_one_does(stores: Any) -> None:
 def test_of_different_answers_at_once_one_counts(stores: Any) -> None:
     one, other = map(desk, stores)
     seen: Counter[str] = Counter()
-    for number in range(10):
+    for number in range(6):
         asked = one.verify(one.open("erasure", subject=number), how="x", by="clerk")
         told = outcomes(
             [

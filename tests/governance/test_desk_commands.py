@@ -41,7 +41,6 @@ class Customer(BaseModel):
 
 governance = Governance("sqlite:///own.db", notice=tm.NOTICE)
 guard = pg.Guard(tm.NOTICE, governance=governance)
-governance.attach(guard)
 bare = pg.Guard(tm.NOTICE)
 print("noise of an import")
 

@@ -186,7 +186,7 @@ def against_the_model(store: Store, examples: int, steps: int) -> None:
 
 
 def test_the_desk_does_what_a_model_of_it_does(store: Store) -> None:
-    against_the_model(store, 40 if store.dialect == "sqlite" else 10, 25)
+    against_the_model(store, 25 if store.dialect == "sqlite" else 8, 20)
 
 
 @pytest.mark.deep

@@ -40,9 +40,7 @@ def entries(governance: Governance, *kinds: str) -> list[Any]:
 
 
 def guarded(governance: Governance, clock: Time | None = None) -> pg.Guard:
-    guard = pg.Guard(NOTICE, governance=governance, clock=clock or Time())
-    governance.attach(guard)
-    return guard
+    return pg.Guard(NOTICE, governance=governance, clock=clock or Time())
 
 
 class Customer(BaseModel):
