@@ -158,19 +158,22 @@ class Store:
         Raises:
             StoreUnavailable: there is none, or it fails in the block.
         """
+        driver: Any = None
         failure = None
-        with self._told():
-            proxied = self.engine.raw_connection()
-            driver: Any = proxied.driver_connection
-            proxied.detach()
+        kept = False
         try:
+            proxied = self.engine.raw_connection()
+            driver = proxied.driver_connection
+            proxied.detach()
             yield driver
-        except self.engine.dialect.loaded_dbapi.Error as error:
-            driver.close()
+            kept = True
+        except (exc.DBAPIError, exc.TimeoutError) as error:
+            failure = told(self.where, error)
+        except self.engine.dialect.loaded_dbapi.Error as error:  # SQLAlchemy lets it through as it is
             failure = told(self.where, exc.DBAPIError(None, None, error))
-        except BaseException:
-            driver.close()
-            raise
+        finally:
+            if driver is not None and not kept:
+                driver.close()
         if failure is not None:
             raise failure from None
 
