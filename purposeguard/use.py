@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import gc
 import os
 import threading
@@ -342,9 +341,9 @@ class Use(Opener, Generic[P]):
         engine.must_be_registered(values)
         if absence is None:
             column = column or self._column  # once: all are decided by one revision
-            asked = collections.Counter(
-                (value.label, known) for value, known in zip(values, abouts or ((),) * len(values), strict=True)
-            )
+            asked: dict[tuple[Label, tuple[About, ...]], int] = {}
+            for value, known in zip(values, abouts or ((),) * len(values), strict=True):
+                asked[value.label, known] = asked.get((value.label, known), 0) + 1
             judged = {one: self.judged(*one, column) for one in asked}
             for one, refusal in judged.items():
                 if refusal is not None:
