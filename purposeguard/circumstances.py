@@ -5,7 +5,15 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
+
+Names = Mapping[datetime.date, str | None]
+"""Revision → the id that a purpose had in it; None where it had none."""
+
+NO_NAMES: Final[Names] = MappingProxyType({})
+"""A purpose that has the same id in every revision."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,9 +39,14 @@ class Standing:
     def __hash__(self) -> int:
         return self._hash
 
-    def agreed(self, purpose: str, after: datetime.date | None = None) -> bool:
-        """Whether the subject agreed to a purpose (under a revision later than this one)."""
-        return any(clause == purpose and (after is None or given > after) for clause, given in self.consents)
+    def agreed(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:
+        """Whether the subject agreed to a purpose (under a revision later than this one).
+
+        `named` says what it was called in revisions in which it had another id, or was not there.
+        """
+        return any(
+            clause == named.get(given, purpose) and (after is None or given > after) for clause, given in self.consents
+        )
 
     def stops(self, purpose: str) -> bool:
         """Whether the subject's data may not be used for a purpose."""
@@ -54,7 +67,7 @@ class _Anyone(Standing):
 
     __slots__ = ()
 
-    def agreed(self, purpose: str, after: datetime.date | None = None) -> bool:  # noqa: ARG002  # as Standing has it
+    def agreed(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:  # noqa: ARG002  # as Standing has it
         return True
 
 

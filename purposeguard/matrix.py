@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, Union, cast
 
 from purposeguard.bases import bases, extended
-from purposeguard.circumstances import NONE_KNOWN, Bar, Circumstances, Standing
+from purposeguard.circumstances import NO_NAMES, NONE_KNOWN, Bar, Circumstances, Names, Standing
 from purposeguard.derivation import derived_label
 from purposeguard.document import Basis, Document, Extension
 from purposeguard.errors import UnknownSource, UnknownTerm, UnlabelledData
@@ -45,6 +45,7 @@ class Matrix(Immutable):
         "_alias",
         "_circumstantial",
         "_labels",
+        "_named",
         "_origins",
         "_purposes",
         "_tables",
@@ -71,6 +72,7 @@ class Matrix(Immutable):
     _labels: Mapping[type[Source], Label]
     _purposes: dict[object, type[Purpose] | Family]
     _tables: Mapping[str | None, dict[object, Row]]
+    _named: Mapping[type[Purpose], Names]
     _origins: Mapping[object, Notice]
     _then: dict[object, Matrix]
     _circumstantial: dict[object, Row]
@@ -88,7 +90,7 @@ class Matrix(Immutable):
         below = Lineage(notice.document).children
         self._fill(children={notice.source(one): tuple(map(notice.source, items)) for one, items in below.items()})
         origins = _origins(notice, earlier, history)
-        self._fill(_origins=origins, _alias=_aliases(notice, origins, history))
+        self._fill(_origins=origins, _alias=_aliases(notice, origins, history), _named=_names(notice, history))
         families: dict[type[Purpose], list[Family]] = {}
         for family in notice.families:
             for member in family.members:
@@ -201,11 +203,20 @@ class Matrix(Immutable):
             return Bar.REVISION  # of one that is not known, or from before all that are
         if current.clause in circumstances.overdue and self.bases[purpose.clause] != "law":
             return Bar.RETENTION
-        if standing is not None and standing.stops(purpose.clause):
+        if standing is not None and self._stops(standing, purpose):
             return Bar.SUBJECT
-        if consent and not (standing is not None and standing.agreed(purpose.clause)):
+        if consent and not self._agreed(standing, purpose):
             return Bar.CONSENT
         return None
+
+    def _stops(self, standing: Standing, purpose: type[Purpose]) -> bool:
+        """Whether the subject stopped the use for a purpose, by any id that it ever had."""
+        names = self._named.get(purpose, NO_NAMES).values()
+        return any(standing.stops(one) for one in (purpose.clause, *names) if one is not None)
+
+    def _agreed(self, standing: Standing | None, purpose: type[Purpose], after: datetime.date | None = None) -> bool:
+        """Whether the subject agreed to a purpose, by the id that it had when they did."""
+        return standing is not None and standing.agreed(purpose.clause, after, self._named.get(purpose, NO_NAMES))
 
     def _bar_of_earlier(
         self, source: type[Source], purpose: type[Purpose], standing: Standing | None, then: Matrix
@@ -214,7 +225,7 @@ class Matrix(Immutable):
         extension = self.extended.get((source.clause, purpose.clause))
         if extension is None or then.notice.revision > self.notice.revision:
             return Bar.REVISION
-        agreed = standing is not None and standing.agreed(purpose.clause, after=then.notice.revision)
+        agreed = self._agreed(standing, purpose, after=then.notice.revision)
         return None if extension.basis == "related" or agreed else Bar.CONSENT
 
     def _admits(self, purpose: type[Purpose], channel: str | None) -> bool:
@@ -373,6 +384,22 @@ def _origins(notice: Notice, earlier: Matrix | None, history: History) -> dict[o
         found.update(dict.fromkeys((*one.sources, *one.purposes), one))
     for own in (*notice.sources, *notice.purposes):
         found.pop(own, None)
+    return found
+
+
+def _names(notice: Notice, history: History) -> dict[type[Purpose], Names]:
+    """The purposes that had another id in some revision, or whose id was another's → their ids by revision."""
+    if not any(one.document.renamed for one in history):
+        return {}
+    found: dict[type[Purpose], Names] = {}
+    for purpose in notice.purposes:
+        names: dict[datetime.date, str | None] = {}
+        for one in history:
+            clause = history.clause_in("purpose", purpose.clause, notice, one)
+            if clause != fold(purpose.clause):
+                names[one.revision] = next((held.clause for held in one.purposes if fold(held.clause) == clause), None)
+        if names:
+            found[purpose] = names
     return found
 
 

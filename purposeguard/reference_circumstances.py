@@ -2,7 +2,7 @@
 
 That says what one notice grants; this, what becomes of it for data collected under another revision, of a subject who
 asked for its use to stop or agreed to it, or whose time is up. Slow on purpose; tests hold the compiled `matrix` equal
-to it. Ids are in the documents' own spelling, and one id means the same in every revision.
+to it. Ids are in the documents' own spelling, and mean the same in every revision, save where `[[renamed]]` moves them.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def allowed(
     then = now if collected_under is None else next((n for n in notices if n.revision == collected_under), None)
 
     def may(source: str, member: str) -> bool:
-        agreed = [revision for given_to, revision in consents if given_to == member]
+        agreed = [day for given_to, day in consents if moved(notices, "purpose", member, day) == given_to]
         if not reference.may(now, source, member, channel):
             return False  # Rules 1 to 8: the revision in force must grant it, whatever another one did.
-        if stopped or member in suspended:
-            return False  # Clause 7: the subject asked for the use to stop.
+        if stopped or any(moved(notices, "purpose", member, n.revision) in suspended for n in notices):
+            return False  # Clause 7: the subject asked for the use to stop, by any id that the purpose ever had.
         if source in overdue and basis(now, member) != "law":
             return False  # Clause 8: past its period, data serves only what rests on law.
         if basis(now, member) == "consent" and not agreed:
@@ -43,15 +43,28 @@ def allowed(
         if then is now or then is None:
             return then is now  # Of a revision that is not known, nobody knows what it granted.
         # Rule 9: of data collected under another revision, that one must have granted it too, on its own terms …
-        if granted(then, source, member, channel):
-            return basis(then, member) != "consent" or bool(agreed)
+        one, other = moved(notices, "source", source, then.revision), moved(notices, "purpose", member, then.revision)
+        if one is not None and other is not None and granted(then, one, other, channel):
+            return basis(then, other) != "consent" or bool(agreed)
         # … or the revision in force, a later one, expressly extends it to data collected earlier.
-        agreed_since = any(revision > then.revision for revision in agreed)
+        agreed_since = any(day > then.revision for day in agreed)
         return then.revision < now.revision and extended(now, source, member, agreed_since)
 
     # Rule 2: every source must be allowed. Rule 3: for a family, each by some purpose. Rule 4: none is no licence.
     members = {row.class_: row.purposes for row in now.family}.get(purpose, (purpose,))
     return bool(sources) and all(any(may(source, member) for member in members) for source in sources)
+
+
+def moved(notices: Sequence[Document], kind: str, given: str, day: date) -> str | None:
+    """The id that a source or purpose of the notice in force has in the revision of that day; None if it has none."""
+    now = notices[-1].revision
+    passed = {n.revision: n.renamed for n in notices if min(now, day) < n.revision <= max(now, day)}
+    for revision in sorted(passed, reverse=day < now):
+        rows = [(row.new, row.old) if day < now else (row.old, row.new) for row in passed[revision] if row.kind == kind]
+        if given not in dict(rows) and given in dict(rows).values():
+            return None  # a number that was given away, or was another's before
+        given = dict(rows).get(given, given)
+    return given
 
 
 def granted(notice: Document, source: str, purpose: str, channel: str | None) -> bool:

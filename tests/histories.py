@@ -37,7 +37,8 @@ def revision_after(draw: Draw, before: Tables) -> Tables:
     made = copied(before)
     days = draw(st.integers(1, 500))
     made["revision"] = (datetime.date.fromisoformat(made["revision"]) + datetime.timedelta(days=days)).isoformat()
-    made.pop("extension", None)
+    for gone in ("extension", "renamed"):  # what was said of the step before
+        made.pop(gone, None)
     for change in draw(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=4, unique=True)):
         change(draw, made)
     _mend(made)
@@ -86,8 +87,15 @@ def _fewer_purposes(draw: Draw, made: Tables) -> None:
 
 def _more_purposes(draw: Draw, made: Tables) -> None:
     grant = draw(st.sampled_from(made["grant"]))
-    number = next(number for number in itertools.count(90) if f"{number}.9" not in support.purposes_of(made))
+    number = _unused(made, 90, ".9")
     grant["purpose"].append({"id": f"{number}.9", "class": f"Added{number}Purpose", "title": titled("what is new")})
+
+
+def _unused(made: Tables, start: int, ending: str) -> int:
+    """A number that no id and no class has."""
+    taken = {str(row[key]) for row in _rows(made) for key in ("id", "class")}
+    names = ("Added{}Purpose", "Added{}Data", "{}" + ending)
+    return next(one for one in itertools.count(start) if taken.isdisjoint(name.format(one) for name in names))
 
 
 def _fewer_sources(draw: Draw, made: Tables) -> None:
@@ -98,7 +106,7 @@ def _fewer_sources(draw: Draw, made: Tables) -> None:
 
 
 def _more_sources(draw: Draw, made: Tables) -> None:
-    number = next(number for number in itertools.count(80) if f"{number}.1" not in support.sources_of_tables(made))
+    number = _unused(made, 80, ".1")
     row = {"id": f"{number}.1", "class": f"Added{number}Data", "title": titled("what is new")}
     parent = draw(st.sampled_from([None, *(row["id"] for row in made["source"])]))
     made["source"].append(row if parent is None else row | {"parent": parent})
@@ -130,7 +138,63 @@ def _other_titles(draw: Draw, made: Tables) -> None:
     made["source"][0]["title"] = titled(draw(st.sampled_from(WORDS)))
 
 
+def _renumber(draw: Draw, made: Tables) -> None:
+    """Another id for a term, by a `[[renamed]]` row or without."""
+    row = draw(st.sampled_from(_rows(made)))
+    was, row["id"] = row["id"], f"77.{draw(st.integers(1, 3))}"
+    kind = "source" if row in made["source"] else "purpose"
+    if sum(one["id"] == row["id"] for one in _rows(made)) > 1 or was == row["id"]:
+        row["id"] = was
+        return
+    _replace_references(made, kind, {was: row["id"]})
+    if draw(st.booleans()):
+        made["renamed"] = [{"kind": kind, "old": was, "new": row["id"]}]
+        if draw(st.booleans()):
+            row["class"] = f"Renamed{''.join(filter(str.isdecimal, made['revision']))}"
+
+
+def _swap(draw: Draw, made: Tables) -> None:
+    """Two terms change their numbers, by `[[renamed]]` rows or without; or their names alone."""
+    kind = draw(st.sampled_from(["source", "purpose"]))
+    rows = [row for row in _rows(made) if (row in made["source"]) is (kind == "source")]
+    one, other = draw(st.sampled_from(rows)), draw(st.sampled_from(rows))
+    if one is other:
+        return
+    if draw(st.booleans()):
+        for key in ("class", "title"):
+            one[key], other[key] = other[key], one[key]
+        return
+    was, one["id"], other["id"] = one["id"], other["id"], one["id"]
+    _replace_references(made, kind, {was: one["id"], one["id"]: was})
+    if draw(st.booleans()):
+        pairs = [(was, one["id"]), (one["id"], was)]
+        made["renamed"] = [{"kind": kind, "old": old, "new": new} for old, new in pairs]
+
+
+def _rename(draw: Draw, made: Tables) -> None:
+    """Another class name for a term."""
+    draw(st.sampled_from(_rows(made)))["class"] = f"Otherwise{''.join(filter(str.isdecimal, made['revision']))}"
+
+
+def _rows(made: Tables) -> list[Tables]:
+    return [*made["source"], *(row for grant in made["grant"] for row in grant["purpose"])]
+
+
+def _replace_references(made: Tables, kind: str, ids: dict[str, str]) -> None:
+    keys = ("sources", "from", "with", "parent", "source") if kind == "source" else ("purposes", "serves")
+    for table in ("source", "grant", "family", "overlay", "derivation", "forbid"):
+        for row in made.get(table, ()):
+            for key in keys:
+                if isinstance(row.get(key), list):
+                    row[key] = [ids.get(one, one) for one in row[key]]
+                elif key in row:
+                    row[key] = ids.get(row[key], row[key])
+
+
 CHANGES = [
+    _renumber,
+    _swap,
+    _rename,
     _grant_otherwise,
     _other_channels,
     _fewer_channels,
@@ -159,6 +223,8 @@ def _mend(made: Tables) -> None:
             if set(row["purposes"]) in members:
                 made["family"].remove(row)
             members.append(set(row["purposes"]))
+    known = {"source": support.sources_of_tables(made), "purpose": support.purposes_of(made)}
+    made["renamed"] = [row for row in made.get("renamed", ()) if row["new"] in known[row["kind"]]]
     served = granted(Document.model_validate(made))
     for row in made["overlay"]:  # they may only narrow
         row["serves"] = [one for one in row["serves"] if one in served[row["source"]]]
@@ -198,14 +264,16 @@ def circumstances(draw: Draw, notices: tuple[Notice, ...], inforce: Notice) -> C
     """What may be known of a datum: mostly little, so that neither answer is rare."""
     purposes = [one.clause for one in inforce.purposes]
     revisions = [one.revision for one in notices]
+    given = [(purpose.clause, one.revision) for one in notices for purpose in one.purposes]
     sources = [one.clause for one in inforce.sources]
     return {
         "collected_under": draw(st.sampled_from([None, *revisions])),
-        "suspended": draw(st.sampled_from([(), (), purposes[:1], purposes[1:3]])),
+        "suspended": draw(st.sampled_from([(), (), purposes[:1], purposes[1:3], [draw(st.sampled_from(given))[0]]])),
         "stopped": draw(st.sampled_from([False] * 9 + [True])),
         "consents": draw(
             st.lists(st.tuples(st.sampled_from(purposes), st.sampled_from(revisions)), max_size=4, unique=True)
-            | st.just([(one, revisions[-1]) for one in purposes])
+            | st.lists(st.sampled_from(given), max_size=4, unique=True)
+            | st.just(given)
         ),
         "overdue": draw(st.sampled_from([(), (), (), sources[:1], sources])),
     }

@@ -146,3 +146,62 @@ def test_past_its_period_data_serves_what_rests_on_law() -> None:
     assert allowed([notice], ["1(a)"], SERVICE, overdue=["1(b)"])
     assert not allowed([notice], ["1(a)", "1(b)"], SERVICE, overdue=["1(b)"])
     assert not allowed([notice], ["1(a)"], BILLING, overdue=["1(a)"], stopped=True)
+
+
+def renumbered(*rows: dict[str, str], **of: Any) -> Document:
+    """A later revision in which purposes have other ids: OFFERS is `3(9)`, as its row says."""
+
+    def change(t: dict[str, Any]) -> None:
+        t["revision"] = SECOND
+        t["grant"][0]["purpose"][1] |= {"id": "3(9)", **of}
+        t["renamed"] = [{"kind": "purpose", "old": OFFERS, "new": "3(9)"}, *rows]
+
+    return pg.Notice.parse(changed(change)).document
+
+
+def test_a_purpose_that_was_renamed_is_the_same_purpose() -> None:
+    later = renumbered()
+    assert allowed([OLD, later], ["1(a)"], "3(9)", collected_under=FIRST)
+    silent = later.model_copy(update={"renamed": ()})
+    assert not allowed([OLD, silent], ["1(a)"], "3(9)", collected_under=FIRST)
+
+
+def test_consents_and_suspensions_move_with_the_purpose() -> None:
+    asks = renumbered(basis="consent")
+    for consents, expected in (([(OFFERS, FIRST)], True), ([("3(9)", SECOND)], True), ([(OFFERS, SECOND)], False)):
+        assert allowed([OLD, asks], ["1(a)"], "3(9)", consents=consents) is expected
+    later = renumbered()
+    assert not allowed([OLD, later], ["1(a)"], "3(9)", suspended=[OFFERS])
+    assert not allowed([OLD, later], ["1(a)"], "3(9)", suspended=["3(9)"])
+    assert allowed([OLD, later], ["1(a)"], "3(9)", suspended=[SERVICE])
+
+
+def test_a_number_that_was_given_away_means_another_purpose() -> None:
+    """OFFERS is `3(9)` now, and what has its number is new."""
+
+    def change(t: dict[str, Any]) -> None:
+        t["revision"] = SECOND
+        moved = {**t["grant"][0]["purpose"][1], "id": "3(9)", "class": "Offered"}
+        t["grant"][0]["purpose"].append(moved)
+        t["grant"][0]["purpose"][1] |= {"class": "Lottery", "basis": "consent"}
+        t["renamed"] = [{"kind": "purpose", "old": OFFERS, "new": "3(9)"}]
+
+    notices = [OLD, pg.Notice.parse(changed(change)).document]
+    assert allowed(notices, ["1(a)"], "3(9)", collected_under=FIRST)
+    everything = [(OFFERS, FIRST), (OFFERS, SECOND)]
+    assert not allowed(notices, ["1(a)"], OFFERS, collected_under=FIRST, consents=everything)
+    assert allowed(notices, ["1(a)"], OFFERS, consents=everything)
+    assert not allowed(notices, ["1(a)"], OFFERS, consents=everything[:1])
+
+
+def test_a_source_that_was_renamed_is_the_same_source() -> None:
+    def change(t: dict[str, Any]) -> None:
+        t["revision"] = SECOND
+        t["source"][3]["id"] = "8"
+        t["grant"][2]["sources"] = t["derivation"][0]["from"] = ["8"]
+        t["renamed"] = [{"kind": "source", "old": "2", "new": "8"}]
+
+    notices = [OLD, pg.Notice.parse(changed(change)).document]
+    assert allowed(notices, ["8"], STATISTICS, collected_under=FIRST)
+    # And back, where the earlier revision is in force again.
+    assert allowed(notices[::-1], ["2"], STATISTICS, collected_under=SECOND)
