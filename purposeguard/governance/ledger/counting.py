@@ -131,6 +131,8 @@ class Counters:
         """Takes over what another one has counted."""
         self._handed.extend(counts.items())
         self._start()
+        if self._closed:
+            self._try_to_flush()
 
     def _start(self) -> None:
         if self._thread is not None:
@@ -156,14 +158,17 @@ class Counters:
     def _run(self) -> None:
         ended = self._ended
         while not ended.wait(self._interval):
-            try:
-                self.flush()
-            except Exception as error:  # noqa: BLE001  # a thread that has died writes nothing any more
-                self._complain(error)
-            else:
-                if self._failing:
-                    self._failing = False
-                    _log.warning("counts of uses are written again; none was lost")
+            self._try_to_flush()
+
+    def _try_to_flush(self) -> None:
+        try:
+            self.flush()
+        except Exception as error:  # noqa: BLE001  # a thread that has died writes nothing any more
+            self._complain(error)
+        else:
+            if self._failing:
+                self._failing = False
+                _log.warning("counts of uses are written again; none was lost")
 
     def _complain(self, error: Exception) -> None:
         if self._failing:

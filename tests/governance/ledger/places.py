@@ -122,9 +122,7 @@ def tell(ledger: Kept, entries: int, time: Time | None = None) -> None:
         ledger.flush()
         match number % 7:
             case 0:
-                ledger.denied(
-                    denial(activity="shop.mail.remind", function="shop.read", field="dev”ice"), observed=False
-                )
+                ledger.denied(denial(activity="shop.mail.remind", function="shop.read", field="①"), observed=False)
             case 1:
                 ledger.denied(pg.PurposeMissing("data was read outside any purpose: say why"), observed=True)
             case 2:

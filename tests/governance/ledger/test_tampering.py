@@ -113,7 +113,7 @@ def test_bytes_that_are_put_in_or_taken_out_are_found(ledger: JsonLinesLedger) -
             ledger.path.write_bytes(changed)
             place = broken(ledger.verify).place
             number = int(re.findall(r"\d+", place)[0])
-            assert number in (line_of(data, byte), line_of(data, byte) - 1), (byte, place)
+            assert abs(number - line_of(data, byte)) <= 1, (byte, place)
 
 
 def test_lines_that_are_taken_out_put_in_twice_or_swapped_are_found(ledger: JsonLinesLedger) -> None:

@@ -1,0 +1,272 @@
+"""`purposeguard ledger`: verify, show, export."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from purposeguard.governance.ledger.targets import opened
+from purposeguard.governance.store import Store
+from tests.governance.ledger.places import START, C, Place, R, Time, tell
+from tests.unit.command_line import process, run
+
+
+@pytest.fixture
+def filled(place: Place) -> Place:
+    """A bit of everything, from 9:22 to 10:18; and counts of the hour that is not over."""
+    time = Time()
+    tell(place.open(clock=time), 9, time)
+    return place
+
+
+ONE = pytest.mark.parametrize("kind", ["jsonl"], indirect=True)
+
+
+def told(*arguments: object, columns: int = 120) -> str:
+    done = run("ledger", *arguments, columns=columns)
+    assert done.exit_code == 0, done.output
+    return "\n".join(line.rstrip() for line in done.stdout.splitlines())
+
+
+# ---- verify ---------------------------------------------------------------------------------------------------------
+
+
+def test_verify_says_that_a_ledger_is_whole(filled: Place) -> None:
+    lines = told("verify", filled.target).splitlines()
+    assert lines[:2] == ["intact: 10 entries", "  last written to at 2026-05-02T10:18:00.000000Z"]
+    assert lines[3] == "  3 uses counted in hours that are not over"
+    data = json.loads(told("verify", filled.target, "--format", "json"))
+    assert lines[2] == f"  hash {data.pop('hash')}"
+    assert data == {
+        "intact": True,
+        "entries": 10,
+        "at": "2026-05-02T10:18:00.000000Z",
+        "open_uses": 3,
+        "unfinished_bytes": 0,
+    }
+
+
+def test_verify_says_what_is_broken_and_where(filled: Place) -> None:
+    if filled.kind == "jsonl":
+        path = Path(filled.target)
+        path.write_bytes(path.read_bytes().replace(b"counsel", b"council", 1))
+        place, what = "line 4", "the entry was changed: it does not have its hash"
+    else:
+        with filled.store.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM purposeguard_ledger WHERE seq = 4")
+        place, what = "entry 4", "entry 4 is missing: entry 5 comes next"
+    done = run("ledger", "verify", filled.target, columns=200)
+    assert (done.exit_code, done.stdout.strip()) == (1, f"broken: {place}: {what}")
+    done = run("ledger", "verify", filled.target, "--format", "json")
+    assert (done.exit_code, json.loads(done.stdout)) == (1, {"intact": False, "place": place, "what": what})
+    done = run("ledger", "export", filled.target)
+    assert (done.exit_code, done.stderr.strip()) == (1, f"broken: {place}: {what}")
+
+
+@ONE
+def test_verify_asks_for_a_hash_that_was_noted(filled: Place) -> None:
+    data = json.loads(told("verify", filled.target, "--format", "json"))
+    filled.open(clock=lambda: START + datetime.timedelta(hours=2)).append("sweep", {})
+    assert told("verify", filled.target, "--expect", data["hash"]).startswith("intact: 12 entries")
+    done = run("ledger", "verify", filled.target, "--expect", "f" * 64)
+    assert done.exit_code == 1
+    assert done.stdout.startswith("broken: ledger: no entry has the hash that was noted")
+
+
+@ONE
+def test_verify_tells_of_a_write_that_was_cut_short_and_of_a_ledger_that_is_empty(place: Place) -> None:
+    path = Path(place.target)
+    path.touch()
+    assert told("verify", path) == "intact: 0 entries"
+    with place.open() as ledger:
+        ledger.append("sweep", {})
+    with path.open("ab") as file:
+        file.write(b"{")
+    lines = told("verify", path).splitlines()
+    assert (lines[0], lines[3]) == ("intact: 1 entry", "  1 bytes behind them, of a write that was cut short")
+
+
+def test_what_is_no_ledger_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no ledger", "utf-8")
+    (tmp_path / "empty.db").write_bytes(b"")
+    database = tmp_path / "other.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE TABLE one (id)")
+    connection.close()
+    before = database.read_bytes()
+    for target, message in (
+        (tmp_path / "none.jsonl", "No such file or directory"),
+        (f"sqlite:///{tmp_path}/none.db", "No such file or directory"),
+        (f"sqlite:///{tmp_path}/text", "is no store"),
+        (tmp_path, "Is a directory"),
+        (database, "there is no ledger in"),
+        ("mysql://user:secret@host/database", "a store's URL is"),
+        ("postgresql://nobody@localhost:1/none", "cannot be used"),
+    ):
+        for command in ("verify", "show", "export"):
+            done = run("ledger", command, target)
+            assert done.exit_code == 2
+            assert message in " ".join(done.stderr.split()), done.stderr
+            assert "secret" not in done.stderr
+    assert database.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.db", "other.db", "text"]
+    done = run("ledger", "verify", tmp_path / "text")
+    assert (done.exit_code, done.stdout.split(",")[0]) == (1, "broken: line 1")
+
+
+def test_a_store_is_read_and_not_upgraded(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    with Store.open(url) as store, store.writing() as connection:
+        connection.exec_driver_sql("UPDATE purposeguard_version SET version_num = '0002_ledger'")
+    for target in (url, tmp_path / "store.db"):
+        assert told("verify", target) == "intact: 0 entries"
+        with opened(target) as found:
+            assert found.verify().entries == 0
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['sqlalchemy'] = None\nfrom purposeguard.tools.cli import main; main()"
+    done = process("ledger", "verify", "x", code=code)
+    assert done.returncode == 2
+    assert "pip install 'purposeguard[governance]'" in done.stderr
+    assert process("explain", "1.1a", "1.2(1)①", code=code).returncode == 0
+
+
+# ---- show -----------------------------------------------------------------------------------------------------------
+
+
+def test_show_adds_uses_up_and_lists_the_rest(filled: Place) -> None:
+    text = told("show", filled.target)
+    assert text.startswith(
+        "Uses (9)\n"
+        "hour (UTC)       activity         purpose sources uses\n"
+        "2026-05-02 09:00 shop.mail.remind 1.2(1)① 1.1(a)  6\n"
+        "\n"
+        "2026-05-02 10:00 shop.mail.remind 1.2(1)① 1.1(a)  3\n"
+        "\n"
+        "Entries (9)\n"
+    )
+    assert "1     2026-05-02 09:22:00 denial           renewal-guidance (1.2(1)①) may not use" in text
+    assert "observed only: data was read outside any purpose: say why" in text
+    assert "mail-house" in text
+    assert "disclosure" in text
+
+
+@ONE
+def test_show_finds_by_kind_activity_and_time(filled: Place) -> None:
+    def shown(*arguments: object) -> tuple[list[int], list[int]]:
+        data = json.loads(told("show", filled.target, "--format", "json", *arguments))
+        return [one["count"] for one in data["uses"]], [one["seq"] for one in data["entries"]]
+
+    assert shown() == ([6, 3], [1, 2, 3, 4, 5, 6, 8, 9, 10])
+    assert shown("--kind", "use") == ([6, 3], [])
+    assert shown("--kind", "denial") == ([], [1, 2, 9, 10])
+    assert shown("--kind", "denial", "--kind", "exception") == ([], [1, 2, 4, 9, 10])
+    assert shown("--activity", "shop.mail.remind") == ([6, 3], [1, 5, 9])
+    assert shown("--activity", "nobody") == ([], [])
+    assert shown("--since", "2026-05-02T10:00Z") == ([3], [8, 9, 10])
+    assert shown("--until", "2026-05-02T19:00+09:00") == ([6], [1, 2, 3, 4, 5, 6])
+    assert shown("--since", "2026-05-02", "--until", "2026-05-03") == shown()
+    assert shown("--since", "2026-05-03") == ([], [])
+
+
+@ONE
+def test_show_keeps_to_the_newest_and_says_what_it_leaves_out(filled: Place) -> None:
+    done = run("ledger", "show", filled.target, "--limit", "1", "--format", "json")
+    data = json.loads(done.stdout)
+    assert [one["hour"] for one in data["uses"]] == ["2026-05-02T10:00Z"]
+    assert [one["seq"] for one in data["entries"]] == [10]
+    assert data["left_out"] == {"uses": 1, "entries": 8}
+    assert done.stderr.splitlines() == [
+        "note: 1 earlier uses are left out (--limit 1)",
+        "note: 8 earlier entries are left out (--limit 1)",
+    ]
+
+
+@ONE
+def test_show_as_csv_has_everything_in_one_table(filled: Place) -> None:
+    found = list(csv.DictReader(io.StringIO(told("show", filled.target, "--format", "csv"))))
+    assert [row["count"] for row in found if row["kind"] == "use"] == ["6", "3"]
+    first = next(row for row in found if row["kind"] == "denial")
+    assert (first["entry"], first["activity"], first["sources"]) == ("1", "shop.mail.remind", "1.1(b)")
+    assert json.loads(first["body"])["field"] == "①"
+    assert told("show", filled.target, "--format", "markdown").startswith("## Uses (9)\n\n| hour (UTC) |")
+
+
+@ONE
+def test_bare_checks_and_large_numbers_are_easy_to_read(place: Place) -> None:
+    ledger = place.open(clock=Time())
+    ledger.allowed(None, "1.2(1)①", R | C, 1234567)
+    ledger.append("sweep", {"step": "ended", "erased": {"orders": 3}, "again": False})
+    ledger.flush()
+    text = told("show", place.target)
+    assert "2026-05-02 09:00 (bare check) 1.2(1)① 1.1(a) 1.1(c) 1,234,567" in text
+    assert 'again: false, erased: {"orders": 3}' in text
+
+
+@ONE
+def test_show_refuses_what_it_does_not_understand(filled: Place) -> None:
+    for arguments, message in (
+        (("--kind", "refusal"), "there are no entries of kind `refusal`: use, denial"),
+        (("--since", "yesterday"), "`yesterday` is no time: give a day such as `2026-05-01`"),
+        (("--until", "2026-05-02T10:00"), "could be any of many moments: give its time zone"),
+    ):
+        done = run("ledger", "show", filled.target, *arguments)
+        assert (done.exit_code, message in " ".join(done.stderr.split())) == (2, True), done.stderr
+    Path(filled.target).write_bytes(b"{}\n")
+    done = run("ledger", "show", filled.target)
+    assert (done.exit_code, done.stderr.split()[0]) == (1, "broken:")
+
+
+# ---- export ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_export_verifies_by_itself_and_holds_all_there_is(filled: Place, tmp_path: Path) -> None:
+    path = tmp_path / "export.jsonl"
+    assert told("export", filled.target, "-o", path) == ""
+    assert told("verify", path) == told("verify", filled.target)
+    assert told("show", path) == told("show", filled.target)
+    assert told("export", path) == told("export", filled.target)
+    with opened(path) as copied, opened(filled.target) as original:
+        assert list(copied.entries()) == list(original.entries())
+        assert copied.uses() == original.uses()
+
+
+@ONE
+def test_an_export_may_be_piped_on(filled: Place) -> None:
+    done = process("ledger", "export", filled.target)
+    assert (done.returncode, done.stdout) == (0, run("ledger", "export", filled.target).stdout)
+
+
+@ONE
+def test_an_export_to_a_spreadsheet(filled: Place, tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    told("export", filled.target, "--format", "csv", "-o", path)
+    found = list(csv.DictReader(path.read_text("utf-8").splitlines()))
+    assert [row["seq"] for row in found] == [str(number) for number in range(1, 11)]
+    assert found[6]["kind"] == "use"
+    assert found[6]["count"] == "6"
+    assert found[0]["sources"] == "1.1(b)"
+    assert json.loads(found[3]["body"])["approver"] == "counsel"
+
+
+@ONE
+def test_an_export_replaces_no_ledger_and_leaves_nothing_half_done(filled: Place, tmp_path: Path) -> None:
+    before = Path(filled.target).read_bytes()
+    done = run("ledger", "export", filled.target, "-o", filled.target)
+    assert (done.exit_code, "is a ledger, with a head beside it" in done.stderr) == (2, True)
+    assert Path(filled.target).read_bytes() == before
+    done = run("ledger", "export", filled.target, "-o", tmp_path / "none" / "export.jsonl")
+    assert (done.exit_code, "cannot be written: No such file" in " ".join(done.stderr.split())) == (2, True)
+    Path(filled.target).write_bytes(before.replace(b"counsel", b"council"))
+    kept = tmp_path / "kept.jsonl"
+    kept.write_text("as it was", "utf-8")
+    assert run("ledger", "export", filled.target, "-o", kept).exit_code == 1
+    assert kept.read_text("utf-8") == "as it was"
+    assert not list(tmp_path.glob(".*.new"))
