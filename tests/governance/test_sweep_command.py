@@ -77,6 +77,9 @@ def test_it_is_erased_when_that_is_asked_for(application):
     module = sys.modules["cleaning"]
     assert sorted(module.accounts.rows) == list(range(31))
     assert [len(batch) for batch in module.accounts.batches] == [30, 30, 9]
+    told = [entry for entry in module.governance.ledger.entries() if entry.kind in ("sweep", "erasure")]
+    assert [entry.kind for entry in told] == ["sweep", *["erasure"] * 7, "sweep"]
+    assert sum(entry.body["count"] for entry in told if entry.kind == "erasure") == 161
     assert data(application)[1]["due"] == 0
     assert "Nothing was erased" not in run("sweep", application).stdout
 
