@@ -11,7 +11,7 @@ from purposeguard.errors import Fault, NoticeError
 from purposeguard.label import Label, OneSource
 from purposeguard.notice import Notice
 from purposeguard.retention import day_in
-from purposeguard.terms import Immutable, fold
+from purposeguard.terms import Immutable, Source, fold
 
 
 class History(Immutable):
@@ -60,6 +60,8 @@ class History(Immutable):
     def label(self, *sources: OneSource, collected: Day) -> Label:
         """The label of data collected on a day: its sources in the revision that held then.
 
+        An id is one of that revision; a class of another means what that revision calls it.
+
         Raises:
             UnknownSource: that revision has no such source.
             LookupError: the day is before the earliest revision.
@@ -67,14 +69,13 @@ class History(Immutable):
         held = self.on(collected)
         if held is None:
             raise LookupError(f"the earliest revision known is of {self.notices[0].revision}, which is later than that")
-        return Label.join(
-            *(
-                Label(*(held.source(inner.clause) for inner in one.sources))
-                if isinstance(one, Label)
-                else Label(held.source(one if isinstance(one, str) else one.clause))
-                for one in sources
-            )
-        )
+        given = [inner for one in sources for inner in (one.sources if isinstance(one, Label) else (one,))]
+        return Label(*(held.source(one if isinstance(one, str) else self._then(one, held)) for one in given))
+
+    def _then(self, source: type[Source], held: Notice) -> type[Source] | str:
+        """What a class of one revision is called in another; itself where that has no such source, or is its own."""
+        origin = next((one for one in self.notices if source in one.grants and one is not held), None)
+        return source if origin is None else self.clause_in("source", source.clause, origin, held) or source
 
     def clause_in(self, kind: Literal["source", "purpose"], clause: str, since: Notice, until: Notice) -> str | None:
         """The id that a source or purpose of one revision has in another; None where that has no such term.

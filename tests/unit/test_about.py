@@ -1,0 +1,173 @@
+"""Whose data it is, and from when: one spelling of an id, and what is known of a datum beyond its label."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import enum
+import pickle
+import uuid
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.about import LONGEST_SUBJECT, NOTHING_KNOWN, subject_key
+
+UTC = datetime.UTC
+DAY = datetime.date(2025, 3, 1)
+MOMENT = datetime.datetime(2025, 3, 1, 12, tzinfo=UTC)
+SOME = uuid.UUID("12345678-9ABC-def0-1234-56789abcdef0")
+
+
+class Number(enum.IntEnum):
+    SEVEN = 7
+
+
+class Word(str, enum.Enum):
+    SEVEN = "7"
+
+
+class Masked(str):
+    """A text that says something else of itself."""
+
+    def __str__(self) -> str:
+        return "***"
+
+
+# --- Ids
+
+
+def _kind(given: object) -> str:
+    return f"{type(given).__name__} {given!r}"
+
+
+@pytest.mark.parametrize("given", [7, "7", Number.SEVEN, Word.SEVEN, Masked("7")], ids=_kind)
+def test_a_number_and_its_digits_are_one_subject(given: Any) -> None:
+    assert subject_key(given) == "7"
+    assert type(subject_key(given)) is str
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        SOME,
+        str(SOME),
+        str(SOME).upper(),
+        SOME.hex,
+        f"{{{SOME}}}",
+        SOME.urn,
+        Masked(SOME.hex),
+    ],
+    ids=_kind,
+)
+def test_all_spellings_of_a_uuid_are_one_subject(given: Any) -> None:
+    assert subject_key(given) == "12345678-9abc-def0-1234-56789abcdef0"
+
+
+def test_digits_that_could_be_a_uuid_are_one_subject_in_every_form() -> None:
+    number = 12345678901234567890123456789012
+    assert subject_key(number) == subject_key(str(number)) == subject_key(uuid.UUID(str(number)))
+    for other in (number // 10, number * 10):
+        assert subject_key(other) == subject_key(str(other)) == str(other)
+
+
+@pytest.mark.parametrize("given", ["0x" + "1" * 30, "_".join("1" * 16) + "1", "１" * 32, "urn:uuid:" + "1" * 23])
+def test_what_only_python_takes_for_a_uuid_stays_a_text(given: str) -> None:
+    assert subject_key(given) == given
+    assert subject_key(given) != subject_key("00" + "1" * 30)
+
+
+def test_capitals_count_in_a_text() -> None:
+    assert subject_key("Jane") != subject_key("jane")
+
+
+def test_one_letter_is_one_letter_however_it_is_written() -> None:
+    assert subject_key("e\N{COMBINING ACUTE ACCENT}") == subject_key("é")
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", " ", " 7", "7 ", "7\n", "\t7", "a\x00b", "\N{RIGHT-TO-LEFT OVERRIDE}a", "x" * (LONGEST_SUBJECT + 1), "\ud800"],
+    ids=ascii,
+)
+def test_what_does_not_print_is_no_id(given: str) -> None:
+    with pytest.raises(ValueError, match="1 to 200 characters") as caught:
+        subject_key(given)
+    assert len(given) < 2 or given not in str(caught.value)
+
+
+def test_an_id_is_of_two_hundred_characters_at_most() -> None:
+    assert subject_key("x" * LONGEST_SUBJECT) == "x" * LONGEST_SUBJECT
+    assert subject_key(10**LONGEST_SUBJECT - 1) == "9" * LONGEST_SUBJECT
+    for given in (10**LONGEST_SUBJECT, -(10**LONGEST_SUBJECT), 10**5000):
+        with pytest.raises(ValueError, match="1 to 200 characters"):
+            subject_key(given)
+    assert subject_key(-7) == "-7"
+    assert subject_key(0) == "0"
+
+
+@pytest.mark.parametrize("given", [True, False, None, 7.0, b"7", [7], (7,), object()], ids=repr)
+def test_nothing_else_names_a_subject(given: Any) -> None:
+    with pytest.raises(TypeError, match="an int, a text or a UUID, not") as caught:
+        subject_key(given)
+    assert "7" not in str(caught.value)
+
+
+# --- About
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    about = pg.About()
+    assert (about.subject, about.collected, about.ended) == (None, None, None)
+    assert about == NOTHING_KNOWN
+
+
+def test_equal_where_the_same_is_known() -> None:
+    one, other = pg.About(7, collected=DAY), pg.About("7", collected=DAY)
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != pg.About(7)
+    assert one != pg.About(7, collected=DAY, ended=DAY)
+    assert one != "7"
+    assert one != ("7", DAY, None)
+
+
+def test_it_is_kept_as_it_was_made() -> None:
+    about = pg.About(SOME, collected=MOMENT, ended=DAY)
+    assert copy.copy(about) is about
+    assert copy.deepcopy(about) is about
+    assert pickle.loads(pickle.dumps(about)) == about
+    for name in ("subject", "collected", "ended", "other"):
+        with pytest.raises(AttributeError) as caught:
+            setattr(about, name, None)
+        assert str(SOME) not in str(caught.value)
+    with pytest.raises(AttributeError):
+        del about.subject
+
+
+def test_it_does_not_show_whose_it_is() -> None:
+    about = pg.About("jane.doe", collected=DAY, ended=DAY)
+    for shown in (repr(about), str(about), f"{about}", format(about), ascii(about)):
+        assert "jane" not in shown
+        assert "2025" not in shown
+    assert repr(about) == "<About collected, ended, subject>"
+    assert repr(pg.About()) == "<About nothing known>"
+
+
+@pytest.mark.parametrize("name", ["collected", "ended"])
+def test_a_day_is_a_date_or_a_moment_with_its_time_zone(name: str) -> None:
+    for given in (DAY, MOMENT):
+        assert getattr(pg.About(**{name: given}), name) is given
+    with pytest.raises(ValueError, match=f"`{name}` has no time zone"):
+        pg.About(**{name: datetime.datetime(2025, 3, 1)})  # noqa: DTZ001  # what is refused
+    for wrong in ("2025-03-01", 20250301, datetime.time(), object()):
+        with pytest.raises(TypeError, match=f"`{name}` is a date or a datetime, not"):
+            pg.About(**{name: wrong})
+
+
+def test_its_subject_is_an_id() -> None:
+    with pytest.raises(TypeError):
+        pg.About(True)
+    with pytest.raises(ValueError, match="1 to 200"):
+        pg.About("")
