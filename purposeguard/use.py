@@ -286,9 +286,12 @@ class Use(Opener, Generic[P]):
         Raises:
             PurposeMissing, PurposeViolation, UnknownSource, SealedValue: as `open`.
             ValueError: there are fewer or more subjects than values.
+            TypeError: one subject is named, and not one for each.
         """
         sealed = tuple(values)
         if subjects is not None:
+            if isinstance(subjects, (str, bytes, Mapping)):
+                raise TypeError("`subjects` says of each value in turn whose it is: give a list")
             for value in sealed:
                 must_be_sealed(value, "`open_all`")
             abouts = tuple(self._abouts(one) for one in subjects)
