@@ -64,6 +64,20 @@ class Databases:
         finally:
             self.server.ensure_postgres_running()
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The server neither answers nor goes away."""
+        process = self.server.get_postmaster_info().process
+        assert process is not None
+        those = [process, *process.children()]
+        for one in those:
+            one.suspend()
+        try:
+            yield
+        finally:
+            for one in those:
+                one.resume()
+
     def _control(self, *arguments: str) -> None:
         command = ("-w", "-D", str(self.server.pgdata), *arguments)
         pgexec("pg_ctl", command, bin_path=self.server.bin_path, user=self.server.system_user)

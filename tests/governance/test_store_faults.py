@@ -90,7 +90,7 @@ def test_without_psycopg_it_is_said_what_to_install(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear customer, " * 1000, "utf-8")
-    with pytest.raises(StoreUnavailable, match="file is not a database") as refused:
+    with pytest.raises(StoreUnavailable, match=r"file\s+is\s+not\s+a\s+database") as refused:
         Store.open(f"sqlite:///{path}")
     assert str(path) in said(refused)
     assert "help: name the file of a store" in said(refused)
@@ -109,9 +109,9 @@ def test_a_database_of_something_else_is_shared(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_store(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="is a folder"):
+    with pytest.raises(StoreUnavailable, match=r"is\s+a\s+folder"):
         Store.open(f"sqlite:///{tmp_path}")
-    with pytest.raises(StoreUnavailable, match="there is no such folder"):
+    with pytest.raises(StoreUnavailable, match=r"there\s+is\s+no\s+such\s+folder"):
         Store.open(f"sqlite:///{tmp_path}/missing/store.db")
     assert list(tmp_path.iterdir()) == []
 
@@ -137,10 +137,10 @@ def unprivileged() -> Iterator[Path]:
 
 
 def test_a_file_that_may_not_be_written_is_said(unprivileged: Path) -> None:
-    with pytest.raises(StoreUnavailable, match=r"readonly database|unable to open") as refused:
+    with pytest.raises(StoreUnavailable, match=r"readonly\s+database|unable\s+to\s+open") as refused:
         Store.open(f"sqlite:///{unprivileged}/store.db")
     assert "this process" in said(refused)
-    with pytest.raises(StoreUnavailable, match="unable to open database file"):
+    with pytest.raises(StoreUnavailable, match=r"unable\s+to\s+open\s+database\s+file"):
         Store.open(f"sqlite:///{unprivileged}/other.db")
 
 
@@ -177,7 +177,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(sqlite_store: Store) -> None:
 def test_a_file_that_is_held_by_another_is_waited_for_and_then_said(sqlite_store: Store, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailable, match="another process holds it"), sqlite_store.writing():
+        with pytest.raises(StoreUnavailable, match=r"another\s+process\s+holds\s+it"), sqlite_store.writing():
             pass
         with sqlite_store.reading() as connection:
             assert changes.latest(connection) == 0  # who only reads does not wait for who writes
@@ -191,7 +191,7 @@ def test_a_file_that_is_moved_away_is_missed(sqlite_store: Store, tmp_path: Path
     path = tmp_path / "store.db"
     path.rename(tmp_path / "away.db")
     for _ in range(2):
-        with pytest.raises(StoreUnavailable, match="unable to open database file"):
+        with pytest.raises(StoreUnavailable, match=r"unable\s+to\s+open\s+database\s+file"):
             subjects.restrict(8)
     assert not path.exists()
     (tmp_path / "away.db").rename(path)
@@ -245,8 +245,9 @@ def test_a_lock_that_another_holds_is_waited_for_and_then_said(postgresql: Datab
     with Store.open(postgresql.url(name), timeout=0.2) as one, Store.open(postgresql.url(name)) as other:
         with other.writing() as holding:
             changes.record(holding, ["7"])
-            with pytest.raises(StoreUnavailable, match="lock timeout"), one.writing() as connection:
+            with pytest.raises(StoreUnavailable) as refused, one.writing() as connection:
                 changes.record(connection, ["8"])
+            assert "due to lock timeout" in said(refused)
         with one.writing() as connection:
             assert changes.record(connection, ["8"]) == 2
     postgresql.drop(name)
@@ -255,8 +256,9 @@ def test_a_lock_that_another_holds_is_waited_for_and_then_said(postgresql: Datab
 def test_a_server_that_falls_silent_is_not_waited_for(postgresql: Databases) -> None:
     name = postgresql.create(postgresql.template)
     with Store.open(postgresql.url(name), timeout=0.2) as store:
-        with pytest.raises(StoreUnavailable, match=r"has not answered for 1\.2 s"), store.reading() as connection:
+        with pytest.raises(StoreUnavailable) as refused, store.reading() as connection:
             connection.execute(sa.text("SELECT pg_sleep(30)"))
+        assert "the server has not answered for 1.2 s" in said(refused)
         with store.reading() as connection:
             assert changes.latest(connection) == 0
     postgresql.drop(name)
@@ -269,10 +271,12 @@ def test_a_server_that_was_started_again_is_found_again(postgresql: Databases) -
         subjects.restrict(7)
         before = store.interruptions
         with postgresql.stopped():
-            with pytest.raises(StoreUnavailable, match="cannot be used"):
+            with pytest.raises(StoreUnavailable, match=r"cannot\s+be\s+used"):
                 subjects.standing(7)
-            with pytest.raises(StoreUnavailable, match="cannot be used"):
+            with pytest.raises(StoreUnavailable, match=r"cannot\s+be\s+used"):
                 subjects.restrict(7, kind="erasure")
+            with pytest.raises(StoreUnavailable, match=r"cannot\s+be\s+used"), store.own_connection():
+                pass
         assert subjects.standing(7).all_suspended
         assert not subjects.standing(7).erased
         assert store.interruptions > before
