@@ -290,6 +290,19 @@ def threading_of(name: str) -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == name]
 
 
+def test_it_goes_on_after_it_was_closed(book: Book, time: Time) -> None:
+    counters = Counters(book, Clock(time), 0.001)
+    tick = counters.counter("it", "1.2(1)①", R)
+    counters.close()
+    counters.resume()
+    tick()
+    while not book.written:
+        threading.Event().wait(0.001)
+    assert book.written == [({hour(): 1}, False)]
+    counters.close()
+    assert not threading_of("purposeguard ledger")
+
+
 def test_memory_is_bounded_while_nothing_can_be_written(
     counters: Counters, book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,12 +84,15 @@ def test_whole_lines_that_the_head_does_not_know_yet_count(ledger: JsonLinesLedg
     assert steps(ledger) == [1, 2, 3]
     verdict = ledger.verify()
     assert (verdict.entries, verdict.unfinished) == (3, 0)
+    ledger.append("sweep", {"number": 4})
+    assert steps(ledger) == [1, 2, 3, 4]
+    head_file(ledger).write_bytes(head)
     with ledger.path.open("ab") as file:
         file.write(b'{"at":')
-    assert (ledger.verify().entries, ledger.verify().unfinished) == (3, 6)
-    ledger.append("sweep", {"number": 4})
-    assert steps(ledger) == [1, 2, 3, "recovery", 4]
-    assert ledger.verify().entries == 5
+    assert (ledger.verify().entries, ledger.verify().unfinished) == (4, 6)
+    ledger.append("sweep", {"number": 5})
+    assert steps(ledger) == [1, 2, 3, 4, "recovery", 5]
+    assert ledger.verify().entries == 6
 
 
 def test_counts_that_had_become_entries_are_not_counted_twice(ledger: JsonLinesLedger) -> None:

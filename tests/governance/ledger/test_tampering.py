@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ from purposeguard.governance.ledger import JsonLinesLedger
 from purposeguard.governance.ledger.chain import Entry, Head, advanced
 from purposeguard.governance.ledger.kept import Kept
 from purposeguard.governance.ledger.reading import Chain, Placed, entry_of, followed
+from purposeguard.governance.ledger.snapshots import Snapshot
 from purposeguard.governance.ledger.sql import head as head_table
 from purposeguard.governance.ledger.sql import ledger as ledger_table
 from purposeguard.governance.ledger.targets import opened
@@ -281,8 +283,8 @@ def test_rows_that_are_taken_out_added_or_swapped_are_found(place: Place) -> Non
     swap(place, 3, 4)
     assert made.verify().entries == last
     with made.reading() as found:
-        (forged,), _ = advanced(found.head, "", [("sweep", {"step": "ended"})])
-    place.change(sa.insert(ledger_table).values(row_values(forged)))
+        (more,), _ = advanced(found.head, "", [("sweep", {"step": "ended"})])
+    place.change(sa.insert(ledger_table).values(row_values(more)))
     error = broken(made.verify)
     assert (error.place, error.what) == (
         "head",
@@ -386,6 +388,47 @@ def walked(entries: list[Entry], head: Head) -> list[Entry]:
     found = list(followed(placed, chain))
     chain.end(head)
     return found
+
+
+def forged(*bodies: tuple[str, str, dict[str, Any]]) -> tuple[list[Entry], Head]:
+    """A chain whose hashes are right, by whoever writes what he likes."""
+    entries: list[Entry] = []
+    last = Entry(0, "", "", {}, "", Head().hash)
+    for at, kind, body in bodies:
+        last = Entry.after(last.seq, last.hash, at, kind, body)
+        entries.append(last)
+    return entries, Head(last.seq, last.at, last.hash)
+
+
+def test_a_chain_with_the_right_hashes_may_still_be_wrong() -> None:
+    entries, head = forged(("2026-05-02", "sweep", {}), ("2026-05-01", "sweep", {}))
+    assert broken(lambda: walked(entries, head)).what == "the entry is older than the one before it"
+    entries, head = forged(("2026-05-02", "sweep", {}), ("2026-05-02", "sweep", {}))
+    for other in (Head(2, head.at, "f" * 64), Head(2, "2026-05-01", head.hash)):
+        error = broken(functools.partial(walked, entries, other))
+        assert (error.place, error.what) == ("head", "the head is not that of the last entry")
+
+
+def test_a_count_that_counts_nothing_is_found_when_uses_are_added_up(tmp_path: Path) -> None:
+    good = {"activity": None, "count": 7, "hour": "2026-05-02T09:00Z", "purpose": "1.2(1)①", "sources": ["1.1(a)"]}
+    path = tmp_path / "ledger.jsonl"
+    for wrong in (
+        {},
+        good | {"count": 0},
+        good | {"count": True},
+        good | {"activity": 7},
+        good | {"hour": None},
+        good | {"purpose": None},
+        good | {"sources": "1.1(a)"},
+        good | {"sources": [1]},
+        good | {"more": 1},
+    ):
+        entries, head = forged(("2026-05-02", "use", good), ("2026-05-02", "use", wrong))
+        path.write_bytes(b"".join(entry.line for entry in entries))
+        found = Snapshot(path, Head(head.seq, head.at, head.hash, {}, path.stat().st_size))
+        assert found.verify().entries == 2
+        error = broken(found.uses)
+        assert (error.place, error.what) == ("line 2", "the entry counts no uses")
 
 
 @given(told=contents, data=st.data())
