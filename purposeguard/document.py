@@ -184,7 +184,7 @@ class Extension(Table):
 
 
 class Renaming(Table):
-    """A source or purpose that had another id in the revision before: for comparisons, no decision follows it."""
+    """A source or purpose that had another id in the revision before: it is the same one still."""
 
     kind: Literal["source", "purpose"]
     old: Id

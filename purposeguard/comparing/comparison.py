@@ -1,0 +1,60 @@
+"""The comparison of two revisions of a notice, whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from purposeguard.comparing.cells import Cell, cells
+from purposeguard.comparing.changes import Change, Direction, Needs
+from purposeguard.comparing.facts import facts
+from purposeguard.comparing.matching import Matching, matched
+from purposeguard.comparing.terms import terms
+from purposeguard.comparing.uses import Uses
+from purposeguard.history import History
+from purposeguard.notice import Notice
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a later revision does differently from an earlier one.
+
+    `matching` says which term is which; `cells` holds each source, purpose and channel that is decided differently, for
+    data of either revision; `changes` says all that is different, in as few sentences as it takes.
+    """
+
+    old: Notice
+    new: Notice
+    matching: Matching
+    cells: tuple[Cell, ...]
+    changes: tuple[Change, ...]
+
+    def __bool__(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.changes) or bool(self.cells)
+
+    def of(self, direction: Direction) -> Iterator[Change]:
+        """The changes in one direction."""
+        return (one for one in self.changes if one.direction == direction)
+
+    def needing(self, needs: Needs | None = None) -> Iterator[Change]:
+        """The material changes (clause 11): those that need notice, or consent, or either."""
+        return (one for one in self.changes if one.needs is not None and needs in (None, one.needs))
+
+
+def compare(old: Notice, new: Notice) -> Comparison:
+    """Compares two revisions of one notice.
+
+    Raises:
+        NoticeError: they are of different notices, or not in the order of their dates.
+    """
+    pairs = matched(old.document, new.document)
+    if old == new:
+        return Comparison(old, new, pairs, (), ())
+    differing = cells(old, new, pairs)
+    changes = (
+        *Uses(History(old, new), pairs, differing).changes,
+        *facts(old.document, new.document, pairs),
+        *terms(old.document, new.document, pairs),
+    )
+    return Comparison(old, new, pairs, differing, changes)

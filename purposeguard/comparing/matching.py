@@ -1,0 +1,112 @@
+"""Which term of one revision is which of another. Nothing is guessed: what is not matched was added or removed.
+
+A term is the one that a `[[renamed]]` row says; else the one of the same class; else the one of the same id.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Generic, Literal, TypeVar, cast
+
+from purposeguard.document import Document, FamilyRow, Named, PurposeRow
+from purposeguard.grants import source_rows
+from purposeguard.terms import fold
+
+Row = TypeVar("Row", bound=Named | FamilyRow)
+How = Literal["same", "stated", "class", "id", "only"]
+"""By what two terms are one: id and class, a `[[renamed]]` row, the class alone, the id alone; or there is one only."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Pair(Generic[Row]):
+    """A term in the two revisions; None where one of them has it not. Compared by identity."""
+
+    old: Row | None
+    how: How
+    new: Row | None
+
+    @property
+    def row(self) -> Row:
+        """The term as the later revision has it, or had it last."""
+        return cast("Row", self.new if self.new is not None else self.old)
+
+    @property
+    def id(self) -> str:
+        """Its id, or the name of a family."""
+        return id_of(self.row)
+
+    @property
+    def old_id(self) -> str | None:
+        """Its id in the earlier revision."""
+        return None if self.old is None else id_of(self.old)
+
+    @property
+    def renumbered(self) -> bool:
+        """Whether it has another id now."""
+        return self.old is not None and self.new is not None and id_of(self.old) != id_of(self.new)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Matching:
+    """All terms of both revisions: those of the later in its order, then those that are gone."""
+
+    sources: tuple[Pair[Named], ...]
+    purposes: tuple[Pair[PurposeRow], ...]
+    families: tuple[Pair[FamilyRow], ...]
+
+    @property
+    def purpose_ids(self) -> dict[str, str]:
+        """Purposes of the earlier revision → their ids in the later one."""
+        return {pair.old_id: pair.id for pair in self.purposes if pair.old_id is not None and pair.new is not None}
+
+    @property
+    def source_ids(self) -> dict[str, str]:
+        """Sources of the earlier revision → their ids in the later one."""
+        return {pair.old_id: pair.id for pair in self.sources if pair.old_id is not None and pair.new is not None}
+
+
+def id_of(row: Named | FamilyRow) -> str:
+    """The id of a term, or the name of a family."""
+    return row.id if isinstance(row, Named) else row.class_
+
+
+def matched(old: Document, new: Document) -> Matching:
+    """The terms of two revisions, paired."""
+    stated: dict[str, dict[str, str]] = {"source": {}, "purpose": {}}
+    for row in new.renamed:
+        stated[row.kind][row.new] = row.old
+    return Matching(
+        _paired(source_rows(old), source_rows(new), stated["source"]),
+        _paired(old.purposes, new.purposes, stated["purpose"]),
+        _paired(old.family, new.family, {}),
+    )
+
+
+def _paired(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str]) -> tuple[Pair[Row], ...]:
+    left = {id(row): row for row in old}
+    found: dict[int, tuple[Row, How]] = {}
+
+    def take(row: Row, candidates: Iterable[Row], how: How) -> None:
+        if id(row) not in found and (other := next((one for one in candidates if id(one) in left), None)) is not None:
+            found[id(row)] = left.pop(id(other)), how
+
+    for row in new:
+        if (was := stated.get(id_of(row))) is not None:
+            take(row, _meant(was, old), "stated")
+    for row in new:
+        take(row, [one for one in old if one.class_ == row.class_ and id_of(one) == id_of(row)], "same")
+    for row in new:
+        take(row, [one for one in old if one.class_ == row.class_], "class")
+    for row in new:
+        take(row, [one for one in old if id_of(one) == id_of(row)], "id")
+    there = [Pair(*found[id(row)], row) if id(row) in found else Pair(None, "only", row) for row in new]
+    return (*there, *(Pair(row, "only", None) for row in old if id(row) in left))
+
+
+def _meant(given: str, rows: Sequence[Row]) -> list[Row]:
+    """The row that an id means."""
+    return [row for row in rows if fold(id_of(row)) == fold(given)]
+
+
+AnyPair = Pair[Named] | Pair[PurposeRow] | Pair[FamilyRow]
