@@ -178,7 +178,8 @@ class ExceptedUse(Use[Any]):
     def explain(self, sources: Any, subject: object = None) -> Decision:
         """The decision; only denials have reasons, since no clause grants what law permits."""
         label = self._column.matrix.label(sources)
-        return self.judged(label, self._abouts_of(subject)) or _Permitted(self._column.matrix, label)
+        refusal = self.judged(label, self._abouts_of(subject))
+        return refusal if refusal is not None else _Permitted(self._column.matrix, label)
 
     def _abouts_of(self, subject: object) -> tuple[About, ...]:
         return () if subject is None else self._abouts(subject)

@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterable, Mapping
 from contextvars import Token, copy_context
-from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast, overload
 
 from purposeguard.about import About, subject_key
 from purposeguard.circumstances import ASKED_LATER, Circumstances
@@ -199,7 +199,8 @@ class Use(Opener, Generic[P]):
             return column.decision(sources)
         label = column.matrix.label(sources)
         abouts = self._abouts(subject)
-        return self.judged(label, abouts, column) or column.decision(label, self.circumstances(abouts[0], label))
+        refusal = self.judged(label, abouts, column)
+        return refusal if refusal is not None else column.decision(label, self.circumstances(abouts[0], label))
 
     def _abouts(self, subject: object) -> tuple[About, ...]:
         """What `subject=` says."""
@@ -223,6 +224,11 @@ class Use(Opener, Generic[P]):
         if refusal is not None:
             engine.refuse(refusal, self)
 
+    # Whose it is is given by name, as type checkers hold callers to; a call without it costs less this way.
+    @overload
+    def open(self, value: Personal[T, P | NotPersonal], /) -> T: ...
+    @overload
+    def open(self, value: Personal[T, P | NotPersonal], /, *, subject: object) -> T: ...
     def open(self, value: Personal[T, P | NotPersonal], /, subject: object = None) -> T:
         """The plain value of a sealed one, where this purpose may use all its sources.
 
@@ -312,7 +318,7 @@ class Use(Opener, Generic[P]):
             must_be_sealed(value, "`open_all`")
         return self._open(sealed)
 
-    def try_open(self, value: Personal[T, Any], default: D, /, subject: object = None) -> T | D:
+    def try_open(self, value: Personal[T, Any], default: D, /, *, subject: object = None) -> T | D:
         """The plain value where this purpose may use it, or else `default`: a question, never an error for a denial.
 
         Where denials are only observed it gives the default as well: code that asks is ready for it.
