@@ -17,6 +17,7 @@ from purposeguard.inventory import Activity, LegalException, Site
 from purposeguard.label import Label
 from purposeguard.ledger import NO_COUNTS, Ledger
 from purposeguard.matrix import Matrix
+from purposeguard.rows import Whose
 from purposeguard.terms import Purpose, Source, is_text
 from purposeguard.use import Use
 
@@ -171,11 +172,11 @@ class ExceptedUse(Use[Any]):
             return None
         return _NotConcerned(column.matrix, label, unnamed=not named or None in named)
 
-    def allows(self, sources: Any, subject: object = None) -> bool:
+    def allows(self, sources: Any, subject: Whose = None) -> bool:
         """Whether data from these sources (of this subject) may be used under the exception."""
         return self.judged(self._column.matrix.label(sources), self._abouts_of(subject)) is None
 
-    def explain(self, sources: Any, subject: object = None) -> Decision:
+    def explain(self, sources: Any, subject: Whose = None) -> Decision:
         """The decision; only denials have reasons, since no clause grants what law permits."""
         label = self._column.matrix.label(sources)
         refusal = self.judged(label, self._abouts_of(subject))

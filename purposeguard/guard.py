@@ -32,6 +32,7 @@ from purposeguard.oversight import Oversight
 from purposeguard.personal import Personal
 from purposeguard.recipients import Recipient
 from purposeguard.reclassification import Reclassifier
+from purposeguard.rows import Whose
 from purposeguard.terms import Family, Purpose, Source, TermMeta
 from purposeguard.use import NO_USE, Narrowed, Use
 from purposeguard.wrapping import Function
@@ -152,7 +153,7 @@ class Guard:
         with self._replacing:
             self._known = self._engine.replace(present, history).known
 
-    def allows(self, sources: Sources, purpose: object, channel: str | None = None, subject: object = None) -> bool:
+    def allows(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> bool:
         """Whether the notice lets these sources (of this subject) serve this purpose (by this channel).
 
         `purpose` is a class, an id, a family's name, or the union of a family's members. `subject` is the id of a
@@ -180,7 +181,7 @@ class Guard:
         matrix = self._engine.state.matrix
         return matrix.purpose(purpose) in matrix.row(sources, channel)
 
-    def check(self, sources: Sources, purpose: object, channel: str | None = None, subject: object = None) -> None:
+    def check(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> None:
         """Nothing where the notice lets these sources (of this subject) serve this purpose (by this channel).
 
         Raises:
@@ -201,9 +202,7 @@ class Guard:
             name = asked.name if isinstance(asked, Family) else asked.clause
             engine.ledger.allowed(None, name, decision.label, 1)
 
-    def explain(
-        self, sources: Sources, purpose: object, channel: str | None = None, subject: object = None
-    ) -> Decision:
+    def explain(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> Decision:
         """The decision with its reasons; an error only as in `allows`, never for a denial."""
         engine = self._engine
         matrix = engine.state.matrix
@@ -471,7 +470,7 @@ class Guard:
         recipient: Recipient | str,
         *,
         means: str | None = None,
-        subject: object = None,
+        subject: Whose = None,
         product: str | None = None,
         task: str | None = None,
         channel: str | None = None,

@@ -5,15 +5,32 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import BaseModel
 
-from purposeguard.about import About, subject_key
+from purposeguard.about import About, SubjectId, subject_key
 from purposeguard.errors import UnlabelledData
 from purposeguard.fields import Model, is_taggable
 from purposeguard.marks import Collected, Ended, Mark, SubjectMark
 from purposeguard.withheld import base_of, record_of
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+class _Attrs(Protocol):
+    __attrs_attrs__: ClassVar[Any]
+
+
+class _NamedTuple(Protocol):
+    @property
+    def _fields(self) -> tuple[str, ...]: ...
+
+
+Whose = SubjectId | About | BaseModel | _Dataclass | _Attrs | _NamedTuple | None
+"""What `subject=` may be: the id of a subject, an `About`, or a row with marked fields; None where nobody is named."""
 
 MISSING: Final = object()
 """In place of a field's value that is not there."""

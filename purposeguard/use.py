@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterable, Mapping
 from contextvars import Token, copy_context
-from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast, overload
+from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
 from purposeguard.about import About, subject_key
 from purposeguard.circumstances import ASKED_LATER, Circumstances
@@ -22,6 +22,7 @@ from purposeguard.ledger import NO_COUNTS, Tally, Tick
 from purposeguard.narrowing import Narrower, Plans
 from purposeguard.openers import Opener
 from purposeguard.personal import Personal, must_be_sealed
+from purposeguard.rows import Whose
 from purposeguard.sealing import content, plain
 from purposeguard.tasks import get_ident, here
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
@@ -174,7 +175,7 @@ class Use(Opener, Generic[P]):
         else:
             self._opening.count(counting, label, times, column)
 
-    def allows(self, sources: Sources, subject: object = None) -> bool:
+    def allows(self, sources: Sources, subject: Whose = None) -> bool:
         """Whether data from these sources (of this subject) may be used here: a question, never an error for a denial.
 
         Raises:
@@ -192,7 +193,7 @@ class Use(Opener, Generic[P]):
             pass  # not hashable, so never cleared: decided below
         return self._column.allows(sources)
 
-    def explain(self, sources: Sources, subject: object = None) -> Decision:
+    def explain(self, sources: Sources, subject: Whose = None) -> Decision:
         """The decision on these sources (of this subject), with its reasons; raises as `allows` does."""
         column = self._column
         if subject is None:
@@ -206,7 +207,7 @@ class Use(Opener, Generic[P]):
         """What `subject=` says."""
         return self._engine.abouts(subject)
 
-    def check(self, sources: Sources, subject: object = None) -> None:
+    def check(self, sources: Sources, subject: Whose = None) -> None:
         """Nothing where data from these sources (of this subject) may be used here.
 
         Raises:
@@ -224,12 +225,7 @@ class Use(Opener, Generic[P]):
         if refusal is not None:
             engine.refuse(refusal, self)
 
-    # Whose it is is given by name, as type checkers hold callers to; a call without it costs less this way.
-    @overload
-    def open(self, value: Personal[T, P | NotPersonal], /) -> T: ...
-    @overload
-    def open(self, value: Personal[T, P | NotPersonal], /, *, subject: object) -> T: ...
-    def open(self, value: Personal[T, P | NotPersonal], /, subject: object = None) -> T:
+    def open(self, value: Personal[T, P | NotPersonal], /, subject: Whose = None) -> T:
         """The plain value of a sealed one, where this purpose may use all its sources.
 
         `subject` says whose it is, where there is somebody who keeps what subjects asked for (`Guard(governance=…)`):
@@ -283,7 +279,7 @@ class Use(Opener, Generic[P]):
         return self._open((value,), abouts=(abouts,))[0]
 
     def open_all(
-        self, values: Iterable[Personal[T, P | NotPersonal]], /, subjects: Iterable[object] | None = None
+        self, values: Iterable[Personal[T, P | NotPersonal]], /, subjects: Iterable[Whose] | None = None
     ) -> list[T]:
         """The plain values of sealed ones, in their order: of all or, where one may not be opened, of none.
 
@@ -318,7 +314,7 @@ class Use(Opener, Generic[P]):
             must_be_sealed(value, "`open_all`")
         return self._open(sealed)
 
-    def try_open(self, value: Personal[T, Any], default: D, /, *, subject: object = None) -> T | D:
+    def try_open(self, value: Personal[T, Any], default: D, /, *, subject: Whose = None) -> T | D:
         """The plain value where this purpose may use it, or else `default`: a question, never an error for a denial.
 
         Where denials are only observed it gives the default as well: code that asks is ready for it.

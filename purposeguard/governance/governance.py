@@ -249,7 +249,7 @@ class Governance:
                 until=until,
                 activity="purposeguard.disclosure",
             ) as use:
-                yield lambda value: use.open(value, subject)
+                yield lambda value: use.open(value, subject=subject)
 
         return door
 

@@ -237,6 +237,12 @@ class Standings:
         self._fresh_until = -math.inf
         self.forget()
 
+    def resume(self) -> None:
+        """Looks again after it was closed; nothing is known from before."""
+        with self._lock:
+            self._closed = False
+            self._begin_anew()
+
     def leave_to_the_parent(self) -> None:
         """In a forked child: the thread that looks is the parent's, and nothing is known here."""
         if self._watcher is not None:

@@ -35,7 +35,7 @@ class Listener(Protocol):
 
 
 class Store:
-    """Use `Store.open`. Every fault of the database is a StoreUnavailable, and has changed nothing.
+    """Use `Store.open`, or `Store()` and later `connect`. A fault of the database is a StoreUnavailable.
 
     `engine` is SQLAlchemy's; `dialect` is `sqlite` or `postgresql`; `where` names the store in messages, without
     user and password; `secret` is made with the store, and known to who can read it alone. `listeners` are told of
@@ -43,18 +43,29 @@ class Store:
     an earlier state, or another one in its place.
     """
 
-    def __init__(self, engine: sa.Engine, where: str, timeout: float) -> None:
-        self.engine = engine
-        self.dialect: Literal["sqlite", "postgresql"] = "sqlite" if engine.dialect.name == "sqlite" else "postgresql"
-        self.where = where
-        self.timeout = timeout
+    def __init__(self) -> None:
+        """One that is not opened yet: what needs it is refused until it is."""
+        self.where = "the store"
+        self.timeout = 0.0
         self.secret = b""
         self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
         self.interruptions = 0
+        self._engine: sa.Engine | None = None
         self._closed = False
         self._inherited: list[object] = []
-        event.listen(engine, "invalidate", self._interrupted)
         _STORES.add(self)
+
+    @property
+    def engine(self) -> sa.Engine:
+        """SQLAlchemy's engine; raises StoreUnavailable before the store is opened."""
+        if self._engine is None:
+            raise unavailable(self.where, "was not opened yet", "open it when the application starts")
+        return self._engine
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        """Which kind of database it is."""
+        return "sqlite" if self.engine.dialect.name == "sqlite" else "postgresql"
 
     @classmethod
     def open(cls, url: str | URL = "sqlite:///purposeguard.db", *, timeout: float = 5.0) -> Store:
@@ -66,15 +77,30 @@ class Store:
             StoreUnavailable: it cannot be opened, or was made by a newer version of this package.
             ValueError: the URL is none of a SQLite file or of PostgreSQL, or the timeout is not above zero.
         """
+        store = cls()
+        store.connect(url, timeout=timeout)
+        return store
+
+    def connect(self, url: str | URL, *, timeout: float = 5.0) -> None:
+        """Opens this store, which is not open: for the first time, or after it was closed; raises as `open` does.
+
+        Raises:
+            RuntimeError: it is open.
+        """
+        if self._engine is not None and not self._closed:
+            raise RuntimeError(f"{self.where} is open: close it before another is opened in its place")
         if timeout <= 0:
             raise ValueError(f"a store needs some time to answer: timeout={timeout}")
-        store = cls(*engine_of(url, timeout), timeout)
+        self._engine, self.where = engine_of(url, timeout)
+        self.timeout = timeout
+        self.interruptions += 1  # what is known of the one before is not known of this one
+        self._closed = False
+        event.listen(self._engine, "invalidate", self._interrupted)
         try:
-            store._upgrade()
+            self._upgrade()
         except BaseException:
-            store.close()
+            self.close()
             raise
-        return store
 
     def _upgrade(self) -> None:
         if self.dialect == "sqlite":
@@ -182,17 +208,19 @@ class Store:
         return hashlib.blake2b(subject.encode(), key=self.secret, digest_size=16).hexdigest()
 
     def close(self) -> None:
-        """Closes the connections. The store cannot be used any more."""
+        """Closes the connections. The store cannot be used any more, unless `connect` opens one in its place."""
         self._closed = True
-        self.engine.dispose()
+        if self._engine is not None:
+            self._engine.dispose()
 
     def _interrupted(self, *_: Any) -> None:
         self.interruptions += 1
 
     def leave_to_the_parent(self) -> None:
         """In a forked child: its connections are the parent's, and neither used nor closed here."""
-        self.abandon(self.engine.pool)
-        self.engine.dispose(close=False)
+        if self._engine is not None:
+            self.abandon(self._engine.pool)
+            self._engine.dispose(close=False)
 
     def abandon(self, connection: object) -> None:
         """Keeps what may not be closed: a connection that a parent process uses."""
