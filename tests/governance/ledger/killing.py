@@ -92,20 +92,20 @@ class Victim:
 
     def kill(self) -> dict[str, Any]:
         """Kills it; says what it had reported."""
-        killed = time.monotonic()
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         while more := os.read(self._reports, 1 << 16):
             self.told += more
         os.close(self._reports)
         lines = [line.split() for line in self.told.decode().splitlines()]
-        uses = [(int(line[1]), float(line[2])) for line in lines if line[0] == "u"]
+        uses = [(int(line[1]), float(line[2])) for line in lines if line[0] == "u"] or [(0, 0.0)]
+        used, last = uses[-1]  # it may have waited for the other one since, and used nothing meanwhile
         return {
             "name": self.name,
             "denied": lines.count(["d"]),
             "flushed": max([int(line[1]) for line in lines if line[0] == "f"], default=0),
-            "used": max([count for count, _ in uses], default=0),
-            "used_a_second_before": max([count for count, at in uses if at < killed - 1], default=0),
+            "used": used,
+            "used_a_second_before": max([count for count, at in uses if at < last - 1], default=0),
         }
 
 
