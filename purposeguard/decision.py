@@ -277,6 +277,34 @@ def overruled(
     return _thaw(facts | {"headline": headline, "reasons": reasons, "details": reasons})
 
 
+def outside_the_table(
+    label: Label,
+    purpose: type[Purpose],
+    *,
+    allowed: bool,
+    headline: str,
+    reasons: tuple[str, ...] = (),
+    violation: type[PurposeViolation] = PurposeViolation,
+) -> Decision:
+    """A decision about what no table knows: it is made elsewhere, and told like the others."""
+    return _thaw(
+        {
+            "allowed": allowed,
+            "label": label,
+            "purpose": purpose,
+            "channel": None,
+            "circumstances": NONE_KNOWN,
+            "violation": violation,
+            "denied": () if allowed else tuple(label),
+            "grants": {},
+            "alternatives": (),
+            "reasons": reasons,
+            "headline": headline,
+            "details": reasons,
+        }
+    )
+
+
 def name_of(term: type[Source | Purpose] | Family) -> str:
     """A term as messages name it: `renewal-guidance (1.2(1)①)`."""
     if isinstance(term, Family):

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any, ClassVar, Literal, NoReturn, Protocol, cast, get_args
 
 from purposeguard.about import NOTHING_KNOWN, About, SubjectId, subject_key
-from purposeguard.circumstances import NONE_KNOWN, Circumstances
+from purposeguard.circumstances import Circumstances
 from purposeguard.clock import in_utc
-from purposeguard.decision import Decision
+from purposeguard.decision import Decision, outside_the_table
 from purposeguard.engine import NOTHING, Column, Engine, Opening
-from purposeguard.errors import PurposeMissing, PurposeViolation, SubjectViolation
+from purposeguard.errors import PurposeMissing, SubjectViolation
 from purposeguard.inventory import Activity, LegalException, Site
 from purposeguard.label import Label
 from purposeguard.ledger import NO_COUNTS, Ledger
 from purposeguard.matrix import Matrix
 from purposeguard.rows import Whose
-from purposeguard.terms import Purpose, Source, is_text
+from purposeguard.terms import Purpose, is_text
 from purposeguard.use import Use
 
 LegalBasis = Literal["law", "vital-interest", "public-health", "public-authority", "academic-research"]
@@ -170,7 +170,7 @@ class ExceptedUse(Use[Any]):
         named = {about.subject for about in abouts}
         if named and None not in named and named <= subjects:
             return None
-        return _NotConcerned(column.matrix, label, unnamed=not named or None in named)
+        return _not_concerned(label, unnamed=not named or None in named)
 
     def allows(self, sources: Any, subject: Whose = None) -> bool:
         """Whether data from these sources (of this subject) may be used under the exception."""
@@ -180,7 +180,7 @@ class ExceptedUse(Use[Any]):
         """The decision; only denials have reasons, since no clause grants what law permits."""
         label = self._column.matrix.label(sources)
         refusal = self.judged(label, self._abouts_of(subject))
-        return refusal if refusal is not None else _Permitted(self._column.matrix, label)
+        return refusal if refusal is not None else _permitted(label)
 
     def _abouts_of(self, subject: object) -> tuple[About, ...]:
         return () if subject is None else self._abouts(subject)
@@ -248,38 +248,21 @@ class _ExceptedOpening(Opening):
         return self.column
 
 
-class _Permitted(Decision):
+def _permitted(label: Label) -> Decision:
     """That law permits a use."""
-
-    allowed = True
-    violation: type[PurposeViolation] = SubjectViolation
-    denied: tuple[type[Source], ...] = ()
-    grants: Mapping[Any, str] = MappingProxyType({})
-    alternatives = ()
-    reasons: tuple[str, ...] = ()
     headline = "law permits this use, outside the purposes of the notice"
-    details: tuple[str, ...] = ()
-
-    def __init__(self, matrix: Matrix, label: Label) -> None:
-        self._matrix = matrix
-        self._declared = False
-        self._unstated = False
-        self.circumstances = NONE_KNOWN
-        self.label = label
-        self.purpose = OutsideTheNotice
-        self.channel = None
+    return outside_the_table(label, OutsideTheNotice, allowed=True, headline=headline)
 
 
-class _NotConcerned(_Permitted):
+def _not_concerned(label: Label, *, unnamed: bool) -> Decision:
     """That an exception does not concern the subject."""
-
-    allowed = False
-
-    def __init__(self, matrix: Matrix, label: Label, *, unnamed: bool) -> None:
-        super().__init__(matrix, label)
-        clauses = ", ".join(source.clause for source in label)
-        why = "it is not said whose data this is: name the subject" if unnamed else "it does not concern this subject"
-        self.denied = tuple(label)
-        self.headline = f"the exception does not cover this use of {clauses}"
-        self.reasons = (f"an exception covers the subjects that it names, and {why}",)
-        self.details = self.reasons
+    clauses = ", ".join(source.clause for source in label)
+    why = "it is not said whose data this is: name the subject" if unnamed else "it does not concern this subject"
+    return outside_the_table(
+        label,
+        OutsideTheNotice,
+        allowed=False,
+        headline=f"the exception does not cover this use of {clauses}",
+        reasons=(f"an exception covers the subjects that it names, and {why}",),
+        violation=SubjectViolation,
+    )

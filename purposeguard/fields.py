@@ -175,7 +175,8 @@ class Shape:
 
     def outside_rows(self) -> Iterator[Shape]:
         """It, and what is in it and in no marked row: nothing will say whose that is."""
-        pending, seen = [self], list[Model]()
+        pending: list[Shape] = [self]
+        seen: list[Model] = []
         while pending:
             shape = pending.pop()
             yield shape

@@ -54,6 +54,7 @@ class CountingLedger(Ledger, Protocol):
         Asked for once, at the first such use; kept, and called, for as long as the activity is declared, also in
         processes forked meanwhile. `purpose` is as in `allowed`.
         """
+        ...
 
 
 class Tally:

@@ -23,6 +23,7 @@ class Oversight(Protocol):
     @property
     def requires_subject(self) -> bool:
         """Whether nothing may be opened without saying whose it is."""
+        ...
 
     def standing(self, subject: str, /) -> Standing:
         """What holds for a subject, by `subject_key`; CLEAR for one that nothing is known of.
@@ -30,6 +31,7 @@ class Oversight(Protocol):
         Raises:
             StoreUnavailable: it cannot be known now.
         """
+        ...
 
     def provided(self, provision: Provision, /) -> None:
         """A hand-over is about to take place; on record, durably, before this returns.

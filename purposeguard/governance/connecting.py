@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -175,7 +175,7 @@ def _settings(timeout: float) -> Callable[[Any, Any], None]:
 
 
 @contextlib.contextmanager
-def unhurried(connection: sa.Connection) -> Iterator[None]:
+def unhurried(connection: sa.Connection) -> Generator[None]:
     """What is asked of PostgreSQL in this block may take its time: an upgrade of large tables does."""
     driver = connection.connection.driver_connection
     before = getattr(driver, "patience", None)

@@ -8,7 +8,7 @@ import hashlib
 import os
 import time
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
@@ -128,7 +128,7 @@ class Store:
             time.sleep(0.01)
 
     @contextlib.contextmanager
-    def reading(self, *, single: bool = False) -> Iterator[sa.Connection]:
+    def reading(self, *, single: bool = False) -> Generator[sa.Connection]:
         """A connection for reading. On SQLite it sees one state of the store; on PostgreSQL each statement does.
 
         `single`: for one statement, or several that need not see the same state. Without a transaction around it each
@@ -143,7 +143,7 @@ class Store:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
+    def writing(self) -> Generator[sa.Connection]:
         """A connection whose changes are kept, durably, when the block ends; all of them, or none where it fails.
 
         Raises:
@@ -159,14 +159,14 @@ class Store:
                     listener.changed(changed)
 
     @contextlib.contextmanager
-    def _connection(self, begin: str | None, changed: set[str] | None = None) -> Iterator[sa.Connection]:
+    def _connection(self, begin: str | None, changed: set[str] | None = None) -> Generator[sa.Connection]:
         if self._closed:
             raise unavailable(self.where, "was closed", "open it again")
         with self.engine.connect() as connection:
             yield connection.execution_options(**{BEGIN: begin, CHANGED: changed})
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self) -> Generator[None]:
         try:
             yield
         except (exc.DBAPIError, exc.TimeoutError) as error:
@@ -176,7 +176,7 @@ class Store:
         raise failure from None
 
     @contextlib.contextmanager
-    def own_connection(self) -> Iterator[Any]:
+    def own_connection(self) -> Generator[Any]:
         """A connection of the driver that is not in the pool: to be kept, and closed, by whoever opens it.
 
         Closed where the block fails.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Final, Protocol, cast, runtime_checkable
 
 import sqlalchemy as sa
@@ -276,7 +276,7 @@ class Subjects:
         }
 
     @contextlib.contextmanager
-    def _writing(self, within: sa.Connection | None) -> Iterator[sa.Connection]:
+    def _writing(self, within: sa.Connection | None) -> Generator[sa.Connection]:
         if within is not None:
             yield within
             return

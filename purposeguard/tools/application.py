@@ -17,8 +17,9 @@ from types import ModuleType
 from typing import Any
 
 from purposeguard.access import Reader
+from purposeguard.decision import Decision
 from purposeguard.entrustment import Handing
-from purposeguard.errors import PurposeGuardError
+from purposeguard.errors import PurposeGuardError, SubjectViolation
 from purposeguard.guard import Guard
 from purposeguard.inventory import WHOLE, Access, Activity, Entrustment, Site
 from purposeguard.label import Label
@@ -109,19 +110,31 @@ def _unread(declared: Access | Entrustment) -> str | None:
     return None
 
 
+def says_whose(access: Access) -> bool:
+    """Whether the rows that it gives say whose they are: what depends on the subject is then decided row by row."""
+    readers = (getattr(fn, "__purposeguard_access__", None) for fn in _layers(access))
+    return any(isinstance(one, Reader) and one.access is access and one.marked for one in readers)
+
+
 def _settling(declared: Access | Entrustment) -> Iterator[Callable[[], object]]:
-    """What reads the annotations of the function that was declared, through the decorators around it."""
+    """What reads the annotations of the function that was declared."""
+    for fn in _layers(declared):
+        reader, hand = (getattr(fn, f"__purposeguard_{kind}__", None) for kind in ("access", "entrustment"))
+        if isinstance(reader, Reader) and reader.access is declared:
+            yield reader.label
+        if isinstance(hand, Handing) and hand.declared is declared:
+            yield hand.shapes
+
+
+def _layers(declared: Access | Entrustment) -> Iterator[Any]:
+    """The function that was declared, and the decorators around it, from the outermost in."""
     fn: Any = sys.modules.get(declared.module)
     for name in declared.qualname.split("."):
         fn = inspect.getattr_static(fn, name, None)
     seen: set[int] = set()
     while fn is not None and id(fn) not in seen:
         seen.add(id(fn))
-        reader, hand = (getattr(fn, f"__purposeguard_{kind}__", None) for kind in ("access", "entrustment"))
-        if isinstance(reader, Reader) and reader.access is declared:
-            yield reader.label
-        if isinstance(hand, Handing) and hand.declared is declared:
-            yield hand.shapes
+        yield fn
         fn = getattr(fn, "__func__", None) or getattr(fn, "__wrapped__", None)
 
 
@@ -144,11 +157,28 @@ class Outcome:
 
 def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None = None) -> Outcome:
     """The forecast of one combination, by the decisions that the call itself would ask for."""
+    by_row = says_whose(access)
+
+    def why_not(label: Label) -> tuple[str, ...]:
+        return standing_against(guard.explain(label, activity.purpose, activity.channel), by_row=by_row)
+
+    return forecast(why_not, activity, access, unread)
+
+
+def standing_against(decision: Decision, *, by_row: bool) -> tuple[str, ...]:
+    """Why a call is refused. What a subject could agree to is asked of each row, where rows say whose they are."""
+    return () if by_row and not decision and decision.violation is SubjectViolation else decision.reasons
+
+
+def forecast(
+    why_not: Callable[[Label], tuple[str, ...]], activity: Activity, access: Access, unread: str | None = None
+) -> Outcome:
+    """What happens if an activity calls an access function, where `why_not` says why data is refused to it."""
     if access.label is None and not access.sealed:
         return Outcome(activity, access, "unknown", (), (unread or "its sources are not known",))
 
     def reasons(label: Label | None) -> tuple[str, ...]:
-        return guard.explain(label, activity.purpose, activity.channel).reasons if label is not None else ()
+        return why_not(label) if label is not None else ()
 
     if not access.withhold:
         why = reasons(access.label)

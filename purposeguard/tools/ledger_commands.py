@@ -8,7 +8,7 @@ import dataclasses
 import datetime
 import io
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -79,7 +79,7 @@ def _reading(target: str) -> Generator[Reading]:
 
 
 @contextlib.contextmanager
-def _opened(target: str) -> Iterator[Reading]:
+def _opened(target: str) -> Generator[Reading]:
     try:
         from purposeguard.governance.ledger.targets import opened  # noqa: PLC0415  # needs the extra `governance`
     except ModuleNotFoundError as error:
@@ -108,6 +108,7 @@ def verify(
     That shows any change, save by somebody who writes anew all that follows it. Such a change shows as well where a
     hash was noted elsewhere before: `--expect HASH`.
     """
+    data: dict[str, object]
     with _reading(target) as found:
         try:
             data = _facts(found.verify(expect))

@@ -24,8 +24,16 @@ from rich.text import Text
 Cell = str | bool
 
 MARKS = {True: Text("✓", "bold green"), False: Text("·", "dim red")}
-VERDICTS = {"allowed": "green", "withheld": "yellow", "refused": "bold red", "denied": "bold red", "unknown": "magenta"}
-VERDICTS |= {"intact": "green", "broken": "bold red", "overdue": "bold red"}
+VERDICTS = {
+    "allowed": "green",
+    "broken": "bold red",
+    "denied": "bold red",
+    "intact": "green",
+    "overdue": "bold red",
+    "refused": "bold red",
+    "unknown": "magenta",
+    "withheld": "yellow",
+}
 NARROWEST_TEXT = 24
 """Columns that a text column of a terminal's table gets at least, before the marks beside it are stood upright."""
 

@@ -13,7 +13,7 @@ import multiprocessing.util
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Final
 
 from purposeguard.clock import Clock
@@ -191,7 +191,7 @@ class Counters:
                 self._pending.clear()
 
     @contextlib.contextmanager
-    def _one_at_a_time(self) -> Iterator[bool]:
+    def _one_at_a_time(self) -> Generator[bool]:
         with self._turn:
             if self._writing:
                 yield False

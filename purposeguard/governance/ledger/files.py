@@ -6,18 +6,18 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from purposeguard.errors import StoreUnavailable
 
 try:
-    import fcntl
+    import fcntl as _fcntl
 except ImportError:  # pragma: no cover  # Windows
-    LOCKS = False
-else:
-    LOCKS = True
+    _fcntl = None  # type: ignore[assignment]
+
+fcntl: Final[Any] = _fcntl
 
 PAUSES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01)
 """Seconds between two tries at a lock; the last of them over and over."""
@@ -25,14 +25,14 @@ PAUSES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01)
 
 def must_have_locks() -> None:
     """Raises RuntimeError where files cannot be locked."""
-    if not LOCKS:
+    if fcntl is None:
         raise RuntimeError(
             "a ledger in a file needs file locks (fcntl), which this platform does not have: keep it in a store instead"
         )
 
 
 @contextlib.contextmanager
-def locked(path: Path, flags: Callable[[], int], timeout: float, *, shared: bool = False) -> Iterator[int]:
+def locked(path: Path, flags: Callable[[], int], timeout: float, *, shared: bool = False) -> Generator[int]:
     """The file at `path`, opened and locked: a file descriptor. One that was moved away meanwhile is not taken.
 
     `flags` are those to open it with, asked for again at each try.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -24,7 +24,7 @@ def beside(path: Path, ending: str) -> Path:
 
 
 @contextlib.contextmanager
-def telling(path: Path, what: str) -> Iterator[None]:
+def telling(path: Path, what: str) -> Generator[None]:
     """Whatever is wrong with a file, or its disk, is a StoreUnavailable."""
     try:
         yield

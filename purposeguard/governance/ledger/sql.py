@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -120,7 +120,7 @@ class SqlLedger(Kept):
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[SqlReading]:
+    def reading(self) -> Generator[SqlReading]:
         """The ledger as it is now."""
         with self.store.reading() as connection:
             yield SqlReading(connection)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ SQLITE: Final = b"SQLite format 3\x00"
 
 
 @contextlib.contextmanager
-def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Iterator[Reading]:
+def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator[Reading]:
     """The ledger in a store, by its URL or the path of its file, or in a JSON Lines file.
 
     Raises:
@@ -48,7 +48,7 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Iterator[
 
 
 @contextlib.contextmanager
-def _in_database(url: str | sa.URL, timeout: float) -> Iterator[SqlReading]:
+def _in_database(url: str | sa.URL, timeout: float) -> Generator[SqlReading]:
     engine, where = engine_of(url, timeout)
     try:
         with engine.connect() as connection:

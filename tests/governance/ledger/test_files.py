@@ -306,7 +306,7 @@ def test_nobody_else_reads_it_unless_permitted_and_the_head_follows_suit(ledger:
 
 
 def test_a_platform_without_locks_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(files, "LOCKS", False)
+    monkeypatch.setattr(files, "fcntl", None)
     with pytest.raises(RuntimeError, match="keep it in a store instead"):
         JsonLinesLedger(tmp_path / "ledger.jsonl")
 
