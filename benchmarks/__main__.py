@@ -22,6 +22,7 @@ ALONE: dict[str, Callable[[], Times]] = {
     "compile": processes.compiling,
     "import": processes.importing,
     "sealing": processes.sealing,
+    "counting": processes.counting,
 }
 
 

@@ -21,6 +21,11 @@ COMPILE_READ = "compile the same notice from its TOML file"
 MEMORY = "memory of the compiled notice at its highest"
 MILLION = "a million values sealed"
 SEAL_BYTES = "memory of a sealed value beside its value"
+COUNT_OPEN = "counting a use in a ledger, on top of `use.open(sealed)`"
+COUNT_ACCESS = "the same, on top of `@guard.access`"
+COUNT_OPEN_ALL = "the same, on top of each value of `use.open_all(…)`"
+COUNTED_ACTIVITY = "`@guard.purpose` around a function, where a ledger counts"
+COUNTED_DENIAL = "a denial that is on record, durably, when it is raised"
 
 _IMPORT = "import purposeguard"
 
@@ -81,6 +86,12 @@ def compiling() -> Times:
 def sealing() -> Times:
     """Nanoseconds of a million seals and bytes of one, in a process of its own."""
     found: Times = json.loads(_run("-m", "benchmarks.sealing"))
+    return found
+
+
+def counting() -> Times:
+    """Nanoseconds of counting uses in ledgers of governance, in a process of its own."""
+    found: Times = json.loads(_run("-m", "benchmarks.counting"))
     return found
 
 

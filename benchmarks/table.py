@@ -56,6 +56,9 @@ TARGETS = (
     Row("import", processes.IMPORT, processes.PYDANTIC, 1.15),
     Row("sealing", processes.MILLION, None, 1e9),
     Row("sealing", processes.SEAL_BYTES, None, 72, "B"),
+    Row("counting", processes.COUNT_OPEN, None, 100),
+    Row("counting", processes.COUNT_ACCESS, None, 100),
+    Row("counting", processes.COUNT_OPEN_ALL, None, 100),
 )
 FLOORS = tuple(
     Row("decisions", name)
@@ -88,6 +91,8 @@ BESIDE = (
     Row("decisions", decisions.BLOCK, floors.WRAPPER),
     Row("decisions", decisions.UNREAD),
     Row("compile", processes.COMPILE_READ),
+    Row("counting", processes.COUNTED_ACTIVITY),
+    Row("counting", processes.COUNTED_DENIAL),
 )
 
 

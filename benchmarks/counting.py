@@ -1,0 +1,87 @@
+"""What it costs to count a use: the same use with a ledger of governance and without one, side by side in one process.
+
+Prints nanoseconds as JSON; in a process of its own, since ledgers have threads. The thread that writes the counts runs
+all the while, so what it takes is in the figures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import purposeguard as pg
+from benchmarks.processes import COUNT_ACCESS, COUNT_OPEN, COUNT_OPEN_ALL, COUNTED_ACTIVITY, COUNTED_DENIAL
+from benchmarks.timing import Case, Times, race
+from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
+from purposeguard.governance.store import Store
+from purposeguard.ledger import Ledger
+from purposeguard.notices import trendmicro_jp as tm
+
+BLOCKS = 60
+WITHOUT = "no ledger"
+USES = {COUNT_OPEN: "open", COUNT_ACCESS: "access", COUNT_OPEN_ALL: "open_all"}
+
+
+def cases(name: str, ledger: Ledger | None) -> list[Case]:
+    """The uses, under a guard with this ledger."""
+    guard = pg.Guard(tm.NOTICE, ledger=ledger)
+    sealed = pg.Personal("value", tm.Registration)
+    hundred = [sealed] * 100
+
+    @guard.access(tm.Registration)
+    def access() -> None:
+        pass
+
+    @guard.purpose(tm.RenewalGuidance)
+    def activity() -> None:
+        pass
+
+    def ambient() -> AbstractContextManager[Any]:
+        return guard.purpose(tm.RenewalGuidance, activity="ambient")
+
+    def denial() -> None:
+        with contextlib.suppress(pg.PurposeViolation):
+            guard.check(tm.ProductData, tm.RenewalGuidance)
+
+    with ambient() as use:  # the first time a label is asked for is the slow one
+        access()
+        assert use.open_all(hundred) == ["value"] * 100
+    return [
+        Case(f"open {name}", "use.open(sealed)", {"sealed": sealed}, ambient),
+        Case(f"access {name}", "access()", {"access": access}, ambient),
+        Case(f"open_all {name}", "use.open_all(hundred)", {"hundred": hundred}, ambient, of=100),
+        Case(f"activity {name}", "activity()", {"activity": activity}),
+        Case(f"denial {name}", "denial()", {"denial": denial}),
+    ]
+
+
+@contextlib.contextmanager
+def ledgers() -> Iterator[dict[str, Ledger | None]]:
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="purposeguard-bench-")))
+        store = stack.enter_context(Store.open(f"sqlite:///{folder}/store.db"))
+        sql = stack.enter_context(SqlLedger(store))
+        yield {WITHOUT: None, "SQLite": sql, "file": stack.enter_context(JsonLinesLedger(folder / "ledger.jsonl"))}
+
+
+def measured(blocks: int) -> Times:
+    """What each use takes on top of what it takes without a ledger: of the two ledgers, the one that takes more."""
+    with ledgers() as made:
+        times = race([case for name, ledger in made.items() for case in cases(name, ledger)], blocks=blocks)
+        names: Sequence[str] = [name for name in made if name != WITHOUT]
+
+    def most(case: str) -> float:
+        return max(times[f"{case} {name}"] for name in names)
+
+    found = {row: most(case) - times[f"{case} {WITHOUT}"] for row, case in USES.items()}
+    return {**found, COUNTED_ACTIVITY: most("activity"), COUNTED_DENIAL: most("denial"), **times}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measured(int(sys.argv[1]) if len(sys.argv) > 1 else BLOCKS)))
