@@ -296,7 +296,7 @@ class Use(Opener, Generic[P]):
                 raise TypeError("`subjects` says of each value in turn whose it is: give a list")
             for value in sealed:
                 must_be_sealed(value, "`open_all`")
-            abouts = tuple(self._abouts(one) for one in subjects)
+            abouts = tuple(() if one is None else self._abouts(one) for one in subjects)
             if len(abouts) != len(sealed):
                 raise ValueError(f"there are {len(sealed)} values and {len(abouts)} subjects: name one for each")
             return self._open(sealed, abouts=abouts)

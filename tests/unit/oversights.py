@@ -1,0 +1,90 @@
+"""What tests of subjects share: an oversight that says what a test wants, and a ledger that counts for itself."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.circumstances import CLEAR, Standing
+from purposeguard.errors import StoreUnavailable
+from purposeguard.inventory import LegalException
+from purposeguard.ledger import Tick
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.recipients import Provision
+from tests.unit.samples import Tape
+
+STOPPED = Standing(all_suspended=True)
+ERASED = Standing(erased=True)
+
+SUSPENDED = 7
+"""The id of a subject who stopped all use; everybody else asked for nothing."""
+
+
+class Office:
+    """Keeps how subjects stand, by their keys; `asked` are those it was asked about, in turn."""
+
+    def __init__(
+        self,
+        standings: dict[str, Standing] | None = None,
+        *,
+        requires_subject: bool = False,
+        ledger: pg.Ledger | None = None,
+    ) -> None:
+        self.standings = {str(SUSPENDED): STOPPED} if standings is None else standings
+        self.asked: list[str] = []
+        self.closed = False
+        self._requires_subject = requires_subject
+        self._ledger = ledger
+
+    @property
+    def ledger(self) -> pg.Ledger | None:
+        return self._ledger
+
+    @property
+    def requires_subject(self) -> bool:
+        return self._requires_subject
+
+    def standing(self, subject: str, /) -> Standing:
+        assert type(subject) is str
+        self.asked.append(subject)
+        if self.closed:
+            raise StoreUnavailable("the store is closed")
+        return self.standings.get(subject, CLEAR)
+
+    def provided(self, provision: Provision, /) -> None:
+        raise AssertionError("nothing is handed over here")
+
+
+class Counting(Tape):
+    """A ledger that counts uses itself, and is told of exceptions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: collections.Counter[tuple[str, str, pg.Label]] = collections.Counter()
+        self.exceptions: list[tuple[LegalException, pg.Label, str | None, int]] = []
+        self.counters = 0
+
+    def counter(self, activity: str, purpose: str, label: pg.Label) -> Tick:
+        self.counters += 1
+        key = (activity, purpose, label)
+
+        def tick() -> None:
+            self.counts[key] += 1
+
+        return tick
+
+    def excepted(self, exception: LegalException, label: pg.Label, subject: str | None, count: int) -> None:
+        self.exceptions.append((exception, label, subject, count))
+
+
+def guarded(office: Office | None = None, notice: Any = tm.NOTICE, **options: Any) -> pg.Guard:
+    """A guard whose office knows of one suspended subject, unless another is given."""
+    return pg.Guard(notice, governance=Office() if office is None else office, **options)
+
+
+def told(caught: pytest.ExceptionInfo[BaseException]) -> str:
+    """What an error says, on one line."""
+    return " ".join(str(caught.value).split())

@@ -1,0 +1,307 @@
+"""Marks: where they stand, when they are read, and what cannot be one."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict, cast
+
+import pytest
+from pydantic import BaseModel, computed_field
+
+import purposeguard as pg
+from purposeguard.fields import Model, Shape, shape_of
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.marked_rows import (
+    Customer,
+    Device,
+    Email,
+    Frozen,
+    Key,
+    Named,
+    P,
+    read,
+    reading,
+)
+from tests.unit.oversights import STOPPED, Office, guarded, told
+from tests.unit.samples import Tape
+
+# --- What is marked, and cannot say it
+
+
+class Sealed(BaseModel):
+    key: Annotated[pg.Personal[int, tm.Registration], pg.Subject]
+
+
+class SealedInside(BaseModel):
+    key: pg.Personal[Annotated[int, pg.Subject], tm.Registration]
+
+
+class SealedItems(BaseModel):
+    keys: list[Annotated[pg.Personal[int, tm.Registration], pg.Subject]]
+    email: Email = "e"
+
+
+class MaybeSealed(BaseModel):
+    key: Annotated[int, pg.Subject] | pg.Personal[int, tm.Registration]
+
+
+class MarkedKeys(BaseModel):
+    names: dict[Annotated[int, pg.Subject], str]
+    email: Email = "e"
+
+
+class TwoDays(BaseModel):
+    a: Annotated[datetime.date, pg.Collected]
+    b: Annotated[datetime.date, pg.Collected]
+    email: Email = "e"
+
+
+class TwoEnds(BaseModel):
+    a: Annotated[datetime.date, pg.Ended]
+    b: Annotated[datetime.date, pg.Ended]
+    email: Email = "e"
+
+
+@pytest.mark.parametrize(
+    ("cls", "why"),
+    [
+        (Sealed, "Sealed.key is sealed and marked"),
+        (SealedInside, "SealedInside.key is sealed and marked"),
+        (SealedItems, "SealedItems.keys is sealed and marked"),
+        (MaybeSealed, "MaybeSealed.key is sealed and marked"),
+        (MarkedKeys, "MarkedKeys.names has marked keys"),
+        (TwoDays, "TwoDays: `a` and `b` are both marked Collected"),
+        (TwoEnds, "TwoEnds: `a` and `b` are both marked Ended"),
+    ],
+    ids=lambda given: given.__name__ if isinstance(given, type) else "",
+)
+def test_a_mark_that_cannot_be_read_is_refused_where_it_stands(cls: Any, why: str) -> None:
+    with pytest.raises(pg.UnlabelledData) as caught:
+        reading(guarded(), list[cls], [])
+    assert why in told(caught)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        Annotated[int, pg.Subject, tm.Registration],
+        list[Annotated[int, pg.Subject, tm.Registration]],
+        dict[Annotated[int, pg.Subject, tm.Registration], str],
+        dict[str, Annotated[datetime.date, pg.Collected, tm.Registration]],
+        pg.Personal[Annotated[int, pg.Subject], tm.Registration],
+        Annotated[Customer, pg.Subject],
+    ],
+    ids=["value", "list", "keys", "values", "seal", "row"],
+)
+def test_a_mark_outside_of_a_row_is_refused(annotation: Any) -> None:
+    with pytest.raises(pg.UnlabelledData, match="its return annotation bears a mark"):
+        reading(guarded(), annotation, [])
+
+
+def test_a_key_that_is_not_there_says_nothing() -> None:
+    class Loose_(TypedDict):
+        key: NotRequired[Annotated[int, pg.Subject]]
+        email: NotRequired[Email]
+
+    assert read(Loose_, {"key": 8}) == {"key": 8}
+    options: Any
+    for options in ({}, {"narrow": True}, {"withhold": True}):
+        with pytest.raises(pg.UnlabelledData, match="`key` is marked, and it is not there"):
+            read(list[Loose_], [{"email": "e"}], **options)
+    unset: Any = Customer.model_construct(email="e")
+    with pytest.raises(pg.UnlabelledData, match="`key` is marked, and it is not there"):
+        read(Customer, unset)
+
+
+def test_a_computed_mark_is_not_read() -> None:
+    class Computed(BaseModel):
+        email: Email = "e"
+
+        @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
+        @property
+        def key(self) -> Annotated[int, pg.Subject]:
+            return 8
+
+    with pytest.raises(pg.UnlabelledData, match="`key` is marked, and it is not there"):
+        read(Computed, Computed())
+
+
+# --- Annotations that cannot be read at once
+
+
+def test_an_annotation_that_is_defined_later_is_read_at_the_first_call() -> None:
+    guard = guarded()
+
+    @guard.access
+    def load(key: int) -> list[Later]:
+        return [Later(key=key)]
+
+    @guard.access(tm.Registration)
+    def named(key: int) -> list[Later]:
+        return [Later(key=key)]
+
+    @guard.access(narrow=True)
+    def narrowed(*keys: int) -> list[Later]:
+        return [Later(key=key) for key in keys]
+
+    with guard.purpose(P):
+        for function in (load, named):
+            assert function(8) == [Later(key=8)]
+            for _ in range(2):
+                with pytest.raises(pg.SubjectViolation):
+                    function(7)
+        assert narrowed(7, 8) == [Later(key=8)]
+
+
+class Later(BaseModel):
+    key: Key
+    email: Email = "e"
+
+
+def test_where_an_annotation_is_never_defined_rows_are_known_by_their_class() -> None:
+    guard = guarded()
+
+    @guard.access(tm.Registration)
+    def load(key: int) -> list[OnlyForTypeCheckers]:  # type: ignore[name-defined]  # noqa: F821  # as it says
+        return [Customer(key=key)]
+
+    @guard.access(tm.Registration)
+    def figure() -> OnlyForTypeCheckers:  # type: ignore[name-defined]  # noqa: F821
+        return 7
+
+    @guard.access
+    def unnamed() -> OnlyForTypeCheckers:  # type: ignore[name-defined]  # noqa: F821
+        raise AssertionError
+
+    @guard.access(tm.Registration, narrow=True)
+    def narrowed() -> OnlyForTypeCheckers:  # type: ignore[name-defined]  # noqa: F821
+        raise AssertionError
+
+    with guard.purpose(P):
+        for _ in range(2):
+            assert load(8) == [Customer(key=8)]
+            with pytest.raises(pg.SubjectViolation):
+                load(7)
+            assert figure() == 7
+        for function in (unnamed, narrowed):
+            with pytest.raises(pg.UnlabelledData, match="names `OnlyForTypeCheckers`, which is not defined"):
+                function()
+    with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
+        figure()
+
+
+# --- Copies from which something was withheld
+
+
+class Tagged(BaseModel):
+    key: Annotated[int, pg.Subject, tm.ProductData] = 8
+    email: Email = "e"
+
+
+@dataclasses.dataclass
+class TaggedData:
+    key: Annotated[int, pg.Subject, tm.ProductData] = 8
+    email: Email = "e"
+
+
+class TaggedDict(TypedDict):
+    key: Annotated[int, pg.Subject, tm.ProductData]
+    email: Email
+
+
+class TaggedTuple(NamedTuple):
+    key: Annotated[int, pg.Subject, tm.ProductData] = 8
+    email: Email = "e"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Tagged, TaggedData, lambda: cast("TaggedDict", {"key": 8, "email": "e"}), TaggedTuple],
+    ids=["pydantic", "dataclass", "TypedDict", "NamedTuple"],
+)
+def test_a_copy_that_lost_its_mark_does_not_say_whose_it_is(make: Callable[[], Any]) -> None:
+    """Else a later look at it would find nobody who stopped its use."""
+    tape = Tape()
+    guard = guarded(ledger=tape)
+    like = TaggedDict if isinstance(make(), dict) else None
+    with guard.purpose(P) as use:
+        copy = use.withhold(make(), like)
+        with pytest.raises(pg.UnlabelledData, match="`key` is marked, and was withheld"):
+            use.withhold(copy, like)
+        if like is None:
+            with pytest.raises(pg.UnlabelledData, match="`key` is marked, and was withheld"):
+                use.open(pg.Personal("e", tm.Registration), subject=copy)
+    assert tape.denials == []
+
+
+def test_a_copy_that_has_its_mark_is_looked_at_again() -> None:
+    office = Office({})
+    guard = guarded(office)
+
+    class Three(BaseModel):
+        key: Key = 8
+        email: Email = "e"
+        device: Device = "d"
+
+    with guard.purpose(P) as use:
+        copy = use.withhold(Three())
+        assert use.withhold(copy) is copy
+        assert read(Three, copy, guard=guard, withhold=True) is copy
+        office.standings["8"] = STOPPED
+        again = use.withhold(copy)
+    assert copy.email == "e"
+    assert again.model_dump() == {"key": 8}
+    for field in ("email", "device"):
+        with pytest.raises(pg.PurposeViolation):
+            getattr(again, field)
+
+
+# --- What shapes know of marks
+
+
+def test_shapes_know_where_rows_say_whose_they_are() -> None:
+    assert shape_of(list[Customer]).is_marked
+    assert shape_of(dict[str, tuple[Customer, ...]] | None).is_marked
+    assert shape_of(dict[Frozen, int]).is_marked
+    assert not shape_of(list[Email]).is_marked
+    assert not Shape().is_marked
+    assert shape_of(Annotated[int, pg.Subject]).is_marked_itself
+    assert not shape_of(Customer).is_marked_itself
+    united = shape_of(dict[Frozen, int] | dict[Named, int])
+    assert united.keys is not None
+    assert {model.cls for model in united.keys.models} == {Frozen, Named}
+    assert shape_of(dict[Frozen, int] | list[int]).keys is not None
+
+
+def test_what_the_fields_of_a_class_say_is_read_once() -> None:
+    class Once(BaseModel):
+        key: Key
+
+    assert Model(Once).fields() is Model(Once).fields()
+    assert Model(Once).marks() is Model(Once).marks()
+
+    class More(Once):
+        email: Email = "e"
+
+    assert list(Model(More).fields()) == ["key", "email"]
+    assert Model(More).marks() == {pg.Subject: ("key",)}
+
+
+def test_fields_are_read_anew_where_names_are_given() -> None:
+    def made() -> Any:
+        class Inside(BaseModel):
+            email: Email
+
+        @dataclasses.dataclass
+        class Outside:
+            inside: "Inside"  # noqa: UP037  # not known outside of this function
+
+        return Outside, Inside
+
+    outside, inside = made()
+    with pytest.raises(pg.UnlabelledData):
+        Model(outside).fields()
+    assert pg.sources_of(outside, {"Inside": inside}) == {"inside.email": pg.Label(tm.Registration)}
+    assert Model(outside).fields()["inside"].models == (Model(inside),)

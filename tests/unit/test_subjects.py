@@ -1,0 +1,504 @@
+"""Whose data it is, named at a check: what a subject asked for is in force at once (clause 7)."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import uuid
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.circumstances import CLEAR, Standing
+from purposeguard.notices import trendmicro_jp as tm
+from tests.unit.oversights import ERASED, STOPPED, Counting, Office, guarded, told
+from tests.unit.samples import Tape
+
+SOME = uuid.UUID("12345678-9abc-def0-1234-56789abcdef0")
+NAME: pg.Personal[str, Any] = pg.Personal("name", tm.Registration)
+DEVICE: pg.Personal[str, Any] = pg.Personal("device", tm.ProductData)
+FREE: pg.Personal[str, Any] = pg.Personal("free", pg.NotPersonal)
+REGISTERED = NAME.label
+P = tm.RenewalGuidance
+
+Ask = Callable[[Any], object]
+
+
+class Row(BaseModel):
+    key: Annotated[int, pg.Subject]
+
+
+@dataclasses.dataclass
+class Both:
+    sender: Annotated[int, pg.Subject]
+    recipient: Annotated[int, pg.Subject]
+
+
+class Plain(BaseModel):
+    key: int
+
+
+def asked(guard: pg.Guard, subject: Any) -> dict[str, object]:
+    """What each way to ask about a subject answers: the value, or the class of the error."""
+    with guard.purpose(P) as use:
+        ways: dict[str, Callable[[], object]] = {
+            "guard.allows": lambda: guard.allows(tm.Registration, P, subject=subject),
+            "guard.check": lambda: guard.check(tm.Registration, P, subject=subject),
+            "guard.explain": lambda: bool(guard.explain(tm.Registration, P, subject=subject)),
+            "use.allows": lambda: use.allows(REGISTERED, subject=subject),
+            "use.allows id": lambda: use.allows("1.1a", subject=subject),
+            "use.check": lambda: use.check(tm.Registration, subject=subject),
+            "use.explain": lambda: bool(use.explain(tm.Registration, subject=subject)),
+            "use.open": lambda: use.open(NAME, subject=subject),
+            "use.open_all": lambda: use.open_all([NAME, NAME], subjects=[subject, subject]),
+            "use.try_open": lambda: use.try_open(NAME, "else", subject=subject),
+            "use.open mapped": lambda: use.open(NAME.map(str.upper), subject=subject),
+        }
+        return {name: _outcome(way) for name, way in ways.items()}
+
+
+def _outcome(way: Callable[[], object]) -> object:
+    try:
+        return way()
+    except (pg.PurposeGuardError, TypeError, ValueError) as error:
+        return type(error)
+
+
+ALLOWED = {
+    "guard.allows": True,
+    "guard.check": None,
+    "guard.explain": True,
+    "use.allows": True,
+    "use.allows id": True,
+    "use.check": None,
+    "use.explain": True,
+    "use.open": "name",
+    "use.open_all": ["name", "name"],
+    "use.try_open": "name",
+    "use.open mapped": "NAME",
+}
+V = pg.SubjectViolation
+REFUSED = {
+    "guard.allows": False,
+    "guard.check": V,
+    "guard.explain": False,
+    "use.allows": False,
+    "use.allows id": False,
+    "use.check": V,
+    "use.explain": False,
+    "use.open": V,
+    "use.open_all": V,
+    "use.try_open": "else",
+    "use.open mapped": V,
+}
+
+
+def everywhere(error: type[Exception]) -> dict[str, object]:
+    return dict.fromkeys(ALLOWED, error)
+
+
+# --- In which forms a subject is named
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [7, "7", pg.About(7), pg.About("7"), Row(key=7), Both(7, 8), Both(8, 7)],
+    ids=["int", "text", "about", "about a text", "row", "sender", "recipient"],
+)
+def test_a_suspended_subject_is_suspended_in_every_form(subject: Any) -> None:
+    for ledger in (None, Tape(), Counting()):
+        assert asked(guarded(ledger=ledger), subject) == REFUSED
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [8, "8", "07", pg.About(8), pg.About(), Row(key=8), Both(8, 9), None],
+    ids=["int", "text", "zero seven", "about", "about nothing", "row", "both", "none"],
+)
+def test_nobody_else_is(subject: Any) -> None:
+    for ledger in (None, Tape(), Counting()):
+        assert asked(guarded(ledger=ledger), subject) == ALLOWED
+
+
+@pytest.mark.parametrize("subject", [SOME, str(SOME).upper(), SOME.hex, pg.About(SOME)], ids=repr)
+def test_a_uuid_is_one_subject_in_all_its_spellings(subject: Any) -> None:
+    assert asked(guarded(Office({str(SOME): STOPPED})), subject) == REFUSED
+    assert asked(guarded(Office({str(SOME.int): STOPPED})), subject) == ALLOWED
+
+
+def test_zero_is_a_subject_like_any_other() -> None:
+    assert asked(guarded(Office({"0": STOPPED})), 0) == REFUSED
+
+
+@pytest.mark.parametrize("subject", [True, False, 7.0, b"7", [7], {"key": 7}, object(), Plain(key=7)], ids=repr)
+def test_what_names_nobody_is_an_error(subject: Any) -> None:
+    assert asked(guarded(), subject) == everywhere(TypeError)
+    with guarded().purpose(P) as use, pytest.raises(TypeError) as caught:
+        use.open(NAME, subject=subject)
+    assert "7" not in str(caught.value)
+
+
+@pytest.mark.parametrize("subject", ["", " 7", "7 ", "x" * 201], ids=["blank", "before", "after", "long"])
+def test_an_id_that_is_none_is_an_error(subject: str) -> None:
+    assert asked(guarded(), subject) == everywhere(ValueError)
+
+
+def test_a_row_whose_mark_cannot_be_read_is_an_error() -> None:
+    @dataclasses.dataclass
+    class Odd:
+        key: Annotated[Any, pg.Subject]
+
+    for wrong in (7.5, True, [7.5], {7: 1}, object()):
+        assert asked(guarded(), Odd(wrong)) == everywhere(pg.UnlabelledData)
+
+
+def test_a_guard_that_asks_nobody_takes_no_subject() -> None:
+    """Else a suspension would seem to be looked at, and is not."""
+    guard = pg.Guard(tm.NOTICE)
+    for subject in (7, pg.About(7), Row(key=7), SOME):
+        assert asked(guard, subject) == everywhere(TypeError)
+    assert asked(guard, pg.About()) == ALLOWED
+    assert asked(guard, pg.About(collected=datetime.date(2024, 4, 1))) == ALLOWED
+    with guard.purpose(P) as use, pytest.raises(TypeError, match=r"Guard\(notice, governance=…\)"):
+        use.open(NAME, subject=7)
+
+
+# --- What a subject asked for
+
+
+def test_all_use_is_suspended_or_that_for_some_purposes() -> None:
+    some = Standing(suspended=frozenset({P.clause}))
+    guard = guarded(Office({"1": some}))
+    assert asked(guard, 1) == REFUSED
+    assert guard.allows(tm.Registration, tm.ProductGuidance, subject=1)
+    with pytest.raises(pg.SubjectViolation) as caught:
+        guard.check(tm.Registration, P, subject=1)
+    assert "asked for the use for renewal-guidance (1.2(1)①) of the data to stop (clause 7)" in told(caught)
+    with pytest.raises(pg.SubjectViolation) as caught:
+        guarded().check(tm.Registration, P, subject=7)
+    assert "asked for all use of the data to stop (clause 7)" in told(caught)
+
+
+def test_of_a_family_each_member_may_be_suspended() -> None:
+    members = [one.clause for one in (tm.ProgramInvitation, tm.WebSurveyInvitation, tm.ProspectSurveyInvitation)]
+    guard = guarded(
+        Office({"1": Standing(suspended=frozenset(members[:1])), "2": Standing(suspended=frozenset(members))})
+    )
+    label = pg.Label(tm.Registration, tm.WebForm)
+    assert guard.allows(label, tm.AnySurveyInvitation)
+    assert not guard.allows(label, tm.AnySurveyInvitation, subject=1)
+    assert guard.allows(tm.WebForm, tm.AnySurveyInvitation, subject=1)
+    assert not guard.allows(tm.WebForm, tm.AnySurveyInvitation, subject=2)
+    decision = guard.explain(label, tm.AnySurveyInvitation, subject=1)
+    assert decision.denied == (tm.Registration,)
+    assert decision.violation is pg.SubjectViolation
+    assert decision.grants == {tm.WebForm: "2.2"}
+
+
+def test_erasure_stops_all_use() -> None:
+    guard = guarded(Office({"1": ERASED}))
+    assert asked(guard, 1) == REFUSED
+    with pytest.raises(pg.SubjectViolation) as caught:
+        guard.check(tm.Registration, P, subject=1)
+    assert "asked for the data to be erased (clause 7)" in told(caught)
+
+
+def test_a_stop_of_provision_stops_no_use() -> None:
+    assert asked(guarded(Office({"1": Standing(provision_stopped=True)})), 1) == ALLOWED
+
+
+def test_what_no_clause_grants_is_refused_as_such() -> None:
+    """A violation is about the subject only where the purpose itself would be allowed."""
+    guard = guarded()
+    with pytest.raises(pg.PurposeViolation) as caught:
+        guard.check(tm.ProductData, P, subject=7)
+    assert type(caught.value) is pg.PurposeViolation
+    with pytest.raises(pg.ChannelViolation):
+        guard.check("2.1", "2.2③", "phone", subject=7)
+    with pytest.raises(pg.SubjectViolation):
+        guard.check("2.1", "2.2③", "email", subject=7)
+    mixed = guard.explain([tm.ProductData, tm.Registration], P, subject=7)
+    assert mixed.violation is pg.PurposeViolation
+    assert mixed.denied == (tm.Registration, tm.ProductData)
+    assert mixed.alternatives == ()
+
+
+def test_a_restriction_is_in_force_at_the_next_check() -> None:
+    office = Office({})
+    guard = guarded(office)
+    for standing, expected in ((CLEAR, ALLOWED), (STOPPED, REFUSED), (CLEAR, ALLOWED), (ERASED, REFUSED)):
+        office.standings["1"] = standing
+        assert asked(guard, 1) == expected
+
+
+def test_one_subjects_wishes_are_not_anothers() -> None:
+    office = Office({"1": Standing(suspended=frozenset({P.clause})), "2": Standing(suspended=frozenset({"1.2(1)②"}))})
+    guard = guarded(office)
+    for _ in range(3):
+        assert asked(guard, 1) == REFUSED
+        assert asked(guard, 2) == ALLOWED
+        assert asked(guard, 3) == ALLOWED
+
+
+def test_what_is_not_personal_is_nobodys() -> None:
+    guard = guarded()
+    with guard.purpose(P) as use:
+        assert use.open(FREE, subject=7) == "free"
+    assert guard.allows(pg.NotPersonal, P, subject=7)
+
+
+# --- Several values
+
+
+def test_of_several_all_are_opened_or_none() -> None:
+    ledger = Counting()
+    guard = guarded(ledger=ledger)
+    with guard.purpose(P) as use:
+        assert use.open_all([NAME, NAME, FREE], subjects=[8, 9, 7]) == ["name", "name", "free"]
+        assert sum(ledger.counts.values()) == 3
+        with pytest.raises(pg.SubjectViolation):
+            use.open_all([NAME, NAME], subjects=[8, 7])
+        assert sum(ledger.counts.values()) == 3
+        assert use.open_all([], subjects=[]) == []
+    assert len(ledger.denials) == 1
+
+
+def test_each_value_is_somebodys() -> None:
+    with guarded().purpose(P) as use:
+        for subjects in ([8], [8, 8, 8], []):
+            with pytest.raises(ValueError, match=f"2 values and {len(subjects)} subjects"):
+                use.open_all([NAME, NAME], subjects=subjects)
+        assert use.open_all([NAME, NAME], subjects=[8, None]) == ["name", "name"]
+        wrong: Any
+        for wrong in ("89", b"89", {8: 1, 9: 2}):
+            with pytest.raises(TypeError, match="give a list"):
+                use.open_all([NAME, NAME], subjects=wrong)
+        unsealed: Any = "name"
+        with pytest.raises(TypeError):
+            use.open_all([unsealed], subjects=[8])
+        some: list[int | Row] = [8, Row(key=9)]
+        assert use.open_all(iter([NAME, NAME]), subjects=iter(some)) == ["name", "name"]
+
+
+def test_a_row_of_two_is_used_where_both_let_it() -> None:
+    office = Office()
+    with guarded(office).purpose(P) as use:
+        assert use.open(NAME, subject=Both(8, 9)) == "name"
+        assert office.asked == ["8", "9"]
+        with pytest.raises(pg.SubjectViolation):
+            use.open(NAME, subject=Both(8, 7))
+
+
+# --- Where a subject has to be named
+
+
+def test_a_strict_office_has_nothing_opened_of_nobody() -> None:
+    guard = guarded(Office(requires_subject=True))
+    assert asked(guard, pg.About()) == REFUSED
+    unnamed = asked(guard, None) | dict.fromkeys(("guard.allows", "guard.check", "guard.explain"))
+    assert unnamed == REFUSED | {"guard.allows": None, "guard.check": None, "guard.explain": None}
+    assert asked(guard, 8) == ALLOWED
+    assert asked(guard, 7) == REFUSED
+    with guard.purpose(P) as use:
+        assert use.open(FREE) == "free"
+        assert use.allows(pg.NotPersonal)
+        assert use.check(FREE.label) is None  # type: ignore[func-returns-value]  # nothing is what it says
+        with pytest.raises(pg.SubjectViolation) as caught:
+            use.open(NAME)
+        assert "it is not said whose data of 1.1(a) this is: name the subject" in told(caught)
+        with pytest.raises(pg.PurposeViolation) as refused:
+            use.open(DEVICE)
+        assert type(refused.value) is pg.PurposeViolation
+
+
+def test_a_row_without_a_subject_is_nobodys() -> None:
+    @dataclasses.dataclass
+    class Maybe:
+        key: Annotated[int | None, pg.Subject]
+
+    assert asked(guarded(), Maybe(None)) == ALLOWED
+    assert asked(guarded(Office(requires_subject=True)), Maybe(None)) == REFUSED
+    assert asked(guarded(Office(requires_subject=True)), Maybe(8)) == ALLOWED
+
+
+# --- Who is told
+
+
+def test_uses_are_counted_whoever_they_are_of() -> None:
+    ledger = Counting()
+    guard = guarded(ledger=ledger)
+
+    @guard.purpose(P, activity="a")
+    def act() -> None:
+        use = guard.use(P)
+        for subject in (8, 9, "8", SOME, pg.About(8), Row(key=8), None):
+            use.open(NAME, subject=subject)
+
+    act()
+    act()
+    assert ledger.counts == {("a", P.clause, REGISTERED): 14}
+    assert ledger.counters == 1
+
+
+def test_a_ledger_is_told_when_a_use_ends() -> None:
+    tape = Tape()
+    with guarded(ledger=tape).purpose(P, activity="a") as use:
+        for subject in (8, 9, Row(key=8), None):
+            use.open(NAME, subject=subject)
+        use.check(tm.Registration, subject=8)
+        assert use.allows(REGISTERED, subject=8)
+        assert tape.uses == []
+    assert tape.uses == [("a", P.clause, REGISTERED, 5)]
+
+
+def test_the_ledger_of_the_office_is_told_unless_another_is_given() -> None:
+    own, other = Tape(), Tape()
+    assert guarded(Office(ledger=own)).ledger is own
+    assert guarded(Office(ledger=own), ledger=other).ledger is other
+    assert guarded(Office()).ledger is None
+    guarded(Office(ledger=own)).check(tm.Registration, P, subject=8)
+    assert own.uses == [(None, P.clause, REGISTERED, 1)]
+
+
+def test_each_denial_is_told_once_and_says_nothing_of_the_subject() -> None:
+    subject = "jane.doe@example.com"
+    for observing in (False, True):
+        tape = Tape()
+        guard = guarded(Office({subject: STOPPED}), ledger=tape, mode="observe" if observing else "enforce")
+        asked(guard, subject)
+        asked(guard, pg.About(subject))
+        assert len(tape.denials) == 10  # check, use.check, open, open_all and the mapped one, twice each
+        for error, observed in tape.denials:
+            assert observed is observing
+            assert type(error) is pg.SubjectViolation
+            assert "jane" not in str(error) + repr(error) + repr(vars(error)) + repr(vars(error.decision))
+        assert "jane" not in repr(tape.uses)
+
+
+def test_where_denials_are_observed_the_data_is_used(caplog: pytest.LogCaptureFixture) -> None:
+    with guarded(mode="observe").purpose(P) as use:
+        assert use.open(NAME, subject=7) == "name"
+        assert use.try_open(NAME, "else", subject=7) == "else"
+        assert use.open_all([NAME, NAME], subjects=[8, 7]) == ["name", "name"]
+        use.check(tm.Registration, subject=7)
+    assert len(caplog.records) == 3
+
+
+# --- Where the office cannot be asked
+
+
+def test_what_cannot_be_known_is_refused() -> None:
+    office = Office()
+    guard = guarded(office)
+    assert asked(guard, 8) == ALLOWED
+    office.closed = True
+    assert asked(guard, 8) == everywhere(pg.StoreUnavailable)
+    assert asked(guard, None) == ALLOWED
+    office.closed = False
+    assert asked(guard, 8) == ALLOWED
+
+
+def test_what_an_office_does_wrong_is_not_passed_over() -> None:
+    """On the quick way as on the other: an error of the office is no answer."""
+
+    class Broken(Office):
+        error: Exception | None = None
+
+        def standing(self, subject: str, /) -> Standing:
+            if self.error is not None:
+                raise self.error
+            return super().standing(subject)
+
+    office = Broken()
+    guard = guarded(office)
+    assert asked(guard, 8) == ALLOWED
+    for error in (AttributeError("a"), TypeError("b"), KeyError("c"), RuntimeError("d")):
+        office.error = error
+        with guard.purpose(P) as use, pytest.raises(type(error)):
+            use.open(NAME, subject=8)
+
+
+# --- Sources that are not of the notice in force
+
+
+def test_sources_of_another_notice_are_unknown_whoever_they_are_of() -> None:
+    other = pg.Notice.loads(_SMALL).source("1")
+    foreign: pg.Personal[str, Any] = pg.Personal("x", other)
+    guard = guarded()
+    for subject in (8, 7, pg.About(8, collected=datetime.date(2025, 1, 1)), None):
+        with guard.purpose(P) as use:
+            for way in (
+                lambda: use.open(foreign, subject=subject),  # noqa: B023  # called at once
+                lambda: use.try_open(foreign, 0, subject=subject),  # noqa: B023
+                lambda: use.allows(foreign.label, subject=subject),  # noqa: B023
+                lambda: use.explain(foreign.label, subject=subject),  # noqa: B023
+                lambda: guard.allows(foreign.label, P, subject=subject),  # noqa: B023
+                lambda: use.open_all([foreign], subjects=[subject or 8]),  # noqa: B023
+            ):
+                with pytest.raises(pg.UnknownSource):
+                    way()
+
+
+_SMALL = """
+format = 1
+id = "other"
+revision = 2024-01-01
+controller = { en = "A", ja = "A" }
+title = { en = "A", ja = "A" }
+[[source]]
+id = "1"
+class = "Something"
+title = { en = "A", ja = "A" }
+[[grant]]
+clause = "2"
+sources = ["1"]
+title = { en = "A", ja = "A" }
+[[grant.purpose]]
+id = "2(1)"
+class = "Anything"
+title = { en = "A", ja = "A" }
+"""
+
+
+# --- Uses
+
+
+def test_a_use_that_has_ended_opens_nothing_of_anybody() -> None:
+    guard = guarded()
+    with guard.purpose(P) as use:
+        assert use.open(NAME, subject=8) == "name"
+    for subject in (8, pg.About(8), None):
+        with pytest.raises(pg.PurposeMissing):
+            use.open(NAME, subject=subject)
+        with pytest.raises(pg.PurposeMissing):
+            use.open_all([NAME], subjects=[8])
+        with pytest.raises(pg.PurposeMissing):
+            use.try_open(NAME, 0, subject=subject)
+        with pytest.raises(pg.PurposeMissing):
+            use.check(tm.Registration, subject=subject)
+
+
+def test_a_member_of_a_family_opens_what_its_subjects_let_it() -> None:
+    office = Office({"1": Standing(suspended=frozenset({tm.ProgramInvitation.clause}))})
+    guard = guarded(office)
+    with guard.purpose(tm.AnySurveyInvitation, channel="email") as whole:
+        member = guard.use(tm.ProgramInvitation)
+        assert whole.open(NAME, subject=8) == member.open(NAME, subject=8) == "name"
+        assert member.open(NAME, subject=8) == "name"
+        for use in (whole, member):
+            with pytest.raises(pg.SubjectViolation):
+                use.open(NAME, subject=1)
+
+
+def test_only_a_sealed_value_is_opened() -> None:
+    with guarded().purpose(P) as use, pytest.raises(TypeError, match="`open`"):
+        use.open("name", subject=8)  # type: ignore[arg-type]  # what is refused
+
+
+def test_the_guard_says_who_is_asked() -> None:
+    office = Office()
+    assert guarded(office).governance is office
+    assert pg.Guard(tm.NOTICE).governance is None
