@@ -10,7 +10,7 @@ import pytest
 
 import purposeguard as pg
 from benchmarks import __main__ as command
-from benchmarks import compiling, decisions, floors, growth, peers, processes, table
+from benchmarks import compiling, counting, decisions, floors, growth, peers, processes, table
 from benchmarks.notices import notice_tables
 from benchmarks.timing import UNROLLED, Case, Figure, Runner, at_depth, figure, race, ratio
 
@@ -92,6 +92,11 @@ def test_every_row_is_measured_by_its_group():
     for row in (*table.TARGETS, *table.FLOORS, *table.BESIDE):
         if row.group in known:
             assert {row.case, row.floor} - {None} <= known[row.group]
+
+
+def test_counting_measures_what_its_rows_ask_for():
+    found = counting.measured(blocks=1)
+    assert {row.case for row in (*table.TARGETS, *table.BESIDE) if row.group == "counting"} <= set(found)
 
 
 def test_growth_measures_what_it_compares(monkeypatch):
