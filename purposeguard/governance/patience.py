@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.waiting import wait_selector
 
 T = TypeVar("T")
 
@@ -19,7 +20,10 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         """Waits as psycopg does, and looks at the time whenever nothing has come for a tenth of a second."""
-        return super().wait(self._bounded(gen), *args, **kwargs)
+        if math.isinf(self.patience):
+            return super().wait(gen, *args, **kwargs)
+        # The one of psycopg's ways to wait that tells, in each version, that nothing has come.
+        return wait_selector(self._bounded(gen), self.pgconn.socket, interval=0.1)
 
     def _bounded(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
         try:

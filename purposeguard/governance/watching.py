@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import selectors
 import socket
 import threading
@@ -116,6 +117,7 @@ class Ear:
         with store.own_connection() as driver:
             driver.autocommit = True
             driver.execute(f"LISTEN {CHANNEL}")
+            driver.patience = math.inf  # it is asked for what has come already, and for nothing else
         self._driver: Any = driver
         self._descriptor: int = driver.fileno()
 
