@@ -28,16 +28,16 @@ from purposeguard.pydantic_copies import unreadable_in
 from purposeguard.pydantic_seals import (
     HIDDEN,
     Refusal,
+    RowUnderWay,
     SealedField,
-    Whose,
     aliases_of,
     field_names,
     is_withholding,
     quiet_line,
     refusals,
+    row_under_way,
     same_line,
     tell_refusal,
-    whose,
 )
 from purposeguard.sealing import Sealed, failure
 from purposeguard.terms import is_union, nearest
@@ -160,11 +160,11 @@ class PersonalModel(BaseModel):
 def _written(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
     """What a dump writes of a model: all of it, or what may be used."""
     met = _met.get()
-    row = whose.set(Whose(model, whose.get(), judged=met is not None and id(model) in met[1]))
+    row = row_under_way.set(RowUnderWay(model, row_under_way.get(), judged=met is not None and id(model) in met[1]))
     try:
         return _written_of(model, write, info)
     finally:
-        whose.reset(row)
+        row_under_way.reset(row)
 
 
 def _written_of(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:

@@ -57,12 +57,12 @@ refusals: ContextVar[list[Refusal] | None] = ContextVar("purposeguard refusals",
 """Where a dump that wants to know puts why it was refused: pydantic tells it as text only."""
 
 
-class Whose:
+class RowUnderWay:
     """Whose the sealed values in a row are, and from when; read where one is to be opened."""
 
     __slots__ = ("_around", "_judged", "_row")
 
-    def __init__(self, row: object, around: Whose | None, *, judged: bool) -> None:
+    def __init__(self, row: object, around: RowUnderWay | None, *, judged: bool) -> None:
         """`around` is the row that this one is in; `judged`: what may not be used was just withheld from it."""
         self._row = row
         self._around = around
@@ -80,7 +80,7 @@ class Whose:
         return around  # its marked field was withheld, after it had been read
 
 
-whose: ContextVar[Whose | None] = ContextVar("purposeguard whose", default=None)
+row_under_way: ContextVar[RowUnderWay | None] = ContextVar("purposeguard row", default=None)
 """Of the dump under way: the row that is being written."""
 
 
@@ -218,7 +218,7 @@ class _Field:
                     f"a field of sealed values holds a {given}, which was never validated: give it "
                     "`Personal(value, Source)`, or make the model with `model_validate`"
                 )
-            opener, known = opener_for(value.label, info.context), whose.get()
+            opener, known = opener_for(value.label, info.context), row_under_way.get()
             abouts = () if known is None else known.abouts
             opened = [opener.open_about(value, abouts) if abouts else opener.open(value)]
         except (PurposeGuardError, TypeError) as error:
