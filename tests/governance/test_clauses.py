@@ -1,0 +1,307 @@
+"""The table of clauses 4 to 11, row by row: what each asks for is enforced, or on record, in a service that runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard import Personal
+from purposeguard.governance import Governance
+from purposeguard.notices import trendmicro_jp as tm
+
+DAY = dt.timedelta(days=1)
+
+
+@dataclass
+class Customer:
+    id: Annotated[int, pg.Subject("customer")]
+    name: Annotated[str, tm.Registration]
+    email: Personal[str, tm.Registration]
+    joined: Annotated[dt.date, pg.Collected] = dt.date(2024, 5, 1)
+    left: Annotated[dt.date | None, pg.Ended] = None
+
+
+class Service:
+    """A service that keeps to its notice: what it holds, what it does, and whom it works with."""
+
+    def __init__(self, url: str, notice: pg.Notice | pg.History = tm.NOTICE) -> None:
+        self.time = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+        self.governance = Governance(url, notice=notice, clock=lambda: self.time)
+        self.guard = guard = pg.Guard(notice, governance=self.governance, clock=lambda: self.time)
+        self.customers = {number: Customer(number, f"N{number}", sealed(f"{number}@example.com")) for number in (1, 2)}
+        self.handed: list[int] = []
+
+        @guard.access
+        def customer(number: int) -> Customer:
+            return self.customers[number]
+
+        @guard.access(narrow=True)
+        def customers() -> list[Customer]:
+            return list(self.customers.values())
+
+        @self.governance.holding("customers", realm="customer")
+        def held(subject: str) -> Customer | None:
+            return self.customers.get(int(subject))
+
+        self.customer, self.customers_usable = customer, customers
+
+    def usable(self, purpose: Any = tm.RenewalGuidance, channel: str | None = None) -> list[int]:
+        with self.guard.purpose(purpose, channel=channel):
+            return [one.id for one in self.customers_usable()]
+
+    def kinds(self) -> list[str]:
+        """The kinds of entries in the ledger, those of denials with their errors."""
+        ledger: Any = self.governance.ledger
+        return [entry.body.get("error", entry.kind) for entry in ledger.entries()]
+
+
+def sealed(text: str) -> Personal[str, tm.Registration]:
+    return Personal(text, tm.Registration)
+
+
+def contractor(number: str = "mail-house", kind: str = "domestic-contractor", country: str = "JP", **more: Any) -> Any:
+    contract = pg.Safeguard("contract", "c-1", since=dt.date(2025, 1, 1))
+    return pg.Recipient(number, kind, country, safeguards=[contract], supervised_on=dt.date(2026, 1, 10), **more)
+
+
+@pytest.fixture
+def service(store_url: str) -> Iterator[Service]:
+    made = Service(store_url)
+    yield made
+    made.governance.close()
+
+
+def refused(service: Service, recipient: pg.Recipient, purpose: Any = tm.ProductProvision, **more: Any) -> bool:
+    try:
+        service.guard.check_recipient(tm.Registration, purpose, recipient, **({"means": "email"} | more))
+    except pg.RecipientViolation:
+        return True
+    return False
+
+
+def test_clause_4_entrustment(service: Service) -> None:
+    for kind, country in (
+        ("overseas-affiliate", "TW"),
+        ("overseas-contractor", "US"),
+        ("domestic-contractor", "JP"),
+    ):
+        assert not refused(service, contractor(kind=kind, country=country))
+    assert refused(service, contractor(kind="advertiser"))
+    # Only for a purpose that the data may serve …
+    with pytest.raises(pg.PurposeViolation):
+        service.guard.check_recipient(tm.ProductData, tm.RenewalGuidance, contractor(), means="email")
+    # … and supervised: that nobody has looked is refused.
+    contract = pg.Safeguard("contract", "c-1", since=dt.date(2025, 1, 1))
+    assert refused(service, pg.Recipient("x", "domestic-contractor", "JP", safeguards=[contract]))
+    # Supervision is on record, with its history.
+    register = service.governance.provisions.recipients
+    register.register(contractor(), by="procurement")
+    register.supervise("mail-house", dt.date(2026, 2, 1), by="privacy office")
+    assert register.get("mail-house").supervised_on == dt.date(2026, 2, 1)
+
+
+def test_clause_5_foreign_recipients(service: Service) -> None:
+    listed = ("TW", "PH", "CA", "AU", "US", "IN", "ID", "MY", "SG", "AE")
+    equivalent = ("DE", "FR", "IS", "LI", "NO", "GB")
+    for country in (*listed, *equivalent):
+        assert not refused(service, contractor(kind="overseas-contractor", country=country)), country
+    for country in ("BR", "KR", "CH", "RU", "VN"):
+        assert refused(service, contractor(kind="overseas-contractor", country=country)), country
+
+
+def test_clause_5_the_conditions_on_china(service: Service) -> None:
+    own: dict[str, Any] = {"own_subsidiary": True, "products": ["Deep Enterprise"]}
+    right: dict[str, Any] = {"product": "Deep Enterprise", "task": "maintenance"}
+    kind = "overseas-affiliate"
+    assert not refused(service, contractor(kind=kind, country="CN", **own), **right)
+    assert refused(service, contractor(kind="overseas-contractor", country="CN", products=own["products"]), **right)
+    assert refused(service, contractor(kind=kind, country="CN", **own), product="Home", task="maintenance")
+    assert refused(service, contractor(kind=kind, country="CN", **own), product="Deep Enterprise", task="marketing")
+    assert refused(service, contractor(kind=kind, country="CN", **own), product="Deep Enterprise")
+    assert refused(service, contractor(kind=kind, country="CN", **own), task="maintenance")
+
+
+def test_clause_6_safeguards(service: Service) -> None:
+    bare = pg.Recipient("x", "domestic-contractor", "JP", supervised_on=dt.date(2026, 1, 10))
+    assert refused(service, bare)
+    over = pg.Safeguard("contract", "c-0", since=dt.date(2025, 1, 1), until=dt.date(2026, 2, 1))
+    assert refused(service, pg.Recipient("x", "domestic-contractor", "JP", safeguards=[over], supervised_on=over.since))
+    for means in ("database-access", "email", "cloud-storage", "storage-media", "other"):
+        assert not refused(service, contractor(), means=means)
+    assert refused(service, contractor(), means="pigeon")
+
+    @service.guard.entrust(contractor(), means="storage-media")
+    def hand_over(customers: list[Customer]) -> int:
+        return len(customers)
+
+    with service.guard.purpose(tm.ProductProvision):
+        assert hand_over(list(service.customers.values())) == 2
+    (record,) = service.governance.provisions.of("customer:1")
+    assert (record.provision.recipient, record.provision.country, record.provision.means) == (
+        "mail-house",
+        "JP",
+        "storage-media",
+    )
+    assert "provision" in service.kinds()
+
+
+def test_clause_7_suspension_of_use_by_the_subject_or_an_agent(service: Service) -> None:
+    desk = service.governance.desk
+    assert service.usable() == [1, 2]
+    mine = desk.open("suspension-of-use", subject="customer:1", purposes=[tm.RenewalGuidance])
+    with pytest.raises(pg.RequestError):
+        desk.fulfil(mine, by="clerk")  # nobody has seen yet that it is the subject who asks
+    desk.verify(mine, how="a reply from the address on file", by="clerk")
+    desk.fulfil(mine, by="clerk")
+    assert service.usable() == [2]  # on the very next check
+    assert service.usable(tm.ProductProvision) == [1, 2]
+    theirs = desk.open("erasure", subject="customer:2", requester="agent", authority="power of attorney 12")
+    desk.verify(theirs, how="seen", by="clerk")
+    desk.fulfil(theirs, by="clerk")
+    assert service.usable(tm.ProductProvision) == [1]
+    with service.guard.purpose(tm.ProductProvision) as use, pytest.raises(pg.SubjectViolation):
+        use.open(service.customers[2].email, subject=service.customers[2])
+    assert service.kinds()[-1] == "SubjectViolation"
+
+
+def test_clause_7_stop_of_provision(service: Service) -> None:
+    @service.guard.entrust(contractor(), means="email")
+    def hand_over(customer: Customer) -> int:
+        service.handed.append(customer.id)
+        return customer.id
+
+    service.governance.restrict("customer:1", kind="stop-of-provision")
+    with service.guard.purpose(tm.ProductProvision):
+        assert hand_over(service.customers[2]) == 2
+        with pytest.raises(pg.SubjectViolation):
+            hand_over(service.customers[1])
+        assert service.customer(1).id == 1  # its use is another matter
+    assert service.handed == [2]
+
+
+@pytest.mark.parametrize("kind", ["notification-of-purposes", "disclosure"])
+def test_clause_7_what_discloses_says_everything(service: Service, kind: str) -> None:
+    desk = service.governance.desk
+    asked = desk.open(kind, subject="customer:1")
+    desk.verify(asked, how="in person", by="clerk")
+    report = desk.fulfil(asked, by="clerk", values=True).report
+    assert report is not None
+    told = report.to_json()
+    assert '"1.1(a)"' in told
+    assert "1@example.com" in told
+    assert "2@example.com" not in told
+
+
+@pytest.mark.parametrize("kind", ["correction", "addition", "deletion"])
+def test_clause_7_what_amends_is_recorded(service: Service, kind: str) -> None:
+    desk = service.governance.desk
+    asked = desk.open(kind, subject="customer:1")
+    desk.verify(asked, how="in person", by="clerk")
+    desk.fulfil(asked, by="clerk", done="the name was corrected")
+    assert desk.get(asked.id).state == "fulfilled"
+    assert service.kinds().count("request") == 3
+
+
+def test_clause_8_retention(store_url: str) -> None:
+    tables = tm.NOTICE.dump()
+    tables["retention"]["period"] = [
+        {"source": "1.1(a)", "days": 30},
+        {"source": "1.1(b)", "days": 400, "from": "collection"},
+    ]
+    for grant in tables["grant"]:
+        for row in grant["purpose"]:
+            if row["id"] == "1.2(2)①":
+                row["basis"] = "law"  # as if it were: what law asks for goes on
+    notice = pg.Notice.parse(tables)
+    time = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+    with Governance(store_url, notice=notice) as governance:
+        guard = pg.Guard(notice, governance=governance, clock=lambda: time)
+        about = pg.About("customer:1", collected=dt.date(2025, 3, 1), ended=dt.date(2026, 1, 30))
+        for days, kept in ((0, True), (1, False), (400, False)):
+            time = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC) + days * DAY
+            assert guard.allows("1.1(a)", "1.2(1)①", subject=about) is kept
+            assert guard.allows("1.1(a)", "1.2(2)①", subject=about)
+        with pytest.raises(pg.RetentionViolation):
+            guard.check("1.1(a)", "1.2(1)①", subject=about)
+        time = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)  # set back: what was over stays over
+        assert not guard.allows("1.1(a)", "1.2(1)①", subject=about)
+        assert not guard.allows(notice.source("1.1(b)"), "1.2(2)②", subject=about)
+
+
+def test_clause_9_contact(service: Service) -> None:
+    report = service.governance.disclose("customer:1", by="privacy office", language="ja")
+    page = report.to_html()
+    for text in ("privacy@trendmicro.co.jp", "03-5860-7565", "トレンドマイクロ株式会社"):
+        assert text in page
+        assert text in report.to_json()
+
+
+def test_clause_10_voluntary(service: Service) -> None:
+    @dataclass
+    class Lead:
+        id: Annotated[int | None, pg.Subject("lead")]
+        phone: Annotated[str | None, tm.WebContact]
+        email: Personal[str, tm.WebContact] | None
+
+    @service.guard.access(withhold=True)
+    def leads() -> list[Lead]:
+        return [Lead(1, None, None), Lead(None, None, Personal("a@example.com", tm.WebContact))]
+
+    with service.guard.purpose(tm.WebInquiryResponse):
+        assert [(one.phone, one.email is None) for one in leads()] == [(None, True), (None, False)]
+
+
+def test_clause_11_changes(store_url: str) -> None:
+    tables = tm.NOTICE.dump()
+    tables["revision"] = "2026-01-01"
+    for grant in tables["grant"]:
+        if grant["clause"] == "1.2(1)":
+            grant["sources"] = ["1.1(a)", "1.1(b)", "1.1(c)"]  # widened to product data, and …
+            grant["purpose"] = [row for row in grant["purpose"] if row["id"] != "1.2(1)③"]  # … narrowed
+    tables["family"] = [row for row in tables["family"] if row["class"] != "AnyThirdPartyProducts"]
+    tables["extension"] = [
+        {"purposes": ["1.2(1)①"], "sources": ["1.1(b)"], "basis": "related", "notified": "2025-12-01"},
+        {"purposes": ["1.2(1)②"], "sources": ["1.1(b)"], "basis": "consent"},
+    ]
+    later = pg.Notice.parse(tables)
+    service = Service(store_url, pg.History(tm.NOTICE, later))
+    try:
+        guard = service.guard
+        old = {"collected": dt.date(2025, 6, 1)}
+        who = "customer:1"
+        # Of data collected before, only what was expressly extended to it, on the stated basis.
+        assert guard.allows("1.1(b)", "1.2(1)④", subject=pg.About(who, collected=dt.date(2026, 2, 1)))
+        with pytest.raises(pg.RevisionViolation):
+            guard.check("1.1(b)", "1.2(1)④", subject=pg.About(who, **old))
+        assert guard.allows("1.1(b)", "1.2(1)①", subject=pg.About(who, **old))
+        with pytest.raises(pg.SubjectViolation):
+            guard.check("1.1(b)", "1.2(1)②", subject=pg.About(who, **old))
+        service.governance.consent(who, "1.2(1)②")
+        assert guard.allows("1.1(b)", "1.2(1)②", subject=pg.About(who, **old))
+        # What is gone is gone for all data.
+        with pytest.raises(pg.UnknownPurpose):
+            guard.allows("1.1(a)", "1.2(1)③")
+        # What is tagged with the classes of the earlier revision was collected under it.
+        assert not guard.allows(tm.ProductData, "1.2(1)④")
+    finally:
+        service.governance.close()
+
+
+def test_uses_that_law_permits_go_through_one_door(service: Service) -> None:
+    service.governance.restrict("customer:1", kind="erasure")
+    until = service.time + DAY
+    stated = {"basis": "law", "reason": "warrant 8/2026", "approver": "chief privacy officer", "until": until}
+    with service.guard.exception(subjects=["customer:1"], **stated) as use:  # type: ignore[arg-type]
+        assert use.open(service.customers[1].email, subject="customer:1") == "1@example.com"
+        with pytest.raises(pg.SubjectViolation):
+            use.open(service.customers[2].email, subject="customer:2")
+    assert [one for one, _ in itertools.groupby(service.kinds())][-2:] == ["exception", "SubjectViolation"]
+    service.time += 2 * DAY
+    with pytest.raises(pg.PurposeMissing), service.guard.exception(subjects=["customer:1"], **stated):  # type: ignore[arg-type]
+        raise AssertionError("an exception that has ended was entered")
