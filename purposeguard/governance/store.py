@@ -45,7 +45,7 @@ class Store:
 
     def __init__(self) -> None:
         """One that is not opened yet: what needs it is refused until it is."""
-        self.where = "the store"
+        self.where = "of governance"
         self.timeout = 0.0
         self.secret = b""
         self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
@@ -204,7 +204,13 @@ class Store:
             raise failure from None
 
     def digest(self, subject: str) -> str:
-        """How a ledger names a subject: who has the store can find it, who has the ledger alone cannot."""
+        """How a ledger names a subject: who has the store can find it, who has the ledger alone cannot.
+
+        Raises:
+            StoreUnavailable: the store was never opened.
+        """
+        if not self.secret:  # without one the digest would tell who it is to whoever guesses
+            raise unavailable(self.where, "was not opened yet", "open it when the application starts")
         return hashlib.blake2b(subject.encode(), key=self.secret, digest_size=16).hexdigest()
 
     def close(self) -> None:

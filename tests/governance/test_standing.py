@@ -526,6 +526,8 @@ def test_what_was_closed_refuses_and_its_thread_has_ended(subjects: Subjects, ma
     with pytest.raises(StoreUnavailable, match=r"is\s+not\s+watched"):
         standings.standing("7")
     standings.close()
+    standings.resume()
+    assert standings.standing("7") is CLEAR
 
 
 def test_what_nobody_holds_any_more_is_not_watched(store: Store) -> None:

@@ -69,6 +69,26 @@ def test_a_closed_store_says_so(store: Store) -> None:
         pass
 
 
+def test_a_store_that_is_not_opened_yet_says_so(store_url: str) -> None:
+    store = Store()
+    assert repr(store) == "<Store of governance>"
+    for use in (store.reading, store.writing, store.own_connection):
+        with pytest.raises(StoreUnavailable, match=r"the store of governance was not opened yet"), use():
+            pass
+    with pytest.raises(StoreUnavailable, match=r"was not opened yet"):
+        store.digest("7")
+    store.close()
+    with store:
+        store.connect(store_url)
+        assert len(store.digest("7")) == 32
+        with pytest.raises(RuntimeError, match="is open"):
+            store.connect(store_url)
+    store.connect(store_url)
+    with store.reading() as connection:
+        assert changes.latest(connection) == 0
+    store.close()
+
+
 def test_migrations_make_the_tables_that_the_code_knows(store: Store) -> None:
     for module in pkgutil.iter_modules(purposeguard.governance.__path__, "purposeguard.governance."):
         if not module.name.endswith("migrations"):
