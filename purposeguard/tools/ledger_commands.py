@@ -11,7 +11,7 @@ import os
 from collections.abc import Generator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 from rich.console import Console
@@ -124,7 +124,7 @@ def verify(
     raise typer.Exit(OK if intact else NO)
 
 
-def _facts(found: Verdict) -> dict[str, object]:
+def _facts(found: Verdict) -> dict[str, Any]:
     return {
         "intact": True,
         "entries": found.entries,
@@ -135,13 +135,17 @@ def _facts(found: Verdict) -> dict[str, object]:
     }
 
 
-def _told(data: dict[str, object]) -> tuple[str, list[str]]:
+def _told(data: dict[str, Any]) -> tuple[str, list[str]]:
     lines = [f"last written to at {data['at']}", f"hash {data['hash']}"] if data["at"] else []
     if data["open_uses"]:
-        lines.append(f"{data['open_uses']:,} uses counted in hours that are not over")
+        lines.append(f"{_counted(data['open_uses'], 'use')} counted in hours that are not over")
     if data["unfinished_bytes"]:
-        lines.append(f"{data['unfinished_bytes']} bytes behind them, of a write that was cut short")
-    return f"{data['entries']:,} {'entry' if data['entries'] == 1 else 'entries'}", lines
+        lines.append(f"{_counted(data['unfinished_bytes'], 'byte')} behind them, of a write that was cut short")
+    return _counted(data["entries"], "entry", "entries"), lines
+
+
+def _counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 @ledger_app.command(name="show", epilog="Exit codes: 0 printed, 1 the ledger is broken, 2 bad input.")

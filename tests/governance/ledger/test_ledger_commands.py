@@ -89,7 +89,7 @@ def test_verify_tells_of_a_write_that_was_cut_short_and_of_a_ledger_that_is_empt
     with path.open("ab") as file:
         file.write(b"{")
     lines = told("verify", path).splitlines()
-    assert (lines[0], lines[3]) == ("intact: 1 entry", "  1 bytes behind them, of a write that was cut short")
+    assert (lines[0], lines[3]) == ("intact: 1 entry", "  1 byte behind them, of a write that was cut short")
 
 
 def test_what_is_no_ledger_is_bad_input(tmp_path: Path) -> None:
