@@ -5,20 +5,20 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Literal, NoReturn, Protocol, cast, get_args
+from typing import Any, ClassVar, Final, Literal, NoReturn, Protocol, cast, get_args
 
 from purposeguard.about import NOTHING_KNOWN, About, SubjectId, subject_key
 from purposeguard.circumstances import Circumstances
 from purposeguard.clock import in_utc
 from purposeguard.decision import Decision, outside_the_table
 from purposeguard.engine import NOTHING, Column, Engine, Opening
-from purposeguard.errors import PurposeMissing, SubjectViolation
+from purposeguard.errors import PurposeMissing, PurposeViolation, SubjectViolation
 from purposeguard.inventory import Activity, LegalException, Site
 from purposeguard.label import Label
 from purposeguard.ledger import NO_COUNTS, Ledger
 from purposeguard.matrix import Matrix
-from purposeguard.rows import Whose
-from purposeguard.terms import Purpose, is_text
+from purposeguard.rows import Whose, given_abouts
+from purposeguard.terms import NotPersonal, Purpose, is_text
 from purposeguard.use import Use
 
 LegalBasis = Literal["law", "vital-interest", "public-health", "public-authority", "academic-research"]
@@ -27,6 +27,8 @@ raising of children, co-operation with public authorities, academic research."""
 
 Subjects = Iterable[SubjectId] | Literal["all"]
 """Whom an exception concerns; `"all"` where it cannot be told beforehand."""
+
+_NOT_PERSONAL: Final = Label(NotPersonal)
 
 
 class OutsideTheNotice(Purpose):
@@ -156,7 +158,7 @@ class ExceptedUse(Use[Any]):
     def absence(self) -> str | None:
         """Why this use does not hold here and now; None where it does."""
         absence = super().absence()
-        if absence is None and self._engine.clock.now() >= self._exception.until:
+        if absence is None and self._is_over():
             return _over(self._exception)
         return absence
 
@@ -164,13 +166,20 @@ class ExceptedUse(Use[Any]):
         """Why this use may not open data of this label; None where it may."""
         column = column or self._column
         column.matrix.label(label)  # raises where it is of another notice
+        if label is _NOT_PERSONAL:
+            return None
+        if self._is_over():
+            return _not_covered(label, _over(self._exception), PurposeViolation)
         subjects = self._exception.subjects
-        if subjects is None:
-            return None
         named = {about.subject for about in abouts}
-        if named and None not in named and named <= subjects:
+        if subjects is None or (named and None not in named and named <= subjects):
             return None
-        return _not_concerned(label, unnamed=not named or None in named)
+        unnamed = not named or None in named
+        why = "it is not said whose data this is: name the subject" if unnamed else "it does not concern this subject"
+        return _not_covered(label, f"an exception covers the subjects that it names, and {why}", SubjectViolation)
+
+    def _is_over(self) -> bool:
+        return self._engine.clock.now() >= self._exception.until
 
     def allows(self, sources: Any, subject: Whose = None) -> bool:
         """Whether data from these sources (of this subject) may be used under the exception."""
@@ -185,6 +194,10 @@ class ExceptedUse(Use[Any]):
     def _abouts_of(self, subject: object) -> tuple[About, ...]:
         return () if subject is None else self._abouts(subject)
 
+    def _abouts(self, subject: object) -> tuple[About, ...]:
+        """What `subject=` says; the exception names whom it concerns, so nobody else is asked."""
+        return given_abouts(subject)
+
     def refusal_later(self, label: Label, outside: Label | None) -> Decision | None:
         """Rows say whose they are when they are there, and are put on record then; what is in no row is so now."""
         self._column.matrix.label(label)
@@ -195,9 +208,15 @@ class ExceptedUse(Use[Any]):
 
     def used(self, label: Label, abouts: tuple[About, ...], column: Column, times: int) -> None:  # noqa: ARG002  # as Use has it
         """Puts what is about to be used on record."""
+        if label is _NOT_PERSONAL:
+            return
         ledger = cast("ExceptionLedger", self._engine.ledger)
-        for about in abouts or (NOTHING_KNOWN,):
-            ledger.excepted(self._exception, label, about.subject, times)
+        for subject in dict.fromkeys(about.subject for about in abouts or (NOTHING_KNOWN,)):
+            ledger.excepted(self._exception, label, subject, times)
+
+    def refuses_row(self, decision: Decision) -> bool:  # noqa: ARG002  # as Use has it
+        """Whatever is refused is: nothing was refused before."""
+        return True
 
     def seen(self, label: Label, abouts: tuple[About, ...]) -> None:
         """Puts on record whose row is given out."""
@@ -254,15 +273,10 @@ def _permitted(label: Label) -> Decision:
     return outside_the_table(label, OutsideTheNotice, allowed=True, headline=headline)
 
 
-def _not_concerned(label: Label, *, unnamed: bool) -> Decision:
-    """That an exception does not concern the subject."""
+def _not_covered(label: Label, why: str, violation: type[PurposeViolation]) -> Decision:
+    """That an exception does not cover a use: it does not concern the subject, or is over."""
     clauses = ", ".join(source.clause for source in label)
-    why = "it is not said whose data this is: name the subject" if unnamed else "it does not concern this subject"
+    headline = f"the exception does not cover this use of {clauses}"
     return outside_the_table(
-        label,
-        OutsideTheNotice,
-        allowed=False,
-        headline=f"the exception does not cover this use of {clauses}",
-        reasons=(f"an exception covers the subjects that it names, and {why}",),
-        violation=SubjectViolation,
+        label, OutsideTheNotice, allowed=False, headline=headline, reasons=(why,), violation=violation
     )

@@ -460,8 +460,7 @@ class Use(Opener, Generic[P]):
             decision = self.judged(label, abouts, column)
             if decision is None:
                 self.seen(label, abouts)
-            # That no clause grants it was refused before, or the value is sealed and cannot be opened.
-            return None if decision is None or decision.violation in (PurposeViolation, ChannelViolation) else decision
+            return decision if decision is not None and self.refuses_row(decision) else None
 
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
@@ -474,6 +473,13 @@ class Use(Opener, Generic[P]):
             refusal = error
         value = None  # from the traceback
         raise refusal.with_traceback(None)
+
+    def refuses_row(self, decision: Decision) -> bool:
+        """Whether a denial is about the row, whose data was asked for before: for wrappers.
+
+        That no clause grants it was refused then, or the value is sealed and cannot be opened.
+        """
+        return decision.violation not in (PurposeViolation, ChannelViolation)
 
     def seen(self, label: Label, abouts: tuple[About, ...]) -> None:
         """A row of these is given out; what it holds was counted when it was asked for."""
