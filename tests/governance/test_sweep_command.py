@@ -195,7 +195,7 @@ def test_without_the_store_there_is_an_error(application):
     sys.modules["cleaning"].governance.close()
     result = run("sweep", application)
     assert result.exit_code == 2
-    assert "was closed" in result.stderr
+    assert "was closed" in " ".join(result.stderr.split())
 
 
 def test_a_terminal_sees_a_bar(application):
