@@ -100,8 +100,11 @@ class Guard:
         self._replacing = threading.Lock()
         # What `allows` has been asked before, at hand: replaced as one with the matrix.
         self._known = self._engine.state.matrix.known
-        attach = getattr(governance, "attach", None)
-        if attach is not None:  # it wants to know by which notice it is asked, also when that is replaced
+        self._attach()
+
+    def _attach(self) -> None:
+        attach = getattr(self._engine.oversight, "attach", None)
+        if attach is not None:  # it wants to know by which notice it is asked
             attach(self)
 
     @property
@@ -152,6 +155,7 @@ class Guard:
             raise NoticeError([fault], "replace")
         with self._replacing:
             self._known = self._engine.replace(present, history).known
+        self._attach()
 
     def allows(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> bool:
         """Whether the notice lets these sources (of this subject) serve this purpose (by this channel).

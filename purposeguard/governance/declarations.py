@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal, NamedTuple, cast
 
 import sqlalchemy as sa
@@ -142,7 +142,18 @@ _HISTORY: Final = (
 )
 
 
-def stands(connection: sa.Connection, subject: str, now: datetime.datetime) -> Stands:
+ClauseNow = Callable[[str, datetime.date], str | None]
+"""The clause that a purpose, of a revision of that date, has in the one in force; None where that has none."""
+
+
+def unchanged(clause: str, _revision: datetime.date) -> str:
+    """The clause itself: no revision is known to have renamed any."""
+    return clause
+
+
+def stands(
+    connection: sa.Connection, subject: str, now: datetime.datetime, clause_now: ClauseNow = unchanged
+) -> Stands:
     """What is in force for a subject at a moment: one query, by index."""
     rows = connection.execute(IN_FORCE, {"subject": subject}).all()
     living = [row for row in rows if row.until is None or row.until > now]
@@ -151,11 +162,20 @@ def stands(connection: sa.Connection, subject: str, now: datetime.datetime) -> S
     suspensions = [row for row in living if row.kind == "suspension-of-use"]
     kinds = {row.kind for row in living}
     standing = Standing(
-        suspended=frozenset(clause for row in suspensions for clause in row.purposes or ()),
+        suspended=frozenset(
+            now_called
+            for row in suspensions
+            for clause in row.purposes or ()
+            if (now_called := clause_now(clause, row.revision)) is not None
+        ),
         all_suspended=any(row.purposes is None for row in suspensions),
         erased="erasure" in kinds,
         provision_stopped="stop-of-provision" in kinds,
-        consents=frozenset((row.purposes[0], row.revision) for row in living if row.kind == CONSENT),
+        consents=frozenset(
+            (now_called, row.revision)
+            for row in living
+            if row.kind == CONSENT and (now_called := clause_now(row.purposes[0], row.revision)) is not None
+        ),
     )
     return Stands(standing, min((row.until for row in living if row.until is not None), default=None))
 

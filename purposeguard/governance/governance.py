@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from purposeguard.about import SubjectId, subject_key
 from purposeguard.circumstances import Standing
 from purposeguard.clock import Clock, Now, system_time
-from purposeguard.errors import Fault, NoticeError
+from purposeguard.errors import Fault, NoticeError, UnknownPurpose
 from purposeguard.governance.desk import Desk
 from purposeguard.governance.disclosure import Door, disclosure
 from purposeguard.governance.erasers import Erasers
@@ -75,6 +75,7 @@ class Governance:
         """
         self._clock = Clock(clock)
         self._notice = _in_force(notice, self._clock)
+        self._history = notice if isinstance(notice, History) else History(notice)
         self._guard: Guard | None = None
         with contextlib.ExitStack() as undo:
             self.store: Final = store if isinstance(store, Store) else Store()
@@ -89,7 +90,9 @@ class Governance:
             self._ledger: Ledger | None = own if own is not None else ledger or None
             told = cast("Any", self._ledger if hasattr(self._ledger, "restricted") else None)
             within = told if getattr(told, "store", None) is self.store else None
-            self.subjects: Final = Subjects(self.store, lambda: self.notice, clock=self._clock, ledger=told)
+            self.subjects: Final = Subjects(
+                self.store, lambda: self.notice, clock=self._clock, ledger=told, clause_now=self._clause_now
+            )
             self.standings: Final = Standings(self.subjects, staleness=staleness, poll=min(0.2, staleness / 2))
             undo.callback(self.standings.close)
             self.desk: Final = Desk(
@@ -167,7 +170,7 @@ class Governance:
         self._notice = notice
 
     def attach(self, guard: Guard) -> None:
-        """Follows a guard: its notice in force is this one's from now on, whenever it is replaced.
+        """Follows a guard: its notice in force is this one's from now on. A guard says so again when it is replaced.
 
         Reports are made under its exceptions, so that they see what it guards. A guard that is given
         `governance=` attaches it by itself.
@@ -177,6 +180,19 @@ class Governance:
         """
         self.notice = guard.notice
         self._guard = guard
+        self.standings.forget()  # another revision may call purposes by other clauses
+
+    def _clause_now(self, clause: str, revision: datetime.date) -> str | None:
+        """The clause of a purpose of one revision in the notice in force; None where that has no such purpose."""
+        history = self._history if self._guard is None else self._guard.history
+        since = next((one for one in history if one.revision == revision), None)
+        if since is None:
+            return clause  # of a revision that is not known; that it was renamed neither
+        found = history.clause_in("purpose", clause, since, self.notice)
+        try:
+            return self.notice.purpose(found).clause
+        except UnknownPurpose:
+            return None
 
     # ---- What is held ---------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from purposeguard.governance.declarations import (
     CONSENT,
     KINDS,
     PERSONS,
+    ClauseNow,
     Consent,
     Kind,
     Person,
@@ -29,6 +30,7 @@ from purposeguard.governance.declarations import (
     in_force,
     revocation,
     stands,
+    unchanged,
 )
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.store import Store
@@ -61,7 +63,8 @@ class Subjects:
 
     `notice` says which purposes there are, or is a function that gives it; it may be replaced by a later revision. A
     change is in force, in this process, when the method that makes it returns; where `within` is given, a connection of
-    `store.writing()`, it is when that transaction ends. `ledger` is told of each before.
+    `store.writing()`, it is when that transaction ends. `ledger` is told of each before. `clause_now` says by which
+    clause the notice in force calls a purpose of the revision under which something was asked for.
 
     Each method takes who asked (`by`), when (`at`: now), a `reference` in the words of whoever records it, which no
     ledger is told, and the number of the `request` at the desk that it fulfils.
@@ -78,8 +81,10 @@ class Subjects:
         *,
         clock: Clock | None = None,
         ledger: Told | ToldWithin | None = None,
+        clause_now: ClauseNow = unchanged,
     ) -> None:
         self.store = store
+        self.clause_now = clause_now
         self._notice = notice
         self.clock = clock or Clock()
         self.ledger = ledger
@@ -210,7 +215,7 @@ class Subjects:
         key = subject_key(subject)
         with self.store.reading() as connection:
             declared = history(connection, declaration.c.subject == key)
-            found = stands(connection, key, self.clock.now())
+            found = stands(connection, key, self.clock.now(), self.clause_now)
         return SubjectRecord(
             subject=key,
             restrictions=tuple(one for one in declared if isinstance(one, Restriction)),
@@ -222,7 +227,7 @@ class Subjects:
         """How things stand, as the store says now, and when they next change by themselves."""
         key = subject_key(subject)
         with self.store.reading(single=True) as connection:
-            return stands(connection, key, self.clock.now())
+            return stands(connection, key, self.clock.now(), self.clause_now)
 
     def standing(self, subject: SubjectId) -> Standing:
         """How things stand, as the store says now; CLEAR for a subject that nobody knows."""

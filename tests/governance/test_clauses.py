@@ -305,3 +305,30 @@ def test_uses_that_law_permits_go_through_one_door(service: Service) -> None:
     service.time += 2 * DAY
     with pytest.raises(pg.PurposeMissing), service.guard.exception(subjects=["customer:1"], **stated):  # type: ignore[arg-type]
         raise AssertionError("an exception that has ended was entered")
+
+
+def test_clause_11_a_renumbered_purpose_keeps_what_was_asked_for(store_url: str) -> None:
+    """What was the first item of 2.2 becomes the twelfth, and something new takes its number."""
+    tables = tm.NOTICE.dump()
+    tables["revision"] = "2026-01-01"
+    grant = next(one for one in tables["grant"] if one["clause"] == "2.2")
+    moved = grant["purpose"][0]
+    new = {"id": "2.2①", "class": "WebGames", "title": {"en": "Games", "ja": "ゲーム"}}
+    grant["purpose"] = [new, *grant["purpose"][1:], {**moved, "id": "2.2⑫"}]
+    for family in tables["family"]:
+        family["purposes"] = ["2.2⑫" if one == "2.2①" else one for one in family["purposes"]]
+    tables["renamed"] = [{"kind": "purpose", "old": "2.2①", "new": "2.2⑫"}]
+    later = pg.Notice.parse(tables)
+    with Governance(store_url, notice=tm.NOTICE) as governance:
+        guard = pg.Guard(tm.NOTICE, governance=governance)
+        governance.restrict(1, tm.WebProductGuidance)
+        governance.restrict(2)
+        assert not guard.allows("2.1(a)", "2.2①", subject=1)
+        guard.replace(later)
+        assert guard.allows("2.1(a)", "2.2①", subject=1)  # games were not spoken of
+        assert not guard.allows("2.1(a)", "2.2⑫", subject=1)
+        assert not guard.allows("2.1(a)", "2.2①", subject=2)
+        # By rule 9 data of before serves what it served, under the new number, and not what has the old one.
+        assert guard.allows(tm.WebContact, "2.2⑫")
+        assert guard.allows(tm.WebContact, tm.WebProductGuidance)
+        assert not guard.allows(tm.WebContact, "2.2①")
