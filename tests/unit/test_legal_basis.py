@@ -1,0 +1,421 @@
+"""On what a purpose rests: what rests on consent serves those who gave it, what rests on law outlasts periods."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.circumstances import Standing
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.tools.application import outcome
+from tests.unit.oversights import STOPPED, Counting, Office, told
+from tests.unit.samples import revised, tables
+
+DAY = datetime.date(2024, 1, 1)
+STATISTICS, OFFERS, RENEWAL, SERVICE, BILLING = "4①", "3(1)②", "3(1)①", "3(2)①", "3(2)②"
+
+
+def based(t: dict[str, Any]) -> None:
+    """Offers rest on consent, billing on law; everything else on contract, or as stated."""
+    t["grant"][0]["purpose"][1]["basis"] = "consent"
+    t["grant"][1]["basis"] = "contract"
+    t["grant"][1]["purpose"][1]["basis"] = "law"
+    t["forbid"][0]["purposes"] = [SERVICE]
+    t["overlay"][0]["serves"] = [BILLING]
+    t["retention"] = {
+        "clause": "8",
+        "starts": "end-of-use",
+        "bases": ["law", "granted-purposes"],
+        "after": "law-only",
+        "period": [{"source": "1(a)", "days": 10, "from": "collection"}, {"source": "1(a)", "days": 5}],
+    }
+
+
+SMALL = pg.Notice.parse(tables())
+NOTICE = revised(SMALL, based)
+ACCOUNT = NOTICE.source("1(a)")
+GAVE = Standing(consents=frozenset({(OFFERS, DAY)}))
+OTHER = Standing(consents=frozenset({(STATISTICS, DAY)}))
+GAVE_AND_STOPPED = Standing(consents=GAVE.consents, suspended=frozenset({OFFERS}))
+NAME: pg.Personal[str, Any] = pg.Personal("name", ACCOUNT)
+
+WATCH = [datetime.datetime(2024, 6, 1, 12, tzinfo=datetime.UTC)]
+
+
+def made(office: Office | None = None, **options: Any) -> pg.Guard:
+    """A guard; of its subjects 1 agreed, 2 agreed to something else, 3 agreed and stopped it, 4 did nothing."""
+    standings = {"1": GAVE, "2": OTHER, "3": GAVE_AND_STOPPED, "7": STOPPED}
+    return pg.Guard(NOTICE, governance=office or Office(standings), clock=lambda: WATCH[0], **options)
+
+
+class Row(BaseModel):
+    key: Annotated[int, pg.Subject]
+    name: Annotated[str, ACCOUNT] = "n"
+
+
+class Plain(BaseModel):
+    name: Annotated[str, ACCOUNT] = "n"
+
+
+# --- Consent
+
+
+@pytest.mark.parametrize(("subject", "may"), [(1, True), (2, False), (3, False), (4, False), (7, False), (None, False)])
+def test_what_rests_on_consent_serves_those_who_gave_it(subject: int | None, may: bool) -> None:
+    guard = made()
+    assert guard.allows("1(a)", OFFERS, subject=subject) is may
+    assert guard.explain("1(a)", OFFERS, subject=subject).allowed is may
+    with guard.purpose(OFFERS) as use:
+        assert use.allows(NAME.label, subject=subject) is may
+        assert use.try_open(NAME, "else", subject=subject) == ("name" if may else "else")
+        if may:
+            assert use.open(NAME, subject=subject) == "name"
+            guard.check("1(a)", OFFERS, subject=subject)
+            use.check(ACCOUNT, subject=subject)
+        else:
+            for way in (
+                lambda: use.open(NAME, subject=subject),
+                lambda: use.check(ACCOUNT, subject=subject),
+                lambda: guard.check("1(a)", OFFERS, subject=subject),
+            ):
+                with pytest.raises(pg.SubjectViolation):
+                    way()
+
+
+def test_nobody_agreed_where_nobody_is_asked() -> None:
+    guard = pg.Guard(NOTICE)
+    assert not guard.allows("1(a)", OFFERS)
+    assert not guard.allows("1(a)", OFFERS, subject=pg.About())
+    assert guard.allows("1(a)", RENEWAL)
+    assert guard.allows("1(b)", BILLING)
+    with pytest.raises(pg.SubjectViolation) as caught:
+        guard.check("1(a)", OFFERS)
+    assert "offers (3(1)②) rests on consent, and it is not said whose data of 1(a) this is" in told(caught)
+
+
+def test_the_reason_says_what_is_missing() -> None:
+    guard = made()
+    (reason,) = guard.explain("1(a)", OFFERS, subject=4).reasons
+    assert reason == "offers (3(1)②) rests on consent here, which the subject did not give, or took back"
+    (reason,) = guard.explain("1(a)", OFFERS, subject=3).reasons
+    assert reason == "the subject asked for the use for offers (3(1)②) of the data to stop (clause 7)"
+    assert OFFERS not in [one.clause for one in guard.explain("1(a)", RENEWAL, subject=4).alternatives]
+    assert OFFERS in [one.clause for one in guard.explain("1(a)", RENEWAL, subject=1).alternatives]
+
+
+def test_consent_widens_nothing() -> None:
+    """It fulfils a condition of a grant; where there is no grant, or a prohibition, there is none to fulfil."""
+    guard = made(Office({"1": Standing(consents=frozenset({(one.clause, DAY) for one in NOTICE.purposes}))}))
+    for source, purpose in (("1(b)", OFFERS), ("2", OFFERS), ("1(a)", STATISTICS), ("1(b)", SERVICE), ("1", OFFERS)):
+        with pytest.raises(pg.PurposeViolation) as caught:
+            guard.check(source, purpose, subject=1)
+        assert type(caught.value) is pg.PurposeViolation
+    with pytest.raises(pg.ChannelViolation):
+        guard.check("1(a)", RENEWAL, "phone", subject=1)
+
+
+def test_consent_is_taken_back_at_once() -> None:
+    office = Office({"1": GAVE})
+    guard = made(office)
+    with guard.purpose(OFFERS) as use:
+        for _ in range(3):
+            assert use.open(NAME, subject=1) == "name"
+        office.standings["1"] = Standing()
+        with pytest.raises(pg.SubjectViolation):
+            use.open(NAME, subject=1)
+        office.standings["1"] = GAVE
+        assert use.open(NAME, subject=1) == "name"
+
+
+def test_a_family_is_served_by_a_member_that_asks_for_no_consent() -> None:
+    def consented(t: dict[str, Any]) -> None:
+        t["grant"][0]["purpose"][0]["basis"] = "consent"
+
+    guard = pg.Guard(
+        revised(SMALL, consented), governance=Office({"1": Standing(consents=frozenset({(RENEWAL, DAY)}))})
+    )
+    both = [guard.notice.source(one) for one in ("1(a)", "2")]
+    assert not guard.allows(both, "AnyAdvice")
+    assert guard.allows("2", "AnyAdvice")
+    assert guard.allows(both, "AnyAdvice", subject=1)
+    decision = guard.explain(both, "AnyAdvice")
+    assert decision.violation is pg.SubjectViolation
+    assert decision.denied == (both[0],)
+
+
+def test_the_basis_of_both_revisions_counts() -> None:
+    """Data that was collected under a revision in which a purpose asked for consent goes on asking for it."""
+    later = revised(SMALL, lambda t: None, "2025-01-01")
+    guard = pg.Guard(pg.History(NOTICE, later), governance=Office({"1": GAVE}))
+    then = {"collected": datetime.date(2024, 6, 1)}
+    assert guard.allows("1(a)", OFFERS)
+    assert guard.allows("1(a)", OFFERS, subject=pg.About(1, **then))
+    assert not guard.allows("1(a)", OFFERS, subject=pg.About(2, **then))
+    assert not guard.allows(NOTICE.source("1(a)"), OFFERS)
+    assert not guard.allows(NOTICE.source("1(a)"), OFFERS, subject=2)
+    assert guard.allows(NOTICE.source("1(a)"), OFFERS, subject=1)
+
+
+# --- Functions, rows and copies
+
+
+def test_rows_are_read_of_those_who_agreed() -> None:
+    guard = made()
+
+    @guard.access
+    def load(*keys: int) -> list[Row]:
+        return [Row(key=key) for key in keys]
+
+    @guard.access(narrow=True)
+    def narrowed(*keys: int) -> list[Row]:
+        return [Row(key=key) for key in keys]
+
+    @guard.access(withhold=True)
+    def withheld(*keys: int) -> list[Row]:
+        return [Row(key=key) for key in keys]
+
+    with guard.purpose(OFFERS) as use:
+        assert load(1) == [Row(key=1)]
+        for keys in ((2,), (1, 3), (4,)):
+            with pytest.raises(pg.SubjectViolation):
+                load(*keys)
+        assert narrowed(1, 2, 3, 4) == [Row(key=1)]
+        assert [row.model_dump() for row in withheld(1, 4)] == [{"key": 1, "name": "n"}, {"key": 4}]
+        copy = use.withhold(Row(key=4))
+        with pytest.raises(pg.SubjectViolation) as caught:
+            copy.name  # noqa: B018
+        assert "rests on consent here" in told(caught)
+    with guard.purpose(RENEWAL, channel="email"):
+        assert load(4) == [Row(key=4)]
+
+
+def test_what_says_of_nobody_is_read_of_nobody() -> None:
+    guard = made()
+    ran = []
+
+    @guard.access
+    def load() -> Plain:
+        ran.append(1)
+        return Plain()
+
+    @guard.access(ACCOUNT)
+    def named() -> list[Row]:
+        ran.append(1)
+        return [Row(key=1)]
+
+    @guard.access(withhold=True)
+    def withheld() -> Plain:
+        return Plain()
+
+    with guard.purpose(OFFERS) as use:
+        for function in (load, named):
+            with pytest.raises(pg.SubjectViolation, match="rests on consent"):
+                function()
+        assert withheld().model_dump() == {}
+        assert use.withhold(Plain()).model_dump() == {}
+        assert ran == []
+    with guard.purpose(RENEWAL, channel="email"):
+        assert load().name == "n"
+        assert withheld().name == "n"
+
+
+def test_what_a_cache_keeps_is_of_those_who_agree_now() -> None:
+    office = Office({"1": GAVE})
+    guard = made(office)
+
+    @guard.cached()
+    @guard.access(narrow=True)
+    def load() -> list[Row]:
+        return [Row(key=1), Row(key=2)]
+
+    with guard.purpose(OFFERS):
+        assert load() == [Row(key=1)]
+        office.standings = {"2": GAVE}
+        assert load() == [Row(key=2)]
+
+
+def test_uses_that_rest_on_consent_are_counted() -> None:
+    ledger = Counting()
+    guard = made(ledger=ledger)
+    with guard.purpose(OFFERS, activity="a") as use:
+        for _ in range(3):
+            use.open(NAME, subject=1)
+        use.open_all([NAME, NAME], subjects=[1, 1])
+    assert ledger.counts == {("a", OFFERS, NAME.label): 5}
+
+
+def test_the_inventory_says_what_comes_of_it() -> None:
+    guard = made()
+
+    @guard.access
+    def plain() -> Plain:
+        return Plain()
+
+    @guard.purpose(OFFERS)
+    def offer() -> None: ...
+
+    @guard.purpose(RENEWAL, channel="email")
+    def renew() -> None: ...
+
+    first, second = guard.activities
+    (access,) = guard.accesses
+    assert outcome(guard, first, access).verdict == "refused"
+    assert "rests on consent" in outcome(guard, first, access).reasons[0]
+    assert outcome(guard, second, access).verdict == "allowed"
+
+
+def test_the_inventory_of_a_guard_that_has_nothing_read_of_nobody() -> None:
+    guard = made(Office({}, requires_subject=True))
+
+    @guard.access
+    def plain() -> Plain:
+        return Plain()
+
+    @guard.purpose(RENEWAL, channel="email")
+    def renew() -> object:
+        return plain()
+
+    with pytest.raises(pg.SubjectViolation):
+        renew()
+    (activity,), (access,) = guard.activities, guard.accesses
+    found = outcome(guard, activity, access)
+    assert found.verdict == "refused"
+    assert "name the subject" in found.reasons[0]
+
+
+# --- Periods, and what rests on law
+
+
+def at(days: int) -> None:
+    WATCH[0] = datetime.datetime(2024, 6, 1, 12, tzinfo=datetime.UTC) + datetime.timedelta(days=days)
+
+
+COLLECTED = datetime.date(2024, 6, 1)
+
+
+@pytest.fixture(autouse=True)
+def _in_june() -> None:
+    at(0)
+
+
+@pytest.mark.parametrize(("days", "may"), [(0, True), (10, True), (11, False), (1000, False)])
+def test_past_its_period_data_serves_only_what_rests_on_law(days: int, may: bool) -> None:
+    guard = made()
+    at(days)
+    about = pg.About(4, collected=COLLECTED)
+    assert guard.allows("1(a)", RENEWAL, subject=about) is may
+    assert guard.allows("1(a)", BILLING, subject=about)
+    assert guard.allows("2", STATISTICS, subject=about)  # of which no period is set
+    assert guard.allows("1", BILLING, subject=about)
+    with guard.purpose(RENEWAL, channel="email") as use:
+        assert use.try_open(NAME, "else", subject=about) == ("name" if may else "else")
+        assert use.open(NAME, subject=pg.About(4)) == "name"
+
+
+def test_a_period_from_the_end_of_use_begins_when_use_ends() -> None:
+    guard = made()
+    at(5)
+    ended = pg.About(collected=COLLECTED, ended=COLLECTED)
+    assert guard.allows("1(a)", RENEWAL, subject=ended)
+    assert guard.allows("1(a)", RENEWAL, subject=pg.About(collected=COLLECTED))
+    at(6)
+    assert not guard.allows("1(a)", RENEWAL, subject=ended)
+    assert not guard.allows("1(a)", RENEWAL, subject=pg.About(ended=COLLECTED))
+    assert guard.allows("1(a)", RENEWAL, subject=pg.About(collected=COLLECTED))
+    with pytest.raises(pg.RetentionViolation) as caught:
+        guard.check("1(a)", RENEWAL, subject=ended)
+    assert "the period for which 1(a) may be kept is over, save for a use based on law (clause 8)" in told(caught)
+
+
+def test_a_clause_is_overdue_with_its_items() -> None:
+    guard = made()
+    at(11)
+    about = pg.About(collected=COLLECTED)
+    assert not guard.allows("1", SERVICE, subject=about)
+    assert guard.allows("1(b) router", BILLING, subject=about)
+
+
+def test_who_stopped_the_use_stops_what_rests_on_law_too() -> None:
+    """The notice knows no use that a subject could not stop; law outside of it is an exception."""
+    guard = made()
+    with pytest.raises(pg.SubjectViolation):
+        guard.check("1(a)", BILLING, subject=7)
+
+
+def test_a_clock_that_is_set_back_brings_no_data_back() -> None:
+    guard = made()
+    about = pg.About(collected=COLLECTED)
+    at(11)
+    assert not guard.allows("1(a)", RENEWAL, subject=about)
+    at(0)
+    assert not guard.allows("1(a)", RENEWAL, subject=about)
+
+
+def test_rows_past_their_period_are_refused_left_out_or_withheld() -> None:
+    guard = made()
+
+    class Dated(BaseModel):
+        since: Annotated[datetime.date, pg.Collected]
+        until: Annotated[datetime.date | None, pg.Ended] = None
+        name: Annotated[str, ACCOUNT] = "n"
+
+    rows = [Dated(since=COLLECTED), Dated(since=COLLECTED, until=COLLECTED), Dated(since=datetime.date(2024, 6, 10))]
+
+    @guard.access
+    def load() -> list[Dated]:
+        return rows
+
+    @guard.access(narrow=True)
+    def narrowed() -> list[Dated]:
+        return rows
+
+    @guard.access(withhold=True)
+    def withheld() -> list[Dated]:
+        return rows
+
+    with guard.purpose(RENEWAL, channel="email"):
+        assert load() == narrowed() == rows
+        at(8)
+        assert narrowed() == [rows[0], rows[2]]
+        with pytest.raises(pg.RetentionViolation):
+            load()
+        at(11)
+        assert narrowed() == [rows[2]]
+        assert [hasattr(row, "name") for row in withheld()[2:]] == [True]
+        with pytest.raises(pg.RetentionViolation):
+            withheld()[0].name  # noqa: B018
+    with guard.purpose(BILLING):
+        assert load() == rows
+
+
+def test_a_revision_may_set_other_periods() -> None:
+    def longer(t: dict[str, Any]) -> None:
+        t["retention"]["period"][0]["days"] = 100
+
+    guard = made()
+    at(11)
+    about = pg.About(collected=COLLECTED)
+    assert not guard.allows("1(a)", RENEWAL, subject=about)
+    guard.replace(revised(NOTICE, longer))
+    assert guard.allows("1(a)", RENEWAL, subject=about)
+
+
+def test_of_several_things_the_first_is_told() -> None:
+    """The revision comes before the period, the period before the subject, and all of them after the grant."""
+    later = revised(NOTICE, lambda t: t["grant"][2].update(sources=["1(a)", "2"]), "2025-01-01")
+    at(1000)
+    guard = pg.Guard(pg.History(NOTICE, later), governance=Office({"7": STOPPED}), clock=lambda: WATCH[0])
+    asked = [(STATISTICS, pg.RevisionViolation), (RENEWAL, pg.RetentionViolation), (BILLING, pg.SubjectViolation)]
+    for purpose, error in asked:
+        decision = guard.explain("1(a)", purpose, subject=pg.About(7, collected=COLLECTED))
+        assert decision.violation is error
+    assert guard.explain("1(b)", RENEWAL, subject=pg.About(7, collected=COLLECTED)).violation is pg.PurposeViolation
+
+
+def test_the_bundled_notice_states_no_basis() -> None:
+    guard = pg.Guard(tm.NOTICE)
+    assert all(guard.allows(source, purpose) for source, row in tm.NOTICE.grants.items() for purpose in row)
