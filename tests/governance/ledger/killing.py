@@ -20,10 +20,13 @@ import purposeguard as pg
 from purposeguard.governance.ledger.chain import Counts
 from purposeguard.governance.ledger.kept import Kept
 from purposeguard.notices import trendmicro_jp as tm
-from tests.governance.ledger.places import Place
+from tests.governance.ledger.places import Place, R
 
 VICTIMS = 2
 """That write at the same time."""
+
+WRITTEN = 25
+"""Entries of each process that is left alone."""
 
 
 def live(place: Place, name: str, report: int) -> NoReturn:
@@ -64,6 +67,33 @@ def tell_of_flushes(ledger: Kept, report: int) -> None:
     ledger._counters._write = written
 
 
+def write(place: Place, who: int) -> NoReturn:
+    """Writes a few entries and counts, and ends in good order."""
+    ledger = place.open(interval=3600)
+    for number in range(WRITTEN):
+        ledger.append("sweep", {"who": who, "number": number})
+        ledger.allowed(f"writer {who}", "1.2(1)①", R, 1)
+        ledger.flush()
+    ledger.close()
+    os._exit(0)
+
+
+def at_the_same_time(place: Place, ledger: Kept) -> None:
+    """Two processes write, and everything they wrote is there, in the order in which each of them wrote it."""
+    pids = []
+    for who in range(2):
+        pids.append(os.fork())
+        if not pids[-1]:
+            write(place, who)
+    assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0]
+    found = [entry.body for entry in ledger.entries(["sweep"]) if "who" in entry.body]
+    for who in range(2):
+        assert [body["number"] for body in found if body["who"] == who] == list(range(WRITTEN))
+    uses = {key.activity: count for key, count in ledger.uses().items()}
+    assert uses["writer 0"] == uses["writer 1"] == WRITTEN
+    ledger.verify()
+
+
 class Victim:
     """A process that will be killed."""
 
@@ -74,7 +104,7 @@ class Victim:
         if self.pid == 0:
             os.close(self._reports)
             try:
-                live(Place(place.kind, place.target), name, report)
+                live(place, name, report)
             finally:
                 os._exit(1)
         os.close(report)
@@ -134,8 +164,7 @@ def main(kind: str, target: str, rounds: int, longest: float) -> None:
             for one in told:
                 one |= {"kept_denials": denied[one["name"]], "kept_uses": uses[one["name"]]}
                 sys.stdout.write(f"{json.dumps(one)}\n")
-        ledger.append("sweep", {})
-        ledger.verify()
+        at_the_same_time(place, ledger)
 
 
 if __name__ == "__main__":

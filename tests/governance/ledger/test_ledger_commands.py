@@ -135,7 +135,6 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     done = process("ledger", "verify", "x", code=code)
     assert done.returncode == 2
     assert "pip install 'purposeguard[governance]'" in done.stderr
-    assert process("explain", "1.1a", "1.2(1)①", code=code).returncode == 0
 
 
 # ---- show -----------------------------------------------------------------------------------------------------------

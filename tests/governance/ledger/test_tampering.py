@@ -42,7 +42,7 @@ def broken(act: Callable[[], object]) -> LedgerBroken:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[JsonLinesLedger]:
     """A bit of everything, over several hours; and counts of one that is not over."""
-    with made_in(tmp_path, 9) as made:
+    with made_in(tmp_path, 7) as made:
         yield made
 
 
@@ -87,7 +87,7 @@ def test_any_byte_of_the_head_that_is_changed_is_found(ledger: JsonLinesLedger) 
     data = path.read_bytes()
     assert b'"open":[{' in data
     for byte, before in enumerate(data):
-        for flip in FLIPS:
+        for flip in FLIPS if byte % 20 == 0 else FLIPS[byte % 3 :][:1]:
             path.write_bytes(data[:byte] + bytes([before ^ flip]) + data[byte + 1 :])
             assert broken(ledger.verify).place == "head"
     for other in (b"", b"\n", data + b"\n", data[:-1], data.replace(b":", b": "), b"[" * 100_000):
@@ -106,7 +106,7 @@ def test_any_byte_of_the_head_that_is_changed_is_found(ledger: JsonLinesLedger) 
 
 def test_bytes_that_are_put_in_or_taken_out_are_found(ledger: JsonLinesLedger) -> None:
     data = ledger.path.read_bytes()
-    for byte in range(0, len(data), 31):
+    for byte in range(0, len(data), 61):
         for changed in (
             data[:byte] + data[byte + 1 :],
             data[:byte] + b" " + data[byte:],
@@ -213,7 +213,7 @@ def test_any_byte_of_an_export_that_is_changed_is_found(place: Place, tmp_path: 
             found.verify()
 
     verify()
-    for byte in range(0, len(data), 3):
+    for byte in range(0, len(data), 7):
         path.write_bytes(data[:byte] + bytes([data[byte] ^ 1]) + data[byte + 1 :])
         number = line_of(data, byte)
         where = broken(verify).place
@@ -233,7 +233,7 @@ SQL = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 def filled(place: Place) -> Kept:
     time = Time()
     made = place.open(clock=time)
-    tell(made, 9, time)
+    tell(made, 7, time)
     return made
 
 
