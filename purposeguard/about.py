@@ -47,11 +47,11 @@ def subject_key(given: object) -> str:
     if type(given) is str:
         return _in_one_spelling(given)
     if isinstance(given, uuid.UUID):
-        return str(given)
+        return uuid.UUID.__str__(given)
     if isinstance(given, bool) or not isinstance(given, (int, str)):
         raise TypeError(f"a subject's id is an int, a text or a UUID, not {type(given).__name__}")
-    # Of a class that derives from one of them, the plain number or text.
-    return _of_digits(int(given)) if isinstance(given, int) else _in_one_spelling("".join(given))
+    # Of a class that derives from one of them, the plain number or text, whatever it says of itself.
+    return _of_digits(int.__index__(given)) if isinstance(given, int) else _in_one_spelling(str.__str__(given))
 
 
 def _of_digits(given: int) -> str:

@@ -7,6 +7,7 @@ import datetime
 import enum
 import pickle
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,6 +37,22 @@ class Masked(str):
     def __str__(self) -> str:
         return "***"
 
+    def __iter__(self) -> Iterator[str]:
+        return iter("***")
+
+
+class MaskedNumber(int):
+    def __int__(self) -> int:
+        return 0
+
+    def __str__(self) -> str:
+        return "***"
+
+
+class MaskedUUID(uuid.UUID):
+    def __str__(self) -> str:
+        return "***"
+
 
 # --- Ids
 
@@ -44,7 +61,7 @@ def _kind(given: object) -> str:
     return f"{type(given).__name__} {given!r}"
 
 
-@pytest.mark.parametrize("given", [7, "7", Number.SEVEN, Word.SEVEN, Masked("7")], ids=_kind)
+@pytest.mark.parametrize("given", [7, "7", Number.SEVEN, Word.SEVEN, Masked("7"), MaskedNumber(7)], ids=_kind)
 def test_a_number_and_its_digits_are_one_subject(given: Any) -> None:
     assert subject_key(given) == "7"
     assert type(subject_key(given)) is str
@@ -60,6 +77,7 @@ def test_a_number_and_its_digits_are_one_subject(given: Any) -> None:
         f"{{{SOME}}}",
         SOME.urn,
         Masked(SOME.hex),
+        MaskedUUID(SOME.hex),
     ],
     ids=_kind,
 )
