@@ -51,12 +51,25 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
 
     lock = threading.RLock()  # a finaliser may call what is cached while its thread holds it
     if is_plain(fn):
-        # The key has authorised the call by the time that the function runs.
-        run = functools.wraps(fn)(functools.partial(reader.run_authorised))
+
+        @functools.wraps(fn)
+        def run(*args: Any, **kwargs: Any) -> _Held:
+            # The key has authorised the call by now.
+            return _Held(reader.run_authorised(*args, **kwargs))
+
         return _answering(cachetools.cached(store, key=key, lock=lock, info=True)(run), fn, reader)
     if kind_of(fn) != "coroutine":
         raise TypeError("`guard.cached` keeps what a function returns; a generator returns nothing to keep")
     return _cached_coroutine(fn, reader, store, key, lock)
+
+
+class _Held:
+    """An answer that is kept. Caches print what they hold, and stand in the frames of errors: this prints nothing."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
 
 def _answering(kept: Any, fn: Function, reader: Reader) -> Function:
@@ -66,8 +79,9 @@ def _answering(kept: Any, fn: Function, reader: Reader) -> Function:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if not reader.ambient().keeps:
             return fn(*args, **kwargs)
-        return reader.answered(kept(*args, **kwargs))
+        return reader.answered(kept(*args, **kwargs).value)
 
+    del wrapper.cache  # type: ignore[attr-defined]  # rows are kept in it as they were read
     wrapper.cache_info = kept.cache_info  # type: ignore[attr-defined]  # as cachetools' own wrappers have it
     wrapper.cache_clear = kept.cache_clear  # type: ignore[attr-defined]  # likewise
     return wrapper
@@ -92,10 +106,10 @@ def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, l
                 misses += 1
         try:
             if found is absent:
-                found = await reader.run_authorised_coroutine(*args, **kwargs)
+                found = _Held(await reader.run_authorised_coroutine(*args, **kwargs))
                 with lock:
                     found = store.setdefault(wanted, found)
-            return reader.answered(found)
+            return reader.answered(found.value)
         finally:
             del found  # from the traceback, where it is refused
 

@@ -70,7 +70,9 @@ def abouts_of(value: Any, models: Iterable[Model] = (), around: tuple[About, ...
             subjects = _subjects(value, marked, what) or (None,)
         return tuple(About(one, collected=begun, ended=over) for one in subjects)
     except (TypeError, ValueError) as error:
-        raise UnlabelledData(f"{what}: a marked field cannot be read: {error}") from None
+        why = str(error)
+    # Without the error itself, whose frames hold the row.
+    raise UnlabelledData(f"{what}: a marked field cannot be read: {why}")
 
 
 def _subjects(value: Any, marked: Mapping[Mark, Iterable[str]], what: str) -> list[Any]:
