@@ -36,6 +36,9 @@ NOTHING: Final[frozenset[object]] = frozenset()
 NO_LABELS: Final[frozenset[Label]] = frozenset()
 _NOT_PERSONAL: Final = Label(NotPersonal)
 
+_CHECKS_AT_MOST: Final = 1000
+"""Different bare checks that are remembered."""
+
 
 class Column:
     """What may be opened for one purpose by one channel under one matrix.
@@ -150,7 +153,7 @@ class Column:
 class State:
     """A matrix and its columns: replaced as one."""
 
-    __slots__ = ("_clears", "_columns", "_lock", "_named", "_retired", "matrix", "periods")
+    __slots__ = ("_clears", "_columns", "_lock", "_named", "_retired", "checked", "matrix", "periods")
 
     def __init__(self, matrix: Matrix, *, clears: bool = True, named: bool = False) -> None:
         """`clears`: no ledger is to be told of uses; `named`: nothing is opened without saying whose it is."""
@@ -159,6 +162,7 @@ class State:
         self._clears = clears
         self._named = named
         self._columns: dict[tuple[object, str | None], Column] = {}
+        self.checked: dict[object, Tick] = {}
         self._retired = False
         self._lock = threading.RLock()
 
@@ -173,6 +177,11 @@ class State:
                 if self._retired:  # asked for while the matrix was being replaced
                     found.retire()
         return found
+
+    def remember(self, check: tuple[object, ...], tick: Tick) -> None:
+        """A bare check is allowed as it was asked for; `tick` counts it. Of many different ones the first are kept."""
+        if len(self.checked) < _CHECKS_AT_MOST:
+            self.checked[check] = tick
 
     def retire(self) -> None:
         """Retires all columns, those asked for from now on too."""
@@ -367,6 +376,17 @@ class Engine:
             if fn not in self.transforms:
                 message = f"{named(fn)} would see the plain value, and this guard is strict"
                 raise SealedValue(f"{message}: {how_to_register(fn)}")
+
+    def count_check(self, decision: Decision) -> Tick | None:
+        """Tells the ledger of a bare check that was allowed; gives what counts more of them, where it counts itself."""
+        asked = decision.purpose
+        name = asked.name if isinstance(asked, Family) else asked.clause
+        if self.counting is None:
+            cast("Ledger", self.ledger).allowed(None, name, decision.label, 1)
+            return None
+        tick = self.counting.counter(None, name, decision.label)
+        tick()
+        return tick
 
     def refuse(
         self,

@@ -198,13 +198,22 @@ class Guard:
             sources = tuple(cast("Iterable[OneSource]", sources))
         if subject is None and engine.ledger is None and self.allows(sources, purpose, channel):
             return
+        state = engine.state
+        if subject is None and engine.counting is not None:
+            try:
+                tick = state.checked[sources, purpose, channel]
+            except (KeyError, TypeError):
+                pass  # not allowed in this form before, or not hashable
+            else:
+                tick()
+                return
         decision = self.explain(sources, purpose, channel, subject=subject)
         if not decision:
             engine.refuse(decision)
         elif engine.ledger is not None:
-            asked = decision.purpose
-            name = asked.name if isinstance(asked, Family) else asked.clause
-            engine.ledger.allowed(None, name, decision.label, 1)
+            counted = engine.count_check(decision)
+            if counted is not None and subject is None and isinstance(sources, (str, Label, TermMeta)):
+                state.remember((sources, purpose, channel), counted)  # not an iterable, which may give others next time
 
     def explain(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> Decision:
         """The decision with its reasons; an error only as in `allows`, never for a denial."""

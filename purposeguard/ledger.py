@@ -43,16 +43,13 @@ NO_COUNTS: Final[Mapping[object, Tick]] = MappingProxyType({})
 
 
 class CountingLedger(Ledger, Protocol):
-    """A ledger that counts uses itself, one by one as they happen, so that a long use that is killed loses little.
+    """A ledger that counts uses itself, one by one as they happen, so that a long use that is killed loses little."""
 
-    `allowed` it is told only of bare checks.
-    """
+    def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
+        """Gives what is to be called at each use of data of this label by an activity (None: by bare checks).
 
-    def counter(self, activity: str, purpose: str, label: Label) -> Tick:
-        """Gives what is to be called at each use of data of this label by an activity.
-
-        Asked for once, at the first such use; kept, and called, for as long as the activity is declared, also in
-        processes forked meanwhile. `purpose` is as in `allowed`.
+        Asked for at the first such use, and perhaps again; kept, and called, for as long as the activity is declared,
+        also in processes forked meanwhile. `purpose` is as in `allowed`, which is not told of what is counted so.
         """
         ...
 

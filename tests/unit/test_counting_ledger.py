@@ -6,12 +6,13 @@ import asyncio
 import collections
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
 
 import purposeguard as pg
+from purposeguard import engine
 from purposeguard.engine import Opening
 from purposeguard.ledger import Tick
 from purposeguard.notices import trendmicro_jp as tm
@@ -42,6 +43,16 @@ class Clicks(Tape):
             self.counts[key] += 1
 
         return tick
+
+
+def forbidding(source: str, purpose: str) -> Callable[[dict[str, Any]], None]:
+    """A revision that forbids what was granted."""
+
+    def change(tables: dict[str, Any]) -> None:
+        reason = {"en": "no longer", "ja": "終了"}
+        tables["forbid"] = [{"sources": [source], "purposes": [purpose], "reason": reason}]
+
+    return change
 
 
 @pytest.fixture
@@ -174,15 +185,10 @@ def test_another_revision_is_asked_at_the_next_use(guard: pg.Guard, clicks: Clic
     def read() -> str:
         return "read"
 
-    def close(tables: dict[str, Any]) -> None:
-        tables["forbid"] = [
-            {"sources": ["1.1(a)"], "purposes": ["1.2(1)①"], "reason": {"en": "no longer", "ja": "終了"}}
-        ]
-
     with guard.purpose(tm.RenewalGuidance, activity="it") as use:
         assert use.open(NAME) + use.open(PLAN) + read() == "nameplanread"
         opening, column = use._opening, use._opening.column
-        guard.replace(revised(tm.NOTICE, close))
+        guard.replace(revised(tm.NOTICE, forbidding("1.1(a)", "1.2(1)①")))
         assert use.counted == {}
         column.count_by(opening, R, lambda: None)  # allowed before, and told too late
         assert use.counted == {}
@@ -226,10 +232,59 @@ def test_what_cannot_be_counted_is_not_used(guard: pg.Guard, clicks: Clicks) -> 
     assert clicks.counts == {("it", "1.2(1)①", R): 2}
 
 
-def test_a_bare_check_is_told_at_once(guard: pg.Guard, clicks: Clicks) -> None:
-    guard.check(tm.Registration, tm.RenewalGuidance)
-    assert clicks.uses == [(None, "1.2(1)①", R, 1)]
-    assert clicks.asked == []
+def test_bare_checks_are_counted_by_no_activity(guard: pg.Guard, clicks: Clicks) -> None:
+    ways: list[tuple[Any, Any]] = [
+        (tm.Registration, tm.RenewalGuidance),
+        ("1.1a", "1.2(1)-1"),
+        (R, "renewal-guidance"),
+        ({"1.1(a)"}, tm.RenewalGuidance),
+        (("1.1(a)",), tm.RenewalGuidance),
+    ]
+    for _ in range(3):
+        for sources, purpose in ways:
+            guard.check(sources, purpose)
+        guard.check(iter(["1.1a"]), tm.RenewalGuidance)
+    assert clicks.counts == {(None, "1.2(1)①", R): 18}
+    assert len(clicks.asked) == 3 + 3 * 3  # each form once, save what may give others next time
+    assert clicks.uses == []
+    guard.check(tm.Registration, tm.AnyProductGuidance)
+    assert clicks.counts[None, "AnyProductGuidance", R] == 1
+
+
+def test_a_bare_check_is_decided_anew_by_another_revision_and_channel(guard: pg.Guard, clicks: Clicks) -> None:
+    guard.check("2.1", tm.WebSecurityMail, "email")
+    guard.check("2.1", tm.WebSecurityMail, "email")
+    for _ in range(2):
+        with pytest.raises(pg.ChannelViolation):
+            guard.check("2.1", tm.WebSecurityMail, "phone")
+    guard.replace(revised(tm.NOTICE, forbidding("2.1", "2.2③")))
+    with pytest.raises(pg.PurposeViolation):
+        guard.check("2.1", tm.WebSecurityMail, "email")
+    assert list(clicks.counts.values()) == [2]
+
+
+def test_what_gives_other_sources_next_time_is_asked_each_time(guard: pg.Guard) -> None:
+    class Sources:
+        given: tuple[type[pg.Source], ...] = (tm.Registration,)
+
+        def __iter__(self) -> Iterator[type[pg.Source]]:
+            return iter(self.given)
+
+    sources = Sources()
+    guard.check(sources, tm.RenewalGuidance)
+    sources.given = (tm.ProductData,)
+    with pytest.raises(pg.PurposeViolation):
+        guard.check(sources, tm.RenewalGuidance)
+
+
+def test_checks_that_are_remembered_are_bounded(
+    guard: pg.Guard, clicks: Clicks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_CHECKS_AT_MOST", 3)
+    for blanks in range(10):
+        guard.check("1.1(a)" + " " * blanks, tm.RenewalGuidance)
+    assert clicks.counts == {(None, "1.2(1)①", R): 10}
+    assert len(guard._engine.state.checked) == 3
 
 
 def test_what_is_no_sealed_value_is_said_as_ever(guard: pg.Guard) -> None:
