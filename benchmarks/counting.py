@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import purposeguard as pg
-from benchmarks.processes import COUNT_ACCESS, COUNT_OPEN, COUNT_OPEN_ALL, COUNTED_ACTIVITY, COUNTED_DENIAL
+from benchmarks.processes import COUNT_ACCESS, COUNT_CHECK, COUNT_OPEN, COUNT_OPEN_ALL, COUNTED_ACTIVITY, COUNTED_DENIAL
 from benchmarks.timing import Case, Times, race
 from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
 from purposeguard.governance.store import Store
@@ -25,7 +25,7 @@ from purposeguard.notices import trendmicro_jp as tm
 
 BLOCKS = 60
 WITHOUT = "no ledger"
-USES = {COUNT_OPEN: "open", COUNT_ACCESS: "access", COUNT_OPEN_ALL: "open_all"}
+USES = {COUNT_OPEN: "open", COUNT_ACCESS: "access", COUNT_OPEN_ALL: "open_all", COUNT_CHECK: "check"}
 
 
 def cases(name: str, ledger: Ledger | None) -> list[Case]:
@@ -56,6 +56,11 @@ def cases(name: str, ledger: Ledger | None) -> list[Case]:
         Case(f"open {name}", "use.open(sealed)", {"sealed": sealed}, ambient),
         Case(f"access {name}", "access()", {"access": access}, ambient),
         Case(f"open_all {name}", "use.open_all(hundred)", {"hundred": hundred}, ambient, of=100),
+        Case(
+            f"check {name}",
+            "guard.check(Source, Purpose)",
+            {"guard": guard, "Source": tm.Registration, "Purpose": tm.RenewalGuidance},
+        ),
         Case(f"activity {name}", "activity()", {"activity": activity}),
         Case(f"denial {name}", "denial()", {"denial": denial}),
     ]

@@ -59,6 +59,7 @@ TARGETS = (
     Row("counting", processes.COUNT_OPEN, None, 100),
     Row("counting", processes.COUNT_ACCESS, None, 100),
     Row("counting", processes.COUNT_OPEN_ALL, None, 100),
+    Row("counting", processes.COUNT_CHECK, None, 100),
 )
 FLOORS = tuple(
     Row("decisions", name)
