@@ -15,7 +15,7 @@ from purposeguard.circumstances import BEFORE_ALL, NONE_KNOWN, NOT_NAMED, UNNAME
 from purposeguard.clock import Clock
 from purposeguard.copies import Classes
 from purposeguard.decision import Decision
-from purposeguard.errors import PurposeMissing, PurposeViolation, SealedValue
+from purposeguard.errors import PurposeMissing, PurposeViolation, SealedValue, wrapped
 from purposeguard.history import History
 from purposeguard.inventory import Access, Activity, how_to_register
 from purposeguard.label import Label
@@ -299,10 +299,11 @@ class Engine:
         """
         found = given_abouts(subject)
         if self.oversight is None and any(one.subject is not None for one in found):
-            raise TypeError(
+            message = (
                 "a subject is named, and this guard asks nobody what subjects wanted: give it one that keeps it, "
                 "`Guard(notice, governance=…)`"
             )
+            raise TypeError(wrapped(message))
         return found
 
     def allowed(

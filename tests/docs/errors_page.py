@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
+import tempfile
 import textwrap
 import traceback
 import types
@@ -362,6 +364,69 @@ totals.mean(pg.Personal.collect([account.blocked]), float, subject=hash)
         'Dump it inside an activity, or name a use (`context={"use": use}`). There `model_dump(mode="withhold")` '
         "leaves out what the purpose may not use. Of a plain `BaseModel` the error is pydantic's, and quotes this one.",
     ),
+    Mistake(
+        "Somebody was named, and nobody keeps what they asked for",
+        "The guard was made without governance. What it answered would look as if somebody had been asked.",
+        "guard.check(tm.Registration, tm.RenewalGuidance, subject=7)\n",
+        "Give the guard governance, `pg.Guard(tm.NOTICE, governance=Governance(…))`, or leave the subject out.",
+    ),
+    Mistake(
+        "Somebody on the list had opted out",
+        "The rows say whose they are, and one of them is of a person who stopped this use.",
+        """from purposeguard.governance import Governance
+
+
+class Member(BaseModel):
+    id: Annotated[int, pg.Subject]
+    name: Annotated[str, tm.Registration]
+
+
+with Governance("sqlite:///privacy.db", notice=tm.NOTICE) as governance:
+    office = pg.Guard(tm.NOTICE, governance=governance)
+    governance.restrict(8, tm.RenewalGuidance)
+
+    @office.access
+    def load_members() -> list[Member]:
+        return [Member(id=7, name="Aiko"), Member(id=8, name="Aiko's brother")]
+
+    with office.purpose(tm.RenewalGuidance, activity="renewal mail"):
+        load_members()
+""",
+        "`@guard.access(narrow=True)` leaves such rows out.",
+    ),
+    Mistake(
+        "Rows were to be left out, and nothing says whose they are",
+        "The list is to come without those who opted out. Its model has no mark.",
+        """@guard.access(narrow=True)
+def load_customers() -> list[Customer]: ...
+""",
+        "Add the id to the model, and mark it: `id: Annotated[int, pg.Subject]`.",
+    ),
+    Mistake(
+        "The store was not opened",
+        "The guard is made when the module is imported. This script does not start the application, which opens the "
+        "store.",
+        """from purposeguard.governance import Governance
+
+office = pg.Guard(tm.NOTICE, governance=Governance(None, notice=tm.NOTICE))
+office.check(tm.Registration, tm.RenewalGuidance, subject=7)
+""",
+        "Open it, `governance.open(url)`, as the application does. Whatever else keeps the store from answering is "
+        "told in the same way, with what to do.",
+    ),
+    Mistake(
+        "Data is older than what it is to be used for",
+        "A later revision lets product data serve guidance on renewals. The model is tagged with the class of the "
+        "earlier one.",
+        """tables = tm.NOTICE.dump() | {"revision": "2026-04-01"}
+tables["grant"][0]["sources"] = ["1.1"]
+renewed = pg.Guard(tm.NOTICE)
+renewed.replace(pg.Notice.parse(tables))
+renewed.check(tm.ProductData, tm.RenewalGuidance)
+""",
+        "Data collected since is tagged with the class of the later revision, or says when it was collected. The other "
+        "was promised something else.",
+    ),
 )
 
 
@@ -371,8 +436,9 @@ def what_is_said(mistake: Mistake) -> str:
     before = sys.modules.get(MODULE)
     sys.modules[MODULE] = module
     try:
-        for code in (SETUP, mistake.code):
-            exec(code, module.__dict__)  # noqa: S102  # the code is this file's own
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            for code in (SETUP, mistake.code):
+                exec(code, module.__dict__)  # noqa: S102  # the code is this file's own
     except Exception as error:
         return "".join(traceback.format_exception_only(error))
     finally:
