@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
@@ -15,8 +13,6 @@ from tests.unit.oversights import STOPPED, Office, guarded
 
 P = tm.RenewalGuidance
 NAME: pg.Personal[str, Any] = pg.Personal("name", tm.Registration)
-R = NAME.label
-DAY = datetime.date(2024, 1, 1)
 
 
 class Row(BaseModel):
@@ -27,21 +23,6 @@ class Row(BaseModel):
 class Safe(pg.PersonalModel):
     key: Annotated[int, pg.Subject]
     email: pg.Personal[str, tm.Registration]
-
-
-class Plain(BaseModel):
-    email: Annotated[str, tm.Registration] = "e"
-
-
-def answer(ask: Callable[[], Any]) -> object:
-    """What it gives, or the class of its error."""
-    try:
-        return ask()
-    except Exception as error:
-        return type(error)
-
-
-# --- What is known to lead through: docs/explanation/limits.md has a line on each
 
 
 def test_limit_whoever_names_a_subject_is_believed() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import datetime
 import logging
 import pickle
 import traceback
@@ -22,7 +21,6 @@ from tests.unit.oversights import STOPPED, Counting, Office, guarded
 P = tm.RenewalGuidance
 NAME: pg.Personal[str, Any] = pg.Personal("name", tm.Registration)
 R = NAME.label
-DAY = datetime.date(2024, 1, 1)
 
 
 class Row(BaseModel):
@@ -33,10 +31,6 @@ class Row(BaseModel):
 class Safe(pg.PersonalModel):
     key: Annotated[int, pg.Subject]
     email: pg.Personal[str, tm.Registration]
-
-
-class Plain(BaseModel):
-    email: Annotated[str, tm.Registration] = "e"
 
 
 def answer(ask: Callable[[], Any]) -> object:
