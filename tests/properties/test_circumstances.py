@@ -1,0 +1,240 @@
+"""Whatever way a guard is asked about a subject and a day, it answers as the executable specification does."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import purposeguard as pg
+from purposeguard import reference, retention
+from purposeguard import reference_circumstances as specification
+from purposeguard.circumstances import Standing
+from tests import histories, support
+from tests.support import Draw, declarable
+from tests.unit.oversights import Counting, Office
+from tests.unit.samples import revised
+
+UTC = datetime.UTC
+
+
+@dataclasses.dataclass
+class Case:
+    """A guard over a history, one revision of which is in force; and a datum, of which some is known."""
+
+    notices: tuple[pg.Notice, ...]
+    inforce: pg.Notice
+    label: pg.Label
+    about: pg.About
+    standing: Standing
+    today: datetime.date
+    strict: bool
+
+    def guard(self, **options: Any) -> pg.Guard:
+        office = Office({"1": self.standing}, requires_subject=self.strict)
+        now = datetime.datetime.combine(self.notices[-1].revision, datetime.time(12), UTC)
+        guard = pg.Guard(pg.History(*self.notices), governance=office, clock=lambda: max(now, self.moment), **options)
+        if guard.notice is not self.inforce:
+            guard.replace(self.inforce)
+        return guard
+
+    @property
+    def moment(self) -> datetime.datetime:
+        return datetime.datetime.combine(self.today, datetime.time(12), UTC)
+
+    def expected(self, purpose: str, channel: str | None) -> bool:
+        """What the specification says; whom nobody names may be nobody where somebody must be."""
+        if self.strict and self.about.subject is None:
+            return False
+        ids = [source.clause for source in self.label]
+        standing = self.standing if self.about.subject == "1" else Standing()
+        collected, under = self.about.collected, None
+        if isinstance(collected, datetime.date):
+            under = max((one.revision for one in self.notices if one.revision <= collected), default=datetime.date.min)
+        return specification.allowed(
+            [one.document for one in (*self.notices, self.inforce)],
+            ids,
+            purpose,
+            channel,
+            collected_under=under,
+            suspended=standing.suspended,
+            stopped=standing.erased or standing.all_suspended,
+            consents=standing.consents,
+            overdue=retention.overdue(
+                self.inforce.document, ids, collected=collected, ended=self.about.ended, today=self.moment
+            ),
+        )
+
+
+@st.composite
+def cases(draw: Draw) -> Case:
+    notices = tuple(revised(one, draw(_periods(one))) for one in draw(histories.histories()))
+    inforce = draw(st.sampled_from([notices[-1], notices[-1], notices[0]]))
+    purposes, revisions = [one.clause for one in inforce.purposes], [one.revision for one in notices]
+    days = st.none() | st.sampled_from(
+        [day + datetime.timedelta(days=offset) for day in revisions for offset in (-1, 0, 1, 40)]
+    )
+    return Case(
+        notices,
+        inforce,
+        draw(support.labels(inforce, 3)),
+        pg.About(draw(st.sampled_from([1, 1, 1, 2, None])), collected=draw(days), ended=draw(days)),
+        Standing(
+            suspended=frozenset(draw(st.sampled_from([(), (), purposes[:1], purposes[1:3]]))),
+            all_suspended=draw(st.sampled_from([False] * 9 + [True])),
+            erased=draw(st.sampled_from([False] * 9 + [True])),
+            provision_stopped=draw(st.booleans()),
+            consents=frozenset(
+                draw(st.lists(st.tuples(st.sampled_from(purposes), st.sampled_from(revisions)), max_size=6))
+            ),
+        ),
+        revisions[-1] + datetime.timedelta(days=draw(st.sampled_from([0, 1, 30, 365]))),
+        draw(st.booleans()),
+    )
+
+
+@st.composite
+def _periods(draw: Draw, notice: pg.Notice) -> Callable[[dict[str, Any]], object]:
+    rows = [
+        {"source": source.clause, "days": days, "from": origin}
+        for source in notice.sources
+        for days in draw(st.sampled_from([(), (), (30,), (400,)]))
+        for origin in draw(st.sampled_from([("collection",), ("end-of-use",), ("collection", "end-of-use")]))
+    ]
+    facts = {"clause": "8", "starts": "end-of-use", "bases": ["law", "granted-purposes"], "after": "law-only"}
+    return lambda t: t.update(retention={**facts, "period": rows}) if rows else None
+
+
+def refuses(ask: Callable[[], object]) -> bool:
+    """Whether it is a violation, and of the class that its decision says."""
+    try:
+        ask()
+    except pg.PurposeViolation as error:
+        return type(error) is error.decision.violation
+    return False
+
+
+def answers(case: Case, guard: pg.Guard, purpose: str, channel: str | None) -> Iterator[bool]:
+    """What each way to ask says."""
+    label, about = case.label, case.about
+    sealed: pg.Personal[str, Any] = pg.Personal("v", label)
+    wanted = guard.notice.purpose(purpose) if purpose in {one.clause for one in guard.notice.purposes} else purpose
+    decision = guard.explain(label, wanted, channel, subject=about)
+    yield decision.allowed
+    yield not decision.reasons
+    yield not decision.denied
+    yield guard.allows([source.clause for source in label], purpose, channel, subject=about)
+    yield not refuses(lambda: guard.check(label, purpose, channel, subject=about))
+    with guard.purpose(purpose, channel=channel) as use:
+        for _ in range(2):  # the second time it may be known
+            yield use.allows(label, subject=about)
+            yield bool(use.explain(label, subject=about))
+            yield use.try_open(sealed, "else", subject=about) == "v"
+            yield not refuses(lambda: use.open(sealed, subject=about))
+            yield not refuses(lambda: use.open_all([sealed, sealed], subjects=[about, about]))
+            yield not refuses(lambda: use.check(label, subject=about))
+            if about.collected is None and about.ended is None and about.subject is not None:
+                key = int(about.subject)
+                yield use.allows(label, subject=key)
+                yield not refuses(lambda: use.open(sealed, subject=key))  # noqa: B023  # called at once
+
+
+@settings(max_examples=20)
+@given(case=cases(), data=st.data())
+def test_every_way_to_ask_answers_as_the_specification(case: Case, data: st.DataObject) -> None:
+    guard = case.guard(ledger=data.draw(st.sampled_from([None, support.RecordingLedger()])))
+    for purpose, channel in data.draw(st.lists(st.sampled_from(declarable(guard)), min_size=1, max_size=4)):
+        expected = case.expected(purpose, channel)
+        assert set(answers(case, guard, purpose, channel)) == {expected}, (purpose, channel)
+
+
+@settings(max_examples=12)
+@given(case=cases(), data=st.data())
+def test_rows_are_given_as_the_specification_says(case: Case, data: st.DataObject) -> None:
+    """Read, left out, or withheld, by the marks that say the same."""
+    guard = case.guard()
+    label = case.label
+
+    about = case.about
+    fields: list[Any] = [("key", Annotated[Any, pg.Subject]), ("until", Annotated[Any, pg.Ended])]
+    fields += [] if about.collected is None else [("since", Annotated[Any, pg.Collected])]
+    cls: Any = dataclasses.make_dataclass("Row", [*fields, ("value", Annotated[str, label], "v")])
+    row = cls(about.subject, about.ended, *(() if about.collected is None else (about.collected,)))
+
+    def rows() -> Any:
+        return [row]
+
+    rows.__annotations__["return"] = list[cls]
+    load, narrowed = guard.access(rows), guard.access(narrow=True)(rows)
+    for purpose, channel in data.draw(st.lists(st.sampled_from(declarable(guard)), min_size=1, max_size=3)):
+        expected = case.expected(purpose, channel)
+        with guard.purpose(purpose, channel=channel) as use:
+            assert refuses(load) is not expected
+            copy = use.withhold([row])[0]
+            assert refuses(lambda: copy.value) is not expected  # noqa: B023  # called at once
+            if expected:
+                assert narrowed() == [row]
+            elif not refuses(narrowed):
+                assert narrowed() == []
+
+
+@settings(max_examples=12)
+@given(case=cases())
+def test_nothing_that_is_known_of_a_datum_widens(case: Case) -> None:
+    """Whoever it is of, whatever they agreed to, whenever it was collected: rules 1 to 8 must grant it."""
+    guard = case.guard()
+    ids = [source.clause for source in case.label]
+    for purpose, channel in declarable(guard):
+        if guard.allows(case.label, purpose, channel, subject=case.about):
+            assert reference.allowed(case.inforce.document, ids, purpose, channel)
+
+
+@settings(max_examples=8)
+@given(case=cases())
+def test_a_stop_widens_nothing_and_consent_narrows_nothing(case: Case) -> None:
+    about = pg.About(1, collected=case.about.collected, ended=case.about.ended)
+    purposes = [one.clause for one in case.inforce.purposes]
+    every = frozenset((one, notice.revision) for one in purposes for notice in case.notices)
+    more, less, none = (
+        dataclasses.replace(case, standing=standing).guard()
+        for standing in (
+            dataclasses.replace(case.standing, consents=case.standing.consents | every),
+            dataclasses.replace(case.standing, suspended=case.standing.suspended | set(purposes[:2])),
+            dataclasses.replace(case.standing, all_suspended=True),
+        )
+    )
+    guard = case.guard()
+    for purpose, channel in declarable(guard):
+        now, agreed, stopped = (one.allows(case.label, purpose, channel, subject=about) for one in (guard, more, less))
+        assert agreed >= now >= stopped
+        assert not none.allows(case.label, purpose, channel, subject=about)
+
+
+@settings(max_examples=8)
+@given(case=cases(), other=cases())
+def test_combining_data_widens_nothing_under_any_circumstances(case: Case, other: Case) -> None:
+    guard = case.guard()
+    half = pg.Label(*list(other.label)[:1]) if set(other.label.sources) <= set(case.inforce.sources) else case.label
+    both = case.label | half
+    for purpose, channel in declarable(guard):
+        one, two, united = (guard.allows(it, purpose, channel, subject=case.about) for it in (case.label, half, both))
+        assert united is (one and two)
+
+
+@settings(max_examples=8)
+@given(case=cases(), data=st.data())
+def test_an_exception_asks_no_clause_and_covers_no_other_subject(case: Case, data: st.DataObject) -> None:
+    guard = case.guard(ledger=Counting())
+    subjects: Any = data.draw(st.sampled_from(["all", [1], [2], [1, 2]]))
+    until = datetime.datetime(9999, 1, 1, tzinfo=UTC)
+    door = guard.exception(basis="law", reason="r", approver="a", subjects=subjects, until=until)
+    sealed: pg.Personal[str, Any] = pg.Personal("v", case.label)
+    covered = subjects == "all" or (case.about.subject is not None and int(case.about.subject) in subjects)
+    with door as use:
+        assert use.allows(case.label, subject=case.about) is covered
+        assert (use.try_open(sealed, "else", subject=case.about) == "v") is covered
+        assert refuses(lambda: use.open(sealed, subject=case.about)) is not covered
