@@ -56,13 +56,10 @@ Levels = dict[Any, Level]
 """Purpose class or family → level; what is not in it is refused."""
 
 
-def cells(old: Notice, new: Notice, matching: Matching) -> tuple[Cell, ...]:
-    """All cells that differ, in the order of the later notice, of its channels last.
-
-    Raises:
-        NoticeError: the two are of different notices, or not in the order of their dates.
-    """
-    past, present = Matrix(old), Matrix(new, history=History(old, new))
+def cells(history: History, matching: Matching) -> tuple[Cell, ...]:
+    """All cells that the first and the last revision decide differently, in the order of the last, by channel."""
+    old, *_, new = history
+    past, present = Matrix(old), Matrix(new, history=history)
     every: tuple[AnyPurpose, ...] = (*matching.purposes, *matching.families)
     purposes = [(pair, _class(old, pair.old), _class(new, pair.new)) for pair in every]
     channels = (None, *dict.fromkeys((*new.channels, *old.channels)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from purposeguard.comparing.cells import Cell, cells
 from purposeguard.comparing.changes import Change, Direction, Needs
@@ -17,17 +17,26 @@ from purposeguard.notice import Notice
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a later revision does differently from an earlier one.
+    """What a later revision, the last of `history`, does differently from an earlier one, the first.
 
     `matching` says which term is which; `cells` holds each source, purpose and channel that is decided differently, for
     data of either revision; `changes` says all that is different, in as few sentences as it takes.
     """
 
-    old: Notice
-    new: Notice
+    history: History
     matching: Matching
     cells: tuple[Cell, ...]
     changes: tuple[Change, ...]
+
+    @property
+    def old(self) -> Notice:
+        """The earlier revision."""
+        return self.history.notices[0]
+
+    @property
+    def new(self) -> Notice:
+        """The later revision."""
+        return self.history.latest
 
     def __bool__(self) -> bool:
         """Whether anything differs."""
@@ -42,19 +51,21 @@ class Comparison:
         return (one for one in self.changes if one.needs is not None and needs in (None, one.needs))
 
 
-def compare(old: Notice, new: Notice) -> Comparison:
-    """Compares two revisions of one notice.
+def compare(old: Notice, new: Notice, between: Sequence[Notice] = ()) -> Comparison:
+    """Compares two revisions of one notice; `between` are those that came between them, whose renamings are followed.
 
     Raises:
         NoticeError: they are of different notices, or not in the order of their dates.
     """
-    pairs = matched(old.document, new.document)
-    if old == new:
-        return Comparison(old, new, pairs, (), ())
-    differing = cells(old, new, pairs)
+    if old == new and not between:
+        alone = History(old)
+        return Comparison(alone, matched(alone), (), ())
+    history = History(old, *between, new)
+    pairs = matched(history)
+    differing = cells(history, pairs)
     changes = (
-        *Uses(History(old, new), pairs, differing).changes,
+        *Uses(history, pairs, differing).changes,
         *facts(old.document, new.document, pairs),
-        *terms(old.document, new.document, pairs),
+        *terms(history, pairs),
     )
-    return Comparison(old, new, pairs, differing, changes)
+    return Comparison(history, pairs, differing, changes)

@@ -9,8 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from purposeguard.comparing.changes import Change, Direction, Fact
 from purposeguard.comparing.matching import Matching
-from purposeguard.document import Document, Kind, Rights, Titles, TransferLimit
+from purposeguard.document import Document, Kind, Rights, Titles
 from purposeguard.retention import Periods
+
+Terms = tuple[str, str, frozenset[str]]
+"""The only recipient, the only products, the only tasks."""
+
+OPEN, REFUSED = "open", "refused"
 
 
 def facts(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
@@ -79,44 +84,45 @@ def _countries(old: Document, new: Document) -> Iterator[Change]:
     before, after = _open_to(old), _open_to(new)
     titles = {code: title for one in (old, new) for code, title in _country_titles(one).items()}
     for code in sorted({*before, *after}):
-        was, is_ = before.get(code, "refused"), after.get(code, "refused")
-        if was == is_:
-            continue
-        terms = {"old": _terms(was), "new": _terms(is_)}
-        width = [2 if one == "open" else 0 if one == "refused" else 1 for one in (was, is_)]
-        direction: Direction = "widened" if width[1] > width[0] else "narrowed" if width[1] < width[0] else "widened"
-        if isinstance(was, TransferLimit) and isinstance(is_, TransferLimit):
-            direction = _of_limits(was, is_)
-        yield _change("country", direction, code=code, title=titles.get(code), **terms)
+        was, is_ = before.get(code, REFUSED), after.get(code, REFUSED)
+        if was != is_:
+            facts: dict[str, Fact] = {"code": code, "title": titles.get(code), "old": _said(was), "new": _said(is_)}
+            yield _change("country", "narrowed" if _within(is_, was) else "widened", **facts)
     if old.transfer and new.transfer and old.transfer.home != new.transfer.home:
         yield Change("home", "neutral", {"old": old.transfer.home, "new": new.transfer.home})
 
 
-def _open_to(document: Document) -> dict[str, str | TransferLimit]:
+def _open_to(document: Document) -> dict[str, str | Terms]:
     """Country code → `open`, or its narrower terms; what is not in it is refused."""
     rule = document.transfer
     if rule is None:
         return {}
-    found: dict[str, str | TransferLimit] = {rule.home: "open"}
-    found |= {code: "open" for group in rule.equivalent for code in group.countries}
-    return found | {row.code: row.limit or "open" for row in rule.country}  # a row of its own goes first
+    found: dict[str, str | Terms] = {rule.home: OPEN}
+    found |= {code: OPEN for group in rule.equivalent for code in group.countries}
+    for row in rule.country:  # a row of its own goes first
+        limit = row.limit
+        found[row.code] = OPEN
+        if limit is not None:
+            found[row.code] = limit.recipient.id, limit.products.id, frozenset(task.id for task in limit.tasks)
+    return found
 
 
 def _country_titles(document: Document) -> dict[str, Mapping[str, str]]:
     return {row.code: _titles(row.title) for row in document.transfer.country} if document.transfer else {}
 
 
-def _terms(given: str | TransferLimit) -> Fact:
-    if isinstance(given, str):
-        return given
-    return (given.recipient.id, given.products.id, *(task.id for task in given.tasks))
+def _said(terms: str | Terms) -> Fact:
+    if isinstance(terms, str):
+        return terms
+    recipient, products, tasks = terms
+    return (recipient, products, *sorted(tasks))
 
 
-def _of_limits(was: TransferLimit, is_: TransferLimit) -> Direction:
-    same = was.recipient.id == is_.recipient.id and was.products.id == is_.products.id
-    tasks = {task.id for task in is_.tasks} - {task.id for task in was.tasks}
-    # Another recipient or other products: nobody can tell that they are fewer.
-    return "narrowed" if same and not tasks else "widened"
+def _within(terms: str | Terms, others: str | Terms) -> bool:
+    """Whether whatever the terms allow, the others allow too: nobody can tell that other products are fewer."""
+    if terms == REFUSED or others == OPEN:
+        return True
+    return isinstance(terms, tuple) and isinstance(others, tuple) and terms[:2] == others[:2] and terms[2] <= others[2]
 
 
 def _safeguards(old: Document, new: Document) -> Iterator[Change]:

@@ -9,8 +9,9 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Generic, Literal, TypeVar, cast
 
-from purposeguard.document import Document, FamilyRow, Named, PurposeRow
+from purposeguard.document import FamilyRow, Named, PurposeRow
 from purposeguard.grants import source_rows
+from purposeguard.history import History
 from purposeguard.terms import fold
 
 Row = TypeVar("Row", bound=Named | FamilyRow)
@@ -71,19 +72,25 @@ def id_of(row: Named | FamilyRow) -> str:
     return row.id if isinstance(row, Named) else row.class_
 
 
-def matched(old: Document, new: Document) -> Matching:
-    """The terms of two revisions, paired."""
-    stated: dict[str, dict[str, str]] = {"source": {}, "purpose": {}}
-    for row in new.renamed:
-        stated[row.kind][row.new] = row.old
+def matched(history: History) -> Matching:
+    """The terms of the first and the last revision of a history, paired."""
+    first, last = history.notices[0], history.latest
+    old, new = first.document, last.document
+
+    def stated(kind: Literal["source", "purpose"], rows: Iterable[Named]) -> dict[str, str | None]:
+        """What numbers were before: of those alone that a row moved, or gave away."""
+        was = {row.id: history.clause_in(kind, row.id, last, first) for row in rows}
+        return {given: before for given, before in was.items() if before != fold(given)}
+
     return Matching(
-        _paired(source_rows(old), source_rows(new), stated["source"]),
-        _paired(old.purposes, new.purposes, stated["purpose"]),
+        _paired(source_rows(old), source_rows(new), stated("source", source_rows(new))),
+        _paired(old.purposes, new.purposes, stated("purpose", new.purposes)),
         _paired(old.family, new.family, {}),
     )
 
 
-def _paired(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str]) -> tuple[Pair[Row], ...]:
+def _paired(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str | None]) -> tuple[Pair[Row], ...]:
+    """`stated`: the number that a row had before, folded; None for one whose number was another's."""
     left = {id(row): row for row in old}
     found: dict[int, tuple[Row, How]] = {}
 
@@ -93,20 +100,16 @@ def _paired(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str]) -> t
 
     for row in new:
         if (was := stated.get(id_of(row))) is not None:
-            take(row, _meant(was, old), "stated")
+            take(row, [one for one in old if fold(id_of(one)) == was], "stated")
     for row in new:
         take(row, [one for one in old if one.class_ == row.class_ and id_of(one) == id_of(row)], "same")
     for row in new:
         take(row, [one for one in old if one.class_ == row.class_], "class")
     for row in new:
-        take(row, [one for one in old if id_of(one) == id_of(row)], "id")
+        if id_of(row) not in stated:
+            take(row, [one for one in old if id_of(one) == id_of(row)], "id")
     there = [Pair(*found[id(row)], row) if id(row) in found else Pair(None, "only", row) for row in new]
     return (*there, *(Pair(row, "only", None) for row in old if id(row) in left))
-
-
-def _meant(given: str, rows: Sequence[Row]) -> list[Row]:
-    """The row that an id means."""
-    return [row for row in rows if fold(id_of(row)) == fold(given)]
 
 
 AnyPair = Pair[Named] | Pair[PurposeRow] | Pair[FamilyRow]

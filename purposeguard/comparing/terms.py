@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from purposeguard.comparing.changes import Change, Direction, Fact
 from purposeguard.comparing.matching import AnyPair, Matching, Pair, id_of
 from purposeguard.document import Derivation, Document, Named, Overlay, Prohibition, PurposeRow, SourceRow, Titles
 from purposeguard.grants import granted, source_rows
+from purposeguard.history import History
 from purposeguard.terms import fold
 
 KINDS: Mapping[type, str] = {SourceRow: "source", Overlay: "overlay", Derivation: "derivation", PurposeRow: "purpose"}
 """What rows are called; any other is a family."""
 
+SOURCES = frozenset({"source", "overlay", "derivation"})
 
-def terms(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
+
+def terms(history: History, matching: Matching) -> Iterator[Change]:
     """What is new, gone, renamed or said in other words."""
+    first, *between, last = history
+    old, new = first.document, last.document
     served = granted(old)
+    purposes = matching.purpose_ids
     every: tuple[AnyPair, ...] = (*matching.sources, *matching.purposes, *matching.families)
     for pair in every:
         what = _kind(pair)
         if pair.old is None:
             yield _term("added", "neutral", pair, what)
         elif pair.new is None:
-            lost = tuple(served.get(pair.id, ())) if what not in {"purpose", "family"} else ()
+            lost = tuple(purposes.get(one, one) for one in served.get(pair.id, ())) if what in SOURCES else ()
             yield _term("removed", "narrowed", pair, what, served=lost)
         else:
             yield from _renamed(pair, what)
             yield from _titled(pair, what)
     yield from _reused(matching)
-    yield from _renamed_nothing(old, new)
+    for before, after in itertools.pairwise((old, *(one.document for one in between), new)):
+        yield from _renamed_nothing(before, after)
     yield from _made_otherwise(matching)
     yield from _clauses(old, new, matching)
     yield from _channels(old, new)
@@ -76,7 +84,8 @@ def _reused(matching: Matching) -> Iterator[Change]:
             if pair.new is not None and other is not None and other is not pair:
                 old_class = other.old.class_ if other.old is not None else ""
                 facts: dict[str, Fact] = {"what": _kind(pair), "id": pair.id, "old_class": old_class}
-                yield Change("reused", "neutral", {**facts, "new_class": pair.row.class_})
+                moved = other.how == "stated" or pair.how == "stated"
+                yield Change("reused", "neutral", {**facts, "new_class": pair.row.class_, "moved": moved})
 
 
 def _renamed_nothing(old: Document, new: Document) -> Iterator[Change]:
@@ -84,7 +93,8 @@ def _renamed_nothing(old: Document, new: Document) -> Iterator[Change]:
     known = {"source": source_rows(old), "purpose": old.purposes}
     for row in new.renamed:
         if all(fold(one.id) != fold(row.old) for one in known[row.kind]):
-            yield Change("renamed-nothing", "neutral", {"what": row.kind, "old": row.old, "new": row.new})
+            facts = {"what": row.kind, "old": row.old, "new": row.new, "revision": old.revision.isoformat()}
+            yield Change("renamed-nothing", "neutral", facts)
 
 
 def _made_otherwise(matching: Matching) -> Iterator[Change]:

@@ -1,7 +1,7 @@
 """What data may be used for, before and after: the cells that differ, told in as few changes as they make.
 
-Purposes that changed alike are told together, and so are sources. A family is told where none of its members says so
-already; what is gone altogether is told by itself, in `terms`.
+Purposes that changed alike are told together, and so are sources. A clause is told where none of its items is, a family
+where none of its members is; what is gone altogether is told by itself, in `terms`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from purposeguard.comparing.cells import AnyPurpose, Cell, Level
 from purposeguard.comparing.changes import Change, Direction, Fact, Needs
 from purposeguard.comparing.matching import Matching, Pair
 from purposeguard.document import Basis, Extension, FamilyRow, Named, PurposeRow
-from purposeguard.grants import Grants, granted
+from purposeguard.grants import Grants, Lineage, granted
 from purposeguard.history import History
 from purposeguard.terms import fold
 
@@ -60,17 +60,20 @@ class Uses:
     """`changes`: what widened and what narrowed of the uses of data."""
 
     def __init__(self, history: History, matching: Matching, cells: Iterable[Cell]) -> None:
-        """`history` is of the two revisions."""
+        """`history` leads from the one revision to the other."""
         self._history = history
-        old, new = (one.document for one in history)
-        self._old, self._new = old, new
+        self._old, self._new = old, new = history.notices[0].document, history.latest.document
         self._matching = matching
         self._granted_then: Grants = granted(old)
         self._extended: Extensions = extended(new)
+        every = [
+            (source.id, purpose.id, one)
+            for (source, purpose), rows in _spoken(cells).items()
+            for one in self._told(source, purpose, rows)
+        ]
         told: dict[tuple[str, _Told], list[str]] = {}  # purpose, and what is said of it → sources
-        for (source, purpose), rows in _spoken(cells).items():
-            for one in self._told(source, purpose, rows):
-                told.setdefault((purpose.id, one), []).append(source.id)
+        for source_id, purpose_id, one in _without_parents(every, Lineage(new)):
+            told.setdefault((purpose_id, one), []).append(source_id)
         alike: dict[tuple[_Told, tuple[str, ...]], list[str]] = {}
         for (purpose_id, one), sources in told.items():
             alike.setdefault((one, tuple(sources)), []).append(purpose_id)
@@ -122,7 +125,7 @@ class Uses:
 
     def _moved(self, kind: Literal["source", "purpose"], given: str, *, forward: bool) -> str | None:
         """The id that a term of one revision has in the other, as rule 9 has it."""
-        old, new = self._history
+        old, new = self._history.notices[0], self._history.latest
         since, until = (old, new) if forward else (new, old)
         folded = self._history.clause_in(kind, given, since, until)
         there = until.sources if kind == "source" else until.purposes
@@ -185,6 +188,15 @@ def _spoken(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose], Ro
         if isinstance(purpose.row, PurposeRow)
         or not any(_ways(rows) & ways.get((source, member), set()) for member in _members(purpose))
     }
+
+
+def _without_parents(every: list[tuple[str, str, _Told]], lineage: Lineage) -> Iterator[tuple[str, str, _Told]]:
+    """Without what is told of a clause as a whole, where the same is told of one of its items: it follows from that."""
+    told = {(source, purpose, one.kind) for source, purpose, one in every}
+    for source, purpose, one in every:
+        leaves = lineage.leaves(source) if source in lineage.children else ()
+        if not any((leaf, purpose, one.kind) in told for leaf in leaves):
+            yield source, purpose, one
 
 
 def _ways(rows: Rows) -> frozenset[int]:

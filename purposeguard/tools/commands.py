@@ -19,6 +19,7 @@ from purposeguard.guard import Guard
 from purposeguard.notice import Notice
 from purposeguard.tools.application import find_guard
 from purposeguard.tools.desk_commands import disclose, list_requests
+from purposeguard.tools.diff_command import diff
 from purposeguard.tools.files import difference, read_notice, write
 from purposeguard.tools.ledger_commands import ledger_app
 from purposeguard.tools.problems import Problem
@@ -300,3 +301,6 @@ app.command("requests", epilog="Exit codes: 0 printed, 1 one is overdue (with --
     _ending(list_requests)
 )
 app.command("disclose", epilog="Exit codes: 0 written, 2 bad input or no store.")(_ending(disclose))
+app.command("diff", epilog="Exit codes: 0 printed, 1 such a change is there (with --fail-on), 2 bad input.")(
+    _ending(diff)
+)

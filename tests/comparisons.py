@@ -1,0 +1,169 @@
+"""What tests hold a comparison of two revisions to: deciding before and after."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+
+from purposeguard import About, Guard, History, Notice, Source, UnknownSource
+from purposeguard import reference_circumstances as reference
+from purposeguard.circumstances import Standing
+from purposeguard.comparing import Cell, Change, Comparison, Level, compare
+from purposeguard.comparing.matching import AnyPair, id_of
+from purposeguard.grants import Lineage
+from tests.oversights import Told
+
+Question = tuple[int, int, str | None]
+"""Which source and which purpose or family of the matching, and the channel."""
+
+LATER = datetime.datetime(2999, 1, 1, tzinfo=datetime.UTC)
+
+
+class Asked:
+    """The two revisions, asked by the guard and by the specification, of subjects who agreed and of others."""
+
+    def __init__(self, old: Notice, new: Notice) -> None:
+        self.old, self.new = old, new
+        self.consents = frozenset((one.clause, notice.revision) for notice in (old, new) for one in notice.purposes)
+        oversight = Told({"agreed": Standing(consents=self.consents)})
+        self.before = Guard(old, governance=oversight, clock=lambda: LATER)
+        self.after = Guard(History(old, new), governance=oversight, clock=lambda: LATER)
+
+    def level(self, guard: Guard, source: str, purpose: str, channel: str | None) -> Level:
+        """Of data that is collected under the revision that the guard holds to."""
+        return self._level(guard, guard.notice.source(source), source, purpose, channel)
+
+    def level_of_earlier(self, source: str, purpose: str, channel: str | None) -> Level:
+        """Of data collected under the earlier revision, once the later is in force."""
+        documents = [self.new.document, self.old.document]
+        now = reference.moved(documents, "source", source, self.new.revision)
+        if now not in {one.clause for one in self.new.sources}:
+            with pytest.raises(UnknownSource):
+                self.after.allows(self.old.source(source), purpose)
+            return Level.NO
+        return self._level(self.after, self.old.source(source), now, purpose, channel)
+
+    def _level(self, guard: Guard, source: type[Source], now: str, purpose: str, channel: str | None) -> Level:
+        documents = [self.old.document, guard.notice.document]
+        under = None if source in guard.notice.sources else self.old.revision
+        found = Level.NO
+        for who, consents, level in (("agreed", self.consents, Level.CONSENT), ("nobody", frozenset(), Level.YES)):
+            allowed = reference.allowed(documents, [now], purpose, channel, collected_under=under, consents=consents)
+            if channel is None or channel in guard.notice.channels:
+                assert guard.allows(source, purpose, channel, subject=About(who)) is allowed
+            found = level if allowed else found
+        return found
+
+
+def every_question(found: Comparison) -> Iterator[tuple[Question, AnyPair, AnyPair]]:
+    channels = (None, *dict.fromkeys((*found.new.channels, *found.old.channels)))
+    purposes: tuple[AnyPair, ...] = (*found.matching.purposes, *found.matching.families)
+    for number, source in enumerate(found.matching.sources):
+        for place, purpose in enumerate(purposes):
+            for channel in channels:
+                yield (number, place, channel), source, purpose
+
+
+def told(found: Comparison) -> dict[Question, Cell]:
+    purposes = [*map(id, found.matching.purposes), *map(id, found.matching.families)]
+    sources = [*map(id, found.matching.sources)]
+    return {(sources.index(id(one.source)), purposes.index(id(one.purpose)), one.channel): one for one in found.cells}
+
+
+def hold_equal(old: Notice, new: Notice) -> tuple[int, int]:
+    """The cells are those that are decided differently, and say how; how many there are, and how many were asked."""
+    found = compare(old, new)
+    asked = Asked(old, new)
+    cells = told(found)
+    assert len(cells) == len(found.cells)
+    count = 0
+    for question, source, purpose in every_question(found):
+        channel = question[2]
+        before = after = Level.NO
+        earlier = None
+        if source.old is not None and purpose.old is not None:
+            before = asked.level(asked.before, id_of(source.old), id_of(purpose.old), channel)
+        if source.new is not None and purpose.new is not None:
+            after = asked.level(asked.after, id_of(source.new), id_of(purpose.new), channel)
+        if source.old is not None:
+            earlier = Level.NO
+            if purpose.new is not None:
+                earlier = asked.level_of_earlier(id_of(source.old), id_of(purpose.new), channel)
+        count += 1
+        cell = cells.get(question)
+        if cell is None:
+            assert (before, earlier) in {(after, after), (after, None)}, (question, before, after, earlier)
+        else:
+            assert (cell.before, cell.after, cell.earlier) == (before, after, earlier), question
+    return len(cells), count
+
+
+def stated(found: Comparison, kind: str) -> dict[tuple[str, str], Change]:
+    """The pairs of source and purpose that changes of a kind tell of."""
+    pairs = [
+        (source, purpose, change)
+        for change in found.changes
+        if change.kind == kind
+        for purpose in cast("tuple[str, ...]", change["purposes"])
+        for source in cast("tuple[str, ...]", change["sources"])
+    ]
+    assert len({(source, purpose) for source, purpose, _ in pairs}) == len(pairs), "something is told twice"
+    return {(source, purpose): change for source, purpose, change in pairs}
+
+
+def hold_to_what_is_stated(old: Notice, new: Notice) -> None:
+    """Each change that a comparison tells of comes of deciding, and each that comes of deciding is told."""
+    found = compare(old, new)
+    asked = Asked(old, new)
+    kinds = ("granted", "withdrawn", "channels-opened", "channels-closed", "earlier-lost")
+    told_of = {kind: stated(found, kind) for kind in kinds}
+    channels = tuple(dict.fromkeys((*new.channels, *old.channels)))
+    lineage = Lineage(new.document)
+
+    def told_as(kind: str, key: tuple[str, str], expected: bool) -> None:
+        """It is told where it is so; of a clause, it may be told of one of its items instead."""
+        source, purpose = key
+        leaves = lineage.leaves(source) if source in lineage.children else ()
+        instead = any((leaf, purpose) in told_of[kind] for leaf in leaves)
+        assert key in told_of[kind] or instead if expected else key not in told_of[kind], (kind, key)
+
+    for source in found.matching.sources:
+        for purpose in found.matching.purposes:
+            if source.new is None or purpose.new is None:
+                continue  # told of as a whole: it is gone
+            key = (source.id, purpose.id)
+
+            def levels(
+                channel: str | None, one: AnyPair = source, other: AnyPair = purpose
+            ) -> tuple[Level, Level, Level]:
+                before = Level.NO
+                if one.old is not None and other.old is not None:
+                    before = asked.level(asked.before, id_of(one.old), id_of(other.old), channel)
+                after = asked.level(asked.after, one.id, other.id, channel)
+                earlier = asked.level_of_earlier(id_of(one.old), other.id, channel) if one.old is not None else after
+                return before, after, earlier
+
+            before, after, earlier = levels(None)
+            by_channel = {channel: levels(channel) for channel in channels}
+            granted = told_of["granted"].get(key)
+            told_as("granted", key, not before and after > 0)
+            told_as("withdrawn", key, before > 0 and not after)
+            if granted is not None:
+                assert granted["consent"] is (after == Level.CONSENT)
+                reach = granted["earlier"]
+                assert (reach == "none") is (source.old is None)
+                assert source.old is None or (reach == "no") is (not earlier)
+                assert reach != "related" or earlier == after
+                assert reach != "consent" or earlier == Level.CONSENT
+                assert granted.needs == ("consent" if granted["consent"] or reach == "consent" else granted.needs)
+            kept = before > 0 and after > 0
+            opened = tuple(one for one, (was, is_, _) in by_channel.items() if kept and not was and is_)
+            shut = tuple(one for one, (was, is_, _) in by_channel.items() if kept and was and not is_)
+            for kind, expected in (("channels-opened", opened), ("channels-closed", shut)):
+                told_as(kind, key, bool(expected))
+                assert key not in told_of[kind] or told_of[kind][key]["channels"] == expected
+            lost = earlier < min(before, after) or any(then < min(was, is_) for was, is_, then in by_channel.values())
+            told_as("earlier-lost", key, lost)

@@ -1,0 +1,180 @@
+"""What a comparison says of periods, countries and the rest comes of deciding too, and all of it can be said."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import re
+from typing import Any, cast
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from purposeguard import Notice
+from purposeguard.comparing import Change, compare
+from purposeguard.document import Document, Transfer
+from purposeguard.recipients import Recipient, _of_transfer
+from purposeguard.retention import Periods
+from purposeguard.tools.diff import Diff, headline
+from purposeguard.tools.reports import Language
+from tests import histories, support
+from tests.support import Tables, titled
+
+CODES = ("US", "CN", "DE", "JP", "FR")
+KINDS = ("own-subsidiary", "partner")
+THINGS = ("alpha", "beta")
+
+
+def kind(name: str) -> Tables:
+    return {"id": name, "title": titled(name)}
+
+
+@st.composite
+def transfers(draw: support.Draw) -> Tables:
+    limit = st.fixed_dictionaries(
+        {
+            "recipient": st.sampled_from(KINDS).map(kind),
+            "products": st.sampled_from(THINGS).map(kind),
+            "tasks": support.some(THINGS).map(lambda names: [kind(name) for name in names]),
+        }
+    )
+    countries = st.fixed_dictionaries(
+        {"code": st.sampled_from(CODES), "title": st.just(titled("it"))}, optional={"limit": limit}
+    )
+    return {
+        "clause": "5",
+        "home": draw(st.sampled_from(["JP", "DE"])),
+        "scope": "entrustment-only",
+        "otherwise": "refuse",
+        "country": draw(st.lists(countries, unique_by=lambda row: str(row["code"]), max_size=3)),
+        "equivalent": [kind("some") | {"countries": found} for found in [draw(support.some(CODES, 0))] if found],
+    }
+
+
+@st.composite
+def pairs(draw: support.Draw) -> tuple[Notice, Notice]:
+    """Two revisions that differ in clauses 4 to 11."""
+    made = draw(support.tables(rest=True))
+    assume("1990" < made["revision"] < "9990")
+    other = support.copied(made) | {"revision": "9999-01-01"}
+    other |= draw(support.some_facts(made))
+    for tables in (made, other):
+        if draw(st.booleans()):
+            tables["transfer"] = draw(transfers())
+        if draw(st.booleans()):
+            tables["rights"] = draw(rights())
+        for gone in draw(support.some(["retention", "safeguards", "entrustment", "contact"], 0, 2)):
+            tables.pop(gone, None)
+        if draw(st.booleans()):
+            tables.pop("renamed", None)
+    return Notice.parse(made), Notice.parse(other)
+
+
+def rights() -> st.SearchStrategy[Tables]:
+    requests = st.fixed_dictionaries(
+        {
+            "id": st.sampled_from(["access", "erasure"]),
+            "title": st.sampled_from(["it", "that"]).map(titled),
+            "effect": st.sampled_from(["discloses", "stops-use"]),
+        }
+    )
+    return st.fixed_dictionaries(
+        {
+            "clause": st.just("7"),
+            "requesters": support.some(["subject", "agent"]),
+            "request": st.lists(requests, min_size=1, max_size=2, unique_by=lambda row: str(row["id"])),
+        },
+        optional={"days": st.integers(1, 3)},
+    )
+
+
+def changes(old: Notice, new: Notice, kind: str) -> list[Change]:
+    return [one for one in compare(old, new).changes if one.kind == kind]
+
+
+def handed(rule: Transfer | None, code: str) -> frozenset[object]:
+    """Under which terms data may be handed to a country: every combination of what terms speak of.
+
+    Which products are meant the application says; to the comparison other words are other products.
+    """
+    if rule is None:
+        return frozenset()
+    products = {row.code: {row.limit.products.id} for row in rule.country if row.limit is not None}
+    return frozenset(
+        (name, product, task)
+        for name, product, task in itertools.product(KINDS, THINGS, THINGS)
+        if product in products.get(code, THINGS)
+        if not list(_of_transfer(rule, Recipient("it", name, code, products=["it"]), "it", task))
+    )
+
+
+@settings(max_examples=25)
+@given(pair=pairs())
+def test_countries(pair: tuple[Notice, Notice]) -> None:
+    old, new = pair
+    told = {cast("str", one["code"]): one for one in changes(old, new, "country")}
+    for code in (*CODES, "XX"):
+        before, after = handed(old.document.transfer, code), handed(new.document.transfer, code)
+        assert (code in told) is (before != after)
+        if before != after:
+            assert told[code].direction == ("widened" if after - before else "narrowed")
+            assert (told[code].needs == "notice") is (after - before != set())
+
+
+def kept(document: Document, source: str, start: str, days: int) -> bool:
+    """Whether data may be kept for so many days."""
+    began = datetime.date(2024, 1, 1)
+    days_of: Any = {"collected" if start == "collection" else "ended": began}
+    return not Periods(document).overdue([source], **days_of, today=began + datetime.timedelta(days))
+
+
+@settings(max_examples=25)
+@given(pair=pairs())
+def test_periods(pair: tuple[Notice, Notice]) -> None:
+    old, new = pair
+    told = {
+        (source, one["start"]): one
+        for one in changes(old, new, "period")
+        for source in cast("tuple[str, ...]", one["sources"])
+    }
+    rows = [one for notice in pair if notice.document.retention for one in notice.document.retention.period]
+    probes = sorted({days for row in rows for days in (row.days, row.days + 1)})
+    for source in new.sources:
+        for start in ("collection", "end-of-use"):
+            before = {days for days in probes if kept(old.document, source.clause, start, days)}
+            after = {days for days in probes if kept(new.document, source.clause, start, days)}
+            assert ((source.clause, start) in told) is (before != after)
+            if before != after:
+                assert told[source.clause, start].direction == ("widened" if after > before else "narrowed")
+
+
+@settings(max_examples=30)
+@given(pair=st.one_of(pairs(), histories.histories(2, 2)))
+def test_all_of_it_can_be_said(pair: tuple[Notice, Notice]) -> None:
+    found = compare(*pair)
+    diff = Diff(found)
+    for language in Language:
+        assert headline(diff, language)
+        data = diff.data(language)
+        items = [item for section in diff.sections(language) for item in section.items]
+        texts = [one["text"] for one in data["changes"]]
+        assert set(texts) <= set(items)
+        assert len(items) == len(texts) + (2 if found.changes else 0) + (found.old.document.changes is not None)
+        for text in texts:
+            assert text.strip()
+            assert not re.search(r"\bNone\b|\bFalse\b|\bTrue\b|frozenset|Mapping", text), text
+        assert data["widened"] + data["narrowed"] + data["neutral"] == len(texts)
+
+
+def plain(given: Any) -> Any:
+    """JSON values without an order, and without what says something of other revisions only."""
+    if isinstance(given, dict):
+        return {key: plain(value) for key, value in given.items() if key not in {"revision", "extension", "renamed"}}
+    return sorted((plain(one) for one in given), key=repr) if isinstance(given, list) else given
+
+
+@settings(max_examples=25)
+@given(pair=st.one_of(pairs(), histories.histories(2, 2)))
+def test_whatever_is_different_is_seen(pair: tuple[Notice, Notice]) -> None:
+    old, new = pair
+    assert plain(old.dump()) == plain(new.dump()) or compare(old, new).changes

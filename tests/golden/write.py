@@ -1,0 +1,36 @@
+"""Writes what `purposeguard diff` says of the made-up revisions, to be read before it is kept.
+
+`python -m tests.golden.write`
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.unit.command_line import run
+
+FOLDER = Path(__file__).parent / "diff"
+STEPS = {"v1-v2": ("v1", "v2"), "v2-v3": ("v2", "v3"), "v1-v3": ("v1", "v3", "--between", "v2")}
+FORMS = {
+    ".txt": ("--format", "text"),
+    ".ja.md": ("--format", "markdown", "--language", "ja"),
+    ".json": ("--format", "json"),
+}
+
+
+def said(step: str, ending: str) -> str:
+    """What the command prints of a step, in one form."""
+    names = [FOLDER / f"{one}.toml" if one.startswith("v") else one for one in STEPS[step]]
+    result = run("diff", *names, *FORMS[ending], columns=100)
+    if result.exit_code != 0:
+        raise RuntimeError(result.output)
+    return "".join(f"{line.rstrip()}\n" for line in result.stdout.splitlines())
+
+
+if __name__ == "__main__":
+    for step in STEPS:
+        for ending in FORMS:
+            path = FOLDER / f"{step}{ending}"
+            path.write_text(said(step, ending), "utf-8")
+            sys.stdout.write(f"{path.name}\n")

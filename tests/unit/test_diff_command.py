@@ -1,0 +1,328 @@
+"""`purposeguard diff`: its words as golden files, and what it says of an application by running the application."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.codegen import generate
+from tests.comparisons import hold_equal, hold_to_what_is_stated
+from tests.golden.write import FOLDER, FORMS, STEPS, said
+from tests.unit.command_line import OVERLAY, TINY, run
+
+V1, V2, V3 = (pg.Notice.load(FOLDER / f"{name}.toml") for name in ("v1", "v2", "v3"))
+
+
+@pytest.mark.parametrize("ending", FORMS)
+@pytest.mark.parametrize("step", STEPS)
+def test_it_says_what_it_said_when_it_was_reviewed(step: str, ending: str) -> None:
+    kept = (FOLDER / f"{step}{ending}").read_text("utf-8")
+    assert said(step, ending) == kept, "`python -m tests.golden.write` writes it anew"
+
+
+@pytest.mark.parametrize(("old", "new"), [(V1, V2), (V2, V3), (V1, V3)], ids=["v1-v2", "v2-v3", "v1-v3"])
+def test_what_it_says_comes_of_deciding_before_and_after(old: pg.Notice, new: pg.Notice) -> None:
+    hold_equal(old, new)
+    hold_to_what_is_stated(old, new)
+
+
+def data(*arguments: object) -> dict[str, Any]:
+    result = run("diff", *arguments, "--format", "json")
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_nothing_differs() -> None:
+    result = run("diff", "trendmicro-jp", "trendmicro-jp", "--fail-on", "any")
+    assert (result.exit_code, result.stdout) == (0, "trendmicro-jp: the revision of 2024-04-01 is the same\n")
+    found = data("trendmicro-jp", "trendmicro-jp")
+    assert (found["changes"], found["cells"], found["application"]) == ([], [], None)
+
+
+def test_nothing_differs_but_the_date(tmp_path: Path) -> None:
+    later = tmp_path / "later.toml"
+    later.write_text((FOLDER / "v1.toml").read_text("utf-8").replace("2024-04-01", "2024-05-01"), "utf-8")
+    result = run("diff", FOLDER / "v1.toml", later, "--fail-on", "any", columns=100)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(
+        "kumo-books: the revision of 2024-05-01 after that of 2024-04-01: nothing differs but the date"
+    )
+    result = run("diff", FOLDER / "v1.toml", later, "--language", "ja", columns=100)
+    assert "日付のほかに違いはない" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "failing"),
+    [
+        ("v1", "v2", {"any", "widening", "material", "consent"}),
+        ("v2", "v3", {"any", "material", "consent"}),
+    ],
+)
+def test_it_can_be_told_what_not_to_let_pass(old: str, new: str, failing: set[str]) -> None:
+    files = FOLDER / f"{old}.toml", FOLDER / f"{new}.toml"
+    codes = {one: run("diff", *files, "--fail-on", one).exit_code for one in ("any", "widening", "material", "consent")}
+    assert {one for one, code in codes.items() if code} == failing
+    assert set(codes.values()) <= {0, 1}
+    assert run("diff", *files).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("v2", "v1"), "2024-04-01 comes after 2025-04-01"),
+        (("v1", "v3", "--between", "v1"), "2024-04-01 comes after 2024-04-01"),
+        (("v1", "tiny"), "`tiny` is another notice than `kumo-books`"),
+        (("v1", "absent"), "absent.toml: 1 fault cannot be read"),
+        (("v1", "v2", "--fail-on", "stops"), "name its guard with `--app MODULE:GUARD`"),
+        (("v1", "v2", "--app", "absent:guard"), "there is no module `absent`"),
+    ],
+)
+def test_what_cannot_be_compared(arguments: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
+    folders = {"v1": FOLDER, "v2": FOLDER, "v3": FOLDER, "tiny": tmp_path, "absent": tmp_path}
+    result = run("diff", *(folders[one] / f"{one}.toml" if one in folders else one for one in arguments))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert told in " ".join(result.stderr.split())
+
+
+def test_product_overlays_are_compared_too(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.toml", tmp_path / "new.toml"
+    one, other = tmp_path / "one.toml", tmp_path / "other.toml"
+    old.write_text(TINY, "utf-8")
+    new.write_text(TINY.replace("2025-01-01", "2026-01-01"), "utf-8")
+    one.write_text(OVERLAY, "utf-8")
+    other.write_text(OVERLAY.replace('serves = ["2①"]', 'serves = ["2①", "2②"]').replace("Scanner", "Viewer"), "utf-8")
+    found = data(old, new, "--old-overlay", one, "--overlay", other)
+    assert [(one["kind"], one.get("what"), one["text"]) for one in found["changes"]] == [
+        (
+            "granted",
+            None,
+            "mailing (2②) may use viewer-names (scanner-names): data collected from 2026-01-01 on, nothing earlier",
+        ),
+        ("renamed", "overlay", "product overlay scanner-names: class ScannerNames is ViewerNames now"),
+        ("value", "overlay", "product overlay viewer-names (scanner-names): product is Viewer, before Scanner"),
+        ("members", "overlay", "product overlay viewer-names (scanner-names): serves with 2②"),
+    ]
+    removed = data(old, new, "--old-overlay", one)
+    assert [one["text"] for one in removed["changes"]] == [
+        "product overlay removed: scanner-names (scanner-names); what was collected of it serves answering (2①) no more"
+    ]
+
+
+# --- what becomes of an application
+
+LIBRARY = """
+import dataclasses
+from typing import Annotated
+
+import purposeguard as pg
+from rules import NOTICE, Address, AnyNews, Delivery, Events, Improvement, MemberService
+from rules import NewBooks, Notes, Purchase, Visit
+
+guard = pg.Guard(NOTICE)
+
+
+@dataclasses.dataclass
+class Member:
+    key: int
+    address: Annotated[str, Address]
+    bought: Annotated[str, Purchase]
+
+
+MEMBER = Member(1, "a", "b")
+
+
+@guard.access
+def member() -> Member:
+    return MEMBER
+
+
+@guard.access(withhold=True)
+def found() -> list[Member]:
+    return [MEMBER]
+
+
+@guard.access(Visit)
+def visits() -> int:
+    return 1
+
+
+@guard.access(Notes)
+def notes() -> int:
+    return 2
+
+
+@guard.access(pg.NotPersonal)
+def prices() -> int:
+    return 3
+
+
+@guard.purpose(Delivery)
+def deliver(fn):
+    return fn()
+
+
+@guard.purpose(MemberService)
+def serve(fn):
+    return fn()
+
+
+@guard.purpose(NewBooks, channel="post")
+def news(fn):
+    return fn()
+
+
+@guard.purpose(Events, channel="email")
+def invite(fn):
+    return fn()
+
+
+@guard.purpose(Events)
+def host(fn):
+    return fn()
+
+
+@guard.purpose(AnyNews, channel="email")
+def tell(fn):
+    return fn()
+
+
+@guard.purpose(Improvement, mode="observe")
+def improve(fn):
+    return fn()
+"""
+ACTIVITIES = ("deliver", "serve", "news", "invite", "host", "tell", "improve")
+ACCESSES = ("member", "found", "visits", "notes", "prices")
+
+
+@pytest.fixture
+def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[pg.Notice], ModuleType]]:
+    """Writes the application with its vocabulary generated from a revision, and imports it anew."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "library.py").write_text(LIBRARY, "utf-8")
+
+    def made(notice: pg.Notice) -> ModuleType:
+        (tmp_path / "rules.py").write_text(generate(notice), "utf-8")
+        forget()
+        return importlib.import_module("library")
+
+    def forget() -> None:
+        for name in ("library", "rules"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+
+    yield made
+    forget()
+
+
+def outcome(library: ModuleType, activity: str, access: str) -> tuple[str, list[str]]:
+    """What happens, by letting it happen."""
+    try:
+        value = getattr(library, activity)(getattr(library, access))
+    except pg.PurposeGuardError:
+        return "refused", []
+    missing = []
+    for row in value if isinstance(value, list) else ():
+        for name in ("key", "address", "bought"):
+            try:
+                getattr(row, name)
+            except pg.PurposeViolation:
+                missing.append(name)
+    return ("withheld" if missing else "allowed"), missing
+
+
+def forecast(*arguments: object) -> dict[tuple[str, str], dict[str, Any]]:
+    """What differs, as the command says it."""
+    application = data(*arguments, "--app", "library:guard")["application"]
+    assert application["combinations"] == len(ACTIVITIES) * len(ACCESSES)
+    return {(one["activity"], one["access"]): one for one in application["changed"]}
+
+
+def test_what_it_says_of_an_application_is_what_happens(application: Callable[[pg.Notice], ModuleType]) -> None:
+    after = application(V2)
+    regenerated = {(one, other): outcome(after, one, other) for one in ACTIVITIES for other in ACCESSES}
+    library = application(V1)
+    told = forecast(FOLDER / "v1.toml", FOLDER / "v2.toml")
+    library = sys.modules["library"]
+    before = {key: outcome(library, *key) for key in regenerated}
+    library.guard.replace(pg.History(V1, V2))
+    # What is tagged with the classes of a revision was collected under it.
+    earlier = {key: outcome(library, *key) for key in regenerated}
+    assert told
+    for key, is_ in regenerated.items():
+        activity, access = (f"library.{name}" for name in key)
+        found = told.get((activity, access))
+        if found is None or key[0] == "improve":
+            assert key[0] == "improve" or before[key] == is_ == earlier[key], key
+            continue
+        for name, happened in (("before", before[key]), ("after", is_), ("earlier", earlier[key])):
+            assert (found[name]["outcome"], found[name]["withheld"]) == happened, (key, name)
+            assert bool(found[name]["reasons"]) is (happened[0] != "allowed")
+    assert told["library.news", "library.found"]["after"]["outcome"] == "allowed"
+    assert told["library.host", "library.found"]["earlier"]["withheld"] == ["bought"]
+    assert told["library.tell", "library.found"]["before"]["outcome"] == "withheld"
+
+
+def test_an_application_that_is_generated_anew_is_asked_the_same(
+    application: Callable[[pg.Notice], ModuleType],
+) -> None:
+    """Which of the two revisions its vocabulary is of does not matter."""
+    files = FOLDER / "v1.toml", FOLDER / "v2.toml"
+    application(V1)
+    one = forecast(*files)
+    application(V2)
+    assert forecast(*files) == one
+    # Nor does a third one between them, where all terms are there.
+    third = pg.Notice.parse({**V1.dump(), "revision": "2024-06-01"})
+    application(third)
+    renumbered = {("library.serve", f"library.{access}") for access in ACCESSES}
+    other = forecast(*files)
+    assert {key: value for key, value in other.items() if key not in renumbered} == {
+        key: value for key, value in one.items() if key not in renumbered
+    }
+
+
+def test_what_stops_and_starts_is_told(application: Callable[[pg.Notice], ModuleType]) -> None:
+    application(V2)
+    files = FOLDER / "v2.toml", FOLDER / "v3.toml"
+    result = run("diff", *files, "--app", "library:guard", "--fail-on", "stops", columns=120)
+    assert result.exit_code == 1
+    _, _, stops = result.stdout.partition("Stops in library:guard\n")
+    text = " ".join(stops.split())
+    assert "- library.news → library.member: refused, before allowed" in text
+    assert "- library.news → library.found: without address and bought, before allowed" in text
+    assert "- library.invite → library.member: refused as before" not in text
+    assert "library.improve → library.visits: refused, before allowed (observed: logged only)" in text
+    assert "combinations of an activity and an access function stay as before" in text
+    assert "Starts in" not in result.stdout
+    japanese = run("diff", *files, "--app", "library:guard", "--language", "ja", columns=120).stdout
+    assert "library:guardでできなくなること" in japanese
+    assert "可から不可に変わる" in japanese
+    application(V1)
+    starting = run("diff", FOLDER / "v1.toml", FOLDER / "v2.toml", "--app", "library:guard", columns=200).stdout
+    _, _, starts = starting.partition("Starts in library:guard\n")
+    assert (
+        "library.host → library.found: allowed, before without bought; data collected earlier: without bought" in starts
+    )
+
+
+def test_an_activity_that_must_state_a_channel_now_is_told(application: Callable[[pg.Notice], ModuleType]) -> None:
+    application(V2)
+    told = forecast(FOLDER / "v2.toml", FOLDER / "v3.toml")
+    reasons = told["library.host", "library.found"]["after"]["reasons"]
+    assert reasons == ["the revision of 2026-04-01 names the channels of 4(2)②, and the activity states none"]
+    assert told["library.improve", "library.visits"]["after"]["reasons"] == [
+        "the revision of 2026-04-01 has no source 2"
+    ]
