@@ -171,11 +171,8 @@ def stands(
         all_suspended=any(row.purposes is None for row in suspensions),
         erased="erasure" in kinds,
         provision_stopped="stop-of-provision" in kinds,
-        consents=frozenset(
-            (now_called, row.revision)
-            for row in living
-            if row.kind == CONSENT and (now_called := clause_now(row.purposes[0], row.revision)) is not None
-        ),
+        # By the id that it had when they agreed: who decides knows what became of it since (`Standing.agreed`).
+        consents=frozenset((row.purposes[0], row.revision) for row in living if row.kind == CONSENT),
     )
     return Stands(standing, min((row.until for row in living if row.until is not None), default=None))
 

@@ -230,6 +230,7 @@ class Governance:
             provisions=self.provisions.of(key),
             requests=requests,
             reasons=self.desk.reasons(requests),
+            clause_now=self._clause_now,
         )
         return disclosure(
             notice,

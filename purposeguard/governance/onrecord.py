@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping
 
 from purposeguard.document import Kind
 from purposeguard.errors import UnknownPurpose
-from purposeguard.governance.declarations import SubjectRecord
+from purposeguard.governance.declarations import ClauseNow, SubjectRecord, unchanged
 from purposeguard.governance.disclosure import OnRecord, said
 from purposeguard.governance.provisions import ProvisionRecord
 from purposeguard.governance.report import ConsentPart, Language, ProvisionPart, RequestPart, RestrictionPart
@@ -15,6 +16,7 @@ from purposeguard.governance.requests import Request
 from purposeguard.governance.steps import KIND_OF
 from purposeguard.notice import Notice
 from purposeguard.retention import day_in
+from purposeguard.terms import Family
 from purposeguard.zones import zone
 
 
@@ -26,16 +28,23 @@ def on_record(
     provisions: Iterable[ProvisionRecord],
     requests: Iterable[Request],
     reasons: Mapping[int, str | None],
+    clause_now: ClauseNow = unchanged,
 ) -> OnRecord:
-    """What is on record about a subject, in the words of the notice in force; what it has no words for, by its id."""
-    words = _Words(notice, language)
+    """What is on record about a subject, in the words of the notice in force; what it has no words for, by its id.
+
+    `clause_now` says by which clause it calls a purpose of the revision under which something was recorded.
+    """
+    words = _Words(notice, language, clause_now)
+    consents = ((clause_now(clause, given), given) for clause, given in subject.standing.consents)
     return OnRecord(
-        standing=subject.standing,
+        standing=dataclasses.replace(
+            subject.standing, consents=frozenset((now, given) for now, given in consents if now is not None)
+        ),
         restrictions=tuple(
             RestrictionPart(
                 kind=one.kind,
                 title=words.restriction(one.kind),
-                purposes=one.purposes,
+                purposes=words.ids(one.purposes, one.revision),
                 requester=one.by,
                 since=words.moment(one.recorded),
                 until=None if one.until is None else words.moment(one.until),
@@ -46,7 +55,7 @@ def on_record(
         consents=tuple(
             ConsentPart(
                 purpose=one.purpose,
-                title=words.purpose(one.purpose),
+                title=words.purpose(one.purpose, one.revision),
                 revision=one.revision,
                 given_at=words.moment(one.at),
                 withdrawn_at=None if one.withdrawn is None else words.moment(one.withdrawn.recorded),
@@ -60,7 +69,7 @@ def on_record(
                 kind=one.kind,
                 title=words.request(one.kind),
                 requester=one.requester,
-                purposes=one.purposes,
+                purposes=words.ids(one.purposes, one.revision),
                 state=one.state,
                 received_on=words.day(one.received_at),
                 due_on=one.due_on,
@@ -75,8 +84,9 @@ def on_record(
 class _Words:
     """The words of a notice in one language, and its days."""
 
-    def __init__(self, notice: Notice, language: Language) -> None:
+    def __init__(self, notice: Notice, language: Language, clause_now: ClauseNow) -> None:
         document = notice.document
+        self._clause_now = clause_now
         self._notice = notice
         self._language: Language = language
         self._rights = () if document.rights is None else document.rights.request
@@ -91,12 +101,19 @@ class _Words:
     def day(self, given: datetime.datetime) -> datetime.date:
         return day_in(self._notice.document.timezone, given)
 
-    def purpose(self, given: str) -> str:
-        """Of a purpose or a family; the id of one that the notice has no more."""
+    def ids(self, given: Iterable[str] | None, revision: datetime.date) -> tuple[str, ...] | None:
+        """The ids that purposes have now; of those that the notice has no more, what they had."""
+        return None if given is None else tuple(self._clause_now(one, revision) or one for one in given)
+
+    def purpose(self, given: str, revision: datetime.date) -> str:
+        """Of a purpose of some revision, or a family; the id of one that the notice has no more."""
+        now = self._clause_now(given, revision)
         try:
-            return self._notice.purpose_or_family(given).title[self._language]
+            found = self._notice.purpose_or_family(now or given)
         except UnknownPurpose:
             return given
+        # A number may be another's by now; families have none.
+        return found.title[self._language] if now is not None or isinstance(found, Family) else given
 
     def request(self, kind: str) -> str:
         return next((said(row.title, self._language) for row in self._rights if row.id == kind), kind)
@@ -117,7 +134,7 @@ class _Words:
             country_title=self._countries.get(given.country, given.country),
             means=self._means.get(given.means, given.means),
             purpose=given.purpose,
-            purpose_title=None if given.purpose is None else self.purpose(given.purpose),
+            purpose_title=None if given.purpose is None else self.purpose(given.purpose, given.revision),
             sources=given.sources,
         )
 

@@ -86,7 +86,8 @@ class Steps:
         left = None
         if one.purposes is not None:
             known = {purpose.clause for purpose in self._subjects.notice.purposes}
-            left = [clause for clause in one.purposes if clause in known]
+            now = [self._subjects.clause_now(clause, one.revision) for clause in one.purposes]
+            left = [clause for clause in now if clause in known]
             if not left:
                 why = f"the revision of {self._subjects.notice.revision} has none of the purposes that it is about"
                 raise impossible(one, "fulfilled", why, "refuse it for that reason; data serves none of them")

@@ -205,9 +205,7 @@ class Subjects:
             consents = history(connection, declaration.c.subject == key, declaration.c.kind == CONSENT)
             standing = cast("list[Consent]", in_force(consents))
             if purpose is not None:
-                known = isinstance(purpose, str) and any(one.purpose == purpose for one in standing)
-                clauses = (purpose,) if known else self._clauses([purpose])
-                standing = [one for one in standing if one.purpose in clauses]
+                standing = self._meant(standing, purpose)
             return cast("tuple[Consent, ...]", self._revoke(connection, "withdrawn", standing, row))
 
     def of(self, subject: SubjectId) -> SubjectRecord:
@@ -242,6 +240,21 @@ class Subjects:
             found = self.notice.purpose_or_family(one)
             wanted.update(found.members if isinstance(found, Family) else (found,))
         return tuple(purpose.clause for purpose in self.notice.purposes if purpose in wanted)
+
+    def _meant(self, standing: Iterable[Consent], purpose: object) -> list[Consent]:
+        """The consents to a purpose, or to those of a family, whatever they were called when they were given.
+
+        What the notice has no more is known by the clause that it had.
+        """
+        called = [(one, self.clause_now(one.purpose, one.revision)) for one in standing]
+        try:
+            clauses = self._clauses([purpose])
+        except UnknownPurpose:
+            clauses = ()
+            if not any(one.purpose == purpose for one, _ in called):
+                raise
+        known = {one.clause for one in self.notice.purposes}
+        return [one for one, now in called if now in clauses or (one.purpose == purpose and now not in known)]
 
     def _row(
         self,

@@ -332,3 +332,47 @@ def test_clause_11_a_renumbered_purpose_keeps_what_was_asked_for(store_url: str)
         assert guard.allows(tm.WebContact, "2.2⑫")
         assert guard.allows(tm.WebContact, tm.WebProductGuidance)
         assert not guard.allows(tm.WebContact, "2.2①")
+
+
+def swapped(notice: pg.Notice, one: str, other: str) -> pg.Notice:
+    """The next revision, in which two purposes of 2.2 have each other's number."""
+    tables = notice.dump()
+    tables["revision"] = "2026-01-01"
+    numbers = {one: other, other: one}
+    for grant in tables["grant"]:
+        for row in grant["purpose"]:
+            row["id"] = numbers.get(row["id"], row["id"])
+    for family in tables["family"]:
+        family["purposes"] = [numbers.get(given, given) for given in family["purposes"]]
+    tables["renamed"] = [{"kind": "purpose", "old": old, "new": new} for old, new in numbers.items()]
+    return pg.Notice.parse(tables)
+
+
+def test_clause_11_what_was_agreed_to_is_not_what_has_its_number_now(store_url: str) -> None:
+    tables = tm.NOTICE.dump()
+    next(one for one in tables["grant"] if one["clause"] == "2.2")["basis"] = "consent"
+    first = pg.Notice.parse(tables)
+    with Governance(store_url, notice=first) as governance:
+        guard = pg.Guard(first, governance=governance)
+        governance.consent(1, "2.2⑨")
+        for _ in range(2):
+            governance.consent(2, "2.2⑩")
+        asked = governance.desk.open("suspension-of-use", subject=3, purposes=["2.2⑨"])
+        governance.desk.verify(asked, how="in person", by="clerk")
+        governance.consent(3, "2.2⑨")
+        guard.replace(swapped(first, "2.2⑨", "2.2⑩"))
+        assert guard.allows("2.1(a)", "2.2⑩", subject=1)  # usability of the site, as before
+        assert not guard.allows("2.1(a)", "2.2⑨", subject=1)  # nobody asked for their preferences to be kept
+        # It is withdrawn by what the purpose is called now.
+        assert len(governance.withdraw(2, "2.2⑨")) == 2
+        assert governance.withdraw(1, "2.2⑨") == ()
+        report = governance.disclose(1, by="clerk")
+        assert [(one.purpose, one.title) for one in report.consents] == [
+            ("2.2⑨", guard.notice.purpose("2.2⑩").title["en"])
+        ]
+        # And what a request is about, too.
+        restriction = governance.desk.fulfil(asked, by="clerk").restriction
+        assert restriction is not None
+        assert restriction.purposes == ("2.2⑩",)
+        assert not guard.allows("2.1(a)", "2.2⑩", subject=3)
+        assert [one.purposes for one in governance.disclose(3, by="clerk").requests] == [("2.2⑩",)]
