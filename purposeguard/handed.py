@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import inspect
 import io
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Container, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -100,8 +100,7 @@ class Handed:
             self.labels.add(value.label)
             return
         if isinstance(value, (Iterator, AsyncIterator)) or inspect.isawaitable(value):
-            kind = type(value).__name__
-            raise UnlabelledData(f"`{path}` is a {kind}, which cannot be seen before it is handed over: give a list")
+            raise _unseen(value, path)
         if id(value) in self._under_way:
             raise UnlabelledData(f"`{path}` holds itself: what runs in a circle cannot be looked through")
         self._under_way.add(id(value))
@@ -127,6 +126,8 @@ class Handed:
         if any(model.marks() for model in shape.models) and not (contained and shape.items is not None):
             kind = type(value).__qualname__
             raise UnlabelledData(f"`{path}` is a {kind}, and not what its annotation says: whom it is about is unknown")
+        if not contained and _gives_items(value, announced=shape.items is not None):
+            raise _unseen(value, path)
         if contained:
             if isinstance(value, Mapping):
                 for key in value:
@@ -159,6 +160,21 @@ class Handed:
                 self._days[mark].append(value)
             elif mark is Collected:
                 self._days[mark].append(LONG_AGO)  # it was to be said, and is not
+
+
+def _gives_items(value: Any, *, announced: bool) -> bool:
+    """Whether it can only be gone through, like a query: what it would give is not known now.
+
+    A connection or an open file can be gone through too, and is no container of rows unless it is announced as one.
+    """
+    if isinstance(value, (str, bytes, bytearray, memoryview)) or not isinstance(value, (Iterable, AsyncIterable)):
+        return False
+    return announced or not (isinstance(value, Container) or hasattr(value, "read"))
+
+
+def _unseen(value: Any, path: str) -> UnlabelledData:
+    kind = type(value).__name__
+    return UnlabelledData(f"`{path}` is a {kind}, which cannot be seen before it is handed over: give a list")
 
 
 def _order(day: datetime.date) -> tuple[int, int, int]:

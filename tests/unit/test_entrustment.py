@@ -6,7 +6,7 @@ import inspect
 import itertools
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date
 from typing import Annotated, Any, NotRequired, TypedDict
@@ -589,6 +589,40 @@ def test_what_cannot_be_looked_through_is_not_handed_over(guard, overseer):
             with pytest.raises(pg.UnlabelledData, match=why):
                 hand_over(given)
         hand_over([circle.copy, b"bytes", object(), {"a": {1}}, range(3)])
+
+
+class Query:
+    """As a database gives them: rows that are read when they are gone through."""
+
+    def __iter__(self) -> Iterator[Customer]:
+        return iter([HANAKO])
+
+
+class Session(Query):
+    def __contains__(self, row: object) -> bool:
+        return True
+
+
+def test_a_query_is_not_handed_over_before_its_rows_are_read(guard, overseer):
+    overseer.standings["7"] = Standing(provision_stopped=True)
+
+    @guard.entrust(MAIL_HOUSE)
+    def hand_over(customers: Iterable[Customer], _connection: Any = None) -> None:
+        raise AssertionError("was handed over")
+
+    @guard.entrust(MAIL_HOUSE, tm.Registration)
+    def hand_over_named(customers: Any, _connection: Any = None) -> None:
+        raise AssertionError("was handed over")
+
+    with guard.purpose(tm.RenewalGuidance):
+        for function in (hand_over, hand_over_named):
+            with pytest.raises(pg.UnlabelledData, match="is a Query, which cannot be seen before"):
+                function(Query())
+            with pytest.raises(pg.SubjectViolation):
+                function(list(Query()), Session())
+        with pytest.raises(pg.UnlabelledData, match="is a Session, which cannot be seen before"):
+            hand_over(Session())
+    assert overseer.provisions == []
 
 
 def test_what_is_not_as_it_was_announced_is_not_handed_over(guard):
