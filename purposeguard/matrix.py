@@ -234,11 +234,11 @@ class Matrix(Immutable):
 
     def _under(self, source: type[Source], circumstances: Circumstances) -> Matrix | None:
         """The matrix of the revision under which data was collected; None where that is the one in force."""
-        # A class of another revision says it of all that it tags; what a row says of itself counts for the others.
-        notice = self._origins.get(source)
-        if (notice is None or notice.revision == self.notice.revision) and circumstances.under is not None:
-            notice = next((one for one in self.history if one.revision == circumstances.under), None)
-        return None if notice is None or notice.revision == self.notice.revision else self.compiled(notice)
+        # A class of another revision says it of all that it tags; a row may say of itself that it is from before that.
+        notice, now, said = self._origins.get(source), self.notice.revision, circumstances.under
+        if said not in (None, now) and (notice is None or notice.revision == now or said < notice.revision):
+            notice = next((one for one in self.history if one.revision == said), None)
+        return None if notice is None or notice.revision == now else self.compiled(notice)
 
     def collected_under(self, source: type[Source], circumstances: Circumstances) -> datetime.date | None:
         """The date of the revision under which data was collected; None where that is the one in force."""

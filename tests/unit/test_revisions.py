@@ -243,6 +243,19 @@ def test_what_a_row_says_of_itself_counts_for_classes_in_force() -> None:
     assert guard.allows(new, STATISTICS, subject=pg.About(collected=NOW))
 
 
+def test_a_row_from_before_the_revision_of_its_class_keeps_its_own() -> None:
+    """A class that stays in the code when the notice is replaced makes no row later than it was."""
+    third = revised(WIDE, lambda t: None, "2026-01-01")
+    guard = pg.Guard(pg.History(FIRST, WIDE))
+    label = WIDE.source("1(a)")
+    assert not answers(guard, label, STATISTICS, pg.About(collected=THEN))
+    guard.replace(third)
+    assert answers(guard, label, STATISTICS, pg.About(collected=NOW))
+    assert not answers(guard, label, STATISTICS, pg.About(collected=THEN))
+    assert not answers(guard, label, OFFERS, pg.About(collected=datetime.date(2020, 1, 1)))
+    assert "under the revision of 2024-01-01" in str(refused(guard, label, STATISTICS, pg.About(collected=THEN)))
+
+
 def test_labels_of_a_history() -> None:
     history = pg.History(FIRST, WIDE)
     guard = pg.Guard(history)
