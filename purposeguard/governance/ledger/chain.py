@@ -67,9 +67,13 @@ class Hour(NamedTuple):
 Counts = Mapping[Hour, int]
 
 
+# Made once, which `json.dumps` does at each call.
+_encoder: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def canonical(data: object) -> str:
     """The one text of this data as JSON; raises ValueError or TypeError where it has none."""
-    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _encoder.encode(data)
 
 
 def written(moment: datetime.datetime) -> str:
@@ -84,7 +88,10 @@ def hour_of(at: str) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: its number, from 1 on, when it was made (UTC), what kind it is and what it says."""
+    """One entry: its number, from 1 on, when it was made (UTC), what kind it is and what it says.
+
+    `body_text` is its body as JSON, which is worked out once.
+    """
 
     seq: int
     at: str
@@ -92,11 +99,17 @@ class Entry:
     body: Body
     prev: str
     hash: str
+    body_text: str = dataclasses.field(default="", repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.body_text:
+            object.__setattr__(self, "body_text", canonical(self.body))
 
     @classmethod
     def after(cls, seq: int, prev: str, at: str, kind: str, body: Body) -> Entry:
         """The entry behind one of this number and hash."""
-        return cls(seq + 1, at, kind, body, prev, hash_of(seq + 1, at, kind, canonical(body), prev))
+        text = canonical(body)
+        return cls(seq + 1, at, kind, body, prev, hash_of(seq + 1, at, kind, text, prev), text)
 
     @property
     def moment(self) -> datetime.datetime:
@@ -104,19 +117,10 @@ class Entry:
         return datetime.datetime.fromisoformat(self.at)
 
     @property
-    def body_text(self) -> str:
-        """What it says, as JSON."""
-        return canonical(self.body)
-
-    @property
-    def text(self) -> str:
-        """The entry as one line of JSON, without its end."""
-        return canonical({name: getattr(self, name) for name in ENTRY_KEYS})
-
-    @property
     def line(self) -> bytes:
         """The line of a JSON Lines file that it is."""
-        return f"{self.text}\n".encode()
+        head = f'{{"at":{canonical(self.at)},"body":{self.body_text},"hash":{canonical(self.hash)}'
+        return f'{head},"kind":{canonical(self.kind)},"prev":{canonical(self.prev)},"seq":{self.seq}}}\n'.encode()
 
 
 ENTRY_KEYS: Final = ("at", "body", "hash", "kind", "prev", "seq")

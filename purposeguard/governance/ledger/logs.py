@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from collections.abc import Mapping
 from typing import Any, Final
 
 from purposeguard.clock import Now
-from purposeguard.governance.ledger.chain import USE, Counts, Head, advanced
+from purposeguard.governance.ledger.chain import ENTRY_KEYS, USE, Counts, Head, advanced
 from purposeguard.governance.ledger.counting import INTERVAL
 from purposeguard.governance.ledger.recorder import Recorder, entry_made
 from purposeguard.governance.ledger.turns import Turn
@@ -49,5 +48,5 @@ class LoggingLedger(Recorder):
             entries, self._head = advanced(self._head, self._now(), additions)
             for entry in entries:
                 level = logging.WARNING if entry.kind == "denial" else logging.INFO
-                extra = {"entry": dataclasses.asdict(entry)}
+                extra = {"entry": {name: getattr(entry, name) for name in ENTRY_KEYS}}
                 self._logger.log(level, "%d %s %s", entry.seq, entry.kind, entry.body_text, extra=extra)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from purposeguard.errors import LedgerBroken
-from purposeguard.governance.ledger.chain import ENTRY_KEYS, USE, Entry, Head, Hour, canonical, hash_of, written
+from purposeguard.governance.ledger.chain import ENTRY_KEYS, USE, Entry, Head, Hour, hash_of, written
 
 LONGEST: Final = 1 << 24
 """Bytes of a line at most: what is longer is no entry."""
@@ -156,8 +156,9 @@ def row_of(row: tuple[Any, ...], place: str) -> Entry:
     seq, at, kind, body, prev, hash_ = row
     try:
         data = {"seq": seq, "at": at, "kind": kind, "body": json.loads(body), "prev": prev, "hash": hash_}
-        if _has_types(data) and canonical(data["body"]) == body:
-            return Entry(**data)
+        entry = Entry(**data) if _has_types(data) else None
+        if entry is not None and entry.body_text == body:
+            return entry
     except (ValueError, TypeError, RecursionError):
         pass
     raise LedgerBroken(place, "this is no entry: it was changed, or was never one")
@@ -177,7 +178,7 @@ class Chain:
         """
         place, entry = placed
         expected = self.last.seq + 1
-        if hash_of(entry.seq, entry.at, entry.kind, canonical(entry.body), entry.prev) != entry.hash:
+        if hash_of(entry.seq, entry.at, entry.kind, entry.body_text, entry.prev) != entry.hash:
             raise LedgerBroken(place, "the entry was changed: it does not have its hash")
         if entry.seq != expected:
             if entry.seq < expected or (following is not None and following.entry.seq == expected):
