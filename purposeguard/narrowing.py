@@ -138,6 +138,8 @@ class Narrower:
     def _from_row(self, value: Any, shape: Shape, plan: Plan, path: str, around: tuple[About, ...]) -> Any:
         # A row without marks is about those whom the row around it is about.
         abouts = abouts_of(value, shape.models, around) or around
+        if not abouts and _is_to_say_whose(value, shape):
+            abouts = (NOTHING_KNOWN,)
         if abouts and self._judged((*plan.labels, *self._named), abouts, value, path) is LEFT_OUT:
             return LEFT_OUT
         changed: dict[str, Any] = {}
@@ -193,6 +195,15 @@ class Narrower:
                 continue
             del one
             raise refusal.with_traceback(None)
+
+
+def _is_to_say_whose(value: Any, shape: Shape) -> bool:
+    """Whether a row stands where one was announced that says whose it is, and is none that was announced without."""
+    marked = [bool(model.marks()) for model in shape.models]
+    return any(marked) and not any(
+        not says and (isinstance(value, dict) if model.is_mapping else isinstance(value, model.cls))
+        for model, says in zip(shape.models, marked, strict=True)
+    )
 
 
 def _refuse_to_guess(value: Any, path: str) -> None:

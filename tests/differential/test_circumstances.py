@@ -105,8 +105,10 @@ def test_classes_of_a_revision_say_that_data_was_collected_under_it(
     known = data.draw(histories.circumstances(notices, inforce))
     said = known["collected_under"]
 
-    def earlier(one: Notice) -> bool:
-        return said not in (None, inforce.revision) and said < one.revision
+    def told(of: Notice) -> histories.Circumstances:
+        """Of what the revision in force tags, they say when it was collected; of another's, that it was earlier."""
+        earlier = said not in (None, inforce.revision) and said < of.revision
+        return known if of is inforce or earlier else known | {"collected_under": of.revision}
 
     # The term that the revision in force has of it; a text where it has none, as it then is unknown.
     there: list[tuple[Notice, type[Source], str | None]] = [
@@ -125,9 +127,7 @@ def test_classes_of_a_revision_say_that_data_was_collected_under_it(
                     [clause],
                     id_of(purpose),
                     channel,
-                    # Of what the revision in force tags, the circumstances say when it was collected; of what another
-                    # one tags, they may say that it was earlier.
-                    **known | ({} if one is inforce or earlier(one) else {"collected_under": one.revision}),
+                    **told(one),
                 )
                 for one, _, clause in chosen
             )

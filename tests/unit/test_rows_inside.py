@@ -367,6 +367,16 @@ def test_a_value_in_the_place_of_a_row_is_of_nobody_who_is_named() -> None:
     assert read(Marked | str, "e", tm.Registration) == "e"
 
 
+def test_another_row_in_the_place_of_one_that_says_whose_it_is_is_of_nobody_who_is_named() -> None:
+    strict = guarded(Office(requires_subject=True))
+    other = Address()
+    assert read(list[Customer], [other]) == [other]
+    for annotation, value in ((Customer, other), (list[Customer], [other]), (list[Dict], [other])):
+        with pytest.raises(pg.SubjectViolation, match="name the subject"):
+            read(annotation, value, guard=strict)
+    assert read(list[Customer], [other, Customer(key=8)], guard=strict, narrow=True) == [Customer(key=8)]
+
+
 # --- Sources that the decorator names
 
 
