@@ -25,8 +25,8 @@ class _Attrs(Protocol):
 
 
 class _NamedTuple(Protocol):
-    @property
-    def _fields(self) -> tuple[str, ...]: ...
+    # Of `_fields` type checkers disagree whether it is the class's or each tuple's.
+    def _asdict(self) -> dict[str, Any]: ...
 
 
 Whose = SubjectId | About | BaseModel | _Dataclass | _Attrs | _NamedTuple | None
