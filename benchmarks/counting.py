@@ -16,8 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import purposeguard as pg
-from benchmarks.processes import COUNT_ACCESS, COUNT_CHECK, COUNT_OPEN, COUNT_OPEN_ALL, COUNTED_ACTIVITY, COUNTED_DENIAL
+from benchmarks.processes import (
+    ALLOWS_OF,
+    COUNT_ACCESS,
+    COUNT_CHECK,
+    COUNT_OPEN,
+    COUNT_OPEN_ALL,
+    COUNTED_ACTIVITY,
+    COUNTED_DENIAL,
+    OPEN_OF,
+)
 from benchmarks.timing import Case, Times, race
+from purposeguard.governance import Governance
 from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
 from purposeguard.governance.store import Store
 from purposeguard.ledger import Ledger
@@ -67,6 +77,28 @@ def cases(name: str, ledger: Ledger | None) -> list[Case]:
 
 
 @contextlib.contextmanager
+def named() -> Iterator[list[Case]]:
+    """Uses that say whose the data is, counted in the store that also says what its subject asked for."""
+    with (
+        tempfile.TemporaryDirectory(prefix="purposeguard-bench-") as folder,
+        Governance(f"sqlite:///{folder}/store.db", notice=tm.NOTICE) as governance,
+    ):
+        guard = pg.Guard(tm.NOTICE, governance=governance)
+        sealed = pg.Personal("value", tm.Registration)
+
+        def ambient() -> AbstractContextManager[Any]:
+            return guard.purpose(tm.RenewalGuidance, activity="ambient")
+
+        with ambient() as use:
+            assert use.open(sealed, subject=7) == "value"
+        names = {"sealed": sealed, "label": sealed.label}
+        yield [
+            Case(OPEN_OF, "use.open(sealed, subject=7)", names, ambient),
+            Case(ALLOWS_OF, "use.allows(label, subject=7)", names, ambient),
+        ]
+
+
+@contextlib.contextmanager
 def ledgers() -> Iterator[dict[str, Ledger | None]]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="purposeguard-bench-")))
@@ -79,6 +111,8 @@ def measured(blocks: int) -> Times:
     """What each use takes on top of what it takes without a ledger: of the two ledgers, the one that takes more."""
     with ledgers() as made:
         times = race([case for name, ledger in made.items() for case in cases(name, ledger)], blocks=blocks)
+        with named() as more:
+            times = {**times, **race(more, blocks=blocks)}
         names: Sequence[str] = [name for name in made if name != WITHOUT]
 
     def most(case: str) -> float:

@@ -25,6 +25,8 @@ COUNT_OPEN = "counting a use in a ledger, on top of `use.open(sealed)`"
 COUNT_ACCESS = "the same, on top of calling an access function"
 COUNT_OPEN_ALL = "the same, on top of each value of `use.open_all(…)`"
 COUNT_CHECK = "the same, on top of `guard.check(…)`"
+OPEN_OF = "`use.open(sealed, subject=7)`, the subject asked about before"
+ALLOWS_OF = "`use.allows(label, subject=7)`, likewise"
 COUNTED_ACTIVITY = "`@guard.purpose` around a function, where a ledger counts"
 COUNTED_DENIAL = "a denial that is on record, durably, when it is raised"
 

@@ -60,6 +60,8 @@ TARGETS = (
     Row("counting", processes.COUNT_ACCESS, None, 100),
     Row("counting", processes.COUNT_OPEN_ALL, None, 100),
     Row("counting", processes.COUNT_CHECK, None, 100),
+    Row("counting", processes.OPEN_OF, None, 1_000),
+    Row("counting", processes.ALLOWS_OF, None, 1_000),
 )
 FLOORS = tuple(
     Row("decisions", name)
