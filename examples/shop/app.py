@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from examples.shop import problems
+from examples.shop import problems, revisions
 from examples.shop.database import connect
-from examples.shop.privacy import ledger
-from examples.shop.routes import collection, mistakes, privacy, work
+from examples.shop.privacy import governance
+from examples.shop.routes import collection, mistakes, office, privacy, rights, work
 from examples.shop.settings import Settings
 
 
@@ -19,16 +19,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        engine = connect(settings.database_url)
-        try:
+        with ExitStack() as ending:
+            ending.callback(connect(settings.database_url).dispose)
+            governance.open(settings.governance_url)
+            ending.callback(governance.close)
+            revisions.put_in_force(revisions.PUBLISHED)
             yield
-        finally:
-            ledger.flush()
-            engine.dispose()
 
     app = FastAPI(title="Shop", lifespan=lifespan)
     problems.install(app)
-    for routes in (collection, work, privacy):
+    for routes in (collection, work, rights, office, privacy):
         app.include_router(routes.router)
     if settings.mistakes:
         app.include_router(mistakes.router)

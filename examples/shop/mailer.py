@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from pydantic import BaseModel
 from sqlalchemy import func, select
 
 import purposeguard as pg
@@ -31,6 +32,15 @@ class Addressee(Protocol[P_co]):
     def name(self) -> Personal[str, P_co]: ...
     @property
     def email(self) -> Personal[str, P_co]: ...
+    @property
+    def row(self) -> BaseModel: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter(Generic[P_contra]):
+    whose: BaseModel
+    subject: str
+    text: Personal[tuple[str, str], P_contra | pg.NotPersonal]
 
 
 class Mailing(Generic[P_contra]):
@@ -43,22 +53,33 @@ class Mailing(Generic[P_contra]):
     def __init__(self, use: Use[P_contra]) -> None:
         self.activity = use.activity.name
         self._use = use
-        self._subjects: list[str] = []
-        self._letters: list[Personal[tuple[str, str], P_contra | pg.NotPersonal]] = []
+        self._letters: list[_Letter[P_contra]] = []
 
-    def add(self, to: Personal[str, P_contra], subject: str, body: Personal[str, P_contra | pg.NotPersonal]) -> None:
-        self._subjects.append(subject)
-        self._letters.append(to.zip(body))
+    def add(self, to: Addressee[P_contra], subject: str, body: Personal[str, P_contra | pg.NotPersonal]) -> None:
+        self._letters.append(_Letter(to.row, subject, to.email.zip(body)))
 
     def to_each(self, people: Iterable[Addressee[P_contra]], subject: str, text: str) -> None:
         """The same text to everybody, with their own name above it."""
         for one in people:
-            self.add(one.email, subject, one.name.map(lambda name: f"Dear {name},\n\n{text}"))
+            self.add(one, subject, one.name.map(lambda name: f"Dear {name},\n\n{text}"))
 
     def opened(self) -> list[Message]:
-        """All letters in plain, or none: where one may not be opened, none is. Only while the use is under way."""
-        texts = self._use.open_all(self._letters)
-        return [Message(to, subject, body) for subject, (to, body) in zip(self._subjects, texts, strict=True)]
+        """All letters in plain, or none: where one may not be opened, none is. Only while the use is under way.
+
+        Save those to people who asked, after the lists were read, that it stop: they get none.
+        """
+        self._letters = [one for one in self._letters if not self._stopped(one)]
+        texts = self._use.open_all([one.text for one in self._letters], [one.whose for one in self._letters])
+        return [Message(to, one.subject, body) for one, (to, body) in zip(self._letters, texts, strict=True)]
+
+    def _stopped(self, letter: _Letter[P_contra]) -> bool:
+        label = letter.text.label
+        return self._use.allows(label) and not self._use.allows(label, subject=letter.whose)
+
+    def count(self, people: Iterable[Addressee[Any]]) -> int:
+        """How many of the letters are to these."""
+        rows = {id(one.row) for one in people}
+        return sum(id(one.whose) in rows for one in self._letters)
 
 
 class Mailer(Protocol):

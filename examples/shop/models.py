@@ -6,15 +6,16 @@
 - `Annotated[str, tm.Registration]` is plain and tagged: the repository is asked before it reads it. So is what comes in
   (`New…`, plain for as long as it takes to write it down), what is counted, and what is only shown.
 
-Ids of our own making carry neither. A model made by analysis keeps the clauses of what it was made from.
+Ids of our own making carry neither, but say whose a row is: `Annotated[int, pg.Subject("customer")]`. What that person
+asked for is kept to, row by row. A model made by analysis keeps the clauses of what it was made from.
 """
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import ConfigDict, EmailStr, model_validator
+from pydantic import BaseModel, ConfigDict, EmailStr, Field, PastDate, model_validator
 
 import purposeguard as pg
 from purposeguard import Personal
@@ -29,6 +30,26 @@ class Model(pg.PersonalModel):
 
 class Created(Model):
     id: int
+
+
+CustomerId = Annotated[int, pg.Subject("customer")]
+LeadId = Annotated[int, pg.Subject("lead")]
+ProspectId = Annotated[int, pg.Subject("prospect")]
+"""Each counted from 1: customer 1 and lead 1 are two people, `customer:1` and `lead:1`."""
+
+
+class Person(Model):
+    """A row about somebody, whom the `id` of each kind names.
+
+    `registered_on` says under which revision of the notice it was collected, which is not for those who see the rest.
+    """
+
+    registered_on: Annotated[date, pg.Collected] = Field(exclude=True, repr=False)
+
+    @property
+    def row(self) -> BaseModel:
+        """Itself, for who is given it as something less than a model."""
+        return self
 
 
 # --- customers (1.1) -----------------------------------------------------------------------------------------------
@@ -46,7 +67,8 @@ class NewCustomer(Model):
     contracts: list[Contract]
 
 
-class CustomerContact(Model):
+class CustomerContact(Person):
+    id: CustomerId = Field(exclude=True, repr=False)
     name: Personal[str, tm.Registration]
     email: Personal[EmailStr, tm.Registration]
 
@@ -54,7 +76,7 @@ class CustomerContact(Model):
 class Customer(CustomerContact):
     """All that is known of a customer; most purposes may see a part of it."""
 
-    id: int
+    id: CustomerId
     phone: Personal[str, tm.Registration] | None
     contracts: list[Contract]
     devices: Annotated[list[str], tm.ProductData]
@@ -76,6 +98,7 @@ class NewEvent(Model):
 class Event(Model):
     """What one device reported."""
 
+    customer_id: CustomerId = Field(exclude=True, repr=False)
     product: Personal[str, tm.ProductData]
     device: Personal[str, tm.ProductData]
     kind: Personal[str, tm.ProductData]
@@ -85,7 +108,7 @@ class Event(Model):
 class Run(NamedTuple):
     """What figures are made from. Carries no clause itself: a list of runs is sealed as a whole."""
 
-    customer: int
+    customer: CustomerId
     kind: str
     seconds: float
 
@@ -97,6 +120,15 @@ class Figures(Model):
     runs: Personal[int, pg.NotPersonal]
     mean_seconds: Personal[float, pg.NotPersonal]
     crash_percent: Personal[int, pg.NotPersonal]
+
+
+class CrashCount(Model):
+    """What the products of one customer report, counted."""
+
+    customer_id: CustomerId
+    product: Annotated[str, tm.ProductData]
+    events: Annotated[int, tm.ProductData]
+    crashes: Annotated[int, tm.ProductData]
 
 
 class CrashSummary(Model):
@@ -118,6 +150,12 @@ class NewVisit(Model):
     customer_id: int | None = None
 
 
+class Visit(NewVisit):
+    """One visit; of most nobody knows whose."""
+
+    customer_id: Annotated[int | None, pg.Subject("customer")] = None
+
+
 class PageTraffic(Model):
     page: Annotated[str, tm.Cookie]
     visits: Annotated[int, tm.Cookie]
@@ -126,6 +164,7 @@ class PageTraffic(Model):
 class CustomerVisit(Model):
     """A page, and the customer who was logged in there: of two clauses, and not linked yet."""
 
+    customer_id: CustomerId
     customer: Personal[str, tm.Registration]
     page: Personal[str, tm.Cookie]
 
@@ -148,9 +187,21 @@ class NewLead(Model):
     survey: Annotated[str | None, tm.WebForm] = None
 
 
-class LeadContact(Model):
+class Lead(NewLead, Person):
+    """All that is known of a lead."""
+
+    id: LeadId
+
+
+class LeadContact(Person):
+    id: LeadId = Field(exclude=True, repr=False)
     name: Personal[str, tm.WebContact]
     email: Personal[EmailStr, tm.WebContact]
+
+
+class LeadCompany(Model):
+    id: LeadId
+    company: Annotated[str | None, tm.WebProfile]
 
 
 class LeadCompanies(Model):
@@ -165,7 +216,14 @@ class NewProspect(Model):
     notes: Annotated[str | None, tm.ProspectSubmission] = None
 
 
-class ProspectContact(Model):
+class Prospect(NewProspect, Person):
+    """All that is known of a prospect."""
+
+    id: ProspectId
+
+
+class ProspectContact(Person):
+    id: ProspectId = Field(exclude=True, repr=False)
     name: Personal[str, tm.ProspectContact]
     email: Personal[EmailStr, tm.ProspectContact]
 
@@ -234,6 +292,60 @@ class Outgoing(Model):
     messages: int
 
 
+# --- what people ask for, and what is told of it --------------------------------------------------------------------
+
+
+Subject = Annotated[str, Field(pattern=r"^(customer|lead|prospect):[1-9][0-9]{0,17}$")]
+"""A person as requests and reports call them: `customer:1`."""
+
+Words = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+
+
+class NewRequest(Model):
+    """What somebody asks for, of the kinds that clause 7 names; `purposes` where use is to stop for some alone."""
+
+    kind: Words
+    subject: Subject
+    purposes: list[Words] | None = None
+    requester: Literal["subject", "agent"] = "subject"
+    authority: Words | None = None
+
+
+class Handled(Model):
+    """A request, and how it stands."""
+
+    id: int
+    kind: str
+    subject: str
+    purposes: tuple[str, ...] | None
+    state: str
+
+
+class NewRecipient(Model):
+    """Somebody who handles data for the shop, and what clauses 4 to 6 ask to have on record of them."""
+
+    kind: Words
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    name: Words
+    contract: Words
+    since: date
+    supervised_on: PastDate
+
+
+class Warrant(Model):
+    """An order by which the data of one customer is opened, and who saw that it is in order."""
+
+    customer_id: int
+    number: Words
+    approver: Words
+
+
+class Revision(Model):
+    """The revision of the notice that is in force."""
+
+    revision: date
+
+
 class Denial(Model):
     at: datetime
     error: str
@@ -265,7 +377,23 @@ class Reclassified(Model):
     approver: str | None
 
 
+class Noted(Model):
+    """Anything else on record: a hand-over, a use under an exception, a request, what came of it."""
+
+    at: datetime
+    kind: str
+    says: dict[str, Any]
+
+
 class LedgerPage(Model):
     denials: list[Denial]
     reclassified: list[Reclassified]
+    noted: list[Noted]
     uses: list[UseCount]
+
+
+class Verdict(Model):
+    """That no entry of the ledger was changed or removed: so many, up to this hash."""
+
+    entries: int
+    hash: str

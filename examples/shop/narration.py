@@ -45,9 +45,18 @@ class Story:
         for line in code.splitlines():
             self._write(f"    {line}")
 
-    def ask(self, method: str, path: str, body: object = None, *, status: int = 200, quiet: bool = False) -> Any:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        status: int = 200,
+        quiet: bool = False,
+        accept: str = "application/json",
+    ) -> Any:
         """What the server answers, parsed where it is JSON; prints both unless `quiet`."""
-        response = self._client.request(method, path, json=body)
+        response = self._client.request(method, path, json=body, headers={"accept": accept})
         if not quiet:
             self._print("  > ", f"{method} {path}{' ' + _json(body) if body is not None else ''}")
             self._answered(response)

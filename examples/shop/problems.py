@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic_core import PydanticSerializationError
 
 import purposeguard as pg
-from examples.shop.ledger import clauses, purpose_id
+from examples.shop.privacy import clauses, guard
 from examples.shop.repository import NotFound
 
 
@@ -22,6 +22,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(pg.TooFewSubjects, _too_few)
+    app.add_exception_handler(pg.RequestError, _not_now)
+    app.add_exception_handler(pg.UnknownTerm, _not_in_the_notice)
+    app.add_exception_handler(pg.StoreUnavailable, _not_known)
 
 
 def _problem(status: int, title: str, detail: object, **more: Any) -> JSONResponse:
@@ -30,24 +33,37 @@ def _problem(status: int, title: str, detail: object, **more: Any) -> JSONRespon
 
 
 def _refused(_request: Request, error: Exception) -> JSONResponse:
-    """403: the privacy notice does not grant it. Says why, and what it does grant for the same data."""
+    """403: the privacy notice does not grant it, or the person stopped it. Says why, and what may be done instead."""
     if not isinstance(error, pg.PurposeViolation):
         raise error
     decision = error.decision
     purpose = decision.purpose
     return _problem(
         403,
-        "not for this purpose",
+        TITLES.get(type(error), "not for this purpose"),
         error,
         decision=decision.headline,
-        purpose=purpose_id(purpose),
+        purpose=purpose.name if isinstance(purpose, pg.Family) else purpose.clause,
         clause=[one.clause for one in (purpose.members if isinstance(purpose, pg.Family) else (purpose,))],
+        against=_against(error),
         sources=clauses(decision.denied).split(),
         reasons=decision.reasons,
         alternatives=[{"clause": one.clause, "slug": one.slug} for one in decision.alternatives],
         activity=error.activity,
         field=error.field,
     )
+
+
+TITLES: dict[type[Exception], str] = {
+    pg.SubjectViolation: "the person asked for it to stop",
+    pg.RecipientViolation: "not to this recipient",
+}
+
+
+def _against(error: pg.PurposeViolation) -> str | None:
+    """The clause by which somebody may ask for it to stop, where somebody did."""
+    rights = guard.notice.document.rights
+    return rights.clause if rights is not None and isinstance(error, pg.SubjectViolation) else None
 
 
 def _purpose_missing(_request: Request, error: Exception) -> JSONResponse:
@@ -82,3 +98,18 @@ def _too_few(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, pg.TooFewSubjects):
         raise error
     return _problem(409, "too few", f"fewer than {error.at_least} customers are behind this, so there is no figure")
+
+
+def _not_now(_request: Request, error: Exception) -> JSONResponse:
+    """409: a request of a person that is unknown, or that this cannot be done with now."""
+    return _problem(409, "not now", error)
+
+
+def _not_in_the_notice(_request: Request, error: Exception) -> JSONResponse:
+    """422: the notice has no such purpose, nor the register such a recipient."""
+    return _problem(422, "unknown", error)
+
+
+def _not_known(_request: Request, error: Exception) -> JSONResponse:
+    """503: it cannot be known now what people asked for, so nothing is done that they may have stopped."""
+    return _problem(503, "not known now", error)

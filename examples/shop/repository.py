@@ -2,7 +2,8 @@
 
 Whoever calls a function with `@guard.access` does so for a purpose. Where plain tagged data comes back, the guard asks
 the notice whether that purpose may use it, before the function reads. What comes back sealed is asked for where it is
-opened. Collecting data needs no purpose; using it does.
+opened. Rows say whose they are, so what their person asked for is kept to as well: with `narrow=True` rows that may not
+be used are left out of what comes back, a single one is refused. Collecting data needs no purpose; using it does.
 
 Models are made with `model_validate`: it takes what a table holds, plain, and seals what the model says is sealed.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import joinedload
@@ -27,13 +29,14 @@ from examples.shop.database import (
     VisitRow,
 )
 from examples.shop.models import (
-    CrashSummary,
+    CrashCount,
     Customer,
     CustomerContact,
     CustomerVisit,
     Event,
     Inquiry,
-    LeadCompanies,
+    Lead,
+    LeadCompany,
     LeadContact,
     NewCustomer,
     NewEvent,
@@ -41,21 +44,30 @@ from examples.shop.models import (
     NewLead,
     NewProspect,
     NewVisit,
-    PageTraffic,
+    Prospect,
     ProspectContact,
     Renewal,
     Run,
+    Visit,
 )
 from examples.shop.privacy import guard
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
 
+T = TypeVar("T")
+
 
 class NotFound(Exception):
     """There is no such record."""
 
-    def __init__(self, what: str, key: int) -> None:
+    def __init__(self, what: str, key: object) -> None:
         super().__init__(f"there is no {what} {key}")
+
+
+def _found(row: T | None, what: str, key: int) -> T:
+    if row is None:
+        raise NotFound(what, key)
+    return row
 
 
 # --- collecting ----------------------------------------------------------------------------------------------------
@@ -85,7 +97,7 @@ def add_events(new: Iterable[NewEvent]) -> int:
         _must_exist(CustomerRow, "customer", key)
     with Session.begin() as session:
         session.add_all(EventRow(**one.model_dump()) for one in events)
-    guard.cache_clear(crash_summary)
+    guard.cache_clear(crash_counts)
     return len(events)
 
 
@@ -116,12 +128,11 @@ def add_inquiry(new: NewInquiry) -> int:
 def customer(key: int) -> Customer:
     """All about a customer, without the fields that the purpose under way may not use, be they sealed or plain."""
     with Session() as session:
-        row = session.get(CustomerRow, key)
-        if row is None:
-            raise NotFound("customer", key)
+        row = _found(session.get(CustomerRow, key), "customer", key)
         return Customer.model_validate(
             {
                 "id": row.id,
+                "registered_on": row.registered_on,
                 "name": row.name,
                 "email": row.email,
                 "phone": row.phone,
@@ -134,23 +145,21 @@ def customer(key: int) -> Customer:
 @guard.access
 def customer_contact(key: int) -> CustomerContact:
     with Session() as session:
-        row = session.get(CustomerRow, key)
-        if row is None:
-            raise NotFound("customer", key)
-        return CustomerContact.model_validate(row)
+        return CustomerContact.model_validate(_found(session.get(CustomerRow, key), "customer", key))
 
 
-@guard.access
+@guard.access(narrow=True)
 def customer_contacts() -> list[CustomerContact]:
     with Session() as session:
         rows = session.scalars(select(CustomerRow).order_by(CustomerRow.id))
         return [CustomerContact.model_validate(row) for row in rows]
 
 
-@guard.access
+@guard.access(narrow=True)
 def renewals(due_before: date) -> list[Renewal]:
+    columns = (CustomerRow.id, CustomerRow.registered_on, CustomerRow.name, CustomerRow.email)
     wanted = (
-        select(CustomerRow.name, CustomerRow.email, ContractRow.product, ContractRow.renews_on)
+        select(*columns, ContractRow.product, ContractRow.renews_on)
         .join(CustomerRow.contracts)
         .where(ContractRow.renews_on < due_before)
         .order_by(ContractRow.renews_on)
@@ -162,7 +171,7 @@ def renewals(due_before: date) -> list[Renewal]:
 # --- telemetry -----------------------------------------------------------------------------------------------------
 
 
-@guard.access
+@guard.access(narrow=True)
 def events(product: str) -> Iterator[Event]:
     """Row by row: each step needs a purpose."""
     wanted = select(EventRow).where(EventRow.product == product).order_by(EventRow.id)
@@ -173,37 +182,58 @@ def events(product: str) -> Iterator[Event]:
 
 @guard.access
 def runs(product: str) -> Personal[list[Run], tm.ProductData]:
-    """All runs of a product under one seal, for figures."""
+    """All runs of a product under one seal, for figures: no rows that the guard could look at, so each is asked for."""
     wanted = select(EventRow.customer_id, EventRow.kind, EventRow.seconds).where(EventRow.product == product)
+    use = guard.current
     with Session() as session:
-        return Personal([Run(*row) for row in session.execute(wanted)], tm.ProductData)
+        found = [Run(*row) for row in session.execute(wanted)]
+    return Personal([one for one in found if use.allows(tm.ProductData, subject=one)], tm.ProductData)
 
 
 @guard.cached(maxsize=256, ttl=60)
-@guard.access
-def crash_summary(product: str) -> CrashSummary:
-    """Cached by purpose too: what was read to improve products is not served to anything else."""
+@guard.access(narrow=True)
+def crash_counts(product: str) -> list[CrashCount]:
+    """Cached by purpose too: what was read to improve products is not served to anything else.
+
+    Counted for each customer, since who stops the use is left out of what lies in the cache as well.
+    """
     crashed: ColumnElement[int] = case((EventRow.kind == "crash", 1), else_=0)
-    counts = select(func.count(), func.coalesce(func.sum(crashed), 0)).where(EventRow.product == product)
+    counts = (
+        select(EventRow.customer_id, EventRow.product, func.count().label("events"), func.sum(crashed).label("crashes"))
+        .where(EventRow.product == product)
+        .group_by(EventRow.customer_id, EventRow.product)
+    )
     with Session() as session:
-        total, crashes = session.execute(counts).one()
-        return CrashSummary(product=product, events=total, crashes=crashes)
+        return [CrashCount.model_validate(row) for row in session.execute(counts)]
+
+
+@guard.access
+def events_of(customer: int) -> list[Event]:
+    wanted = select(EventRow).where(EventRow.customer_id == customer).order_by(EventRow.id)
+    with Session() as session:
+        return [Event.model_validate(row) for row in session.scalars(wanted)]
 
 
 # --- visitors ------------------------------------------------------------------------------------------------------
 
 
-@guard.access
-def page_traffic() -> list[PageTraffic]:
-    counts = select(VisitRow.page, func.count().label("visits")).group_by(VisitRow.page).order_by(VisitRow.page)
+@guard.access(narrow=True)
+def visits() -> list[Visit]:
     with Session() as session:
-        return [PageTraffic.model_validate(row) for row in session.execute(counts)]
+        return [Visit.model_validate(row) for row in session.scalars(select(VisitRow).order_by(VisitRow.id))]
 
 
 @guard.access
+def visits_of(customer: int) -> list[Visit]:
+    wanted = select(VisitRow).where(VisitRow.customer_id == customer).order_by(VisitRow.id)
+    with Session() as session:
+        return [Visit.model_validate(row) for row in session.scalars(wanted)]
+
+
+@guard.access(narrow=True)
 def visits_of_customers() -> list[CustomerVisit]:
     joined = (
-        select(CustomerRow.name.label("customer"), VisitRow.page)
+        select(CustomerRow.name.label("customer"), VisitRow.page, VisitRow.customer_id)
         .join(CustomerRow, VisitRow.customer_id == CustomerRow.id)
         .order_by(VisitRow.id)
     )
@@ -217,26 +247,34 @@ def visits_of_customers() -> list[CustomerVisit]:
 @guard.access
 def lead_contact(key: int) -> LeadContact:
     with Session() as session:
-        row = session.get(LeadRow, key)
-        if row is None:
-            raise NotFound("lead", key)
-        return LeadContact.model_validate(row)
+        return LeadContact.model_validate(_found(session.get(LeadRow, key), "lead", key))
 
 
-@guard.access
+@guard.access(narrow=True)
 def lead_contacts() -> list[LeadContact]:
     with Session() as session:
         return [LeadContact.model_validate(row) for row in session.scalars(select(LeadRow))]
 
 
-@guard.access
-def lead_companies() -> list[LeadCompanies]:
-    counts = select(LeadRow.company, func.count().label("leads")).group_by(LeadRow.company).order_by(LeadRow.company)
+@guard.access(narrow=True)
+def lead_companies() -> list[LeadCompany]:
     with Session() as session:
-        return [LeadCompanies.model_validate(row) for row in session.execute(counts)]
+        return [LeadCompany.model_validate(row) for row in session.execute(select(LeadRow.id, LeadRow.company))]
 
 
 @guard.access
+def lead(key: int) -> Lead:
+    with Session() as session:
+        return Lead.model_validate(_found(session.get(LeadRow, key), "lead", key))
+
+
+@guard.access
+def prospect(key: int) -> Prospect:
+    with Session() as session:
+        return Prospect.model_validate(_found(session.get(ProspectRow, key), "prospect", key))
+
+
+@guard.access(narrow=True)
 def prospect_contacts() -> list[ProspectContact]:
     with Session() as session:
         return [ProspectContact.model_validate(row) for row in session.scalars(select(ProspectRow))]
@@ -248,10 +286,7 @@ def prospect_contacts() -> list[ProspectContact]:
 @guard.access(withhold=True)
 def inquiry(key: int) -> Inquiry:
     with Session() as session:
-        row = session.get(InquiryRow, key)
-        if row is None:
-            raise NotFound("inquiry", key)
-        return _inquiry(row)
+        return _inquiry(_found(session.get(InquiryRow, key), "inquiry", key))
 
 
 @guard.access(withhold=True)
@@ -259,6 +294,12 @@ def inquiries() -> list[Inquiry]:
     senders = (joinedload(InquiryRow.customer), joinedload(InquiryRow.lead), joinedload(InquiryRow.prospect))
     with Session() as session:
         return [_inquiry(row) for row in session.scalars(select(InquiryRow).options(*senders).order_by(InquiryRow.id))]
+
+
+@guard.access(withhold=True)
+def inquiries_of(kind: str, key: int) -> list[Inquiry]:
+    with Session() as session:
+        return [_inquiry(row) for row in session.scalars(select(InquiryRow).filter_by(**{f"{kind}_id": key}))]
 
 
 def _inquiry(row: InquiryRow) -> Inquiry:
@@ -269,7 +310,13 @@ def _inquiry(row: InquiryRow) -> Inquiry:
         "prospect": row.prospect,
     }
     sent_by = {
-        kind: {"name": sender.name, "email": sender.email, "text": row.text}
+        kind: {
+            "id": sender.id,
+            "registered_on": sender.registered_on,
+            "name": sender.name,
+            "email": sender.email,
+            "text": row.text,
+        }
         for kind, sender in senders.items()
         if sender is not None
     }

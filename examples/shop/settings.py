@@ -1,4 +1,4 @@
-"""Settings, from the environment: `SHOP_DATABASE_URL`, `SHOP_MISTAKES`."""
+"""Settings, from the environment: `SHOP_DATABASE_URL`, `SHOP_GOVERNANCE_URL`, `SHOP_MISTAKES`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     database_url: str = "sqlite:///shop.sqlite3"
+    governance_url: str = "sqlite:///shop-privacy.sqlite3"
+    """Where requests, hand-overs and the ledger are kept: a file of its own, or PostgreSQL for many processes."""
     mistakes: bool = False
     """Whether to serve `/mistakes/…`, the code of a colleague in a hurry, for the demo and the tests."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -17,7 +18,11 @@ from examples.shop.settings import Settings
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(database_url=f"sqlite:///{tmp_path / 'shop.db'}", mistakes=True)
+    return Settings(
+        database_url=f"sqlite:///{tmp_path / 'shop.db'}",
+        governance_url=f"sqlite:///{tmp_path / 'privacy.db'}",
+        mistakes=True,
+    )
 
 
 @pytest.fixture
@@ -75,3 +80,43 @@ def five_customers(people: TestClient) -> TestClient:
         event = {"customer_id": number, "product": "Shield", "device": f"d-{number}", "kind": "scan", "seconds": 3.0}
         assert people.post("/telemetry", json=[event]).status_code == 202
     return people
+
+
+Asks = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def ask(shop: TestClient) -> Asks:
+    """A request by somebody, taken in, verified and fulfilled by a clerk."""
+
+    def ask(kind: str, subject: str, purposes: list[str] | None = None) -> dict[str, Any]:
+        received = shop.post("/privacy/requests", json={"kind": kind, "subject": subject, "purposes": purposes})
+        assert received.status_code == 201, received.text
+        path = f"/privacy/requests/{received.json()['id']}"
+        assert shop.post(f"{path}/verify", json={"how": "called back", "by": "clerk"}).status_code == 200
+        answer = shop.post(f"{path}/fulfil", json={"by": "clerk"})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    return ask
+
+
+@pytest.fixture
+def described() -> dict[str, str]:
+    """A laboratory in Taiwan, as the privacy office describes it."""
+    return {
+        "name": "Crash Laboratory",
+        "kind": "overseas-affiliate",
+        "country": "TW",
+        "contract": "legal/2024-31",
+        "since": "2024-04-01",
+        "supervised_on": "2024-05-20",
+    }
+
+
+@pytest.fixture
+def laboratory(shop: TestClient, described: dict[str, str]) -> dict[str, str]:
+    """The same, on the register of recipients."""
+    assert shop.put("/privacy/recipients/crash-lab", json=described).status_code == 200
+    return described

@@ -10,6 +10,15 @@ from examples.shop.app import create_app
 
 ISSUE = {"subject": "News", "body": "Please update."}
 
+LABORATORY = {
+    "name": "Crash Laboratory",
+    "kind": "overseas-affiliate",
+    "country": "TW",
+    "contract": "legal/2024-31",
+    "since": "2024-04-01",
+    "supervised_on": "2024-05-20",
+}
+
 # (method, path as the application names it, path asked, body, status, answer or None for any)
 CALLS = [
     ("POST", "/customers", "/customers", {"name": "B", "email": "b@example.com", "contracts": []}, 201, {"id": 2}),
@@ -140,8 +149,76 @@ CALLS = [
         {"customers": 1, "leads": 0, "prospects": 0},
     ),
     ("GET", "/outbox", "/outbox", None, 200, []),
-    ("GET", "/privacy/ledger", "/privacy/ledger", None, 200, {"denials": [], "reclassified": [], "uses": []}),
+    (
+        "GET",
+        "/privacy/ledger",
+        "/privacy/ledger",
+        None,
+        200,
+        {"denials": [], "reclassified": [], "noted": [], "uses": []},
+    ),
+    ("GET", "/privacy/ledger/verdict", "/privacy/ledger/verdict", None, 200, {"entries": 0, "hash": "0" * 64}),
     ("GET", "/privacy/inventory", "/privacy/inventory", None, 200, None),
+    (
+        "POST",
+        "/customers/{customer_id}/crashes/hand-over",
+        "/customers/1/crashes/hand-over",
+        None,
+        422,  # nobody is on the register yet
+        None,
+    ),
+    (
+        "POST",
+        "/privacy/requests",
+        "/privacy/requests",
+        {"kind": "disclosure", "subject": "customer:1"},
+        201,
+        {"id": 1, "kind": "disclosure", "subject": "customer:1", "purposes": None, "state": "open"},
+    ),
+    (
+        "POST",
+        "/privacy/requests/{number}/verify",
+        "/privacy/requests/1/verify",
+        {"how": "called", "by": "clerk"},
+        409,
+        None,
+    ),
+    ("POST", "/privacy/requests/{number}/fulfil", "/privacy/requests/1/fulfil", {"by": "clerk"}, 409, None),
+    (
+        "GET",
+        "/privacy/subjects/{subject}/disclosure",
+        "/privacy/subjects/customer:1/disclosure?by=clerk",
+        None,
+        200,
+        None,
+    ),
+    (
+        "PUT",
+        "/privacy/recipients/{recipient_id}",
+        "/privacy/recipients/crash-lab",
+        LABORATORY,
+        200,
+        LABORATORY,
+    ),
+    (
+        "POST",
+        "/privacy/warrants",
+        "/privacy/warrants",
+        {"customer_id": 1, "number": "1/2025", "approver": "legal"},
+        200,
+        None,
+    ),
+    ("GET", "/privacy/notice", "/privacy/notice", None, 200, {"revision": "2024-04-01"}),
+    ("PUT", "/privacy/notice", "/privacy/notice", {"revision": "2025-04-01"}, 200, {"revision": "2025-04-01"}),
+    ("GET", "/privacy/notice/{revision}/changes", "/privacy/notice/2025-04-01/changes", None, 200, None),
+    (
+        "POST",
+        "/mistakes/hand-over-elsewhere/{customer_id}",
+        "/mistakes/hand-over-elsewhere/1",
+        None,
+        403,
+        None,
+    ),
     ("POST", "/mistakes/promote-upgrade", "/mistakes/promote-upgrade?product=Shield", None, 403, None),
     ("POST", "/mistakes/answer/{inquiry_id}", "/mistakes/answer/3", None, 403, None),
     ("GET", "/mistakes/look-for-a-fault/{customer_id}", "/mistakes/look-for-a-fault/1", None, 200, None),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from pydantic import BaseModel, ValidationError
 
@@ -9,6 +11,7 @@ import purposeguard as pg
 from examples.shop import models
 from examples.shop.privacy import guard
 from examples.shop.settings import Settings
+from purposeguard.rows import abouts_of
 
 ACTIVITIES = {
     "activities.mail.remind_of_renewal": ("1.2(1)①", "email", False),
@@ -21,6 +24,7 @@ ACTIVITIES = {
     "activities.telemetry.compare_products": ("1.2(2)②", None, False),
     "activities.telemetry.figures": ("1.2(2)②", None, False),
     "activities.telemetry.published_figures": ("1.2(2)②", None, False),
+    "activities.laboratory.hand_over_crashes": ("1.2(2)②", None, False),
     "activities.telemetry.devices_in_use": ("1.2(2)①", "in_product", False),
     "activities.support.open_inquiries": ("AnyInquiryResponse", None, False),
     "activities.support.answer_inquiry": ("AnyInquiryResponse", "email", False),
@@ -33,6 +37,7 @@ ACTIVITIES = {
     "routes.mistakes.look_for_a_fault": ("1.2(2)①", None, False),
     "routes.mistakes.hand_out": ("1.2(2)①", None, False),
     "routes.mistakes.promote_from_summary": ("1.2(1)②", "email", False),
+    "routes.mistakes.hand_over_elsewhere": ("1.2(2)②", None, False),
     "routes.mistakes.compare_without_carry": ("1.2(2)②", None, False),
 }
 
@@ -44,14 +49,19 @@ ACCESSES = {
     "renewals": ("", "1.1(a) 1.1(c)", False),
     "events": ("", "1.1(b)", False),
     "runs": ("", "1.1(b)", False),
-    "crash_summary": ("1.1(b)", "", False),
-    "page_traffic": ("2.3", "", False),
+    "crash_counts": ("1.1(b)", "", False),
+    "events_of": ("", "1.1(b)", False),
+    "visits": ("2.3", "", False),
+    "visits_of": ("2.3", "", False),
     "visits_of_customers": ("", "1.1(a) 2.3", False),
     "lead_contact": ("", "2.1(a)", False),
     "lead_contacts": ("", "2.1(a)", False),
     "lead_companies": ("2.1(b)", "", False),
+    "lead": ("2.1(a) 2.1(b) 2.1(c)", "", False),
+    "prospect": ("3.1(a) 3.1(b) 3.1(c)", "", False),
     "prospect_contacts": ("", "3.1(a)", False),
     "inquiry": ("1.1(a) 2.1(c) 3.1(c)", "1.1(a) 2.1(a) 3.1(a)", True),
+    "inquiries_of": ("1.1(a) 2.1(c) 3.1(c)", "1.1(a) 2.1(a) 3.1(a)", True),
     "inquiries": ("1.1(a) 2.1(c) 3.1(c)", "1.1(a) 2.1(a) 3.1(a)", True),
 }
 
@@ -118,7 +128,8 @@ def test_every_place_is_named(shop):
     assert all(module and line > 0 for module, line in places)
 
 
-NOT_PERSONAL = {"Model", "Created", "Figures", "Sent", "Outgoing", "Denial", "Reclassified", "UseCount", "LedgerPage"}
+NOT_PERSONAL = {"Model", "Person", "Created", "Figures", "Sent", "Outgoing", "NewRequest", "Handled", "NewRecipient"}
+NOT_PERSONAL |= {"Warrant", "Revision", "Denial", "Reclassified", "UseCount", "Noted", "LedgerPage", "Verdict"}
 SEALED = {
     "Customer": {"name", "email", "phone"},
     "CustomerContact": {"name", "email"},
@@ -144,7 +155,8 @@ SEALED = {
     ids=lambda model: model.__name__,
 )
 def test_only_ids_carry_no_tag(model):
-    assert set(pg.untagged(model)) <= {"id", "customer_id", "lead_id", "prospect_id"}
+    names = {path.rpartition(".")[2] for path in pg.untagged(model)}
+    assert names <= {"id", "customer_id", "lead_id", "prospect_id", "registered_on"}
     assert pg.sources_of(model)
 
 
@@ -156,9 +168,51 @@ def test_contact_data_is_sealed_in_whatever_the_repository_gives(name):
     assert not {"name", "email", "phone"} & set(model.model_fields) - sealed
 
 
+MARKED = {
+    "CustomerContact": "customer:7",
+    "Customer": "customer:7",
+    "Renewal": "customer:7",
+    "LeadContact": "lead:7",
+    "Lead": "lead:7",
+    "ProspectContact": "prospect:7",
+    "Prospect": "prospect:7",
+    "FromCustomer": "customer:7",
+    "FromLead": "lead:7",
+    "FromProspect": "prospect:7",
+}
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_rows_about_people_say_whose_they_are_and_since_when(name):
+    row = getattr(models, name).model_construct(id=7, registered_on=date(2024, 4, 2))
+    (about,) = abouts_of(row)
+    assert about == pg.About(MARKED[name], collected=date(2024, 4, 2))
+
+
+def test_hand_overs_are_listed(shop):
+    listed = shop.get("/privacy/inventory").json()["entrustments"]
+    assert listed == [
+        {
+            "name": "examples.shop.activities.laboratory.upload",
+            "sources": "1.1(b)",
+            "recipient": "crash-lab",
+            "means": "cloud-storage",
+        },
+        {
+            "name": "examples.shop.routes.mistakes.upload_elsewhere",
+            "sources": "1.1(b)",
+            "recipient": "cheaper-lab",
+            "means": "cloud-storage",
+        },
+    ]
+
+
 def test_settings_come_from_the_environment():
-    assert Settings.from_environment({}) == Settings(database_url="sqlite:///shop.sqlite3", mistakes=False)
-    given = {"SHOP_DATABASE_URL": "sqlite:///other.db", "SHOP_MISTAKES": "1", "OTHER": "x"}
-    assert Settings.from_environment(given) == Settings(database_url="sqlite:///other.db", mistakes=True)
+    defaults = {"database_url": "sqlite:///shop.sqlite3", "governance_url": "sqlite:///shop-privacy.sqlite3"}
+    assert Settings.from_environment({}) == Settings.model_validate({**defaults, "mistakes": False})
+    given = {"SHOP_DATABASE_URL": "sqlite:///a.db", "SHOP_GOVERNANCE_URL": "sqlite:///b.db", "SHOP_MISTAKES": "1"}
+    assert Settings.from_environment({**given, "OTHER": "x"}) == Settings(
+        database_url="sqlite:///a.db", governance_url="sqlite:///b.db", mistakes=True
+    )
     with pytest.raises(ValidationError):
         Settings.from_environment({"SHOP_MISTAKES": "perhaps"})

@@ -6,15 +6,12 @@ import logging
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import text
 
 import purposeguard as pg
-from examples.shop import database
 from examples.shop.activities import telemetry, visits
 from examples.shop.app import create_app
-from examples.shop.ledger import BATCH, DatabaseLedger
-from purposeguard.notices import trendmicro_jp as tm
+from examples.shop.privacy import governance
 
 MODULE = "examples.shop.activities.telemetry"
 
@@ -30,7 +27,7 @@ def test_it_holds_denials_and_counts(people):
         ("PurposeViolation", "1.2(1)②", "1.1(b)", False),
         ("PurposeMissing", None, None, False),
     ]
-    assert page["denials"][0]["function"] == "examples.shop.repository.crash_summary"
+    assert page["denials"][0]["function"] == "examples.shop.repository.crash_counts"
     assert page["denials"][1]["function"] is None  # a seal was to be opened, wherever it came from
     assert page["denials"][1]["activity"] == "examples.shop.routes.mistakes.promote_upgrade"
     assert page["uses"] == [
@@ -41,7 +38,7 @@ def test_it_holds_denials_and_counts(people):
             "count": 1,
         }
     ]
-    assert page["reclassified"] == []
+    assert page["reclassified"] == page["noted"] == []
 
 
 def test_it_gives_the_newest_denials(people):
@@ -83,9 +80,26 @@ def test_a_figure_of_too_few_was_looked_for_as_well(people):
 
 
 def test_a_figure_that_cannot_be_recorded_is_not_given(five_customers):
-    database.Base.metadata.tables["reclassified"].drop(database.Session.kw["bind"])
-    with pytest.raises(SQLAlchemyError):
+    governance.close()
+    with pytest.raises(pg.StoreUnavailable):
         telemetry.figures("Shield")
+
+
+def test_what_cannot_be_known_to_be_allowed_is_not_done(people, mailer):
+    governance.close()
+    response = people.post("/newsletters/security", json={"subject": "News", "body": "Please update."})
+    assert (response.status_code, response.json()["title"]) == (503, "not known now")
+    assert mailer.sent == []
+
+
+def test_the_ledger_is_whole_and_says_where_it_is_not(people):
+    people.post("/mistakes/promote-upgrade?product=Shield")
+    people.get("/mistakes/without-purpose/1")
+    assert people.get("/privacy/ledger/verdict").json()["entries"] == 2
+    with governance.store.writing() as connection:
+        connection.execute(text("UPDATE purposeguard_ledger SET kind = 'use' WHERE seq = 1"))
+    with pytest.raises(pg.LedgerBroken, match="entry 1"):
+        people.get("/privacy/ledger/verdict")
 
 
 def test_counts_survive_a_restart(settings):
@@ -106,28 +120,3 @@ def test_what_is_observed_is_recorded_and_done(people, caplog):
     (denial,) = people.get("/privacy/ledger").json()["denials"]
     assert denial["observed"]
     assert (denial["purpose"], denial["sources"]) == ("2.2⑧", "2.3")
-
-
-def test_counts_are_written_in_batches(people):
-    ledger = DatabaseLedger()
-    for _ in range(BATCH - 1):
-        ledger.allowed(None, "1.2(1)①", pg.Label(tm.Contract), 2)
-    assert _written("(check)") == []
-    ledger.allowed(None, "1.2(1)①", pg.Label(tm.Contract), 2)
-    assert _written("(check)") == [2 * BATCH]
-
-
-def test_counts_that_cannot_be_written_are_kept(people):
-    ledger = DatabaseLedger()
-    ledger.allowed("a", "2.3①", pg.Label(tm.Cookie), 3)
-    database.Base.metadata.tables["uses"].drop(database.Session.kw["bind"])
-    with pytest.raises(SQLAlchemyError):
-        ledger.flush()
-    database.Base.metadata.create_all(database.Session.kw["bind"])
-    ledger.flush()
-    assert _written("a") == [3]
-
-
-def _written(activity):
-    with database.Session() as session:
-        return session.scalars(select(database.UseRow.count).where(database.UseRow.activity == activity)).all()

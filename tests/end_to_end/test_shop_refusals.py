@@ -46,7 +46,7 @@ def test_a_family_is_named_with_its_clauses(people, mailer):
     assert found["purpose"] == "AnyInquiryResponse"
     assert found["clause"] == ["2.2⑥", "3.2⑦"]
     assert found["sources"] == ["1.1(a)"]
-    assert found["field"] == "email"
+    assert found["field"] == "name"
     assert mailer.sent == []
 
 

@@ -18,6 +18,7 @@ from purposeguard.notices import trendmicro_jp as tm
 
 PERSONAL = ("aiko", "chie", "daichi", "example.com", "000-1111", "laptop-a", "so slow", "192.0.2")
 ISSUE = {"subject": "News", "body": "Please update."}
+WARRANT = {"customer_id": 1, "number": "1/2025", "approver": "legal"}
 
 # What is asked, and what of all that the shop knows its answer may hold.
 ANSWERS = [
@@ -41,6 +42,15 @@ ANSWERS = [
     ("GET", "/outbox", None, ()),
     ("GET", "/privacy/ledger", None, ()),
     ("GET", "/privacy/inventory", None, ()),
+    ("GET", "/privacy/notice/2025-04-01/changes", None, ()),
+    ("GET", "/privacy/subjects/customer:1/disclosure?by=clerk", None, ()),
+    (
+        "GET",
+        "/privacy/subjects/customer:1/disclosure?by=clerk&values=true",
+        None,
+        ("aiko", "example.com", "000-1111", "laptop-a", "so slow", "192.0.2"),
+    ),
+    ("POST", "/privacy/warrants", WARRANT, ("aiko", "example.com", "000-1111", "laptop-a")),
 ]
 
 # What is asked, and the status: of slips of colleagues, and of requests that are not as they should be.
@@ -50,6 +60,7 @@ ERRORS = [
     ("GET", "/mistakes/promote-from-summary?product=Shield", None, 403),
     ("GET", "/mistakes/look-for-a-fault/1", None, 200),
     ("GET", "/mistakes/hand-out/1", None, 500),
+    ("POST", "/mistakes/hand-over-elsewhere/1", None, 403),
     ("GET", "/mistakes/without-carry", None, 500),
     ("GET", "/mistakes/without-purpose/1", None, 500),
     ("GET", "/mistakes/purpose-in-a-dependency/1", None, 500),
@@ -66,6 +77,9 @@ ERRORS = [
     ("POST", "/visits", {"cookie": "c", "ip": "192.0.2.7"}, 422),
     ("POST", "/inquiries", {"customer_id": 1, "lead_id": 1, "text": "So slow!"}, 422),
     ("GET", "/renewals/customers/aiko@example.com", None, 422),
+    ("GET", "/privacy/subjects/aiko@example.com/disclosure?by=clerk", None, 422),
+    ("POST", "/privacy/requests", {"kind": "erasure", "subject": "aiko@example.com"}, 422),
+    ("POST", "/privacy/requests", {"kind": "erasure", "subject": "customer:1", "purposes": ["x"]}, 409),
     ("POST", "/leads/1/warnings?channel=000-1111", ISSUE, 422),
 ]
 

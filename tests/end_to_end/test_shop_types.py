@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.shop import scenes
+from examples.shop.scenes import uses
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -34,12 +34,12 @@ def promote(
     use: Use[tm.ProductGuidance], to: CustomerContact, event: Event, figures: Figures, lead: LeadContact
 ) -> None:
     mailing = Mailing(use)
-    mailing.add(to.email, "Faster!", event.device)  # error
-    mailing.add(to.email, "Faster!", to.name.zip(event.device).map(str))  # error
-    mailing.add(to.email, "Faster!", event.seconds.map(str))  # error
-    mailing.add(to.email, "Faster!", figures.mean_seconds.map(str))
-    mailing.add(to.email, "Faster!", to.name.zip(figures.mean_seconds).map(str))
-    mailing.add(lead.email, "Faster!", to.name)  # error
+    mailing.add(to, "Faster!", event.device)  # error
+    mailing.add(to, "Faster!", to.name.zip(event.device).map(str))  # error
+    mailing.add(to, "Faster!", event.seconds.map(str))  # error
+    mailing.add(to, "Faster!", figures.mean_seconds.map(str))
+    mailing.add(to, "Faster!", to.name.zip(figures.mean_seconds).map(str))
+    mailing.add(lead, "Faster!", to.name)  # error
     mailing.to_each([to], "Faster!", "Buy one")
     mailing.to_each([lead], "Faster!", "Buy one")  # error
 
@@ -62,7 +62,7 @@ def pages(use: Use[tm.UsageAnalysis], visit: CustomerVisit) -> None:
 
 @guard.purpose(tm.ProductImprovement).with_use  # error
 def remind(use: Use[tm.RenewalGuidance], due: Renewal) -> None:
-    Mailing(use).add(due.email, "Your licence", due.product)
+    Mailing(use).add(due, "Your licence", due.product)
 
 
 def helpers(due: Sequence[Renewal], to: CustomerContact, event: Event, mailing: Mailing[tm.ProductImprovement]) -> None:
@@ -73,9 +73,9 @@ def helpers(due: Sequence[Renewal], to: CustomerContact, event: Event, mailing: 
     telemetry.crash_percent(Personal([], tm.Registration))  # error
     telemetry.published.count(event.device, subject=str)
     telemetry.published.count(to.name, subject=str)  # error
-    mailing.add(to.email, "A survey", event.device)
+    mailing.add(to, "A survey", event.device)
     sorted(due, key=lambda one: one.renews_on)  # error
-    CustomerContact(name="Aiko", email=to.email)  # error
+    CustomerContact(id=1, registered_on=to.registered_on, name="Aiko", email=to.email)  # error
 """
 
 
@@ -98,7 +98,7 @@ def said(tmp_path_factory):
     folder = tmp_path_factory.mktemp("slips")
     head = SLIPS.partition("\n\n\n")[0]
     (folder / "slips.py").write_text(SLIPS, encoding="utf-8")
-    (folder / "quoted.py").write_text(f"{head}\n\n\n{scenes.WRONG}", encoding="utf-8")
+    (folder / "quoted.py").write_text(f"{head}\n\n\n{uses.WRONG}", encoding="utf-8")
     (folder / "mypy.ini").write_text("[mypy]\nstrict = True\npython_version = 3.11\nfollow_imports = silent\n")
     printed = mypy("--config-file", "mypy.ini", "slips.py", "quoted.py", where=folder)
     found: dict[str, dict[int, list[str]]] = {"slips.py": {}, "quoted.py": {}}
@@ -115,7 +115,7 @@ def test_each_slip_is_an_error_and_nothing_else_is(said):
 
 def test_the_demo_quotes_what_mypy_says(said):
     (messages,) = said["quoted.py"].values()
-    assert messages == [scenes.SAID]
+    assert messages == [uses.SAID]
 
 
 def test_the_example_needs_no_ignore():

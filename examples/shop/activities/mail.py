@@ -20,13 +20,13 @@ def remind_of_renewal(use: Use[tm.RenewalGuidance], due_before: date, mailer: Ma
     for one in due:
         _remind(mailing, one)
     mailer.send(mailing)
-    return Sent(customers=len(due))
+    return Sent(customers=mailing.count(due))
 
 
 def _remind(mailing: Mailing[tm.RenewalGuidance], due: Renewal) -> None:
     # From three sealed values a fourth, of the clauses of all: nobody sees the text before the mail goes out.
     body = due.name.zip(due.product, due.renews_on).map(_reminder)
-    mailing.add(due.email, "Your licence", body)
+    mailing.add(due, "Your licence", body)
 
 
 def _reminder(due: tuple[str, str, date]) -> str:

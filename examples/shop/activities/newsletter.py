@@ -7,13 +7,14 @@ source that some clause in it may use. Two of the three name their channels, so 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from pydantic import BaseModel
 
 from examples.shop import repository
 from examples.shop.activities import telemetry
 from examples.shop.mailer import Addressee, Mailer, Mailing
-from examples.shop.models import Figures, Sent
+from examples.shop.models import CustomerContact, Figures, LeadContact, ProspectContact, Sent
 from examples.shop.privacy import guard
 from purposeguard import Use
 from purposeguard.notices import trendmicro_jp as tm
@@ -42,7 +43,7 @@ async def send_security_newsletter(use: Use[tm.AnySecurityInformation], issue: I
     mailing.to_each(leads, issue.subject, issue.body)
     mailing.to_each(prospects, issue.subject, issue.body)
     await asyncio.to_thread(guard.carry(mailer.send), mailing)
-    return Sent(customers=len(customers), leads=len(leads), prospects=len(prospects))
+    return _sent(mailing, customers, leads, prospects)
 
 
 @guard.purpose(tm.AnyProductGuidance, channel="email").with_use
@@ -55,7 +56,13 @@ def send_product_newsletter(use: Use[tm.AnyProductGuidance], issue: Issue, maile
     mailing.to_each(leads, issue.subject, issue.body)
     mailing.to_each(prospects, issue.subject, issue.body)
     mailer.send(mailing)
-    return Sent(customers=len(customers), leads=len(leads), prospects=len(prospects))
+    return _sent(mailing, customers, leads, prospects)
+
+
+def _sent(
+    mailing: Mailing[Any], customers: list[CustomerContact], leads: list[LeadContact], prospects: list[ProspectContact]
+) -> Sent:
+    return Sent(customers=mailing.count(customers), leads=mailing.count(leads), prospects=mailing.count(prospects))
 
 
 @guard.purpose(tm.AnyProductGuidance, channel="email").with_use
@@ -70,14 +77,14 @@ def advertise(use: Use[tm.AnyProductGuidance], product: str, mailer: Mailer) -> 
     for one in leads:
         _advertise(mailing, one, figures)
     mailer.send(mailing)
-    return Sent(leads=len(leads))
+    return Sent(leads=mailing.count(leads))
 
 
 def _advertise(mailing: Mailing[tm.AnyProductGuidance], to: Addressee[tm.AnyProductGuidance], figures: Figures) -> None:
     body = to.name.zip(figures.mean_seconds).map(
         lambda both: f"Dear {both[0]},\n\n{figures.product} takes {both[1]:.1f} seconds for a run."
     )
-    mailing.add(to.email, f"How fast {figures.product} is", body)
+    mailing.add(to, f"How fast {figures.product} is", body)
 
 
 def warn_lead(lead_id: int, channel: str, issue: Issue, mailer: Mailer) -> Sent:

@@ -34,20 +34,28 @@ def export_slow_events(product: str, at_least: float) -> Iterator[str]:
     """
     for event in repository.events(product):
         use = guard.use(tm.ProductImprovement)  # in the loop: each step has a use of its own
-        if use.open(event.seconds) >= at_least:
+        if use.open(event.seconds, subject=event) >= at_least:
             yield event.model_dump_json() + "\n"
 
 
 @guard.purpose(tm.ProductImprovement)
 def crashes(product: str) -> CrashSummary:
-    return repository.crash_summary(product)
+    return summary(product)
 
 
 @guard.purpose(tm.ProductImprovement)
 def compare_products(products: list[str]) -> list[CrashSummary]:
     """The threads of the pool are not this function: the purpose is carried to them."""
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return list(pool.map(guard.carry(repository.crash_summary), products))
+        return list(pool.map(guard.carry(summary), products))
+
+
+def summary(product: str) -> CrashSummary:
+    """Reads for whichever purpose is under way."""
+    counts = repository.crash_counts(product)
+    return CrashSummary(
+        product=product, events=sum(one.events for one in counts), crashes=sum(one.crashes for one in counts)
+    )
 
 
 @guard.purpose(tm.ProductImprovement)

@@ -10,14 +10,16 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
 import purposeguard as pg
 from examples.shop import repository
+from examples.shop.activities import telemetry
 from examples.shop.mailer import Mailer, Mailing
-from examples.shop.models import CrashSummary, CustomerContact
+from examples.shop.models import CrashSummary, CustomerContact, Event
 from examples.shop.privacy import guard
 from examples.shop.routes.work import TheMailer
 from purposeguard import Personal, Use
@@ -34,7 +36,7 @@ def promote_upgrade(use: Use[tm.ProductGuidance], product: str, mailer: Mailer) 
     mailing = Mailing(use)
     people = repository.customer_contacts()
     for one in people:
-        mailing.add(one.email, "Faster!", one.name.zip(devices).map(_offer))
+        mailing.add(one, "Faster!", one.name.zip(devices).map(_offer))
     mailer.send(mailing)
     return len(people)
 
@@ -56,15 +58,15 @@ def answer_anybody(use: Use[tm.AnyInquiryResponse], inquiry_id: int, text: str, 
 
 @guard.purpose(tm.ProductGuidance, channel="email")
 def promote_from_summary(product: str) -> CrashSummary:
-    """Counting does not launder: a summary is still what products report, also where it lies in a cache."""
-    return repository.crash_summary(product)
+    """Counting does not launder: a count is still what products report, also where it lies in a cache."""
+    return telemetry.summary(product)
 
 
 @guard.purpose(tm.ProductImprovement)
 def compare_without_carry(products: list[str]) -> list[CrashSummary]:
     """As `telemetry.compare_products`, but nobody told the pool's threads what they work for."""
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return list(pool.map(repository.crash_summary, products))
+        return list(pool.map(telemetry.summary, products))
 
 
 @guard.purpose(tm.ProductProvision).with_use
@@ -95,6 +97,26 @@ def hand_out(customer_id: int) -> CustomerContact:
     return repository.customer_contact(customer_id)
 
 
+cheaper = pg.Recipient(
+    "cheaper-lab",
+    "overseas-contractor",
+    "BR",
+    safeguards=[pg.Safeguard("contract", "legal/2025-18", since=date(2025, 4, 1))],
+    supervised_on=date(2025, 5, 12),
+)
+
+
+@guard.entrust(cheaper, means="cloud-storage")
+def upload_elsewhere(reports: list[Event]) -> int:
+    """With a contract, and visited, but in a country that the notice does not name."""
+    return len(reports)
+
+
+@guard.purpose(tm.ProductImprovement)
+def hand_over_elsewhere(customer_id: int) -> int:
+    return upload_elsewhere(repository.events_of(customer_id))
+
+
 def entered_in_a_dependency() -> Iterator[None]:
     """Enters its purpose in one thread, while the endpoint runs in another with a copy of the context."""
     with guard.purpose(tm.ProductProvision):
@@ -114,6 +136,11 @@ def route_answer_anybody(inquiry_id: int, mailer: TheMailer) -> dict[str, int]:
 @router.get("/promote-from-summary")
 def route_promote_from_summary(product: str) -> CrashSummary:
     return promote_from_summary(product)
+
+
+@router.post("/hand-over-elsewhere/{customer_id}")
+def route_hand_over_elsewhere(customer_id: int) -> dict[str, int]:
+    return {"reports": hand_over_elsewhere(customer_id)}
 
 
 @router.get("/without-carry")

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 import purposeguard as pg
-from examples.shop.ledger import clauses
-from examples.shop.models import LedgerPage
-from examples.shop.privacy import guard, ledger
+from examples.shop import audit
+from examples.shop.models import LedgerPage, Verdict
+from examples.shop.privacy import clauses, guard
 
 router = APIRouter(prefix="/privacy", tags=["privacy"])
 
@@ -39,15 +39,28 @@ class ReclassificationEntry(BaseModel):
     approver: str | None
 
 
+class EntrustmentEntry(BaseModel):
+    name: str
+    sources: str
+    recipient: str
+    means: str | None
+
+
 class Inventory(BaseModel):
     activities: list[ActivityEntry]
     accesses: list[AccessEntry]
     reclassifications: list[ReclassificationEntry]
+    entrustments: list[EntrustmentEntry]
 
 
 @router.get("/ledger")
 def read_ledger(most: Annotated[int, Query(ge=1, le=1000)] = 100) -> LedgerPage:
-    return ledger.page(most)
+    return audit.page(most)
+
+
+@router.get("/ledger/verdict")
+def verify_ledger() -> Verdict:
+    return audit.verified()
 
 
 @router.get("/inventory")
@@ -71,5 +84,11 @@ def read_inventory() -> Inventory:
                 name=one.name, sources=clauses(one.sources), to=clauses(one.to), why=one.why, approver=one.approver
             )
             for one in guard.reclassifications
+        ],
+        entrustments=[
+            EntrustmentEntry(
+                name=one.name, sources=clauses(one.label or ()), recipient=one.recipient_id, means=one.means
+            )
+            for one in guard.entrustments
         ],
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Depends, Query
 from fastapi.responses import StreamingResponse
 
-from examples.shop.activities import mail, newsletter, support, telemetry, visits
+from examples.shop.activities import laboratory, mail, newsletter, support, telemetry, visits
 from examples.shop.activities.newsletter import Issue
 from examples.shop.activities.visits import Comparison
 from examples.shop.mailer import Mailer, OutboxMailer, outgoing
@@ -94,6 +94,11 @@ def slow_events(product: str, at_least: float = 1.0) -> StreamingResponse:
 @router.get("/customers/{customer_id}/devices", tags=["telemetry"])
 def devices(customer_id: int) -> list[str]:
     return telemetry.devices_in_use(customer_id)
+
+
+@router.post("/customers/{customer_id}/crashes/hand-over", tags=["telemetry"])
+def hand_over_crashes(customer_id: int) -> dict[str, int]:
+    return {"reports": laboratory.hand_over_crashes(customer_id)}
 
 
 @router.get("/visits/traffic", tags=["visits"])

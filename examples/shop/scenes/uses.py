@@ -1,29 +1,14 @@
-"""The scenes of the demo. Each says what will happen, has it happen, and checks that it did."""
+"""What the shop does with data, and what it is not let do."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 from examples.shop.narration import Story
-
-Scene = Callable[[Story], None]
-SCENES: list[Scene] = []
-
-
-def scene(title: str, text: str) -> Callable[[Scene], Scene]:
-    def listed(act: Scene) -> Scene:
-        def told(story: Story) -> None:
-            story.scene(title, text)
-            act(story)
-
-        SCENES.append(told)
-        return act
-
-    return listed
+from examples.shop.scenes.common import contract, event, issue, ledger_page, newest_denial_is, outbox, scene
 
 
 @scene(
@@ -36,12 +21,12 @@ def scene(title: str, text: str) -> Callable[[Scene], Scene]:
 def collect(story: Story) -> None:
     aiko = {"name": "Aiko Mori", "email": "aiko@example.com", "phone": "+81 3 0000 0001"}
     ben = {"name": "Ben Ito", "email": "ben@example.com"}
-    story.ask("POST", "/customers", aiko | _contract("Shield", "2030-01-20"), status=201)
-    story.ask("POST", "/customers", ben | _contract("Vault", "2030-09-01"), status=201, quiet=True)
+    story.ask("POST", "/customers", aiko | contract("Shield", "2030-01-20"), status=201)
+    story.ask("POST", "/customers", ben | contract("Vault", "2030-09-01"), status=201, quiet=True)
     events = [
-        _event(1, "Shield", "aiko-laptop", "scan", 7.5),
-        _event(1, "Shield", "aiko-phone", "crash", 0.2),
-        _event(2, "Vault", "ben-desktop", "backup", 12.0),
+        event(1, "Shield", "aiko-laptop", "scan", 7.5),
+        event(1, "Shield", "aiko-phone", "crash", 0.2),
+        event(2, "Vault", "ben-desktop", "backup", 12.0),
     ]
     answer = story.ask("POST", "/telemetry", events, status=202, quiet=True)
     visit = {"cookie": "c-71", "ip": "192.0.2.7", "browser": "Firefox", "page": "/pricing"}
@@ -75,7 +60,7 @@ def collect(story: Story) -> None:
 def remind(story: Story) -> None:
     answer = story.ask("POST", "/renewals/reminders", {"due_before": "2030-02-01"})
     story.check(answer == {"customers": 1, "leads": 0, "prospects": 0}, "one contract is due, so one mail went out")
-    used = [one["sources"] for one in _ledger(story)["uses"] if one["activity"].endswith("remind_of_renewal")]
+    used = [one["sources"] for one in ledger_page(story)["uses"] if one["activity"].endswith("remind_of_renewal")]
     story.check(used == ["1.1(a) 1.1(c)"], "the ledger knows of which clauses it was made")
 
 
@@ -101,7 +86,7 @@ def withhold(story: Story) -> None:
     all three lists, each under its own clause.""",
 )
 def newsletter(story: Story) -> None:
-    answer = story.ask("POST", "/newsletters/security", _issue("A hole in the roof", "Please update today."))
+    answer = story.ask("POST", "/newsletters/security", issue("A hole in the roof", "Please update today."))
     story.check(answer == {"customers": 2, "leads": 1, "prospects": 1}, "four mails, to people of three sources")
 
 
@@ -111,11 +96,11 @@ def newsletter(story: Story) -> None:
     by nothing else, so the purpose is refused before anything is looked up. By e-mail it goes out.""",
 )
 def phone(story: Story) -> None:
-    issue = _issue("A hole in the roof", "Please update today.")
-    refused = story.ask("POST", "/leads/1/warnings?channel=phone", issue, status=403)
+    letter = issue("A hole in the roof", "Please update today.")
+    refused = story.ask("POST", "/leads/1/warnings?channel=phone", letter, status=403)
     story.check(refused.get("clause") == ["2.2③"], "clause 2.2③ is named")
-    story.check(_told(story, "ChannelViolation"), "the ledger has it as a ChannelViolation")
-    answer = story.ask("POST", "/leads/1/warnings?channel=email", issue)
+    story.check(newest_denial_is(story, "ChannelViolation"), "the ledger has it as a ChannelViolation")
+    answer = story.ask("POST", "/leads/1/warnings?channel=email", letter)
     story.check(answer["leads"] == 1, "by e-mail it went out")
 
 
@@ -134,7 +119,7 @@ def export(story: Story) -> None:
 WRONG = """\
 @guard.purpose(tm.ProductGuidance, channel="email").with_use
 def promote(use: Use[tm.ProductGuidance], to: CustomerContact, event: Event) -> None:
-    Mailing(use).add(to.email, "Faster!", event.device)
+    Mailing(use).add(to, "Faster!", event.device)
 """
 
 SAID = (
@@ -158,7 +143,7 @@ def marketing(story: Story) -> None:
         what is made from product data is product data. Nor does the cache, which holds that summary for another
         purpose: it asks first, and keeps them apart."""
     )
-    before = _outbox(story)
+    before = outbox(story)
     refused = story.ask("POST", "/mistakes/promote-upgrade?product=Shield", status=403)
     story.check(refused.get("sources") == ["1.1(b)"], "1.1(b) is named as what may not be used")
     alternatives = [one["slug"] for one in refused.get("alternatives", [])]
@@ -166,7 +151,7 @@ def marketing(story: Story) -> None:
     story.check("aiko" not in str(refused).lower(), "the answer holds no personal value")
     cached = story.ask("GET", "/mistakes/promote-from-summary?product=Shield", status=403)
     story.check(cached.get("sources") == ["1.1(b)"], "the cached summary is refused as well")
-    story.check(_outbox(story) == before, "no mail went out")
+    story.check(outbox(story) == before, "no mail went out")
 
 
 @scene(
@@ -222,7 +207,7 @@ def support(story: Story) -> None:
     answer = {"text": "With pleasure."}
     story.check(story.ask("POST", "/support/inquiries/1/answer", answer) == {"sent": 1}, "the lead was answered")
     refused = story.ask("POST", "/mistakes/answer/3", status=403)
-    story.check(refused.get("field") == "email", "the field that was asked for is named")
+    story.check(refused.get("field") == "name", "the field that was asked for is named")
     helped = story.ask("POST", "/support/customers/1/answer", answer)
     story.check(helped["customers"] == 1, "for product-provision the same customer was answered")
 
@@ -258,113 +243,21 @@ def figures(story: Story) -> None:
     story.ask("GET", "/telemetry/Shield/figures", status=409)
     for number in range(3, 7):
         customer = {"name": f"Customer {number}", "email": f"customer-{number}@example.com"}
-        story.ask("POST", "/customers", customer | _contract("Shield", "2031-01-01"), status=201, quiet=True)
-        event = _event(number, "Shield", f"laptop-{number}", "scan", 3.0)
-        story.ask("POST", "/telemetry", [event], status=202, quiet=True)
+        story.ask("POST", "/customers", customer | contract("Shield", "2031-01-01"), status=201, quiet=True)
+        scan = event(number, "Shield", f"laptop-{number}", "scan", 3.0)
+        story.ask("POST", "/telemetry", [scan], status=202, quiet=True)
     story.note("(four more customers register, and their products report)")
     made = story.ask("GET", "/telemetry/Shield/figures")
     story.check((made["runs"], made["crash_percent"]) == (6, 17), "six runs of five customers, of which one crashed")
     sent = story.ask("POST", "/newsletters/advertisements", {"product": "Shield"})
     story.check(sent["leads"] == 1, "the lead was told how fast it is")
-    out = _ledger(story)["reclassified"]
+    out = ledger_page(story)["reclassified"]
     story.check(len(out) == 7, "each figure that was asked for is in the ledger: three, twice, and one of too few")
-
-
-@scene(
-    "The inventory",
-    """What leaves, and on whose word, is listed where the activities and the access functions are, at GET
-    /privacy/inventory: the first thing to read for whoever answers for this shop.""",
-)
-def inventory(story: Story) -> None:
-    listed = story.ask("GET", "/privacy/inventory", quiet=True)
-    story.note(f"{len(listed['activities'])} activities, {len(listed['accesses'])} access functions, and:")
-    for one in listed["reclassifications"]:
-        story.show(
-            f"{_short(one['name'])}\n  {one['sources']} to {one['to']}: {one['why']}\n  approved: {one['approver']}"
-        )
-    ways = [(one["sources"], one["to"], bool(one["approver"])) for one in listed["reclassifications"]]
-    story.check(ways == [("1.1(b)", "not-personal", True)] * 3, "three ways out, all of telemetry, all approved")
-
-
-@scene(
-    "The ledger",
-    """Everything above is in the shop's own database: each denial and each figure as it happened, and how often each
-    activity used what. Clauses and names of code; no name, no address. An auditor reads it at GET /privacy/ledger.""",
-)
-def ledger(story: Story) -> None:
-    page = _ledger(story)
-    story.note("Refused, or observed where it would have been:")
-    for one in page["denials"]:
-        verdict = "observed" if one["observed"] else "refused"
-        story.show(f"{verdict:9} {_what(one)}")
-    story.note("Reclassified:")
-    for what, times in Counter(map(_way_out, page["reclassified"])).items():
-        story.show(f"{times:3} x     {what}")
-    story.note("Used:")
-    for one in page["uses"]:
-        story.show(f"{one['count']:3} x     {_what(one)}")
-    errors = [one["error"] for one in page["denials"]]
-    expected = {"PurposeViolation": 4, "ChannelViolation": 1, "PurposeMissing": 2}
-    counted = {name: errors.count(name) for name in expected}
-    story.check(counted == expected and len(errors) == 7, "seven denials: four purposes, one channel, two missing")
-    story.check([one["observed"] for one in page["denials"]].count(True) == 1, "one of them was observed only")
-    renewals = [one["sources"] for one in page["uses"] if one["activity"].endswith("remind_of_renewal")]
-    story.check(renewals == ["1.1(a) 1.1(c)"], "the reminders used 1.1(a) with 1.1(c)")
-    whole = str(page).lower()
-    people = ("aiko", "ben ", "chie", "daichi", "example.com")
-    story.check(not any(one in whole for one in people), "the ledger names nobody")
-
-
-# --- helpers -------------------------------------------------------------------------------------------------------
-
-
-def _contract(product: str, renews_on: str) -> dict[str, object]:
-    return {"contracts": [{"product": product, "renews_on": renews_on}]}
-
-
-def _event(customer: int, product: str, device: str, kind: str, seconds: float) -> dict[str, object]:
-    return {"customer_id": customer, "product": product, "device": device, "kind": kind, "seconds": seconds}
-
-
-def _issue(subject: str, body: str) -> dict[str, str]:
-    return {"subject": subject, "body": body}
 
 
 def _devices(lines: Any) -> list[str]:
     # One line is also valid JSON by itself, and comes parsed.
     return [lines["device"]] if isinstance(lines, dict) else [line for line in str(lines).splitlines() if line]
-
-
-def _told(story: Story, error: str) -> bool:
-    """Whether the newest denial in the ledger is this error."""
-    denials = _ledger(story)["denials"]
-    return bool(denials) and denials[-1]["error"] == error
-
-
-def _ledger(story: Story) -> dict[str, Any]:
-    page: dict[str, Any] = story.ask("GET", "/privacy/ledger", quiet=True)
-    return page
-
-
-def _outbox(story: Story) -> int:
-    return sum(one["messages"] for one in story.ask("GET", "/outbox", quiet=True))
-
-
-def _what(entry: dict[str, Any]) -> str:
-    """An entry of the ledger in a line: which activity, what, what for."""
-    if entry["purpose"] is None:
-        what = str(entry["reason"]).partition(":")[0]
-    else:
-        what = f"{entry['activity']}: {entry['sources']} for {entry['purpose']}"
-    return _short(what)
-
-
-def _way_out(entry: dict[str, Any]) -> str:
-    return f"{_short(entry['name'])}: {entry['sources']} to {entry['to']}, in {_short(entry['activity'])}"
-
-
-def _short(name: str) -> str:
-    return name.removeprefix("examples.shop.").removeprefix("activities.").removeprefix("routes.")
 
 
 @contextmanager

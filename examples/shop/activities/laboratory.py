@@ -1,0 +1,29 @@
+"""Crashes that the shop cannot explain go to a laboratory abroad (clauses 4 to 6), to improve products: 1.2(2)②.
+
+Who it is, under which contract, and that it was visited, stands on the register of recipients: `crash-lab`.
+"""
+
+from __future__ import annotations
+
+from examples.shop import repository
+from examples.shop.database import Session, UploadRow
+from examples.shop.models import Event
+from examples.shop.privacy import guard
+from purposeguard import Use
+from purposeguard.notices import trendmicro_jp as tm
+
+
+@guard.purpose(tm.ProductImprovement).with_use
+def hand_over_crashes(use: Use[tm.ProductImprovement], customer_id: int) -> int:
+    events = repository.events_of(customer_id)
+    crashes = [one for one in events if use.open(one.kind, subject=one) == "crash"]
+    return upload(crashes) if crashes else 0
+
+
+@guard.entrust("crash-lab", means="cloud-storage")
+def upload(reports: list[Event]) -> int:
+    """Runs once it is on record what goes to whom, about whom; not at all where the notice or one of these forbids."""
+    lines = [one.model_dump_json() for one in reports]
+    with Session.begin() as session:
+        session.add_all(UploadRow(recipient="crash-lab", line=line) for line in lines)
+    return len(lines)

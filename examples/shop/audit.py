@@ -1,0 +1,68 @@
+"""What an auditor reads: the ledger of governance. It names clauses and code, and people by a digest alone."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from examples.shop.models import Denial, LedgerPage, Noted, Reclassified, UseCount, Verdict
+from examples.shop.privacy import governance
+from purposeguard.governance import SqlLedger
+from purposeguard.governance.ledger.chain import Entry
+
+OTHERS = ("request", "restriction", "consent", "provision", "exception")
+
+
+def page(most: int) -> LedgerPage:
+    """The newest entries of each sort, oldest first, and all counts of uses added up."""
+    ledger = _ledger()
+    totals: Counter[tuple[str, str, str]] = Counter()
+    for used, count in ledger.uses().items():  # one for each hour
+        totals[used.activity or "(check)", used.purpose, _listed(used.sources)] += count
+    return LedgerPage(
+        denials=[
+            Denial.model_validate(_facts(one, Denial) | {"sources": _denied(one)})
+            for one in deque(ledger.entries(["denial"]), most)
+        ],
+        reclassified=[
+            Reclassified.model_validate(
+                _facts(one, Reclassified) | {"sources": _listed(one.body["sources"]), "to": _listed(one.body["to"])}
+            )
+            for one in deque(ledger.entries(["reclassification"]), most)
+        ],
+        noted=[Noted(at=one.moment, kind=one.kind, says=dict(one.body)) for one in deque(ledger.entries(OTHERS), most)],
+        uses=[
+            UseCount(activity=activity, purpose=purpose, sources=sources, count=count)
+            for (activity, purpose, sources), count in sorted(totals.items())
+        ],
+    )
+
+
+def verified() -> Verdict:
+    """Follows the chain from the first entry to the last; raises LedgerBroken where one is not as it was written."""
+    found = _ledger().verify()
+    return Verdict(entries=found.entries, hash=found.head.hash)
+
+
+def _ledger() -> SqlLedger:
+    ledger = governance.ledger
+    if not isinstance(ledger, SqlLedger):
+        raise TypeError("the ledger is kept elsewhere, and cannot be read back here")
+    return ledger
+
+
+def _facts(entry: Entry, model: type[BaseModel]) -> dict[str, Any]:
+    """What a page has of an entry."""
+    return {name: entry.body.get(name) for name in model.model_fields} | {"at": entry.moment}
+
+
+def _denied(entry: Entry) -> str | None:
+    """The clauses of what was refused; of data that was read outside any purpose they are not known."""
+    return _listed(entry.body["denied"] or entry.body["sources"]) if "sources" in entry.body else None
+
+
+def _listed(clauses: Iterable[str]) -> str:
+    return " ".join(clauses)

@@ -1,0 +1,47 @@
+"""The revisions of the notice: the published one, and the next, made up for this example, which promises more."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import purposeguard as pg
+from examples.shop.privacy import guard
+from examples.shop.repository import NotFound
+from purposeguard.comparing import compare
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.tools.diff import Diff
+from purposeguard.tools.effects import effects
+from purposeguard.tools.reports import Language
+
+
+def _next() -> pg.Notice:
+    """As the published one, but who gave an address on the website alone is told of no products any more."""
+    tables: dict[str, Any] = tm.NOTICE.dump()
+    tables["revision"] = date(2025, 4, 1)
+    reason = {"en": "website users are not told of products any more", "ja": "Web利用者には製品を案内しない"}
+    tables["forbid"] = [{"sources": ["2.1(a)", "2.1(b)", "2.1(c)"], "purposes": ["2.2①"], "reason": reason}]
+    return pg.Notice.parse(tables)
+
+
+REVISIONS = {one.revision: one for one in (tm.NOTICE, _next())}
+PUBLISHED = tm.NOTICE.revision
+
+
+def put_in_force(revision: date) -> None:
+    """Decides by this one from now on, with those before it behind: data keeps the one that it was collected under."""
+    _known(revision)
+    guard.replace(pg.History(*(one for day, one in REVISIONS.items() if day <= revision)))
+
+
+def changes(revision: date) -> dict[str, list[str]]:
+    """What `purposeguard diff` says of this one, of the shop too: by headings."""
+    found = compare(guard.notice, _known(revision))
+    said = Diff(found, "the shop", effects(guard, found)).sections(Language.en)
+    return {one.title: list(one.items) for one in said if one.items}
+
+
+def _known(revision: date) -> pg.Notice:
+    if revision not in REVISIONS:
+        raise NotFound("revision", revision)
+    return REVISIONS[revision]

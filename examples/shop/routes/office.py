@@ -1,0 +1,54 @@
+"""What the privacy office does: who may handle data, what is opened for a warrant, which revision is in force."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from fastapi import APIRouter
+
+import purposeguard as pg
+from examples.shop import revisions
+from examples.shop.activities import warrants
+from examples.shop.models import Customer, NewRecipient, Revision, Warrant
+from examples.shop.privacy import governance, guard
+from examples.shop.routes.work import documented
+
+router = APIRouter(prefix="/privacy", tags=["office"])
+
+
+@router.put("/recipients/{recipient_id}")
+def register(recipient_id: str, new: NewRecipient) -> NewRecipient:
+    governance.provisions.recipients.register(
+        pg.Recipient(
+            recipient_id,
+            new.kind,
+            new.country,
+            name=new.name,
+            safeguards=[pg.Safeguard("contract", new.contract, since=new.since)],
+            supervised_on=new.supervised_on,
+        ),
+        by="privacy office",
+    )
+    return new
+
+
+@router.post("/warrants", **documented(Customer))
+def open_for_warrant(warrant: Warrant) -> dict[str, Any]:
+    return warrants.open_for(warrant)
+
+
+@router.get("/notice")
+def in_force() -> Revision:
+    return Revision(revision=guard.notice.revision)
+
+
+@router.put("/notice")
+def put_in_force(wanted: Revision) -> Revision:
+    revisions.put_in_force(wanted.revision)
+    return in_force()
+
+
+@router.get("/notice/{revision}/changes")
+def changes(revision: date) -> dict[str, list[str]]:
+    return revisions.changes(revision)

@@ -1,0 +1,26 @@
+"""The scenes of the demo. Each says what will happen, has it happen, and checks that it did."""
+
+from examples.shop.scenes import people, records, uses
+from examples.shop.scenes.common import Scene
+
+SCENES: list[Scene] = [
+    uses.collect,
+    uses.remind,
+    uses.withhold,
+    uses.newsletter,
+    uses.phone,
+    uses.export,
+    uses.marketing,
+    uses.seals,
+    uses.threads,
+    uses.support,
+    uses.observe,
+    uses.figures,
+    people.opt_out,
+    people.hand_over,
+    people.disclosure,
+    people.warrant,
+    people.revision,
+    records.inventory,
+    records.ledger,
+]
