@@ -7,6 +7,7 @@ ROUNDS LONGEST` prints one JSON object a victim; `LONGEST` is how many seconds o
 from __future__ import annotations
 
 import collections
+import datetime
 import json
 import os
 import random
@@ -146,6 +147,7 @@ def main(kind: str, target: str, rounds: int, longest: float) -> None:
         ledger.append("sweep", {})
         entries = 0
         for number in range(rounds):
+            begun = datetime.datetime.now(datetime.UTC)
             victims = [Victim(place, f"{number}.{each}") for each in range(VICTIMS)]
             for victim in victims:
                 while b"ready" not in victim.told:  # killing what has not begun shows nothing
@@ -157,7 +159,7 @@ def main(kind: str, target: str, rounds: int, longest: float) -> None:
             verdict = ledger.verify()
             assert verdict.entries > entries or not sum(one["denied"] for one in told)
             entries = verdict.entries
-            denied = collections.Counter(entry.body["activity"] for entry in ledger.entries(["denial"]))
+            denied = collections.Counter(entry.body["activity"] for entry in ledger.entries(["denial"], begun))
             uses = collections.Counter[str]()
             for key, count in ledger.uses().items():
                 uses[str(key.activity)] += count
