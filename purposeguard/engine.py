@@ -58,6 +58,7 @@ class Column:
         "cleared",
         "closed",
         "matrix",
+        "periods",
         "purpose",
         "retired",
     )
@@ -65,6 +66,7 @@ class Column:
     def __init__(
         self,
         matrix: Matrix,
+        periods: Periods,
         purpose: type[Purpose] | Family,
         channel: str | None,
         *,
@@ -73,6 +75,7 @@ class Column:
     ) -> None:
         """`clears`: no ledger is to be told; `named`: nothing may be opened without saying whose it is."""
         self.matrix = matrix
+        self.periods = periods
         self.purpose = purpose
         self.channel = channel
         self.cleared: set[object] = set()
@@ -171,7 +174,7 @@ class State:
         found = self._columns.get((purpose, channel))
         if found is None:
             purpose, channel = self.matrix.purpose(purpose), self.matrix.channel(channel)
-            found = Column(self.matrix, purpose, channel, clears=self._clears, named=self._named)
+            found = Column(self.matrix, self.periods, purpose, channel, clears=self._clears, named=self._named)
             with self._lock:
                 found = self._columns.setdefault((purpose, channel), found)
                 if self._retired:  # asked for while the matrix was being replaced
@@ -263,14 +266,14 @@ class Engine:
         named = self.oversight is not None and self.oversight.requires_subject
         return State(matrix, clears=self.ledger is None, named=named)
 
-    def circumstances(self, about: About, label: Label) -> Circumstances:
-        """What decides of a datum beside its label, by what is known of it.
+    def circumstances(self, about: About, label: Label, by: State | Column) -> Circumstances:
+        """What decides of a datum beside its label, by what is known of it; `by` is what decides.
 
         Raises:
             StoreUnavailable: governance cannot say what the subject asked for.
             UnknownSource: a source is of another notice, or of a clause that is gone.
         """
-        state, oversight = self.state, self.oversight
+        oversight = self.oversight
         standing: Standing | None = None
         if oversight is not None and about.subject is not None:
             standing = oversight.standing(about.subject)
@@ -280,14 +283,14 @@ class Engine:
         if collected is None and ended is None:
             return Circumstances(standing)
         under = None
-        matrix = state.matrix
+        matrix = by.matrix  # the notice may have been replaced meanwhile
         if collected is not None:
             held = matrix.history.on(collected)
             under = BEFORE_ALL if held is None else held.revision
             if under == matrix.notice.revision:
                 under = None
         sources = [matrix.current(one).clause for one in matrix.label(label).sources if one is not NotPersonal]
-        overdue = state.periods.overdue(sources, collected=collected, ended=ended, today=self.clock.now())
+        overdue = by.periods.overdue(sources, collected=collected, ended=ended, today=self.clock.now())
         return Circumstances(standing, under, overdue)
 
     def abouts(self, subject: object) -> tuple[About, ...]:
@@ -306,16 +309,10 @@ class Engine:
             raise TypeError(wrapped(message))
         return found
 
-    def allowed(
-        self,
-        column: Column,
-        sources: object,
-        abouts: tuple[About, ...],
-        circumstances: Callable[[About, Label], Circumstances],
-    ) -> bool:
+    def allowed(self, column: Column, sources: object, abouts: tuple[About, ...]) -> bool:
         """Whether data from these sources, of which this is known, may be opened."""
         label = column.matrix.label(sources)
-        return all(column.permits_of(label, circumstances(about, label)) for about in abouts)
+        return all(column.permits_of(label, self.circumstances(about, label, column)) for about in abouts)
 
     def replace(self, notice: Notice, history: History | None = None) -> Matrix:
         """Puts another revision in force, at one stroke; one caller at a time."""

@@ -218,12 +218,13 @@ class Guard:
     def explain(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> Decision:
         """The decision with its reasons; an error only as in `allows`, never for a denial."""
         engine = self._engine
-        matrix = engine.state.matrix
+        state = engine.state  # once: all is decided by one revision
+        matrix = state.matrix
         label, wanted, by = matrix.label(sources), matrix.purpose(purpose), matrix.channel(channel)
         if subject is None:
             return Decision(matrix, label, wanted, by)
         decisions = [
-            Decision(matrix, label, wanted, by, circumstances=engine.circumstances(about, label))
+            Decision(matrix, label, wanted, by, circumstances=engine.circumstances(about, label, state))
             for about in engine.abouts(subject)
         ]
         return next((one for one in decisions if not one), decisions[0])

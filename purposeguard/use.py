@@ -11,7 +11,7 @@ from contextvars import Token, copy_context
 from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
 from purposeguard.about import About, subject_key
-from purposeguard.circumstances import ASKED_LATER, Circumstances
+from purposeguard.circumstances import ASKED_LATER
 from purposeguard.decision import Decision
 from purposeguard.engine import NO_LABELS, NOTHING, Column, Engine, Opening
 from purposeguard.errors import ChannelViolation, PurposeGuardError, PurposeViolation, UnknownSource, UnlabelledData
@@ -140,7 +140,7 @@ class Use(Opener, Generic[P]):
         if not abouts:
             return None if column.permits(label) else column.decision(label)
         for about in abouts:
-            circumstances = self.circumstances(about, label)
+            circumstances = self._engine.circumstances(about, label, column)
             if not column.permits_of(label, circumstances):
                 return column.decision(label, circumstances)
         return None
@@ -158,10 +158,6 @@ class Use(Opener, Generic[P]):
         if self._engine.ledger is not None:
             self._count(label, 1, None)
         return None
-
-    def circumstances(self, about: About, label: Label) -> Circumstances:
-        """What decides of a datum beside its label; for wrappers."""
-        return self._engine.circumstances(about, label)
 
     def used(self, label: Label, abouts: tuple[About, ...], column: Column, times: int) -> None:
         """Tells the ledger of what is allowed, and about to be used."""
@@ -185,7 +181,7 @@ class Use(Opener, Generic[P]):
             column = self._column
             if type(sources) is Label and type(subject) in _IDS and sources in self._cleared_of(column, subject):
                 return True
-            return self._engine.allowed(column, sources, self._abouts(subject), self.circumstances)
+            return self._engine.allowed(column, sources, self._abouts(subject))
         try:
             if sources in self.cleared:
                 return True
@@ -201,7 +197,9 @@ class Use(Opener, Generic[P]):
         label = column.matrix.label(sources)
         abouts = self._abouts(subject)
         refusal = self.judged(label, abouts, column)
-        return refusal if refusal is not None else column.decision(label, self.circumstances(abouts[0], label))
+        if refusal is not None:
+            return refusal
+        return column.decision(label, self._engine.circumstances(abouts[0], label, column))
 
     def _abouts(self, subject: object) -> tuple[About, ...]:
         """What `subject=` says."""

@@ -458,3 +458,32 @@ def test_denials_are_told_with_their_reason() -> None:
     assert not observed
     guard.check("1(a)", OFFERS, subject=pg.About(collected=THEN))
     assert tape.uses == [(None, OFFERS, pg.Label(WIDE.source("1(a)")), 1)]
+
+
+def test_a_notice_that_is_replaced_during_a_check_is_decided_by_whole() -> None:
+    """A period is counted, and the purpose decided, by one revision, though the two call the source differently."""
+
+    def kept_for_a_month(t: dict[str, Any]) -> None:
+        terms = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
+        t["retention"] = {**terms, "period": [{"source": "1(a)", "days": 30, "from": "collection"}]}
+
+    def renumbered(t: dict[str, Any]) -> None:
+        next(row for row in t["source"] if row["id"] == "1(a)")["id"] = "1(c)"
+        t["grant"][0]["sources"] = ["1(c)"]
+        t["retention"]["period"][0]["source"] = "1(c)"
+        t["renamed"] = [{"kind": "source", "old": "1(a)", "new": "1(c)"}]
+
+    monthly = revised(FIRST, kept_for_a_month, "2025-01-01")
+    later = revised(monthly, renumbered, "2026-01-01")
+    guard = pg.Guard(monthly, clock=lambda: datetime.datetime(2025, 7, 15, tzinfo=UTC))
+    about = pg.About(collected=NOW)
+
+    def while_it_is_replaced() -> Iterator[Any]:
+        guard.replace(later)
+        yield monthly.source("1(a)")
+
+    with guard.purpose(OFFERS) as use:
+        assert not use.allows(monthly.source("1(a)"), subject=about)
+        assert not use.allows(while_it_is_replaced(), subject=about)
+        assert guard.notice is later
+        assert not use.allows(monthly.source("1(a)"), subject=about)
