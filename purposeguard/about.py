@@ -16,10 +16,13 @@ SubjectId = int | str | uuid.UUID
 Day = datetime.date | datetime.datetime
 """A day, or a moment with its time zone, which falls on a day of the notice's time zone."""
 
-_CANONICAL: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-"""A UUID as it is spelt already."""
+REALM: Final = r"[a-z][a-z0-9_-]{0,49}"
+"""The name of a realm, within which ids count: `customer:7`."""
 
-_SPELT: Final = re.compile(r"(?:urn:uuid:)?\{?[0-9A-Fa-f-]+\}?")
+_CANONICAL: Final = re.compile(rf"(?:{REALM}:)?[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
+"""A UUID as it is spelt already, perhaps within a realm."""
+
+_SPELT: Final = re.compile(rf"((?!urn:uuid:){REALM}:)?((?:urn:uuid:)?\{{?[0-9A-Fa-f-]+\}}?)")
 """A UUID in other spellings; `uuid.UUID` takes more for one, such as `0x` and 30 digits."""
 
 _SHORTEST_UUID: Final = 32
@@ -35,6 +38,8 @@ _LONG: Final = 10**LONGEST_SUBJECT
 
 def subject_key(given: object) -> str:
     """The one spelling of a subject's id: `7` and `"7"` are one subject, and so are all spellings of a UUID.
+
+    Within a realm too: `customer:` before a UUID in capitals is what a field marked `Subject("customer")` says.
 
     Capitals count, save in a UUID: where ids are addresses, fold them before they come here.
 
@@ -68,10 +73,14 @@ def _in_one_spelling(text: str) -> str:
         raise ValueError(
             f"a subject's id is a text of 1 to {LONGEST_SUBJECT} characters that print, with no blank at either end"
         )
-    if length < _SHORTEST_UUID or _CANONICAL.fullmatch(text) or not _SPELT.fullmatch(text):
+    if length < _SHORTEST_UUID or _CANONICAL.fullmatch(text):
+        return text
+    spelt = _SPELT.fullmatch(text)
+    if spelt is None:
         return text
     try:
-        return str(uuid.UUID(text))  # in capitals, in braces or without hyphens it is the same one
+        # In capitals, in braces or without hyphens it is the same one.
+        return f"{spelt[1] or ''}{uuid.UUID(spelt[2])}"
     except ValueError:
         return text
 

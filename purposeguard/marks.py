@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from purposeguard.about import REALM
 from purposeguard.terms import Immutable
 
-_REALM: Final = re.compile(r"[a-z][a-z0-9_-]{0,49}")
+_REALM: Final = re.compile(REALM)
 
 
 class Mark(Immutable):

@@ -85,6 +85,15 @@ def test_all_spellings_of_a_uuid_are_one_subject(given: Any) -> None:
     assert subject_key(given) == "12345678-9abc-def0-1234-56789abcdef0"
 
 
+def test_a_uuid_within_a_realm_has_one_spelling_too() -> None:
+    key = f"customer:{SOME}"
+    for spelling in (str(SOME), str(SOME).upper(), SOME.hex, f"{{{SOME}}}", SOME.urn):
+        assert subject_key(f"customer:{spelling}") == key
+        assert subject_key(f"urn:uuid:{SOME}") == str(SOME)
+    for other in (f"Customer:{SOME.hex.upper()}", f"a b:{SOME.hex.upper()}", f"customer::{SOME.hex.upper()}"):
+        assert subject_key(other) == other
+
+
 def test_digits_that_could_be_a_uuid_are_one_subject_in_every_form() -> None:
     number = 12345678901234567890123456789012
     assert subject_key(number) == subject_key(str(number)) == subject_key(uuid.UUID(str(number)))
