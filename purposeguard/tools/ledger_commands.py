@@ -182,7 +182,10 @@ def _moment(given: str | None) -> datetime.datetime | None:
     except ValueError:
         raise Problem(f"`{given}` is no time: give a day such as `2026-05-01`, or `2026-05-01T09:00+09:00`") from None
     if found.tzinfo is not None:
-        return found
+        try:
+            return found.astimezone(datetime.UTC)
+        except OverflowError:
+            raise Problem(f"`{given}` is before the first, or after the last, moment that there is in UTC") from None
     if len(given) > len("2026-05-01"):
         raise Problem(f"`{given}` could be any of many moments: give its time zone, `{given}Z` or `{given}+09:00`")
     return found.replace(tzinfo=datetime.UTC)
@@ -227,12 +230,22 @@ def _csv_lines(found: Reading) -> Generator[bytes]:
     yield line.getvalue().encode()
 
 
+def _is_store(path: Path) -> bool:
+    """Whether a file of SQLite is there, which nobody means to replace: the ledger itself, say."""
+    if not path.is_file():
+        return False
+    from purposeguard.governance.ledger.targets import SQLITE  # noqa: PLC0415  # as above
+
+    with path.open("rb") as file:
+        return file.read(len(SQLITE)) == SQLITE
+
+
 @contextlib.contextmanager
 def _written(output: Path | None) -> Generator[BinaryIO]:
-    """Where the copy goes: a file, put in its place once it is whole, or standard output.
+    """Where the copy goes: a file, put in its place once it is whole, a device or pipe, or standard output.
 
     Raises:
-        Problem: it cannot be written, or is a ledger that is in use.
+        Problem: it cannot be written, or is a ledger that is in use, or a store.
     """
     if output is None:
         yield typer.get_binary_stream("stdout")
@@ -242,6 +255,13 @@ def _written(output: Path | None) -> Generator[BinaryIO]:
         raise Problem(f"{output} is a ledger, with a head beside it: name another file")
     draft = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
+        if target.exists() and not target.is_file():
+            # A device or a pipe takes what it is given and cannot be replaced; a directory refuses.
+            with target.open("wb") as file:
+                yield file
+            return
+        if _is_store(target):
+            raise Problem(f"{output} is a store, or another database of SQLite: name another file")
         with draft.open("wb") as file:
             yield file
         draft.replace(target)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import csv
 import datetime
 import io
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -215,6 +217,8 @@ def test_show_refuses_what_it_does_not_understand(filled: Place) -> None:
         (("--kind", "refusal"), "there are no entries of kind `refusal`: use, denial"),
         (("--since", "yesterday"), "`yesterday` is no time: give a day such as `2026-05-01`"),
         (("--until", "2026-05-02T10:00"), "could be any of many moments: give its time zone"),
+        (("--since", "0001-01-01T00:00+14:00"), "is before the first, or after the last, moment that there is"),
+        (("--until", "9999-12-31T23:59-14:00"), "is before the first, or after the last, moment that there is"),
     ):
         done = run("ledger", "show", filled.target, *arguments)
         assert (done.exit_code, message in " ".join(done.stderr.split())) == (2, True), done.stderr
@@ -269,3 +273,26 @@ def test_an_export_replaces_no_ledger_and_leaves_nothing_half_done(filled: Place
     assert run("ledger", "export", filled.target, "-o", kept).exit_code == 1
     assert kept.read_text("utf-8") == "as it was"
     assert not list(tmp_path.glob(".*.new"))
+
+
+def test_an_export_replaces_no_store(filled: Place, tmp_path: Path) -> None:
+    store = tmp_path / "other.db"
+    Store.open(f"sqlite:///{store}").close()
+    others = [store] if filled.kind != "sqlite" else [store, Path(str(filled.target).removeprefix("sqlite:///"))]
+    for path in others:
+        before = path.read_bytes()
+        done = run("ledger", "export", filled.target, "-o", path, columns=200)
+        assert (done.exit_code, "is a store, or another database" in done.stderr) == (2, True), done.output
+        assert path.read_bytes() == before
+    assert told("verify", filled.target).startswith("intact: 10 entries")
+
+
+@ONE
+def test_an_export_goes_through_a_pipe_that_has_a_name(filled: Place, tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        read = pool.submit(path.read_text, "utf-8")
+        told("export", filled.target, "-o", path)
+        assert read.result(10) == run("ledger", "export", filled.target).stdout
+    assert path.is_fifo()
