@@ -1,6 +1,8 @@
+import errno
 import importlib.metadata
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -246,3 +248,12 @@ def test_a_reader_that_goes_away_is_no_error():
         assert started.stderr
         started.stdout.close()
         assert b"Traceback" not in started.stderr.read()
+
+
+@pytest.mark.parametrize("arguments", [("explain", "1.1(a)", "1.2(1)①"), ("--version",), ("codegen", "trendmicro-jp")])
+def test_what_cannot_be_printed_is_told_apart_from_an_answer(arguments):
+    command = [sys.executable, "-m", "purposeguard.tools", *arguments]
+    with Path(os.devnull).open("rb") as unwritable:
+        done = subprocess.run(command, stdout=unwritable, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert done.stderr.strip() == f"error: what is to be said cannot be printed: {os.strerror(errno.EBADF)}"
