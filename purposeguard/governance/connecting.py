@@ -29,13 +29,14 @@ def engine_of(given: str | URL, timeout: float) -> tuple[sa.Engine, str]:
     """
     try:
         url = make_url(given)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # the latter where what stands in the place of the port is no number
         url = None
-    if url is None or url.get_backend_name() not in ("sqlite", "postgresql"):
+    # A host with an `@` is the end of a password in which one stands as it is, and not as `%40`.
+    if url is None or url.get_backend_name() not in ("sqlite", "postgresql") or "@" in (url.host or ""):
         # Not the text itself: a password may stand in it.
         raise ValueError(
             "a store's URL is `sqlite:///file.db` (or with an absolute path, `sqlite:////folder/file.db`) or "
-            "`postgresql://user:password@host/database`"
+            "`postgresql://user:password@host/database`, with `@`, `:` and `/` in a password as `%40`, `%3A` and `%2F`"
         ) from None
     engine, where = (_sqlite if url.get_backend_name() == "sqlite" else _postgresql)(url, timeout)
     event.listen(engine, "handle_error", hush)

@@ -52,6 +52,6 @@ def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> S
 def _file_of(url: str | sa.URL) -> Path | None:
     try:
         made = make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         return None  # which `engine_of` says
     return Path(made.database) if made.get_backend_name() == "sqlite" and made.database else None

@@ -37,6 +37,8 @@ def said(refused: pytest.ExceptionInfo[BaseException]) -> str:
     [
         "mysql://user:s3cret@host/database",
         "not a url, but with a s3cret",
+        "postgresql://taro:pass@s3cret:w@host/customers",
+        "postgresql://taro:pass@s3cret@host/customers",
         "sqlite://",
         "sqlite:///:memory:",
         "sqlite:///store.db?s3cret=1",
