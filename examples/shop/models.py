@@ -48,7 +48,7 @@ class Person(Model):
 
     @property
     def row(self) -> BaseModel:
-        """Itself, for who is given it as something less than a model."""
+        """Itself: who knows it by its name and address alone still has to say whose they are."""
         return self
 
 
