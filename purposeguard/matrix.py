@@ -363,7 +363,12 @@ class Matrix(Immutable):
         if not others:
             return made
         present = made.sources if len(others) < len(then) else frozenset[type[Source]]()
-        return Label(*present, *(one.source(source.clause) for one in others for source in made))
+        return Label(*present, *(self._called_in(one, source) for one in others for source in made))
+
+    def _called_in(self, notice: Notice, source: type[Source]) -> type[Source]:
+        """The source of another revision that this one is; raises UnknownSource where it has none."""
+        clause = self.history.clause_in("source", source.clause, self.notice, notice)
+        return notice.source(clause if clause is not None else f"{source.clause} of {self.notice.revision}")
 
     def __repr__(self) -> str:
         return f"<Matrix of {self.notice!r}>"

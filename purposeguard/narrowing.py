@@ -108,7 +108,9 @@ class Narrower:
         fields = fields_known(value, shape.models)
         plan: Plan | None = None
         if fields is not None:
-            parts = [part.tags | part.seal for field in fields.values() for part in field.outside_rows()]
+            # Apart: that what may be sealed could not be opened says nothing of what is plain.
+            outside = [part for field in fields.values() for part in field.outside_rows()]
+            parts = [sources for part in outside for sources in (part.tags, part.seal)]
             labels = tuple(dict.fromkeys(Label(*sources) for sources in parts if sources))
             inside = tuple((name, field) for name, field in fields.items() if field.is_marked)
             plan = Plan(tuple(fields), labels, inside)

@@ -330,6 +330,21 @@ class Made:
         self.load, self.narrowed, self.withheld = load, narrowed, withheld
 
 
+def test_what_is_derived_is_what_that_revision_calls_it() -> None:
+    """The derivation and what goes into it have each other's number since."""
+
+    def swapped(t: dict[str, Any]) -> None:
+        numbers = {"2": "5", "5": "2"}
+        visits, derivation = t["source"][3], t["derivation"][0]
+        visits["id"], derivation["id"], derivation["from"] = "5", "2", ["5"]
+        t["grant"][2]["sources"] = ["5"]
+        t["renamed"] = [{"kind": "source", "old": old, "new": new} for old, new in numbers.items()]
+
+    guard = pg.Guard(pg.History(FIRST, revised(FIRST, swapped, "2025-01-01")))
+    made = guard.derive("link", FIRST.source("2"), FIRST.source("1(a)"))
+    assert list(made) == [FIRST.source("LinkedVisit")]
+
+
 def test_rows_are_read_by_when_they_were_collected() -> None:
     made = Made(FIRST, WIDE)
     with made.guard.purpose(OFFERS):

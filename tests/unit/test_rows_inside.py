@@ -179,6 +179,17 @@ def test_sealed_values_in_a_row_are_its_subjects() -> None:
         assert use.open(row.email, subject=row) == "e"
 
 
+def test_what_may_be_sealed_for_others_is_its_subjects_where_it_is_plain() -> None:
+    @dataclasses.dataclass
+    class Either:
+        key: Key
+        email: Annotated[str | pg.Personal[str, tm.ProductData], tm.Registration]
+
+    assert seen(Either(8, "plain")) == Either(8, "plain")
+    with pytest.raises(pg.SubjectViolation):
+        seen(Either(7, "plain"))
+
+
 def test_sealed_values_that_the_purpose_may_not_use_stay_sealed() -> None:
     class Safe(BaseModel):
         key: Key
