@@ -24,7 +24,15 @@ from purposeguard.governance.ledger.files import (
 )
 from purposeguard.governance.ledger.kept import Kept
 from purposeguard.governance.ledger.recorder import entry_made
-from purposeguard.governance.ledger.snapshots import HEAD, Snapshot, beside, caught_up, head_beside, telling
+from purposeguard.governance.ledger.snapshots import (
+    HEAD,
+    Snapshot,
+    beside,
+    caught_up,
+    head_beside,
+    must_end_at,
+    telling,
+)
 from purposeguard.governance.ledger.turns import Turn
 
 TORN: Final = ".torn"
@@ -116,7 +124,7 @@ class JsonLinesLedger(Kept):
         if size == head.bytes:
             return head, []
         with os.fdopen(os.dup(file), "rb") as lines:
-            lines.seek(head.bytes)
+            must_end_at(lines, head)  # else what is put aside would be whole entries
             head = caught_up(lines, head)
             lines.seek(head.bytes)
             rest = lines.read()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
-from purposeguard.governance.ledger.chain import USE, Head, Hour
+from purposeguard.governance.ledger.chain import USE, Entry, Head, Hour
 from purposeguard.governance.ledger.files import locked
 from purposeguard.governance.ledger.reading import LONGEST, Chain, Placed, Reading, entry_of
 
@@ -63,8 +63,10 @@ class Snapshot(Reading):
                     return cls._without_head(path, lines, size)
                 if size <= head.bytes:
                     return cls(path, head)
-                lines.seek(head.bytes)
-                head = caught_up(lines, head)
+                try:
+                    head = caught_up(lines, head)
+                except LedgerBroken as error:
+                    return cls(path, Head(bytes=size), fault=error)
                 return cls(path, head, size - head.bytes)
 
     @classmethod
@@ -155,27 +157,54 @@ def _last_line(lines: BinaryIO, size: int) -> Head:
 def caught_up(lines: BinaryIO, head: Head) -> Head:
     """The head after what lies behind it: entries that were written whole when whoever wrote them was killed.
 
-    `lines` is to be read from the head on. Uses among them were counts that the head still holds as open.
+    Uses among them were counts that the head still holds as open. Ones that were not are of a write that nobody was
+    told of, and end it.
+
+    Raises:
+        LedgerBroken: entries of a later write lie behind those, so the head is an earlier one, put back in its place.
     """
-    chain = Chain()
-    chain.last = head
     still_open, length = dict(head.open), head.bytes
-    with contextlib.suppress(LedgerBroken):  # from there on it is no entry, or not the next one
-        while line := lines.readline(LONGEST):
-            entry = chain.follow(Placed("", entry_of(line, "")))
-            if entry.kind == USE:
-                _take(still_open, entry.body)
-            length += len(line)
+    unheard: Entry | None = None
+    for entry in _behind(lines, head):
+        if unheard is None and entry.kind == USE and not _taken(still_open, entry.body):
+            unheard = entry
+        if unheard is None:
+            length += len(entry.line)
             head = Head(entry.seq, entry.at, entry.hash, still_open, length)
+        elif entry.at != unheard.at or entry.kind not in {USE, "recovery"}:
+            raise LedgerBroken("head", "the head is older than the entries behind it: an earlier one was put back")
     return head
 
 
-def _take(still_open: dict[Hour, int], body: Any) -> None:
-    """Takes a count that has become an entry out of those that are open."""
+def _behind(lines: BinaryIO, head: Head) -> Iterator[Entry]:
+    """The entries behind a head, up to where there is none, or not the next one."""
+    chain = Chain()
+    chain.last = head
+    lines.seek(head.bytes)
+    while line := lines.readline(LONGEST):
+        try:
+            entry = chain.follow(Placed("", entry_of(line, "")))
+        except LedgerBroken:
+            return
+        yield entry
+
+
+def must_end_at(lines: BinaryIO, head: Head) -> None:
+    """Raises LedgerBroken where the entry before a head is not the one that it speaks of: it is another ledger's."""
+    start = max(0, head.bytes - LONGEST)
+    lines.seek(start)
+    last = lines.read(head.bytes - start).removesuffix(b"\n").rpartition(b"\n")[2] + b"\n"
+    if head.bytes and entry_of(last, "head").hash != head.hash:
+        raise LedgerBroken("head", "the head is not that of the entry before it")
+
+
+def _taken(still_open: dict[Hour, int], body: Any) -> bool:
+    """Takes a count that has become an entry out of those that are open, where it is one of them."""
     try:
         key, count = Hour.of(body)
     except ValueError:
-        key, count = None, 0
-    if key is None or still_open.get(key) != count:
-        raise LedgerBroken("", "no open count")
+        return False
+    if still_open.get(key) != count:
+        return False
     del still_open[key]
+    return True

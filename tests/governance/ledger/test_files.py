@@ -129,6 +129,48 @@ def test_a_count_behind_the_head_that_was_never_open_is_no_entry(ledger: JsonLin
     assert not ledger.uses()
 
 
+def test_an_earlier_head_that_is_put_back_takes_no_entry_away(ledger: JsonLinesLedger) -> None:
+    ledger.append("sweep", {"number": 1})
+    ledger.allowed("a", "1.2(1)①", R, 3)
+    ledger.flush()
+    earlier = head_file(ledger).read_bytes()
+    ledger.allowed("a", "1.2(1)①", R, 2)
+    ledger.close()
+    head_file(ledger).write_bytes(earlier)  # as if whoever closed it had been killed before it wrote the head
+    assert (ledger.verify().entries, sum(ledger.uses().values())) == (1, 3)
+    ledger.append("sweep", {"number": 2})
+    assert steps(ledger) == [1, "recovery", 2]
+    ledger.allowed("a", "1.2(1)①", R, 2)
+    ledger.close()
+    ledger.append("sweep", {"number": 3})
+    head, whole = head_file(ledger).read_bytes(), ledger.path.read_bytes()
+    head_file(ledger).write_bytes(earlier)
+    what = "the head is older than the entries behind it"
+    with pytest.raises(LedgerBroken, match=what):
+        ledger.verify()
+    with pytest.raises(LedgerBroken, match=what):
+        ledger.append("sweep", {"number": 4})
+    assert ledger.path.read_bytes() == whole
+    head_file(ledger).write_bytes(head)
+    ledger.append("sweep", {"number": 4})
+    assert steps(ledger) == [1, "recovery", 2, "use", 3, 4]
+
+
+def test_the_head_of_another_ledger_takes_no_entry_away(ledger: JsonLinesLedger, tmp_path: Path) -> None:
+    for number in range(3):
+        ledger.append("sweep", {"number": number})
+    whole = ledger.path.read_bytes()
+    with JsonLinesLedger(tmp_path / "other.jsonl", interval=NEVER) as other:
+        other.append("erasure", {})
+    shutil.copy(tmp_path / "other.jsonl.head", head_file(ledger))
+    with pytest.raises(LedgerBroken, match="head"):
+        ledger.append("sweep", {"number": 4})
+    with pytest.raises(LedgerBroken):
+        ledger.verify()
+    assert ledger.path.read_bytes() == whole
+    assert not torn_file(ledger).exists()
+
+
 def test_whoever_is_killed_before_the_first_entry_leaves_an_empty_ledger(ledger: JsonLinesLedger) -> None:
     assert list(ledger.entries()) == []
     assert ledger.verify().entries == 0
