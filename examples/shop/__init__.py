@@ -2,6 +2,6 @@
 
 Read in this order: `privacy` (the guard, and what it remembers), `models` (what is collected, under which clause, and
 whose it is), `repository` (who reads it), `activities` (what for), `holdings` (what a report on somebody shows),
-`revisions` (of the notice), `audit` (the ledger), `routes` (over HTTP). `python -m examples.shop.demo` runs it and tells
-what happens.
+`revisions` (of the notice), `audit` (the ledger), `routes` (over HTTP). `python -m examples.shop.demo` runs it and
+tells what happens.
 """
