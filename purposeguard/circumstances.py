@@ -89,16 +89,21 @@ class Circumstances:
     """What decides beside the label.
 
     `standing` is None where no subject is named. `under` is the revision under which the data was collected, None for
-    the one in force. `overdue` are the sources, by clause, whose period of retention is over.
+    the one in force. `overdue` are the sources, by clause, whose period of retention is over. `unstated`: an activity
+    asks that states no channel, so it may use any, also one that the revision of collection does not admit.
     """
 
     standing: Standing | None = None
     under: datetime.date | None = None
     overdue: frozenset[str] = frozenset()
+    unstated: bool = False
 
 
 NONE_KNOWN: Final = Circumstances()
 """Nothing is known but the label."""
+
+BY_ANY_CHANNEL: Final = Circumstances(unstated=True)
+"""Nothing is known but the label, and that an activity states no channel."""
 
 NOT_NAMED: Final = Circumstances(UNNAMED)
 """Nothing is known but the label, where it must be said whose the data is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar, overload
@@ -170,6 +171,11 @@ class Decision:
                     f"{source.clause} was collected before {first}, the earliest revision in the guard's history, so "
                     "nothing says what was promised then (rule 9)"
                 )
+            if self.circumstances.unstated and self._is_for_want_of_a_channel(source):
+                return (
+                    f"{source.clause} was collected under the revision of {then}, in which {purpose} names its "
+                    "channels and closes the list, and no channel is stated: `channel=…` (rules 7 and 9)"
+                )
             return (
                 f"{source.clause} was collected under the revision of {then}, which does not grant {purpose}, and that "
                 f"of {now} does not extend it to such data (rule 9)"
@@ -185,6 +191,12 @@ class Decision:
             return "the subject asked for the data to be erased (clause 7)"
         what = "all use" if standing.all_suspended else f"the use for {purpose}"
         return f"the subject asked for {what} of the data to stop (clause 7)"
+
+    def _is_for_want_of_a_channel(self, source: type[Source]) -> bool:
+        """Whether the revision of collection grants what is refused, by channels that it names."""
+        stated = dataclasses.replace(self.circumstances, unstated=False)
+        bars = [self._matrix.bar(source, one, self.channel, stated) for one in _members(self.purpose)]
+        return any(bar is not Bar.REVISION and bar is not Bar.GRANT for bar in bars)
 
     @_once
     def headline(self) -> str:

@@ -11,7 +11,15 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from purposeguard.about import About
-from purposeguard.circumstances import BEFORE_ALL, NONE_KNOWN, NOT_NAMED, UNNAMED, Circumstances, Standing
+from purposeguard.circumstances import (
+    BEFORE_ALL,
+    BY_ANY_CHANNEL,
+    NONE_KNOWN,
+    NOT_NAMED,
+    UNNAMED,
+    Circumstances,
+    Standing,
+)
 from purposeguard.clock import Clock
 from purposeguard.copies import Classes
 from purposeguard.decision import Decision
@@ -54,6 +62,7 @@ class Column:
         "_known",
         "_lock",
         "_named",
+        "_unstated",
         "channel",
         "cleared",
         "closed",
@@ -85,6 +94,9 @@ class Column:
         self._counting: weakref.WeakValueDictionary[int, Opening] = weakref.WeakValueDictionary()
         # A revision may close a purpose under which an activity states no channel: it may then open nothing (rule 7).
         self.closed = channel is None and matrix.must_state_channel(purpose)
+        members = purpose.members if isinstance(purpose, Family) else (purpose,)
+        # It may have closed it before: what was collected then is not for an activity that may use any (rules 7 and 9).
+        self._unstated = channel is None and not matrix.opened.isdisjoint(members)
         self.retired = False
         self._lock = threading.RLock()  # a signal handler or finaliser may ask while its thread holds it; so below
 
@@ -109,7 +121,11 @@ class Column:
         """Whether data from these sources may be opened; raises as `Matrix.allows` does."""
         if self._named and self.matrix.label(sources) is not _NOT_PERSONAL:
             return False
-        return self.purpose in self.matrix.row(sources, self.channel) and not self.closed
+        if self._unstated:
+            row = self.matrix.row_for(self.matrix.label(sources), None, BY_ANY_CHANNEL)
+        else:
+            row = self.matrix.row(sources, self.channel)
+        return self.purpose in row and not self.closed
 
     def permits_of(self, label: Label, circumstances: Circumstances) -> bool:
         """Whether data of this label may be opened under circumstances, which say all that is known of it."""
@@ -118,6 +134,8 @@ class Column:
         if plain and known is not None and label in known:
             return True
         self.matrix.label(label)  # raises where it is of another notice, or of a clause that is gone
+        if self._unstated:
+            circumstances = dataclasses.replace(circumstances, unstated=True)
         if self.closed or self.purpose not in self.matrix.row_for(label, self.channel, circumstances):
             return False
         if plain and circumstances.standing is not None:
@@ -138,6 +156,8 @@ class Column:
         label = self.matrix.label(sources)
         if circumstances is None:
             circumstances = NOT_NAMED if self._named and label is not _NOT_PERSONAL else NONE_KNOWN
+        if self._unstated:
+            circumstances = dataclasses.replace(circumstances, unstated=True)
         return Decision(
             self.matrix, label, self.purpose, self.channel, declared=self.closed, circumstances=circumstances
         )
@@ -427,7 +447,7 @@ def _observed(error: Exception) -> None:
 def _advice(decision: Decision, access: Access | None, fields: tuple[str, ...]) -> str | None:
     if access is None or not fields:
         return None
-    if decision.circumstances is not NONE_KNOWN:
+    if decision.circumstances not in (NONE_KNOWN, BY_ANY_CHANNEL):
         return (
             "leave such rows out with @guard.access(narrow=True), or withhold what may not be used of them with "
             "@guard.access(withhold=True)"

@@ -58,6 +58,7 @@ class Matrix(Immutable):
         "history",
         "items",
         "notice",
+        "opened",
     )
 
     notice: Notice
@@ -65,6 +66,7 @@ class Matrix(Immutable):
     bases: Mapping[str, Basis | None]
     extended: Mapping[tuple[str, str], Extension]
     closed: Mapping[type[Purpose], frozenset[str]]
+    opened: frozenset[type[Purpose]]
     children: Mapping[type[Source], tuple[type[Source], ...]]
     families: Mapping[object, list[Family]]
     items: tuple[type[Source], ...]
@@ -90,6 +92,7 @@ class Matrix(Immutable):
         below = Lineage(notice.document).children
         self._fill(children={notice.source(one): tuple(map(notice.source, items)) for one, items in below.items()})
         origins = _origins(notice, earlier, history)
+        self._fill(opened=_opened(notice, {*origins.values(), *history}, history).difference(self.closed))
         self._fill(_origins=origins, _alias=_aliases(notice, origins, history), _named=_names(notice, history))
         families: dict[type[Purpose], list[Family]] = {}
         for family in notice.families:
@@ -194,7 +197,7 @@ class Matrix(Immutable):
         consent = self.bases[purpose.clause] == "consent"
         then = self._under(source, circumstances)
         if then is not None:
-            held = self._basis_then(then, source, purpose, channel)
+            held = self._basis_then(then, source, purpose, channel, circumstances.unstated)
             bar = self._bar_of_earlier(current, purpose, standing, then) if held is None else None
             if bar is not None:
                 return bar
@@ -253,9 +256,12 @@ class Matrix(Immutable):
         return known
 
     def _basis_then(
-        self, then: Matrix, source: type[Source], purpose: type[Purpose], channel: str | None
+        self, then: Matrix, source: type[Source], purpose: type[Purpose], channel: str | None, unstated: bool
     ) -> Basis | Literal["stated"] | None:
-        """The basis on which another revision grants a purpose to a source; None where it does not grant it."""
+        """The basis on which another revision grants a purpose to a source; None where it does not grant it.
+
+        `unstated`: to an activity that states no channel, which it does not where it closed them (rule 7).
+        """
         notice = then.notice
         own, one = source, self.history.clause_in("purpose", purpose.clause, self.notice, notice)
         known = self.history.clause_in("source", self.current(source).clause, self.notice, notice)
@@ -265,6 +271,8 @@ class Matrix(Immutable):
         except UnknownTerm:
             return None
         if granted not in notice.grants[own] or not then._admits(granted, channel):
+            return None
+        if unstated and granted in then.closed:
             return None
         return then.bases[granted.clause] or "stated"
 
@@ -380,6 +388,18 @@ def _closed(document: Document) -> dict[str, frozenset[str]]:
         for row in document.purposes
         if row.channels is not None and row.channels.closed is not None
     }
+
+
+def _opened(notice: Notice, others: Iterable[Notice], history: History) -> set[type[Purpose]]:
+    """The purposes that another revision lets reach people by some channels alone."""
+    found: set[type[Purpose]] = set()
+    for other in others:
+        shut = {fold(one) for one in _closed(other.document)} if other is not notice else set[str | None]()
+        if shut:
+            found.update(
+                one for one in notice.purposes if history.clause_in("purpose", one.clause, notice, other) in shut
+            )
+    return found
 
 
 def _origins(notice: Notice, earlier: Matrix | None, history: History) -> dict[object, Notice]:

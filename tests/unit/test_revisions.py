@@ -141,6 +141,41 @@ def test_the_channels_of_both_revisions_count() -> None:
     assert type(_denial(guard, "1(a)", OFFERS, "email", about)) is pg.ChannelViolation
 
 
+def test_an_activity_that_states_no_channel_uses_nothing_that_was_collected_for_some() -> None:
+    """The revision in force lets renewals reach people by any channel, the one before by e-mail alone."""
+    second = revised(FIRST, lambda t: t["grant"][0]["purpose"][0].pop("channels"), "2025-01-01")
+    guard = pg.Guard(pg.History(FIRST, second))
+    then, now = pg.About(collected=THEN), pg.About(collected=NOW)
+    old, new = FIRST.source("1(a)"), second.source("1(a)")
+    assert guard.allows("1(a)", RENEWAL, subject=then)  # reading needs no channel (rule 7)
+    for purpose in (RENEWAL, "AnyAdvice"):
+        with guard.purpose(purpose, channel="email") as use:
+            assert use.allows("1(a)", subject=then)
+            assert use.allows(old)
+    with guard.purpose(RENEWAL) as use:
+        for asked, about in (("1(a)", then), (old, None), ([old, new], now)):
+            assert not use.allows(asked, subject=about)
+            assert not use.allows(asked, subject=about)
+            decision = use.explain(asked, subject=about)
+            assert decision.violation is pg.RevisionViolation
+            assert "names its channels and closes the list" in decision.reasons[0]
+            with pytest.raises(pg.RevisionViolation):
+                use.check(asked, subject=about)
+        assert use.allows("1(a)", subject=now)
+        assert use.allows(new)
+        assert use.open(pg.Personal("v", new)) == "v"
+
+
+def test_an_extension_reaches_earlier_data_by_any_channel() -> None:
+    def extended(t: dict[str, Any]) -> None:
+        t["grant"][0]["purpose"][0].pop("channels")
+        t["extension"] = [{"purposes": [RENEWAL], "basis": "related", "notified": "2025-01-01"}]
+
+    guard = pg.Guard(pg.History(FIRST, revised(FIRST, extended, "2025-01-01")))
+    with guard.purpose(RENEWAL) as use:
+        assert use.allows("1(a)", subject=pg.About(collected=THEN))
+
+
 def _denial(guard: pg.Guard, source: str, purpose: str, channel: str, about: pg.About) -> pg.PurposeViolation:
     with pytest.raises(pg.PurposeViolation) as caught:
         guard.check(source, purpose, channel, subject=about)
