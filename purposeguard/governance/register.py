@@ -71,7 +71,8 @@ class Recipients:
         """Puts a recipient on the register, or what has changed of it.
 
         Its safeguards are added to those on record, and the day on which it was supervised to its supervisions;
-        everything else takes the place of what was recorded before.
+        everything else takes the place of what was recorded before. One that was ended stays so when it is registered
+        again as it was: a new contract begins on another day, or says until when it holds.
         """
         body: dict[str, Any] = {
             "kind": recipient.kind,
@@ -224,6 +225,7 @@ def _folded(recipient: str, facts: Iterable[sa.Row[Any]]) -> Recipient | None:
     body: Mapping[str, Any] | None = None
     supervised: list[datetime.date] = []
     safeguards: dict[Safeguard, None] = {}
+    ended: list[sa.Row[Any]] = []
     for row in facts:
         if row.what == "registered":
             body = row.body
@@ -231,8 +233,12 @@ def _folded(recipient: str, facts: Iterable[sa.Row[Any]]) -> Recipient | None:
             supervised.append(_day(row.body["on"]))
         elif row.what == "safeguard":
             days = {name: _day(row.body[name]) for name in ("since", "until") if row.body[name] is not None}
-            safeguards[Safeguard(row.body["measure"], row.body["reference"], **days)] = None
+            one = Safeguard(row.body["measure"], row.body["reference"], **days)
+            for end in ended if one.until is None else ():
+                one = _ended(one, end.body) if one.since <= _day(end.body["until"]) else one
+            safeguards[one] = None
         elif row.what == "safeguard-ended":
+            ended.append(row)
             safeguards = {_ended(one, row.body): None for one in safeguards}
         else:  # struck: who comes back is supervised, and safeguarded, anew
             body, supervised, safeguards = None, [], {}

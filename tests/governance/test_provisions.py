@@ -171,6 +171,23 @@ def test_clause_4_supervision_is_recorded(provisions):
     assert register.get("mail-house") == replace(MAIL_HOUSE, supervised_on=date(2026, 5, 1))
 
 
+def test_a_safeguard_that_was_ended_is_not_revived_by_registering_the_recipient_again(provisions):
+    """As an application does that registers its recipients each time that it starts."""
+    register = provisions.recipients
+    recipient = replace(MAIL_HOUSE, safeguards=[CONTRACT])
+    register.register(recipient)
+    register.end_safeguard("mail-house", "2026-117", date(2026, 6, 30))
+    register.register(recipient)
+    (held,) = register.get("mail-house").safeguards
+    assert held.until == date(2026, 6, 30)
+    register.strike("mail-house")
+    register.register(recipient)
+    assert register.get("mail-house").safeguards == (held,)
+    for other in (replace(CONTRACT, since=date(2026, 7, 1)), replace(CONTRACT, until=date(2027, 3, 31))):
+        register.add_safeguard("mail-house", other)
+        assert other in register.get("mail-house").safeguards
+
+
 def test_clause_6_safeguards_are_recorded_and_end(provisions):
     register = provisions.recipients
     register.register(MAIL_HOUSE)
