@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar, get_args
 from purposeguard.document import Document, Period
 from purposeguard.errors import UnknownSource
 from purposeguard.grants import Lineage
+from purposeguard.history import History
 from purposeguard.label import Label, OneSource
 from purposeguard.notice import Notice
 from purposeguard.retention import Periods
@@ -52,21 +53,33 @@ E = TypeVar("E")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Registered:
-    """An eraser on the register: its name, what it erases, and from when the periods are counted that it knows."""
+    """An eraser on the register: its name, what it erases, and from when the periods are counted that it knows.
+
+    `sources` are clauses, each with the revision that calls the source so; `history` gives the revisions that are
+    known.
+    """
 
     name: str
-    sources: tuple[OneSource, ...]
+    sources: tuple[tuple[str, Notice], ...]
+    history: Callable[[], History]
     counted: Counted
     due: Callable[[datetime.date], Iterable[Key]]
     erase: Callable[[Sequence[Key]], object]
 
     def clauses(self, notice: Notice) -> tuple[str, ...]:
-        """Its sources by clause, in the notice in force.
+        """Its sources by the clauses that they have in the notice in force.
 
         Raises:
             UnknownSource: the notice has no such source.
         """
-        return clauses_of(notice, self.sources)
+        history = self.history()
+        found: dict[str, None] = {}
+        for clause, held in self.sources:
+            now = history.clause_in("source", clause, held, notice)
+            if now is None:
+                raise UnknownSource(clause, f"that of {held.revision} is no source of the notice any more")
+            found[notice.source(now).clause] = None
+        return tuple(found)
 
     def period(self, notice: Notice) -> Period | None:
         """The shortest period that it serves; None where the notice sets none.
@@ -81,8 +94,10 @@ class Registered:
 class Erasers:
     """The erasers of an application: `@erasers.register(Registration, …)` declares one."""
 
-    def __init__(self, notice: Notice) -> None:
-        self._notice = notice
+    def __init__(self, notice: Notice | Callable[[], Notice], history: Callable[[], History] | None = None) -> None:
+        """`notice` is the one in force, or gives it; `history` gives the revisions, by which renumberings are known."""
+        self._notice = notice if callable(notice) else lambda: notice
+        self._history = history or (lambda: History(self._notice()))
         self._registered: dict[str, Registered] = {}
 
     def register(
@@ -102,7 +117,7 @@ class Erasers:
             raise ValueError("`counted` is `collection` or `end-of-use`")
         if not sources:
             raise ValueError("an eraser erases data of some sources: `@governance.eraser(Source, …)`")
-        clauses_of(self._notice, sources)
+        meant = self._meant(sources)
 
         def declare(given: E) -> E:
             made: Any = given() if isinstance(given, type) else given
@@ -114,30 +129,28 @@ class Erasers:
                 raise ValueError(f"there is an eraser called `{called}`: give this one another `name=…`")
             if not called.strip() or len(called) > LONGEST_NAME:
                 raise ValueError(f"the name of an eraser is not blank, and of {LONGEST_NAME} characters at most")
-            self._registered[called] = Registered(called, sources, counted, made.due, made.erase)
+            self._registered[called] = Registered(called, meant, self._history, counted, made.due, made.erase)
             return given
 
         return declare
+
+    def _meant(self, sources: Iterable[OneSource]) -> tuple[tuple[str, Notice], ...]:
+        """The clauses of some sources, each with the notice that calls it so: a class may be of another revision."""
+        present = self._notice()
+        found: dict[tuple[str, Notice], None] = {}
+        for given in sources:
+            for one in given if isinstance(given, Label) else (given,):
+                held = present
+                if not isinstance(one, str):
+                    held = next((other for other in (present, *self._history()) if one in other.grants), present)
+                found[held.source(one).clause, held] = None
+        return tuple(found)
 
     def __iter__(self) -> Iterator[Registered]:
         return iter(tuple(self._registered.values()))
 
     def __len__(self) -> int:
         return len(self._registered)
-
-
-def clauses_of(notice: Notice, sources: Iterable[OneSource]) -> tuple[str, ...]:
-    """The clauses that some sources mean in a notice.
-
-    Raises:
-        UnknownSource: one means nothing in it.
-    """
-    found: dict[str, None] = {}
-    for given in sources:
-        for one in given if isinstance(given, Label) else (given,):
-            # By clause, since a class may be of an earlier revision.
-            found[notice.source(one if isinstance(one, str) else one.clause).clause] = None
-    return tuple(found)
 
 
 def unserved(notice: Notice, erasers: Iterable[Registered]) -> tuple[Period, ...]:

@@ -102,7 +102,7 @@ class Governance:
                 self.store, clock=self._clock, ledger=within, timezone=lambda: self.notice.document.timezone
             )
             self._within = within
-            self.erasers: Final = Erasers(self._notice)
+            self.erasers: Final = Erasers(lambda: self.notice, lambda: self._revisions)
             self.holdings: Final = Holdings()
             undo.pop_all()
         self._lent = isinstance(store, Store)
@@ -168,6 +168,7 @@ class Governance:
             fault = Fault("id", f"`{notice.id}` is another notice than `{self._notice.id}`", "make another Governance")
             raise NoticeError([fault], "governance")
         self._notice = notice
+        self._history = self._history.with_(notice)
 
     def attach(self, guard: Guard) -> None:
         """Follows a guard: its notice in force is this one's from now on. A guard says so again when it is replaced.
@@ -182,9 +183,13 @@ class Governance:
         self._guard = guard
         self.standings.forget()  # another revision may call purposes by other clauses
 
+    @property
+    def _revisions(self) -> History:
+        return self._history if self._guard is None else self._guard.history
+
     def _clause_now(self, clause: str, revision: datetime.date) -> str | None:
         """The clause of a purpose of one revision in the notice in force; None where that has no such purpose."""
-        history = self._history if self._guard is None else self._guard.history
+        history = self._revisions
         since = next((one for one in history if one.revision == revision), None)
         if since is None:
             return clause  # of a revision that is not known; that it was renamed neither

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -376,3 +376,48 @@ def test_clause_11_what_was_agreed_to_is_not_what_has_its_number_now(store_url: 
         assert restriction.purposes == ("2.2⑩",)
         assert not guard.allows("2.1(a)", "2.2⑩", subject=3)
         assert [one.purposes for one in governance.disclose(3, by="clerk").requests] == [("2.2⑩",)]
+
+
+def test_clause_8_what_is_erased_follows_its_source_to_the_number_that_it_has_now(store_url: str) -> None:
+    """What is kept for years is not erased after the month for which what has its number now is kept."""
+    tables = tm.NOTICE.dump()
+    periods = [{"source": "1.1(a)", "days": 30}, {"source": "1.1(c)", "days": 3000}]
+    tables["retention"] |= {"period": [{**one, "from": "collection"} for one in periods]}
+    first = pg.Notice.parse(tables)
+    later = pg.Notice.parse(renumbered_sources(first, {"1.1(a)": "1.1(c)", "1.1(c)": "1.1(a)"}))
+
+    class Purchases:
+        def due(self, before: dt.date) -> list[int]:
+            return []
+
+        def erase(self, keys: Sequence[int]) -> None:
+            raise AssertionError("nothing is due")
+
+    with Governance(store_url, notice=first) as governance:
+        guard = pg.Guard(first, governance=governance)
+        governance.eraser(first.source("1.1(c)"), counted="collection", name="by class")(Purchases)
+        governance.eraser("1.1(c)", counted="collection", name="by id")(Purchases)
+
+        def kept() -> list[tuple[tuple[str, ...], int | None]]:
+            return [
+                (one.sources, None if one.period is None else one.period.days) for one in governance.sweep.plan().parts
+            ]
+
+        assert kept() == [(("1.1(c)",), 3000)] * 2
+        guard.replace(later)
+        governance.eraser("1.1(a)", counted="collection", name="by its id now")(Purchases)
+        assert kept() == [(("1.1(a)",), 3000)] * 3
+
+
+def renumbered_sources(notice: pg.Notice, numbers: dict[str, str]) -> dict[str, Any]:
+    """The tables of the next revision, in which sources have other numbers."""
+
+    def moved(given: Any) -> Any:
+        if isinstance(given, dict):
+            return {key: moved(one) for key, one in given.items()}
+        if isinstance(given, list):
+            return [moved(one) for one in given]
+        return numbers.get(given, given) if isinstance(given, str) else given
+
+    rows = [{"kind": "source", "old": old, "new": new} for old, new in numbers.items()]
+    return {**moved(notice.dump()), "revision": "2026-01-01", "renamed": rows}
