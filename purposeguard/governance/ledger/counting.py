@@ -121,11 +121,16 @@ class Counters:
         return tick
 
     def add(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
-        """Counts several uses, in one step; once this is closed, they are written at once."""
-        self._noted.append(((activity, purpose, clauses(label)), count))
+        """Counts several uses, in one step; once this is closed, they are written at once, or do not happen."""
+        used = activity, purpose, clauses(label)
+        self._noted.append((used, count))
         self._start()
         if self._closed:
-            self.flush()
+            try:
+                self.flush()
+            except BaseException:
+                self._take_back(used, count)
+                raise
 
     def take(self, counts: Counts) -> None:
         """Takes over what another one has counted."""
@@ -189,6 +194,16 @@ class Counters:
                 self._write(dict(self._pending), last)
                 self._open = hour if self._pending else ""
                 self._pending.clear()
+
+    def _take_back(self, used: Used, count: int) -> None:
+        """What could not be written at once was refused, so it is not written later either."""
+        with self._turn:
+            for key in [one for one in reversed(self._pending) if one[1:] == used]:
+                taken = min(count, self._pending[key])
+                self._pending[key] -= taken
+                count -= taken
+                if not self._pending[key]:
+                    del self._pending[key]
 
     @contextlib.contextmanager
     def _one_at_a_time(self) -> Generator[bool]:

@@ -270,6 +270,25 @@ def test_what_is_counted_after_the_end_is_written_at_once(book: Book, time: Time
     assert not threading_of("purposeguard ledger")
 
 
+def test_what_is_refused_after_the_end_is_not_written_later(book: Book, time: Time) -> None:
+    counters = Counters(book, Clock(time), NEVER)
+    counters.add("it", "1.2(1)①", R, 2)
+    book.down = StoreUnavailable("the store was closed")
+    with pytest.raises(StoreUnavailable):
+        counters.flush()
+    counters.close()
+    for number in range(3):
+        with pytest.raises(StoreUnavailable):
+            counters.add("it", "1.2(1)①", R, 1)
+        with pytest.raises(StoreUnavailable):
+            counters.counter(f"it {number}", "1.2(1)①", R)()
+    book.down = None
+    counters.resume()
+    counters.flush()
+    assert book.written == [({hour(): 2}, False)]
+    counters.close()
+
+
 def test_where_no_thread_can_be_started_counts_are_written_at_once(
     book: Book, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
