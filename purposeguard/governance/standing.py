@@ -113,6 +113,7 @@ class Standings:
         return standing
 
     def _read(self, subject: str) -> Standing:
+        cache = self._cache  # of before: where all begins anew meanwhile, this may be of another store
         self._look_if_stale()  # what is kept from now on is what the next look would find changed
         read = _Read()
         with self._lock:
@@ -130,7 +131,7 @@ class Standings:
                 # In steps, so that what is read within one of them and stands alike is one object.
                 step = self._max_age / STEPS
                 entry = (standing, math.floor(time.monotonic() / step) * step + self._max_age, changes_at)
-                self._cache[subject] = self._entries.setdefault(entry, entry)
+                cache[subject] = self._entries.setdefault(entry, entry)
         return standing
 
     def _done(self, subject: str, read: _Read) -> None:

@@ -530,6 +530,24 @@ def test_what_was_closed_refuses_and_its_thread_has_ended(subjects: Subjects, ma
     assert standings.standing("7") is CLEAR
 
 
+def test_what_is_read_while_all_begins_anew_is_not_kept(
+    subjects: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standings = make()
+    look = standings._look_if_stale
+
+    def interrupted() -> None:
+        look()
+        standings.close()
+        standings.resume()  # of another store, perhaps
+
+    with monkeypatch.context() as patched:
+        patched.setattr(standings, "_look_if_stale", interrupted)
+        assert standings.standing("7") is CLEAR
+    assert len(standings) == 0
+    assert standings.standing("7") is CLEAR
+
+
 def test_what_nobody_holds_any_more_is_not_watched(store: Store) -> None:
     standings = Standings(Subjects(store, tm.NOTICE), poll=0.01)
     standings.standing("7")
