@@ -136,7 +136,7 @@ def test_an_id_is_of_two_hundred_characters_at_most() -> None:
     assert subject_key(0) == "0"
 
 
-@pytest.mark.parametrize("given", [True, False, None, 7.0, b"7", [7], (7,), object()], ids=repr)
+@pytest.mark.parametrize("given", [True, None, 7.0, b"7", [7], (7,), object()], ids=lambda one: type(one).__name__)
 def test_nothing_else_names_a_subject(given: Any) -> None:
     with pytest.raises(TypeError, match="an int, a text or a UUID, not") as caught:
         subject_key(given)

@@ -133,7 +133,9 @@ def test_zero_is_a_subject_like_any_other() -> None:
     assert asked(guarded(Office({"0": STOPPED})), 0) == REFUSED
 
 
-@pytest.mark.parametrize("subject", [True, False, 7.0, b"7", [7], {"key": 7}, object(), Plain(key=7)], ids=repr)
+@pytest.mark.parametrize(
+    "subject", [True, 7.0, b"7", [7], {"key": 7}, object(), Plain(key=7)], ids=lambda one: type(one).__name__
+)
 def test_what_names_nobody_is_an_error(subject: Any) -> None:
     assert asked(guarded(), subject) == everywhere(TypeError)
     with guarded().purpose(P) as use, pytest.raises(TypeError) as caught:
