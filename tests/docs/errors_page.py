@@ -62,7 +62,7 @@ Errors carry their facts as attributes, so that code need not read messages:
 | error | attributes |
 | --- | --- |
 | `NoticeError` | `faults`, a tuple of `Fault` (`place`, `message`, `suggestion`); `origin`, the file |
-| `UnknownTerm` | `kind` (`source`, `purpose`, `channel`, `recipient`), `given`, `why`, `suggestions` |
+| `UnknownTerm` | `kind` (`source`, `purpose`, `channel`, `recipient`, `operation`), `given`, `why`, `suggestions` |
 | `PurposeViolation` | `decision` (a `Decision`), `activity`, `function`, `field`, `advice` |
 | `TooFewSubjects` | `what`, `at_least` |
 | `LedgerBroken` | `place`, `what` |
