@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from purposeguard.circumstances import NONE_KNOWN
+from purposeguard.circumstances import BY_ANY_CHANNEL, NONE_KNOWN
 from purposeguard.comparing import Comparison
 from purposeguard.decision import Decision
 from purposeguard.guard import Guard
@@ -155,5 +155,6 @@ class _Side:
         if gone:
             return (f"the revision of {self._matrix.notice.revision} has no source {gone[0].clause}",)
         purpose = cast("type[Purpose] | Family", self._purpose)
-        decision = Decision(self._matrix, Label(*found), purpose, self._channel, circumstances=NONE_KNOWN)
+        known = BY_ANY_CHANNEL if self._channel is None else NONE_KNOWN
+        decision = Decision(self._matrix, Label(*found), purpose, self._channel, circumstances=known)
         return standing_against(decision, by_row=self._by_row)

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.circumstances import Standing
+from purposeguard.comparing import compare
+from purposeguard.tools.effects import effects
 from tests.unit.oversights import Office, told
 from tests.unit.samples import Tape, revised, tables
 
@@ -174,6 +176,28 @@ def test_an_extension_reaches_earlier_data_by_any_channel() -> None:
     guard = pg.Guard(pg.History(FIRST, revised(FIRST, extended, "2025-01-01")))
     with guard.purpose(RENEWAL) as use:
         assert use.allows("1(a)", subject=pg.About(collected=THEN))
+
+
+def test_earlier_data_that_was_for_some_channels_stops_where_none_is_stated() -> None:
+    """The later revision lets renewals reach people by any channel, so the activity need state none any more."""
+    second = revised(FIRST, lambda t: t["grant"][0]["purpose"][0].pop("channels"), "2025-01-01")
+    guard = pg.Guard(second)
+
+    @guard.access(second.source("1(a)"))
+    def accounts() -> str:
+        return "a"
+
+    @guard.purpose("3(1)①")
+    def renew() -> str:
+        return accounts()
+
+    (effect,) = effects(guard, compare(FIRST, second))
+    assert renew() == "a"
+    assert (effect.after.verdict, effect.earlier.verdict) == ("allowed", "refused")
+    guard.replace(pg.History(FIRST, second))
+    with guard.purpose("3(1)①") as use:
+        assert use.allows(second.source("1(a)"))
+        assert not use.allows(FIRST.source("1(a)"))
 
 
 def _denial(guard: pg.Guard, source: str, purpose: str, channel: str, about: pg.About) -> pg.PurposeViolation:
