@@ -191,14 +191,14 @@ def advanced(
 ) -> tuple[Sequence[Entry], Head]:
     """The entries to be added behind a head, and the head after them; its `bytes` are left as they are.
 
-    A time before that of the last entry is taken for that. Counts of hours that are over, or with `close` of all,
-    become entries; the others stay open.
+    A time before that of the last entry is taken for that. Counts of hours that are over now, or with `close` of all,
+    become entries; the others stay open, also where the last entry is of a clock that was ahead.
     """
     at = max(now, head.at)
     still_open = dict(head.open)
     for key, count in (counts or {}).items():
         still_open[key] = still_open.get(key, 0) + count
-    over = sorted((key for key in still_open if close or key.hour < hour_of(at)), key=lambda one: one.order)
+    over = sorted((key for key in still_open if close or key.hour < hour_of(now)), key=lambda one: one.order)
     bodies = [(USE, key.body(still_open.pop(key))) for key in over]
     entries: list[Entry] = []
     seq, last = head.seq, head.hash

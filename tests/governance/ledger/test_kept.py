@@ -259,6 +259,20 @@ def test_two_processes_count_into_the_same_hour(place: Place, time: Time) -> Non
 # ---- time -----------------------------------------------------------------------------------------------------------
 
 
+def test_a_clock_that_was_ahead_once_does_not_make_an_entry_of_each_count(place: Place, time: Time) -> None:
+    wrong = place.open(clock=Time(START + datetime.timedelta(days=3650)))
+    wrong.append("sweep", {})
+    ledger = place.open(clock=time)
+    for _ in range(5):
+        ledger.allowed("mail", "1.2(1)①", R, 1)
+        ledger.flush()
+    assert ledger.verify().entries == 1
+    time.goes_on(hours=1)
+    ledger.flush()
+    assert [body["count"] for body in bodies(ledger, "use")] == [5]
+    assert ledger.uses() == {Hour(NINE, "mail", "1.2(1)①", ("1.1(a)",)): 5}
+
+
 def test_a_clock_that_is_set_back_changes_no_order(place: Place, time: Time) -> None:
     ledger = place.open(clock=time)
     ledger.append("sweep", {"number": 1})
