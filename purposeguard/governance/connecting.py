@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import sqlite3
 from collections.abc import Callable, Generator
@@ -18,6 +19,14 @@ from purposeguard.governance.unavailable import hush, told, unavailable
 
 BEGIN: Final = "purposeguard_begin"
 """Execution option: the statement by which a transaction on SQLite begins; None: none does."""
+
+
+LOG: Final = "purposeguard"
+"""By which name SQLAlchemy logs what is asked of stores, under `sqlalchemy.engine.Engine` and `sqlalchemy.pool`."""
+
+# On the level DEBUG it logs the rows that are read, and those are people's: whoever looks for a fault in the
+# application's own database sets that level for all engines.
+logging.getLogger(f"sqlalchemy.engine.Engine.{LOG}").addFilter(lambda record: record.levelno > logging.DEBUG)
 
 
 def engine_of(given: str | URL, timeout: float) -> tuple[sa.Engine, str]:
@@ -70,6 +79,7 @@ def _sqlite(url: URL, timeout: float) -> tuple[sa.Engine, str]:
         f"sqlite+pysqlite:///{url.database}",
         creator=lambda: _connect(path, "rw", timeout),
         hide_parameters=True,
+        logging_name=LOG,
         poolclass=sa.QueuePool,
         pool_timeout=timeout,
     )
@@ -155,6 +165,7 @@ def _postgresql(url: URL, timeout: float) -> tuple[sa.Engine, str]:
             "tcp_user_timeout": seconds * 1000,
         },
         hide_parameters=True,
+        logging_name=LOG,
         pool_pre_ping=True,
         pool_timeout=timeout,
     )

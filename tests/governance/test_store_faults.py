@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import subprocess
@@ -237,6 +238,16 @@ def test_no_row_is_quoted_where_the_database_refuses_one(store: Store) -> None:
         assert "Hanako" not in f"{error} {error!r} {error.args}"
         assert f"({made.id})" not in str(error)
         error = error.__cause__ or error.__context__
+
+
+def test_no_row_is_logged_for_whoever_debugs_other_databases(store_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "sqlalchemy"), Store.open(store_url) as store:
+        subjects = Subjects(store, tm.NOTICE)
+        subjects.restrict("taro@example.com", reference="Hanako")
+        assert subjects.of("taro@example.com").restrictions
+    assert "FROM purposeguard_declaration" in caplog.text  # what is asked may be known
+    assert "taro" not in caplog.text
+    assert "Hanako" not in caplog.text
 
 
 # ---- the server -------------------------------------------------------------------------------------------------
