@@ -14,7 +14,7 @@ from purposeguard.fields import Model, Shape, is_taggable, shape_of
 from purposeguard.inventory import WHOLE, Site
 from purposeguard.label import Label
 from purposeguard.sealing import Sealed
-from purposeguard.terms import NotPersonal, Source
+from purposeguard.terms import NotPersonal, Source, is_text
 
 F = TypeVar("F", bound=Callable[[str], Any])
 
@@ -122,9 +122,11 @@ class Holdings:
         it is called for subjects of that realm alone, with the id within it.
 
         Raises:
-            TypeError: the function runs only later (it is a coroutine function).
+            TypeError: there is no name; the function runs only later (it is a coroutine function).
             ValueError: another function is registered under this name.
         """
+        if not is_text(name):  # else a function without parentheses would be registered under no name, and not at all
+            raise TypeError('a holding has a name, by which the report calls it: `@governance.holding("customers")`')
 
         def register(fn: F) -> F:
             if inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):

@@ -157,6 +157,12 @@ def test_what_says_nothing_of_itself_is_refused_without_a_word_of_its_value(reco
     assert "aiko" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [found, "", " ", None], ids=["function", "empty", "blank", "none"])
+def test_a_holding_without_a_name_is_not_passed_over(name: Any) -> None:
+    with pytest.raises(TypeError, match="a holding has a name"):
+        Holdings().holding(name)
+
+
 def test_a_function_gives_a_record_several_or_none() -> None:
     holdings = Holdings()
     given: list[Any] = [None, Visit("/", datetime.datetime.now(datetime.UTC)), iter([CUSTOMER, CUSTOMER]), ()]
