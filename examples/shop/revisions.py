@@ -35,8 +35,9 @@ def put_in_force(revision: date) -> None:
 
 
 def changes(revision: date) -> dict[str, list[str]]:
-    """What `purposeguard diff` says of this one, of the shop too: by headings."""
-    found = compare(guard.notice, _known(revision))
+    """What `purposeguard diff` says of this one after the one before, and of the shop under it: by headings."""
+    before = max((day for day in REVISIONS if day < revision), default=revision)
+    found = compare(_known(before), _known(revision))
     said = Diff(found, "the shop", effects(guard, found)).sections(Language.en)
     return {one.title: list(one.items) for one in said if one.items}
 

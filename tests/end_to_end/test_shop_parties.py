@@ -159,6 +159,14 @@ def test_requests_and_reports_go_on_under_the_next_revision(people, ask, mailer)
     assert people.post("/newsletters/security", json=ISSUE).json()["customers"] == 0
 
 
+def test_what_a_revision_changes_is_said_whichever_is_in_force(people):
+    before = people.get("/privacy/notice/2025-04-01/changes").json()
+    people.put("/privacy/notice", json=NARROWER)
+    assert people.get("/privacy/notice/2025-04-01/changes").json() == before
+    first = people.get("/privacy/notice/2024-04-01/changes").json()
+    assert not {"Narrowed", "Widened", "Stops in the shop"} & set(first)
+
+
 def test_a_revision_that_nobody_knows(people):
     assert people.put("/privacy/notice", json={"revision": "2001-01-01"}).status_code == 404
     assert people.get("/privacy/notice/2001-01-01/changes").status_code == 404
