@@ -114,56 +114,86 @@ def stated(found: Comparison, kind: str) -> dict[tuple[str, str], Change]:
     return {(source, purpose): change for source, purpose, change in pairs}
 
 
+Levels = tuple[Level, Level, Level]
+"""Before, after, and after of data collected earlier."""
+
+
+class Stated:
+    """What a comparison tells of uses, and what comes of deciding."""
+
+    def __init__(self, old: Notice, new: Notice) -> None:
+        found = compare(old, new)
+        self.old, self.new = old, new
+        self.matching = found.matching
+        self.asked = Asked(old, new)
+        kinds = ("granted", "withdrawn", "channels-opened", "channels-closed", "earlier-lost")
+        self.told_of = {kind: stated(found, kind) for kind in kinds}
+        self.channels = tuple(dict.fromkeys((*new.channels, *old.channels)))
+        self.lineage = Lineage(new.document)
+
+    def levels(self, source: AnyPair, purpose: AnyPair, channel: str | None) -> Levels:
+        asked, before = self.asked, Level.NO
+        if source.old is not None and purpose.old is not None:
+            before = asked.level(asked.before, id_of(source.old), id_of(purpose.old), channel)
+        after = asked.level(asked.after, source.id, purpose.id, channel)
+        if source.old is None:
+            return before, after, after
+        return before, after, asked.level_of_earlier(id_of(source.old), purpose.id, channel)
+
+    def told_as(self, kind: str, source: AnyPair, purpose: AnyPair, expected: bool) -> Change | None:
+        """It is told where it is so; of a clause, it may be told of one of its items instead."""
+        told = self.told_of[kind]
+        found = told.get((source.id, purpose.id))
+        leaves = self.lineage.leaves(source.id) if source.id in self.lineage.children else ()
+        instead = any((leaf, purpose.id) in told for leaf in leaves)
+        assert found is not None or instead if expected else found is None, (kind, source.id, purpose.id)
+        return found
+
+    def hold_granted(self, source: AnyPair, purpose: AnyPair, levels: Levels) -> None:
+        before, after, earlier = levels
+        change = self.told_as("granted", source, purpose, not before and after > 0)
+        if change is not None:
+            reach = change["earlier"]
+            assert change["consent"] is (after == Level.CONSENT)
+            assert (reach == "none") is (source.old is None)
+            assert source.old is None or (reach == "no") is (not earlier)
+            assert reach != "related" or earlier == after
+            assert reach != "consent" or earlier == Level.CONSENT
+            assert change.needs == "consent" or not (change["consent"] or reach == "consent")
+            self.hold_reach(change, source, purpose, None)
+
+    def hold_reach(self, change: Change, source: AnyPair, purpose: AnyPair, channel: str | None) -> None:
+        """That it reaches data collected earlier is put down to what the earlier revision granted where that is so."""
+        if change["earlier"] not in {"none", "no"} and source.old is not None:
+            documents = [self.old.document, self.new.document]
+            was = reference.moved(documents, "purpose", purpose.id, self.old.revision)
+            then = was is not None and reference.granted(self.old.document, id_of(source.old), was, channel)
+            assert (change["earlier"] == "same-id") is then
+
+    def hold_channels(self, source: AnyPair, purpose: AnyPair, by_channel: dict[str, Levels]) -> None:
+        opened = tuple(one for one, (was, is_, _) in by_channel.items() if not was and is_)
+        shut = tuple(one for one, (was, is_, _) in by_channel.items() if was and not is_)
+        for kind, expected in (("channels-opened", opened), ("channels-closed", shut)):
+            change = self.told_as(kind, source, purpose, bool(expected))
+            assert change is None or change["channels"] == expected
+            if change is not None and kind == "channels-opened":
+                self.hold_reach(change, source, purpose, expected[0])
+
+    def hold(self, source: AnyPair, purpose: AnyPair) -> None:
+        levels = self.levels(source, purpose, None)
+        before, after, _ = levels
+        by_channel = {channel: self.levels(source, purpose, channel) for channel in self.channels}
+        self.hold_granted(source, purpose, levels)
+        self.told_as("withdrawn", source, purpose, before > 0 and not after)
+        self.hold_channels(source, purpose, by_channel if before and after else {})
+        lost = any(then < min(was, is_) for was, is_, then in (levels, *by_channel.values()))
+        self.told_as("earlier-lost", source, purpose, lost)
+
+
 def hold_to_what_is_stated(old: Notice, new: Notice) -> None:
     """Each change that a comparison tells of comes of deciding, and each that comes of deciding is told."""
-    found = compare(old, new)
-    asked = Asked(old, new)
-    kinds = ("granted", "withdrawn", "channels-opened", "channels-closed", "earlier-lost")
-    told_of = {kind: stated(found, kind) for kind in kinds}
-    channels = tuple(dict.fromkeys((*new.channels, *old.channels)))
-    lineage = Lineage(new.document)
-
-    def told_as(kind: str, key: tuple[str, str], expected: bool) -> None:
-        """It is told where it is so; of a clause, it may be told of one of its items instead."""
-        source, purpose = key
-        leaves = lineage.leaves(source) if source in lineage.children else ()
-        instead = any((leaf, purpose) in told_of[kind] for leaf in leaves)
-        assert key in told_of[kind] or instead if expected else key not in told_of[kind], (kind, key)
-
-    for source in found.matching.sources:
-        for purpose in found.matching.purposes:
-            if source.new is None or purpose.new is None:
-                continue  # told of as a whole: it is gone
-            key = (source.id, purpose.id)
-
-            def levels(
-                channel: str | None, one: AnyPair = source, other: AnyPair = purpose
-            ) -> tuple[Level, Level, Level]:
-                before = Level.NO
-                if one.old is not None and other.old is not None:
-                    before = asked.level(asked.before, id_of(one.old), id_of(other.old), channel)
-                after = asked.level(asked.after, one.id, other.id, channel)
-                earlier = asked.level_of_earlier(id_of(one.old), other.id, channel) if one.old is not None else after
-                return before, after, earlier
-
-            before, after, earlier = levels(None)
-            by_channel = {channel: levels(channel) for channel in channels}
-            granted = told_of["granted"].get(key)
-            told_as("granted", key, not before and after > 0)
-            told_as("withdrawn", key, before > 0 and not after)
-            if granted is not None:
-                assert granted["consent"] is (after == Level.CONSENT)
-                reach = granted["earlier"]
-                assert (reach == "none") is (source.old is None)
-                assert source.old is None or (reach == "no") is (not earlier)
-                assert reach != "related" or earlier == after
-                assert reach != "consent" or earlier == Level.CONSENT
-                assert granted.needs == ("consent" if granted["consent"] or reach == "consent" else granted.needs)
-            kept = before > 0 and after > 0
-            opened = tuple(one for one, (was, is_, _) in by_channel.items() if kept and not was and is_)
-            shut = tuple(one for one, (was, is_, _) in by_channel.items() if kept and was and not is_)
-            for kind, expected in (("channels-opened", opened), ("channels-closed", shut)):
-                told_as(kind, key, bool(expected))
-                assert key not in told_of[kind] or told_of[kind][key]["channels"] == expected
-            lost = earlier < min(before, after) or any(then < min(was, is_) for was, is_, then in by_channel.values())
-            told_as("earlier-lost", key, lost)
+    both = Stated(old, new)
+    for source in both.matching.sources:
+        for purpose in both.matching.purposes:
+            if source.new is not None and purpose.new is not None:  # what is gone is told of as a whole
+                both.hold(source, purpose)

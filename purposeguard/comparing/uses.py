@@ -29,7 +29,7 @@ class _Told:
 
     `earlier` says what becomes of data collected earlier: there is `none` of the source, or `no` such use of it; it may
     with the `consent` of each subject, or since it is `related` and notice was given; or since the earlier revision
-    granted another purpose by the `same-id`.
+    `granted` it as well, in no such family, or granted another purpose by the `same-id`.
     """
 
     kind: str
@@ -111,15 +111,14 @@ class Uses:
         if not cell.earlier:
             return "no", None
         now = self._moved("source", source.old_id, forward=True)
-        then = self._granted_then.get(source.old_id, {})
         rows = [
             row
             for member in _members(purpose)
-            if self._moved("purpose", member, forward=False) not in then
+            if not self._granted_before(source.old_id, member, cell.channel)
             if (row := self._extended.get((now or "", member))) is not None
         ]
         if not rows:
-            return "same-id", None
+            return "granted" if isinstance(purpose.row, FamilyRow) else "same-id", None
         row = next((one for one in rows if one.basis == "related"), rows[0])
         return row.basis, _day(row)
 
@@ -155,7 +154,7 @@ class Uses:
                 if before[key].basis != row.basis:
                     direction: Direction = "widened" if row.basis == "related" else "narrowed"
                     found.setdefault(("extension-basis", direction, row.basis, _day(row)), []).append(key)
-            elif self._granted_before(*key):
+            elif self._granted_before(self._moved("source", key[0], forward=False), key[1]):
                 found.setdefault(("extended", "widened", row.basis, _day(row)), []).append(key)
         for key, row in before.items():
             if key not in self._extended and key[1] in now.get(key[0], ()):
@@ -166,10 +165,16 @@ class Uses:
                 facts: dict[str, Fact] = {"purposes": purposes, "sources": sources, "basis": basis, "notified": day}
                 yield Change(kind, direction, facts, needs if direction == "widened" else None)
 
-    def _granted_before(self, source: str, purpose: str) -> bool:
-        """Whether the earlier revision granted it too, so that data collected under that does not feel an extension."""
-        was = self._moved("source", source, forward=False)
-        return self._moved("purpose", purpose, forward=False) in self._granted_then.get(was or "", {})
+    def _granted_before(self, source: str | None, purpose: str, channel: str | None = None) -> bool:
+        """Whether the earlier revision grants to a source of its own what is a purpose of the later one (by a channel).
+
+        Data that was collected under it then feels no extension.
+        """
+        was = self._moved("purpose", purpose, forward=False)
+        if was is None or was not in self._granted_then.get(source or "", {}):
+            return False
+        closed = next((_closed_row(row) for row in self._old.purposes if row.id == was), ())
+        return channel is None or not closed or channel in closed
 
 
 def _spoken(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose], Rows]:
@@ -214,8 +219,12 @@ def _members(purpose: AnyPurpose) -> tuple[str, ...]:
 
 
 def _closed(purpose: AnyPurpose) -> tuple[str, ...]:
-    channels = purpose.row.channels if isinstance(purpose.row, PurposeRow) else None
-    return channels.closed or () if channels is not None else ()
+    return _closed_row(purpose.row) if isinstance(purpose.row, PurposeRow) else ()
+
+
+def _closed_row(row: PurposeRow) -> tuple[str, ...]:
+    """The channels that a purpose names and closes; none where any will do."""
+    return (row.channels.closed or ()) if row.channels is not None else ()
 
 
 def _lost(cell: Cell) -> bool:

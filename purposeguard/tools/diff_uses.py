@@ -58,6 +58,10 @@ class OfUses(Naming):
                     f"; data collected earlier too, since it is related and notice was given on {day}",
                     f"。関連する目的で{day}に通知済みのため、以前に取得した情報にも及ぶ",
                 ),
+                "granted": self.either(
+                    f"; data collected earlier too, since the revision of {old} granted it as well",
+                    f"。{old}の版も認めていたため、以前に取得した情報にも及ぶ",
+                ),
                 "same-id": self.either(
                     f"; data collected earlier too, since the revision of {old} granted another purpose by this number",
                     f"。{old}の版が同じ番号で別の目的を認めていたため、以前に取得した情報にも及ぶ",
@@ -80,9 +84,9 @@ class OfUses(Naming):
         p, s, c = self.purposes(facts["purposes"]), self.sources(facts["sources"]), facts.get("channels")
         by = self.either(f" by {self.channels(c)}", f"{self.channels(c)}では") if c else ""
         return self.either(
-            f"{p} may use data of {s} that was collected earlier{by} no more: a number changed, and no `[[renamed]]` "
-            "row says so",
-            f"以前に取得した{s}を{p}に{by}利用できなくなる。番号が変わり、`[[renamed]]`の記載がないため",
+            f"{p} may use data of {s} that was collected earlier{by} no more: in the revision of {self.old} a number "
+            "leads to another term, or to none",
+            f"以前に取得した{s}を{p}に{by}利用できなくなる。{self.old}の版では番号が別のものを指すか、存在しないため",
         )
 
     def basis(self, facts: Mapping[str, Any]) -> str:

@@ -119,7 +119,7 @@ class Words(OfUses):
             class_ = self.either(
                 f"class {classes[0]} is {classes[1]} now", f"クラス名{classes[0]}が{classes[1]}に変わる"
             )
-            said = f"{said}; {class_}" if said else f"{what} {is_}: {class_}"
+            said = self.either("; ", "。").join((said, class_)) if said else f"{what} {is_}: {class_}"
         return said
 
     def reused(self, facts: Mapping[str, Any]) -> str:
@@ -148,11 +148,11 @@ class Words(OfUses):
             for key, word in (("added", ("with", "追加")), ("removed", ("without", "削除")))
             if facts[key]
         ]
-        return f"{self.what(facts)} {self.named(facts)}: {facts['key']} {self.either(', ', '、').join(parts)}"
+        return f"{self.what(facts)} {self.named(facts)}: `{facts['key']}` {self.either(', ', '、').join(parts)}"
 
     def value(self, facts: Mapping[str, Any]) -> str:
         """A value in a row."""
-        head = f"{self.what(facts)} {self.named(facts)}: {facts['key']}"
+        head = f"{self.what(facts)} {self.named(facts)}: `{facts['key']}`"
         was, is_ = self.shown(facts["old"]), self.shown(facts["new"])
         return self.either(f"{head} is {is_}, before {was}", f"{head}が{was}から{is_}に変わる")
 

@@ -108,7 +108,7 @@ def handed(rule: Transfer | None, code: str) -> frozenset[object]:
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(pair=pairs())
 def test_countries(pair: tuple[Notice, Notice]) -> None:
     old, new = pair
@@ -128,7 +128,7 @@ def kept(document: Document, source: str, start: str, days: int) -> bool:
     return not Periods(document).overdue([source], **days_of, today=began + datetime.timedelta(days))
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(pair=pairs())
 def test_periods(pair: tuple[Notice, Notice]) -> None:
     old, new = pair
@@ -148,7 +148,7 @@ def test_periods(pair: tuple[Notice, Notice]) -> None:
                 assert told[source.clause, start].direction == ("widened" if after > before else "narrowed")
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(pair=st.one_of(pairs(), histories.histories(2, 2)))
 def test_all_of_it_can_be_said(pair: tuple[Notice, Notice]) -> None:
     found = compare(*pair)
@@ -173,7 +173,7 @@ def plain(given: Any) -> Any:
     return sorted((plain(one) for one in given), key=repr) if isinstance(given, list) else given
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(pair=st.one_of(pairs(), histories.histories(2, 2)))
 def test_whatever_is_different_is_seen(pair: tuple[Notice, Notice]) -> None:
     old, new = pair

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from tests.golden.changes import lines
 from tests.unit.command_line import run
 
 FOLDER = Path(__file__).parent / "diff"
@@ -28,7 +29,13 @@ def said(step: str, ending: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in result.stdout.splitlines())
 
 
+def said_of_changes() -> str:
+    """What is said of one change each."""
+    return "".join(f"{line}\n" for line in lines())
+
+
 if __name__ == "__main__":
+    (FOLDER / "changes.md").write_text(said_of_changes(), "utf-8")
     for step in STEPS:
         for ending in FORMS:
             path = FOLDER / f"{step}{ending}"

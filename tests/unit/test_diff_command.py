@@ -15,7 +15,8 @@ import pytest
 import purposeguard as pg
 from purposeguard.codegen import generate
 from tests.comparisons import hold_equal, hold_to_what_is_stated
-from tests.golden.write import FOLDER, FORMS, STEPS, said
+from tests.golden.changes import CHANGES, after, before
+from tests.golden.write import FOLDER, FORMS, STEPS, said, said_of_changes
 from tests.unit.command_line import OVERLAY, TINY, run
 
 V1, V2, V3 = (pg.Notice.load(FOLDER / f"{name}.toml") for name in ("v1", "v2", "v3"))
@@ -26,6 +27,16 @@ V1, V2, V3 = (pg.Notice.load(FOLDER / f"{name}.toml") for name in ("v1", "v2", "
 def test_it_says_what_it_said_when_it_was_reviewed(step: str, ending: str) -> None:
     kept = (FOLDER / f"{step}{ending}").read_text("utf-8")
     assert said(step, ending) == kept, "`python -m tests.golden.write` writes it anew"
+
+
+def test_it_says_of_one_change_each_what_it_said_when_it_was_reviewed() -> None:
+    assert said_of_changes() == (FOLDER / "changes.md").read_text("utf-8"), "`python -m tests.golden.write`"
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_it_says_of_one_change_comes_of_deciding(name: str) -> None:
+    hold_equal(before(), after(CHANGES[name]))
+    hold_to_what_is_stated(before(), after(CHANGES[name]))
 
 
 @pytest.mark.parametrize(("old", "new"), [(V1, V2), (V2, V3), (V1, V3)], ids=["v1-v2", "v2-v3", "v1-v3"])
@@ -110,8 +121,8 @@ def test_product_overlays_are_compared_too(tmp_path: Path) -> None:
             "mailing (2②) may use viewer-names (scanner-names): data collected from 2026-01-01 on, nothing earlier",
         ),
         ("renamed", "overlay", "product overlay scanner-names: class ScannerNames is ViewerNames now"),
-        ("value", "overlay", "product overlay viewer-names (scanner-names): product is Viewer, before Scanner"),
-        ("members", "overlay", "product overlay viewer-names (scanner-names): serves with 2②"),
+        ("value", "overlay", "product overlay viewer-names (scanner-names): `product` is Viewer, before Scanner"),
+        ("members", "overlay", "product overlay viewer-names (scanner-names): `serves` with 2②"),
     ]
     removed = data(old, new, "--old-overlay", one)
     assert [one["text"] for one in removed["changes"]] == [
@@ -326,3 +337,113 @@ def test_an_activity_that_must_state_a_channel_now_is_told(application: Callable
     assert told["library.improve", "library.visits"]["after"]["reasons"] == [
         "the revision of 2026-04-01 has no source 2"
     ]
+
+
+ROWS = """
+import dataclasses
+from typing import Annotated
+
+import purposeguard as pg
+from rules import NOTICE, Address, Events, Invoicing, NewBooks, Purchase
+
+guard = pg.Guard(NOTICE)
+
+
+@dataclasses.dataclass
+class Whose:
+    key: Annotated[int, pg.Subject]
+    address: Annotated[str, Address]
+
+
+@dataclasses.dataclass
+class Sealed:
+    address: Annotated[str, Address]
+    bought: pg.Personal[str, Purchase]
+
+
+@guard.access
+def rows() -> list[Whose]: ...
+
+
+@guard.access
+def nobodys() -> Annotated[list[str], Address]: ...
+
+
+@guard.access
+def sealed() -> Sealed: ...
+
+
+@guard.access
+def unknown() -> "Nowhere": ...
+
+
+@guard.purpose(NewBooks, channel="post")
+def news(): ...
+
+
+@guard.purpose(NewBooks, channel="email", activity="news by e-mail")
+def mail(): ...
+
+
+@guard.purpose(Events, channel="push", activity="events in the app")
+def push(): ...
+
+
+@guard.purpose(Invoicing)
+def bill(): ...
+"""
+
+
+def test_what_a_subject_may_agree_to_is_asked_of_rows_that_say_whose_they_are(
+    application: Callable[[pg.Notice], ModuleType], tmp_path: Path
+) -> None:
+    (tmp_path / "library.py").write_text(ROWS, "utf-8")
+    application(V2)
+    found = data(FOLDER / "v2.toml", FOLDER / "v3.toml", "--app", "library:guard")["application"]
+    told = {(one["activity"], one["access"]): one for one in found["changed"]}
+    assert ("library.news", "library.rows") not in told  # it rests on consent now, which is asked row by row
+    assert told["library.news", "library.nobodys"]["after"]["outcome"] == "refused"
+    assert ("library.news", "library.unknown") not in told
+    assert found["combinations"] == 16
+
+
+def test_sealed_values_that_are_not_opened_any_more_are_told(
+    application: Callable[[pg.Notice], ModuleType], tmp_path: Path
+) -> None:
+    (tmp_path / "library.py").write_text(ROWS, "utf-8")
+    application(V2)
+    files = FOLDER / "v1.toml", FOLDER / "v2.toml"
+    text = " ".join(run("diff", *files, "--app", "library:guard", columns=300).stdout.split())
+    assert "library.news → library.sealed: allowed, before allowed, bought not opened" in text
+    assert "news by e-mail → library.rows: allowed, before refused; data collected earlier: refused" in text
+    told = {
+        (one["activity"], one["access"]): one
+        for one in data(*files, "--app", "library:guard")["application"]["changed"]
+    }
+    for activity, why in (
+        ("events in the app", "the revision of 2024-04-01 names no channel push"),
+        ("library.bill", "the revision of 2024-04-01 has no purpose 4(1)②"),
+    ):
+        assert told[activity, "library.rows"]["before"]["reasons"] == [why]
+    markdown = run("diff", *files, "--app", "library:guard", "--language", "ja", "--format", "markdown").stdout
+    assert "- library.news → library.sealed: 可（boughtは開封不可）から可に変わる" in markdown
+
+
+def test_an_application_with_a_history_is_asked_by_the_revision_of_each_class(
+    application: Callable[[pg.Notice], ModuleType], tmp_path: Path
+) -> None:
+    """Its labels may be of several revisions."""
+    (tmp_path / "library.py").write_text(
+        LIBRARY.replace("pg.Guard(NOTICE)", "pg.Guard(pg.History(NOTICE, LATER), clock=lambda: TODAY)").replace(
+            "import purposeguard as pg\n",
+            "import datetime\nimport purposeguard as pg\n"
+            f"LATER = pg.Notice.load({str(FOLDER / 'v2.toml')!r})\n"
+            "TODAY = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)\n",
+        ),
+        "utf-8",
+    )
+    application(V1)
+    one = forecast(FOLDER / "v1.toml", FOLDER / "v2.toml")
+    (tmp_path / "library.py").write_text(LIBRARY, "utf-8")
+    application(V1)
+    assert forecast(FOLDER / "v1.toml", FOLDER / "v2.toml") == one
