@@ -62,6 +62,7 @@ def cells(history: History, matching: Matching) -> tuple[Cell, ...]:
     past, present = Matrix(old), Matrix(new, history=history)
     every: tuple[AnyPurpose, ...] = (*matching.purposes, *matching.families)
     purposes = [(pair, _class(old, pair.old), _class(new, pair.new)) for pair in every]
+    places = {term: place for place, (_, *terms) in enumerate(purposes) for term in terms if term is not None}
     channels = (None, *dict.fromkeys((*new.channels, *old.channels)))
     found: list[Cell] = []
     for source in matching.sources:
@@ -70,10 +71,10 @@ def cells(history: History, matching: Matching) -> tuple[Cell, ...]:
             before = _levels(past, was, channel)
             after = _levels(present, _source(new, source.new), channel)
             earlier = _levels(present, was, channel)
+            asked = sorted({places[term] for levels in (before, after, earlier) for term in levels})
             found += (
                 cell
-                for pair, one, other in purposes
-                if one in before or other in after or other in earlier
+                for pair, one, other in (purposes[place] for place in asked)
                 if (
                     cell := Cell(
                         source,

@@ -91,25 +91,28 @@ def matched(history: History) -> Matching:
 
 def _paired(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str | None]) -> tuple[Pair[Row], ...]:
     """`stated`: the number that a row had before, folded; None for one whose number was another's."""
-    left = {id(row): row for row in old}
-    found: dict[int, tuple[Row, How]] = {}
+    left = {id_of(row): row for row in old}
+    by_number = {fold(id_of(row)): row for row in old}
+    by_class = {row.class_: row for row in old}
+    found: dict[str, tuple[Row, How]] = {}
 
-    def take(row: Row, candidates: Iterable[Row], how: How) -> None:
-        if id(row) not in found and (other := next((one for one in candidates if id(one) in left), None)) is not None:
-            found[id(row)] = left.pop(id(other)), how
+    def take(row: Row, other: Row | None, how: How) -> None:
+        if other is not None and id_of(other) in left and id_of(row) not in found:
+            found[id_of(row)] = left.pop(id_of(other)), how
 
     for row in new:
         if (was := stated.get(id_of(row))) is not None:
-            take(row, [one for one in old if fold(id_of(one)) == was], "stated")
+            take(row, by_number.get(was), "stated")
     for row in new:
-        take(row, [one for one in old if one.class_ == row.class_ and id_of(one) == id_of(row)], "same")
+        one = by_class.get(row.class_)
+        take(row, one if one is not None and id_of(one) == id_of(row) else None, "same")
     for row in new:
-        take(row, [one for one in old if one.class_ == row.class_], "class")
+        take(row, by_class.get(row.class_), "class")
     for row in new:
         if id_of(row) not in stated:
-            take(row, [one for one in old if id_of(one) == id_of(row)], "id")
-    there = [Pair(*found[id(row)], row) if id(row) in found else Pair(None, "only", row) for row in new]
-    return (*there, *(Pair(row, "only", None) for row in old if id(row) in left))
+            take(row, left.get(id_of(row)), "id")
+    there = [Pair(*found[id_of(row)], row) if id_of(row) in found else Pair(None, "only", row) for row in new]
+    return (*there, *(Pair(row, "only", None) for row in old if id_of(row) in left))
 
 
 AnyPair = Pair[Named] | Pair[PurposeRow] | Pair[FamilyRow]
