@@ -162,8 +162,15 @@ class Store:
     def _connection(self, begin: str | None, changed: set[str] | None = None) -> Generator[sa.Connection]:
         if self._closed:
             raise unavailable(self.where, "was closed", "open it again")
-        with self.engine.connect() as connection:
-            yield connection.execution_options(**{BEGIN: begin, CHANGED: changed})
+        engine, pool = self.engine, self.engine.pool
+        try:
+            with engine.connect() as connection:
+                yield connection.execution_options(**{BEGIN: begin, CHANGED: changed})
+        finally:
+            if self._closed or engine is not self._engine:  # type: ignore[redundant-expr]  # in another thread
+                # Closed meanwhile, when this connection was in use, and not there to be closed.
+                pool.dispose()
+                engine.dispose()
 
     @contextlib.contextmanager
     def _told(self) -> Generator[None]:

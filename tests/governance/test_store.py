@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import event
 
 import purposeguard.governance
 from purposeguard.errors import StoreUnavailable
@@ -100,3 +101,14 @@ def test_migrations_make_the_tables_that_the_code_knows(store: Store) -> None:
         connection.execute(sa.text(f"DROP TABLE {VERSION_TABLE}"))
         metadata.drop_all(connection)
         assert sa.inspect(connection).get_table_names() == []
+
+
+def test_what_is_read_while_the_store_is_closed_is_closed_too(store: Store) -> None:
+    ended = []
+    event.listen(store.engine, "close", lambda *_: ended.append(1))
+    with store.reading() as connection:
+        before = len(ended)
+        store.close()
+        assert connection.execute(sa.text("SELECT 1")).scalar_one() == 1
+        assert len(ended) == before
+    assert len(ended) == before + 1
