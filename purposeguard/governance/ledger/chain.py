@@ -202,7 +202,7 @@ def advanced(
     bodies = [(USE, key.body(still_open.pop(key))) for key in over]
     entries: list[Entry] = []
     seq, last = head.seq, head.hash
-    for kind, body in (*bodies, *additions):
+    for kind, body in (*additions, *bodies):  # so that a write that was cut short lacks counts, and no addition
         entry = Entry.after(seq, last, at, kind, body)
         entries.append(entry)
         seq, last = entry.seq, entry.hash

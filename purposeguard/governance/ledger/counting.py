@@ -17,9 +17,10 @@ from collections.abc import Callable, Generator
 from typing import Final
 
 from purposeguard.clock import Clock
-from purposeguard.errors import PurposeGuardError
+from purposeguard.errors import PurposeGuardError, StoreUnavailable
 from purposeguard.governance.ledger.chain import Counts, Hour, hour_of, written
 from purposeguard.governance.ledger.entries import clauses
+from purposeguard.governance.ledger.turns import INTERRUPTED
 from purposeguard.label import Label
 from purposeguard.ledger import Tick
 
@@ -194,6 +195,23 @@ class Counters:
                 self._write(dict(self._pending), last)
                 self._open = hour if self._pending else ""
                 self._pending.clear()
+
+    @contextlib.contextmanager
+    def taking(self) -> Generator[Counts]:
+        """What was counted, for whoever writes it in this block together with something else; kept where that fails.
+
+        Raises:
+            StoreUnavailable: this interrupts a block, or a `flush`, of its own thread.
+        """
+        with self._one_at_a_time() as mine:
+            if not mine:
+                raise StoreUnavailable(INTERRUPTED)
+            hour = hour_of(written(self._clock.now()))
+            self._collect(hour)
+            yield dict(self._pending)
+            if self._pending:
+                self._open = hour
+            self._pending.clear()
 
     def _take_back(self, used: Used, count: int) -> None:
         """What could not be written at once was refused, so it is not written later either."""

@@ -19,8 +19,8 @@ except ImportError:  # pragma: no cover  # Windows
 
 fcntl: Final[Any] = _fcntl
 
-PAUSES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01)
-"""Seconds between two tries at a lock; the last of them over and over."""
+PAUSE: Final = 0.0005
+"""Seconds between two tries at a lock: shorter than those for which a busy process lets go of it."""
 
 
 def must_have_locks() -> None:
@@ -59,7 +59,6 @@ def locked(path: Path, flags: Callable[[], int], timeout: float, *, shared: bool
 
 
 def _lock(file: int, path: Path, deadline: float, kind: int) -> None:
-    tries = 0
     while True:
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)
@@ -68,8 +67,7 @@ def _lock(file: int, path: Path, deadline: float, kind: int) -> None:
                 raise StoreUnavailable(f"`{path}` is held by another process, and has been for too long") from None
         else:
             return
-        time.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
-        tries += 1
+        time.sleep(PAUSE)
 
 
 def _is_at(file: int, path: Path) -> bool:

@@ -67,8 +67,10 @@ class JsonLinesLedger(Kept):
         self._turn = Turn()
 
     def append(self, kind: str, body: Mapping[str, Any]) -> None:
-        """Records one entry; raises as `Recorder.append`."""
-        self._write([entry_made(kind, body)])
+        """Records one entry, and what was counted meanwhile; raises as `Recorder.append`."""
+        made = entry_made(kind, body)
+        with self._counters.taking() as counts:
+            self._write([made], counts)
 
     def add(self, counts: Counts, last: bool = False) -> None:
         """Puts counts on record; raises as `append` does."""

@@ -65,10 +65,10 @@ class SqlLedger(Kept):
         self._kept: Counter[Hour] = Counter()  # counts that were committed after all
 
     def append(self, kind: str, body: Mapping[str, Any]) -> None:
-        """Records one entry, in a transaction of its own; raises as `Recorder.append`."""
+        """Records one entry, and what was counted meanwhile, in one transaction; raises as `Recorder.append`."""
         made = entry_made(kind, body)
-        with self._turn, self.store.writing() as connection:
-            self._write(connection, [made])
+        with self._counters.taking() as counts:
+            self._put([made], counts)
 
     def append_in(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
         """Records one entry together with what else a transaction of `store.writing()` changes: both, or neither.
@@ -82,18 +82,23 @@ class SqlLedger(Kept):
 
     def add(self, counts: Counts, last: bool = False) -> None:
         """Puts counts on record, in a transaction of its own; raises as `append` does."""
+        self._put([], counts, last)
+
+    def _put(self, additions: list[tuple[str, Body]], counts: Counts, last: bool = False) -> None:
         with self._turn:
             with self.store.writing() as connection:
-                self._add(connection, Counter(counts), last)
+                self._add(connection, additions, Counter(counts), last)
             self._unheard, self._kept = None, Counter()
 
-    def _add(self, connection: sa.Connection, counts: Counter[Hour], last: bool) -> None:
+    def _add(
+        self, connection: sa.Connection, additions: list[tuple[str, Body]], counts: Counter[Hour], last: bool
+    ) -> None:
         """Adds counts, without what was added before by a call that failed all the same: its connection was lost."""
         if self._unheard is not None and head_in(connection, lock=True).digest == self._unheard[0]:
             self._kept += self._unheard[1]
         counts -= self._kept
         self._unheard = None
-        self._unheard = self._write(connection, [], counts, last).digest, counts
+        self._unheard = self._write(connection, additions, counts, last).digest, counts
 
     def _write(
         self,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import Final
 
 from purposeguard.errors import StoreUnavailable
+
+INTERRUPTED: Final = "the ledger was interrupted while it wrote, and cannot be written from in between"
 
 
 class Turn:
@@ -30,7 +33,7 @@ class Turn:
         self._lock.acquire()
         if self._taken:
             self._lock.release()
-            raise StoreUnavailable("the ledger was interrupted while it wrote, and cannot be written from in between")
+            raise StoreUnavailable(INTERRUPTED)
         self._taken = True
 
     def __exit__(self, *_: object) -> None:

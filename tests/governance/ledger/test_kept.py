@@ -217,6 +217,26 @@ def test_uses_are_added_up_by_activity_sources_purpose_and_hour(place: Place, ti
         assert {key.hour for key in ledger.uses(since, until)} == hours
 
 
+def test_what_was_counted_is_written_along_with_an_entry(place: Place, time: Time) -> None:
+    ledger, other = place.open(clock=time), place.open(clock=time)
+    tick = ledger.counter("mail", "1.2(1)①", R)
+    tick()
+    with pytest.raises(TypeError):
+        ledger.append("sweep", {"share": 0.5})
+    assert not other.uses()
+    ledger.append("sweep", {"number": 1})
+    assert other.uses() == {use_of("mail"): 1}
+    time.goes_on(hours=1)
+    tick()
+    ledger.append("sweep", {"number": 2})
+    assert other.uses() == {use_of("mail"): 1, use_of("mail", TEN): 1}
+    kinds = [(entry.kind, entry.body.get("number", entry.body.get("hour"))) for entry in other.entries()]
+    assert kinds == [("sweep", 1), ("sweep", 2), ("use", NINE)]
+    ledger.close()
+    assert other.uses() == {use_of("mail"): 1, use_of("mail", TEN): 1}
+    assert other.verify().entries == 4
+
+
 def test_counts_are_written_in_the_background(place: Place) -> None:
     ledger, other = place.open(interval=0.05), place.open()
     told = threading.Event()

@@ -117,10 +117,13 @@ def test_counts_whose_commit_was_not_heard_of_are_not_written_twice(
         expected += 100
         ledger.flush()
         assert list(ledger.uses().values()) == [expected]
+    ledger.allowed("it", "1.2(1)①", R, 7)
     monkeypatch.setattr(store, "writing", unheard)
     with pytest.raises(StoreUnavailable):
         ledger.denied(denial(), observed=False)
     monkeypatch.setattr(store, "writing", writing)
+    ledger.flush()
+    assert list(ledger.uses().values()) == [expected + 7]
     assert ledger.verify().entries == 1  # it is on record, though nobody was told so
 
 

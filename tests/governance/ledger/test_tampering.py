@@ -283,7 +283,7 @@ def test_rows_that_are_taken_out_added_or_swapped_are_found(place: Place) -> Non
     swap(place, 3, 4)
     assert made.verify().entries == last
     with made.reading() as found:
-        (more,), _ = advanced(found.head, "", [("sweep", {"step": "ended"})])
+        (more,), _ = advanced(found.head, found.head.at, [("sweep", {"step": "ended"})])
     place.change(sa.insert(ledger_table).values(row_values(more)))
     error = broken(made.verify)
     assert (error.place, error.what) == (
