@@ -7,7 +7,7 @@ import datetime
 import enum
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 Names = Mapping[datetime.date, str | None]
 """Revision → the id that a purpose had in it; None where it had none."""
@@ -38,6 +38,11 @@ class Standing:
 
     def __hash__(self) -> int:
         return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Made anew elsewhere: hashes are of their process.
+        facts = (self.suspended, self.all_suspended, self.erased, self.provision_stopped, self.consents)
+        return type(self), facts
 
     def agreed(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:
         """Whether the subject agreed to a purpose (under a revision later than this one).

@@ -23,7 +23,7 @@ from purposeguard.circumstances import (
 from purposeguard.clock import Clock
 from purposeguard.copies import Classes
 from purposeguard.decision import Decision
-from purposeguard.errors import PurposeMissing, PurposeViolation, SealedValue, wrapped
+from purposeguard.errors import PurposeMissing, PurposeViolation, SealedValue, SubjectViolation, wrapped
 from purposeguard.history import History
 from purposeguard.inventory import Access, Activity, how_to_register
 from purposeguard.label import Label
@@ -447,6 +447,10 @@ def _observed(error: Exception) -> None:
 def _advice(decision: Decision, access: Access | None, fields: tuple[str, ...]) -> str | None:
     if access is None or not fields:
         return None
+    if decision.circumstances.standing is UNNAMED:
+        return "mark the field that says whose a row is, `Annotated[int, Subject]`"
+    if decision.violation is SubjectViolation and decision.circumstances is NONE_KNOWN:
+        return None  # of an exception, whose reasons say all
     if decision.circumstances not in (NONE_KNOWN, BY_ANY_CHANNEL):
         return (
             "leave such rows out with @guard.access(narrow=True), or withhold what may not be used of them with "

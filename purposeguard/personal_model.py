@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import InitErrorDetails, PydanticSerializationError
 
-from purposeguard.errors import PurposeGuardError, PurposeViolation
+from purposeguard.errors import PurposeGuardError, PurposeViolation, UnlabelledData
 from purposeguard.fields import Model
 from purposeguard.openers import Opener, opener_for
 from purposeguard.pydantic_copies import unreadable_in
@@ -157,9 +157,35 @@ class PersonalModel(BaseModel):
             raise hidden
 
 
+_ROWS: Final = "__purposeguard_rows__"
+"""Where a class keeps that the rows in it were looked at."""
+
+
+def _must_say_whose(cls: type[BaseModel]) -> None:
+    """Raises UnlabelledData where a row in a model would be written as if it were about those whom the model is about.
+
+    A dump is told by PersonalModels alone which row it is in.
+    """
+    if _ROWS in vars(cls):
+        return
+    for inner in Model(cls).shape.every_model():
+        if not issubclass(inner.cls, PersonalModel) and inner.marks() and inner.shape.holds_seals:
+            name = inner.cls.__qualname__
+            raise UnlabelledData(
+                f"{name} marks whose it is, and a dump of {cls.__qualname__} could not tell: derive {name} from "
+                "PersonalModel"
+            )
+    type.__setattr__(cls, _ROWS, True)
+
+
 def _written(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
     """What a dump writes of a model: all of it, or what may be used."""
     met = _met.get()
+    try:
+        _must_say_whose(type(model))
+    except UnlabelledData as error:
+        tell_refusal(error)
+        raise
     row = row_under_way.set(RowUnderWay(model, row_under_way.get(), judged=met is not None and id(model) in met[1]))
     try:
         return _written_of(model, write, info)

@@ -35,6 +35,7 @@ from purposeguard.governance.report import (
     RightsPart,
     SourcePart,
 )
+from purposeguard.history import History
 from purposeguard.label import Label
 from purposeguard.notice import Notice
 from purposeguard.oversight import CLEAR, Standing
@@ -73,8 +74,9 @@ def disclosure(
     values: bool = False,
     door: Door | None = None,
     request: int | None = None,
+    history: History | None = None,
 ) -> Disclosure:
-    """The report about one subject, by the notice in force.
+    """The report about one subject, by the notice in force; `history` has the revisions that fields may be tagged by.
 
     Raises:
         RequestError: values are to be shown, and there is no way to open those that are sealed; or what a holding gave
@@ -82,7 +84,7 @@ def disclosure(
         UnlabelledData: a holding gave what says of no field where it is from.
     """
     document = notice.document
-    reading = _Reading(notice, subject, language, values)
+    reading = _Reading(notice, history or History(notice), subject, language, values)
     parts = reading.holdings(holdings, door)
     categories = _categories(notice, reading.labels)
     wanted = {id_ for category in categories for id_ in category.purposes}
@@ -115,8 +117,9 @@ def disclosure(
 class _Reading:
     """Reads the holdings, and notes the labels of what it meets."""
 
-    def __init__(self, notice: Notice, subject: str, language: Language, values: bool) -> None:
+    def __init__(self, notice: Notice, history: History, subject: str, language: Language, values: bool) -> None:
         self._notice = notice
+        self._history = history
         self._periods = Periods(notice.document)
         self._subject = subject
         self._language: Language = language
@@ -158,18 +161,35 @@ class _Reading:
         """A datum, as one item; a sealed one that holds a model, when it is opened, as one for each of its fields."""
         try:
             for inner in opened(one, opens) if self._values else (one,):
-                self.labels.setdefault(inner.label)
+                label = self._as_called_now(inner.label)
+                self.labels.setdefault(label)
                 yield ItemPart(
                     path=inner.path,
                     title=holding.title_of(inner.path, self._language),
-                    sources=_clauses(self._notice, inner.label),
+                    sources=_clauses(self._notice, label),
                     sealed=inner.sealed,
                     held=inner.value is not None,
                     value=_as_json(inner.value) if self._values else None,
-                    due_on=self._due_on(inner.label, about),
+                    due_on=self._due_on(label, about),
                 )
         finally:
             del one  # from the traceback
+
+    def _as_called_now(self, label: Label) -> Label:
+        """A label in the revision in force; what that has no more stays what it was."""
+        return Label(*(self._present(one) or one for one in label))
+
+    def _present(self, source: type[Source]) -> type[Source] | None:
+        if source in self._notice.grants or source is NotPersonal:
+            return source
+        held = next((one for one in self._history if source in one.grants), None)
+        clause = source.clause
+        if held is not None:
+            clause = self._history.clause_in("source", clause, held, self._notice) or ""
+        try:
+            return self._notice.source(clause)
+        except UnknownSource:
+            return None
 
     def _due_on(self, label: Label, about: About) -> datetime.date | None:
         known = [one.clause for one in label if _in_force(self._notice, one)]
@@ -207,13 +227,8 @@ def _as_json(value: Any) -> JsonValue:
 
 
 def _in_force(notice: Notice, source: type[Source]) -> type[Source] | None:
-    """A source in the revision in force, whichever revision's class it is; None where the clause is gone."""
-    if source is NotPersonal:
-        return None
-    try:
-        return notice.source(source if source in notice.grants else source.clause)
-    except UnknownSource:
-        return None
+    """The source itself, if it is one of the notice; None where the clause is gone, or nothing personal is meant."""
+    return source if source in notice.grants else None
 
 
 def _clauses(notice: Notice, label: Label) -> tuple[str, ...]:

@@ -247,6 +247,7 @@ class Governance:
             values=values,
             door=self._door(by, request),
             request=request,
+            history=self._revisions,
         )
 
     def _answered(self, asked: Request, /, *, by: str, language: Language, values: bool) -> Disclosure:

@@ -207,7 +207,7 @@ class Standings:
         if time.monotonic() < self._fresh_until:
             return
         if self._closed:
-            raise unavailable(self.store.where, "is not watched any more", "make other standings: these were closed")
+            raise unavailable(self.store.where, "was closed", "open it again")
         # Whoever comes while another thread looks shares what comes of it, and does not wait long for it.
         if not self._looking.acquire(timeout=max(0.0, self._look_began + PATIENCE - time.monotonic())):
             raise unavailable(self.store.where, "does not answer", "see that the database runs and can be reached")

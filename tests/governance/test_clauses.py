@@ -421,3 +421,22 @@ def renumbered_sources(notice: pg.Notice, numbers: dict[str, str]) -> dict[str, 
 
     rows = [{"kind": "source", "old": old, "new": new} for old, new in numbers.items()]
     return {**moved(notice.dump()), "revision": "2026-01-01", "renamed": rows}
+
+
+def test_clause_11_a_report_calls_a_renumbered_source_by_its_present_number(store_url: str) -> None:
+    swapped = {"1.1(a)": "1.1(b)", "1.1(b)": "1.1(a)"}
+    later = pg.Notice.parse(renumbered_sources(tm.NOTICE, swapped))
+    with Governance(store_url, notice=tm.NOTICE) as governance:
+        guard = pg.Guard(tm.NOTICE, governance=governance)
+
+        @governance.holding("customers", realm="customer")
+        def held(subject: str) -> Customer:
+            return Customer(int(subject), "N", sealed("1@example.com"))
+
+        before = governance.disclose("customer:1", by="privacy office")
+        guard.replace(later)
+        after = governance.disclose("customer:1", by="privacy office")
+    assert [(one.id, one.in_force) for one in before.sources] == [("1.1(a)", True)]
+    assert [(one.id, one.in_force) for one in after.sources] == [("1.1(b)", True)]
+    assert after.sources[0].title == before.sources[0].title
+    assert {one.id for one in after.purposes} == {one.id for one in before.purposes}

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import os
+import pickle
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -504,3 +508,55 @@ def test_the_guard_says_who_is_asked() -> None:
     office = Office()
     assert guarded(office).governance is office
     assert pg.Guard(tm.NOTICE).governance is None
+
+
+def test_standings_are_the_same_in_another_process() -> None:
+    standing = Standing(suspended=frozenset({"1.2(1)①"}), consents=frozenset({("2.3①", datetime.date(2024, 4, 1))}))
+    code = (
+        "import pickle, sys; from purposeguard.circumstances import Standing\n"
+        "one = pickle.loads(sys.stdin.buffer.read())\n"
+        "print(one in {Standing(one.suspended, one.all_suspended, one.erased, one.provision_stopped, one.consents)})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        input=pickle.dumps(standing),
+        capture_output=True,
+        check=True,
+        env=os.environ | {"PYTHONHASHSEED": "7"},
+    )
+    assert run.stdout.strip() == b"True"
+
+
+class Bare(BaseModel):
+    id: Annotated[int, pg.Subject]
+    name: pg.Personal[str, tm.Registration]
+
+
+class Said(pg.PersonalModel):
+    id: Annotated[int, pg.Subject]
+    name: pg.Personal[str, tm.Registration]
+
+
+class HoldsBare(pg.PersonalModel):
+    id: Annotated[int, pg.Subject]
+    inner: Bare
+
+
+class HoldsSaid(pg.PersonalModel):
+    id: Annotated[int, pg.Subject]
+    inner: list[Said]
+
+
+def test_a_dump_knows_in_which_row_a_sealed_value_is() -> None:
+    guard = guarded(Office({"1": STOPPED}))
+    with guard.purpose(P):
+        mine = HoldsSaid(id=1, inner=[Said(id=2, name="b")])  # type: ignore[arg-type]  # sealed when validated
+        assert mine.model_dump() == {"id": 1, "inner": [{"id": 2, "name": "b"}]}
+        theirs = HoldsSaid(id=2, inner=[Said(id=1, name="a")])  # type: ignore[arg-type]  # likewise
+        with pytest.raises(pg.SubjectViolation):
+            theirs.model_dump()
+        assert theirs.model_dump(mode="withhold") == {"id": 2, "inner": [{"id": 1}]}
+        # What does not derive from PersonalModel does not say when it is written.
+        bare = HoldsBare(id=2, inner=Bare(id=1, name="a"))  # type: ignore[arg-type]  # likewise
+        with pytest.raises(pg.UnlabelledData, match="derive Bare from PersonalModel"):
+            bare.model_dump()
