@@ -213,7 +213,7 @@ class Reader:
         if shape.items is not None and stream:
             shape = shape.items  # one item at a time
         try:
-            if self.marked and (access.narrow or not access.withhold):
+            if self.marked and (access.narrow or not access.withhold or access.named is not None):
                 value = token.narrowed(value, shape, access, self._plans, one=stream)
                 if value is LEFT_OUT:
                     return value

@@ -238,6 +238,11 @@ class Shape:
         return Label.join(*labels.values()) if labels else None
 
 
+def says_nothing(cls: type) -> bool:
+    """Whether a class is known to have no marks; quicker than to ask its model, where it was asked before."""
+    return not vars(cls).get(_MARKED, True) and not hasattr(cls, "__purposeguard_withheld__")
+
+
 def _is_new(model: Model, seen: Collection[Model]) -> bool:
     """Whether a model was not entered yet: a class with other arguments is another.
 

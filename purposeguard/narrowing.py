@@ -47,7 +47,8 @@ class Narrower:
 
     `decide` gives the decision where a label may not be used of somebody or from then, and None where it may; `refuse`
     raises it, or lets it pass where it is only observed. With `leave_out` a row in a container is left out instead.
-    `named` are sources that everything in the value is said to come from; `plans` remembers what is looked at.
+    `named` are sources that everything in the value is said to come from, and with `named_only` all that is asked for:
+    what the fields say is withheld. `plans` remembers what is looked at.
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class Narrower:
         leave_out: bool,
         named: Label | None,
         plans: Plans,
+        named_only: bool = False,
     ) -> None:
         self._decide = decide
         self._refuse = refuse
         self._leave_out = leave_out
         self._named = () if named is None else (named,)
+        self._named_only = named_only
         self._plans = plans
         self._under_way: set[int] = set()
         self._why: Decision
@@ -122,8 +125,8 @@ class Narrower:
         """What can hold no row; where its annotation says that it is one, it may be all that the row would be."""
         if value is not None and shape.models and Shape(models=shape.models).is_marked:
             label = shape.label_of_all()
-            if label is not None:
-                return self._judged((label,), around or (NOTHING_KNOWN,), value, path)
+            labels = () if label is None or self._named_only else (label,)
+            return self._judged((*labels, *self._named), around or (NOTHING_KNOWN,), value, path)
         return value
 
     def _judged(self, labels: Iterable[Label], abouts: tuple[About, ...], value: Any, path: str) -> Any:
@@ -142,7 +145,8 @@ class Narrower:
         abouts = abouts_of(value, shape.models, around) or around
         if not abouts and _is_to_say_whose(value, shape):
             abouts = (NOTHING_KNOWN,)
-        if abouts and self._judged((*plan.labels, *self._named), abouts, value, path) is LEFT_OUT:
+        labels = self._named if self._named_only else (*plan.labels, *self._named)
+        if abouts and self._judged(labels, abouts, value, path) is LEFT_OUT:
             return LEFT_OUT
         changed: dict[str, Any] = {}
         for name, inner in plan.inside:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from purposeguard.about import About, SubjectId, subject_key
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import Model, is_taggable
+from purposeguard.fields import Model, is_taggable, says_nothing
 from purposeguard.marks import Collected, Ended, Mark, SubjectMark
 from purposeguard.withheld import base_of, record_of
 
@@ -48,6 +48,8 @@ def abouts_of(value: Any, models: Iterable[Model] = (), around: tuple[About, ...
     Raises:
         UnlabelledData: a marked field holds what cannot be read as an id or a day, was withheld, or is not there.
     """
+    if not models and says_nothing(type(value)):
+        return ()
     marked: dict[Mark, dict[str, None]] = {}
     for model in _models_of(value, models):
         for mark, names in model.marks().items():

@@ -449,8 +449,8 @@ class Use(Opener, Generic[P]):
     def narrowed(self, value: Any, shape: Shape, access: Access, plans: Plans, *, one: bool) -> Any:
         """`value` once each row in it is seen to be usable for what its marked fields say; for wrappers.
 
-        With `access.narrow` the others are left out. `one`: it is what a generator yields, and may be left out itself.
-        `plans` remembers what is looked at in rows.
+        With `access.narrow` the others are left out. What is withheld from rows alone is not asked for here. `one`: it
+        is what a generator yields, and may be left out itself. `plans` remembers what is looked at in rows.
         """
         engine, activity, column = self._engine, self.activity, self._column
 
@@ -463,8 +463,14 @@ class Use(Opener, Generic[P]):
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
 
-        leave_out = access.narrow and not activity.observing
-        narrower = Narrower(decide, refuse, leave_out=leave_out, named=access.named, plans=plans)
+        narrower = Narrower(
+            decide,
+            refuse,
+            leave_out=access.narrow and not activity.observing,
+            named=access.named,
+            plans=plans,
+            named_only=access.withhold and not access.narrow,
+        )
         try:
             return narrower.item(value, shape) if one else narrower.apply(value, shape)
         except PurposeGuardError as error:

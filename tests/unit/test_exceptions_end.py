@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from purposeguard.circumstances import NONE_KNOWN
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.excepted import DEVICE, HOUR, NAME, NOON, Case, P, R, Row
 from tests.unit.oversights import told
@@ -223,6 +224,13 @@ def test_another_task_has_none() -> None:
 
 
 # --- Revisions
+
+
+def test_its_column_lets_nothing_pass_that_the_use_does_not() -> None:
+    with Case().door("all") as use:
+        assert not use._column.permits(R)
+        assert not use._column.permits_of(R, NONE_KNOWN)
+        assert use.open(NAME) == "name"
 
 
 def test_the_notice_in_force_says_what_sources_there_are() -> None:

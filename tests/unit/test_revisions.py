@@ -561,3 +561,13 @@ def test_a_notice_that_is_replaced_during_a_check_is_decided_by_whole() -> None:
         assert not use.allows(while_it_is_replaced(), subject=about)
         assert guard.notice is later
         assert not use.allows(monthly.source("1(a)"), subject=about)
+
+
+def test_no_more_is_remembered_than_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("purposeguard.matrix.MOST_REMEMBERED", 1)
+    guard = pg.Guard(pg.History(FIRST, WIDE))
+    for _ in range(2):
+        assert not guard.allows("1(a)", STATISTICS, subject=pg.About(collected=THEN))
+        assert guard.allows("1(a)", OFFERS, subject=pg.About(collected=THEN))
+        assert guard.allows("2", STATISTICS, subject=pg.About(collected=THEN))
+    assert len(guard._engine.state.matrix._circumstantial) == 1

@@ -20,6 +20,7 @@ from tests.unit.marked_rows import (
     DAY,
     Box,
     Customer,
+    Device,
     Dict,
     Email,
     Frozen,
@@ -407,11 +408,39 @@ def test_sources_named_at_the_decorator_are_those_of_the_rows() -> None:
         read(list[Bare], [row], tm.ProductData)
 
 
+def test_sources_named_at_the_decorator_cannot_be_withheld() -> None:
+    class Both(BaseModel):
+        key: Key
+        device: Device = "d"
+        amount: int = 1
+
+    row, other = Both(key=8), Both(key=7)
+    (kept,) = read(list[Both], [row], tm.Registration, withhold=True)
+    assert kept.model_dump() == {"key": 8, "amount": 1}
+    with pytest.raises(pg.SubjectViolation):
+        read(list[Both], [row, other], tm.Registration, withhold=True)
+    (kept,) = read(list[Both], [row, other], tm.Registration, withhold=True, narrow=True)
+    assert kept.key == 8
+    with pytest.raises(pg.PurposeViolation):
+        read(list[Both], ["e"], tm.Registration, withhold=True)
+    strict = guarded(Office(requires_subject=True))
+    with pytest.raises(pg.SubjectViolation):
+        read(list[Both], [row], tm.Registration, withhold=True, guard=strict)
+
+
 def test_rows_without_sources_are_not_personal() -> None:
     with pytest.raises(pg.UnlabelledData):
         reading(guarded(), Bare, Bare(key=7))
     mixed = read(tuple[Bare, Customer], (Bare(key=7), Customer(key=8)))
     assert mixed[0].key == 7
+
+
+def test_seals_among_rows_stay_sealed() -> None:
+    sealed: pg.Personal[str, Any] = pg.Personal("e", tm.Registration)
+    value = [Customer(key=8), sealed]
+    assert read(list[Customer | pg.Personal[str, tm.Registration]], value) is value
+    inside: pg.Personal[Any, Any] = pg.Personal(Customer(key=7), tm.Registration)
+    assert read(pg.Personal[Customer, tm.Registration], inside) is inside
 
 
 def test_nothing_says_whose_the_named_sources_are() -> None:

@@ -168,6 +168,10 @@ def test_where_an_annotation_is_never_defined_rows_are_known_by_their_class() ->
         return [Customer(key=key)]
 
     @guard.access(tm.Registration)
+    def anything() -> OnlyForTypeCheckers:  # type: ignore[name-defined]  # noqa: F821
+        return guard
+
+    @guard.access(tm.Registration)
     def figure() -> OnlyForTypeCheckers:  # type: ignore[name-defined]  # noqa: F821
         return 7
 
@@ -185,6 +189,7 @@ def test_where_an_annotation_is_never_defined_rows_are_known_by_their_class() ->
             with pytest.raises(pg.SubjectViolation):
                 load(7)
             assert figure() == 7
+            assert anything() is guard
         for function in (unnamed, narrowed):
             with pytest.raises(pg.UnlabelledData, match="names `OnlyForTypeCheckers`, which is not defined"):
                 function()
