@@ -240,7 +240,8 @@ class Shape:
 
 def says_nothing(cls: type) -> bool:
     """Whether a class is known to have no marks; quicker than to ask its model, where it was asked before."""
-    return not vars(cls).get(_MARKED, True) and not hasattr(cls, "__purposeguard_withheld__")
+    own = vars(cls)
+    return not own.get(_MARKED, True) and "__purposeguard_withheld__" not in own
 
 
 def _is_new(model: Model, seen: Collection[Model]) -> bool:
@@ -428,7 +429,7 @@ def is_namedtuple(cls: type) -> bool:
 
 def is_attrs(cls: type) -> bool:
     """Whether a class was made by attrs (which is not imported for it)."""
-    return "__attrs_attrs__" in dir(cls)
+    return any("__attrs_attrs__" in vars(one) for one in cls.__mro__)
 
 
 def _joined(annotations: Iterable[object], bindings: Bindings) -> Shape:

@@ -238,7 +238,7 @@ def _with(value: Any, names: Iterable[str], changed: Mapping[str, Any]) -> Any:
 
 def _gone(value: Any) -> Collection[str]:
     """The fields that a copy lacks, which are not to be read."""
-    return record_of(value).decisions if hasattr(type(value), "__purposeguard_withheld__") else ()
+    return record_of(value).decisions if "__purposeguard_withheld__" in vars(type(value)) else ()
 
 
 def _refilled(value: Any, left: Any) -> Any:

@@ -136,7 +136,7 @@ def _own(cls: type) -> tuple[Model, ...]:
 
 
 def _is_copy(value: Any) -> bool:
-    return hasattr(type(value), "__purposeguard_withheld__")
+    return "__purposeguard_withheld__" in vars(type(value))  # `hasattr` asks the metaclass of a pydantic model, too
 
 
 def _said(value: Any, name: str, what: str) -> Any:

@@ -81,7 +81,7 @@ class Withholder:
     def _inside(self, value: Any, shape: Shape, path: str) -> Any:
         if type(value) in PLAIN or isinstance(value, (enum.Enum, io.IOBase)):
             # Members of enumerations and open files are what they are, and no copies of them can be made.
-            if is_taggable(type(value)):
+            if type(value) not in PLAIN and is_taggable(type(value)):
                 shape |= Model(type(value)).shape
             described = not shape.models and shape.items is None
             return value if described else self._from_unexpected(value, shape, path)
