@@ -117,8 +117,9 @@ class Reader:
                 raise UnlabelledData(
                     f"{access.name}: its return annotation names `{error.name}`, which is not defined"
                 ) from error
-        # Its rows are known by what they are.
-        self._shape, self._outside, self.marked = Shape(), access.named, True
+        # Its rows are known by what they are. The shape comes last: it tells other threads that the rest is settled.
+        self._outside, self.marked = access.named, True
+        self._shape = Shape()
         return access.label
 
     @property

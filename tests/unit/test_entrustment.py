@@ -528,6 +528,52 @@ def test_marked_keys_say_whom_it_is_about(guard, overseer):
     assert [one.subjects for one in overseer.provisions] == [("7", "8")]
 
 
+def test_marked_parameters_count_within_their_realm(guard, overseer):
+    @guard.entrust(MAIL_HOUSE, tm.Registration)
+    def send(leads: list[Annotated[int, Subject("lead")]], customer: Annotated[int | None, Subject] = None) -> None: ...
+
+    with guard.purpose(tm.RenewalGuidance):
+        send([7, 8])
+        send([7], 7)
+        assert [one.subjects for one in overseer.provisions] == [("lead:7", "lead:8"), ("lead:7", "7")]
+        overseer.standings["lead:7"] = Standing(provision_stopped=True)
+        with pytest.raises(pg.SubjectViolation):
+            send([7, 8])
+        send([8], 7)
+        with pytest.raises(pg.UnlabelledData, match="cannot be read"):
+            send([""])
+
+
+@dataclass
+class Order:
+    since: Annotated[date, Collected]
+    address: Annotated[str, tm.Registration] = "Tokyo"
+
+
+@dataclass
+class Buyer:
+    key: Annotated[int, Subject]
+    orders: list[Order]
+
+
+def test_what_a_row_in_a_row_does_not_say_the_other_does():
+    overseer = Overseer()
+    overseer.requires_subject = True
+    guard = pg.Guard(tm.NOTICE, governance=overseer, clock=lambda: NOW)
+
+    @guard.entrust(MAIL_HOUSE)
+    def send(buyers: list[Buyer]) -> None: ...
+
+    with guard.purpose(tm.RenewalGuidance):
+        send([Buyer(8, [Order(date(2025, 3, 1)), Order(date(2025, 4, 1))])])
+        assert [one.subjects for one in overseer.provisions] == [("8",)]
+        with pytest.raises(pg.RevisionViolation):
+            send([Buyer(8, [Order(date(2020, 3, 1))])])
+        overseer.standings["8"] = Standing(all_suspended=True)
+        with pytest.raises(pg.SubjectViolation):
+            send([Buyer(8, [Order(date(2025, 3, 1))])])
+
+
 def test_a_default_says_whom_it_is_about_too(guard, overseer):
     @guard.entrust(MAIL_HOUSE, tm.Registration)
     def hand_over(key: Annotated[int, Subject] = 7) -> None: ...
