@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import datetime
+import pickle
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict, cast
 
@@ -272,6 +274,15 @@ def test_shapes_know_where_rows_say_whose_they_are() -> None:
     assert shape_of(dict[Frozen, int]).is_marked
     assert not shape_of(list[Email]).is_marked
     assert not Shape().is_marked
+
+    class One(BaseModel):
+        email: Email = "e"
+
+    class Other(BaseModel):
+        email: Email = "e"
+
+    assert not shape_of(tuple[One, One | Other]).is_marked
+    assert shape_of(tuple[One, One | Customer]).is_marked
     assert shape_of(Annotated[int, pg.Subject]).is_marked_itself
     assert not shape_of(Customer).is_marked_itself
     united = shape_of(dict[Frozen, int] | dict[Named, int])
@@ -310,3 +321,35 @@ def test_fields_are_read_anew_where_names_are_given() -> None:
         Model(outside).fields()
     assert pg.sources_of(outside, {"Inside": inside}) == {"inside.email": pg.Label(tm.Registration)}
     assert Model(outside).fields()["inside"].models == (Model(inside),)
+
+
+# --- The marks themselves
+
+
+def test_marks_are_what_they_are_called() -> None:
+    marks = (pg.Subject, pg.Collected, pg.Ended, pg.Subject("customer"))
+    assert [repr(mark) for mark in marks] == ["Subject", "Collected", "Ended", 'Subject("customer")']
+    for mark in marks:
+        assert copy.deepcopy(mark) is mark
+        assert pickle.loads(pickle.dumps(mark)) == mark
+        with pytest.raises(AttributeError):
+            mark.name = "Other"
+    assert [pickle.loads(pickle.dumps(mark)) is mark for mark in marks] == [True, True, True, False]
+
+
+def test_a_realm_is_one_realm_wherever_it_is_named() -> None:
+    customer = pg.Subject("customer")
+    assert customer == pg.Subject("customer")
+    assert hash(customer) == hash(pg.Subject("customer"))
+    assert len({customer, pg.Subject("customer"), pg.Subject("lead"), pg.Subject}) == 3
+    assert customer != pg.Subject
+    assert customer != "customer"
+    assert pg.Subject != pg.Collected
+
+
+@pytest.mark.parametrize("realm", ["", "Customer", "a b", "a:b", "1st", "x" * 51, "é"])
+def test_a_realm_is_a_word(realm: str) -> None:
+    with pytest.raises(ValueError, match="a realm is a word of lower-case letters"):
+        pg.Subject(realm)
+    assert pg.Subject("x" * 50).realm == "x" * 50
+    assert pg.Subject("a-b_2").realm == "a-b_2"
