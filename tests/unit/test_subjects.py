@@ -560,3 +560,16 @@ def test_a_dump_knows_in_which_row_a_sealed_value_is() -> None:
         bare = HoldsBare(id=2, inner=Bare(id=1, name="a"))  # type: ignore[arg-type]  # likewise
         with pytest.raises(pg.UnlabelledData, match="derive Bare from PersonalModel"):
             bare.model_dump()
+
+
+def test_what_is_allowed_of_more_subjects_than_are_remembered_is_decided_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("purposeguard.engine.MOST_REMEMBERED", 1)
+    office = Office({"1": Standing(provision_stopped=True), "2": STOPPED, "3": CLEAR})
+    with guarded(office).purpose(P) as use:
+        for _ in range(2):
+            assert use.open(NAME, subject=1) == "name"
+            assert use.open(NAME, subject=3) == "name"
+            with pytest.raises(pg.SubjectViolation):
+                use.open(NAME, subject=2)
