@@ -297,6 +297,8 @@ class Engine:
         standing: Standing | None = None
         if oversight is not None and about.subject is not None:
             standing = oversight.standing(about.subject)
+            if not isinstance(standing, Standing):  # None would be taken for nobody's
+                raise TypeError(f"`standing` of {type(oversight).__qualname__} gave no Standing of a subject")
         elif oversight is not None and oversight.requires_subject:
             standing = UNNAMED
         collected, ended = about.collected, about.ended

@@ -153,3 +153,10 @@ def test_a_notice_error_can_be_pickled() -> None:
     error = pg.NoticeError([pg.Fault("id", "is wrong", "mend it")], "my.toml")
     there = pickle.loads(pickle.dumps(error))
     assert (there.faults, there.origin, str(there)) == (error.faults, error.origin, str(error))
+
+
+def test_a_broken_ledger_says_where() -> None:
+    error = pg.LedgerBroken("line 18, byte 3", "what was written was changed")
+    assert (error.place, error.what) == ("line 18, byte 3", "what was written was changed")
+    assert str(error) == "line 18, byte 3: what was written was changed"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

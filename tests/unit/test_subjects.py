@@ -427,6 +427,30 @@ def test_what_an_office_does_wrong_is_not_passed_over() -> None:
             use.open(NAME, subject=8)
 
 
+@pytest.mark.parametrize("answer", [None, False, (), "clear"], ids=repr)
+def test_an_office_that_says_nothing_of_a_subject_is_no_licence(answer: Any) -> None:
+    class Silent(Office):
+        def standing(self, subject: str, /) -> Any:
+            return answer
+
+    assert asked(guarded(Silent()), 8) == everywhere(TypeError)
+    with guarded(Silent()).purpose(P) as use, pytest.raises(TypeError, match="Silent gave no Standing") as caught:
+        use.open(NAME, subject=8)
+    assert "8" not in str(caught.value)
+
+
+def test_no_more_standings_are_remembered_than_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("purposeguard.engine.MOST_REMEMBERED", 1)
+    other = Standing(provision_stopped=True)
+    guard = guarded(Office({"7": STOPPED, "9": other}))
+    for _ in range(2):
+        assert asked(guard, 8) == asked(guard, 9) == ALLOWED
+        assert asked(guard, 7) == REFUSED
+    column = guard._engine.state.column(P, None)
+    assert column.known_of(CLEAR) == {REGISTERED}
+    assert column.known_of(other) == frozenset()
+
+
 # --- Sources that are not of the notice in force
 
 
