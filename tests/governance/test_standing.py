@@ -520,10 +520,10 @@ def test_what_was_closed_refuses_and_its_thread_has_ended(subjects: Subjects, ma
     assert watcher is not None
     standings.close()
     assert not watcher.alive
-    with pytest.raises(StoreUnavailable, match=r"is\s+not\s+watched"):
+    with pytest.raises(StoreUnavailable, match=r"was\s+closed"):
         standings.standing("7")
     standings.look()
-    with pytest.raises(StoreUnavailable, match=r"is\s+not\s+watched"):
+    with pytest.raises(StoreUnavailable, match=r"was\s+closed"):
         standings.standing("7")
     standings.close()
     standings.resume()
