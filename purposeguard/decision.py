@@ -86,12 +86,23 @@ class Decision:
         """The error that a refusal by this decision is: about the purpose itself, the channel, the subject, …."""
         if self._declared:
             return ChannelViolation
+        if self._ungranted:
+            return PurposeViolation  # whatever else stands in the way of it
         return _VIOLATIONS[min((bar for one in self.denied if (bar := self._bar(one)) is not None), default=Bar.GRANT)]
 
     @_once
     def denied(self) -> tuple[type[Source], ...]:
         """The sources that may not serve the purpose (by the channel, for the subject), ordered by clause."""
         return tuple(source for source in self.label if not self._may(source))
+
+    @property
+    def _ungranted(self) -> bool:
+        """Whether no clause grants some source the purpose, or a member of the family: the usual case, told quickly."""
+        grants, members = self._matrix.notice.grants, _members(self.purpose)
+        return any(
+            source is not NotPersonal and grants[self._matrix.current(source)].keys().isdisjoint(members)
+            for source in self.label.sources
+        )
 
     def _row(self, source: type[Source]) -> Row:
         if self.circumstances is NONE_KNOWN:
