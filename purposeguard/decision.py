@@ -98,11 +98,12 @@ class Decision:
     @property
     def _ungranted(self) -> bool:
         """Whether no clause grants some source the purpose, or a member of the family: the usual case, told quickly."""
-        grants, members = self._matrix.notice.grants, _members(self.purpose)
-        return any(
-            source is not NotPersonal and grants[self._matrix.current(source)].keys().isdisjoint(members)
-            for source in self.label.sources
-        )
+        return any(self._lacks_grant(source) for source in self.label.sources)
+
+    def _lacks_grant(self, source: type[Source]) -> bool:
+        if source is NotPersonal:
+            return False
+        return self._matrix.notice.grants[self._matrix.current(source)].keys().isdisjoint(_members(self.purpose))
 
     def _row(self, source: type[Source]) -> Row:
         if self.circumstances is NONE_KNOWN:
@@ -116,6 +117,8 @@ class Decision:
         """What stands between a source and the purpose: of a family, where the least does."""
         if source is NotPersonal:
             return None if self._may(source) else Bar.CHANNEL
+        if self._lacks_grant(source):
+            return Bar.GRANT
         bars = [self._matrix.bar(source, one, self.channel, self.circumstances) for one in _members(self.purpose)]
         return None if None in bars else max(bar for bar in bars if bar is not None)
 
