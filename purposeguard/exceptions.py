@@ -243,7 +243,7 @@ class _ExceptedColumn(Column):
         """Nothing, unless the use says so."""
         return False
 
-    def permits_of(self, label: Label, circumstances: Circumstances) -> bool:  # noqa: ARG002
+    def permits_of(self, label: Label, circumstances: Circumstances) -> bool:  # noqa: ARG002  # likewise
         """Likewise."""
         return False
 

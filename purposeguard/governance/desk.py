@@ -44,7 +44,7 @@ class Discloses(Protocol):
 
     def __call__(self, asked: Request, /, *, by: str, language: Language, values: bool) -> Disclosure:
         """The report about the subject of a verified request; `by` is who answers it."""
-        raise NotImplementedError
+        ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

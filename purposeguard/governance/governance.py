@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from purposeguard.about import SubjectId, subject_key
 from purposeguard.circumstances import Standing
 from purposeguard.clock import Clock, Now, system_time
-from purposeguard.errors import Fault, NoticeError, UnknownPurpose
+from purposeguard.errors import Fault, NoticeError, RequestError, UnknownPurpose
 from purposeguard.governance.desk import Desk
 from purposeguard.governance.disclosure import Door, disclosure
 from purposeguard.governance.erasers import Erasers
@@ -222,12 +222,16 @@ class Governance:
 
         Raises:
             RequestError: sealed values are to be shown, and no guard is attached that could open them; a holding gave
-                what is of another subject.
+                what is of another subject; `request` is none of the subject's.
             StoreUnavailable: the store cannot be read.
         """
         key = subject_key(subject)
         notice = self.notice
         requests = self.desk.of(key)
+        if request is not None and all(one.id != request for one in requests):
+            raise RequestError(
+                f"there is no request {request} of this subject: leave it out, or see `desk.of(subject)`"
+            )
         record = on_record(
             notice,
             language,

@@ -33,6 +33,9 @@ class Listener(Protocol):
     def changed(self, subjects: Collection[str], /) -> None:
         """Told before the block ends that made the change, and also where it failed: that it did may not be known."""
 
+    def forget(self) -> None:
+        """Told when another store is opened in this one's place: nothing that was known holds any more."""
+
 
 class Store:
     """Use `Store.open`, or `Store()` and later `connect`. A fault of the database is a StoreUnavailable.
@@ -101,6 +104,8 @@ class Store:
         except BaseException:
             self.close()
             raise
+        for listener in list(self.listeners):
+            listener.forget()
 
     def _upgrade(self) -> None:
         if self.dialect == "sqlite":

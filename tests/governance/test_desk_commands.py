@@ -150,12 +150,15 @@ def test_a_report_of_an_application(folder: Path) -> None:
     assert "email" in page.text
     assert "aiko" not in result.output
     assert run("disclose", "clinic:guard", "--subject", "7", "--values").exit_code == 2
-    arguments = ["--subject", "7", "--values", "--by", "Ms Sato", "--request", "12", "--format", "json"]
+    asked = sys.modules["clinic"].governance.desk.open("disclosure", subject=7).id
+    arguments = ["--subject", "7", "--values", "--by", "Ms Sato", "--request", str(asked), "--format", "json"]
     shown = run("disclose", "clinic:governance", *arguments, "-o", "report.json")
     assert (shown.exit_code, shown.output.replace("noise of an import\n", "")) == (0, "")
     report = Disclosure.model_validate_json((folder / "report.json").read_text("utf-8"))
     assert [one.value for one in report.holdings[0].records[0].items] == ["aiko@example.org", "TM-99"]
-    assert report.request == 12
+    assert report.request == asked
+    unknown = run("disclose", "clinic:guard", "--subject", "7", "--request", str(asked + 1))
+    assert (unknown.exit_code, "no request" in unknown.stderr) == (2, True)
     ledger = run("ledger", "show", "own.db", "--kind", "exception", "--format", "json")
     assert "Ms Sato" in ledger.stdout
     assert "aiko" not in ledger.stdout

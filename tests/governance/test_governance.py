@@ -6,6 +6,7 @@ import copy
 import datetime
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,8 @@ from purposeguard.circumstances import Standing
 from purposeguard.errors import StoreUnavailable, SubjectViolation, UnknownRecipient
 from purposeguard.governance import Governance, Store
 from purposeguard.governance.ledger import Ledgers, LoggingLedger, SqlLedger
+from purposeguard.governance.standing import Standings
+from purposeguard.governance.subjects import Subjects
 from purposeguard.history import History
 from purposeguard.marks import Subject
 from purposeguard.notices import trendmicro_jp as tm
@@ -385,6 +388,7 @@ def test_what_cannot_be_opened_leaves_nothing_open(tmp_path: Path) -> None:
 
 WITHOUT = """
 import sys
+import textwrap
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
@@ -407,3 +411,56 @@ def test_what_is_to_be_installed_is_said(name: str) -> None:
     assert run.stdout == (
         f"{name} purposeguard.governance needs {name}, which is not installed: pip install 'purposeguard[governance]'\n"
     )
+
+
+def test_a_report_answers_a_request_of_its_subject(store: Store) -> None:
+    with Governance(store, notice=tm.NOTICE) as governance:
+        mine = governance.desk.open("disclosure", subject="customer:1")
+        theirs = governance.desk.open("disclosure", subject="customer:2")
+        assert governance.disclose("customer:1", by="office", request=mine.id).request == mine.id
+        for number in (theirs.id, theirs.id + 1, -1, 10**23):
+            with pytest.raises(pg.RequestError, match="no request"):
+                governance.disclose("customer:1", by="office", request=number)
+
+
+def test_nothing_is_known_of_a_store_that_is_opened_in_another_s_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Standings, "_watch", lambda _: None)
+    store = Store.open(f"sqlite:///{tmp_path}/one.db")
+    subjects = Subjects(store, tm.NOTICE)
+    standings = Standings(subjects, staleness=60, poll=30)  # nobody looks meanwhile
+    try:
+        subjects.restrict(7)
+        assert standings.standing("7").all_suspended
+        store.close()
+        store.connect(f"sqlite:///{tmp_path}/two.db")
+        assert not standings.standing("7").all_suspended
+    finally:
+        standings.close()
+        store.close()
+
+
+def test_what_is_counted_after_the_end_is_not_lost_in_silence(tmp_path: Path) -> None:
+    """An activity that names no subject goes on when governance is closed, and counts what it uses."""
+    program = """
+        import sys
+        import purposeguard as pg
+        from purposeguard.governance import Governance
+        from purposeguard.notices import trendmicro_jp as tm
+
+        governance = Governance(sys.argv[1], notice=tm.NOTICE)
+        guard = pg.Guard(tm.NOTICE, governance=governance)
+        value = pg.Personal("x", tm.Registration)
+        with guard.purpose(tm.RenewalGuidance, activity="late") as use:
+            use.open(value)
+            governance.close()
+            for _ in range(3):
+                use.open(value)
+    """
+    url = f"sqlite:///{tmp_path}/store.db"
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), url], capture_output=True, text=True, check=True
+    )
+    assert "3 counted uses are lost" in run.stderr
+    assert "3 by late for 1.2(1)① of 1.1(a)" in run.stderr

@@ -279,6 +279,22 @@ class Counters:
             self._thread = None
         self._start()
 
+    def close_again(self) -> None:
+        """At the end of the process: what was counted after this was closed is written, or said to be lost.
+
+        An activity that goes on then, and names no subject, still counts what it uses.
+        """
+        if not self._closed:
+            return  # it has ended by itself
+        with self._one_at_a_time() as mine:
+            if not mine:
+                return
+            known = self._pending.total()
+            self._collect(hour_of(written(self._clock.now())))
+            more = self._pending.total() > known
+        if more:
+            self.close()
+
     def _lament(self, error: Exception) -> None:
         told = str(error) if isinstance(error, PurposeGuardError) else type(error).__name__
         lost = sorted(self._pending.items(), key=lambda one: one[0].order)
@@ -308,7 +324,13 @@ class Counters:
 
 
 _COUNTERS: Final[weakref.WeakSet[Counters]] = weakref.WeakSet()
-"""For forked children alone."""
+"""For forked children, and for the end of the process."""
+
+
+@atexit.register
+def _close_all_again() -> None:
+    for counters in list(_COUNTERS):
+        counters.close_again()
 
 
 def _forked() -> None:

@@ -15,7 +15,7 @@ from purposeguard.errors import StoreUnavailable
 try:
     import fcntl as _fcntl
 except ImportError:  # pragma: no cover  # Windows
-    _fcntl = None  # type: ignore[assignment]
+    _fcntl = None  # type: ignore[assignment]  # a module, where there is one
 
 fcntl: Final[Any] = _fcntl
 
