@@ -541,6 +541,33 @@ def _refuse_hidden_tags(cls: type[BaseModel]) -> None:
                 if one is not BaseModel and name in stated and shape_of(evaluated(stated[name], names)).labels():
                     what = "extra fields" if name == "__pydantic_extra__" else f"the private attribute `{name}`"
                     raise UnlabelledData(f"{one.__qualname__}: {what} cannot carry a tag: declare a field, or seal it")
+        if one is not BaseModel:
+            _refuse_hidden_marks(
+                one, _resolvable({n: a for n, a in stated.items() if n not in cls.model_fields}, names)
+            )
+
+
+def _refuse_hidden_marks(cls: type, others: Mapping[str, object]) -> None:
+    """Raises UnlabelledData where one of these, which are no fields, is marked: no row would hold what it says."""
+    if "__purposeguard_withheld__" in vars(cls):
+        return  # a copy, which lacks some of the fields: which, it says itself
+    for name, annotation in others.items():
+        if shape_of(annotation).is_marked_itself:
+            raise UnlabelledData(
+                f"{cls.__qualname__}: `{name}` is marked and is no field, so no row says whose it is, or from when: "
+                "declare a field"
+            )
+
+
+def _resolvable(stated: Mapping[str, Any], names: dict[str, Any]) -> dict[str, Any]:
+    """Annotations of a class, resolved; without those that name what only type checkers know."""
+    found: dict[str, Any] = {}
+    for name, annotation in stated.items():
+        # Of a class, since a class alone may have a ClassVar.
+        probe = type("probe", (), {"__annotations__": {name: annotation}})
+        with contextlib.suppress(NameError):
+            found |= typing_extensions.get_type_hints(probe, names, include_extras=True)
+    return found
 
 
 def evaluated(annotation: object, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
@@ -562,14 +589,19 @@ def _plain_hints(cls: type, localns: Mapping[str, Any] | None) -> dict[str, Any]
     except NameError as error:
         raise _unresolved(cls, error.name) from error
     if dataclasses.is_dataclass(cls):
-        return {field.name: found.get(field.name, object) for field in dataclasses.fields(cls)}
-    if is_namedtuple(cls):
-        return {name: found.get(name, object) for name in cast("Any", cls)._fields}
-    if is_attrs(cls):
-        return {field.name: found.get(field.name, field.type) for field in cast("Any", cls).__attrs_attrs__}
-    if shape_of(getattr(cls, "__extra_items__", None)).labels():
-        raise UnlabelledData(f"{cls.__qualname__}: extra items cannot carry a tag: declare a key, or seal it")
-    return found
+        fields = {field.name: found.get(field.name, object) for field in dataclasses.fields(cls)}
+    elif is_namedtuple(cls):
+        fields = {name: found.get(name, object) for name in cast("Any", cls)._fields}
+    elif is_attrs(cls):
+        fields = {field.name: found.get(field.name, field.type) for field in cast("Any", cls).__attrs_attrs__}
+    else:
+        extra = getattr(cls, "__extra_items__", None)
+        if shape_of(extra).labels():
+            raise UnlabelledData(f"{cls.__qualname__}: extra items cannot carry a tag: declare a key, or seal it")
+        _refuse_hidden_marks(cls, {"__extra_items__": extra})
+        return found
+    _refuse_hidden_marks(cls, {name: hint for name, hint in found.items() if name not in fields})
+    return fields
 
 
 def _unresolved(cls: type, name: str | None) -> UnlabelledData:

@@ -7,10 +7,10 @@ import dataclasses
 import datetime
 import pickle
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict, cast
+from typing import Annotated, Any, ClassVar, NamedTuple, NotRequired, TypedDict, cast
 
 import pytest
-from pydantic import BaseModel, computed_field
+from pydantic import BaseModel, PrivateAttr, computed_field
 
 import purposeguard as pg
 from purposeguard.fields import Model, Shape, shape_of
@@ -353,3 +353,52 @@ def test_a_realm_is_a_word(realm: str) -> None:
         pg.Subject(realm)
     assert pg.Subject("x" * 50).realm == "x" * 50
     assert pg.Subject("a-b_2").realm == "a-b_2"
+
+
+class OnPrivate(BaseModel):
+    _key: Annotated[int, pg.Subject] = PrivateAttr(default=7)
+    email: Annotated[str, tm.Registration] = "e"
+
+
+class OnClass(BaseModel):
+    key: ClassVar[Annotated[int, pg.Subject]] = 7
+    email: Annotated[str, tm.Registration] = "e"
+
+
+class OnExtra(BaseModel, extra="allow"):
+    __pydantic_extra__: dict[str, Annotated[int, pg.Subject]]
+    email: Annotated[str, tm.Registration] = "e"
+
+
+class Mixin:
+    key: Annotated[int, pg.Subject]
+
+
+@dataclasses.dataclass
+class OnInit:
+    key: dataclasses.InitVar[Annotated[int, pg.Subject]]
+    email: Annotated[str, tm.Registration] = "e"
+
+
+@dataclasses.dataclass
+class MixedIntoData(Mixin):
+    email: Annotated[str, tm.Registration] = "e"
+
+
+@pytest.mark.parametrize("cls", [OnPrivate, OnClass, OnExtra, OnInit, MixedIntoData])
+def test_a_mark_on_what_is_no_field_is_refused(cls: type) -> None:
+    """It would be read by nobody, and the row pass as nobody's."""
+    with pytest.raises(pg.UnlabelledData, match=r"is marked and is\s+no field"):
+        pg.sources_of(cls)
+
+
+class Unread(BaseModel):
+    """What only type checkers know is no mark."""
+
+    known: ClassVar[Unknown | None] = None  # type: ignore[name-defined]  # noqa: F821  # on purpose
+    key: Annotated[int, pg.Subject] = 7
+    email: Annotated[str, tm.Registration] = "e"
+
+
+def test_what_cannot_be_resolved_and_is_no_field_does_not_stand_in_the_way() -> None:
+    assert pg.sources_of(Unread) == {"email": pg.Label(tm.Registration)}
