@@ -10,6 +10,7 @@ from purposeguard.encoding import decode_sealed, encode_sealed
 from purposeguard.errors import (
     ChannelViolation,
     Fault,
+    FlowViolation,
     LedgerBroken,
     NoticeError,
     PurposeGuardError,
@@ -31,6 +32,7 @@ from purposeguard.errors import (
     UnknownSource,
     UnknownTerm,
     UnlabelledData,
+    UnresolvedStatement,
 )
 from purposeguard.fields import sources_of, untagged
 from purposeguard.guard import Guard
@@ -39,7 +41,7 @@ from purposeguard.inventory import Access, Activity, Entrustment, Reclassificati
 from purposeguard.label import Label
 from purposeguard.ledger import Ledger
 from purposeguard.linking import derive
-from purposeguard.marks import Collected, Ended, Subject
+from purposeguard.marks import ByRow, Collected, Ended, RowSource, Subject
 from purposeguard.notice import Notice
 from purposeguard.oversight import Oversight
 from purposeguard.personal import Personal
@@ -53,6 +55,7 @@ __all__ = [
     "About",
     "Access",
     "Activity",
+    "ByRow",
     "ChannelViolation",
     "Collected",
     "Decision",
@@ -60,6 +63,7 @@ __all__ = [
     "Entrustment",
     "Family",
     "Fault",
+    "FlowViolation",
     "Guard",
     "History",
     "Label",
@@ -83,6 +87,7 @@ __all__ = [
     "RequestError",
     "RetentionViolation",
     "RevisionViolation",
+    "RowSource",
     "Safeguard",
     "SealedAttribute",
     "SealedValue",
@@ -99,6 +104,7 @@ __all__ = [
     "UnknownSource",
     "UnknownTerm",
     "UnlabelledData",
+    "UnresolvedStatement",
     "Use",
     "decode_sealed",
     "derive",

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from purposeguard.about import About
+from purposeguard.about import About, Day
 from purposeguard.circumstances import (
     BEFORE_ALL,
     BY_ANY_CHANNEL,
@@ -293,15 +293,26 @@ class Engine:
             StoreUnavailable: governance cannot say what the subject asked for.
             UnknownSource: a source is of another notice, or of a clause that is gone.
         """
+        return self.circumstances_of(self.standing_of(about.subject), about.collected, about.ended, label, by)
+
+    def standing_of(self, subject: str | None) -> Standing | None:
+        """How things stand for a subject; None where nobody is named, or nobody knows.
+
+        Raises:
+            StoreUnavailable: governance cannot say.
+        """
         oversight = self.oversight
-        standing: Standing | None = None
-        if oversight is not None and about.subject is not None:
-            standing = oversight.standing(about.subject)
+        if oversight is not None and subject is not None:
+            standing = oversight.standing(subject)
             if not isinstance(standing, Standing):  # None would be taken for nobody's
                 raise TypeError(f"`standing` of {type(oversight).__qualname__} gave no Standing of a subject")
-        elif oversight is not None and oversight.requires_subject:
-            standing = UNNAMED
-        collected, ended = about.collected, about.ended
+            return standing
+        return UNNAMED if oversight is not None and oversight.requires_subject else None
+
+    def circumstances_of(
+        self, standing: Standing | None, collected: Day | None, ended: Day | None, label: Label, by: State | Column
+    ) -> Circumstances:
+        """The same of what is known to stand like this, collected and ended on these days."""
         if collected is None and ended is None:
             return Circumstances(standing)
         under = None

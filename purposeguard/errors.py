@@ -18,6 +18,8 @@
     ├── StoreUnavailable       governance cannot be asked, or what it said last is too old
     ├── LedgerBroken           entries of a ledger were changed or removed, or cannot be read
     ├── RequestError           a request of a subject that cannot be handled like this
+    ├── UnresolvedStatement    it cannot be told what a statement, plan or frame reads (also a ValueError)
+    ├── FlowViolation          data would flow where its tags do not follow (also a PermissionError)
     └── PurposeViolation       the notice does not grant this use (also a PermissionError)
         ├── ChannelViolation
         ├── RecipientViolation
@@ -38,6 +40,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 if TYPE_CHECKING:
     from purposeguard.decision import Decision
+    from purposeguard.label import Label
 
 LINE = 100
 """Columns that a line of a message fills at most (a single long word may pass it)."""
@@ -215,6 +218,39 @@ class RequestError(PurposeGuardError):
     """A request of a subject cannot be handled like this: it is unknown, not verified, or closed already (clause 7)."""
 
 
+class UnresolvedStatement(PurposeGuardError, ValueError):
+    """It cannot be told what a statement, a plan or a frame reads or writes: so it is refused, never guessed.
+
+    `why` says what could not be told.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class FlowViolation(PurposeGuardError, PermissionError):
+    """Data would flow into a column whose tags do not cover it: what is read there later would seem to be less.
+
+    `target` and `column` are where it would go; `missing` is the label of the sources that the tags there lack.
+    """
+
+    def __init__(self, target: str, column: str, missing: Label) -> None:
+        super().__init__(target, column, missing)
+        self.target = target
+        self.column = column
+        self.missing = missing
+
+    def __str__(self) -> str:
+        lacks = ", ".join(source.clause for source in self.missing)
+        return "\n".join(
+            (
+                wrapped(f"data of {lacks} would flow into `{self.target}.{self.column}`, whose tags do not name it"),
+                wrapped(f"tag the column with {lacks} as well, or leave out what comes from there", "  "),
+            )
+        )
+
+
 class PurposeViolation(PurposeGuardError, PermissionError):
     """The notice does not grant this use.
 
@@ -289,6 +325,7 @@ REFUSALS = frozenset(
         SealedAttribute,
         TooFewSubjects,
         StoreUnavailable,
+        FlowViolation,
         PurposeViolation,
         ChannelViolation,
         RecipientViolation,

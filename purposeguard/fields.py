@@ -35,7 +35,7 @@ from pydantic_core import PydanticUndefined
 
 from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.label import Label
-from purposeguard.marks import Collected, Ended, Mark
+from purposeguard.marks import TABLES_ALONE, Collected, Ended, Mark
 from purposeguard.sealing import Sealed
 from purposeguard.terms import Source, TermMeta, is_union
 
@@ -74,15 +74,30 @@ class Model:
         """The shape of each field, in the class's order; read once for each class that is not generic.
 
         Raises:
-            UnlabelledData: an annotation cannot be resolved, so what the field holds is unknown.
+            UnlabelledData: an annotation cannot be resolved, so what the field holds is unknown; or only the rows of a
+                table say where it was collected, which is not asked here.
         """
         known: Mapping[str, Shape] | None = vars(self.cls).get(_SHAPES) if not self.bindings else None
         if known is None:
-            scopes = _scopes(self.cls, dict(self.bindings))
-            known = {name: shape_of(hint, _scope_of(name, scopes)) for name, hint in _hints(self.cls).items()}
+            known = self.columns()
+            for name, shape in known.items():
+                if not shape.marks_within.isdisjoint(TABLES_ALONE):
+                    raise UnlabelledData(
+                        f"{self.cls.__qualname__}.{name} is marked as a column of a table whose rows say where they "
+                        "were collected: read them through `purposeguard.adapters`, or tag the field with its sources"
+                    )
             if not self.bindings:
                 type.__setattr__(self.cls, _SHAPES, known)
         return known
+
+    def columns(self) -> Mapping[str, Shape]:
+        """The same of a table whose rows the class describes, which may have marks that no field of a model has.
+
+        Raises:
+            UnlabelledData: an annotation cannot be resolved.
+        """
+        scopes = _scopes(self.cls, dict(self.bindings))
+        return {name: shape_of(hint, _scope_of(name, scopes)) for name, hint in _hints(self.cls).items()}
 
     def marks(self) -> Mapping[Mark, tuple[str, ...]]:
         """Mark → the fields that bear it, themselves or on their items; likewise.
@@ -168,10 +183,15 @@ class Shape:
         return any(model.marks() for model in self.every_model())
 
     @property
+    def marks_within(self) -> frozenset[Mark]:
+        """The marks that stand on it, or on what it contains, and not on a field of a row."""
+        parts = (self.items, self.keys, self.within)
+        return self.marks.union(*(part.marks_within for part in parts if part is not None))
+
+    @property
     def is_marked_itself(self) -> bool:
         """Whether a mark stands on it, or on what it contains, and not on a field of a row."""
-        parts = (self.items, self.keys, self.within)
-        return bool(self.marks) or any(part.is_marked_itself for part in parts if part is not None)
+        return bool(self.marks_within)
 
     def outside_rows(self) -> Iterator[Shape]:
         """It, and what is in it and in no marked row: nothing will say whose that is."""

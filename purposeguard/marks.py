@@ -1,7 +1,7 @@
 """Marks: which fields of a model say whose a row is, when it was collected, and when its use ended.
 
 `Annotated[int, Subject]`, `Annotated[datetime, Collected]`, `Annotated[date | None, Ended]`. What is read through a
-guard is then checked row by row.
+guard is then checked row by row. Columns of tables have two marks more, `RowSource` and `ByRow`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _REALM: Final = re.compile(REALM)
 
 
 class Mark(Immutable):
-    """A mark on a field: `Subject`, `Collected` or `Ended`."""
+    """A mark on a field: `Subject`, `Collected` or `Ended`; on a column of a table also `RowSource` or `ByRow`."""
 
     __slots__ = ("name",)
 
@@ -78,3 +78,12 @@ Collected: Final = Mark("Collected")
 
 Ended: Final = Mark("Ended")
 """The field holds the day, or the moment, on which the subject's use ended; None while it goes on (clause 8)."""
+
+RowSource: Final = Mark("RowSource")
+"""The column holds the id of the source that its row was collected under, as `1.1(a)`: in tables of several sources."""
+
+ByRow: Final = Mark("ByRow")
+"""What the column holds was collected under the source that its row names, in the column marked `RowSource`."""
+
+TABLES_ALONE: Final = frozenset({RowSource, ByRow})
+"""Marks that columns of tables bear. A model's field does not: its sources are known before there is a row."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from purposeguard.circumstances import CLEAR, Standing
 from purposeguard.ledger import Ledger
+from purposeguard.terms import Immutable
 
 if TYPE_CHECKING:
     from purposeguard.recipients import Provision
 
-__all__ = ["CLEAR", "Oversight", "Standing"]
+__all__ = ["CLEAR", "Oversight", "Roster", "Rostered", "Standing"]
 
 
 class Oversight(Protocol):
@@ -39,3 +42,34 @@ class Oversight(Protocol):
         Raises:
             StoreUnavailable: it cannot be recorded, so it must not take place.
         """
+
+
+class Roster(Immutable):
+    """All subjects for whom things do not stand as they do for everybody: whose standing is not `CLEAR`.
+
+    `groups` has them by standing, each subject by its `subject_key`, in order. Immutable; who keeps a roster gives the
+    same object as long as nothing has changed, so that what was worked out from one can be kept.
+    """
+
+    __slots__ = ("__weakref__", "groups")
+
+    groups: Mapping[Standing, tuple[str, ...]]
+
+    def __init__(self, groups: Mapping[Standing, tuple[str, ...]]) -> None:
+        self._fill(groups=MappingProxyType({one: tuple(of) for one, of in groups.items() if one != CLEAR and of}))
+
+    def __repr__(self) -> str:
+        return f"<Roster of {sum(map(len, self.groups.values())):,} subjects, {len(self.groups)} standings>"
+
+
+@runtime_checkable
+class Rostered(Protocol):
+    """An oversight that can tell of all subjects at once, as is asked where a query reads the rows of many."""
+
+    def roster(self) -> Roster:
+        """How things stand for all subjects for whom something was asked.
+
+        Raises:
+            StoreUnavailable: it cannot be known now.
+        """
+        ...

@@ -1,0 +1,58 @@
+"""Tables: the tables of a database by name, each with the tags of its columns, and the views over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from purposeguard.adapters.tags import Columns, Revisions, columns_of
+from purposeguard.terms import Immutable
+
+
+class Tables(Immutable, Mapping[str, Columns]):
+    """`Tables(notice, {"crm.customer": Customer, "orders": {"id": NotPersonal, "total": tm.Contract}})`.
+
+    Names are as statements write them, `schema.table` where there is a schema; how dialects fold their case is the
+    adapter's matter. Each is told by what `columns_of` takes. `views` are the texts of views, by name: what a statement
+    reads of one it reads of the tables below.
+
+    Raises:
+        TypeError, UnknownSource, UnlabelledData: as `columns_of`.
+        ValueError: a name is blank, or a table and a view have the same name.
+    """
+
+    __slots__ = ("_columns", "revisions", "views")
+
+    revisions: Revisions
+    views: Mapping[str, str]
+    _columns: Mapping[str, Columns]
+
+    def __init__(
+        self, revisions: Revisions, tables: Mapping[str, object], views: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        for name in (*tables, *views):
+            if not isinstance(name, str) or not all(part.strip() for part in name.split(".")):
+                raise ValueError(f"`{name}` is no name of a table: `table`, or `schema.table`")
+        both = sorted(set(tables) & set(views))
+        if both:
+            raise ValueError(f"`{both[0]}` is told both as a table and as a view")
+        columns = {name: columns_of(revisions, given) for name, given in tables.items()}
+        self._fill(revisions=revisions, views=MappingProxyType(dict(views)), _columns=MappingProxyType(columns))
+
+    def __getitem__(self, name: str) -> Columns:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __repr__(self) -> str:
+        return f"<Tables {', '.join((*self._columns, *self.views))}>"

@@ -1,0 +1,321 @@
+"""Tags of columns: under which sources the values in a table were collected, and which columns say it of their rows.
+
+A tag is written under one metadata key, `purposeguard`, on fields of Arrow and on columns of Spark.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Final, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from purposeguard.errors import UnknownSource, UnlabelledData, shown
+from purposeguard.fields import Model, is_taggable
+from purposeguard.history import History
+from purposeguard.label import Label
+from purposeguard.marks import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
+from purposeguard.notice import Notice
+from purposeguard.terms import Immutable, NotPersonal, Source, TermMeta
+
+KEY: Final = "purposeguard"
+"""The metadata key under which a column bears its tag."""
+
+Revisions = Notice | History
+"""A notice, or all its revisions: whose sources tags name."""
+
+OneSpec = type[Source] | str | Label | Mark
+Spec = OneSpec | Iterable[OneSpec]
+"""How a column is tagged: a source class, an id, a label, `NotPersonal`, `ByRow`, a mark; or several of these."""
+
+NOT_PERSONAL: Final = Label(NotPersonal)
+
+
+class Tag(Immutable):
+    """What is known of a column.
+
+    `label`: the sources that all its values were collected under, `Label(NotPersonal)` where they are not personal.
+    `by_row`: besides, each value was collected under the source that its row names. `mark`: what the column says of its
+    rows (`Subject`, `Collected`, `Ended`, `RowSource`), None where it says nothing.
+    """
+
+    __slots__ = ("_hash", "by_row", "label", "mark")
+
+    label: Label
+    by_row: bool
+    mark: Mark | None
+    _hash: int
+
+    def __init__(self, label: Label = NOT_PERSONAL, *, by_row: bool = False, mark: Mark | None = None) -> None:
+        self._fill(label=label, by_row=by_row, mark=mark, _hash=hash((label, by_row, mark)))
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether its values are personal data, as far as can be known."""
+        return self.by_row or self.label is not NOT_PERSONAL
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tag):
+            return NotImplemented
+        return self.label is other.label and self.by_row is other.by_row and self.mark == other.mark
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _thaw, (self.label, self.by_row, self.mark)
+
+    def __repr__(self) -> str:
+        parts = [repr(self.label), "by row" if self.by_row else "", "" if self.mark is None else repr(self.mark)]
+        return f"<Tag {', '.join(part for part in parts if part)}>"
+
+
+def _thaw(label: Label, by_row: bool, mark: Mark | None) -> Tag:
+    return Tag(label, by_row=by_row, mark=mark)
+
+
+class Columns(Immutable, Mapping[str, Tag]):
+    """The tags of a table's columns, by name, in their order. A column that is not in it is unlabelled.
+
+    Raises:
+        UnlabelledData: several columns are marked to say of a row what one is to say.
+    """
+
+    __slots__ = ("_hash", "_tags")
+
+    _tags: dict[str, Tag]
+    _hash: int
+
+    def __init__(self, tags: Mapping[str, Tag]) -> None:
+        given = dict(tags)
+        for mark in (RowSource, Collected, Ended):
+            names = [f"`{name}`" for name, tag in given.items() if tag.mark is mark]
+            if len(names) > 1:
+                raise UnlabelledData(f"{' and '.join(names)} are both marked {mark!r}, and one is to say it of a row")
+        self._fill(_tags=given, _hash=hash(tuple(given.items())))
+
+    def __getitem__(self, name: str) -> Tag:
+        return self._tags[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tags)
+
+    def __len__(self) -> int:
+        return len(self._tags)
+
+    def __eq__(self, other: object) -> bool:
+        return list(self._tags.items()) == list(other._tags.items()) if isinstance(other, Columns) else NotImplemented
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def marked(self, mark: Mark) -> str | None:
+        """The column that bears this mark; None where none does."""
+        return next((name for name, tag in self._tags.items() if tag.mark == mark), None)
+
+    def subjects(self) -> tuple[tuple[str, SubjectMark], ...]:
+        """The columns that hold subjects' ids, each with its mark."""
+        return tuple((name, tag.mark) for name, tag in self._tags.items() if isinstance(tag.mark, SubjectMark))
+
+    def __repr__(self) -> str:
+        return f"<Columns {', '.join(self._tags)}>"
+
+
+def columns_of(revisions: Revisions, given: object) -> Columns:
+    """The tags of a table: as they are given, of a class whose rows they are, or of a mapping of names.
+
+    Of a tagged class (a pydantic model, dataclass, TypedDict, NamedTuple or attrs class) the fields are the columns,
+    and those without a tag are not personal, as everywhere. In a mapping each column is told: `NotPersonal` is said.
+
+    Raises:
+        TypeError: `given` is none of these, or a column is told by something that is no tag.
+        UnknownSource: a source is of no revision that is known here.
+        UnlabelledData: a column is told by nothing at all, or the class is marked in a way that a table cannot be.
+    """
+    if isinstance(given, Columns):
+        for tag in given.values():
+            _known(revisions, tag.label)
+        return given
+    if is_taggable(given):
+        return Columns(
+            {name: _of_field(revisions, given, name, shape) for name, shape in Model(given).columns().items()}
+        )
+    if isinstance(given, Mapping):
+        return Columns({str(name): tag_of(revisions, spec, str(name)) for name, spec in given.items()})
+    kinds = "a tagged class, a mapping of names to sources, or `Columns`"
+    raise TypeError(f"the tags of a table are {kinds}, not {type(given).__name__}")
+
+
+def _of_field(revisions: Revisions, cls: type, name: str, shape: Any) -> Tag:
+    if shape.marks_within != shape.marks:
+        raise UnlabelledData(f"{cls.__qualname__}.{name} has marked items, and a column says one thing of a row")
+    sources = frozenset[type[Source]]().union(*shape.everything(set()))
+    specs: list[OneSpec] = [*sources, *shape.marks]
+    return tag_of(revisions, specs or NotPersonal, f"{cls.__qualname__}.{name}")
+
+
+def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
+    """The tag that a column is told by; raises as `columns_of` does."""
+    if isinstance(spec, Tag):
+        _known(revisions, spec.label)
+        return spec
+    parts = [spec] if isinstance(spec, (str, TermMeta, Label, Mark)) else spec
+    if isinstance(parts, (bytes, Mapping)) or not isinstance(parts, Iterable):
+        raise TypeError(f"`{column}` is told by a source class, an id, a label or a mark, not {type(spec).__name__}")
+    sources: set[type[Source]] = set()
+    marks: list[Mark] = []
+    for part in parts:
+        if isinstance(part, Mark):
+            marks.append(part)
+        else:
+            sources |= _label(revisions, part).sources
+    by_row = ByRow in marks
+    own = [mark for mark in marks if mark is not ByRow]
+    if len(own) > 1:
+        raise UnlabelledData(f"`{column}` is marked {' and '.join(map(repr, own))}: a column says one thing of a row")
+    if not sources and not marks:
+        raise UnlabelledData(f"`{column}` is told by no source: say `NotPersonal` where it is not personal (rule 4)")
+    if RowSource in own and (by_row or sources - {NotPersonal}):
+        raise UnlabelledData(f"`{column}` is marked RowSource, so it holds ids of sources, and no personal data")
+    return Tag(Label(*sources) if sources else NOT_PERSONAL, by_row=by_row, mark=own[0] if own else None)
+
+
+def _label(revisions: Revisions, given: object) -> Label:
+    if isinstance(given, Label):
+        return _known(revisions, given)
+    if isinstance(given, TermMeta):
+        return _known(revisions, Label(cast("type[Source]", given)))
+    if given == NotPersonal.clause:
+        return NOT_PERSONAL
+    return Label(_latest(revisions).source(given))
+
+
+def _known(revisions: Revisions, label: Label) -> Label:
+    """The label; raises UnknownSource where a source is of no revision that is known here."""
+    every = _every(revisions)
+    for source in label.sources:
+        if not any(source in notice.grants for notice in every) and source is not NotPersonal:
+            _latest(revisions).source(source)  # raises, and says why
+    return label
+
+
+def _every(revisions: Revisions) -> tuple[Notice, ...]:
+    return tuple(revisions) if isinstance(revisions, History) else (revisions,)
+
+
+def _latest(revisions: Revisions) -> Notice:
+    return revisions.latest if isinstance(revisions, History) else revisions
+
+
+# ---- as text ---------------------------------------------------------------------------------------------------------
+
+_MARKS: Final[Mapping[str, Mark]] = {"subject": Subject, "collected": Collected, "ended": Ended, "source": RowSource}
+"""How marks are written."""
+
+LONGEST_TAG: Final = 10_000
+"""Characters of a written tag that are read at most."""
+
+
+class _Written(BaseModel):
+    """A tag as it is written: JSON, keys in order, what is usual left out."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    version: Literal[1]
+    notice: str
+    revision: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    sources: tuple[str, ...]
+    by_row: bool = False
+    mark: Literal["subject", "collected", "ended", "source"] | None = None
+    realm: str | None = None
+
+
+def encode(tag: Tag, revisions: Revisions) -> str:
+    """A tag as the text that a column bears.
+
+    Raises:
+        UnknownSource: a source is of no revision that is known here.
+        ValueError: its sources are of several revisions, and a column's tag is of one.
+    """
+    _known(revisions, tag.label)
+    sources = [source for source in tag.label if source is not NotPersonal]
+    held = [one for one in reversed(_every(revisions)) if all(source in one.grants for source in sources)]
+    if not held:
+        raise ValueError("the sources of a column are of several revisions of the notice: a tag is of one")
+    sources_told = [source.clause for source in sources] or ([] if tag.by_row else [NotPersonal.clause])
+    mark = next((name for name, one in _MARKS.items() if one is tag.mark), None)
+    if isinstance(tag.mark, SubjectMark):
+        mark = "subject"
+    written = {
+        "by_row": tag.by_row or None,
+        "mark": mark,
+        "notice": held[0].id,
+        "realm": tag.mark.realm if isinstance(tag.mark, SubjectMark) else None,
+        "revision": held[0].revision.isoformat(),
+        "sources": sources_told,
+        "version": 1,
+    }
+    told = {name: one for name, one in written.items() if one is not None}
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
+    """The tag that a column bears.
+
+    Raises:
+        UnlabelledData: it cannot be read, so it says nothing.
+        UnknownSource: it is of another notice, of a revision that is not known here, or names a clause that this one
+            does not have.
+    """
+    if len(text) > LONGEST_TAG:
+        raise UnlabelledData(f"the tag of `{column}` has {len(text):,} characters, which no tag has")
+    try:
+        written = _Written.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, fault["loc"])) or "the whole of it"
+        message = f"the tag of `{column}` cannot be read: {place}: {fault['msg']}"
+    else:
+        return _read(written, revisions, column)
+    raise UnlabelledData(message)
+
+
+def _read(written: _Written, revisions: Revisions, column: str) -> Tag:
+    every = _every(revisions)
+    if written.notice != every[0].id:
+        raise UnknownSource(written.notice, f"the tag of `{column}` is of another notice than {every[0].id}")
+    held = next((one for one in every if one.revision.isoformat() == written.revision), None)
+    if held is None:
+        known = ", ".join(one.revision.isoformat() for one in every)
+        why = f"the tag of `{column}` is of a revision of {written.notice} that is not known here, only {known}: "
+        raise UnknownSource(written.revision, f"{why}give the guard a History that has it")
+    plain = written.sources == (NotPersonal.clause,)
+    if not plain and NotPersonal.clause in written.sources:
+        raise UnlabelledData(f"the tag of `{column}` says both that it is not personal and that it is")
+    if not written.sources and not written.by_row:
+        raise UnlabelledData(f"the tag of `{column}` names no source: an empty label is no licence (rule 4)")
+    sources = () if plain else tuple(_clause(held, one, column) for one in written.sources)
+    mark = None if written.mark is None else _MARKS[written.mark]
+    if written.realm is not None:
+        if mark is not Subject:
+            raise UnlabelledData(f"the tag of `{column}` has a realm, and marks no subject")
+        mark = _in_realm(written.realm, column)
+    specs: list[OneSpec] = [*sources, *([ByRow] if written.by_row else ()), *(() if mark is None else (mark,))]
+    return tag_of(revisions, specs or NotPersonal, column)
+
+
+def _clause(held: Notice, clause: str, column: str) -> type[Source]:
+    """A source by its clause, as it is printed: in a written tag nothing is read generously."""
+    found = held.source(clause)
+    if found.clause != clause:
+        raise UnlabelledData(f"the tag of `{column}` names {shown(clause)}, which is written {found.clause}")
+    return found
+
+
+def _in_realm(realm: str, column: str) -> Mark:
+    try:
+        return Subject(realm)
+    except ValueError as error:
+        why = str(error)
+    raise UnlabelledData(f"the tag of `{column}` cannot be read: {why}")
