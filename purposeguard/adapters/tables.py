@@ -31,7 +31,7 @@ class Tables(Immutable, Mapping[str, Columns]):
         self, revisions: Revisions, tables: Mapping[str, object], views: Mapping[str, str] = MappingProxyType({})
     ) -> None:
         for name in (*tables, *views):
-            if not isinstance(name, str) or not all(part.strip() for part in name.split(".")):
+            if not all(part.strip() for part in name.split(".")):
                 raise ValueError(f"`{name}` is no name of a table: `table`, or `schema.table`")
         both = sorted(set(tables) & set(views))
         if both:

@@ -1,0 +1,313 @@
+"""Deciding: what adapters ask of a guard about columns and rows, once for all of them.
+
+An adapter finds out which columns are used. A `Demand` says what is to be decided of them; a `Decider` decides it under
+the use that is under way, tells the ledger, and finds which rows may be used.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Container, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+import cachetools
+
+from purposeguard.about import NOTHING_KNOWN
+from purposeguard.adapters.finding import Finder, Needed
+from purposeguard.adapters.rowrule import KeySet, RowRule
+from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
+from purposeguard.circumstances import ASKED_LATER, Standing
+from purposeguard.decision import Decision
+from purposeguard.engine import Column, Engine
+from purposeguard.errors import UnlabelledData
+from purposeguard.guard import Guard
+from purposeguard.history import History
+from purposeguard.label import Label
+from purposeguard.marks import Collected, Ended, RowSource
+from purposeguard.oversight import Roster, Rostered
+from purposeguard.retention import day_in
+from purposeguard.terms import Immutable
+from purposeguard.use import Use
+
+RULES_KEPT: Final = 1000
+"""Row rules that are remembered by a decider."""
+
+
+class Demand(Immutable):
+    """What a statement, a plan or a frame asks to use.
+
+    `fields`: each personal column, by the name that a refusal calls it, with its label. `rows`: those of tables whose
+    rows are decided one by one, and of which the rows that may not be used are left out: each with its table and tag.
+    """
+
+    __slots__ = ("fields", "labels", "rows")
+
+    fields: tuple[tuple[str, Label], ...]
+    rows: tuple[tuple[str, str, Tag], ...]
+    labels: frozenset[Label]
+
+    def __init__(self, fields: Iterable[tuple[str, Label]], rows: Iterable[tuple[str, str, Tag]] = ()) -> None:
+        given = tuple(fields)
+        self._fill(fields=given, rows=tuple(rows), labels=frozenset(label for _, label in given))
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether anything personal is to be used: otherwise no purpose is needed."""
+        return bool(self.fields or self.rows)
+
+    def __repr__(self) -> str:
+        names = [*(name for name, _ in self.fields), *(name for name, _, _ in self.rows)]
+        return f"<Demand {', '.join(names) or 'nothing personal'}>"
+
+
+NOTHING_PERSONAL: Final = Demand(())
+NO_RULES: Final[Mapping[str, RowRule | None]] = MappingProxyType({})
+
+
+class Decider:
+    """What adapters ask of one guard. From any thread."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.engine: Final[Engine] = guard._engine
+        self._rules: cachetools.LRUCache[object, RowRule] = cachetools.LRUCache(RULES_KEPT)
+        self._last: Roster | None = None
+        self._keys: weakref.WeakKeyDictionary[Roster, dict[frozenset[Standing], KeySet]] = weakref.WeakKeyDictionary()
+        self._lock = threading.RLock()  # of all three
+
+    @property
+    def revisions(self) -> History:
+        """The revisions of the notice, whose sources tags may name."""
+        return self.engine.state.matrix.history
+
+    # ---- what is asked ---------------------------------------------------------------------------------------------
+
+    def demand(
+        self, tables: Mapping[str, tuple[Columns, Iterable[str]]], narrowed: Container[str] = frozenset()
+    ) -> Demand:
+        """What it takes to use columns: by table, its tags and the names of those that are used.
+
+        `narrowed`: the tables of which the rows that may not be used are left out. A table without a name is `""`.
+
+        Raises:
+            UnlabelledData: a column carries no tag; or rows say where they are from, or whose, and are not narrowed.
+        """
+        fields: list[tuple[str, Label]] = []
+        rows: list[tuple[str, str, Tag]] = []
+        for table, (columns, names) in tables.items():
+            used = {name: tagged(columns, name, table) for name in names}
+            personal = {name: tag for name, tag in used.items() if tag.is_personal}
+            by_rows = self.asks_rows(columns, personal)
+            if by_rows and table not in narrowed:
+                raise UnlabelledData(_to_be_narrowed(table, columns, personal))
+            for name, tag in personal.items():
+                field = f"{table}.{name}" if table else name
+                if by_rows:
+                    rows.append((field, table, tag))
+                else:
+                    fields.append((field, tag.label))
+        return Demand(fields, rows)
+
+    def asks_rows(self, columns: Columns, used: Mapping[str, Tag]) -> bool:
+        """Whether each row is decided by itself, where these columns of a table are used.
+
+        That depends on the tags and the guard, and not on what subjects have asked for so far.
+        """
+        personal = [tag for tag in used.values() if tag.is_personal]
+        if not personal:
+            return False
+        if any(tag.by_row for tag in personal) or any(columns.marked(mark) for mark in (Collected, Ended)):
+            return True
+        return bool(columns.subjects()) and self.engine.oversight is not None
+
+    # ---- whether it may be used --------------------------------------------------------------------------------------
+
+    def meet(self, demand: Demand, what: str = "data was read", rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
+        """Nothing where the use that is under way may use all that is asked for; the ledger is told.
+
+        `rules` say which rows of a table are kept, by which sources of columns that their rows tell are known.
+
+        Raises:
+            PurposeMissing: no purpose is under way.
+            PurposeViolation: it may not; `field` names the first column that it may not use.
+            UnknownSource: a tag is of another notice, or of a clause that is gone.
+        """
+        if not demand.is_personal:
+            return
+        if not demand.rows:
+            use = self.engine.ambient()
+            if use.cleared.issuperset(demand.labels) and use.runs_here():
+                return
+            counted = use.counted
+            if counted and all(label in counted for label in demand.labels) and use.runs_here():
+                try:
+                    ticks = [counted[label] for label in demand.labels]
+                except KeyError:  # the notice was replaced meanwhile
+                    pass
+                else:
+                    for tick in ticks:
+                        tick()
+                    return
+        self._meet(demand, what, rules)
+
+    def _meet(self, demand: Demand, what: str, rules: Mapping[str, RowRule | None]) -> None:
+        engine = self.engine
+        use = engine.present(what)
+        if use is None:
+            return  # observed only
+        column = use._column  # once: all is decided by one revision
+        denied: set[Label] = set()
+        for field, label in demand.fields:
+            self._decided(use.judged(label, (), column), label, field, use, denied)
+        later: dict[Label, None] = {}
+        for field, table, tag in demand.rows:
+            self._decided(self._later(column, tag.label), tag.label, field, use, denied)
+            if tag.label not in denied:
+                later[label_in(rules.get(table), tag)] = None
+        if engine.ledger is not None:
+            for label in demand.labels - denied:
+                use.used(label, (), column, 1)
+            for label in later:
+                if label is not NOT_PERSONAL:  # where it is not known which rows are kept
+                    use.used(label, (NOTHING_KNOWN,), column, 1)
+
+    def _decided(self, decision: Decision | None, label: Label, field: str, use: Use[Any], denied: set[Label]) -> None:
+        if decision is not None and label not in denied:
+            denied.add(label)  # where it is only observed, each once
+            self.engine.refuse(decision, use, field=field)
+
+    def _later(self, column: Column, label: Label) -> Decision | None:
+        """Why no row may be used, whatever it says of itself."""
+        if label is NOT_PERSONAL or column.permits_of(label, ASKED_LATER):
+            return None
+        return column.decision(label, ASKED_LATER)
+
+    def denied(self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = "") -> dict[str, Decision]:
+        """The columns that a use may not use, whatever their rows say, each with the reason; nobody is told.
+
+        Raises:
+            UnlabelledData: a column carries no tag.
+        """
+        found: dict[str, Decision] = {}
+        column = use._column
+        used = {name: tagged(columns, name, table) for name in names}
+        for name, tag in used.items():
+            if tag.label is NOT_PERSONAL:
+                continue
+            by_row = self.asks_rows(columns, {name: tag})
+            decision = self._later(column, tag.label) if by_row else use.judged(tag.label, (), column)
+            if decision is not None:
+                found[name] = decision
+        return found
+
+    # ---- which rows --------------------------------------------------------------------------------------------------
+
+    def rule(self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = "") -> RowRule | None:
+        """Which rows of a table may be used, where these columns of it are; None where no row is decided by itself.
+
+        The columns themselves are decided by `meet`, or are left out by `denied`.
+
+        Raises:
+            UnlabelledData: a column carries no tag, or says that its rows name their sources and none of them does.
+            TypeError: governance cannot tell of all subjects at once.
+            StoreUnavailable: it cannot tell now.
+        """
+        used = {name: tagged(columns, name, table) for name in names}
+        if not self.asks_rows(columns, used):
+            return None
+        needed: Needed = tuple(dict.fromkeys((tag.label, tag.by_row) for tag in used.values() if tag.is_personal))
+        by_row = any(counts for _, counts in needed)
+        source = columns.marked(RowSource) if by_row else None
+        if by_row and source is None:
+            named = next(name for name, tag in used.items() if tag.by_row)
+            raise UnlabelledData(
+                f"{_place(table, named)} was collected under the source that its row names, and no column here is "
+                "marked RowSource, to name it"
+            )
+        subjects = columns.subjects() if self.engine.oversight is not None else ()
+        roster = self.roster() if subjects else None
+        column = use._column
+        notice = column.matrix.notice
+        today = day_in(notice.document.timezone, self.engine.clock.now())
+        key = (column, columns, needed, today)
+        with self._lock:
+            if roster is not None and roster is not self._last:
+                self._rules.clear()  # with the keys of the roster before, of which there may be millions
+                self._last = roster
+            kept = self._rules.get(key)
+        if kept is not None:
+            return kept
+        collected, ended = columns.marked(Collected), columns.marked(Ended)
+        finder = Finder(self.engine, column, needed, roster, self._keys_of)
+        branches = finder.branches(by_row=by_row, collected=collected is not None, ended=ended is not None)
+        rule = RowRule(notice, branches, source, collected, ended, subjects)
+        with self._lock:
+            if roster is None or roster is self._last:
+                self._rules[key] = rule
+        return rule
+
+    def roster(self) -> Roster:
+        """All subjects for whom something was asked.
+
+        Raises:
+            TypeError: governance cannot tell of all at once.
+            StoreUnavailable: it cannot tell now.
+        """
+        oversight = self.engine.oversight
+        if not isinstance(oversight, Rostered):
+            raise TypeError(
+                f"{type(oversight).__qualname__} has no `roster`, so it cannot be told which of many rows are about "
+                "subjects who stopped a use, or agreed to it"
+            )
+        found = cast("object", oversight.roster())
+        if not isinstance(found, Roster):
+            raise TypeError(f"`roster` of {type(oversight).__qualname__} gave no Roster")
+        return found
+
+    def _keys_of(self, roster: Roster, standings: frozenset[Standing]) -> KeySet:
+        with self._lock:
+            known = self._keys.setdefault(roster, {})
+            found = known.get(standings)
+            if found is None:
+                keys = (one for standing, of in roster.groups.items() if standing in standings for one in of)
+                found = known.setdefault(standings, KeySet(keys))
+            return found
+
+
+def tagged(columns: Columns, name: str, table: str = "") -> Tag:
+    """The tag of a column.
+
+    Raises:
+        UnlabelledData: it has none.
+    """
+    tag = columns.get(name)
+    if tag is None:
+        raise UnlabelledData(
+            f"{_place(table, name)} carries no tag, so nothing says what it may be used for: tag it with its source, "
+            "or say `NotPersonal`"
+        )
+    return tag
+
+
+def label_in(rule: RowRule | None, tag: Tag) -> Label:
+    """The label of a column's values in the rows that a rule keeps."""
+    return rule.label_of(tag.label) if rule is not None and tag.by_row else tag.label
+
+
+def _place(table: str, name: str) -> str:
+    return f"`{table}.{name}`" if table else f"`{name}`"
+
+
+def _to_be_narrowed(table: str, columns: Columns, used: Mapping[str, Tag]) -> str:
+    by_row = next((name for name, tag in used.items() if tag.by_row), None)
+    whose = next((name for name, _ in columns.subjects()), None)
+    what = f"the rows of `{table}`" if table else "the rows"
+    if by_row is not None:
+        why = f"{_place(table, by_row)} was collected under the source that its row names"
+    elif whose is not None:
+        why = f"{what} say whose they are, in `{whose}`"
+    else:
+        day = columns.marked(Collected) or columns.marked(Ended)
+        why = f"{what} say from when they are, in `{day}`"
+    return f"{why}: keep those that may be used first, with `permitted` or `narrowed`, or let a guarded session do it"

@@ -1,0 +1,173 @@
+"""Finding a row rule: the core is asked about one row of each kind, and kinds that are decided alike are put together.
+
+A kind of row is a source, days between which nothing changes, and how things stand for the subject. So no rule of the
+notice is repeated here: what decides is `Column.permits_of`, as of a single row.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from purposeguard.adapters.rowrule import NO_DAY, Branch, KeySet, Span, SubjectTest
+from purposeguard.circumstances import CLEAR, Standing
+from purposeguard.engine import Column, Engine
+from purposeguard.label import Label
+from purposeguard.oversight import Roster
+from purposeguard.retention import day_in
+from purposeguard.rows import LONG_AGO
+from purposeguard.terms import NotPersonal, Source
+
+Needed = tuple[tuple[Label, bool], ...]
+"""The labels of what is read, each with whether the row's own source counts besides."""
+
+
+class Answer(NamedTuple):
+    """Who may be named in the rows of a kind: nobody, anybody for whom nothing was asked, those of these standings."""
+
+    nobody: bool
+    clear: bool
+    standings: frozenset[Standing]
+
+    @property
+    def is_never(self) -> bool:
+        """Whether no row of the kind may be used."""
+        return not (self.nobody or self.clear or self.standings)
+
+
+class Finder:
+    """Finds the branches of a rule for one purpose under one matrix, on one day, by one roster.
+
+    `roster` is None where rows say nobody, or nobody keeps what subjects asked for; `keys_of` gives the subjects in it
+    who are of some standings.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        column: Column,
+        needed: Needed,
+        roster: Roster | None,
+        keys_of: Callable[[Roster, frozenset[Standing]], KeySet],
+    ) -> None:
+        self._engine = engine
+        self._column = column
+        self._needed = needed
+        self._roster = roster
+        self._keys_of = keys_of
+
+    def branches(self, *, by_row: bool, collected: bool, ended: bool) -> tuple[Branch, ...]:
+        """The branches; `by_row`, `collected`, `ended`: whether rows say their source, and these days."""
+        notice = self._column.matrix.notice
+        begun = list(self._spans(self._begins("collection", revisions=True), absent=True)) if collected else [None]
+        over = [NO_DAY, *self._spans(self._begins("end-of-use"), absent=False)] if ended else [None]
+        alike: dict[tuple[Answer, ...], set[str]] = {}
+        for source in notice.sources if by_row else (None,):
+            answers = tuple(self._answer(source, one, other) for other in over for one in begun)
+            alike.setdefault(answers, set()).add("" if source is None else source.clause)
+        found: list[Branch] = []
+        for answers, clauses in alike.items():
+            sources = frozenset(clauses) if by_row else None
+            rows = [answers[n : n + len(begun)] for n in range(0, len(answers), len(begun))]
+            for one, other, answer in _merged(rows, begun, over):
+                found.append(Branch(sources, one, other, self._test(answer)))
+        return tuple(found)
+
+    # ---- days -----------------------------------------------------------------------------------------------------
+
+    def _begins(self, since: str, *, revisions: bool = False) -> set[datetime.date]:
+        """The days on which rows begin to be decided in another way: of a revision, and of what is not overdue yet."""
+        matrix = self._column.matrix
+        today = day_in(matrix.notice.document.timezone, self._engine.clock.now())
+        found = {one.revision for one in matrix.history} if revisions else set[datetime.date]()
+        for source in matrix.notice.sources:
+            for period in self._column.periods.of(source.clause):
+                if period.from_ == since and (today - datetime.date.min).days > period.days:
+                    found.add(today - datetime.timedelta(days=period.days))
+        return found
+
+    def _spans(self, begins: Iterable[datetime.date], *, absent: bool) -> Iterator[Span]:
+        bounds: list[datetime.date | None] = [None, *sorted(begins), None]
+        for since, before in itertools.pairwise(bounds):
+            yield Span(since, before, absent and since is None)
+
+    # ---- one row of each kind --------------------------------------------------------------------------------------
+
+    def _answer(self, source: type[Source] | None, begun: Span | None, over: Span | None) -> Answer:
+        collected = None if begun is None else begun.since or LONG_AGO
+        ended = None if over is None or over is NO_DAY else over.since or LONG_AGO
+        labels = [label | Label(source) if source is not None and counts else label for label, counts in self._needed]
+        labels = [label for label in dict.fromkeys(labels) if NotPersonal not in label]
+        nobody = self._may(labels, self._engine.standing_of(None), collected, ended)
+        if self._roster is None:
+            return Answer(nobody, nobody, frozenset())
+        clear = self._may(labels, CLEAR, collected, ended)
+        others = (one for one in self._roster.groups if self._may(labels, one, collected, ended))
+        return Answer(nobody, clear, frozenset(others))
+
+    def _may(
+        self,
+        labels: Iterable[Label],
+        standing: Standing | None,
+        collected: datetime.date | None,
+        ended: datetime.date | None,
+    ) -> bool:
+        engine, column = self._engine, self._column
+        return all(
+            column.permits_of(label, engine.circumstances_of(standing, collected, ended, label, column))
+            for label in labels
+        )
+
+    # ---- subjects --------------------------------------------------------------------------------------------------
+
+    def _test(self, answer: Answer) -> SubjectTest | None:
+        roster = self._roster
+        if roster is None:
+            return None
+        those = answer.standings if not answer.clear else frozenset(roster.groups) - answer.standings
+        if answer.clear and answer.nobody and not those:
+            return None
+        return SubjectTest(self._keys_of(roster, those), only=not answer.clear, nobody=answer.nobody)
+
+
+def _merged(
+    rows: Sequence[Sequence[Answer]], begun: Sequence[Span | None], over: Sequence[Span | None]
+) -> Iterator[tuple[Span | None, Span | None, Answer]]:
+    """The kinds that may be used, those beside each other that are answered alike put together."""
+    runs: dict[tuple[Span | None, Answer], list[Span | None]] = {}
+    for answers, other in zip(rows, over, strict=True):
+        number = 0
+        for answer, group in itertools.groupby(answers):
+            held = len(list(group))
+            one = _joined(begun[number : number + held])
+            number += held
+            if not answer.is_never:
+                runs.setdefault((one, answer), []).append(other)
+    for (one, answer), others in runs.items():
+        for joined in _beside(others, over):
+            yield one, joined, answer
+
+
+def _beside(spans: Sequence[Span | None], order: Sequence[Span | None]) -> Iterator[Span | None]:
+    """Spans, those that follow each other in `order` joined."""
+    places = [order.index(one) for one in spans]
+    held: list[int] = []
+    for place in places:
+        if held and place != held[-1] + 1:
+            yield _joined([order[one] for one in held])
+            held = []
+        held.append(place)
+    yield _joined([order[one] for one in held])
+
+
+def _joined(spans: Sequence[Span | None]) -> Span | None:
+    """One span of several that follow each other; None where nothing is asked."""
+    given = [one for one in spans if one is not None]
+    if not given:
+        return None
+    days = [one for one in given if one is not NO_DAY]
+    if not days:
+        return NO_DAY
+    return Span(days[0].since, days[-1].before, any(one.absent for one in given))
