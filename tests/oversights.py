@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from purposeguard.circumstances import CLEAR, Standing
 from purposeguard.ledger import Ledger
+from purposeguard.oversight import Roster
 from purposeguard.recipients import Provision
 
 
@@ -16,6 +17,7 @@ class Told:
         self.standings = dict(standings or {})
         self.provisions: list[Provision] = []
         self._requires_subject = requires_subject
+        self._roster = self._grouped()
 
     @property
     def ledger(self) -> Ledger | None:
@@ -30,3 +32,15 @@ class Told:
 
     def provided(self, provision: Provision, /) -> None:
         self.provisions.append(provision)
+
+    def roster(self) -> Roster:
+        found = self._grouped()
+        if found.groups != self._roster.groups:
+            self._roster = found
+        return self._roster
+
+    def _grouped(self) -> Roster:
+        groups: dict[Standing, list[str]] = {}
+        for subject, standing in self.standings.items():
+            groups.setdefault(standing, []).append(subject)
+        return Roster({standing: tuple(of) for standing, of in groups.items()})

@@ -254,13 +254,13 @@ class Decider:
             TypeError: governance cannot tell of all at once.
             StoreUnavailable: it cannot tell now.
         """
-        oversight = self.engine.oversight
+        oversight = cast("object", self.engine.oversight)
         if not isinstance(oversight, Rostered):
             raise TypeError(
                 f"{type(oversight).__qualname__} has no `roster`, so it cannot be told which of many rows are about "
                 "subjects who stopped a use, or agreed to it"
             )
-        found = cast("object", oversight.roster())
+        found: Any = oversight.roster()
         if not isinstance(found, Roster):
             raise TypeError(f"`roster` of {type(oversight).__qualname__} gave no Roster")
         return found

@@ -1,0 +1,60 @@
+"""The words of an engine of a few lines: expressions are functions of a row. What real engines are compared with."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from purposeguard import Notice
+from purposeguard.about import subject_key
+from purposeguard.adapters.rowrule import KeySet, clause_meant
+
+Test = Callable[[Any], bool]
+
+
+class PlainRows:
+    """Expressions over rows that are mappings."""
+
+    def __init__(self, notice: Notice) -> None:
+        self.notice = notice
+        self.zone = ZoneInfo(notice.document.timezone)
+
+    def true(self) -> Test:
+        return lambda row: True
+
+    def false(self) -> Test:
+        return lambda row: False
+
+    def all_of(self, parts: Sequence[Test], /) -> Test:
+        assert len(parts) > 1
+        return lambda row: all(part(row) for part in parts)
+
+    def any_of(self, parts: Sequence[Test], /) -> Test:
+        assert len(parts) > 1
+        return lambda row: any(part(row) for part in parts)
+
+    def negated(self, part: Test, /) -> Test:
+        return lambda row: not part(row)
+
+    def absent(self, column: str, /) -> Test:
+        return lambda row: row[column] is None
+
+    def source_in(self, column: str, clauses: frozenset[str], /) -> Test:
+        return lambda row: clause_meant(self.notice, row[column]) in clauses
+
+    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> Test:
+        def within(row: Any) -> bool:
+            day = row[column]
+            if day is None:
+                return False
+            if isinstance(day, datetime.datetime):
+                day = day.astimezone(self.zone).date()
+            return (since is None or since <= day) and (before is None or day < before)
+
+        return within
+
+    def subject_in(self, column: str, keys: KeySet, /) -> Test:
+        held = frozenset(keys.keys)
+        return lambda row: row[column] is not None and subject_key(row[column]) in held

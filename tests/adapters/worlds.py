@@ -1,0 +1,164 @@
+"""Generated worlds of rows: revisions, a guard over them, what subjects asked for, a table's tags and its rows.
+
+What is expected of a row is what the core says of it, asked about that row alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from purposeguard import About, Guard, History, Label, Notice, NotPersonal
+from purposeguard.adapters.tags import Columns, Tag
+from purposeguard.circumstances import Standing
+from purposeguard.marks import Collected, Ended, RowSource, Subject
+from purposeguard.use import Use
+from tests.histories import revision_after
+from tests.oversights import Told
+from tests.support import Draw, Tables, add_bases, asked_of, tables
+
+NOW = datetime.datetime(2025, 6, 15, 12, tzinfo=datetime.UTC)
+Row = Mapping[str, Any]
+
+
+@dataclasses.dataclass
+class World:
+    """A guard with what it knows, and a table: its tags, and rows as plain mappings."""
+
+    guard: Guard
+    purpose: object
+    channel: str | None
+    columns: Columns
+    rows: list[Row]
+
+    def using(self) -> Any:
+        return self.guard.purpose(self.purpose, channel=self.channel)  # type: ignore[call-overload]
+
+    def permitted(self, use: Use[Any], names: list[str]) -> list[Row]:
+        """The rows that the core lets this use read these columns of, asked one by one."""
+        return [row for row in self.rows if all(self._may(use, row, self.columns[name]) for name in names)]
+
+    def _may(self, use: Use[Any], row: Row, tag: Tag) -> bool:
+        if not tag.is_personal:
+            return True
+        notice = self.guard.notice
+        label = tag.label
+        if tag.by_row:
+            source = self.columns.marked(RowSource)
+            if source is None:
+                raise AssertionError("a world with columns by row has a column that says the source")
+            label = label | Label(notice.source(row[source]))
+        return all(use.judged(label, (about,)) is None for about in self._abouts(row))
+
+    def _abouts(self, row: Row) -> Iterator[About]:
+        begun, over = self.columns.marked(Collected), self.columns.marked(Ended)
+        collected = None if begun is None else row[begun] or datetime.date.min
+        ended = None if over is None else row[over]
+        subjects = [
+            row[name] if mark.realm is None else f"{mark.realm}:{row[name]}"
+            for name, mark in self.columns.subjects()
+            if row[name] is not None
+        ]
+        if self.guard.governance is None:
+            subjects = []
+        for subject in subjects or [None]:
+            yield About(subject, collected=collected, ended=ended)
+
+
+KEYS = ["1", "2", "3", "4", "a", "b", "customer:1", "customer:2", "customer:a", "lead:1"]
+
+
+@st.composite
+def worlds(draw: Draw, *, rows: int = 12) -> World:
+    """A world of one table, in which the rows say as much of themselves as there is to say."""
+    made = draw(tables())
+    made["revision"] = draw(st.dates(datetime.date(2023, 1, 1), datetime.date(2024, 6, 30))).isoformat()
+    add_bases(draw, made)
+    revisions = [Notice.parse(made)]
+    if draw(st.booleans()):
+        made = draw(revision_after(made))
+        revisions.append(Notice.parse(_with_periods(draw, made)))
+    else:
+        revisions = [Notice.parse(_with_periods(draw, made))]
+    history = History(*[one for one in revisions if one.revision <= NOW.date()])
+    notice = history.latest
+    purpose = draw(st.sampled_from(asked_of(notice)))
+    channel = draw(st.sampled_from([None, *notice.channels]))
+    governance = draw(st.none() | _oversights(notice, history))
+    guard = Guard(history, governance=governance, clock=lambda: NOW)
+    columns = draw(_columns(notice))
+    return World(guard, purpose, channel, columns, draw(st.lists(_row(notice, columns), max_size=rows)))
+
+
+def _with_periods(draw: Draw, made: Tables) -> Tables:
+    sources = [row["id"] for row in made["source"]]
+    periods = st.lists(
+        st.fixed_dictionaries(
+            {
+                "source": st.sampled_from(sources),
+                "days": st.sampled_from([30, 365, 500, 700]),
+                "from": st.sampled_from(["collection", "end-of-use"]),
+            }
+        ),
+        max_size=3,
+        unique_by=lambda row: (row["source"], row["from"]),
+    )
+    held = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only", "period": draw(periods)}
+    zone = draw(st.sampled_from(["UTC", "Asia/Tokyo", "America/St_Johns"]))
+    return made | {"retention": held, "timezone": zone}
+
+
+def _oversights(notice: Notice, history: History) -> st.SearchStrategy[Told]:
+    purposes = [one.clause for one in notice.purposes]
+    consents = st.frozensets(
+        st.tuples(st.sampled_from(purposes), st.sampled_from([one.revision for one in history])), max_size=4
+    )
+    standings = st.builds(
+        Standing,
+        suspended=st.frozensets(st.sampled_from(purposes), max_size=3),
+        all_suspended=st.sampled_from([False, False, False, True]),
+        erased=st.sampled_from([False, False, False, True]),
+        consents=consents,
+    )
+    told = st.dictionaries(st.sampled_from(KEYS), standings, max_size=6)
+    return st.builds(Told, told, requires_subject=st.sampled_from([False, False, False, True]))
+
+
+@st.composite
+def _columns(draw: Draw, notice: Notice) -> Columns:
+    labels = st.lists(st.sampled_from(notice.sources), max_size=2).map(lambda some: Label(*(some or [NotPersonal])))
+    found = {f"c{n}": Tag(draw(labels), by_row=draw(st.booleans())) for n in range(draw(st.integers(1, 3)))}
+    found["src"] = Tag(mark=RowSource)
+    if draw(st.booleans()):
+        found["who"] = Tag(mark=draw(st.sampled_from([Subject, Subject("customer")])))
+    if draw(st.sampled_from([False, False, True])):
+        found["whom"] = Tag(mark=Subject("lead"))
+    if draw(st.booleans()):
+        found["got"] = Tag(mark=Collected)
+    if draw(st.booleans()):
+        found["over"] = Tag(mark=Ended)
+    names = draw(st.permutations(list(found)))
+    return Columns({name: found[name] for name in names})
+
+
+DAYS = st.none() | st.dates(datetime.date(2022, 6, 1), datetime.date(2025, 6, 20))
+
+
+@st.composite
+def _row(draw: Draw, notice: Notice, columns: Columns) -> Row:
+    row: dict[str, Any] = {}
+    for name, tag in columns.items():
+        if tag.mark is RowSource:
+            source = draw(st.sampled_from(notice.sources))
+            row[name] = draw(st.sampled_from([source.clause, source.__name__, source.clause.upper()]))
+        elif tag.mark in (Collected, Ended):
+            row[name] = draw(DAYS)
+        elif tag.mark is not None:
+            row[name] = draw(st.sampled_from([None, "1", "2", "3", "4", "5", "a", "b", "z"]))
+        else:
+            row[name] = draw(st.integers(0, 9))
+    return row
