@@ -1,0 +1,127 @@
+"""The schema that Spark writes into Parquet beside the data, and takes for its own when it reads it.
+
+It is JSON under a key of the schema's metadata; each of its fields has metadata of its own, which is what a DataFrame
+shows as the metadata of a column.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+import pyarrow as pa
+
+from purposeguard.adapters.tags import KEY
+from purposeguard.errors import UnlabelledData
+
+SPARK_KEY: Final = b"org.apache.spark.sql.parquet.row.metadata"
+"""The key of the schema's metadata under which Spark keeps its own schema."""
+
+_LONGEST: Final = 20_000_000
+"""Bytes of it that are read at most: a million columns with tags."""
+
+_SIMPLE: Final = (
+    (pa.types.is_boolean, "boolean"),
+    (pa.types.is_int8, "byte"),
+    (pa.types.is_int16, "short"),
+    (pa.types.is_int32, "integer"),
+    (pa.types.is_int64, "long"),
+    (pa.types.is_float32, "float"),
+    (pa.types.is_float64, "double"),
+    (pa.types.is_string, "string"),
+    (pa.types.is_large_string, "string"),
+    (pa.types.is_binary, "binary"),
+    (pa.types.is_large_binary, "binary"),
+    (pa.types.is_date32, "date"),
+)
+
+
+def written(schema: pa.Schema) -> str:
+    """The schema as Spark writes it, with the tags that its fields bear.
+
+    Raises:
+        TypeError: Spark has no type for one of the columns.
+    """
+    fields = [_field(field, field.name) for field in schema]
+    return json.dumps({"type": "struct", "fields": fields}, ensure_ascii=False, separators=(",", ":"))
+
+
+def _field(field: pa.Field, where: str) -> dict[str, Any]:
+    tag = (field.metadata or {}).get(KEY.encode())
+    return {
+        "name": field.name,
+        "type": _type(field.type, where),
+        "nullable": field.nullable,
+        "metadata": {} if tag is None else {KEY: tag.decode()},
+    }
+
+
+def _type(type_: pa.DataType, where: str) -> Any:
+    types = pa.types
+    if types.is_dictionary(type_):
+        return _type(type_.value_type, where)
+    if types.is_struct(type_):
+        return {"type": "struct", "fields": [_field(one, f"{where}.{one.name}") for one in type_]}
+    if types.is_list(type_) or types.is_large_list(type_):
+        # What contains has no metadata in Spark, only fields have: the tags of items are those of the column.
+        item = type_.value_field
+        return {"type": "array", "elementType": _type(item.type, f"{where}[]"), "containsNull": item.nullable}
+    if types.is_map(type_):
+        key, value = _type(type_.key_type, f"{where}[]"), _type(type_.item_type, f"{where}[]")
+        return {"type": "map", "keyType": key, "valueType": value, "valueContainsNull": type_.item_field.nullable}
+    if types.is_decimal(type_):
+        return f"decimal({type_.precision},{type_.scale})"
+    if types.is_timestamp(type_):
+        return "timestamp_ntz" if type_.tz is None else "timestamp"
+    found = next((name for test, name in _SIMPLE if test(type_)), None)
+    if found is None:
+        raise TypeError(f"`{where}` is {type_}, for which Spark has no type: leave it out, or store it as another")
+    return found
+
+
+def read(schema: pa.Schema) -> dict[str, str] | None:
+    """Column → the text of its tag, as Spark's own schema has it; None where there is none.
+
+    Tags of fields inside are under their paths, `address.street`.
+
+    Raises:
+        UnlabelledData: it cannot be read, or is of other columns than these.
+    """
+    text: bytes | None = (schema.metadata or {}).get(SPARK_KEY)
+    if text is None:
+        return None
+    try:
+        fields = json.loads(text if len(text) <= _LONGEST else b"")["fields"]
+        names = [str(field["name"]) for field in fields]
+        found = dict(_tags(fields, ""))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        names, found = None, {}
+    if names is None:
+        raise UnlabelledData("the schema that Spark left in the metadata cannot be read, so nor can its tags")
+    if found and names != list(schema.names):
+        raise UnlabelledData(
+            "the schema that Spark left in the metadata is of other columns than these, so its tags say nothing of "
+            "them: tag what was read from the file before columns are changed, `tagged(table, columns_of(…), notice)`"
+        )
+    return found
+
+
+def _tags(fields: Any, before: str) -> Iterator[tuple[str, str]]:
+    for field in fields:
+        where = f"{before}{field['name']}"
+        tag = (field.get("metadata") or {}).get(KEY)
+        if tag is not None:
+            yield where, tag if isinstance(tag, str) else ""  # what is no text is no tag, and is refused as one
+        yield from _inside(field["type"], where)
+
+
+def _inside(type_: Any, where: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(type_, dict):
+        return
+    given = cast("dict[str, Any]", type_)
+    if given["type"] == "struct":
+        yield from _tags(given["fields"], f"{where}.")
+    for part in ("elementType", "keyType", "valueType"):
+        if part in given:
+            yield from _inside(given[part], f"{where}[]")
