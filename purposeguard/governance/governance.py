@@ -31,6 +31,7 @@ from purposeguard.guard import Guard
 from purposeguard.history import History
 from purposeguard.ledger import Ledger
 from purposeguard.notice import Notice
+from purposeguard.oversight import Roster
 from purposeguard.recipients import Provision, Recipient
 
 OPEN_FOR: Final = datetime.timedelta(minutes=10)
@@ -135,6 +136,14 @@ class Governance:
             StoreUnavailable: it cannot be known now.
         """
         return self.standings.standing(subject)
+
+    def roster(self) -> Roster:
+        """What holds for all subjects for whom something was asked; for queries, which read the rows of many.
+
+        Raises:
+            StoreUnavailable: it cannot be known now.
+        """
+        return self.standings.roster()
 
     def provided(self, provision: Provision, /) -> None:
         """Records a hand-over that is about to take place.

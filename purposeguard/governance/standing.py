@@ -18,9 +18,11 @@ import cachetools
 from purposeguard.circumstances import Standing
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
+from purposeguard.governance.roster import Rolls
 from purposeguard.governance.subjects import Subjects
 from purposeguard.governance.unavailable import unavailable
 from purposeguard.governance.watching import Watcher
+from purposeguard.oversight import Roster
 
 Kept = tuple[Standing, float, datetime.datetime | None]
 """How things stand; until when that is kept, by the monotonic clock; when it changes by itself."""
@@ -78,6 +80,7 @@ class Standings:
         self._standings: cachetools.FIFOCache[Standing, Standing] = cachetools.FIFOCache(SHARED)
         self._entries: cachetools.FIFOCache[Kept, Kept] = cachetools.FIFOCache(SHARED)
         self._reads: dict[str, set[_Read]] = {}
+        self._rolls = Rolls(self.subjects)
         self._lock = threading.RLock()  # of these four; a finaliser may ask while its thread holds it
         self._looking = threading.Lock()  # of those that follow
         self._look_began = self._failed_until = self._fresh_until = -math.inf
@@ -100,6 +103,17 @@ class Standings:
         if now < self._fresh_until and now < ends and changes_at is None:
             return standing
         return self._reconsidered(subject)
+
+    def roster(self) -> Roster:
+        """How things stand for all subjects for whom something was asked; as old as `standing` may be, at most.
+
+        The first time all of it is read, afterwards only what has changed.
+
+        Raises:
+            StoreUnavailable: it cannot be read now.
+        """
+        self._look_if_stale()  # what is read from now on is what the next look would find changed
+        return self._rolls.roster()
 
     def _reconsidered(self, subject: str) -> Standing:
         self._look_if_stale()
@@ -158,6 +172,7 @@ class Standings:
                 self._cache.pop(subject, None)
                 for read in self._reads.pop(subject, ()):
                     read.spoiled = True
+        self._rolls.changed(subjects)
 
     def forget(self) -> None:
         """Forgets everything."""
@@ -167,6 +182,7 @@ class Standings:
                 for read in reads:
                     read.spoiled = True
             self._reads.clear()
+        self._rolls.forget()
 
     # ---- looks ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,100 @@
+"""How things stand for all subjects at once, kept up to date by what changes: asked where a query reads many rows."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from purposeguard.circumstances import CLEAR, Standing
+from purposeguard.governance.declarations import Stands, all_stands, stands
+from purposeguard.governance.subjects import Subjects
+from purposeguard.oversight import Roster
+
+MOST_ASKED_SINGLY: Final = 200
+"""Subjects who are asked about one by one where they changed; of more than that all is read again."""
+
+
+class Rolls:
+    """Keeps a roster of subjects: read whole once, and then of those alone who changed.
+
+    What has changed it is told (`changed`, `forget`); that it is told in time is the matter of who tells. A change that
+    it is told of while it reads is read again the next time, so none is lost.
+    """
+
+    def __init__(self, subjects: Subjects) -> None:
+        self._subjects = subjects
+        self._lock = threading.Lock()  # held while reading: others wait for the same answer
+        self._telling = threading.Lock()  # of the three that follow; never held for long
+        self._dirty: set[str] = set()
+        self._unknown = True
+        self._roster = Roster({})
+        self._standings: dict[str, Stands] = {}
+        self._changes_at: datetime.datetime | None = None
+
+    def changed(self, subjects: Collection[str], /) -> None:
+        """These stand otherwise from now on."""
+        with self._telling:
+            if not self._unknown:
+                self._dirty.update(subjects)
+
+    def forget(self) -> None:
+        """Everything may be otherwise."""
+        with self._telling:
+            self._unknown = True
+            self._dirty.clear()
+
+    def roster(self) -> Roster:
+        """How things stand for all; the same object as long as nothing has changed.
+
+        Raises:
+            StoreUnavailable: it cannot be read now.
+        """
+        with self._lock:
+            now = self._subjects.clock.now()
+            due = self._changes_at is not None and now >= self._changes_at
+            if not self._unknown and not self._dirty and not due:
+                return self._roster
+            with self._telling:
+                whole, dirty = self._unknown, set(self._dirty)
+                self._unknown, self._dirty = False, set()
+            try:
+                if due:
+                    dirty.update(one for one, stood in self._standings.items() if _is_over(stood, now))
+                if whole or len(dirty) > MOST_ASKED_SINGLY:
+                    self._standings = self._all(now)
+                else:
+                    self._read(dirty, now)
+            except BaseException:
+                self.forget()
+                raise
+            self._changes_at = min(
+                (one.until for one in self._standings.values() if one.until is not None), default=None
+            )
+            self._roster = _grouped(self._standings)
+            return self._roster
+
+    def _all(self, now: datetime.datetime) -> dict[str, Stands]:
+        with self._subjects.store.reading() as connection:
+            return all_stands(connection, now, self._subjects.clause_now)
+
+    def _read(self, dirty: Collection[str], now: datetime.datetime) -> None:
+        with self._subjects.store.reading() as connection:
+            for subject in dirty:
+                stood = stands(connection, subject, now, self._subjects.clause_now)
+                if stood.standing == CLEAR and stood.until is None:
+                    self._standings.pop(subject, None)
+                else:
+                    self._standings[subject] = stood
+
+
+def _is_over(stood: Stands, now: datetime.datetime) -> bool:
+    return stood.until is not None and now >= stood.until
+
+
+def _grouped(standings: Mapping[str, Stands]) -> Roster:
+    groups: dict[Standing, list[str]] = {}
+    for subject, stood in standings.items():
+        groups.setdefault(stood.standing, []).append(subject)
+    return Roster({standing: tuple(sorted(of)) for standing, of in groups.items()})

@@ -1,0 +1,142 @@
+"""The roster tells of all subjects what `standing` tells of each, and is read anew only where something has changed."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from sqlalchemy import event
+
+from purposeguard import Guard, Notice
+from purposeguard.circumstances import CLEAR, Standing
+from purposeguard.errors import StoreUnavailable
+from purposeguard.governance import Governance
+from purposeguard.governance.standing import Standings
+from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import Subjects
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.oversight import Roster
+from tests.governance.outages import outage
+from tests.governance.times import Time
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def subjects(store: Store, time: Time) -> Subjects:
+    return Subjects(store, tm.NOTICE, clock=time.clock)
+
+
+@pytest.fixture
+def standings(subjects: Subjects) -> Iterator[Standings]:
+    with closing(Standings(subjects)) as found:
+        yield found
+
+
+def _by_subject(roster: Roster) -> dict[str, Standing]:
+    return {subject: standing for standing, of in roster.groups.items() for subject in of}
+
+
+def _agrees(standings: Standings, subjects: Subjects, keys: list[str]) -> bool:
+    told = _by_subject(standings.roster())
+    return all(told.get(key, CLEAR) == subjects.standing(key) for key in keys)
+
+
+KEYS = [str(number) for number in range(12)]
+
+
+def test_it_tells_of_each_subject_what_standing_tells(standings: Standings, subjects: Subjects, time: Time) -> None:
+    assert standings.roster().groups == {}
+    subjects.restrict(1)
+    subjects.restrict(2, tm.RenewalGuidance)
+    subjects.restrict(3, tm.RenewalGuidance)
+    subjects.restrict(3, tm.EventInvitation)
+    subjects.restrict(4, kind="erasure")
+    subjects.restrict(5, kind="stop-of-provision")
+    subjects.consent(6, tm.ProductGuidance)
+    ended = subjects.restrict(7)
+    subjects.lift(ended)
+    subjects.restrict(8, until=time.now + datetime.timedelta(days=1))
+    assert _agrees(standings, subjects, KEYS)
+    told = _by_subject(standings.roster())
+    assert sorted(told) == ["1", "2", "3", "4", "5", "6", "8"]
+    assert told["1"].all_suspended
+
+
+def test_nothing_is_read_again_while_nothing_changes(standings: Standings, subjects: Subjects, store: Store) -> None:
+    subjects.restrict(1)
+    first = standings.roster()
+    asked: list[str] = []
+
+    @event.listens_for(store.engine, "before_cursor_execute")
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if "purposeguard_declaration" in statement:
+            asked.append(statement)
+
+    assert standings.roster() is first
+    assert asked == []
+    subjects.restrict(2)
+    asked.clear()
+    second = standings.roster()
+    assert second is not first
+    assert len(asked) == 1  # of the subject who changed
+    assert sorted(_by_subject(second)) == ["1", "2"]
+
+
+def test_a_change_of_another_process_is_in_it_within_a_second(standings: Standings, store_url: str, time: Time) -> None:
+    assert standings.roster().groups == {}
+    with Store.open(store_url) as other:
+        Subjects(other, tm.NOTICE, clock=time.clock).restrict(7)
+        standings.look()
+        assert sorted(_by_subject(standings.roster())) == ["7"]
+
+
+def test_what_ends_by_itself_is_out_of_it_then(standings: Standings, subjects: Subjects, time: Time) -> None:
+    subjects.restrict(1, until=time.now + datetime.timedelta(hours=1))
+    subjects.restrict(2)
+    before = standings.roster()
+    assert sorted(_by_subject(before)) == ["1", "2"]
+    time.passes(minutes=59)
+    assert standings.roster() is before
+    time.passes(minutes=1)
+    assert sorted(_by_subject(standings.roster())) == ["2"]
+
+
+def test_many_changes_are_read_at_once(standings: Standings, subjects: Subjects) -> None:
+    standings.roster()
+    for number in range(250):
+        subjects.restrict(number, tm.EventInvitation)
+    assert len(_by_subject(standings.roster())) == 250
+    assert _agrees(standings, subjects, KEYS)
+
+
+def test_it_is_refused_where_the_store_cannot_be_read(
+    standings: Standings, subjects: Subjects, store: Store, request: pytest.FixtureRequest
+) -> None:
+    subjects.restrict(1)
+    with outage(store, request):
+        with pytest.raises(StoreUnavailable):
+            standings.roster()
+        with pytest.raises(StoreUnavailable):
+            standings.roster()
+    standings.look()
+    assert sorted(_by_subject(standings.roster())) == ["1"]
+
+
+def test_another_revision_is_asked_anew(store: Store) -> None:
+    tables = tm.NOTICE.dump()
+    earlier = Notice.parse({**tables, "revision": "2023-04-01"})
+    with Governance(store, notice=earlier) as governance:
+        guard = Guard(earlier, governance=governance)
+        governance.attach(guard)
+        governance.restrict(1, "1.2(1)①")
+        before = governance.roster()
+        guard.replace(Notice.parse(tables))
+        governance.notice = guard.notice
+        assert governance.roster() is not before
+        assert _by_subject(governance.roster()) == _by_subject(before)
