@@ -1,0 +1,286 @@
+"""What adapters ask of a guard: columns are decided at once, rows by a rule, and the ledger is told of both."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Iterable
+
+import pytest
+
+from purposeguard import (
+    ByRow,
+    Collected,
+    Ended,
+    Guard,
+    Label,
+    Notice,
+    NotPersonal,
+    PurposeMissing,
+    PurposeViolation,
+    RowSource,
+    Subject,
+    UnknownSource,
+    UnlabelledData,
+)
+from purposeguard.adapters.deciding import NOTHING_PERSONAL, Decider, Demand
+from purposeguard.adapters.rowrule import KeySet, Span, clause_meant, spellings
+from purposeguard.adapters.tags import Columns, columns_of
+from purposeguard.circumstances import Standing
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.oversight import Roster
+from tests.oversights import Told
+
+NOTICE = tm.NOTICE
+SALES = columns_of(
+    NOTICE,
+    {
+        "id": (Subject, NotPersonal),
+        "email": tm.Registration,
+        "total": tm.Contract,
+        "device": tm.ProductData,
+        "country": NotPersonal,
+    },
+)
+MIXED = columns_of(NOTICE, {"who": Subject, "name": ByRow, "origin": RowSource, "since": Collected, "n": NotPersonal})
+STOPPED = Standing(all_suspended=True)
+
+
+class Counted:
+    """A ledger that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.uses: list[tuple[str | None, str, Label, int]] = []
+        self.denials: list[object] = []
+
+    def allowed(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
+        self.uses.append((activity, purpose, label, count))
+
+    def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+        self.denials.append((type(error), observed))
+
+    def reclassified(self, declared: object, label: Label, activity: str | None) -> None:
+        raise NotImplementedError
+
+
+def _demand(decider: Decider, names: Iterable[str], table: str = "sales") -> Demand:
+    return decider.demand({table: (SALES, names)})
+
+
+def test_what_is_granted_may_be_used() -> None:
+    guard = Guard(NOTICE)
+    decider = Decider(guard)
+    demand = _demand(decider, ["id", "email", "total", "country"])
+    assert demand.fields == (("sales.email", Label(tm.Registration)), ("sales.total", Label(tm.Contract)))
+    with guard.purpose(tm.RenewalGuidance):
+        decider.meet(demand)
+        decider.meet(demand)  # the short way
+    with pytest.raises(PurposeMissing, match="data was read outside any purpose"):
+        decider.meet(demand)
+
+
+def test_what_is_not_granted_is_refused_by_its_name() -> None:
+    guard = Guard(NOTICE)
+    decider = Decider(guard)
+    demand = _demand(decider, ["email", "device"])
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation) as caught:
+        decider.meet(demand)
+    assert caught.value.field == "sales.device"
+    assert "renewal-guidance (1.2(1)①) may not use product-data (1.1(b)), in field `sales.device`" in str(caught.value)
+
+
+def test_what_is_not_personal_needs_no_purpose() -> None:
+    decider = Decider(Guard(NOTICE))
+    demand = _demand(decider, ["id", "country"])
+    assert not demand.is_personal
+    decider.meet(demand)
+    decider.meet(NOTHING_PERSONAL)
+    assert repr(demand) == "<Demand nothing personal>"
+
+
+def test_a_column_without_a_tag_is_refused() -> None:
+    decider = Decider(Guard(NOTICE))
+    with pytest.raises(UnlabelledData, match=r"`sales\.nick` carries no tag"):
+        _demand(decider, ["nick"])
+    with pytest.raises(UnlabelledData, match="`nick` carries no tag"):
+        decider.demand({"": (SALES, ["nick"])})
+
+
+def test_uses_are_told_to_the_ledger() -> None:
+    ledger = Counted()
+    guard = Guard(NOTICE, ledger=ledger)
+    decider = Decider(guard)
+    with guard.purpose(tm.RenewalGuidance, activity="letters"):
+        decider.meet(_demand(decider, ["email", "total"]))
+        decider.meet(_demand(decider, ["email"]))
+        with pytest.raises(PurposeViolation):
+            decider.meet(_demand(decider, ["device"]))
+    found = {(activity, label): times for activity, _, label, times in ledger.uses}
+    assert found == {("letters", Label(tm.Registration)): 2, ("letters", Label(tm.Contract)): 1}
+    assert ledger.denials == [(PurposeViolation, False)]
+
+
+def test_denials_that_are_only_observed_are_told_once_each(caplog: pytest.LogCaptureFixture) -> None:
+    ledger = Counted()
+    guard = Guard(NOTICE, mode="observe", ledger=ledger)
+    decider = Decider(guard)
+    with guard.purpose(tm.RenewalGuidance), caplog.at_level(logging.WARNING, "purposeguard"):
+        decider.meet(_demand(decider, ["email", "device"]))
+    assert ledger.denials == [(PurposeViolation, True)]
+    assert [label for _, _, label, _ in ledger.uses] == [Label(tm.Registration)]
+    decider.meet(_demand(decider, ["email"]))  # outside any purpose
+    assert ledger.denials[1:] == [(PurposeMissing, True)]
+
+
+def test_a_table_whose_rows_say_their_sources_is_to_be_narrowed() -> None:
+    decider = Decider(Guard(NOTICE))
+    with pytest.raises(UnlabelledData, match=r"`crm\.name` was collected under the source that its row names: keep"):
+        decider.demand({"crm": (MIXED, ["name"])})
+    assert decider.demand({"crm": (MIXED, ["n", "origin", "who"])}).is_personal is False
+    demand = decider.demand({"crm": (MIXED, ["name"])}, narrowed={"crm"})
+    assert demand.is_personal
+    assert repr(demand) == "<Demand crm.name>"
+
+
+def test_whose_rows_are_is_asked_where_somebody_keeps_what_subjects_asked_for() -> None:
+    assert Decider(Guard(NOTICE)).demand({"sales": (SALES, ["email"])}).fields
+    told = Decider(Guard(NOTICE, governance=Told()))
+    with pytest.raises(UnlabelledData, match="say whose they are, in `id`"):
+        told.demand({"sales": (SALES, ["email"])})
+    assert told.demand({"sales": (SALES, ["id", "country"])}).fields == ()
+
+
+def test_days_are_asked_wherever_rows_say_them() -> None:
+    decider = Decider(Guard(NOTICE))
+    for mark in (Collected, Ended):
+        columns = columns_of(NOTICE, {"email": tm.Registration, "day": mark})
+        with pytest.raises(UnlabelledData, match="the rows say from when they are, in `day`"):
+            decider.demand({"": (columns, ["email"])})
+
+
+def test_columns_by_row_need_the_column_that_says_the_source() -> None:
+    guard = Guard(NOTICE)
+    columns = columns_of(NOTICE, {"name": ByRow})
+    with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(UnlabelledData, match="no column here is marked RowS"):
+        Decider(guard).rule(use, columns, ["name"])
+
+
+def test_a_rule_says_which_sources_and_subjects_may_be_used() -> None:
+    told = Told(
+        {"1": STOPPED, "2": Standing(suspended=frozenset({"1.2(1)①"})), "3": Standing(suspended=frozenset({"2.2①"}))}
+    )
+    guard = Guard(NOTICE, governance=told)
+    columns = columns_of(NOTICE, {"who": Subject, "name": ByRow, "origin": RowSource})
+    decider = Decider(guard)
+    with guard.purpose(tm.RenewalGuidance) as use:
+        rule = decider.rule(use, columns, ["who", "name"])
+        assert rule is not None
+        (branch,) = rule.branches
+        assert branch.sources == frozenset({"1.1(a)", "1.1(c)"})
+        assert branch.subjects is not None
+        assert not branch.subjects.only
+        assert branch.subjects.nobody
+        assert sorted(branch.subjects.keys.keys) == ["1", "2"]
+        assert rule.columns == ("origin", "who")
+        assert rule.permitted == {"1.1(a)", "1.1(c)"}
+        assert rule.label_of(Label(NotPersonal)) is Label(tm.Registration, tm.Contract)
+        assert decider.rule(use, columns, ["name", "who"]) is rule
+        told.standings["9"] = STOPPED
+        later = decider.rule(use, columns, ["name"])
+        assert later is not rule
+        assert later is not None
+        assert later.branches[0].subjects is not None
+        assert sorted(later.branches[0].subjects.keys.keys) == ["1", "2", "9"]
+
+
+def test_a_use_of_narrowed_rows_is_told_with_the_sources_that_were_kept() -> None:
+    ledger = Counted()
+    guard = Guard(NOTICE, ledger=ledger)
+    decider = Decider(guard)
+    columns = columns_of(NOTICE, {"name": ByRow, "origin": RowSource})
+    demand = decider.demand({"crm": (columns, ["name"])}, narrowed={"crm"})
+    with guard.purpose(tm.RenewalGuidance) as use:
+        decider.meet(demand, rules={"crm": decider.rule(use, columns, ["name"])})
+    assert [label for _, _, label, _ in ledger.uses] == [Label(tm.Registration, tm.Contract)]
+
+
+def test_what_no_row_may_be_used_for_is_refused_at_once() -> None:
+    guard = Guard(NOTICE, governance=Told())
+    decider = Decider(guard)
+    demand = decider.demand({"sales": (SALES, ["device"])}, narrowed={"sales"})
+    with guard.purpose(tm.RenewalGuidance) as use:
+        with pytest.raises(PurposeViolation, match="may not use product-data"):
+            decider.meet(demand)
+        assert list(decider.denied(use, SALES, list(SALES))) == ["device"]
+
+
+def test_a_governance_that_cannot_tell_of_all_subjects_is_refused() -> None:
+    class Mute(Told):
+        roster = None  # type: ignore[assignment]
+
+    class Wrong(Told):
+        def roster(self) -> Roster:
+            return None  # type: ignore[return-value]
+
+    for governance, said in ((Mute(), "has no `roster`|gave no Roster|not callable"), (Wrong(), "gave no Roster")):
+        guard = Guard(NOTICE, governance=governance)
+        with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(TypeError, match=said):
+            Decider(guard).rule(use, SALES, ["email"])
+
+
+def test_another_revision_is_asked_anew() -> None:
+    guard = Guard(NOTICE)
+    decider = Decider(guard)
+    columns = columns_of(NOTICE, {"name": ByRow, "origin": RowSource})
+    narrower = NOTICE.dump()
+    narrower["revision"] = "2025-04-01"
+    narrower["grant"][0]["sources"] = ["1.1(a)"]
+    with guard.purpose(tm.RenewalGuidance) as use:
+        before = decider.rule(use, columns, ["name"])
+        assert before is not None
+        assert before.permitted == {"1.1(a)", "1.1(c)"}
+        guard.replace(Notice.parse(narrower))
+        after = decider.rule(use, columns, ["name"])
+        assert after is not None
+        assert after.permitted == {"1.1(a)"}
+
+
+# ---- what engines compare with ---------------------------------------------------------------------------------------
+
+
+def test_sources_have_usual_spellings_and_any_other() -> None:
+    known = spellings(NOTICE)
+    assert {known["1.1(a)"], known["1.1a"], known["Registration"], known["registration"], known["1.1A"]} == {"1.1(a)"}
+    assert all(clause_meant(NOTICE, text) == clause for text, clause in known.items())
+    assert clause_meant(NOTICE, "１．１（ａ）") == "1.1(a)"
+    with pytest.raises(UnknownSource):
+        clause_meant(NOTICE, "not-personal")
+
+
+def test_keys_have_the_forms_in_which_columns_hold_them() -> None:
+    keys = KeySet(
+        ["7", "007", "-3", "-0", "9" * 30, str(2**63), str(2**63 - 1), "é", "customer:8",
+         "customer:6f1f62a0-0000-4000-8000-000000000001", "6f1f62a0-0000-4000-8000-000000000002"]
+    )  # fmt: skip
+    assert keys.ints == (-3, 7, 2**63 - 1)
+    assert "e\N{COMBINING ACUTE ACCENT}" in keys.texts
+    assert "007" in keys.texts
+    assert keys.uuids == ("6f1f62a0000040008000000000000002",)
+    within = keys.within("customer")
+    assert within.keys == ("8", "6f1f62a0-0000-4000-8000-000000000001")
+    assert within is keys.within("customer")
+    assert within.uuids == ("6f1f62a0000040008000000000000001",)
+    assert keys.within(None) is keys
+    assert len(keys) == 11
+    assert repr(keys) == "<KeySet of 11>"
+
+
+def test_spans_say_what_they_hold() -> None:
+    assert Span(None, None, absent=True).is_all
+    assert not Span(None, None, absent=False).is_all
+    assert not Span(datetime.date(2024, 1, 1), None, absent=True).is_all
+
+
+def test_columns_of_a_frame_may_be_fewer() -> None:
+    fewer = Columns({name: SALES[name] for name in ("email", "total")})
+    assert Decider(Guard(NOTICE)).demand({"": (fewer, list(fewer))}).fields[0][0] == "email"

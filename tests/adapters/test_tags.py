@@ -1,0 +1,315 @@
+"""Tags of columns: how they are told, written and read, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from typing import Annotated, Any, NamedTuple, TypedDict
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from purposeguard import (
+    ByRow,
+    Collected,
+    Ended,
+    Guard,
+    History,
+    Label,
+    Notice,
+    NotPersonal,
+    Personal,
+    RowSource,
+    Subject,
+    UnknownSource,
+    UnlabelledData,
+    sources_of,
+)
+from purposeguard.adapters.tables import Tables
+from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag, columns_of, decode, encode, tag_of
+from purposeguard.notices import trendmicro_jp as tm
+
+NOTICE = tm.NOTICE
+EARLIER = Notice.parse({**NOTICE.dump(), "revision": "2023-04-01"})
+HISTORY = History(EARLIER, NOTICE)
+
+
+class Address(BaseModel):
+    city: Annotated[str, tm.WebContact]
+    country: str
+
+
+class Customer(BaseModel):
+    id: Annotated[int, Subject("customer")]
+    email: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData]
+    segment: Annotated[str, tm.Registration, tm.Contract]
+    address: Address | None
+    phone: Personal[str, tm.Contract]
+    note: str
+
+
+def test_the_fields_of_a_model_are_columns() -> None:
+    columns = columns_of(NOTICE, Customer)
+    assert list(columns) == ["id", "email", "device", "segment", "address", "phone", "note"]
+    assert columns["id"] == Tag(mark=Subject("customer"))
+    assert columns["email"] == Tag(Label(tm.Registration))
+    assert columns["segment"].label is Label(tm.Registration, tm.Contract)
+    assert columns["address"].label is Label(tm.WebContact)  # all that is in it
+    assert columns["phone"].label is Label(tm.Contract)
+    assert columns["note"] == Tag(NOT_PERSONAL)
+    assert not columns["note"].is_personal
+
+
+def test_classes_of_every_kind_tell_columns() -> None:
+    @dataclasses.dataclass
+    class ADataclass:
+        email: Annotated[str, tm.Registration]
+
+    @attrs.define
+    class AnAttrs:
+        email: Annotated[str, tm.Registration]
+
+    class ADict(TypedDict):
+        email: Annotated[str, tm.Registration]
+
+    class ATuple(NamedTuple):
+        email: Annotated[str, tm.Registration]
+
+    for cls in (ADataclass, AnAttrs, ADict, ATuple):
+        assert columns_of(NOTICE, cls) == Columns({"email": Tag(Label(tm.Registration))})
+
+
+class Mixed(BaseModel):
+    name: Annotated[str, ByRow]
+    usage: Annotated[str, ByRow, tm.ProductData]
+    origin: Annotated[str, RowSource]
+    since: Annotated[str, Collected]
+
+
+def test_a_model_may_describe_a_table_whose_rows_name_their_sources() -> None:
+    columns = columns_of(NOTICE, Mixed)
+    assert columns["name"] == Tag(by_row=True)
+    assert columns["usage"] == Tag(Label(tm.ProductData), by_row=True)
+    assert columns.marked(RowSource) == "origin"
+    assert columns.marked(Collected) == "since"
+    assert columns.marked(Ended) is None
+
+
+def test_such_a_model_is_read_through_adapters_alone() -> None:
+    guard = Guard(NOTICE)
+    with pytest.raises(UnlabelledData, match=r"purposeguard\.adapters"):
+        sources_of(Mixed)
+    with pytest.raises(UnlabelledData, match=r"purposeguard\.adapters"):
+
+        @guard.access
+        def load() -> list[Mixed]:
+            return []
+
+    row = Mixed(name="n", usage="u", origin="1.1(a)", since="s")
+    with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(UnlabelledData, match=r"purposeguard\.adapters"):
+        use.withhold(row)
+
+
+def test_a_mapping_tells_each_column() -> None:
+    columns = columns_of(
+        NOTICE,
+        {
+            "id": (Subject, NotPersonal),
+            "email": tm.Registration,
+            "name": "2.1a",
+            "usage": [tm.Registration, "1.1(b)"],
+            "both": Label(tm.Cookie),
+            "rest": NotPersonal,
+            "origin": RowSource,
+            "text": (ByRow, "3.1(c)"),
+            "made": "not-personal",
+        },
+    )
+    assert columns["name"].label is Label(tm.WebContact)
+    assert columns["usage"].label is Label(tm.Registration, tm.ProductData)
+    assert columns["text"] == Tag(Label(tm.ProspectSubmission), by_row=True)
+    assert columns["made"] == columns["rest"] == Tag()
+    assert columns.subjects() == (("id", Subject),)
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "said"),
+    [
+        ((), UnlabelledData, "say `NotPersonal`"),
+        (None, TypeError, "not NoneType"),
+        (3, TypeError, "not int"),
+        (b"1.1(a)", TypeError, "not bytes"),
+        ({"1.1(a)": 1}, TypeError, "not dict"),
+        ("1.1(z)", UnknownSource, "unknown source `1.1"),
+        (tm.RenewalGuidance, UnknownSource, "is a purpose"),
+        ((Subject, Collected), UnlabelledData, "says one thing of a row"),
+        ((RowSource, tm.Registration), UnlabelledData, "holds ids of sources"),
+        ((RowSource, ByRow), UnlabelledData, "holds ids of sources"),
+    ],
+    ids=[
+        "nothing", "none", "a number", "bytes", "a mapping", "no id", "a purpose", "two marks", "a personal source",
+        "a source by row",
+    ],
+)  # fmt: skip
+def test_what_is_no_tag_is_refused(spec: object, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        columns_of(NOTICE, {"email": spec})
+
+
+def test_what_is_no_table_is_refused() -> None:
+    for given_ in ("1.1(a)", 3, None, [tm.Registration]):
+        with pytest.raises(TypeError, match="the tags of a table are"):
+            columns_of(NOTICE, given_)
+
+
+def test_one_column_says_where_a_row_is_from() -> None:
+    with pytest.raises(UnlabelledData, match="`a` and `b` are both marked RowSource"):
+        columns_of(NOTICE, {"a": RowSource, "b": RowSource})
+    with pytest.raises(UnlabelledData, match="both marked Collected"):
+        columns_of(NOTICE, {"a": Collected, "b": (Collected, tm.Cookie)})
+
+
+def test_classes_of_an_unknown_notice_are_refused() -> None:
+    with pytest.raises(UnknownSource):
+        columns_of(NOTICE, {"email": EARLIER.source("1.1(a)")})
+    assert columns_of(HISTORY, {"email": EARLIER.source("1.1(a)")})["email"].label is Label(EARLIER.source("1.1(a)"))
+    tags = columns_of(HISTORY, {"email": EARLIER.source("1.1(a)")})
+    with pytest.raises(UnknownSource):
+        columns_of(NOTICE, tags)
+
+
+def test_columns_are_values() -> None:
+    one = columns_of(NOTICE, Customer)
+    assert one == columns_of(NOTICE, Customer)
+    assert hash(one) == hash(columns_of(NOTICE, Customer))
+    assert one != columns_of(NOTICE, Mixed)
+    assert one != {"id": 1}
+    assert pickle.loads(pickle.dumps(one["email"])) == one["email"]
+    assert one["email"] != "1.1(a)"
+    assert repr(one["id"]) == '<Tag Label(not-personal), Subject("customer")>'
+    assert repr(Columns({"a": Tag(by_row=True)})) == "<Columns a>"
+    assert repr(Tag(by_row=True)) == "<Tag Label(not-personal), by row>"
+    with pytest.raises(AttributeError):
+        one["email"].by_row = True
+    with pytest.raises(TypeError):
+        one["email"] = Tag()  # type: ignore[index]
+
+
+# ---- as text ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_tag_is_written_in_one_way() -> None:
+    assert encode(Tag(Label(tm.Registration)), NOTICE) == (
+        '{"notice":"trendmicro-jp","revision":"2024-04-01","sources":["1.1(a)"],"version":1}'
+    )
+    assert encode(Tag(Label(tm.ProductData), by_row=True, mark=Subject("customer")), HISTORY) == (
+        '{"by_row":true,"mark":"subject","notice":"trendmicro-jp","realm":"customer","revision":"2024-04-01",'
+        '"sources":["1.1(b)"],"version":1}'
+    )
+    assert json.loads(encode(Tag(), NOTICE))["sources"] == ["not-personal"]
+    assert json.loads(encode(Tag(by_row=True), NOTICE))["sources"] == []
+
+
+def _tags(notice: Notice) -> st.SearchStrategy[Tag]:
+    labels = st.lists(st.sampled_from(notice.sources), max_size=4).map(lambda some: Label(*(some or [NotPersonal])))
+    marks = st.sampled_from([None, Subject, Subject("lead"), Collected, Ended])
+    return st.builds(Tag, labels, by_row=st.booleans(), mark=marks) | st.just(Tag(mark=RowSource))
+
+
+@given(tag=_tags(NOTICE) | _tags(EARLIER))
+def test_a_tag_that_is_written_is_read_again(tag: Tag) -> None:
+    assert decode(encode(tag, HISTORY), HISTORY, "c") == tag
+
+
+def test_a_tag_of_an_earlier_revision_is_of_its_classes() -> None:
+    old = encode(Tag(Label(EARLIER.source("1.1(a)"))), EARLIER)
+    assert decode(old, HISTORY, "email").label is Label(EARLIER.source("1.1(a)"))
+    with pytest.raises(UnknownSource, match=r"(?s)only 2024-04-01: give the guard a History"):
+        decode(old, NOTICE, "email")
+    with pytest.raises(ValueError, match="several revisions"):
+        encode(Tag(Label(tm.Registration, EARLIER.source("1.1(b)"))), HISTORY)
+    with pytest.raises(UnknownSource):
+        encode(Tag(Label(EARLIER.source("1.1(b)"))), NOTICE)
+
+
+GOOD: dict[str, Any] = {"notice": "trendmicro-jp", "revision": "2024-04-01", "sources": ["1.1(a)"], "version": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ("", UnlabelledData, "`email` cannot be read"),
+        ("{", UnlabelledData, "cannot be read"),
+        ("[]", UnlabelledData, "cannot be read"),
+        ("null", UnlabelledData, "cannot be read"),
+        (b"\xff\xfe", UnlabelledData, "cannot be read"),
+        (GOOD | {"version": 2}, UnlabelledData, "version"),
+        (GOOD | {"sources": "1.1(a)"}, UnlabelledData, "sources"),
+        (GOOD | {"sources": [1]}, UnlabelledData, "sources"),
+        (GOOD | {"sources": []}, UnlabelledData, "names no source"),
+        (GOOD | {"sources": [], "mark": "subject"}, UnlabelledData, "names no source"),
+        (GOOD | {"sources": ["not-personal", "1.1(a)"]}, UnlabelledData, "says both"),
+        (GOOD | {"sources": ["1.1a"]}, UnlabelledData, "which is written 1.1"),
+        (GOOD | {"sources": ["1.9(a)"]}, UnknownSource, "unknown source `1.9"),
+        (GOOD | {"notice": "acme"}, UnknownSource, "another notice than trendmicro-jp"),
+        (GOOD | {"revision": "2019-01-01"}, UnknownSource, "give the guard a History"),
+        (GOOD | {"revision": "yesterday"}, UnlabelledData, "revision"),
+        (GOOD | {"mark": "owner"}, UnlabelledData, "mark"),
+        (GOOD | {"realm": "customer"}, UnlabelledData, "marks no subject"),
+        (GOOD | {"realm": "Customer!", "mark": "subject"}, UnlabelledData, "a realm is a word"),
+        (GOOD | {"mark": "source"}, UnlabelledData, "holds ids of sources"),
+        (GOOD | {"by_row": "yes"}, UnlabelledData, "by_row"),
+        (GOOD | {"extra": 1}, UnlabelledData, "extra"),
+        ({key: one for key, one in GOOD.items() if key != "notice"}, UnlabelledData, "notice"),
+        (" " * 20_000, UnlabelledData, "20,000 characters"),
+    ],
+    ids=lambda given_: None,
+)
+def test_a_broken_or_foreign_tag_is_refused(text: object, error: type[Exception], said: str) -> None:
+    written = json.dumps(text) if isinstance(text, dict) else text
+    assert isinstance(written, (str, bytes))
+    with pytest.raises(error, match=said.replace("(", r"\(")) as caught:
+        decode(written, NOTICE, "email")
+    assert "`email`" in str(caught.value) or error is UnknownSource
+
+
+@given(text=st.text(max_size=60) | st.binary(max_size=60))
+def test_no_text_is_read_as_a_tag_by_chance(text: str | bytes) -> None:
+    with pytest.raises(UnlabelledData):
+        decode(text, NOTICE, "email")
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_tables_are_told_by_name() -> None:
+    tables = Tables(NOTICE, {"crm.customer": Customer, "orders": {"id": NotPersonal}}, views={"v": "SELECT 1"})
+    assert list(tables) == ["crm.customer", "orders"]
+    assert tables["orders"]["id"] == Tag()
+    assert len(tables) == 2
+    assert tables.views == {"v": "SELECT 1"}
+    assert tables != Tables(NOTICE, {})
+    assert hash(tables) != hash(Tables(NOTICE, {}))
+    assert repr(tables) == "<Tables crm.customer, orders, v>"
+
+
+@pytest.mark.parametrize("name", ["", " ", "a.", ".a", "a..b"], ids=repr)
+def test_a_table_has_a_name(name: str) -> None:
+    with pytest.raises(ValueError, match="is no name of a table"):
+        Tables(NOTICE, {name: Customer})
+
+
+def test_a_name_is_of_a_table_or_of_a_view() -> None:
+    with pytest.raises(ValueError, match="both as a table and as a view"):
+        Tables(NOTICE, {"v": Customer}, views={"v": "SELECT 1"})
+
+
+def test_a_tag_can_be_given_as_it_is() -> None:
+    assert tag_of(NOTICE, Tag(Label(tm.Cookie)), "c") == Tag(Label(tm.Cookie))
+    with pytest.raises(UnknownSource):
+        tag_of(NOTICE, Tag(Label(EARLIER.source("2.3"))), "c")
