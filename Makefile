@@ -22,10 +22,10 @@ DEMO    = $(VENV)/.demo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format types layers generated coverage optimised lowest deep bench mutation requirements ci clean
+.PHONY: help demo test lint format types layers generated coverage optimised lowest deep bench bench-data mutation requirements ci clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
 
 # --- environments ---------------------------------------------------------------------------------------------------
 
@@ -107,6 +107,9 @@ deep: $(DEV) ## the long property tests: millions of cases
 
 bench: $(VENV)-bench/.bench ## this library, its floors and its peers, in one run
 	@$(VENV)-bench/bin/python -m benchmarks $(ARGS)
+
+bench-data: $(DEV) ## the data plane: each engine by itself, and held to a notice
+	@$(VENV)/bin/python -m benchmarks.data $(ARGS)
 
 mutation: $(VENV)/.mutation ## which changes to the code would no test notice?
 	$(VENV)/bin/mutmut run $(ARGS)
