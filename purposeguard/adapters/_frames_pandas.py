@@ -1,0 +1,39 @@
+"""Rows of pandas, and of dask, whose parts are of pandas: columns are read by Arrow where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from purposeguard.adapters import _frames_arrow as arrow_rows
+from purposeguard.adapters import _frames_values as values
+from purposeguard.adapters.rowrule import RowRule
+
+
+def filtered(frame: Any, rule: RowRule) -> Any:
+    """The rows of a pandas frame that may be used."""
+    found = arrow_rows.mask(rule, _columns(frame, rule))
+    if isinstance(found, bool):
+        return frame if found else frame.iloc[:0]
+    return frame[found.to_numpy()]
+
+
+def filtered_parts(frame: Any, rule: RowRule) -> Any:
+    """The same of a dask frame: of each part, when it is computed."""
+    return frame.map_partitions(filtered, rule, meta=frame._meta)
+
+
+def _columns(frame: Any, rule: RowRule) -> Callable[[str], Any]:
+    def column(name: str) -> Any:
+        try:
+            held = frame[name] if name in frame.columns else frame.index.get_level_values(name)
+            return pa.array(held, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            refusal = values.not_sources if name == rule.source else values.not_subjects
+            refusal = values.not_days if name in (rule.collected, rule.ended) else refusal
+        # Without the error of Arrow, which shows a value.
+        raise refusal(name, "values of several types")
+
+    return column

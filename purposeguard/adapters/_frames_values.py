@@ -1,0 +1,167 @@
+"""What all engines of frames share: how columns that say of a row whose it is, or from where, are read, or refused."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from purposeguard.adapters.rowrule import Branch, KeySet, clause_meant, spellings
+from purposeguard.errors import UnlabelledData, shown
+from purposeguard.notice import Notice
+from purposeguard.zones import zone
+
+EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+PER_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+"""Ticks in a second, by the unit in which an engine counts moments."""
+
+LARGEST: Final = 2**63 - 1
+
+FEW: Final = 1000
+"""Keys that are written into an expression; of more a table is made."""
+
+DENSE: Final = 2**27
+"""Whole numbers between the first and the last of which one byte each is kept."""
+
+
+class Meant:
+    """What the texts in a column of sources mean: usual spellings at once, others when they are met.
+
+    `order` are the clauses, those of `first` before the others, so that a number tells them apart; `texts` has the
+    spellings that are known, each with the number of its clause.
+    """
+
+    def __init__(self, notice: Notice, first: frozenset[str]) -> None:
+        self._notice = notice
+        self._lock = threading.RLock()
+        every = [source.clause for source in notice.sources]
+        self.order: list[str] = sorted(every, key=lambda clause: clause not in first)
+        self._number = {clause: number for number, clause in enumerate(self.order)}
+        self.texts = {text: self._number[clause] for text, clause in spellings(notice).items()}
+
+    def learn(self, column: str, others: Iterable[str | None]) -> None:
+        """Reads more spellings.
+
+        Raises:
+            UnknownSource: one of them means nothing in the notice.
+            UnlabelledData: one is None.
+        """
+        read: dict[str, int] = {}
+        for text in others:
+            if text is None:
+                raise no_source(column)
+            if text not in self.texts:
+                read[text] = self._number[clause_meant(self._notice, text)]
+        with self._lock:  # engines ask from several threads, which go through what is known meanwhile
+            self.texts = self.texts | read
+
+    def numbers(self, clauses: frozenset[str]) -> list[int]:
+        """The numbers of these."""
+        return sorted(self._number[clause] for clause in clauses)
+
+    def spelt(self, clauses: frozenset[str]) -> list[str]:
+        """The spellings of these that are known."""
+        numbers = set(self.numbers(clauses))
+        return [text for text, number in self.texts.items() if number in numbers]
+
+
+def leading(numbers: Collection[int]) -> int | None:
+    """How many numbers they are, where they are the first ones; None where others are between."""
+    return len(numbers) if max(numbers, default=-1) == len(numbers) - 1 else None
+
+
+def first_of(branches: Iterable[Branch]) -> frozenset[str]:
+    """The sources that the first test for some asks for."""
+    return next((one.sources for one in branches if one.sources is not None), frozenset())
+
+
+# ---- days ------------------------------------------------------------------------------------------------------------
+
+
+def tick(day: datetime.date, timezone: str, unit: str) -> int:
+    """The moment at which a day begins in a time zone, as engines count: in units since 1970; of any day there is."""
+    midnight = datetime.datetime.combine(day, datetime.time.min, zone(timezone))
+    seconds = (midnight - EPOCH) // datetime.timedelta(seconds=1)
+    return seconds * PER_SECOND[unit]
+
+
+def within(
+    since: datetime.date | None, before: datetime.date | None, timezone: str, unit: str
+) -> tuple[int | None, int | None] | None:
+    """The same of days from and to: None for a bound that no moment of 64 bits passes, or for both if there is none."""
+    low = None if since is None else tick(since, timezone, unit)
+    high = None if before is None else tick(before, timezone, unit)
+    if (low is not None and low > LARGEST) or (high is not None and high <= -LARGEST):
+        return None
+    return (
+        None if low is None or low <= -LARGEST else low,
+        None if high is None or high > LARGEST else high,
+    )
+
+
+# ---- what is refused -------------------------------------------------------------------------------------------------
+
+
+def no_source(column: str) -> UnlabelledData:
+    """A row does not say its source."""
+    return UnlabelledData(
+        f"a row holds no source in `{column}`, so nothing says what it may be used for: leave out the rows without "
+        "one, or say where they were collected"
+    )
+
+
+def not_sources(column: str, kind: object) -> UnlabelledData:
+    """A column that is to hold ids of sources holds something else."""
+    return UnlabelledData(f"`{column}` is marked RowSource and holds {kind}: ids of sources are texts, as `1.1(a)`")
+
+
+def not_subjects(column: str, kind: object) -> UnlabelledData:
+    """A column that is to hold ids of subjects holds something else."""
+    return UnlabelledData(
+        f"`{column}` is marked Subject and holds {kind}: ids of subjects are whole numbers, texts or UUIDs"
+    )
+
+
+def blank_subject(column: str) -> UnlabelledData:
+    """A text that is to be an id of a subject cannot be one."""
+    return UnlabelledData(
+        f"`{column}` is marked Subject, and a row holds a text that is no id: an id has 1 to 200 characters, and no "
+        "blank at either end"
+    )
+
+
+def not_days(column: str, kind: object) -> UnlabelledData:
+    """A column that is to hold days holds something else."""
+    return UnlabelledData(
+        f"`{column}` is marked to hold days, and holds {kind}: give dates, or moments with a time zone"
+    )
+
+
+def naive(column: str) -> UnlabelledData:
+    """Moments that could be of one of two days."""
+    return UnlabelledData(
+        f"`{column}` is marked to hold days, and its moments have no time zone, so each could be of one of two days: "
+        "give them one, or give dates"
+    )
+
+
+def missing(column: str) -> UnlabelledData:
+    """A column that decides is not there."""
+    return UnlabelledData(
+        f"there is no column `{column}`, which says of each row whose it is, or from where or when: keep it until the "
+        "rows that may be used are chosen"
+    )
+
+
+def no_column(column: object) -> ValueError:
+    """A column was named that is not there."""
+    return ValueError(f"there is no column {shown(column)} in the frame")
+
+
+# ---- keys ------------------------------------------------------------------------------------------------------------
+
+
+def is_plain(keys: KeySet) -> bool:
+    """Whether no key has more than one spelling: none is a UUID, none has characters beyond ASCII."""
+    return not keys.uuids and all(one.isascii() for one in keys.texts)

@@ -1,0 +1,198 @@
+"""Frames held to a notice: pandas, polars (eager and lazy), Arrow tables, DuckDB relations, Spark and dask.
+
+`Frames(guard)` checks the columns of a frame, withholds those that the purpose under way may not use, and keeps the
+rows that it may. What is given back is of the same kind. Rows are told by an expression that the engine runs itself, so
+none passes through Python; of lazy frames that is when they are read.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
+
+import cachetools
+
+from purposeguard.adapters import _frames_values as values
+from purposeguard.adapters import tags as told
+from purposeguard.adapters._frames_kinds import ARROW, SPARK, Kind, kind_of, names_of
+from purposeguard.adapters.deciding import Decider, Demand
+from purposeguard.adapters.tags import Columns
+from purposeguard.errors import UnlabelledData
+from purposeguard.guard import Guard
+from purposeguard.history import History
+from purposeguard.use import Use
+
+Frame = TypeVar("Frame")
+
+_WHAT: Final = "a frame was read"
+_TABLE: Final = ""
+_NARROWED: Final = frozenset({_TABLE})
+_KEPT: Final = 1000
+"""Sets of columns whose demands are remembered."""
+
+
+class Frames:
+    """What a guard says of frames. From any thread.
+
+    `tags` are a tagged class whose rows the frame has, a mapping of its columns to sources, or `Columns`. A table of
+    Arrow may bear its own (see `purposeguard.adapters.arrow`); of any other frame they are given.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._decider = Decider(guard)
+        self._demands: cachetools.LRUCache[object, Demand] = cachetools.LRUCache(_KEPT)
+        self._classes: weakref.WeakKeyDictionary[type, tuple[History, Columns]] = weakref.WeakKeyDictionary()
+        self._borne: cachetools.LRUCache[object, tuple[History, Columns]] = cachetools.LRUCache(_KEPT)
+        self._lock = threading.RLock()
+
+    def check(self, frame: object, tags: object = None, columns: Iterable[str] | None = None) -> None:
+        """Nothing where the purpose under way may use the columns: all of them, or those named.
+
+        No row is looked at. Where rows are decided one by one, the columns are refused: see `permitted`.
+
+        Raises:
+            PurposeMissing: no purpose is under way.
+            PurposeViolation: it may not; `field` names the first column that it may not use.
+            UnlabelledData: a column carries no tag; or rows say where they are from, or whose.
+            UnknownSource: a tag is of another notice, or of a clause that is gone.
+            UnresolvedStatement: two columns have one name.
+            TypeError: it is no frame that is known here.
+            ValueError: there is no column of such a name.
+        """
+        kind = kind_of(frame)
+        names = names_of(kind, frame)
+        known = self._columns(kind, frame, tags)
+        if columns is not None:
+            given = (columns,) if isinstance(columns, str) else tuple(columns)
+            held = set(names)
+            for one in given:
+                if one not in held:
+                    raise values.no_column(one)
+            names = list(dict.fromkeys(given))
+        self._decider.meet(self._demand(known, tuple(names), narrowed=False), _WHAT)
+
+    def withhold(self, frame: Frame, tags: object = None) -> Frame:
+        """The frame without the columns that the purpose under way may not use.
+
+        Raises:
+            UnlabelledData: likewise where rows are decided one by one: `permitted(…, withhold=True)` does both.
+            PurposeMissing, UnknownSource, UnresolvedStatement, TypeError: as `check`.
+        """
+        kind = kind_of(frame)
+        names = names_of(kind, frame)
+        known = self._columns(kind, frame, tags)
+        use = self._use(known, names)
+        kept = names if use is None else self._left(use, known, names)
+        self._decider.meet(self._demand(known, tuple(kept), narrowed=False), _WHAT)
+        return frame if len(kept) == len(names) else _selected(kind, frame, kept)
+
+    def permitted(self, frame: Frame, tags: object = None, *, withhold: bool = False) -> Frame:
+        """The rows of a frame that the purpose under way may use; with `withhold`, without the columns that it may not.
+
+        Rows are chosen by their sources, by when they were collected and their subjects' use ended, and by what those
+        asked for, as far as columns are marked to say it. What subjects ask for later does not reach the frame.
+
+        Raises:
+            UnlabelledData: a column carries no tag, one that is marked is not there, or a row does not say its source.
+            UnknownSource: a row names a source that means nothing; or as `check`. Of a lazy frame, whatever its engine
+                raises for either when it is read.
+            StoreUnavailable: governance cannot tell what subjects asked for.
+            PurposeMissing, PurposeViolation, UnresolvedStatement, TypeError: as `check`.
+        """
+        kind = kind_of(frame)
+        names = names_of(kind, frame)
+        known = self._columns(kind, frame, tags)
+        use = self._use(known, names)
+        if use is None:
+            self._decider.meet(self._demand(known, tuple(names), narrowed=True), _WHAT)
+            return frame
+        kept = self._left(use, known, names) if withhold else names
+        rule = self._decider.rule(use, known, kept, _TABLE)
+        self._decider.meet(self._demand(known, tuple(kept), narrowed=True), _WHAT, {_TABLE: rule})
+        found = frame
+        if rule is not None:
+            held = set(names)
+            for one in rule.columns:
+                if one not in held:
+                    raise values.missing(one)
+            found = kind.filtered(frame, rule)
+        return found if len(kept) == len(names) else _selected(kind, found, kept)
+
+    # ---- tags --------------------------------------------------------------------------------------------------------
+
+    def _columns(self, kind: Kind, frame: Any, tags: object) -> Columns:
+        revisions = self._decider.revisions
+        borne = self._columns_borne(frame, revisions) if kind.name == ARROW else None
+        if tags is None:
+            if borne is not None:
+                return borne
+            advice = ", or let `purposeguard.adapters.spark` follow where its columns come from" * (kind.name == SPARK)
+            raise UnlabelledData(
+                f"a frame of {kind.name} bears no tags that could be relied on: give `tags`, a tagged class or a "
+                f"mapping of its columns to sources{advice}"
+            )
+        given = self._columns_given(tags, revisions)
+        for name, tag in (borne or {}).items():
+            own = given.get(name)
+            if (
+                own is not None
+                and tag.is_personal
+                and not (tag.label.sources <= own.label.sources and tag.by_row <= own.by_row)
+            ):
+                raise UnlabelledData(
+                    f"`{name}` bears a tag that says more than the one that is given: leave `tags` out, or tag the "
+                    "table anew with `purposeguard.adapters.arrow`"
+                )
+        return given
+
+    def _columns_given(self, tags: object, revisions: History) -> Columns:
+        if not isinstance(tags, type):
+            return told.columns_of(revisions, tags)
+        with self._lock:
+            held = self._classes.get(tags)
+        if held is None or held[0] is not revisions:
+            held = (revisions, told.columns_of(revisions, tags))
+            with self._lock:
+                self._classes[tags] = held
+        return held[1]
+
+    def _columns_borne(self, frame: Any, revisions: History) -> Columns:
+        from purposeguard.adapters import arrow  # noqa: PLC0415  # there is a table of it
+
+        key = bytes(frame.schema.serialize())
+        with self._lock:
+            held = self._borne.get(key)
+        if held is None or held[0] is not revisions:
+            held = (revisions, arrow.columns_of(frame.schema, revisions))
+            with self._lock:
+                self._borne[key] = held
+        return held[1]
+
+    # ---- decisions ---------------------------------------------------------------------------------------------------
+
+    def _demand(self, columns: Columns, names: tuple[str, ...], *, narrowed: bool) -> Demand:
+        key = (columns, names, narrowed)
+        with self._lock:
+            found = self._demands.get(key)
+        if found is None:
+            found = self._decider.demand({_TABLE: (columns, names)}, _NARROWED if narrowed else frozenset[str]())
+            with self._lock:
+                self._demands[key] = found
+        return found
+
+    def _use(self, columns: Columns, names: Iterable[str]) -> Use[Any] | None:
+        """The use that decides; None where nothing is personal, or it is only observed: then all stays as it is."""
+        if not self._demand(columns, tuple(names), narrowed=True).is_personal:
+            return None
+        use = self._decider.engine.present(_WHAT)
+        return None if use is None or use.activity.observing else use
+
+    def _left(self, use: Use[Any], columns: Columns, names: Iterable[str]) -> list[str]:
+        denied = self._decider.denied(use, columns, names, _TABLE)
+        return [name for name in names if name not in denied]
+
+
+def _selected(kind: Kind, frame: Any, names: Iterable[str]) -> Any:
+    return kind.selected(frame, list(names))
