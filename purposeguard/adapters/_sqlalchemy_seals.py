@@ -1,0 +1,140 @@
+"""Sealed columns: `Mapped[Personal[str, Source]]`. Values come out of the database sealed, and go in from seals."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, get_args, get_origin
+
+import typing_extensions
+from sqlalchemy import event
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import ColumnProperty, Mapped, Mapper, registry
+from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
+
+from purposeguard.errors import FlowViolation, SealedValue, UnlabelledData
+from purposeguard.fields import evaluated
+from purposeguard.label import Label
+from purposeguard.personal import Personal
+from purposeguard.sealing import Sealed, plain
+from purposeguard.terms import NotPersonal, Source, TermMeta, is_union
+
+
+class SealedType(TypeDecorator[Any]):
+    """The type of a sealed column: `mapped_column(SealedType(String(40), Label(tm.Registration)))`.
+
+    What is read of it is sealed under `label`; what is written is taken out of its seal on its way to the driver. A
+    plain value is sealed when it is given to an attribute, as a pydantic field does it.
+    """
+
+    impl = TypeEngine
+    cache_ok = True
+
+    def __init__(self, inner: TypeEngine[Any] | type[TypeEngine[Any]], label: Label | type[Source]) -> None:
+        """`inner` is the type of the plain value; `label` says under which sources it is sealed."""
+        self.inner: TypeEngine[Any] = to_instance(inner)
+        self.label = label if isinstance(label, Label) else Label(label)
+        self.impl = self.inner  # pyright: ignore[reportIncompatibleVariableOverride]  # as TypeDecorator's own does
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # as SQLAlchemy calls it
+        """The plain value, on its way to the driver."""
+        if not isinstance(value, Sealed):
+            return value
+        self.must_take(value)
+        return plain(value)
+
+    def process_literal_param(self, value: Any, dialect: Dialect) -> str:
+        """A sealed value is not written into the text of a statement."""
+        if isinstance(value, Sealed):
+            raise SealedValue("a sealed value is not written into the text of a statement: bind it as a parameter")
+        found = self.inner.literal_processor(dialect)
+        if found is None:
+            raise SealedValue("a value of a sealed column is not written into the text of a statement: bind it")
+        return found(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # as SQLAlchemy calls it
+        """What was read, sealed."""
+        return None if value is None else Personal(value, self.label)
+
+    def must_take(self, value: Sealed, target: str = "", column: str = "sealed") -> None:
+        """Raises FlowViolation where a value is sealed under sources that the column's tag does not cover."""
+        missing = [
+            one for one in value.label.sources if not any(issubclass(one, own) for own in self.label.sources)
+        ]
+        if missing and value.label.sources != {NotPersonal}:
+            raise FlowViolation(target or "column", column, Label(*missing))
+
+    @property
+    def python_type(self) -> type[Any]:
+        """The class of sealed values."""
+        return Personal
+
+
+class SealedColumns:
+    """A base, before `DeclarativeBase`, of classes with `Mapped[Personal[T, Source]]`: gives these columns their type.
+
+    ::
+
+        class Base(SealedColumns, DeclarativeBase): ...
+    """
+
+    registry: ClassVar[registry]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Tells the registry of the sealed types that the class is annotated with, before it is mapped."""
+        known: registry | None = getattr(cls, "registry", None)
+        if known is not None:
+            for one in cls.__mro__:
+                for annotation in _seals_in(one):
+                    known.type_annotation_map.setdefault(annotation, _sealed_type(known, annotation, cls))
+        super().__init_subclass__(**kwargs)
+        mapper: Mapper[Any] | None = vars(cls).get("__mapper__")
+        if mapper is not None:
+            for key, prop in mapper._props.items():  # without configuring it: what it refers to may be defined later
+                if isinstance(prop, ColumnProperty) and isinstance(prop.columns[0].type, SealedType):
+                    sealer = _sealer(cls, key, prop.columns[0].type)
+                    event.listen(getattr(cls, key), "set", sealer, retval=True, propagate=True)
+
+
+def _seals_in(cls: type) -> Iterator[Any]:
+    """The sealed types in the annotations of a class; of those that cannot be read yet SQLAlchemy tells itself."""
+    stated = typing_extensions.get_annotations(cls, format=typing_extensions.Format.FORWARDREF)
+    names = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
+    for annotation in stated.values():
+        try:
+            found = evaluated(annotation, dict(names), dict(vars(cls)))
+        except (NameError, TypeError):  # e.g. the target of a relationship, defined later; or a bare `ClassVar`
+            continue
+        origin = get_origin(found)
+        if isinstance(origin, type) and issubclass(origin, Mapped):
+            inner = get_args(found)[0]
+            parts = get_args(inner) if is_union(inner) else (inner,)
+            yield from (part for part in parts if get_origin(part) is Personal)
+
+
+def _sealed_type(known: registry, annotation: Any, cls: type) -> SealedType:
+    inner, terms = get_args(annotation)
+    members = get_args(terms) if is_union(terms) else (terms,)
+    if not all(isinstance(one, TermMeta) and issubclass(one, Source) and "clause" in vars(one) for one in members):
+        raise UnlabelledData(f"{cls.__qualname__}: a sealed column says its sources: `Mapped[Personal[str, Source]]`")
+    found = known._resolve_type(inner)
+    if found is None:
+        raise UnlabelledData(
+            f"{cls.__qualname__}: SQLAlchemy knows no column type for what is sealed; name it, "
+            "`mapped_column(SealedType(Type, Label(Source)))`"
+        )
+    return SealedType(found, Label(*members))
+
+
+def _sealer(cls: type, key: str, kind: SealedType) -> Callable[..., Any]:
+    """What seals a value that is given to an attribute, there and then, if it is not sealed already."""
+
+    def seal(_target: object, value: Any, *_: object) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, Sealed):
+            kind.must_take(value, cls.__name__, key)
+            return value
+        return Personal(value, kind.label)
+
+    return seal
