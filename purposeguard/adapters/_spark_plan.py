@@ -1,0 +1,155 @@
+"""Plans of Spark as Python sees them: the analysed plan of a frame, read from the JSON that Spark writes of it.
+
+What this JSON does not tell is told apart: a field that cannot be written is null, one that is not there was empty.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from purposeguard.errors import UnresolvedStatement
+
+Key = tuple[int, str]
+"""An attribute: the number of its expression, and the JVM that numbered it."""
+
+Listing = Sequence[Mapping[str, Any]]
+"""A tree as it is written: its nodes in preorder, each with the number of its children."""
+
+_ANONYMOUS: Final = ""
+"""What a relation without a name is called."""
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text: names of classes and methods, of which there are many."""
+    return frozenset(text.split())
+
+
+class Node:
+    """One operator of a plan; `name` is its class without the package, `alias` the nearest name above a relation."""
+
+    __slots__ = ("alias", "children", "fields", "name")
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.fields = fields
+        self.name: str = str(fields["class"]).rpartition(".")[2]
+        self.alias = _ANONYMOUS
+        self.children: list[Node] = []
+
+    def expressions(self, field: str) -> list[Listing] | None:
+        """The expressions in a field, however deep in lists; none where it is not there, None where it is not told."""
+        if field not in self.fields:
+            return []
+        return _listings(self.fields[field])
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name}>"
+
+
+def read_plan(text: str) -> Node:
+    """The tree of a plan, written as JSON."""
+    return tree_of(json.loads(text))
+
+
+def tree_of(listing: Listing) -> Node:
+    """The tree that a listing writes.
+
+    Raises:
+        UnresolvedStatement: it writes none, so Spark writes plans in another way than is known here.
+    """
+    above: list[tuple[Node, int]] = []
+    root: Node | None = None
+    for fields in listing:
+        node = Node(fields)
+        if above:
+            parent, missing = above.pop()
+            parent.children.append(node)
+            node.alias = _alias_of(parent)
+            if missing > 1:
+                above.append((parent, missing - 1))
+        elif root is None:
+            root = node
+        else:
+            root = None
+            break
+        count = int(fields["num-children"])
+        if count:
+            above.append((node, count))
+    if root is None or above:
+        raise UnresolvedStatement("the plan of the frame is written in a way that is not known here")
+    return root
+
+
+def _alias_of(node: Node) -> str:
+    if node.name != "SubqueryAlias":
+        return node.alias if len(node.children) == 1 else _ANONYMOUS
+    identifier = node.fields.get("identifier")
+    if not isinstance(identifier, Mapping):
+        return node.alias
+    name = str(identifier.get("name", _ANONYMOUS))
+    if name == "__auto_generated_subquery_name":
+        return node.alias
+    return ".".join([*(one for one in _words(identifier.get("qualifier")) if one not in _USUAL), name])
+
+
+_USUAL: Final = frozenset({"", "spark_catalog", "default"})
+
+
+def _words(qualifier: object) -> list[str]:
+    """A qualifier is written `[a, b]`, or as a list."""
+    if isinstance(qualifier, str):
+        return [one.strip() for one in qualifier.strip("[]").split(",")]
+    return [str(one) for one in qualifier] if isinstance(qualifier, list) else []
+
+
+def is_listing(value: object) -> bool:
+    """Whether it is a tree that is written out."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and "class" in value[0]
+
+
+def _listings(value: object) -> list[Listing] | None:
+    if not isinstance(value, list):
+        return None
+    if is_listing(value):
+        return [value]
+    found: list[Listing] = []
+    for one in value:
+        inner = _listings(one)
+        if inner is None:
+            return None
+        found += inner
+    return found
+
+
+def key_of(fields: Mapping[str, Any]) -> Key:
+    """The attribute that a node refers to, or defines."""
+    written = fields["exprId"]
+    return int(written["id"]), str(written["jvmId"])
+
+
+def output_of(node: Node) -> list[Mapping[str, Any]] | None:
+    """The attributes that a node says it gives, in order; None where it does not say it."""
+    found = node.expressions("output") if "output" in node.fields else None
+    if found is None or not all(len(one) == 1 and "exprId" in one[0] for one in found):
+        return None
+    return [one[0] for one in found]
+
+
+def short(fields: Mapping[str, Any]) -> str:
+    """The class of an expression, without its package."""
+    return str(fields["class"]).rpartition(".")[2]
+
+
+def is_plan(listing: Listing) -> bool:
+    """Whether a tree within an expression is a plan."""
+    name = str(listing[0]["class"])
+    return ".plans.logical." in name or ".execution." in name or name.endswith("PipeOperator")
+
+
+def within(fields: Mapping[str, Any]) -> Iterator[tuple[str, Listing]]:
+    """The trees that stand in fields of an expression, and are not its children."""
+    for field, value in fields.items():
+        if isinstance(value, list) and value:
+            for one in _listings(value) or ():
+                yield field, one

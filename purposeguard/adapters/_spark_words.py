@@ -1,0 +1,222 @@
+"""Row rules in the words of Spark: conditions that it runs itself, without a function of Python and without collecting.
+
+Few subjects stand in the condition; of many a relation is made, which Spark broadcasts.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import importlib.util
+import operator
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
+from pyspark.sql import types as T  # noqa: N812  # likewise
+
+from purposeguard.adapters.rowrule import UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
+from purposeguard.errors import UnlabelledData
+from purposeguard.terms import fold
+
+MOST_IN_A_CONDITION: Final = 500
+"""Subjects that stand in the condition itself."""
+
+_KEY: Final = "purposeguard_subject"
+
+_ENCLOSED: Final = "①②③④⑤⑥⑦⑧⑨➀➁➂➃➄➅➆➇➈❶❷❸❹❺❻❼❽❾➊➋➌➍➎➏➐➑➒"
+_WIDE: Final = "".join(map(chr, range(0xFF01, 0xFF5F)))
+_PLAIN: Final = "".join(map(chr, range(0x21, 0x7F)))
+_DIGITS: Final = "123456789" * 4
+
+
+class Roll:
+    """The relations of subjects that were made for a session: one for each set of them, as long as that lives."""
+
+    def __init__(self) -> None:
+        self._made: weakref.WeakKeyDictionary[KeySet, dict[tuple[int, str], DataFrame]] = weakref.WeakKeyDictionary()
+        self._lock = threading.RLock()
+
+    def relation(self, session: SparkSession, keys: KeySet, form: str) -> DataFrame:
+        """Subjects as a relation of one column; `form` is `ints`, `texts` or `uuids`."""
+        with self._lock:
+            made = self._made.setdefault(keys, {})
+            found = made.get((id(session), form))
+            if found is None:
+                found = made[id(session), form] = _relation(session, getattr(keys, form), whole=form == "ints")
+            return found
+
+
+def _relation(session: SparkSession, keys: Sequence[Any], *, whole: bool) -> DataFrame:
+    type_: T.DataType = T.LongType() if whole else T.StringType()
+    schema = T.StructType([T.StructField(_KEY, type_, nullable=False)])
+    if importlib.util.find_spec("pyarrow") is None:
+        return session.createDataFrame([(one,) for one in keys], schema)
+    import pyarrow as pa  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]  # quicker, and not needed
+
+    held = pa.array(keys, pa.int64() if whole else pa.string())
+    return session.createDataFrame(pa.table({_KEY: held}), schema)
+
+
+class SparkWords:
+    """The words in which a rule is said to Spark, over a frame with these columns.
+
+    `columns`: what a column of the rule is called in the frame, and its type.
+    """
+
+    def __init__(
+        self, rule: RowRule, columns: Mapping[str, tuple[str, T.DataType]], session: SparkSession, roll: Roll
+    ) -> None:
+        self._rule = rule
+        self._columns = columns
+        self._session = session
+        self._roll = roll
+
+    def condition(self) -> Column:
+        """The rows that may be used. It fails where a row names no source, or one that means nothing."""
+        test = rendered(self._rule, self)
+        if self._rule.source is None:
+            return test
+        column = self._text_of_source(self._rule.source)
+        where = self._columns[self._rule.source][0]
+        none = F.raise_error(F.lit(f"a row names no source, in `{where}`: nothing says what it may be used for"))
+        head, tail = F.lit("unknown source `"), F.lit(f"`, in `{where}`: the notice has no such source")
+        unknown = F.raise_error(F.concat(head, F.substring(column, 1, 60), tail))
+        # One expression, so that Spark cannot leave such rows out by a part of it; most rows end at its first line.
+        return (
+            F.when(test, F.lit(True))
+            .when(self._means(column, self._rule.known), F.lit(False))
+            .when(column.isNull(), none.cast("boolean"))
+            .otherwise(unknown.cast("boolean"))
+        )
+
+    def _column(self, name: str) -> Column:
+        return F.col(quoted(self._columns[name][0]))
+
+    def true(self) -> Column:
+        """Every row."""
+        return F.lit(True)
+
+    def false(self) -> Column:
+        """No row."""
+        return F.lit(False)
+
+    def all_of(self, parts: Sequence[Column], /) -> Column:
+        """Rows that are in each."""
+        return functools.reduce(operator.and_, parts)
+
+    def any_of(self, parts: Sequence[Column], /) -> Column:
+        """Rows that are in one of them."""
+        return functools.reduce(operator.or_, parts)
+
+    def negated(self, part: Column, /) -> Column:
+        """The other rows."""
+        return ~part
+
+    def absent(self, column: str, /) -> Column:
+        """Rows in which the column is null."""
+        return self._column(column).isNull()
+
+    # ---- sources -----------------------------------------------------------------------------------------------------
+
+    def source_in(self, column: str, clauses: frozenset[str], /) -> Column:
+        """Rows whose source is one of these; that it is one at all is seen to by `condition`."""
+        return self._means(self._text_of_source(column), clauses)
+
+    def _text_of_source(self, name: str) -> Column:
+        found, type_ = self._columns[name]
+        if not isinstance(type_, T.StringType):
+            raise UnlabelledData(
+                f"`{found}` is marked RowSource, and holds {type_.simpleString()}: ids of sources are text"
+            )
+        return self._column(name)
+
+    def _means(self, column: Column, clauses: frozenset[str]) -> Column:
+        every = spellings(self._rule.notice)
+        usual = sorted(form for form, clause in every.items() if clause in clauses)
+        folded = sorted({meant for form in usual if (meant := fold(form)) is not None})
+        # Spark is asked to read only what is spelt in none of the usual ways.
+        other = ~column.isin(sorted(every)) & _folded(column).isin(folded)
+        return F.coalesce(column.isin(usual) | other, F.lit(False))
+
+    # ---- days --------------------------------------------------------------------------------------------------------
+
+    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> Column:
+        """Rows that hold a day of these; a null is in none."""
+        found, type_ = self._columns[column]
+        bound: Callable[[datetime.date], Column]
+        if isinstance(type_, T.DateType):
+            bound = F.lit
+        elif isinstance(type_, T.TimestampType):
+            bound = self._begin
+        else:
+            raise UnlabelledData(
+                f"`{found}` is marked to hold a day, and holds {type_.simpleString()}: cast it to a date, or to a "
+                "timestamp with its time zone"
+            )
+        here = self._column(column)
+        parts = [here.isNotNull()]
+        if since is not None and since != datetime.date.min:
+            parts.append(here >= bound(since))
+        if before is not None:
+            parts.append(here < bound(before))
+        return F.coalesce(functools.reduce(operator.and_, parts), F.lit(False))
+
+    def _begin(self, day: datetime.date) -> Column:
+        """The moment at which a day begins where the notice counts days."""
+        moment = datetime.datetime.combine(day, datetime.time(), ZoneInfo(self._rule.timezone))
+        return F.timestamp_micros(F.lit(round((moment - _EPOCH) / _MICROSECOND)))
+
+    # ---- subjects ----------------------------------------------------------------------------------------------------
+
+    def subject_in(self, column: str, keys: KeySet, /) -> Column:
+        """Rows whose id, in any spelling, is one of these; a null is none of them."""
+        found, type_ = self._columns[column]
+        if isinstance(type_, (T.ByteType, T.ShortType, T.IntegerType, T.LongType)):
+            return self._one_of(column, lambda here: here.cast("bigint"), keys, "ints")
+        if isinstance(type_, T.DecimalType) and type_.scale == 0:
+            return self._one_of(column, lambda here: here.cast("string"), keys, "texts")
+        if not isinstance(type_, T.StringType):
+            raise UnlabelledData(
+                f"`{found}` is marked Subject, and holds {type_.simpleString()}: ids are whole numbers or text"
+            )
+        named = self._one_of(column, F.trim, keys, "texts")
+        return named | self._one_of(column, _digits_of_uuid, keys, "uuids") if keys.uuids else named
+
+    def _one_of(self, column: str, form: Callable[[Column], Column], keys: KeySet, which: str) -> Column:
+        held: tuple[Any, ...] = getattr(keys, which)
+        here = self._column(column)
+        if not held:
+            return F.lit(False)
+        if len(held) <= MOST_IN_A_CONDITION:
+            return F.coalesce(form(here).isin(list(held)), F.lit(False))
+        relation = F.broadcast(self._roll.relation(self._session, keys, which))
+        return relation.where(F.col(_KEY) == form(here.outer())).exists()
+
+
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+
+
+def quoted(name: str) -> str:
+    """A column's name as Spark reads it, whatever is in it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _digits_of_uuid(column: Column) -> Column:
+    marks = "[" + "".join(f"\\{one}" for one in UUID_MARKS) + "]"
+    return F.regexp_replace(F.regexp_replace(F.lower(column), f"^{UUID_PREFIX}", ""), marks, "")
+
+
+def _folded(column: Column) -> Column:
+    """What `fold` makes of a text, of the glyphs that are usual; of others something that is no id."""
+    spaced = F.regexp_replace(column, f"([{_ENCLOSED}])", " $1 ")
+    plain = F.lower(F.translate(spaced, _ENCLOSED + _WIDE + "\N{IDEOGRAPHIC SPACE}", _DIGITS + _PLAIN + " "))
+    tokens = F.regexp_extract_all(plain, F.lit(r"([0-9]+|\p{L}+)"))
+    joined = F.when(plain.rlike("[0-9]"), F.array_join(tokens, ".")).otherwise(F.array_join(tokens, ""))
+    readable = plain.rlike(r"^[0-9\p{L}\s_.,()\[\]§:/\-‐–]*$")
+    return F.when(readable, joined)
