@@ -1,0 +1,350 @@
+"""Queries: what they hand on, column by column, through everything that a SELECT may be made of."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlglot import exp
+
+from purposeguard.adapters.sql.functions import words
+from purposeguard.adapters.sql.relations import Column, Relation, flows, joined, stacked
+from purposeguard.adapters.sql.scopes import Common, Commons, Scope, Source, refuse
+from purposeguard.adapters.sql.sources import Sources, only
+
+RECURSIVE_ANYHOW: Final = frozenset({"sqlite", "snowflake"})
+"""Dialects in which a common table may name itself without the word RECURSIVE."""
+
+_SELECT: Final = words(
+    """
+    with_ kind expressions hint distinct from_ operation_modifiers laterals joins connect where group having qualify
+    windows distribute sort cluster order limit offset locks sample
+    """
+)
+_SET: Final = words("with_ this expression distinct by_name order limit offset side kind locks")
+_SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
+_SPREADING: Final = (exp.Explode, exp.Posexplode, exp.Inline, exp.Stack, exp.Anonymous, exp.Unnest)
+"""What may stand for several columns as an item of SELECT."""
+
+ROUNDS: Final = 100
+"""How often the query of a recursive common table is read at most."""
+
+
+class Queries(Sources):
+    """Reads queries."""
+
+    # ---- any query -------------------------------------------------------------------------------------------------
+
+    def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
+        """What a query hands on; `around` is the scope whose names it sees, `commons` the common tables."""
+        if isinstance(node, exp.Select):
+            return self._select(node, around, commons)
+        lazy, self._lazy = self._lazy, False
+        if isinstance(node, exp.SetOperation):
+            return self._set(node, around, commons, lazy=lazy)
+        if isinstance(node, exp.Values):
+            return self.rows(node, Scope(around, commons))
+        if isinstance(node, exp.Subquery):
+            only(node, _SUBQUERY)
+            if node.args.get("joins") or node.args.get("pivots") or isinstance(node.this, exp.Table):
+                scope = Scope(around, self.commons(node, around, commons))
+                self.source(node, scope)
+                return self.star(scope)
+            self._lazy = lazy
+            inner = self.relation(node.this, around, self.commons(node, around, commons))
+            self.ordered(node, inner, Scope(around, commons))
+            return inner
+        return refuse(f"a query that is a {type(node).__name__} is not looked into")
+
+    def _set(self, node: exp.SetOperation, around: Scope | None, commons: Commons, *, lazy: bool) -> Relation:
+        only(node, _SET)
+        commons = self.commons(node, around, commons)
+        # A long chain leans to the left: it is walked down, not called down.
+        chain: list[exp.SetOperation] = [node]
+        while isinstance(chain[-1].this, exp.SetOperation) and not chain[-1].this.args.get("with_"):
+            chain.append(chain[-1].this)
+        alike = all(_keeps_all(one) for one in chain)
+        self._lazy = lazy and alike
+        found = self.relation(chain[-1].this, around, commons)
+        for one in reversed(chain):
+            only(one, _SET)
+            self._lazy = lazy and alike
+            other = self.relation(one.expression, around, commons)
+            if not _keeps_all(one):
+                self.forced(found)
+                self.forced(other)
+            found = self._stacked([found, other], by_name=bool(one.args.get("by_name")))
+            self.ordered(one, found, Scope(around, commons))
+        return found
+
+    def _stacked(self, arms: list[Relation], *, by_name: bool = False) -> Relation:
+        try:
+            return stacked(arms, by_name=by_name)
+        except ValueError as error:
+            why = str(error)
+        return refuse(f"a query of several parts cannot be put together: {why}")
+
+    def ordered(self, node: exp.Expr, found: Relation, scope: Scope) -> None:
+        """ORDER BY and LIMIT behind a query of several parts, or in brackets: by the columns that it hands on."""
+        if any(node.args.get(name) for name in ("order", "limit", "offset")):
+            scope.sources.append(Source("", "", found))
+            self._order(node, found, scope)
+
+    def rows(self, node: exp.Values, scope: Scope) -> Relation:
+        """What VALUES hands on."""
+        only(node, frozenset({"expressions", "alias", "order", "limit", "offset"}))
+        rows: list[Relation] = []
+        for row in node.expressions:
+            cells = row.expressions if isinstance(row, exp.Tuple) else [row]
+            columns: list[Column] = []
+            for number, cell in enumerate(cells, 1):
+                flow, reads = self.measured(cell, scope)
+                self.reads |= reads
+                columns += [Column(name, name, flow, reads) for name in self._made_up(number)]
+            rows.append(Relation(columns))
+        found = self._stacked(rows)
+        self.ordered(node, found, Scope(scope.parent, scope.commons))
+        return found
+
+    def _made_up(self, number: int) -> tuple[str, ...]:
+        """What engines call a column of VALUES that has no name."""
+        if self.dialect == "duckdb":
+            return (f"col{number - 1}",)
+        return (f"COLUMN{number}" if self.dialect == "snowflake" else f"column{number}",)
+
+    # ---- common tables ---------------------------------------------------------------------------------------------
+
+    def commons(self, node: exp.Expr, around: Scope | None, known: Commons) -> Commons:
+        """The common tables that a query sees: those around it, and its own."""
+        clause = node.args.get("with_")
+        if clause is None:
+            return known
+        only(clause, frozenset({"expressions", "recursive"}))
+        recursive = bool(clause.args.get("recursive")) or self.dialect in RECURSIVE_ANYHOW
+        found = dict(known)
+        if recursive:
+            for common in clause.expressions:
+                alias = common.args["alias"].this
+                found[self.catalogue.names.key(alias)] = Common(None, alias.this)
+        for common in clause.expressions:
+            only(common, frozenset({"this", "alias", "materialized"}))
+            alias = common.args["alias"]
+            key = self.catalogue.names.key(alias.this)
+            relation = self._recursive(common, key, around, found) if recursive else None
+            if relation is None:
+                relation = self.renamed(self.relation(common.this, around, found), alias)
+            found[key] = Common(relation, alias.this.this)
+        return found
+
+    def _recursive(self, common: exp.CTE, key: str, around: Scope | None, found: dict[str, Common]) -> Relation | None:
+        """A common table that names itself, read until nothing new comes of it; None for one that does not."""
+        body = common.this
+        names = self.catalogue.names
+        if not any(
+            type(one.this) is exp.Identifier and not one.args.get("db") and names.key(one.this) == key
+            for one in body.find_all(exp.Table)
+        ):
+            return None
+        if not isinstance(body, exp.Union):
+            refuse(f"`{common.alias}` names itself, and is no UNION of a beginning and of what follows from it")
+        alias = common.args["alias"]
+        first: exp.Expr = body
+        while isinstance(first, exp.SetOperation):
+            first = first.this
+        begun = self.renamed(self.relation(first, around, self.commons(body, around, found)), alias)
+        for _ in range(ROUNDS):
+            found[key] = Common(begun, alias.this.this)
+            again = self.renamed(self.relation(body, around, found), alias)
+            both = self._stacked([begun, again])
+            if both.same(begun):
+                return begun
+            begun = both
+        return refuse(f"`{common.alias}` goes on and on")
+
+    # ---- SELECT ----------------------------------------------------------------------------------------------------
+
+    def _select(self, node: exp.Select, around: Scope | None, commons: Commons) -> Relation:
+        only(node, _SELECT)
+        lazy, self._lazy = self._lazy, False
+        scope = Scope(around, self.commons(node, around, commons))
+        from_ = node.args.get("from_")
+        if from_ is not None:
+            self.source(from_.this, scope)
+        for join in node.args.get("joins") or ():
+            self.join(join, scope)
+        for lateral in node.args.get("laterals") or ():
+            self.source(lateral, scope)
+        self._windows(node, scope)
+        found = self._items(node, scope, lazy=lazy)
+        for name in ("connect", "where", "group", "having", "qualify", "distribute", "cluster", "sort", "sample"):
+            part = node.args.get(name)
+            if part is not None:
+                self._clause(part, scope)
+        # Only of columns that somebody has to ask for it matters whether they are named by position.
+        later = found if lazy or any(one.is_star for one in node.expressions) else Relation(())
+        self._positions(node.args.get("group"), later)
+        self._distinct(node, found, scope)
+        self._order(node, later, scope)
+        if node.args.get("kind") == "VALUE":
+            return Relation([found.whole("")], complete=False)
+        return found
+
+    def _clause(self, node: exp.Expr, scope: Scope) -> None:
+        if isinstance(node, exp.Connect):
+            only(node, frozenset({"start", "connect", "nocycle"}))
+            for part in (node.args.get("start"), node.args.get("connect")):
+                if part is not None:
+                    self.value(part, scope)
+        else:
+            self.value(node, scope)
+
+    def _windows(self, node: exp.Select, scope: Scope) -> None:
+        for window in node.args.get("windows") or ():
+            if not isinstance(window.this, exp.Identifier):
+                refuse("a window is named by something that is no name")
+            found = [self.parts(window, scope, "this", "alias")]
+            base = window.args.get("alias")
+            if base:
+                found.append(self.window(base, scope))
+            scope.windows[self.catalogue.names.key(window.this)] = flows(found)
+
+    def _distinct(self, node: exp.Select, found: Relation, scope: Scope) -> None:
+        distinct = node.args.get("distinct")
+        if distinct is None:
+            return
+        on = distinct.args.get("on")
+        if on is not None:
+            self.value(on, scope)
+            self._positions(on, found)
+        else:
+            self.forced(found)
+
+    def _order(self, node: exp.Expr, found: Relation, scope: Scope) -> None:
+        order = node.args.get("order")
+        if order is not None:
+            only(order, frozenset({"expressions", "siblings"}))
+            for one in order.expressions:
+                named = one.this if isinstance(one, exp.Ordered) else one
+                alias = self._alias_of(named, scope)
+                if alias is not None:
+                    self.used(alias)
+                else:
+                    self.value(one, scope)
+            self._positions(order, found)
+        for name in ("limit", "offset"):
+            part = node.args.get(name)
+            if part is not None:
+                self.value(part, scope)
+
+    def _alias_of(self, node: exp.Expr, scope: Scope) -> Column | None:
+        """In ORDER BY a bare name is an item of SELECT, where one has it."""
+        if type(node) is exp.Column and type(node.this) is exp.Identifier and not node.args.get("table"):
+            return scope.aliases.get(self.catalogue.names.key(node.this))
+        return None
+
+    def _positions(self, node: exp.Expr | None, found: Relation) -> None:
+        """Items that are named by their position, or all of them."""
+        if node is None or not found.columns:
+            return
+        if node.args.get("all") or node.find(exp.Var) is not None:
+            self.forced(found)
+        for literal in node.find_all(exp.Literal):
+            if not literal.is_string:
+                number = int(literal.this) - 1 if str(literal.this).isdecimal() else -1
+                if 0 <= number < len(found.columns):
+                    self.used(found.columns[number])
+
+    # ---- items -----------------------------------------------------------------------------------------------------
+
+    def _items(self, node: exp.Select, scope: Scope, *, lazy: bool) -> Relation:
+        columns: list[Column] = []
+        rests: list[Column] = []
+        complete = True
+        for item in node.expressions:
+            star = self._star_of(item, scope)
+            if star is not None:
+                columns += star.columns
+                complete &= star.complete
+                if star.rest is not None:
+                    rests.append(star.rest)
+                continue
+            before, self.starred = self.starred, False
+            flow, reads = self.measured(item, scope)
+            several, self.starred = self.starred, before
+            if not lazy or not isinstance(item.unalias(), (exp.Column, exp.Cast, exp.Upper, exp.Lower, exp.Binary)):
+                self.reads |= reads
+            given = [Column(name, key, flow, reads) for name, key in self._names_of(item)]
+            if several or (len(given) == 1 and isinstance(item.unalias(), _SPREADING)):
+                complete = complete and not several and isinstance(item, exp.Alias)
+                rests += [one.named(one.name, "") for one in given[:1]]
+            columns += given
+            for one in given:
+                scope.alias(one)
+        return Relation(columns, joined(rests) if rests else None, complete=complete)
+
+    def _names_of(self, item: exp.Expr) -> list[tuple[str, str | None]]:
+        names = self.catalogue.names
+        if isinstance(item, exp.Alias):
+            alias = item.args["alias"]
+            if not isinstance(alias, exp.Identifier):
+                refuse("an item of SELECT is named by something that is no name")
+            return [(alias.this, names.key(alias))]
+        if isinstance(item, exp.Aliases):
+            return [(one.this, names.key(one)) for one in item.expressions]
+        last = item.this if isinstance(item, exp.Column) else item.expression if isinstance(item, exp.Dot) else None
+        if isinstance(item, exp.Cast) and self.dialect == "postgres" and isinstance(item.this, exp.Column):
+            last = item.this.this
+        if isinstance(last, exp.Identifier):
+            return [(last.this, names.key(last))]
+        return [("", None)]
+
+    def _star_of(self, item: exp.Expr, scope: Scope) -> Relation | None:
+        """What `*` and `t.*` stand for; None for an item that is neither."""
+        if isinstance(item, exp.Star):
+            return self._less(item, self.star(scope), scope)
+        if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
+            parts = [part for name in ("catalog", "db", "table") if (part := item.args.get(name))]
+            found = self.lookup.relations(parts, scope)
+            if len(found) > 1:
+                refuse(f"`{parts[-1].this}` names several tables here: give each its own name")
+            if found:
+                return self._less(item.this, found[0], scope)
+        return None
+
+    def _less(self, star: exp.Star, found: Relation, scope: Scope) -> Relation:
+        """What is left of a `*` without some columns, with others in their place, or under other names."""
+        if not star.args:
+            return found
+        names = self.catalogue.names
+        without = {names.key(_name(one)) for one in star.args.get("except_") or ()}
+        replaced: dict[str | None, Column] = {}
+        for one in star.args.get("replace") or ():
+            flow, reads = self.measured(one, scope)
+            self.reads |= reads
+            key = names.key(one.args["alias"])
+            replaced[key] = Column(one.alias, key, flow, reads)
+        renamed = {
+            names.key(_name(one.this)): one.args["alias"]
+            for one in star.args.get("rename") or ()
+            if isinstance(one, exp.Alias)
+        }
+        columns: list[Column] = []
+        for column in found.columns:
+            if column.key is not None and column.key in without:
+                continue
+            new = None if column.key is None else renamed.get(column.key)
+            left = replaced.get(column.key, column)
+            columns.append(left if new is None else left.named(new.this, names.key(new)))
+        return Relation(columns, found.rest, complete=found.complete and not star.args.get("ilike"))
+
+
+def _keeps_all(node: exp.SetOperation) -> bool:
+    """Whether rows of a query of several parts do not depend on each other: UNION ALL."""
+    return isinstance(node, exp.Union) and node.args.get("distinct") is False
+
+
+def _name(node: exp.Expr) -> exp.Identifier:
+    """The last part of a name."""
+    inner = node.this if isinstance(node, exp.Column) else node
+    if not isinstance(inner, exp.Identifier):
+        return refuse("a column is told by something that is no name")
+    return inner

@@ -1,0 +1,170 @@
+"""Reading the text of a statement: what the parser makes of it, where the engine is sure to make the same of it.
+
+A database sees the text, and this library what its parser made of that. So what the two may take differently is
+refused: comments that some engines run, blanks that some take for letters, quotes whose meaning is a setting's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from typing import Final
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import ErrorLevel, SqlglotError
+from sqlglot.tokenizer_core import Token, TokenType
+
+from purposeguard.adapters.sql.names import lower
+from purposeguard.errors import UnresolvedStatement
+
+LONGEST: Final = 1_000_000
+"""Characters of a statement that are read at most."""
+
+_BEGINS: Final = frozenset(
+    {"SELECT", "WITH", "FROM", "VALUES", "TABLE", "INSERT", "CREATE", "UPDATE", "DELETE", "MERGE"}
+)
+_CREATED: Final = frozenset({"TABLE", "VIEW"})
+_STRANGE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|\r(?!\n)")
+"""Control characters, at which engines disagree: whether they end a comment, and whether they are blanks."""
+
+_NOT_OF_WORDS: Final = re.compile(r"[^\w\x00-\x7f]|[\u115f\u1160\u3164\uffa0\u034f]")
+"""Beyond ASCII: blanks, marks and what cannot be seen."""
+
+_ESCAPED_QUOTE: Final = re.compile(r"\\['\"`]")
+_COMMENTS: Final = re.compile(r"/\*.*?\*/|(?:--|#|//)[^\n]*", re.DOTALL)
+_RUN_COMMENT: Final = re.compile(r"\s*(!|M!)")
+
+
+def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -> exp.Expr:
+    """The one statement in a text. `column_keys` are the names of columns, small: no quoted text may be one of them.
+
+    Raises:
+        UnresolvedStatement: it is none, or several, or engines may read it in another way than it is read here.
+    """
+    if len(text) > LONGEST:
+        raise UnresolvedStatement(f"a statement of {len(text):,} characters is not read, only up to {LONGEST:,}")
+    strange = _STRANGE.search(text) if not text.isprintable() else None
+    if strange is not None:
+        raise UnresolvedStatement(
+            f"the statement has a control character (U+{ord(strange.group()):04X}), which engines read differently"
+        )
+    engine = Dialect.get_or_raise(dialect)
+    why = "nested too deeply, or in a way that the parser does not know"
+    try:
+        tokens = engine.tokenize(text)
+        _as_engines_read_it(text, tokens, dialect, column_keys)
+        found = engine.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
+    except UnresolvedStatement:
+        raise
+    except SqlglotError as error:
+        why = _place(error)
+    except (RecursionError, ValueError, TypeError, AttributeError, LookupError):
+        pass
+    else:
+        statements = [one for one in found if one is not None and type(one) is not exp.Semicolon]
+        if len(statements) == 1:
+            return statements[0]
+        count = f"{len(statements)} statements" if statements else "no statement"
+        raise UnresolvedStatement(f"the text holds {count}, and one at a time is looked at")
+    # Without the error itself, whose message repeats the text, with the values in it.
+    raise UnresolvedStatement(f"the statement cannot be read as {dialect}: {why}")
+
+
+def _place(error: SqlglotError) -> str:
+    details = getattr(error, "errors", None)
+    if details and details[0].get("line"):
+        return f"the parser stops at line {details[0]['line']}, column {details[0]['col']}"
+    return "a quote or a comment is not closed"
+
+
+def _as_engines_read_it(text: str, tokens: list[Token], dialect: str, column_keys: Container[str]) -> None:
+    """Refuses what the parser and the engine, or the engine under another setting, may read differently."""
+    _begins(tokens)
+    for token in tokens:
+        for comment in token.comments:
+            _comment(comment, dialect)
+    if _ESCAPED_QUOTE.search(text):
+        raise UnresolvedStatement(
+            "whether a backslash before a quote escapes it is a matter of dialect and settings: double the quote, or "
+            "give the text as a parameter"
+        )
+    if dialect == "spark" and "${" in text:
+        raise UnresolvedStatement("`${…}` is replaced before the statement is read, nobody knows by what")
+    if dialect == "bigquery" and any(token.token_type is TokenType.PIPE_GT for token in tokens):
+        raise UnresolvedStatement("pipe syntax is not read: write the query with SELECT")
+    if dialect in {"mysql", "spark", "bigquery"}:
+        _quoted_texts(text, tokens, column_keys)
+    if not text.isascii():
+        _letters(text, tokens)
+
+
+def _begins(tokens: list[Token]) -> None:
+    words = (token.text.upper() for token in tokens if token.token_type is not TokenType.L_PAREN)
+    first = next(words, None)
+    if first is None:
+        raise UnresolvedStatement("the text holds no statement, and one at a time is looked at")
+    if first not in _BEGINS:
+        raise UnresolvedStatement(
+            "only queries, INSERT, CREATE TABLE or VIEW … AS, UPDATE, DELETE and MERGE are looked at: of what else can "
+            "be said to a database it is not known what it reads"
+        )
+    if first == "CREATE" and not _CREATED.intersection(word for word, _ in zip(words, range(4), strict=False)):
+        raise UnresolvedStatement("of CREATE only tables and views made by a query are looked at")
+
+
+def _comment(comment: str, dialect: str) -> None:
+    if dialect == "mysql" and _RUN_COMMENT.match(comment):
+        raise UnresolvedStatement("a comment `/*! … */` is run by MySQL: write without it")
+    if "/*" in comment or "*/" in comment:
+        raise UnresolvedStatement("a comment within a comment is closed differently by engines: write without it")
+
+
+def _quoted_texts(text: str, tokens: list[Token], column_keys: Container[str]) -> None:
+    """A text in double quotes is a name under another setting: so it is refused where it is a column's."""
+    if '"' not in text:
+        return
+    for token in tokens:
+        if token.token_type is TokenType.STRING and text[token.start] == '"' and lower(token.text) in column_keys:
+            raise UnresolvedStatement(
+                f'whether "{token.text}" is a text or a column is a matter of settings: write the text in single quotes'
+            )
+
+
+def _letters(text: str, tokens: list[Token]) -> None:
+    """Beyond ASCII only letters and digits stand outside quotes, so that all agree where words begin and end."""
+    end = 0
+    for token in tokens:
+        _gap(text, end, token.start)
+        quoted = text[token.start] in "'\"`[$" or token.token_type in _QUOTED
+        if not quoted and _NOT_OF_WORDS.search(token.text):
+            _strange(token.text)
+        end = token.end + 1
+    _gap(text, end, len(text))
+
+
+_QUOTED: Final = frozenset(
+    {
+        TokenType.STRING,
+        TokenType.IDENTIFIER,
+        TokenType.NATIONAL_STRING,
+        TokenType.RAW_STRING,
+        TokenType.HEREDOC_STRING,
+        TokenType.UNICODE_STRING,
+        TokenType.BYTE_STRING,
+    }
+)
+
+
+def _gap(text: str, start: int, end: int) -> None:
+    between = text[start:end]
+    if not between.isascii():
+        blanks = _COMMENTS.sub("", between)
+        if not blanks.isascii():
+            _strange(blanks)
+
+
+def _strange(part: str) -> None:
+    found = _NOT_OF_WORDS.search(part)
+    code = f"U+{ord(found.group()):04X}" if found else "a character beyond ASCII"
+    raise UnresolvedStatement(f"{code} stands outside quotes, and engines disagree whether it is a blank or a letter")

@@ -1,0 +1,334 @@
+"""Sources: what stands in FROM, and how it is joined."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlglot import exp
+
+from purposeguard.adapters.sql.catalogue import Catalogue
+from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS, words
+from purposeguard.adapters.sql.names import lower
+from purposeguard.adapters.sql.reading import parsed
+from purposeguard.adapters.sql.relations import Column, Flow, Relation, joined
+from purposeguard.adapters.sql.scopes import Commons, Scope, Source, refuse
+from purposeguard.adapters.sql.values import Values
+
+LATERAL_ANYHOW: Final = frozenset({"duckdb"})
+"""Dialects in which a subquery in FROM sees what stands before it without the word LATERAL."""
+
+_SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
+_TABLE: Final = words("this alias db catalog joins pivots hints version when only partition ordinality sample indexed")
+_JOIN: Final = words("this on side kind using method global_ hint match_condition")
+_KINDS: Final = frozenset({"", "INNER", "CROSS", "OUTER", "SEMI", "ANTI", "STRAIGHT_JOIN"})
+_METHODS: Final = frozenset({"", "NATURAL", "ASOF", "POSITIONAL"})
+
+
+def only(node: exp.Expr, known: frozenset[str]) -> None:
+    """Refuses a clause that is not looked at."""
+    for name, part in node.args.items():
+        if part and name not in known:
+            refuse(f"the clause `{name.rstrip('_')}` of {type(node).__name__} is not looked into")
+
+
+class Sources(Values):
+    """Reads FROM; `mentions` are the tables and views that it names, each place with the name that it was told by."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        super().__init__(catalogue)
+        self.mentions: dict[int, tuple[exp.Table, str]] = {}
+        self._lazy = False
+        self._views: list[tuple[str, ...]] = []
+
+    # Told by `Queries`.
+
+    def commons(self, node: exp.Expr, around: Scope | None, known: Commons) -> Commons:
+        """The common tables that a query sees."""
+        raise NotImplementedError
+
+    def rows(self, node: exp.Values, scope: Scope) -> Relation:
+        """What VALUES hands on."""
+        raise NotImplementedError
+
+    def ordered(self, node: exp.Expr, found: Relation, scope: Scope) -> None:
+        """ORDER BY and LIMIT behind a query."""
+        raise NotImplementedError
+
+    def star(self, scope: Scope) -> Relation:
+        """What `*` stands for."""
+        columns, rest, complete = self.lookup.star(scope)
+        return Relation(columns, rest, complete=complete)
+
+    def renamed(self, relation: Relation, alias: exp.Expr | None) -> Relation:
+        """A relation with the names that an alias gives its columns."""
+        if alias is None:
+            return relation
+        given = [one.this if isinstance(one, exp.ColumnDef) else one for one in alias.args.get("columns") or ()]
+        try:
+            return relation.renamed([(one.this, self.catalogue.names.key(one)) for one in given])
+        except ValueError as error:
+            why = str(error)
+        return refuse(f"the alias `{alias.name}` has {why}")
+
+    # ---- what stands in FROM ---------------------------------------------------------------------------------------
+
+    def source(self, node: exp.Expr, scope: Scope) -> None:
+        """Adds what stands in FROM to the sources of a scope."""
+        if isinstance(node, exp.Table):
+            self._table(node, scope)
+        elif isinstance(node, exp.Subquery):
+            self._derived(node, scope)
+        elif isinstance(node, exp.Lateral):
+            only(node, frozenset({"this", "view", "outer", "alias", "ordinality"}))
+            if isinstance(node.this, exp.Subquery):
+                self._add(self.relation(node.this, scope, scope.commons), node.args.get("alias"), scope)
+            else:
+                self._function(node.this, node.args.get("alias"), scope)
+        elif isinstance(node, exp.Unnest):
+            self._function(node, node.args.get("alias"), scope)
+        elif isinstance(node, exp.Values):
+            around = scope if self.dialect in LATERAL_ANYHOW else scope.parent
+            self._add(self.rows(node, Scope(around, scope.commons)), node.args.get("alias"), scope)
+        elif isinstance(node, exp.TableFromRows):
+            only(node, frozenset({"this", "alias", "sample"}))
+            self._function(node.this, node.args.get("alias"), scope)
+        else:
+            refuse(f"{type(node).__name__} in FROM is not looked into")
+
+    def _add(self, relation: Relation, alias: exp.Expr | None, scope: Scope, name: exp.Expr | None = None) -> Source:
+        named = alias.this if alias is not None and alias.this else name
+        relation = self.renamed(relation, alias)
+        key = self.catalogue.names.key(named) if isinstance(named, exp.Identifier) else ""
+        source = Source(key, str(named.this) if named else "", relation)
+        scope.add(source)
+        return source
+
+    def _derived(self, node: exp.Subquery, scope: Scope) -> None:
+        only(node, _SUBQUERY)
+        alias = node.args.get("alias")
+        inner = node.this
+        pivots = node.args.get("pivots")
+        if isinstance(inner, exp.Table):
+            # A join in brackets: without a name, its tables keep theirs.
+            within = scope if alias is None and not pivots else Scope(scope.parent, scope.commons)
+            self.source(inner, within)
+            for join in node.args.get("joins") or ():
+                self.join(join, within)
+            if within is not scope:
+                self._add(self._pivoted(self.star(within), pivots, within), alias, scope)
+            return
+        if isinstance(inner, exp.Subquery) and alias is None and not isinstance(inner.this, exp.Query):
+            self.source(inner, scope)
+        else:
+            around = scope if self.dialect in LATERAL_ANYHOW else scope.parent
+            commons = self.commons(node, around, scope.commons)
+            relation = self.relation(inner, around, commons)
+            self.ordered(node, relation, Scope(around, commons))
+            if pivots:
+                within = Scope(around, commons)
+                self._add(relation, alias, within)
+                relation = self._pivoted(relation, pivots, within)
+            self._add(relation, alias, scope)
+        for join in node.args.get("joins") or ():
+            self.join(join, scope)
+
+    def _table(self, node: exp.Table, scope: Scope) -> None:
+        only(node, _TABLE)
+        alias = node.args.get("alias")
+        for name in ("version", "when"):
+            if node.args.get(name):
+                self._moment(node.args[name], scope)
+        if node.args.get("sample"):
+            self.value(node.args["sample"], scope)
+        if not isinstance(node.this, exp.Identifier):
+            self._function(node.this, alias, scope)
+        else:
+            self._named_table(node, alias, scope)
+        for join in node.args.get("joins") or ():
+            self.join(join, scope)
+
+    def _moment(self, node: exp.Expr, scope: Scope) -> None:
+        """The moment as of which a table is read."""
+        moment = node.args.get("expression")
+        if isinstance(moment, exp.Expr):
+            self.value(moment, Scope(scope.parent, scope.commons))
+
+    def _named_table(self, node: exp.Table, alias: exp.Expr | None, scope: Scope) -> None:
+        relation, path = self._found(node, scope)
+        pivots = node.args.get("pivots")
+        if pivots:
+            within = Scope(scope.parent, scope.commons)
+            self._add(relation, alias, within, node.this)
+            relation, path = self._pivoted(relation, pivots, within), ()
+            alias = pivots[-1].args.get("alias") or alias
+        source = self._add(relation, alias, scope, node.this)
+        if alias is None or not alias.this:
+            source.path = path
+
+    def _found(self, node: exp.Table, scope: Scope) -> tuple[Relation, tuple[str, ...]]:
+        """The relation of a table's name, and the name as columns are qualified by it."""
+        names = self.catalogue.names
+        key = self.catalogue.key(node)
+        if key is None:
+            return refuse("a table is named by something that is no name")
+        if len(key) == 1:
+            common = scope.commons.get(names.key(node.this))
+            if common is not None:
+                if common.relation is None:
+                    refuse(
+                        f"`{node.name}` names a common table that is told later, or itself in a way that is not read"
+                    )
+                if names.spelling_counts and common.spelled != node.this.this:
+                    refuse(f"whether `{node.name}` is `{common.spelled}` is a matter of settings: spell them alike")
+                return common.relation, ()
+        path = tuple(names.key(part) for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
+        table = self.catalogue.tables.get(key)
+        if table is not None:
+            self.mentions[id(node)] = (node, table.name)
+            return table.relation, path
+        if key in self.catalogue.views:
+            return self._view(key, node), path
+        if key in {("dual",), ("DUAL",)} and self.dialect in {"mysql", "snowflake"}:
+            return Relation(()), ()
+        name = ".".join(part.this for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
+        return refuse(f"`{name}` is no table that is known here: tell its columns and their tags")
+
+    def _view(self, key: tuple[str, ...], node: exp.Table) -> Relation:
+        name, text = self.catalogue.views[key]
+        self.mentions[id(node)] = (node, name)
+        known = self.catalogue.read_views.get(key)
+        if known is None:
+            if key in self._views:
+                refuse(f"the view `{name}` reads itself")
+            known = self.catalogue.read_views[key] = self._view_read(key, name, text)
+        relation, reads = known
+        self.reads |= reads
+        return relation
+
+    def _view_read(self, key: tuple[str, ...], name: str, text: str) -> tuple[Relation, Flow]:
+        """What a view hands on, and what it reads whichever of its columns is asked for."""
+        tree = parsed(text, self.dialect, self.catalogue.column_keys)
+        if not isinstance(tree, (exp.Query, exp.Subquery)):
+            refuse(f"the view `{name}` is no query")
+        mentions, self.mentions = self.mentions, {}
+        reads, self.reads = self.reads, set()
+        self._views.append(key)
+        self._lazy = True
+        try:
+            return self.relation(tree, None, {}), frozenset(self.reads)
+        finally:
+            self._lazy = False
+            self._views.pop()
+            self.mentions, self.reads = mentions, reads
+
+    def _pivoted(self, relation: Relation, pivots: list[exp.Expr] | None, scope: Scope) -> Relation:
+        """PIVOT and UNPIVOT: all columns are read, and each that comes of it may be made of all."""
+        if not pivots:
+            return relation
+        self.forced(relation)
+        whole = relation.whole("")
+        for pivot in pivots:
+            for query in pivot.find_all(exp.Query):
+                self.forced(self.relation(query, scope, scope.commons))
+            for call in pivot.find_all(exp.Anonymous):
+                self._named(exp.Anonymous(this=call.this), scope)
+        return Relation((), whole, complete=False)
+
+    def _function(self, node: exp.Expr, alias: exp.Expr | None, scope: Scope) -> None:
+        """A function that stands for rows: each column that it hands on may be made of all that it is given."""
+        if isinstance(node, exp.Anonymous):
+            known = NAMED_TABLE_FUNCTIONS[self.dialect] | self.catalogue.functions
+            if lower(node.name) not in known:
+                self._unknown(node.name)
+            flow = self.parts(node, scope, "this")
+        elif type(node) in TABLE_FUNCTIONS:
+            flow = self.parts(node, scope, "alias", "offset", "schema")
+        else:
+            refuse(f"{type(node).__name__} in FROM is not looked into")
+        names = self.catalogue.names
+        whole = Column("", "", flow, flow)
+        columns = [whole]
+        named = alias.this if alias is not None and alias.this else None
+        given = [
+            one.this if isinstance(one, exp.ColumnDef) else one
+            for one in (alias.args.get("columns") if alias else ()) or ()
+        ]
+        offset = node.args.get("offset")
+        if isinstance(offset, exp.Identifier):
+            given.append(offset)
+        columns = [whole.named(one.this, names.key(one)) for one in given]
+        if not columns and isinstance(named, exp.Identifier):
+            columns = [whole.named(named.this, names.key(named))]
+        key = names.key(named) if isinstance(named, exp.Identifier) else ""
+        scope.add(Source(key, named.this if named else "", Relation(columns, whole, complete=False)))
+
+    # ---- joins -----------------------------------------------------------------------------------------------------
+
+    def join(self, node: exp.Expr, scope: Scope) -> None:
+        """One more join: its source, and what it is joined by."""
+        only(node, _JOIN)
+        kind, method, side = (str(node.args.get(name) or "").upper() for name in ("kind", "method", "side"))
+        if kind not in _KINDS or method not in _METHODS:
+            refuse(f"a {method} {kind} JOIN is not looked into".replace("  ", " "))
+        half = kind in {"SEMI", "ANTI"}
+        if half and side == "RIGHT":
+            refuse(f"a RIGHT {kind} JOIN is not looked into")
+        on, using = node.args.get("on"), node.args.get("using")
+        comma = not (on or using or kind or method or side) and self.dialect != "sqlite"
+        if comma:
+            scope.group += 1
+        before = len(scope.sources)
+        self.source(node.this, scope)
+        if method == "NATURAL":
+            self._merge(self._shared(scope, before), scope, before, half=half)
+        if using:
+            self._merge([(one.name, self.catalogue.names.key(bare(one))) for one in using], scope, before, half=half)
+        scope.strict_group = scope.group or None
+        try:
+            for part in (on, node.args.get("match_condition")):
+                if part is not None:
+                    self.value(part, scope)
+        finally:
+            scope.strict_group = None
+        if half:
+            for source in scope.sources[before:]:
+                source.hidden = True
+
+    def _shared(self, scope: Scope, before: int) -> list[tuple[str, str]]:
+        """The names that both sides of a NATURAL JOIN have."""
+        visible = list(scope.visible)
+        if any(source.relation.rest is not None for source in visible):
+            refuse("a NATURAL JOIN of something whose columns are not all known")
+        left = {key for source in visible if source not in scope.sources[before:] for key in source.relation.names}
+        found = (key for source in scope.sources[before:] for key in source.relation.names)
+        return [(key, key) for key in dict.fromkeys(found) if key in left]
+
+    def _merge(self, names: list[tuple[str, str]], scope: Scope, before: int, *, half: bool) -> None:
+        """The columns that USING and NATURAL make one of."""
+        right = scope.sources[before:]
+        left = [source for source in scope.sources[:before] if not source.hidden]
+        for name, key in names:
+            merged = scope.merged.get(key)
+            sides = [[merged] if merged else _in(left, key), _in(right, key)]
+            for side in sides:
+                if not side:
+                    refuse(f"`{name}` in USING is no column that is known here")
+                if len(side) > 1:
+                    refuse(f"`{name}` in USING is a column of several tables: say of which, with ON")
+            both = joined([side[0] for side in sides])
+            self.used(both)
+            if not half:
+                scope.merged[key] = both.named(sides[0][0].name or name, key)
+
+
+def _in(sources: list[Source], key: str) -> list[Column]:
+    found = [column for source in sources if (column := source.relation.get(key)) is not None]
+    return found or [source.relation.rest for source in sources if source.relation.rest is not None][:1]
+
+
+def bare(node: exp.Expr) -> exp.Identifier:
+    """The last part of a column's name."""
+    inner = node.this if isinstance(node, exp.Column) else node
+    if not isinstance(inner, exp.Identifier):
+        return refuse("USING names something that is no column")
+    return inner

@@ -1,0 +1,371 @@
+"""Values: what an expression reads, and what its value is made of.
+
+Every kind of node is either known here or refused, so that a construct nobody thought of is not passed by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlglot import exp
+
+from purposeguard.adapters.sql.catalogue import Catalogue
+from purposeguard.adapters.sql.functions import HARMLESS, NAMED, NAMED_TABLE_FUNCTIONS
+from purposeguard.adapters.sql.names import lower
+from purposeguard.adapters.sql.relations import NOTHING, Column, Flow, Read, Relation, flows
+from purposeguard.adapters.sql.scopes import Commons, Lookup, Scope, everything, refuse
+
+JSON_ARROWS: Final = frozenset({"postgres", "mysql", "sqlite", "duckdb"})
+"""Dialects in which `a -> b` takes something out of `a`; the parser takes it for a function of `a` in some places."""
+
+
+class Values:
+    """Reads expressions. What they read is collected in `reads`; what a value is made of is handed back."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue: Final = catalogue
+        self.dialect: Final = catalogue.names.dialect
+        self.lookup: Final = Lookup(catalogue.names)
+        self.reads: set[Read] = set()
+        self.starred = False
+        """Whether an item of SELECT stands for several columns (`COLUMNS(…)`, a `*` within)."""
+        self.inserted: Relation | None = None
+        """Where a row that is there already is changed instead: the row that would have been inserted."""
+        self._known: Final = NAMED[self.dialect] | NAMED_TABLE_FUNCTIONS[self.dialect] | catalogue.functions
+
+    def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
+        """What a query hands on; `around` is the scope whose names it sees, `commons` the common tables."""
+        raise NotImplementedError
+
+    # ---- any expression --------------------------------------------------------------------------------------------
+
+    def value(self, node: exp.Expr, scope: Scope) -> Flow:
+        """What the value of an expression is made of.
+
+        Raises:
+            UnresolvedStatement: it cannot be told what it reads.
+        """
+        kind = type(node)
+        special = SPECIAL.get(kind)
+        if special is not None:
+            return special(self, node, scope)
+        if kind not in HARMLESS:
+            refuse(f"{_called(node)} is not looked into, so it cannot be told what it reads")
+        return self.parts(node, scope)
+
+    def parts(self, node: exp.Expr, scope: Scope, *but: str) -> Flow:
+        """What the parts of a node are made of together."""
+        found: list[Flow] = []
+        for name, part in node.args.items():
+            if name in but:
+                continue
+            if isinstance(part, exp.Expr):
+                found.append(self.value(part, scope))
+            elif type(part) is list:
+                found += [self.value(one, scope) for one in part if isinstance(one, exp.Expr)]
+        if not found:
+            return NOTHING
+        return found[0] if len(found) == 1 else flows(found)
+
+    def _chain(self, node: exp.Expr, scope: Scope) -> Flow:
+        """A long chain of operators leans to the left: it is walked down, not called down."""
+        found: list[Flow] = []
+        while type(node) in CHAINS:
+            found.append(self.value(node.expression, scope))
+            node = node.this
+        return flows([*found, self.value(node, scope)])
+
+    def used(self, column: Column) -> Flow:
+        """Counts a column as read."""
+        self.reads |= column.reads
+        return column.flow
+
+    def forced(self, relation: Relation) -> Relation:
+        """Counts all columns of a relation as read."""
+        for column in relation.everything():
+            self.reads |= column.reads
+        return relation
+
+    def measured(self, node: exp.Expr, scope: Scope) -> tuple[Flow, Flow]:
+        """What a value is made of, and what is read for it, which is not counted yet."""
+        before, self.reads = self.reads, set()
+        try:
+            flow = self.value(node, scope)
+            return flow, frozenset(self.reads)
+        finally:
+            self.reads = before
+
+    # ---- names -----------------------------------------------------------------------------------------------------
+
+    def _column(self, node: exp.Expr, scope: Scope) -> Flow:
+        return self._path(node, (), scope)
+
+    def _path(self, node: exp.Expr, fields: tuple[exp.Identifier, ...], scope: Scope) -> Flow:
+        parts = [node.args.get(name) for name in ("catalog", "db", "table", "this")]
+        given = [part for part in parts if part]
+        if type(given[-1]) is exp.Star:
+            return self._rows(given[:-1], scope)
+        names = _identifiers(given)
+        return self.used(self.lookup.column([*names, *fields], scope))
+
+    def _rows(self, qualifier: list[Any], scope: Scope) -> Flow:
+        """All columns of a table, in place of one value."""
+        self.starred = True
+        names = _identifiers(qualifier)
+        relations = self.lookup.relations(names, scope)
+        if not relations:
+            return self.used(self.lookup.column(names, scope))
+        return flows(self.used(one.whole("")) for one in relations)
+
+    def _identifier(self, node: exp.Expr, scope: Scope) -> Flow:
+        if not isinstance(node, exp.Identifier):
+            refuse(f"{_called(node)} stands where a name is expected")
+        return self.used(self.lookup.column([node], scope))
+
+    def _word(self, node: exp.Expr, scope: Scope) -> Flow:
+        """A word the parser takes for a keyword (a unit): where it is a column's name, it may be that."""
+        column = self.lookup.anyhow(lower(str(node.this)), scope)
+        return NOTHING if column is None else self.used(column)
+
+    def _star(self, node: exp.Expr, scope: Scope) -> Flow:
+        self.starred = True
+        return flows([self.used(everything(scope)), self.parts(node, scope, "except_", "rename")])
+
+    def _columns(self, _: exp.Expr, scope: Scope) -> Flow:
+        self.starred = True
+        return self.used(everything(scope))
+
+    def _count(self, node: exp.Expr, scope: Scope) -> Flow:
+        if type(node.this) is exp.Star and not node.expressions and not node.this.args.get("except_"):
+            return NOTHING
+        before = self.starred
+        flow = self.parts(node, scope)
+        self.starred = before
+        return flow
+
+    def _dot(self, node: exp.Expr, scope: Scope) -> Flow:
+        chain: list[exp.Expr] = []
+        base = node
+        while type(base) is exp.Dot:
+            chain.append(base.expression)
+            base = base.this
+        chain.reverse()
+        names: list[exp.Identifier] = []
+        while chain and isinstance(chain[0], exp.Identifier):
+            names.append(chain[0])
+            chain.pop(0)
+        if type(base) is exp.Identifier and chain and self._is_schema([base, *names], scope):
+            function = chain.pop(0)
+            self._schema_function([base, *names], function)
+            flow = (
+                self.parts(function, scope, "this") if type(function) is exp.Anonymous else self.value(function, scope)
+            )
+        elif type(base) is exp.Identifier:
+            flow = self.used(self.lookup.column([base, *names], scope))
+        elif type(base) is exp.Column:
+            flow = self._path(base, tuple(names), scope)
+        else:
+            flow = self.value(base, scope)
+        return flows([flow, *(self._member(one, scope) for one in chain)])
+
+    def _member(self, node: exp.Expr, scope: Scope) -> Flow:
+        """What stands behind a dot: a field, all fields, or a function that is given what stands before it."""
+        if type(node) is exp.Identifier:
+            return NOTHING
+        if type(node) is exp.Star:
+            self.starred = True
+            return NOTHING
+        return self.value(node, scope)
+
+    def _is_schema(self, names: list[exp.Identifier], scope: Scope) -> bool:
+        return self.dialect != "duckdb" or self.lookup.find(names, scope) is None
+
+    def _schema_function(self, names: list[exp.Identifier], function: exp.Expr) -> None:
+        called = str(function.this) if type(function) is exp.Anonymous else type(function).__name__
+        whole = ".".join([*(str(one.this) for one in names), called])
+        if lower(whole) in self.catalogue.functions:
+            return
+        built_in = self.dialect == "postgres" and [name.this for name in names] == ["pg_catalog"]
+        if built_in and (type(function) is not exp.Anonymous or lower(function.name) in self._known):
+            return
+        self._unknown(whole)
+
+    # ---- functions -------------------------------------------------------------------------------------------------
+
+    def _named(self, node: exp.Expr, scope: Scope) -> Flow:
+        """A function that the parser does not know."""
+        name = lower(node.name)
+        if name == "values" and self.inserted is not None:
+            return self._new(node, self.inserted)
+        if name not in self._known:
+            self._unknown(node.name)
+        return self.parts(node, scope, "this")
+
+    def _new(self, node: exp.Expr, inserted: Relation) -> Flow:
+        """`VALUES(column)` of MySQL: what would have been inserted."""
+        names = [one.this if isinstance(one, exp.Column) else one for one in node.expressions]
+        found = [inserted.get(self.catalogue.names.key(name)) for name in _identifiers(names)]
+        return flows(self.used(one) for one in found if one is not None)
+
+    def _unknown(self, name: str) -> None:
+        refuse(
+            f"`{name}` is no function that is known to read nothing but its arguments: where it reads nothing else, "
+            f'say so, `functions={{"{lower(name)}"}}`'
+        )
+
+    def _lambda(self, node: exp.Expr, scope: Scope) -> Flow:
+        names = [one for one in node.expressions if isinstance(one, exp.Identifier)]
+        if len(names) != len(node.expressions):
+            refuse("the arguments of a function within a function are names")
+        before: list[Flow] = []
+        if self.dialect in JSON_ARROWS:
+            for name in names:
+                column = self.lookup.find([name], scope)
+                if column is not None:
+                    before.append(self.used(column))
+                elif self.dialect != "duckdb":
+                    before.append(self.used(self.lookup.column([name], scope)))
+        return flows([*before, self._within(names, node, scope)])
+
+    def _within(self, names: list[exp.Identifier], node: exp.Expr, scope: Scope, *but: str) -> Flow:
+        known = scope.parameters
+        keys = [(self.catalogue.names.key(name), name.this) for name in names]
+        scope.parameters = {**known, **{key: Column(name, key, NOTHING, NOTHING) for key, name in keys}}
+        try:
+            return self.parts(node, scope, "expressions", *but)
+        finally:
+            scope.parameters = known
+
+    def _comprehension(self, node: exp.Expr, scope: Scope) -> Flow:
+        iterated = self.value(node.args["iterator"], scope)
+        given = node.expression
+        names = [one for one in (given.expressions or [given]) if isinstance(one, exp.Identifier)]
+        position = node.args.get("position")
+        if isinstance(position, exp.Identifier):
+            names.append(position)
+        return flows([iterated, self._within(names, node, scope, "expression", "iterator", "position")])
+
+    def _window(self, node: exp.Expr, scope: Scope) -> Flow:
+        found = [self.parts(node, scope, "alias")]
+        named = node.args.get("alias")
+        if named:
+            found.append(self.window(named, scope))
+        return flows(found)
+
+    def window(self, name: exp.Expr, scope: Scope) -> Flow:
+        """What a named window is made of."""
+        key = self.catalogue.names.key(name) if isinstance(name, exp.Identifier) else None
+        if key is None or key not in scope.windows:
+            refuse(f"`{name.name}` is no window that is named here")
+        return scope.windows[key]
+
+    # ---- subqueries ------------------------------------------------------------------------------------------------
+
+    def _subquery(self, node: exp.Expr, scope: Scope) -> Flow:
+        return self.forced(self.relation(node, scope, scope.commons)).flow()
+
+    def _exists(self, node: exp.Expr, scope: Scope) -> Flow:
+        if not isinstance(node.this, (exp.Query, exp.Subquery)):
+            return self.parts(node, scope)
+        before, self.reads = self.reads, set()
+        try:
+            self.relation(node.this, scope, scope.commons)
+            # Whether there is a row is made of all that is asked of it.
+            return frozenset(self.reads)
+        finally:
+            before |= self.reads
+            self.reads = before
+
+    def _in(self, node: exp.Expr, scope: Scope) -> Flow:
+        if self.dialect == "sqlite" and node.args.get("field") is not None:
+            refuse("`IN` before the name of a table reads that table: write it as a subquery")
+        return self.parts(node, scope)
+
+    # ---- what is no value ------------------------------------------------------------------------------------------
+
+    def _nothing(self, _node: exp.Expr, _scope: Scope) -> Flow:
+        return NOTHING
+
+    def _parameter(self, node: exp.Expr, _: Scope) -> Flow:
+        if self.dialect == "snowflake" and type(node.this) is exp.Literal:
+            refuse("`$1` is a column by its position: name it")
+        return NOTHING
+
+    def _given(self, node: exp.Expr, scope: Scope) -> Flow:
+        """`name => value`, `name := value`, and a field with its value."""
+        if isinstance(node.this, exp.Parameter):
+            refuse("a variable is set, and who reads it later is not looked into")
+        return self.value(node.expression, scope)
+
+    def _cast(self, node: exp.Expr, scope: Scope) -> Flow:
+        return self.parts(node, scope, "to", "action")
+
+    def _alias(self, node: exp.Expr, scope: Scope) -> Flow:
+        return self.value(node.this, scope)
+
+    def _interval(self, node: exp.Expr, scope: Scope) -> Flow:
+        return self.parts(node, scope, "unit")
+
+    def _json_table(self, node: exp.Expr, scope: Scope) -> Flow:
+        return self.parts(node, scope, "schema")
+
+    def _collate(self, node: exp.Expr, scope: Scope) -> Flow:
+        return self.value(node.this, scope)
+
+
+def _identifiers(parts: list[Any]) -> list[exp.Identifier]:
+    if not parts or not all(type(part) is exp.Identifier for part in parts):
+        refuse("a column is told by something that is no name")
+    return parts
+
+
+def _called(node: exp.Expr) -> str:
+    """What to call a node in a message: its kind, without any value."""
+    if isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)):
+        return f"`{node.name}`"
+    return f"`{type(node).__name__}`"
+
+
+_Reader = Callable[[Values, exp.Expr, Scope], Flow]
+
+CHAINS: Final = frozenset({exp.And, exp.Or, exp.Add, exp.Sub, exp.Mul, exp.DPipe})
+
+SPECIAL: Final[dict[type, _Reader]] = {
+    exp.Alias: Values._alias,
+    exp.Aliases: Values._alias,
+    exp.Anonymous: Values._named,
+    exp.AnonymousAggFunc: Values._named,
+    exp.Cast: Values._cast,
+    exp.Collate: Values._collate,
+    exp.Column: Values._column,
+    exp.Columns: Values._columns,
+    exp.Comprehension: Values._comprehension,
+    exp.Count: Values._count,
+    exp.DataType: Values._nothing,
+    exp.Dot: Values._dot,
+    exp.Except: Values._subquery,
+    exp.Exists: Values._exists,
+    exp.Hint: Values._nothing,
+    exp.Identifier: Values._identifier,
+    exp.In: Values._in,
+    exp.Intersect: Values._subquery,
+    exp.Interval: Values._interval,
+    exp.JSONCast: Values._cast,
+    exp.JSONPath: Values._nothing,
+    exp.JSONTable: Values._json_table,
+    exp.Kwarg: Values._given,
+    exp.Lambda: Values._lambda,
+    exp.Parameter: Values._parameter,
+    exp.PropertyEQ: Values._given,
+    exp.Select: Values._subquery,
+    exp.Star: Values._star,
+    exp.Subquery: Values._subquery,
+    exp.TryCast: Values._cast,
+    exp.Union: Values._subquery,
+    exp.Var: Values._word,
+    exp.Window: Values._window,
+}
+"""The kinds of nodes of which it is not enough to look at the parts."""
+
+SPECIAL.update(dict.fromkeys(CHAINS, Values._chain))

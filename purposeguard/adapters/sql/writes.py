@@ -1,0 +1,345 @@
+"""Writes: where a statement puts what it reads. INSERT, CREATE … AS, UPDATE, DELETE, MERGE; a query writes nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from sqlglot import exp
+
+from purposeguard.adapters.sql.catalogue import Catalogue, Table
+from purposeguard.adapters.sql.functions import words
+from purposeguard.adapters.sql.queries import Queries
+from purposeguard.adapters.sql.relations import NOTHING, Column, Flow, Relation
+from purposeguard.adapters.sql.scopes import Commons, Scope, Source, refuse
+from purposeguard.adapters.sql.sources import bare, only
+
+_INSERT: Final = words(
+    "with_ this expression conflict returning overwrite alternative ignore by_name source default hint exists"
+)
+_CREATE: Final = words("with_ this kind expression exists properties replace")
+_UPDATE: Final = words("with_ this expressions from_ where returning order limit hint")
+_DELETE: Final = words("with_ this using where returning order limit tables hint")
+_MERGE: Final = words("with_ this using on whens returning")
+_PROPERTIES: Final = (
+    exp.FileFormatProperty,
+    exp.MaterializedProperty,
+    exp.TemporaryProperty,
+    exp.TransientProperty,
+    exp.UnloggedProperty,
+    exp.WithDataProperty,
+)
+"""Of a table or view that is made: none of them puts its rows anywhere else."""
+
+
+class Done(NamedTuple):
+    """What a statement does."""
+
+    kind: str
+    outputs: Relation
+    target: str | None = None
+    writes: Mapping[str, Flow] = MappingProxyType({})
+
+
+class _Flows:
+    """What flows into each column of a target, by the names that were told."""
+
+    def __init__(self, table: Table) -> None:
+        self.table: Final = table
+        self.found: Final[dict[str, Flow]] = {}
+
+    def named(self, key: str, called: str) -> str:
+        """The column of a name."""
+        column = self.table.relation.get(key)
+        if column is None:
+            return refuse(f"`{self.table.name}.{called}` is no column that is known here: tell it with its tag")
+        return column.name
+
+    def add(self, column: str, flow: Flow) -> None:
+        """Something flows into a column."""
+        self.found[column] = self.found.get(column, NOTHING) | flow
+
+    def put(self, columns: Sequence[str], relation: Relation, *, exactly: bool) -> None:
+        """The columns of a query flow into these, by position."""
+        if not relation.complete:
+            for name in columns:
+                self.add(name, relation.flow())
+            return
+        given = relation.columns
+        if len(given) > len(columns) or (exactly and len(given) < len(columns)):
+            refuse(f"{len(given)} values are put into {len(columns)} columns of `{self.table.name}`")
+        for name, column in zip(columns, given, strict=False):
+            self.add(name, column.flow)
+
+
+class Writes(Queries):
+    """Reads statements; `targets` are the places where they name the table that they write to."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        super().__init__(catalogue)
+        self.targets: set[int] = set()
+
+    def statement(self, tree: exp.Expr) -> Done:
+        """What a statement does.
+
+        Raises:
+            UnresolvedStatement: it cannot be told.
+        """
+        if isinstance(tree, (exp.Query, exp.Subquery, exp.Values)):
+            return Done("select", self.forced(self.relation(tree, None, {})))
+        for kind, read in (
+            (exp.Insert, self._insert),
+            (exp.Create, self._create),
+            (exp.Update, self._update),
+            (exp.Delete, self._delete),
+            (exp.Merge, self._merge_into),
+        ):
+            if type(tree) is kind:
+                return read(tree)
+        return refuse("only queries, INSERT, CREATE … AS, UPDATE, DELETE and MERGE are looked at")
+
+    # ---- targets ---------------------------------------------------------------------------------------------------
+
+    def _target(self, node: exp.Expr) -> Table:
+        """The table that a statement writes to."""
+        key = self.catalogue.key(node) if isinstance(node, exp.Table) else None
+        table = None if key is None else self.catalogue.tables.get(key)
+        if table is None:
+            return refuse("it writes to no table that is known here: tell its columns and their tags")
+        self.targets.add(id(node))
+        return table
+
+    def _standing(self, node: exp.Expr, scope: Scope) -> Table:
+        """The same of a table whose columns can be named: it is the first source of a scope."""
+        table = self._target(node)
+        self.source(node, scope)
+        return table
+
+    def _named_columns(self, node: exp.Expr) -> tuple[exp.Expr, list[exp.Identifier]]:
+        """The target's table, and the columns that are named behind it."""
+        if not isinstance(node, exp.Schema):
+            return node, []
+        return node.this, [bare(one) for one in node.expressions]
+
+    # ---- INSERT ----------------------------------------------------------------------------------------------------
+
+    def _insert(self, node: exp.Expr) -> Done:
+        only(node, _INSERT)
+        target, named = self._named_columns(node.this)
+        only(target, frozenset({"this", "db", "catalog", "alias"}))
+        into = _Flows(self._target(target))
+        commons = self.commons(node, None, {})
+        names = self.catalogue.names
+        columns = [into.named(names.key(one), one.this) for one in named] or list(into.table.columns)
+        relation = self._inserted(node, commons)
+        self.forced(relation)
+        if node.args.get("by_name"):
+            self._by_name(relation, into)
+        elif not node.args.get("default"):
+            into.put(columns, relation, exactly=bool(named))
+        scope = Scope(None, commons)
+        alias = target.args.get("alias")
+        self._add(into.table.relation, alias, scope, target.this)
+        conflict = node.args.get("conflict")
+        if conflict is not None:
+            self._conflict(conflict, scope, into)
+        return self._done("insert", node, scope, into)
+
+    def _inserted(self, node: exp.Expr, commons: Commons) -> Relation:
+        if node.args.get("default"):
+            return Relation(())
+        source = node.args.get("source")
+        if source:
+            scope = Scope(None, commons)
+            self.source(source, scope)
+            return self.star(scope)
+        query = node.args.get("expression")
+        if not isinstance(query, exp.Expr):
+            return refuse("it cannot be told what is inserted")
+        return self.relation(query, None, commons)
+
+    def _by_name(self, relation: Relation, into: _Flows) -> None:
+        if not relation.complete or relation.rest is not None:
+            refuse("columns are inserted by name, and not all of them have one that is known here")
+        for column in relation.columns:
+            into.add(into.named(column.key or "", column.name), column.flow)
+
+    def _conflict(self, node: exp.Expr, scope: Scope, into: _Flows) -> None:
+        """ON CONFLICT and ON DUPLICATE KEY: what is there already is looked at, and changed."""
+        only(
+            node,
+            frozenset(
+                {"duplicate", "expressions", "action", "conflict_keys", "index_predicate", "constraint", "where"}
+            ),
+        )
+        new = Relation(
+            column._replace(flow=into.found.get(column.name, NOTHING), reads=NOTHING)
+            for column in into.table.relation.columns
+        )
+        excluded = Scope(None, scope.commons)
+        excluded.add(Source("EXCLUDED" if self.dialect == "snowflake" else "excluded", "excluded", new))
+        within = Scope(excluded, scope.commons)
+        within.sources = scope.sources
+        self.inserted = new
+        for one in node.args.get("conflict_keys") or ():
+            self.value(one, within)
+        for name in ("where", "index_predicate"):
+            part = node.args.get(name)
+            if isinstance(part, exp.Expr):
+                self.value(part, within)
+        self._assigned(node.expressions, within, into)
+        self.inserted = None
+
+    # ---- CREATE ----------------------------------------------------------------------------------------------------
+
+    def _create(self, node: exp.Expr) -> Done:
+        only(node, _CREATE)
+        if str(node.args.get("kind")).upper() not in {"TABLE", "VIEW"} or not isinstance(node.expression, exp.Expr):
+            refuse("of CREATE only tables and views made by a query are looked at")
+        properties = node.args.get("properties")
+        for one in properties.expressions if properties is not None else ():
+            if not isinstance(one, _PROPERTIES):
+                refuse(f"the property {type(one).__name__} of what is made is not looked into")
+        target, named = self._named_columns(node.this)
+        only(target, frozenset({"this", "db", "catalog"}))
+        into = _Flows(self._target(target))
+        relation = self.forced(
+            self.renamed_by(self.relation(node.expression, None, self.commons(node, None, {})), named)
+        )
+        if not relation.complete or relation.rest is not None:
+            refuse(f"not every column of `{into.table.name}` gets a name that is known here: give each one with AS")
+        for column in relation.columns:
+            into.add(into.named(column.key or "", column.name), column.flow)
+        return Done("create", Relation(()), into.table.name, into.found)
+
+    def renamed_by(self, relation: Relation, named: Sequence[exp.Identifier]) -> Relation:
+        """The columns of a query by other names."""
+        return self.renamed(relation, exp.TableAlias(columns=list(named)) if named else None)
+
+    # ---- UPDATE, DELETE --------------------------------------------------------------------------------------------
+
+    def _update(self, node: exp.Expr) -> Done:
+        only(node, _UPDATE)
+        scope = Scope(None, self.commons(node, None, {}))
+        into = _Flows(self._standing(node.this, scope))
+        from_ = node.args.get("from_")
+        if from_ is not None:
+            self.source(from_.this, scope)
+        self._assigned(node.expressions, scope, into)
+        self._which(node, scope)
+        return self._done("update", node, scope, into)
+
+    def _delete(self, node: exp.Expr) -> Done:
+        only(node, _DELETE)
+        scope = Scope(None, self.commons(node, None, {}))
+        tables = node.args.get("tables") or ()
+        into = _Flows(self._standing(node.this, scope))
+        if tables and (len(tables) > 1 or self._key_of(tables[0]) != scope.sources[0].key):
+            refuse("rows are deleted of another table than the first one in FROM: put it there")
+        for one in node.args.get("using") or ():
+            self.source(one, scope)
+        self._which(node, scope)
+        return self._done("delete", node, scope, into)
+
+    def _key_of(self, node: exp.Expr) -> str:
+        return self.catalogue.names.key(node.this) if isinstance(node.this, exp.Identifier) else ""
+
+    def _which(self, node: exp.Expr, scope: Scope) -> None:
+        """WHERE, and ORDER BY with LIMIT."""
+        where = node.args.get("where")
+        if where is not None:
+            self.value(where, scope)
+        self._order(node, Relation(()), scope)
+
+    def _assigned(self, given: Sequence[exp.Expr], scope: Scope, into: _Flows) -> None:
+        """SET: what flows into which column."""
+        for one in given:
+            if type(one) is not exp.EQ:
+                refuse("SET holds something that is no assignment")
+            if isinstance(one.this, exp.Tuple):
+                columns = [self._set_column(part, scope, into) for part in one.this.expressions]
+                into.put(columns, self._several(one.expression, scope), exactly=True)
+            else:
+                into.add(self._set_column(one.this, scope, into), self.value(one.expression, scope))
+
+    def _several(self, node: exp.Expr, scope: Scope) -> Relation:
+        if isinstance(node, exp.Tuple) or (isinstance(node, exp.Anonymous) and node.name.lower() == "row"):
+            return Relation(Column("", None, self.value(one, scope), NOTHING) for one in node.expressions)
+        if isinstance(node, exp.Subquery):
+            return self.forced(self.relation(node, scope, scope.commons))
+        return refuse("several columns are set to something that is no row")
+
+    def _set_column(self, node: exp.Expr, scope: Scope, into: _Flows) -> str:
+        if type(node) is not exp.Column or node.args.get("db"):
+            return refuse("a part of a column is set: set the whole of it")
+        table = node.args.get("table")
+        names = self.catalogue.names
+        if table is not None and names.key(table) != scope.sources[0].key:
+            refuse("a column of another table than the first one is set")
+        return into.named(names.key(bare(node)), str(node.name))
+
+    # ---- MERGE -----------------------------------------------------------------------------------------------------
+
+    def _merge_into(self, node: exp.Expr) -> Done:
+        only(node, _MERGE)
+        scope = Scope(None, self.commons(node, None, {}))
+        into = _Flows(self._standing(node.this, scope))
+        self.source(node.args["using"], scope)
+        self.value(node.args["on"], scope)
+        for when in node.args["whens"].expressions:
+            only(when, frozenset({"matched", "source", "condition", "then"}))
+            condition = when.args.get("condition")
+            if condition is not None:
+                self.value(condition, scope)
+            self._then(when.args["then"], scope, into)
+        return self._done("merge", node, scope, into)
+
+    def _then(self, node: exp.Expr, scope: Scope, into: _Flows) -> None:
+        source = scope.sources[-1].relation
+        if isinstance(node, exp.Var):
+            return
+        if isinstance(node, exp.Update):
+            only(node, frozenset({"expressions"}))
+            if any(isinstance(one, exp.Star) for one in node.expressions):
+                self._alike(source, into)
+            else:
+                self._assigned(node.expressions, scope, into)
+        elif isinstance(node, exp.Insert):
+            only(node, frozenset({"this", "expression"}))
+            if isinstance(node.this, exp.Star):
+                self._alike(source, into)
+            elif isinstance(node.this, exp.Var):
+                into.put(list(into.table.columns), self.forced(source), exactly=False)
+            else:
+                names = self.catalogue.names
+                given = [bare(one) for one in node.this.expressions] if isinstance(node.this, exp.Expr) else []
+                columns = [into.named(names.key(one), one.this) for one in given] or list(into.table.columns)
+                into.put(columns, self._several(_row(node.expression), scope), exactly=bool(given))
+        else:
+            refuse("what MERGE does is not looked into")
+
+    def _alike(self, source: Relation, into: _Flows) -> None:
+        """`SET *` and `INSERT *`: by name."""
+        for key in into.table.relation.names:
+            column = source.get(key) or source.rest
+            if column is not None:
+                into.add(into.named(key, key), self.used(column))
+
+    # ---- what comes back -------------------------------------------------------------------------------------------
+
+    def _done(self, kind: str, node: exp.Expr, scope: Scope, into: _Flows) -> Done:
+        returning = node.args.get("returning")
+        outputs = Relation(())
+        if returning is not None:
+            only(returning, frozenset({"expressions"}))
+            outputs = self.forced(self._items(returning, scope, lazy=False))
+        return Done(kind, outputs, into.table.name, into.found)
+
+
+def _row(node: exp.Expr | None) -> exp.Expr:
+    if isinstance(node, exp.Values) and len(node.expressions) == 1:
+        node = node.expressions[0]
+    if not isinstance(node, exp.Expr):
+        return refuse("it cannot be told what is inserted")
+    return node
