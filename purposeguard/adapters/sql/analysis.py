@@ -60,14 +60,24 @@ class Analysis(Immutable):
 
 
 class Read:
-    """A statement that was read: its tree, what was found out, and the places where it names tables and views."""
+    """A statement that was read: its tree, what was found out, and the places where it names tables and views.
 
-    __slots__ = ("analysis", "mentions", "tree")
+    `targets`: the places, by identity, where it names the table that it writes to.
+    """
 
-    def __init__(self, tree: exp.Expr, analysis: Analysis, mentions: tuple[tuple[exp.Table, str], ...]) -> None:
+    __slots__ = ("analysis", "mentions", "targets", "tree")
+
+    def __init__(
+        self,
+        tree: exp.Expr,
+        analysis: Analysis,
+        mentions: tuple[tuple[exp.Table, str], ...],
+        targets: frozenset[int] = frozenset(),
+    ) -> None:
         self.tree: Final = tree
         self.analysis: Final = analysis
         self.mentions: Final = mentions
+        self.targets: Final = targets
 
 
 def read(text: str, catalogue: Catalogue) -> Read:
@@ -85,7 +95,7 @@ def read(text: str, catalogue: Catalogue) -> Read:
     else:
         order = {table.name: number for number, table in enumerate(catalogue.tables.values())}
         analysis = Analysis(done.kind, reader.reads, _outputs(done.outputs), done.target, done.writes, order=order)
-        return Read(tree, analysis, tuple(reader.mentions.values()))
+        return Read(tree, analysis, tuple(reader.mentions.values()), frozenset(reader.targets))
     raise UnresolvedStatement("the statement is nested too deeply to be looked into")
 
 
