@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import Boolean
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Boolean, Table
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.sql.visitors import InternalTraversal
 
 
@@ -29,6 +30,19 @@ class Narrowed(ColumnElement[bool]):
         self.anchor: Any = anchor
         self.element: Any = element.self_group()
         self.shape = shape
+        self._bound = tuple(one for one in visitors.iterate(self.element) if isinstance(one, BindParameter))
+
+    def _gen_cache_key(self, anon_map: Any, bindparams: list[BindParameter[Any]]) -> Any:
+        """What tells it from others: the table and the text, which the shape says. Quicker than to go through it all."""
+        table = getattr(self.anchor, "table", None)
+        if not isinstance(table, Table):  # of an alias: what it is of tells it
+            return super()._gen_cache_key(anon_map, bindparams)
+        bindparams.extend(self._bound)
+        return (Narrowed, self.shape, table)
+
+    def self_group(self, against: Any = None) -> Any:  # noqa: ARG002  # as SQLAlchemy calls it
+        """As it is: it is grouped, and true or false where it stands."""
+        return self
 
     @property
     def _from_objects(self) -> Any:

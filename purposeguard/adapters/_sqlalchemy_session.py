@@ -2,29 +2,116 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Final
 
-from sqlalchemy import event
+from sqlalchemy import Column, event
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.orm import ColumnProperty, Mapper, ORMExecuteState, RelationshipProperty, Session
 from sqlalchemy.orm.util import LoaderCriteriaOption
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import ColumnClause
+from sqlalchemy.sql.selectable import TableClause
 
+from purposeguard.adapters._sqlalchemy_seals import SealedType
 from purposeguard.adapters._sqlalchemy_watch import TEXT, WHAT, Watch
 from purposeguard.errors import UnresolvedStatement
+from purposeguard.use import Use
 
 
 class Narrowing(LoaderCriteriaOption):
     """Loader criteria of a row rule. Not carried on to later loads: each is narrowed for the purpose under way then."""
 
-    inherit_cache = True
+    _traverse_internals: ClassVar[Any] = LoaderCriteriaOption._traverse_internals  # its own, which is what is asked
+
+    def _resolve_where_criteria(self, ext_info: Any) -> Any:
+        """The test, about the entity where it stands: about its alias, where it has one."""
+        mapper = ext_info.mapper
+
+        def of_entity(element: Any, **_: Any) -> Any:
+            # Joins of relationships leave columns as they are that are not known to be of the entity.
+            if isinstance(element, ColumnClause) and isinstance(element.table, TableClause):
+                return element._annotate({"parententity": mapper, "parentmapper": mapper})
+            return None
+
+        found = visitors.replacement_traverse(super()._resolve_where_criteria(ext_info), {}, of_entity)
+        # Other joins leave the columns of what is aliased as they are.
+        return ext_info._adapter.traverse(found) if ext_info.is_aliased_class else found
 
 
 class GuardedSession(Session):
     """A session on a guarded engine: `sessionmaker(engine, class_=GuardedSession)`.
 
     Where rows say whose they are, from when, or under which source they were collected, those that the purpose under way
-    may not use are left out, of relationships too. What was loaded for one purpose is loaded anew for another.
+    may not use are left out, of relationships too. What it keeps of rows is kept for one purpose: what was loaded under
+    another is loaded anew where it is asked for again. Objects with changes keep those.
     """
+
+    _purposeguard_watch: Watch | None = None
+    _purposeguard_purpose: object = None
+
+    def __init__(self, bind: Any = None, **kwargs: Any) -> None:
+        """As of any session. Where no row of the engine's tables is decided by itself, none is looked at."""
+        super().__init__(bind, **kwargs)
+        watch = self._purposeguard_watch = watch_of(self.bind) if self.bind is not None else None
+        if watch is None or watch.has_rows():
+            self.dispatch = self.dispatch._join(_narrowing.dispatch)  # as connections get the events of their engine
+
+    def _keep_apart(self) -> None:
+        """Forgets what was loaded for another purpose, and may not be used for the one under way."""
+        watch = self._purposeguard_watch
+        if watch is None:
+            return
+        use = watch.decider.engine.ambient()
+        purpose = (use.activity.purpose, use.activity.channel) if use.runs_here() else None
+        if purpose == self._purposeguard_purpose:
+            return
+        self._purposeguard_purpose = purpose
+        for state in self.identity_map.all_states():
+            forgotten = forgotten_of(watch, state.mapper, use if purpose else None)
+            names = forgotten.intersection(state.dict) - set(state.committed_state)
+            if names:
+                state._expire_attributes(state.dict, names)
+
+    def _execute_internal(self, *args: Any, **kwargs: Any) -> Any:
+        self._keep_apart()
+        return super()._execute_internal(*args, **kwargs)  # type: ignore[misc,call-overload]
+
+    def _get_impl(self, *args: Any, **kwargs: Any) -> Any:
+        self._keep_apart()
+        return super()._get_impl(*args, **kwargs)
+
+    def _identity_lookup(self, *args: Any, **kwargs: Any) -> Any:
+        self._keep_apart()
+        return super()._identity_lookup(*args, **kwargs)
+
+
+def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> frozenset[str]:
+    """The attributes of loaded objects that a use is not to find in a session: what it may not use, or not of any row."""
+    found: set[str] = set()
+    for prop in mapper.iterate_properties:
+        if isinstance(prop, RelationshipProperty):
+            if any(_asks_rows(watch, table) for table in prop.mapper.tables):
+                found.add(prop.key)
+        elif isinstance(prop, ColumnProperty) and not _may_stay(watch, prop.columns[0], use):
+            found.add(prop.key)
+    return frozenset(found)
+
+
+def _asks_rows(watch: Watch, table: Any) -> bool:
+    _, columns = watch.catalogue.find(table)
+    return watch.decider.asks_rows(columns, columns)
+
+
+def _may_stay(watch: Watch, column: Any, use: Use[Any] | None) -> bool:
+    if not isinstance(column, Column):
+        return False  # made of others
+    name, columns = watch.catalogue.find(column.table)
+    tag = columns.get(column.name)
+    if tag is None or not tag.is_personal or isinstance(column.type, SealedType):
+        return tag is not None
+    if use is None or watch.decider.asks_rows(columns, {column.name: tag}):
+        return False
+    return not watch.decider.denied(use, columns, (column.name,), name)
 
 
 class AsyncGuardedSession(AsyncSession):
@@ -40,17 +127,13 @@ def watch_of(bind: Any) -> Watch | None:
     return getattr(getattr(bind, "dialect", None), "purposeguard", None)
 
 
-@event.listens_for(GuardedSession, "do_orm_execute", propagate=True)
 def _narrow(state: ORMExecuteState) -> None:
     """Adds to a statement the tests for rows, for the purpose under way."""
-    session: Session = state.session
-    bind: Any = session.bind if session.bind is not None and not state.bind_arguments.get("bind") else None
-    if bind is None or getattr(session, "_Session__binds", None):
-        bind = session.get_bind(**state.bind_arguments)
+    bind: Any = state.session.get_bind(**state.bind_arguments)
     watch = watch_of(bind)
     if watch is None:
         raise UnresolvedStatement("a guarded session is not bound to a guarded engine: `protect(engine, guard, Base)`")
-    if not watch.catalogue_has_rows() or not (state.is_select or state.is_update or state.is_delete):
+    if not watch.has_rows() or not (state.is_select or state.is_update or state.is_delete):
         return
     statement: Any = state.statement
     if not state.is_orm_statement:
@@ -99,3 +182,9 @@ def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -
                 element = watch.rows.test(rule, one.table, mapper.local_table).element  # type: ignore[arg-type]
                 options.append(Narrowing(mapper, element, include_aliases=True, propagate_to_loaders=True))
     return statement.options(*options) if options else statement
+
+
+_narrowing: Final = Session()
+"""Has the event that narrows, for sessions that are to have it."""
+
+event.listen(_narrowing, "do_orm_execute", _narrow)

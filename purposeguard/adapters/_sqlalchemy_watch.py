@@ -94,7 +94,7 @@ class Watch:
         self.rows = Rows(dialect)
         self._rows_known: tuple[object, bool] | None = None
 
-    def catalogue_has_rows(self) -> bool:
+    def has_rows(self) -> bool:
         """Whether there is a table whose rows may be decided one by one."""
         stamp = self.catalogue.refreshed()
         known = self._rows_known
