@@ -26,6 +26,7 @@ from purposeguard.tools.problems import Problem
 from purposeguard.tools.render import Format, complain, json_text, show, verdict
 from purposeguard.tools.reports import Language, decision_data, matrix_report
 from purposeguard.tools.schema import schema_text
+from purposeguard.tools.sql_command import sql
 from purposeguard.tools.survey import inventory_report
 from purposeguard.tools.sweeping import find_sweep, outcome_report, plan_report, swept
 
@@ -304,3 +305,4 @@ app.command("disclose", epilog="Exit codes: 0 written, 2 bad input or no store."
 app.command("diff", epilog="Exit codes: 0 printed, 1 such a change is there (with --fail-on), 2 bad input.")(
     _ending(diff)
 )
+app.command("sql", epilog="Exit codes: 0 printed, 1 refused for the purpose, 2 bad input.")(_ending(sql))

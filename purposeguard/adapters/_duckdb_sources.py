@@ -1,0 +1,235 @@
+"""What a guarded connection to DuckDB reads: files and frames, each with the names and the tags of its columns."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, cast
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import feather
+
+from purposeguard.adapters import arrow
+from purposeguard.adapters import tags as told
+from purposeguard.adapters.tags import Columns, Revisions, Tag
+from purposeguard.errors import UnlabelledData, UnresolvedStatement, shown
+
+PARQUET: Final = frozenset({".parquet", ".parq", ".pq"})
+FEATHER: Final = frozenset({".feather", ".arrow", ".ipc"})
+# Header and types are found out of the whole file: what lies behind a sample would fail while a query runs.
+READERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys((".csv", ".tsv", ".txt"), "read_csv($path, header=true, skip=0, sample_size=-1)"),
+        **dict.fromkeys((".json", ".jsonl", ".ndjson"), "read_json($path, sample_size=-1)"),
+    }
+)
+COMPRESSED: Final = frozenset({".gz", ".zst"})
+
+_PATTERN: Final = frozenset("*?[]{}")
+"""What DuckDB takes for a pattern of many files in a path, even where a file has just this name."""
+
+
+class Version(NamedTuple):
+    """What tells a file from one that was put in its place, or written to, later."""
+
+    device: int
+    inode: int
+    size: int
+    changed: int
+
+
+class Parquet(NamedTuple):
+    """A Parquet file, which is read where it lies, by each statement anew."""
+
+    path: str
+    version: Version
+
+    def check(self) -> None:
+        """Raises UnresolvedStatement where it is not what it was when its tags were read."""
+        try:
+            now = version_of(Path(self.path))
+        except OSError:
+            now = None
+        if now != self.version:
+            raise UnresolvedStatement(
+                f"{self.path} has changed since its tags were read, so nothing says what it holds now: connect again"
+            )
+
+
+class Source(NamedTuple):
+    """A relation that statements may name: the names of its columns, in their order, their tags, and where it is."""
+
+    names: tuple[str, ...]
+    tags: Columns
+    data: pa.Table | Parquet
+
+
+def source_of(name: str, given: object, tags: object, revisions: Revisions) -> Source:
+    """What a name is given for: the path of a file, a table of Arrow, or a frame of pandas or polars.
+
+    `tags`: what is told of its columns beside what it says itself; None where nothing is.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        ValueError: it is no file of its kind, or tags name a column that it does not have.
+        TypeError: it is none of these.
+        UnlabelledData, UnknownSource: a tag of it cannot be read, is of another notice, or says otherwise than `tags`.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        path = Path(cast("str | os.PathLike[str]", given))
+        schema, data = _file(path)
+        place = str(path)
+    else:
+        data = _frame(name, given)
+        schema = data.schema
+        place = f"`{name}`"
+    _refuse_alike(place, schema.names)
+    own = arrow.columns_of(schema, revisions)
+    return Source(tuple(schema.names), merged(place, schema.names, own, tags, revisions), data)
+
+
+def merged(place: str, names: list[str], own: Mapping[str, Tag], tags: object, revisions: Revisions) -> Columns:
+    """A relation's own tags, with those that are told of the columns that have none; raises as `source_of`."""
+    given = {} if tags is None else told.columns_of(revisions, tags)
+    unknown = [column for column in given if column not in set(names)]
+    if unknown:
+        raise ValueError(f"{_listed(unknown)} is tagged, and {place} has no such column, only {_listed(names)}")
+    against = [column for column, tag in given.items() if own.get(column, tag) != tag]
+    if against:
+        raise UnlabelledData(
+            f"{place} says itself of {_listed(against)} otherwise than it is told here: leave it out here, or tag the "
+            "file again"
+        )
+    both = {**given, **own}
+    return Columns({column: both[column] for column in names if column in both})
+
+
+def version_of(path: Path) -> Version:
+    """Raises OSError where there is no such file."""
+    found = path.stat()
+    return Version(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def _file(path: Path) -> tuple[pa.Schema, pa.Table | Parquet]:
+    whole = _one_file(path)
+    before = version_of(whole)
+    if before.size == 0:
+        raise ValueError(f"{path} is empty, so it has no columns")
+    ending = _ending(path)
+    if ending in PARQUET:
+        schema = _read("Parquet", path, lambda: pq.read_schema(whole))
+        return schema, Parquet(str(whole), before)
+    if ending in FEATHER:
+        data: pa.Table = _read("Feather", path, lambda: feather.read_table(whole))
+    elif ending in READERS:
+        data = _read(ending[1:].upper(), path, lambda: _by_duckdb(READERS[ending], whole))
+    else:
+        kinds = ", ".join(sorted({*PARQUET, *FEATHER, *READERS}))
+        raise ValueError(f"{path} is of no kind that is known here by its ending: {kinds}")
+    return data.schema, data
+
+
+def _one_file(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path with a null character is no path")
+    whole = path.resolve()
+    if whole.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name each file in it by itself, since each has its own tags")
+    if not whole.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    if not whole.is_file():
+        raise ValueError(f"{path} is no regular file, which could be read twice")
+    if _PATTERN.intersection(str(whole)):
+        raise ValueError(f"{path} has one of {' '.join(sorted(_PATTERN))} in its path, a pattern to DuckDB: rename it")
+    return whole
+
+
+def _ending(path: Path) -> str:
+    endings = [one.lower() for one in path.suffixes]
+    if len(endings) > 1 and endings[-1] in COMPRESSED:
+        return endings[-2] if endings[-2] in READERS else ""
+    return endings[-1] if endings else ""
+
+
+def _by_duckdb(reader: str, path: Path) -> pa.Table:
+    with duckdb.connect(config=dict(OFFLINE)) as connection:
+        return connection.sql(f"FROM {reader}", params={"path": str(path)}).to_arrow_table()
+
+
+OFFLINE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "allow_community_extensions": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "python_enable_replacements": "false",
+    }
+)
+"""Settings with which DuckDB fetches nothing, and reads no variables of Python."""
+
+
+def _read(kind: str, path: Path, reader: Callable[[], Any]) -> Any:
+    try:
+        return reader()
+    except (pa.ArrowException, duckdb.Error) as error:
+        why = type(error).__name__
+    # Without the message, which may repeat a line of the file, and without the error that bears it.
+    raise ValueError(f"{path} cannot be read as {kind} ({why}): it is broken, or of another kind than its ending says")
+
+
+# ---- frames ----------------------------------------------------------------------------------------------------------
+
+
+def _frame(name: str, given: Any) -> pa.Table:
+    """A frame as a table of Arrow, by the libraries that are loaded: none is loaded for this question."""
+    if isinstance(given, pa.Table):
+        return given
+    if isinstance(given, pa.RecordBatch):
+        return pa.Table.from_batches([given])
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    if pandas is not None and isinstance(given, pandas.DataFrame):
+        why = ""
+        try:
+            return pa.Table.from_pandas(given, preserve_index=False).replace_schema_metadata(None)
+        except pa.ArrowException as error:
+            why = type(error).__name__
+        except ValueError:  # two columns of one name
+            why = "its columns' names"
+        raise ValueError(f"`{name}` has a column of values of several types, or two of one name ({why}): mend it first")
+    if polars is not None and isinstance(given, polars.DataFrame):
+        return cast("pa.Table", given.to_arrow())
+    if polars is not None and isinstance(given, polars.LazyFrame):
+        raise TypeError(f"`{name}` is a lazy frame: `collect()` it first")
+    raise TypeError(
+        f"`{name}` is given as {type(given).__name__}: give the path of a file, a table of Arrow, or a frame of pandas "
+        "or polars"
+    )
+
+
+# ---- names -----------------------------------------------------------------------------------------------------------
+
+
+def _refuse_alike(place: str, names: list[str]) -> None:
+    """DuckDB does not tell capitals from small letters, and calls the second one otherwise."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if not name.strip():
+            raise UnlabelledData(f"{place} has a column without a name: rename it")
+        key = name.lower()
+        if key in seen:
+            raise UnlabelledData(
+                f"{place} has columns {shown(seen[key])} and {shown(name)}, which are one name to DuckDB: rename one"
+            )
+        seen[key] = name
+
+
+def _listed(names: list[str]) -> str:
+    few = ", ".join(shown(one) for one in names[:8])
+    return f"{few} and {len(names) - 8:,} more" if len(names) > 8 else few

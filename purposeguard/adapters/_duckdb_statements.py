@@ -1,0 +1,298 @@
+"""Statements of a guarded connection to DuckDB: read, decided, narrowed, looked at again, and run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+import cachetools
+import pyarrow as pa
+from sqlglot import exp
+
+from purposeguard.adapters._duckdb_locked import Locked, quoted
+from purposeguard.adapters._duckdb_result import Result, holding, tagged
+from purposeguard.adapters._duckdb_rows import Narrowed, Tests, with_holes, with_tests
+from purposeguard.adapters.deciding import Decider, Demand, label_in
+from purposeguard.adapters.rowrule import RowRule
+from purposeguard.adapters.sql.analysis import Analysis, read
+from purposeguard.adapters.sql.catalogue import Catalogue
+from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS
+from purposeguard.adapters.sql.reading import parsed
+from purposeguard.adapters.sql.relations import Flow
+from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
+from purposeguard.decision import Decision
+from purposeguard.errors import FlowViolation, UnresolvedStatement
+from purposeguard.guard import Guard
+from purposeguard.label import Label
+from purposeguard.use import Use
+
+DIALECT: Final = "duckdb"
+STATEMENTS_KEPT: Final = 1000
+"""Statements that are remembered by a connection."""
+
+_FUNCTIONS: Final = NAMED_TABLE_FUNCTIONS[DIALECT] | {"unnest", "range", "generate_series"}
+Parameters = Sequence[Any] | Mapping[str, Any] | None
+Known = Mapping[str, tuple[tuple[str, ...], Columns]]
+"""Tables by name: the names of all their columns, and the tags of those that bear one."""
+
+
+class Used(NamedTuple):
+    """A column that a statement uses, and what is said of it under the present purpose.
+
+    `label` is None where it bears no tag. `by_row`: which rows may be used is told by what they say of themselves, and
+    the others would be left out. `decision` says why it may not be used, whatever its rows say; None where it may.
+    """
+
+    table: str
+    column: str
+    label: Label | None
+    by_row: bool
+    decision: Decision | None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether it may be used."""
+        return self.label is not None and self.decision is None
+
+
+class Explanation(NamedTuple):
+    """What a statement would do: of which `kind` it is, the columns that it uses, and the labels of what it gives.
+
+    Of a column whose rows have sources of their own the label is that of all of them together with those.
+    """
+
+    kind: str
+    used: tuple[Used, ...]
+    outputs: Mapping[str, Label]
+
+    @property
+    def allowed(self) -> bool:
+        """Whether it would run."""
+        return all(one.allowed for one in self.used)
+
+
+class _World:
+    """The tables as they are at one time, and what was read of statements over them."""
+
+    def __init__(self, known: Known, views: Mapping[str, str]) -> None:
+        self.known: Final = MappingProxyType(dict(known))
+        self.views: Final = views
+        self.catalogue: Final = Catalogue({**{name: names for name, (names, _) in known.items()}, **views}, DIALECT)
+        self.names: Final = frozenset(name.lower() for name in (*known, *views))
+        self.seen: Final[cachetools.LRUCache[str, _Seen]] = cachetools.LRUCache(STATEMENTS_KEPT)
+
+    def tag(self, table: str, column: str) -> Tag | None:
+        return self.known[table][1].get(column)
+
+
+class _Seen(NamedTuple):
+    """A statement that was read, and what it takes to run it.
+
+    `made` is the table that it makes, None where it makes none; `query` is what the rows of that are made of, or else
+    all of it; `narrowed` the same where rows are left out.
+    """
+
+    analysis: Analysis
+    demand: Demand
+    made: str | None
+    query: str
+    narrowed: Narrowed | None
+
+
+class Runner:
+    """Runs statements for the purpose that is under way. From any thread."""
+
+    def __init__(self, guard: Guard, known: Known, views: Mapping[str, str], locked: Locked) -> None:
+        self._decider: Final = Decider(guard)
+        self._locked: Final = locked
+        self._world = _World(known, MappingProxyType(dict(views)))
+        self._lock: Final = threading.RLock()  # of the world, and of what was seen in it
+
+    def run(self, text: str, parameters: Parameters) -> Result:
+        """See `Connection.sql`."""
+        with self._lock:
+            world = self._world
+            seen = self._see(text, world)
+        analysis = seen.analysis
+        use, rules = self._decide(seen, world)
+        tags = _Tags(world, rules)
+        if analysis.target is not None:
+            _refuse_flows(analysis, tags)
+        whole = Tests(seen.query, {}, None) if seen.narrowed is None or not rules else self._tests(seen.narrowed, rules)
+        self._locked.unchanged()
+        if seen.made is not None:
+            return self._make(seen.made, whole, parameters, analysis, tags)
+        if analysis.kind != "select":
+            if analysis.outputs:
+                raise UnresolvedStatement("RETURNING is not looked into here: ask for the rows by a query of its own")
+            count = self._locked.write(whole.text, parameters, whole.keys, whole.meaning)
+            self._locked.unchanged()
+            return _counted(count)
+        table, types = self._locked.read(whole.text, parameters, whole.keys, whole.meaning)
+        self._locked.unchanged()
+        outputs = tags.of_outputs(table.schema.names, analysis.outputs)
+        table = tagged(table, types, outputs, self._decider.revisions)
+        return Result(table.schema.names, outputs, holding(self._decider.engine, use, table))
+
+    def _tests(self, statement: Narrowed, rules: Mapping[str, RowRule | None]) -> Tests:
+        types = {table: self._locked.types_of(table.split(".")) for table in statement.holes}
+        return with_tests(statement, rules, types)
+
+    # ---- reading and deciding --------------------------------------------------------------------------------------
+
+    def _see(self, text: str, world: _World) -> _Seen:
+        seen = world.seen.get(text)
+        if seen is None:
+            made, query = _made(text, world)
+            found = read(query, world.catalogue)
+            analysis = found.analysis
+            tables = _used(analysis, world)
+            demand = self._decider.demand(tables, narrowed=tables)
+            by_rows = dict.fromkeys(table for _, table, _ in demand.rows)
+            narrowed = with_holes(found, world.catalogue, by_rows) if by_rows else None
+            if analysis.kind == "select":
+                self._locked.look_again(query, world.names, _FUNCTIONS)
+                if narrowed is not None:
+                    self._locked.look_again(narrowed.text, world.names, _FUNCTIONS)
+            seen = _Seen(analysis, demand, made, query, narrowed)
+            world.seen[text] = seen
+        return seen
+
+    def _decide(self, seen: _Seen, world: _World) -> tuple[Use[Any] | None, dict[str, RowRule | None]]:
+        """The use that is under way, where anything personal is used, and which rows of tables it may use."""
+        demand, engine = seen.demand, self._decider.engine
+        if not demand.is_personal:
+            return None, {}
+        use = engine.present("a statement was to run")
+        rules: dict[str, RowRule | None] = {}
+        if use is not None and demand.rows and not use.activity.observing:
+            used = _used(seen.analysis, world)
+            for table in dict.fromkeys(table for _, table, _ in demand.rows):
+                rules[table] = self._decider.rule(use, *used[table], table)
+        self._decider.meet(demand, "a statement was to run", rules)
+        return use, rules
+
+    def explain(self, text: str) -> Explanation:
+        """See `Connection.explain`."""
+        with self._lock:
+            world = self._world
+            made, query = _made(text, world)
+            analysis = read(query, world.catalogue).analysis
+        use = self._decider.engine.present("a statement was asked about")
+        found: list[Used] = []
+        for table, (columns, names) in _used(analysis, world).items():
+            for name in names:
+                tag = columns.get(name)
+                if tag is None:
+                    found.append(Used(table, name, None, by_row=False, decision=None))
+                    continue
+                by_row = self._decider.asks_rows(columns, {name: tag})
+                decision = self._decider.denied(use, columns, (name,), table).get(name) if use is not None else None
+                found.append(Used(table, name, tag.label, by_row, decision))
+        tags = _Tags(world, {})
+        outputs = {name: tags.of(flow).label for name, flow in analysis.outputs.items()}
+        return Explanation("create" if made else analysis.kind, tuple(found), MappingProxyType(outputs))
+
+    # ---- tables that are made --------------------------------------------------------------------------------------
+
+    def _make(self, name: str, whole: Tests, parameters: Parameters, analysis: Analysis, tags: _Tags) -> Result:
+        """Makes a table of a query; its columns get the tags of what flows into them."""
+        with self._lock:
+            if name.lower() in self._world.names:
+                raise UnresolvedStatement(f"there is a table `{name}` already: call the new one otherwise")
+            text = f"CREATE TABLE {quoted(name)} AS {whole.text}"
+            count = self._locked.write(text, parameters, whole.keys, whole.meaning)
+            self._locked.unchanged()
+            names = self._locked.columns_of((name,))
+            columns = Columns(dict(zip(names, tags.of_outputs(names, analysis.outputs), strict=True)))
+            world = self._world
+            self._world = _World({**world.known, name: (tuple(names), columns)}, world.views)
+        return _counted(count)
+
+
+def _used(analysis: Analysis, world: _World) -> dict[str, tuple[Columns, list[str]]]:
+    """By table, its tags and the columns that are used, in their order."""
+    found: dict[str, tuple[Columns, list[str]]] = {}
+    for table, used in analysis.used.items():
+        names, columns = world.known[table]
+        found[table] = columns, [name for name in names if name in used]
+    return found
+
+
+def _made(text: str, world: _World) -> tuple[str | None, str]:
+    """The table that a statement makes, None where it makes none; and its query, or all of it."""
+    if text.lstrip()[:6].upper() != "CREATE":
+        return None, text
+    tree = parsed(text, DIALECT, world.catalogue.column_keys)
+    target, query = tree.this, tree.expression
+    plain = isinstance(tree, exp.Create) and str(tree.args.get("kind")).upper() == "TABLE"
+    if not plain or not isinstance(target, exp.Table) or not isinstance(query, exp.Query):
+        raise UnresolvedStatement("of CREATE only `CREATE TABLE name AS SELECT …` is run here")
+    clauses = {name for name, part in tree.args.items() if part} - {"this", "kind", "expression"}
+    if clauses or {name for name, part in target.args.items() if part} != {"this"}:
+        raise UnresolvedStatement(
+            "`CREATE TABLE name AS SELECT …` is run as it stands: without OR REPLACE, IF NOT EXISTS, TEMP or a schema"
+        )
+    name = target.name
+    if name.lower() in world.names:
+        raise UnresolvedStatement(f"there is a table `{name}` already: call the new one otherwise")
+    return name, query.sql(dialect=DIALECT)
+
+
+# ---- labels ----------------------------------------------------------------------------------------------------------
+
+
+class _Tags:
+    """The tags of values, by the columns that they are made of and the rows that are kept."""
+
+    def __init__(self, world: _World, rules: Mapping[str, RowRule | None]) -> None:
+        self.world: Final = world
+        self._rules: Final = rules
+
+    def of(self, flow: Flow) -> Tag:
+        """Of a value that is made of these columns."""
+        label = NOT_PERSONAL
+        by_row = False
+        for table, column in flow:
+            tag = self.world.tag(table, column)
+            if tag is None:  # one that is not read after all
+                raise UnresolvedStatement(f"`{table}.{column}` carries no tag")
+            rule = self._rules.get(table)
+            label |= label_in(rule, tag)
+            by_row |= tag.by_row and rule is None
+        return Tag(label, by_row=by_row)
+
+    def of_outputs(self, names: Sequence[str], outputs: Mapping[str, Flow]) -> list[Tag]:
+        """Of the columns that DuckDB gave. Where it cannot be told which is which, each is all of them.
+
+        Raises:
+            UnresolvedStatement: they are others than were read.
+        """
+        if "*" not in outputs and len(outputs) == len(names):
+            return [self.of(flow) for flow in outputs.values()]
+        every = self.of(frozenset[tuple[str, str]]().union(*outputs.values()))
+        if "*" in outputs:
+            return [every for _ in names]
+        if len(outputs) > len(names):
+            raise UnresolvedStatement(f"DuckDB gave {len(names)} columns, and {len(outputs)} were read")
+        by_name = {name.lower(): self.of(flow) for name, flow in outputs.items()}
+        return [by_name.get(name.lower(), every) for name in names]
+
+
+def _refuse_flows(analysis: Analysis, tags: _Tags) -> None:
+    """Refuses what would flow into a column whose tag does not cover it."""
+    target = analysis.target or ""
+    for column, flow in analysis.writes.items():
+        value, into = tags.of(flow), tags.world.tag(target, column)
+        if into is None:
+            raise UnresolvedStatement(f"`{target}.{column}` carries no tag, so nothing says what may be put there")
+        missing = value.label.sources - into.label.sources
+        if value.label is not NOT_PERSONAL and missing:
+            raise FlowViolation(target, column, Label(*missing))
+
+
+def _counted(count: int) -> Result:
+    table = pa.table({"Count": [count]})
+    return Result(["Count"], [Tag()], lambda: table)
