@@ -98,7 +98,7 @@ _PARTS: Final = words(
     Escape ExtendsLeft ExtendsRight Fetch Filter ForIn FormatJson FromTimeZone GT GTE Glob Group GroupingSets Having
     HavingMax HexString ILike IgnoreNulls In IntDiv Introducer Is JSON JSONKeyValue LT LTE Like Limit LimitOptions
     Literal Match Mod Mul NEQ National Neg Not Null NullSafeEQ NullSafeNEQ Offset OnCondition Operator Order Ordered
-    Overlaps Paren Placeholder Predicate Prior Qualify RawString RespectNulls Rollup SimilarTo Slice Sort
+    Overlaps Paren Predicate Prior Qualify RawString RespectNulls Rollup SimilarTo Slice Sort
     Sub TableSample Tuple UnicodeString Where WithinGroup WindowSpec Cluster Alias Aliases
     """
 )

@@ -27,9 +27,11 @@ def narrowed(found: Read, catalogue: Catalogue, tests: Mapping[str, exp.Expr]) -
     _Rewriting(catalogue, tests).statement(found, tree)
     dialect = catalogue.names.dialect
     try:
-        return tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False)
+        text = tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False)
     except (SqlglotError, RecursionError, ValueError):
         pass
+    else:
+        return text.replace("INSERT OR REPLACE", "REPLACE", 1) if dialect == "mysql" else text
     raise UnresolvedStatement(f"the statement cannot be written down again in {dialect}, to leave rows out of it")
 
 

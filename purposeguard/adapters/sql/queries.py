@@ -7,9 +7,9 @@ from typing import Final
 from sqlglot import exp
 
 from purposeguard.adapters.sql.functions import words
-from purposeguard.adapters.sql.relations import Column, Relation, flows, joined, stacked
+from purposeguard.adapters.sql.relations import NOTHING, Column, Relation, flows, joined, stacked
 from purposeguard.adapters.sql.scopes import Common, Commons, Scope, Source, refuse
-from purposeguard.adapters.sql.sources import Sources, only
+from purposeguard.adapters.sql.sources import Sources, is_default, only
 
 RECURSIVE_ANYHOW: Final = frozenset({"sqlite", "snowflake"})
 """Dialects in which a common table may name itself without the word RECURSIVE."""
@@ -97,7 +97,7 @@ class Queries(Sources):
             cells = row.expressions if isinstance(row, exp.Tuple) else [row]
             columns: list[Column] = []
             for number, cell in enumerate(cells, 1):
-                flow, reads = self.measured(cell, scope)
+                flow, reads = (NOTHING, NOTHING) if is_default(cell) else self.measured(cell, scope)
                 self.reads |= reads
                 columns += [Column(name, name, flow, reads) for name in self._made_up(number)]
             rows.append(Relation(columns))

@@ -6,6 +6,7 @@ refused: comments that some engines run, blanks that some take for letters, quot
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Container
 from typing import Final
@@ -53,7 +54,10 @@ def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -
     why = "nested too deeply, or in a way that the parser does not know"
     try:
         tokens = engine.tokenize(text)
+        replaces = _replaces(tokens, dialect)
         _as_engines_read_it(text, tokens, dialect, column_keys)
+        if "%" in text and dialect != "postgres":
+            tokens = _with_parameters(tokens)
         found = engine.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
     except UnresolvedStatement:
         raise
@@ -64,6 +68,8 @@ def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -
     else:
         statements = [one for one in found if one is not None and type(one) is not exp.Semicolon]
         if len(statements) == 1:
+            if replaces and type(statements[0]) is exp.Insert:
+                statements[0].set("alternative", "REPLACE")
             return statements[0]
         count = f"{len(statements)} statements" if statements else "no statement"
         raise UnresolvedStatement(f"the text holds {count}, and one at a time is looked at")
@@ -111,6 +117,58 @@ def _begins(tokens: list[Token]) -> None:
         )
     if first == "CREATE" and not _CREATED.intersection(word for word, _ in zip(words, range(4), strict=False)):
         raise UnresolvedStatement("of CREATE only tables and views made by a query are looked at")
+
+
+def _replaces(tokens: list[Token], dialect: str) -> bool:
+    """Whether it is REPLACE INTO, which the parser does not know: an INSERT that takes the place of other rows."""
+    found = dialect in {"mysql", "sqlite"} and [token.text.upper() for token in tokens[:2]] == ["REPLACE", "INTO"]
+    if found:
+        first = tokens[0]
+        tokens[0] = Token(TokenType.INSERT, "INSERT", first.line, first.col, first.start, first.end, first.comments)
+    return found
+
+
+def _with_parameters(tokens: list[Token]) -> list[Token]:
+    """`%s` and `%(name)s`, in place of which drivers put values, each as one word: few dialects of the parser know them."""
+    found: list[Token] = []
+    number = 0
+    while number < len(tokens):
+        token = tokens[number]
+        operand = bool(found) and found[-1].token_type in _OPERANDS
+        length = 0 if operand or token.token_type is not TokenType.MOD else _parameter(tokens, number)
+        if length:
+            text = "".join(one.text for one in tokens[number : number + length])
+            last = tokens[number + length - 1]
+            token = Token(TokenType.VAR, text, token.line, token.col, token.start, last.end, last.comments)
+        found.append(token)
+        number += length or 1
+    return found
+
+
+def _parameter(tokens: list[Token], number: int) -> int:
+    """How many tokens a parameter takes that may begin here, with nothing between them."""
+    for length in (2, 5):
+        these = tokens[number : number + length]
+        close = all(one.end + 1 == other.start for one, other in itertools.pairwise(these))
+        if len(these) != length or not close or these[-1].text != "s":
+            continue
+        if length == 2 or (these[1].text == "(" and these[3].text == ")" and these[2].text.isidentifier()):
+            return length
+    return 0
+
+
+_OPERANDS: Final = frozenset(
+    {
+        TokenType.VAR,
+        TokenType.IDENTIFIER,
+        TokenType.STRING,
+        TokenType.NUMBER,
+        TokenType.R_PAREN,
+        TokenType.R_BRACKET,
+        TokenType.PLACEHOLDER,
+    }
+)
+"""Behind these `%` is an operator."""
 
 
 def _comment(comment: str, dialect: str) -> None:

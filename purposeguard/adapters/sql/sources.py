@@ -326,6 +326,14 @@ def _in(sources: list[Source], key: str) -> list[Column]:
     return found or [source.relation.rest for source in sources if source.relation.rest is not None][:1]
 
 
+def is_default(node: exp.Expr) -> bool:
+    """Whether it is DEFAULT, in place of a value."""
+    word = node.this if isinstance(node, exp.Column) else node
+    return (
+        isinstance(word, (exp.Identifier, exp.Var)) and word.name.upper() == "DEFAULT" and not word.args.get("quoted")
+    )
+
+
 def bare(node: exp.Expr) -> exp.Identifier:
     """The last part of a column's name."""
     inner = node.this if isinstance(node, exp.Column) else node

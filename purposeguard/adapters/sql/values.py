@@ -32,6 +32,8 @@ class Values:
         """Whether an item of SELECT stands for several columns (`COLUMNS(…)`, a `*` within)."""
         self.inserted: Relation | None = None
         """Where a row that is there already is changed instead: the row that would have been inserted."""
+        self._parameters: Final = {"%", "$"} if self.dialect == "sqlite" else {"%"}
+        """What parameters begin with that the parser takes for columns; no name does that is not quoted."""
         self._known: Final = NAMED[self.dialect] | NAMED_TABLE_FUNCTIONS[self.dialect] | catalogue.functions
 
     def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
@@ -64,6 +66,8 @@ class Values:
                 found.append(self.value(part, scope))
             elif type(part) is list:
                 found += [self.value(one, scope) for one in part if isinstance(one, exp.Expr)]
+            elif isinstance(part, (tuple, dict)):
+                refuse(f"{_called(node)} holds parts in a way that is not looked into")
         if not found:
             return NOTHING
         return found[0] if len(found) == 1 else flows(found)
@@ -107,6 +111,8 @@ class Values:
         if type(given[-1]) is exp.Star:
             return self._rows(given[:-1], scope)
         names = _identifiers(given)
+        if len(names) == 1 and not names[0].args.get("quoted") and names[0].this[:1] in self._parameters:
+            return NOTHING
         return self.used(self.lookup.column([*names, *fields], scope))
 
     def _rows(self, qualifier: list[Any], scope: Scope) -> Flow:
@@ -357,6 +363,7 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.Kwarg: Values._given,
     exp.Lambda: Values._lambda,
     exp.Parameter: Values._parameter,
+    exp.Placeholder: Values._nothing,
     exp.PropertyEQ: Values._given,
     exp.Select: Values._subquery,
     exp.Star: Values._star,

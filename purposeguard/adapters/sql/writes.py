@@ -13,7 +13,7 @@ from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.queries import Queries
 from purposeguard.adapters.sql.relations import NOTHING, Column, Flow, Relation
 from purposeguard.adapters.sql.scopes import Commons, Scope, Source, refuse
-from purposeguard.adapters.sql.sources import bare, only
+from purposeguard.adapters.sql.sources import bare, is_default, only
 
 _INSERT: Final = words(
     "with_ this expression conflict returning overwrite alternative ignore by_name source default hint exists"
@@ -261,14 +261,17 @@ class Writes(Queries):
                 columns = [self._set_column(part, scope, into) for part in one.this.expressions]
                 into.put(columns, self._several(one.expression, scope), exactly=True)
             else:
-                into.add(self._set_column(one.this, scope, into), self.value(one.expression, scope))
+                into.add(self._set_column(one.this, scope, into), self._cell(one.expression, scope))
 
     def _several(self, node: exp.Expr, scope: Scope) -> Relation:
         if isinstance(node, exp.Tuple) or (isinstance(node, exp.Anonymous) and node.name.lower() == "row"):
-            return Relation(Column("", None, self.value(one, scope), NOTHING) for one in node.expressions)
+            return Relation(Column("", None, self._cell(one, scope), NOTHING) for one in node.expressions)
         if isinstance(node, exp.Subquery):
             return self.forced(self.relation(node, scope, scope.commons))
         return refuse("several columns are set to something that is no row")
+
+    def _cell(self, node: exp.Expr, scope: Scope) -> Flow:
+        return NOTHING if is_default(node) else self.value(node, scope)
 
     def _set_column(self, node: exp.Expr, scope: Scope, into: _Flows) -> str:
         if type(node) is not exp.Column or node.args.get("db"):
