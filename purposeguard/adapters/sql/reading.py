@@ -33,6 +33,7 @@ _NOT_OF_WORDS: Final = re.compile(r"[^\w\x00-\x7f]|[\u115f\u1160\u3164\uffa0\u03
 """Beyond ASCII: blanks, marks and what cannot be seen."""
 
 _ESCAPED_QUOTE: Final = re.compile(r"\\['\"`]")
+_REPLACE: Final = re.compile(r"(\s*)REPLACE\s+INTO\b", re.IGNORECASE)
 _COMMENTS: Final = re.compile(r"/\*.*?\*/|(?:--|#|//)[^\n]*", re.DOTALL)
 _RUN_COMMENT: Final = re.compile(r"\s*(!|M!)")
 
@@ -53,8 +54,11 @@ def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -
     engine = Dialect.get_or_raise(dialect)
     why = "nested too deeply, or in a way that the parser does not know"
     try:
+        # REPLACE INTO, which the parser does not know, is an INSERT that takes the place of other rows.
+        replaces = dialect in {"mysql", "sqlite"} and _REPLACE.match(text) is not None
+        if replaces:
+            text = _REPLACE.sub(r"\1INSERT  INTO", text, count=1)
         tokens = engine.tokenize(text)
-        replaces = _replaces(tokens, dialect)
         _as_engines_read_it(text, tokens, dialect, column_keys)
         if "%" in text and dialect != "postgres":
             tokens = _with_parameters(tokens)
@@ -119,17 +123,8 @@ def _begins(tokens: list[Token]) -> None:
         raise UnresolvedStatement("of CREATE only tables and views made by a query are looked at")
 
 
-def _replaces(tokens: list[Token], dialect: str) -> bool:
-    """Whether it is REPLACE INTO, which the parser does not know: an INSERT that takes the place of other rows."""
-    found = dialect in {"mysql", "sqlite"} and [token.text.upper() for token in tokens[:2]] == ["REPLACE", "INTO"]
-    if found:
-        first = tokens[0]
-        tokens[0] = Token(TokenType.INSERT, "INSERT", first.line, first.col, first.start, first.end, first.comments)
-    return found
-
-
 def _with_parameters(tokens: list[Token]) -> list[Token]:
-    """`%s` and `%(name)s`, in place of which drivers put values, each as one word: few dialects of the parser know them."""
+    """`%s` and `%(name)s`, in place of which drivers put values, each as one word: the parser does not know them."""
     found: list[Token] = []
     number = 0
     while number < len(tokens):
