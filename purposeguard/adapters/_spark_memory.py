@@ -134,9 +134,9 @@ class SparkMemory:
 
         A token alone proves nothing: the condition must be the one that was made, on the columns that it was made for.
         """
-        if len(condition) < 4 or [short(one) for one in condition[:4]] != ["And", "EqualTo", "Literal", "Literal"]:
+        if len(condition) < 5 or [short(one) for one in condition[:5]] != _MADE:
             return None
-        token = condition[2].get("value")
+        token = condition[3].get("value")
         if not isinstance(token, str) or not token.startswith(MARKER):
             return None
         with self._lock:
@@ -159,6 +159,9 @@ def is_checkpoint(node: Node) -> bool:
     """Whether a relation holds what a plan gave before, and bears what that plan said of itself."""
     return node.name == "LogicalRDD" and (bool(node.fields.get("fromCheckpoint")) or "originStats" in node.fields)
 
+
+_MADE: Final = ["And", "Or", "EqualTo", "Literal", "Literal"]
+"""How a condition begins that was made here: the token twice, which Spark takes for what it is, and a column."""
 
 _DROPPED: Final = frozenset({"qualifier", "nullable", "metadata"})
 

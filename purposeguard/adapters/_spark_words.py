@@ -207,6 +207,11 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+def are_told_apart(names: Sequence[str]) -> bool:
+    """Whether Spark tells columns apart by their names, of which capitals do not count."""
+    return len({name.casefold() for name in names}) == len(names)
+
+
 def _digits_of_uuid(column: Column) -> Column:
     marks = "[" + "".join(f"\\{one}" for one in UUID_MARKS) + "]"
     return F.regexp_replace(F.regexp_replace(F.lower(column), f"^{UUID_PREFIX}", ""), marks, "")

@@ -79,11 +79,14 @@ def schema_with(columns: Columns, given: object, types: Mapping[str, Any] | None
     """
     hints = get_type_hints(given, include_extras=True) if isinstance(given, type) else {}
     fields: list[T.StructField] = []
+    read: dict[str, T.DataType] = {}  # Spark's parser is asked once for each
     for name, tag in columns.items():
         told = (types or {}).get(name)
         type_, nullable = (told, True) if told is not None else _type_of(hints.get(name))
         if isinstance(type_, str):
-            type_ = T.DataType.fromDDL(type_)
+            if type_ not in read:
+                read[type_] = T.DataType.fromDDL(type_)
+            type_ = read[type_]
         if not isinstance(type_, T.DataType):
             raise TypeError(f"nothing says of which type `{name}` is: give it, `types={{'{name}': 'string'}}`")
         fields.append(T.StructField(name, type_, nullable, {KEY: encode(tag, revisions)}))

@@ -21,11 +21,12 @@ from purposeguard.adapters._spark_guarded import GuardedFrame
 from purposeguard.adapters._spark_lineage import Atom, Flow, Relation
 from purposeguard.adapters._spark_memory import Kept, SparkMemory, new_token
 from purposeguard.adapters._spark_statements import parsed_query
-from purposeguard.adapters._spark_words import Roll, SparkWords, quoted
+from purposeguard.adapters._spark_words import Roll, SparkWords, are_told_apart, quoted
 from purposeguard.adapters._spark_writing import covered, existing, in_order, schema_with
 from purposeguard.adapters.deciding import Decider, Demand, label_in
 from purposeguard.adapters.rowrule import RowRule
 from purposeguard.adapters.tags import KEY, NOT_PERSONAL, Columns, Tag, columns_of, decode, encode
+from purposeguard.decision import Decision
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.marks import RowSource
@@ -90,14 +91,16 @@ class Spark:
         self._decider.meet(asked.demand, _WHAT, rules)
 
     def columns(self, frame: DataFrame) -> Columns:
-        """The tags of a frame's columns, by what they come from.
+        """The tags of a frame's columns, by what they come from; of rows that were kept, with what they may come from.
 
         Raises:
             UnlabelledData: one comes from a column that carries no tag.
             UnknownSource, UnresolvedStatement: as `check`.
         """
-        found = traced(classic(frame), self._memory)
-        sources = self._sources_within(found)
+        return self._columns_of(traced(classic(frame), self._memory), frozenset())
+
+    def _columns_of(self, found: Traced, sources: frozenset[int]) -> Columns:
+        """`sources` are the relations whose row source goes along: their columns by row stay so."""
         tags: dict[Flow, Tag] = {}  # a column that is opaque has what all others have
         for _, flow in found.outputs:
             if flow not in tags:
@@ -167,7 +170,7 @@ class Spark:
         """The tag of a column by what it comes from; `sources` are the relations whose row source is there as well."""
         if flow.same is not None:
             tag = self._own(found, flow.same)
-            if len(flow.atoms) == 1 and (not tag.by_row or flow.same.relation in sources):
+            if len(flow.atoms) == 1 and (not tag.by_row or not flow.same.kept or flow.same.relation in sources):
                 return tag
         label, by_row = NOT_PERSONAL, False
         for atom in flow.atoms:
@@ -214,12 +217,13 @@ class Spark:
                 there = "there twice" if name in names else "not there"
                 raise UnlabelledData(f"`{name}` is tagged and {there}: rename it first, or leave it out")
         found = traced(frame, self._memory)
-        sources = self._sources_within(found)
         for name, flow in found.outputs:
             known = frozenset(one for one in flow.atoms if found.relations[one.relation].bears[one.column] is not None)
             if name in given and known:
                 same = flow.same if flow.same in known else None
-                covered("the frame", name, self._tag_of(found, Flow(known, same), sources), given[name])
+                covered(
+                    "the frame", name, self._tag_of(found, Flow(known, same), self._sources_within(found)), given[name]
+                )
         token = self._memory.tag({place: given[name] for place, name in enumerate(names) if name in given})
         return _selected(frame, {place: self._telling(token, place, given) for place in range(len(names))})
 
@@ -257,23 +261,42 @@ class Spark:
         if first is None and not left and found.outputs:
             first = min(denied)
         if first is not None:
-            self._decider.engine.refuse(denied[first], use, field=self._field(found, first))
+            self._refuse(use, found, first, denied[first])
         if len(left) == len(found.outputs):
             return frame
+        names = frame.columns
+        if are_told_apart(names):
+            gone = set(range(len(names))).difference(left)
+            return frame.drop(*(name for place, name in enumerate(names) if place in gone))
         return _selected(frame, dict.fromkeys(left, Column.alias))
 
-    def _denied(self, use: Use[Any], found: Traced) -> dict[Atom, Any]:
-        denied: dict[Atom, Any] = {}
+    def _denied(self, use: Use[Any], found: Traced) -> dict[Atom, Decision | None]:
+        """The columns that a use may not use, with the reason; None for those that carry no tag."""
+        denied: dict[Atom, Decision | None] = {}
         for (number, _), names in _by_relation(found, found.used).items():
             relation = found.relations[number]
-            for name, decision in self._decider.denied(use, self._columns(relation), names, relation.name).items():
-                place = relation.names.index(name)
-                denied |= {one: decision for one in found.used if one[:2] == (number, place)}
+            columns = self._columns(relation)
+            alike: dict[Tag, str] = {}  # columns of one tag are decided alike
+            for name in names:
+                if name in columns:
+                    alike.setdefault(columns[name], name)
+            decided = self._decider.denied(use, columns, alike.values(), relation.name)
+            refused: dict[str, Decision | None] = {
+                name: decided[alike[columns[name]]] if name in columns else None
+                for name in names
+                if name not in columns or alike[columns[name]] in decided
+            }
+            places = {place: refused[name] for place, name in enumerate(relation.names) if name in refused}
+            denied |= {one: places[one.column] for one in found.used if one.relation == number and one.column in places}
         return denied
 
-    def _field(self, found: Traced, atom: Atom) -> str:
-        name = found.relations[atom.relation].name
-        return f"{name}.{found.name_of(atom)}" if name else found.name_of(atom)
+    def _refuse(self, use: Use[Any], found: Traced, atom: Atom, decision: Decision | None) -> None:
+        relation = found.relations[atom.relation]
+        name = found.name_of(atom)
+        if decision is None:
+            self._decider.demand({relation.name: (Columns({}), (name,))})  # raises, and says what to do
+        else:
+            self._decider.engine.refuse(decision, use, field=f"{relation.name}.{name}" if relation.name else name)
 
     def permitted(self, frame: DataFrame, *, withhold: bool = False) -> DataFrame:
         """The frame with the rows alone that the use under way may use, by what they say of themselves.
@@ -304,10 +327,13 @@ class Spark:
             rule = self._decider.rule(use, columns, names, relation.name)
             if rule is None:
                 continue
-            words = SparkWords(rule, _places(frame, found, number, rule), frame.sparkSession, self._roll)
+            places = _places(frame, found, number, rule)
+            words = SparkWords(rule, places, frame.sparkSession, self._roll)
             token = new_token()
             kept = self._memory.keep(token, relation, names, rule)
-            frame = frame.filter((F.lit(token) == F.lit(token)) & words.condition())
+            # The token, and whose rows it is about, where the rule asks nothing of them. Spark leaves it out.
+            told = (F.lit(token) == F.lit(token)) | words.absent(rule.columns[0])
+            frame = frame.filter(told & words.condition())
             traced(frame, self._memory)  # from which its condition is known
             if kept.digest is None:
                 raise UnlabelledData(f"the rows of `{relation.name}` cannot be told apart in this plan")
@@ -338,7 +364,8 @@ class Spark:
         """
         frame = classic(frame)
         self.check(frame)
-        tags = self.columns(frame)
+        found = self._of(frame).traced
+        tags = self._columns_of(found, self._sources_within(found))
         revisions = self._decider.revisions
         return frame.select(
             *(F.col(quoted(name)).alias(name, metadata={KEY: encode(tags[name], revisions)}) for name in frame.columns)
@@ -360,7 +387,8 @@ class Spark:
         if mode == "append":
             there = existing(frame.sparkSession, target, table=table)
             if there is not None:
-                tags, within = self.columns(made if made is frame else frame), self.columns(there)
+                found = self._of(frame).traced
+                tags, within = self._columns_of(found, self._sources_within(found)), self.columns(there)
                 for name in in_order(tags, within, target):
                     covered(target, name, tags[name], within[name])
         writer = made.write.mode(mode).options(**options).format("parquet")
@@ -399,7 +427,7 @@ class Spark:
 def _selected(frame: DataFrame, made: Mapping[int, Callable[[Column, str], Column]]) -> DataFrame:
     """Columns by their places, whatever their names, each made of the column and its name."""
     names = frame.columns
-    if len(set(names)) == len(names):
+    if are_told_apart(names):
         plain = names
     else:
         plain = [f"c{place}" for place in range(len(names))]
