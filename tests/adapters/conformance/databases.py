@@ -1,0 +1,153 @@
+"""Databases with the tables of a case in them, and with nothing else."""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Protocol
+
+import duckdb
+import psycopg
+
+from tests.adapters.conformance.cases import Case, Table
+
+Rows = tuple[list[str], list[tuple[Any, ...]]]
+"""The names of columns, and rows."""
+
+TYPES = {
+    "sqlite": {"int": "INTEGER", "text": "TEXT", "date": "TEXT", "timestamp": "TEXT", "any": ""},
+    "postgresql": {"int": "BIGINT", "text": "TEXT", "date": "DATE", "timestamp": "TIMESTAMPTZ"},
+    "duckdb": {"int": "BIGINT", "text": "VARCHAR", "date": "DATE", "timestamp": "TIMESTAMPTZ"},
+}
+
+
+def created(table: Table, dialect: str) -> str:
+    """The statement that creates a table."""
+    columns = ", ".join(f"{one.name} {TYPES[dialect][one.type]}".strip() for one in table.columns)
+    return f"CREATE TABLE {table.name} ({columns})"
+
+
+def stored(table: Table, dialect: str) -> list[tuple[Any, ...]]:
+    """Its rows, as the database takes them."""
+    if dialect != "sqlite":
+        return list(table.rows)
+    return [tuple(one.isoformat() if isinstance(one, datetime.date) else one for one in row) for row in table.rows]
+
+
+class Runs(Protocol):
+    """What a case is run by, while its tables are there: `run` gives nothing of a statement that only writes."""
+
+    connection: Any
+
+    def run(self, sql: str) -> Rows: ...
+
+
+class Database:
+    """The tables of a case in a database: `with database.holding(case) as held`."""
+
+    dialect: ClassVar[str]
+    errors: ClassVar[tuple[type[Exception], ...]]
+
+    @contextmanager
+    def holding(self, case: Case, *, views: bool = True) -> Iterator[Runs]:
+        """The tables, their rows and the views of a case, for as long as the block lasts."""
+        raise NotImplementedError
+        yield
+
+    def _fill(self, case: Case, cursor: Any, mark: str, views: bool) -> None:
+        for table in case.tables:
+            cursor.execute(created(table, self.dialect))
+            rows = stored(table, self.dialect)
+            if rows:
+                marks = ", ".join([mark] * len(table.columns))
+                cursor.executemany(f"INSERT INTO {table.name} VALUES ({marks})", rows)
+        for name, text in case.views.items() if views else ():
+            cursor.execute(f"CREATE VIEW {name} AS {text}")
+
+
+class _Held:
+    def __init__(self, connection: Any, cursor: Any) -> None:
+        self.connection = connection
+        self._cursor = cursor
+
+    def run(self, sql: str) -> Rows:
+        self._cursor.execute(sql)
+        if self._cursor.description is None:
+            return [], []
+        return [column[0] for column in self._cursor.description], list(self._cursor.fetchall())
+
+
+class SQLite(Database):
+    """A database in memory for each case."""
+
+    dialect = "sqlite"
+    errors = (sqlite3.Error,)
+
+    @contextmanager
+    def holding(self, case: Case, *, views: bool = True) -> Iterator[Runs]:
+        connection = sqlite3.connect(":memory:")
+        try:
+            cursor = connection.cursor()
+            self._fill(case, cursor, "?", views)
+            connection.commit()
+            yield _Held(connection, cursor)
+        finally:
+            connection.close()
+
+
+class DuckDB(Database):
+    """A database in memory for each case."""
+
+    dialect = "duckdb"
+    errors = (duckdb.Error,)
+
+    @contextmanager
+    def holding(self, case: Case, *, views: bool = True) -> Iterator[Runs]:
+        connection = duckdb.connect(":memory:")
+        try:
+            connection.execute("SET threads = 1")
+            self._fill(case, connection, "?", views)
+            yield _Held(connection, connection)
+        finally:
+            connection.close()
+
+
+class PostgreSQL(Database):
+    """One database, in which the tables of a case are until it has ended."""
+
+    dialect = "postgresql"
+    errors = (psycopg.Error,)
+
+    def __init__(self, url: Callable[[], str]) -> None:
+        self._url = url
+        self._own: psycopg.Connection[Any] | None = None
+
+    @property
+    def url(self) -> str:
+        return self._url()
+
+    @property
+    def own(self) -> psycopg.Connection[Any]:
+        """A connection of its own, by which tables are made and dropped."""
+        if self._own is None:
+            self._own = psycopg.connect(self.url, autocommit=True)
+            self._own.execute("SET synchronous_commit = off")
+            self._own.execute("SET client_min_messages = error")
+        return self._own
+
+    @contextmanager
+    def holding(self, case: Case, *, views: bool = True) -> Iterator[Runs]:
+        try:
+            with self.own.transaction(), self.own.cursor() as cursor:
+                self._fill(case, cursor, "%s", views)
+            with self.own.cursor() as cursor:
+                yield _Held(self.own, cursor)
+        finally:
+            self.own.execute("DROP SCHEMA public CASCADE")
+            self.own.execute("CREATE SCHEMA public")
+
+    def close(self) -> None:
+        if self._own is not None:
+            self._own.close()

@@ -1,0 +1,104 @@
+"""The conformance suite (`tests/conformance`): every case through every adapter that can express it, one answer."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from purposeguard import errors
+from tests.adapters.conformance.cases import Case, cases
+from tests.adapters.conformance.engines import Answer, Engine, plain_rows
+from tests.adapters.conformance.registry import engines
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Dask support is moving:FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning:pyspark"),
+]
+
+_ASKING: dict[str, Any] = {}
+
+
+@functools.cache
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="conformance-"))
+
+
+def _asked(name: str) -> object:
+    return _ASKING["request"].getfixturevalue(name)
+
+
+ENGINES = engines(_asked, _folder())
+PAIRS = [(engine, case) for engine in ENGINES.values() for case in cases() if engine.cannot(case) is None]
+
+
+@pytest.fixture
+def asking(request: pytest.FixtureRequest) -> Iterator[None]:
+    _ASKING["request"] = request
+    yield
+    _ASKING.clear()
+
+
+@pytest.mark.usefixtures("asking")
+@pytest.mark.parametrize(("engine", "case"), PAIRS, ids=[f"{engine.name}: {case.id}" for engine, case in PAIRS])
+def test_every_engine_gives_the_answer_of_the_case(engine: Engine, case: Case) -> None:
+    guard = case.guard()
+    if case.refused is None:
+        try:
+            answer = engine.answer(case, guard)
+        except engine.own_errors:
+            if case.expect.get("or_fails"):
+                return
+            raise
+        _compare(engine, case, answer)
+        return
+    kind = getattr(errors, case.refused)
+    by_rows = engine.own_errors if case.expect.get("by_rows") else ()
+    with pytest.raises((kind, *by_rows)) as caught:
+        engine.answer(case, guard)
+    error = caught.value
+    if isinstance(error, by_rows):
+        return
+    assert type(error) is kind
+    _compare_refusal(engine, case, error)
+
+
+def _compare_refusal(engine: Engine, case: Case, error: BaseException) -> None:
+    column = case.expect.get("column")
+    if column is not None:
+        bare = column.rpartition(".")[2]
+        if isinstance(error, errors.PurposeViolation):
+            assert error.field in ((column,) if engine.tables_have_names else (column, bare))
+        else:
+            assert f"`{column}`" in str(error) or f"`{bare}`" in str(error)
+    if "names" in case.expect:
+        assert case.expect["names"] in str(error)
+    if isinstance(error, errors.FlowViolation):
+        assert error.column == column.rpartition(".")[2]
+        if "missing" in case.expect:
+            assert sorted(one.clause for one in error.missing.sources) == sorted(case.expect["missing"])
+
+
+def _compare(engine: Engine, case: Case, answer: Answer) -> None:
+    expect = case.expect
+    if answer.columns is not None:
+        assert [name.casefold() for name in answer.columns] == expect["columns"]
+    if answer.rows is not None and expect.get("rows") is not None:
+        expected = [tuple(row) for row in expect["rows"]]
+        if expect.get("ordered"):
+            assert answer.rows == expected
+        else:
+            assert Counter(answer.rows) == Counter(expected)
+    if answer.after is not None and "after" in expect:
+        assert Counter(answer.after) == Counter(plain_rows(expect["after"]))
+    if answer.labels is not None:
+        told = {name.casefold(): clauses for name, clauses in answer.labels.items()}
+        for name, clauses in expect.get("labels", {}).items():
+            assert told[name] == sorted(clauses), name
+    if answer.used is not None and "used" in expect:
+        assert answer.used == frozenset(expect["used"])
