@@ -8,17 +8,16 @@ with the compiled statement, which SQLAlchemy caches by the statement's shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Function
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import ColumnElement, Label
+from sqlalchemy.sql.elements import Label
 from sqlalchemy.sql.selectable import Alias, TableClause, TableSample
 from sqlalchemy.types import UserDefinedType
 
-from purposeguard.adapters._sqlalchemy_flows import Flow, Untold, flows_of
+from purposeguard.adapters._sqlalchemy_flows import Flow, Untold, flows_of, is_count_of_all
 from purposeguard.adapters._sqlalchemy_functions import refusal_of
 from purposeguard.adapters._sqlalchemy_narrowed import Narrowed
 from purposeguard.adapters._sqlalchemy_seals import SealedType
@@ -383,7 +382,7 @@ class Recorder(SQLCompiler):
         refusal = refusal_of(func)
         if refusal is not None:
             self._refused(refusal)
-        star = _is_count_of_all(func)
+        star = is_count_of_all(func)
         self._star += star
         try:
             return super().visit_function(func, *args, **kwargs)
@@ -407,14 +406,6 @@ class Recorder(SQLCompiler):
             self._exists_next = False
 
 
-def _is_count_of_all(func: Any) -> bool:
-    if func.name.lower() != "count":
-        return False
-    args: Iterable[Any] = func.clauses
-    found = list(args)
-    return len(found) == 1 and getattr(found[0], "is_literal", False) and found[0].name == "*"
-
-
 def base_of(table: object) -> tuple[TableClause | None, str | None]:
     """The table that an alias is of, and the alias; None where it stands for something else than a table."""
     alias: str | None = None
@@ -429,7 +420,3 @@ def recording(compiler: type[SQLCompiler]) -> type[SQLCompiler]:
     """The compiler of a dialect, which notes what it renders."""
     return type(f"Recording{compiler.__name__}", (Recorder, compiler), {})
 
-
-def elements_in(element: ColumnElement[Any]) -> Iterator[Any]:
-    """An expression and what is in it."""
-    return visitors.iterate(element)

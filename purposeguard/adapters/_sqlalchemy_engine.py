@@ -122,7 +122,8 @@ def _its_own(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def asking(*args: Any, **kwargs: Any) -> Any:
         with own_statements():
-            return method(*args, **kwargs)
+            found = method(*args, **kwargs)
+            return iter(list(found)) if inspect.isgenerator(found) else found  # not later, outside of this
 
     return asking
 

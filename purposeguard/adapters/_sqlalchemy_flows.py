@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column
 from sqlalchemy.sql.elements import BindParameter, ColumnClause, TextClause
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import (
     CTE,
     Alias,
@@ -117,6 +118,8 @@ def sources_of(expressions: Iterable[Any]) -> set[Source]:
             raise Untold("what is written is text, or some of it is")
         if isinstance(one, Exists):
             continue  # whether there is a row: its columns filter
+        if is_count_of_all(one):
+            continue
         if isinstance(one, ColumnClause):
             pending += _below(one, found)
         elif isinstance(one, (ScalarSelect, FromGrouping)):
@@ -148,3 +151,11 @@ def _below(column: ColumnClause[Any], found: set[Source]) -> Iterable[Any]:
     if not proxies or (isinstance(table, CTE) and isinstance(table.element, TextualSelect)):
         raise Untold(f"what is written names `{column.name}`, and of what that is made is not told")
     return proxies
+
+
+def is_count_of_all(element: Any) -> bool:
+    """Whether an element is `count(*)`."""
+    if not isinstance(element, FunctionElement) or getattr(element, "name", "").lower() != "count":
+        return False
+    args: list[Any] = list(element.clauses)
+    return len(args) == 1 and getattr(args[0], "is_literal", False) and args[0].name == "*"

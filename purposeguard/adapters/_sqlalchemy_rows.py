@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import cachetools
-from sqlalchemy import and_, any_, bindparam, case, cast, false, func, not_, or_, select, true
+from sqlalchemy import and_, any_, bindparam, case, cast, false, func, literal, not_, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import ColumnElement
@@ -102,11 +102,10 @@ def _quoted(text: str) -> str:
 
 
 class Piece(NamedTuple):
-    """A test: as an expression, what of it is text (`shape`), and the values that are bound, in their order."""
+    """A test: as an expression, and what of it is text (`shape`) and not bound."""
 
     element: ColumnElement[bool]
     shape: str
-    values: tuple[Any, ...] = ()
 
 
 class _Words:
@@ -143,10 +142,10 @@ class _Words:
 
     def _joined(self, element: ColumnElement[bool], word: str, parts: Sequence[Piece]) -> Piece:
         shape = f"{word}({', '.join(one.shape for one in parts)})"
-        return Piece(element, shape, tuple(value for one in parts for value in one.values))
+        return Piece(element, shape)
 
     def negated(self, part: Piece, /) -> Piece:
-        return Piece(not_(part.element), f"not({part.shape})", part.values)
+        return Piece(not_(part.element), f"not({part.shape})")
 
     def absent(self, column: str, /) -> Piece:
         return Piece(self._column(column).is_(None), f"absent({column})")
@@ -157,30 +156,25 @@ class _Words:
         known = spellings(self._rule.notice)
         these = tuple(sorted(form for form, clause in known.items() if clause in clauses))
         others = tuple(sorted(form for form, clause in known.items() if clause not in clauses))
-        values = (Listed(these), Listed(others))
-        unknown = func.concat(NO_SOURCE, func.coalesce(text, "none")) if self._dialect == "postgresql" else NO_SOURCE + func.coalesce(text, "none")
-        # Nothing else fails for a single row and only where it is reached: it is no text of a truth value, and no JSON.
+        unknown = literal(NO_SOURCE, Text) + func.coalesce(text, "none")
+        # Either fails for the row that reaches it: no text of a truth value, and no JSON.
         failing = cast(unknown, Boolean) if self._dialect == "postgresql" else func.json_extract(unknown, "$") == 1
         element = case(
-            (self._within(text, values[0], Text()), true()),
-            (self._within(text, values[1], Text()), false()),
+            (self._within(text, Listed(these), Text()), true()),
+            (self._within(text, Listed(others), Text()), false()),
             else_=failing,
         )
-        extra = (NO_SOURCE, "none") if self._dialect == "postgresql" else (NO_SOURCE, "none", "$", 1)
-        return Piece(element == true(), f"source({column})", (*values, *extra))
+        return Piece(element == true(), f"source({column})")
 
     def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> Piece:
         held = self._column(column)
         kind = _plain_type(held.type)
         parts: list[ColumnElement[bool]] = [held.is_not(None)]
-        values: list[Any] = []
         for bound, compare in ((since, held.__ge__), (before, held.__lt__)):
             if bound is not None:
-                value = self._day(column, kind, bound)
-                values.append(value)
-                parts.append(compare(self._bound(value, held.type)))
+                parts.append(compare(self._bound(self._day(column, kind, bound), held.type)))
         shape = f"days({column}, {'since' if since else ''}, {'before' if before else ''})"
-        return Piece(and_(*parts), shape, tuple(values))
+        return Piece(and_(*parts), shape)
 
     def _day(self, column: str, kind: TypeEngine[Any], day: datetime.date) -> datetime.date:
         if isinstance(kind, Date):
@@ -212,14 +206,9 @@ class _Words:
                 f"`{self._name}.{column}` holds ids of subjects as {type(kind).__name__}: they are whole numbers, texts "
                 "or UUIDs"
             )
-        tests: list[ColumnElement[bool]] = []
-        values: list[Any] = []
-        for text, form, of in forms:
-            listed = Listed(getattr(keys, form), keys, form)
-            tests.append(self._within(text, listed, of))
-            values += [*_constants(text), listed]
+        tests = [self._within(text, Listed(getattr(keys, form), keys, form), of) for text, form, of in forms]
         shape = f"subject({column}, {', '.join(form for _, form, _ in forms)})"
-        return Piece(and_(held.is_not(None), or_(*tests)), shape, tuple(values))
+        return Piece(and_(held.is_not(None), or_(*tests)), shape)
 
     def _within(self, value: Any, listed: Listed, kind: TypeEngine[Any]) -> ColumnElement[bool]:
         bound = self._bound(listed, _ListType())
@@ -227,13 +216,6 @@ class _Words:
             return value == any_(cast(bound, ARRAY(kind)))  # type: ignore[no-any-return]
         rows = func.json_each(bound).table_valued("value")
         return value.in_(select(rows.c.value))  # type: ignore[no-any-return]
-
-
-def _constants(element: Any) -> list[Any]:
-    """The values that an expression binds, in the order in which it is rendered."""
-    from sqlalchemy.sql import visitors  # noqa: PLC0415
-
-    return [one.value for one in visitors.iterate(element) if one.__visit_name__ == "bindparam"]
 
 
 def _plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
@@ -273,7 +255,10 @@ class Rows:
             return known[2]
         piece = rendered(rule, _Words(self._dialect, rule, name, table))
         anchor = next(iter(table.columns))
-        test = Test(Narrowed(anchor, piece.element, piece.shape), piece.shape, piece.values)
+        element = Narrowed(anchor, piece.element, piece.shape)
+        compiled: Any = select(anchor).where(element).compile(dialect=self._dialect)
+        ((_, names),) = compiled.purposeguard.occurrences[0].narrowings
+        test = Test(element, piece.shape, tuple(compiled.params[one] for one in names))
         with self._lock:
             self._tests[key] = (rule, table, test)
         return test

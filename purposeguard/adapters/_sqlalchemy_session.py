@@ -66,9 +66,12 @@ class GuardedSession(Session):
         if purpose == self._purposeguard_purpose:
             return
         self._purposeguard_purpose = purpose
+        forgotten: dict[Mapper[Any], frozenset[str]] = {}
         for state in self.identity_map.all_states():
-            forgotten = forgotten_of(watch, state.mapper, use if purpose else None)
-            names = forgotten.intersection(state.dict) - set(state.committed_state)
+            mapper = state.mapper
+            if mapper not in forgotten:
+                forgotten[mapper] = forgotten_of(watch, mapper, use if purpose else None)
+            names = forgotten[mapper].intersection(state.dict) - set(state.committed_state)
             if names:
                 state._expire_attributes(state.dict, names)
 

@@ -1,0 +1,47 @@
+"""The shop on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+
+from purposeguard import Guard
+from purposeguard.notices import trendmicro_jp as tm
+from tests.adapters.sqlalchemy.shop import Shop
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if dialect == "sqlite":
+        return f"sqlite:///{tmp_path}/shop.db"
+    found = make_url(request.getfixturevalue("postgresql_url")).set(drivername="postgresql+psycopg")
+    return found.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def shop(url: str) -> Iterator[Shop]:
+    made = Shop(create_engine(url), url)
+    made.fill()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def guard() -> Guard:
+    """A guard that keeps nothing of subjects."""
+    return Guard(tm.NOTICE)
+
+
+@pytest.fixture
+def governed(shop: Shop) -> Guard:
+    """A guard that knows what subjects asked for."""
+    return Guard(tm.NOTICE, governance=shop.told)

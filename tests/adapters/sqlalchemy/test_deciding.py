@@ -1,0 +1,429 @@
+"""Statements are decided before the driver gets them, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    Sequence,
+    String,
+    Table,
+    create_engine,
+    event,
+    func,
+    insert,
+    inspect,
+    select,
+    table,
+    text,
+    update,
+)
+from sqlalchemy import column as column_of
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, defer, joinedload, load_only, selectinload
+
+from purposeguard import Guard
+from purposeguard.adapters.sqlalchemy import GuardedSession, protect
+from purposeguard.errors import (
+    FlowViolation,
+    PurposeMissing,
+    PurposeViolation,
+    UnlabelledData,
+    UnresolvedStatement,
+)
+from purposeguard.notices import trendmicro_jp as tm
+from tests.adapters.sqlalchemy.shop import Base, Customer, Login, Order, Setting, Shop, Visit, customer, exports
+
+customers: Any = Customer.__table__
+
+
+def test_a_statement_runs_where_the_purpose_may_use_its_columns(shop: Shop, guard: Guard) -> None:
+    make = shop.session(guard)
+    with make() as session, guard.purpose(tm.RenewalGuidance):
+        assert session.scalars(select(Customer.email).order_by(Customer.id)).all() == ["e1", "e2", "e3", "e4"]
+        with pytest.raises(PurposeViolation) as caught:
+            session.scalars(select(Customer.email).where(Customer.device == "d1"))
+    assert caught.value.field == "customers.device"
+    assert caught.value.decision.label is not None
+
+
+def test_what_is_not_personal_takes_no_purpose(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session:
+        assert session.scalar(select(func.count()).select_from(Customer)) == 4
+        assert session.scalars(select(Setting)).one().value == "red"
+        assert session.scalars(select(Customer.id)).all()
+        with pytest.raises(PurposeMissing):
+            session.scalars(select(Customer.email))
+
+
+def test_the_same_statement_is_decided_for_each_purpose(shop: Shop, guard: Guard) -> None:
+    statement = select(Customer.device).order_by(Customer.id)
+    with shop.session(guard)() as session:
+        for _ in range(2):
+            with guard.purpose(tm.ProductImprovement):
+                assert session.scalars(statement).all() == ["d1", "d2", "d3", "d4"]
+            with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
+                session.scalars(statement)
+            with pytest.raises(PurposeMissing):
+                session.scalars(statement)
+
+
+def test_what_is_loaded_later_is_decided_later(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session:
+        with guard.purpose(tm.RenewalGuidance):
+            found = session.scalars(select(Customer).options(load_only(Customer.email)).where(Customer.id == 1)).one()
+            assert [order.total for order in found.orders] == [10, 11]
+            with pytest.raises(PurposeViolation):
+                _ = found.device
+            session.expire(found, ["email"])
+            assert found.email == "e1"
+            session.expire(found)
+            with pytest.raises(PurposeViolation):  # all that expired is read again at once, `device` as well
+                _ = found.email
+        with guard.purpose(tm.ProductProvision):
+            assert found.device == "d1"
+            session.refresh(found)
+
+
+def test_eager_loads_are_decided_with_what_loads_them(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session, guard.purpose(tm.RenewalGuidance):
+        for load in (joinedload, selectinload):
+            with pytest.raises(PurposeViolation):
+                session.scalars(select(Order).options(load(Order.customer))).all()
+            session.expunge_all()
+            orders = session.scalars(select(Order).options(load(Order.customer).options(defer(Customer.device)))).all()
+            assert [order.customer.name for order in orders][:2] == ["n1", "n1"]
+            session.expunge_all()
+
+
+def test_a_session_finds_again_what_the_purpose_may_use(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session:
+        with guard.purpose(tm.ProductProvision):
+            kept = session.get(Customer, 1)
+            assert kept is not None
+            assert kept.device == "d1"
+        with guard.purpose(tm.RenewalGuidance):
+            again = session.get(Customer, 1)
+            assert again is kept
+            assert again.email == "e1"
+            with pytest.raises(PurposeViolation):
+                _ = again.device
+        assert session.get(Customer, 1) is kept
+        with pytest.raises(PurposeMissing):
+            _ = kept.email
+
+
+def test_changes_survive_another_purpose(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session:
+        with guard.purpose(tm.ProductProvision):
+            kept = session.get_one(Customer, 1)
+            kept.name = "new"
+        with guard.purpose(tm.RenewalGuidance):
+            assert session.get_one(Customer, 1).name == "new"
+            session.commit()
+        with guard.purpose(tm.ProductProvision):
+            assert session.scalar(select(Customer.name).where(Customer.id == 1)) == "new"
+
+
+def test_collecting_takes_no_purpose(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session:
+        session.add(customer(9))
+        session.add_all(customer(n) for n in (10, 11))
+        session.commit()
+        session.execute(insert(Customer), [{"id": 12, "email": "e", "name": "n", "plan": "p", "active": True}])
+        session.execute(update(Customer).where(Customer.id == 12).values(email="f"))
+        session.execute(update(Customer), [{"id": 12, "email": "g"}])
+        session.connection().execute(customers.delete().where(customers.c.id == 12))
+        session.commit()
+        with pytest.raises(PurposeMissing):
+            session.execute(update(Customer).where(Customer.email == "e1").values(name="x"))
+        with pytest.raises(PurposeMissing):
+            session.execute(insert(exports).returning(exports.c.email), [{"email": "x"}])
+        with pytest.raises(PurposeMissing):
+            session.execute(update(Customer).values(name=Customer.name + "x"))
+        assert session.scalar(select(func.count()).select_from(Customer)) == 7
+
+
+def test_unit_of_work_uses_the_key_alone(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session:
+        session.add(Customer(id=20, email="a", name="b", plan="p", orders=[Order(total=1)]))
+        session.add(Login(ip="10.0.0.9", account="bob"))
+        session.flush()
+        with guard.purpose(tm.ProductProvision):
+            found = session.get_one(Customer, 20)
+            found.email = "c"
+        session.flush()
+        session.delete(found.orders[0])
+        session.flush()
+        session.rollback()
+
+
+def test_inheritance_is_decided_by_the_tables_of_each_class(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session:
+        with guard.purpose(tm.UsageAnalysis):
+            assert len(session.scalars(select(Visit.ip)).all()) == 2
+            with pytest.raises(PurposeViolation):
+                session.scalars(select(Login.account))
+            visits = session.scalars(select(Visit).order_by(Visit.id)).all()
+            login = visits[1]
+            assert isinstance(login, Login)
+            with pytest.raises(PurposeViolation):
+                _ = login.account
+        with guard.purpose(tm.ProductProvision), pytest.raises(PurposeViolation):
+            session.scalars(select(Login))
+
+
+def test_what_flows_into_a_column_is_covered_by_its_tags(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    one = {"mixed": select(customers.c.device).limit(1).scalar_subquery()}
+    with engine.begin() as connection, guard.purpose(tm.ProductProvision):
+        connection.execute(insert(exports).from_select(["email"], select(customers.c.email)))
+        connection.execute(insert(exports).from_select(["mixed"], select(customers.c.email + customers.c.plan)))
+        connection.execute(insert(exports).values(one))
+        connection.execute(update(exports).values(one))
+        connection.execute(insert(exports).from_select(["public"], select(func.count()).select_from(customers)))
+        connection.execute(
+            insert(exports).from_select(["public"], select(customers.c.active).where(customers.c.device == "d1"))
+        ) if engine.dialect.name == "sqlite" else None
+
+
+@pytest.mark.parametrize(
+    ("statement", "missing"),
+    [
+        (lambda: insert(exports).from_select(["email"], select(customers.c.device)), {tm.ProductData}),
+        (lambda: insert(exports).from_select(["public"], select(customers.c.email)), {tm.Registration}),
+        (lambda: insert(exports).from_select(["id", "public"], select(customers.c.id, Customer.email)), {tm.Registration}),
+        (lambda: insert(exports).from_select(["public"], select(func.lower(customers.c.plan))), {tm.Registration, tm.Contract}),
+        (
+            lambda: insert(exports).from_select(
+                ["public"], select(customers.c.name.label("a")).union_all(select(customers.c.device))
+            ),
+            {tm.ProductData},
+        ),
+        (
+            lambda: insert(exports).from_select(["public"], select(select(customers.c.name).cte().c.name)),
+            {tm.Registration},
+        ),
+        (lambda: insert(exports).values(public=select(customers.c.name).scalar_subquery()), {tm.Registration}),
+        (lambda: insert(exports).values([{"public": select(customers.c.name).scalar_subquery()}]), {tm.Registration}),
+        (lambda: update(exports).values(public=exports.c.email), {tm.Registration}),
+        (lambda: update(exports).values({exports.c.public: func.coalesce(exports.c.public, exports.c.email)}), {tm.Registration}),
+        (lambda: update(exports).where(exports.c.id == customers.c.id).values(public=customers.c.device), {tm.ProductData}),
+        (lambda: update(Customer).values(active=Customer.email == "x"), {tm.Registration}),
+        (lambda: update(Customer).values(email=Customer.device), {tm.ProductData}),
+        (lambda: update(exports).ordered_values((exports.c.public, exports.c.email)), {tm.Registration}),
+    ],
+)
+def test_what_would_flow_into_a_column_that_does_not_say_so_is_refused(
+    statement: Any, missing: set[Any], shop: Shop, guard: Guard
+) -> None:
+    engine = shop.guarded(guard)
+    with engine.connect() as connection, guard.purpose(tm.ProductProvision), pytest.raises(FlowViolation) as caught:
+        connection.execute(statement())
+    assert missing & caught.value.missing.sources
+    assert caught.value.target in {"exports", "customers"}
+
+
+def test_what_flows_in_an_upsert_is_told(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    into: Any = (sqlite if engine.dialect.name == "sqlite" else postgresql).insert(exports)  # type: ignore[attr-defined]
+    given = into.values(id=1, email="x", public="y")
+    with engine.begin() as connection:
+        connection.execute(
+            given.on_conflict_do_update(index_elements=["id"], set_={"email": given.excluded.email, "mixed": given.excluded.email})
+        )
+        with pytest.raises(FlowViolation):
+            connection.execute(
+                given.on_conflict_do_update(index_elements=["id"], set_={"public": given.excluded.email})
+            )
+        with guard.purpose(tm.ProductProvision), pytest.raises(FlowViolation):
+            connection.execute(given.on_conflict_do_update(index_elements=["id"], set_={"public": exports.c.email}))
+
+
+def test_writes_within_a_select_are_decided_too(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    if engine.dialect.name != "postgresql":
+        return
+    moved = customers.delete().where(customers.c.id == 4).returning(customers.c.email).cte("moved")
+    with engine.connect() as connection:
+        with guard.purpose(tm.RenewalGuidance):
+            with pytest.raises(FlowViolation):
+                connection.execute(insert(exports).from_select(["public"], select(moved.c.email)))
+            written = insert(exports).values(public=select(customers.c.email).limit(1).scalar_subquery()).returning(exports.c.id)
+            with pytest.raises(FlowViolation):
+                connection.execute(select(written.cte()))
+        with pytest.raises(PurposeMissing):
+            connection.execute(select(moved.c.email))
+
+
+def test_tables_are_known_by_their_names(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    other = Table("customers", MetaData(), Column("email", String), Column("ID", Integer))
+    light = table("customers", column_of("email"), column_of("id"))
+    with engine.connect() as connection:
+        for one in (other, light):
+            assert "email" in one.c
+            with pytest.raises(PurposeMissing):
+                connection.execute(select(one.c.email))
+            with guard.purpose(tm.RenewalGuidance):
+                assert len(connection.execute(select(one.c.email)).all()) == 4
+        with guard.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData, match=r"customers\.secret"):
+            connection.execute(select(table("customers", column_of("secret")).c.secret))
+        with pytest.raises(UnlabelledData, match="unknown"):
+            connection.execute(select(func.count()).select_from(table("unknown")))
+
+
+def test_tables_without_tags_are_refused(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard, not_personal=[])
+    with engine.connect() as connection:
+        for statement in (
+            select(Setting.name),
+            select(func.count()).select_from(Setting),
+            insert(Setting).values(name="a", value="b"),
+            Setting.__table__.delete(),
+        ):
+            with pytest.raises(UnlabelledData, match="settings"):
+                connection.execute(statement)
+
+
+def test_the_database_may_be_asked_about_itself(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    Base.metadata.create_all(engine)
+    looking = inspect(engine)
+    assert "customers" in looking.get_table_names()
+    assert {one["name"] for one in looking.get_columns("customers")} >= {"email", "device"}
+    assert looking.has_table("orders")
+    assert looking.get_foreign_keys("orders")
+    looking.get_multi_columns()
+    MetaData().reflect(engine)
+    with engine.begin() as connection, connection.begin_nested():
+        connection.execute(select(1))
+    extra = Table("extras", MetaData(), Column("id", Integer, Sequence("extras_ids"), primary_key=True))
+    extra.drop(engine, checkfirst=True)
+    extra.create(engine)
+    extra.drop(engine)
+
+
+def test_sequences_count_without_a_purpose(shop: Shop, guard: Guard) -> None:
+    place = MetaData()
+    numbers = Sequence("some_numbers", metadata=place)
+    things = Table("things", place, Column("id", Integer, numbers, primary_key=True), Column("a", String))
+    engine = shop.guarded(guard, not_personal=[Setting])
+    if engine.dialect.name != "postgresql":
+        return
+    other = protect(create_engine(shop.url), guard, place, not_personal=["things"])
+    place.drop_all(other)
+    place.create_all(other)
+    with other.begin() as connection:
+        assert connection.scalar(numbers) == 1
+        assert connection.execute(things.insert().values(a="x")).inserted_primary_key == (2,)
+    place.drop_all(other)
+    other.dispose()
+
+
+def test_an_error_of_the_database_is_as_ever(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session:
+        session.add(Customer(id=1, email="secret@x", name="b", plan="p"))
+        with pytest.raises(IntegrityError) as caught:
+            session.flush()
+    assert "secret@x" not in str(caught.value).split("[SQL")[1]
+
+
+def test_a_refused_statement_leaves_the_connection_usable(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    with engine.connect() as connection:
+        with pytest.raises(PurposeMissing):
+            connection.execute(select(customers.c.email))
+        assert connection.execute(select(customers.c.id)).all()
+        connection.commit()
+        with pytest.raises(PurposeMissing):
+            connection.execute(select(customers.c.email))
+        connection.rollback()
+        assert connection.execute(select(customers.c.id)).all()
+
+
+def test_rows_may_be_streamed(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    streamed = engine.connect().execution_options(stream_results=True, yield_per=2)
+    with streamed as connection, guard.purpose(tm.RenewalGuidance):
+        assert [row.email for row in connection.execute(select(customers.c.email).order_by(customers.c.id))][-1] == "e4"
+        with pytest.raises(PurposeViolation):
+            connection.execute(select(customers.c.device))
+
+
+def test_a_purpose_that_is_only_observed_hinders_nothing(shop: Shop) -> None:
+    observing = Guard(tm.NOTICE, mode="observe")
+    with shop.session(observing)() as session:
+        assert session.scalars(select(Customer.device).order_by(Customer.id)).first() == "d1"
+        with observing.purpose(tm.RenewalGuidance):
+            assert session.scalars(select(Customer).order_by(Customer.id)).first().device == "d1"  # type: ignore[union-attr]
+
+
+def test_a_listener_that_changes_the_text_is_text(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def change(*args: Any) -> Any:
+        return args[2].replace("active", "email"), args[3]
+
+    with engine.connect() as connection, pytest.raises((UnresolvedStatement, PurposeMissing)):
+        connection.execute(select(customers.c.active))
+
+
+def test_any_session_on_a_guarded_engine_is_decided(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    with Session(engine) as session:
+        with pytest.raises(PurposeMissing):
+            session.scalars(select(Customer))
+        with guard.purpose(tm.ProductProvision):
+            assert len(session.scalars(select(Customer)).all()) == 4
+
+
+def test_a_guarded_session_wants_a_guarded_engine(shop: Shop, guard: Guard) -> None:
+    with GuardedSession(shop.plain) as session, pytest.raises(UnresolvedStatement):
+        session.scalars(select(Customer.id))
+
+
+def test_an_engine_is_guarded_once(shop: Shop, guard: Guard) -> None:
+    engine: Engine = shop.guarded(guard)
+    with pytest.raises(ValueError, match="already"):
+        protect(engine, guard, Base)
+    with pytest.raises(TypeError, match="where the tables are"):
+        protect(shop.plain, guard)
+    with pytest.raises(TypeError):
+        protect(shop.plain, guard, 7)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        protect(shop.plain, guard, Base, not_personal=[7])
+
+
+def test_names_of_text_are_found_in_any_case(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    if engine.dialect.name != "sqlite":
+        return
+    upper = Table("CUSTOMERS", MetaData(), Column("EMAIL", String))
+    with engine.connect() as connection, pytest.raises(PurposeMissing):
+        connection.execute(select(upper.c.EMAIL))
+
+
+def test_another_schema_does_not_make_another_table(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    harmless = Table("customers", Base.metadata, Column("email", String), schema="harmless")
+    try:
+        other = create_engine(shop.url)
+        shop.engines.append(other)
+        protect(other, guard, Base, not_personal=[harmless, Setting])
+        with other.execution_options(schema_translate_map={"harmless": None}).connect() as connection:
+            with pytest.raises(UnresolvedStatement, match="schema_translate_map"):
+                connection.execute(select(harmless.c.email))
+        with engine.connect() as connection, pytest.raises(UnlabelledData):
+            connection.execute(text("SELECT 1 FROM harmless.customers")) if False else connection.execute(
+                select(harmless.c.email)
+            )
+    finally:
+        Base.metadata.remove(harmless)
