@@ -92,7 +92,7 @@ class Words:
         found = self._column(column)
         kind = found.type
         bounds: tuple[Any, Any] | None
-        if pa.types.is_null(kind):
+        if pa.types.is_null(kind) or not len(found):
             return False
         if pa.types.is_date(kind):
             bounds = tuple(None if day is None else pa.scalar(day, kind) for day in (since, before))  # type: ignore[assignment]  # two
@@ -154,11 +154,13 @@ def _each(column: Any, call: Callable[[Any], Any], type_: pa.DataType | None = N
 def _numbers(found: Any, column: str, meant: values.Meant) -> pa.ChunkedArray:
     """The number of each row's source (see `Meant.order`)."""
     kind = found.type
-    if found.null_count or (pa.types.is_null(kind) and len(found)):
+    if not len(found):
+        return pa.chunked_array([], pa.int32())
+    if found.null_count or pa.types.is_null(kind):
         raise values.no_source(column)
     if pa.types.is_dictionary(kind):
         return _numbers_by_dictionary(found, column, meant)
-    if pa.types.is_string_view(kind) or pa.types.is_null(kind):
+    if pa.types.is_string_view(kind):
         found = found.cast(pa.string())
     elif not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         raise values.not_sources(column, kind)
@@ -208,7 +210,7 @@ def _subject_in(found: Any, column: str, keys: KeySet) -> Mask:
     if pa.types.is_dictionary(kind):
         found = found.cast(kind.value_type)
         kind = found.type
-    if pa.types.is_null(kind):
+    if pa.types.is_null(kind) or not len(found):
         return False
     if isinstance(kind, pa.UuidType):
         held = _own(keys, "bytes", lambda: pa.array([bytes.fromhex(one) for one in keys.uuids], pa.binary(16)))

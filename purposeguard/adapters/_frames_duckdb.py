@@ -248,6 +248,7 @@ def _folded(here: str) -> str:
     glyphs, plain = literal(_ENCLOSED + _WIDE + "\N{IDEOGRAPHIC SPACE}"), literal("123456789" * 4 + _PLAIN + " ")
     text = f"lower(translate({spaced}, {glyphs}, {plain}))"
     tokens = f"regexp_extract_all({text}, '[0-9]+|\\p{{L}}+')"
-    joined = f"array_to_string({tokens}, CASE WHEN regexp_matches({text}, '[0-9]') THEN '.' ELSE '' END)"
+    parted, together = f"array_to_string({tokens}, '.')", f"array_to_string({tokens}, '')"
+    joined = f"CASE WHEN regexp_matches({text}, '[0-9]') THEN {parted} ELSE {together} END"
     readable = f"regexp_full_match({text}, '[0-9\\p{{L}}\\s_.,()\\[\\]§:/\\-‐–]*')"
     return f"CASE WHEN {readable} THEN {joined} END"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -17,12 +18,27 @@ def filtered(frame: Any, rule: RowRule) -> Any:
     found = arrow_rows.mask(rule, _columns(frame, rule))
     if isinstance(found, bool):
         return frame if found else frame.iloc[:0]
-    return frame[found.to_numpy()]
+    flat = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    return frame[flat.to_numpy(zero_copy_only=False)]
 
 
 def filtered_parts(frame: Any, rule: RowRule) -> Any:
     """The same of a dask frame: of each part, when it is computed."""
-    return frame.map_partitions(filtered, rule, meta=frame._meta)
+    return frame.map_partitions(_Rows(rule), meta=frame._meta)
+
+
+class _Rows:
+    """Keeps the rows of a part; dask tells one from another by its name."""
+
+    def __init__(self, rule: RowRule) -> None:
+        self._rule = rule
+        self._name = uuid.uuid4().hex
+
+    def __call__(self, frame: Any) -> Any:
+        return filtered(frame, self._rule)
+
+    def __dask_tokenize__(self) -> str:
+        return self._name
 
 
 def _columns(frame: Any, rule: RowRule) -> Callable[[str], Any]:

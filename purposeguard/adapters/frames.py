@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from typing import Any, Final, TypeVar
 
 import cachetools
 
 from purposeguard.adapters import _frames_values as values
 from purposeguard.adapters import tags as told
-from purposeguard.adapters._frames_kinds import ARROW, SPARK, Kind, kind_of, names_of
+from purposeguard.adapters._frames_kinds import ARROW, SPARK, Kind, kind_of, refuse_odd
 from purposeguard.adapters.deciding import Decider, Demand
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import UnlabelledData
@@ -44,7 +44,10 @@ class Frames:
         self._decider = Decider(guard)
         self._demands: cachetools.LRUCache[object, Demand] = cachetools.LRUCache(_KEPT)
         self._classes: weakref.WeakKeyDictionary[type, tuple[History, Columns]] = weakref.WeakKeyDictionary()
-        self._borne: cachetools.LRUCache[object, tuple[History, Columns]] = cachetools.LRUCache(_KEPT)
+        # Of equal ones always the same, since to compare two of them takes longer than all the rest.
+        self._same: cachetools.LRUCache[Columns, Columns] = cachetools.LRUCache(_KEPT)
+        self._given: cachetools.LRUCache[Columns, tuple[History, Columns]] = cachetools.LRUCache(_KEPT)
+        self._borne: cachetools.LRUCache[object, tuple[Any, History, Columns]] = cachetools.LRUCache(_KEPT)
         self._lock = threading.RLock()
 
     def check(self, frame: object, tags: object = None, columns: Iterable[str] | None = None) -> None:
@@ -62,7 +65,7 @@ class Frames:
             ValueError: there is no column of such a name.
         """
         kind = kind_of(frame)
-        names = names_of(kind, frame)
+        names = kind.names(frame)
         known = self._columns(kind, frame, tags)
         if columns is not None:
             given = (columns,) if isinstance(columns, str) else tuple(columns)
@@ -81,7 +84,7 @@ class Frames:
             PurposeMissing, UnknownSource, UnresolvedStatement, TypeError: as `check`.
         """
         kind = kind_of(frame)
-        names = names_of(kind, frame)
+        names = kind.names(frame)
         known = self._columns(kind, frame, tags)
         use = self._use(known, names)
         kept = names if use is None else self._left(use, known, names)
@@ -102,7 +105,7 @@ class Frames:
             PurposeMissing, PurposeViolation, UnresolvedStatement, TypeError: as `check`.
         """
         kind = kind_of(frame)
-        names = names_of(kind, frame)
+        names = kind.names(frame)
         known = self._columns(kind, frame, tags)
         use = self._use(known, names)
         if use is None:
@@ -148,27 +151,30 @@ class Frames:
         return given
 
     def _columns_given(self, tags: object, revisions: History) -> Columns:
-        if not isinstance(tags, type):
+        if not isinstance(tags, (type, Columns)):
             return told.columns_of(revisions, tags)
+        kept: MutableMapping[Any, tuple[History, Columns]] = self._classes if isinstance(tags, type) else self._given
         with self._lock:
-            held = self._classes.get(tags)
+            held = kept.get(tags)
         if held is None or held[0] is not revisions:
-            held = (revisions, told.columns_of(revisions, tags))
+            found = told.columns_of(revisions, tags)
             with self._lock:
-                self._classes[tags] = held
+                held = kept[tags] = (revisions, self._same.setdefault(found, found))
         return held[1]
 
     def _columns_borne(self, frame: Any, revisions: History) -> Columns:
         from purposeguard.adapters import arrow  # noqa: PLC0415  # there is a table of it
 
-        key = bytes(frame.schema.serialize())
+        schema = frame.schema
+        key = tuple(schema.names)
         with self._lock:
             held = self._borne.get(key)
-        if held is None or held[0] is not revisions:
-            held = (revisions, arrow.columns_of(frame.schema, revisions))
+        # To compare two schemas takes a fifth of the time that it takes to hash one.
+        if held is None or held[1] is not revisions or not schema.equals(held[0], check_metadata=True):
+            found = arrow.columns_of(schema, revisions)
             with self._lock:
-                self._borne[key] = held
-        return held[1]
+                held = self._borne[key] = (schema, revisions, self._same.setdefault(found, found))
+        return held[2]
 
     # ---- decisions ---------------------------------------------------------------------------------------------------
 
@@ -177,6 +183,7 @@ class Frames:
         with self._lock:
             found = self._demands.get(key)
         if found is None:
+            refuse_odd(names)
             found = self._decider.demand({_TABLE: (columns, names)}, _NARROWED if narrowed else frozenset[str]())
             with self._lock:
                 self._demands[key] = found

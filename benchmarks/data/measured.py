@@ -1,0 +1,65 @@
+"""Timing what takes milliseconds: cases in turn, so that what slows the machine slows all; of each the fastest run."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import time
+from collections.abc import Callable, Mapping
+
+from benchmarks.table import amount, markdown
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What was measured, in nanoseconds: against what it is compared, and how often that it may take (`limit`).
+
+    Without `against`, `limit` is what it may take itself.
+    """
+
+    what: str
+    takes: float
+    against: str = ""
+    floor: float | None = None
+    limit: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        return None if self.floor is None else self.takes / self.floor
+
+    @property
+    def met(self) -> bool | None:
+        if self.limit is None:
+            return None
+        return (self.takes if self.ratio is None else self.ratio) <= self.limit
+
+    def line(self) -> list[str]:
+        target = ""
+        if self.limit is not None:
+            target = f"≤ {amount(self.limit)}" if self.ratio is None else f"≤ {self.limit:g} ×"
+        floor = "" if self.floor is None else f"{amount(self.floor)}, {self.against}"
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        met = {None: "", True: "yes", False: "no"}[self.met]
+        return [self.what, amount(self.takes), floor, ratio, target, met]
+
+
+HEAD = ("what", "takes", "against, in the same run", "ratio", "target", "met")
+
+
+def table(rows: list[Row]) -> str:
+    return markdown(HEAD, [row.line() for row in rows])
+
+
+def alternating(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The fastest of so many runs of each case, in nanoseconds; one run of each before does not count."""
+    found = dict.fromkeys(cases, float("inf"))
+    for number in range(rounds + 1):
+        for name, call in cases.items():
+            gc.collect()
+            began = time.perf_counter_ns()
+            kept = call()
+            took = time.perf_counter_ns() - began
+            del kept
+            if number:
+                found[name] = min(found[name], took)
+    return found
