@@ -44,6 +44,42 @@ def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -
     Raises:
         UnresolvedStatement: it is none, or several, or engines may read it in another way than it is read here.
     """
+    _characters(text)
+    why = "it is nested too deeply, or in a way that the parser does not know"
+    try:
+        statements = _statements(text, dialect, column_keys)
+    except SqlglotError as error:
+        why = _place(error)
+    except (RecursionError, ValueError, TypeError, AttributeError, LookupError) as error:
+        if isinstance(error, UnresolvedStatement):
+            raise
+    else:
+        if len(statements) == 1:
+            return statements[0]
+        count = f"{len(statements)} statements" if statements else "no statement"
+        raise UnresolvedStatement(f"the text holds {count}, and one at a time is looked at")
+    # Without the error itself, whose message repeats the text, with the values in it.
+    raise UnresolvedStatement(f"the statement cannot be read as {dialect}: {why}")
+
+
+def _statements(text: str, dialect: str, column_keys: Container[str]) -> list[exp.Expr]:
+    engine = Dialect.get_or_raise(dialect)
+    # REPLACE INTO, which the parser does not know, is an INSERT that takes the place of other rows.
+    replaces = dialect in {"mysql", "sqlite"} and _REPLACE.match(text) is not None
+    if replaces:
+        text = _REPLACE.sub(r"\1INSERT  INTO", text, count=1)
+    tokens = engine.tokenize(text)
+    _as_engines_read_it(text, tokens, dialect, column_keys)
+    if "%" in text and dialect != "postgres":
+        tokens = _with_parameters(tokens)
+    found = engine.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
+    statements = [one for one in found if one is not None and type(one) is not exp.Semicolon]
+    if replaces and statements and type(statements[0]) is exp.Insert:
+        statements[0].set("alternative", "REPLACE")
+    return statements
+
+
+def _characters(text: str) -> None:
     if len(text) > LONGEST:
         raise UnresolvedStatement(f"a statement of {len(text):,} characters is not read, only up to {LONGEST:,}")
     strange = _STRANGE.search(text) if not text.isprintable() else None
@@ -51,34 +87,6 @@ def parsed(text: str, dialect: str, column_keys: Container[str] = frozenset()) -
         raise UnresolvedStatement(
             f"the statement has a control character (U+{ord(strange.group()):04X}), which engines read differently"
         )
-    engine = Dialect.get_or_raise(dialect)
-    why = "nested too deeply, or in a way that the parser does not know"
-    try:
-        # REPLACE INTO, which the parser does not know, is an INSERT that takes the place of other rows.
-        replaces = dialect in {"mysql", "sqlite"} and _REPLACE.match(text) is not None
-        if replaces:
-            text = _REPLACE.sub(r"\1INSERT  INTO", text, count=1)
-        tokens = engine.tokenize(text)
-        _as_engines_read_it(text, tokens, dialect, column_keys)
-        if "%" in text and dialect != "postgres":
-            tokens = _with_parameters(tokens)
-        found = engine.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
-    except UnresolvedStatement:
-        raise
-    except SqlglotError as error:
-        why = _place(error)
-    except (RecursionError, ValueError, TypeError, AttributeError, LookupError):
-        pass
-    else:
-        statements = [one for one in found if one is not None and type(one) is not exp.Semicolon]
-        if len(statements) == 1:
-            if replaces and type(statements[0]) is exp.Insert:
-                statements[0].set("alternative", "REPLACE")
-            return statements[0]
-        count = f"{len(statements)} statements" if statements else "no statement"
-        raise UnresolvedStatement(f"the text holds {count}, and one at a time is looked at")
-    # Without the error itself, whose message repeats the text, with the values in it.
-    raise UnresolvedStatement(f"the statement cannot be read as {dialect}: {why}")
 
 
 def _place(error: SqlglotError) -> str:
