@@ -18,7 +18,7 @@ from sqlalchemy.sql.selectable import Alias, TableClause, TableSample
 from sqlalchemy.types import UserDefinedType
 
 from purposeguard.adapters._sqlalchemy_flows import Flow, Untold, flows_of, is_count_of_all
-from purposeguard.adapters._sqlalchemy_functions import refusal_of
+from purposeguard.adapters._sqlalchemy_functions import untold_of
 from purposeguard.adapters._sqlalchemy_narrowed import Narrowed
 from purposeguard.adapters._sqlalchemy_seals import SealedType
 
@@ -53,11 +53,10 @@ class Occurrence(NamedTuple):
 class Analysis:
     """What a statement reads and writes.
 
-    `untold` says why that cannot be told of its structure alone: its text is to be asked. `refused` says why it cannot
-    be told at all.
+    `untold` says why that cannot be told of its structure alone: its text is to be asked.
     """
 
-    __slots__ = ("flows", "occurrences", "plan", "refused", "sealed", "tables", "untold")
+    __slots__ = ("flows", "occurrences", "plan", "sealed", "tables", "untold")
 
     def __init__(self) -> None:
         self.occurrences: tuple[Occurrence, ...] = ()
@@ -65,7 +64,6 @@ class Analysis:
         self.flows: tuple[Flow, ...] = ()
         self.sealed: tuple[SealedType, ...] = ()
         self.untold: str | None = None
-        self.refused: str | None = None
         self.plan: Any = None
         """What is to be asked of the guard, kept here by the one that asks."""
 
@@ -117,10 +115,6 @@ class Recorder(SQLCompiler):
     def _untold(self, why: str) -> None:
         if self.purposeguard.untold is None:
             self.purposeguard.untold = why
-
-    def _refused(self, why: str) -> None:
-        if self.purposeguard.refused is None:
-            self.purposeguard.refused = why
 
     def _read(self, table: object, name: str) -> None:
         base, alias = base_of(table)
@@ -378,10 +372,8 @@ class Recorder(SQLCompiler):
     # ---- functions -----------------------------------------------------------------------------------------------------
 
     def visit_function(self, func: Any, *args: Any, **kwargs: Any) -> Any:
-        """A function: of its arguments, unless it is known to read more."""
-        refusal = refusal_of(func)
-        if refusal is not None:
-            self._refused(refusal)
+        """A function: of its arguments, where it is known to read nothing else."""
+        self._function(func)
         star = is_count_of_all(func)
         self._star += star
         try:
@@ -389,12 +381,17 @@ class Recorder(SQLCompiler):
         finally:
             self._star -= star
 
+    def _function(self, func: Any, *, as_table: bool = False) -> None:
+        watch = getattr(self.dialect, "purposeguard", None)
+        harmless = () if watch is None else watch.functions
+        untold = untold_of(func, self.dialect.name, harmless, as_table=as_table)
+        if untold is not None:
+            self._untold(untold)
+
     def visit_table_valued_alias(self, element: Any, **kw: Any) -> Any:
         """A function in the place of a table."""
         if isinstance(element.element, Function):
-            refusal = refusal_of(element.element, as_table=True)
-            if refusal is not None:
-                self._refused(refusal)
+            self._function(element.element, as_table=True)
         return super().visit_table_valued_alias(element, **kw)
 
     def visit_unary(self, unary: Any, *args: Any, **kwargs: Any) -> Any:

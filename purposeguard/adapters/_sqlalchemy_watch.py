@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,11 +14,14 @@ from sqlalchemy.engine.interfaces import ExecuteStyle
 
 from purposeguard.adapters._sqlalchemy_compiling import ALL, Analysis, Occurrence
 from purposeguard.adapters._sqlalchemy_flows import Flow
+from purposeguard.adapters._sqlalchemy_functions import DIALECTS
 from purposeguard.adapters._sqlalchemy_rows import Rows
 from purposeguard.adapters._sqlalchemy_tags import Catalogue
 from purposeguard.adapters.deciding import NO_RULES, Decider, Demand
 from purposeguard.adapters.rowrule import RowRule
-from purposeguard.adapters.tags import Columns, Tag
+from purposeguard.adapters.sql.names import lower
+from purposeguard.adapters.sql.statements import Statements
+from purposeguard.adapters.tags import Columns
 from purposeguard.errors import FlowViolation, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.label import Label
@@ -87,8 +91,12 @@ class Plan:
 class Watch:
     """Decides statements of one engine by one guard."""
 
-    def __init__(self, guard: Guard, catalogue: Catalogue, dialect: Any) -> None:
+    def __init__(self, guard: Guard, catalogue: Catalogue, dialect: Any, functions: Iterable[str] = ()) -> None:
+        """`functions` are those of the database's own that read nothing but their arguments."""
         self.guard = guard
+        self.functions = frozenset(lower(one) for one in functions)
+        self._dialect = dialect
+        self._statements: Statements | None = None
         self.decider = Decider(guard)
         self.catalogue = catalogue
         self.rows = Rows(dialect)
@@ -134,12 +142,10 @@ class Watch:
             return
         if compiled is not None and context.isddl and type(compiled.statement) in _DEFINES:
             return
-        self.text(statement, context)
+        self.text(statement, "it is text" if analysis is None else analysis.untold or "its text was changed")
 
     def plan(self, analysis: Analysis, statement: str = "") -> Any:
         """What is to be asked about statements of a shape; `TEXT` where their text is to be asked."""
-        if analysis.refused is not None:
-            raise UnresolvedStatement(f"{analysis.refused}, so it cannot be told what the statement reads")
         if analysis.untold is not None:
             analysis.plan = TEXT
             return TEXT
@@ -226,40 +232,52 @@ class Watch:
                 for one, tag in tags.items():
                     if tag is None:
                         raise UnlabelledData(f"`{origin}.{one}` carries no tag, so it may flow nowhere")
-                    missing = self._missing(target, tag)
-                    if tag.by_row and not (missing or self._with_source(given, flow, name, columns, table, others)):
-                        missing = Label(*self.guard.notice.sources)
-                    if missing:
-                        raise FlowViolation(name, flow.column, missing)
-
-    def _missing(self, target: Tag, tag: Tag) -> Label | None:
-        lacking = tag.label.sources - target.label.sources - {NotPersonal}
-        if lacking:
-            return Label(*lacking)
-        return Label(*self.guard.notice.sources) if tag.by_row and not target.by_row else None
-
-    def _with_source(
-        self, flows: list[Flow], flow: Flow, name: str, columns: Columns, table: Any, others: Columns
-    ) -> bool:
-        """Whether the source of each row goes along with what was collected under it."""
-        theirs, ours = others.marked(RowSource), columns.marked(RowSource)
-        if flow.table is table or self.catalogue.find(table)[0] == name:
-            return True  # within the table, and mostly within the row
-        return any(
-            one.column == ours and {column for _, column in one.columns} == {theirs}
-            for one in flows
-            if one.table is flow.table
-        )
+                    lacking = tag.label.sources - target.label.sources - {NotPersonal}
+                    if lacking:
+                        raise FlowViolation(name, flow.column, Label(*lacking))
+                    if tag.by_row and not (target.by_row and _with_source(given, flow, columns, table, others)):
+                        raise UnlabelledData(
+                            f"`{name}.{flow.column}` would hold values whose sources their rows name: mark it `ByRow`, "
+                            "and put the column that names the source along"
+                        )
 
     # ---- text ------------------------------------------------------------------------------------------------------------
 
-    def text(self, statement: str, context: Any) -> None:
-        """Whether a statement that is text may be executed."""
-        raise UnresolvedStatement("the statement is text")
+    def text(self, statement: str, why: str) -> None:
+        """Whether a statement that is text, or some of which is, may be executed.
+
+        Raises:
+            UnresolvedStatement: it cannot be told what it reads. Also as `admit`.
+        """
+        name = DIALECTS.get(self._dialect.name)
+        if name is None:
+            raise UnresolvedStatement(f"{why}, and the text of statements is not read of {self._dialect.name}")
+        tables = self.catalogue.tables
+        if self._statements is None or self._statements.tables is not tables:
+            self._statements = Statements(self.guard, tables, dialect=name, functions=self.functions)
+        self._statements.check(_plain_text(statement, self._dialect))
+
+
+def _plain_text(statement: str, dialect: Any) -> str:
+    """The text as the database gets it, save for its parameters: as drivers mark them, the parser does not read them."""
+    if dialect.paramstyle in ("pyformat", "format"):
+        return _PYFORMAT.sub(lambda found: "%" if found[0] == "%%" else "$1", statement)
+    return statement
+
+
+_PYFORMAT: Final = re.compile(r"%%|%\([^)]*\)s|%s")
 
 
 TEXT: Final = object()
 """In place of a plan: the text of the statement is asked."""
+
+
+def _with_source(flows: Iterable[Flow], flow: Flow, columns: Columns, table: Any, others: Columns) -> bool:
+    """Whether the source of each row goes along with what was collected under it."""
+    theirs, ours = others.marked(RowSource), columns.marked(RowSource)
+    return theirs is not None and any(
+        one.column == ours and one.table is flow.table and one.columns == {(table, theirs)} for one in flows
+    )
 
 
 def _only(one: Narrowing) -> dict[str, tuple[Columns, tuple[str, ...]]]:

@@ -38,12 +38,15 @@ __all__ = ["AsyncGuardedSession", "GuardedSession", "SealedColumns", "SealedType
 E = TypeVar("E", Engine, AsyncEngine)
 
 
-def protect(engine: E, guard: Guard, *where: Where, not_personal: Iterable[object] = ()) -> E:
+def protect(
+    engine: E, guard: Guard, *where: Where, not_personal: Iterable[object] = (), functions: Iterable[str] = ()
+) -> E:
     """Guards an engine, where it stands, and gives it.
 
     `where` are the declarative bases, registries or `MetaData` whose tables may be used; `not_personal` those of them of
-    which nothing is personal and which carry no tags: classes, tables or names. Do it where the engine is made: what was
-    taken from it before, a connection of the driver, is not guarded.
+    which nothing is personal and which carry no tags: classes, tables or names. `functions` names those of the database's
+    own that read nothing but what they are given; of others that are not known, statements are refused. Do it where the
+    engine is made: a connection of the driver that was taken from it before is not guarded.
 
     Raises:
         TypeError: no tables are given, or by something else.
@@ -54,7 +57,7 @@ def protect(engine: E, guard: Guard, *where: Where, not_personal: Iterable[objec
     sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     if watch_of(sync) is not None:
         raise ValueError("the engine is guarded already, and it is guarded once")
-    watch = Watch(guard, Catalogue(guard._engine.state.matrix.history, where, not_personal), sync.dialect)
+    watch = Watch(guard, Catalogue(guard._engine.state.matrix.history, where, not_personal), sync.dialect, functions)
     guard_engine(sync, watch)
     return engine
 
