@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 MEMORY: Final = ":memory:"
 
+MOST_SPELLINGS: Final = 10_000
+"""Spellings of sources that are looked at in a column where DuckDB does not know one."""
+
 _TELLING: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
 """Errors of which the message tells names and types, and nothing that was read."""
 
@@ -114,7 +117,7 @@ class Locked:
             cursor.execute(f"CREATE TEMP VIEW {quoted(name)} AS {text}")
 
     def close(self) -> None:
-        """Closes all of it; statements that run are cut short."""
+        """Closes all of it."""
         with self._lock:
             self._closed = True
             every = [*self._every, self._root]
@@ -152,6 +155,13 @@ class Locked:
         with self.lent() as cursor:
             relation = cursor.sql(f"FROM {'.'.join(map(quoted, parts))}")
             return dict(zip(relation.columns, relation.types, strict=True))
+
+    def distinct(self, parts: Sequence[str], column: str) -> list[Any]:
+        """The values of a column, each once; as many as there may be spellings of sources."""
+        with self.lent() as cursor:
+            table, name = ".".join(map(quoted, parts)), quoted(column)
+            rows = cursor.execute(f"SELECT DISTINCT {name} FROM {table} LIMIT {MOST_SPELLINGS}").fetchall()  # noqa: S608  # quoted
+        return [row[0] for row in rows]
 
     def read(self, text: str, parameters: Any, keys: Mapping[str, pa.Table], meaning: Meaning | None) -> Rows:
         """The rows that a query gives, all of them, with the types of their columns as DuckDB calls them.
@@ -208,6 +218,7 @@ class Locked:
         Raises:
             UnresolvedStatement: there is another one, or DuckDB reads no query in it.
         """
+        self.must_be_one(text, duckdb.StatementType.SELECT)
         with self.lent() as cursor:
             row = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
         try:
@@ -226,6 +237,16 @@ class Locked:
             raise UnresolvedStatement(f"`{name}` in FROM may read what is not known here")
         for name in sorted(seen.others):
             raise UnresolvedStatement(f"it cannot be told what {name} in FROM reads")
+
+    def must_be_one(self, text: str, kind: duckdb.StatementType) -> None:
+        """Raises UnresolvedStatement where DuckDB takes a text for anything but one statement of this kind."""
+        with self.lent() as cursor:
+            try:
+                statements = cursor.extract_statements(text)
+            except duckdb.Error:
+                statements = []
+        if len(statements) != 1 or statements[0].type != kind:
+            raise UnresolvedStatement(f"DuckDB itself does not take the statement for one {kind.name}")
 
 
 class _Seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -11,7 +12,7 @@ from sqlglot import exp
 
 from purposeguard.adapters import _frames_duckdb as frames
 from purposeguard.adapters import _frames_values as values
-from purposeguard.adapters.rowrule import KeySet, RowRule, rendered
+from purposeguard.adapters.rowrule import KeySet, RowRule, clause_meant, rendered
 from purposeguard.adapters.sql.analysis import Read
 from purposeguard.adapters.sql.catalogue import Catalogue
 from purposeguard.adapters.sql.narrowing import narrowed
@@ -53,8 +54,13 @@ class Tests(NamedTuple):
     meaning: Meaning | None
 
 
-def with_tests(statement: Narrowed, rules: Mapping[str, RowRule | None], types: Mapping[str, Types]) -> Tests:
-    """The statement, each hole filled with the test of its table."""
+def with_tests(
+    statement: Narrowed,
+    rules: Mapping[str, RowRule | None],
+    types: Mapping[str, Types],
+    spelled: Mapping[str, Iterable[str]],
+) -> Tests:
+    """The statement, each hole filled with the test of its table. `spelled`: rare spellings of sources, by table."""
     text = statement.text
     keys: dict[str, pa.Table] = {}
     meaning = Meaning()
@@ -64,12 +70,24 @@ def with_tests(statement: Narrowed, rules: Mapping[str, RowRule | None], types: 
             test = "true"
         else:
             words = _Words(rule, types[table], f"{hole}keys", meaning)
+            words.learn(spelled.get(table, ()))
             test = rendered(rule, words)
             held = words.keys()
             if held is not None:
                 keys[f"{hole}keys"] = held
         text = text.replace(hole, f"({test})")
     return Tests(text, keys, meaning)
+
+
+def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
+    """Those of these texts that the notice reads as sources."""
+    found: list[str] = []
+    for text in texts:
+        if isinstance(text, str):
+            with contextlib.suppress(UnknownSource):
+                clause_meant(notice, text)
+                found.append(text)
+    return found
 
 
 class Meaning:
@@ -96,7 +114,7 @@ class Meaning:
         if not ours or self._notice is None:
             return None
         given = rest.partition(f"`: {self._notice.id} has no such one")[0]
-        return UnknownSource(given, f"a row names it, and {self._notice.id} has no such one that can be told here")
+        return UnknownSource(given, f"a row names it, and {self._notice.id} has no such one")
 
 
 class _Words(frames.Words):
@@ -107,6 +125,10 @@ class _Words(frames.Words):
         self._called: Final = called
         self._mark: Final = meaning.mark
         meaning.learn(rule)
+
+    def learn(self, spelled: Iterable[str]) -> None:
+        """Reads more spellings of sources, which the notice does."""
+        self._meant.learn(self._rule.source or "", spelled)
 
     def _refusal(self, column: str) -> str:
         # An unknown source is told by name. With the mark, no statement can make another text be taken for one.

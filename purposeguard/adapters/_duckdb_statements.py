@@ -8,13 +8,15 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import cachetools
+import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
 from purposeguard.adapters._duckdb_locked import Locked, quoted
 from purposeguard.adapters._duckdb_result import Result, holding, tagged
-from purposeguard.adapters._duckdb_rows import Narrowed, Tests, with_holes, with_tests
+from purposeguard.adapters._duckdb_rows import Narrowed, Tests, readable, with_holes, with_tests
 from purposeguard.adapters.deciding import Decider, Demand, label_in
+from purposeguard.adapters.deciding import tagged as tagged_column
 from purposeguard.adapters.rowrule import RowRule
 from purposeguard.adapters.sql.analysis import Analysis, read
 from purposeguard.adapters.sql.catalogue import Catalogue
@@ -23,9 +25,11 @@ from purposeguard.adapters.sql.reading import parsed
 from purposeguard.adapters.sql.relations import Flow
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.decision import Decision
-from purposeguard.errors import FlowViolation, UnresolvedStatement
+from purposeguard.errors import FlowViolation, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.label import Label
+from purposeguard.marks import RowSource
+from purposeguard.terms import NotPersonal
 from purposeguard.use import Use
 
 DIALECT: Final = "duckdb"
@@ -36,6 +40,16 @@ _FUNCTIONS: Final = NAMED_TABLE_FUNCTIONS[DIALECT] | {"unnest", "range", "genera
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 Known = Mapping[str, tuple[tuple[str, ...], Columns]]
 """Tables by name: the names of all their columns, and the tags of those that bear one."""
+
+
+_WRITE: Final = MappingProxyType(
+    {
+        "insert": duckdb.StatementType.INSERT,
+        "update": duckdb.StatementType.UPDATE,
+        "delete": duckdb.StatementType.DELETE,
+        "merge": duckdb.StatementType.MERGE_INTO,
+    }
+)
 
 
 class Used(NamedTuple):
@@ -81,10 +95,8 @@ class _World:
         self.views: Final = views
         self.catalogue: Final = Catalogue({**{name: names for name, (names, _) in known.items()}, **views}, DIALECT)
         self.names: Final = frozenset(name.lower() for name in (*known, *views))
+        self.types: Final[dict[str, Mapping[str, Any]]] = {}
         self.seen: Final[cachetools.LRUCache[str, _Seen]] = cachetools.LRUCache(STATEMENTS_KEPT)
-
-    def tag(self, table: str, column: str) -> Tag | None:
-        return self.known[table][1].get(column)
 
 
 class _Seen(NamedTuple):
@@ -108,6 +120,8 @@ class Runner:
         self._decider: Final = Decider(guard)
         self._locked: Final = locked
         self._world = _World(known, MappingProxyType(dict(views)))
+        for text in views.values():
+            read(text, self._world.catalogue)
         self._lock: Final = threading.RLock()  # of the world, and of what was seen in it
 
     def run(self, text: str, parameters: Parameters) -> Result:
@@ -120,7 +134,33 @@ class Runner:
         tags = _Tags(world, rules)
         if analysis.target is not None:
             _refuse_flows(analysis, tags)
-        whole = Tests(seen.query, {}, None) if seen.narrowed is None or not rules else self._tests(seen.narrowed, rules)
+        if seen.narrowed is None or not rules:
+            return self._run(seen, Tests(seen.query, {}, None), parameters, tags, use)
+        types = {table: self._types(table, world) for table in rules}
+        try:
+            return self._run(seen, with_tests(seen.narrowed, rules, types, {}), parameters, tags, use)
+        except UnknownSource:
+            spelled = self._spelled(rules)
+            if not any(spelled.values()):
+                raise
+        return self._run(seen, with_tests(seen.narrowed, rules, types, spelled), parameters, tags, use)
+
+    def _types(self, table: str, world: _World) -> Mapping[str, Any]:
+        known = world.types.get(table)
+        if known is None:
+            known = world.types[table] = self._locked.types_of(table.split("."))
+        return known
+
+    def _spelled(self, rules: Mapping[str, RowRule | None]) -> dict[str, list[str]]:
+        """How rows spell their sources, by table: DuckDB knows usual spellings alone, and the notice reads all."""
+        return {
+            table: readable(rule.notice, self._locked.distinct(table.split("."), rule.source))
+            for table, rule in rules.items()
+            if rule is not None and rule.source is not None
+        }
+
+    def _run(self, seen: _Seen, whole: Tests, parameters: Parameters, tags: _Tags, use: Use[Any] | None) -> Result:
+        analysis = seen.analysis
         self._locked.unchanged()
         if seen.made is not None:
             return self._make(seen.made, whole, parameters, analysis, tags)
@@ -136,10 +176,6 @@ class Runner:
         table = tagged(table, types, outputs, self._decider.revisions)
         return Result(table.schema.names, outputs, holding(self._decider.engine, use, table))
 
-    def _tests(self, statement: Narrowed, rules: Mapping[str, RowRule | None]) -> Tests:
-        types = {table: self._locked.types_of(table.split(".")) for table in statement.holes}
-        return with_tests(statement, rules, types)
-
     # ---- reading and deciding --------------------------------------------------------------------------------------
 
     def _see(self, text: str, world: _World) -> _Seen:
@@ -148,14 +184,18 @@ class Runner:
             made, query = _made(text, world)
             found = read(query, world.catalogue)
             analysis = found.analysis
+            if analysis.kind != "select":
+                # DuckDB tells how it reads queries alone. So of what writes it gets what was read here, written down.
+                query = found.tree.sql(dialect=DIALECT, comments=False)
             tables = _used(analysis, world)
             demand = self._decider.demand(tables, narrowed=tables)
             by_rows = dict.fromkeys(table for _, table, _ in demand.rows)
             narrowed = with_holes(found, world.catalogue, by_rows) if by_rows else None
-            if analysis.kind == "select":
-                self._locked.look_again(query, world.names, _FUNCTIONS)
-                if narrowed is not None:
-                    self._locked.look_again(narrowed.text, world.names, _FUNCTIONS)
+            for one in (query, narrowed.text) if narrowed is not None else (query,):
+                if analysis.kind == "select":
+                    self._locked.look_again(one, world.names, _FUNCTIONS)
+                else:
+                    self._locked.must_be_one(one, _WRITE[analysis.kind])
             seen = _Seen(analysis, demand, made, query, narrowed)
             world.seen[text] = seen
         return seen
@@ -212,6 +252,12 @@ class Runner:
         return _counted(count)
 
 
+def must_be_query(text: str) -> None:
+    """Raises UnresolvedStatement where a text is not one query, so that no view can be made of it."""
+    if not isinstance(parsed(text, DIALECT), exp.Query):
+        raise UnresolvedStatement("a view is told by the text of one query")
+
+
 def _used(analysis: Analysis, world: _World) -> dict[str, tuple[Columns, list[str]]]:
     """By table, its tags and the columns that are used, in their order."""
     found: dict[str, tuple[Columns, list[str]]] = {}
@@ -256,13 +302,18 @@ class _Tags:
         label = NOT_PERSONAL
         by_row = False
         for table, column in flow:
-            tag = self.world.tag(table, column)
-            if tag is None:  # one that is not read after all
-                raise UnresolvedStatement(f"`{table}.{column}` carries no tag")
+            tag = tagged_column(self.world.known[table][1], column, table)
             rule = self._rules.get(table)
             label |= label_in(rule, tag)
             by_row |= tag.by_row and rule is None
         return Tag(label, by_row=by_row)
+
+    def with_source(self, flow: Flow, beside: Flow | None) -> bool:
+        """Whether these values say by row where they are from, and `beside` is just what says it."""
+        known = self.world.known
+        by_row = {table for table, column in flow if known[table][1][column].by_row}
+        needed = {(table, known[table][1].marked(RowSource)) for table in by_row}
+        return len(needed) == 1 and needed == set(beside or ())
 
     def of_outputs(self, names: Sequence[str], outputs: Mapping[str, Flow]) -> list[Tag]:
         """Of the columns that DuckDB gave. Where it cannot be told which is which, each is all of them.
@@ -282,14 +333,25 @@ class _Tags:
 
 
 def _refuse_flows(analysis: Analysis, tags: _Tags) -> None:
-    """Refuses what would flow into a column whose tag does not cover it."""
+    """Refuses what would flow into a column whose tag does not cover it.
+
+    Of rows that name their sources themselves the sources count of those that are kept. Where the column that names
+    them goes along with the values, into one that is marked so, they count there.
+    """
     target = analysis.target or ""
+    columns = tags.world.known[target][1]
     for column, flow in analysis.writes.items():
-        value, into = tags.of(flow), tags.world.tag(target, column)
-        if into is None:
-            raise UnresolvedStatement(f"`{target}.{column}` carries no tag, so nothing says what may be put there")
-        missing = value.label.sources - into.label.sources
-        if value.label is not NOT_PERSONAL and missing:
+        into = tagged_column(columns, column, target)
+        value = tags.of(flow)
+        if into.by_row and tags.with_source(flow, analysis.writes.get(columns.marked(RowSource) or "")):
+            value = _Tags(tags.world, {}).of(flow)
+        elif value.by_row:
+            raise UnlabelledData(
+                f"`{target}.{column}` would hold values whose sources their rows name: mark it `ByRow`, and put the "
+                "column that names the source along"
+            )
+        missing = value.label.sources - into.label.sources - {NotPersonal}
+        if missing:
             raise FlowViolation(target, column, Label(*missing))
 
 

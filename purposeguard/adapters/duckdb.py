@@ -16,7 +16,7 @@ from typing import Any, NoReturn, Self
 from purposeguard.adapters._duckdb_locked import MEMORY, Locked
 from purposeguard.adapters._duckdb_result import Result
 from purposeguard.adapters._duckdb_sources import merged, source_of
-from purposeguard.adapters._duckdb_statements import Explanation, Runner, Used
+from purposeguard.adapters._duckdb_statements import Explanation, Runner, Used, must_be_query
 from purposeguard.guard import Guard
 
 __all__ = ["Connection", "Explanation", "Result", "Used", "connect"]
@@ -57,6 +57,8 @@ def connect(
         if not name.strip() or "." in name or "\0" in name:
             raise ValueError(f"`{name}` is no name for a table here: give one without dots")
     _refuse_alike([*tables, *views, *(name for name in tags if name not in tables)])
+    for text in views.values():
+        must_be_query(text)
     sources = {name: source_of(name, given, tags.get(name), revisions) for name, given in tables.items()}
     locked = Locked(os.fspath(database), sources, views)
     try:
@@ -116,7 +118,7 @@ class Connection:
     def explain(self, text: str) -> Explanation:
         """What a statement would use and give, and what would be said of each column under the present purpose.
 
-        Nothing is run, refused or recorded.
+        Nothing is run, and no column is refused.
 
         Raises:
             PurposeMissing: no purpose is under way.
