@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import duckdb
 import numpy as np
-import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -180,9 +180,9 @@ def _columns() -> list[Row]:
         table = arrow.tagged(plain, tags, tm.NOTICE)
         known = arrow.columns_of(table, tm.NOTICE)
         checks: dict[str, Callable[[], object]] = {
-            "pyarrow, its own tags": lambda table=table: frames.check(table),  # type: ignore[misc]  # bound here
-            "polars": lambda frame=pl.DataFrame(pl.from_arrow(plain)): frames.check(frame, known),  # type: ignore[misc]  # likewise
-            "pandas": lambda frame=plain.to_pandas(): frames.check(frame, known),  # type: ignore[misc]  # likewise
+            "pyarrow, its own tags": partial(frames.check, table),
+            "polars": partial(frames.check, pl.DataFrame(pl.from_arrow(plain)), known),
+            "pandas": partial(frames.check, plain.to_pandas(), known),
         }
         with guard.purpose(tm.SecurityInformation):
             found += [

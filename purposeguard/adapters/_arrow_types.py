@@ -55,7 +55,7 @@ PLAIN: Final[Mapping[object, pa.DataType]] = types.MappingProxyType(
 )
 """The Arrow types of annotations that are told by nothing else."""
 
-_TEXTS: Final = (
+_TEXTS: Final[tuple[Any, ...]] = (
     pydantic.EmailStr,
     pydantic.NameEmail,
     pydantic.AnyUrl,

@@ -13,10 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from purposeguard.adapters import _frames_values as values
 from purposeguard.adapters.rowrule import KeySet, RowRule, rendered
+
+pc: Final[Any] = pyarrow.compute
+"""Its functions are made when it is loaded, so that no type checker knows them."""
 
 Mask = Any
 """A column of truth values without nulls; or True, or False, of every row."""

@@ -22,6 +22,10 @@ def filtered(frame: Any, rule: RowRule) -> Any:
     return frame.filter(test)
 
 
+_FEW_TESTS: Final = 5
+"""Sources that rows are compared with one by one."""
+
+
 class Words:
     """The words of polars (see `Renderer`)."""
 
@@ -129,13 +133,26 @@ class SourceIn:
         if series.null_count():
             raise values.no_source(self._column)
         if series.dtype == pl.String:
-            coded = series.cast(self._enum, strict=False)
-            if not coded.null_count():
-                codes = coded.to_physical()
-                return codes < self._count if self._count is not None else codes.is_in(self._numbers)
+            told = self._canonical(series)
+            if told is not None:
+                return told
         elif series.dtype == pl.Null:
             return pl.Series([], dtype=pl.Boolean)
         return self._spelt(series)
+
+    def _canonical(self, series: pl.Series) -> pl.Series | None:
+        """The same of ids as the notice prints them; None where one is written in another way."""
+        if self._count is not None and 0 < self._count <= _FEW_TESTS:
+            # To compare with a few is quicker than to look up in a set, so that there is time to look up all.
+            told = series == self._meant.order[0]
+            for one in self._meant.order[1 : self._count]:
+                told |= series == one
+            return told if series.is_in(self._meant.order).all() else None
+        coded = series.cast(self._enum, strict=False)
+        if coded.null_count():
+            return None
+        codes = coded.to_physical()
+        return codes < self._count if self._count is not None else codes.is_in(self._numbers)
 
     def _spelt(self, series: pl.Series) -> pl.Series:
         """The same of ids in other spellings, and of categories."""

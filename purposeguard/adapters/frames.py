@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterable, MutableMapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import cachetools
 
@@ -153,7 +153,9 @@ class Frames:
     def _columns_given(self, tags: object, revisions: History) -> Columns:
         if not isinstance(tags, (type, Columns)):
             return told.columns_of(revisions, tags)
-        kept: MutableMapping[Any, tuple[History, Columns]] = self._classes if isinstance(tags, type) else self._given
+        kept = cast(
+            "MutableMapping[object, tuple[History, Columns]]", self._classes if isinstance(tags, type) else self._given
+        )
         with self._lock:
             held = kept.get(tags)
         if held is None or held[0] is not revisions:
