@@ -88,7 +88,12 @@ class Catalogue:
         with self._lock:
             self.refresh()
             if self._tables is None:
-                self._tables = Tables(self._revisions, self._known)
+                held = {table.fullname: table for place in self._places for table in place.tables.values()}
+                told = {  # those without a tag as well: a star stands for them too
+                    name: {column.name: columns.get(column.name) for column in held[name].columns}
+                    for name, columns in self._known.items()
+                }
+                self._tables = Tables(self._revisions, told)
             return self._tables
 
     def find(self, table: TableClause, schema: str | None = None) -> tuple[str, Columns]:

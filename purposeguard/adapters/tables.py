@@ -13,18 +13,20 @@ class Tables(Immutable, Mapping[str, Columns]):
     """`Tables(notice, {"crm.customer": Customer, "orders": {"id": NotPersonal, "total": tm.Contract}})`.
 
     Names are as statements write them, `schema.table` where there is a schema; how dialects fold their case is the
-    adapter's matter. Each is told by what `columns_of` takes. `views` are the texts of views, by name: what a statement
-    reads of one it reads of the tables below.
+    adapter's matter. Each is told by what `columns_of` takes, with all its columns: in a mapping, None tells one that
+    carries no tag. `views` are the texts of views, by name: what a statement reads of one it reads of the tables below.
 
     Raises:
         TypeError, UnknownSource, UnlabelledData: as `columns_of`.
         ValueError: a name is blank, or a table and a view have the same name.
     """
 
-    __slots__ = ("_columns", "revisions", "views")
+    __slots__ = ("_columns", "names", "revisions", "views")
 
     revisions: Revisions
     views: Mapping[str, str]
+    names: Mapping[str, tuple[str, ...]]
+    """By table, the names of all its columns in their order, those that carry no tag too."""
     _columns: Mapping[str, Columns]
 
     def __init__(
@@ -36,8 +38,22 @@ class Tables(Immutable, Mapping[str, Columns]):
         both = sorted(set(tables) & set(views))
         if both:
             raise ValueError(f"`{both[0]}` is told both as a table and as a view")
-        columns = {name: columns_of(revisions, given) for name, given in tables.items()}
-        self._fill(revisions=revisions, views=MappingProxyType(dict(views)), _columns=MappingProxyType(columns))
+        columns: dict[str, Columns] = {}
+        names: dict[str, tuple[str, ...]] = {}
+        for name, given in tables.items():
+            if isinstance(given, Mapping) and not isinstance(given, Columns):
+                told = {str(column): spec for column, spec in given.items()}
+                columns[name] = columns_of(revisions, {one: spec for one, spec in told.items() if spec is not None})
+                names[name] = tuple(told)
+            else:
+                columns[name] = columns_of(revisions, given)
+                names[name] = tuple(columns[name])
+        self._fill(
+            revisions=revisions,
+            views=MappingProxyType(dict(views)),
+            names=MappingProxyType(names),
+            _columns=MappingProxyType(columns),
+        )
 
     def __getitem__(self, name: str) -> Columns:
         return self._columns[name]

@@ -69,7 +69,7 @@ def test_every_engine_gives_the_answer_of_the_case(engine: Engine, case: Case) -
 
 
 def _compare_refusal(engine: Engine, case: Case, error: BaseException) -> None:
-    column = case.expect.get("column")
+    column: str | None = case.expect.get("column")
     if column is not None:
         bare = column.rpartition(".")[2]
         if isinstance(error, errors.PurposeViolation):
@@ -79,7 +79,7 @@ def _compare_refusal(engine: Engine, case: Case, error: BaseException) -> None:
     if "names" in case.expect:
         assert case.expect["names"] in str(error)
     if isinstance(error, errors.FlowViolation):
-        assert error.column == column.rpartition(".")[2]
+        assert f"{error.target}.{error.column}" == column
         if "missing" in case.expect:
             assert sorted(one.clause for one in error.missing.sources) == sorted(case.expect["missing"])
 

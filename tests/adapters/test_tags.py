@@ -298,6 +298,13 @@ def test_tables_are_told_by_name() -> None:
     assert repr(tables) == "<Tables crm.customer, orders, v>"
 
 
+def test_a_column_that_carries_no_tag_is_told_to_be_there() -> None:
+    tables = Tables(NOTICE, {"orders": {"id": NotPersonal, "note": None, "total": tm.Contract}, "customer": Customer})
+    assert tables.names["orders"] == ("id", "note", "total")
+    assert list(tables["orders"]) == ["id", "total"]
+    assert tables.names["customer"] == tuple(tables["customer"])
+
+
 @pytest.mark.parametrize("name", ["", " ", "a.", ".a", "a..b"], ids=repr)
 def test_a_table_has_a_name(name: str) -> None:
     with pytest.raises(ValueError, match="is no name of a table"):

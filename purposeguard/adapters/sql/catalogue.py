@@ -39,6 +39,7 @@ class Catalogue:
         self.names: Final = Names(dialect)
         self.functions: Final = frozenset(lower(name) for name in functions)
         views: dict[str, str] = dict(getattr(tables, "views", {}))
+        known: Mapping[str, tuple[str, ...]] = getattr(tables, "names", {})  # those without a tag as well
         self.tables: Final[dict[tuple[str, ...], Table]] = {}
         self.views: Final[dict[tuple[str, ...], tuple[str, str]]] = {}
         self.read_views: Final[dict[tuple[str, ...], tuple[Relation, Flow]]] = {}
@@ -47,7 +48,7 @@ class Catalogue:
             if isinstance(given, str):
                 views[name] = given
             else:
-                self._add(self.tables, name, Table(name, given, self.names))
+                self._add(self.tables, name, Table(name, known.get(name, given), self.names))
         for name, text in views.items():
             self._add(self.views, name, (name, text))
         self.column_keys: Final = frozenset(lower(column) for table in self.tables.values() for column in table.columns)

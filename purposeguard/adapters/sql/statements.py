@@ -131,7 +131,7 @@ class Statements:
         }
 
     def _told(self, table: str) -> Iterable[str]:
-        return self.tables[table]
+        return self.tables.names[table]
 
     def _rules(self, analysis: Analysis, use: Use[Any]) -> dict[str, RowRule]:
         rules: dict[str, RowRule] = {}

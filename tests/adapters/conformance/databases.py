@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, Protocol
 
 import duckdb
@@ -29,6 +30,16 @@ def created(table: Table, dialect: str) -> str:
     return f"CREATE TABLE {table.name} ({columns})"
 
 
+def inserted(table: Table, mark: str) -> str:
+    """The statement that puts a row into it; `mark` stands for a value."""
+    return f"INSERT INTO {table.name} VALUES ({', '.join([mark] * len(table.columns))})"  # noqa: S608  # names are the suite's own
+
+
+def everything_in(table: str) -> str:
+    """The statement that reads all of a table."""
+    return f"SELECT * FROM {table}"  # noqa: S608  # names are the suite's own
+
+
 def stored(table: Table, dialect: str) -> list[tuple[Any, ...]]:
     """Its rows, as the database takes them."""
     if dialect != "sqlite":
@@ -44,26 +55,23 @@ class Runs(Protocol):
     def run(self, sql: str) -> Rows: ...
 
 
-class Database:
+class Database(ABC):
     """The tables of a case in a database: `with database.holding(case) as held`."""
 
     dialect: ClassVar[str]
     errors: ClassVar[tuple[type[Exception], ...]]
 
-    @contextmanager
-    def holding(self, case: Case, *, views: bool = True) -> Iterator[Runs]:
+    @abstractmethod
+    def holding(self, case: Case) -> AbstractContextManager[Runs]:
         """The tables, their rows and the views of a case, for as long as the block lasts."""
-        raise NotImplementedError
-        yield
 
-    def _fill(self, case: Case, cursor: Any, mark: str, views: bool) -> None:
+    def _fill(self, case: Case, cursor: Any, mark: str) -> None:
         for table in case.tables:
             cursor.execute(created(table, self.dialect))
             rows = stored(table, self.dialect)
             if rows:
-                marks = ", ".join([mark] * len(table.columns))
-                cursor.executemany(f"INSERT INTO {table.name} VALUES ({marks})", rows)
-        for name, text in case.views.items() if views else ():
+                cursor.executemany(inserted(table, mark), rows)
+        for name, text in case.views.items():
             cursor.execute(f"CREATE VIEW {name} AS {text}")
 
 
@@ -86,11 +94,11 @@ class SQLite(Database):
     errors = (sqlite3.Error,)
 
     @contextmanager
-    def holding(self, case: Case, *, views: bool = True) -> Iterator[Runs]:
+    def holding(self, case: Case) -> Iterator[Runs]:
         connection = sqlite3.connect(":memory:")
         try:
             cursor = connection.cursor()
-            self._fill(case, cursor, "?", views)
+            self._fill(case, cursor, "?")
             connection.commit()
             yield _Held(connection, cursor)
         finally:
@@ -104,11 +112,11 @@ class DuckDB(Database):
     errors = (duckdb.Error,)
 
     @contextmanager
-    def holding(self, case: Case, *, views: bool = True) -> Iterator[Runs]:
+    def holding(self, case: Case) -> Iterator[Runs]:
         connection = duckdb.connect(":memory:")
         try:
             connection.execute("SET threads = 1")
-            self._fill(case, connection, "?", views)
+            self._fill(case, connection, "?")
             yield _Held(connection, connection)
         finally:
             connection.close()
@@ -138,10 +146,10 @@ class PostgreSQL(Database):
         return self._own
 
     @contextmanager
-    def holding(self, case: Case, *, views: bool = True) -> Iterator[Runs]:
+    def holding(self, case: Case) -> Iterator[Runs]:
         try:
             with self.own.transaction(), self.own.cursor() as cursor:
-                self._fill(case, cursor, "%s", views)
+                self._fill(case, cursor, "%s")
             with self.own.cursor() as cursor:
                 yield _Held(self.own, cursor)
         finally:

@@ -32,8 +32,8 @@ class Answer:
 class Engine(ABC):
     """Something that answers cases.
 
-    `names` are those by which cases say that they are not, or only, for it. `own_errors` are what it raises itself where
-    it looks at rows. `tables_have_names`: a refusal names a column with its table.
+    `names` are those by which cases say that they are not, or only, for it. `own_errors` are what it raises itself
+    where it looks at rows. `tables_have_names`: a refusal names a column with its table.
     """
 
     name: ClassVar[str]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
-import pytest
 
 from tests.adapters.conformance import frame_kinds
 from tests.adapters.conformance.databases import DuckDB, PostgreSQL, SQLite
@@ -17,7 +17,7 @@ from tests.adapters.conformance.run_spark import SparkPlan, SparkText
 from tests.adapters.conformance.run_sql import SQLText
 from tests.adapters.conformance.run_sqlalchemy import SQLAlchemyORM, SQLAlchemyText
 
-Asked = Callable[[str], object]
+Asked = Callable[[str], Any]
 """Gives a fixture of pytest by its name, when it is needed."""
 
 

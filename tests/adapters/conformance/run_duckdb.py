@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from purposeguard import Guard
 from purposeguard.adapters import arrow
@@ -13,7 +14,7 @@ from purposeguard.adapters.tags import KEY
 from tests.adapters.conformance import frame_kinds
 from tests.adapters.conformance.as_sql import statement
 from tests.adapters.conformance.cases import Case, Table
-from tests.adapters.conformance.databases import DuckDB, created, stored
+from tests.adapters.conformance.databases import DuckDB, created, everything_in, inserted, stored
 from tests.adapters.conformance.engines import Answer, Engine, declared, plain_rows, under
 
 
@@ -56,7 +57,7 @@ class DuckDBConnection(Engine):
                 whole.execute(created(table, "duckdb"))
                 rows = stored(table, "duckdb")
                 if rows:
-                    whole.executemany(f"INSERT INTO {table.name} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+                    whole.executemany(inserted(table, "?"), rows)
         tags = {table.name: declared(case, table) for table in case.tables}
         with (
             under(case, guard),
@@ -64,7 +65,7 @@ class DuckDBConnection(Engine):
         ):
             connection.sql(text)
         with duckdb.connect(self._path) as whole:
-            return Answer(after=plain_rows(whole.execute(f"SELECT * FROM {case.expect['table']}").fetchall()))
+            return Answer(after=plain_rows(whole.execute(everything_in(case.expect["table"])).fetchall()))
 
 
 def _bearing(case: Case, table: Table) -> object:
@@ -77,4 +78,4 @@ def _bearing(case: Case, table: Table) -> object:
     texts = {field.name: field.metadata[KEY.encode()].decode() for field in bearing}
     texts |= {one.name: one.metadata for one in table.columns if one.metadata is not None}
     schema = [field.with_metadata({KEY: texts[field.name]}) for field in held.schema]
-    return held.cast(frame_kinds.pa.schema(schema))
+    return held.cast(pa.schema(schema))

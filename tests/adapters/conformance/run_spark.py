@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import narwhals as nw
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import types as T  # noqa: N812  # as everybody calls it
+from pyspark.sql import types as T  # as everybody calls it
 
 from purposeguard import Guard
 from purposeguard.adapters.spark import Spark

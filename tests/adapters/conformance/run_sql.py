@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 from purposeguard import Guard
 from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.tables import Tables
 from tests.adapters.conformance.as_sql import statement
 from tests.adapters.conformance.cases import Case
-from tests.adapters.conformance.databases import Database, Runs
+from tests.adapters.conformance.databases import Database, Runs, everything_in
 from tests.adapters.conformance.engines import Answer, Engine, declared, plain_rows, under
 
 DIALECTS = {"postgresql": "postgres"}
@@ -18,7 +16,8 @@ DIALECTS = {"postgresql": "postgres"}
 
 def tables_of(case: Case) -> Tables:
     """The tables and views of a case, as they are told to an adapter."""
-    return Tables(case.history, {table.name: declared(case, table) for table in case.tables}, case.views)
+    told = {table.name: dict.fromkeys(table.names) | declared(case, table) for table in case.tables}
+    return Tables(case.history, told, case.views)
 
 
 def write_of(case: Case) -> bool:
@@ -61,9 +60,7 @@ class SQLText(Engine):
         text = statement(case, self._dialect)
         assert text is not None
         found = statements.analyse(text)
-        labels = {
-            name: sorted(one.clause for one in label.sources) for name, label in statements.labels(text).items()
-        }
+        labels = {name: sorted(one.clause for one in label.sources) for name, label in statements.labels(text).items()}
         used = frozenset(f"{table}.{name}" for table, names in found.used.items() for name in names)
         told = None if write_of(case) else list(found.outputs)
         return Answer(columns=told, labels=labels, used=used)
@@ -72,7 +69,5 @@ class SQLText(Engine):
         columns, rows = held.run(text)
         if not write_of(case):
             return Answer(columns, plain_rows(rows), decided.labels, decided.used)
-        _, after = held.run(f"SELECT * FROM {case.expect['table']}")
+        _, after = held.run(everything_in(case.expect["table"]))
         return Answer(used=decided.used, after=plain_rows(after))
-
-

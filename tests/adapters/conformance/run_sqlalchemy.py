@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import registry
@@ -16,10 +16,15 @@ from purposeguard.adapters.tags import KEY
 from tests.adapters.conformance import as_orm
 from tests.adapters.conformance.as_sql import statement
 from tests.adapters.conformance.cases import Case, Table
-from tests.adapters.conformance.databases import Database, PostgreSQL
+from tests.adapters.conformance.databases import Database, PostgreSQL, Runs, everything_in
 from tests.adapters.conformance.engines import Answer, Engine, declared, plain_rows, under
 
-TYPES: dict[str, Any] = {"int": sa.BigInteger, "text": sa.Text, "date": sa.Date, "timestamp": sa.DateTime(timezone=True)}
+TYPES: dict[str, Any] = {
+    "int": sa.BigInteger,
+    "text": sa.Text,
+    "date": sa.Date,
+    "timestamp": sa.DateTime(timezone=True),
+}
 
 
 class _ThroughSQLAlchemy(Engine):
@@ -29,7 +34,7 @@ class _ThroughSQLAlchemy(Engine):
         self._database = database
 
     @contextmanager
-    def _guarded(self, case: Case, guard: Guard, *where: Any) -> Iterator[sa.Engine]:
+    def _guarded(self, case: Case, guard: Guard, *where: Any) -> Iterator[tuple[sa.Engine, Runs]]:
         """A guarded engine on the database of a case, whose tables are there."""
         with self._database.holding(case) as held:
             if isinstance(self._database, PostgreSQL):
@@ -40,7 +45,7 @@ class _ThroughSQLAlchemy(Engine):
             with engine.connect():
                 pass  # asks the database about itself, once
             try:
-                yield protect(engine, guard, *where)
+                yield protect(engine, guard, *where), held
             finally:
                 engine.dispose()
 
@@ -84,23 +89,14 @@ class SQLAlchemyText(_ThroughSQLAlchemy):
         metadata = sa.MetaData()
         for table in case.tables:
             _table(case, table, metadata)
-        with (
-            self._guarded(case, guard, metadata) as engine,
-            under(case, guard),
-            engine.connect() as connection,
-            connection.begin() as whole,
-        ):
-            found = connection.execute(sa.text(text.replace(":", "\\:")))
-            if case.op == "write":
-                with guard.purpose("2.3①"):
-                    pass
-                return Answer(after=self._after(case, connection))
-            answer = Answer(list(found.keys()), plain_rows(found))
-            whole.rollback()
-            return answer
-
-    def _after(self, case: Case, connection: sa.Connection) -> None:
-        return None
+        with self._guarded(case, guard, metadata) as (engine, held):
+            with under(case, guard), engine.connect() as connection, connection.begin():
+                found = connection.execute(sa.text(text.replace(":", "\\:")))
+                answer = Answer() if case.op == "write" else Answer(list(found.keys()), plain_rows(found))
+            if case.op != "write":
+                return answer
+            _, after = held.run(everything_in(case.expect["table"]))
+            return Answer(after=plain_rows(after))
 
 
 class SQLAlchemyORM(_ThroughSQLAlchemy):
@@ -121,7 +117,7 @@ class SQLAlchemyORM(_ThroughSQLAlchemy):
         mapper, classes = _mapped(case)
         try:
             with (
-                self._guarded(case, guard, mapper.metadata) as engine,
+                self._guarded(case, guard, mapper.metadata) as (engine, _),
                 under(case, guard),
                 GuardedSession(engine) as session,
             ):
