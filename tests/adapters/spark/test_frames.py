@@ -27,7 +27,7 @@ from purposeguard import (
 from purposeguard.adapters.spark import Spark
 from purposeguard.adapters.tags import KEY
 from purposeguard.circumstances import Standing
-from purposeguard.marks import ByRow, Collected, RowSource
+from purposeguard.marks import ByRow, RowSource
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.spark.relations import CUSTOMER, CUSTOMERS, MIXED, frame
 from tests.oversights import Told
@@ -278,15 +278,6 @@ def test_rows_kept_before_somebody_stopped_the_use_are_kept_anew(session: SparkS
         assert [row.email for row in spark.permitted(kept).collect()] == ["b"]
 
 
-def test_a_moment_without_its_time_zone_is_no_day(session: SparkSession, sp: Spark, renewing: None) -> None:
-    tags = {"moment": Collected, "email": tm.Registration}
-    rows = [(datetime.datetime(2025, 1, 1), "a")]
-    made = frame(session, sp, tags, rows, {"moment": "timestamp_ntz", "email": "string"})
-    kept = sp.permitted(frame(session, sp, tags, rows))
-    assert kept.count() == 1
-    sp.check(made.select("moment"))
-
-
 # ---- tags ------------------------------------------------------------------------------------------------------------
 
 
@@ -363,13 +354,13 @@ def test_rows_of_what_was_tagged_are_kept(session: SparkSession, sp: Spark, rene
 
 
 def test_what_is_written_is_read_with_its_tags(
-    session: SparkSession, sp: Spark, customers: DataFrame, orders: DataFrame, improving: None, folder: str
+    sp: Spark, customers: DataFrame, orders: DataFrame, improving: None, folder: str
 ) -> None:
     made = customers.join(orders, customers.id == orders.customer).select(
         customers.id, F.concat("email", "device").alias("both"), F.lit("x").alias("mark"), "total"
     )
     sp.save(made, folder)
-    tags = sp.columns(session.read.parquet(folder))
+    tags = sp.columns(customers.sparkSession.read.parquet(folder))
     assert {name: repr(tag.label) for name, tag in tags.items()} == {
         "id": "Label(not-personal)",
         "both": "Label(1.1(a), 1.1(b))",
@@ -390,7 +381,7 @@ def test_a_table_keeps_its_tags(session: SparkSession, sp: Spark, customers: Dat
 
 
 def test_rows_by_their_source_stay_so_where_it_goes_along(
-    session: SparkSession, sp: Spark, mixed: DataFrame, guard: Guard, renewing: None, folder: str
+    session: SparkSession, sp: Spark, mixed: DataFrame, renewing: None, folder: str
 ) -> None:
     sp.save(sp.permitted(mixed.select("id", "src", "name")), folder)
     again = session.read.parquet(folder)

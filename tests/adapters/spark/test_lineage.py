@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.xdist_group("spark")
 Made = Callable[[DataFrame, DataFrame], DataFrame]
 EVERYTHING = "id email city device n"
 
+
+PANDAS: Any = pandas_udf(lambda x: x, "string")  # type: ignore[call-overload]
 
 MADE: dict[str, tuple[Made, str]] = {
     "a column": (lambda c, o: c.select("email"), "email"),
@@ -107,7 +110,7 @@ MADE: dict[str, tuple[Made, str]] = {
     ),
     "a function of Python": (lambda c, o: c.select(F.udf(lambda x: x, "string")("device").alias("u")), "device"),
     "a function of pandas": (
-        lambda c, o: c.select(pandas_udf(lambda x: x, "string")("device").alias("u")),
+        lambda c, o: c.select(PANDAS("device").alias("u")),
         "device",
     ),
     "frames of pandas": (lambda c, o: c.mapInPandas(lambda them: them, "x bigint").select("x"), EVERYTHING),
@@ -157,7 +160,7 @@ TEXTS: dict[str, str] = {
     "select n from customer c where n > (select avg(total) from orders o where o.page = c.city)": "n total page city",
     "with t as (select id, email, device from customer) select id from t where email = 'a'": "id email",
     "with t as (table customer), u as (select n, device d from t) select d from u join t on u.n = t.n": "n device",
-    "with recursive t(k, e) as (select id, email from customer union all select k + 1, e from t) select k from t": "id email",
+    "with recursive t(k, e) as (select id, email from customer union all select k, e from t) table t": "id email",
     "select x from customer lateral view explode(split(email, '@')) v as x": "email",
     "select * from customer c, lateral (select page from orders where customer = c.id)": f"{EVERYTHING} page customer",
     "select n from customer group by n having max(device) > 'd'": "n device",
