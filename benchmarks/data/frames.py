@@ -1,6 +1,7 @@
 """Ten million rows: those kept whose own source a purpose may use, or whose subjects did not stop it; by each engine.
 
-Against what one would write by hand for that engine: a filter on the ids, and an anti-join with the million who stopped.
+Against what one would write by hand for that engine: a filter on the ids, and an anti-join with the million who
+stopped.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ shows as the metadata of a column.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 import pyarrow as pa
@@ -37,24 +37,22 @@ _SIMPLE: Final = (
 )
 
 
-def written(schema: pa.Schema) -> str:
-    """The schema as Spark writes it, with the tags that its fields bear.
+def written(schema: pa.Schema, tags: Mapping[str, str]) -> str:
+    """The schema as Spark writes it; `tags` are the texts of those of its columns, with all that is in them.
 
     Raises:
         TypeError: Spark has no type for one of the columns.
     """
-    fields = [_field(field, field.name) for field in schema]
+    fields = [_field(field, field.name, tags[field.name]) for field in schema]
     return json.dumps({"type": "struct", "fields": fields}, ensure_ascii=False, separators=(",", ":"))
 
 
-def _field(field: pa.Field, where: str) -> dict[str, Any]:
-    tag = (field.metadata or {}).get(KEY.encode())
-    return {
-        "name": field.name,
-        "type": _type(field.type, where),
-        "nullable": field.nullable,
-        "metadata": {} if tag is None else {KEY: tag.decode()},
-    }
+def _field(field: pa.Field, where: str, tag: str | None = None) -> dict[str, Any]:
+    if tag is None:
+        own = (field.metadata or {}).get(KEY.encode())
+        tag = None if own is None else own.decode()
+    metadata = {} if tag is None else {KEY: tag}
+    return {"name": field.name, "type": _type(field.type, where), "nullable": field.nullable, "metadata": metadata}
 
 
 def _type(type_: pa.DataType, where: str) -> Any:
@@ -64,7 +62,7 @@ def _type(type_: pa.DataType, where: str) -> Any:
     if types.is_struct(type_):
         return {"type": "struct", "fields": [_field(one, f"{where}.{one.name}") for one in type_]}
     if types.is_list(type_) or types.is_large_list(type_):
-        # What contains has no metadata in Spark, only fields have: the tags of items are those of the column.
+        # Items have no metadata in Spark, only fields have: so a column bears the tags of all that is in it.
         item = type_.value_field
         return {"type": "array", "elementType": _type(item.type, f"{where}[]"), "containsNull": item.nullable}
     if types.is_map(type_):

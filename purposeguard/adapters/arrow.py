@@ -55,7 +55,7 @@ def schema_of(model: object, notice: Revisions, *, spark: bool = False) -> pa.Sc
         field_of(name, part, lambda part, top, name=name: metadata(name, part, top))
         for name, part in parts_of(model).items()
     ]
-    return _with_spark(pa.schema(fields), spark)
+    return _with_spark(pa.schema(fields), notice, spark=spark)
 
 
 def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) -> Data:
@@ -88,7 +88,8 @@ def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) 
         field.with_metadata({**(field.metadata or {}), _KEY: encode(columns[field.name], notice).encode()})
         for field in schema
     ]
-    return cast("Data", _with_schema(data, _with_spark(pa.schema(fields, metadata=schema.metadata), spark)))
+    given = _with_spark(pa.schema(fields, metadata=schema.metadata), notice, spark=spark)
+    return cast("Data", _with_schema(data, given))
 
 
 def columns_of(data: object, revisions: Revisions) -> Columns:
@@ -260,12 +261,14 @@ def _with_schema(data: Any, schema: pa.Schema) -> Any:
     raise TypeError(f"{type(data).__name__} cannot be given another schema: give a table, a record batch or a data set")
 
 
-def _with_spark(schema: pa.Schema, spark: bool) -> pa.Schema:
+def _with_spark(schema: pa.Schema, notice: Revisions, *, spark: bool) -> pa.Schema:
     """The schema with Spark's in its metadata, or without one: of other columns it would be wrong."""
     metadata = {key: value for key, value in (schema.metadata or {}).items() if key != spark_schema.SPARK_KEY}
-    if spark:
-        metadata[spark_schema.SPARK_KEY] = spark_schema.written(schema).encode()
-    return schema.with_metadata(metadata or None)
+    bare = schema.with_metadata(metadata or None)
+    if not spark:
+        return bare
+    texts = {name: encode(tag, notice) for name, tag in columns_of(bare, notice).items()}
+    return bare.with_metadata({**metadata, spark_schema.SPARK_KEY: spark_schema.written(bare, texts).encode()})
 
 
 def _refuse_twins(schema: pa.Schema) -> None:
