@@ -1,0 +1,230 @@
+# ruff: noqa: S608  # it is what this is for
+"""Queries made at random over three small tables of whole numbers: any of them runs in DuckDB, with one result.
+
+Columns are of two kinds. Those that begin with `k` may be asked for anywhere; where `guarded` is set, those that begin
+with `v` are only put into values, so that which rows there are depends on the others alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from hypothesis import strategies as st
+
+TABLES: Final = {"a": ("k1", "k2", "v1", "v2"), "b": ("k1", "k3", "v3", "v4"), "c": ("k2", "k4", "v5")}
+
+Draw = Callable[[st.SearchStrategy[object]], object]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A column in scope: how it is written, and whether it is of the kind that may be asked for anywhere."""
+
+    text: str
+    is_key: bool
+
+
+@dataclass
+class Maker:
+    """Makes one query; `number` counts the names that it has given."""
+
+    draw: Callable[..., object]
+    guarded: bool
+    number: int = 0
+    commons: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
+
+    # ---- choices ---------------------------------------------------------------------------------------------------
+
+    def pick(self, *choices: str) -> str:
+        return str(self.draw(st.sampled_from(choices)))
+
+    def some(self, least: int, most: int) -> int:
+        return int(str(self.draw(st.integers(least, most))))
+
+    def chance(self) -> bool:
+        return bool(self.draw(st.booleans()))
+
+    def name(self, prefix: str) -> str:
+        self.number += 1
+        return f"{prefix}{self.number}"
+
+    # ---- expressions -----------------------------------------------------------------------------------------------
+
+    def column(self, scope: Sequence[Named], *, key: bool) -> str:
+        allowed = [one for one in scope if one.is_key or not key]
+        if not allowed:
+            return str(self.some(0, 3))
+        return allowed[self.some(0, len(allowed) - 1)].text
+
+    def value(self, scope: Sequence[Named], depth: int, *, key: bool, window: bool = False) -> str:
+        kinds = ["column", "column", "column", "number", "sum", "case", "coalesce"]
+        if depth > 0:
+            kinds += ["scalar", "exists", "in"]
+        if window:
+            kinds += ["rank", "running"]
+        kind = self.pick(*kinds)
+        if kind == "column" or depth < -2:
+            return self.column(scope, key=key)
+        if kind == "number":
+            return str(self.some(0, 3))
+        if kind in {"scalar", "exists", "in"}:
+            return self.of_a_query(kind, scope, depth - 1, key=key)
+        one = self.value(scope, depth - 1, key=key)
+        other = self.value(scope, depth - 1, key=key)
+        made = {
+            "sum": f"({one} {self.pick('+', '-')} {other})",
+            "coalesce": f"coalesce({one}, {other})",
+            "rank": f"rank() OVER (PARTITION BY {one} ORDER BY {other})",
+            "running": f"sum({one}) OVER (ORDER BY {other})",
+        }
+        return made.get(kind) or f"CASE WHEN {self.condition(scope, depth - 1, key=key)} THEN {one} ELSE {other} END"
+
+    def of_a_query(self, kind: str, scope: Sequence[Named], depth: int, *, key: bool) -> str:
+        if kind == "scalar":
+            return self.scalar(scope, depth, key=key)
+        test = self.exists(scope, depth, key=key) if kind == "exists" else self.within(scope, depth, key=key)
+        return f"CASE WHEN {test} THEN {self.value(scope, 0, key=key)} END"
+
+    def condition(self, scope: Sequence[Named], depth: int, *, key: bool) -> str:
+        kind = self.pick("compare", "compare", "null", "both", *(("exists", "in") if depth > 0 else ()))
+        one = self.value(scope, depth - 2, key=key)
+        if kind == "null":
+            return f"({one} IS {self.pick('', 'NOT ')}NULL)"
+        if kind == "both" and depth > -2:
+            left, right = self.condition(scope, depth - 2, key=key), self.condition(scope, depth - 2, key=key)
+            return f"({left} {self.pick('AND', 'OR')} {right})"
+        if kind == "exists":
+            return self.exists(scope, depth - 1, key=key)
+        if kind == "in":
+            return self.within(scope, depth - 1, key=key)
+        return f"({one} {self.pick('=', '<', '<>', '>=')} {self.value(scope, depth - 2, key=key)})"
+
+    def scalar(self, outer: Sequence[Named], depth: int, *, key: bool) -> str:
+        sources, scope = self.sources(depth, outer)
+        inner = self.value(scope, 0, key=key)
+        where = self.condition([*scope, *outer], 0, key=key or self.guarded)
+        return f"(SELECT {self.pick('max', 'min', 'count')}({inner}) FROM {sources} WHERE {where})"
+
+    def exists(self, outer: Sequence[Named], depth: int, *, key: bool) -> str:
+        sources, scope = self.sources(depth, outer)
+        where = self.condition([*scope, *outer], 0, key=key or self.guarded)
+        return f"{self.pick('', 'NOT ')}EXISTS (SELECT {self.pick('1', '*')} FROM {sources} WHERE {where})"
+
+    def within(self, outer: Sequence[Named], depth: int, *, key: bool) -> str:
+        sources, scope = self.sources(depth, outer)
+        inner = self.column(scope, key=key)
+        where = self.condition([*scope, *outer], 0, key=key or self.guarded)
+        return f"({self.value(outer, 0, key=key)} IN (SELECT {inner} FROM {sources} WHERE {where}))"
+
+    # ---- FROM ------------------------------------------------------------------------------------------------------
+
+    def source(self, depth: int, outer: Sequence[Named], before: Sequence[Named]) -> tuple[str, str, list[Named]]:
+        """The text of a source, its name, and its columns."""
+        alias = self.name("t")
+        kind = self.pick("table", "table", "common", *(("derived", "lateral") if depth > 0 else ()))
+        if kind == "common" and self.commons:
+            common = self.pick(*self.commons)
+            columns = self.commons[common]
+            return f"{common} AS {alias}", alias, [Named(f"{alias}.{name}", is_key) for name, is_key in columns]
+        if kind == "derived":
+            text, given = self.query(depth - 1, ())
+            return f"({text}) AS {alias}", alias, [Named(f"{alias}.{name}", is_key) for name, is_key in given]
+        if kind == "lateral" and before:
+            name, of = self.name("x"), self.value(before, 0, key=self.guarded)
+            return f"LATERAL (SELECT {of} AS {name}) AS {alias}", alias, [Named(f"{alias}.{name}", is_key=self.guarded)]
+        table = self.pick(*TABLES)
+        columns = [(name, name.startswith("k")) for name in TABLES[table]]
+        if self.chance():
+            columns = [(self.name("r"), is_key) for _, is_key in columns]
+            names = ", ".join(name for name, _ in columns)
+            return f"{table} AS {alias} ({names})", alias, [Named(f"{alias}.{name}", one) for name, one in columns]
+        return f"{table} AS {alias}", alias, [Named(f"{alias}.{name}", one) for name, one in columns]
+
+    def sources(self, depth: int, outer: Sequence[Named]) -> tuple[str, list[Named]]:
+        text, _, scope = self.source(depth, outer, ())
+        for _ in range(self.some(0, 1 if depth > 0 else 0)):
+            kind = self.pick("cross", "inner", "left", "semi", "anti", "comma")
+            more, _, columns = self.source(depth, outer, scope if kind in {"cross", "comma"} else ())
+            if kind in {"cross", "comma"}:
+                text = f"{text}, {more}" if kind == "comma" else f"{text} CROSS JOIN {more}"
+                scope = [*scope, *columns]
+                continue
+            on = self.condition([*scope, *columns], -2, key=self.guarded)
+            words = {"inner": "JOIN", "left": "LEFT JOIN", "semi": "SEMI JOIN", "anti": "ANTI JOIN"}
+            text = f"{text} {words[kind]} {more} ON {on}"
+            scope = scope if kind in {"semi", "anti"} else [*scope, *columns]
+        return text, scope
+
+    # ---- queries ---------------------------------------------------------------------------------------------------
+
+    def query(self, depth: int, outer: Sequence[Named]) -> tuple[str, list[tuple[str, bool]]]:
+        """A query, and its columns: each by its name, and whether it is of the kind that may be asked for anywhere."""
+        kind = self.pick("select", "select", "select", "grouped", "star", *(("set", "limited") if depth > 0 else ()))
+        if kind == "set":
+            return self.parts(depth, outer)
+        if kind == "limited" and not self.guarded:
+            text, columns = self.query(depth - 1, outer)
+            return f"SELECT * FROM ({text}) AS {self.name('t')} ORDER BY ALL LIMIT {self.some(1, 4)}", columns
+        sources, scope = self.sources(depth, outer)
+        around = [*scope, *outer]
+        where = f" WHERE {self.condition(around, depth - 1, key=self.guarded)}" if self.chance() else ""
+        if kind == "star" and len({one.text.partition(".")[2] for one in scope}) == len(scope):
+            columns = [(one.text.partition(".")[2], one.is_key) for one in scope]
+            return f"SELECT * FROM {sources}{where}", columns
+        if kind == "grouped":
+            return self.grouped(f" FROM {sources}{where}", scope)
+        items = [(self.name("x"), self.chance()) for _ in range(self.some(1, 3))]
+        listed = ", ".join(
+            f"{self.value(around, depth - 1, key=is_key, window=not outer and not self.guarded)} AS {name}"
+            for name, is_key in items
+        )
+        distinct = "DISTINCT " if not self.guarded and self.some(0, 4) == 0 else ""
+        return f"SELECT {distinct}{listed} FROM {sources}{where}", items
+
+    def grouped(self, rest: str, scope: Sequence[Named]) -> tuple[str, list[tuple[str, bool]]]:
+        by = self.value(scope, -1, key=self.guarded)
+        key, total = self.name("x"), self.name("x")
+        aggregate = f"{self.pick('sum', 'max', 'count')}({self.value(scope, -1, key=False)})"
+        if self.chance():
+            aggregate += f" FILTER (WHERE {self.condition(scope, -1, key=self.guarded)})"
+        having = f" HAVING max({self.value(scope, -2, key=self.guarded)}) > {self.some(0, 2)}" if self.chance() else ""
+        group = self.pick("ALL", key, by)
+        if group.isdecimal():
+            group = key
+        return (
+            f"SELECT {by} AS {key}, {aggregate} AS {total}{rest} GROUP BY {group}{having}",
+            [(key, self.guarded), (total, False)],
+        )
+
+    def parts(self, depth: int, outer: Sequence[Named]) -> tuple[str, list[tuple[str, bool]]]:
+        words = self.pick("UNION ALL", *(() if self.guarded else ("UNION", "EXCEPT", "INTERSECT")))
+        sides: list[str] = []
+        kinds: list[list[tuple[str, bool]]] = []
+        for _ in range(2):
+            text, columns = self.query(depth - 1, outer)
+            sides.append(
+                f"SELECT {columns[0][0]}, {columns[-1][0]} AS {self.name('x')} FROM ({text}) AS {self.name('t')}"
+            )
+            kinds.append([columns[0], columns[-1]])
+        first = self.name("x")
+        last = self.name("x")
+        columns = [(name, one[1] and other[1]) for name, one, other in zip((first, last), *kinds, strict=True)]
+        return f"SELECT * FROM ({sides[0]} {words} {sides[1]}) AS {self.name('t')} ({first}, {last})", columns
+
+    def statement(self) -> str:
+        commons: list[str] = []
+        for _ in range(self.some(0, 2)):
+            name = self.name("w")
+            text, columns = self.query(1, ())
+            commons.append(f"{name} AS ({text})")
+            self.commons[name] = columns
+        text, _ = self.query(2, ())
+        return f"WITH {', '.join(commons)} {text}" if commons else text
+
+
+@st.composite
+def statements(draw: st.DrawFn, *, guarded: bool = False) -> str:
+    """Queries; see above for `guarded`."""
+    return Maker(draw, guarded).statement()
