@@ -1,16 +1,21 @@
-"""Tables and sessions.
+"""Tables and sessions. Each column says under which clause of the notice it was collected, and whose a row is.
 
-Tables know nothing of purposes: they are read in `examples.shop.repository` alone, which gives tagged models out.
+`Session` takes no notice of that: it collects, and `examples.shop.repository` reads by it and gives tagged models out.
+`examples.shop.reports` read the same tables by a session that does.
 """
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, ForeignKey, create_engine, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, sessionmaker
+
+import purposeguard as pg
+from examples.shop.models import CustomerId, LeadId, ProspectId
+from purposeguard.notices import trendmicro_jp as tm
 
 Session = sessionmaker()
 """Makes sessions of the database that `connect` was called with last."""
@@ -45,11 +50,11 @@ def _today() -> date:
 class CustomerRow(Base):
     __tablename__ = "customers"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    email: Mapped[str]
-    phone: Mapped[str | None]
-    registered_on: Mapped[date] = mapped_column(default=_today)
+    id: Mapped[CustomerId] = mapped_column(primary_key=True)
+    name: Mapped[Annotated[str, tm.Registration]]
+    email: Mapped[Annotated[str, tm.Registration]]
+    phone: Mapped[Annotated[str | None, tm.Registration]]
+    registered_on: Mapped[Annotated[date, pg.Collected]] = mapped_column(default=_today)
     contracts: Mapped[list[ContractRow]] = relationship(back_populates="customer")
     events: Mapped[list[EventRow]] = relationship(back_populates="customer")
 
@@ -58,9 +63,9 @@ class ContractRow(Base):
     __tablename__ = "contracts"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), index=True)
-    product: Mapped[str]
-    renews_on: Mapped[date] = mapped_column(index=True)
+    customer_id: Mapped[CustomerId] = mapped_column(ForeignKey("customers.id"), index=True)
+    product: Mapped[Annotated[str, tm.Contract]]
+    renews_on: Mapped[Annotated[date, tm.Contract]] = mapped_column(index=True)
     customer: Mapped[CustomerRow] = relationship(back_populates="contracts")
 
 
@@ -70,11 +75,11 @@ class EventRow(Base):
     __tablename__ = "events"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), index=True)
-    product: Mapped[str] = mapped_column(index=True)
-    device: Mapped[str]
-    kind: Mapped[str]
-    seconds: Mapped[float]
+    customer_id: Mapped[CustomerId] = mapped_column(ForeignKey("customers.id"), index=True)
+    product: Mapped[Annotated[str, tm.ProductData]] = mapped_column(index=True)
+    device: Mapped[Annotated[str, tm.ProductData]]
+    kind: Mapped[Annotated[str, tm.ProductData]]
+    seconds: Mapped[Annotated[float, tm.ProductData]]
     customer: Mapped[CustomerRow] = relationship(back_populates="events")
 
 
@@ -82,35 +87,35 @@ class VisitRow(Base):
     __tablename__ = "visits"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    cookie: Mapped[str]
-    ip: Mapped[str]
-    browser: Mapped[str]
-    page: Mapped[str]
-    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
+    cookie: Mapped[Annotated[str, tm.Cookie]]
+    ip: Mapped[Annotated[str, tm.Cookie]]
+    browser: Mapped[Annotated[str, tm.Cookie]]
+    page: Mapped[Annotated[str, tm.Cookie]]
+    customer_id: Mapped[CustomerId | None] = mapped_column(ForeignKey("customers.id"))
     """Known where the visitor was logged in."""
 
 
 class LeadRow(Base):
     __tablename__ = "leads"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    email: Mapped[str]
-    phone: Mapped[str | None]
-    company: Mapped[str | None]
-    survey: Mapped[str | None]
-    registered_on: Mapped[date] = mapped_column(default=_today)
+    id: Mapped[LeadId] = mapped_column(primary_key=True)
+    name: Mapped[Annotated[str, tm.WebContact]]
+    email: Mapped[Annotated[str, tm.WebContact]]
+    phone: Mapped[Annotated[str | None, tm.WebContact]]
+    company: Mapped[Annotated[str | None, tm.WebProfile]]
+    survey: Mapped[Annotated[str | None, tm.WebForm]]
+    registered_on: Mapped[Annotated[date, pg.Collected]] = mapped_column(default=_today)
 
 
 class ProspectRow(Base):
     __tablename__ = "prospects"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    email: Mapped[str]
-    position: Mapped[str | None]
-    notes: Mapped[str | None]
-    registered_on: Mapped[date] = mapped_column(default=_today)
+    id: Mapped[ProspectId] = mapped_column(primary_key=True)
+    name: Mapped[Annotated[str, tm.ProspectContact]]
+    email: Mapped[Annotated[str, tm.ProspectContact]]
+    position: Mapped[Annotated[str | None, tm.ProspectJob]]
+    notes: Mapped[Annotated[str | None, tm.ProspectSubmission]]
+    registered_on: Mapped[Annotated[date, pg.Collected]] = mapped_column(default=_today)
 
 
 class InquiryRow(Base):
@@ -119,10 +124,10 @@ class InquiryRow(Base):
     __tablename__ = "inquiries"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
-    lead_id: Mapped[int | None] = mapped_column(ForeignKey("leads.id"))
-    prospect_id: Mapped[int | None] = mapped_column(ForeignKey("prospects.id"))
-    text: Mapped[str]
+    customer_id: Mapped[CustomerId | None] = mapped_column(ForeignKey("customers.id"))
+    lead_id: Mapped[LeadId | None] = mapped_column(ForeignKey("leads.id"))
+    prospect_id: Mapped[ProspectId | None] = mapped_column(ForeignKey("prospects.id"))
+    text: Mapped[Annotated[str, tm.Registration, tm.WebForm, tm.ProspectSubmission]]
     customer: Mapped[CustomerRow | None] = relationship()
     lead: Mapped[LeadRow | None] = relationship()
     prospect: Mapped[ProspectRow | None] = relationship()
