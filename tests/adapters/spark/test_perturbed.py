@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import reduce
 from typing import Any
 
@@ -32,8 +32,19 @@ class Relations:
     chance: random.Random
 
     def read(self, name: str) -> DataFrame:
-        rows = list(zip(*self.data[name], strict=True))
-        return self.session.createDataFrame(rows, ", ".join(f"{one} int" for one in COLUMNS[name]))
+        rows = ", ".join(str(row) for row in zip(*self.data[name], strict=True))
+        return self.session.sql(f"select * from values {rows} as {name}({', '.join(COLUMNS[name])})")  # noqa: S608  # of numbers made here
+
+
+@pytest.fixture
+def interpreting(session: SparkSession) -> Iterator[SparkSession]:
+    """A session that compiles nothing: of so few rows each is computed once."""
+    names = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+    for name, value in names.items():
+        session.conf.set(name, value)
+    yield session
+    for name in names:
+        session.conf.unset(name)
 
 
 def _numbers(frame: DataFrame) -> list[str]:
@@ -201,12 +212,14 @@ def _compare(session: SparkSession, sp: Spark, seed: int) -> bool:
     return first != other
 
 
-def test_other_values_in_columns_that_were_not_reported_make_no_other_result(session: SparkSession, sp: Spark) -> None:
-    assert sum(_compare(session, sp, seed) for seed in range(8)) > 4
+def test_other_values_in_columns_that_were_not_reported_make_no_other_result(
+    interpreting: SparkSession, sp: Spark
+) -> None:
+    assert sum(_compare(interpreting, sp, seed) for seed in range(6)) > 3
 
 
 @pytest.mark.deep
 def test_other_values_in_columns_that_were_not_reported_make_no_other_result_in_many_frames(
-    session: SparkSession, sp: Spark
+    interpreting: SparkSession, sp: Spark
 ) -> None:
-    assert sum(_compare(session, sp, seed) for seed in range(100, 400)) > 150
+    assert sum(_compare(interpreting, sp, seed) for seed in range(100, 400)) > 150
