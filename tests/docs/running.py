@@ -11,7 +11,8 @@ What a block is for is said by its language, and by its first line:
   `$ echo $?` shows the exit code.
 - `sh` is not run: it sets up what the tests have already.
 
-`python -m tests.docs.running PAGE…` writes what is printed now into the pages, to be read before it is committed.
+`python -m tests.docs.running PAGE…` writes what is printed now into the pages, to be read before it is committed; with
+`--check` before the pages it only looks whether it is the same.
 """
 
 from __future__ import annotations
@@ -218,6 +219,34 @@ def mend(path: Path) -> int:
     return len(reader.mended)
 
 
+def check(path: Path) -> None:
+    """Runs the blocks of a page in a process of their own, as they are for pages that start Spark.
+
+    Raises:
+        AssertionError: a block did not do what the page says.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, "--check", path],
+        cwd=ROOT,
+        env={**os.environ, "PYSPARK_PYTHON": sys.executable},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode:
+        raise AssertionError(done.stdout)
+
+
+def _main(names: list[str]) -> None:
+    for name in names:
+        path = Path(name).resolve()
+        if names[0] != "--check":
+            sys.stdout.write(f"{name}: {mend(path)} blocks changed\n")
+        elif name != "--check":
+            with tempfile.TemporaryDirectory() as folder:
+                Reader(Path(folder)).read(path)
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        sys.stdout.write(f"{name}: {mend(Path(name).resolve())} blocks changed\n")
+    _main(sys.argv[1:])
