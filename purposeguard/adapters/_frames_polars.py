@@ -12,6 +12,7 @@ import polars as pl
 
 from purposeguard.adapters import _frames_values as values
 from purposeguard.adapters.rowrule import KeySet, RowRule, rendered
+from purposeguard.errors import UnknownSource
 from purposeguard.notice import Notice
 
 
@@ -108,6 +109,20 @@ class Words:
         return told.map_batches(TextIn(keys, column), return_dtype=pl.Boolean, is_elementwise=True)
 
 
+class Unread(UnknownSource):
+    """An id of a source that means nothing. Polars makes errors anew, of their class and their message alone."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.partition("`")[2].partition("`")[0])
+        self._message = message
+
+    def __str__(self) -> str:
+        return self._message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Unread, (self._message,)
+
+
 class SourceIn:
     """Tells of a series of ids of sources which are of some; for `map_batches`, also in another process."""
 
@@ -130,6 +145,13 @@ class SourceIn:
             UnlabelledData: there is a null.
             UnknownSource: an id means nothing in the notice.
         """
+        try:
+            return self._told(series)
+        except UnknownSource as error:
+            message = str(error)
+        raise Unread(message)
+
+    def _told(self, series: pl.Series) -> pl.Series:
         if series.null_count():
             raise values.no_source(self._column)
         if series.dtype == pl.String:

@@ -220,6 +220,8 @@ def _united(own: Tag | None, inside: Sequence[Tag | None]) -> Tag | None:
 
 def _inner(type_: pa.DataType, where: str) -> Iterator[tuple[pa.Field, str]]:
     """The fields in a type, with the paths to them."""
+    if not type_.num_fields and not isinstance(type_, pa.DictionaryType):
+        return
     types = pa.types
     if types.is_map(type_):
         yield type_.key_field, f"{where}[]"

@@ -87,7 +87,9 @@ class Frames:
         names = kind.names(frame)
         known = self._columns(kind, frame, tags)
         use = self._use(known, names)
-        kept = names if use is None else self._left(use, known, names)
+        if use is None:
+            return frame
+        kept = self._left(use, known, names)
         self._decider.meet(self._demand(known, tuple(kept), narrowed=False), _WHAT)
         return frame if len(kept) == len(names) else _selected(kind, frame, kept)
 
@@ -109,7 +111,6 @@ class Frames:
         known = self._columns(kind, frame, tags)
         use = self._use(known, names)
         if use is None:
-            self._decider.meet(self._demand(known, tuple(names), narrowed=True), _WHAT)
             return frame
         kept = self._left(use, known, names) if withhold else names
         rule = self._decider.rule(use, known, kept, _TABLE)
@@ -192,11 +193,13 @@ class Frames:
         return found
 
     def _use(self, columns: Columns, names: Iterable[str]) -> Use[Any] | None:
-        """The use that decides; None where nothing is personal, or it is only observed: then all stays as it is."""
-        if not self._demand(columns, tuple(names), narrowed=True).is_personal:
+        """The use that decides; None where all stays as it is: nothing is personal, or it is only observed."""
+        demand = self._demand(columns, tuple(names), narrowed=True)
+        use = self._decider.engine.present(_WHAT) if demand.is_personal else None
+        if use is not None and use.activity.observing:
+            self._decider.meet(demand, _WHAT)
             return None
-        use = self._decider.engine.present(_WHAT)
-        return None if use is None or use.activity.observing else use
+        return use
 
     def _left(self, use: Use[Any], columns: Columns, names: Iterable[str]) -> list[str]:
         denied = self._decider.denied(use, columns, names, _TABLE)

@@ -1,0 +1,321 @@
+"""What is read in the columns that say of a row whose it is, or from where or when; and what is refused there."""
+
+from __future__ import annotations
+
+import datetime
+import unicodedata
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dask.dataframe as dd
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from purposeguard import (
+    ByRow,
+    Collected,
+    Ended,
+    Guard,
+    Notice,
+    NotPersonal,
+    PurposeGuardError,
+    RowSource,
+    Subject,
+    UnknownSource,
+    UnlabelledData,
+)
+from purposeguard.adapters.frames import Frames
+from purposeguard.circumstances import Standing
+from purposeguard.notices import trendmicro_jp as tm
+from tests.adapters.frames.kinds import content
+from tests.oversights import Told
+
+STOPPED = Standing(all_suspended=True)
+BY_ROW = {"source": RowSource, "n": ByRow}
+
+Make = Callable[[pa.Table], Any]
+KINDS: dict[str, Make] = {
+    "arrow": lambda table: table,
+    "pandas": lambda table: table.to_pandas(),
+    "pandas-arrow": lambda table: table.to_pandas(types_mapper=pd.ArrowDtype),
+    "polars": pl.DataFrame,
+    "polars-lazy": lambda table: pl.DataFrame(table).lazy(),
+    "duckdb": lambda table: duckdb.connect().from_arrow(table),
+    "dask": lambda table: dd.from_pandas(table.to_pandas(), npartitions=2),
+}
+each = pytest.mark.parametrize("kind", KINDS)
+each_as_it_is = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "dask"])
+"""Dask makes texts of whatever objects it is given, before anybody else sees them."""
+
+
+def _kept(frame: Any, tags: object, governance: Told | None = None, purpose: Any = tm.SecurityInformation) -> list[int]:
+    guard = Guard(tm.NOTICE, governance=governance)
+    with guard.purpose(purpose):
+        return [int(one) for one in content(Frames(guard).permitted(frame, tags)).column("n").to_pylist()]
+
+
+def _table(values: Any, name: str, type_: pa.DataType | None = None) -> pa.Table:
+    return pa.table({name: pa.array(values, type_), "n": pa.array(range(len(values)), pa.int64())})
+
+
+def _sources(values: Sequence[str | None]) -> pa.Table:
+    return _table(values, "source", pa.string())
+
+
+# ---- sources ---------------------------------------------------------------------------------------------------------
+
+
+@each
+def test_ids_are_read_in_any_spelling(kind: str) -> None:
+    given = [
+        "１．１（ａ）",
+        "1.1 (B)",
+        "registration",
+        "Product-Data",
+        "1.1c",
+        "2.3",
+        "WebContact",
+        " 3.1(a) ",
+        "1.1(a)",
+    ]
+    assert _kept(KINDS[kind](_sources(given)), BY_ROW) == [0, 1, 2, 3, 4, 8]
+
+
+@each
+@pytest.mark.parametrize("odd", ["9.9", "not-personal", "", "1.1(a)" * 50, "renewal-guidance", "1.1(a); --", "'"])
+def test_a_source_that_means_nothing_is_refused_by_name(kind: str, odd: str) -> None:
+    with pytest.raises((UnknownSource, duckdb.Error)) as refused:
+        _kept(KINDS[kind](_sources(["1.1(a)", odd, "2.3"])), BY_ROW)
+    assert f"unknown source `{odd[:50]}" in str(refused.value)
+
+
+@each
+@pytest.mark.parametrize("given", [["1.1(a)", None], [None], ["2.3", None, None]])
+def test_a_row_without_a_source_is_refused(kind: str, given: list[str | None]) -> None:
+    with pytest.raises((UnlabelledData, duckdb.Error), match="a row holds no source in `source`"):
+        _kept(KINDS[kind](_sources(given)), BY_ROW)
+
+
+@each_as_it_is
+@pytest.mark.parametrize("given", [[1, 2], [1.5, 2.5], [b"1.1(a)"], [["1.1(a)"]], [datetime.date(2024, 1, 1)]])
+def test_what_is_no_text_is_no_source(kind: str, given: list[Any]) -> None:
+    with pytest.raises(PurposeGuardError, match="source"):
+        _kept(KINDS[kind](_table(given, "source")), BY_ROW)
+
+
+def test_texts_and_numbers_in_one_column_are_refused() -> None:
+    for given in (["1.1(a)", 1], ["1.1(a)", b"x"], ["1.1(a)", datetime.date(2024, 1, 1)]):
+        frame = pd.DataFrame({"source": pd.Series(given, dtype=object), "n": [0, 1]})
+        with pytest.raises(UnlabelledData, match="`source` is marked RowSource"):
+            _kept(frame, BY_ROW)
+    frame = pd.DataFrame({"source": pd.Series(["1.1(a)", 1], dtype="category"), "n": [0, 1]})
+    with pytest.raises(UnlabelledData, match="`source` is marked RowSource"):
+        _kept(frame, BY_ROW)
+    objects = pl.DataFrame({"source": pl.Series(["1.1(a)"], dtype=pl.Object), "n": [0]})
+    with pytest.raises(UnlabelledData, match="`source` is marked RowSource"):
+        _kept(objects, BY_ROW)
+
+
+def test_what_stands_among_categories_and_in_no_row_counts_for_nothing() -> None:
+    given = ["1.1(a)", "2.3", "1.1b"]
+    unused = pd.DataFrame({"source": pd.Categorical(given, categories=[*given, "nonsense"]), "n": [0, 1, 2]})
+    assert _kept(unused, BY_ROW) == [0, 2]
+    with pytest.raises(UnknownSource, match="nonsense"):
+        _kept(pd.DataFrame({"source": pd.Categorical(["nonsense"]), "n": [0]}), BY_ROW)
+    with pytest.raises(UnlabelledData, match="no source"):
+        _kept(pd.DataFrame({"source": pd.Categorical(["1.1(a)", None]), "n": [0, 1]}), BY_ROW)
+    enum = pl.DataFrame({"source": pl.Series(given, dtype=pl.Enum([*given, "nonsense"])), "n": [0, 1, 2]})
+    assert _kept(enum, BY_ROW) == [0, 2]
+    assert _kept(
+        duckdb.connect().sql("SELECT * FROM (VALUES ('1.1(a)'::ENUM('1.1(a)', 'x'), 0)) AS t(source, n)"), BY_ROW
+    ) == [0]
+    with pytest.raises(duckdb.Error, match="unknown source `x`"):
+        _kept(duckdb.connect().sql("SELECT * FROM (VALUES ('x'::ENUM('1.1(a)', 'x'), 0)) AS t(source, n)"), BY_ROW)
+
+
+# ---- subjects --------------------------------------------------------------------------------------------------------
+
+KEY = uuid.UUID("0d9f8a1c-1111-4222-8333-944455556666")
+WHOSE = {"who": Subject, "n": tm.Registration}
+
+
+@each
+@pytest.mark.parametrize("type_", [pa.int8(), pa.int32(), pa.int64(), pa.uint16(), pa.uint64(), pa.string()])
+def test_numbers_are_subjects_whatever_holds_them(kind: str, type_: pa.DataType) -> None:
+    given = [7, 8, 9]
+    table = _table([str(one) for one in given] if type_ == pa.string() else given, "who", type_)
+    assert _kept(KINDS[kind](table), WHOSE, Told({"8": STOPPED})) == [0, 2]
+
+
+@each
+@pytest.mark.parametrize(
+    "spelt",
+    [str(KEY), str(KEY).upper(), KEY.hex, KEY.urn, f"{{{KEY}}}", KEY.hex.upper()],
+    ids=["plain", "capitals", "digits", "urn", "braces", "capital digits"],
+)
+def test_a_uuid_is_one_subject_in_any_spelling(kind: str, spelt: str) -> None:
+    table = _table([str(uuid.UUID(int=1)), spelt, "else"], "who")
+    assert _kept(KINDS[kind](table), WHOSE, Told({str(KEY): STOPPED})) == [0, 2]
+
+
+def test_uuids_of_engines_that_know_them() -> None:
+    told = Told({str(KEY): STOPPED})
+    stored = pa.array([KEY.bytes, uuid.UUID(int=2).bytes], pa.binary(16))
+    table = pa.table({"who": pa.ExtensionArray.from_storage(pa.uuid(), stored), "n": [0, 1]})
+    assert _kept(table, WHOSE, told) == [1]
+    assert _kept(pa.concat_tables([table, table]), WHOSE, told) == [1, 1]
+    relation = duckdb.connect().sql(f"SELECT * FROM (VALUES ('{KEY}'::UUID, 0), (uuid(), 1), (NULL, 2)) AS t(who, n)")  # noqa: S608  # ours
+    assert _kept(relation, WHOSE, told) == [1, 2]
+
+
+@each
+def test_a_letter_is_one_however_it_is_composed(kind: str) -> None:
+    name = "Zoë Ärger"
+    composed, apart = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    mixed = apart[: apart.index(" ")] + composed[composed.index(" ") :]
+    table = _table([composed, apart, mixed, "Zoe"], "who")
+    assert _kept(KINDS[kind](table), WHOSE, Told({composed: STOPPED})) == [3]
+
+
+@each
+def test_realms_keep_two_people_of_one_number_apart(kind: str) -> None:
+    told = Told({"customer:1": STOPPED, "lead:2": STOPPED, "3": STOPPED})
+    table = _table([1, 2, 3], "who")
+    assert _kept(KINDS[kind](table), {"who": Subject("customer"), "n": tm.Registration}, told) == [1, 2]
+    assert _kept(KINDS[kind](table), {"who": Subject("lead"), "n": tm.Registration}, told) == [0, 2]
+    assert _kept(KINDS[kind](table), WHOSE, told) == [0, 1]
+
+
+@each
+@pytest.mark.parametrize("odd", [" 8", "8 ", ""])
+def test_a_text_that_is_no_id_is_refused(kind: str, odd: str) -> None:
+    with pytest.raises((UnlabelledData, duckdb.Error), match="a row holds a text that is no id"):
+        _kept(KINDS[kind](_table(["7", odd], "who")), WHOSE, Told({"8": STOPPED}))
+
+
+@each_as_it_is
+@pytest.mark.parametrize("given", [[1.0, 2.0], [True, False], [b"1"], [["1"]]])
+def test_what_names_nobody_is_refused(kind: str, given: list[Any]) -> None:
+    with pytest.raises(PurposeGuardError, match="who"):
+        _kept(KINDS[kind](_table(given, "who")), WHOSE, Told({"1": STOPPED}))
+
+
+@each
+def test_a_row_may_name_nobody(kind: str) -> None:
+    table = _table(["1", None, "2"], "who")
+    frame = KINDS[kind](table)
+    assert _kept(frame, WHOSE, Told({"1": STOPPED})) == [1, 2]
+    assert _kept(frame, WHOSE, Told({"1": STOPPED}, requires_subject=True)) == [2]
+    nobody = KINDS[kind](_table([None, None], "who", pa.string()))
+    assert _kept(nobody, WHOSE, Told({"1": STOPPED})) == [0, 1]
+    assert _kept(nobody, WHOSE, Told({"1": STOPPED}, requires_subject=True)) == []
+
+
+@each
+@pytest.mark.parametrize("spread", [1, 10**14 + 7], ids=["close together", "far apart"])
+@pytest.mark.parametrize("first", [0, -3000, 12345])
+def test_many_subjects_are_left_out(kind: str, spread: int, first: int) -> None:
+    stopped = [first + 2 * spread * number for number in range(3000)]
+    given = [first + spread * number for number in range(-5, 6005)]
+    table = _table([*given, None], "who", pa.int64())
+    expected = [place for place, one in enumerate([*given, None]) if one is None or one not in set(stopped)]
+    found = _kept(_nullable(kind, table), WHOSE, Told({str(one): STOPPED for one in stopped}))
+    assert found == expected
+
+
+def _nullable(kind: str, table: pa.Table) -> Any:
+    if kind in ("pandas", "dask"):  # which make numbers with a null a column of floats
+        frame = table.to_pandas().assign(who=pd.array(table["who"].to_pylist(), dtype="Int64"))
+        return frame if kind == "pandas" else dd.from_pandas(frame, npartitions=2)
+    return KINDS[kind](table)
+
+
+def test_numbers_that_pandas_made_floats_are_refused() -> None:
+    with pytest.raises(UnlabelledData, match="`who` is marked Subject and holds double"):
+        _kept(pd.DataFrame({"who": [1, None], "n": [0, 1]}), WHOSE, Told({"1": STOPPED}))
+
+
+# ---- days ------------------------------------------------------------------------------------------------------------
+
+PERIODS = {
+    "clause": "8",
+    "starts": "end-of-use",
+    "bases": ["law"],
+    "after": "law-only",
+    "period": [
+        {"source": "1.1(a)", "days": 30, "from": "collection"},
+        {"source": "1.1(a)", "days": 10, "from": "end-of-use"},
+    ],
+}
+KEPT_SHORT = Notice.parse(
+    {
+        **tm.NOTICE.document.model_dump(by_alias=True, mode="json", exclude_none=True),
+        "timezone": "Asia/Tokyo",
+        "retention": PERIODS,
+    }
+)
+NOW = datetime.datetime(2025, 6, 30, 16, 0, tzinfo=datetime.UTC)  # 1 July in Tokyo
+
+
+def _kept_of(frame: Any, tags: object) -> list[int]:
+    guard = Guard(KEPT_SHORT, clock=lambda: NOW)
+    with guard.purpose("1.2(2)④"):
+        return [int(one) for one in content(Frames(guard).permitted(frame, tags)).column("n").to_pylist()]
+
+
+@each
+def test_a_moment_falls_on_a_day_of_the_notices_time_zone(kind: str) -> None:
+    # The last day that is kept is 1 June in Tokyo, which begins at 15:00 of 31 May in UTC.
+    begins = datetime.datetime(2025, 5, 31, 15, tzinfo=datetime.UTC)
+    tick = datetime.timedelta(microseconds=1)
+    tags = {"at": Collected, "n": "1.1(a)"}
+    for unit in ("s", "ms", "us", "ns"):
+        step = tick if unit in ("us", "ns") else datetime.timedelta(seconds=1)
+        table = _table([begins - step, begins, begins + step, None], "at", pa.timestamp(unit, "America/Lima"))
+        assert _kept_of(KINDS[kind](table), tags) == [1, 2]
+    days = _table([datetime.date(2025, 5, 31), datetime.date(2025, 6, 1), None], "at", pa.date32())
+    if kind != "dask":  # which makes texts of them
+        assert _kept_of(KINDS[kind](days), tags) == [1]
+
+
+@each
+def test_what_has_not_ended_goes_on(kind: str) -> None:
+    tags = {"at": Ended, "n": "1.1(a)"}
+    given = [
+        datetime.datetime(2025, 6, 1, tzinfo=datetime.UTC),
+        None,
+        datetime.datetime(2025, 6, 28, tzinfo=datetime.UTC),
+    ]
+    assert _kept_of(KINDS[kind](_table(given, "at", pa.timestamp("us", "UTC"))), tags) == [1, 2]
+    assert _kept_of(KINDS[kind](_table([None, None], "at", pa.timestamp("us", "UTC"))), tags) == [0, 1]
+
+
+@each
+def test_a_moment_without_a_time_zone_is_refused_and_so_is_what_is_no_day(kind: str) -> None:
+    for given, why in (
+        ([datetime.datetime(2025, 6, 1, tzinfo=None)], "no time zone"),  # noqa: DTZ001  # that is the point
+        (["2025-06-01"], "holds"),
+        ([20250601], "holds"),
+    ):
+        with pytest.raises(UnlabelledData, match=why):
+            _kept_of(KINDS[kind](_table(given, "at")), {"at": Collected, "n": "1.1(a)"})
+
+
+def test_days_that_moments_of_nanoseconds_cannot_hold_are_beyond_all_of_them() -> None:
+    from purposeguard.adapters._frames_values import within
+
+    first, last = datetime.date(1, 1, 1), datetime.date(9999, 12, 31)
+    assert within(first, last, "Asia/Tokyo", "ns") == (None, None)
+    assert within(last, None, "UTC", "ns") is None
+    assert within(None, first, "UTC", "ns") is None
+    assert within(datetime.date(1970, 1, 2), None, "UTC", "s") == (86_400, None)
+
+
+def test_not_personal_is_said_of_what_tells_nothing() -> None:
+    frame = pd.DataFrame({"n": np.arange(3), "m": 1})
+    assert _kept(frame, {"n": tm.Registration, "m": NotPersonal}) == [0, 1, 2]
