@@ -8,84 +8,31 @@ with the compiled statement, which SQLAlchemy caches by the statement's shape.
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import Function
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import Label
-from sqlalchemy.sql.selectable import Alias, TableClause, TableSample
+from sqlalchemy.sql.selectable import TableClause
 from sqlalchemy.types import UserDefinedType
 
+from purposeguard.adapters._sqlalchemy_analysis import ALL, Analysis, Key, Occurrence, Scope, base_of
 from purposeguard.adapters._sqlalchemy_flows import Flow, Untold, flows_of, is_count_of_all
 from purposeguard.adapters._sqlalchemy_functions import untold_of
 from purposeguard.adapters._sqlalchemy_narrowed import Narrowed
 from purposeguard.adapters._sqlalchemy_seals import SealedType
 
-ALL: Final = "*"
-"""In place of a column's name: every column of the table, as of a table that stands for its whole row."""
-
 _CONSTANT: Final = re.compile(
     r"-?\d+(\.\d+)?|'[^'\\]*'|null|true|false|current_(timestamp|date|time)", re.IGNORECASE | re.ASCII
 )
-_OPERATOR: Final = re.compile(r"[!@#%^&|?*/+<>=~-]{1,5}|(not )?(i?like|regexp|glob|match|similar to|rlike)|is( not)?"
-                              r"|is (not )?distinct from|overlaps|at time zone|collate|xor|div|mod", re.IGNORECASE)
+_OPERATOR: Final = re.compile(
+    r"[!@#%^&|?*/+<>=~-]{1,5}|(not )?(i?like|regexp|glob|match|similar to|rlike)|is( not)?"
+    r"|is (not )?distinct from|overlaps|at time zone|collate|xor|div|mod",
+    re.IGNORECASE,
+)
 _COMMENTS: Final = re.compile(r"--|/\*|\*/|#$|^#(?![->])")
 _FIELD: Final = re.compile(r"\w+", re.ASCII)
-
-_Key = tuple[str, str | None]
-"""A table by its name, and by the alias that it has."""
-
-
-class Occurrence(NamedTuple):
-    """One place in which a statement reads a table.
-
-    `names` are the columns that are used. `narrowings` are the tests for rows by which its rows are left out there, each
-    with the names of the parameters that are bound in it. `written`: the rows are those that the statement inserts.
-    """
-
-    table: TableClause
-    names: frozenset[str]
-    narrowings: tuple[tuple[str, tuple[str, ...]], ...]
-    written: bool
-
-
-class Analysis:
-    """What a statement reads and writes.
-
-    `untold` says why that cannot be told of its structure alone: its text is to be asked.
-    """
-
-    __slots__ = ("flows", "occurrences", "plan", "sealed", "tables", "untold")
-
-    def __init__(self) -> None:
-        self.occurrences: tuple[Occurrence, ...] = ()
-        self.tables: tuple[TableClause, ...] = ()
-        self.flows: tuple[Flow, ...] = ()
-        self.sealed: tuple[SealedType, ...] = ()
-        self.untold: str | None = None
-        self.plan: Any = None
-        """What is to be asked of the guard, kept here by the one that asks."""
-
-
-class _Scope:
-    """A SELECT, INSERT, UPDATE or DELETE, with what it reads from."""
-
-    __slots__ = ("exists", "froms", "full", "inserts", "parent")
-
-    def __init__(self, parent: _Scope | None, *, exists: bool = False) -> None:
-        self.parent = parent
-        self.froms: set[_Key] = set()
-        self.full = 0
-        self.exists = exists
-        self.inserts: _Key | None = None
-
-    def holding(self, key: _Key) -> _Scope | None:
-        """The scope, this one or one around it, whose FROM has the table."""
-        one: _Scope | None = self
-        while one is not None and key not in one.froms:
-            one = one.parent
-        return one
 
 
 class Recorder(SQLCompiler):
@@ -96,21 +43,21 @@ class Recorder(SQLCompiler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """As the compiler of the dialect."""
         self.purposeguard = Analysis()
-        self._scope = _Scope(None)
-        self._reads: list[tuple[_Scope, _Key, TableClause, str]] = []
-        self._narrowings: list[tuple[_Scope, _Key, str, tuple[str, ...]]] = []
+        self._scope = Scope(None)
+        self._reads: list[tuple[Scope, Key, TableClause, str]] = []
+        self._narrowings: list[tuple[Scope, Key, str, tuple[str, ...]]] = []
         self._bound: list[str] | None = None
         self._binds: list[tuple[str, SealedType]] = []
         self._given: set[str] = set()
         self._flows: list[Flow] = []
         self._tables: dict[int, TableClause] = {}
-        self._output: object = None
+        self._output: Any = None
         self._exists_next = False
         self._star = self._free = self._aliased = self._conflict = 0
         super().__init__(*args, **kwargs)
         self._finish()
 
-    # ---- notes ---------------------------------------------------------------------------------------------------------
+    # ---- notes -------------------------------------------------------------------------------------------------------
 
     def _untold(self, why: str) -> None:
         if self.purposeguard.untold is None:
@@ -124,8 +71,8 @@ class Recorder(SQLCompiler):
         self._reads.append((self._scope, (base.fullname, alias), base, name))
 
     def _finish(self) -> None:
-        found: dict[tuple[int, _Key], tuple[TableClause, set[str], bool]] = {}
-        narrowings: dict[tuple[int, _Key], list[tuple[str, tuple[str, ...]]]] = {}
+        found: dict[tuple[int, Key], tuple[TableClause, set[str], bool]] = {}
+        narrowings: dict[tuple[int, Key], list[tuple[str, tuple[str, ...]]]] = {}
         for scope, key, table, name in self._reads:
             holder = scope.holding(key)
             if holder is None and key[1] == "excluded":
@@ -144,7 +91,7 @@ class Recorder(SQLCompiler):
         analysis.flows = tuple(self._flows)
         analysis.sealed = tuple(kind for key, kind in self._binds if key not in self._given)
 
-    # ---- columns and tables --------------------------------------------------------------------------------------------
+    # ---- columns and tables ------------------------------------------------------------------------------------------
 
     def visit_column(self, column: Any, *args: Any, **kwargs: Any) -> Any:
         """Notes the column."""
@@ -163,13 +110,13 @@ class Recorder(SQLCompiler):
                 self._tables[id(base)] = base
         else:
             self._read(column.table, column.name)
-        return super().visit_column(column, *args, **kwargs)
+        return _above(super()).visit_column(column, *args, **kwargs)
 
     def visit_scalar_function_column(self, element: Any, **kw: Any) -> Any:
         """A column of what a function gives: of its arguments."""
         self._free += 1
         try:
-            return super().visit_scalar_function_column(element, **kw)
+            return _above(super()).visit_scalar_function_column(element, **kw)
         finally:
             self._free -= 1
 
@@ -178,7 +125,7 @@ class Recorder(SQLCompiler):
         self._read(element.scalar_alias, ALL)
         self._free += 1
         try:
-            return super().visit_table_valued_column(element, **kw)
+            return _above(super()).visit_table_valued_column(element, **kw)
         finally:
             self._free -= 1
 
@@ -187,23 +134,25 @@ class Recorder(SQLCompiler):
         self._tables[id(table)] = table
         if kwargs.get("asfrom") and not self._aliased:
             self._scope.froms.add((table.fullname, None))
-        return super().visit_table(table, *args, **kwargs)
+        return _above(super()).visit_table(table, *args, **kwargs)
 
     def visit_alias(self, alias: Any, *args: Any, **kwargs: Any) -> Any:
         """Notes under which name a table is read."""
         base, name = base_of(alias)
         if base is None:
-            return super().visit_alias(alias, *args, **kwargs)
+            return _above(super()).visit_alias(alias, *args, **kwargs)
         if kwargs.get("asfrom"):
             self._scope.froms.add((base.fullname, name))
         self._aliased += 1
         try:
-            return super().visit_alias(alias, *args, **kwargs)
+            return _above(super()).visit_alias(alias, *args, **kwargs)
         finally:
             self._aliased -= 1
 
-    def _label_select_column(self, select: Any, column: Any, populate_result_map: Any, *args: Any, **kwargs: Any) -> Any:
-        element = column.element if isinstance(column, Label) else column
+    def _label_select_column(
+        self, select: Any, column: Any, populate_result_map: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        element: Any = column.element if isinstance(column, Label) else column
         # Of a sealed column that is given out as it is, the values stay sealed: they are checked where they are opened.
         if (
             populate_result_map
@@ -214,7 +163,7 @@ class Recorder(SQLCompiler):
         ):
             self._output = element
         try:
-            return super()._label_select_column(select, column, populate_result_map, *args, **kwargs)
+            return _above(super())._label_select_column(select, column, populate_result_map, *args, **kwargs)
         finally:
             self._output = None
 
@@ -223,11 +172,11 @@ class Recorder(SQLCompiler):
         scope = self._scope
         scope.full += bool(join.full)
         try:
-            return super().visit_join(join, *args, **kwargs)
+            return _above(super()).visit_join(join, *args, **kwargs)
         finally:
             scope.full -= bool(join.full)
 
-    # ---- tests for rows ------------------------------------------------------------------------------------------------
+    # ---- tests for rows ----------------------------------------------------------------------------------------------
 
     def visit_purposeguard_narrowed(self, element: Narrowed, **kw: Any) -> str:
         """A test by which rows that may not be used are left out."""
@@ -244,24 +193,24 @@ class Recorder(SQLCompiler):
 
     def visit_bindparam(self, bindparam: Any, *args: Any, **kwargs: Any) -> Any:
         """Notes parameters of tests for rows, and those that hold sealed values."""
-        text = super().visit_bindparam(bindparam, *args, **kwargs)
+        text = _above(super()).visit_bindparam(bindparam, *args, **kwargs)
         if self._bound is not None:
             self._bound.append(self.bind_names.get(bindparam, ""))
         if isinstance(bindparam.type, SealedType) and not getattr(bindparam, "_is_crud", False):
             self._binds.append((bindparam.key, bindparam.type))
         return text
 
-    # ---- statements ------------------------------------------------------------------------------------------------------
+    # ---- statements --------------------------------------------------------------------------------------------------
 
     def visit_select(self, select_stmt: Any, *args: Any, **kwargs: Any) -> Any:
         """Notes what stands in it as its own."""
         exists, self._exists_next = self._exists_next, False
-        return self._within(super().visit_select, select_stmt, *args, exists=exists, **kwargs)
+        return self._within(_above(super()).visit_select, select_stmt, *args, exists=exists, **kwargs)
 
     def _within(self, render: Any, *args: Any, exists: bool = False, **kwargs: Any) -> Any:
         around = self._scope
         aliased, self._aliased = self._aliased, 0
-        self._scope = _Scope(around, exists=exists)
+        self._scope = Scope(around, exists=exists)
         try:
             return render(*args, **kwargs)
         finally:
@@ -269,7 +218,7 @@ class Recorder(SQLCompiler):
 
     def _setup_select_stack(self, select: Any, compile_state: Any, *args: Any, **kwargs: Any) -> Any:
         self._look_at(select)
-        return super()._setup_select_stack(select, compile_state, *args, **kwargs)
+        return _above(super())._setup_select_stack(select, compile_state, *args, **kwargs)
 
     def _look_at(self, statement: Any) -> None:
         """Notes what is rendered by other code than the compiler's."""
@@ -282,16 +231,16 @@ class Recorder(SQLCompiler):
 
     def visit_insert(self, insert_stmt: Any, *args: Any, **kwargs: Any) -> Any:
         """Notes what flows into the columns."""
-        return self._within(self._written, super().visit_insert, insert_stmt, *args, **kwargs)
+        return self._within(self._written, _above(super()).visit_insert, insert_stmt, *args, **kwargs)
 
     def visit_update(self, update_stmt: Any, *args: Any, **kwargs: Any) -> Any:
         """Notes what flows into the columns."""
-        return self._within(self._written, super().visit_update, update_stmt, *args, **kwargs)
+        return self._within(self._written, _above(super()).visit_update, update_stmt, *args, **kwargs)
 
     def visit_delete(self, delete_stmt: Any, *args: Any, **kwargs: Any) -> Any:
         """Notes what stands in it as its own."""
         self._look_at(delete_stmt)
-        return self._within(super().visit_delete, delete_stmt, *args, **kwargs)
+        return self._within(_above(super()).visit_delete, delete_stmt, *args, **kwargs)
 
     def _written(self, render: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
         table = statement.table
@@ -304,7 +253,7 @@ class Recorder(SQLCompiler):
         within = kwargs.get("visiting_cte") is not None or bool(self.stack)
         text = render(statement, *args, **kwargs)
         own = {name: one for name, one in kwargs.items() if name != "visited_bindparam"}
-        state = statement._compile_state_factory(statement, self, **own) if within else self.dml_compile_state
+        state: Any = statement._compile_state_factory(statement, self, **own) if within else self.dml_compile_state
         self._look_at(state.statement)
         try:
             for flow in flows_of(state, self._given):
@@ -316,41 +265,41 @@ class Recorder(SQLCompiler):
 
     def visit_on_conflict_do_update(self, on_conflict: Any, **kw: Any) -> Any:
         """What is compared to find the conflict is not used by it."""
-        return super().visit_on_conflict_do_update(on_conflict, **kw)  # type: ignore[misc]  # of some dialects
+        return _above(super()).visit_on_conflict_do_update(on_conflict, **kw)  # of some dialects
 
     def _on_conflict_target(self, clause: Any, **kw: Any) -> Any:
         kept = len(self._reads)
-        text = super()._on_conflict_target(clause, **kw)  # type: ignore[misc]  # of some dialects
+        text = _above(super())._on_conflict_target(clause, **kw)  # of some dialects
         if clause.inferred_target_whereclause is None:
             del self._reads[kept:]
         return text
 
-    # ---- what is text --------------------------------------------------------------------------------------------------
+    # ---- what is text ------------------------------------------------------------------------------------------------
 
     def visit_textclause(self, textclause: Any, *args: Any, **kwargs: Any) -> Any:
         """Text: what it reads, its structure does not tell."""
         self._untold("it is text, or some of it is")
-        return super().visit_textclause(textclause, *args, **kwargs)
+        return _above(super()).visit_textclause(textclause, *args, **kwargs)
 
     def visit_tstring(self, tstring: Any, *args: Any, **kwargs: Any) -> Any:
         """Text as well."""
         self._untold("it is text, or some of it is")
-        return super().visit_tstring(tstring, *args, **kwargs)
+        return _above(super()).visit_tstring(tstring, *args, **kwargs)
 
     def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> Any:
         """An operator that is text."""
         self._operator(operator)
-        return super().visit_custom_op_binary(element, operator, **kw)
+        return _above(super()).visit_custom_op_binary(element, operator, **kw)
 
     def visit_custom_op_unary_operator(self, element: Any, operator: Any, **kw: Any) -> Any:
         """An operator that is text."""
         self._operator(operator)
-        return super().visit_custom_op_unary_operator(element, operator, **kw)
+        return _above(super()).visit_custom_op_unary_operator(element, operator, **kw)
 
     def visit_custom_op_unary_modifier(self, element: Any, operator: Any, **kw: Any) -> Any:
         """An operator that is text."""
         self._operator(operator)
-        return super().visit_custom_op_unary_modifier(element, operator, **kw)
+        return _above(super()).visit_custom_op_unary_modifier(element, operator, **kw)
 
     def _operator(self, operator: Any) -> None:
         text = operator.opstring.strip()
@@ -361,15 +310,15 @@ class Recorder(SQLCompiler):
         """The field is text."""
         if not _FIELD.fullmatch(str(extract.field)):
             self._untold("a field of a date in it is text")
-        return super().visit_extract(extract, **kwargs)
+        return _above(super()).visit_extract(extract, **kwargs)
 
     def visit_typeclause(self, typeclause: Any, **kw: Any) -> Any:
         """A type of the application's own is text."""
         if isinstance(typeclause.type, UserDefinedType) or hasattr(type(typeclause.type), "_compiler_dispatcher"):
             self._untold("a type in it is text")
-        return super().visit_typeclause(typeclause, **kw)
+        return _above(super()).visit_typeclause(typeclause, **kw)
 
-    # ---- functions -----------------------------------------------------------------------------------------------------
+    # ---- functions ---------------------------------------------------------------------------------------------------
 
     def visit_function(self, func: Any, *args: Any, **kwargs: Any) -> Any:
         """A function: of its arguments, where it is known to read nothing else."""
@@ -377,7 +326,7 @@ class Recorder(SQLCompiler):
         star = is_count_of_all(func)
         self._star += star
         try:
-            return super().visit_function(func, *args, **kwargs)
+            return _above(super()).visit_function(func, *args, **kwargs)
         finally:
             self._star -= star
 
@@ -392,28 +341,22 @@ class Recorder(SQLCompiler):
         """A function in the place of a table."""
         if isinstance(element.element, Function):
             self._function(element.element, as_table=True)
-        return super().visit_table_valued_alias(element, **kw)
+        return _above(super()).visit_table_valued_alias(element, **kw)
 
     def visit_unary(self, unary: Any, *args: Any, **kwargs: Any) -> Any:
         """`EXISTS (SELECT *)` uses no column."""
         self._exists_next = unary.operator is operators.exists
         try:
-            return super().visit_unary(unary, *args, **kwargs)
+            return _above(super()).visit_unary(unary, *args, **kwargs)
         finally:
             self._exists_next = False
 
 
-def base_of(table: object) -> tuple[TableClause | None, str | None]:
-    """The table that an alias is of, and the alias; None where it stands for something else than a table."""
-    alias: str | None = None
-    while isinstance(table, (Alias, TableSample)):
-        if alias is None:
-            alias = str(table.name)
-        table = table.element
-    return (table, alias) if isinstance(table, TableClause) else (None, None)
+def _above(parent: Any) -> Any:
+    """The compiler of the dialect: much of what it has is not typed, and some of it not every dialect has."""
+    return parent
 
 
 def recording(compiler: type[SQLCompiler]) -> type[SQLCompiler]:
     """The compiler of a dialect, which notes what it renders."""
     return type(f"Recording{compiler.__name__}", (Recorder, compiler), {})
-

@@ -20,7 +20,7 @@ _INSIDE: Final = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.pool
 
 
 def _refuse_outside(what: str, depth: int = 2) -> None:
-    """Raises UnresolvedStatement unless SQLAlchemy itself asks: what a driver's own connection executes, nobody sees."""
+    """Raises UnresolvedStatement unless SQLAlchemy itself asks: what a driver's connection executes, nobody sees."""
     try:
         caller = str(sys._getframe(depth).f_globals.get("__name__", ""))
     except ValueError:  # there is no caller: the bottom of a greenlet
@@ -31,8 +31,8 @@ def _refuse_outside(what: str, depth: int = 2) -> None:
 
 def _refuse(what: str) -> NoReturn:
     raise UnresolvedStatement(
-        f"{what} of a guarded engine leads to the driver, where nobody sees what is executed: execute statements on the "
-        "connection itself, or use an engine of its own for what is not personal"
+        f"{what} of a guarded engine leads to the driver, where nobody sees what is executed: execute statements on "
+        "the connection itself, or use an engine of its own for what is not personal"
     )
 
 
@@ -89,8 +89,8 @@ class GuardedOptionEngine(OptionEngine):
         _guard_pool(self.pool)
 
 
-GuardedEngine._option_cls = GuardedOptionEngine  # type: ignore[assignment]
-GuardedOptionEngine._option_cls = GuardedOptionEngine  # type: ignore[assignment]
+GuardedEngine._option_cls = GuardedOptionEngine
+GuardedOptionEngine._option_cls = GuardedOptionEngine
 
 
 def _guard_pool(pool: Any) -> None:
@@ -161,7 +161,8 @@ def guard_engine(engine: Engine, watch: Watch) -> None:
     dialect.statement_compiler = recording(dialect.statement_compiler)
     if hasattr(dialect.execution_ctx_cls, "fire_sequence"):
         dialect.execution_ctx_cls = _sequences_its_own(dialect.execution_ctx_cls)
-    engine.__class__ = GuardedOptionEngine if isinstance(engine, OptionEngine) else GuardedEngine
+    any_engine: Any = engine
+    any_engine.__class__ = GuardedOptionEngine if isinstance(engine, OptionEngine) else GuardedEngine
     engine.hide_parameters = True  # an error of the database must not tell in a log what was to be written
     engine.clear_compiled_cache()
     _guard_pool(engine.pool)

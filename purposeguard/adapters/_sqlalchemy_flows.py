@@ -36,7 +36,7 @@ class Flow(NamedTuple):
     columns: frozenset[Source]
 
 
-class Untold(Exception):  # noqa: N818  # says what it is: caught where it is raised
+class Untold(Exception):
     """What flows into a column is text."""
 
 

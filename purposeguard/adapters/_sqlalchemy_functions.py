@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any, Final
 
-from purposeguard.adapters.sql.functions import NAMED, NAMED_TABLE_FUNCTIONS
+from purposeguard.adapters.sql.functions import NAMED, NAMED_TABLE_FUNCTIONS, words
 from purposeguard.adapters.sql.names import lower
 
-DIALECTS: Final = {"sqlite": "sqlite", "postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql", "duckdb": "duckdb"}
+DIALECTS: Final = {
+    "sqlite": "sqlite",
+    "postgresql": "postgres",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    "duckdb": "duckdb",
+}
 """How the SQL adapter calls the dialects of SQLAlchemy that it knows."""
 
-_GENERIC: Final = frozenset(
-    "aggregate_strings any_value array array_agg char_length coalesce concat count cube cume_dist current_date "
-    "current_time current_timestamp current_user dense_rank grouping_sets localtime localtimestamp max min mode now "
-    "percent_rank percentile_cont percentile_disc random rank rollup session_user sum sysdate user bernoulli system".split()
+_GENERIC: Final = words(
+    """
+    aggregate_strings any_value array array_agg bernoulli char_length coalesce concat count cube cume_dist current_date
+    current_time current_timestamp current_user dense_rank grouping_sets localtime localtimestamp max min mode now
+    percent_rank percentile_cont percentile_disc random rank rollup session_user sum sysdate system user
+    """
 )
 """Functions that SQLAlchemy knows by itself, and the methods of TABLESAMPLE."""
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, Final
 
 from sqlalchemy import Boolean, Table
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.sql.visitors import InternalTraversal
+
+_TRAVERSED: Final[Any] = [
+    ("anchor", InternalTraversal.dp_clauseelement),
+    ("element", InternalTraversal.dp_clauseelement),
+    ("shape", InternalTraversal.dp_string),
+]
 
 
 class Narrowed(ColumnElement[bool]):
@@ -18,11 +24,7 @@ class Narrowed(ColumnElement[bool]):
     """
 
     __visit_name__ = "purposeguard_narrowed"
-    _traverse_internals: ClassVar[Any] = [
-        ("anchor", InternalTraversal.dp_clauseelement),
-        ("element", InternalTraversal.dp_clauseelement),
-        ("shape", InternalTraversal.dp_string),
-    ]
+    _traverse_internals: Any = _TRAVERSED
     type = Boolean()
 
     def __init__(self, anchor: ColumnElement[Any], element: ColumnElement[bool], shape: str) -> None:
@@ -32,11 +34,11 @@ class Narrowed(ColumnElement[bool]):
         self.shape = shape
         self._bound = tuple(one for one in visitors.iterate(self.element) if isinstance(one, BindParameter))
 
-    def _gen_cache_key(self, anon_map: Any, bindparams: list[BindParameter[Any]]) -> Any:
-        """What tells it from others: the table and the text, which the shape says. Quicker than to go through it all."""
+    def _gen_cache_key(self, am: Any, bindparams: list[BindParameter[Any]]) -> Any:
+        """What tells it from others: the table, and the text, which the shape says. Quicker than to go through it."""
         table = getattr(self.anchor, "table", None)
         if not isinstance(table, Table):  # of an alias: what it is of tells it
-            return super()._gen_cache_key(anon_map, bindparams)
+            return super()._gen_cache_key(am, bindparams)
         bindparams.extend(self._bound)
         return (Narrowed, self.shape, table)
 

@@ -65,7 +65,7 @@ class Listed:
 
 
 _written: weakref.WeakKeyDictionary[KeySet, dict[tuple[str, str], str]] = weakref.WeakKeyDictionary()
-"""The texts that keys of subjects are bound as: there may be millions of them, and they are the same until they change."""
+"""The texts that keys of subjects are bound as: there may be millions, and they stay the same until they change."""
 
 
 class _ListType(TypeDecorator[Listed]):
@@ -122,7 +122,9 @@ class _Words:
     def _column(self, name: str) -> Any:
         found = self._columns.get(name)
         if found is None:
-            raise UnresolvedStatement(f"the rows of `{self._name}` are decided by `{name}`, which the table has not here")
+            raise UnresolvedStatement(
+                f"the rows of `{self._name}` are decided by `{name}`, which the table has not here"
+            )
         return found
 
     def _bound(self, value: Any, kind: TypeEngine[Any]) -> Any:
@@ -182,8 +184,8 @@ class _Words:
         if isinstance(kind, DateTime) and kind.timezone and self._dialect == "postgresql":
             return datetime.datetime.combine(day, datetime.time.min, zone(self._rule.timezone))
         raise UnresolvedStatement(
-            f"`{self._name}.{column}` holds moments without their time zone, or no days at all, so which day each is of "
-            "cannot be told: let it be a `Date`, or a `DateTime(timezone=True)` on PostgreSQL"
+            f"`{self._name}.{column}` holds moments without their time zone, or no days at all, so which day each is "
+            "of cannot be told: let it be a `Date`, or a `DateTime(timezone=True)` on PostgreSQL"
         )
 
     def subject_in(self, column: str, keys: KeySet, /) -> Piece:
@@ -203,8 +205,8 @@ class _Words:
                 forms.append((plain, "uuids", Text()))
         else:
             raise UnresolvedStatement(
-                f"`{self._name}.{column}` holds ids of subjects as {type(kind).__name__}: they are whole numbers, texts "
-                "or UUIDs"
+                f"`{self._name}.{column}` holds ids of subjects as {type(kind).__name__}: they are whole numbers, "
+                "texts or UUIDs"
             )
         tests = [self._within(text, Listed(getattr(keys, form), keys, form), of) for text, form, of in forms]
         shape = f"subject({column}, {', '.join(form for _, form, _ in forms)})"

@@ -34,7 +34,8 @@ class SealedType(TypeDecorator[Any]):
         """`inner` is the type of the plain value; `label` says under which sources it is sealed."""
         self.inner: TypeEngine[Any] = to_instance(inner)
         self.label = label if isinstance(label, Label) else Label(label)
-        self.impl = self.inner  # pyright: ignore[reportIncompatibleVariableOverride]  # as TypeDecorator's own does
+        this: Any = self
+        this.impl = self.inner  # as TypeDecorator does it itself
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # as SQLAlchemy calls it
         """The plain value, on its way to the driver."""
@@ -58,10 +59,9 @@ class SealedType(TypeDecorator[Any]):
 
     def must_take(self, value: Sealed, target: str = "", column: str = "sealed") -> None:
         """Raises FlowViolation where a value is sealed under sources that the column's tag does not cover."""
-        missing = [
-            one for one in value.label.sources if not any(issubclass(one, own) for own in self.label.sources)
-        ]
-        if missing and value.label.sources != {NotPersonal}:
+        own = tuple(self.label.sources)
+        missing = [one for one in value.label.sources if not issubclass(one, (*own, NotPersonal))]
+        if missing:
             raise FlowViolation(target or "column", column, Label(*missing))
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from sqlalchemy import Column, event
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +15,7 @@ from sqlalchemy.sql.selectable import TableClause
 
 from purposeguard.adapters._sqlalchemy_seals import SealedType
 from purposeguard.adapters._sqlalchemy_watch import TEXT, WHAT, Watch
+from purposeguard.adapters.rowrule import RowRule
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.use import Use
 
@@ -21,7 +23,7 @@ from purposeguard.use import Use
 class Narrowing(LoaderCriteriaOption):
     """Loader criteria of a row rule. Not carried on to later loads: each is narrowed for the purpose under way then."""
 
-    _traverse_internals: ClassVar[Any] = LoaderCriteriaOption._traverse_internals  # its own, which is what is asked
+    _traverse_internals: Any = LoaderCriteriaOption._traverse_internals  # its own, which is what is asked
 
     def _resolve_where_criteria(self, ext_info: Any) -> Any:
         """The test, about the entity where it stands: about its alias, where it has one."""
@@ -41,9 +43,9 @@ class Narrowing(LoaderCriteriaOption):
 class GuardedSession(Session):
     """A session on a guarded engine: `sessionmaker(engine, class_=GuardedSession)`.
 
-    Where rows say whose they are, from when, or under which source they were collected, those that the purpose under way
-    may not use are left out, of relationships too. What it keeps of rows is kept for one purpose: what was loaded under
-    another is loaded anew where it is asked for again. Objects with changes keep those.
+    Where rows say whose they are, from when, or under which source they were collected, those that the purpose under
+    way may not use are left out, of relationships too. What was loaded under another purpose, and may not be used for
+    this one, is not found again in the session. Objects with changes keep those.
     """
 
     _purposeguard_watch: Watch | None = None
@@ -52,9 +54,10 @@ class GuardedSession(Session):
     def __init__(self, bind: Any = None, **kwargs: Any) -> None:
         """As of any session. Where no row of the engine's tables is decided by itself, none is looked at."""
         super().__init__(bind, **kwargs)
-        watch = self._purposeguard_watch = watch_of(self.bind) if self.bind is not None else None
+        self._purposeguard_watch = watch = watch_of(self.bind) if self.bind is not None else None
         if watch is None or watch.has_rows():
-            self.dispatch = self.dispatch._join(_narrowing.dispatch)  # as connections get the events of their engine
+            events: Any = self.dispatch._join(_narrowing.dispatch)
+            self.dispatch = events  # as connections get the events of their engine
 
     def _keep_apart(self) -> None:
         """Forgets what was loaded for another purpose, and may not be used for the one under way."""
@@ -77,7 +80,7 @@ class GuardedSession(Session):
 
     def _execute_internal(self, *args: Any, **kwargs: Any) -> Any:
         self._keep_apart()
-        return super()._execute_internal(*args, **kwargs)  # type: ignore[misc,call-overload]
+        return super()._execute_internal(*args, **kwargs)
 
     def _get_impl(self, *args: Any, **kwargs: Any) -> Any:
         self._keep_apart()
@@ -89,7 +92,7 @@ class GuardedSession(Session):
 
 
 def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> frozenset[str]:
-    """The attributes of loaded objects that a use is not to find in a session: what it may not use, or not of any row."""
+    """The attributes of loaded objects that a use is not to find in a session: what it may not use."""
     found: set[str] = set()
     for prop in mapper.iterate_properties:
         if isinstance(prop, RelationshipProperty):
@@ -151,21 +154,8 @@ def _narrow(state: ORMExecuteState) -> None:
 
 
 def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -> Any:
-    parameters: Any = state.parameters
-    if isinstance(parameters, list):  # many, each by its key
-        return statement
-    compiled = statement._compile_w_cache(
-        dialect=bind.dialect,
-        compiled_cache=bind.engine._compiled_cache,
-        column_keys=sorted(parameters or ()),
-        for_executemany=False,
-        schema_translate_map=state.execution_options.get("schema_translate_map"),
-    )[0]
-    analysis = compiled.purposeguard
-    plan = analysis.plan
-    if plan is None:
-        plan = watch.plan(analysis)
-    if plan is TEXT or not plan.narrowings:
+    plan = None if isinstance(state.parameters, list) else _plan(state, statement, watch, bind)  # a list is of keys
+    if plan is None or plan is TEXT or not plan.narrowings:
         return statement
     use = watch.decider.engine.present(WHAT)
     if use is None or watch.observes(use):
@@ -178,13 +168,32 @@ def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -
         if state.is_column_load:  # loader criteria are not added to these
             for occurrence in one.occurrences:
                 statement = statement.where(watch.rows.test(rule, one.table, occurrence.table).element)
-            continue
-        for mapper in watch.catalogue.mappers(one.table):
-            above = mapper.inherits
-            if above is None or above.local_table is not mapper.local_table:
-                element = watch.rows.test(rule, one.table, mapper.local_table).element  # type: ignore[arg-type]
-                options.append(Narrowing(mapper, element, include_aliases=True, propagate_to_loaders=True))
+        else:
+            options += _options(watch, rule, one.table)
     return statement.options(*options) if options else statement
+
+
+def _plan(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -> Any:
+    """What is to be asked about the statement as it is; compiled once for each shape."""
+    given: Any = state.parameters
+    compiled = statement._compile_w_cache(
+        dialect=bind.dialect,
+        compiled_cache=bind.engine._compiled_cache,
+        column_keys=sorted(given or ()),
+        for_executemany=False,
+        schema_translate_map=state.execution_options.get("schema_translate_map"),
+    )[0]
+    analysis = compiled.purposeguard
+    return analysis.plan or watch.plan(analysis)
+
+
+def _options(watch: Watch, rule: RowRule, table: str) -> Iterator[Narrowing]:
+    """The criteria for each class that is mapped to a table, and with it for those below."""
+    for mapper in watch.catalogue.mappers(table):
+        above, held = mapper.inherits, mapper.local_table
+        if isinstance(held, TableClause) and (above is None or above.local_table is not held):
+            element = watch.rows.test(rule, table, held).element
+            yield Narrowing(mapper, element, include_aliases=True, propagate_to_loaders=True)
 
 
 _narrowing: Final = Session()

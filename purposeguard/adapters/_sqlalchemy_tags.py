@@ -115,7 +115,7 @@ class Catalogue:
                 break
         raise UnlabelledData(
             f"the table `{name}` carries no tags, so nothing says what it may be used for: tag its columns, "
-            "`mapped_column(info={\"purposeguard\": Source})` or `Mapped[Annotated[str, Source]]`, or, where none is "
+            '`mapped_column(info={"purposeguard": Source})` or `Mapped[Annotated[str, Source]]`, or, where none is '
             "personal, say so: `protect(…, not_personal=[Table])`"
         )
 
@@ -141,7 +141,8 @@ class Catalogue:
         for mapper in mappers:
             for column, shape in _annotated(mapper, table):
                 own = specs[column.name]
-                own += [one for one in (*shape.tags, *shape.seal, *shape.marks) if one not in own]
+                said: tuple[OneSpec, ...] = (*shape.tags, *shape.seal, *shape.marks)
+                own += [one for one in said if one not in own]
         if not any(specs.values()):
             return None
         for column in table.columns:
@@ -151,7 +152,10 @@ class Catalogue:
                     "it with their sources, or say `NotPersonal`"
                 )
         return Columns(
-            {name: tag_of(self._revisions, own or NotPersonal, f"{table.fullname}.{name}") for name, own in specs.items()}
+            {
+                name: tag_of(self._revisions, own or NotPersonal, f"{table.fullname}.{name}")
+                for name, own in specs.items()
+            }
         )
 
 

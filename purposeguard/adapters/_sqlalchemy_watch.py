@@ -12,13 +12,14 @@ from sqlalchemy import schema
 from sqlalchemy.dialects.postgresql import named_types
 from sqlalchemy.engine.interfaces import ExecuteStyle
 
-from purposeguard.adapters._sqlalchemy_compiling import ALL, Analysis, Occurrence
+from purposeguard.adapters._sqlalchemy_analysis import ALL, Analysis, Occurrence
 from purposeguard.adapters._sqlalchemy_flows import Flow
 from purposeguard.adapters._sqlalchemy_functions import DIALECTS
 from purposeguard.adapters._sqlalchemy_rows import Rows
 from purposeguard.adapters._sqlalchemy_tags import Catalogue
 from purposeguard.adapters.deciding import NO_RULES, Decider, Demand
 from purposeguard.adapters.rowrule import RowRule
+from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.names import lower
 from purposeguard.adapters.sql.statements import Statements
 from purposeguard.adapters.tags import Columns
@@ -36,13 +37,15 @@ _DEFINES: Final = frozenset(
     for module, names in (
         (
             schema,
-            "CreateTable DropTable CreateIndex DropIndex CreateSchema DropSchema CreateSequence DropSequence "
-            "AddConstraint DropConstraint SetTableComment DropTableComment SetColumnComment DropColumnComment "
-            "SetConstraintComment DropConstraintComment DropView",
+            words("""
+            CreateTable DropTable CreateIndex DropIndex CreateSchema DropSchema CreateSequence DropSequence
+            AddConstraint DropConstraint SetTableComment DropTableComment SetColumnComment DropColumnComment
+            SetConstraintComment DropConstraintComment DropView
+        """),
         ),
-        (named_types, "CreateEnumType DropEnumType CreateDomainType DropDomainType"),
+        (named_types, words("CreateEnumType DropEnumType CreateDomainType DropDomainType")),
     )
-    for name in names.split()
+    for name in names
     if hasattr(module, name)  # some are of later versions
 )
 """Statements that define tables and what belongs to them, and read none."""
@@ -122,7 +125,10 @@ class Watch:
             UnresolvedStatement: it cannot be told what it reads.
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
-        compiled = None if context is None else context.compiled
+        if context is None:  # SQLAlchemy always has one
+            self.text(statement, "it is text")
+            return
+        compiled: Any = context.compiled
         analysis: Analysis | None = getattr(compiled, "purposeguard", None)
         if analysis is not None and (
             statement is context.statement
@@ -133,18 +139,18 @@ class Watch:
             if plan is None:
                 if _own.get():
                     return
-                plan = self.plan(analysis, statement)
+                plan = self.plan(analysis)
             if plan is not TEXT:
                 if plan.demand.is_personal or "schema_translate_map" in context.execution_options:
                     self._settle(plan, context)
                 return
         if _own.get():
             return
-        if compiled is not None and context.isddl and type(compiled.statement) in _DEFINES:
+        if context.isddl and type(compiled.statement) in _DEFINES:
             return
         self.text(statement, "it is text" if analysis is None else analysis.untold or "its text was changed")
 
-    def plan(self, analysis: Analysis, statement: str = "") -> Any:
+    def plan(self, analysis: Analysis) -> Any:
         """What is to be asked about statements of a shape; `TEXT` where their text is to be asked."""
         if analysis.untold is not None:
             analysis.plan = TEXT
@@ -160,11 +166,11 @@ class Watch:
             places.append(one)
         used = {name: (columns, tuple(names)) for name, (columns, names, _) in tables.items() if names}
         narrowings: list[Narrowing] = []
-        for name, (columns, names) in used.items():
-            tags = {one: columns[one] for one in names if one in columns}
+        for name, (columns, chosen) in used.items():
+            tags = {one: columns[one] for one in chosen if one in columns}
             if self.decider.asks_rows(columns, tags):
-                places = tuple(one for one in tables[name][2] if _is_personal(columns, one) and not one.written)
-                narrowings.append(Narrowing(name, columns, names, places))
+                found = tuple(one for one in tables[name][2] if _is_personal(columns, one) and not one.written)
+                narrowings.append(Narrowing(name, columns, chosen, found))
         demand = self.decider.demand(used, frozenset(one.table for one in narrowings))
         if analysis.sealed:
             sealed = [("a sealed value", one.label) for one in analysis.sealed]
@@ -214,8 +220,8 @@ class Watch:
                 found = f"{other}.{name}" if other else name
                 if self.catalogue.knows(found):
                     raise UnresolvedStatement(
-                        f"`schema_translate_map` makes another table of `{name}`, `{found}`, which has tags of its own: "
-                        "name that table in the statement"
+                        f"`schema_translate_map` makes another table of `{name}`, `{found}`, which has tags of its "
+                        "own: name that table in the statement"
                     )
 
     def _flows(self, flows: Iterable[Flow]) -> None:
@@ -241,7 +247,7 @@ class Watch:
                             "and put the column that names the source along"
                         )
 
-    # ---- text ------------------------------------------------------------------------------------------------------------
+    # ---- text --------------------------------------------------------------------------------------------------------
 
     def text(self, statement: str, why: str) -> None:
         """Whether a statement that is text, or some of which is, may be executed.
@@ -259,7 +265,7 @@ class Watch:
 
 
 def _plain_text(statement: str, dialect: Any) -> str:
-    """The text as the database gets it, save for its parameters: as drivers mark them, the parser does not read them."""
+    """The text as the database gets it, save for its parameters, which drivers mark in ways that no parser reads."""
     if dialect.paramstyle in ("pyformat", "format"):
         return _PYFORMAT.sub(lambda found: "%" if found[0] == "%%" else "$1", statement)
     return statement
@@ -276,7 +282,7 @@ def _with_source(flows: Iterable[Flow], flow: Flow, columns: Columns, table: Any
     """Whether the source of each row goes along with what was collected under it."""
     theirs, ours = others.marked(RowSource), columns.marked(RowSource)
     return theirs is not None and any(
-        one.column == ours and one.table is flow.table and one.columns == {(table, theirs)} for one in flows
+        one.column == ours and one.table is flow.table and list(one.columns) == [(table, theirs)] for one in flows
     )
 
 

@@ -43,10 +43,10 @@ def protect(
 ) -> E:
     """Guards an engine, where it stands, and gives it.
 
-    `where` are the declarative bases, registries or `MetaData` whose tables may be used; `not_personal` those of them of
-    which nothing is personal and which carry no tags: classes, tables or names. `functions` names those of the database's
-    own that read nothing but what they are given; of others that are not known, statements are refused. Do it where the
-    engine is made: a connection of the driver that was taken from it before is not guarded.
+    `where` are the declarative bases, registries or `MetaData` whose tables may be used; `not_personal` those of them
+    that carry no tags because nothing in them is personal: classes, tables or names. `functions` names those of the
+    database's own that read nothing but what they are given; statements with others that are not known are refused.
+    Do it where the engine is made: a connection of the driver that was taken from it before is not guarded.
 
     Raises:
         TypeError: no tables are given, or by something else.
@@ -54,7 +54,8 @@ def protect(
     """
     if not where:
         raise TypeError("say where the tables are: `protect(engine, guard, Base)`")
-    sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+    given: Any = engine
+    sync: Engine = given.sync_engine if isinstance(given, AsyncEngine) else given
     if watch_of(sync) is not None:
         raise ValueError("the engine is guarded already, and it is guarded once")
     watch = Watch(guard, Catalogue(guard._engine.state.matrix.history, where, not_personal), sync.dialect, functions)

@@ -19,17 +19,31 @@ def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def _url(dialect: str, request: pytest.FixtureRequest, folder: Path) -> str:
     if dialect == "sqlite":
-        return f"sqlite:///{tmp_path}/shop.db"
+        return f"sqlite:///{folder}/shop.db"
     found = make_url(request.getfixturevalue("postgresql_url")).set(drivername="postgresql+psycopg")
     return found.render_as_string(hide_password=False)
 
 
 @pytest.fixture
+def url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return _url(dialect, request, tmp_path)
+
+
+@pytest.fixture
 def shop(url: str) -> Iterator[Shop]:
     made = Shop(create_engine(url), url)
+    made.fill()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """One for many tests that change nothing in it."""
+    where = _url(str(request.param), request, tmp_path_factory.mktemp("shared"))
+    made = Shop(create_engine(where), where)
     made.fill()
     yield made
     made.close()

@@ -160,16 +160,16 @@ class Shop:
 
 
 def customer(n: int) -> Customer:
-    found = Customer(id=n, email=f"e{n}", name=f"n{n}", device=f"d{n}", plan="gold", phone=Personal(f"0{n}", tm.Registration))
+    found = Customer(
+        id=n, email=f"e{n}", name=f"n{n}", device=f"d{n}", plan="gold", phone=Personal(f"0{n}", tm.Registration)
+    )
     found.orders = [Order(total=10 * n + k) for k in range(2)]
     return found
 
 
 def person(n: int) -> Person:
     day = datetime.date(2024, 5, n)
-    return Person(
-        id=n, source=SOURCES[n % 3], note=f"note{n}", email=f"p{n}", day=day, letters=[Letter(id=n)]
-    )
+    return Person(id=n, source=SOURCES[n % 3], note=f"note{n}", email=f"p{n}", day=day, letters=[Letter(id=n)])
 
 
 def each(found: Any) -> Iterator[Any]:

@@ -112,7 +112,10 @@ CASES: dict[str, tuple[Callable[[], Any], set[str]]] = {
     "exists that filters": (lambda: select(Order.id).where(exists().where(Customer.device == "x")), told("device")),
     "any": (lambda: select(Customer.id).where(Customer.orders.any(Order.total > 3)), told("orders.total")),
     "has": (lambda: select(Order.id).where(Order.customer.has(Customer.device == "x")), told("device")),
-    "in": (lambda: select(Order.id).where(Order.customer_id.in_(select(Customer.id).where(Customer.plan == "x"))), told("plan")),
+    "in": (
+        lambda: select(Order.id).where(Order.customer_id.in_(select(Customer.id).where(Customer.plan == "x"))),
+        told("plan"),
+    ),
     "a count of rows": (lambda: select(func.count()).select_from(Customer), set()),
     "a count of values": (lambda: select(func.count(Customer.device)), told("device")),
     "a function": (lambda: select(func.lower(Customer.email)), told("email")),
@@ -127,7 +130,10 @@ CASES: dict[str, tuple[Callable[[], Any], set[str]]] = {
     "a case": (lambda: select(case((Customer.device == "x", Customer.email), else_="n")), told("device", "email")),
     "a cast": (lambda: select(cast(Customer.device, String)), told("device")),
     "a coercion": (lambda: select(type_coerce(Customer.device, String)), told("device")),
-    "a tuple": (lambda: select(Customer.id).where(tuple_(Customer.email, Customer.name).in_([("a", "b")])), told("email", "name")),
+    "a tuple": (
+        lambda: select(Customer.id).where(tuple_(Customer.email, Customer.name).in_([("a", "b")])),
+        told("email", "name"),
+    ),
     "an operator": (lambda: select(Customer.id).where(Customer.device.op("||")("x") == "dx"), told("device")),
     "a part of a day": (lambda: select(extract("year", func.now())), set()),
     "a hybrid": (lambda: select(Customer.address), told("email", "name")),
@@ -157,17 +163,25 @@ CASES: dict[str, tuple[Callable[[], Any], set[str]]] = {
         told("email", "name", "device", "plan", "phone"),
     ),
     "lateral": (
-        lambda: select(lateral(select(Order.total).where(Order.customer_id == Customer.id)).c.total).select_from(Customer),
+        lambda: select(lateral(select(Order.total).where(Order.customer_id == Customer.id)).c.total).select_from(
+            Customer
+        ),
         told("orders.total"),
     ),
     "values": (lambda: select(values(column_of("a", String), name="v").data([("x",)]).c.a), set()),
     "a literal": (lambda: select(literal("x"), literal_column("1"), literal_column("'a'")), set()),
     "a sample": (lambda: select(customers.tablesample(func.bernoulli(10)).c.email), told("email")),
     "distinct": (lambda: select(Customer.device).distinct(), told("device")),
-    "a limit": (lambda: select(Customer.id).limit(select(func.max(Order.total)).scalar_subquery()), told("orders.total")),
+    "a limit": (
+        lambda: select(Customer.id).limit(select(func.max(Order.total)).scalar_subquery()),
+        told("orders.total"),
+    ),
     # ---- sealed columns
     "a sealed column": (lambda: select(Customer.phone), set()),
-    "a sealed column, filtered by": (lambda: select(Customer.phone).where(Customer.phone == "1"), {"customers.phone", "a sealed value"}),
+    "a sealed column, filtered by": (
+        lambda: select(Customer.phone).where(Customer.phone == "1"),
+        {"customers.phone", "a sealed value"},
+    ),
     "a sealed column, through a function": (lambda: select(func.lower(Customer.phone)), told("phone")),
     "a sealed column, made something else": (lambda: select(cast(Customer.phone, String)), told("phone")),
     "a sealed column, coerced": (lambda: select(type_coerce(Customer.phone, String)), told("phone")),
@@ -180,7 +194,10 @@ CASES: dict[str, tuple[Callable[[], Any], set[str]]] = {
     "a sealed column, in a union": (lambda: union(select(Customer.phone), select(Customer.phone)), told("phone")),
     # ---- writes
     "an insert": (lambda: insert(Customer).values(id=9, email="x"), set()),
-    "an insert that returns": (lambda: insert(Customer).values(id=9, email="x").returning(Customer.email), told("email")),
+    "an insert that returns": (
+        lambda: insert(Customer).values(id=9, email="x").returning(Customer.email),
+        told("email"),
+    ),
     "an insert of a select": (
         lambda: insert(exports).from_select(["email"], select(customers.c.email)),
         told("email"),

@@ -198,8 +198,14 @@ def test_what_flows_into_a_column_is_covered_by_its_tags(shop: Shop, guard: Guar
     [
         (lambda: insert(exports).from_select(["email"], select(customers.c.device)), {tm.ProductData}),
         (lambda: insert(exports).from_select(["public"], select(customers.c.email)), {tm.Registration}),
-        (lambda: insert(exports).from_select(["id", "public"], select(customers.c.id, Customer.email)), {tm.Registration}),
-        (lambda: insert(exports).from_select(["public"], select(func.lower(customers.c.plan))), {tm.Registration, tm.Contract}),
+        (
+            lambda: insert(exports).from_select(["id", "public"], select(customers.c.id, Customer.email)),
+            {tm.Registration},
+        ),
+        (
+            lambda: insert(exports).from_select(["public"], select(func.lower(customers.c.plan))),
+            {tm.Registration, tm.Contract},
+        ),
         (
             lambda: insert(exports).from_select(
                 ["public"], select(customers.c.name.label("a")).union_all(select(customers.c.device))
@@ -213,8 +219,14 @@ def test_what_flows_into_a_column_is_covered_by_its_tags(shop: Shop, guard: Guar
         (lambda: insert(exports).values(public=select(customers.c.name).scalar_subquery()), {tm.Registration}),
         (lambda: insert(exports).values([{"public": select(customers.c.name).scalar_subquery()}]), {tm.Registration}),
         (lambda: update(exports).values(public=exports.c.email), {tm.Registration}),
-        (lambda: update(exports).values({exports.c.public: func.coalesce(exports.c.public, exports.c.email)}), {tm.Registration}),
-        (lambda: update(exports).where(exports.c.id == customers.c.id).values(public=customers.c.device), {tm.ProductData}),
+        (
+            lambda: update(exports).values({exports.c.public: func.coalesce(exports.c.public, exports.c.email)}),
+            {tm.Registration},
+        ),
+        (
+            lambda: update(exports).where(exports.c.id == customers.c.id).values(public=customers.c.device),
+            {tm.ProductData},
+        ),
         (lambda: update(Customer).values(active=Customer.email == "x"), {tm.Registration}),
         (lambda: update(Customer).values(email=Customer.device), {tm.ProductData}),
         (lambda: update(exports).ordered_values((exports.c.public, exports.c.email)), {tm.Registration}),
@@ -236,7 +248,9 @@ def test_what_flows_in_an_upsert_is_told(shop: Shop, guard: Guard) -> None:
     given = into.values(id=1, email="x", public="y")
     with engine.begin() as connection:
         connection.execute(
-            given.on_conflict_do_update(index_elements=["id"], set_={"email": given.excluded.email, "mixed": given.excluded.email})
+            given.on_conflict_do_update(
+                index_elements=["id"], set_={"email": given.excluded.email, "mixed": given.excluded.email}
+            )
         )
         with pytest.raises(FlowViolation):
             connection.execute(
@@ -255,7 +269,11 @@ def test_writes_within_a_select_are_decided_too(shop: Shop, guard: Guard) -> Non
         with guard.purpose(tm.RenewalGuidance):
             with pytest.raises(FlowViolation):
                 connection.execute(insert(exports).from_select(["public"], select(moved.c.email)))
-            written = insert(exports).values(public=select(customers.c.email).limit(1).scalar_subquery()).returning(exports.c.id)
+            written = (
+                insert(exports)
+                .values(public=select(customers.c.email).limit(1).scalar_subquery())
+                .returning(exports.c.id)
+            )
             with pytest.raises(FlowViolation):
                 connection.execute(select(written.cte()))
         with pytest.raises(PurposeMissing):

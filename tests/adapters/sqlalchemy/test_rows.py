@@ -68,7 +68,13 @@ def test_what_somebody_asks_for_counts_from_the_next_statement_on(shop: Shop, go
 def test_rows_are_told_by_their_own_source(shop: Shop, governed: Guard) -> None:
     with shop.session(governed)() as session:
         with governed.purpose(tm.ProductProvision):
-            assert session.scalars(select(Person.note).order_by(Person.id)).all() == ["note2", "note3", "note4", "note5", "note6"]
+            assert session.scalars(select(Person.note).order_by(Person.id)).all() == [
+                "note2",
+                "note3",
+                "note4",
+                "note5",
+                "note6",
+            ]
         with governed.purpose(tm.RenewalGuidance):  # 1, 4 are of 1.1(b)
             assert session.scalars(select(Person.note).order_by(Person.id)).all() == ["note3", "note5", "note6"]
         with governed.purpose(tm.TrafficAnalysis):
@@ -121,7 +127,12 @@ def test_relationships_and_joins_come_back_narrowed(shop: Shop, governed: Guard)
 def test_subqueries_come_back_narrowed(shop: Shop, governed: Guard) -> None:
     inner = select(Person.id).where(Person.email.like("p%"))
     with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance):
-        assert session.scalars(select(Letter.id).where(Letter.person_id.in_(inner)).order_by(Letter.id)).all() == [3, 4, 5, 6]
+        assert session.scalars(select(Letter.id).where(Letter.person_id.in_(inner)).order_by(Letter.id)).all() == [
+            3,
+            4,
+            5,
+            6,
+        ]
         found = inner.subquery()
         assert sorted(session.scalars(select(found.c.id)).all()) == [3, 4, 5, 6]
         named = inner.cte()
@@ -179,7 +190,9 @@ def test_updates_and_deletes_are_narrowed(shop: Shop, governed: Guard) -> None:
         assert erased.rowcount == 1
 
 
-def test_statements_of_core_are_refused_with_advice_or_select_from_what_is_permitted(shop: Shop, governed: Guard) -> None:
+def test_statements_of_core_are_refused_with_advice_or_select_from_what_is_permitted(
+    shop: Shop, governed: Guard
+) -> None:
     engine = shop.guarded(governed)
     with engine.connect() as connection, governed.purpose(tm.RenewalGuidance):
         with pytest.raises(UnlabelledData, match="permitted"):
@@ -243,7 +256,7 @@ def test_a_row_whose_source_means_nothing_makes_the_statement_fail(shop: Shop, g
             session.scalars(select(Person.note)).all()
 
 
-# ---- ids and days of other kinds --------------------------------------------------------------------------------------
+# ---- ids and days of other kinds -------------------------------------------------------------------------------------
 
 
 class Base(DeclarativeBase):
@@ -313,9 +326,21 @@ def other(url: str, shop: Shop) -> Engine:
 def test_ids_are_found_in_every_form(other: Engine, shop: Shop) -> None:
     one, two = uuid.uuid4(), uuid.uuid4()
     gone = Standing(all_suspended=True)
-    guard = Guard(tm.NOTICE, governance=Told({"ann": gone, 'qu"o,t{e}\\': gone, "café": gone, str(one): gone, "7": gone}))
+    guard = Guard(
+        tm.NOTICE, governance=Told({"ann": gone, 'qu"o,t{e}\\': gone, "café": gone, str(one): gone, "7": gone})
+    )
     with Session(shop.plain) as session:
-        names = ["ann", "bob", 'qu"o,t{e}\\', "café", "cafe\N{COMBINING ACUTE ACCENT}", str(one).upper(), f"urn:uuid:{one}", "7", None]
+        names = [
+            "ann",
+            "bob",
+            'qu"o,t{e}\\',
+            "café",
+            "cafe\N{COMBINING ACUTE ACCENT}",
+            str(one).upper(),
+            f"urn:uuid:{one}",
+            "7",
+            None,
+        ]
         session.add_all(Account(key=n, who=name, unique=two, name=str(n)) for n, name in enumerate(names))
         session.add(Account(key=20, who="bob", unique=one, name="20"))
         session.commit()
@@ -327,7 +352,9 @@ def test_ids_are_found_in_every_form(other: Engine, shop: Shop) -> None:
 def test_moments_are_counted_in_the_time_zone_of_the_notice(other: Engine, shop: Shop) -> None:
     begun = datetime.datetime(2024, 3, 31, 15, tzinfo=datetime.UTC)  # 1 April in Tokyo, of the revision in force
     with Session(shop.plain) as session:
-        session.add_all([Dated(key=1, at=begun, name="new"), Dated(key=2, at=begun - datetime.timedelta(seconds=1), name="old")])
+        session.add_all(
+            [Dated(key=1, at=begun, name="new"), Dated(key=2, at=begun - datetime.timedelta(seconds=1), name="old")]
+        )
         session.commit()
     guard = Guard(tm.NOTICE)
     protect(other, guard, Base)

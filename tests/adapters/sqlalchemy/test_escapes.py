@@ -1,0 +1,362 @@
+"""Ways to personal data round a guarded engine: each is blocked, or is a limit that the documentation names.
+
+All are tried outside any purpose; those that need one, under a purpose that may not use what they are after.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    DDL,
+    Column,
+    Connection,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    cast,
+    create_engine,
+    event,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    table,
+    text,
+    union_all,
+    update,
+)
+from sqlalchemy import column as column_of
+from sqlalchemy.exc import ObjectNotExecutableError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session, aliased, load_only, selectinload
+from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.types import UserDefinedType
+
+from purposeguard import Guard, Label, Personal
+from purposeguard.adapters.sqlalchemy import GuardedSession, SealedType, permitted
+from purposeguard.errors import PurposeGuardError, UnresolvedStatement
+from purposeguard.notices import trendmicro_jp as tm
+from tests.adapters.sqlalchemy.shop import Customer, Order, Person, Shop, customer, exports
+
+customers: Any = Customer.__table__
+people: Any = Person.__table__
+Attempt = Callable[[Connection], Any]
+
+
+class Raw(ColumnElement[Any]):
+    inherit_cache = True
+    type = String()
+
+
+@compiles(Raw)
+def _raw(element: Raw, compiler: Any, **kw: Any) -> str:
+    return "(SELECT max(email) FROM customers)"
+
+
+class Sneaky(UserDefinedType[Any]):
+    cache_ok = True
+
+    def get_col_spec(self, **kw: Any) -> str:
+        return "VARCHAR), (SELECT max(email) FROM customers"
+
+
+def _rewritten(connection: Connection) -> Any:
+    @event.listens_for(connection, "before_cursor_execute", retval=True)
+    def rewrite(*args: Any) -> Any:
+        return "SELECT email FROM customers", args[3]
+
+    return connection.execute(select(literal(1)))
+
+
+def _listening(connection: Connection) -> Any:
+    @event.listens_for(connection, "before_execute", retval=True)
+    def other(*args: Any) -> Any:
+        return select(customers.c.email), args[2], args[3]
+
+    return connection.execute(select(literal(1)))
+
+
+CORE: dict[str, Attempt] = {
+    "a column": lambda c: c.execute(select(customers.c.email)),
+    "an alias": lambda c: c.execute(select(customers.alias("innocent").c.email)),
+    "a subquery under another name": lambda c: c.execute(
+        select(select(customers.c.email.label("city")).subquery("places").c.city)
+    ),
+    "a common table expression": lambda c: c.execute(select(select(customers.c.email.label("x")).cte("y").c.x)),
+    "a union with what is not personal": lambda c: c.execute(
+        union_all(select(literal("a")), select(customers.c.email))
+    ),
+    "a condition that guesses": lambda c: c.execute(select(customers.c.id).where(customers.c.email.like("e1%"))),
+    "an order that tells": lambda c: c.execute(select(customers.c.id).order_by(customers.c.email)),
+    "a JSON function": lambda c: c.execute(select(func.json_array(customers.c.email))),
+    "the row as JSON": lambda c: c.execute(select(func.row_to_json(customers.table_valued()))),
+    "an aggregate": lambda c: c.execute(select(func.max(customers.c.email))),
+    "text": lambda c: c.execute(text("SELECT email FROM customers")),
+    "the driver's SQL": lambda c: c.exec_driver_sql("SELECT email FROM customers"),
+    "text with a comment": lambda c: c.exec_driver_sql("SELECT id /* , */ , email FROM customers -- x"),
+    "several statements": lambda c: c.exec_driver_sql("SELECT 1; SELECT email FROM customers"),
+    "text in columns": lambda c: c.execute(select(literal_column("email")).select_from(customers)),
+    "a star": lambda c: c.execute(select(literal_column("*")).select_from(customers)),
+    "text in the place of a column": lambda c: c.execute(select(text("email")).select_from(customers)),
+    "text in an order": lambda c: c.execute(select(customers.c.id).order_by(text("email"))),
+    "text in a condition": lambda c: c.execute(select(customers.c.id).where(text("email LIKE 'e%'"))),
+    "text before the columns": lambda c: c.execute(select(customers.c.id).prefix_with("email,")),
+    "text after all": lambda c: c.execute(select(customers.c.id).suffix_with("ORDER BY email")),
+    "text that is given columns": lambda c: c.execute(text("SELECT email FROM customers").columns(column_of("email"))),
+    "text in a subquery": lambda c: c.execute(
+        select(text("SELECT email AS a FROM customers").columns(column_of("a")).subquery().c.a)
+    ),
+    "a column of no table": lambda c: c.execute(select(column_of("email")).select_from(customers)),
+    "a table by its name": lambda c: c.execute(select(table("customers", column_of("email")).c.email)),
+    "another table of the same name": lambda c: c.execute(
+        select(Table("customers", MetaData(), Column("email", String)).c.email)
+    ),
+    "a table that is read from the database": lambda c: c.execute(
+        select(Table("customers", MetaData(), autoload_with=c).c.email)
+    ),
+    "an operator that is text": lambda c: c.execute(
+        select(customers.c.id.op("+ (SELECT count(*) FROM customers WHERE email = 'e1') +")(1))
+    ),
+    "an element of one's own": lambda c: c.execute(select(Raw())),
+    "a type of one's own": lambda c: c.execute(select(cast(literal("x"), Sneaky()))),
+    "a function that runs text": lambda c: c.execute(
+        select(func.query_to_xml("SELECT email FROM customers", True, True, ""))
+    ),
+    "a function that reads a table by its name": lambda c: c.execute(
+        select(func.table_to_xml("customers", True, True, ""))
+    ),
+    "a function of the database's own": lambda c: c.execute(select(func.my_secrets())),
+    "a function in the place of a table": lambda c: c.execute(
+        select(func.all_customers().table_valued("email").c.email)
+    ),
+    "a name that is taken apart": lambda c: c.execute(select(getattr(func, "max(email) FROM customers --")())),
+    "where names are looked up": lambda c: c.execute(select(func.set_config("search_path", "x", False))),
+    "a view": lambda c: c.execute(DDL("CREATE VIEW harmless AS SELECT email FROM customers")),
+    "a view in text": lambda c: c.exec_driver_sql("CREATE VIEW harmless AS SELECT email FROM customers"),
+    "a copy of a table": lambda c: c.exec_driver_sql("CREATE TABLE harmless AS SELECT * FROM customers"),
+    "another database": lambda c: c.exec_driver_sql("ATTACH DATABASE '/tmp/other.db' AS other"),
+    "a file": lambda c: c.exec_driver_sql("COPY customers TO '/tmp/customers.csv'"),
+    "a procedure": lambda c: c.exec_driver_sql("DO $$ BEGIN PERFORM email FROM customers; END $$"),
+    "a statement that is prepared": lambda c: c.exec_driver_sql("PREPARE p AS SELECT email FROM customers"),
+    "a statement that another event makes of it": _listening,
+    "a text that another event makes of it": _rewritten,
+    "what is inserted from a select": lambda c: c.execute(
+        insert(exports).from_select(["public"], select(customers.c.email))
+    ),
+    "what an insert returns": lambda c: c.execute(
+        insert(exports).values(email=select(customers.c.email).limit(1).scalar_subquery()).returning(exports.c.id)
+    ),
+    "what an update sets": lambda c: c.execute(update(exports).values(public=exports.c.email)),
+    "what a delete returns": lambda c: c.execute(customers.delete().returning(customers.c.email)),
+    "a sealed column, cast": lambda c: c.execute(select(cast(customers.c.phone, String))),
+    "a sealed value, cast": lambda c: c.execute(
+        select(
+            cast(
+                bindparam("x", Personal("a", tm.Registration), type_=SealedType(String, Label(tm.Registration))), String
+            )
+        )
+    ),
+    "options of the connection": lambda c: c.execution_options(
+        compiled_cache=None, stream_results=True, no_parameters=True
+    ).execute(select(customers.c.email)),
+}
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_a_statement_does_not_get_round_the_guard(name: str, shared: Shop, guard: Guard) -> None:
+    engine = shared.guarded(guard)
+    for purpose in (None, tm.TrafficAnalysis):
+        with engine.connect() as connection, pytest.raises(PurposeGuardError):
+            if purpose is None:
+                CORE[name](connection)
+            else:
+                with guard.purpose(purpose):
+                    CORE[name](connection)
+
+
+def test_a_statement_that_was_compiled_elsewhere_is_not_executed(shop: Shop, guard: Guard) -> None:
+    compiled: Any = select(customers.c.active).compile(create_engine("sqlite://"))
+    with shop.guarded(guard).connect() as connection, pytest.raises((PurposeGuardError, ObjectNotExecutableError)):
+        connection.execute(compiled)
+
+
+def test_statements_of_another_engine_in_a_shared_cache_are_read_as_text(shop: Shop, guard: Guard) -> None:
+    shared: dict[Any, Any] = {}
+    statement = select(customers.c.email)
+    with shop.plain.connect().execution_options(compiled_cache=shared) as connection:
+        connection.execute(statement)
+    with shop.guarded(guard).connect().execution_options(compiled_cache=shared) as connection:
+        with pytest.raises(PurposeGuardError):
+            connection.execute(statement)
+
+
+def test_statements_on_options_of_an_engine_are_decided(shop: Shop, guard: Guard) -> None:
+    other = shop.guarded(guard).execution_options(isolation_level="SERIALIZABLE")
+    with other.connect() as connection, pytest.raises(PurposeGuardError):
+        connection.execute(select(customers.c.email))
+    with other.connect() as connection, pytest.raises(UnresolvedStatement):
+        _ = connection.connection
+    with pytest.raises(UnresolvedStatement):
+        other.raw_connection()
+
+
+def test_the_drivers_connection_is_not_given_out(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    with pytest.raises(UnresolvedStatement):
+        engine.raw_connection()
+    with pytest.raises(UnresolvedStatement):
+        engine.pool.connect()
+    with engine.connect() as connection:
+        with pytest.raises(UnresolvedStatement):
+            _ = connection.connection
+        with pytest.raises(UnresolvedStatement):
+            _ = connection.connection.driver_connection
+        with pytest.raises(UnresolvedStatement):
+            connection.engine.raw_connection()
+    engine.dispose()
+    with pytest.raises(UnresolvedStatement):
+        engine.pool.connect()
+    with GuardedSession(engine) as session:
+        with pytest.raises(UnresolvedStatement):
+            _ = session.connection().connection
+        bind: Any = session.get_bind()
+        with pytest.raises(UnresolvedStatement):
+            bind.raw_connection()
+
+
+ORM: dict[str, Callable[[Session], Any]] = {
+    "an entity": lambda s: s.scalars(select(Customer)).all(),
+    "the old way of asking": lambda s: s.query(Customer.email).all(),
+    "an entity of text": lambda s: s.scalars(select(Customer).from_statement(text("SELECT * FROM customers"))).all(),
+    "an alias": lambda s: s.scalars(select(aliased(Customer).email)).all(),
+    "one by its key": lambda s: s.get(Customer, 1),
+    "a condition": lambda s: s.scalars(select(Customer.id).filter_by(email="e1")).all(),
+    "a relationship": lambda s: s.scalars(select(Order.id).where(Order.customer.has(email="e1"))).all(),
+    "an eager load": lambda s: s.scalars(
+        select(Customer).options(load_only(Customer.id), selectinload(Customer.orders))
+    ).all(),
+    "a lazy load": lambda s: s.scalars(select(Customer).options(load_only(Customer.id))).first().orders,  # type: ignore[union-attr]
+    "a deferred column": lambda s: s.scalars(select(Customer).options(load_only(Customer.id))).first().email,  # type: ignore[union-attr]
+    "a refresh": lambda s: s.refresh(s.scalars(select(Customer).options(load_only(Customer.id))).first(), ["email"]),
+    "a new object, read again": lambda s: _read_again(s),
+    "text": lambda s: s.execute(text("SELECT email FROM customers")).all(),
+    "a bulk update": lambda s: s.execute(update(Customer).where(Customer.email == "e1").values(active=False)),
+    "an update that fetches": lambda s: s.execute(
+        update(Customer).values(active=False).returning(Customer.email),
+        execution_options={"synchronize_session": "fetch"},
+    ).all(),
+    "a merge": lambda s: s.merge(Customer(id=1, active=False)),
+    "many rows at once": lambda s: list(s.scalars(select(Customer), execution_options={"yield_per": 1})),
+}
+
+
+def _read_again(session: Session) -> Any:
+    found = customer(70)
+    session.add(found)
+    session.flush()
+    session.expire(found)
+    return found.email
+
+
+@pytest.mark.parametrize("name", ORM)
+def test_a_session_does_not_get_round_the_guard(name: str, shared: Shop, guard: Guard) -> None:
+    with shared.session(guard)() as session, pytest.raises(PurposeGuardError):
+        ORM[name](session)
+    with Session(shared.guarded(guard)) as session, guard.purpose(tm.TrafficAnalysis), pytest.raises(PurposeGuardError):
+        ORM[name](session)
+
+
+def test_rows_do_not_come_by_another_way(shop: Shop, governed: Guard) -> None:
+    engine = shop.guarded(governed)
+    make = shop.session(governed)
+    with engine.connect() as connection, governed.purpose(tm.RenewalGuidance):
+        rows = permitted(engine, people, "email", "id")
+        with pytest.raises(PurposeGuardError):  # beside what is permitted, the table
+            connection.execute(select(people.c.email, rows.c.id).where(people.c.id == rows.c.id))
+        with pytest.raises(PurposeGuardError):
+            connection.execute(select(people.c.email).select_from(people.outerjoin(rows, people.c.id == rows.c.id)))
+        with pytest.raises(PurposeGuardError):
+            connection.execute(text("SELECT email FROM people"))
+    with make() as session, governed.purpose(tm.RenewalGuidance):
+
+        @event.listens_for(session, "do_orm_execute")
+        def strip(state: Any) -> None:
+            state.statement = select(Person.email)
+
+        try:  # narrowed again, or refused, as the listeners come
+            assert len(session.scalars(select(Person.id)).all()) == 4
+        except PurposeGuardError:
+            pass
+
+
+def test_a_test_for_rows_of_another_purpose_does_not_pass(shop: Shop, governed: Guard) -> None:
+    engine = shop.guarded(governed)
+    with governed.purpose(tm.ProductProvision):
+        rows = permitted(engine, people, "email")
+    with engine.connect() as connection, governed.purpose(tm.RenewalGuidance), pytest.raises(PurposeGuardError):
+        connection.execute(select(rows.c.email))
+
+
+def test_a_thread_has_no_purpose_of_another(shop: Shop, guard: Guard) -> None:
+    make = shop.session(guard)
+    caught: list[BaseException] = []
+
+    def other() -> None:
+        try:
+            with make() as session:
+                session.scalars(select(Customer.email))
+        except PurposeGuardError as error:
+            caught.append(error)
+
+    with guard.purpose(tm.RenewalGuidance):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert caught
+
+
+def test_sessions_bound_elsewhere_are_refused_there(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    with GuardedSession(binds={Customer: shop.plain, Order: engine}) as session, pytest.raises(UnresolvedStatement):
+        session.scalars(select(Customer.email))
+
+
+# ---- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_limit_a_result_has_the_drivers_cursor(shop: Shop, guard: Guard) -> None:
+    with shop.guarded(guard).connect() as connection:
+        found: Any = connection.execute(select(customers.c.id))
+        found.cursor.execute("SELECT email FROM customers")
+        assert len(found.cursor.fetchall()) == 4
+
+
+def test_limit_another_engine_is_another_engine(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    other = create_engine(engine.url)
+    with other.connect() as connection:
+        assert connection.execute(select(customers.c.email)).all()
+    other.dispose()
+
+
+def test_limit_listeners_of_the_pool_get_the_drivers_connection(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    seen: list[Any] = []
+    event.listen(engine, "checkout", lambda connection, *_: seen.append(connection))
+    with engine.connect():
+        cursor = seen[0].cursor()
+        cursor.execute("SELECT email FROM customers")
+        assert len(cursor.fetchall()) == 4
+
+
+def test_limit_what_has_begun_to_be_read_is_read(shop: Shop, guard: Guard) -> None:
+    with shop.guarded(guard).connect() as connection:
+        with guard.purpose(tm.RenewalGuidance):
+            found = connection.execution_options(yield_per=1).execute(select(customers.c.email))
+        assert len(found.all()) == 4

@@ -1,0 +1,194 @@
+"""Sealed columns: values come out sealed, and go in from seals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    cast,
+    create_engine,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.exc import CompileError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry, sessionmaker
+
+from purposeguard import Guard, Label, Personal
+from purposeguard.adapters.sqlalchemy import GuardedSession, SealedColumns, SealedType, protect
+from purposeguard.errors import FlowViolation, PurposeMissing, PurposeViolation, SealedValue, UnlabelledData
+from purposeguard.notices import trendmicro_jp as tm
+from tests.adapters.sqlalchemy.shop import Customer, Shop
+
+
+def test_values_come_out_sealed_and_are_opened_where_they_may_be(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session:
+        found = session.scalars(select(Customer.phone).order_by(Customer.id)).all()
+        assert all(isinstance(one, Personal) for one in found)
+        assert found[0] is not None
+        assert found[0].label == Label(tm.Registration)
+        assert "01" not in repr(found)
+        with guard.purpose(tm.RenewalGuidance) as use:
+            assert use.open(found[0]) == "01"
+        with guard.purpose(tm.TrafficAnalysis) as other, pytest.raises(PurposeViolation):
+            other.open(found[0])  # type: ignore[arg-type]  # which a type checker says as well
+
+
+def test_values_go_in_from_seals_and_plain_ones_are_sealed(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session:
+        found = Customer(id=30, email="e", name="n", plan="p", phone="09")
+        assert isinstance(found.phone, Personal)
+        session.add(found)
+        session.add(Customer(id=31, email="e", name="n", plan="p", phone=Personal("08", tm.Registration)))
+        session.add(Customer(id=32, email="e", name="n", plan="p", phone=None))
+        session.commit()
+        session.execute(
+            insert(Customer), [{"id": 33, "email": "e", "name": "n", "plan": "p", "active": True, "phone": "07"}]
+        )
+        session.execute(
+            insert(Customer).values(id=34, email="e", name="n", plan="p", phone=Personal("06", tm.Registration))
+        )
+        session.execute(update(Customer).where(Customer.id == 34).values(phone=Personal("05", tm.Registration)))
+        session.commit()
+        with guard.purpose(tm.RenewalGuidance) as use:
+            read = session.scalars(select(Customer.phone).where(Customer.id >= 30).order_by(Customer.id)).all()
+            assert [one if one is None else use.open(one) for one in read] == ["09", "08", None, "07", "05"]
+
+
+def test_a_value_of_another_source_does_not_go_in(shop: Shop, guard: Guard) -> None:
+    other: Any = Personal("x", tm.Cookie)
+    with pytest.raises(FlowViolation) as caught:
+        Customer(phone=other)
+    assert caught.value.missing == Label(tm.Cookie)
+    found = Customer(id=3)
+    with pytest.raises(FlowViolation):
+        found.phone = other
+    with shop.session(guard)() as session, pytest.raises(FlowViolation):
+        session.execute(
+            insert(Customer), [{"id": 40, "email": "e", "name": "n", "plan": "p", "active": True, "phone": other}]
+        )
+
+
+def test_what_is_made_of_a_sealed_column_is_used_as_any_other(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session:
+        for statement in (
+            select(Customer.id).where(Customer.phone == "01"),
+            select(Customer.id).where(Customer.phone.like("0%")),
+            select(Customer.id).order_by(Customer.phone),
+            select(cast(Customer.phone, String)),
+            select(select(Customer.phone).subquery().c.phone),
+        ):
+            with pytest.raises(PurposeMissing):
+                session.execute(statement)
+            with guard.purpose(tm.RenewalGuidance):
+                session.execute(statement)
+        with guard.purpose(tm.RenewalGuidance):
+            assert session.scalars(select(Customer.id).where(Customer.phone == "01")).all() == [1]
+
+
+def test_a_seal_is_not_opened_by_the_database(shop: Shop, guard: Guard) -> None:
+    secret = Personal("secret", tm.Registration)
+    kind = SealedType(String, Label(tm.Registration))
+    with shop.session(guard)() as session:
+        for statement in (
+            select(cast(bindparam("x", secret, type_=kind), String)),
+            select(Customer.id).where(literal(secret, kind) == "secret"),
+            select(literal(secret, kind)),
+        ):
+            with pytest.raises(PurposeMissing):
+                session.execute(statement)
+        with pytest.raises(CompileError) as caught:
+            select(literal(secret, kind)).compile(session.get_bind(), compile_kwargs={"literal_binds": True})
+        assert isinstance(caught.value.__cause__, SealedValue)
+        assert "secret" not in str(caught.value)
+
+
+def test_types_are_found_for_what_is_sealed(shop: Shop, guard: Guard) -> None:
+    class Base(SealedColumns, DeclarativeBase):
+        pass
+
+    class Row(Base):
+        __tablename__ = "sealed_rows"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        number: Mapped[Personal[int, tm.Registration | tm.Contract]]
+        text: Mapped[Personal[str, tm.Registration] | None]
+        named: Mapped[Personal[str, tm.Registration]] = mapped_column(SealedType(String(5), tm.Registration))
+
+    assert isinstance(Row.__table__.c.number.type, SealedType)
+    assert Row.__table__.c.number.type.label == Label(tm.Registration, tm.Contract)
+    assert isinstance(Row.__table__.c.number.type.inner, Integer)
+    engine = protect(create_engine(shop.url), guard, Base)
+    shop.engines.append(engine)
+    Base.metadata.drop_all(engine)
+    Base.metadata.create_all(engine)
+    with sessionmaker(engine, class_=GuardedSession)() as session:
+        session.add(Row(id=1, number=7, text="a", named="b"))
+        session.commit()
+        with guard.purpose(tm.RenewalGuidance) as use:
+            row = session.get_one(Row, 1)
+            assert use.open(row.number) == 7
+            assert use.open(row.named) == "b"
+    Base.metadata.drop_all(engine)
+
+
+def test_an_annotation_that_says_no_source_is_refused() -> None:
+    class Base(SealedColumns, DeclarativeBase):
+        pass
+
+    with pytest.raises(UnlabelledData):
+
+        class Wrong(Base):
+            __tablename__ = "wrong"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            value: Mapped[Personal[str, tm.RenewalGuidance]]
+
+    with pytest.raises(UnlabelledData):
+
+        class Unknown(Base):
+            __tablename__ = "unknown"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            value: Mapped[Personal[Guard, tm.Registration]]
+
+
+def test_sealed_columns_of_core(shop: Shop, guard: Guard) -> None:
+    place = MetaData()
+    kind = SealedType(String(10), Label(tm.Registration))
+    table = Table("sealed_core", place, Column("id", Integer, primary_key=True), Column("value", kind))
+    engine = protect(create_engine(shop.url), guard, place)
+    shop.engines.append(engine)
+    place.drop_all(engine)
+    place.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(table.insert(), [{"value": Personal("a", tm.Registration)}, {"value": "b"}])
+        returned = connection.execute(table.insert().values(value="c").returning(table.c.value)).scalar_one()
+        found = [*connection.scalars(select(table.c.value).order_by(table.c.id)), returned]
+        with guard.purpose(tm.RenewalGuidance) as use:
+            assert [use.open(one) for one in found] == ["a", "b", "c", "c"]
+        copied = table.insert().from_select(["value"], select(table.c.value))
+        with pytest.raises(PurposeMissing):
+            connection.execute(copied)
+        with guard.purpose(tm.RenewalGuidance):
+            connection.execute(copied)
+    place.drop_all(engine)
+
+
+def test_a_registry_of_ones_own_works_as_well(shop: Shop) -> None:
+    class Base(SealedColumns, DeclarativeBase):
+        registry = registry(type_annotation_map={str: String(30)})
+
+    class Row(Base):
+        __tablename__ = "own_rows"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        value: Mapped[Personal[str, tm.Registration]]
+
+    assert Row.__table__.c.value.type.inner.length == 30  # type: ignore[attr-defined]
+    with Session(shop.plain) as session:  # on an engine that nobody guards they are sealed all the same
+        assert isinstance(session.scalars(select(Customer.phone)).first(), Personal)

@@ -1,0 +1,203 @@
+"""How columns and tables are tagged, and what is no tag."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pytest
+from sqlalchemy import Column, Computed, Integer, MetaData, String, Table, create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, registry
+from typing_extensions import TypeAliasType
+
+import purposeguard as pg
+from purposeguard import Guard, Label, NotPersonal
+from purposeguard.adapters._sqlalchemy_tags import Catalogue
+from purposeguard.adapters.sqlalchemy import GuardedSession, protect
+from purposeguard.adapters.tags import Columns, Tag, columns_of
+from purposeguard.errors import PurposeMissing, UnknownSource, UnlabelledData
+from purposeguard.marks import ByRow, Collected, Ended, RowSource, Subject
+from purposeguard.notices import trendmicro_jp as tm
+
+OTHER: Any = pg.Notice.parse(tm.NOTICE.dump())
+Number = TypeAliasType("Number", Annotated[int, tm.Contract])
+
+
+def tags(table: Any, *where: Any, **given: Any) -> Columns:
+    catalogue = Catalogue(tm.NOTICE, where or (table.metadata,), given.get("not_personal", ()))
+    return catalogue.find(table)[1]
+
+
+def one(spec: Any) -> Tag:
+    table = Table("t", MetaData(), Column("a", Integer, info={"purposeguard": spec}), Column("b", Integer))
+    found = tags(table)
+    assert found["b"] == Tag()
+    return found["a"]
+
+
+def test_a_column_is_tagged_by_whatever_tells_a_source() -> None:
+    assert one(tm.Registration) == Tag(Label(tm.Registration))
+    assert one("1.1a") == Tag(Label(tm.Registration))
+    assert one(Label(tm.Registration, tm.Contract)) == Tag(Label(tm.Registration, tm.Contract))
+    assert one((tm.Registration, "1.1(c)")) == Tag(Label(tm.Registration, tm.Contract))
+    assert one([tm.Contract, ByRow]) == Tag(Label(tm.Contract), by_row=True)
+    assert one(Subject("customer")) == Tag(mark=Subject("customer"))
+    assert one({tm.Registration, Subject}) == Tag(Label(tm.Registration), mark=Subject)
+    assert one(RowSource) == Tag(mark=RowSource)
+    assert one(NotPersonal) == Tag()
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        ("9.9(z)", UnknownSource),
+        (tm.RenewalGuidance, UnknownSource),
+        (OTHER.sources[0], UnknownSource),
+        (7, UnknownSource),
+        ({"a": 1}, TypeError),
+        ((Collected, Ended), UnlabelledData),
+        ((RowSource, tm.Contract), UnlabelledData),
+        (object(), UnknownSource),
+    ],
+)
+def test_what_is_no_tag_is_refused(spec: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        one(spec)
+
+
+def test_a_table_is_tagged_as_a_whole() -> None:
+    place = MetaData()
+
+    class Row(pg.PersonalModel):
+        a: Annotated[str, tm.Registration]
+        b: int
+
+    whole = Table("whole", place, Column("a", String), Column("b", Integer), info={"purposeguard": Row})
+    assert tags(whole) == columns_of(tm.NOTICE, Row)
+    mapping = Table("mapping", place, Column("a", String), info={"purposeguard": {"a": tm.Registration}})
+    assert tags(mapping) == columns_of(tm.NOTICE, {"a": tm.Registration})
+    none = Table("none", place, Column("a", String), info={"purposeguard": "not-personal"})
+    assert tags(none) == columns_of(tm.NOTICE, {"a": NotPersonal})
+    plain = Table("plain", place, Column("a", String))
+    with pytest.raises(UnlabelledData, match="`plain` carries no tags"):
+        tags(plain)
+    for name in (plain, "plain"):
+        assert tags(plain, not_personal=[name]) == columns_of(tm.NOTICE, {"a": NotPersonal})
+
+
+def test_annotations_tag_the_columns_of_a_class() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Kept:
+        day: Mapped[Annotated[int, Collected]] = mapped_column("kept_on")
+
+    class Row(Kept, Base):
+        __tablename__ = "rows"
+        id: Mapped[Annotated[int, Subject("customer")]] = mapped_column(primary_key=True)
+        email: Mapped[Annotated[str, mapped_column(String(9)), tm.Registration]] = mapped_column("mail")
+        both: Mapped[Annotated[str, tm.Registration, tm.Contract]]
+        maybe: Mapped[Annotated[str | None, tm.ProductData]]
+        inner: Mapped[Annotated[str, tm.ProductData] | None]
+        alias: Mapped[Number]
+        info: Mapped[Annotated[str, tm.Registration]] = mapped_column(info={"purposeguard": tm.Contract})
+        plain: Mapped[int]
+
+    assert dict(tags(Row.__table__)) == {
+        "kept_on": Tag(mark=Collected),
+        "id": Tag(mark=Subject("customer")),
+        "mail": Tag(Label(tm.Registration)),
+        "both": Tag(Label(tm.Registration, tm.Contract)),
+        "maybe": Tag(Label(tm.ProductData)),
+        "inner": Tag(Label(tm.ProductData)),
+        "alias": Tag(Label(tm.Contract)),
+        "info": Tag(Label(tm.Registration, tm.Contract)),
+        "plain": Tag(),
+    }
+    assert tags(Row.__table__, Base) == tags(Row.__table__, Base.registry) == tags(Row.__table__, Base.metadata)
+
+
+def test_other_ways_to_map_are_read_too() -> None:
+    class Base(MappedAsDataclass, DeclarativeBase):
+        pass
+
+    class Row(Base):
+        __tablename__ = "rows"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        email: Mapped[Annotated[str, tm.Registration]]
+
+    assert tags(Row.__table__)["email"] == Tag(Label(tm.Registration))
+    own = registry()
+    table = Table("plain", own.metadata, Column("id", Integer, primary_key=True), Column("email", String))
+
+    class Imperative:
+        id: int
+        email: Annotated[str, tm.Registration]
+
+    own.map_imperatively(Imperative, table)
+    assert tags(table)["email"] == Tag(Label(tm.Registration))
+
+
+def test_what_two_classes_say_of_a_table_counts_together() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class One(Base):
+        __tablename__ = "rows"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        email: Mapped[Annotated[str, tm.Registration]]
+
+    class Two(Base):
+        __table__ = One.__table__
+        email: Mapped[Annotated[str, tm.Contract]]
+
+    assert tags(One.__table__)["email"] == Tag(Label(tm.Registration, tm.Contract))
+
+
+def test_a_computed_column_says_what_it_is() -> None:
+    def made(**info: Any) -> Table:
+        return Table(
+            "t",
+            MetaData(),
+            Column("a", String, info={"purposeguard": tm.Registration}),
+            Column("b", String, Computed("lower(a)"), info=info),
+        )
+
+    with pytest.raises(UnlabelledData, match="computed"):
+        tags(made())
+    assert tags(made(purposeguard=tm.Registration))["b"] == Tag(Label(tm.Registration))
+    assert tags(made(purposeguard=NotPersonal))["b"] == Tag()
+
+
+def test_a_class_that_is_mapped_later_is_found() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    guard = Guard(tm.NOTICE)
+    engine = protect(create_engine("sqlite://"), guard, Base)
+    with engine.connect():
+        pass
+
+    class Late(Base):
+        __tablename__ = "late"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        email: Mapped[Annotated[str, tm.Registration]]
+
+    Base.metadata.create_all(engine)
+    with GuardedSession(engine) as session:
+        session.add(Late(email="x"))
+        session.commit()
+        with pytest.raises(PurposeMissing):
+            session.scalars(select(Late))
+        with guard.purpose(tm.RenewalGuidance):
+            assert session.scalars(select(Late.email)).all() == ["x"]
+    engine.dispose()
+
+
+def test_names_that_differ_in_case_alone_are_two_tables_or_none() -> None:
+    place = MetaData()
+    Table("rows", place, Column("a", Integer, info={"purposeguard": tm.Registration}))
+    Table("ROWS", place, Column("a", Integer, info={"purposeguard": tm.Contract}))
+    catalogue = Catalogue(tm.NOTICE, (place,), ())
+    assert catalogue.find(place.tables["ROWS"])[0] == "ROWS"
+    with pytest.raises(UnlabelledData):
+        catalogue.find(Table("Rows", MetaData(), Column("a", Integer)))
