@@ -1,5 +1,6 @@
 """What the pages say of the project is what the project is."""
 
+import importlib
 import inspect
 import re
 import tomllib
@@ -111,6 +112,40 @@ def test_reference_names_everything_public():
         f"{cls.__name__}.{name}" for cls in PUBLIC for name in names(cls) if not re.search(rf"`(\w+\.)?{name}\b", text)
     }
     assert missing <= {f"Use.{name}" for name in FOR_WRAPPERS} | FOR_EACH_OTHER
+
+
+ADAPTERS = ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb")
+
+FOR_SQLALCHEMY = {
+    *("AsyncGuardedSession.sync_session_class", "SealedColumns.registry"),
+    *(f"SealedType.{name}" for name in ("cache_ok", "impl", "python_type", "must_take")),
+    *(f"SealedType.process_{name}" for name in ("bind_param", "literal_param", "result_value")),
+}
+"""What SQLAlchemy asks of the classes that are made for it."""
+
+
+def offered(module):
+    """What a module offers by name: what it says, or the classes and functions that are its own."""
+    own = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__ and callable(value)
+    ]
+    return {name: getattr(module, name) for name in getattr(module, "__all__", own)}
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_the_reference_of_adapters_names_everything_public(adapter):
+    page = (DOCS / "reference" / "adapters.md").read_text("utf-8")
+    section = re.search(rf"^## `{adapter}`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    assert section, "no section is about this adapter"
+    public = offered(importlib.import_module(f"purposeguard.adapters.{adapter}"))
+    told = set(public)
+    for name, value in public.items():
+        if inspect.isclass(value):
+            told |= {f"{name}.{one}" for one in names(value)}
+    missing = {one for one in told if not re.search(rf"`(\w+\.)?{one.rpartition('.')[2]}\b", section[1])}
+    assert missing <= FOR_SQLALCHEMY
 
 
 def test_the_hierarchy_of_errors_is_drawn_as_it_is():
