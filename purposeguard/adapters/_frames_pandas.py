@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -39,6 +40,13 @@ class _Rows:
 
     def __dask_tokenize__(self) -> str:
         return self._name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _thaw, (values.as_text(self._rule.notice), dataclasses.replace(self._rule, notice=cast("Any", None)))
+
+
+def _thaw(told: str, rule: RowRule) -> _Rows:
+    return _Rows(dataclasses.replace(rule, notice=values.from_text(told)))
 
 
 def _columns(frame: Any, rule: RowRule) -> Callable[[str], Any]:

@@ -136,7 +136,8 @@ class SourceIn:
         self._count = values.leading(self._numbers)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return SourceIn, self._given
+        notice, *others = self._given
+        return _thaw, (values.as_text(notice), *others)
 
     def __call__(self, series: pl.Series) -> pl.Series:
         """True where it is one of these.
@@ -184,6 +185,10 @@ class SourceIn:
             self._meant.learn(self._column, series.unique().cast(pl.String).to_list())
         chosen = self._meant.spelt(self._clauses)
         return series.is_in([text for text in chosen if members is None or text in members])
+
+
+def _thaw(told: str, column: str, first: frozenset[str], clauses: frozenset[str]) -> SourceIn:
+    return SourceIn(values.from_text(told), column, first, clauses)
 
 
 class TextIn:

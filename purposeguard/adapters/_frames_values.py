@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import functools
+import json
 import threading
 from collections.abc import Collection, Iterable
 from typing import Final
@@ -165,3 +167,17 @@ def no_column(column: object) -> ValueError:
 def is_plain(keys: KeySet) -> bool:
     """Whether no key has more than one spelling: none is a UUID, none has characters beyond ASCII."""
     return not keys.uuids and all(one.isascii() for one in keys.texts)
+
+
+# ---- in other processes ----------------------------------------------------------------------------------------------
+
+
+def as_text(notice: Notice) -> str:
+    """What a notice says. Its classes are not pickled: where a part of a frame is computed they are made anew."""
+    return notice.document.model_dump_json(by_alias=True, exclude_none=True)
+
+
+@functools.lru_cache(maxsize=16)
+def from_text(told: str) -> Notice:
+    """A notice that says this."""
+    return Notice.parse(json.loads(told))
