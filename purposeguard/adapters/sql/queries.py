@@ -38,9 +38,8 @@ class Queries(Sources):
         """What a query hands on; `around` is the scope whose names it sees, `commons` the common tables."""
         if isinstance(node, exp.Select):
             return self._select(node, around, commons)
-        lazy, self._lazy = self._lazy, False
         if isinstance(node, exp.SetOperation):
-            return self._set(node, around, commons, lazy=lazy)
+            return self._set(node, around, commons)
         if isinstance(node, exp.Values):
             return self.rows(node, Scope(around, commons))
         if isinstance(node, exp.Subquery):
@@ -49,25 +48,21 @@ class Queries(Sources):
                 scope = Scope(around, self.commons(node, around, commons))
                 self.source(node, scope)
                 return self.star(scope)
-            self._lazy = lazy
             inner = self.relation(node.this, around, self.commons(node, around, commons))
             self.ordered(node, inner, Scope(around, commons))
             return inner
         return refuse(f"a query that is a {type(node).__name__} is not looked into")
 
-    def _set(self, node: exp.SetOperation, around: Scope | None, commons: Commons, *, lazy: bool) -> Relation:
+    def _set(self, node: exp.SetOperation, around: Scope | None, commons: Commons) -> Relation:
         only(node, _SET)
         commons = self.commons(node, around, commons)
         # A long chain leans to the left: it is walked down, not called down.
         chain: list[exp.SetOperation] = [node]
         while isinstance(chain[-1].this, exp.SetOperation) and not chain[-1].this.args.get("with_"):
             chain.append(chain[-1].this)
-        alike = all(_keeps_all(one) for one in chain)
-        self._lazy = lazy and alike
         found = self.relation(chain[-1].this, around, commons)
         for one in reversed(chain):
             only(one, _SET)
-            self._lazy = lazy and alike
             other = self.relation(one.expression, around, commons)
             if not _keeps_all(one):
                 self.forced(found)
@@ -98,7 +93,6 @@ class Queries(Sources):
             columns: list[Column] = []
             for number, cell in enumerate(cells, 1):
                 flow, reads = (NOTHING, NOTHING) if is_default(cell) else self.measured(cell, scope)
-                self.reads |= reads
                 columns += [Column(name, name, flow, reads) for name in self._made_up(number)]
             rows.append(Relation(columns))
         found = self._stacked(rows)
@@ -124,15 +118,20 @@ class Queries(Sources):
         if recursive:
             for common in clause.expressions:
                 alias = common.args["alias"].this
-                found[self.catalogue.names.key(alias)] = Common(None, alias.this)
+                found[self.catalogue.names.key(alias)] = Common(None, NOTHING, alias.this)
         for common in clause.expressions:
             only(common, frozenset({"this", "alias", "materialized"}))
             alias = common.args["alias"]
             key = self.catalogue.names.key(alias.this)
-            relation = self._recursive(common, key, around, found) if recursive else None
-            if relation is None:
-                relation = self.renamed(self.relation(common.this, around, found), alias)
-            found[key] = Common(relation, alias.this.this)
+            # What its query reads is read where somebody asks for it.
+            before, self.reads = self.reads, set()
+            try:
+                relation = self._recursive(common, key, around, found) if recursive else None
+                if relation is None:
+                    relation = self.renamed(self.relation(common.this, around, found), alias)
+                found[key] = Common(relation, frozenset(self.reads), alias.this.this)
+            finally:
+                self.reads = before
         return found
 
     def _recursive(self, common: exp.CTE, key: str, around: Scope | None, found: dict[str, Common]) -> Relation | None:
@@ -152,7 +151,7 @@ class Queries(Sources):
             first = first.this
         begun = self.renamed(self.relation(first, around, self.commons(body, around, found)), alias)
         for _ in range(ROUNDS):
-            found[key] = Common(begun, alias.this.this)
+            found[key] = Common(begun, NOTHING, alias.this.this)
             again = self.renamed(self.relation(body, around, found), alias)
             both = self._stacked([begun, again])
             if both.same(begun):
@@ -164,7 +163,6 @@ class Queries(Sources):
 
     def _select(self, node: exp.Select, around: Scope | None, commons: Commons) -> Relation:
         only(node, _SELECT)
-        lazy, self._lazy = self._lazy, False
         scope = Scope(around, self.commons(node, around, commons))
         from_ = node.args.get("from_")
         if from_ is not None:
@@ -174,16 +172,14 @@ class Queries(Sources):
         for lateral in node.args.get("laterals") or ():
             self.source(lateral, scope)
         self._windows(node, scope)
-        found = self._items(node, scope, lazy=lazy)
+        found = self.items(node, scope)
         for name in ("connect", "where", "group", "having", "qualify", "distribute", "cluster", "sort", "sample"):
             part = node.args.get(name)
             if part is not None:
                 self._clause(part, scope)
-        # Only of columns that somebody has to ask for it matters whether they are named by position.
-        later = found if lazy or any(one.is_star for one in node.expressions) else Relation(())
-        self._positions(node.args.get("group"), later)
+        self._positions(node.args.get("group"), found)
         self._distinct(node, found, scope)
-        self._order(node, later, scope)
+        self._order(node, found, scope)
         if node.args.get("kind") == "VALUE":
             return Relation([found.whole("")], complete=False)
         return found
@@ -245,17 +241,20 @@ class Queries(Sources):
         """Items that are named by their position, or all of them."""
         if node is None or not found.columns:
             return
-        if node.args.get("all") or node.find(exp.Var) is not None:
+        if node.args.get("all"):
             self.forced(found)
-        for literal in node.find_all(exp.Literal):
-            if not literal.is_string:
-                number = int(literal.this) - 1 if str(literal.this).isdecimal() else -1
-                if 0 <= number < len(found.columns):
-                    self.used(found.columns[number])
+        for literal in node.find_all(exp.Literal, exp.Var):
+            if isinstance(literal, exp.Var):  # ALL
+                self.forced(found)
+            elif (
+                not literal.is_string and str(literal.this).isdecimal() and 0 < int(literal.this) <= len(found.columns)
+            ):
+                self.used(found.columns[int(literal.this) - 1])
 
     # ---- items -----------------------------------------------------------------------------------------------------
 
-    def _items(self, node: exp.Select, scope: Scope, *, lazy: bool) -> Relation:
+    def items(self, node: exp.Select | exp.Returning, scope: Scope) -> Relation:
+        """The items of SELECT. What they read is counted where somebody asks for them, save what makes rows."""
         columns: list[Column] = []
         rests: list[Column] = []
         complete = True
@@ -267,10 +266,11 @@ class Queries(Sources):
                 if star.rest is not None:
                     rests.append(star.rest)
                 continue
-            before, self.starred = self.starred, False
+            before, self.starred, self.spread = (self.starred, self.spread), False, False
             flow, reads = self.measured(item, scope)
-            several, self.starred = self.starred, before
-            if not lazy or not isinstance(item.unalias(), (exp.Column, exp.Cast, exp.Upper, exp.Lower, exp.Binary)):
+            several, spread = self.starred, self.spread
+            self.starred, self.spread = before
+            if spread:
                 self.reads |= reads
             given = [Column(name, key, flow, reads) for name, key in self._names_of(item)]
             if several or (len(given) == 1 and isinstance(item.unalias(), _SPREADING)):
@@ -319,7 +319,6 @@ class Queries(Sources):
         replaced: dict[str | None, Column] = {}
         for one in star.args.get("replace") or ():
             flow, reads = self.measured(one, scope)
-            self.reads |= reads
             key = names.key(one.args["alias"])
             replaced[key] = Column(one.alias, key, flow, reads)
         renamed = {

@@ -25,9 +25,10 @@ WITH_FIELDS: Final = frozenset({"duckdb", "spark", "bigquery"})
 
 
 class Common(NamedTuple):
-    """A common table (WITH): None as long as its own query is being read."""
+    """A common table (WITH): None as long as its own query is being read; `reads`: whichever column is asked for."""
 
     relation: Relation | None
+    reads: Flow
     spelled: str
 
 

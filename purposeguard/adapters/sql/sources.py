@@ -37,7 +37,6 @@ class Sources(Values):
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__(catalogue)
         self.mentions: dict[int, tuple[exp.Table, str]] = {}
-        self._lazy = False
         self._views: list[tuple[str, ...]] = []
 
     # Told by `Queries`.
@@ -180,6 +179,7 @@ class Sources(Values):
                     )
                 if names.spelling_counts and common.spelled != node.this.this:
                     refuse(f"whether `{node.name}` is `{common.spelled}` is a matter of settings: spell them alike")
+                self.reads |= common.reads
                 return common.relation, ()
         path = tuple(names.key(part) for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
         table = self.catalogue.tables.get(key)
@@ -213,11 +213,9 @@ class Sources(Values):
         mentions, self.mentions = self.mentions, {}
         reads, self.reads = self.reads, set()
         self._views.append(key)
-        self._lazy = True
         try:
             return self.relation(tree, None, {}), frozenset(self.reads)
         finally:
-            self._lazy = False
             self._views.pop()
             self.mentions, self.reads = mentions, reads
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlglot import exp
 
 from purposeguard.adapters.sql.catalogue import Catalogue
-from purposeguard.adapters.sql.functions import HARMLESS, NAMED, NAMED_TABLE_FUNCTIONS
+from purposeguard.adapters.sql.functions import HARMLESS, NAMED, NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS
 from purposeguard.adapters.sql.names import lower
 from purposeguard.adapters.sql.relations import NOTHING, Column, Flow, Read, Relation, flows
 from purposeguard.adapters.sql.scopes import Commons, Lookup, Scope, everything, refuse
@@ -30,8 +30,11 @@ class Values:
         self.reads: set[Read] = set()
         self.starred = False
         """Whether an item of SELECT stands for several columns (`COLUMNS(…)`, a `*` within)."""
+        self.spread = False
+        """Whether an item of SELECT makes several rows of one."""
         self.inserted: Relation | None = None
         """Where a row that is there already is changed instead: the row that would have been inserted."""
+        self._spreading: Final = NAMED_TABLE_FUNCTIONS[self.dialect] | catalogue.functions
         self._parameters: Final = {"%", "$"} if self.dialect == "sqlite" else {"%"}
         """What parameters begin with that the parser takes for columns; no name does that is not quoted."""
         self._known: Final = NAMED[self.dialect] | NAMED_TABLE_FUNCTIONS[self.dialect] | catalogue.functions
@@ -206,6 +209,7 @@ class Values:
             return self._new(node, self.inserted)
         if name not in self._known:
             self._unknown(node.name)
+        self.spread |= name in self._spreading
         return self.parts(node, scope, "this")
 
     def _new(self, node: exp.Expr, inserted: Relation) -> Flow:
@@ -307,6 +311,10 @@ class Values:
     def _cast(self, node: exp.Expr, scope: Scope) -> Flow:
         return self.parts(node, scope, "to", "action")
 
+    def _rows_of(self, node: exp.Expr, scope: Scope) -> Flow:
+        self.spread = True
+        return self.parts(node, scope)
+
     def _alias(self, node: exp.Expr, scope: Scope) -> Flow:
         return self.value(node.this, scope)
 
@@ -376,3 +384,4 @@ SPECIAL: Final[dict[type, _Reader]] = {
 """The kinds of nodes of which it is not enough to look at the parts."""
 
 SPECIAL.update(dict.fromkeys(CHAINS, Values._chain))
+SPECIAL.update(dict.fromkeys(TABLE_FUNCTIONS - SPECIAL.keys(), Values._rows_of))

@@ -336,7 +336,7 @@ class Writes(Queries):
         outputs = Relation(())
         if returning is not None:
             only(returning, frozenset({"expressions"}))
-            outputs = self.forced(self._items(returning, scope, lazy=False))
+            outputs = self.forced(self.items(returning, scope))
         return Done(kind, outputs, into.table.name, into.found)
 
 
