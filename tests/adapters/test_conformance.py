@@ -102,3 +102,19 @@ def _compare(engine: Engine, case: Case, answer: Answer) -> None:
             assert told[name] == sorted(clauses), name
     if answer.used is not None and "used" in expect:
         assert answer.used == frozenset(expect["used"])
+
+
+def test_no_case_is_left_to_one_engine() -> None:
+    run = Counter(case.id for _, case in PAIRS)
+    assert [case.id for case in cases() if run[case.id] < 2] == []
+
+
+def test_every_engine_runs_at_least_60_cases() -> None:
+    run = Counter(engine.name for engine, _ in PAIRS)
+    assert {name: run[name] for name in ENGINES if run[name] < 60} == {}
+
+
+def test_engines_that_a_case_leaves_out_are_engines() -> None:
+    known = {name for engine in ENGINES.values() for name in (engine.name, *engine.names)}
+    named = {name for case in cases() for key in ("not", "only") for name in case.given.get(key, ())}
+    assert named - known == set()

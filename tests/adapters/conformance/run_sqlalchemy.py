@@ -110,7 +110,7 @@ class SQLAlchemyORM(_ThroughSQLAlchemy):
     def lacks(self, case: Case) -> str | None:
         if case.frame is None:
             return "has a text alone"
-        return "narrows by itself" if case.op == "check" and case.refused == "UnlabelledData" else None
+        return "narrows by itself" if case.expect.get("unless_narrowed") else None
 
     def answer(self, case: Case, guard: Guard) -> Answer:
         assert case.frame is not None
