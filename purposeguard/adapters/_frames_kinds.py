@@ -5,6 +5,7 @@ Each library is asked only where a frame of it is there, so it has been imported
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -109,16 +110,24 @@ def _dask_selected(frame: Any, names: Sequence[str]) -> Any:
     return frame.map_partitions(_pandas_selected, list(names), meta=_pandas_selected(frame._meta, names))
 
 
+def _must_have_arrow(whose: str) -> None:
+    if importlib.util.find_spec("pyarrow") is None:
+        message = f"rows of {whose} are told by pyarrow, which is not installed: pip install 'purposeguard[arrow]'"
+        raise ModuleNotFoundError(message, name="pyarrow")
+
+
 # Each is imported where a frame of its library is there; without one, not at all.
 
 
 def _by_pandas(frame: Any, rule: RowRule) -> Any:
+    _must_have_arrow("pandas")
     from purposeguard.adapters import _frames_pandas  # noqa: PLC0415
 
     return _frames_pandas.filtered(frame, rule)
 
 
 def _by_dask(frame: Any, rule: RowRule) -> Any:
+    _must_have_arrow("dask")
     from purposeguard.adapters import _frames_pandas  # noqa: PLC0415
 
     return _frames_pandas.filtered_parts(frame, rule)
@@ -137,6 +146,7 @@ def _by_arrow(frame: Any, rule: RowRule) -> Any:
 
 
 def _by_duckdb(frame: Any, rule: RowRule) -> Any:
+    _must_have_arrow("DuckDB")
     from purposeguard.adapters import _frames_duckdb  # noqa: PLC0415
 
     return _frames_duckdb.filtered(frame, rule)

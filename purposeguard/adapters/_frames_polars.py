@@ -23,6 +23,8 @@ def filtered(frame: Any, rule: RowRule) -> Any:
     return frame.filter(test)
 
 
+_WITHIN_64_BITS: Final = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
+
 _FEW_TESTS: Final = 5
 """Sources that rows are compared with one by one."""
 
@@ -98,10 +100,10 @@ class Words:
         told = pl.col(column)
         if kind == pl.Null:
             return pl.lit(False)
-        if kind in (pl.UInt64, pl.Int128):
-            return told.cast(pl.String).is_in(_own(keys, "text")).fill_null(False)
-        if kind.is_integer():
+        if kind in _WITHIN_64_BITS:
             return told.cast(pl.Int64).is_in(_own(keys, "ints")).fill_null(False)
+        if kind.is_integer():
+            return told.cast(pl.String).is_in(_own(keys, "text")).fill_null(False)
         if isinstance(kind, (pl.Categorical, pl.Enum)):
             told = told.cast(pl.String)
         elif kind != pl.String:
