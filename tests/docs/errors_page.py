@@ -49,6 +49,8 @@ PurposeGuardError
 ├── StoreUnavailable       governance cannot be asked, or what it said last is too old
 ├── LedgerBroken           entries of a ledger were changed or removed, or cannot be read
 ├── RequestError           a request of a subject that cannot be handled like this
+├── UnresolvedStatement    it cannot be told what a statement, plan or frame reads; also a ValueError
+├── FlowViolation          data would flow where its tags do not follow; also a PermissionError
 └── PurposeViolation       the notice does not grant this use; also a PermissionError
     ├── ChannelViolation   it does, but not by this channel, or the activity states none
     ├── RecipientViolation it does, but the data may not be handed to this recipient (clauses 4 to 6)
@@ -66,6 +68,8 @@ Errors carry their facts as attributes, so that code need not read messages:
 | `PurposeViolation` | `decision` (a `Decision`), `activity`, `function`, `field`, `advice` |
 | `TooFewSubjects` | `what`, `at_least` |
 | `LedgerBroken` | `place`, `what` |
+| `UnresolvedStatement` | `why` |
+| `FlowViolation` | `target`, `column`, `missing` (a `Label`) |
 | `UnlabelledData`, `PurposeMissing`, `SealedValue`, `SealedAttribute` | none; the message says it |
 | `StoreUnavailable`, `RequestError` | none likewise |
 
@@ -426,6 +430,65 @@ renewed.check(tm.ProductData, tm.RenewalGuidance)
 """,
         "Data collected since is tagged with the class of the later revision, or says when it was collected. The other "
         "was promised something else.",
+    ),
+    Mistake(
+        "A segment was built from telemetry",
+        "The query gives addresses and nothing else. Who is among them is told by what products report.",
+        """from purposeguard.adapters.sql import Statements
+
+tables = {
+    "customer": {"id": pg.NotPersonal, "email": tm.Registration},
+    "device": {"customer": pg.NotPersonal, "threats": tm.ProductData},
+}
+statements = Statements(guard, tables, dialect="postgres")
+
+with guard.purpose(tm.ProductGuidance, activity="campaign"):
+    statements.check("SELECT email FROM customer c JOIN device d ON d.customer = c.id WHERE d.threats > 10")
+""",
+        "Choose by what the purpose may use, or ask whether the purpose is the right one.",
+    ),
+    Mistake(
+        "A table of mixed origin was read whole",
+        "Each row says where it was collected, and some rows may not be used for this. The statement was checked and not "
+        "narrowed.",
+        """from purposeguard.adapters.sql import Statements
+
+contacts = Statements(guard, {"contact": {"origin": pg.RowSource, "email": pg.ByRow}}, dialect="postgres")
+
+with guard.purpose(tm.ProductGuidance, activity="campaign"):
+    contacts.check("SELECT email FROM contact")
+""",
+        "Run what `contacts.narrowed(…)` gives. Frames and Spark have `permitted`; guarded sessions of SQLAlchemy and "
+        "connections to DuckDB do it by themselves.",
+    ),
+    Mistake(
+        "Personal data was written into a column that does not say so",
+        "A copy for the statistics, in a table of which it is said that nothing in it is personal.",
+        """from purposeguard.adapters.sql import Statements
+
+tables = {
+    "customer": {"id": pg.NotPersonal, "email": tm.Registration},
+    "visitor": {"address": pg.NotPersonal},
+}
+statements = Statements(guard, tables, dialect="postgres")
+
+with guard.purpose(tm.ProductImprovement, activity="statistics"):
+    statements.check("INSERT INTO visitor (address) SELECT lower(email) FROM customer")
+""",
+        "Tag the column with what it holds; then whoever reads it is asked. Where the figure is not personal any more, have "
+        "a [reclassifier](../how-to/reclassify.md) make it.",
+    ),
+    Mistake(
+        "A statement uses what nobody told of",
+        "A column was added to the table, and the tags were not.",
+        """from purposeguard.adapters.sql import Statements
+
+statements = Statements(guard, {"customer": {"id": pg.NotPersonal, "email": tm.Registration}}, dialect="postgres")
+
+with guard.purpose(tm.RenewalGuidance, activity="renewal mail"):
+    statements.check("SELECT email, nickname FROM customer")
+""",
+        "Tell each table with all its columns: a `SELECT *` stands for all of them.",
     ),
 )
 
