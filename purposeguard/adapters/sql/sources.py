@@ -13,6 +13,7 @@ from purposeguard.adapters.sql.reading import parsed
 from purposeguard.adapters.sql.relations import Column, Flow, Relation, joined
 from purposeguard.adapters.sql.scopes import Commons, Scope, Source, refuse
 from purposeguard.adapters.sql.values import Values
+from purposeguard.errors import UnlabelledData
 
 LATERAL_ANYHOW: Final = frozenset({"duckdb"})
 """Dialects in which a subquery in FROM sees what stands before it without the word LATERAL."""
@@ -191,7 +192,7 @@ class Sources(Values):
         if key in {("dual",), ("DUAL",)} and self.dialect in {"mysql", "snowflake"}:
             return Relation(()), ()
         name = ".".join(part.this for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
-        return refuse(f"`{name}` is no table that is known here: tell its columns and their tags")
+        raise UnlabelledData(f"`{name}` is no table that is known here: tell its columns and their tags")
 
     def _view(self, key: tuple[str, ...], node: exp.Table) -> Relation:
         name, text = self.catalogue.views[key]

@@ -17,7 +17,7 @@ from purposeguard.adapters.sql.relations import Flow
 from purposeguard.adapters.sql.words import test
 from purposeguard.adapters.tables import Tables
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
-from purposeguard.errors import FlowViolation, UnlabelledData
+from purposeguard.errors import FlowViolation
 from purposeguard.guard import Guard
 from purposeguard.label import Label
 from purposeguard.marks import RowSource
@@ -95,6 +95,7 @@ class Statements:
         use = self.decider.engine.present(_WHAT)
         rules = {} if use is None else self._rules(statement.found.analysis, use)
         self.decider.meet(demand, _WHAT, rules)
+        self._flows(statement.found.analysis, rules)
         if use is None or use.activity.observing or not rules:
             return text
         tests: dict[str, exp.Expr] = {name: test(rule, self.catalogue.names) for name, rule in rules.items()}
@@ -120,7 +121,7 @@ class Statements:
 
     def _prepare(self, text: str) -> _Statement:
         found = read(text, self.catalogue)
-        self._flows(found.analysis)
+        self._flows(found.analysis, {})
         return _Statement(self, found)
 
     def used(self, analysis: Analysis) -> dict[str, tuple[Columns, tuple[str, ...]]]:
@@ -153,33 +154,29 @@ class Statements:
             by_row |= tag.by_row
         return Tag(label, by_row=by_row)
 
-    def _flows(self, analysis: Analysis) -> None:
+    def _flows(self, analysis: Analysis, rules: Mapping[str, RowRule]) -> None:
         """Refuses what would be put into a column whose tags do not cover it.
 
-        What each row's own source says goes along only into a column of which it says so too, together with the source.
+        What each row's own source says goes along only into a column of which it says so too, together with the source;
+        otherwise it is all the sources that the rows may have which are kept.
         """
         if analysis.target is None:
             return
-        target = analysis.target
-        columns = self.tables[target]
+        target, columns = analysis.target, self.tables[analysis.target]
         for column, flow in analysis.writes.items():
-            value, into = self._tag_of(flow, {}), tagged(columns, column, target)
+            into = tagged(columns, column, target)
+            along = into.by_row and self._source_goes_along(analysis, flow, columns)
+            value = self._tag_of(flow, {} if along else rules)
             missing = value.label.sources - into.label.sources - {NotPersonal}
             if missing:
                 raise FlowViolation(target, column, Label(*missing))
-            if value.by_row and not (into.by_row and self._source_goes_along(analysis, flow, columns)):
-                raise UnlabelledData(
-                    f"`{target}.{column}` would hold values whose sources their rows name: mark it `ByRow`, and put "
-                    "the column that names the source along"
-                )
 
     def _source_goes_along(self, analysis: Analysis, flow: Flow, columns: Columns) -> bool:
         into = columns.marked(RowSource)
         if into is None:
             return False
-        needed = {
-            (table, self.tables[table].marked(RowSource)) for table, name in flow if self.tables[table][name].by_row
-        }
+        tables = {table for table, name in flow if self.tables[table][name].by_row}
+        needed = {(table, self.tables[table].marked(RowSource)) for table in tables}
         return len(needed) == 1 and needed == set(analysis.writes.get(into, ()))
 
 

@@ -14,6 +14,7 @@ from purposeguard.adapters.sql.queries import Queries
 from purposeguard.adapters.sql.relations import NOTHING, Column, Flow, Relation
 from purposeguard.adapters.sql.scopes import Commons, Scope, Source, refuse
 from purposeguard.adapters.sql.sources import bare, is_default, only
+from purposeguard.errors import UnlabelledData
 
 _INSERT: Final = words(
     "with_ this expression conflict returning overwrite alternative ignore by_name source default hint exists"
@@ -53,7 +54,7 @@ class _Flows:
         """The column of a name."""
         column = self.table.relation.get(key)
         if column is None:
-            return refuse(f"`{self.table.name}.{called}` is no column that is known here: tell it with its tag")
+            raise UnlabelledData(f"`{self.table.name}.{called}` is no column that is known here: tell it with its tag")
         return column.name
 
     def add(self, column: str, flow: Flow) -> None:
@@ -106,7 +107,7 @@ class Writes(Queries):
         key = self.catalogue.key(node) if isinstance(node, exp.Table) else None
         table = None if key is None else self.catalogue.tables.get(key)
         if table is None:
-            return refuse("it writes to no table that is known here: tell its columns and their tags")
+            raise UnlabelledData("it writes to no table that is known here: tell its columns and their tags")
         self.targets.add(id(node))
         return table
 

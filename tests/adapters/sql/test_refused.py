@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from purposeguard import UnresolvedStatement
+from purposeguard import UnlabelledData, UnresolvedStatement
 from purposeguard.adapters.sql import analyse
 from tests.adapters.sql.shop import TABLES, read
 
@@ -153,9 +153,12 @@ CASES = [
 
 @pytest.mark.parametrize(("dialect", "text", "why"), CASES, ids=range(len(CASES)))
 def test_is_refused(dialect: str, text: str, why: str):
-    with pytest.raises(UnresolvedStatement) as caught:
+    untold = ("is no table", "writes to no table", "`mailing.")
+    with pytest.raises(
+        UnlabelledData if why.startswith(untold) or "no table" in why else UnresolvedStatement
+    ) as caught:
         read(dialect, text)
-    assert why in caught.value.why
+    assert why in " ".join(str(caught.value).split())
     assert caught.value.__cause__ is None
 
 
