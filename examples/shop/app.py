@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from examples.shop import problems, revisions
 from examples.shop.database import connect
 from examples.shop.privacy import governance
-from examples.shop.routes import collection, mistakes, office, privacy, rights, work
+from examples.shop.reports import reading
+from examples.shop.routes import collection, mistakes, office, privacy, reports, rights, work
 from examples.shop.settings import Settings
 
 
@@ -21,14 +22,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         with ExitStack() as ending:
             ending.callback(connect(settings.database_url).dispose)
+            ending.callback(reading.connect(settings.database_url).dispose)
             governance.open(settings.governance_url)
             ending.callback(governance.close)
             revisions.put_in_force(revisions.PUBLISHED)
             yield
 
     app = FastAPI(title="Shop", lifespan=lifespan)
+    app.state.reports_folder = settings.reports_folder
     problems.install(app)
-    for routes in (collection, work, rights, office, privacy):
+    for routes in (collection, work, reports, rights, office, privacy):
         app.include_router(routes.router)
     if settings.mistakes:
         app.include_router(mistakes.router)

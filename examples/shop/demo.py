@@ -101,20 +101,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("A shop that keeps to its privacy notice")
     print("=======================================\n")
     with (
-        tempfile.TemporaryDirectory(prefix="shop-") as folder,
-        store(Path(folder) / "privacy") as url,
+        tempfile.TemporaryDirectory(prefix="shop-") as made,
+        store((folder := Path(made)) / "privacy") as url,
         serving(
-            Settings(database_url=f"sqlite:///{Path(folder) / 'shop.db'}", governance_url=url, mistakes=True)
+            Settings(
+                database_url=f"sqlite:///{folder / 'shop.db'}",
+                governance_url=url,
+                reports_folder=folder / "reports",
+                mistakes=True,
+            )
         ) as address,
         # The environment's proxies are not for this machine's own port.
         Client(base_url=address, trust_env=False, timeout=PATIENCE) as client,
     ):
-        story = Story(client)
+        story = Story(client, folder / "reports", url)
         story.say(
             f"""The notice: "{tm.NOTICE.document.title.en}", revision of {tm.NOTICE.revision}. It says what was
             collected under which clause, and which purposes each may serve; purposeguard holds the shop's code to it.
-            The shop is served at {address}. Below, `>` is what is asked of it, `<` its answer, `|` a message in
-            full, and `=` what was checked."""
+            The shop is served at {address}. Below, `>` is what is asked of it, `<` its answer, `$` a command,
+            `|` a message in full, and `=` what was checked."""
         )
         for scene in SCENES:
             scene(story)

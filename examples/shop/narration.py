@@ -1,10 +1,14 @@
-"""Telling a story over HTTP: what was asked, what came back, and whether that is what the story says."""
+"""Telling a story, over HTTP and on the command line: what was asked, what came back, and whether it is as told."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from httpx2 import Client, Response
@@ -17,8 +21,11 @@ HANG = 4
 class Story:
     """Asks, prints and checks. `unlike` holds what did not happen as told."""
 
-    def __init__(self, client: Client, write: Callable[[str], object] = print) -> None:
+    def __init__(self, client: Client, folder: Path, store: str, write: Callable[[str], object] = print) -> None:
+        """`folder` has the shop's files for analysts; `store` is the URL of what governance remembers."""
         self._client = client
+        self._folder = folder
+        self._store = store
         self._write = write
         self._scenes = 0
         self.unlike: list[str] = []
@@ -66,6 +73,25 @@ class Story:
             return response.json()
         except ValueError:
             return response.text
+
+    def sql(self, purpose: str, statement: str, *files: str, exits: int = 0) -> str:
+        """What `purposeguard sql` says of a statement over files; prints both."""
+        self._print("  $ ", f'purposeguard sql --purpose {purpose} --store $STORE "{statement}" {" ".join(files)}')
+        command = ["sql", "--purpose", purpose, "--store", self._store, statement, *files]
+        done = subprocess.run(  # noqa: S603  # ourselves
+            [sys.executable, "-m", "purposeguard.tools", *command],
+            cwd=self._folder,
+            env={**os.environ, "COLUMNS": str(COLUMNS), "PYTHONUTF8": "1"},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        for line in done.stdout.splitlines():
+            self._write(f"    | {line}".rstrip())
+        self.show(done.stderr)
+        if done.returncode != exits:
+            self.check(False, f"the command exits with {exits}, not with {done.returncode}")
+        return done.stdout + done.stderr
 
     def _answered(self, response: Response) -> None:
         kind = response.headers.get("content-type", "")

@@ -16,6 +16,7 @@ from examples.shop.repository import NotFound
 
 def install(app: FastAPI) -> None:
     app.add_exception_handler(pg.PurposeViolation, _refused)
+    app.add_exception_handler(pg.FlowViolation, _not_there)
     app.add_exception_handler(pg.PurposeMissing, _purpose_missing)
     app.add_exception_handler(pg.SealedValue, _sealed)
     app.add_exception_handler(PydanticSerializationError, _not_written)
@@ -64,6 +65,19 @@ def _against(error: pg.PurposeViolation) -> str | None:
     """The clause by which somebody may ask for it to stop, where somebody did."""
     rights = guard.notice.document.rights
     return rights.clause if rights is not None and isinstance(error, pg.SubjectViolation) else None
+
+
+def _not_there(_request: Request, error: Exception) -> JSONResponse:
+    """403: it may be read, and not be written where others would take it for something else."""
+    if not isinstance(error, pg.FlowViolation):
+        raise error
+    return _problem(
+        403,
+        "not into this column",
+        error,
+        field=f"{error.target}.{error.column}",
+        sources=clauses(error.missing).split(),
+    )
 
 
 def _purpose_missing(_request: Request, error: Exception) -> JSONResponse:

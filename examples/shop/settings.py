@@ -1,9 +1,10 @@
-"""Settings, from the environment: `SHOP_DATABASE_URL`, `SHOP_GOVERNANCE_URL`, `SHOP_MISTAKES`."""
+"""Settings, from the environment: `SHOP_DATABASE_URL` and so on, each by its name."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,6 +15,8 @@ class Settings(BaseModel):
     database_url: str = "sqlite:///shop.sqlite3"
     governance_url: str = "sqlite:///shop-privacy.sqlite3"
     """Where requests, hand-overs and the ledger are kept: a file of its own, or PostgreSQL for many processes."""
+    reports_folder: Path = Path("shop-reports")
+    """Where files for analysts go."""
     mistakes: bool = False
     """Whether to serve `/mistakes/…`, the code of a colleague in a hurry, for the demo and the tests."""
 

@@ -11,16 +11,22 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
+from sqlalchemy import func, select
 
 import purposeguard as pg
 from examples.shop import repository
 from examples.shop.activities import telemetry
+from examples.shop.database import CustomerRow, EventRow
 from examples.shop.mailer import Mailer, Mailing
 from examples.shop.models import CrashSummary, CustomerContact, Event
 from examples.shop.privacy import guard
+from examples.shop.reports import warehouse
+from examples.shop.reports.reading import Reading
+from examples.shop.routes.reports import Folder
 from examples.shop.routes.work import TheMailer
 from purposeguard import Personal, Use
 from purposeguard.notices import trendmicro_jp as tm
@@ -117,6 +123,25 @@ def hand_over_elsewhere(customer_id: int) -> int:
     return upload_elsewhere(repository.events_of(customer_id))
 
 
+@guard.purpose(tm.RenewalGuidance, channel="phone")
+def whom_to_call_first() -> list[str]:
+    """Gives names alone, which may serve renewals. But in the order of what their products report."""
+    crashes = func.count().filter(EventRow.kind == "crash")
+    names = select(CustomerRow.name).join(CustomerRow.events).group_by(CustomerRow.id).order_by(crashes.desc())
+    with Reading() as session:
+        return list(session.scalars(names))
+
+
+@guard.purpose(tm.ProductImprovement)
+def fill_segments(folder: Path) -> None:
+    """May read telemetry, and puts it where letters about renewals are written by."""
+    with warehouse.opened(folder) as connection:
+        connection.sql(
+            "INSERT INTO segments "
+            "SELECT person, CASE WHEN avg(seconds) > 5 THEN 'slow' ELSE 'fast' END FROM events GROUP BY person"
+        )
+
+
 def entered_in_a_dependency() -> Iterator[None]:
     """Enters its purpose in one thread, while the endpoint runs in another with a copy of the context."""
     with guard.purpose(tm.ProductProvision):
@@ -141,6 +166,16 @@ def route_promote_from_summary(product: str) -> CrashSummary:
 @router.post("/hand-over-elsewhere/{customer_id}")
 def route_hand_over_elsewhere(customer_id: int) -> dict[str, int]:
     return {"reports": hand_over_elsewhere(customer_id)}
+
+
+@router.get("/call-list")
+def route_call_list() -> list[str]:
+    return whom_to_call_first()
+
+
+@router.post("/segments", status_code=204)
+def route_fill_segments(folder: Folder) -> None:
+    fill_segments(folder)
 
 
 @router.get("/without-carry")

@@ -1,6 +1,6 @@
 """The scenes of the demo. Each says what will happen, has it happen, and checks that it did."""
 
-from examples.shop.scenes import people, records, uses
+from examples.shop.scenes import people, records, reports, uses
 from examples.shop.scenes.common import Scene
 
 SCENES: list[Scene] = [
@@ -21,6 +21,9 @@ SCENES: list[Scene] = [
     people.disclosure,
     people.warrant,
     people.revision,
+    reports.monthly,
+    reports.campaign,
+    reports.analyst,
     records.inventory,
     records.ledger,
 ]

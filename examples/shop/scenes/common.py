@@ -48,3 +48,15 @@ def ledger_page(story: Story) -> dict[str, Any]:
 
 def outbox(story: Story) -> int:
     return sum(one["messages"] for one in story.ask("GET", "/outbox", quiet=True))
+
+
+def ask_for(
+    story: Story, kind: str, subject: str, *, purposes: list[str] | None = None, quiet: bool = True
+) -> dict[str, Any]:
+    """A request, from its receipt to its answer."""
+    asked = {"kind": kind, "subject": subject} | ({"purposes": purposes} if purposes else {})
+    number = story.ask("POST", "/privacy/requests", asked, status=201, quiet=quiet)["id"]
+    clerk = {"by": "clerk 3"}
+    story.ask("POST", f"/privacy/requests/{number}/verify", clerk | {"how": "logged in"}, quiet=quiet)
+    answer: dict[str, Any] = story.ask("POST", f"/privacy/requests/{number}/fulfil", clerk, quiet=quiet)
+    return answer

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from examples.shop.narration import Story
-from examples.shop.scenes.common import issue, ledger_page, newest_denial_is, scene
+from examples.shop.scenes.common import ask_for, issue, ledger_page, newest_denial_is, scene
 
 
 @scene(
@@ -16,9 +14,9 @@ from examples.shop.scenes.common import issue, ledger_page, newest_denial_is, sc
     to stop goes on; of Ben a single row is refused.""",
 )
 def opt_out(story: Story) -> None:
-    said = _ask(story, "suspension-of-use", "customer:1", purposes=["security-information"], quiet=False)
+    said = ask_for(story, "suspension-of-use", "customer:1", purposes=["security-information"], quiet=False)
     story.check(said["request"]["purposes"] == ["1.2(2)④"], "it is on record by its clause")
-    _ask(story, "suspension-of-use", "customer:2")
+    ask_for(story, "suspension-of-use", "customer:2")
     story.note("(and Ben the same, for all purposes)")
     sent = story.ask("POST", "/newsletters/security", issue("Another hole", "Please update again."))
     story.check(sent == {"customers": 4, "leads": 1, "prospects": 1}, "of six customers four were written to")
@@ -52,7 +50,7 @@ def hand_over(story: Story) -> None:
     refused = story.ask("POST", "/mistakes/hand-over-elsewhere/1", status=403)
     story.check("clause 5 names no country BR" in str(refused.get("reasons")), "the country is the reason")
     story.check(newest_denial_is(story, "RecipientViolation"), "the ledger has it as a RecipientViolation")
-    _ask(story, "stop-of-provision", "customer:1")
+    ask_for(story, "stop-of-provision", "customer:1")
     story.note("(Aiko asks that provision stop)")
     stopped = story.ask("POST", "/customers/1/crashes/hand-over", status=403)
     story.check(stopped.get("against") == "7", "nothing of hers goes there any more")
@@ -126,18 +124,6 @@ def revision(story: Story) -> None:
     story.ask("PUT", "/privacy/notice", {"revision": "2024-04-01"})
     sent = story.ask("POST", "/newsletters/products", issue("New!", "Buy one."))
     story.check(sent["leads"] == 1, "under the first revision the newsletter goes out")
-
-
-def _ask(
-    story: Story, kind: str, subject: str, *, purposes: list[str] | None = None, quiet: bool = True
-) -> dict[str, Any]:
-    """A request, from its receipt to its answer."""
-    asked = {"kind": kind, "subject": subject} | ({"purposes": purposes} if purposes else {})
-    number = story.ask("POST", "/privacy/requests", asked, status=201, quiet=quiet)["id"]
-    clerk = {"by": "clerk 3"}
-    story.ask("POST", f"/privacy/requests/{number}/verify", clerk | {"how": "logged in"}, quiet=quiet)
-    answer: dict[str, Any] = story.ask("POST", f"/privacy/requests/{number}/fulfil", clerk, quiet=quiet)
-    return answer
 
 
 def _short(line: str) -> str:

@@ -1,0 +1,62 @@
+"""The analysts' warehouse: a file of DuckDB, filled from the exported files.
+
+A statement is held to the purpose under way, as on the guarded engine. Besides, what it writes into a column must be
+covered by the tag of that column: others will use the table for whatever its tags allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Annotated
+
+import duckdb
+
+import purposeguard as pg
+from examples.shop.models import Model
+from examples.shop.privacy import guard
+from examples.shop.reports import files
+from purposeguard.adapters.duckdb import Connection, connect
+from purposeguard.notices import trendmicro_jp as tm
+
+MADE = """
+CREATE TABLE IF NOT EXISTS speed (product VARCHAR, runs BIGINT, mean DOUBLE);
+CREATE TABLE IF NOT EXISTS segments (person VARCHAR, segment VARCHAR);
+"""
+
+TAGS = {
+    "speed": {"product": tm.ProductData, "runs": tm.ProductData, "mean": tm.ProductData},
+    "segments": {"person": pg.Subject, "segment": tm.Contract},  # for letters about renewals
+}
+
+
+class Speed(Model):
+    product: Annotated[str, tm.ProductData]
+    runs: Annotated[int, tm.ProductData]
+    mean: Annotated[float, tm.ProductData]
+
+
+_alone = Lock()
+"""DuckDB lets one connection of a kind have the file."""
+
+
+@contextmanager
+def opened(folder: Path) -> Generator[Connection]:
+    tables = {"contacts": files.exported(folder, files.CONTACTS), "events": files.exported(folder, files.EVENTS)}
+    path = folder / "warehouse.duckdb"
+    with _alone:
+        with duckdb.connect(path) as plain:
+            plain.execute(MADE)
+        with connect(guard, tables, tags=TAGS, database=path) as connection:
+            yield connection
+
+
+@guard.purpose(tm.ProductImprovement)
+def fill(folder: Path) -> list[Speed]:
+    with opened(folder) as warehouse:
+        warehouse.sql("DELETE FROM speed")
+        warehouse.sql("INSERT INTO speed SELECT product, count(*), round(avg(seconds), 1) FROM events GROUP BY product")
+        found = warehouse.sql("SELECT product, runs, mean FROM speed ORDER BY product")
+        return [Speed.model_validate(dict(zip(found.columns, row, strict=True))) for row in found.fetchall()]
