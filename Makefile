@@ -119,11 +119,12 @@ ci: ## the whole gate, as it runs before a change lands
 	bash .ci/run
 
 # Needs uv. Keeps the versions that still fit; ARGS=--upgrade takes the newest.
-DATA = --extra arrow --extra frames --extra sql --extra sqlalchemy --extra spark --extra duckdb
+SHOP = --extra arrow --extra frames --extra sqlalchemy --extra duckdb
+DATA = $(SHOP) --extra sql --extra spark
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(ARGS)
 requirements: ## pin the development environments anew
 	$(LOCK) pyproject.toml --extra cli --extra governance --extra postgresql $(DATA) --group dev -o requirements/dev.txt
-	$(LOCK) pyproject.toml --extra cli --extra governance --group build --group example -c requirements/dev.txt -o requirements/demo.txt
+	$(LOCK) pyproject.toml --extra cli --extra governance $(SHOP) --group build --group example -c requirements/dev.txt -o requirements/demo.txt
 	$(LOCK) --group mutation -c requirements/dev.txt -o requirements/mutation.txt
 	$(LOCK) pyproject.toml --extra cli --extra governance --extra postgresql $(DATA) --group build --group test --group types -c requirements/lowest.in -o requirements/lowest.txt
 	$(LOCK) pyproject.toml --extra cli --extra governance --group build --group bench -o requirements/bench.txt
