@@ -45,12 +45,12 @@ class Rows(NamedTuple):
 class Locked:
     """A DuckDB with relations in it and nothing else to reach. Its cursors are lent to one statement at a time."""
 
-    def __init__(self, database: str, sources: Mapping[str, Source], views: Mapping[str, str]) -> None:
+    def __init__(self, database: str, sources: Mapping[str, Source]) -> None:
         """Raises FileNotFoundError where there is no such database, ValueError where it cannot be looked into."""
         if database != MEMORY and not Path(database).is_file():
             raise FileNotFoundError(f"there is no database {database}: name the file of one, or leave it out")
         self._sources: Final = dict(sources)
-        self._views: Final = dict(views)
+        self._views: Mapping[str, str] = {}
         # So that no statement can name what is registered, but by the view over it.
         self._hidden: Final = {name: f"purposeguard_{secrets.token_hex(8)}" for name in sources}
         self._root: Final = duckdb.connect(database, config=dict(OFFLINE))
@@ -62,14 +62,14 @@ class Locked:
             self._refuse_macros()
             self._shut_in()
             with self.lent():
-                pass  # what is wrong with a view shows now
+                pass  # what is wrong with a source shows now
         except BaseException:
             self.close()
             raise
 
     def _refuse_macros(self) -> None:
-        macro = self._root.execute("SELECT function_name FROM duckdb_functions() WHERE NOT internal LIMIT 1").fetchone()
-        if macro is not None:
+        found = self._root.execute("SELECT function_name FROM duckdb_functions() WHERE NOT internal LIMIT 1").fetchall()
+        for macro in found:
             raise ValueError(
                 f"the database defines `{macro[0]}`, a macro, and a statement that calls it does not tell what it reads"
             )
@@ -113,8 +113,17 @@ class Locked:
                 below = quoted(self._hidden[name])
             columns = ", ".join(map(quoted, source.names))
             cursor.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT {columns} FROM {below}")  # noqa: S608  # quoted
+        self._add_views(cursor)
+
+    def _add_views(self, cursor: duckdb.DuckDBPyConnection) -> None:
         for name, text in self._views.items():
             cursor.execute(f"CREATE TEMP VIEW {quoted(name)} AS {text}")
+
+    def show(self, views: Mapping[str, str]) -> None:
+        """Views that can be named from now on; before any statement runs. Raises duckdb.Error where one is at fault."""
+        self._views = dict(views)
+        for cursor in self._idle:
+            self._add_views(cursor)
 
     def close(self) -> None:
         """Closes all of it."""
@@ -141,8 +150,8 @@ class Locked:
                 "SELECT 1 FROM information_schema.tables "
                 "WHERE lower(table_name) = lower(?) AND table_catalog <> 'temp' LIMIT 1",
                 [name],
-            ).fetchone()
-        return found is not None
+            ).fetchall()
+        return bool(found)
 
     def unchanged(self) -> None:
         """Raises UnresolvedStatement where a file is not what it was when its tags were read."""
@@ -181,8 +190,8 @@ class Locked:
         """Runs a statement that writes; the number of its rows."""
 
         def run(cursor: duckdb.DuckDBPyConnection) -> int:
-            row = cursor.execute(text, parameters).fetchone()
-            return row[0] if row and isinstance(row[0], int) else 0
+            rows = cursor.execute(text, parameters).fetchall()
+            return rows[0][0] if rows and isinstance(rows[0][0], int) else 0
 
         return self._without_values(run, keys, meaning)
 
@@ -197,16 +206,14 @@ class Locked:
                 return run(cursor)
             except duckdb.Error as error:
                 kind = type(error)
-                text = str(error) if isinstance(error, _TELLING) else ""
+                text = _first(error) if isinstance(error, _TELLING) else None
                 meant = None if meaning is None else meaning.of(str(error))
             finally:
                 for name in keys:
                     cursor.unregister(name)
         if meant is not None:
             raise meant
-        # The statement that DuckDB repeats may hold the ids of subjects who are left out.
-        told = text.partition("\nLINE ")[0].strip()
-        raise kind(told or f"{kind.__name__} while it ran: what DuckDB says of it may hold values, and is left out")
+        raise kind(text or f"{kind.__name__} while it ran: what DuckDB says of it may hold values, and is left out")
 
     # ---- a second reading ------------------------------------------------------------------------------------------
 
@@ -220,9 +227,10 @@ class Locked:
         """
         self.must_be_one(text, duckdb.StatementType.SELECT)
         with self.lent() as cursor:
-            row = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
+            # Of what is fetched in part a later statement of the cursor would complain.
+            ((written,),) = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchall()
         try:
-            tree = json.loads(row[0]) if row else {}
+            tree = json.loads(written)
         except RecursionError:
             tree = {}
         statements = tree.get("statements")
@@ -243,10 +251,12 @@ class Locked:
         with self.lent() as cursor:
             try:
                 statements = cursor.extract_statements(text)
-            except duckdb.Error:
+                why = f"takes it for {len(statements)} statements, or none of {kind.name}"
+            except duckdb.ParserException as error:
                 statements = []
+                why = f"says: {_first(error)}"
         if len(statements) != 1 or statements[0].type != kind:
-            raise UnresolvedStatement(f"DuckDB itself does not take the statement for one {kind.name}")
+            raise UnresolvedStatement(f"DuckDB does not read the statement as it is read here, and {why}")
 
 
 class _Seen:
@@ -283,6 +293,11 @@ class _Seen:
         entries = node.get("cte_map")
         for entry in entries.get("map", ()) if isinstance(entries, dict) else ():
             self.commons.add(str(entry.get("key")).lower())
+
+
+def _first(error: duckdb.Error) -> str:
+    """What DuckDB says, without the statement that it repeats: that may hold the ids of subjects who are left out."""
+    return str(error).partition("\nLINE ")[0].strip()
 
 
 # ---- text ------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from pyarrow import feather
 from purposeguard.adapters import arrow
 from purposeguard.adapters import tags as told
 from purposeguard.adapters.tags import Columns, Revisions, Tag
-from purposeguard.errors import UnlabelledData, UnresolvedStatement, shown
+from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement, shown
 
 PARQUET: Final = frozenset({".parquet", ".parq", ".pq"})
 FEATHER: Final = frozenset({".feather", ".arrow", ".ipc"})
@@ -89,8 +89,19 @@ def source_of(name: str, given: object, tags: object, revisions: Revisions) -> S
         schema = data.schema
         place = f"`{name}`"
     _refuse_alike(place, schema.names)
-    own = arrow.columns_of(schema, revisions)
+    own = _own(place, schema, revisions)
     return Source(tuple(schema.names), merged(place, schema.names, own, tags, revisions), data)
+
+
+def _own(place: str, schema: pa.Schema, revisions: Revisions) -> Columns:
+    """The tags that its columns bear. Errors say in which of several files."""
+    try:
+        return arrow.columns_of(schema, revisions)
+    except UnlabelledData as error:
+        told: PurposeGuardError = UnlabelledData(f"{place}: {' '.join(str(error).split())}")
+    except UnknownSource as error:
+        told = UnknownSource(error.given, f"{place}: {error.why}")
+    raise told
 
 
 def merged(place: str, names: list[str], own: Mapping[str, Tag], tags: object, revisions: Revisions) -> Columns:

@@ -74,12 +74,12 @@ class Used(NamedTuple):
 class Explanation(NamedTuple):
     """What a statement would do: of which `kind` it is, the columns that it uses, and the labels of what it gives.
 
-    Of a column whose rows have sources of their own the label is that of all of them together with those.
+    Of a column whose rows have sources of their own those count besides. A label is None where a tag is missing.
     """
 
     kind: str
     used: tuple[Used, ...]
-    outputs: Mapping[str, Label]
+    outputs: Mapping[str, Label | None]
 
     @property
     def allowed(self) -> bool:
@@ -232,7 +232,7 @@ class Runner:
                 decision = self._decider.denied(use, columns, (name,), table).get(name) if use is not None else None
                 found.append(Used(table, name, tag.label, by_row, decision))
         tags = _Tags(world, {})
-        outputs = {name: tags.of(flow).label for name, flow in analysis.outputs.items()}
+        outputs = {name: tags.label_of(flow) for name, flow in analysis.outputs.items()}
         return Explanation("create" if made else analysis.kind, tuple(found), MappingProxyType(outputs))
 
     # ---- tables that are made --------------------------------------------------------------------------------------
@@ -307,6 +307,11 @@ class _Tags:
             label |= label_in(rule, tag)
             by_row |= tag.by_row and rule is None
         return Tag(label, by_row=by_row)
+
+    def label_of(self, flow: Flow) -> Label | None:
+        """The label alone; None where a column of them bears no tag."""
+        known = self.world.known
+        return self.of(flow).label if all(column in known[table][1] for table, column in flow) else None
 
     def with_source(self, flow: Flow, beside: Flow | None) -> bool:
         """Whether these values say by row where they are from, and `beside` is just what says it."""

@@ -50,7 +50,7 @@ def connect(
         TypeError: a table is given as something else.
         UnlabelledData, UnknownSource: a tag cannot be read, is of another notice, or contradicts another one.
         UnresolvedStatement: it cannot be told what a view reads.
-        duckdb.Error: the database cannot be opened.
+        duckdb.Error: the database cannot be opened, or a view not be made.
     """
     revisions = guard._engine.state.matrix.history
     for name in (*tables, *views):
@@ -60,7 +60,7 @@ def connect(
     for text in views.values():
         must_be_query(text)
     sources = {name: source_of(name, given, tags.get(name), revisions) for name, given in tables.items()}
-    locked = Locked(os.fspath(database), sources, views)
+    locked = Locked(os.fspath(database), sources)
     try:
         known = {name: (source.names, source.tags) for name, source in sources.items()}
         for name, given in tags.items():
@@ -70,6 +70,7 @@ def connect(
             known[name] = (tuple(names), merged(f"table `{name}`", names, NOTHING, given, revisions))
         _refuse_shadows(locked, (*tables, *views))
         runner = Runner(guard, known, views, locked)
+        locked.show(views)
     except BaseException:
         locked.close()
         raise

@@ -101,13 +101,15 @@ def sql(
     if limit is None and form is Format.table:
         limit = ROWS_SHOWN
     with _guard(found, store) as guard:
-        report, good = _answer(
+        report, verdict = _answer(
             guard, statement, purpose=purpose, channel=channel, paths=paths, tags=told, limit=limit, explain=explain
         )
     show(report, ReportFormat(form), Console(highlight=False))
+    if isinstance(verdict, str) and form is Format.table:
+        print(verdict)
     for warning in report.warnings:
         complain(_err(), "note", warning)
-    return good
+    return bool(verdict)
 
 
 def _answer(
@@ -120,8 +122,8 @@ def _answer(
     tags: Mapping[str, object],
     limit: int | None,
     explain: bool,
-) -> tuple[Report, bool]:
-    """What is to be printed, and whether the answer is yes.
+) -> tuple[Report, str | bool]:
+    """What is to be printed, and the number of rows in words; or of an explanation whether the statement would run.
 
     Raises:
         typer.Exit: it is refused, which is an answer, and no bad input.
@@ -141,10 +143,14 @@ def _answer(
             connect(guard, paths, tags=tags) as connection,
             guard.purpose(purpose, channel=channel, activity="purposeguard sql"),
         ):
+            explanation = connection.explain(statement)
             if explain:
-                explanation = connection.explain(statement)
                 return explain_report(explanation), explanation.allowed
-            return rows_report(connection.sql(statement), limit), True
+            if explanation.kind != "select":
+                raise Problem(
+                    f"only a query is run here, and no {explanation.kind.upper()}: nothing would be kept of it"
+                )
+            return rows_report(connection.sql(statement), limit)
     except (PurposeViolation, FlowViolation) as error:
         complain(_err(), "refused", str(error))
         raise typer.Exit(1) from error

@@ -20,8 +20,8 @@ WIDEST: Final = 40
 """Columns that a terminal's table has at most."""
 
 
-def rows_report(result: Result, limit: int | None) -> Report:
-    """The rows of a result, the first `limit` of them."""
+def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
+    """The rows of a result, the first `limit` of them; and how many there are."""
     everything = len(result)
     table = result.arrow().slice(0, limit)
     rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
@@ -40,7 +40,7 @@ def rows_report(result: Result, limit: int | None) -> Report:
         warnings.append(f"the first {len(rows):,} of {counted} are printed: `--limit N` prints more")
     if len(result.columns) > WIDEST:
         warnings.append(f"the first {WIDEST} of {len(result.columns):,} columns are printed: `--format csv` has all")
-    return Report(data, (Table(counted, shown, cells),), flat, tuple(warnings))
+    return Report(data, (Table("", shown, cells),), flat, tuple(warnings)), counted
 
 
 def explain_report(found: Explanation) -> Report:
@@ -51,7 +51,7 @@ def explain_report(found: Explanation) -> Report:
             {
                 "table": one.table,
                 "column": one.column,
-                "sources": None if one.label is None else _sources(one.label),
+                "sources": _sources(one.label),
                 "by_row": one.by_row,
                 "allowed": one.allowed,
                 "reasons": [] if one.decision is None else [str(reason) for reason in one.decision.reasons],
@@ -64,7 +64,7 @@ def explain_report(found: Explanation) -> Report:
         (
             _printable(one.table),
             _printable(one.column),
-            "no tag" if one.label is None else _named(one.label),
+            _named(one.label),
             "row by row" if one.by_row else "",
             "allowed" if one.allowed else "denied",
             "" if one.allowed else "no tag says what it is" if one.decision is None else one.decision.headline,
@@ -96,12 +96,12 @@ def explain_report(found: Explanation) -> Report:
     return Report(data, tables, flat)
 
 
-def _sources(label: Label) -> list[str]:
-    return [source.clause for source in label]
+def _sources(label: Label | None) -> list[str] | None:
+    return None if label is None else [source.clause for source in label]
 
 
-def _named(label: Label) -> str:
-    return " ".join(_sources(label))
+def _named(label: Label | None) -> str:
+    return "no tag" if label is None else " ".join(source.clause for source in label)
 
 
 def _cell(value: Any) -> str:

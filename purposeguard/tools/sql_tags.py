@@ -33,7 +33,7 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
     try:
         found = read_toml(path)
     except NoticeError as error:
-        raise Problem(str(error)) from error
+        raise Problem(f"{path}: {error.faults[0].message}") from error
     faults: list[Fault] = []
     tags: dict[str, Columns] = {}
     known = list(tables)
