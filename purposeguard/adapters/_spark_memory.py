@@ -37,12 +37,13 @@ def new_token() -> str:
 class Kept:
     """A row rule as it stands in plans: of which relation, for which of its columns, by which rule.
 
-    `digest` is its condition's, known once it was seen in a plan.
+    `rule` is None where denials were observed only, so that all rows were kept. `digest` is its condition's, known once
+    it was seen in a plan.
     """
 
     __slots__ = ("digest", "names", "number", "rule", "shape")
 
-    def __init__(self, number: int, shape: tuple[object, ...], names: Iterable[str], rule: RowRule) -> None:
+    def __init__(self, number: int, shape: tuple[object, ...], names: Iterable[str], rule: RowRule | None) -> None:
         self.number = number
         self.shape = shape
         self.names = frozenset(names)
@@ -115,7 +116,7 @@ class SparkMemory:
             tag = self._tags.get(token)
         return None if tag is None else (token.rpartition(":")[0], tag)
 
-    def keep(self, token: str, relation: Relation, names: Iterable[str], rule: RowRule) -> Kept:
+    def keep(self, token: str, relation: Relation, names: Iterable[str], rule: RowRule | None) -> Kept:
         """A rule that a condition with this token stands for, from the next time on that it is seen."""
         with self._lock:
             self._count += 1

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.classic.dataframe import DataFrame as ClassicFrame
 from pyspark.sql.sql_formatter import SQLStringFormatter
@@ -38,12 +39,23 @@ def parsed_query(session: SparkSession, text: str, args: Any, frames: Mapping[st
         whole = text if formatter is None else formatter.format(text, **frames)
         must_be_query(session, whole)
         found = session.sql(whole) if args is None else session.sql(whole, args)
+    except AnalysisException as error:  # a ParseException is one
+        raise UnresolvedStatement(f"Spark cannot tell what the text reads: {_said(error)}") from error
     finally:
         if formatter is not None:
             formatter.clear()
     if not isinstance(found, ClassicFrame):
         raise UnresolvedStatement(CONNECT)
     return found
+
+
+def _said(error: AnalysisException) -> str:
+    """What Spark says of a text, without the text: that may hold whatever it likes."""
+    told = [str(error.getCondition() or type(error).__name__)]
+    for name, value in (error.getMessageParameters() or {}).items():
+        if name in {"objectName", "relationName", "routineName", "name"}:
+            told.append(str(value))
+    return " ".join(told)
 
 
 def must_be_query(session: SparkSession, text: str) -> None:

@@ -9,32 +9,30 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import cachetools
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
 
+from purposeguard.adapters._spark_columns import any_of, by_relation, places_of, selected
 from purposeguard.adapters._spark_frames import Traced, classic, traced
 from purposeguard.adapters._spark_guarded import GuardedFrame
 from purposeguard.adapters._spark_lineage import Atom, Flow, Relation
 from purposeguard.adapters._spark_memory import Kept, SparkMemory, new_token
 from purposeguard.adapters._spark_statements import parsed_query
+from purposeguard.adapters._spark_tags import TagReader
 from purposeguard.adapters._spark_words import Roll, SparkWords, are_told_apart, quoted
 from purposeguard.adapters._spark_writing import covered, existing, in_order, schema_with
-from purposeguard.adapters.deciding import Decider, Demand, label_in
+from purposeguard.adapters.deciding import Decider, Demand, tagged
 from purposeguard.adapters.rowrule import RowRule
-from purposeguard.adapters.tags import KEY, NOT_PERSONAL, Columns, Tag, columns_of, decode, encode
+from purposeguard.adapters.tags import KEY, Columns, columns_of, encode
 from purposeguard.decision import Decision
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
-from purposeguard.marks import RowSource
 from purposeguard.use import Use
 
-_TAGS_KEPT: Final = 10_000
 _WHAT: Final = "a Spark frame was read"
-
 
 _OfRows = tuple[str, Columns, frozenset[str], Kept]
 """Of a relation whose rows were kept: its name, its tags, which columns are used, and the rule."""
@@ -64,8 +62,8 @@ class Spark:
         self._memory: Final = SparkMemory()
         self._roll: Final = Roll()
         self._asked: weakref.WeakKeyDictionary[DataFrame, tuple[object, _Asked]] = weakref.WeakKeyDictionary()
-        self._tags: cachetools.LRUCache[tuple[object, str], Tag] = cachetools.LRUCache(_TAGS_KEPT)
-        self._lock = threading.RLock()  # of both
+        self._tags: Final = TagReader(self._decider, self._memory)
+        self._lock = threading.RLock()
 
     # ---- whether a frame may be read ---------------------------------------------------------------------------------
 
@@ -97,15 +95,7 @@ class Spark:
             UnlabelledData: one comes from a column that carries no tag.
             UnknownSource, UnresolvedStatement: as `check`.
         """
-        return self._columns_of(traced(classic(frame), self._memory), frozenset())
-
-    def _columns_of(self, found: Traced, sources: frozenset[int]) -> Columns:
-        """`sources` are the relations whose row source goes along: their columns by row stay so."""
-        tags: dict[Flow, Tag] = {}  # a column that is opaque has what all others have
-        for _, flow in found.outputs:
-            if flow not in tags:
-                tags[flow] = self._tag_of(found, flow, sources)
-        return Columns({name: tags[flow] for name, flow in found.outputs})
+        return self._tags.of_frame(traced(classic(frame), self._memory), frozenset())
 
     def _of(self, frame: DataFrame) -> _Asked:
         revisions = self._decider.revisions
@@ -116,9 +106,9 @@ class Spark:
         found = traced(frame, self._memory)
         demands: list[Demand] = []
         kept: list[_OfRows] = []
-        for (number, rule), names in _by_relation(found, found.used).items():
+        for (number, rule), names in by_relation(found, found.used).items():
             relation = found.relations[number]
-            columns = self._columns(relation)
+            columns = self._tags.of_relation(relation)
             record = self._memory.numbered(rule) if rule else None
             narrowed = {relation.name} if record is not None else frozenset[str]()
             demands.append(self._decider.demand({relation.name: (columns, names)}, narrowed))
@@ -134,6 +124,8 @@ class Spark:
     def _still(self, use: Use[Any], name: str, columns: Columns, names: frozenset[str], kept: Kept) -> None:
         """Whether the rows that were kept are those that may be used now, by this use."""
         personal = {one for one in names if columns[one].is_personal}
+        # Those that may not be used at all are refused as such.
+        personal.difference_update(self._decider.denied(use, columns, sorted(personal), name))
         if personal and not (
             personal <= kept.names and self._decider.rule(use, columns, sorted(kept.names), name) == kept.rule
         ):
@@ -144,60 +136,6 @@ class Spark:
             )
 
     # ---- tags --------------------------------------------------------------------------------------------------------
-
-    def _columns(self, relation: Relation) -> Columns:
-        return Columns(
-            {
-                name: self._tag(bears, f"{relation.name}.{name}" if relation.name else name)
-                for name, bears in zip(relation.names, relation.bears, strict=True)
-                if bears is not None
-            }
-        )
-
-    def _tag(self, bears: object, column: str) -> Tag:
-        if isinstance(bears, Tag):
-            return bears
-        text, revisions = str(bears), self._decider.revisions
-        with self._lock:
-            tag = self._tags.get((revisions, text))
-        if tag is None:
-            tag = decode(text, revisions, column)
-            with self._lock:
-                self._tags[revisions, text] = tag
-        return tag
-
-    def _tag_of(self, found: Traced, flow: Flow, sources: frozenset[int]) -> Tag:
-        """The tag of a column by what it comes from; `sources` are the relations whose row source is there as well."""
-        if flow.same is not None:
-            tag = self._own(found, flow.same)
-            if len(flow.atoms) == 1 and (not tag.by_row or not flow.same.kept or flow.same.relation in sources):
-                return tag
-        label, by_row = NOT_PERSONAL, False
-        for atom in flow.atoms:
-            tag = self._own(found, atom)
-            kept = self._memory.numbered(atom.kept) if atom.kept else None
-            label |= label_in(kept.rule if kept is not None else None, tag)
-            by_row |= tag.by_row and kept is None
-        mark = None if flow.same is None else self._own(found, flow.same).mark
-        return Tag(label, by_row=by_row, mark=None if mark is RowSource and label is not NOT_PERSONAL else mark)
-
-    def _own(self, found: Traced, atom: Atom) -> Tag:
-        relation = found.relations[atom.relation]
-        name = relation.names[atom.column]
-        bears = relation.bears[atom.column]
-        if bears is None:
-            self._decider.demand({relation.name: (Columns({}), (name,))})  # raises, and says what to do
-        return self._tag(bears, name)
-
-    def _sources_within(self, found: Traced) -> frozenset[int]:
-        """The relations whose column that names the source of each row is there unchanged."""
-        return frozenset(
-            flow.same.relation
-            for _, flow in found.outputs
-            if flow.same is not None
-            and found.relations[flow.same.relation].bears[flow.same.column] is not None
-            and self._own(found, flow.same).mark is RowSource
-        )
 
     def tagged(self, frame: DataFrame, tags: object) -> DataFrame:
         """The frame with tags on its columns: a tagged class, a mapping of names to sources, or `Columns`.
@@ -222,10 +160,13 @@ class Spark:
             if name in given and known:
                 same = flow.same if flow.same in known else None
                 covered(
-                    "the frame", name, self._tag_of(found, Flow(known, same), self._sources_within(found)), given[name]
+                    "the frame",
+                    name,
+                    self._tags.of_flow(found, Flow(known, same), self._tags.sources_within(found)),
+                    given[name],
                 )
         token = self._memory.tag({place: given[name] for place, name in enumerate(names) if name in given})
-        return _selected(frame, {place: self._telling(token, place, given) for place in range(len(names))})
+        return selected(frame, {place: self._telling(token, place, given) for place in range(len(names))})
 
     def _telling(self, token: str, place: int, given: Columns) -> Callable[[Column, str], Column]:
         """What tells the tag of a column in the plan. Spark makes the column itself of it before it runs."""
@@ -261,42 +202,32 @@ class Spark:
         if first is None and not left and found.outputs:
             first = min(denied)
         if first is not None:
-            self._refuse(use, found, first, denied[first])
+            relation, name = found.relations[first.relation].name, found.name_of(first)
+            self._decider.engine.refuse(denied[first], use, field=f"{relation}.{name}" if relation else name)
         if len(left) == len(found.outputs):
             return frame
         names = frame.columns
         if are_told_apart(names):
             gone = set(range(len(names))).difference(left)
             return frame.drop(*(name for place, name in enumerate(names) if place in gone))
-        return _selected(frame, dict.fromkeys(left, Column.alias))
+        return selected(frame, dict.fromkeys(left, Column.alias))
 
-    def _denied(self, use: Use[Any], found: Traced) -> dict[Atom, Decision | None]:
-        """The columns that a use may not use, with the reason; None for those that carry no tag."""
-        denied: dict[Atom, Decision | None] = {}
-        for (number, _), names in _by_relation(found, found.used).items():
+    def _denied(self, use: Use[Any], found: Traced) -> dict[Atom, Decision]:
+        """The columns that a use may not use, with the reason."""
+        denied: dict[Atom, Decision] = {}
+        for (number, _), names in by_relation(found, found.used).items():
             relation = found.relations[number]
-            columns = self._columns(relation)
-            alike: dict[Tag, str] = {}  # columns of one tag are decided alike
+            columns = self._tags.of_relation(relation)
+            alike: dict[object, str] = {}  # columns of one tag are decided alike
             for name in names:
-                if name in columns:
-                    alike.setdefault(columns[name], name)
+                alike.setdefault(columns.get(name), name)
             decided = self._decider.denied(use, columns, alike.values(), relation.name)
-            refused: dict[str, Decision | None] = {
-                name: decided[alike[columns[name]]] if name in columns else None
-                for name in names
-                if name not in columns or alike[columns[name]] in decided
-            }
-            places = {place: refused[name] for place, name in enumerate(relation.names) if name in refused}
-            denied |= {one: places[one.column] for one in found.used if one.relation == number and one.column in places}
+            refused = {name: decided.get(alike[columns.get(name)]) for name in names}
+            for one in found.used:
+                decision = refused.get(found.name_of(one)) if one.relation == number else None
+                if decision is not None:
+                    denied[one] = decision
         return denied
-
-    def _refuse(self, use: Use[Any], found: Traced, atom: Atom, decision: Decision | None) -> None:
-        relation = found.relations[atom.relation]
-        name = found.name_of(atom)
-        if decision is None:
-            self._decider.demand({relation.name: (Columns({}), (name,))})  # raises, and says what to do
-        else:
-            self._decider.engine.refuse(decision, use, field=f"{relation.name}.{name}" if relation.name else name)
 
     def permitted(self, frame: DataFrame, *, withhold: bool = False) -> DataFrame:
         """The frame with the rows alone that the use under way may use, by what they say of themselves.
@@ -308,35 +239,52 @@ class Spark:
             PurposeMissing, PurposeViolation, UnknownSource, UnresolvedStatement: as `check`.
             UnlabelledData: as `check`; or a column that says it of the rows is no more in the frame.
         """
-        frame = classic(frame)
-        if withhold:
-            frame = self.withhold(frame)
-        use = self._decider.engine.present(_WHAT)
-        if use is not None and not use.activity.observing:
-            frame = self._narrowed(use, frame)
+        frame = self.withhold(frame) if withhold else classic(frame)
+        frame = self.narrowed(frame)
         self.check(frame)
         return frame
 
-    def _narrowed(self, use: Use[Any], frame: DataFrame) -> DataFrame:
+    def narrowed(self, frame: DataFrame) -> DataFrame:
+        """As `permitted`, and nothing is said of the columns: for a view, over which queries are checked one by one.
+
+        Rows are kept for the columns that may be used; of the others `check` says so when they are.
+
+        Raises:
+            PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `permitted`.
+        """
+        frame = classic(frame)
+        use = self._decider.engine.present(_WHAT)
         found = traced(frame, self._memory)
         flowing = frozenset[Atom]().union(*{flow.atoms for _, flow in found.outputs})
-        own = {one for one in flowing if not one.mixed}
-        for (number, _), names in _by_relation(found, own).items():
+        for (number, _), names in by_relation(found, {one for one in flowing if not one.mixed}).items():
             relation = found.relations[number]
-            columns = self._columns(relation)
-            rule = self._decider.rule(use, columns, names, relation.name)
-            if rule is None:
-                continue
-            places = _places(frame, found, number, rule)
-            words = SparkWords(rule, places, frame.sparkSession, self._roll)
-            token = new_token()
-            kept = self._memory.keep(token, relation, names, rule)
-            # The token, and whose rows it is about, where the rule asks nothing of them. Spark leaves it out.
-            told = (F.lit(token) == F.lit(token)) | words.absent(rule.columns[0])
-            frame = frame.filter(told & words.condition())
-            traced(frame, self._memory)  # from which its condition is known
-            if kept.digest is None:
-                raise UnlabelledData(f"the rows of `{relation.name}` cannot be told apart in this plan")
+            columns = self._tags.of_relation(relation)
+            if self._decider.asks_rows(columns, {name: tagged(columns, name, relation.name) for name in names}):
+                if use is None or use.activity.observing:
+                    frame = self._told(frame, (relation, names, None), F.lit(True), any_of(found, number))
+                    continue
+                denied = self._decider.denied(use, columns, names, relation.name)
+                used = [name for name in names if name not in denied]
+                rule = self._decider.rule(use, columns, used, relation.name)
+                if rule is not None:
+                    places = places_of(frame, found, number, rule)
+                    words = SparkWords(rule, places, frame.sparkSession, self._roll)
+                    frame = self._told(frame, (relation, used, rule), words.condition(), places[rule.columns[0]][0])
+        return frame
+
+    def _told(
+        self, frame: DataFrame, kept: tuple[Relation, Sequence[str], RowRule | None], condition: Column, column: str
+    ) -> DataFrame:
+        """The rows of a relation that meet a rule, known again in plans; all where denials are observed only."""
+        token = new_token()
+        relation, names, rule = kept
+        made = self._memory.keep(token, relation, names, rule)
+        # The token, and whose rows it is about, where the rule asks nothing of them. Spark leaves it out.
+        told = (F.lit(token) == F.lit(token)) | F.col(quoted(column)).isNull()
+        frame = frame.filter(told & condition)
+        traced(frame, self._memory)  # from which its condition is known
+        if made.digest is None:
+            raise UnlabelledData(f"the rows of `{relation.name}` cannot be told apart in this plan")
         return frame
 
     # ---- text, wrapping, writing ---------------------------------------------------------------------------------
@@ -365,7 +313,7 @@ class Spark:
         frame = classic(frame)
         self.check(frame)
         found = self._of(frame).traced
-        tags = self._columns_of(found, self._sources_within(found))
+        tags = self._tags.of_frame(found, self._tags.sources_within(found))
         revisions = self._decider.revisions
         return frame.select(
             *(F.col(quoted(name)).alias(name, metadata={KEY: encode(tags[name], revisions)}) for name in frame.columns)
@@ -388,7 +336,7 @@ class Spark:
             there = existing(frame.sparkSession, target, table=table)
             if there is not None:
                 found = self._of(frame).traced
-                tags, within = self._columns_of(found, self._sources_within(found)), self.columns(there)
+                tags, within = self._tags.of_frame(found, self._tags.sources_within(found)), self.columns(there)
                 for name in in_order(tags, within, target):
                     covered(target, name, tags[name], within[name])
         writer = made.write.mode(mode).options(**options).format("parquet")
@@ -422,42 +370,3 @@ class Spark:
             TypeError: the type of a column is not told, or Spark has none for it.
         """
         return schema_with(columns_of(self._decider.revisions, columns), columns, types, self._decider.revisions)
-
-
-def _selected(frame: DataFrame, made: Mapping[int, Callable[[Column, str], Column]]) -> DataFrame:
-    """Columns by their places, whatever their names, each made of the column and its name."""
-    names = frame.columns
-    if are_told_apart(names):
-        plain = names
-    else:
-        plain = [f"c{place}" for place in range(len(names))]
-        frame = frame.toDF(*plain)
-    return frame.select(*(make(F.col(quoted(plain[place])), names[place]) for place, make in made.items()))
-
-
-def _by_relation(found: Traced, atoms: Iterable[Atom]) -> dict[tuple[int, int], list[str]]:
-    """The columns of each relation, in their order, apart by the rule that their rows met."""
-    named: dict[tuple[int, int], list[str]] = {}
-    for relation, column, kept in sorted({(one.relation, one.column, one.kept) for one in atoms}):
-        named.setdefault((relation, kept), []).append(found.relations[relation].names[column])
-    return named
-
-
-def _places(frame: DataFrame, found: Traced, number: int, rule: RowRule) -> dict[str, tuple[str, Any]]:
-    """What the columns of a rule are called in the frame, and their types."""
-    types = {field.name: field.dataType for field in frame.schema.fields}
-    names = [name for name, _ in found.outputs]
-    placed: dict[str, tuple[str, Any]] = {}
-    for column in rule.columns:
-        held = [
-            name
-            for name, flow in found.outputs
-            if flow.same is not None and flow.same.relation == number and found.name_of(flow.same) == column
-        ]
-        if not held or names.count(held[0]) != 1:
-            there = "there under a name of two columns" if held else "not in the frame any more"
-            relation = found.relations[number].name
-            what = f"`{relation}.{column}`" if relation else f"`{column}`"
-            raise UnlabelledData(f"{what} says what may be done with each row, and is {there}: keep it until then")
-        placed[column] = held[0], types[held[0]]
-    return placed

@@ -107,7 +107,7 @@ def test_a_frame_of_spark_connect_is_refused(sp: Spark) -> None:
 
 
 def test_in_observe_mode_a_refusal_is_recorded_alone(
-    session: SparkSession, customers: DataFrame, caplog: pytest.LogCaptureFixture
+    customers: DataFrame, mixed: DataFrame, caplog: pytest.LogCaptureFixture
 ) -> None:
     guard = Guard(tm.NOTICE, mode="observe")
     spark = Spark(guard)
@@ -115,6 +115,9 @@ def test_in_observe_mode_a_refusal_is_recorded_alone(
         spark.check(customers.select("device"))
         assert spark.withhold(customers) is customers
         assert spark.permitted(customers) is customers
+        kept = spark.permitted(mixed)
+        assert kept.count() == 4
+        spark.check(kept)
     assert "observed, not enforced" in caplog.text
 
 
@@ -145,11 +148,12 @@ def test_a_frame_of_which_nothing_is_left_is_refused(sp: Spark, customers: DataF
         sp.withhold(customers.select("device"))
 
 
-def test_columns_without_a_tag_are_withheld_as_well(
+def test_columns_without_a_tag_are_not_merely_withheld(
     session: SparkSession, sp: Spark, customers: DataFrame, renewing: None
 ) -> None:
     other = session.createDataFrame([(1, "x")], "a int, b string")
-    assert sp.withhold(customers.crossJoin(other).select("id", "b")).columns == ["id"]
+    with pytest.raises(UnlabelledData, match="`b` carries no tag"):
+        sp.withhold(customers.crossJoin(other).select("id", "b"))
 
 
 # ---- rows ------------------------------------------------------------------------------------------------------------
@@ -276,6 +280,26 @@ def test_rows_kept_before_somebody_stopped_the_use_are_kept_anew(session: SparkS
         with pytest.raises(UnlabelledData, match="anew"):
             spark.check(kept)
         assert [row.email for row in spark.permitted(kept).collect()] == ["b"]
+
+
+def test_rows_that_were_only_observed_are_not_kept(sp: Spark, guard: Guard, mixed: DataFrame) -> None:
+    made = mixed.select("id", "src", "name")
+    with guard.purpose(tm.RenewalGuidance, mode="observe"):
+        seen = sp.permitted(made)
+        assert seen.count() == 4
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData, match="anew"):
+        sp.check(seen)
+
+
+def test_a_view_of_kept_rows_is_asked_by_queries(
+    session: SparkSession, sp: Spark, mixed: DataFrame, renewing: None
+) -> None:
+    sp.narrowed(mixed).createOrReplaceTempView("kept")
+    text = "with k as (select * from kept) select (select max(name) from k) as m, name from k where name > 'B'"
+    assert sp.sql(session, text).collect() == [("Cy", "Cy")]
+    with pytest.raises(PurposeViolation) as caught:
+        sp.sql(session, "select id from kept order by note")
+    assert str(caught.value.field).endswith("note")
 
 
 # ---- tags ------------------------------------------------------------------------------------------------------------
@@ -464,9 +488,18 @@ def test_a_command_is_refused_before_it_runs(text: str, session: SparkSession, s
 
 
 @pytest.mark.parametrize("text", ["select 1; drop table customer", "selec 1", ""])
-def test_what_is_no_sql_is_refused_by_spark(text: str, session: SparkSession, sp: Spark) -> None:
-    with pytest.raises(PySparkException):
+def test_what_is_no_sql_is_refused(text: str, session: SparkSession, sp: Spark) -> None:
+    with pytest.raises(UnresolvedStatement, match="PARSE_"):
         sp.sql(session, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["select phone from customer", "select 'a@x' from nowhere", "select nosuch(email) from customer"]
+)
+def test_what_is_not_there_is_refused_without_saying_the_text(text: str, session: SparkSession, sp: Spark) -> None:
+    with pytest.raises(UnresolvedStatement, match=r"phone|nowhere|nosuch") as caught:
+        sp.sql(session, text)
+    assert "a@x" not in str(caught.value)
 
 
 QUERIES = """select * from customer
