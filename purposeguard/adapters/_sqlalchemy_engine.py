@@ -39,6 +39,8 @@ def _refuse(what: str) -> NoReturn:
 class GuardedConnection(Connection):
     """A connection of a guarded engine."""
 
+    _asking = False
+
     @property
     def connection(self) -> Any:
         """The driver's connection: for SQLAlchemy alone."""
@@ -48,6 +50,12 @@ class GuardedConnection(Connection):
     def _handle_dbapi_exception(
         self, e: BaseException, statement: Any, parameters: Any, cursor: Any, context: Any, *args: Any, **kwargs: Any
     ) -> NoReturn:
+        if isinstance(e, self.dialect.loaded_dbapi.Error) and not self._asking:
+            self._asking = True  # should the question fail, too
+            try:
+                e = self.dialect.purposeguard.of_rows(e, self, context) or e  # type: ignore[attr-defined]
+            finally:
+                self._asking = False
         if isinstance(e, PurposeGuardError):  # as it is, and without the parameters
             if cursor is not None:
                 self._safe_close_cursor(cursor)

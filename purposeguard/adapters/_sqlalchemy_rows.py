@@ -34,7 +34,10 @@ from purposeguard.errors import UnresolvedStatement
 from purposeguard.zones import zone
 
 NO_SOURCE: Final = "the source of a row is not known: "
-"""What the database's error says where a row names no source of the notice; the id that it names comes after it."""
+"""What an error of PostgreSQL says where a row names no source of the notice; the id that it names comes after it."""
+
+BAD_JSON: Final = "malformed JSON"
+"""What SQLite says of the same: its errors do not say of what."""
 
 _RENDERED_KEPT: Final = 1000
 """Tests for rows that are remembered by an engine."""
@@ -158,7 +161,7 @@ class _Words:
         known = spellings(self._rule.notice)
         these = tuple(sorted(form for form, clause in known.items() if clause in clauses))
         others = tuple(sorted(form for form, clause in known.items() if clause not in clauses))
-        unknown = literal(NO_SOURCE, Text) + func.coalesce(text, "none")
+        unknown = literal(NO_SOURCE, Text) + func.coalesce(text, "")
         # Either fails for the row that reaches it: no text of a truth value, and no JSON.
         failing = cast(unknown, Boolean) if self._dialect == "postgresql" else func.json_extract(unknown, "$") == 1
         element = case(
@@ -264,6 +267,13 @@ class Rows:
         with self._lock:
             self._tests[key] = (rule, table, test)
         return test
+
+    def strangers(self, rule: RowRule, name: str, table: TableClause) -> Any:
+        """A statement that finds an id in a table that is no source of the notice, or a null."""
+        ids = _Words(self._dialect, rule, name, table)._column(rule.source or "")
+        known = func.json_each(bindparam(None, Listed(tuple(spellings(rule.notice))), type_=_ListType(), unique=True))
+        rows = known.table_valued("value")
+        return select(ids).where(or_(ids.is_(None), cast(ids, Text).not_in(select(rows.c.value)))).limit(1)
 
     def agrees(
         self,

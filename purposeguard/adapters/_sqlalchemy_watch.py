@@ -15,7 +15,7 @@ from sqlalchemy.engine.interfaces import ExecuteStyle
 from purposeguard.adapters._sqlalchemy_analysis import ALL, Analysis, Occurrence
 from purposeguard.adapters._sqlalchemy_flows import Flow
 from purposeguard.adapters._sqlalchemy_functions import DIALECTS
-from purposeguard.adapters._sqlalchemy_rows import Rows
+from purposeguard.adapters._sqlalchemy_rows import BAD_JSON, NO_SOURCE, Rows
 from purposeguard.adapters._sqlalchemy_tags import Catalogue
 from purposeguard.adapters.deciding import NO_RULES, Decider, Demand
 from purposeguard.adapters.rowrule import RowRule
@@ -23,7 +23,7 @@ from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.names import lower
 from purposeguard.adapters.sql.statements import Statements
 from purposeguard.adapters.tags import Columns
-from purposeguard.errors import FlowViolation, UnlabelledData, UnresolvedStatement
+from purposeguard.errors import FlowViolation, PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.label import Label
 from purposeguard.marks import RowSource
@@ -212,6 +212,30 @@ class Watch:
                 self.decider.meet(self.decider.demand(_only(one)), WHAT)  # raises, and says what to do
                 raise UnlabelledData(f"the rows of `{one.table}` are to be narrowed first")
         return rule
+
+    def of_rows(self, error: BaseException, connection: Any, context: Any) -> PurposeGuardError | None:
+        """What an error of the database says of a row whose source is not known; None where it says something else."""
+        plan: Any = getattr(getattr(getattr(context, "compiled", None), "purposeguard", None), "plan", None)
+        said = str(error)
+        if not isinstance(plan, Plan) or not plan.narrowings or not (NO_SOURCE in said or BAD_JSON in said):
+            return None
+        for one in plan.narrowings:
+            use = self.decider.engine.ambient()
+            rule = self.decider.rule(use, one.columns, one.names, one.table) if use.runs_here() else None
+            if rule is None or rule.source is None:
+                continue
+            given = said.partition(NO_SOURCE)[2].partition('"')[0]
+            if not given and self._dialect.name == "sqlite":
+                with own_statements():
+                    found = connection.execute(self.rows.strangers(rule, one.table, one.occurrences[0].table)).first()
+                if found is None:
+                    continue
+                given = found[0]
+            where = f"`{one.table}.{rule.source}`"
+            if not given:
+                return UnlabelledData(f"a row names no source in {where}, so nothing says what it may be used for")
+            return UnknownSource(given, f"a row names it in {where}: write the ids there as the notice prints them")
+        return None
 
     def _same_tables(self, plan: Plan, translated: Mapping[str | None, str | None]) -> None:
         for given, name in plan.schemas:

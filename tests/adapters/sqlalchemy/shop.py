@@ -53,7 +53,7 @@ class Order(Base):
     customer: Mapped[Customer] = relationship(back_populates="orders")
 
 
-Customer.spent = column_property(  # type: ignore[attr-defined]
+Customer.spent = column_property(
     select(func.sum(Order.total)).where(Order.customer_id == Customer.id).correlate_except(Order).scalar_subquery(),
     deferred=True,
 )

@@ -118,7 +118,7 @@ def test_a_task_without_a_purpose_has_none(run: Callable[..., None], governed: G
 def test_many_tasks_each_have_their_own_rows(run: Callable[..., None], governed: Guard) -> None:
     async def body(engine: AsyncEngine, make: Session) -> None:
         async def asked(purpose: type) -> int:
-            async with make() as session, governed.purpose(purpose):  # type: ignore[arg-type]
+            async with make() as session, governed.purpose(purpose):
                 return len((await session.scalars(select(Person.email))).all())
 
         found = await asyncio.gather(*(asked(one) for one in [tm.RenewalGuidance, tm.ProductProvision] * 10))

@@ -46,11 +46,11 @@ from sqlalchemy.orm import (
 )
 
 from purposeguard import Guard
-from purposeguard.adapters._sqlalchemy_compiling import Analysis
+from purposeguard.adapters._sqlalchemy_analysis import Analysis
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.sqlalchemy.shop import Customer, Login, Order, Shop, Visit, exports
 
-customers, orders = Customer.__table__, Order.__table__
+customers: Any = Customer.__table__
 upper = aliased(Customer, name="upper")
 cte = select(Customer.id, Customer.email, Customer.device).where(Customer.plan == "gold").cte("gold")
 sub = select(Customer.email.label("e"), Customer.device.label("d"), Customer.id).subquery()
