@@ -21,6 +21,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(
         database_url=f"sqlite:///{tmp_path / 'shop.db'}",
         governance_url=f"sqlite:///{tmp_path / 'privacy.db'}",
+        reports_folder=tmp_path / "reports",
         mistakes=True,
     )
 

@@ -212,6 +212,31 @@ CALLS = [
     ("PUT", "/privacy/notice", "/privacy/notice", {"revision": "2025-04-01"}, 200, {"revision": "2025-04-01"}),
     ("GET", "/privacy/notice/{revision}/changes", "/privacy/notice/2025-04-01/changes", None, 200, None),
     (
+        "GET",
+        "/reports/renewals-due",
+        "/reports/renewals-due",
+        None,
+        200,
+        [
+            {"year": 2030, "month": 1, "product": "Shield", "contracts": 1},
+            {"year": 2031, "month": 5, "product": "Vault", "contracts": 1},
+        ],
+    ),
+    (
+        "GET",
+        "/reports/crashes",
+        "/reports/crashes",
+        None,
+        200,
+        [{"year": 2030, "month": 1, "product": "Shield", "runs": 2, "crashes": 1}],
+    ),
+    ("PUT", "/reports/contacts", "/reports/contacts", None, 200, {"file": "contacts.parquet", "rows": 3}),
+    ("PUT", "/reports/events", "/reports/events", None, 200, {"file": "events.parquet", "rows": 2}),
+    ("POST", "/reports/invitations", "/reports/invitations", ISSUE, 404, None),  # nothing was exported
+    ("PUT", "/reports/warehouse", "/reports/warehouse", None, 404, None),
+    ("GET", "/mistakes/call-list", "/mistakes/call-list", None, 403, None),
+    ("POST", "/mistakes/segments", "/mistakes/segments", None, 404, None),
+    (
         "POST",
         "/mistakes/hand-over-elsewhere/{customer_id}",
         "/mistakes/hand-over-elsewhere/1",

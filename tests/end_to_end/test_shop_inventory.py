@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -32,6 +33,14 @@ ACTIVITIES = {
     "activities.visits.traffic": ("2.3①", None, False),
     "activities.visits.pages_of_customers": ("2.3③", None, False),
     "activities.visits.compare_visits_with_leads": ("2.2⑧", None, True),
+    "reports.figures.renewals_due": ("1.2(1)①", None, False),
+    "reports.figures.crashes_before_renewal": ("1.2(2)②", None, False),
+    "reports.files.export_contacts": ("AnyEventInvitation", "email", False),
+    "reports.files.export_events": ("1.2(2)②", None, False),
+    "reports.campaign.invite": ("AnyEventInvitation", "email", False),
+    "reports.warehouse.fill": ("1.2(2)②", None, False),
+    "routes.mistakes.whom_to_call_first": ("1.2(1)①", "phone", False),
+    "routes.mistakes.fill_segments": ("1.2(2)②", None, False),
     "routes.mistakes.promote_upgrade": ("1.2(1)②", "email", False),
     "routes.mistakes.answer_anybody": ("AnyInquiryResponse", "email", False),
     "routes.mistakes.look_for_a_fault": ("1.2(2)①", None, False),
@@ -209,10 +218,12 @@ def test_hand_overs_are_listed(shop):
 
 def test_settings_come_from_the_environment():
     defaults = {"database_url": "sqlite:///shop.sqlite3", "governance_url": "sqlite:///shop-privacy.sqlite3"}
+    defaults |= {"reports_folder": "shop-reports"}
     assert Settings.from_environment({}) == Settings.model_validate({**defaults, "mistakes": False})
     given = {"SHOP_DATABASE_URL": "sqlite:///a.db", "SHOP_GOVERNANCE_URL": "sqlite:///b.db", "SHOP_MISTAKES": "1"}
+    given |= {"SHOP_REPORTS_FOLDER": "/reports"}
     assert Settings.from_environment({**given, "OTHER": "x"}) == Settings(
-        database_url="sqlite:///a.db", governance_url="sqlite:///b.db", mistakes=True
+        database_url="sqlite:///a.db", governance_url="sqlite:///b.db", reports_folder=Path("/reports"), mistakes=True
     )
     with pytest.raises(ValidationError):
         Settings.from_environment({"SHOP_MISTAKES": "perhaps"})
