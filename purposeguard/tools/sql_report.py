@@ -81,8 +81,8 @@ def explain_report(found: Explanation) -> Report:
     )
     outputs = tuple((_printable(name), _named(label)) for name, label in found.outputs.items())
     tables = (
-        Table(f"Columns used ({len(reads)})", columns, reads),
-        Table(f"Columns given ({len(outputs)})", (Column("column"), Column("sources")), outputs),
+        Table("Used", columns, reads),
+        Table("Given", (Column("column"), Column("sources")), outputs),
     )
     names = ("table", "column", "sources", "by_row", "allowed", "why")
     flat = Table(
