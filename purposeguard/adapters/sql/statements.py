@@ -95,7 +95,7 @@ class Statements:
         use = self.decider.engine.present(_WHAT)
         rules = {} if use is None else self._rules(statement.found.analysis, use)
         self.decider.meet(demand, _WHAT, rules)
-        self._flows(statement.found.analysis, rules)
+        self._flows(statement.found, rules)
         if use is None or use.activity.observing or not rules:
             return text
         tests: dict[str, exp.Expr] = {name: test(rule, self.catalogue.names) for name, rule in rules.items()}
@@ -121,7 +121,7 @@ class Statements:
 
     def _prepare(self, text: str) -> _Statement:
         found = read(text, self.catalogue)
-        self._flows(found.analysis, {})
+        self._flows(found, {})
         return _Statement(self, found)
 
     def used(self, analysis: Analysis) -> dict[str, tuple[Columns, tuple[str, ...]]]:
@@ -154,27 +154,31 @@ class Statements:
             by_row |= tag.by_row
         return Tag(label, by_row=by_row)
 
-    def _flows(self, analysis: Analysis, rules: Mapping[str, RowRule]) -> None:
+    def _flows(self, found: Read, rules: Mapping[str, RowRule]) -> None:
         """Refuses what would be put into a column whose tags do not cover it.
 
         What each row's own source says goes along only into a column of which it says so too, together with the source;
         otherwise it is all the sources that the rows may have which are kept.
         """
+        analysis = found.analysis
         if analysis.target is None:
             return
         target, columns = analysis.target, self.tables[analysis.target]
         for column, flow in analysis.writes.items():
             into = tagged(columns, column, target)
-            along = into.by_row and self._source_goes_along(analysis, flow, columns)
+            along = into.by_row and self._source_goes_along(found, flow, columns)
             value = self._tag_of(flow, {} if along else rules)
             missing = value.label.sources - into.label.sources - {NotPersonal}
             if missing:
                 raise FlowViolation(target, column, Label(*missing))
 
-    def _source_goes_along(self, analysis: Analysis, flow: Flow, columns: Columns) -> bool:
+    def _source_goes_along(self, found: Read, flow: Flow, columns: Columns) -> bool:
         into = columns.marked(RowSource)
         if into is None:
             return False
+        analysis = found.analysis
+        if analysis.kind == "update" and into not in analysis.writes and len(found.mentions) == 1:
+            return True  # of the same row, whose source stays what it is
         tables = {table for table, name in flow if self.tables[table][name].by_row}
         needed = {(table, self.tables[table].marked(RowSource)) for table in tables}
         return len(needed) == 1 and needed == set(analysis.writes.get(into, ()))

@@ -1,0 +1,292 @@
+"""Narrowed statements, run in DuckDB, SQLite and PostgreSQL: the rows that may be used, or a failure; never others."""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import duckdb
+import pytest
+from sqlglot import exp, parse_one
+
+from purposeguard import ByRow, Collected, Guard, History, NotPersonal, RowSource, Subject, UnresolvedStatement
+from purposeguard.adapters.rowrule import KeySet, RowRule
+from purposeguard.adapters.sql import Statements
+from purposeguard.adapters.sql.analysis import read
+from purposeguard.adapters.sql.catalogue import Catalogue
+from purposeguard.adapters.sql.names import DIALECTS, Names
+from purposeguard.adapters.sql.narrowing import narrowed
+from purposeguard.adapters.sql.words import _Words
+from purposeguard.adapters.tables import Tables
+from purposeguard.circumstances import Standing
+from purposeguard.notices import trendmicro_jp as tm
+from tests.oversights import Told
+
+Run = Callable[..., list[Any]]
+
+RENEWAL = tm.RenewalGuidance
+STOPPED = Standing(all_suspended=True)
+
+TABLES = {
+    "crm": {"id": (Subject, NotPersonal), "mail": (ByRow, NotPersonal), "origin": RowSource},
+    "plain": {"id": NotPersonal, "name": tm.Registration},
+}
+VIEWS = {"mails": "SELECT mail, id FROM crm WHERE id > 0"}
+
+
+class SQLite:
+    dialect = "sqlite"
+    errors = (sqlite3.Error,)
+
+    def __init__(self) -> None:
+        self.connection = sqlite3.connect(":memory:")
+
+    def run(self, text: str, *values: Any) -> list[Any]:
+        return self.connection.execute(text, values).fetchall()
+
+
+class DuckDB:
+    dialect = "duckdb"
+    errors = (duckdb.Error,)
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect(config={"threads": 1})
+
+    def run(self, text: str, *values: Any) -> list[Any]:
+        return self.connection.execute(text, values).fetchall()
+
+
+class PostgreSQL:
+    dialect = "postgres"
+
+    def __init__(self, url: str) -> None:
+        import psycopg
+
+        self.errors = (psycopg.Error,)
+        self.connection = psycopg.connect(url, autocommit=True)
+        self.connection.execute("SET search_path = pg_temp")
+
+    def run(self, text: str, *values: Any) -> list[Any]:
+        cursor = self.connection.execute(text.replace("?", "%s"), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+Engine = SQLite | DuckDB | PostgreSQL
+
+
+@pytest.fixture(params=["sqlite", "duckdb", "postgres"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    made: Engine
+    if request.param == "postgres":
+        made = PostgreSQL(str(request.getfixturevalue("postgresql_url")))
+    else:
+        made = SQLite() if request.param == "sqlite" else DuckDB()
+    yield made
+    made.connection.close()
+
+
+def filled(engine: Engine, *rows: tuple[Any, ...], kind: str = "INTEGER") -> None:
+    engine.run(f"CREATE TEMP TABLE crm (id {kind}, mail TEXT, origin TEXT, hidden TEXT)")
+    for row in rows:
+        engine.run("INSERT INTO crm VALUES (?, ?, ?, 'x')", *row)
+
+
+def shop(engine: Engine, standings: dict[str, Standing] | None = None) -> tuple[Guard, Statements]:
+    guard = Guard(tm.NOTICE, governance=Told(standings))
+    return guard, Statements(guard, Tables(tm.NOTICE, TABLES, VIEWS), dialect=engine.dialect)
+
+
+def narrow(engine: Engine, text: str, standings: dict[str, Standing] | None = None) -> str:
+    guard, statements = shop(engine, standings)
+    with guard.purpose(RENEWAL):
+        return statements.narrowed(text)
+
+
+ROWS = [(1, "a", "1.1(a)"), (2, "b", "2.1"), (3, "c", "Contract"), (4, "d", "1.1a")]
+
+
+def test_rows_of_sources_that_may_be_used_are_kept(engine: Engine):
+    filled(engine, *ROWS)
+    assert engine.run(narrow(engine, "SELECT mail FROM crm ORDER BY id")) == [("a",), ("c",), ("d",)]
+    assert engine.run(narrow(engine, "SELECT c.mail FROM crm c, crm d WHERE c.id = d.id + 2 ORDER BY 1")) == [("c",)]
+    assert engine.run(narrow(engine, "SELECT count(mail) FROM mails")) == [(3,)]
+    assert engine.run(narrow(engine, "WITH w AS (SELECT * FROM crm) SELECT max(mail) FROM w")) == [("d",)]
+
+
+def test_columns_that_were_not_told_are_out_of_reach(engine: Engine):
+    filled(engine, *ROWS)
+    assert len(engine.run(narrow(engine, "SELECT * FROM crm"))[0]) == 3
+
+
+def test_rows_of_subjects_who_stopped_it_are_left_out(engine: Engine):
+    filled(engine, *ROWS)
+    assert engine.run(narrow(engine, "SELECT mail FROM crm ORDER BY id", {"1": STOPPED, "4": STOPPED})) == [("c",)]
+
+
+@pytest.mark.parametrize("spelled", ["{0}", "{{{0}}}", "urn:uuid:{0}"])
+def test_subjects_are_known_by_every_spelling_of_a_uuid(engine: Engine, spelled: str):
+    one, other = "6f1a6a3e-2b1c-4a5e-9d3b-0a1b2c3d4e5f", "7f1a6a3e-2b1c-4a5e-9d3b-0a1b2c3d4e5f"
+    filled(engine, (spelled.format(one.upper()), "a", "1.1(a)"), (other, "b", "1.1(a)"), kind="TEXT")
+    assert engine.run(narrow(engine, "SELECT mail FROM crm", {one: STOPPED})) == [("b",)]
+
+
+def test_a_row_that_names_no_source_or_an_unknown_one_makes_the_query_fail(engine: Engine):
+    for origin, named in ((None, "none"), ("nonsense", "nonsense")):
+        filled(engine, *ROWS, (5, "e", origin))
+        with pytest.raises(engine.errors) as caught:
+            engine.run(narrow(engine, "SELECT mail FROM crm"))
+        # SQLite has no word for an error that says why.
+        assert engine.dialect == "sqlite" or named in str(caught.value)
+        engine.run("DROP TABLE crm")
+
+
+def test_ids_that_are_neither_whole_numbers_nor_texts_make_the_query_fail(engine: Engine):
+    filled(engine, (7.0, "a", "1.1(a)"), kind="REAL")
+    with pytest.raises(engine.errors):
+        engine.run(narrow(engine, "SELECT mail FROM crm", {"7": STOPPED}))
+
+
+def test_of_a_table_that_is_changed_the_other_rows_are_left_alone(engine: Engine):
+    filled(engine, *ROWS)
+    engine.run(narrow(engine, "UPDATE crm SET mail = upper(mail)"))
+    engine.run(narrow(engine, "DELETE FROM crm WHERE mail = 'b' OR mail = 'C'"))
+    assert engine.run("SELECT mail FROM crm ORDER BY id") == [("A",), ("b",), ("D",)]
+
+
+def test_parameters_stay_where_they_are(engine: Engine):
+    filled(engine, *ROWS)
+    mark = "%s" if engine.dialect == "postgres" else "?"
+    text = narrow(engine, "SELECT mail FROM crm WHERE id > ? AND id < ? ORDER BY id".replace("?", mark))
+    assert engine.run(text, 1, 4) == [("c",)]
+
+
+# ---- days ------------------------------------------------------------------------------------------------------------
+
+DAY = datetime.date(2024, 4, 1)
+
+
+def on_days(engine: Engine, since: datetime.date | None, before: datetime.date | None) -> list[int]:
+    words = _Words(RowRule(tm.NOTICE, ()), Names(engine.dialect))
+    test = words.days_in("day", since, before).sql(dialect=engine.dialect)
+    return [row[0] for row in engine.run(f"SELECT id FROM days WHERE {test} ORDER BY id")]  # noqa: S608  # our test
+
+
+def test_days_are_compared_as_days(engine: Engine):
+    engine.run("CREATE TEMP TABLE days (id INTEGER, day DATE)")
+    for number, day in enumerate(("2024-03-31", "2024-04-01", "2024-04-02", None)):
+        engine.run("INSERT INTO days VALUES (?, ?)", number, day)
+    assert on_days(engine, DAY, None) == [1, 2]
+    assert on_days(engine, None, DAY) == [0]
+    assert on_days(engine, DAY, DAY + datetime.timedelta(days=1)) == [1]
+    assert on_days(engine, None, None) == [0, 1, 2]
+
+
+def test_moments_are_on_the_day_that_it_was_where_the_notice_is(engine: Engine):
+    if engine.dialect == "sqlite":
+        engine.run("CREATE TEMP TABLE days (id INTEGER, day TEXT)")
+        engine.run("INSERT INTO days VALUES (1, '2024-03-31 15:30:00+00:00')")
+        with pytest.raises(engine.errors):
+            on_days(engine, DAY, None)
+        return
+    engine.run("CREATE TEMP TABLE days (id INTEGER, day TIMESTAMPTZ)")
+    for number, moment in enumerate(("2024-03-31 14:59:00+00", "2024-03-31 15:00:00+00", "2024-04-01 15:00:00+00")):
+        engine.run("INSERT INTO days VALUES (?, ?)", number, moment)
+    for zone in ("UTC", "America/New_York"):  # whatever the session's is
+        engine.run(f"SET TimeZone = '{zone}'")
+        assert on_days(engine, DAY, None) == [1, 2]
+        assert on_days(engine, DAY, DAY + datetime.timedelta(days=1)) == [1]
+
+
+def test_moments_without_their_time_zone_make_the_query_fail(engine: Engine):
+    engine.run("CREATE TEMP TABLE days (id INTEGER, day TIMESTAMP)")
+    engine.run("INSERT INTO days VALUES (1, '2024-04-01 00:00:00')")
+    with pytest.raises(engine.errors):
+        on_days(engine, DAY, None)
+
+
+# ---- the text --------------------------------------------------------------------------------------------------------
+
+KEYS = KeySet(["7", "six", "6f1a6a3e-2b1c-4a5e-9d3b-0a1b2c3d4e5f"])
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_has_words_that_its_parser_reads(dialect: str):
+    words = _Words(RowRule(tm.NOTICE, ()), Names(dialect))
+    for test in (
+        words.true(),
+        words.negated(words.false()),
+        words.any_of([words.absent("a"), words.source_in("b", frozenset({"1.1(a)"}))]),
+        words.all_of([words.days_in("c", DAY, DAY), words.subject_in("d", KEYS)]),
+    ):
+        text = test.sql(dialect=dialect)
+        assert parse_one(text, dialect=dialect).sql(dialect=dialect) == text
+
+
+TESTS: dict[str, exp.Expr] = {"customer": parse_one("id <> 7"), "crm.customer": parse_one("id <> 8")}
+CATALOGUE = {
+    "customer": ["id", "name"],
+    "crm.customer": ["id", "name"],
+    "orders": ["id", "customer"],
+    "named": "SELECT id, name FROM customer",
+    "again": "(SELECT id FROM named)",
+}
+
+CASES = [
+    ("SELECT name FROM customer", "SELECT name FROM ({}) AS customer"),
+    ("SELECT c.name FROM customer AS c", "SELECT c.name FROM ({}) AS c"),
+    ("SELECT b FROM customer AS c (a, b)", "SELECT b FROM ({}) AS c(a, b)"),
+    ("SELECT customer.name, o.id FROM customer JOIN orders AS o ON o.customer = customer.id",
+     "SELECT customer.name, o.id FROM ({}) AS customer JOIN orders AS o ON o.customer = customer.id"),
+    ("SELECT crm.customer.name FROM crm.customer",
+     'SELECT customer.name FROM (SELECT "id", "name" FROM crm.customer WHERE id <> 8) AS customer'),
+    ("SELECT id FROM orders", "SELECT id FROM orders"),
+    ("SELECT id FROM again",
+     "SELECT id FROM (SELECT id FROM (SELECT id, name FROM ({}) AS customer) AS named) AS again"),
+    ("WITH customer AS (SELECT * FROM customer) SELECT name FROM customer",
+     "WITH customer AS (SELECT * FROM ({}) AS customer) SELECT name FROM customer"),
+    ("SELECT id FROM orders WHERE customer IN (SELECT id FROM customer)",
+     "SELECT id FROM orders WHERE customer IN (SELECT id FROM ({}) AS customer)"),
+    ("UPDATE customer AS c SET name = o.id FROM orders AS o WHERE o.id = c.id OR o.id = 1",
+     "UPDATE customer AS c SET name = o.id FROM orders AS o WHERE (o.id = c.id OR o.id = 1) AND c.id <> 7"),
+    ("DELETE FROM customer", "DELETE FROM customer WHERE customer.id <> 7"),
+    ("INSERT INTO orders (id) SELECT id FROM customer", "INSERT INTO orders (id) SELECT id FROM ({}) AS customer"),
+    ("SELECT name FROM customer /* a comment */", "SELECT name FROM ({}) AS customer"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES, ids=range(len(CASES)))
+def test_a_table_is_replaced_by_its_rows(text: str, expected: str):
+    catalogue = Catalogue(CATALOGUE, "postgres")
+    found = read(text, catalogue)
+    inner = 'SELECT "id", "name" FROM customer WHERE id <> 7'
+    assert narrowed(found, catalogue, TESTS) == expected.replace("{}", inner)
+    # What was read stays as it was.
+    assert narrowed(found, catalogue, {}) == narrowed(read(text, catalogue), catalogue, {})
+
+
+def test_replace_into_stays_what_it_is():
+    for dialect, expected in (("mysql", "REPLACE INTO orders (id)"), ("sqlite", "INSERT OR REPLACE INTO orders (id)")):
+        catalogue = Catalogue(CATALOGUE, dialect)
+        text = "REPLACE INTO orders (id) SELECT id FROM customer WHERE id = %s"
+        assert narrowed(read(text, catalogue), catalogue, TESTS).startswith(expected)
+        assert narrowed(read(text, catalogue), catalogue, TESTS).endswith("id = %s")
+
+
+def test_what_would_be_read_in_another_way_is_refused():
+    catalogue = Catalogue(CATALOGUE, "postgres")
+    for text, why in (
+        ("WITH customer AS (SELECT 1 AS id) SELECT * FROM named", "call it otherwise"),
+        ("MERGE INTO customer USING orders ON orders.id = customer.id WHEN MATCHED THEN DELETE", "it is written to"),
+    ):
+        with pytest.raises(UnresolvedStatement, match=why):
+            narrowed(read(text, catalogue), catalogue, TESTS)
+
+
+def test_rows_that_say_when_they_were_collected_are_narrowed_by_it():
+    guard = Guard(History(tm.NOTICE), governance=Told())
+    tables = Tables(tm.NOTICE, {"t": {"day": (Collected, NotPersonal), "name": tm.Registration}})
+    shop = Statements(guard, tables, dialect="duckdb")
+    with guard.purpose(RENEWAL):
+        assert "WHERE" in shop.narrowed("SELECT name FROM t")

@@ -1,0 +1,198 @@
+"""Statements under a guard: checked, labelled, narrowed; and what is remembered of them."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import logging
+
+import pytest
+
+from purposeguard import (
+    ByRow,
+    FlowViolation,
+    Guard,
+    Label,
+    NotPersonal,
+    PurposeMissing,
+    PurposeViolation,
+    RowSource,
+    Subject,
+    UnlabelledData,
+    UnresolvedStatement,
+)
+from purposeguard.adapters.sql import Statements
+from purposeguard.adapters.tables import Tables
+from purposeguard.notices import trendmicro_jp as tm
+from tests.oversights import Told
+
+TABLES = Tables(
+    tm.NOTICE,
+    {
+        "customer": {"id": NotPersonal, "email": tm.Registration, "total": tm.Contract, "device": tm.ProductData},
+        "visit": {"id": NotPersonal, "page": tm.Cookie},
+        "person": {"id": (Subject, NotPersonal), "name": tm.Registration},
+        "crm": {"id": NotPersonal, "mail": ByRow, "origin": RowSource},
+        "crm_copy": {"mail": (ByRow, tm.Registration), "origin": RowSource},
+        "mailing": {"address": (tm.Registration, tm.Contract), "kind": NotPersonal, "note": None},
+    },
+    {"mails": "SELECT email AS mail, total FROM customer WHERE id > 3"},
+)
+
+
+@pytest.fixture
+def guard() -> Guard:
+    return Guard(tm.NOTICE, governance=Told())
+
+
+@pytest.fixture
+def shop(guard: Guard) -> Statements:
+    return Statements(guard, TABLES, dialect="postgres")
+
+
+def test_a_statement_is_let_pass_or_refused_by_what_it_uses(guard: Guard, shop: Statements):
+    with guard.purpose(tm.RenewalGuidance):
+        for text in (
+            "SELECT email, total FROM customer",
+            "SELECT mail FROM mails",
+            "SELECT count(*) FROM visit",
+            "SELECT 1",
+        ):
+            shop.check(text)
+        for text in ("SELECT email FROM customer WHERE device = 'x'", "SELECT email FROM customer ORDER BY device"):
+            with pytest.raises(PurposeViolation) as caught:
+                shop.check(text)
+            assert caught.value.field == "customer.device"
+
+
+def test_the_first_column_is_named_in_the_order_in_which_tables_were_told(guard: Guard, shop: Statements):
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation) as caught:
+        shop.check("SELECT page, device FROM visit JOIN customer USING (id)")
+    assert caught.value.field == "customer.device"
+
+
+def test_outside_a_purpose_nothing_personal_is_read(shop: Statements):
+    with pytest.raises(PurposeMissing, match="a statement was run outside any purpose"):
+        shop.check("SELECT email FROM customer")
+    shop.check("SELECT id FROM customer")
+    assert shop.narrowed("SELECT id FROM customer") == "SELECT id FROM customer"
+
+
+def test_where_it_is_only_observed_it_is_recorded_and_runs_as_it_is(caplog: pytest.LogCaptureFixture):
+    guard = Guard(tm.NOTICE, mode="observe", governance=Told())
+    shop = Statements(guard, TABLES, dialect="postgres")
+    with caplog.at_level(logging.WARNING), guard.purpose(tm.RenewalGuidance):
+        shop.check("SELECT device FROM customer")
+        assert shop.narrowed("SELECT name FROM person") == "SELECT name FROM person"
+    assert [record for record in caplog.records if "product-data" in record.getMessage()]
+    with pytest.raises(UnresolvedStatement):
+        shop.check("EXPLAIN SELECT 1")
+
+
+def test_what_is_not_told_or_carries_no_tag_is_refused(guard: Guard, shop: Statements):
+    with guard.purpose(tm.RenewalGuidance):
+        with pytest.raises(UnlabelledData, match="`elsewhere` is no table"):
+            shop.check("SELECT 1 FROM elsewhere")
+        with pytest.raises(UnlabelledData, match=r"`mailing\.note` carries no tag"):
+            shop.check("SELECT * FROM mailing")
+        with pytest.raises(UnlabelledData, match=r"`mailing\.note` carries no tag"):
+            shop.check("INSERT INTO mailing (note) VALUES (1)")
+
+
+def test_rows_that_are_decided_one_by_one_are_to_be_narrowed(guard: Guard, shop: Statements):
+    with guard.purpose(tm.RenewalGuidance):
+        for text in ("SELECT mail FROM crm", "SELECT name FROM person"):
+            with pytest.raises(UnlabelledData, match="`narrowed`"):
+                shop.check(text)
+            assert shop.narrowed(text) != text
+        shop.check("SELECT count(*) FROM crm")
+
+
+def test_labels_of_outputs(guard: Guard, shop: Statements):
+    text = "SELECT id, email || total AS line, device FROM customer"
+    assert shop.labels(text) == {
+        "id": Label(NotPersonal),
+        "line": Label(tm.Registration, tm.Contract),
+        "device": Label(tm.ProductData),
+    }
+    with guard.purpose(tm.RenewalGuidance):
+        # In the rows that are kept.
+        assert shop.labels("SELECT mail FROM crm") == {"mail": Label(tm.Registration, tm.Contract)}
+
+
+def test_what_flows_into_a_column_is_covered_by_its_tag(guard: Guard, shop: Statements):
+    with guard.purpose(tm.RenewalGuidance):
+        shop.check("INSERT INTO mailing (address, kind) SELECT mail, count(*) FROM mails GROUP BY mail")
+        shop.check("UPDATE mailing SET address = c.email FROM customer c WHERE c.id = kind")
+        for text in (
+            "INSERT INTO mailing (kind) SELECT email FROM customer",
+            "UPDATE mailing SET kind = address",
+            "MERGE INTO mailing m USING customer c ON c.id = m.kind WHEN MATCHED THEN UPDATE SET kind = c.email",
+        ):
+            with pytest.raises(FlowViolation) as caught:
+                shop.check(text)
+            assert (caught.value.target, caught.value.column) == ("mailing", "kind")
+            assert tm.Registration in caught.value.missing
+    # Whatever the purpose is, and without any.
+    with pytest.raises(FlowViolation):
+        shop.check("INSERT INTO mailing (kind) SELECT page FROM visit")
+
+
+def test_what_each_row_says_goes_along_with_its_source_or_is_what_rows_may_have(guard: Guard, shop: Statements):
+    with guard.purpose(tm.RenewalGuidance):
+        assert "FROM crm WHERE" in shop.narrowed("INSERT INTO crm_copy (mail, origin) SELECT mail, origin FROM crm")
+        assert "FROM crm WHERE" in shop.narrowed("INSERT INTO mailing (address) SELECT mail FROM crm")
+        assert "upper(mail)" in shop.narrowed("UPDATE crm_copy SET mail = upper(mail)").lower()  # of the same row
+        for text in (
+            "UPDATE crm_copy SET mail = b.mail FROM crm_copy b",
+            "UPDATE crm_copy SET mail = upper(mail), origin = 'x'",
+            "INSERT INTO crm_copy (mail) SELECT mail FROM crm",
+            "INSERT INTO crm_copy (mail, origin) SELECT mail, '1.1(a)' FROM crm",
+            "INSERT INTO crm_copy (mail, origin) SELECT a.mail || b.mail, a.origin FROM crm a JOIN crm_copy b ON true",
+        ):
+            with pytest.raises(FlowViolation) as caught:
+                shop.narrowed(text)
+            assert caught.value.missing == Label(tm.Contract)
+
+
+def test_narrowing_reads_the_columns_that_were_told_and_no_others(guard: Guard, shop: Statements):
+    with guard.purpose(tm.RenewalGuidance):
+        assert shop.narrowed("SELECT * FROM crm").startswith(
+            'SELECT * FROM (SELECT "id", "mail", "origin" FROM crm WHERE CASE WHEN'
+        )
+
+
+def test_what_is_merged_into_is_not_narrowed(guard: Guard, shop: Statements):
+    text = "MERGE INTO crm_copy USING visit ON visit.id = crm_copy.mail WHEN MATCHED THEN DELETE"
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(UnresolvedStatement, match="it is written to"):
+        shop.narrowed(text)
+
+
+def test_texts_are_remembered_and_long_ones_are_not(guard: Guard, shop: Statements):
+    text = "SELECT email FROM customer"
+    assert shop.analyse(text) is shop.analyse(text)
+    long = text + " " * 20_000
+    assert shop.analyse(long) is not shop.analyse(long)
+    assert shop.analyse(long).used == shop.analyse(text).used
+
+
+def test_tables_may_be_told_without_more_ado(guard: Guard):
+    shop = Statements(guard, {"t": {"a": tm.Registration}}, dialect="duckdb", functions={"mine"})
+    with guard.purpose(tm.RenewalGuidance):
+        shop.check("SELECT mine(a) FROM t")
+    with pytest.raises(ValueError, match="no dialect"):
+        Statements(guard, {"t": {"a": tm.Registration}}, dialect="cobol")
+
+
+def test_from_any_thread(guard: Guard, shop: Statements):
+    texts = ["SELECT email FROM customer JOIN mails ON mails.total = customer.total".ljust(n) for n in range(100, 160)]
+
+    def ask(number: int) -> bool:
+        with guard.purpose(tm.RenewalGuidance):
+            for text in texts[number:] + texts[:number]:
+                shop.check(text)
+                with pytest.raises(PurposeViolation):
+                    shop.check(text.replace("email", "device"))
+        return True
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, range(8)))
