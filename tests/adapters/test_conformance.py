@@ -64,7 +64,8 @@ def test_every_engine_gives_the_answer_of_the_case(engine: Engine, case: Case) -
     error = caught.value
     if isinstance(error, by_rows):
         return
-    assert type(error) is kind
+    # Of rows an engine may raise an error that is its own as well.
+    assert isinstance(error, kind) if case.expect.get("by_rows") else type(error) is kind
     _compare_refusal(engine, case, error)
 
 
