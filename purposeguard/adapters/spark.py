@@ -24,7 +24,7 @@ from purposeguard.adapters._spark_statements import parsed_query
 from purposeguard.adapters._spark_tags import TagReader
 from purposeguard.adapters._spark_words import Roll, SparkWords, are_told_apart, quoted
 from purposeguard.adapters._spark_writing import covered, existing, in_order, schema_with
-from purposeguard.adapters.deciding import Decider, Demand, tagged
+from purposeguard.adapters.deciding import Decider, Demand
 from purposeguard.adapters.rowrule import RowRule
 from purposeguard.adapters.tags import KEY, Columns, columns_of, encode
 from purposeguard.decision import Decision
@@ -259,17 +259,19 @@ class Spark:
         for (number, _), names in by_relation(found, {one for one in flowing if not one.mixed}).items():
             relation = found.relations[number]
             columns = self._tags.of_relation(relation)
-            if self._decider.asks_rows(columns, {name: tagged(columns, name, relation.name) for name in names}):
-                if use is None or use.activity.observing:
-                    frame = self._told(frame, (relation, names, None), F.lit(True), any_of(found, number))
-                    continue
-                denied = self._decider.denied(use, columns, names, relation.name)
-                used = [name for name in names if name not in denied]
-                rule = self._decider.rule(use, columns, used, relation.name)
-                if rule is not None:
-                    places = places_of(frame, found, number, rule)
-                    words = SparkWords(rule, places, frame.sparkSession, self._roll)
-                    frame = self._told(frame, (relation, used, rule), words.condition(), places[rule.columns[0]][0])
+            told = {name: columns[name] for name in names if name in columns}
+            if not self._decider.asks_rows(columns, told):
+                continue
+            if use is None or use.activity.observing:
+                frame = self._told(frame, (relation, names, None), F.lit(True), any_of(found, number))
+                continue
+            denied = self._decider.denied(use, columns, told, relation.name)
+            used = [name for name in told if name not in denied]
+            rule = self._decider.rule(use, columns, used, relation.name)
+            if rule is not None:
+                places = places_of(frame, found, number, rule)
+                words = SparkWords(rule, places, frame.sparkSession, self._roll)
+                frame = self._told(frame, (relation, used, rule), words.condition(), places[rule.columns[0]][0])
         return frame
 
     def _told(

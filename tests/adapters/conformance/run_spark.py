@@ -115,7 +115,7 @@ class SparkText(_OnSpark):
                 for table in case.tables:
                     frame = self._frame(case, spark, table)
                     if case.op == "permitted":
-                        frame = spark.permitted(frame.select(*_used(case, table)))
+                        frame = spark.narrowed(frame.select(*_used(case, table)))
                     frame.createOrReplaceTempView(table.name)
                     made.append(table.name)
                 for name, view in case.views.items():

@@ -22,7 +22,7 @@ Made = Callable[[DataFrame, DataFrame], DataFrame]
 EVERYTHING = "id email city device n"
 
 
-PANDAS: Any = pandas_udf(lambda x: x, "string")  # type: ignore[call-overload]
+PANDAS: Any = pandas_udf(lambda x: x, T.StringType())  # type: ignore[call-overload]
 
 MADE: dict[str, tuple[Made, str]] = {
     "a column": (lambda c, o: c.select("email"), "email"),
