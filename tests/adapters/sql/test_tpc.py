@@ -9,12 +9,15 @@ from __future__ import annotations
 import functools
 
 import pytest
+from sqlglot import parse_one
 
 from purposeguard.adapters.sql.analysis import Analysis, read
+from purposeguard.adapters.sql.narrowing import narrowed
 from tests.adapters.sql.tpc import NUMBERS, SUITES, Column, Suite
 
 SMALL = 0.01
 LARGER = 0.1
+QUICK = [one for one in NUMBERS if one[0] == "tpch" or one[1] % 4 == 0]
 
 
 @functools.cache
@@ -83,3 +86,27 @@ def test_the_results_do_depend_on_what_was_found():
             total += 1
             moved += suite.result_without(text, {column}) != whole
     assert moved > 0.9 * total
+
+
+def same_when_narrowed(name: str, number: int) -> None:
+    """A query narrowed to all rows of every table is the same query: it reads the same, and gives the same."""
+    suite = suite_of(name, SMALL)
+    query = read(suite.queries[number], suite.catalogue)
+    every_row = parse_one("1 = 1")
+    text = narrowed(query, suite.catalogue, dict.fromkeys(suite.tables, every_row))
+    assert text.count("1 = 1") >= len(query.mentions)
+    again = read(text, suite.catalogue).analysis
+    assert again.used == query.analysis.used
+    assert list(again.outputs.values()) == list(query.analysis.outputs.values())
+    assert suite.result(text) == suite.result(suite.queries[number])
+
+
+@pytest.mark.parametrize(("name", "number"), QUICK, ids=str)
+def test_narrowed_to_all_rows_a_query_is_the_same(name: str, number: int):
+    same_when_narrowed(name, number)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("name", "number"), [one for one in NUMBERS if one not in QUICK], ids=str)
+def test_narrowed_to_all_rows_other_queries_are_the_same(name: str, number: int):
+    same_when_narrowed(name, number)
