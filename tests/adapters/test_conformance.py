@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -35,6 +36,14 @@ def _asked(name: str) -> object:
 
 ENGINES = engines(_asked, _folder())
 PAIRS = [(engine, case) for engine in ENGINES.values() for case in cases() if engine.cannot(case) is None]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closing() -> Iterator[None]:
+    yield
+    for engine in ENGINES.values():
+        engine.close()
+    shutil.rmtree(_folder())
 
 
 @pytest.fixture

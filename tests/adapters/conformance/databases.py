@@ -65,6 +65,9 @@ class Database(ABC):
     def holding(self, case: Case) -> AbstractContextManager[Runs]:
         """The tables, their rows and the views of a case, for as long as the block lasts."""
 
+    def close(self) -> None:  # noqa: B027  # those in memory are closed after each case
+        """Lets go of what it holds, at the end."""
+
     def _fill(self, case: Case, cursor: Any, mark: str) -> None:
         for table in case.tables:
             cursor.execute(created(table, self.dialect))
@@ -160,3 +163,4 @@ class PostgreSQL(Database):
     def close(self) -> None:
         if self._own is not None:
             self._own.close()
+            self._own = None

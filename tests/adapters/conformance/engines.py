@@ -53,6 +53,9 @@ class Engine(ABC):
     def lacks(self, case: Case) -> str | None:
         """Why it does not express a case, besides what the case says itself."""
 
+    def close(self) -> None:  # noqa: B027  # most have nothing to close
+        """Lets go of what it holds, at the end."""
+
     @abstractmethod
     def answer(self, case: Case, guard: Guard) -> Answer:
         """Its answer, asked outside any purpose: it enters that of the case by `under`. Raises where it is refused."""

@@ -59,7 +59,7 @@ class FramesOf(Engine):
 
     def answer(self, case: Case, guard: Guard) -> Answer:
         frames = Frames(guard)
-        with under(case, guard):
+        with under(case, guard), dask.config.set(scheduler="synchronous"):
             return self._answer(case, frames, {table.name: self._given(case, table) for table in case.tables})
 
     def _given(self, case: Case, table: Table) -> tuple[Any, Any]:
@@ -114,8 +114,3 @@ class ArrowItself(FramesOf):
         path = self._folder / "table.parquet"
         pq.write_table(held.cast(pa.schema(fields)), path)
         return pq.read_table(path), None
-
-
-def dask_in_this_thread() -> Any:
-    """Dask without threads of its own."""
-    return dask.config.set(scheduler="synchronous")

@@ -41,6 +41,10 @@ class SQLText(Engine):
             return "nothing is run"
         return None
 
+    def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+
     def answer(self, case: Case, guard: Guard) -> Answer:
         text = statement(case, self._dialect)
         assert text is not None
