@@ -449,8 +449,8 @@ with guard.purpose(tm.ProductGuidance, activity="campaign"):
     ),
     Mistake(
         "A table of mixed origin was read whole",
-        "Each row says where it was collected, and some rows may not be used for this. The statement was checked and not "
-        "narrowed.",
+        "Each row says where it was collected, and some rows may not be used for this. The statement was checked, and "
+        "not narrowed.",
         """from purposeguard.adapters.sql import Statements
 
 contacts = Statements(guard, {"contact": {"origin": pg.RowSource, "email": pg.ByRow}}, dialect="postgres")
@@ -475,8 +475,8 @@ statements = Statements(guard, tables, dialect="postgres")
 with guard.purpose(tm.ProductImprovement, activity="statistics"):
     statements.check("INSERT INTO visitor (address) SELECT lower(email) FROM customer")
 """,
-        "Tag the column with what it holds; then whoever reads it is asked. Where the figure is not personal any more, have "
-        "a [reclassifier](../how-to/reclassify.md) make it.",
+        "Tag the column with what it holds; then whoever reads it is asked. Where the figure is not personal any more, "
+        "have a [reclassifier](../how-to/reclassify.md) make it.",
     ),
     Mistake(
         "A statement uses what nobody told of",
