@@ -10,7 +10,7 @@ import pathlib
 import types
 import typing
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, TypeVar, cast, get_args, get_origin
 
 import pyarrow as pa
@@ -340,9 +340,16 @@ def field_of(name: str, part: Part, tag: Any, *, top: bool = True) -> pa.Field:
 
 def says_itself(part: Part) -> bool:
     """Whether a part bears a tag of its own, and not only what is in it."""
-    return part.kind == "leaf" or bool(part.sources) or bool(part.marks) or not part.inner
+    return part.kind in ("leaf", "map") or bool(part.sources) or bool(part.marks) or not part.inner
 
 
 def label_of(part: Part) -> Label:
-    """The label of a part itself."""
-    return Label(*part.sources) if part.sources else Label(NotPersonal)
+    """The label of a part itself; of a map with all that is in it, since Parquet may lose the tags of that."""
+    sources = set(_everything(part)) if part.kind == "map" else part.sources
+    return Label(*sources) if sources else Label(NotPersonal)
+
+
+def _everything(part: Part) -> Iterator[type[Source]]:
+    yield from part.sources
+    for one in part.inner.values():
+        yield from _everything(one)

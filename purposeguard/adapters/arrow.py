@@ -166,6 +166,8 @@ def model_of(data: object, revisions: Revisions, name: str = "Row") -> type[Base
         annotation = annotation_of(field.type, where, name, inner)
         if field.nullable:
             annotation = annotation | None
+        if tag is not None and pa.types.is_map(field.type):
+            tag = _less(tag, [_tag(one, path, revisions) for one, path in _inner(field.type, where)])
         extras = _extras(tag)
         return Annotated[(annotation, *extras)] if extras else annotation
 
@@ -175,6 +177,13 @@ def model_of(data: object, revisions: Revisions, name: str = "Row") -> type[Base
         tag = _own(field, field.name, revisions) if borne else columns[field.name]
         fields[field.name] = _annotated(field, field.name, name, tag)
     return model(name, fields)
+
+
+def _less(tag: Tag, inside: Sequence[Tag | None]) -> Tag:
+    """What a map says of itself beside what is in it says: it says that as well, since Parquet may lose it there."""
+    told = {source for one in inside if one is not None for source in one.label.sources}
+    own = tag.label.sources - told
+    return Tag(Label(*own) if own else NOT_PERSONAL, by_row=tag.by_row, mark=tag.mark)
 
 
 def _extras(tag: Tag | None) -> list[Any]:

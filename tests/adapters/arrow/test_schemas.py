@@ -93,13 +93,31 @@ def test_a_table_of_several_sources_says_so() -> None:
     assert tags.columns_of(NOTICE, model_of(schema_of(Contact, NOTICE), NOTICE)) == columns
 
 
+def _with_all_inside(model: type[BaseModel], other: type[BaseModel]) -> dict[str, Label]:
+    """Path → the sources there and below it: a map says of itself what is in it as well."""
+    found = sources_of(model)
+    paths = dict.fromkeys([*found, *sources_of(other)])
+    if int(pa.__version__.partition(".")[0]) < FIRST_THAT_KEEPS:
+        paths = dict.fromkeys(path.partition("[")[0].partition(".")[0] for path in paths)
+    return {
+        path: Label.join(
+            *(label for one, label in found.items() if one == path or one.startswith((f"{path}[", f"{path}.")))
+        )
+        for path in paths
+    }
+
+
+FIRST_THAT_KEEPS = 24
+"""Earlier releases of pyarrow lose, in Parquet, the metadata of what a map holds: then the map says it all."""
+
+
 @given(model=models())
 def test_a_model_comes_back_from_parquet_with_the_same_sources(model: type[BaseModel]) -> None:
     schema = schema_of(model, NOTICE)
     for through in (_through_parquet, _through_feather):
         read = through(schema.empty_table())
         back = model_of(read, NOTICE)
-        assert sources_of(back) == sources_of(model)
+        assert _with_all_inside(back, model) == _with_all_inside(model, back)
         assert columns_of(read, NOTICE) == tags.columns_of(NOTICE, model) == tags.columns_of(NOTICE, back)
 
 
