@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Function
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import Label
+from sqlalchemy.sql.elements import Label, _textual_label_reference
 from sqlalchemy.sql.selectable import TableClause
 from sqlalchemy.types import UserDefinedType
 
@@ -159,6 +159,7 @@ class Recorder(SQLCompiler):
             and len(self.stack) <= 1
             and isinstance(getattr(element, "type", None), SealedType)
             and not getattr(select, "_distinct", False)
+            and not _sorts_seals(select)
             and base_of(getattr(element, "table", None))[0] is not None
         ):
             self._output = element
@@ -350,6 +351,16 @@ class Recorder(SQLCompiler):
             return _above(super()).visit_unary(unary, *args, **kwargs)
         finally:
             self._exists_next = False
+
+
+def _sorts_seals(select: Any) -> bool:
+    """Whether a SELECT is sorted or grouped by a sealed column, or by a name, which may be that of one."""
+    clauses = [] if select is None else [*select._order_by_clauses, *select._group_by_clauses]
+    return any(
+        isinstance(one, _textual_label_reference) or isinstance(getattr(one, "type", None), SealedType)
+        for clause in clauses
+        for one in visitors.iterate(clause)
+    )
 
 
 def _above(parent: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from sqlalchemy import Column, event
@@ -14,7 +14,7 @@ from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.sql.selectable import TableClause
 
 from purposeguard.adapters._sqlalchemy_seals import SealedType
-from purposeguard.adapters._sqlalchemy_watch import TEXT, WHAT, Watch
+from purposeguard.adapters._sqlalchemy_watch import FOUND, TEXT, WHAT, Found, Watch
 from purposeguard.adapters.rowrule import RowRule
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.use import Use
@@ -49,22 +49,31 @@ class GuardedSession(Session):
     """
 
     _purposeguard_watch: Watch | None = None
+    _purposeguard_ambient: Callable[[], Use[Any]] | None = None
+    _purposeguard_use: Use[Any] | None = None
     _purposeguard_purpose: object = None
 
     def __init__(self, bind: Any = None, **kwargs: Any) -> None:
         """As of any session. Where no row of the engine's tables is decided by itself, none is looked at."""
         super().__init__(bind, **kwargs)
         self._purposeguard_watch = watch = watch_of(self.bind) if self.bind is not None else None
+        if watch is not None:
+            self._purposeguard_ambient = watch.decider.engine.ambient
         if watch is None or watch.has_rows():
             events: Any = self.dispatch._join(_narrowing.dispatch)
             self.dispatch = events  # as connections get the events of their engine
 
     def _keep_apart(self) -> None:
         """Forgets what was loaded for another purpose, and may not be used for the one under way."""
+        ambient = self._purposeguard_ambient
+        if ambient is not None and ambient() is not self._purposeguard_use:
+            self._changed(ambient())
+
+    def _changed(self, use: Use[Any]) -> None:
+        self._purposeguard_use = use
         watch = self._purposeguard_watch
         if watch is None:
             return
-        use = watch.decider.engine.ambient()
         purpose = (use.activity.purpose, use.activity.channel) if use.runs_here() else None
         if purpose == self._purposeguard_purpose:
             return
@@ -161,8 +170,9 @@ def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -
     if use is None or watch.observes(use):
         return statement
     options: list[Narrowing] = []
+    rules: dict[tuple[str, tuple[str, ...]], RowRule | None] = {}
     for one in plan.narrowings:
-        rule = watch.decider.rule(use, one.columns, one.names, one.table)
+        rule = rules[one.table, one.names] = watch.decider.rule(use, one.columns, one.names, one.table)
         if rule is None:
             continue
         if state.is_column_load:  # loader criteria are not added to these
@@ -170,6 +180,7 @@ def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -
                 statement = statement.where(watch.rows.test(rule, one.table, occurrence.table).element)
         else:
             options += _options(watch, rule, one.table)
+    state.update_execution_options(**{FOUND: Found(use, rules)})
     return statement.options(*options) if options else statement
 
 

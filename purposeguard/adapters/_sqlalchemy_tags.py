@@ -96,13 +96,13 @@ class Catalogue:
                 self._tables = Tables(self._revisions, told)
             return self._tables
 
-    def find(self, table: TableClause, schema: str | None = None) -> tuple[str, Columns]:
+    def find(self, table: TableClause) -> tuple[str, Columns]:
         """The name of a table, and its tags; by its name, whatever object stands for it.
 
         Raises:
             UnlabelledData: it carries no tags.
         """
-        name = f"{schema}.{table.name}" if schema else table.fullname
+        name = table.fullname
         for _ in range(2):
             found = self._known.get(name)
             if found is not None:

@@ -73,6 +73,17 @@ class Narrowing(NamedTuple):
     occurrences: tuple[Occurrence, ...]
 
 
+class Found(NamedTuple):
+    """The rules by which a session has just narrowed a statement, by table and columns."""
+
+    use: Use[Any]
+    rules: Mapping[tuple[str, tuple[str, ...]], RowRule | None]
+
+
+FOUND: Final = "purposeguard_rules"
+"""The execution option by which a session hands them on: they are not found twice for one statement."""
+
+
 class Plan:
     """What is to be asked of the guard about a statement of one shape."""
 
@@ -200,7 +211,11 @@ class Watch:
 
     def _narrowed(self, one: Narrowing, use: Use[Any], context: Any) -> RowRule | None:
         """The rule by which rows are left out; raises UnlabelledData where they are not, by the rule of this use."""
-        rule = self.decider.rule(use, one.columns, one.names, one.table)
+        found = context.execution_options.get(FOUND)  # by the session, for this very statement
+        if isinstance(found, Found) and found.use is use and (one.table, one.names) in found.rules:
+            rule = found.rules[one.table, one.names]
+        else:
+            rule = self.decider.rule(use, one.columns, one.names, one.table)
         if rule is None:
             return None
         parameters = context.compiled_parameters

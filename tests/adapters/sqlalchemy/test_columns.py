@@ -191,6 +191,19 @@ CASES: dict[str, tuple[Callable[[], Any], set[str]]] = {
     ),
     "a sealed column, distinct": (lambda: select(Customer.phone).distinct(), told("phone")),
     "a sealed column, in order": (lambda: select(Customer.phone).order_by(Customer.phone), told("phone")),
+    "a sealed column, in order of its label": (
+        lambda: select(Customer.phone.label("p")).order_by("p"),
+        told("phone"),
+    ),
+    "a sealed column, in order of its label by itself": (
+        lambda: select(found := Customer.phone.label("p")).order_by(found.desc()),
+        told("phone"),
+    ),
+    "a sealed column, in order of the key": (lambda: select(Customer.phone).order_by(Customer.id), set()),
+    "a sealed column, in groups of its label": (
+        lambda: select(Customer.phone.label("p"), func.count()).group_by("p"),
+        told("phone"),
+    ),
     "a sealed column, in a union": (lambda: union(select(Customer.phone), select(Customer.phone)), told("phone")),
     # ---- writes
     "an insert": (lambda: insert(Customer).values(id=9, email="x"), set()),

@@ -1,0 +1,155 @@
+"""Text on a guarded engine is read by the SQL adapter, with the parameters of each driver."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, func, literal_column, select, text
+from sqlalchemy.orm import Session
+
+from purposeguard import Guard
+from purposeguard.adapters.sqlalchemy import protect
+from purposeguard.errors import (
+    FlowViolation,
+    PurposeGuardError,
+    PurposeMissing,
+    PurposeViolation,
+    UnlabelledData,
+    UnresolvedStatement,
+)
+from purposeguard.notices import trendmicro_jp as tm
+from tests.adapters.sqlalchemy.shop import Base, Customer, Person, Setting, Shop
+
+
+@pytest.fixture
+def connection(shop: Shop, guard: Guard) -> Any:
+    with shop.guarded(guard).connect() as found:
+        yield found
+
+
+def test_text_is_decided_like_any_other_statement(connection: Connection, guard: Guard) -> None:
+    assert connection.scalar(text("SELECT count(*) FROM customers")) == 4
+    with pytest.raises(PurposeMissing):
+        connection.execute(text("SELECT email FROM customers"))
+    with guard.purpose(tm.RenewalGuidance):
+        found = connection.execute(text("SELECT email FROM customers WHERE id = :id"), {"id": 2})
+        assert found.scalar_one() == "e2"
+        with pytest.raises(PurposeViolation) as caught:
+            connection.execute(text("SELECT id FROM customers WHERE device LIKE '%d%' AND id > :id"), {"id": 1})
+    assert caught.value.field == "customers.device"
+
+
+def test_parameters_of_the_driver_are_no_columns(connection: Connection, guard: Guard) -> None:
+    qmark = connection.dialect.name == "sqlite"
+    one = "SELECT email FROM customers WHERE id = ?" if qmark else "SELECT email FROM customers WHERE id = %s"
+    with guard.purpose(tm.RenewalGuidance):
+        assert connection.exec_driver_sql(one, (3,)).scalar_one() == "e3"
+        if not qmark:
+            named = "SELECT email FROM customers WHERE id = %(id)s AND name LIKE 'n%%'"
+            assert connection.exec_driver_sql(named, {"id": 3}).scalar_one() == "e3"
+        many = one.replace("SELECT email FROM customers", "UPDATE customers SET active = active")
+        connection.exec_driver_sql(many, [(1,), (2,)])
+
+
+def test_text_within_a_statement_is_read_with_the_rest_of_it(connection: Connection, guard: Guard) -> None:
+    statement = select(Customer.id, literal_column("lower(device)").label("d")).where(text("plan = 'gold'"))
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation) as caught:
+        connection.execute(statement)
+    assert caught.value.field == "customers.device"
+    with guard.purpose(tm.ProductProvision):
+        assert len(connection.execute(statement).all()) == 4
+        assert len(connection.execute(statement.where(Customer.id.in_([1, 2]))).all()) == 2
+
+
+def test_entities_of_text_are_decided(shop: Shop, guard: Guard) -> None:
+    with Session(shop.guarded(guard)) as session, guard.purpose(tm.RenewalGuidance):
+        with pytest.raises(PurposeViolation):
+            session.scalars(select(Customer).from_statement(text("SELECT * FROM customers"))).all()
+        short = text("SELECT id, email FROM customers ORDER BY id").columns(Customer.id, Customer.email)
+        assert [one.email for one in session.scalars(select(Customer).from_statement(short))][0] == "e1"
+
+
+def test_text_over_rows_that_are_decided_one_by_one_is_refused(shop: Shop, governed: Guard) -> None:
+    with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance):
+        with pytest.raises(UnlabelledData):
+            session.execute(text("SELECT email FROM people"))
+        with pytest.raises(UnlabelledData):
+            session.execute(select(Person.email).where(text("day > '2024-01-01'")))
+        assert len(session.execute(text("SELECT id FROM people")).all()) == 6
+
+
+def test_what_text_writes_is_covered_by_the_tags(connection: Connection, guard: Guard) -> None:
+    with guard.purpose(tm.RenewalGuidance):
+        connection.execute(text("INSERT INTO exports (email) SELECT email FROM customers"))
+        with pytest.raises(FlowViolation):
+            connection.execute(text("INSERT INTO exports (public) SELECT email FROM customers"))
+        with pytest.raises(FlowViolation):
+            connection.execute(text("UPDATE exports SET public = email"))
+    connection.execute(text("INSERT INTO exports (email) VALUES (:email)"), {"email": "new"})
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "",
+        ";",
+        "SELECT",
+        "SELEC email FROM customers",
+        "SELECT 1; SELECT 2",
+        "SELECT id FROM customers; DROP TABLE customers",
+        "SELECT id FROM customers --\n; SELECT email FROM customers",
+        "SELECT /* FROM settings */ email FROM /* x */ customers",
+        "SELECT email FROM nowhere",
+        "SELECT nothing FROM customers",
+        "SELECT * FROM customers",
+        "SELECT customers FROM customers",
+        "TABLE customers",
+        "VALUES ((SELECT email FROM customers))",
+        "EXPLAIN ANALYZE SELECT email FROM customers",
+        "WITH x AS (SELECT email FROM customers) SELECT 1 FROM x WHERE email > 'a'",
+        "CREATE TABLE copied AS SELECT * FROM customers",
+        "CREATE VIEW harmless AS SELECT email AS city FROM customers",
+        "ALTER TABLE customers RENAME TO harmless",
+        "CREATE TRIGGER t AFTER INSERT ON customers BEGIN INSERT INTO exports (public) SELECT email FROM customers; END",
+        "COPY customers TO STDOUT",
+        "ATTACH DATABASE 'x.db' AS x",
+        "DO $$ BEGIN END $$",
+        "CALL something()",
+        "EXECUTE something",
+        "PRAGMA writable_schema = 1",
+        "VACUUM INTO 'x.db'",
+        "SET search_path TO x",
+        "SELECT load_extension('x')",
+        "SELECT pg_read_file('x')",
+        "SELECT query_to_xml('SELECT email FROM customers', true, true, '')",
+        "SELECT my_function(1)",
+        "DELETE FROM customers WHERE email = 'e1' RETURNING device",
+        'SELECT email FROM "customers"',
+        "SELECT EMAIL FROM CUSTOMERS",
+    ],
+)
+def test_text_that_cannot_be_told_or_may_not_be_run_is_refused(statement: str, connection: Connection) -> None:
+    with pytest.raises(PurposeGuardError):
+        connection.exec_driver_sql(statement)
+
+
+def test_functions_of_the_application_are_told(shop: Shop, guard: Guard) -> None:
+    from sqlalchemy import create_engine, event
+
+    engine = create_engine(shop.url)
+    shop.engines.append(engine)
+    protect(engine, guard, Base, not_personal=[Setting], functions=["Rot13"])
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda raw, _: raw.create_function("rot13", 1, lambda value: value[::-1]))
+    with engine.connect() as connection, guard.purpose(tm.RenewalGuidance):
+        if engine.dialect.name == "postgresql":
+            with pytest.raises(UnresolvedStatement):
+                connection.execute(select(func.unheard_of(Customer.email)))
+            return
+        for statement in (select(func.rot13(Customer.email)), text("SELECT rot13(email) FROM customers")):
+            assert "1e" in connection.scalars(statement).all()
+        with pytest.raises(PurposeViolation):
+            connection.execute(select(func.rot13(Customer.device)))
+        with pytest.raises(UnresolvedStatement):
+            connection.execute(select(func.unheard_of(Customer.email)))
