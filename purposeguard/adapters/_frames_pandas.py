@@ -53,6 +53,10 @@ def _columns(frame: Any, rule: RowRule) -> Callable[[str], Any]:
     def column(name: str) -> Any:
         try:
             held = frame[name] if name in frame.columns else frame.index.get_level_values(name)
+            if getattr(held.dtype, "tz", None) is not None:
+                # As moments of UTC: earlier releases of Arrow ask pandas for them in a way that it warns of.
+                naive = (held.dt if hasattr(held, "dt") else held).tz_convert(None)
+                return pa.array(naive, from_pandas=True).cast(pa.timestamp(held.dtype.unit, "UTC"))
             return pa.array(held, from_pandas=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
             refusal = values.not_sources if name == rule.source else values.not_subjects

@@ -123,6 +123,8 @@ def content(frame: Any) -> pa.Table:
     if isinstance(frame, dd.DataFrame):
         frame = frame.compute()
     if isinstance(frame, pd.DataFrame):
+        zoned = [name for name in frame if isinstance(frame[name].dtype, pd.DatetimeTZDtype)]
+        frame = frame.assign(**{name: frame[name].dt.tz_convert(None) for name in zoned})  # as every pyarrow takes them
         return pa.Table.from_pandas(frame, preserve_index=False)
     if isinstance(frame, duckdb.DuckDBPyRelation):
         return frame.to_arrow_table()

@@ -14,7 +14,9 @@ import pytest
 
 from purposeguard import (
     ByRow,
+    Collected,
     Guard,
+    Notice,
     NotPersonal,
     PurposeGuardError,
     PurposeMissing,
@@ -118,6 +120,17 @@ def test_a_subject_in_the_index_is_asked_about() -> None:
     assert list(left["email"]) == ["a"]
 
 
+def test_days_in_the_index_are_asked_about() -> None:
+    told = tm.NOTICE.document.model_dump(by_alias=True, mode="json", exclude_none=True)
+    rule = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
+    period = [{"source": "1.1(a)", "days": 30, "from": "collection"}]
+    guard = Guard(Notice.parse(told | {"retention": rule | {"period": period}}))
+    index = pd.DatetimeIndex(["2020-01-01", "2999-01-01"], tz="Asia/Tokyo", name="at")
+    with guard.purpose("1.2(2)④"):
+        left = Frames(guard).permitted(pd.DataFrame({"n": [0, 1]}, index=index), {"at": Collected, "n": "1.1(a)"})
+    assert list(left["n"]) == [1]
+
+
 def test_two_columns_of_one_name_are_not_told_apart() -> None:
     twins = pd.DataFrame([["a", "x"]], columns=["email", "email"])
     with GUARD.purpose(tm.RenewalGuidance), pytest.raises(UnresolvedStatement):
@@ -195,8 +208,6 @@ def test_a_source_column_that_rows_of_another_source_fill_in_changes_nothing_for
 
 
 def test_columns_of_another_guard_are_not_taken_for_its_own() -> None:
-    from purposeguard import Notice
-
     other = Notice.parse(
         {**tm.NOTICE.document.model_dump(by_alias=True, mode="json", exclude_none=True), "id": "other"}
     )
