@@ -17,7 +17,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 import duckdb
 import pyarrow as pa
 
-from purposeguard.adapters._duckdb_rows import Meaning
+from purposeguard.adapters._duckdb_cursors import Cursor, Shown, literal, quoted
+from purposeguard.adapters._duckdb_rows import Ready
 from purposeguard.adapters._duckdb_sources import OFFLINE, Parquet, Source
 from purposeguard.errors import UnresolvedStatement
 
@@ -52,9 +53,10 @@ class Locked:
         self._sources: Final = dict(sources)
         self._views: Mapping[str, str] = {}
         # So that no statement can name what is registered, but by the view over it.
-        self._hidden: Final = {name: f"purposeguard_{secrets.token_hex(8)}" for name in sources}
+        self._called: Final = {name: f"purposeguard_{secrets.token_hex(8)}" for name in sources}
+        self._hideable: Final[dict[str, frozenset[str]]] = {}
         self._root: Final = duckdb.connect(database, config=dict(OFFLINE))
-        self._idle: Final[list[duckdb.DuckDBPyConnection]] = []
+        self._idle: Final[list[Cursor]] = []
         self._every: Final[list[duckdb.DuckDBPyConnection]] = []
         self._lock: Final = threading.Lock()  # of the two
         self._closed = False
@@ -63,6 +65,7 @@ class Locked:
             self._shut_in()
             with self.lent():
                 pass  # what is wrong with a source shows now
+            self._hideable.update({name: self._idle[0].hideable(name) for name in sources})
         except BaseException:
             self.close()
             raise
@@ -83,8 +86,8 @@ class Locked:
     # ---- cursors ---------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def lent(self) -> Generator[duckdb.DuckDBPyConnection]:
-        """A cursor for the present thread alone, in which all relations can be named.
+    def lent(self, shown: Shown | None = None) -> Generator[duckdb.DuckDBPyConnection]:
+        """A cursor for the present thread alone, in which all relations can be named, with these of their columns.
 
         Raises:
             duckdb.ConnectionException: the connection is closed.
@@ -94,36 +97,24 @@ class Locked:
                 raise duckdb.ConnectionException("the connection is closed")
             cursor = self._idle.pop() if self._idle else None
         if cursor is None:
-            cursor = self._root.cursor()
+            connection = self._root.cursor()
             with self._lock:
-                self._every.append(cursor)
-            self._furnish(cursor)
+                self._every.append(connection)
+            cursor = Cursor(connection, self._sources, self._called, self._hideable)
+            cursor.add_views(self._views)
         try:
-            yield cursor
+            if shown is not None:
+                cursor.show(shown)
+            yield cursor.connection
         finally:
             with self._lock:
                 self._idle.append(cursor)
-
-    def _furnish(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        for name, source in self._sources.items():
-            if isinstance(source.data, Parquet):
-                below = f"read_parquet({literal(source.data.path)}, hive_partitioning=false, union_by_name=false)"
-            else:
-                cursor.register(self._hidden[name], source.data)
-                below = quoted(self._hidden[name])
-            columns = ", ".join(map(quoted, source.names))
-            cursor.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT {columns} FROM {below}")  # noqa: S608  # quoted
-        self._add_views(cursor)
-
-    def _add_views(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        for name, text in self._views.items():
-            cursor.execute(f"CREATE TEMP VIEW {quoted(name)} AS {text}")
 
     def show(self, views: Mapping[str, str]) -> None:
         """Views that can be named from now on; before any statement runs. Raises duckdb.Error where one is at fault."""
         self._views = dict(views)
         for cursor in self._idle:
-            self._add_views(cursor)
+            cursor.add_views(views)
 
     def close(self) -> None:
         """Closes all of it."""
@@ -167,49 +158,44 @@ class Locked:
 
     def distinct(self, parts: Sequence[str], column: str) -> list[Any]:
         """The values of a column, each once; as many as there may be spellings of sources."""
-        with self.lent() as cursor:
+        with self.lent({".".join(parts): (column,)}) as cursor:
             table, name = ".".join(map(quoted, parts)), quoted(column)
             rows = cursor.execute(f"SELECT DISTINCT {name} FROM {table} LIMIT {MOST_SPELLINGS}").fetchall()  # noqa: S608  # quoted
         return [row[0] for row in rows]
 
-    def read(self, text: str, parameters: Any, keys: Mapping[str, pa.Table], meaning: Meaning | None) -> Rows:
-        """The rows that a query gives, all of them, with the types of their columns as DuckDB calls them.
-
-        `keys` are tables that are there for this query alone; `meaning` says what its errors mean.
-        """
+    def read(self, whole: Ready, parameters: Any, shown: Shown) -> Rows:
+        """The rows that a query gives, all of them, with the types of their columns as DuckDB calls them."""
 
         def run(cursor: duckdb.DuckDBPyConnection) -> Rows:
-            relation: Any = cursor.sql(text, params=parameters)
+            relation: Any = cursor.sql(whole.text, params=parameters)
             if relation is None:
                 raise UnresolvedStatement("DuckDB takes the statement for none that gives rows")
             return Rows(relation.to_arrow_table(), [str(one) for one in relation.types])
 
-        return self._without_values(run, keys, meaning)
+        return self._without_values(run, whole, shown)
 
-    def write(self, text: str, parameters: Any, keys: Mapping[str, pa.Table], meaning: Meaning | None) -> int:
+    def write(self, whole: Ready, parameters: Any, shown: Shown) -> int:
         """Runs a statement that writes; the number of its rows."""
 
         def run(cursor: duckdb.DuckDBPyConnection) -> int:
-            rows = cursor.execute(text, parameters).fetchall()
+            rows = cursor.execute(whole.text, parameters).fetchall()
             return rows[0][0] if rows and isinstance(rows[0][0], int) else 0
 
-        return self._without_values(run, keys, meaning)
+        return self._without_values(run, whole, shown)
 
-    def _without_values(
-        self, run: Callable[[duckdb.DuckDBPyConnection], T], keys: Mapping[str, pa.Table], meaning: Meaning | None
-    ) -> T:
+    def _without_values(self, run: Callable[[duckdb.DuckDBPyConnection], T], whole: Ready, shown: Shown) -> T:
         """What `run` gives. Errors say nothing of what was read, which may be of rows that were to be left out."""
-        with self.lent() as cursor:
+        with self.lent(shown) as cursor:
             try:
-                for name, table in keys.items():
+                for name, table in whole.keys.items():
                     cursor.register(name, table)
                 return run(cursor)
             except duckdb.Error as error:
                 kind = type(error)
                 text = _first(error) if isinstance(error, _TELLING) else None
-                meant = None if meaning is None else meaning.of(str(error))
+                meant = None if whole.meaning is None else whole.meaning.of(str(error))
             finally:
-                for name in keys:
+                for name in whole.keys:
                     cursor.unregister(name)
         if meant is not None:
             raise meant
@@ -298,16 +284,3 @@ class _Seen:
 def _first(error: duckdb.Error) -> str:
     """What DuckDB says, without the statement that it repeats: that may hold the ids of subjects who are left out."""
     return str(error).partition("\nLINE ")[0].strip()
-
-
-# ---- text ------------------------------------------------------------------------------------------------------------
-
-
-def quoted(name: str) -> str:
-    """A name in a statement."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text in a statement."""
-    return "'" + text.replace("'", "''") + "'"

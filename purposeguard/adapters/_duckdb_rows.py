@@ -46,8 +46,8 @@ def with_holes(found: Read, catalogue: Catalogue, tables: Iterable[str]) -> Narr
     return Narrowed(text, holes)
 
 
-class Tests(NamedTuple):
-    """A statement with its tests put in, the tables of keys that these ask, by name, and what their errors mean."""
+class Ready(NamedTuple):
+    """A statement to be run: its text, the tables of keys that it asks, by name, and what errors of its tests mean."""
 
     text: str
     keys: Mapping[str, pa.Table]
@@ -59,7 +59,7 @@ def with_tests(
     rules: Mapping[str, RowRule | None],
     types: Mapping[str, Types],
     spelled: Mapping[str, Iterable[str]],
-) -> Tests:
+) -> Ready:
     """The statement, each hole filled with the test of its table. `spelled`: rare spellings of sources, by table."""
     text = statement.text
     keys: dict[str, pa.Table] = {}
@@ -76,7 +76,7 @@ def with_tests(
             if held is not None:
                 keys[f"{hole}keys"] = held
         text = text.replace(hole, f"({test})")
-    return Tests(text, keys, meaning)
+    return Ready(text, keys, meaning)
 
 
 def readable(notice: Notice, texts: Iterable[object]) -> list[str]:

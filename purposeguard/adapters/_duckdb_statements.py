@@ -12,9 +12,10 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from purposeguard.adapters._duckdb_locked import Locked, quoted
+from purposeguard.adapters._duckdb_cursors import Shown, quoted
+from purposeguard.adapters._duckdb_locked import Locked
 from purposeguard.adapters._duckdb_result import Result, holding, tagged
-from purposeguard.adapters._duckdb_rows import Narrowed, Tests, readable, with_holes, with_tests
+from purposeguard.adapters._duckdb_rows import Narrowed, Ready, readable, with_holes, with_tests
 from purposeguard.adapters.deciding import Decider, Demand, label_in
 from purposeguard.adapters.deciding import tagged as tagged_column
 from purposeguard.adapters.rowrule import RowRule
@@ -135,7 +136,7 @@ class Runner:
         if analysis.target is not None:
             _refuse_flows(analysis, tags)
         if seen.narrowed is None or not rules:
-            return self._run(seen, Tests(seen.query, {}, None), parameters, tags, use)
+            return self._run(seen, Ready(seen.query, {}, None), parameters, tags, use)
         types = {table: self._types(table, world) for table in rules}
         try:
             return self._run(seen, with_tests(seen.narrowed, rules, types, {}), parameters, tags, use)
@@ -159,18 +160,19 @@ class Runner:
             if rule is not None and rule.source is not None
         }
 
-    def _run(self, seen: _Seen, whole: Tests, parameters: Parameters, tags: _Tags, use: Use[Any] | None) -> Result:
+    def _run(self, seen: _Seen, whole: Ready, parameters: Parameters, tags: _Tags, use: Use[Any] | None) -> Result:
         analysis = seen.analysis
+        shown = tags.shown(analysis)
         self._locked.unchanged()
         if seen.made is not None:
             return self._make(seen.made, whole, parameters, analysis, tags)
         if analysis.kind != "select":
             if analysis.outputs:
                 raise UnresolvedStatement("RETURNING is not looked into here: ask for the rows by a query of its own")
-            count = self._locked.write(whole.text, parameters, whole.keys, whole.meaning)
+            count = self._locked.write(whole, parameters, shown)
             self._locked.unchanged()
             return _counted(count)
-        table, types = self._locked.read(whole.text, parameters, whole.keys, whole.meaning)
+        table, types = self._locked.read(whole, parameters, shown)
         self._locked.unchanged()
         outputs = tags.of_outputs(table.schema.names, analysis.outputs)
         table = tagged(table, types, outputs, self._decider.revisions)
@@ -237,13 +239,13 @@ class Runner:
 
     # ---- tables that are made --------------------------------------------------------------------------------------
 
-    def _make(self, name: str, whole: Tests, parameters: Parameters, analysis: Analysis, tags: _Tags) -> Result:
+    def _make(self, name: str, whole: Ready, parameters: Parameters, analysis: Analysis, tags: _Tags) -> Result:
         """Makes a table of a query; its columns get the tags of what flows into them."""
         with self._lock:
             if name.lower() in self._world.names:
                 raise UnresolvedStatement(f"there is a table `{name}` already: call the new one otherwise")
-            text = f"CREATE TABLE {quoted(name)} AS {whole.text}"
-            count = self._locked.write(text, parameters, whole.keys, whole.meaning)
+            whole = whole._replace(text=f"CREATE TABLE {quoted(name)} AS {whole.text}")
+            count = self._locked.write(whole, parameters, tags.shown(analysis))
             self._locked.unchanged()
             names = self._locked.columns_of((name,))
             columns = Columns(dict(zip(names, tags.of_outputs(names, analysis.outputs), strict=True)))
@@ -307,6 +309,14 @@ class _Tags:
             label |= label_in(rule, tag)
             by_row |= tag.by_row and rule is None
         return Tag(label, by_row=by_row)
+
+    def shown(self, analysis: Analysis) -> Shown:
+        """By table, the columns that a statement uses, and those by which its rows are kept."""
+        rules = self._rules
+        return {
+            table: used.union(rule.columns if (rule := rules.get(table)) else ())
+            for table, used in analysis.used.items()
+        }
 
     def label_of(self, flow: Flow) -> Label | None:
         """The label alone; None where a column of them bears no tag."""

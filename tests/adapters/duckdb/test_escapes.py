@@ -2,10 +2,12 @@
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import purposeguard as pg
 from purposeguard.adapters._duckdb_locked import MEMORY, Locked
+from purposeguard.adapters._duckdb_rows import Ready
 from purposeguard.adapters._duckdb_sources import source_of
 from purposeguard.adapters.duckdb import connect
 from purposeguard.circumstances import Standing
@@ -168,6 +170,39 @@ def test_the_parser_of_duckdb_is_asked_as_well(folder, text):
             locked.look_again(text.replace("{folder}", str(folder)), {"customer"}, frozenset({"unnest"}))
     finally:
         locked.close()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_what_analysis_would_miss_reads_as_nothing(folder, kind):
+    given = folder / "customer.parquet"
+    sources = {"customer": source_of("customer", given if kind == "parquet" else pq.read_table(given), None, tm.NOTICE)}
+    locked = Locked(MEMORY, sources)
+    try:
+        locked.show({"v": "SELECT email, device FROM customer"})
+        for text, rows in (
+            ("SELECT email, device FROM customer ORDER BY id LIMIT 1", [("a@example.com", None)]),
+            ("SELECT email, device FROM v WHERE device = 'd1'", []),
+            ("SELECT count(device) FROM v", [(0,)]),
+            ("SELECT max(device), min(id) FROM customer", [(None, 1)]),
+        ):
+            whole = Ready(text, {}, None)
+            with locked.lent({"customer": ("email", "id", "device")}) as cursor:
+                assert cursor.sql("SELECT max(device) FROM v").fetchall() == [("d3",)]
+            found = locked.read(whole, None, {"customer": {"email", "id"}}).table
+            assert list(zip(*(column.to_pylist() for column in found.columns), strict=True)) == rows
+        nothing = locked.read(Ready("SELECT email FROM customer", {}, None), None, {}).table
+        assert nothing.column(0).null_count == 3
+    finally:
+        locked.close()
+
+
+def test_columns_whose_type_would_change_are_left_as_they_are():
+    table = pa.table({"e": pa.array(["x", "y"]).dictionary_encode(), "n": pa.nulls(2), "t": ["a", "b"]})
+    tags = {"e": tm.Registration, "n": tm.Registration, "t": tm.Registration}
+    views = {"v": "SELECT * FROM t"}
+    with connect(GUARD, {"t": table}, tags={"t": tags}, views=views) as made, GUARD.purpose(tm.RenewalGuidance):
+        for name in ("e", "n", "t", "*", "e, t"):
+            assert len(made.sql("SELECT names FROM v".replace("names", name)).fetchall()) == 2
 
 
 def test_no_attribute_leads_to_the_real_connection(connection):
