@@ -182,10 +182,10 @@ class Lookup:
             refuse(f"`{parts[0].this}` names several tables here: give each its own name")
         if sure or self.names.dialect not in WITH_FIELDS:
             return hits, bool(sure)
-        # A field of what a column holds, or an item of SELECT.
-        columns, certain = self.plain(keys[0], scope)
+        # A field of what a column holds, or of an item of SELECT: where it has such fields, which is not known here.
+        columns, _ = self.plain(keys[0], scope)
         alias = scope.aliases.get(keys[0])
-        return [*hits, *columns, *([] if alias is None else [alias])], certain and not hits
+        return [*hits, *columns, *([] if alias is None else [alias])], False
 
     def _qualified(
         self, keys: Sequence[str], parts: Sequence[exp.Identifier], scope: Scope

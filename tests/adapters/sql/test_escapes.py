@@ -101,6 +101,8 @@ SEEN = [
     ("spark", "SELECT id FROM customer CLUSTER BY email"),
     ("bigquery", "SELECT id FROM customer GROUP BY ROLLUP (id, email)"),
     ("snowflake", "SELECT id FROM customer CONNECT BY PRIOR id = email"),
+    # `customer` is a column of the inner table as well, and holds no fields.
+    ("duckdb", "SELECT (SELECT max(total) FROM orders WHERE customer.email = 'x') FROM customer"),
     # Writes that read.
     ("postgres", "INSERT INTO mailing (address) VALUES ((SELECT max(email) FROM customer))"),
     ("postgres", "INSERT INTO mailing (kind) VALUES (1) RETURNING (SELECT max(email) FROM customer)"),
