@@ -18,7 +18,7 @@ from purposeguard.adapters import _frames_values as values
 from purposeguard.adapters import tags as told
 from purposeguard.adapters._frames_kinds import ARROW, SPARK, Kind, kind_of, refuse_odd
 from purposeguard.adapters.deciding import Decider, Demand
-from purposeguard.adapters.tags import Columns
+from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.history import History
@@ -138,13 +138,9 @@ class Frames:
                 f"mapping of its columns to sources{advice}"
             )
         given = self._columns_given(tags, revisions)
-        for name, tag in (borne or {}).items():
+        for name, tag in () if borne is None or borne is given else borne.items():
             own = given.get(name)
-            if (
-                own is not None
-                and tag.is_personal
-                and not (tag.label.sources <= own.label.sources and tag.by_row <= own.by_row)
-            ):
+            if own is not None and not _covers(own, tag):
                 raise UnlabelledData(
                     f"`{name}` bears a tag that says more than the one that is given: leave `tags` out, or tag the "
                     "table anew with `purposeguard.adapters.arrow`"
@@ -204,6 +200,12 @@ class Frames:
     def _left(self, use: Use[Any], columns: Columns, names: Iterable[str]) -> list[str]:
         denied = self._decider.denied(use, columns, names, _TABLE)
         return [name for name in names if name not in denied]
+
+
+def _covers(given: Tag, borne: Tag) -> bool:
+    """Whether a tag that is given says at least what the one that a column bears does."""
+    sources = borne.label is NOT_PERSONAL or borne.label.sources <= given.label.sources
+    return sources and borne.by_row <= given.by_row and (borne.mark is None or borne.mark == given.mark)
 
 
 def _selected(kind: Kind, frame: Any, names: Iterable[str]) -> Any:

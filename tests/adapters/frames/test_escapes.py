@@ -52,6 +52,17 @@ def test_tags_of_another_table_do_not_take_the_place_of_those_that_it_bears() ->
                     call(TAGGED, lesser)
 
 
+def test_marks_that_a_table_bears_are_not_left_out_by_tags_that_are_given() -> None:
+    guard = Guard(tm.NOTICE, governance=Told({"1": Standing(all_suspended=True)}))
+    marked = {"source": RowSource, "id": Subject("customer"), "email": [ByRow, tm.Registration]}
+    table = arrow.tagged(pa.table({"source": ["1.1(a)"], "id": [1], "email": ["a"]}), marked, tm.NOTICE)
+    with guard.purpose(tm.RenewalGuidance):
+        assert Frames(guard).permitted(table, marked).num_rows == 1
+        for lesser in ({"id": NotPersonal}, {"id": Subject}, {"source": NotPersonal}, {"email": tm.Registration}):
+            with pytest.raises(UnlabelledData, match="bears a tag that says more"):
+                Frames(guard).permitted(table, marked | lesser)
+
+
 def test_columns_that_change_places_take_their_tags_along() -> None:
     swapped = TAGGED.rename_columns({"email": "device", "device": "email"})
     with GUARD.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation) as refused:
