@@ -36,8 +36,13 @@ def by_relation(found: Traced, atoms: Iterable[Atom]) -> dict[tuple[int, int], l
 
 def any_of(found: Traced, number: int) -> str:
     """A column of a relation that is in the frame."""
+    every = [name for name, _ in found.outputs]
     names = [name for name, flow in found.outputs if flow.same is not None and flow.same.relation == number]
-    return next((name for name in names if [one for one, _ in found.outputs].count(name) == 1), "")
+    unique = next((name for name in names if every.count(name) == 1), None)
+    if unique is None:
+        what = found.relations[number].name
+        raise UnlabelledData(f"no column {f'of `{what}` ' if what else ''}is in the frame as it was read: keep one")
+    return unique
 
 
 def places_of(frame: DataFrame, found: Traced, number: int, rule: RowRule) -> dict[str, tuple[str, Any]]:

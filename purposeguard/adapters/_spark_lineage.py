@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from purposeguard.adapters._spark_plan import Key, Listing, Node, is_plan, key_of, output_of, short, tree_of, within
+from purposeguard.adapters._spark_plan import (
+    Key,
+    Listing,
+    Node,
+    is_plan,
+    key_of,
+    output_of,
+    short,
+    tree_of,
+    within,
+    words,
+)
 from purposeguard.errors import UnresolvedStatement
 
 
@@ -131,6 +142,10 @@ OUTSIDE: Final = frozenset({"VariableReference"})
 """Expressions that read what is no part of the plan."""
 
 
+BATCHED: Final = words("PythonUDF PythonUDTF PythonUDAF")
+"""Functions of Python: they are given many rows at a time, and may give of one what they were given of another."""
+
+
 class Reader:
     """Reads expressions: what flows into them, and (into `decides`) what decides of rows in the queries within."""
 
@@ -148,7 +163,10 @@ class Reader:
             if len(listing) == 1 and short(listing[0]) == "AttributeReference":
                 found.append(scope.flow(listing[0]).atoms)
             else:
-                self._read(listing, scope, found)
+                own: list[Atoms] = []
+                self._read(listing, scope, own)
+                batched = any(short(one) in BATCHED for one in listing)
+                found.append(mixed(united(own)) if batched else united(own))
         return united(found)
 
     def _read(self, listing: Listing, scope: Scope, found: list[Atoms]) -> None:

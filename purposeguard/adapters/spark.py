@@ -262,13 +262,14 @@ class Spark:
             told = {name: columns[name] for name in names if name in columns}
             if not self._decider.asks_rows(columns, told):
                 continue
-            if use is None or use.activity.observing:
-                frame = self._told(frame, (relation, names, None), F.lit(True), any_of(found, number))
-                continue
-            denied = self._decider.denied(use, columns, told, relation.name)
-            used = [name for name in told if name not in denied]
-            rule = self._decider.rule(use, columns, used, relation.name)
-            if rule is not None:
+            used, rule = list(told), None
+            if use is not None and not use.activity.observing:
+                denied = self._decider.denied(use, columns, told, relation.name)
+                used = [name for name in told if name not in denied]
+                rule = self._decider.rule(use, columns, used, relation.name)
+            if rule is None:  # denials are observed only, or what is personal may not be used whatever the rows are
+                frame = self._told(frame, (relation, used, None), F.lit(True), any_of(found, number))
+            else:
                 places = places_of(frame, found, number, rule)
                 words = SparkWords(rule, places, frame.sparkSession, self._roll)
                 frame = self._told(frame, (relation, used, rule), words.condition(), places[rule.columns[0]][0])

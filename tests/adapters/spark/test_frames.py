@@ -12,6 +12,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+from pyspark.sql.pandas.functions import pandas_udf
 
 from purposeguard import (
     FlowViolation,
@@ -207,6 +208,13 @@ def test_the_other_rows_of_a_window_are_not_kept(
     made = session.sql("select id, src, lag(name) over (order by id) as name from mixed")
     with pytest.raises(UnlabelledData, match="permitted"):
         sp.permitted(made)
+
+
+def test_the_other_rows_of_a_batch_are_not_kept(sp: Spark, mixed: DataFrame, renewing: None) -> None:
+    shifted: Any = pandas_udf(lambda names: names.shift(1), T.StringType())  # type: ignore[call-overload]
+    with pytest.raises(UnlabelledData, match="permitted"):
+        sp.permitted(mixed.select("id", "src", shifted("name").alias("name")))
+    sp.check(sp.permitted(mixed.select("id", "src", "name")).select(shifted("name")))
 
 
 def test_of_two_reads_of_one_query_each_says_its_own(
