@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import cachetools
@@ -31,6 +32,7 @@ from sqlalchemy.types import (
 from purposeguard.adapters._sqlalchemy_narrowed import Narrowed
 from purposeguard.adapters.rowrule import UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
 from purposeguard.errors import UnresolvedStatement
+from purposeguard.notice import Notice
 from purposeguard.zones import zone
 
 NO_SOURCE: Final = "the source of a row is not known: "
@@ -158,18 +160,31 @@ class _Words:
     def source_in(self, column: str, clauses: frozenset[str], /) -> Piece:
         ids = self._column(column)
         text = cast(ids, Text)
-        known = spellings(self._rule.notice)
-        these = tuple(sorted(form for form, clause in known.items() if clause in clauses))
-        others = tuple(sorted(form for form, clause in known.items() if clause not in clauses))
+        these, others = _split(spellings(self._rule.notice), clauses)
+        plain_these, plain_others = _split(_plainly(self._rule.notice), clauses)
+        plain = self._plain(text)
         unknown = literal(NO_SOURCE, Text) + func.coalesce(text, "")
         # Either fails for the row that reaches it: no text of a truth value, and no JSON.
         failing = cast(unknown, Boolean) if self._dialect == "postgresql" else func.json_extract(unknown, "$") == 1
         element = case(
             (self._within(text, Listed(these), Text()), true()),
             (self._within(text, Listed(others), Text()), false()),
+            # Only rows that spell it in no usual way come here.
+            (self._within(plain, Listed(plain_these), Text()), true()),
+            (self._within(plain, Listed(plain_others), Text()), false()),
             else_=failing,
         )
         return Piece(element == true(), f"source({column})")
+
+    def _plain(self, text: Any) -> Any:
+        """An id in small ASCII letters, without brackets and the blanks around and before them."""
+        found = func.replace(func.replace(func.trim(text), " (", "("), " （", "（")
+        if self._dialect == "postgresql":
+            found = func.translate(found, "".join(_WIDE) + _BRACKETS, "".join(_WIDE.values()))
+        else:
+            for char, one in (*_WIDE.items(), *((bracket, "") for bracket in _BRACKETS)):
+                found = func.replace(found, char, one)
+        return func.lower(found)
 
     def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> Piece:
         held = self._column(column)
@@ -223,6 +238,26 @@ class _Words:
         return value.in_(select(rows.c.value))  # type: ignore[no-any-return]
 
 
+_WIDE: Final = {chr(0xFEE0 + ord(one)): one for one in "0123456789.abcdefABCDEF-"}
+"""Full-width characters of ids, as they are typed beside Japanese, and what they are."""
+
+_BRACKETS: Final = "()（）"
+
+
+def _split(known: Mapping[str, str], clauses: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    these = tuple(sorted(form for form, clause in known.items() if clause in clauses))
+    return these, tuple(sorted(form for form, clause in known.items() if clause not in clauses))
+
+
+@functools.lru_cache(maxsize=64)
+def _plainly(notice: Notice) -> Mapping[str, str]:
+    """The usual spellings as `_plain` makes them; without those that would mean two sources."""
+    found: dict[str, set[str]] = {}
+    for form, clause in spellings(notice).items():
+        found.setdefault(form.replace("(", "").replace(")", "").lower(), set()).add(clause)
+    return {form: next(iter(clauses)) for form, clauses in found.items() if len(clauses) == 1}
+
+
 def _plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     while isinstance(kind, TypeDecorator):
         kind = kind.impl_instance
@@ -270,10 +305,12 @@ class Rows:
 
     def strangers(self, rule: RowRule, name: str, table: TableClause) -> Any:
         """A statement that finds an id in a table that is no source of the notice, or a null."""
-        ids = _Words(self._dialect, rule, name, table)._column(rule.source or "")
-        known = func.json_each(bindparam(None, Listed(tuple(spellings(rule.notice))), type_=_ListType(), unique=True))
-        rows = known.table_valued("value")
-        return select(ids).where(or_(ids.is_(None), cast(ids, Text).not_in(select(rows.c.value)))).limit(1)
+        words = _Words(self._dialect, rule, name, table)
+        ids = words._column(rule.source or "")
+        text = cast(ids, Text)
+        known = words._within(text, Listed(tuple(spellings(rule.notice))), Text())
+        plain = words._within(words._plain(text), Listed(tuple(_plainly(rule.notice))), Text())
+        return select(ids).where(or_(ids.is_(None), not_(or_(known, plain)))).limit(1)
 
     def agrees(
         self,

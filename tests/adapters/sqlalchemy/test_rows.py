@@ -259,6 +259,38 @@ def test_a_row_whose_source_means_nothing_makes_the_statement_fail(shop: Shop, g
                 session.scalars(select(Person.email).where(func.json_extract("nonsense", "$") == 1)).all()
 
 
+def test_sources_are_read_in_any_spelling(other: Engine, shop: Shop) -> None:
+    spelt = [
+        "1.1(a)",
+        "1.1a",
+        "1.1 (A)",
+        " Registration ",
+        "registration",
+        "１．１（ａ）",
+        "1.1（A）",
+        "REGISTRATION",
+        "1.1A",
+    ]
+    with Session(shop.plain) as session:
+        session.add_all(Mixed(key=n, source=one, note=str(n)) for n, one in enumerate(spelt))
+        session.add_all([Mixed(key=90, source="２.３", note="90"), Mixed(key=91, source="product-data", note="91")])
+        session.add_all([Mixed(key=93, source="Cookie", note="93")])
+        session.commit()
+    guard = Guard(tm.NOTICE)
+    protect(other, guard, Base)
+    with GuardedSession(other) as session:
+        with guard.purpose(tm.RenewalGuidance):
+            found = session.scalars(select(Mixed.key).where(Mixed.note != "x").order_by(Mixed.key)).all()
+            assert found == [*range(len(spelt))]
+        with guard.purpose(tm.TrafficAnalysis):
+            assert session.scalars(select(Mixed.note).order_by(Mixed.key)).all() == ["90", "93"]
+        with Session(shop.plain) as plain:
+            plain.add(Mixed(key=94, source="1.1 a b", note="94"))
+            plain.commit()
+        with guard.purpose(tm.TrafficAnalysis), pytest.raises(UnknownSource, match=r"1\.1 a b"):
+            session.scalars(select(Mixed.note)).all()
+
+
 def test_a_row_that_names_no_source_makes_the_statement_fail(other: Engine, shop: Shop) -> None:
     with Session(shop.plain) as session:
         session.add_all([Mixed(key=1, source="1.1(a)", note="a"), Mixed(key=2, source=None, note="b")])

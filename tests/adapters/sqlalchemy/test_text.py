@@ -53,7 +53,7 @@ def test_parameters_of_the_driver_are_no_columns(connection: Connection, guard: 
 
 
 def test_text_within_a_statement_is_read_with_the_rest_of_it(connection: Connection, guard: Guard) -> None:
-    statement = select(Customer.id, literal_column("lower(device)").label("d")).where(text("plan = 'gold'"))
+    statement: Any = select(Customer.id, literal_column("lower(device)").label("d")).where(text("plan = 'gold'"))
     with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation) as caught:
         connection.execute(statement)
     assert caught.value.field == "customers.device"
@@ -67,7 +67,7 @@ def test_entities_of_text_are_decided(shop: Shop, guard: Guard) -> None:
         with pytest.raises(PurposeViolation):
             session.scalars(select(Customer).from_statement(text("SELECT * FROM customers"))).all()
         short = text("SELECT id, email FROM customers ORDER BY id").columns(Customer.id, Customer.email)
-        assert [one.email for one in session.scalars(select(Customer).from_statement(short))][0] == "e1"
+        assert session.scalars(select(Customer).from_statement(short)).all()[0].email == "e1"
 
 
 def test_text_over_rows_that_are_decided_one_by_one_is_refused(shop: Shop, governed: Guard) -> None:
@@ -94,7 +94,6 @@ def test_what_text_writes_is_covered_by_the_tags(connection: Connection, guard: 
     [
         "",
         ";",
-        "SELECT",
         "SELEC email FROM customers",
         "SELECT 1; SELECT 2",
         "SELECT id FROM customers; DROP TABLE customers",
@@ -111,7 +110,7 @@ def test_what_text_writes_is_covered_by_the_tags(connection: Connection, guard: 
         "CREATE TABLE copied AS SELECT * FROM customers",
         "CREATE VIEW harmless AS SELECT email AS city FROM customers",
         "ALTER TABLE customers RENAME TO harmless",
-        "CREATE TRIGGER t AFTER INSERT ON customers BEGIN INSERT INTO exports (public) SELECT email FROM customers; END",
+        "CREATE TRIGGER t AFTER INSERT ON orders BEGIN INSERT INTO exports (public) SELECT email FROM customers; END",
         "COPY customers TO STDOUT",
         "ATTACH DATABASE 'x.db' AS x",
         "DO $$ BEGIN END $$",
