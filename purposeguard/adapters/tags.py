@@ -169,7 +169,7 @@ def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
         if isinstance(part, Mark):
             marks.append(part)
         else:
-            sources |= _label(revisions, part).sources
+            sources |= _read_source(revisions, part, column).sources
     by_row = ByRow in marks
     own = [mark for mark in marks if mark is not ByRow]
     if len(own) > 1:
@@ -179,6 +179,17 @@ def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
     if RowSource in own and (by_row or sources - {NotPersonal}):
         raise UnlabelledData(f"`{column}` is marked RowSource, so it holds ids of sources, and no personal data")
     return Tag(Label(*sources) if sources else NOT_PERSONAL, by_row=by_row, mark=own[0] if own else None)
+
+
+def _read_source(revisions: Revisions, given: object, column: str) -> Label:
+    """The label of what a column is told by; raises UnknownSource, which names the column."""
+    try:
+        return _label(revisions, given)
+    except UnknownSource as error:
+        unknown = error
+    told = f"`{column}` is told by it"
+    why = f"{unknown.why}, and {told}" if unknown.why else told
+    raise UnknownSource(unknown.given, why, lambda: unknown.suggestions)
 
 
 def _label(revisions: Revisions, given: object) -> Label:

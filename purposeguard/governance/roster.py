@@ -72,7 +72,9 @@ class Rolls:
             self._changes_at = min(
                 (one.until for one in self._standings.values() if one.until is not None), default=None
             )
-            self._roster = _grouped(self._standings)
+            found = _grouped(self._standings)
+            if found.groups != self._roster.groups:  # a change that was told twice is none the second time
+                self._roster = found
             return self._roster
 
     def _all(self, now: datetime.datetime) -> dict[str, Stands]:

@@ -145,15 +145,16 @@ def test_a_mapping_tells_each_column() -> None:
         (3, TypeError, "not int"),
         (b"1.1(a)", TypeError, "not bytes"),
         ({"1.1(a)": 1}, TypeError, "not dict"),
-        ("1.1(z)", UnknownSource, "unknown source `1.1"),
+        ("1.1(z)", UnknownSource, r"(?s)unknown source `1.1.z.`.*`email`"),
+        ("registraton", UnknownSource, r"(?s)did you\s+mean `registration`"),
         (tm.RenewalGuidance, UnknownSource, "is a purpose"),
         ((Subject, Collected), UnlabelledData, "says one thing of a row"),
         ((RowSource, tm.Registration), UnlabelledData, "holds ids of sources"),
         ((RowSource, ByRow), UnlabelledData, "holds ids of sources"),
     ],
     ids=[
-        "nothing", "none", "a number", "bytes", "a mapping", "no id", "a purpose", "two marks", "a personal source",
-        "a source by row",
+        "nothing", "none", "a number", "bytes", "a mapping", "no id", "misspelt", "a purpose", "two marks",
+        "a personal source", "a source by row",
     ],
 )  # fmt: skip
 def test_what_is_no_tag_is_refused(spec: object, error: type[Exception], said: str) -> None:

@@ -138,5 +138,14 @@ def test_another_revision_is_asked_anew(store: Store) -> None:
         before = governance.roster()
         guard.replace(Notice.parse(tables))
         governance.notice = guard.notice
-        assert governance.roster() is not before
         assert _by_subject(governance.roster()) == _by_subject(before)
+
+
+def test_a_change_that_is_told_twice_gives_one_roster(standings: Standings, subjects: Subjects) -> None:
+    standings.roster()
+    subjects.restrict(1)
+    told = standings.roster()  # by the store, in the process that changed it
+    standings.changed(["1"])  # and by the feed, a little later
+    assert standings.roster() is told
+    standings.forget()
+    assert standings.roster() is told
