@@ -18,7 +18,8 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def _classes(names: Iterable[str]) -> frozenset[type]:
+def classes(names: Iterable[str]) -> frozenset[type[exp.Expr]]:
+    """The nodes of these names that the parser has: not every release has all of them."""
     return frozenset(getattr(exp, name) for name in names if hasattr(exp, name))
 
 
@@ -103,10 +104,10 @@ _PARTS: Final = words(
     """
 )
 
-HARMLESS: Final = _classes(_FUNCTIONS | _PARTS)
+HARMLESS: Final = classes(_FUNCTIONS | _PARTS)
 """Nodes of which it is enough to look at the parts."""
 
-TABLE_FUNCTIONS: Final = _classes(
+TABLE_FUNCTIONS: Final = classes(
     words(
         """
         Explode ExplodingGenerateSeries Flatten GenerateDateArray GenerateSeries GenerateTimestampArray Generator Inline

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from purposeguard.adapters.sql.functions import words
+from purposeguard.adapters.sql.functions import classes, words
 from purposeguard.adapters.sql.relations import NOTHING, Column, Relation, flows, joined, stacked
 from purposeguard.adapters.sql.scopes import Common, Commons, Scope, Source, refuse
 from purposeguard.adapters.sql.sources import Sources, is_default, only
@@ -22,7 +22,7 @@ _SELECT: Final = words(
 )
 _SET: Final = words("with_ this expression distinct by_name order limit offset side kind locks")
 _SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
-_SPREADING: Final = (exp.Explode, exp.Posexplode, exp.Inline, exp.Stack, exp.Anonymous, exp.Unnest)
+_SPREADING: Final = tuple(classes(words("Explode Posexplode Inline Stack Anonymous Unnest")))
 """What may stand for several columns as an item of SELECT."""
 
 ROUNDS: Final = 100
