@@ -35,8 +35,8 @@ def connect(
     """Opens a guarded connection, to be closed at the end; also a context manager.
 
     `tables`: by the name that statements call it, the path of a file (Parquet, Feather, CSV or JSON, by its ending), a
-    table of Arrow, or a frame of pandas or polars. Parquet is read where it lies, by each statement anew, and a file
-    that changes meanwhile is refused; everything else is read now.
+    table of Arrow, or a frame of pandas (without its index) or polars. Parquet is read where it lies, by each statement
+    anew, and a file that changes meanwhile is refused; everything else is read now, and kept in memory.
 
     `tags`: by name, what `purposeguard.adapters.tags.columns_of` takes, for columns that say nothing of themselves:
     those of Parquet, Feather and Arrow may bear tags, and what they say counts. A column without a tag cannot be used.
