@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -25,8 +28,9 @@ from purposeguard import (
     UnlabelledData,
     UnresolvedStatement,
 )
+from purposeguard.adapters import arrow
 from purposeguard.adapters.spark import Spark
-from purposeguard.adapters.tags import KEY
+from purposeguard.adapters.tags import KEY, columns_of
 from purposeguard.circumstances import Standing
 from purposeguard.marks import ByRow, RowSource
 from purposeguard.notices import trendmicro_jp as tm
@@ -595,3 +599,23 @@ def test_names_may_hold_anything(session: SparkSession, sp: Spark, renewing: Non
 def test_figures_are_of_the_customers(customers: DataFrame) -> None:
     assert customers.count() == len(CUSTOMERS)
     assert customers.columns == list(CUSTOMER)
+
+
+# ---- beside Arrow ----------------------------------------------------------------------------------------------------
+
+
+def test_tags_go_from_arrow_to_spark_and_back(
+    session: SparkSession, sp: Spark, customers: DataFrame, renewing: None, tmp_path: Path
+) -> None:
+    table = pa.table({"id": pa.array([1], pa.int64()), "email": ["a"], "device": ["d"]})
+    tags = {"id": Subject("customer"), "email": tm.Registration, "device": tm.ProductData}
+    pq.write_table(arrow.tagged(table, tags, tm.NOTICE, spark=True), tmp_path / "made.parquet")
+    made = session.read.parquet(str(tmp_path / "made.parquet"))
+    assert sp.columns(made) == columns_of(tm.NOTICE, tags)
+    with pytest.raises(PurposeViolation):
+        sp.check(made.filter("device > ''").select("id"))
+    sp.save(made.select("id", "email"), str(tmp_path / "again"))
+    part = next((tmp_path / "again").glob("*.parquet"))
+    assert list(arrow.columns_of(pq.read_schema(part), tm.NOTICE).items()) == list(
+        sp.columns(made.drop("device")).items()
+    )
