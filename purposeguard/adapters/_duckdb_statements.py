@@ -208,8 +208,10 @@ class Runner:
         if not demand.is_personal:
             return None, {}
         use = engine.present("a statement was to run")
+        if use is None:
+            return None, {}  # observed only, and told already
         rules: dict[str, RowRule | None] = {}
-        if use is not None and demand.rows and not use.activity.observing:
+        if demand.rows and not use.activity.observing:
             used = _used(seen.analysis, world)
             for table in dict.fromkeys(table for _, table, _ in demand.rows):
                 rules[table] = self._decider.rule(use, *used[table], table)

@@ -358,6 +358,16 @@ def test_the_ledger_is_told_of_each_statement(tmp_path):
     assert (denial.field, observed) == ("customer.device", False)
 
 
+def test_where_it_is_only_observed_a_missing_purpose_is_told_once(tmp_path):
+    ledger = RecordingLedger()
+    guard = pg.Guard(tm.NOTICE, mode="observe", ledger=ledger)
+    with connect(guard, {"customer": customer(tmp_path / "c.parquet")}) as connection:
+        assert len(connection.sql("SELECT device FROM customer").fetchall()) == 3
+    ((missing, observed),) = ledger.denials
+    assert isinstance(missing, pg.PurposeMissing)
+    assert observed
+
+
 def test_where_denials_are_observed_the_statement_runs(tmp_path):
     guard = pg.Guard(tm.NOTICE, mode="observe")
     with (
