@@ -86,9 +86,12 @@ class SparkWords:
         none = F.raise_error(F.lit(f"a row names no source, in `{where}`: nothing says what it may be used for"))
         head, tail = F.lit("unknown source `"), F.lit(f"`, in `{where}`: the notice has no such source")
         unknown = F.raise_error(F.concat(head, F.substring(column, 1, 60), tail))
-        # One expression, so that Spark cannot leave such rows out by a part of it; most rows end at its first line.
+        every = spellings(self._rule.notice)
+        denied = sorted(form for form, clause in every.items() if clause not in self._rule.permitted)
+        # One expression, so that Spark cannot leave such rows out by a part of it; most rows end at its first lines.
         return (
-            F.when(test, F.lit(True))
+            F.when(column.isin(denied), F.lit(False))
+            .when(test, F.lit(True))
             .when(self._means(column, self._rule.known), F.lit(False))
             .when(column.isNull(), none.cast("boolean"))
             .otherwise(unknown.cast("boolean"))
