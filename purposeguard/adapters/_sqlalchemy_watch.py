@@ -111,7 +111,11 @@ class Watch:
         self.functions = frozenset(lower(one) for one in functions)
         self._dialect = dialect
         self._statements: Statements | None = None
-        self.decider = Decider(guard)
+        self.decider = Decider(
+            guard,
+            rows="select mapped classes through a `GuardedSession`, which leaves out those that may not be used, or "
+            "from `permitted(…)`; texts are not narrowed",
+        )
         self.catalogue = catalogue
         self.rows = Rows(dialect)
         self._rows_known: tuple[object, bool] | None = None
@@ -185,7 +189,7 @@ class Watch:
         demand = self.decider.demand(used, frozenset(one.table for one in narrowings))
         if analysis.sealed:
             sealed = [("a sealed value", one.label) for one in analysis.sealed]
-            demand = Demand([*demand.fields, *sealed], demand.rows)
+            demand = Demand.together((demand, Demand(sealed)))
         self._flows(analysis.flows)
         schemas = frozenset((one.schema, one.name) for one in analysis.tables)
         analysis.plan = Plan(demand, used, tuple(narrowings), schemas)

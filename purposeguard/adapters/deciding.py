@@ -39,18 +39,34 @@ class Demand(Immutable):
     """What a statement, a plan or a frame asks to use.
 
     `fields`: each personal column, by the name that a refusal calls it, with its label. `rows`: those of tables whose
-    rows are decided one by one, and of which the rows that may not be used are left out: each with its table and tag.
+    rows are decided one by one, each with its table and tag. `unnarrowed`: what is to be said where the rows that may
+    not be used are not left out of one of these tables; empty where they are.
     """
 
-    __slots__ = ("fields", "labels", "rows")
+    __slots__ = ("fields", "labels", "rows", "unnarrowed")
 
     fields: tuple[tuple[str, Label], ...]
     rows: tuple[tuple[str, str, Tag], ...]
     labels: frozenset[Label]
+    unnarrowed: str
 
-    def __init__(self, fields: Iterable[tuple[str, Label]], rows: Iterable[tuple[str, str, Tag]] = ()) -> None:
+    def __init__(
+        self,
+        fields: Iterable[tuple[str, Label]],
+        rows: Iterable[tuple[str, str, Tag]] = (),
+        unnarrowed: str = "",
+    ) -> None:
         given = tuple(fields)
-        self._fill(fields=given, rows=tuple(rows), labels=frozenset(label for _, label in given))
+        labels = frozenset(label for _, label in given)
+        self._fill(fields=given, rows=tuple(rows), labels=labels, unnarrowed=unnarrowed)
+
+    @classmethod
+    def together(cls, demands: Iterable[Demand]) -> Demand:
+        """What all of them ask for."""
+        given = tuple(demands)
+        fields = [one for demand in given for one in demand.fields]
+        rows = [one for demand in given for one in demand.rows]
+        return cls(fields, rows, next((one.unnarrowed for one in given if one.unnarrowed), ""))
 
     @property
     def is_personal(self) -> bool:
@@ -67,10 +83,22 @@ NO_RULES: Final[Mapping[str, RowRule | None]] = MappingProxyType({})
 
 
 class Decider:
-    """What adapters ask of one guard. From any thread."""
+    """What adapters ask of one guard. From any thread.
 
-    def __init__(self, guard: Guard) -> None:
+    `rows` and `columns` are what to do, in the words of an adapter, where rows are to be narrowed and where a column
+    may not be used.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        rows: str = "keep those that may be used first, with `permitted` or `narrowed`",
+        columns: str = "leave the column out, also where it only chooses or orders rows",
+    ) -> None:
         self.engine: Final[Engine] = guard._engine
+        self._advice_on_rows = rows
+        self._advice_on_columns = columns
         self._rules: cachetools.LRUCache[object, RowRule] = cachetools.LRUCache(RULES_KEPT)
         self._last: Roster | None = None
         self._keys: weakref.WeakKeyDictionary[Roster, dict[frozenset[Standing], KeySet]] = weakref.WeakKeyDictionary()
@@ -91,23 +119,24 @@ class Decider:
         `narrowed`: the tables of which the rows that may not be used are left out. A table without a name is `""`.
 
         Raises:
-            UnlabelledData: a column carries no tag; or rows say where they are from, or whose, and are not narrowed.
+            UnlabelledData: a column carries no tag.
         """
         fields: list[tuple[str, Label]] = []
         rows: list[tuple[str, str, Tag]] = []
+        unnarrowed = ""
         for table, (columns, names) in tables.items():
             used = {name: tagged(columns, name, table) for name in names}
             personal = {name: tag for name, tag in used.items() if tag.is_personal}
             by_rows = self.asks_rows(columns, personal)
             if by_rows and table not in narrowed:
-                raise UnlabelledData(_to_be_narrowed(table, columns, personal))
+                unnarrowed = unnarrowed or f"{_to_be_narrowed(table, columns, personal)}: {self._advice_on_rows}"
             for name, tag in personal.items():
                 field = f"{table}.{name}" if table else name
                 if by_rows:
                     rows.append((field, table, tag))
                 else:
                     fields.append((field, tag.label))
-        return Demand(fields, rows)
+        return Demand(fields, rows, unnarrowed)
 
     def asks_rows(self, columns: Columns, used: Mapping[str, Tag]) -> bool:
         """Whether each row is decided by itself, where these columns of a table are used.
@@ -131,6 +160,7 @@ class Decider:
         Raises:
             PurposeMissing: no purpose is under way.
             PurposeViolation: it may not; `field` names the first column that it may not use.
+            UnlabelledData: rows say where they are from, or whose, and those that may not be used are not left out.
             UnknownSource: a tag is of another notice, or of a clause that is gone.
         """
         if not demand.is_personal:
@@ -165,6 +195,8 @@ class Decider:
             self._decided(self._later(column, tag.label), tag.label, field, use, denied)
             if tag.label not in denied:
                 later[label_in(rules.get(table), tag)] = None
+        if demand.unnarrowed:
+            raise UnlabelledData(demand.unnarrowed)
         if engine.ledger is not None:
             for label in demand.labels - denied:
                 use.used(label, (), column, 1)
@@ -175,7 +207,7 @@ class Decider:
     def _decided(self, decision: Decision | None, label: Label, field: str, use: Use[Any], denied: set[Label]) -> None:
         if decision is not None and label not in denied:
             denied.add(label)  # where it is only observed, each once
-            self.engine.refuse(decision, use, field=field)
+            self.engine.refuse(decision, use, field=field, advice=self._advice_on_columns)
 
     def _later(self, column: Column, label: Label) -> Decision | None:
         """Why no row may be used, whatever it says of itself."""
@@ -300,6 +332,7 @@ def _place(table: str, name: str) -> str:
 
 
 def _to_be_narrowed(table: str, columns: Columns, used: Mapping[str, Tag]) -> str:
+    """Why the rows of a table are decided one by one."""
     by_row = next((name for name, tag in used.items() if tag.by_row), None)
     whose = next((name for name, _ in columns.subjects()), None)
     what = f"the rows of `{table}`" if table else "the rows"
@@ -310,4 +343,4 @@ def _to_be_narrowed(table: str, columns: Columns, used: Mapping[str, Tag]) -> st
     else:
         day = columns.marked(Collected) or columns.marked(Ended)
         why = f"{what} say from when they are, in `{day}`"
-    return f"{why}: keep those that may be used first, with `permitted` or `narrowed`, or let a guarded session do it"
+    return why

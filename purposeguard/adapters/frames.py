@@ -41,7 +41,11 @@ class Frames:
     """
 
     def __init__(self, guard: Guard) -> None:
-        self._decider = Decider(guard)
+        self._decider = Decider(
+            guard,
+            rows="keep those that may be used first, with `Frames.permitted`",
+            columns="leave the column out, as `Frames.withhold` does",
+        )
         self._demands: cachetools.LRUCache[object, Demand] = cachetools.LRUCache(_KEPT)
         self._classes: weakref.WeakKeyDictionary[type, tuple[History, Columns]] = weakref.WeakKeyDictionary()
         # Of equal ones always the same, since to compare two of them takes longer than all the rest.

@@ -33,6 +33,7 @@ from purposeguard.guard import Guard
 from purposeguard.use import Use
 
 _WHAT: Final = "a Spark frame was read"
+_WITHOUT: Final = "drop the column, as `Spark.withhold` does, and do not choose rows by it either"
 
 _OfRows = tuple[str, Columns, frozenset[str], Kept]
 """Of a relation whose rows were kept: its name, its tags, which columns are used, and the rule."""
@@ -58,7 +59,9 @@ class Spark:
     """
 
     def __init__(self, guard: Guard) -> None:
-        self._decider: Final = Decider(guard)
+        self._decider: Final = Decider(
+            guard, rows="keep those that may be used first, with `Spark.permitted`", columns=_WITHOUT
+        )
         self._memory: Final = SparkMemory()
         self._roll: Final = Roll()
         self._asked: weakref.WeakKeyDictionary[DataFrame, tuple[object, _Asked]] = weakref.WeakKeyDictionary()
@@ -114,9 +117,7 @@ class Spark:
             demands.append(self._decider.demand({relation.name: (columns, names)}, narrowed))
             if record is not None:
                 kept.append((relation.name, columns, frozenset(names), record))
-        fields = [one for demand in demands for one in demand.fields]
-        rows = [one for demand in demands for one in demand.rows]
-        asked = _Asked(found, Demand(fields, rows), kept)
+        asked = _Asked(found, Demand.together(demands), kept)
         with self._lock:
             self._asked[frame] = (revisions, asked)
         return asked

@@ -132,30 +132,51 @@ def test_denials_that_are_only_observed_are_told_once_each(caplog: pytest.LogCap
     assert ledger.denials[1:] == [(PurposeMissing, True)]
 
 
+def _refused(decider: Decider, tables: dict[str, tuple[Columns, list[str]]]) -> str:
+    with pytest.raises(UnlabelledData) as caught:
+        decider.meet(decider.demand(tables))
+    return " ".join(str(caught.value).split())
+
+
 def test_a_table_whose_rows_say_their_sources_is_to_be_narrowed() -> None:
-    decider = Decider(Guard(NOTICE))
-    with pytest.raises(UnlabelledData, match=r"`crm\.name` was collected under the source that its row names: keep"):
-        decider.demand({"crm": (MIXED, ["name"])})
-    assert decider.demand({"crm": (MIXED, ["n", "origin", "who"])}).is_personal is False
-    demand = decider.demand({"crm": (MIXED, ["name"])}, narrowed={"crm"})
-    assert demand.is_personal
-    assert repr(demand) == "<Demand crm.name>"
+    guard = Guard(NOTICE)
+    decider = Decider(guard, rows="do this")
+    with guard.purpose(tm.RenewalGuidance):
+        said = _refused(decider, {"crm": (MIXED, ["name"])})
+        assert said == "`crm.name` was collected under the source that its row names: do this"
+        assert decider.demand({"crm": (MIXED, ["n", "origin", "who"])}).is_personal is False
+        demand = decider.demand({"crm": (MIXED, ["name"])}, narrowed={"crm"})
+        assert demand.is_personal
+        assert repr(demand) == "<Demand crm.name>"
+        decider.meet(demand)
+
+
+def test_what_may_never_be_used_is_refused_before_rows_are_asked_for() -> None:
+    guard = Guard(NOTICE, governance=Told())
+    decider = Decider(guard, columns="do that")
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation, match="do that") as caught:
+        decider.meet(decider.demand({"sales": (SALES, ["email", "device"])}))
+    assert caught.value.field == "sales.device"
 
 
 def test_whose_rows_are_is_asked_where_somebody_keeps_what_subjects_asked_for() -> None:
-    assert Decider(Guard(NOTICE)).demand({"sales": (SALES, ["email"])}).fields
-    told = Decider(Guard(NOTICE, governance=Told()))
-    with pytest.raises(UnlabelledData, match="say whose they are, in `id`"):
-        told.demand({"sales": (SALES, ["email"])})
+    guard = Guard(NOTICE)
+    with guard.purpose(tm.RenewalGuidance):
+        Decider(guard).meet(Decider(guard).demand({"sales": (SALES, ["email"])}))
+    guard = Guard(NOTICE, governance=Told())
+    told = Decider(guard)
+    with guard.purpose(tm.RenewalGuidance):
+        assert "say whose they are, in `id`" in _refused(told, {"sales": (SALES, ["email"])})
     assert told.demand({"sales": (SALES, ["id", "country"])}).fields == ()
 
 
 def test_days_are_asked_wherever_rows_say_them() -> None:
-    decider = Decider(Guard(NOTICE))
+    guard = Guard(NOTICE)
     for mark in (Collected, Ended):
         columns = columns_of(NOTICE, {"email": tm.Registration, "day": mark})
-        with pytest.raises(UnlabelledData, match="the rows say from when they are, in `day`"):
-            decider.demand({"": (columns, ["email"])})
+        with guard.purpose(tm.RenewalGuidance):
+            said = _refused(Decider(guard), {"": (columns, ["email"])})
+        assert "the rows say from when they are, in `day`" in said
 
 
 def test_columns_by_row_need_the_column_that_says_the_source() -> None:

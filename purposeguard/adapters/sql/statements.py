@@ -52,7 +52,9 @@ class Statements:
         dialect: str,
         functions: Iterable[str] = (),
     ) -> None:
-        self.decider: Final = Decider(guard)
+        self.decider: Final = Decider(
+            guard, rows="run what `Statements.narrowed` gives, which leaves out those that may not be used"
+        )
         self.tables: Final = tables if isinstance(tables, Tables) else Tables(self.decider.revisions, tables)
         self.catalogue: Final = Catalogue(self.tables, dialect, functions)
         self._prepared = functools.lru_cache(KEPT)(self._prepare)

@@ -101,7 +101,7 @@ def test_what_is_not_told_or_carries_no_tag_is_refused(guard: Guard, shop: State
 def test_rows_that_are_decided_one_by_one_are_to_be_narrowed(guard: Guard, shop: Statements):
     with guard.purpose(tm.RenewalGuidance):
         for text in ("SELECT mail FROM crm", "SELECT name FROM person"):
-            with pytest.raises(UnlabelledData, match="`narrowed`"):
+            with pytest.raises(UnlabelledData, match=r"`Statements\.narrowed`"):
                 shop.check(text)
             assert shop.narrowed(text) != text
         shop.check("SELECT count(*) FROM crm")
