@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -101,8 +101,12 @@ class Decider:
         self._advice_on_columns = columns
         self._rules: cachetools.LRUCache[object, RowRule] = cachetools.LRUCache(RULES_KEPT)
         self._last: Roster | None = None
+        # Once: it costs microseconds to see whether an object has what a protocol asks.
+        oversight = cast("object", guard._engine.oversight)
+        self._ask_roster: Callable[[], object] | None = oversight.roster if isinstance(oversight, Rostered) else None
         self._keys: weakref.WeakKeyDictionary[Roster, dict[frozenset[Standing], KeySet]] = weakref.WeakKeyDictionary()
-        self._lock = threading.RLock()  # of all three
+        self._recent: weakref.WeakValueDictionary[frozenset[Standing], KeySet] = weakref.WeakValueDictionary()
+        self._lock = threading.RLock()  # of all of these
 
     @property
     def revisions(self) -> History:
@@ -286,15 +290,15 @@ class Decider:
             TypeError: governance cannot tell of all at once.
             StoreUnavailable: it cannot tell now.
         """
-        oversight = cast("object", self.engine.oversight)
-        if not isinstance(oversight, Rostered):
+        ask = self._ask_roster
+        if ask is None:
             raise TypeError(
-                f"{type(oversight).__qualname__} has no `roster`, so it cannot be told which of many rows are about "
-                "subjects who stopped a use, or agreed to it"
+                f"{type(self.engine.oversight).__qualname__} has no `roster`, so it cannot be told which of many rows "
+                "are about subjects who stopped a use, or agreed to it"
             )
-        found: Any = oversight.roster()
+        found = ask()
         if not isinstance(found, Roster):
-            raise TypeError(f"`roster` of {type(oversight).__qualname__} gave no Roster")
+            raise TypeError(f"`roster` of {type(self.engine.oversight).__qualname__} gave no Roster")
         return found
 
     def _keys_of(self, roster: Roster, standings: frozenset[Standing]) -> KeySet:
@@ -302,8 +306,11 @@ class Decider:
             known = self._keys.setdefault(roster, {})
             found = known.get(standings)
             if found is None:
-                keys = (one for standing, of in roster.groups.items() if standing in standings for one in of)
-                found = known.setdefault(standings, KeySet(keys))
+                found = KeySet(one for standing, of in roster.groups.items() if standing in standings for one in of)
+                before = self._recent.get(standings)
+                if before is not None and before.keys == found.keys:
+                    found = before  # others asked for something since, and these stand as they did
+                known[standings] = self._recent[standings] = found
             return found
 
 

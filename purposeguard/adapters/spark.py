@@ -176,7 +176,7 @@ class Spark:
             if name not in given:
                 return column.alias(name)
             text = f"{token}:{place}"
-            return F.when(F.lit(text) == F.lit(text), column).alias(
+            return F.when(_standing_for_itself(text), column).alias(
                 name, metadata={KEY: encode(given[name], self._decider.revisions)}
             )
 
@@ -284,7 +284,7 @@ class Spark:
         relation, names, rule = kept
         made = self._memory.keep(token, relation, names, rule)
         # The token, and whose rows it is about, where the rule asks nothing of them. Spark leaves it out.
-        told = (F.lit(token) == F.lit(token)) | F.col(quoted(column)).isNull()
+        told = _standing_for_itself(token) | F.col(quoted(column)).isNull()
         frame = frame.filter(told & condition)
         traced(frame, self._memory)  # from which its condition is known
         if made.digest is None:
@@ -374,3 +374,8 @@ class Spark:
             TypeError: the type of a column is not told, or Spark has none for it.
         """
         return schema_with(columns_of(self._decider.revisions, columns), columns, types, self._decider.revisions)
+
+
+def _standing_for_itself(token: str) -> Column:
+    """A condition that holds, and bears a token. Written as text: of columns PySpark would warn that it always does."""
+    return F.expr(f"'{token}' = '{token}'")

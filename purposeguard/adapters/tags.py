@@ -82,9 +82,11 @@ class Columns(Immutable, Mapping[str, Tag]):
         UnlabelledData: several columns are marked to say of a row what one is to say.
     """
 
-    __slots__ = ("_hash", "_tags")
+    __slots__ = ("_hash", "_marked", "_subjects", "_tags")
 
     _tags: dict[str, Tag]
+    _marked: dict[Mark, str]
+    _subjects: tuple[tuple[str, SubjectMark], ...]
     _hash: int
 
     def __init__(self, tags: Mapping[str, Tag]) -> None:
@@ -93,7 +95,12 @@ class Columns(Immutable, Mapping[str, Tag]):
             names = [f"`{name}`" for name, tag in given.items() if tag.mark is mark]
             if len(names) > 1:
                 raise UnlabelledData(f"{' and '.join(names)} are both marked {mark!r}, and one is to say it of a row")
-        self._fill(_tags=given, _hash=hash(tuple(given.items())))
+        marked: dict[Mark, str] = {}
+        for name, tag in given.items():
+            if tag.mark is not None:
+                marked.setdefault(tag.mark, name)
+        subjects = tuple((name, tag.mark) for name, tag in given.items() if isinstance(tag.mark, SubjectMark))
+        self._fill(_tags=given, _marked=marked, _subjects=subjects, _hash=hash(tuple(given.items())))
 
     def __getitem__(self, name: str) -> Tag:
         return self._tags[name]
@@ -112,11 +119,11 @@ class Columns(Immutable, Mapping[str, Tag]):
 
     def marked(self, mark: Mark) -> str | None:
         """The column that bears this mark; None where none does."""
-        return next((name for name, tag in self._tags.items() if tag.mark == mark), None)
+        return self._marked.get(mark)
 
     def subjects(self) -> tuple[tuple[str, SubjectMark], ...]:
         """The columns that hold subjects' ids, each with its mark."""
-        return tuple((name, tag.mark) for name, tag in self._tags.items() if isinstance(tag.mark, SubjectMark))
+        return self._subjects
 
     def __repr__(self) -> str:
         return f"<Columns {', '.join(self._tags)}>"

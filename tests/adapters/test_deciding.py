@@ -214,6 +214,18 @@ def test_a_rule_says_which_sources_and_subjects_may_be_used() -> None:
         assert sorted(later.branches[0].subjects.keys.keys) == ["1", "2", "9"]
 
 
+def test_a_rule_stays_the_same_where_others_asked_for_something_else() -> None:
+    told = Told({"1": STOPPED, "2": Standing(suspended=frozenset({"2.2①"}))})
+    guard = Guard(NOTICE, governance=told)
+    decider = Decider(guard)
+    with guard.purpose(tm.RenewalGuidance) as use:
+        before = decider.rule(use, SALES, ["email"])
+        told.standings["3"] = Standing(suspended=frozenset({"2.2①"}))
+        assert decider.rule(use, SALES, ["email"]) == before
+        told.standings["4"] = STOPPED
+        assert decider.rule(use, SALES, ["email"]) != before
+
+
 def test_a_use_of_narrowed_rows_is_told_with_the_sources_that_were_kept() -> None:
     ledger = Counted()
     guard = Guard(NOTICE, ledger=ledger)
