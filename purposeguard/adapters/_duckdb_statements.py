@@ -174,7 +174,7 @@ class Runner:
             return _counted(count)
         table, types = self._locked.read(whole, parameters, shown)
         self._locked.unchanged()
-        outputs = tags.of_outputs(table.schema.names, analysis.outputs)
+        outputs = tags.of_outputs(table.schema.names, analysis.depends)
         table = tagged(table, types, outputs, self._decider.revisions)
         return Result(table.schema.names, outputs, holding(self._decider.engine, use, table))
 
@@ -236,7 +236,7 @@ class Runner:
                 decision = self._decider.denied(use, columns, (name,), table).get(name) if use is not None else None
                 found.append(Used(table, name, tag.label, by_row, decision))
         tags = _Tags(world, {})
-        outputs = {name: tags.label_of(flow) for name, flow in analysis.outputs.items()}
+        outputs = {name: tags.label_of(flow) for name, flow in analysis.depends.items()}
         return Explanation("create" if made else analysis.kind, tuple(found), MappingProxyType(outputs))
 
     # ---- tables that are made --------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ class Runner:
             count = self._locked.write(whole, parameters, tags.shown(analysis))
             self._locked.unchanged()
             names = self._locked.columns_of((name,))
-            columns = Columns(dict(zip(names, tags.of_outputs(names, analysis.outputs), strict=True)))
+            columns = Columns(dict(zip(names, tags.of_outputs(names, analysis.depends), strict=True)))
             world = self._world
             self._world = _World({**world.known, name: (tuple(names), columns)}, world.views)
         return _counted(count)
@@ -359,9 +359,9 @@ def _refuse_flows(analysis: Analysis, tags: _Tags) -> None:
     columns = tags.world.known[target][1]
     for column, flow in analysis.writes.items():
         into = tagged_column(columns, column, target)
-        value = tags.of(flow)
+        value = tags.of(flow | analysis.conditions)
         if into.by_row and tags.with_source(flow, analysis.writes.get(columns.marked(RowSource) or "")):
-            value = _Tags(tags.world, {}).of(flow)
+            value = _Tags(tags.world, {}).of(flow | analysis.conditions)
         elif value.by_row:
             raise UnlabelledData(
                 f"`{target}.{column}` would hold values whose sources their rows name: mark it `ByRow`, and put the "

@@ -27,11 +27,15 @@ class TagReader:
         self._lock = threading.RLock()
 
     def of_frame(self, found: Traced, sources: frozenset[int]) -> Columns:
-        """`sources` are the relations whose row source goes along: their columns by row stay so."""
+        """The tags of a frame's columns: of what their values come from, and of what decides which rows there are.
+
+        `sources` are the relations whose row source goes along: their columns by row stay so.
+        """
         tags: dict[Flow, Tag] = {}  # a column that is opaque has what all others have
+        chosen = self.of_flow(found, Flow(found.decides), sources)
         for _, flow in found.outputs:
             if flow not in tags:
-                tags[flow] = self.of_flow(found, flow, sources)
+                tags[flow] = _chosen_by(self.of_flow(found, flow, sources), chosen)
         return Columns({name: tags[flow] for name, flow in found.outputs})
 
     def of_relation(self, relation: Relation) -> Columns:
@@ -87,3 +91,13 @@ class TagReader:
             and found.relations[flow.same.relation].bears[flow.same.column] is not None
             and self._own(found, flow.same).mark is RowSource
         )
+
+
+def _chosen_by(tag: Tag, chosen: Tag) -> Tag:
+    """The tag of a column in rows that something chose: that a row is there tells of what chose it.
+
+    Which source a row has is told by the row alone.
+    """
+    if tag.mark is RowSource or not chosen.is_personal:
+        return tag
+    return Tag(tag.label | chosen.label, by_row=tag.by_row or chosen.by_row, mark=tag.mark)

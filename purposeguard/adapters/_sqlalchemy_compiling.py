@@ -258,7 +258,7 @@ class Recorder(SQLCompiler):
         self._look_at(state.statement)
         try:
             for flow in flows_of(state, self._given):
-                if flow.columns:
+                if flow.columns or flow.conditions:
                     self._flows.append(flow)
         except Untold as error:
             self._untold(str(error))

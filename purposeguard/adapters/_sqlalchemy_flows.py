@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Column
+from sqlalchemy import Column, select, union_all
 from sqlalchemy.sql.elements import BindParameter, ColumnClause, TextClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import (
@@ -14,26 +14,31 @@ from sqlalchemy.sql.selectable import (
     CompoundSelect,
     Exists,
     FromGrouping,
+    Join,
+    Lateral,
     ScalarSelect,
     Select,
     SelectStatementGrouping,
+    Subquery,
     TableClause,
     TableSample,
     TableValuedAlias,
     TextualSelect,
     Values,
 )
+from sqlalchemy.sql.visitors import iterate
 
 Source = tuple[TableClause, str]
 """A column of a table, by its name."""
 
 
 class Flow(NamedTuple):
-    """What flows into one column."""
+    """What flows into one column: `columns` into its values, `conditions` into that there is one."""
 
     table: TableClause
     column: str
     columns: frozenset[Source]
+    conditions: frozenset[Source] = frozenset()
 
 
 class Untold(Exception):
@@ -51,27 +56,112 @@ def flows_of(state: Any, given: set[str]) -> Iterator[Flow]:
     """
     statement = state.statement
     table: TableClause = statement.table
-    for column, value in _written(state, statement):
-        if isinstance(value, BindParameter):
-            given.add(value.key)
-        elif hasattr(value, "get_children"):
-            yield Flow(table, _name(table, column), frozenset(sources_of([value])))
     chosen = getattr(statement, "select", None) if state.isinsert else None
+    written, updated = list(_written(state)), list(_updated(statement))
+    own = [*_within(value for _, value in (*written, *updated))]
+    which = frozenset(sources_of([*own, *_which(statement)]))
+    own += [] if chosen is None else conditions_of(chosen)
+    # The row that is inserted is there anyway; what is looked at in the one that it meets decides of that alone.
+    conditions = frozenset(sources_of(own)) if state.isinsert else which
+    for values, chosen_by in ((written, conditions), (updated, which)):
+        for column, value in values:
+            if isinstance(value, BindParameter):
+                given.add(value.key)
+                yield Flow(table, _name(table, column), frozenset(), chosen_by)
+            elif hasattr(value, "get_children"):
+                yield Flow(table, _name(table, column), frozenset(sources_of([value])), chosen_by)
     if chosen is not None:
         for names in _chosen(chosen):
             for column, expression in zip(statement._select_names, names, strict=False):
-                yield Flow(table, _name(table, column), frozenset(sources_of([expression])))
+                yield Flow(table, _name(table, column), frozenset(sources_of([expression])), conditions)
     for column in getattr(table, "columns", ()):
         default = getattr(column, "default" if state.isinsert else "onupdate", None)
         if default is not None and getattr(default, "is_clause_element", False):
-            yield Flow(table, column.name, frozenset(sources_of([default.arg])))
+            yield Flow(table, column.name, frozenset(sources_of([default.arg])), conditions)
 
 
-def _written(state: Any, statement: Any) -> Iterator[tuple[Any, Any]]:
+def _which(statement: Any) -> list[Any]:
+    """What chooses the rows that an UPDATE changes, or that an INSERT meets and changes."""
+    conflict = getattr(getattr(statement, "_post_values_clause", None), "update_whereclause", None)
+    found = [*getattr(statement, "_where_criteria", ()), conflict]
+    return [part for one in found if one is not None for part in (one, *_within([one]))]
+
+
+def conditions_of(query: Any) -> Iterator[Any]:
+    """What decides which rows a query gives, in it and in the queries below.
+
+    Raises:
+        Untold: some of it is text.
+    """
+    pending, seen = [query], set[int]()
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, (TextClause, TextualSelect)):
+            raise Untold("what is written comes from text")
+        if isinstance(one, _AROUND):
+            pending.append(one.element)
+        elif isinstance(one, Join):
+            pending += [one.left, one.right]
+            found = [one.onclause]
+            yield from found
+            pending += _queries(found)
+        elif isinstance(one, CompoundSelect):
+            if one.keyword is not _UNION_ALL:
+                yield from (column for columns in _chosen(one) for column in columns)
+            found = _ordering(one)
+            yield from found
+            pending += [*one.selects, *_queries(found)]
+        elif isinstance(one, Select):
+            items = list(one.selected_columns)
+            found = [*one._where_criteria, *one._having_criteria, *one._group_by_clauses, *_ordering(one)]
+            found += [*one._distinct_on, *(items if one._distinct else ())]
+            yield from found
+            pending += [*one.get_final_froms(), *_queries([*items, *found])]
+
+
+_AROUND: Final = (
+    SelectStatementGrouping, FromGrouping, ScalarSelect, Exists, Alias, TableSample, CTE, Subquery, Lateral,
+)  # fmt: skip
+"""What stands around a query, or a table."""
+
+_QUERIES: Final = (ScalarSelect, Exists, CompoundSelect, Select)
+_UNION_ALL: Final = union_all(select(1), select(1)).keyword
+
+
+def _ordering(query: Any) -> list[Any]:
+    found = [*query._order_by_clauses, query._limit_clause, query._offset_clause, query._fetch_clause]
+    return [one for one in found if one is not None]
+
+
+def _queries(expressions: Iterable[Any]) -> list[Any]:
+    """The queries that stand within expressions."""
+    found: list[Any] = []
+    for expression in expressions:
+        if expression is not None:
+            found += [
+                one for one in iterate(expression) if isinstance(one, (ScalarSelect, Exists, CompoundSelect, Select))
+            ]
+    return found
+
+
+def _within(expressions: Iterable[Any]) -> Iterator[Any]:
+    """What decides in the queries that stand within expressions; of those that ask whether there is a row, all."""
+    for query in _queries(one for one in expressions if hasattr(one, "get_children")):
+        yield from conditions_of(query)
+
+
+def _written(state: Any) -> Iterator[tuple[Any, Any]]:
     for values in (getattr(state, "_dict_parameters", None), *(getattr(state, "_multi_parameters", None) or ())):
         if isinstance(values, Mapping):
             yield from values.items()
     yield from getattr(state, "_ordered_values", None) or ()
+
+
+def _updated(statement: Any) -> Iterator[tuple[Any, Any]]:
+    """What an INSERT sets in a row that is there already."""
     clause = getattr(statement, "_post_values_clause", None)
     updated = getattr(clause, "update_values_to_set", None) or getattr(clause, "update", None) or ()
     yield from updated.items() if isinstance(updated, Mapping) else updated

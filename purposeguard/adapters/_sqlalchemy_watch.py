@@ -275,7 +275,7 @@ class Watch:
             target = columns.get(flow.column)
             if target is None:
                 raise UnlabelledData(f"`{name}.{flow.column}` carries no tag, so nothing may flow into it")
-            for table, column in flow.columns:
+            for table, column in (*flow.columns, *flow.conditions):
                 origin, others = self.catalogue.find(table)
                 tags = others if column == ALL else {column: others.get(column)}
                 for one, tag in tags.items():

@@ -22,16 +22,18 @@ class Analysis(Immutable):
     `kind`: select, insert, create, update, delete or merge. `used`: by table, the columns that it reads. `outputs`: by
     name, the columns of tables that an output is made of (`*` where it cannot be told how many there are; `#2` for the
     second where it has no name). `target`: the table that it writes to, None for a query; `writes`: by column of it,
-    the columns that flow into it.
+    the columns that flow into it. `conditions`: the columns that decide which rows it gives or writes, and which value
+    of several: what is given or written depends on them as well, and tells of them.
     """
 
-    __slots__ = ("kind", "outputs", "target", "used", "writes")
+    __slots__ = ("conditions", "kind", "outputs", "target", "used", "writes")
 
     kind: str
     used: Mapping[str, frozenset[str]]
     outputs: Mapping[str, Flow]
     target: str | None
     writes: Mapping[str, Flow]
+    conditions: Flow
 
     def __init__(
         self,
@@ -41,6 +43,7 @@ class Analysis(Immutable):
         target: str | None,
         writes: Mapping[str, Flow],
         *,
+        conditions: Flow,
         order: Mapping[str, int],
     ) -> None:
         used: dict[str, set[str]] = {}
@@ -53,7 +56,13 @@ class Analysis(Immutable):
             outputs=MappingProxyType(dict(outputs)),
             target=target,
             writes=MappingProxyType(dict(writes)),
+            conditions=conditions,
         )
+
+    @property
+    def depends(self) -> dict[str, Flow]:
+        """By the name of each output, all that it depends on: what it is made of, and the conditions."""
+        return {name: flow | self.conditions for name, flow in self.outputs.items()}
 
     def __repr__(self) -> str:
         return f"<Analysis of a statement: {self.kind} of {', '.join(self.used) or 'nothing'}>"
@@ -94,7 +103,15 @@ def read(text: str, catalogue: Catalogue) -> Read:
         pass
     else:
         order = {table.name: number for number, table in enumerate(catalogue.tables.values())}
-        analysis = Analysis(done.kind, reader.reads, _outputs(done.outputs), done.target, done.writes, order=order)
+        analysis = Analysis(
+            done.kind,
+            reader.reads,
+            _outputs(done.outputs),
+            done.target,
+            done.writes,
+            conditions=done.conditions,
+            order=order,
+        )
         return Read(tree, analysis, tuple(reader.mentions.values()), frozenset(reader.targets))
     raise UnresolvedStatement("the statement is nested too deeply to be looked into")
 

@@ -104,7 +104,7 @@ class Statements:
         return narrowed(statement.found, self.catalogue, tests)
 
     def labels(self, text: str) -> dict[str, Label]:
-        """By the name of each output of a statement, the sources that its values come from.
+        """By the name of each output of a statement, the sources that its values, and its rows being there, come from.
 
         Of rows that name their sources themselves the values come from all of them that the use under way may use.
 
@@ -114,7 +114,7 @@ class Statements:
         analysis = self._statement(text).found.analysis
         use = self.decider.engine.ambient()
         rules = self._rules(analysis, use) if use.active else {}
-        return {name: self._tag_of(flow, rules).label for name, flow in analysis.outputs.items()}
+        return {name: self._tag_of(flow, rules).label for name, flow in analysis.depends.items()}
 
     # ---- how it is known -------------------------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class Statements:
         for column, flow in analysis.writes.items():
             into = tagged(columns, column, target)
             along = into.by_row and self._source_goes_along(found, flow, columns)
-            value = self._tag_of(flow, {} if along else rules)
+            value = self._tag_of(flow | analysis.conditions, {} if along else rules)
             missing = value.label.sources - into.label.sources - {NotPersonal}
             if missing:
                 raise FlowViolation(target, column, Label(*missing))

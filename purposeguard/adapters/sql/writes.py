@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -11,7 +11,7 @@ from sqlglot import exp
 from purposeguard.adapters.sql.catalogue import Catalogue, Table
 from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.queries import Queries
-from purposeguard.adapters.sql.relations import NOTHING, Column, Flow, Relation
+from purposeguard.adapters.sql.relations import NOTHING, Column, Flow, Read, Relation
 from purposeguard.adapters.sql.scopes import Commons, Scope, Source, refuse
 from purposeguard.adapters.sql.sources import bare, is_default, only
 from purposeguard.errors import UnlabelledData
@@ -35,12 +35,13 @@ _PROPERTIES: Final = (
 
 
 class Done(NamedTuple):
-    """What a statement does."""
+    """What a statement does. `conditions`: what decides which rows it gives, or writes."""
 
     kind: str
     outputs: Relation
     target: str | None = None
     writes: Mapping[str, Flow] = MappingProxyType({})
+    conditions: Flow = NOTHING
 
 
 class _Flows:
@@ -49,6 +50,7 @@ class _Flows:
     def __init__(self, table: Table) -> None:
         self.table: Final = table
         self.found: Final[dict[str, Flow]] = {}
+        self.conditions: Flow = NOTHING
 
     def named(self, key: str, called: str) -> str:
         """The column of a name."""
@@ -66,20 +68,30 @@ class _Flows:
         if not relation.complete:
             for name in columns:
                 self.add(name, relation.flow())
+            self.conditions |= relation.reads() - relation.flow()
             return
         given = relation.columns
         if len(given) > len(columns) or (exactly and len(given) < len(columns)):
             refuse(f"{len(given)} values are put into {len(columns)} columns of `{self.table.name}`")
         for name, column in zip(columns, given, strict=False):
-            self.add(name, column.flow)
+            self.put_column(name, column)
+
+    def put_column(self, name: str, column: Column) -> None:
+        """A column of a query flows into one; what else is read for it decides what it is."""
+        self.add(name, column.flow)
+        self.conditions |= column.reads - column.flow
 
 
 class Writes(Queries):
-    """Reads statements; `targets` are the places where they name the table that they write to."""
+    """Reads statements; `targets` are the places where they name the table that they write to.
+
+    `values`: what is read for values that are set, and for nothing else.
+    """
 
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__(catalogue)
         self.targets: set[int] = set()
+        self.values: set[Read] = set()
 
     def statement(self, tree: exp.Expr) -> Done:
         """What a statement does.
@@ -88,7 +100,11 @@ class Writes(Queries):
             UnresolvedStatement: it cannot be told.
         """
         if isinstance(tree, (exp.Query, exp.Subquery, exp.Values)):
-            return Done("select", self.forced(self.relation(tree, None, {})))
+            relation = self.relation(tree, None, {})
+            # What is read before anybody asked for an item: it chooses, groups or orders rows.
+            conditions = frozenset(self.reads)
+            within = NOTHING.union(*(one.reads - one.flow for one in relation.everything()))
+            return Done("select", self.forced(relation), conditions=conditions | within)
         for kind, read in (
             (exp.Insert, self._insert),
             (exp.Create, self._create),
@@ -134,6 +150,7 @@ class Writes(Queries):
         names = self.catalogue.names
         columns = [into.named(names.key(one), one.this) for one in named] or list(into.table.columns)
         relation = self._inserted(node, commons)
+        into.conditions = frozenset(self.reads)
         self.forced(relation)
         if node.args.get("by_name"):
             self._by_name(relation, into)
@@ -164,7 +181,7 @@ class Writes(Queries):
         if not relation.complete or relation.rest is not None:
             refuse("columns are inserted by name, and not all of them have one that is known here")
         for column in relation.columns:
-            into.add(into.named(column.key or "", column.name), column.flow)
+            into.put_column(into.named(column.key or "", column.name), column)
 
     def _conflict(self, node: exp.Expr, scope: Scope, into: _Flows) -> None:
         """ON CONFLICT and ON DUPLICATE KEY: what is there already is looked at, and changed."""
@@ -183,12 +200,15 @@ class Writes(Queries):
         within = Scope(excluded, scope.commons)
         within.sources = scope.sources
         self.inserted = new
+        before, self.reads = self.reads, set()
         for one in node.args.get("conflict_keys") or ():
             self.value(one, within)
         for name in ("where", "index_predicate"):
             part = node.args.get(name)
             if isinstance(part, exp.Expr):
                 self.value(part, within)
+        into.conditions |= frozenset(self.reads)
+        self.reads |= before
         self._assigned(node.expressions, within, into)
         self.inserted = None
 
@@ -205,14 +225,14 @@ class Writes(Queries):
         target, named = self._named_columns(node.this)
         only(target, frozenset({"this", "db", "catalog"}))
         into = _Flows(self._target(target))
-        relation = self.forced(
-            self.renamed_by(self.relation(node.expression, None, self.commons(node, None, {})), named)
-        )
+        relation = self.renamed_by(self.relation(node.expression, None, self.commons(node, None, {})), named)
+        into.conditions = frozenset(self.reads)
+        self.forced(relation)
         if not relation.complete or relation.rest is not None:
             refuse(f"not every column of `{into.table.name}` gets a name that is known here: give each one with AS")
         for column in relation.columns:
-            into.add(into.named(column.key or "", column.name), column.flow)
-        return Done("create", Relation(()), into.table.name, into.found)
+            into.put_column(into.named(column.key or "", column.name), column)
+        return Done("create", Relation(()), into.table.name, into.found, into.conditions)
 
     def renamed_by(self, relation: Relation, named: Sequence[exp.Identifier]) -> Relation:
         """The columns of a query by other names."""
@@ -258,11 +278,22 @@ class Writes(Queries):
         for one in given:
             if type(one) is not exp.EQ:
                 refuse("SET holds something that is no assignment")
+            # What is read for a value flows into it, and decides of no row.
+            before, self.reads = self.reads, set()
             if isinstance(one.this, exp.Tuple):
                 columns = [self._set_column(part, scope, into) for part in one.this.expressions]
                 into.put(columns, self._several(one.expression, scope), exactly=True)
             else:
-                into.add(self._set_column(one.this, scope, into), self._cell(one.expression, scope))
+                columns = [self._set_column(one.this, scope, into)]
+                into.add(columns[0], self._cell(one.expression, scope))
+            self._was_for(columns, before, into)
+
+    def _was_for(self, columns: Iterable[str], before: set[Read], into: _Flows) -> None:
+        """What was read meanwhile was for the values of these columns, and decides of no other."""
+        made = NOTHING.union(*(into.found.get(name, NOTHING) for name in columns))
+        into.conditions |= frozenset(self.reads) - made
+        self.values |= self.reads
+        self.reads = before
 
     def _several(self, node: exp.Expr, scope: Scope) -> Relation:
         if isinstance(node, exp.Tuple) or (isinstance(node, exp.Anonymous) and node.name.lower() == "row"):
@@ -306,20 +337,25 @@ class Writes(Queries):
         if isinstance(node, exp.Update):
             only(node, frozenset({"expressions"}))
             if any(isinstance(one, exp.Star) for one in node.expressions):
+                before, self.reads = self.reads, set()
                 self._alike(source, into)
+                self._was_for(into.table.columns, before, into)
             else:
                 self._assigned(node.expressions, scope, into)
         elif isinstance(node, exp.Insert):
             only(node, frozenset({"this", "expression"}))
+            before, self.reads = self.reads, set()
+            columns = list(into.table.columns)
             if isinstance(node.this, exp.Star):
                 self._alike(source, into)
             elif isinstance(node.this, exp.Var):
-                into.put(list(into.table.columns), self.forced(source), exactly=False)
+                into.put(columns, self.forced(source), exactly=False)
             else:
                 names = self.catalogue.names
                 given = [bare(one) for one in node.this.expressions] if isinstance(node.this, exp.Expr) else []
-                columns = [into.named(names.key(one), one.this) for one in given] or list(into.table.columns)
+                columns = [into.named(names.key(one), one.this) for one in given] or columns
                 into.put(columns, self._several(_row(node.expression), scope), exactly=bool(given))
+            self._was_for(columns, before, into)
         else:
             refuse("what MERGE does is not looked into")
 
@@ -333,12 +369,15 @@ class Writes(Queries):
     # ---- what comes back -------------------------------------------------------------------------------------------
 
     def _done(self, kind: str, node: exp.Expr, scope: Scope, into: _Flows) -> Done:
+        if kind in {"update", "merge"}:
+            into.conditions |= frozenset(self.reads)
+        self.reads |= self.values
         returning = node.args.get("returning")
         outputs = Relation(())
         if returning is not None:
             only(returning, frozenset({"expressions"}))
             outputs = self.forced(self.items(returning, scope))
-        return Done(kind, outputs, into.table.name, into.found)
+        return Done(kind, outputs, into.table.name, into.found, into.conditions)
 
 
 def _row(node: exp.Expr | None) -> exp.Expr:

@@ -38,7 +38,7 @@ class Frame:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """The answer: columns in order, rows, the sources of each column, the columns that were used."""
+    """The answer: columns in order, rows, what each column depends on, the columns that were used."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
@@ -56,7 +56,8 @@ def evaluated(case: Case, rows: Rows | None = None) -> Evaluated:
     frame = _run(case, case.frame, held)
     columns = list(frame.reads)
     used = frame.used.union(*frame.reads.values())
-    return Evaluated(columns, [tuple(row[name] for name in columns) for row in frame.rows], frame.reads, used)
+    reads = {name: one | frame.used for name, one in frame.reads.items()}
+    return Evaluated(columns, [tuple(row[name] for name in columns) for row in frame.rows], reads, used)
 
 
 def _dicts(table: Table) -> list[dict[str, Any]]:

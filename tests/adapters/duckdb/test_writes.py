@@ -98,7 +98,9 @@ def test_what_is_inserted_must_be_covered_by_the_tags_of_the_table(connection):
         with pytest.raises(pg.PurposeViolation):
             connection.sql("INSERT INTO mailing (mail) SELECT device FROM customer")
         connection.sql("INSERT INTO mailing (mail) VALUES ('x')")
-        connection.sql("UPDATE mailing SET mail = 'y' WHERE plan IS NULL")
+        with pytest.raises(pg.FlowViolation):  # that there is a plan would be told by the mail
+            connection.sql("UPDATE mailing SET mail = 'y' WHERE plan IS NULL")
+        connection.sql("UPDATE mailing SET mail = 'y' WHERE mail = 'x'")
         connection.sql("DELETE FROM mailing WHERE mail <> 'y'")
         assert connection.sql("SELECT mail FROM mailing").fetchall() == [("y",)]
 

@@ -121,11 +121,26 @@ def test_labels_of_outputs(guard: Guard, shop: Statements):
 
 def test_what_flows_into_a_column_is_covered_by_its_tag(guard: Guard, shop: Statements):
     with guard.purpose(tm.RenewalGuidance):
-        shop.check("INSERT INTO mailing (address, kind) SELECT mail, count(*) FROM mails GROUP BY mail")
+        shop.check("INSERT INTO mailing (address) SELECT mail FROM mails GROUP BY mail")
         shop.check("UPDATE mailing SET address = c.email FROM customer c WHERE c.id = kind")
         for text in (
             "INSERT INTO mailing (kind) SELECT email FROM customer",
             "UPDATE mailing SET kind = address",
+            # What chooses rows, or of several the value, flows into what is written as well.
+            "INSERT INTO mailing (address, kind) SELECT mail, count(*) FROM mails GROUP BY mail",
+            "INSERT INTO mailing (kind) SELECT 'x' FROM customer WHERE email = 'a'",
+            "INSERT INTO mailing (kind) SELECT (SELECT 'x' FROM customer WHERE email = 'a')",
+            "INSERT INTO mailing (kind) SELECT 'x' FROM (SELECT id FROM customer ORDER BY email LIMIT 1) AS one",
+            "WITH few AS (SELECT id FROM customer WHERE email = 'a') INSERT INTO mailing (kind) SELECT id FROM few",
+            "INSERT INTO mailing (kind) SELECT 'x' FROM customer a JOIN customer b ON a.email = b.email",
+            "INSERT INTO mailing (kind) SELECT 'x' WHERE EXISTS (SELECT 1 FROM customer WHERE email = 'a')",
+            "INSERT INTO mailing (kind) SELECT 'x' FROM customer GROUP BY id HAVING max(email) = 'a'",
+            "UPDATE mailing SET kind = 'x' WHERE address = 'a'",
+            "UPDATE mailing SET kind = 'x' FROM customer c WHERE c.email = 'a'",
+            "UPDATE mailing SET kind = CASE WHEN address = 'a' THEN 'x' END",
+            "MERGE INTO mailing m USING customer c ON c.email = 'a' WHEN MATCHED THEN UPDATE SET kind = 'x'",
+            "MERGE INTO mailing m USING customer c ON true WHEN MATCHED AND c.email = 'a' THEN UPDATE SET kind = 'x'",
+            "MERGE INTO mailing m USING customer c ON c.email = 'a' WHEN NOT MATCHED THEN INSERT (kind) VALUES ('x')",
             "MERGE INTO mailing m USING customer c ON c.id = m.kind WHEN MATCHED THEN UPDATE SET kind = c.email",
         ):
             with pytest.raises(FlowViolation) as caught:
@@ -135,6 +150,21 @@ def test_what_flows_into_a_column_is_covered_by_its_tag(guard: Guard, shop: Stat
     # Whatever the purpose is, and without any.
     with pytest.raises(FlowViolation):
         shop.check("INSERT INTO mailing (kind) SELECT page FROM visit")
+
+
+def test_what_chooses_rows_labels_what_is_chosen(guard: Guard, shop: Statements):
+    told = {
+        "SELECT id FROM customer WHERE device = 'x'": Label(tm.ProductData),
+        "SELECT count(*) AS id FROM customer": Label(NotPersonal),
+        "SELECT count(*) AS id FROM customer WHERE email = 'a'": Label(tm.Registration),
+        "SELECT count(*) FILTER (WHERE email = 'a') AS id FROM customer": Label(tm.Registration),
+        "SELECT id FROM (SELECT id, email FROM customer ORDER BY device LIMIT 1) AS one": Label(tm.ProductData),
+        "SELECT id FROM (SELECT id, email FROM customer) AS one": Label(NotPersonal),
+        "SELECT id FROM customer UNION SELECT id FROM customer WHERE total = 1": Label(tm.Contract),
+        "SELECT (SELECT count(*) FROM customer WHERE email = 'a') AS id": Label(tm.Registration),
+    }
+    for text, label in told.items():
+        assert shop.labels(text) == {"id": label}, text
 
 
 def test_what_each_row_says_goes_along_with_its_source_or_is_what_rows_may_have(guard: Guard, shop: Statements):

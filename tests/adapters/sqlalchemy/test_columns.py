@@ -252,7 +252,7 @@ def test_the_row_that_was_to_be_inserted_is_not_read(dialect: Any, url: str) -> 
     reading = statement.on_conflict_do_update(index_elements=["id"], set_={"name": customers.c.name + "x"})
     assert used(reading, engine) == told("name")
     choosing = statement.on_conflict_do_update(
-        index_elements=["id"], set_={"name": "x"}, where=customers.c.device == statement.excluded.device
+        index_elements=["id"], set_={"device": "x"}, where=customers.c.device == statement.excluded.device
     )
     assert used(choosing, engine) == told("device")
     assert used(statement.on_conflict_do_nothing(index_elements=[key]), engine) == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,9 +18,11 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    exists,
     func,
     insert,
     inspect,
+    literal,
     select,
     table,
     update,
@@ -189,13 +192,43 @@ def test_what_flows_into_a_column_is_covered_by_its_tags(shop: Shop, guard: Guar
         connection.execute(insert(exports).values(one))
         connection.execute(update(exports).values(one))
         connection.execute(insert(exports).from_select(["public"], select(func.count()).select_from(customers)))
-        told = select(cast(customers.c.active, String)).where(customers.c.device == "d1")  # which filters alone
+        told = select(cast(customers.c.active, String)).where(customers.c.id == 1)
         connection.execute(insert(exports).from_select(["public"], told))
+        connection.execute(update(exports).where(exports.c.id == 1).values(public="x"))
+        connection.execute(update(exports).where(exports.c.email == "x").values(email="y"))
+
+
+def _chosen(query: Any) -> Any:
+    return insert(exports).from_select(["public"], query)
+
+
+WORD = literal("x")
+DEVICE, KEY = customers.c.device, customers.c.id
+CRASHED = DEVICE == "d1"
+THERE = select(WORD).select_from(customers)
+CHOSEN: list[Callable[[], Any]] = [
+    lambda: _chosen(THERE.where(CRASHED)),
+    lambda: _chosen(THERE.group_by(DEVICE)),
+    lambda: _chosen(THERE.group_by(KEY).having(func.max(DEVICE) > "")),
+    lambda: _chosen(THERE.order_by(DEVICE).limit(1)),
+    lambda: _chosen(select(WORD).where(exists().where(CRASHED))),
+    lambda: _chosen(select(WORD).where(KEY.in_(select(KEY).where(CRASHED).scalar_subquery()))),
+    lambda: _chosen(select(THERE.where(CRASHED).limit(1).scalar_subquery())),
+    lambda: _chosen(select(WORD).select_from(select(KEY).where(CRASHED).subquery())),
+    lambda: _chosen(select(WORD).select_from(select(KEY).where(CRASHED).cte())),
+    lambda: _chosen(select(WORD).select_from(customers.join(exports, exports.c.public == DEVICE))),
+    lambda: _chosen(select(WORD).union(THERE.where(CRASHED))),
+    lambda: update(exports).where(exports.c.id == KEY, CRASHED).values(public="x"),
+    lambda: update(exports).where(exists().where(CRASHED)).values(public="x"),
+    lambda: update(exports).values(public=THERE.where(CRASHED).limit(1).scalar_subquery()),
+]
+"""What chooses rows, or of several the value, flows into what is written as well."""
 
 
 @pytest.mark.parametrize(
     ("statement", "missing"),
     [
+        *((statement, {tm.ProductData}) for statement in CHOSEN),
         (lambda: insert(exports).from_select(["email"], select(customers.c.device)), {tm.ProductData}),
         (lambda: insert(exports).from_select(["public"], select(customers.c.email)), {tm.Registration}),
         (
