@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Column, select, union_all
+from sqlalchemy.exc import NoForeignKeysError
 from sqlalchemy.sql.elements import BindParameter, ColumnClause, TextClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import (
@@ -26,6 +28,7 @@ from sqlalchemy.sql.selectable import (
     TextualSelect,
     Values,
 )
+from sqlalchemy.sql.util import join_condition
 from sqlalchemy.sql.visitors import iterate
 
 Source = tuple[TableClause, str]
@@ -119,7 +122,9 @@ def conditions_of(query: Any) -> Iterator[Any]:
             found = [*one._where_criteria, *one._having_criteria, *one._group_by_clauses, *_ordering(one)]
             found += [*one._distinct_on, *(items if one._distinct else ())]
             yield from found
-            pending += [*one.get_final_froms(), *_queries([*items, *found])]
+            joined = list(_joined(one))
+            yield from joined
+            pending += [*_froms(one), *_queries([*items, *found, *joined])]
 
 
 _AROUND: Final = (
@@ -129,6 +134,27 @@ _AROUND: Final = (
 
 _QUERIES: Final = (ScalarSelect, Exists, CompoundSelect, Select)
 _UNION_ALL: Final = union_all(select(1), select(1)).keyword
+
+
+def _froms(query: Any) -> list[Any]:
+    """What a SELECT reads from, without compiling it anew."""
+    found = [*query._from_obj, *query.columns_clause_froms]
+    found += [one for part in query._where_criteria for one in part._from_objects]
+    return [*found, *(join[0] for join in query._setup_joins if join[0] is not None)]
+
+
+def _joined(query: Any) -> Iterator[Any]:
+    """By what a SELECT joins: as it is told, as a relationship is, or as foreign keys are."""
+    for right, onclause, left, _ in query._setup_joins:
+        told = getattr(onclause, "property", None)
+        if told is not None and hasattr(told, "primaryjoin"):
+            yield from (one for one in (told.primaryjoin, told.secondaryjoin) if one is not None)
+        elif onclause is not None:
+            yield onclause
+        else:
+            for one in _froms(query) if left is None else [left]:
+                with contextlib.suppress(NoForeignKeysError):
+                    yield join_condition(one, right)
 
 
 def _ordering(query: Any) -> list[Any]:

@@ -217,6 +217,8 @@ CHOSEN: list[Callable[[], Any]] = [
     lambda: _chosen(select(WORD).select_from(select(KEY).where(CRASHED).subquery())),
     lambda: _chosen(select(WORD).select_from(select(KEY).where(CRASHED).cte())),
     lambda: _chosen(select(WORD).select_from(customers.join(exports, exports.c.public == DEVICE))),
+    lambda: _chosen(select(WORD).select_from(customers).join(exports, exports.c.public == DEVICE)),
+    lambda: _chosen(select(WORD).select_from(Customer).join(exports, exports.c.public == Customer.device)),
     lambda: _chosen(select(WORD).union(THERE.where(CRASHED))),
     lambda: update(exports).where(exports.c.id == KEY, CRASHED).values(public="x"),
     lambda: update(exports).where(exists().where(CRASHED)).values(public="x"),
