@@ -96,8 +96,8 @@ coverage: $(DEV) ## the tests, and every branch of the core run by them
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
 
 # By the environment and not by `python -O`: the processes that the tests start inherit it.
-optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert (type checkers run no code, so not theirs)
-	PYTHONOPTIMIZE=1 $(VENV)/bin/python $(PYTEST) --ignore=tests/typing --ignore=tests/end_to_end/test_shop_types.py $(ARGS)
+optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert (type checkers run no code, and pages start processes of their own: not those)
+	PYTHONOPTIMIZE=1 $(VENV)/bin/python $(PYTEST) --ignore=tests/typing --ignore=tests/docs --ignore=tests/end_to_end/test_shop_types.py $(ARGS)
 
 lowest: $(VENV)-lowest/.lowest ## the tests with the lowest version allowed of each dependency
 	$(VENV)-lowest/bin/python $(PYTEST) $(ARGS)
