@@ -120,7 +120,7 @@ def tagged(table: pa.Table, types: Sequence[str], tags: Sequence[Tag], revisions
     fields: list[pa.Field] = []
     for column, field, type_, tag in zip(table.columns, table.schema, types, tags, strict=True):
         with contextlib.suppress(ValueError):  # of several revisions, which no tag is: it bears none, and is refused
-            field = field.with_metadata({**(field.metadata or {}), KEY: encode(tag, revisions)})  # noqa: PLW2901
+            field = field.with_metadata({**(field.metadata or {}), KEY: encode(tag, revisions)})  # noqa: PLW2901  # instead
         if type_ in _WHOLE:
             column, field = _whole(column, field)  # noqa: PLW2901  # instead of it
         columns.append(column)

@@ -45,7 +45,7 @@ class GuardedConnection(Connection):
     def connection(self) -> Any:
         """The driver's connection: for SQLAlchemy alone."""
         _refuse_outside("`connection`")
-        return Connection.connection.fget(self)  # type: ignore[attr-defined]
+        return Connection.connection.fget(self)  # type: ignore[attr-defined]  # a property: super() has none
 
     def _handle_dbapi_exception(
         self, e: BaseException, statement: Any, parameters: Any, cursor: Any, context: Any, *args: Any, **kwargs: Any
@@ -81,20 +81,8 @@ class GuardedEngine(Engine):
         _guard_pool(self.pool)
 
 
-class GuardedOptionEngine(OptionEngine):
+class GuardedOptionEngine(GuardedEngine, OptionEngine):
     """A guarded engine with other options."""
-
-    _connection_cls = GuardedConnection
-
-    def raw_connection(self) -> Any:
-        """The driver's connection: for SQLAlchemy alone."""
-        _refuse_outside("`raw_connection`")
-        return super().raw_connection()
-
-    def dispose(self, close: bool = True) -> None:
-        """As ever; the new pool gives nothing out either."""
-        super().dispose(close)
-        _guard_pool(self.pool)
 
 
 GuardedEngine._option_cls = GuardedOptionEngine

@@ -80,7 +80,8 @@ def flows_of(state: Any, given: set[str]) -> Iterator[Flow]:
     for column in getattr(table, "columns", ()):
         default = getattr(column, "default" if state.isinsert else "onupdate", None)
         if default is not None and getattr(default, "is_clause_element", False):
-            yield Flow(table, column.name, frozenset(sources_of([default.arg])), conditions)
+            within = frozenset(sources_of(_within([default.arg])))
+            yield Flow(table, column.name, frozenset(sources_of([default.arg])), conditions | within)
 
 
 def _which(statement: Any) -> list[Any]:
@@ -104,7 +105,10 @@ def conditions_of(query: Any) -> Iterator[Any]:
         seen.add(id(one))
         if isinstance(one, (TextClause, TextualSelect)):
             raise Untold("what is written comes from text")
-        if isinstance(one, _AROUND):
+        if isinstance(one, FunctionElement):  # it stands for rows, whose number it decides
+            yield one
+            pending += _queries([one])
+        elif isinstance(one, _AROUND):
             pending.append(one.element)
         elif isinstance(one, Join):
             pending += [one.left, one.right]

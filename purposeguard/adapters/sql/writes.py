@@ -369,7 +369,7 @@ class Writes(Queries):
     # ---- what comes back -------------------------------------------------------------------------------------------
 
     def _done(self, kind: str, node: exp.Expr, scope: Scope, into: _Flows) -> Done:
-        if kind in {"update", "merge"}:
+        if kind != "insert":  # of which it was told before its values were asked for
             into.conditions |= frozenset(self.reads)
         self.reads |= self.values
         returning = node.args.get("returning")

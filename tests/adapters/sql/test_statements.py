@@ -162,6 +162,8 @@ def test_what_chooses_rows_labels_what_is_chosen(guard: Guard, shop: Statements)
         "SELECT id FROM (SELECT id, email FROM customer) AS one": Label(NotPersonal),
         "SELECT id FROM customer UNION SELECT id FROM customer WHERE total = 1": Label(tm.Contract),
         "SELECT (SELECT count(*) FROM customer WHERE email = 'a') AS id": Label(tm.Registration),
+        "DELETE FROM customer WHERE device = 'x' RETURNING id": Label(tm.ProductData),
+        "UPDATE customer SET device = 'y' WHERE device = 'x' RETURNING id": Label(tm.ProductData),
     }
     for text, label in told.items():
         assert shop.labels(text) == {"id": label}, text

@@ -219,6 +219,7 @@ CHOSEN: list[Callable[[], Any]] = [
     lambda: _chosen(select(WORD).select_from(customers.join(exports, exports.c.public == DEVICE))),
     lambda: _chosen(select(WORD).select_from(customers).join(exports, exports.c.public == DEVICE)),
     lambda: _chosen(select(WORD).select_from(Customer).join(exports, exports.c.public == Customer.device)),
+    lambda: _chosen(select(WORD).select_from(func.json_each(DEVICE).table_valued("value"))),
     lambda: _chosen(select(WORD).union(THERE.where(CRASHED))),
     lambda: update(exports).where(exports.c.id == KEY, CRASHED).values(public="x"),
     lambda: update(exports).where(exists().where(CRASHED)).values(public="x"),
