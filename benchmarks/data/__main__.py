@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from benchmarks.data import measured
 
-PARTS = ("frames",)
+PARTS = ("frames", "sql", "orm", "spark")
 """The modules that measure, each with `rows(quick)`, and `PACKAGES`, whose versions belong to the figures."""
 
 

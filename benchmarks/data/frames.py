@@ -6,7 +6,6 @@ stopped.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,16 +16,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmarks.data.measured import Row, alternating
+from benchmarks.data.measured import Row, alternating, often
+from benchmarks.data.office import Office
 from purposeguard import ByRow, Guard, NotPersonal, RowSource, Subject
 from purposeguard.adapters import arrow
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import columns_of
-from purposeguard.circumstances import CLEAR, Standing
-from purposeguard.ledger import Ledger
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.oversight import Roster
-from purposeguard.recipients import Provision
 
 PACKAGES = ("pyarrow", "polars", "pandas", "duckdb", "narwhals")
 
@@ -39,27 +35,6 @@ BY_SOURCE = {"source": RowSource, "subject": NotPersonal, "amount": ByRow}
 BY_SUBJECT = {"source": NotPersonal, "subject": Subject, "amount": tm.ProductData}
 
 IDS = ", ".join(f"'{one}'" for one in KEPT)
-
-
-class Office:
-    """Governance of subjects who all stopped everything."""
-
-    ledger: Ledger | None = None
-    requires_subject = False
-
-    def __init__(self, stopped: list[int]) -> None:
-        self._stopped = Standing(all_suspended=True)
-        self._roster = Roster({self._stopped: tuple(map(str, stopped))})
-        self._held = frozenset(stopped)
-
-    def standing(self, subject: str, /) -> Standing:
-        return self._stopped if int(subject) in self._held else CLEAR
-
-    def roster(self) -> Roster:
-        return self._roster
-
-    def provided(self, provision: Provision, /) -> None:
-        """Nothing is provided here."""
 
 
 def rows(quick: bool = False) -> list[Row]:
@@ -188,18 +163,7 @@ def _columns() -> list[Row]:
         }
         with guard.purpose(tm.SecurityInformation):
             found += [
-                Row(f"{name}: a check of 100 columns, {count:,} rows", _often(call), limit=50_000)
+                Row(f"{name}: a check of 100 columns, {count:,} rows", often(call), limit=50_000)
                 for name, call in checks.items()
             ]
     return found
-
-
-def _often(call: Callable[[], object], blocks: int = 400, times: int = 10) -> float:
-    """The fastest of many short blocks, in nanoseconds a call."""
-    best = float("inf")
-    for _ in range(blocks):
-        began = time.perf_counter_ns()
-        for _ in range(times):
-            call()
-        best = min(best, (time.perf_counter_ns() - began) / times)
-    return best

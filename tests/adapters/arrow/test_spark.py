@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from purposeguard import Label, NotPersonal, Subject, UnlabelledData
 from purposeguard.adapters import tags
-from purposeguard.adapters._arrow_spark import SPARK_KEY
 from purposeguard.adapters.arrow import KEY, columns_of, model_of, schema_of, tagged
+from purposeguard.adapters.arrow.spark import SPARK_KEY
 from purposeguard.adapters.tags import Tag, decode
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.arrow.models import Address

@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import purposeguard as pg
-from purposeguard.adapters._duckdb_locked import MEMORY, Locked
-from purposeguard.adapters._duckdb_rows import Ready
-from purposeguard.adapters._duckdb_sources import source_of
 from purposeguard.adapters.duckdb import connect
+from purposeguard.adapters.duckdb.locked import MEMORY, Locked
+from purposeguard.adapters.duckdb.rows import Ready
+from purposeguard.adapters.duckdb.sources import source_of
 from purposeguard.circumstances import Standing
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.duckdb.places import GUARD, customer, parquet, written

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from purposeguard import ChannelViolation
-from purposeguard.adapters import _frames_values as values
 from purposeguard.adapters.deciding import Decider
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns, Tag
+from purposeguard.adapters.words import values
 from tests.adapters.frames.kinds import KINDS, NUMBER, Held, Maker, as_held, content
 from tests.adapters.worlds import World, worlds
 

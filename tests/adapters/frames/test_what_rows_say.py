@@ -307,7 +307,7 @@ def test_a_moment_without_a_time_zone_is_refused_and_so_is_what_is_no_day(kind: 
 
 
 def test_days_that_moments_of_nanoseconds_cannot_hold_are_beyond_all_of_them() -> None:
-    from purposeguard.adapters._frames_values import within
+    from purposeguard.adapters.words.values import within
 
     first, last = datetime.date(1, 1, 1), datetime.date(9999, 12, 31)
     assert within(first, last, "Asia/Tokyo", "ns") == (None, None)

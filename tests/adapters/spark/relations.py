@@ -8,8 +8,8 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from purposeguard import NotPersonal
-from purposeguard.adapters._spark_frames import Traced, traced
 from purposeguard.adapters.spark import Spark
+from purposeguard.adapters.spark.frames import Traced, traced
 from purposeguard.marks import ByRow, RowSource
 from purposeguard.notices import trendmicro_jp as tm
 

@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from purposeguard import Guard, NotPersonal, PurposeMissing, PurposeViolation, UnlabelledData, UnresolvedStatement
-from purposeguard.adapters._spark_guarded import GuardedFrame
-from purposeguard.adapters._spark_plan import words
 from purposeguard.adapters.spark import Spark
+from purposeguard.adapters.spark.guarded import GuardedFrame
+from purposeguard.adapters.spark.plan import words
 from purposeguard.adapters.tags import KEY, Tag, encode
 from purposeguard.errors import FlowViolation, SealedAttribute
 from purposeguard.notices import trendmicro_jp as tm

@@ -539,7 +539,7 @@ select * from customer order by 1 limit 2 offset 1"""
 def test_whatever_is_a_query_is_read_as_one(
     text: str, session: SparkSession, customers: DataFrame, orders: DataFrame
 ) -> None:
-    from purposeguard.adapters._spark_statements import must_be_query
+    from purposeguard.adapters.spark.statements import must_be_query
 
     must_be_query(session, text)
 

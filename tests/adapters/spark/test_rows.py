@@ -15,10 +15,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from purposeguard import ChannelViolation, UnlabelledData
-from purposeguard.adapters import _spark_words
-from purposeguard.adapters._spark_words import Roll, SparkWords
 from purposeguard.adapters.rowrule import Branch, KeySet, RowRule, Span, SubjectTest, clause_meant, spellings
-from purposeguard.adapters.spark import Spark
+from purposeguard.adapters.spark import Spark, words
+from purposeguard.adapters.spark.words import Roll, SparkWords
 from purposeguard.adapters.tags import KEY, encode
 from purposeguard.errors import UnknownSource
 from purposeguard.marks import Collected, Ended, Subject
@@ -61,7 +60,7 @@ def test_spark_keeps_the_rows_that_the_core_permits(world: World, hour: int | No
         made = _frame(spark, _with_moments(world, hour), T.TimestampType())
     adapter = Spark(world.guard)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(pytest.MonkeyPatch.context()).setattr(_spark_words, "MOST_IN_A_CONDITION", few)
+        stack.enter_context(pytest.MonkeyPatch.context()).setattr(words, "MOST_IN_A_CONDITION", few)
         try:
             use = stack.enter_context(world.using())
         except ChannelViolation:
@@ -86,7 +85,7 @@ UUIDS = [
 
 @pytest.mark.parametrize("most", [0, 500])
 def test_ids_are_found_in_any_spelling(most: int, session: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_spark_words, "MOST_IN_A_CONDITION", most)
+    monkeypatch.setattr(words, "MOST_IN_A_CONDITION", most)
     keys = KeySet(["7", "Ä", "0b5f3d0e-8f3c-4d36-9a5e-0d7f6f2b8a11"])
     roll = Roll()
     text = session.createDataFrame([(one,) for one in [*IDS, *UUIDS]], "who string")

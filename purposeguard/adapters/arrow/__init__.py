@@ -1,0 +1,11 @@
+"""Tags on Arrow: from a tagged model to a schema and back, and on tables, batches and data sets.
+
+A column bears its tag as metadata of its field, under one key, `purposeguard`, and Parquet and Feather keep it. What
+Arrow does with metadata otherwise: a column that is renamed keeps its own, one that is replaced, appended or computed
+has none, and is refused; of tables that are put one below the other the first one's count (see `concatenated`).
+"""
+
+from purposeguard.adapters.arrow.schemas import columns_of, concatenated, model_of, schema_of, tagged
+from purposeguard.adapters.tags import KEY
+
+__all__ = ["KEY", "columns_of", "concatenated", "model_of", "schema_of", "tagged"]

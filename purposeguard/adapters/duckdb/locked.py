@@ -1,0 +1,286 @@
+"""The real connection behind a guarded one, shut in before the first statement: what slips by analysis meets a wall.
+
+It reads no file but those that were named, loads nothing, and no setting of it can be changed. Relations that no
+statement may name have names that nobody can guess.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import duckdb
+import pyarrow as pa
+
+from purposeguard.adapters.duckdb.cursors import Cursor, Shown, literal, quoted
+from purposeguard.adapters.duckdb.rows import Ready
+from purposeguard.adapters.duckdb.sources import OFFLINE, Parquet, Source
+from purposeguard.errors import UnresolvedStatement
+
+T = TypeVar("T")
+
+MEMORY: Final = ":memory:"
+
+MOST_SPELLINGS: Final = 10_000
+"""Spellings of sources that are looked at in a column where DuckDB does not know one."""
+
+_TELLING: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
+"""Errors of which the message tells names and types, and nothing that was read."""
+
+_NO_RELATIONS: Final = frozenset({"SHOW_REF", "COLUMN_DATA", "BOUND_TABLE_REF", "DELIM_GET"})
+"""What stands in FROM and is no relation whose columns are known."""
+
+
+class Rows(NamedTuple):
+    """The rows that a query gave, and the types of their columns as DuckDB calls them."""
+
+    table: pa.Table
+    types: list[str]
+
+
+class Locked:
+    """A DuckDB with relations in it and nothing else to reach. Its cursors are lent to one statement at a time."""
+
+    def __init__(self, database: str, sources: Mapping[str, Source]) -> None:
+        """Raises FileNotFoundError where there is no such database, ValueError where it cannot be looked into."""
+        if database != MEMORY and not Path(database).is_file():
+            raise FileNotFoundError(f"there is no database {database}: name the file of one, or leave it out")
+        self._sources: Final = dict(sources)
+        self._views: Mapping[str, str] = {}
+        # So that no statement can name what is registered, but by the view over it.
+        self._called: Final = {name: f"purposeguard_{secrets.token_hex(8)}" for name in sources}
+        self._hideable: Final[dict[str, frozenset[str]]] = {}
+        self._root: Final = duckdb.connect(database, config=dict(OFFLINE))
+        self._idle: Final[list[Cursor]] = []
+        self._every: Final[list[duckdb.DuckDBPyConnection]] = []
+        self._lock: Final = threading.Lock()  # of the two
+        self._closed = False
+        try:
+            self._refuse_macros()
+            self._shut_in()
+            with self.lent():
+                pass  # what is wrong with a source shows now
+            self._hideable.update({name: self._idle[0].hideable(name) for name in sources})
+        except BaseException:
+            self.close()
+            raise
+
+    def _refuse_macros(self) -> None:
+        found = self._root.execute("SELECT function_name FROM duckdb_functions() WHERE NOT internal LIMIT 1").fetchall()
+        for macro in found:
+            raise ValueError(
+                f"the database defines `{macro[0]}`, a macro, and a statement that calls it does not tell what it reads"
+            )
+
+    def _shut_in(self) -> None:
+        paths = [one.data.path for one in self._sources.values() if isinstance(one.data, Parquet)]
+        self._root.execute(f"SET allowed_paths = [{', '.join(map(literal, paths))}]")
+        self._root.execute("SET enable_external_access = false")
+        self._root.execute("SET lock_configuration = true")
+
+    # ---- cursors ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def lent(self, shown: Shown | None = None) -> Generator[duckdb.DuckDBPyConnection]:
+        """A cursor for the present thread alone, in which all relations can be named, with these of their columns.
+
+        Raises:
+            duckdb.ConnectionException: the connection is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise duckdb.ConnectionException("the connection is closed")
+            cursor = self._idle.pop() if self._idle else None
+        if cursor is None:
+            connection = self._root.cursor()
+            with self._lock:
+                self._every.append(connection)
+            cursor = Cursor(connection, self._sources, self._called, self._hideable)
+            cursor.add_views(self._views)
+        try:
+            if shown is not None:
+                cursor.show(shown)
+            yield cursor.connection
+        finally:
+            with self._lock:
+                self._idle.append(cursor)
+
+    def show(self, views: Mapping[str, str]) -> None:
+        """Views that can be named from now on; before any statement runs. Raises duckdb.Error where one is at fault."""
+        self._views = dict(views)
+        for cursor in self._idle:
+            cursor.add_views(views)
+
+    def close(self) -> None:
+        """Closes all of it."""
+        with self._lock:
+            self._closed = True
+            every = [*self._every, self._root]
+            self._idle.clear()
+            self._every.clear()
+        for one in every:
+            one.close()
+
+    # ---- what statements do ----------------------------------------------------------------------------------------
+
+    def columns_of(self, parts: Sequence[str]) -> list[str]:
+        """The columns of a table of the database; raises duckdb.CatalogException where there is none."""
+        name = ".".join(map(quoted, parts))
+        with self.lent() as cursor:
+            return [row[0] for row in cursor.execute(f"DESCRIBE {name}").fetchall()]
+
+    def has(self, name: str) -> bool:
+        """Whether the database has a table, view or the like of this name."""
+        with self.lent() as cursor:
+            found = cursor.execute(
+                "SELECT 1 FROM information_schema.tables "
+                "WHERE lower(table_name) = lower(?) AND table_catalog <> 'temp' LIMIT 1",
+                [name],
+            ).fetchall()
+        return bool(found)
+
+    def unchanged(self) -> None:
+        """Raises UnresolvedStatement where a file is not what it was when its tags were read."""
+        for source in self._sources.values():
+            if isinstance(source.data, Parquet):
+                source.data.check()
+
+    def types_of(self, parts: Sequence[str]) -> dict[str, Any]:
+        """The types of a table's columns, by name."""
+        with self.lent() as cursor:
+            relation = cursor.sql(f"FROM {'.'.join(map(quoted, parts))}")
+            return dict(zip(relation.columns, relation.types, strict=True))
+
+    def distinct(self, parts: Sequence[str], column: str) -> list[Any]:
+        """The values of a column, each once; as many as there may be spellings of sources."""
+        with self.lent({".".join(parts): (column,)}) as cursor:
+            table, name = ".".join(map(quoted, parts)), quoted(column)
+            rows = cursor.execute(f"SELECT DISTINCT {name} FROM {table} LIMIT {MOST_SPELLINGS}").fetchall()  # noqa: S608  # quoted
+        return [row[0] for row in rows]
+
+    def read(self, whole: Ready, parameters: Any, shown: Shown) -> Rows:
+        """The rows that a query gives, all of them, with the types of their columns as DuckDB calls them."""
+
+        def run(cursor: duckdb.DuckDBPyConnection) -> Rows:
+            relation: Any = cursor.sql(whole.text, params=parameters)
+            if relation is None:
+                raise UnresolvedStatement("DuckDB takes the statement for none that gives rows")
+            return Rows(relation.to_arrow_table(), [str(one) for one in relation.types])
+
+        return self._without_values(run, whole, shown)
+
+    def write(self, whole: Ready, parameters: Any, shown: Shown) -> int:
+        """Runs a statement that writes; the number of its rows."""
+
+        def run(cursor: duckdb.DuckDBPyConnection) -> int:
+            rows = cursor.execute(whole.text, parameters).fetchall()
+            return rows[0][0] if rows and isinstance(rows[0][0], int) else 0
+
+        return self._without_values(run, whole, shown)
+
+    def _without_values(self, run: Callable[[duckdb.DuckDBPyConnection], T], whole: Ready, shown: Shown) -> T:
+        """What `run` gives. Errors say nothing of what was read, which may be of rows that were to be left out."""
+        with self.lent(shown) as cursor:
+            try:
+                for name, table in whole.keys.items():
+                    cursor.register(name, table)
+                return run(cursor)
+            except duckdb.Error as error:
+                kind = type(error)
+                text = _first(error) if isinstance(error, _TELLING) else None
+                meant = None if whole.meaning is None else whole.meaning.of(str(error))
+            finally:
+                for name in whole.keys:
+                    cursor.unregister(name)
+        if meant is not None:
+            raise meant
+        raise kind(text or f"{kind.__name__} while it ran: what DuckDB says of it may hold values, and is left out")
+
+    # ---- a second reading ------------------------------------------------------------------------------------------
+
+    def look_again(self, text: str, names: Iterable[str], functions: frozenset[str]) -> None:
+        """Reads a query by DuckDB's own parser, so that no relation is missed that another one takes for a text.
+
+        `names` are the relations that it may name, small, and `functions` those that it may call in FROM.
+
+        Raises:
+            UnresolvedStatement: there is another one, or DuckDB reads no query in it.
+        """
+        self.must_be_one(text, duckdb.StatementType.SELECT)
+        with self.lent() as cursor:
+            # Of what is fetched in part a later statement of the cursor would complain.
+            ((written,),) = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchall()
+        try:
+            tree = json.loads(written)
+        except RecursionError:
+            tree = {}
+        statements = tree.get("statements")
+        if tree.get("error") is not False or not isinstance(statements, list) or len(statements) != 1:
+            raise UnresolvedStatement("DuckDB itself does not read the statement as one query")
+        seen = _Seen()
+        seen.look(statements)
+        allowed = {*names, *seen.commons}
+        for name in sorted(seen.relations - allowed):
+            raise UnresolvedStatement(f"`{name}` is none of the tables here")
+        for name in sorted(seen.functions - functions):
+            raise UnresolvedStatement(f"`{name}` in FROM may read what is not known here")
+        for name in sorted(seen.others):
+            raise UnresolvedStatement(f"it cannot be told what {name} in FROM reads")
+
+    def must_be_one(self, text: str, kind: duckdb.StatementType) -> None:
+        """Raises UnresolvedStatement where DuckDB takes a text for anything but one statement of this kind."""
+        with self.lent() as cursor:
+            try:
+                statements = cursor.extract_statements(text)
+                why = f"takes it for {len(statements)} statements, or none of {kind.name}"
+            except duckdb.ParserException as error:
+                statements = []
+                why = f"says: {_first(error)}"
+        if len(statements) != 1 or statements[0].type != kind:
+            raise UnresolvedStatement(f"DuckDB does not read the statement as it is read here, and {why}")
+
+
+class _Seen:
+    """What DuckDB's parser found in a query."""
+
+    def __init__(self) -> None:
+        self.relations: set[str] = set()
+        self.commons: set[str] = set()
+        self.functions: set[str] = set()
+        self.others: set[str] = set()
+
+    def look(self, tree: object) -> None:
+        """Goes through all of it, however deep."""
+        left = [tree]
+        while left:
+            node = left.pop()
+            if isinstance(node, dict):
+                self._node(node)
+                left += node.values()
+            elif isinstance(node, list):
+                left += node
+
+    def _node(self, node: Mapping[str, Any]) -> None:
+        kind = node.get("type")
+        if kind == "BASE_TABLE":
+            parts = [node.get("catalog_name"), node.get("schema_name"), node.get("table_name")]
+            self.relations.add(".".join(str(part).lower() for part in parts if part))
+        elif kind == "TABLE_FUNCTION":
+            function = node.get("function")
+            named = function.get("function_name") if isinstance(function, dict) else None
+            self.functions.add(str(named).lower())
+        elif isinstance(kind, str) and kind in _NO_RELATIONS:
+            self.others.add(str(kind))
+        entries = node.get("cte_map")
+        for entry in entries.get("map", ()) if isinstance(entries, dict) else ():
+            self.commons.add(str(entry.get("key")).lower())
+
+
+def _first(error: duckdb.Error) -> str:
+    """What DuckDB says, without the statement that it repeats: that may hold the ids of subjects who are left out."""
+    return str(error).partition("\nLINE ")[0].strip()

@@ -1,0 +1,10 @@
+"""Frames held to a notice: pandas, polars (eager and lazy), Arrow tables, DuckDB relations, Spark and dask.
+
+`Frames(guard)` checks the columns of a frame, withholds those that the purpose under way may not use, and keeps the
+rows that it may. What is given back is of the same kind. Rows are told by an expression that the engine runs itself, so
+none passes through Python; of lazy frames that is when they are read.
+"""
+
+from purposeguard.adapters.frames.frames import Frames
+
+__all__ = ["Frames"]

@@ -1,0 +1,177 @@
+"""The kinds of frames: what columns there are, and how some of them, or some rows, are kept.
+
+Each library is asked only where a frame of it is there, so it has been imported already.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import narwhals as nw
+from narwhals import dependencies as having
+
+from purposeguard.adapters.rowrule import RowRule
+from purposeguard.errors import UnlabelledData, UnresolvedStatement, shown
+
+
+class Kind(NamedTuple):
+    """What is done with frames of one library; `packages` are those that its classes are from."""
+
+    name: str
+    packages: tuple[str, ...]
+    is_one: Callable[[Any], bool]
+    names: Callable[[Any], list[Any]]
+    filtered: Callable[[Any, RowRule], Any]
+    selected: Callable[[Any, Sequence[str]], Any]
+
+
+def kind_of(frame: object) -> Kind:
+    """The kind of a frame.
+
+    Raises:
+        TypeError: it is none, or of a class that derives from one, which may say of itself what it likes.
+    """
+    for kind in _KINDS:
+        if kind.is_one(frame):
+            if type(frame).__module__.partition(".")[0] in kind.packages:
+                return kind
+            raise TypeError(
+                f"{type(frame).__qualname__} derives from a frame of {kind.name}, and may say otherwise than that what "
+                "columns it has: give the frame itself"
+            )
+    kinds = ", ".join(kind.name for kind in _KINDS)
+    raise TypeError(f"{type(frame).__qualname__} is no frame that is known here: give one of {kinds}")
+
+
+def refuse_odd(names: Sequence[object]) -> None:
+    """Nothing where each column has a name, and one of its own.
+
+    Raises:
+        UnresolvedStatement: a column has no text for a name, or the name of another one.
+    """
+    if len(set(names)) < len(names):
+        twice = next(name for name, times in Counter(names).items() if times > 1)
+        raise UnresolvedStatement(f"two columns are called {shown(twice)}, so a tag could be of either: rename one")
+    for name in names:
+        if not isinstance(name, str):
+            raise UnresolvedStatement(f"a column is called by a {type(name).__name__}, and tags are given by texts")
+
+
+# ---- what each does --------------------------------------------------------------------------------------------------
+
+
+def _selected(frame: Any, names: Sequence[str]) -> Any:
+    return nw.from_native(frame).select(list(names)).to_native()
+
+
+def _table_names(frame: Any) -> list[Any]:
+    return list(frame.schema.names)  # six times as quick as `column_names`
+
+
+def _columns(frame: Any) -> list[Any]:
+    return list(frame.columns)
+
+
+def _lazy_names(frame: Any) -> list[Any]:
+    return list(frame.collect_schema().names())
+
+
+def _pandas_names(frame: Any) -> list[Any]:
+    """The columns, and what stands in the index: it goes wherever the frame goes."""
+    index = frame.index
+    named = [name for name in index.names if name is not None]
+    if len(named) < index.nlevels:
+        kind = getattr(index, "dtype", None)
+        if index.nlevels > 1 or getattr(kind, "kind", "") not in ("i", "u"):
+            raise UnlabelledData(
+                "the index has no name, and holds more than the numbers of rows, so nothing says what it may be used "
+                "for: give it one, and a tag"
+            )
+    names: list[Any] = frame.columns.tolist()
+    return [*named, *names]
+
+
+def _pandas_selected(frame: Any, names: Sequence[str]) -> Any:
+    gone = [name for name in frame.index.names if name is not None and name not in names]
+    if gone:
+        frame = frame.reset_index(level=gone, drop=True)
+    return frame[[name for name in frame.columns if name in set(names)]]
+
+
+def _dask_names(frame: Any) -> list[Any]:
+    return _pandas_names(frame._meta)
+
+
+def _dask_selected(frame: Any, names: Sequence[str]) -> Any:
+    return frame.map_partitions(_pandas_selected, list(names), meta=_pandas_selected(frame._meta, names))
+
+
+def _must_have_arrow(whose: str) -> None:
+    if importlib.util.find_spec("pyarrow") is None:
+        message = f"rows of {whose} are told by pyarrow, which is not installed: pip install 'purposeguard[arrow]'"
+        raise ModuleNotFoundError(message, name="pyarrow")
+
+
+# Each is imported where a frame of its library is there; without one, not at all.
+
+
+def _by_pandas(frame: Any, rule: RowRule) -> Any:
+    _must_have_arrow("pandas")
+    from purposeguard.adapters.frames import pandas  # noqa: PLC0415  # a frame of it is there
+
+    return pandas.filtered(frame, rule)
+
+
+def _by_dask(frame: Any, rule: RowRule) -> Any:
+    _must_have_arrow("dask")
+    from purposeguard.adapters.frames import pandas  # noqa: PLC0415  # a frame of it is there
+
+    return pandas.filtered_parts(frame, rule)
+
+
+def _by_polars(frame: Any, rule: RowRule) -> Any:
+    from purposeguard.adapters.frames import polars  # noqa: PLC0415  # a frame of it is there
+
+    return polars.filtered(frame, rule)
+
+
+def _by_arrow(frame: Any, rule: RowRule) -> Any:
+    from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # a frame of it is there
+
+    return arrow.filtered(frame, rule)
+
+
+def _by_duckdb(frame: Any, rule: RowRule) -> Any:
+    _must_have_arrow("DuckDB")
+    from purposeguard.adapters.words import duckdb  # noqa: PLC0415  # a frame of it is there
+
+    return duckdb.filtered(frame, rule)
+
+
+def _by_spark(frame: Any, rule: RowRule) -> Any:
+    from purposeguard.adapters.frames import spark  # noqa: PLC0415  # a frame of it is there
+
+    return spark.filtered(frame, rule)
+
+
+def _is_spark(frame: Any) -> bool:
+    connect = having.get_pyspark_connect() if "pyspark.sql.connect.dataframe" in sys.modules else None
+    return having.is_pyspark_dataframe(frame) or (connect is not None and having.is_pyspark_connect_dataframe(frame))
+
+
+SPARK: Final = "Spark"
+ARROW: Final = "Arrow"
+
+_KINDS: Final = (
+    Kind("pandas", ("pandas",), having.is_pandas_dataframe, _pandas_names, _by_pandas, _pandas_selected),
+    Kind("polars", ("polars",), having.is_polars_dataframe, _columns, _by_polars, _selected),
+    Kind("polars (lazy)", ("polars",), having.is_polars_lazyframe, _lazy_names, _by_polars, _selected),
+    Kind(ARROW, ("pyarrow",), having.is_pyarrow_table, _table_names, _by_arrow, _selected),
+    Kind("DuckDB", ("duckdb", "_duckdb"), having.is_duckdb_relation, _columns, _by_duckdb, _selected),
+    Kind(SPARK, ("pyspark",), _is_spark, _columns, _by_spark, _selected),
+    Kind("dask", ("dask",), having.is_dask_dataframe, _dask_names, _by_dask, _dask_selected),
+)

@@ -1,0 +1,10 @@
+"""Spark: frames and queries held to a notice, by their analysed plans, before an action runs.
+
+Tags are metadata of the columns of relations, under the key `purposeguard`. Expressions lose metadata, and an alias may
+bear any that it likes: so a frame's plan is followed down to the relations, whose columns alone count. Only the driver
+is asked; which rows may be used is a condition that the executors run.
+"""
+
+from purposeguard.adapters.spark.spark import Spark
+
+__all__ = ["Spark"]

@@ -1,0 +1,253 @@
+"""A frame of Spark behind a wrapper: what is made of it is wrapped as well, and what gives data is checked first."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from pyspark.sql import Column, DataFrame, GroupedData
+
+from purposeguard.adapters.spark.plan import words
+from purposeguard.errors import SealedAttribute, UnresolvedStatement
+
+if TYPE_CHECKING:
+    from purposeguard.adapters.spark import Spark
+
+_MADE: Final = words(
+    "agg alias coalesce colRegex crossJoin cube describe distinct drop dropDuplicates "
+    "dropDuplicatesWithinWatermark drop_duplicates dropna exceptAll exists fillna filter groupBy groupby "
+    "groupingSets hint intersect intersectAll join lateralJoin limit mapInArrow mapInPandas melt metadataColumn "
+    "observe offset orderBy randomSplit repartition repartitionByRange replace rollup sample sampleBy scalar select "
+    "selectExpr sort sortWithinPartitions subtract summary to toDF union unionAll unionByName unpivot where "
+    "withColumn withColumnRenamed withColumns withColumnsRenamed withMetadata withWatermark"
+)
+"""What makes another frame of one, lazily; or a column, which is no data."""
+
+_GIVES: Final = words(
+    "approxQuantile collect corr count cov first foreach foreachPartition head isEmpty show tail take toArrow "
+    "toJSON toLocalIterator toPandas"
+)
+"""What gives data, or something of it."""
+
+_SELF: Final = words("cache persist unpersist")
+_TELLS: Final = words("columns dtypes explain isLocal isStreaming printSchema schema storageLevel")
+"""What tells of the frame and not of its data."""
+
+_VIEWS: Final = words("createGlobalTempView createOrReplaceGlobalTempView createOrReplaceTempView createTempView")
+"""A view is a plan, which is followed wherever it is read."""
+
+_GROUPS: Final = words("agg applyInArrow applyInPandas apply avg cogroup count max mean min sum")
+
+
+class _Behind:
+    """A wrapper. What is behind it is known to this module alone."""
+
+    __slots__ = ("__reach", "__weakref__")
+
+    def __init__(self, *_: object, **__: object) -> None:
+        raise TypeError("a guarded frame is made by `Spark(guard).guarded(frame)`")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a guarded frame is not pickled: it is of one session, and of one guard")
+
+    def __copy__(self) -> NoReturn:
+        self.__reduce__()
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self.__reduce__()
+
+
+def _seal(cls: type[Any], spark: Spark, held: Any) -> Any:
+    made = object.__new__(cls)
+    object.__setattr__(made, "_Behind__reach", lambda: (spark, held))
+    return made
+
+
+def _open(wrapper: _Behind) -> tuple[Spark, Any]:
+    found: tuple[Spark, Any] = object.__getattribute__(wrapper, "_Behind__reach")()
+    return found
+
+
+class GuardedFrame(_Behind):
+    """A DataFrame behind a guard. It has a DataFrame's methods: what they give is guarded too, or checked before.
+
+    What gives data is checked under the purpose that is then under way. What is not known here is refused.
+    """
+
+    __slots__ = ()
+
+    @staticmethod
+    def _of(spark: Spark, frame: DataFrame) -> GuardedFrame:
+        made: GuardedFrame = _seal(GuardedFrame, spark, frame)
+        return made
+
+    def __repr__(self) -> str:
+        _, frame = _open(self)
+        return f"<GuardedFrame {', '.join(frame.columns)}>"
+
+    def __dir__(self) -> list[str]:
+        return sorted({*_MADE, *_GIVES, *_SELF, *_TELLS, *_VIEWS, *_OWN, "write", "rdd"})
+
+    def __getitem__(self, item: Any) -> Any:
+        spark, frame = _open(self)
+        return _given(spark, frame[item])
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError("a guarded frame is not iterated over: `collect` it, under a purpose")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a guarded frame is not changed")
+
+    def __getattr__(self, name: str) -> Any:
+        spark, frame = _open(self)
+        if name in _OWN:
+            return functools.partial(_OWN[name], spark, frame)
+        if name in _TELLS:
+            return getattr(frame, name)
+        if name in _GIVES or name == "rdd":
+            return _checked(spark, frame, name)
+        if name in _MADE:
+            return _making(spark, getattr(frame, name))
+        if name in _VIEWS:
+            return getattr(frame, name)
+        if name in _SELF:
+            return lambda *args, **kwargs: _given(spark, getattr(frame, name)(*args, **kwargs))
+        if name == "write":
+            return GuardedWriter._of(spark, frame)
+        if name in frame.columns:
+            return frame[name]
+        raise SealedAttribute(
+            f"`{name}` of a guarded frame: it is not known whether it gives data that nobody checked; check the frame "
+            "itself, `Spark(guard).check(frame)`, and use it as it is"
+        )
+
+
+def _checked(spark: Spark, frame: DataFrame, name: str) -> Any:
+    if name == "rdd":
+        spark.check(frame)
+        return frame.rdd
+    method: Callable[..., Any] = getattr(frame, name)
+
+    @functools.wraps(method)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        spark.check(frame)
+        return method(*args, **kwargs)
+
+    return checked
+
+
+def _making(spark: Spark, method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def making(*args: Any, **kwargs: Any) -> Any:
+        plain = [_plain(one) for one in args]
+        return _given(spark, method(*plain, **{key: _plain(one) for key, one in kwargs.items()}))
+
+    return making
+
+
+def _plain(given: Any) -> Any:
+    """What a guarded argument has behind it, for Spark alone."""
+    return _open(given)[1] if isinstance(given, _Behind) else given
+
+
+def _given(spark: Spark, made: Any) -> Any:
+    """What a method gave, wrapped where data can be had from it."""
+    if isinstance(made, DataFrame):
+        return GuardedFrame._of(spark, made)
+    if isinstance(made, list):
+        return [_given(spark, one) for one in made]
+    if isinstance(made, Column):
+        return made
+    if isinstance(made, GroupedData):
+        return _seal(GuardedGroups, spark, made)
+    if type(made).__name__ == "PandasCogroupedOps":
+        return _seal(GuardedGroups, spark, made)
+    raise UnresolvedStatement(f"a guarded frame gave a {type(made).__name__}, of which it is not known what it gives")
+
+
+class GuardedGroups(_Behind):
+    """The groups of a guarded frame: what is made of them is a guarded frame."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<GuardedGroups>"
+
+    def __getattr__(self, name: str) -> Any:
+        spark, groups = _open(self)
+        if name in _GROUPS and hasattr(groups, name):
+            return _making(spark, getattr(groups, name))
+        if name == "pivot":
+            return functools.partial(_pivot, spark, groups)
+        raise SealedAttribute(f"`{name}` of a guarded frame's groups: it is not known whether it gives data")
+
+
+def _pivot(spark: Spark, groups: Any, column: str, values: list[Any] | None = None) -> Any:
+    if values is None:
+        raise UnresolvedStatement("without its values `pivot` reads them at once: name them, `pivot(column, [...])`")
+    return _given(spark, groups.pivot(column, values))
+
+
+# ---- what a DataFrame does otherwise ---------------------------------------------------------------------------------
+
+
+def _transform(spark: Spark, frame: DataFrame, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> GuardedFrame:
+    made = fn(GuardedFrame._of(spark, frame), *args, **kwargs)
+    if not isinstance(made, GuardedFrame):
+        raise TypeError(f"the function given to `transform` gave a {type(made).__name__}, and no guarded frame")
+    return made
+
+
+def _checkpoint(spark: Spark, frame: DataFrame, eager: bool = True) -> GuardedFrame:
+    return GuardedFrame._of(spark, spark.checkpointed(frame, eager=eager))
+
+
+def _local_checkpoint(spark: Spark, frame: DataFrame, eager: bool = True) -> GuardedFrame:
+    return GuardedFrame._of(spark, spark.checkpointed(frame, eager=eager, local=True))
+
+
+def _permitted(spark: Spark, frame: DataFrame, *, withhold: bool = False) -> GuardedFrame:
+    return GuardedFrame._of(spark, spark.permitted(frame, withhold=withhold))
+
+
+def _withhold(spark: Spark, frame: DataFrame) -> GuardedFrame:
+    return GuardedFrame._of(spark, spark.withhold(frame))
+
+
+_OWN: Final[Mapping[str, Callable[..., Any]]] = {
+    "transform": _transform,
+    "checkpoint": _checkpoint,
+    "localCheckpoint": _local_checkpoint,
+    "permitted": _permitted,
+    "withhold": _withhold,
+}
+
+
+class GuardedWriter(_Behind):
+    """What `write` of a guarded frame gives: it writes Parquet and tables, checked, with tags."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def _of(spark: Spark, frame: DataFrame, mode: str = "errorifexists") -> GuardedWriter:
+        made: GuardedWriter = _seal(GuardedWriter, spark, (frame, mode))
+        return made
+
+    def mode(self, mode: str) -> GuardedWriter:
+        """What is done where there are data already."""
+        spark, (frame, _) = _open(self)
+        return GuardedWriter._of(spark, frame, mode)
+
+    def parquet(self, path: str) -> None:
+        """Writes Parquet files, as `Spark.save` does."""
+        spark, (frame, mode) = _open(self)
+        spark.save(frame, path, mode=mode)
+
+    def saveAsTable(self, name: str) -> None:  # noqa: N802  # as Spark calls it
+        """Writes a table, as `Spark.save` does."""
+        spark, (frame, mode) = _open(self)
+        spark.save(frame, name, table=True, mode=mode)
+
+    def __getattr__(self, name: str) -> Any:
+        raise SealedAttribute(f"`write.{name}` of a guarded frame: tags are kept by `parquet` and `saveAsTable` alone")

@@ -1,0 +1,208 @@
+"""What is remembered of Spark's plans on the driver: the tags of relations, and the expressions that were made here.
+
+An expression that was made here bears a token, which is a text that only it has. What is not remembered any more says
+nothing, and is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import cachetools
+
+from purposeguard.adapters.rowrule import RowRule
+from purposeguard.adapters.spark.lineage import Relation, Scope
+from purposeguard.adapters.spark.plan import Key, Listing, Node, key_of, short
+from purposeguard.adapters.tags import Tag
+
+_ATTRIBUTES_KEPT: Final = 500_000
+_CALLS_KEPT: Final = 20_000
+
+MARKER: Final = "purposeguard:"
+"""What tokens begin with."""
+
+NOT_PERSONAL: Final = Tag()
+
+
+def new_token() -> str:
+    """A token that no other expression bears."""
+    return f"{MARKER}{uuid.uuid4().hex}"
+
+
+class Kept:
+    """A row rule as it stands in plans: of which relation, for which of its columns, by which rule.
+
+    `rule` is None where denials were observed only, so that all rows were kept. `digest` is its condition's, known once
+    it was seen in a plan.
+    """
+
+    __slots__ = ("digest", "names", "number", "rule", "shape")
+
+    def __init__(self, number: int, shape: tuple[object, ...], names: Iterable[str], rule: RowRule | None) -> None:
+        self.number = number
+        self.shape = shape
+        self.names = frozenset(names)
+        self.rule = rule
+        self.digest: str | None = None
+
+
+class SparkMemory:
+    """The memory of one adapter. From any thread."""
+
+    def __init__(self) -> None:
+        self._leaves: cachetools.LRUCache[Key, str | None] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
+        self._settled: cachetools.LRUCache[Key, Tag] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
+        self._tags: cachetools.LRUCache[str, Tag] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
+        self._kept: cachetools.LRUCache[str, Kept] = cachetools.LRUCache(_CALLS_KEPT)
+        self._by_number: cachetools.LRUCache[int, Kept] = cachetools.LRUCache(_CALLS_KEPT)
+        self._count = 0
+        self._lock = threading.RLock()
+
+    # ---- relations ---------------------------------------------------------------------------------------------------
+
+    def learn(self, columns: Iterable[tuple[Key, str | None]]) -> None:
+        """What columns of relations bear: the text under our key."""
+        with self._lock:
+            for key, text in columns:
+                self._leaves[key] = text
+
+    def settle(self, columns: Iterable[tuple[Key, Tag]]) -> None:
+        """The tags of columns that were written out, and are read as a relation from then on."""
+        with self._lock:
+            for key, tag in columns:
+                self._settled[key] = tag
+
+    def knows(self, node: Node, keys: Iterable[Key]) -> bool:
+        """Whether it is known what the columns of a relation bear, so that Spark need not be asked."""
+        if node.name == "Range" or is_checkpoint(node):
+            return True
+        with self._lock:
+            return all(key in self._leaves for key in keys)
+
+    def bears(self, key: Key, node: Node) -> object:
+        """What tells the tag of a relation's column; None where nothing does."""
+        if node.name == "Range":
+            return NOT_PERSONAL
+        with self._lock:
+            settled = self._settled.get(key)
+            if settled is not None:
+                return settled
+            # What a checkpoint bears is what its plan said of itself, unless it is a column as it was read.
+            return self._leaves.get(key)
+
+    # ---- expressions that were made here ---------------------------------------------------------------------------
+
+    def tag(self, tags: Mapping[int, Tag]) -> str:
+        """A token under which columns are tagged, each by its place."""
+        token = new_token()
+        with self._lock:
+            for place, tag in tags.items():
+                self._tags[f"{token}:{place}"] = tag
+        return token
+
+    def told(self, listing: Listing) -> tuple[str, object] | None:
+        """The call, and the tag, by which an expression tags its column; None where it is no such expression."""
+        if len(listing) < 5 or [short(one) for one in listing[:4]] != ["CaseWhen", "EqualTo", "Literal", "Literal"]:
+            return None
+        token = listing[2].get("value")
+        if not isinstance(token, str) or token != listing[3].get("value") or listing[0]["num-children"] != 2:
+            return None
+        with self._lock:
+            tag = self._tags.get(token)
+        return None if tag is None else (token.rpartition(":")[0], tag)
+
+    def keep(self, token: str, relation: Relation, names: Iterable[str], rule: RowRule | None) -> Kept:
+        """A rule that a condition with this token stands for, from the next time on that it is seen."""
+        with self._lock:
+            self._count += 1
+            kept = Kept(self._count, relation.shape, names, rule)
+            self._kept[token] = kept
+            self._by_number[self._count] = kept
+            return kept
+
+    def numbered(self, number: int) -> Kept | None:
+        """The rule of this number; None where it is not remembered any more."""
+        with self._lock:
+            return self._by_number.get(number)
+
+    def kept(self, condition: Listing, scope: Scope, relations: Sequence[Relation]) -> tuple[int, int] | None:
+        """The row rule that a condition is, and the relation whose rows it keeps; None where it is none of ours.
+
+        A token alone proves nothing: the condition must be the one that was made, on the columns that it was made for.
+        """
+        if len(condition) < 5 or [short(one) for one in condition[:5]] != _MADE:
+            return None
+        token = condition[3].get("value")
+        if not isinstance(token, str) or not token.startswith(MARKER):
+            return None
+        with self._lock:
+            kept = self._kept.get(token)
+        if kept is None:
+            return None
+        normal = _Normal(scope)
+        digest = hashlib.sha256(json.dumps(normal.of(condition), sort_keys=True).encode()).hexdigest()
+        if len(normal.relations) != 1:
+            return None
+        number = normal.relations[0]
+        if relations[number].shape != kept.shape:
+            return None
+        if kept.digest is None:
+            kept.digest = digest
+        return (kept.number, number) if kept.digest == digest else None
+
+
+def is_checkpoint(node: Node) -> bool:
+    """Whether a relation holds what a plan gave before, and bears what that plan said of itself."""
+    return node.name == "LogicalRDD" and (bool(node.fields.get("fromCheckpoint")) or "originStats" in node.fields)
+
+
+_MADE: Final = ["And", "Or", "EqualTo", "Literal", "Literal"]
+"""How a condition begins that was made here: the token twice, which Spark takes for what it is, and a column."""
+
+_DROPPED: Final = frozenset({"qualifier", "nullable", "metadata"})
+
+
+class _Normal:
+    """A condition in a form that is the same wherever it stands: what it is, on which columns of which relations."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.relations: list[int] = []
+        self._scope = scope
+        self._numbers: dict[Key, int] = {}
+
+    def of(self, value: object) -> object:
+        if isinstance(value, Mapping):
+            return self._fields(value)
+        return [self.of(one) for one in value] if isinstance(value, list) else value
+
+    def _fields(self, fields: Mapping[str, Any]) -> object:
+        if "jvmId" in fields:
+            return self._numbers.setdefault((int(fields["id"]), str(fields["jvmId"])), len(self._numbers))
+        if "class" in fields and short(fields) == "AttributeReference":
+            found = self._column(key_of(fields))
+            if found is not None:
+                return found
+            name = fields.get("name")
+            return ["#", self.of(fields["exprId"]), name]
+        return dict(self._items(fields))
+
+    def _items(self, fields: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+        for name, value in fields.items():
+            if name not in _DROPPED:
+                yield name, self.of(value)
+
+    def _column(self, key: Key) -> object:
+        for out in self._scope.given:
+            flow = out.flows.get(key)
+            if flow is not None and flow.same is not None:
+                if flow.same.relation not in self.relations:
+                    self.relations.append(flow.same.relation)
+                return ["column", self.relations.index(flow.same.relation), flow.same.column]
+            if flow is not None:
+                return ["other", sorted(flow.atoms)]
+        return None

@@ -1,0 +1,376 @@
+"""`Spark`: what a guard says of frames and queries of Spark."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
+
+from purposeguard.adapters.deciding import Decider, Demand
+from purposeguard.adapters.rowrule import RowRule
+from purposeguard.adapters.spark.columns import any_of, by_relation, places_of, selected
+from purposeguard.adapters.spark.frames import Traced, classic, traced
+from purposeguard.adapters.spark.guarded import GuardedFrame
+from purposeguard.adapters.spark.lineage import Atom, Flow, Relation
+from purposeguard.adapters.spark.memory import Kept, SparkMemory, new_token
+from purposeguard.adapters.spark.statements import parsed_query
+from purposeguard.adapters.spark.tags import TagReader
+from purposeguard.adapters.spark.words import Roll, SparkWords, are_told_apart, quoted
+from purposeguard.adapters.spark.writing import covered, existing, in_order, schema_with
+from purposeguard.adapters.tags import KEY, Columns, columns_of, encode
+from purposeguard.decision import Decision
+from purposeguard.errors import UnlabelledData
+from purposeguard.guard import Guard
+from purposeguard.use import Use
+
+_WHAT: Final = "a Spark frame was read"
+_WITHOUT: Final = "drop the column, as `Spark.withhold` does, and do not choose rows by it either"
+
+_OfRows = tuple[str, Columns, frozenset[str], Kept]
+"""Of a relation whose rows were kept: its name, its tags, which columns are used, and the rule."""
+
+
+class _Asked:
+    """What a frame asks for, worked out once: of which relations which columns, by which row rules."""
+
+    __slots__ = ("demand", "kept", "traced")
+
+    def __init__(
+        self, found: Traced, demand: Demand, kept: Sequence[tuple[str, Columns, frozenset[str], Kept]]
+    ) -> None:
+        self.traced = found
+        self.demand = demand
+        self.kept = kept
+
+
+class Spark:
+    """`Spark(guard)`: checks frames, withholds their columns, keeps the rows that may be used, and writes tags.
+
+    What it has made (`permitted`, `tagged`) it knows again in plans; another `Spark` does not.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._decider: Final = Decider(
+            guard, rows="keep those that may be used first, with `Spark.permitted`", columns=_WITHOUT
+        )
+        self._memory: Final = SparkMemory()
+        self._roll: Final = Roll()
+        self._asked: weakref.WeakKeyDictionary[DataFrame, tuple[object, _Asked]] = weakref.WeakKeyDictionary()
+        self._tags: Final = TagReader(self._decider, self._memory)
+        self._lock = threading.RLock()
+
+    # ---- whether a frame may be read ---------------------------------------------------------------------------------
+
+    def check(self, frame: DataFrame) -> None:
+        """Nothing where the use that is under way may use every column that the frame's result depends on.
+
+        Raises:
+            PurposeMissing: no purpose is under way.
+            PurposeViolation: it may not use one of them; `field` names it.
+            UnlabelledData: one carries no tag; or rows say whose they are, or under which source they were collected,
+                and those that may be used were not kept by `permitted` (or were kept for another purpose).
+            UnknownSource: a tag is of another notice.
+            UnresolvedStatement: the plan does not tell what is read, or is not shown (Spark Connect).
+        """
+        asked = self._of(classic(frame))
+        rules: dict[str, RowRule | None] = {}
+        if asked.kept:
+            use = self._decider.engine.present(_WHAT)
+            if use is not None and not use.activity.observing:
+                for name, columns, names, kept in asked.kept:
+                    self._still(use, name, columns, names, kept)
+                    rules[name] = kept.rule
+        self._decider.meet(asked.demand, _WHAT, rules)
+
+    def columns(self, frame: DataFrame) -> Columns:
+        """The tags of a frame's columns, by what they come from; of rows that were kept, with what they may come from.
+
+        Raises:
+            UnlabelledData: one comes from a column that carries no tag.
+            UnknownSource, UnresolvedStatement: as `check`.
+        """
+        return self._tags.of_frame(traced(classic(frame), self._memory), frozenset())
+
+    def _of(self, frame: DataFrame) -> _Asked:
+        revisions = self._decider.revisions
+        with self._lock:
+            known = self._asked.get(frame)
+        if known is not None and known[0] is revisions:
+            return known[1]
+        found = traced(frame, self._memory)
+        demands: list[Demand] = []
+        kept: list[_OfRows] = []
+        for (number, rule), names in by_relation(found, found.used).items():
+            relation = found.relations[number]
+            columns = self._tags.of_relation(relation)
+            record = self._memory.numbered(rule) if rule else None
+            narrowed = {relation.name} if record is not None else frozenset[str]()
+            demands.append(self._decider.demand({relation.name: (columns, names)}, narrowed))
+            if record is not None:
+                kept.append((relation.name, columns, frozenset(names), record))
+        asked = _Asked(found, Demand.together(demands), kept)
+        with self._lock:
+            self._asked[frame] = (revisions, asked)
+        return asked
+
+    def _still(self, use: Use[Any], name: str, columns: Columns, names: frozenset[str], kept: Kept) -> None:
+        """Whether the rows that were kept are those that may be used now, by this use."""
+        personal = {one for one in names if columns[one].is_personal}
+        # Those that may not be used at all are refused as such.
+        personal.difference_update(self._decider.denied(use, columns, sorted(personal), name))
+        if personal and not (
+            personal <= kept.names and self._decider.rule(use, columns, sorted(kept.names), name) == kept.rule
+        ):
+            what = f"the rows of `{name}`" if name else "the rows"
+            raise UnlabelledData(
+                f"{what} were kept for another purpose, for other columns, or as things stood before: keep them anew, "
+                "with `permitted`"
+            )
+
+    # ---- tags --------------------------------------------------------------------------------------------------------
+
+    def tagged(self, frame: DataFrame, tags: object) -> DataFrame:
+        """The frame with tags on its columns: a tagged class, a mapping of names to sources, or `Columns`.
+
+        Columns that it does not name stay as they are. What is known of a column already stays known: a tag adds to it.
+
+        Raises:
+            FlowViolation: the tag of a column lacks a source that it is known to come from.
+            UnlabelledData: a column is not there, or is there twice.
+            UnknownSource, TypeError: as `columns_of`.
+        """
+        frame = classic(frame)
+        given = columns_of(self._decider.revisions, tags)
+        names = frame.columns
+        for name in given:
+            if names.count(name) != 1:
+                there = "there twice" if name in names else "not there"
+                raise UnlabelledData(f"`{name}` is tagged and {there}: rename it first, or leave it out")
+        found = traced(frame, self._memory)
+        for name, flow in found.outputs:
+            known = frozenset(one for one in flow.atoms if found.relations[one.relation].bears[one.column] is not None)
+            if name in given and known:
+                same = flow.same if flow.same in known else None
+                covered(
+                    "the frame",
+                    name,
+                    self._tags.of_flow(found, Flow(known, same), self._tags.sources_within(found)),
+                    given[name],
+                )
+        token = self._memory.tag({place: given[name] for place, name in enumerate(names) if name in given})
+        return selected(frame, {place: self._telling(token, place, given) for place in range(len(names))})
+
+    def _telling(self, token: str, place: int, given: Columns) -> Callable[[Column, str], Column]:
+        """What tells the tag of a column in the plan. Spark makes the column itself of it before it runs."""
+
+        def told(column: Column, name: str) -> Column:
+            if name not in given:
+                return column.alias(name)
+            text = f"{token}:{place}"
+            return F.when(_standing_for_itself(text), column).alias(
+                name, metadata={KEY: encode(given[name], self._decider.revisions)}
+            )
+
+        return told
+
+    # ---- withholding and narrowing -------------------------------------------------------------------------------
+
+    def withhold(self, frame: DataFrame) -> DataFrame:
+        """The frame without the columns that come from what the use under way may not use.
+
+        Raises:
+            PurposeViolation: none would be left, or one of them decides which rows there are.
+            PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
+        """
+        frame = classic(frame)
+        use = self._decider.engine.present(_WHAT)
+        if use is None or use.activity.observing:
+            self.check(frame)
+            return frame
+        found = traced(frame, self._memory)
+        denied = self._denied(use, found)
+        first = next((one for one in sorted(found.decides) if one in denied), None)
+        left = [place for place, (_, flow) in enumerate(found.outputs) if denied.keys().isdisjoint(flow.atoms)]
+        if first is None and not left and found.outputs:
+            first = min(denied)
+        if first is not None:
+            relation, name = found.relations[first.relation].name, found.name_of(first)
+            self._decider.engine.refuse(denied[first], use, field=f"{relation}.{name}" if relation else name)
+        if len(left) == len(found.outputs):
+            return frame
+        names = frame.columns
+        if are_told_apart(names):
+            gone = set(range(len(names))).difference(left)
+            return frame.drop(*(name for place, name in enumerate(names) if place in gone))
+        return selected(frame, dict.fromkeys(left, Column.alias))
+
+    def _denied(self, use: Use[Any], found: Traced) -> dict[Atom, Decision]:
+        """The columns that a use may not use, with the reason."""
+        denied: dict[Atom, Decision] = {}
+        for (number, _), names in by_relation(found, found.used).items():
+            relation = found.relations[number]
+            columns = self._tags.of_relation(relation)
+            alike: dict[object, str] = {}  # columns of one tag are decided alike
+            for name in names:
+                alike.setdefault(columns.get(name), name)
+            decided = self._decider.denied(use, columns, alike.values(), relation.name)
+            refused = {name: decided.get(alike[columns.get(name)]) for name in names}
+            for one in found.used:
+                decision = refused.get(found.name_of(one)) if one.relation == number else None
+                if decision is not None:
+                    denied[one] = decision
+        return denied
+
+    def permitted(self, frame: DataFrame, *, withhold: bool = False) -> DataFrame:
+        """The frame with the rows alone that the use under way may use, by what they say of themselves.
+
+        The condition is Spark's own, and runs where the rows are. It fails there where a row names no source, or one
+        that means nothing. `withhold`: without the columns that may not be used, rather than refused for them.
+
+        Raises:
+            PurposeMissing, PurposeViolation, UnknownSource, UnresolvedStatement: as `check`.
+            UnlabelledData: as `check`; or a column that says it of the rows is no more in the frame.
+        """
+        frame = self.withhold(frame) if withhold else classic(frame)
+        frame = self.narrowed(frame)
+        self.check(frame)
+        return frame
+
+    def narrowed(self, frame: DataFrame) -> DataFrame:
+        """As `permitted`, and nothing is said of the columns: for a view, over which queries are checked one by one.
+
+        Rows are kept for the columns that may be used; of the others `check` says so when they are.
+
+        Raises:
+            PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `permitted`.
+        """
+        frame = classic(frame)
+        use = self._decider.engine.present(_WHAT)
+        found = traced(frame, self._memory)
+        flowing = frozenset[Atom]().union(*{flow.atoms for _, flow in found.outputs})
+        for (number, _), names in by_relation(found, {one for one in flowing if not one.mixed}).items():
+            relation = found.relations[number]
+            columns = self._tags.of_relation(relation)
+            told = {name: columns[name] for name in names if name in columns}
+            if not self._decider.asks_rows(columns, told):
+                continue
+            used, rule = list(told), None
+            if use is not None and not use.activity.observing:
+                denied = self._decider.denied(use, columns, told, relation.name)
+                used = [name for name in told if name not in denied]
+                rule = self._decider.rule(use, columns, used, relation.name)
+            if rule is None:  # denials are observed only, or what is personal may not be used whatever the rows are
+                frame = self._told(frame, (relation, used, None), F.lit(True), any_of(found, number))
+            else:
+                places = places_of(frame, found, number, rule)
+                words = SparkWords(rule, places, frame.sparkSession, self._roll)
+                frame = self._told(frame, (relation, used, rule), words.condition(), places[rule.columns[0]][0])
+        return frame
+
+    def _told(
+        self, frame: DataFrame, kept: tuple[Relation, Sequence[str], RowRule | None], condition: Column, column: str
+    ) -> DataFrame:
+        """The rows of a relation that meet a rule, known again in plans; all where denials are observed only."""
+        token = new_token()
+        relation, names, rule = kept
+        made = self._memory.keep(token, relation, names, rule)
+        # The token, and whose rows it is about, where the rule asks nothing of them. Spark leaves it out.
+        told = _standing_for_itself(token) | F.col(quoted(column)).isNull()
+        frame = frame.filter(told & condition)
+        traced(frame, self._memory)  # from which its condition is known
+        if made.digest is None:
+            raise UnlabelledData(f"the rows of `{relation.name}` cannot be told apart in this plan")
+        return frame
+
+    # ---- text, wrapping, writing ---------------------------------------------------------------------------------
+
+    def sql(self, session: SparkSession, text: str, args: Any = None, **frames: DataFrame) -> DataFrame:
+        """What a query gives, checked. `frames` stand in its text as `{name}`, `args` for its parameters.
+
+        Raises:
+            UnresolvedStatement: it is no query: Spark would run it at once.
+            PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource: as `check`.
+        """
+        found = parsed_query(session, text, args, {name: classic(frame) for name, frame in frames.items()})
+        self.check(found)
+        return found
+
+    def guarded(self, frame: DataFrame) -> GuardedFrame:
+        """The frame behind a wrapper: what is made of it is wrapped, and checked before it gives any data."""
+        return GuardedFrame._of(self, classic(frame))
+
+    def written(self, frame: DataFrame) -> DataFrame:
+        """The frame, checked, its columns bearing the tags of what they come from: as it is to be written.
+
+        Raises:
+            PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
+        """
+        frame = classic(frame)
+        self.check(frame)
+        found = self._of(frame).traced
+        tags = self._tags.of_frame(found, self._tags.sources_within(found))
+        revisions = self._decider.revisions
+        return frame.select(
+            *(F.col(quoted(name)).alias(name, metadata={KEY: encode(tags[name], revisions)}) for name in frame.columns)
+        )
+
+    def save(
+        self, frame: DataFrame, target: str, *, table: bool = False, mode: str = "errorifexists", **options: str
+    ) -> None:
+        """Writes the frame, checked and with its tags: into Parquet files under a path, or (`table`) a table by name.
+
+        Where there are data already and `mode` is `append`, their tags must cover what would flow there.
+
+        Raises:
+            FlowViolation: the tag of a column there lacks a source.
+            UnlabelledData: the target has columns without tags.
+            PurposeMissing, PurposeViolation, UnknownSource, UnresolvedStatement: as `check`.
+        """
+        made = self.written(frame)
+        if mode == "append":
+            there = existing(frame.sparkSession, target, table=table)
+            if there is not None:
+                found = self._of(frame).traced
+                tags, within = self._tags.of_frame(found, self._tags.sources_within(found)), self.columns(there)
+                for name in in_order(tags, within, target):
+                    covered(target, name, tags[name], within[name])
+        writer = made.write.mode(mode).options(**options).format("parquet")
+        if table:
+            writer.saveAsTable(target)
+        else:
+            writer.save(target)
+
+    def checkpointed(self, frame: DataFrame, *, eager: bool = True, local: bool = False) -> DataFrame:
+        """The frame, checked and materialised as `checkpoint` does; its columns keep their tags.
+
+        Raises:
+            PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
+        """
+        frame = classic(frame)
+        self.check(frame)
+        found, tags = self._of(frame).traced, self.columns(frame)
+        if found.keys is not None:
+            made = [
+                (key, tags[name])
+                for key, (name, flow) in zip(found.keys, found.outputs, strict=True)
+                if flow.same is None
+            ]
+            self._memory.settle(made)
+        return frame.localCheckpoint(eager) if local else frame.checkpoint(eager)
+
+    def schema(self, columns: object, types: Mapping[str, Any] | None = None) -> Any:
+        """The schema of a tagged model, or of columns whose types are given, with tags: for `createDataFrame`, `read`.
+
+        Raises:
+            TypeError: the type of a column is not told, or Spark has none for it.
+        """
+        return schema_with(columns_of(self._decider.revisions, columns), columns, types, self._decider.revisions)
+
+
+def _standing_for_itself(token: str) -> Column:
+    """A condition that holds, and bears a token. Written as text: of columns PySpark would warn that it always does."""
+    return F.expr(f"'{token}' = '{token}'")

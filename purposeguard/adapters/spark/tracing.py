@@ -1,0 +1,398 @@
+"""Tracing a plan of Spark, operator by operator, from its relations up to what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from purposeguard.adapters.spark.lineage import (
+    EMPTY,
+    NONE,
+    Atom,
+    Atoms,
+    Flow,
+    Out,
+    Reader,
+    Relation,
+    Scope,
+    mixed,
+    outputs_of,
+    united,
+)
+from purposeguard.adapters.spark.plan import Key, Listing, Node, is_plan, key_of, short, tree_of, words
+from purposeguard.errors import UnresolvedStatement
+
+
+class Memory(Protocol):
+    """What is known of relations and of expressions that were made here."""
+
+    def bears(self, key: Key, node: Node) -> object:
+        """What tells the tag of a relation's column; None where nothing does."""
+        ...
+
+    def told(self, listing: Listing) -> tuple[str, object] | None:
+        """The call, and the tag, by which an expression tags its column; None where it is no such expression."""
+        ...
+
+    def kept(self, condition: Listing, scope: Scope, relations: Sequence[Relation]) -> tuple[int, int] | None:
+        """The row rule that a condition is, and the relation whose rows it keeps; None where it is none of ours."""
+        ...
+
+
+class Tracer(Reader):
+    """Traces one plan. `relations` are those that it reads, by number; `decides` what decides of its rows."""
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__()
+        self.relations: list[Relation] = []
+        self._memory = memory
+        self._ctes: dict[int, Out] = {}
+        self._loops: dict[int, Atoms] = {}
+        self._called: dict[tuple[int, str], int] = {}
+
+    def trace(self, root: Node, outer: Sequence[Out] = ()) -> Out:
+        """What a plan gives.
+
+        Raises:
+            UnresolvedStatement: it refers to what nothing defines.
+        """
+        given: dict[int, Out] = {}
+        pending: list[tuple[Node, bool]] = [(root, False)]
+        while pending:
+            node, ready = pending.pop()
+            if node.name == "UnionLoop":
+                given[id(node)] = self._loop(node, outer)
+            elif ready or not node.children:
+                outs = [given.pop(id(child)) for child in node.children]
+                given[id(node)] = _OPERATORS.get(node.name, Tracer._unknown)(self, node, outs, outer)
+            else:
+                pending.append((node, True))
+                pending += ((child, False) for child in reversed(node.children))
+        return given[id(root)]
+
+    def query(self, plan: Node, outer: Sequence[Out]) -> Out:
+        """What a query within an expression gives."""
+        return self.trace(plan, outer)
+
+    # ---- relations ---------------------------------------------------------------------------------------------------
+
+    def relation(self, name: str, names: Sequence[str], bears: Sequence[object]) -> int:
+        """A relation, by its number from now on."""
+        self.relations.append(Relation(name, names, bears))
+        return len(self.relations) - 1
+
+    def _leaf(self, node: Node, _outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
+        columns = outputs_of(node)
+        if columns is None:
+            number = self.relation(node.alias, ("?",), (None,))
+            return Out(None, {}, frozenset({Atom(number, 0)}))
+        number = self.relation(
+            node.alias, [name for _, name in columns], [self._memory.bears(key, node) for key, _ in columns]
+        )
+        atoms = [Atom(number, place) for place in range(len(columns))]
+        flows = {key: Flow(frozenset({atom}), atom) for (key, _), atom in zip(columns, atoms, strict=True)}
+        return Out([key for key, _ in columns], flows)
+
+    def _nothing(self, _node: Node, _outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
+        return EMPTY
+
+    def _cte(self, node: Node, outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
+        self._ctes[int(node.fields["id"])] = outs[0]
+        return outs[0]
+
+    def _with_ctes(self, node: Node, outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
+        return outs[int(node.fields["plan"])]
+
+    def _cte_read(self, node: Node, _outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
+        out, columns = self._ctes.get(int(node.fields["cteId"])), outputs_of(node)
+        if out is None or columns is None:
+            raise UnresolvedStatement(f"nothing in the plan says what the query `{node.alias}` reads")
+        return self._anew(out, [key for key, _ in columns])
+
+    def _anew(self, out: Out, keys: Sequence[Key]) -> Out:
+        """The same read once more, so that rows of one read are not taken for those of the other."""
+        numbers: dict[int, int] = {}
+
+        def other(atom: Atom) -> Atom:
+            number = numbers.get(atom.relation)
+            if number is None:
+                self.relations.append(self.relations[atom.relation])
+                number = numbers[atom.relation] = len(self.relations) - 1
+            return atom._replace(relation=number)
+
+        flows = out.at()
+        if flows is None or len(flows) != len(keys):
+            return Out(keys, dict.fromkeys(keys, Flow(frozenset(map(other, out.all())))))
+        made = [
+            Flow(frozenset(map(other, flow.atoms)), None if flow.same is None else other(flow.same)) for flow in flows
+        ]
+        return Out(keys, dict(zip(keys, made, strict=True)))
+
+    def _loop(self, node: Node, outer: Sequence[Out]) -> Out:
+        """A query that reads what it gives: all that it begins with and all that it adds flow into each column."""
+        number = int(node.fields["id"])
+        # What it adds reads what it gives, and so comes from nothing but what is read here beside that.
+        self._loops[number] = NONE
+        outs = [self.trace(child, outer) for child in node.children]
+        whole = mixed(united(out.all() for out in outs))
+        self.decides |= whole
+        keys = outs[0].order
+        return Out(keys, {} if keys is None else dict.fromkeys(keys, Flow(whole)), whole)
+
+    def _loop_read(self, node: Node, _outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
+        whole = self._loops.get(int(node.fields["loopId"]))
+        if whole is None:
+            raise UnresolvedStatement(f"nothing in the plan says what the query `{node.alias}` reads")
+        columns = outputs_of(node) or []
+        return Out([key for key, _ in columns], {key: Flow(whole) for key, _ in columns}, whole)
+
+    # ---- rows of one -------------------------------------------------------------------------------------------------
+
+    def _through(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        """What gives the columns that it is given; whatever it says besides decides of its rows."""
+        scope = Scope(outs, outer)
+        for field, value in node.fields.items():
+            if isinstance(value, list):
+                listings = node.expressions(field)
+                if value and listings is not None:
+                    self.decides |= self.read(listings, scope)
+            elif value is None and field in _TOLD:
+                return self._unknown(node, outs, outer)
+        return outs[0]
+
+    def _view(self, _node: Node, outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
+        return outs[0]
+
+    def _filter(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        listings = node.expressions("condition")
+        if not listings:
+            return self._unknown(node, outs, outer)
+        scope = Scope(outs, outer)
+        found = self._memory.kept(listings[0], scope, self.relations)
+        if found is None:
+            self.decides |= self.read(listings, scope)
+            return outs[0]
+        rule, relation = found
+        return _narrowed(outs[0], rule, relation)
+
+    def _distinct(self, _node: Node, outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
+        self.decides |= outs[0].all()
+        return outs[0]
+
+    def _project(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        items = node.expressions("projectList")
+        if items is None:
+            return self._unknown(node, outs, outer)
+        return self._items(node, items, Scope(outs, outer), across=False)
+
+    def _items(self, node: Node, items: Sequence[Listing], scope: Scope, *, across: bool) -> Out:
+        """Columns that are told one by one. `across`: each is of many rows, where it is no column as it is."""
+        order: list[Key] = []
+        flows: dict[Key, Flow] = {}
+        for place, item in enumerate(items):
+            head = item[0]
+            name = short(head)
+            if name == "OuterReference" and isinstance(head.get("e"), list):
+                key, flow = key_of(head["e"][0]), scope.flow(head["e"][0], outer_only=True)
+            elif "exprId" not in head:
+                return self._unknown(node, scope.given, scope.outer)
+            elif name == "AttributeReference":
+                key, flow = key_of(head), scope.flow(head)
+            else:
+                key, flow = key_of(head), self._item(node, item, place, scope, across=across)
+            order.append(key)
+            flows[key] = flow
+        return Out(order, flows)
+
+    def _item(self, node: Node, item: Listing, place: int, scope: Scope, *, across: bool) -> Flow:
+        inner = item[1:] if short(item[0]) == "Alias" else item
+        if len(inner) == 1 and short(inner[0]) == "AttributeReference":
+            return scope.flow(inner[0])
+        atoms = self.read((inner,), scope)
+        told = None if across else self._memory.told(inner)
+        if told is None:
+            return Flow(mixed(atoms) if across else atoms)
+        call, tag = told
+        number = self._called.get((id(node), call))
+        if number is None:
+            number = self._called[id(node), call] = self.relation(node.alias, (), ())
+        relation = self.relations[number]
+        names = (*relation.names, str(item[0].get("name", place)))
+        self.relations[number] = Relation(relation.name, names, (*relation.bears, tag))
+        own = Atom(number, len(names) - 1)
+        # What says nothing of itself is told here; what does keeps what it says.
+        return Flow(frozenset({own, *(one for one in atoms if self._bears(one) is not None)}), own)
+
+    def _bears(self, atom: Atom) -> object:
+        return self.relations[atom.relation].bears[atom.column]
+
+    def _aggregate(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        groups, items = node.expressions("groupingExpressions"), node.expressions("aggregateExpressions")
+        if groups is None or items is None:
+            return self._unknown(node, outs, outer)
+        scope = Scope(outs, outer)
+        self.decides |= self.read(groups, scope)
+        return self._items(node, items, scope, across=True)
+
+    def _window(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        items = node.expressions("windowExpressions")
+        order = outs[0].order
+        if not items or order is None or node.fields.get("partitionSpec", 0) is None:
+            return self._unknown(node, outs, outer)
+        made = self._items(node, items, Scope(outs, outer), across=True)
+        return Out(None if made.order is None else (*order, *made.order), {**outs[0].flows, **made.flows}, made.rest)
+
+    def _generate(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        generator, made = node.expressions("generator"), node.expressions("generatorOutput")
+        order = outs[0].order
+        if not generator or made is None or order is None or node.fields.get("unrequiredChildIndex") != []:
+            return self._unknown(node, outs, outer)
+        atoms = self.read(generator, Scope(outs, outer))
+        self.decides |= atoms  # how many rows there are
+        keys = [key_of(one[0]) for one in made]
+        return Out((*order, *keys), {**outs[0].flows, **dict.fromkeys(keys, Flow(atoms))})
+
+    def _expand(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        cells, columns = node.expressions("projections"), outputs_of(node)
+        if not cells or not columns or len(cells) % len(columns):
+            return self._unknown(node, outs, outer)
+        scope = Scope(outs, outer)
+        flows: dict[Key, Flow] = {}
+        for place, (key, _) in enumerate(columns):
+            own = [self._item_flow(one, scope) for one in cells[place :: len(columns)]]
+            same = own[0].same if len(set(own)) == 1 else None
+            flows[key] = Flow(united(one.atoms for one in own), same)
+        return Out([key for key, _ in columns], flows)
+
+    def _item_flow(self, listing: Listing, scope: Scope) -> Flow:
+        if len(listing) == 1 and short(listing[0]) == "AttributeReference":
+            return scope.flow(listing[0])
+        return Flow(self.read((listing,), scope))
+
+    # ---- rows of several ---------------------------------------------------------------------------------------------
+
+    def _join(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        condition = node.expressions("condition")
+        kind = str(node.fields.get("joinType"))
+        left, right = outs
+        if condition is None or left.order is None or right.order is None or not any(one in kind for one in _JOINS):
+            return self._unknown(node, outs, outer)
+        self.decides |= self.read(condition, Scope(outs, outer))
+        if any(one in kind for one in _LEFT_ALONE):
+            return left
+        return _beside(left, right)
+
+    def _lateral(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        query, condition = node.expressions("right"), node.expressions("condition")
+        plan = query[0][0].get("plan") if query else None
+        if condition is None or not isinstance(plan, list):
+            return self._unknown(node, outs, outer)
+        right = self.trace(tree_of(plan), (outs[0], *outer))
+        self.decides |= self.read([query[0][1:]] if query else [], Scope(outs, outer))
+        self.decides |= self.read(condition, Scope((outs[0], right), outer))
+        return _beside(outs[0], right)
+
+    def _union(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        return self._together(node, outs, outs, outer)
+
+    def _intersect(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        self.decides |= united(out.all() for out in outs)
+        return self._together(node, outs, outs, outer)
+
+    def _except(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        self.decides |= united(out.all() for out in outs)
+        return self._together(node, outs, outs[:1], outer)
+
+    def _together(self, node: Node, outs: Sequence[Out], flowing: Sequence[Out], outer: Sequence[Out]) -> Out:
+        """Columns put under each other by their places; they bear the ids of the first."""
+        columns = [out.at() for out in flowing]
+        order = outs[0].order
+        if order is None or any(one is None or len(one) != len(order) for one in columns):
+            return self._unknown(node, outs, outer)
+        flows: dict[Key, Flow] = {}
+        for key, parts in zip(order, zip(*(one or [] for one in columns), strict=True), strict=True):
+            flows[key] = parts[0] if len(parts) == 1 else Flow(united(one.atoms for one in parts))
+        return Out(order, flows)
+
+    # ---- whatever else there is --------------------------------------------------------------------------------------
+
+    def _unknown(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
+        """What is not known here, or hides what it does: all is used, and flows into all that it gives."""
+        if not node.children:
+            return self._leaf(node, outs, outer)
+        found = [out.all() for out in outs]
+        scope = Scope((*outs, Out(None, {}, united(found))), outer)  # what it makes itself is made of these
+        for field in node.fields:
+            for listing in node.expressions(field) or ():
+                if is_plan(listing):
+                    found.append(self.trace(tree_of(listing), scope.given).all())
+                else:
+                    found.append(self.read((listing,), scope))
+        whole = mixed(united(found))
+        self.decides |= whole
+        columns = outputs_of(node)
+        if columns is None:
+            return Out(None, {}, whole)
+        return Out([key for key, _ in columns], {key: Flow(whole) for key, _ in columns}, whole)
+
+
+def _beside(left: Out, right: Out) -> Out:
+    rest = None if left.rest is None and right.rest is None else united((left.rest or NONE, right.rest or NONE))
+    order = None if left.order is None or right.order is None else (*left.order, *right.order)
+    flows = {**left.flows, **right.flows}
+    for key in left.flows.keys() & right.flows.keys():
+        flows[key] = Flow(left.flows[key].atoms | right.flows[key].atoms)
+    return Out(order, flows, rest)
+
+
+def _narrowed(out: Out, rule: int, relation: int) -> Out:
+    """The same once the rows of a relation that may not be used are left out."""
+
+    def kept(atom: Atom) -> Atom:
+        return atom._replace(kept=rule) if atom.relation == relation and not atom.mixed else atom
+
+    known: dict[Atoms, Atoms] = {}
+    flows: dict[Key, Flow] = {}
+    for key, flow in out.flows.items():
+        atoms = known.get(flow.atoms)
+        if atoms is None:
+            atoms = known[flow.atoms] = frozenset(map(kept, flow.atoms))
+        flows[key] = Flow(atoms, None if flow.same is None else kept(flow.same))
+    return Out(out.order, flows, out.rest)
+
+
+_TOLD: Final = frozenset({"order", "keys", "metrics", "partitionExpressions", "limitExpr", "offsetExpr", "eventTime"})
+"""What operators that only let through say of their rows: where Spark cannot write it, all may be asked."""
+
+_LEFT_ALONE: Final = ("LeftSemi", "LeftAnti")
+_JOINS: Final = (*_LEFT_ALONE, "Inner", "Cross", "LeftOuter", "RightOuter", "FullOuter")
+
+_Operator = Callable[[Tracer, Node, Sequence[Out], Sequence[Out]], Out]
+
+_THROUGH: Final = words(
+    "SubqueryAlias Subquery Sort LocalLimit GlobalLimit Tail Offset Sample Repartition RepartitionByExpression "
+    "RebalancePartitions ResolvedHint UnresolvedHint PipeOperator WithWindowDefinition EventTimeWatermark "
+    "CollectMetrics Deduplicate DeduplicateWithinWatermark"
+)
+
+_OPERATORS: Final[Mapping[str, _Operator]] = {
+    **dict.fromkeys(_THROUGH, Tracer._through),
+    "View": Tracer._view,
+    "OneRowRelation": Tracer._nothing,
+    "CTERelationDef": Tracer._cte,
+    "CTERelationRef": Tracer._cte_read,
+    "UnionLoopRef": Tracer._loop_read,
+    "WithCTE": Tracer._with_ctes,
+    "Filter": Tracer._filter,
+    "Distinct": Tracer._distinct,
+    "Project": Tracer._project,
+    "Aggregate": Tracer._aggregate,
+    "Window": Tracer._window,
+    "Generate": Tracer._generate,
+    "Expand": Tracer._expand,
+    "Join": Tracer._join,
+    "LateralJoin": Tracer._lateral,
+    "Union": Tracer._union,
+    "Intersect": Tracer._intersect,
+    "Except": Tracer._except,
+}

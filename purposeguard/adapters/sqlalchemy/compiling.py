@@ -1,0 +1,373 @@
+"""What a compiled statement of SQLAlchemy reads and writes, noted while it is compiled.
+
+A `Recorder` is the compiler of a guarded engine: it writes the same text as the dialect's own, and notes each column
+that it writes, in which SELECT it stands and whether the rows of its table are narrowed there. What was noted is kept
+with the compiled statement, which SQLAlchemy caches by the statement's shape.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from sqlalchemy import Function
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import Label, _textual_label_reference
+from sqlalchemy.sql.selectable import TableClause
+from sqlalchemy.types import UserDefinedType
+
+from purposeguard.adapters.sqlalchemy.analysis import ALL, Analysis, Key, Occurrence, Scope, base_of
+from purposeguard.adapters.sqlalchemy.flows import Flow, Untold, flows_of, is_count_of_all
+from purposeguard.adapters.sqlalchemy.functions import untold_of
+from purposeguard.adapters.sqlalchemy.narrowed import Narrowed
+from purposeguard.adapters.sqlalchemy.seals import SealedType
+
+_CONSTANT: Final = re.compile(
+    r"-?\d+(\.\d+)?|'[^'\\]*'|null|true|false|current_(timestamp|date|time)", re.IGNORECASE | re.ASCII
+)
+_OPERATOR: Final = re.compile(
+    r"[!@#%^&|?*/+<>=~-]{1,5}|(not )?(i?like|regexp|glob|match|similar to|rlike)|is( not)?"
+    r"|is (not )?distinct from|overlaps|at time zone|collate|xor|div|mod",
+    re.IGNORECASE,
+)
+_COMMENTS: Final = re.compile(r"--|/\*|\*/|#$|^#(?![->])")
+_FIELD: Final = re.compile(r"\w+", re.ASCII)
+
+
+class Recorder(SQLCompiler):
+    """Notes what it renders; mixed in before the compiler of a dialect."""
+
+    purposeguard: Analysis
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As the compiler of the dialect."""
+        self.purposeguard = Analysis()
+        self._scope = Scope(None)
+        self._reads: list[tuple[Scope, Key, TableClause, str]] = []
+        self._narrowings: list[tuple[Scope, Key, str, tuple[str, ...]]] = []
+        self._bound: list[str] | None = None
+        self._binds: list[tuple[str, SealedType]] = []
+        self._given: set[str] = set()
+        self._flows: list[Flow] = []
+        self._tables: dict[int, TableClause] = {}
+        self._output: Any = None
+        self._exists_next = False
+        self._star = self._free = self._aliased = self._conflict = 0
+        super().__init__(*args, **kwargs)
+        self._finish()
+
+    # ---- notes -------------------------------------------------------------------------------------------------------
+
+    def _untold(self, why: str) -> None:
+        if self.purposeguard.untold is None:
+            self.purposeguard.untold = why
+
+    def _read(self, table: object, name: str) -> None:
+        base, alias = base_of(table)
+        if base is None or self._bound is not None:
+            return  # what it is derived from is rendered as well; in a test for rows it decides and is not given out
+        self._tables[id(base)] = base
+        self._reads.append((self._scope, (base.fullname, alias), base, name))
+
+    def _finish(self) -> None:
+        found: dict[tuple[int, Key], tuple[TableClause, set[str], bool]] = {}
+        narrowings: dict[tuple[int, Key], list[tuple[str, tuple[str, ...]]]] = {}
+        for scope, key, table, name in self._reads:
+            holder = scope.holding(key)
+            if holder is None and key[1] == "excluded":
+                continue  # the row that was to be inserted, in ON CONFLICT
+            place = (id(holder), key)
+            written = holder is not None and holder.inserts == key
+            found.setdefault(place, (table, set(), written))[1].add(name)
+        for scope, key, shape, names in self._narrowings:
+            narrowings.setdefault((id(scope.holding(key)), key), []).append((shape, names))
+        analysis = self.purposeguard
+        analysis.occurrences = tuple(
+            Occurrence(table, frozenset(names), tuple(narrowings.get(place, ())), written)
+            for place, (table, names, written) in found.items()
+        )
+        analysis.tables = tuple(self._tables.values())
+        analysis.flows = tuple(self._flows)
+        analysis.sealed = tuple(kind for key, kind in self._binds if key not in self._given)
+
+    # ---- columns and tables ------------------------------------------------------------------------------------------
+
+    def visit_column(self, column: Any, *args: Any, **kwargs: Any) -> Any:
+        """Notes the column."""
+        if column.is_literal:
+            if column.name == "*" and (self._star or self._scope.exists):
+                pass
+            elif not _CONSTANT.fullmatch(column.name):
+                self._untold("a `literal_column` in it is text")
+        elif column.table is None:
+            if not self._free:
+                self._untold(f"the column `{column.name}` is of no table")
+        elif column is self._output:
+            self._output = None
+            base, _ = base_of(column.table)
+            if base is not None:
+                self._tables[id(base)] = base
+        else:
+            self._read(column.table, column.name)
+        return _above(super()).visit_column(column, *args, **kwargs)
+
+    def visit_scalar_function_column(self, element: Any, **kw: Any) -> Any:
+        """A column of what a function gives: of its arguments."""
+        self._free += 1
+        try:
+            return _above(super()).visit_scalar_function_column(element, **kw)
+        finally:
+            self._free -= 1
+
+    def visit_table_valued_column(self, element: Any, **kw: Any) -> Any:
+        """A table in the place of a value: its whole row."""
+        self._read(element.scalar_alias, ALL)
+        self._free += 1
+        try:
+            return _above(super()).visit_table_valued_column(element, **kw)
+        finally:
+            self._free -= 1
+
+    def visit_table(self, table: Any, *args: Any, **kwargs: Any) -> Any:
+        """Notes the table, of which the rows are read."""
+        self._tables[id(table)] = table
+        if kwargs.get("asfrom") and not self._aliased:
+            self._scope.froms.add((table.fullname, None))
+        return _above(super()).visit_table(table, *args, **kwargs)
+
+    def visit_alias(self, alias: Any, *args: Any, **kwargs: Any) -> Any:
+        """Notes under which name a table is read."""
+        base, name = base_of(alias)
+        if base is None:
+            return _above(super()).visit_alias(alias, *args, **kwargs)
+        if kwargs.get("asfrom"):
+            self._scope.froms.add((base.fullname, name))
+        self._aliased += 1
+        try:
+            return _above(super()).visit_alias(alias, *args, **kwargs)
+        finally:
+            self._aliased -= 1
+
+    def _label_select_column(
+        self, select: Any, column: Any, populate_result_map: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        element: Any = column.element if isinstance(column, Label) else column
+        # Of a sealed column that is given out as it is, the values stay sealed: they are checked where they are opened.
+        if (
+            populate_result_map
+            and len(self.stack) <= 1
+            and isinstance(getattr(element, "type", None), SealedType)
+            and not getattr(select, "_distinct", False)
+            and not _sorts_seals(select)
+            and base_of(getattr(element, "table", None))[0] is not None
+        ):
+            self._output = element
+        try:
+            return _above(super())._label_select_column(select, column, populate_result_map, *args, **kwargs)
+        finally:
+            self._output = None
+
+    def visit_join(self, join: Any, *args: Any, **kwargs: Any) -> Any:
+        """In the ON of a FULL JOIN no test leaves rows out."""
+        scope = self._scope
+        scope.full += bool(join.full)
+        try:
+            return _above(super()).visit_join(join, *args, **kwargs)
+        finally:
+            scope.full -= bool(join.full)
+
+    # ---- tests for rows ----------------------------------------------------------------------------------------------
+
+    def visit_purposeguard_narrowed(self, element: Narrowed, **kw: Any) -> str:
+        """A test by which rows that may not be used are left out."""
+        base, alias = base_of(element.anchor.table)
+        around, self._bound = self._bound, []
+        try:
+            text: str = self.process(element.element, **kw)
+            if base is not None and not self._scope.full:
+                key = (base.fullname, alias)
+                self._narrowings.append((self._scope, key, element.shape, tuple(self._bound)))
+        finally:
+            self._bound = around
+        return text
+
+    def visit_bindparam(self, bindparam: Any, *args: Any, **kwargs: Any) -> Any:
+        """Notes parameters of tests for rows, and those that hold sealed values."""
+        text = _above(super()).visit_bindparam(bindparam, *args, **kwargs)
+        if self._bound is not None:
+            self._bound.append(self.bind_names.get(bindparam, ""))
+        if isinstance(bindparam.type, SealedType) and not getattr(bindparam, "_is_crud", False):
+            self._binds.append((bindparam.key, bindparam.type))
+        return text
+
+    # ---- statements --------------------------------------------------------------------------------------------------
+
+    def visit_select(self, select_stmt: Any, *args: Any, **kwargs: Any) -> Any:
+        """Notes what stands in it as its own."""
+        exists, self._exists_next = self._exists_next, False
+        return self._within(_above(super()).visit_select, select_stmt, *args, exists=exists, **kwargs)
+
+    def _within(self, render: Any, *args: Any, exists: bool = False, **kwargs: Any) -> Any:
+        around = self._scope
+        aliased, self._aliased = self._aliased, 0
+        self._scope = Scope(around, exists=exists)
+        try:
+            return render(*args, **kwargs)
+        finally:
+            self._scope, self._aliased = around, aliased
+
+    def _setup_select_stack(self, select: Any, compile_state: Any, *args: Any, **kwargs: Any) -> Any:
+        self._look_at(select)
+        return _above(super())._setup_select_stack(select, compile_state, *args, **kwargs)
+
+    def _look_at(self, statement: Any) -> None:
+        """Notes what is rendered by other code than the compiler's."""
+        if getattr(statement, "_hints", None) or getattr(statement, "_statement_hints", None):
+            self._untold("it has hints, which are text")
+        for one in visitors.iterate(statement):
+            if hasattr(type(one), "_compiler_dispatcher"):
+                self._untold(f"{type(one).__name__} in it is rendered by a function of the application")
+                return
+
+    def visit_insert(self, insert_stmt: Any, *args: Any, **kwargs: Any) -> Any:
+        """Notes what flows into the columns."""
+        return self._within(self._written, _above(super()).visit_insert, insert_stmt, *args, **kwargs)
+
+    def visit_update(self, update_stmt: Any, *args: Any, **kwargs: Any) -> Any:
+        """Notes what flows into the columns."""
+        return self._within(self._written, _above(super()).visit_update, update_stmt, *args, **kwargs)
+
+    def visit_delete(self, delete_stmt: Any, *args: Any, **kwargs: Any) -> Any:
+        """Notes what stands in it as its own."""
+        self._look_at(delete_stmt)
+        return self._within(_above(super()).visit_delete, delete_stmt, *args, **kwargs)
+
+    def _written(self, render: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        table = statement.table
+        is_insert = bool(statement.is_insert)
+        if is_insert and isinstance(table, TableClause):
+            self._tables[id(table)] = table
+            self._scope.froms.add((table.fullname, None))
+            if getattr(statement, "_post_values_clause", None) is None:
+                self._scope.inserts = (table.fullname, None)
+        within = kwargs.get("visiting_cte") is not None or bool(self.stack)
+        text = render(statement, *args, **kwargs)
+        own = {name: one for name, one in kwargs.items() if name != "visited_bindparam"}
+        state: Any = statement._compile_state_factory(statement, self, **own) if within else self.dml_compile_state
+        self._look_at(state.statement)
+        try:
+            for flow in flows_of(state, self._given):
+                if flow.columns or flow.conditions:
+                    self._flows.append(flow)
+        except Untold as error:
+            self._untold(str(error))
+        return text
+
+    def visit_on_conflict_do_update(self, on_conflict: Any, **kw: Any) -> Any:
+        """What is compared to find the conflict is not used by it."""
+        return _above(super()).visit_on_conflict_do_update(on_conflict, **kw)  # of some dialects
+
+    def _on_conflict_target(self, clause: Any, **kw: Any) -> Any:
+        kept = len(self._reads)
+        text = _above(super())._on_conflict_target(clause, **kw)  # of some dialects
+        if clause.inferred_target_whereclause is None:
+            del self._reads[kept:]
+        return text
+
+    # ---- what is text ------------------------------------------------------------------------------------------------
+
+    def visit_textclause(self, textclause: Any, *args: Any, **kwargs: Any) -> Any:
+        """Text: what it reads, its structure does not tell."""
+        self._untold("it is text, or some of it is")
+        return _above(super()).visit_textclause(textclause, *args, **kwargs)
+
+    def visit_tstring(self, tstring: Any, *args: Any, **kwargs: Any) -> Any:
+        """Text as well."""
+        self._untold("it is text, or some of it is")
+        return _above(super()).visit_tstring(tstring, *args, **kwargs)
+
+    def visit_custom_op_binary(self, element: Any, operator: Any, **kw: Any) -> Any:
+        """An operator that is text."""
+        self._operator(operator)
+        return _above(super()).visit_custom_op_binary(element, operator, **kw)
+
+    def visit_custom_op_unary_operator(self, element: Any, operator: Any, **kw: Any) -> Any:
+        """An operator that is text."""
+        self._operator(operator)
+        return _above(super()).visit_custom_op_unary_operator(element, operator, **kw)
+
+    def visit_custom_op_unary_modifier(self, element: Any, operator: Any, **kw: Any) -> Any:
+        """An operator that is text."""
+        self._operator(operator)
+        return _above(super()).visit_custom_op_unary_modifier(element, operator, **kw)
+
+    def _operator(self, operator: Any) -> None:
+        text = operator.opstring.strip()
+        if not _OPERATOR.fullmatch(text) or _COMMENTS.search(text):
+            self._untold("an operator in it is text")
+
+    def visit_extract(self, extract: Any, **kwargs: Any) -> Any:
+        """The field is text."""
+        if not _FIELD.fullmatch(str(extract.field)):
+            self._untold("a field of a date in it is text")
+        return _above(super()).visit_extract(extract, **kwargs)
+
+    def visit_typeclause(self, typeclause: Any, **kw: Any) -> Any:
+        """A type of the application's own is text."""
+        if isinstance(typeclause.type, UserDefinedType) or hasattr(type(typeclause.type), "_compiler_dispatcher"):
+            self._untold("a type in it is text")
+        return _above(super()).visit_typeclause(typeclause, **kw)
+
+    # ---- functions ---------------------------------------------------------------------------------------------------
+
+    def visit_function(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """A function: of its arguments, where it is known to read nothing else."""
+        self._function(func)
+        star = is_count_of_all(func)
+        self._star += star
+        try:
+            return _above(super()).visit_function(func, *args, **kwargs)
+        finally:
+            self._star -= star
+
+    def _function(self, func: Any, *, as_table: bool = False) -> None:
+        watch = getattr(self.dialect, "purposeguard", None)
+        harmless = () if watch is None else watch.functions
+        untold = untold_of(func, self.dialect.name, harmless, as_table=as_table)
+        if untold is not None:
+            self._untold(untold)
+
+    def visit_table_valued_alias(self, element: Any, **kw: Any) -> Any:
+        """A function in the place of a table."""
+        if isinstance(element.element, Function):
+            self._function(element.element, as_table=True)
+        return _above(super()).visit_table_valued_alias(element, **kw)
+
+    def visit_unary(self, unary: Any, *args: Any, **kwargs: Any) -> Any:
+        """`EXISTS (SELECT *)` uses no column."""
+        self._exists_next = unary.operator is operators.exists
+        try:
+            return _above(super()).visit_unary(unary, *args, **kwargs)
+        finally:
+            self._exists_next = False
+
+
+def _sorts_seals(select: Any) -> bool:
+    """Whether a SELECT is sorted or grouped by a sealed column, or by a name, which may be that of one."""
+    clauses = [] if select is None else [*select._order_by_clauses, *select._group_by_clauses]
+    return any(
+        isinstance(one, _textual_label_reference) or isinstance(getattr(one, "type", None), SealedType)
+        for clause in clauses
+        for one in visitors.iterate(clause)
+    )
+
+
+def _above(parent: Any) -> Any:
+    """The compiler of the dialect: much of what it has is not typed, and some of it not every dialect has."""
+    return parent
+
+
+def recording(compiler: type[SQLCompiler]) -> type[SQLCompiler]:
+    """The compiler of a dialect, which notes what it renders."""
+    return type(f"Recording{compiler.__name__}", (Recorder, compiler), {})

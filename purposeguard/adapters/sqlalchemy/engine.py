@@ -1,0 +1,164 @@
+"""A guarded engine: connections, dialect and pool of which each statement is decided before the driver gets it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine.base import OptionEngine
+
+from purposeguard.adapters.sqlalchemy.compiling import recording
+from purposeguard.adapters.sqlalchemy.watch import Watch, own_statements
+from purposeguard.errors import PurposeGuardError, UnresolvedStatement
+
+_INSIDE: Final = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.pool.")
+"""The modules of SQLAlchemy that handle connections of the driver."""
+
+
+def _refuse_outside(what: str, depth: int = 2) -> None:
+    """Raises UnresolvedStatement unless SQLAlchemy itself asks: what a driver's connection executes, nobody sees."""
+    try:
+        caller = str(sys._getframe(depth).f_globals.get("__name__", ""))
+    except ValueError:  # there is no caller: the bottom of a greenlet
+        caller = ""
+    if not caller.startswith(_INSIDE):
+        _refuse(what)
+
+
+def _refuse(what: str) -> NoReturn:
+    raise UnresolvedStatement(
+        f"{what} of a guarded engine leads to the driver, where nobody sees what is executed: execute statements on "
+        "the connection itself, or use an engine of its own for what is not personal"
+    )
+
+
+class GuardedConnection(Connection):
+    """A connection of a guarded engine."""
+
+    _asking = False
+
+    @property
+    def connection(self) -> Any:
+        """The driver's connection: for SQLAlchemy alone."""
+        _refuse_outside("`connection`")
+        return Connection.connection.fget(self)  # type: ignore[attr-defined]  # a property: super() has none
+
+    def _handle_dbapi_exception(
+        self, e: BaseException, statement: Any, parameters: Any, cursor: Any, context: Any, *args: Any, **kwargs: Any
+    ) -> NoReturn:
+        if isinstance(e, self.dialect.loaded_dbapi.Error) and not self._asking:
+            self._asking = True  # should the question fail, too
+            try:
+                e = self.dialect.purposeguard.of_rows(e, self, context) or e  # type: ignore[attr-defined]
+            finally:
+                self._asking = False
+        if isinstance(e, PurposeGuardError):  # as it is, and without the parameters
+            if cursor is not None:
+                self._safe_close_cursor(cursor)
+            if not self.in_transaction():
+                self._rollback_impl()
+            raise e
+        super()._handle_dbapi_exception(e, statement, parameters, cursor, context, *args, **kwargs)
+
+
+class GuardedEngine(Engine):
+    """An engine whose statements are decided by a guard."""
+
+    _connection_cls = GuardedConnection
+
+    def raw_connection(self) -> Any:
+        """The driver's connection: for SQLAlchemy alone."""
+        _refuse_outside("`raw_connection`")
+        return super().raw_connection()
+
+    def dispose(self, close: bool = True) -> None:
+        """As ever; the new pool gives nothing out either."""
+        super().dispose(close)
+        _guard_pool(self.pool)
+
+
+class GuardedOptionEngine(GuardedEngine, OptionEngine):
+    """A guarded engine with other options."""
+
+
+GuardedEngine._option_cls = GuardedOptionEngine
+GuardedOptionEngine._option_cls = GuardedOptionEngine
+
+
+def _guard_pool(pool: Any) -> None:
+    """Lets the pool give connections to SQLAlchemy alone."""
+    given = type(pool).connect
+
+    def connect() -> Any:
+        _refuse_outside("`pool`")
+        return given(pool)
+
+    pool.connect = connect
+
+
+def _deciding(method: Callable[..., Any], place: int) -> Callable[..., Any]:
+    """A method of a dialect that gives a statement to the driver: first it is decided."""
+
+    @functools.wraps(method)
+    def execute(dialect: Any, cursor: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        context = args[place] if len(args) > place else kwargs.get("context")
+        dialect.purposeguard.admit(statement, context)
+        return method(dialect, cursor, statement, *args, **kwargs)
+
+    return execute
+
+
+def _its_own(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a dialect that asks the database about itself."""
+
+    @functools.wraps(method)
+    def asking(*args: Any, **kwargs: Any) -> Any:
+        with own_statements():
+            found = method(*args, **kwargs)
+            return iter(list(found)) if inspect.isgenerator(found) else found  # not later, outside of this
+
+    return asking
+
+
+_EXECUTES: Final = {"do_execute": 1, "do_executemany": 1, "do_execute_no_params": 0}
+"""The methods by which a dialect gives statements to the driver, and where behind the statement the context stands."""
+
+_ASKING: Final = ("get_", "has_", "_get_", "_has_", "initialize", "do_prepare_twophase", "do_commit_twophase")
+"""How methods are called by which a dialect asks the database about itself, or ends a transaction."""
+
+
+def _watched(cls: type) -> type:
+    """The class of a dialect, watched."""
+    # No mixin: a dialect that is there already can become one of a class that derives from its own alone.
+    own: dict[str, Any] = {name: _deciding(getattr(cls, name), place) for name, place in _EXECUTES.items()}
+    own["supports_statement_cache"] = cls.__dict__.get("supports_statement_cache", False)  # asked of the class itself
+    for name in dir(cls):
+        if name.startswith((*_ASKING, "do_rollback_twophase", "do_begin_twophase", "do_recover_twophase")):
+            method = inspect.getattr_static(cls, name)
+            if inspect.isfunction(method) and "connection" in list(inspect.signature(method).parameters)[1:2]:
+                own[name] = _its_own(method)
+    return type(f"Watched{cls.__name__}", (cls,), own)
+
+
+def _sequences_its_own(cls: type) -> type:
+    """The class of a dialect's execution contexts: the next value of a sequence is of no table."""
+    return type(f"Watched{cls.__name__}", (cls,), {"fire_sequence": _its_own(cls.fire_sequence)})  # type: ignore[attr-defined]
+
+
+def guard_engine(engine: Engine, watch: Watch) -> None:
+    """Makes an engine a guarded one, where it stands: whoever holds it holds a guarded one."""
+    dialect: Any = engine.dialect
+    dialect.__class__ = _watched(type(dialect))
+    dialect.purposeguard = watch
+    dialect.statement_compiler = recording(dialect.statement_compiler)
+    if hasattr(dialect.execution_ctx_cls, "fire_sequence"):
+        dialect.execution_ctx_cls = _sequences_its_own(dialect.execution_ctx_cls)
+    any_engine: Any = engine
+    any_engine.__class__ = GuardedOptionEngine if isinstance(engine, OptionEngine) else GuardedEngine
+    engine.hide_parameters = True  # an error of the database must not tell in a log what was to be written
+    engine.clear_compiled_cache()
+    _guard_pool(engine.pool)

@@ -1,0 +1,73 @@
+"""Guarding an engine, and naming the rows that may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from sqlalchemy import Subquery, select
+from sqlalchemy.engine import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.sql.selectable import TableClause
+
+from purposeguard.adapters.sqlalchemy.engine import guard_engine
+from purposeguard.adapters.sqlalchemy.session import watch_of
+from purposeguard.adapters.sqlalchemy.tags import Catalogue, Where
+from purposeguard.adapters.sqlalchemy.watch import WHAT, Watch
+from purposeguard.errors import UnresolvedStatement
+from purposeguard.guard import Guard
+
+E = TypeVar("E", Engine, AsyncEngine)
+
+
+def protect(
+    engine: E, guard: Guard, *where: Where, not_personal: Iterable[object] = (), functions: Iterable[str] = ()
+) -> E:
+    """Guards an engine, where it stands, and gives it.
+
+    `where` are the declarative bases, registries or `MetaData` whose tables may be used; `not_personal` those of them
+    that carry no tags because nothing in them is personal: classes, tables or names. `functions` names those of the
+    database's own that read nothing but what they are given; statements with others that are not known are refused.
+    Do it where the engine is made: a connection of the driver that was taken from it before is not guarded.
+
+    Raises:
+        TypeError: no tables are given, or by something else.
+        ValueError: the engine is guarded already.
+    """
+    if not where:
+        raise TypeError("say where the tables are: `protect(engine, guard, Base)`")
+    given: Any = engine
+    sync: Engine = given.sync_engine if isinstance(given, AsyncEngine) else given
+    if watch_of(sync) is not None:
+        raise ValueError("the engine is guarded already, and it is guarded once")
+    watch = Watch(guard, Catalogue(guard._engine.state.matrix.history, where, not_personal), sync.dialect, functions)
+    guard_engine(sync, watch)
+    return engine
+
+
+def permitted(bind: Any, table: Any, *names: str) -> Subquery:
+    """The rows of a table that the purpose under way may use, to be selected from in statements of Core.
+
+    `bind` is the guarded engine, or a connection or session on it; `names` the columns, without them all that may be
+    used. Made anew for each use: under another purpose it is refused.
+
+    Raises:
+        PurposeMissing: no purpose is under way.
+        UnlabelledData: the table, or a column of it, carries no tag.
+        UnresolvedStatement: `bind` is not guarded.
+    """
+    watch = watch_of(bind)
+    if watch is None:
+        raise UnresolvedStatement("`permitted` takes a guarded engine, or a connection or session on one")
+    found: TableClause = getattr(table, "__table__", table)
+    name, columns = watch.catalogue.find(found)
+    own = {column.name: column for column in found.columns}
+    use = watch.decider.engine.present(WHAT)
+    if use is None or watch.observes(use):
+        return select(*(own[one] for one in names or own)).subquery(found.name)
+    chosen = names or tuple(one for one in own if one not in watch.decider.denied(use, columns, own, name))
+    rule = watch.decider.rule(use, columns, chosen, name)
+    statement = select(*(own[one] for one in chosen))
+    if rule is not None:
+        statement = statement.where(watch.rows.test(rule, name, found).element)
+    return statement.subquery(found.name)

@@ -1,0 +1,229 @@
+"""Tags of mapped tables: read of `Column.info`, of `Table.info` and of the annotations of mapped classes."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, get_args, get_origin
+
+import typing_extensions
+from sqlalchemy import Column, MetaData, Table
+from sqlalchemy.orm import ColumnProperty, DeclarativeBase, Mapped, Mapper, registry
+from sqlalchemy.orm.mapper import _all_registries
+from sqlalchemy.sql.expression import TableClause
+
+from purposeguard.adapters.sqlalchemy.seals import SealedType
+from purposeguard.adapters.tables import Tables
+from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, columns_of, tag_of
+from purposeguard.errors import UnlabelledData
+from purposeguard.fields import Shape, evaluated, is_taggable, shape_of
+from purposeguard.marks import Mark
+from purposeguard.terms import NotPersonal, TermMeta
+
+Where = MetaData | registry | type[DeclarativeBase]
+"""What holds tables: a declarative base, a registry or a `MetaData`."""
+
+NOT_PERSONAL_TABLE: Final = "not-personal"
+"""What `Table.info` says of a table of which no column is personal."""
+
+
+class Catalogue:
+    """The tables of a database, each with the tags of its columns. What is mapped later is found when it is asked for.
+
+    A table without any tag is in it only where it is said that nothing in it is personal.
+    """
+
+    def __init__(self, revisions: Revisions, where: Iterable[Where], not_personal: Iterable[object]) -> None:
+        self._revisions = revisions
+        self._places = tuple(_metadata_of(one) for one in where)
+        self._not_personal = frozenset(_name_of(one) for one in not_personal)
+        self._known: dict[str, Columns] = {}
+        self._folded: dict[str, set[str]] = {}
+        self._mapped: dict[str, tuple[Mapper[Any], ...]] = {}
+        self._stamp: object = None
+        self._tables: Tables | None = None
+        self._lock = threading.RLock()
+
+    def refresh(self) -> bool:
+        """Reads the tables again, where some were added since; gives whether there were.
+
+        Raises:
+            UnlabelledData: a tag cannot be read, or what is made of personal columns does not say what it is.
+            UnknownSource: a tag is of another notice.
+        """
+        with self._lock:
+            mappers = [one for one in _all_mappers() if isinstance(one.local_table, Table)]
+            stamp = (len(mappers), *(len(place.tables) for place in self._places))
+            if stamp == self._stamp:
+                return False
+            known: dict[str, Columns] = {}
+            mapped: dict[str, tuple[Mapper[Any], ...]] = {}
+            for place in self._places:
+                for table in place.tables.values():
+                    mapped[table.fullname] = tuple(one for one in mappers if one.local_table is table)
+                    found = self._columns_of(table, mapped[table.fullname])
+                    if found is not None:
+                        known[table.fullname] = found
+            folded: dict[str, set[str]] = {}
+            for name in known:
+                folded.setdefault(name.casefold(), set()).add(name)
+            self._known, self._folded, self._mapped = known, folded, mapped
+            self._tables, self._stamp = None, stamp
+            return True
+
+    def refreshed(self) -> object:
+        """What stands for the tables as they were read last; another object where they were read anew."""
+        if self._stamp is None:
+            self.refresh()
+        return self._stamp
+
+    def every(self) -> Iterable[Columns]:
+        """The tags of all tables."""
+        return self._known.values()
+
+    @property
+    def tables(self) -> Tables:
+        """All tables, for the text of statements."""
+        with self._lock:
+            self.refresh()
+            if self._tables is None:
+                held = {table.fullname: table for place in self._places for table in place.tables.values()}
+                told = {  # those without a tag as well: a star stands for them too
+                    name: {column.name: columns.get(column.name) for column in held[name].columns}
+                    for name, columns in self._known.items()
+                }
+                self._tables = Tables(self._revisions, told)
+            return self._tables
+
+    def find(self, table: TableClause) -> tuple[str, Columns]:
+        """The name of a table, and its tags; by its name, whatever object stands for it.
+
+        Raises:
+            UnlabelledData: it carries no tags.
+        """
+        name = table.fullname
+        for _ in range(2):
+            found = self._known.get(name)
+            if found is not None:
+                return name, found
+            alike = self._folded.get(name.casefold(), ())
+            if len(alike) == 1:
+                one = next(iter(alike))
+                return one, self._known[one]
+            if not self.refresh():
+                break
+        raise UnlabelledData(
+            f"the table `{name}` carries no tags, so nothing says what it may be used for: tag its columns, "
+            '`mapped_column(info={"purposeguard": Source})` or `Mapped[Annotated[str, Source]]`, or, where none is '
+            "personal, say so: `protect(…, not_personal=[Table])`"
+        )
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a table of this name, in this case or another."""
+        return name in self._known or name.casefold() in self._folded
+
+    def mappers(self, name: str) -> tuple[Mapper[Any], ...]:
+        """The mappers of a table: those that map it themselves."""
+        return self._mapped.get(name, ())
+
+    def _columns_of(self, table: Table, mappers: Iterable[Mapper[Any]]) -> Columns | None:
+        told = table.info.get(KEY)
+        if table.fullname in self._not_personal or told is NotPersonal or told == NOT_PERSONAL_TABLE:
+            return Columns({column.name: tag_of(self._revisions, NotPersonal, column.name) for column in table.columns})
+        if told is not None:
+            return columns_of(self._revisions, told)
+        specs: dict[str, list[OneSpec]] = {}
+        for column in table.columns:
+            specs[column.name] = list(_specs(column.info.get(KEY), f"{table.fullname}.{column.name}"))
+            if isinstance(column.type, SealedType):
+                specs[column.name] += [column.type.label]
+        for mapper in mappers:
+            for column, shape in _annotated(mapper, table):
+                own = specs[column.name]
+                said: tuple[OneSpec, ...] = (*shape.tags, *shape.seal, *shape.marks)
+                own += [one for one in said if one not in own]
+        if not any(specs.values()):
+            return None
+        for column in table.columns:
+            if column.computed is not None and not specs[column.name]:
+                raise UnlabelledData(
+                    f"`{table.fullname}.{column.name}` is computed from other columns, of which some are personal: tag "
+                    "it with their sources, or say `NotPersonal`"
+                )
+        return Columns(
+            {
+                name: tag_of(self._revisions, own or NotPersonal, f"{table.fullname}.{name}")
+                for name, own in specs.items()
+            }
+        )
+
+
+def _specs(told: object, where: str) -> Iterator[OneSpec]:
+    """What `info` says of a column, one by one."""
+    if told is None:
+        return
+    if isinstance(told, (str, TermMeta, Mark)) or not isinstance(told, Iterable) or is_taggable(told):
+        yield told  # type: ignore[misc]  # what is no tag is refused, by name, where it is read
+    elif isinstance(told, Mapping):
+        raise TypeError(f"`{where}` is told by a source class, an id, a label or a mark, not {type(told).__name__}")
+    else:
+        yield from told
+
+
+def _metadata_of(where: object) -> MetaData:
+    found = getattr(where, "metadata", where)
+    if not isinstance(found, MetaData):
+        raise TypeError(f"tables are in a declarative base, a registry or a MetaData, not {type(where).__name__}")
+    return found
+
+
+def _name_of(table: object) -> str:
+    found = getattr(table, "__table__", table)
+    if isinstance(found, str):
+        return found
+    if not isinstance(found, TableClause):
+        raise TypeError(f"`not_personal` names tables, by class, table or name, not {type(table).__name__}")
+    return found.fullname
+
+
+def _all_mappers() -> Iterator[Mapper[Any]]:
+    """Every mapper that there is: a table may be mapped by classes of any registry."""
+    for one in _all_registries():
+        yield from one.mappers
+
+
+def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any], Shape]]:
+    """The columns of a mapper's own table, each with what the class that annotates its attribute says of it."""
+    for prop in mapper.iterate_properties:
+        if not isinstance(prop, ColumnProperty):
+            continue
+        own = [one for one in prop.columns if isinstance(one, Column) and one.table is table]
+        if not own:
+            continue
+        for cls in mapper.class_.__mro__:
+            stated = typing_extensions.get_annotations(cls, format=typing_extensions.Format.FORWARDREF)
+            if prop.key in stated:
+                shape = _shape(cls, prop.key, stated[prop.key])
+                yield from ((column, shape) for column in own)
+                break
+
+
+def _shape(cls: type, name: str, annotation: object) -> Shape:
+    names = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
+    try:
+        found = evaluated(annotation, dict(names), dict(vars(cls)))
+    except NameError as error:
+        raise UnlabelledData(
+            f"{cls.__qualname__}.{name}: its annotation names `{error.name}`, which is not defined, so its tag is "
+            "unknown; define it at module level"
+        ) from error
+    return shape_of(mapped_type(found))
+
+
+def mapped_type(annotation: object) -> object:
+    """What stands in `Mapped[…]`, or the annotation itself."""
+    origin = get_origin(annotation)
+    if isinstance(origin, type) and issubclass(origin, Mapped):
+        return get_args(annotation)[0]
+    return annotation

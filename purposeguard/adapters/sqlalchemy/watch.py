@@ -1,0 +1,347 @@
+"""Watching: what a guarded engine asks of the guard about each statement, before the driver gets it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import schema
+from sqlalchemy.dialects.postgresql import named_types
+from sqlalchemy.engine.interfaces import ExecuteStyle
+
+from purposeguard.adapters.deciding import NO_RULES, Decider, Demand
+from purposeguard.adapters.rowrule import RowRule
+from purposeguard.adapters.sql.functions import words
+from purposeguard.adapters.sql.names import lower
+from purposeguard.adapters.sql.statements import Statements
+from purposeguard.adapters.sqlalchemy.analysis import ALL, Analysis, Occurrence
+from purposeguard.adapters.sqlalchemy.flows import Flow
+from purposeguard.adapters.sqlalchemy.functions import DIALECTS
+from purposeguard.adapters.sqlalchemy.rows import BAD_JSON, NO_SOURCE, Rows
+from purposeguard.adapters.sqlalchemy.tags import Catalogue
+from purposeguard.adapters.tags import Columns
+from purposeguard.errors import FlowViolation, PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
+from purposeguard.guard import Guard
+from purposeguard.label import Label
+from purposeguard.marks import RowSource
+from purposeguard.terms import NotPersonal
+from purposeguard.use import Use
+
+WHAT: Final = "a statement was executed"
+
+_DEFINES: Final = frozenset(
+    getattr(module, name)
+    for module, names in (
+        (
+            schema,
+            words("""
+            CreateTable DropTable CreateIndex DropIndex CreateSchema DropSchema CreateSequence DropSequence
+            AddConstraint DropConstraint SetTableComment DropTableComment SetColumnComment DropColumnComment
+            SetConstraintComment DropConstraintComment DropView
+        """),
+        ),
+        (named_types, words("CreateEnumType DropEnumType CreateDomainType DropDomainType")),
+    )
+    for name in names
+    if hasattr(module, name)  # some are of later versions
+)
+"""Statements that define tables and what belongs to them, and read none."""
+
+_own: ContextVar[bool] = ContextVar("purposeguard dialect", default=False)
+"""Whether what is executed is a dialect's own: about the database itself, and of no table of the application."""
+
+
+@contextmanager
+def own_statements() -> Any:
+    """What the dialect executes within is about the database itself."""
+    token = _own.set(True)
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
+class Narrowing(NamedTuple):
+    """A table whose rows are decided one by one, with the columns of it that a statement uses, and the places."""
+
+    table: str
+    columns: Columns
+    names: tuple[str, ...]
+    occurrences: tuple[Occurrence, ...]
+
+
+class Found(NamedTuple):
+    """The rules by which a session has just narrowed a statement, by table and columns."""
+
+    use: Use[Any]
+    rules: Mapping[tuple[str, tuple[str, ...]], RowRule | None]
+
+
+FOUND: Final = "purposeguard_rules"
+"""The execution option by which a session hands them on: they are not found twice for one statement."""
+
+
+class Plan:
+    """What is to be asked of the guard about a statement of one shape."""
+
+    __slots__ = ("demand", "narrowings", "schemas", "used")
+
+    def __init__(
+        self,
+        demand: Demand,
+        used: Mapping[str, tuple[Columns, tuple[str, ...]]],
+        narrowings: tuple[Narrowing, ...],
+        schemas: frozenset[tuple[str | None, str]],
+    ) -> None:
+        self.demand = demand
+        self.used = used
+        self.narrowings = narrowings
+        self.schemas = schemas
+
+
+class Watch:
+    """Decides statements of one engine by one guard."""
+
+    def __init__(self, guard: Guard, catalogue: Catalogue, dialect: Any, functions: Iterable[str] = ()) -> None:
+        """`functions` are those of the database's own that read nothing but their arguments."""
+        self.guard = guard
+        self.functions = frozenset(lower(one) for one in functions)
+        self._dialect = dialect
+        self._statements: Statements | None = None
+        self.decider = Decider(
+            guard,
+            rows="select mapped classes through a `GuardedSession`, which leaves out those that may not be used, or "
+            "from `permitted(…)`; texts are not narrowed",
+        )
+        self.catalogue = catalogue
+        self.rows = Rows(dialect)
+        self._rows_known: tuple[object, bool] | None = None
+
+    def has_rows(self) -> bool:
+        """Whether there is a table whose rows may be decided one by one."""
+        stamp = self.catalogue.refreshed()
+        known = self._rows_known
+        if known is None or known[0] is not stamp:
+            found = any(self.decider.asks_rows(columns, columns) for columns in self.catalogue.every())
+            known = self._rows_known = (stamp, found)
+        return known[1]
+
+    # ---- before the driver gets it ---------------------------------------------------------------------------------
+
+    def admit(self, statement: str, context: Any) -> None:
+        """Nothing where a statement may be executed now; the ledger is told.
+
+        Raises:
+            PurposeMissing, PurposeViolation: it uses what the purpose under way may not use.
+            UnlabelledData: it uses a column or table without tags, or rows that are to be narrowed first.
+            UnresolvedStatement: it cannot be told what it reads.
+            FlowViolation: it writes into a column whose tags do not cover what it writes.
+        """
+        if context is None:  # SQLAlchemy always has one
+            self.text(statement, "it is text")
+            return
+        compiled: Any = context.compiled
+        analysis: Analysis | None = getattr(compiled, "purposeguard", None)
+        if analysis is not None and (
+            statement is context.statement
+            or statement == context.statement
+            or context.execute_style is ExecuteStyle.INSERTMANYVALUES
+        ):
+            plan = analysis.plan
+            if plan is None:
+                if _own.get():
+                    return
+                plan = self.plan(analysis)
+            if plan is not TEXT:
+                if plan.demand.is_personal or "schema_translate_map" in context.execution_options:
+                    self._settle(plan, context)
+                return
+        if _own.get():
+            return
+        if context.isddl and type(compiled.statement) in _DEFINES:
+            return
+        self.text(statement, "it is text" if analysis is None else analysis.untold or "its text was changed")
+
+    def plan(self, analysis: Analysis) -> Any:
+        """What is to be asked about statements of a shape; `TEXT` where their text is to be asked."""
+        if analysis.untold is not None:
+            analysis.plan = TEXT
+            return TEXT
+        tables: dict[str, tuple[Columns, dict[str, None], list[Occurrence]]] = {}
+        for table in analysis.tables:
+            name, columns = self.catalogue.find(table)
+            tables.setdefault(name, (columns, {}, []))
+        for one in analysis.occurrences:
+            name, columns = self.catalogue.find(one.table)
+            _, names, places = tables[name]
+            names.update(dict.fromkeys(_in_order(columns, one.names)))
+            places.append(one)
+        used = {name: (columns, tuple(names)) for name, (columns, names, _) in tables.items() if names}
+        narrowings: list[Narrowing] = []
+        for name, (columns, chosen) in used.items():
+            tags = {one: columns[one] for one in chosen if one in columns}
+            if self.decider.asks_rows(columns, tags):
+                found = tuple(one for one in tables[name][2] if _is_personal(columns, one) and not one.written)
+                narrowings.append(Narrowing(name, columns, chosen, found))
+        demand = self.decider.demand(used, frozenset(one.table for one in narrowings))
+        if analysis.sealed:
+            sealed = [("a sealed value", one.label) for one in analysis.sealed]
+            demand = Demand.together((demand, Demand(sealed)))
+        self._flows(analysis.flows)
+        schemas = frozenset((one.schema, one.name) for one in analysis.tables)
+        analysis.plan = Plan(demand, used, tuple(narrowings), schemas)
+        return analysis.plan
+
+    def _settle(self, plan: Plan, context: Any) -> None:
+        """Whether what a statement uses may be used, by the purpose under way."""
+        translated = context.execution_options.get("schema_translate_map")
+        if translated:
+            self._same_tables(plan, translated)
+        if not plan.narrowings:
+            self.decider.meet(plan.demand, WHAT)
+            return
+        use = self.decider.engine.present(WHAT)
+        rules: Mapping[str, RowRule | None] = NO_RULES
+        if use is not None and not self.observes(use):
+            rules = {one.table: self._narrowed(one, use, context) for one in plan.narrowings}
+        self.decider.meet(plan.demand, WHAT, rules)
+
+    def observes(self, use: Use[Any] | None) -> bool:
+        """Whether what may not be used is only recorded."""
+        return self.decider.engine.observing if use is None else use.activity.observing
+
+    def _narrowed(self, one: Narrowing, use: Use[Any], context: Any) -> RowRule | None:
+        """The rule by which rows are left out; raises UnlabelledData where they are not, by the rule of this use."""
+        found = context.execution_options.get(FOUND)  # by the session, for this very statement
+        if isinstance(found, Found) and found.use is use and (one.table, one.names) in found.rules:
+            rule = found.rules[one.table, one.names]
+        else:
+            rule = self.decider.rule(use, one.columns, one.names, one.table)
+        if rule is None:
+            return None
+        parameters = context.compiled_parameters
+        for occurrence in one.occurrences:
+            if not any(
+                self.rows.agrees(rule, one.table, occurrence.table, narrowing, parameters)
+                for narrowing in occurrence.narrowings
+            ):
+                self.decider.meet(self.decider.demand(_only(one)), WHAT)  # raises, and says what to do
+                raise UnlabelledData(f"the rows of `{one.table}` are to be narrowed first")
+        return rule
+
+    def of_rows(self, error: BaseException, connection: Any, context: Any) -> PurposeGuardError | None:
+        """What an error of the database says of a row whose source is not known; None where it says something else."""
+        plan: Any = getattr(getattr(getattr(context, "compiled", None), "purposeguard", None), "plan", None)
+        said = str(error)
+        if not isinstance(plan, Plan) or not plan.narrowings or not (NO_SOURCE in said or BAD_JSON in said):
+            return None
+        for one in plan.narrowings:
+            use = self.decider.engine.ambient()
+            rule = self.decider.rule(use, one.columns, one.names, one.table) if use.runs_here() else None
+            if rule is None or rule.source is None:
+                continue
+            given = said.partition(NO_SOURCE)[2].partition('"')[0]
+            if not given and self._dialect.name == "sqlite":
+                with own_statements():
+                    found = connection.execute(self.rows.strangers(rule, one.table, one.occurrences[0].table)).first()
+                if found is None:
+                    continue
+                given = found[0]
+            where = f"`{one.table}.{rule.source}`"
+            if not given:
+                return UnlabelledData(f"a row names no source in {where}, so nothing says what it may be used for")
+            return UnknownSource(given, f"a row names it in {where}: write the ids there as the notice prints them")
+        return None
+
+    def _same_tables(self, plan: Plan, translated: Mapping[str | None, str | None]) -> None:
+        for given, name in plan.schemas:
+            if given in translated and translated[given] != given:
+                other = translated[given]
+                found = f"{other}.{name}" if other else name
+                if self.catalogue.knows(found):
+                    raise UnresolvedStatement(
+                        f"`schema_translate_map` makes another table of `{name}`, `{found}`, which has tags of its "
+                        "own: name that table in the statement"
+                    )
+
+    def _flows(self, flows: Iterable[Flow]) -> None:
+        """Raises FlowViolation where a column's tags do not cover what flows into it."""
+        given = list(flows)
+        for flow in given:
+            name, columns = self.catalogue.find(flow.table)
+            target = columns.get(flow.column)
+            if target is None:
+                raise UnlabelledData(f"`{name}.{flow.column}` carries no tag, so nothing may flow into it")
+            for table, column in (*flow.columns, *flow.conditions):
+                origin, others = self.catalogue.find(table)
+                tags = others if column == ALL else {column: others.get(column)}
+                for one, tag in tags.items():
+                    if tag is None:
+                        raise UnlabelledData(f"`{origin}.{one}` carries no tag, so it may flow nowhere")
+                    lacking = tag.label.sources - target.label.sources - {NotPersonal}
+                    if lacking:
+                        raise FlowViolation(name, flow.column, Label(*lacking))
+                    if tag.by_row and not (target.by_row and _with_source(given, flow, columns, table, others)):
+                        raise UnlabelledData(
+                            f"`{name}.{flow.column}` would hold values whose sources their rows name: mark it `ByRow`, "
+                            "and put the column that names the source along"
+                        )
+
+    # ---- text --------------------------------------------------------------------------------------------------------
+
+    def text(self, statement: str, why: str) -> None:
+        """Whether a statement that is text, or some of which is, may be executed.
+
+        Raises:
+            UnresolvedStatement: it cannot be told what it reads. Also as `admit`.
+        """
+        name = DIALECTS.get(self._dialect.name)
+        if name is None:
+            raise UnresolvedStatement(f"{why}, and the text of statements is not read of {self._dialect.name}")
+        tables = self.catalogue.tables
+        if self._statements is None or self._statements.tables is not tables:
+            self._statements = Statements(self.guard, tables, dialect=name, functions=self.functions)
+        self._statements.check(_plain_text(statement, self._dialect))
+
+
+def _plain_text(statement: str, dialect: Any) -> str:
+    """The text as the database gets it, save for its parameters, which drivers mark in ways that no parser reads."""
+    if dialect.paramstyle in ("pyformat", "format"):
+        return _PYFORMAT.sub(lambda found: "%" if found[0] == "%%" else "$1", statement)
+    return statement
+
+
+_PYFORMAT: Final = re.compile(r"%%|%\([^)]*\)s|%s")
+
+
+TEXT: Final = object()
+"""In place of a plan: the text of the statement is asked."""
+
+
+def _with_source(flows: Iterable[Flow], flow: Flow, columns: Columns, table: Any, others: Columns) -> bool:
+    """Whether the source of each row goes along with what was collected under it."""
+    theirs, ours = others.marked(RowSource), columns.marked(RowSource)
+    return theirs is not None and any(
+        one.column == ours and one.table is flow.table and list(one.columns) == [(table, theirs)] for one in flows
+    )
+
+
+def _only(one: Narrowing) -> dict[str, tuple[Columns, tuple[str, ...]]]:
+    return {one.table: (one.columns, one.names)}
+
+
+def _in_order(columns: Columns, names: Iterable[str]) -> list[str]:
+    """Names in the order of the columns; those that carry no tag come last, and are refused by name."""
+    given = set(names)
+    if ALL in given:
+        return list(columns)
+    folded = {name.casefold(): name for name in columns}
+    found = {name if name in columns else folded.get(name.casefold(), name) for name in given}
+    return [*(name for name in columns if name in found), *sorted(found - set(columns))]
+
+
+def _is_personal(columns: Columns, one: Occurrence) -> bool:
+    return any(name not in columns or columns[name].is_personal for name in _in_order(columns, one.names))
