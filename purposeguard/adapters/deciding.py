@@ -183,13 +183,13 @@ class Decider:
                     for tick in ticks:
                         tick()
                     return
-        self._meet(demand, what, rules)
+        self.meet_under(self.engine.present(what), demand, rules)
 
-    def _meet(self, demand: Demand, what: str, rules: Mapping[str, RowRule | None]) -> None:
+    def meet_under(self, use: Use[Any] | None, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
+        """As `meet`, under the use that `engine.present` gave: None where that there is none is observed, and told."""
+        if use is None or not demand.is_personal:
+            return
         engine = self.engine
-        use = engine.present(what)
-        if use is None:
-            return  # observed only
         column = use._column  # once: all is decided by one revision
         denied: set[Label] = set()
         for field, label in demand.fields:

@@ -215,7 +215,7 @@ class Runner:
             used = _used(seen.analysis, world)
             for table in dict.fromkeys(table for _, table, _ in demand.rows):
                 rules[table] = self._decider.rule(use, *used[table], table)
-        self._decider.meet(demand, "a statement was to run", rules)
+        self._decider.meet_under(use, demand, rules)
         return use, rules
 
     def explain(self, text: str) -> Explanation:

@@ -89,7 +89,7 @@ class Frames:
         if use is None:
             return frame
         kept = self._left(use, known, names)
-        self._decider.meet(self._demand(known, tuple(kept), narrowed=False), _WHAT)
+        self._decider.meet_under(use, self._demand(known, tuple(kept), narrowed=False))
         return frame if len(kept) == len(names) else _selected(kind, frame, kept)
 
     def permitted(self, frame: Frame, tags: object = None, *, withhold: bool = False) -> Frame:
@@ -113,7 +113,7 @@ class Frames:
             return frame
         kept = self._left(use, known, names) if withhold else names
         rule = self._decider.rule(use, known, kept, _TABLE)
-        self._decider.meet(self._demand(known, tuple(kept), narrowed=True), _WHAT, {_TABLE: rule})
+        self._decider.meet_under(use, self._demand(known, tuple(kept), narrowed=True), {_TABLE: rule})
         found = frame
         if rule is not None:
             held = set(names)
@@ -192,7 +192,7 @@ class Frames:
         demand = self._demand(columns, tuple(names), narrowed=True)
         use = self._decider.engine.present(_WHAT) if demand.is_personal else None
         if use is not None and use.activity.observing:
-            self._decider.meet(demand, _WHAT)
+            self._decider.meet_under(use, demand)
             return None
         return use
 

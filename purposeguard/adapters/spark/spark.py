@@ -77,14 +77,19 @@ class Spark:
             UnresolvedStatement: the plan does not tell what is read, or is not shown (Spark Connect).
         """
         asked = self._of(classic(frame))
-        rules: dict[str, RowRule | None] = {}
         if asked.kept:
-            use = self._decider.engine.present(_WHAT)
-            if use is not None and not use.activity.observing:
-                for name, columns, names, kept in asked.kept:
-                    self._still(use, name, columns, names, kept)
-                    rules[name] = kept.rule
-        self._decider.meet(asked.demand, _WHAT, rules)
+            self._meet(asked, self._decider.engine.present(_WHAT))
+        else:
+            self._decider.meet(asked.demand, _WHAT)
+
+    def _meet(self, asked: _Asked, use: Use[Any] | None) -> None:
+        """As `check`, under the use that was found: None where that there is none is observed, and told."""
+        rules: dict[str, RowRule | None] = {}
+        if use is not None and not use.activity.observing:
+            for name, columns, names, kept in asked.kept:
+                self._still(use, name, columns, names, kept)
+                rules[name] = kept.rule
+        self._decider.meet_under(use, asked.demand, rules)
 
     def columns(self, frame: DataFrame) -> Columns:
         """The tags of a frame's columns, by what they come from; of rows that were kept, with what they may come from.
@@ -189,8 +194,11 @@ class Spark:
         frame = classic(frame)
         use = self._decider.engine.present(_WHAT)
         if use is None or use.activity.observing:
-            self.check(frame)
+            self._meet(self._of(frame), use)
             return frame
+        return self._withheld(frame, use)
+
+    def _withheld(self, frame: DataFrame, use: Use[Any]) -> DataFrame:
         found = traced(frame, self._memory)
         denied = self._denied(use, found)
         first = next((one for one in sorted(found.decides) if one in denied), None)
@@ -235,9 +243,12 @@ class Spark:
             PurposeMissing, PurposeViolation, UnknownSource, UnresolvedStatement: as `check`.
             UnlabelledData: as `check`; or a column that says it of the rows is no more in the frame.
         """
-        frame = self.withhold(frame) if withhold else classic(frame)
-        frame = self.narrowed(frame)
-        self.check(frame)
+        frame = classic(frame)
+        use = self._decider.engine.present(_WHAT)
+        if withhold and use is not None and not use.activity.observing:
+            frame = self._withheld(frame, use)
+        frame = self._narrowed(frame, use)
+        self._meet(self._of(frame), use)
         return frame
 
     def narrowed(self, frame: DataFrame) -> DataFrame:
@@ -248,8 +259,9 @@ class Spark:
         Raises:
             PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `permitted`.
         """
-        frame = classic(frame)
-        use = self._decider.engine.present(_WHAT)
+        return self._narrowed(classic(frame), self._decider.engine.present(_WHAT))
+
+    def _narrowed(self, frame: DataFrame, use: Use[Any] | None) -> DataFrame:
         found = traced(frame, self._memory)
         flowing = frozenset[Atom]().union(*{flow.atoms for _, flow in found.outputs})
         for (number, _), names in by_relation(found, {one for one in flowing if not one.mixed}).items():

@@ -96,7 +96,7 @@ class Statements:
             return text
         use = self.decider.engine.present(_WHAT)
         rules = {} if use is None else self._rules(statement.found.analysis, use)
-        self.decider.meet(demand, _WHAT, rules)
+        self.decider.meet_under(use, demand, rules)
         self._flows(statement.found, rules)
         if use is None or use.activity.observing or not rules:
             return text

@@ -62,8 +62,10 @@ def permitted(bind: Any, table: Any, *names: str) -> Subquery:
     found: TableClause = getattr(table, "__table__", table)
     name, columns = watch.catalogue.find(found)
     own = {column.name: column for column in found.columns}
-    use = watch.decider.engine.present(WHAT)
-    if use is None or watch.observes(use):
+    engine = watch.decider.engine
+    # Where it is only observed that none is under way, that is told when the statement is executed.
+    use = engine.ambient() if engine.observing else engine.present(WHAT)
+    if use is None or use.absence() is not None or watch.observes(use):
         return select(*(own[one] for one in names or own)).subquery(found.name)
     chosen = names or tuple(one for one in own if one not in watch.decider.denied(use, columns, own, name))
     rule = watch.decider.rule(use, columns, chosen, name)

@@ -15,7 +15,7 @@ from sqlalchemy.sql.selectable import TableClause
 
 from purposeguard.adapters.rowrule import RowRule
 from purposeguard.adapters.sqlalchemy.seals import SealedType
-from purposeguard.adapters.sqlalchemy.watch import FOUND, TEXT, WHAT, Found, Watch
+from purposeguard.adapters.sqlalchemy.watch import FOUND, TEXT, Found, Watch
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.use import Use
 
@@ -166,9 +166,9 @@ def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -
     plan = None if isinstance(state.parameters, list) else _plan(state, statement, watch, bind)  # a list is of keys
     if plan is None or plan is TEXT or not plan.narrowings:
         return statement
-    use = watch.decider.engine.present(WHAT)
-    if use is None or watch.observes(use):
-        return statement
+    use = watch.decider.engine.ambient()
+    if use.absence() is not None or watch.observes(use):
+        return statement  # a purpose that is missing is told, and refused, where the statement is executed
     options: list[Narrowing] = []
     rules: dict[tuple[str, tuple[str, ...]], RowRule | None] = {}
     for one in plan.narrowings:

@@ -207,7 +207,7 @@ class Watch:
         rules: Mapping[str, RowRule | None] = NO_RULES
         if use is not None and not self.observes(use):
             rules = {one.table: self._narrowed(one, use, context) for one in plan.narrowings}
-        self.decider.meet(plan.demand, WHAT, rules)
+        self.decider.meet_under(use, plan.demand, rules)
 
     def observes(self, use: Use[Any] | None) -> bool:
         """Whether what may not be used is only recorded."""
@@ -228,7 +228,7 @@ class Watch:
                 self.rows.agrees(rule, one.table, occurrence.table, narrowing, parameters)
                 for narrowing in occurrence.narrowings
             ):
-                self.decider.meet(self.decider.demand(_only(one)), WHAT)  # raises, and says what to do
+                self.decider.meet_under(use, self.decider.demand(_only(one)))  # raises, and says what to do
                 raise UnlabelledData(f"the rows of `{one.table}` are to be narrowed first")
         return rule
 

@@ -36,6 +36,7 @@ from purposeguard.marks import ByRow, RowSource
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.spark.relations import CUSTOMER, CUSTOMERS, MIXED, frame
 from tests.oversights import Told
+from tests.support import RecordingLedger
 
 pytestmark = pytest.mark.xdist_group("spark")
 
@@ -124,6 +125,21 @@ def test_in_observe_mode_a_refusal_is_recorded_alone(
         assert kept.count() == 4
         spark.check(kept)
     assert "observed, not enforced" in caplog.text
+
+
+def test_what_is_only_observed_is_told_once(customers: DataFrame, mixed: DataFrame) -> None:
+    ledger = RecordingLedger()
+    guard = Guard(tm.NOTICE, mode="observe", ledger=ledger)
+    spark = Spark(guard)
+    kept = spark.permitted(mixed)  # outside any purpose
+    spark.check(kept)
+    spark.withhold(customers)
+    assert [type(error) for error, _ in ledger.denials] == [PurposeMissing] * 3
+    ledger.denials.clear()
+    with guard.purpose(tm.RenewalGuidance):
+        spark.permitted(customers.select("device"), withhold=True)
+        spark.withhold(customers.select("device"))
+    assert [type(error) for error, _ in ledger.denials] == [PurposeViolation] * 2
 
 
 # ---- withholding -----------------------------------------------------------------------------------------------------

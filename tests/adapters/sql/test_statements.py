@@ -24,6 +24,7 @@ from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.tables import Tables
 from purposeguard.notices import trendmicro_jp as tm
 from tests.oversights import Told
+from tests.support import RecordingLedger
 
 TABLES = Tables(
     tm.NOTICE,
@@ -86,6 +87,22 @@ def test_where_it_is_only_observed_it_is_recorded_and_runs_as_it_is(caplog: pyte
     assert [record for record in caplog.records if "product-data" in record.getMessage()]
     with pytest.raises(UnresolvedStatement):
         shop.check("EXPLAIN SELECT 1")
+
+
+def test_what_is_only_observed_is_told_once():
+    ledger = RecordingLedger()
+    guard = Guard(tm.NOTICE, mode="observe", governance=Told(), ledger=ledger)
+    shop = Statements(guard, TABLES, dialect="postgres")
+    for call in (shop.check, shop.narrowed):
+        call("SELECT device FROM customer")
+        ((missing, _),) = ledger.denials
+        assert isinstance(missing, PurposeMissing)
+        ledger.denials.clear()
+        with guard.purpose(tm.RenewalGuidance):
+            call("SELECT device FROM customer")
+        ((denial, _),) = ledger.denials
+        assert isinstance(denial, PurposeViolation)
+        ledger.denials.clear()
 
 
 def test_what_is_not_told_or_carries_no_tag_is_refused(guard: Guard, shop: Statements):

@@ -36,6 +36,7 @@ from purposeguard.marks import ByRow, RowSource
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.sqlalchemy.shop import Letter, Person, Shop
 from tests.oversights import Told
+from tests.support import RecordingLedger
 
 people: Any = Person.__table__
 RENEWAL = ["p3", "p4", "p5", "p6"]  # neither customer 1, who stopped everything, nor customer 2, who stopped this
@@ -243,6 +244,19 @@ def test_a_purpose_that_is_only_observed_leaves_nothing_out(shop: Shop) -> None:
         assert len(session.scalars(select(Person.email)).all()) == 6
     with shop.session(observing)() as session:
         assert len(session.scalars(select(Person.email)).all()) == 6
+
+
+def test_a_purpose_that_is_missing_is_told_once_where_it_is_observed(shop: Shop) -> None:
+    ledger = RecordingLedger()
+    observing = Guard(tm.NOTICE, governance=shop.told, mode="observe", ledger=ledger)
+    engine = shop.guarded(observing)
+    with GuardedSession(engine) as session:
+        assert len(session.scalars(select(Person.email)).all()) == 6
+        assert len(ledger.denials) == 1
+        found = permitted(session, Person, "email")
+        assert len(session.execute(select(found)).all()) == 6
+        assert len(ledger.denials) == 2
+        assert {type(missing) for missing, _ in ledger.denials} == {PurposeMissing}
 
 
 def test_a_row_whose_source_means_nothing_makes_the_statement_fail(shop: Shop, governed: Guard) -> None:
