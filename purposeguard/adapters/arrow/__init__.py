@@ -5,7 +5,10 @@ Arrow does with metadata otherwise: a column that is renamed keeps its own, one 
 has none, and is refused; of tables that are put one below the other the first one's count (see `concatenated`).
 """
 
-from purposeguard.adapters.arrow.schemas import columns_of, concatenated, model_of, schema_of, tagged
-from purposeguard.adapters.tags import KEY
+from purposeguard.adapters.needs import Needs
+
+with Needs("arrow", "pyarrow"):
+    from purposeguard.adapters.arrow.schemas import columns_of, concatenated, model_of, schema_of, tagged
+    from purposeguard.adapters.tags import KEY
 
 __all__ = ["KEY", "columns_of", "concatenated", "model_of", "schema_of", "tagged"]

@@ -6,8 +6,11 @@ them may not be used, or where that cannot be told. Rows that may not be used ar
 slip through that meets a second wall, the real connection, which reads nothing but what was named (`duckdb.locked`).
 """
 
-from purposeguard.adapters.duckdb.connection import Connection, connect
-from purposeguard.adapters.duckdb.result import Result
-from purposeguard.adapters.duckdb.statements import Explanation, Used
+from purposeguard.adapters.needs import Needs
+
+with Needs("duckdb", "duckdb", "pyarrow", "sqlglot"):
+    from purposeguard.adapters.duckdb.connection import Connection, connect
+    from purposeguard.adapters.duckdb.result import Result
+    from purposeguard.adapters.duckdb.statements import Explanation, Used
 
 __all__ = ["Connection", "Explanation", "Result", "Used", "connect"]

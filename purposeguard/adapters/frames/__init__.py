@@ -5,6 +5,9 @@ rows that it may. What is given back is of the same kind. Rows are told by an ex
 none passes through Python; of lazy frames that is when they are read.
 """
 
-from purposeguard.adapters.frames.frames import Frames
+from purposeguard.adapters.needs import Needs
+
+with Needs("frames", "narwhals"):
+    from purposeguard.adapters.frames.frames import Frames
 
 __all__ = ["Frames"]

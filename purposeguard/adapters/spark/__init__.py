@@ -5,6 +5,9 @@ bear any that it likes: so a frame's plan is followed down to the relations, who
 is asked; which rows may be used is a condition that the executors run.
 """
 
-from purposeguard.adapters.spark.spark import Spark
+from purposeguard.adapters.needs import Needs
+
+with Needs("spark", "pyspark"):
+    from purposeguard.adapters.spark.spark import Spark
 
 __all__ = ["Spark"]

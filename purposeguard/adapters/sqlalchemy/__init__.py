@@ -15,8 +15,11 @@ Each statement is decided before the driver gets it: those of the ORM and of Cor
 shape; text by the SQL adapter.
 """
 
-from purposeguard.adapters.sqlalchemy.protecting import permitted, protect
-from purposeguard.adapters.sqlalchemy.seals import SealedColumns, SealedType
-from purposeguard.adapters.sqlalchemy.session import AsyncGuardedSession, GuardedSession
+from purposeguard.adapters.needs import Needs
+
+with Needs("sqlalchemy", "sqlalchemy", "sqlglot"):
+    from purposeguard.adapters.sqlalchemy.protecting import permitted, protect
+    from purposeguard.adapters.sqlalchemy.seals import SealedColumns, SealedType
+    from purposeguard.adapters.sqlalchemy.session import AsyncGuardedSession, GuardedSession
 
 __all__ = ["AsyncGuardedSession", "GuardedSession", "SealedColumns", "SealedType", "permitted", "protect"]
