@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from purposeguard.errors import FlowViolation, PurposeGuardError, PurposeViolation
+from purposeguard.errors import FlowViolation, PurposeGuardError, PurposeViolation, UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.notice import Notice
 from purposeguard.tools.files import read_notice
@@ -143,14 +143,22 @@ def _answer(
             connect(guard, paths, tags=tags) as connection,
             guard.purpose(purpose, channel=channel, activity="purposeguard sql"),
         ):
-            explanation = connection.explain(statement)
+            try:
+                explanation = connection.explain(statement)
+            except UnlabelledData as error:  # of a table that is not there
+                raise Problem(f"{error}\n  tables here: {', '.join(f'`{name}`' for name in paths)}") from error
             if explain:
                 return explain_report(explanation), explanation.allowed
             if explanation.kind != "select":
                 raise Problem(
                     f"only a query is run here, and no {explanation.kind.upper()}: nothing would be kept of it"
                 )
-            return rows_report(connection.sql(statement), limit)
+            try:
+                return rows_report(connection.sql(statement), limit)
+            except UnlabelledData as error:
+                if all(one.label is not None for one in explanation.used):
+                    raise
+                raise Problem(f"{error}\n  `--tags FILE` tells the tags of columns that bear none") from error
     except (PurposeViolation, FlowViolation) as error:
         complain(_err(), "refused", str(error))
         raise typer.Exit(1) from error

@@ -5,9 +5,12 @@ Only ASCII letters are folded: of others engines disagree, and a name that is no
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from sqlglot import exp
+
+from purposeguard.terms import nearest
 
 DIALECTS: Final = ("sqlite", "postgres", "mysql", "duckdb", "spark", "bigquery", "snowflake")
 
@@ -25,12 +28,20 @@ def upper(name: str) -> str:
     return name.upper() if name.isascii() else name.translate(_UPPER)
 
 
+def perhaps(given: object, known: Iterable[str]) -> str:
+    """The known names that look most like one that is not known, to be said behind it; nothing where none does."""
+    close = nearest(given, known, 0.6)
+    return f" (did you mean {' or '.join(f'`{name}`' for name in close)}?)" if close else ""
+
+
 class Names:
     """How a dialect compares names. A key is what two names have in common that mean the same."""
 
     def __init__(self, dialect: str) -> None:
         if dialect not in DIALECTS:
-            raise ValueError(f"`{dialect}` is no dialect that is known here: {', '.join(DIALECTS)}")
+            raise ValueError(
+                f"`{dialect}` is no dialect that is known here{perhaps(dialect, DIALECTS)}: {', '.join(DIALECTS)}"
+            )
         self.dialect: Final = dialect
         self._quoting_counts: Final = dialect in {"postgres", "snowflake"}
         self._tables_exactly: Final = dialect in {"mysql", "bigquery"}

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from sqlglot import exp
 
-from purposeguard.adapters.sql.names import Names, lower
+from purposeguard.adapters.sql.names import Names, lower, perhaps
 from purposeguard.adapters.sql.relations import Column, Flow, Relation, flows, joined
 from purposeguard.errors import UnresolvedStatement
 
@@ -101,10 +101,25 @@ class Lookup:
         if found is None:
             name = ".".join(str(part.this) for part in parts)
             refuse(
-                f"`{name}` is no column that is known here, so it cannot be told what it reads: tell the tables with "
-                "all their columns"
+                f"`{name}` is no column that is known here{self._perhaps(parts, scope)}, so it cannot be told what it "
+                "reads: tell the tables with all their columns"
             )
         return found
+
+    def _perhaps(self, parts: Sequence[exp.Identifier], scope: Scope | None) -> str:
+        """What may have been meant by a name that means nothing: a column, or the table that it is said to be of."""
+        sources: list[Source] = []
+        while scope is not None:
+            sources += scope.visible
+            scope = scope.parent
+        if len(parts) > 1:
+            table = parts[-2]
+            own = [source for source in sources if source.key == self.names.key(table)]
+            if not own:
+                return perhaps(table.this, (source.spelled for source in sources))
+            sources = own
+        columns = (column.name for source in sources for column in source.relation.columns if column.key is not None)
+        return perhaps(parts[-1].this, columns)
 
     def find(self, parts: Sequence[exp.Identifier], scope: Scope | None) -> Column | None:
         """As `column`; None where it means nothing."""

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from purposeguard.adapters.sql.catalogue import Catalogue
 from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS, words
-from purposeguard.adapters.sql.names import lower
+from purposeguard.adapters.sql.names import lower, perhaps
 from purposeguard.adapters.sql.reading import parsed
 from purposeguard.adapters.sql.relations import Column, Flow, Relation, joined
 from purposeguard.adapters.sql.scopes import Commons, Scope, Source, refuse
@@ -192,7 +192,13 @@ class Sources(Values):
         if key in {("dual",), ("DUAL",)} and self.dialect in {"mysql", "snowflake"}:
             return Relation(()), ()
         name = ".".join(part.this for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
-        raise UnlabelledData(f"`{name}` is no table that is known here: tell its columns and their tags")
+        told = [
+            *(table.name for table in self.catalogue.tables.values()),
+            *(name for name, _ in self.catalogue.views.values()),
+        ]
+        raise UnlabelledData(
+            f"`{name}` is no table that is known here{perhaps(name, told)}: tell its columns and their tags"
+        )
 
     def _view(self, key: tuple[str, ...], node: exp.Table) -> Relation:
         name, text = self.catalogue.views[key]

@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from purposeguard.adapters.sql.catalogue import Catalogue, Table
 from purposeguard.adapters.sql.functions import words
+from purposeguard.adapters.sql.names import perhaps
 from purposeguard.adapters.sql.queries import Queries
 from purposeguard.adapters.sql.relations import NOTHING, Column, Flow, Read, Relation
 from purposeguard.adapters.sql.scopes import Commons, Scope, Source, refuse
@@ -56,7 +57,11 @@ class _Flows:
         """The column of a name."""
         column = self.table.relation.get(key)
         if column is None:
-            raise UnlabelledData(f"`{self.table.name}.{called}` is no column that is known here: tell it with its tag")
+            known = (one.name for one in self.table.relation.columns)
+            raise UnlabelledData(
+                f"`{self.table.name}.{called}` is no column that is known here{perhaps(called, known)}: tell it with "
+                "its tag"
+            )
         return column.name
 
     def add(self, column: str, flow: Flow) -> None:
@@ -123,9 +128,18 @@ class Writes(Queries):
         key = self.catalogue.key(node) if isinstance(node, exp.Table) else None
         table = None if key is None else self.catalogue.tables.get(key)
         if table is None:
-            raise UnlabelledData("it writes to no table that is known here: tell its columns and their tags")
+            raise UnlabelledData(
+                f"it writes to no table that is known here{self._called(node)}: tell its columns and their tags"
+            )
         self.targets.add(id(node))
         return table
+
+    def _called(self, node: exp.Expr) -> str:
+        """How a target that is not known is called, and what may have been meant."""
+        if not isinstance(node, exp.Table) or self.catalogue.key(node) is None:
+            return ""
+        name = ".".join(part.this for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part)
+        return f", but to `{name}`{perhaps(name, (table.name for table in self.catalogue.tables.values()))}"
 
     def _standing(self, node: exp.Expr, scope: Scope) -> Table:
         """The same of a table whose columns can be named: it is the first source of a scope."""

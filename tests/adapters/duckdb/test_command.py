@@ -141,9 +141,12 @@ def test_files_that_are_none(folder, files, told):
     ("statement", "told"),
     [
         ("SELECT total FROM orders", "`orders.total` carries no tag"),
+        ("SELECT total FROM orders", "`--tags FILE` tells the tags of columns that bear none"),
         ("SELECT * FROM orders", "carries no tag"),
         ("SELECT nobody FROM customer", "`nobody` is no column"),
-        ("SELECT 1 FROM elsewhere", "`elsewhere`"),
+        ("SELECT 1 FROM elsewhere", "`elsewhere` is no table that is known here: tell"),
+        ("SELECT 1 FROM elsewhere", "tables here: `customer`, `orders`"),
+        ("SELECT 1 FROM custmer", "(did you mean `customer`?)"),
         ("SELEC 1", "only queries"),
         ("SELECT 1; SELECT 2", "2 statements"),
         ("COPY customer TO 'x.csv'", "only queries"),

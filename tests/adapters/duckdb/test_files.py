@@ -232,7 +232,7 @@ def test_a_file_without_rows_gives_none(tmp_path):
 def test_columns_that_duckdb_would_call_otherwise_are_refused(tmp_path, names):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table([[1], [2]], names=names), path)
-    with pytest.raises(pg.UnlabelledData, match=r"one name to DuckDB|without a name|two columns are called"):
+    with pytest.raises(pg.UnlabelledData, match=r"one name to DuckDB|without a\s+name|two columns are called"):
         connect(GUARD, {"t": path})
 
 

@@ -162,6 +162,46 @@ def test_is_refused(dialect: str, text: str, why: str):
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("SELECT emial FROM customer", "`emial` is no column that is known here (did you mean `email`?), so"),
+        ("SELECT c.emial FROM customer c, orders", "`c.emial` is no column that is known here (did you mean `email`?)"),
+        ("SELECT custmer.email FROM customer", "known here (did you mean `customer`?), so"),
+        ("SELECT x.email FROM customer", "`x.email` is no column that is known here, so"),
+        ("SELECT mial FROM (SELECT email AS mail FROM customer) t", "(did you mean `mail`?)"),
+        ("SELECT 1 FROM orders WHERE EXISTS (SELECT 1 FROM mailing WHERE itemz = 1)", "(did you mean `items`?)"),
+        ("SELECT 1 FROM custmer", "`custmer` is no table that is known here (did you mean `customer`?): tell"),
+        ("SELECT 1 FROM recnt", "(did you mean `recent`?)"),
+        ("SELECT 1 FROM elsewhere", "`elsewhere` is no table that is known here: tell"),
+        ("INSERT INTO mailings SELECT 1", "but to `mailings` (did you mean `mailing`?): tell"),
+        ("INSERT INTO recent SELECT 1", "but to `recent`: tell"),
+        (
+            "UPDATE mailing SET adress = 'x'",
+            "`mailing.adress` is no column that is known here (did you mean `address`?)",
+        ),
+    ],
+)
+def test_names_that_look_alike_are_suggested(text: str, told: str):
+    with pytest.raises((UnlabelledData, UnresolvedStatement)) as caught:
+        read("postgres", text)
+    assert told in " ".join(str(caught.value).split())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "told"),
+    [
+        ("postgresql", " (did you mean `postgres`?): sqlite, postgres, mysql"),
+        ("sqlite3", " (did you mean `sqlite`?): sqlite,"),
+        ("cobol", "here: sqlite,"),
+    ],
+)
+def test_dialects_that_look_alike_are_suggested(dialect: str, told: str):
+    with pytest.raises(ValueError, match="is no dialect") as caught:
+        analyse("SELECT 1", {}, dialect)
+    assert told in str(caught.value)
+
+
 def test_no_message_repeats_a_value():
     for text in ("SELECT 'taro@example.jp' FROM (", "SELECT f('taro@example.jp')", "SELECT 'taro@example.jp"):
         with pytest.raises(UnresolvedStatement) as caught:
