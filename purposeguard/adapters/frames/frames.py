@@ -39,7 +39,7 @@ class Frames:
         self._decider = Decider(
             guard,
             rows="keep those that may be used first, with `Frames.permitted`",
-            columns="leave the column out, as `Frames.withhold` does",
+            columns="leave the column out, as `Frames.withhold` and `Frames.permitted(…, withhold=True)` do",
         )
         self._demands: cachetools.LRUCache[object, Demand] = cachetools.LRUCache(_KEPT)
         self._classes: weakref.WeakKeyDictionary[type, tuple[History, Columns]] = weakref.WeakKeyDictionary()
