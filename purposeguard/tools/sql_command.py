@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Generator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from purposeguard.errors import FlowViolation, PurposeGuardError, PurposeViolation, UnlabelledData
+from purposeguard.errors import FlowViolation, PurposeGuardError, PurposeViolation, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.notice import Notice
 from purposeguard.tools.files import read_notice
@@ -21,9 +21,15 @@ from purposeguard.tools.render import Report, complain, show
 from purposeguard.tools.sql_report import explain_report, rows_report
 from purposeguard.tools.sql_tags import read_tags
 
+if TYPE_CHECKING:
+    from purposeguard.adapters.duckdb import Connection, Explanation  # at run time it takes an extra
+
 REFERENCE = "trendmicro-jp"
 ROWS_SHOWN = 100
 """Rows that are printed as a table where no `--limit` is given."""
+LISTING = ("DESC", "SHOW", "SUMMARIZE", "PRAGMA")
+"""How those begin who want to know what columns there are."""
+LISTED = '`--explain "SELECT * FROM …"` lists the columns of a table with their tags'
 
 
 class Format(StrEnum):
@@ -143,10 +149,7 @@ def _answer(
             connect(guard, paths, tags=tags) as connection,
             guard.purpose(purpose, channel=channel, activity="purposeguard sql"),
         ):
-            try:
-                explanation = connection.explain(statement)
-            except UnlabelledData as error:  # of a table that is not there
-                raise Problem(f"{error}\n  tables here: {', '.join(f'`{name}`' for name in paths)}") from error
+            explanation = _explained(connection, statement, paths)
             if explain:
                 return explain_report(explanation), explanation.allowed
             if explanation.kind != "select":
@@ -166,6 +169,23 @@ def _answer(
         raise
     except (duckdb.Error, OSError, ValueError) as error:
         raise Problem(str(error)) from error
+
+
+def _explained(connection: Connection, statement: str, paths: Mapping[str, Path]) -> Explanation:
+    """What a statement would do; where it cannot be told, with the way that a command line has.
+
+    Raises:
+        Problem: it names a table that is not there, or asks what columns there are.
+        UnresolvedStatement: it cannot be told otherwise.
+    """
+    try:
+        return connection.explain(statement)
+    except UnlabelledData as error:  # of a table that is not there
+        raise Problem(f"{error}\n  tables here: {', '.join(f'`{name}`' for name in paths)}") from error
+    except UnresolvedStatement as error:
+        if not statement.lstrip().upper().startswith(LISTING):
+            raise
+        raise Problem(f"{error}\n  {LISTED}") from error
 
 
 def _err() -> Console:

@@ -148,6 +148,8 @@ def test_files_that_are_none(folder, files, told):
         ("SELECT 1 FROM elsewhere", "tables here: `customer`, `orders`"),
         ("SELECT 1 FROM custmer", "(did you mean `customer`?)"),
         ("SELEC 1", "only queries"),
+        ("DESCRIBE orders", '`--explain "SELECT * FROM …"` lists the columns of a table'),
+        (" show tables", "--explain"),
         ("SELECT 1; SELECT 2", "2 statements"),
         ("COPY customer TO 'x.csv'", "only queries"),
         ("CREATE TABLE t AS SELECT 1 AS one", "only a query"),
