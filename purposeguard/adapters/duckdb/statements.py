@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -42,6 +43,9 @@ Parameters = Sequence[Any] | Mapping[str, Any] | None
 Known = Mapping[str, tuple[tuple[str, ...], Columns]]
 """Tables by name: the names of all their columns, and the tags of those that bear one."""
 
+
+_CREATE: Final = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*CREATE\b", re.IGNORECASE | re.DOTALL)
+_PLAIN_CREATE: Final = "of CREATE only `CREATE TABLE name AS SELECT …` is run here"
 
 _WRITE: Final = MappingProxyType(
     {
@@ -186,6 +190,8 @@ class Runner:
             made, query = _made(text, world)
             found = read(query, world.catalogue)
             analysis = found.analysis
+            if analysis.kind == "create":
+                raise UnresolvedStatement(_PLAIN_CREATE)
             if analysis.kind != "select":
                 # DuckDB tells how it reads queries alone. So of what writes it gets what was read here, written down.
                 query = found.tree.sql(dialect=DIALECT, comments=False)
@@ -273,13 +279,13 @@ def _used(analysis: Analysis, world: _World) -> dict[str, tuple[Columns, list[st
 
 def _made(text: str, world: _World) -> tuple[str | None, str]:
     """The table that a statement makes, None where it makes none; and its query, or all of it."""
-    if text.lstrip()[:6].upper() != "CREATE":
+    if _CREATE.match(text) is None:
         return None, text
     tree = parsed(text, DIALECT, world.catalogue.column_keys)
     target, query = tree.this, tree.expression
     plain = isinstance(tree, exp.Create) and str(tree.args.get("kind")).upper() == "TABLE"
     if not plain or not isinstance(target, exp.Table) or not isinstance(query, exp.Query):
-        raise UnresolvedStatement("of CREATE only `CREATE TABLE name AS SELECT …` is run here")
+        raise UnresolvedStatement(_PLAIN_CREATE)
     clauses = {name for name, part in tree.args.items() if part} - {"this", "kind", "expression"}
     if clauses or {name for name, part in target.args.items() if part} != {"this"}:
         raise UnresolvedStatement(

@@ -78,6 +78,7 @@ _FUNCTIONS: Final = words(
     TsOrDsToTime TsOrDsToTimestamp Typeof Unhex Unicode Uniform UnixDate UnixMicros UnixMillis UnixSeconds UnixToStr
     UnixToTime UnixToTimeStr Unnest Upper UtcDate UtcTime UtcTimestamp Uuid VarMap Variance VariancePop Week
     WeekOfYear WeekStart WeightString WidthBucket XMLElement XMLGet Xor Year YearOfWeek YearOfWeekIso Zipf
+    _ExplodeOuter
     """
 )
 
@@ -87,7 +88,7 @@ REFUSED: Final = words(
     AnonymousAggFunc Apply Cast CastToStrType Columns CombinedAggFunc CombinedParameterizedAgg Count
     DynamicIdentifier Exists FeaturesAtTime Func GapFill GenerateBool GenerateDouble GenerateEmbedding GenerateInt
     GenerateTable GenerateText JSONCast MLForecast MLTranslate NextValueFor ObjectId OpenJSON ParameterizedAgg
-    Predict ReadCSV ReadParquet Search SearchIp Secret ToFile TryCast VectorSearch XMLTable _ExplodeOuter
+    Predict ReadCSV ReadParquet Search SearchIp Secret ToFile TryCast VectorSearch XMLTable
     """
 )
 """Functions that read or change something else, or whose meaning is told elsewhere (`Cast`, `Count`, …)."""
@@ -112,6 +113,7 @@ TABLE_FUNCTIONS: Final = classes(
         """
         Explode ExplodingGenerateSeries Flatten GenerateDateArray GenerateSeries GenerateTimestampArray Generator Inline
         JSONTable Posexplode PosexplodeOuter RegexpSplit SplitToTable Stack StrtokSplitToTable Unnest
+        _ExplodeOuter
         """
     )
 )
@@ -257,7 +259,7 @@ _NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             regexp_replace regexp_split_to_array regexp_split_to_table regr_avgx regr_avgy regr_count regr_intercept
             regr_r2 regr_slope regr_sxx regr_sxy regr_syy remap_struct repeat replace reservoir_quantile reverse
             right right_grapheme round round_even roundbankers row row_number row_to_json rpad rtrim second sem
-            session_user set_bit sha1 sha256 sign signbit sin sinh skewness split split_part sqrt starts_with stats
+            session_user set_bit sha1 sha256 sign signbit sin sinh skewness split split_part sqrt starts_with
             stddev stddev_pop stddev_samp str_split str_split_regex strftime string_agg string_split
             string_split_regex string_to_array strip_accents strlen strpos strptime struct_concat struct_contains
             struct_extract struct_extract_at struct_has struct_indexof struct_insert struct_keys struct_pack

@@ -34,6 +34,11 @@ def perhaps(given: object, known: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(f'`{name}`' for name in close)}?)" if close else ""
 
 
+def _cut(name: str) -> str:
+    """As much of a name as PostgreSQL reads: two that differ behind that are one."""
+    return name if len(name) < 16 else name.encode()[:63].decode(errors="ignore")
+
+
 class Names:
     """How a dialect compares names. A key is what two names have in common that mean the same."""
 
@@ -53,15 +58,17 @@ class Names:
         name: str = identifier.this
         if not self._quoting_counts:
             return lower(name)
-        if identifier.args.get("quoted"):
-            return name
-        return lower(name) if self.dialect == "postgres" else upper(name)
+        if self.dialect == "postgres":
+            return _cut(name if identifier.args.get("quoted") else lower(name))
+        return name if identifier.args.get("quoted") else upper(name)
 
     def declared(self, name: str) -> str:
         """Of a column's name as it was told: in PostgreSQL as it is stored, in Snowflake small letters are capitals."""
         if not self._quoting_counts:
             return lower(name)
-        return upper(name) if self.dialect == "snowflake" and name == lower(name) else name
+        if self.dialect == "postgres":
+            return _cut(name)
+        return upper(name) if name == lower(name) else name
 
     def table_key(self, identifier: exp.Identifier) -> str:
         """Of a part of a table's name in a statement."""

@@ -41,6 +41,7 @@ class _Rewriting:
     def __init__(self, catalogue: Catalogue, tests: Mapping[str, exp.Expr]) -> None:
         self._catalogue = catalogue
         self._tests = tests
+        self._views: dict[str, Read | None] = {}
 
     def statement(self, found: Read, tree: exp.Expr) -> exp.Expr:
         """The same statement, narrowed; the tree is changed."""
@@ -77,10 +78,11 @@ class _Rewriting:
         return view is not None and any(self._concerns(inner) for _, inner in view.mentions)
 
     def _view(self, name: str) -> Read | None:
-        for told, text in self._catalogue.views.values():
-            if told == name:
-                return read(text, self._catalogue)
-        return None
+        if name not in self._views:
+            texts = (text for told, text in self._catalogue.views.values() if told == name)
+            text = next(texts, None)
+            self._views[name] = None if text is None else read(text, self._catalogue)
+        return self._views[name]
 
     def _key(self, node: exp.Expr) -> tuple[str, ...]:
         names = self._catalogue.names

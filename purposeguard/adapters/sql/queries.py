@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlglot import exp
 
+from purposeguard.adapters.sql.bare import has_bare_columns
 from purposeguard.adapters.sql.functions import classes, words
 from purposeguard.adapters.sql.relations import NOTHING, Column, Relation, flows, joined, stacked
 from purposeguard.adapters.sql.scopes import Common, Commons, Scope, Source, refuse
@@ -67,7 +68,14 @@ class Queries(Sources):
             if not _keeps_all(one):
                 self.forced(found)
                 self.forced(other)
-            found = self._stacked([found, other], by_name=bool(one.args.get("by_name")))
+            by_name = bool(one.args.get("by_name"))
+            both = self._stacked([found, other], by_name=by_name)
+            if by_name and both.complete:
+                # `INNER` and `LEFT` of BigQuery: what both have, or the left one.
+                left = found.names if one.args.get("side") == "LEFT" or one.args.get("kind") == "INNER" else both.names
+                right = other.names if one.args.get("kind") == "INNER" else both.names
+                both = Relation(column for column in both.columns if column.key in left and column.key in right)
+            found = both
             self.ordered(one, found, Scope(around, commons))
         return found
 
@@ -178,6 +186,11 @@ class Queries(Sources):
             if part is not None:
                 self._clause(part, scope)
         self._positions(node.args.get("group"), found)
+        if self.dialect == "sqlite" and has_bare_columns(node):
+            # They are of the row that has the least, or the greatest, of something.
+            for item in node.expressions:
+                if item.find(exp.Max, exp.Min):
+                    self.value(item, scope)
         self._distinct(node, found, scope)
         self._order(node, found, scope)
         if node.args.get("kind") == "VALUE":
@@ -239,17 +252,18 @@ class Queries(Sources):
 
     def _positions(self, node: exp.Expr | None, found: Relation) -> None:
         """Items that are named by their position, or all of them."""
-        if node is None or not found.columns:
+        if node is None or not (found.columns or found.rest):
             return
         if node.args.get("all"):
             self.forced(found)
         for literal in node.find_all(exp.Literal, exp.Var):
             if isinstance(literal, exp.Var):  # ALL
                 self.forced(found)
-            elif (
-                not literal.is_string and str(literal.this).isdecimal() and 0 < int(literal.this) <= len(found.columns)
-            ):
-                self.used(found.columns[int(literal.this) - 1])
+            elif not literal.is_string and str(literal.this).isdecimal():
+                if not found.complete:  # nobody knows which one it is
+                    self.forced(found)
+                elif 0 < int(literal.this) <= len(found.columns):
+                    self.used(found.columns[int(literal.this) - 1])
 
     # ---- items -----------------------------------------------------------------------------------------------------
 
@@ -315,25 +329,48 @@ class Queries(Sources):
         if not star.args:
             return found
         names = self.catalogue.names
-        without = {names.key(_name(one)) for one in star.args.get("except_") or ()}
+        sure = found.complete and not star.args.get("ilike")
+        without: set[int] = set()
+        for one in star.args.get("except_") or ():
+            these, told = self._named_in(one, found, scope)
+            sure &= told
+            without.update(these)
         replaced: dict[str | None, Column] = {}
         for one in star.args.get("replace") or ():
+            before, self.spread = self.spread, False
             flow, reads = self.measured(one, scope)
+            if self.spread:
+                self.reads |= reads
+            self.spread = before
             key = names.key(one.args["alias"])
             replaced[key] = Column(one.alias, key, flow, reads)
-        renamed = {
-            names.key(_name(one.this)): one.args["alias"]
-            for one in star.args.get("rename") or ()
-            if isinstance(one, exp.Alias)
-        }
+        renamed: dict[int, exp.Identifier] = {}
+        for one in star.args.get("rename") or ():
+            if isinstance(one, exp.Alias):
+                these, told = self._named_in(one.this, found, scope)
+                sure &= told
+                renamed.update(dict.fromkeys(these, one.args["alias"]))
         columns: list[Column] = []
-        for column in found.columns:
-            if column.key is not None and column.key in without:
+        for number, column in enumerate(found.columns):
+            if number in without:
                 continue
-            new = None if column.key is None else renamed.get(column.key)
+            new = renamed.get(number)
             left = replaced.get(column.key, column)
             columns.append(left if new is None else left.named(new.this, names.key(new)))
-        return Relation(columns, found.rest, complete=found.complete and not star.args.get("ilike"))
+        return Relation(columns, found.rest, complete=sure)
+
+    def _named_in(self, node: exp.Expr, found: Relation, scope: Scope) -> tuple[list[int], bool]:
+        """Which columns of a `*` are named, by their numbers, and whether that is sure.
+
+        `t.a` is the column of one table, or a field that a column holds: of these none is left out here.
+        """
+        key = self.catalogue.names.key(_name(node))
+        qualifier = [part for name in ("catalog", "db", "table") if (part := node.args.get(name))]
+        if not qualifier:
+            return [number for number, column in enumerate(found.columns) if column.key == key], True
+        meant = [relation.get(key) for relation in self.lookup.relations(qualifier, scope)]
+        these = [number for number, column in enumerate(found.columns) if any(column is one for one in meant)]
+        return these, len(these) == 1
 
 
 def _keeps_all(node: exp.SetOperation) -> bool:

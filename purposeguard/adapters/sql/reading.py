@@ -109,7 +109,7 @@ def _as_engines_read_it(text: str, tokens: list[Token], dialect: str, column_key
         )
     if dialect == "spark" and "${" in text:
         raise UnresolvedStatement("`${…}` is replaced before the statement is read, nobody knows by what")
-    if dialect == "bigquery" and any(token.token_type is TokenType.PIPE_GT for token in tokens):
+    if any(token.token_type is TokenType.PIPE_GT for token in tokens):
         raise UnresolvedStatement("pipe syntax is not read: write the query with SELECT")
     if dialect in {"mysql", "spark", "bigquery"}:
         _quoted_texts(text, tokens, column_keys)

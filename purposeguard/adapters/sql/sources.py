@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlglot import exp
@@ -141,7 +142,8 @@ class Sources(Values):
         if node.args.get("sample"):
             self.value(node.args["sample"], scope)
         if not isinstance(node.this, exp.Identifier):
-            self._function(node.this, alias, scope)
+            schema = [part for name in ("catalog", "db") if (part := node.args.get(name))]
+            self._function(node.this, alias, scope, schema)
         else:
             self._named_table(node, alias, scope)
         for join in node.args.get("joins") or ():
@@ -239,11 +241,14 @@ class Sources(Values):
                 self._named(exp.Anonymous(this=call.this), scope)
         return Relation((), whole, complete=False)
 
-    def _function(self, node: exp.Expr, alias: exp.Expr | None, scope: Scope) -> None:
+    def _function(
+        self, node: exp.Expr, alias: exp.Expr | None, scope: Scope, schema: Sequence[exp.Identifier] = ()
+    ) -> None:
         """A function that stands for rows: each column that it hands on may be made of all that it is given."""
+        called = self.schema_function(schema, node) if schema else lower(node.name)
         if isinstance(node, exp.Anonymous):
             known = NAMED_TABLE_FUNCTIONS[self.dialect] | self.catalogue.functions
-            if lower(node.name) not in known:
+            if called not in known:
                 self._unknown(node.name)
             flow = self.parts(node, scope, "this")
         elif type(node) in TABLE_FUNCTIONS:

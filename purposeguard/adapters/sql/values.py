@@ -5,8 +5,8 @@ Every kind of node is either known here or refused, so that a construct nobody t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn
 
 from sqlglot import exp
 
@@ -166,7 +166,7 @@ class Values:
             chain.pop(0)
         if type(base) is exp.Identifier and chain and self._is_schema([base, *names], scope):
             function = chain.pop(0)
-            self._schema_function([base, *names], function)
+            self.spread |= self.schema_function([base, *names], function) in self._spreading
             flow = (
                 self.parts(function, scope, "this") if type(function) is exp.Anonymous else self.value(function, scope)
             )
@@ -190,15 +190,20 @@ class Values:
     def _is_schema(self, names: list[exp.Identifier], scope: Scope) -> bool:
         return self.dialect != "duckdb" or self.lookup.find(names, scope) is None
 
-    def _schema_function(self, names: list[exp.Identifier], function: exp.Expr) -> None:
-        called = str(function.this) if type(function) is exp.Anonymous else type(function).__name__
+    def schema_function(self, names: Sequence[exp.Identifier], function: exp.Expr) -> str:
+        """The name, small, of a function with its schema's; that of PostgreSQL's own is left out.
+
+        Raises:
+            UnresolvedStatement: it is not known to read nothing else.
+        """
+        called = str(function.this) if type(function) is exp.Anonymous else _sql_name(function)
         whole = ".".join([*(str(one.this) for one in names), called])
         if lower(whole) in self.catalogue.functions:
-            return
+            return lower(whole)
         built_in = self.dialect == "postgres" and [name.this for name in names] == ["pg_catalog"]
-        if built_in and (type(function) is not exp.Anonymous or lower(function.name) in self._known):
-            return
-        self._unknown(whole)
+        if built_in and (type(function) is not exp.Anonymous or lower(called) in self._known):
+            return lower(called)
+        return self._unknown(whole)
 
     # ---- functions -------------------------------------------------------------------------------------------------
 
@@ -218,7 +223,7 @@ class Values:
         found = [inserted.get(self.catalogue.names.key(name)) for name in _identifiers(names)]
         return flows(self.used(one) for one in found if one is not None)
 
-    def _unknown(self, name: str) -> None:
+    def _unknown(self, name: str) -> NoReturn:
         refuse(
             f"`{name}` is no function that is known to read nothing but its arguments: where it reads nothing else, "
             f'say so, `functions={{"{lower(name)}"}}`'
@@ -339,6 +344,10 @@ def _called(node: exp.Expr) -> str:
     if isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)):
         return f"`{node.name}`"
     return f"`{type(node).__name__}`"
+
+
+def _sql_name(node: exp.Expr) -> str:
+    return node.sql_name().lower() if isinstance(node, exp.Func) else type(node).__name__
 
 
 _Reader = Callable[[Values, exp.Expr, Scope], Flow]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -175,8 +176,35 @@ class Writes(Queries):
         self._add(into.table.relation, alias, scope, target.this)
         conflict = node.args.get("conflict")
         if conflict is not None:
-            self._conflict(conflict, scope, into)
+            self._conflict(conflict, scope, into, self._new_rows(node, columns, into))
+        elif node.args.get("alternative") or node.args.get("ignore"):
+            self._by_any_key(into)
         return self._done("insert", node, scope, into)
+
+    def _new_rows(self, node: exp.Expr, columns: Sequence[str], into: _Flows) -> list[Source]:
+        """The rows that would be inserted, under the names that ON CONFLICT has for them."""
+
+        def new(column: Column) -> Column:
+            flow = into.found.get(column.name, NOTHING)
+            return column._replace(flow=flow, reads=flow)
+
+        whole = Relation(new(column) for column in into.table.relation.columns)
+        found = [Source("EXCLUDED" if self.dialect == "snowflake" else "excluded", "excluded", whole)]
+        alias = node.expression.args.get("alias") if isinstance(node.expression, exp.Values) else None
+        if alias is not None and isinstance(alias.this, exp.Identifier):
+            # `VALUES (…) AS new (a, b)` of MySQL: the columns in the order in which they are named.
+            by_name = {column.name: column for column in whole.columns}
+            row = self.renamed(Relation(by_name[name] for name in columns), alias)
+            found.append(Source(self.catalogue.names.key(alias.this), alias.this.this, row))
+        return found
+
+    def _by_any_key(self, into: _Flows) -> None:
+        """Whether a row is there already is told by a key that nobody names: by any of the values may be.
+
+        MySQL has no words for a key, so there it is taken for one that tells nothing.
+        """
+        if self.dialect != "mysql":
+            into.conditions |= NOTHING.union(*into.found.values())
 
     def _inserted(self, node: exp.Expr, commons: Commons) -> Relation:
         if node.args.get("default"):
@@ -197,7 +225,7 @@ class Writes(Queries):
         for column in relation.columns:
             into.put_column(into.named(column.key or "", column.name), column)
 
-    def _conflict(self, node: exp.Expr, scope: Scope, into: _Flows) -> None:
+    def _conflict(self, node: exp.Expr, scope: Scope, into: _Flows, rows: Sequence[Source]) -> None:
         """ON CONFLICT and ON DUPLICATE KEY: what is there already is looked at, and changed."""
         only(
             node,
@@ -205,15 +233,14 @@ class Writes(Queries):
                 {"duplicate", "expressions", "action", "conflict_keys", "index_predicate", "constraint", "where"}
             ),
         )
-        new = Relation(
-            column._replace(flow=into.found.get(column.name, NOTHING), reads=NOTHING)
-            for column in into.table.relation.columns
-        )
         excluded = Scope(None, scope.commons)
-        excluded.add(Source("EXCLUDED" if self.dialect == "snowflake" else "excluded", "excluded", new))
+        for one in rows:
+            excluded.add(one)
         within = Scope(excluded, scope.commons)
         within.sources = scope.sources
-        self.inserted = new
+        self.inserted = rows[0].relation
+        if not node.args.get("conflict_keys"):
+            self._by_any_key(into)
         before, self.reads = self.reads, set()
         for one in node.args.get("conflict_keys") or ():
             self.value(one, within)
@@ -268,8 +295,11 @@ class Writes(Queries):
     def _delete(self, node: exp.Expr) -> Done:
         only(node, _DELETE)
         scope = Scope(None, self.commons(node, None, {}))
-        tables = node.args.get("tables") or ()
-        into = _Flows(self._standing(node.this, scope))
+        tables: Sequence[exp.Expr] = node.args.get("tables") or ()
+        target = node.this
+        if not target and len(tables) == 1:  # `DELETE customer` of BigQuery
+            target, tables = tables[0], ()
+        into = _Flows(self._standing(target, scope))
         if tables and (len(tables) > 1 or self._key_of(tables[0]) != scope.sources[0].key):
             refuse("rows are deleted of another table than the first one in FROM: put it there")
         for one in node.args.get("using") or ():
@@ -292,32 +322,35 @@ class Writes(Queries):
         for one in given:
             if type(one) is not exp.EQ:
                 refuse("SET holds something that is no assignment")
-            # What is read for a value flows into it, and decides of no row.
-            before, self.reads = self.reads, set()
-            if isinstance(one.this, exp.Tuple):
-                columns = [self._set_column(part, scope, into) for part in one.this.expressions]
-                into.put(columns, self._several(one.expression, scope), exactly=True)
-            else:
-                columns = [self._set_column(one.this, scope, into)]
-                into.add(columns[0], self._cell(one.expression, scope))
-            self._was_for(columns, before, into)
+            targets = one.this.expressions if isinstance(one.this, exp.Tuple) else [one.this]
+            columns = [self._set_column(part, scope, into) for part in targets]
+            with self._for_values():
+                several = isinstance(one.this, exp.Tuple)
+                row = self._several(one.expression, scope) if several else Relation([self._cell(one.expression, scope)])
+                self._put(columns, row, into)
 
-    def _was_for(self, columns: Iterable[str], before: set[Read], into: _Flows) -> None:
-        """What was read meanwhile was for the values of these columns, and decides of no other."""
-        made = NOTHING.union(*(into.found.get(name, NOTHING) for name in columns))
-        into.conditions |= frozenset(self.reads) - made
+    @contextmanager
+    def _for_values(self) -> Generator[None]:
+        """What is read within is for values that are set: it flows into them, and decides of no row."""
+        before, self.reads = self.reads, set()
+        yield
         self.values |= self.reads
         self.reads = before
 
+    def _put(self, columns: Sequence[str], row: Relation, into: _Flows, *, exactly: bool = True) -> None:
+        """A row flows into columns. What was read so far decides what it is, whichever of its values is meant."""
+        into.conditions |= frozenset(self.reads)
+        into.put(columns, self.forced(row), exactly=exactly)
+
     def _several(self, node: exp.Expr, scope: Scope) -> Relation:
         if isinstance(node, exp.Tuple) or (isinstance(node, exp.Anonymous) and node.name.lower() == "row"):
-            return Relation(Column("", None, self._cell(one, scope), NOTHING) for one in node.expressions)
+            return Relation(self._cell(one, scope) for one in node.expressions)
         if isinstance(node, exp.Subquery):
-            return self.forced(self.relation(node, scope, scope.commons))
+            return self.relation(node, scope, scope.commons)
         return refuse("several columns are set to something that is no row")
 
-    def _cell(self, node: exp.Expr, scope: Scope) -> Flow:
-        return NOTHING if is_default(node) else self.value(node, scope)
+    def _cell(self, node: exp.Expr, scope: Scope) -> Column:
+        return Column("", None, *((NOTHING, NOTHING) if is_default(node) else self.measured(node, scope)))
 
     def _set_column(self, node: exp.Expr, scope: Scope, into: _Flows) -> str:
         if type(node) is not exp.Column or node.args.get("db"):
@@ -351,25 +384,23 @@ class Writes(Queries):
         if isinstance(node, exp.Update):
             only(node, frozenset({"expressions"}))
             if any(isinstance(one, exp.Star) for one in node.expressions):
-                before, self.reads = self.reads, set()
-                self._alike(source, into)
-                self._was_for(into.table.columns, before, into)
+                with self._for_values():
+                    self._alike(source, into)
             else:
                 self._assigned(node.expressions, scope, into)
         elif isinstance(node, exp.Insert):
             only(node, frozenset({"this", "expression"}))
-            before, self.reads = self.reads, set()
             columns = list(into.table.columns)
-            if isinstance(node.this, exp.Star):
-                self._alike(source, into)
-            elif isinstance(node.this, exp.Var):
-                into.put(columns, self.forced(source), exactly=False)
-            else:
-                names = self.catalogue.names
-                given = [bare(one) for one in node.this.expressions] if isinstance(node.this, exp.Expr) else []
-                columns = [into.named(names.key(one), one.this) for one in given] or columns
-                into.put(columns, self._several(_row(node.expression), scope), exactly=bool(given))
-            self._was_for(columns, before, into)
+            with self._for_values():
+                if isinstance(node.this, exp.Star):
+                    self._alike(source, into)
+                elif isinstance(node.this, exp.Var):
+                    self._put(columns, source, into, exactly=False)
+                else:
+                    names = self.catalogue.names
+                    given = [bare(one) for one in node.this.expressions] if isinstance(node.this, exp.Expr) else []
+                    columns = [into.named(names.key(one), one.this) for one in given] or columns
+                    self._put(columns, self._several(_row(node.expression), scope), into, exactly=bool(given))
         else:
             refuse("what MERGE does is not looked into")
 
@@ -378,7 +409,8 @@ class Writes(Queries):
         for key in into.table.relation.names:
             column = source.get(key) or source.rest
             if column is not None:
-                into.add(into.named(key, key), self.used(column))
+                self.used(column)
+                into.put_column(into.named(key, key), column)
 
     # ---- what comes back -------------------------------------------------------------------------------------------
 
@@ -390,7 +422,11 @@ class Writes(Queries):
         outputs = Relation(())
         if returning is not None:
             only(returning, frozenset({"expressions"}))
-            outputs = self.forced(self.items(returning, scope))
+            given = self.forced(self.items(returning, scope))
+            # What is read for one of them chooses its value, and nothing of what is written.
+            every = [one._replace(flow=one.flow | one.reads) for one in given.columns]
+            rest = given.rest and given.rest._replace(flow=given.rest.flow | given.rest.reads)
+            outputs = Relation(every, rest, complete=given.complete)
         return Done(kind, outputs, into.table.name, into.found, into.conditions)
 
 

@@ -241,3 +241,26 @@ def test_an_id_of_a_subject_cannot_be_sql(tmp_path):
     tags = {"id": [pg.NotPersonal, pg.Subject], "email": tm.Registration}
     with connect(guard, {"t": table}, tags={"t": tags}) as connection, guard.purpose(tm.RenewalGuidance):
         assert connection.sql("SELECT email FROM t").fetchall() == [("b",)]
+
+
+def test_statistics_of_rows_that_are_left_out_are_not_shown(tmp_path):
+    with duckdb.connect(tmp_path / "d.duckdb") as own:
+        own.execute("CREATE TABLE crm AS SELECT * FROM (VALUES ('1.1(a)', 'a'), ('2.1(a)', 'zoe')) t (source, email)")
+        assert "zoe" in own.execute("SELECT stats(email) FROM crm WHERE email = 'a'").fetchall()[0][0]
+    tags = {"source": pg.RowSource, "email": pg.ByRow}
+    with (
+        connect(GUARD, {}, tags={"crm": tags}, database=tmp_path / "d.duckdb") as made,
+        GUARD.purpose(tm.RenewalGuidance),
+        pytest.raises(pg.UnresolvedStatement, match="stats"),
+    ):
+        made.sql("SELECT stats(email) FROM crm")
+
+
+@pytest.mark.parametrize("comment", ["-- all\n", "/* all */ ", "/* a */-- b\n\n"])
+def test_a_comment_before_create_changes_nothing(connection, comment):
+    create = "CREATE TABLE made AS SELECT email FROM customer"
+    with GUARD.purpose(tm.RenewalGuidance):
+        connection.sql(comment + create)
+        assert connection.sql("SELECT email FROM made").labels["email"] == pg.Label(tm.Registration)
+        with pytest.raises(pg.UnresolvedStatement, match="without OR REPLACE"):
+            connection.sql(comment + create.replace("TABLE", "OR REPLACE TABLE"))

@@ -124,7 +124,7 @@ CASES = [
     ("spark", "SELECT * FROM parquet.`/x`", "is no table"),
     ("spark", "FROM customer INSERT INTO mailing SELECT email", "only queries"),
     ("bigquery", "SELECT * FROM EXTERNAL_QUERY('c', 'SELECT 1')", "is no function"),
-    ("bigquery", "SELECT * FROM ML.PREDICT(MODEL m, TABLE customer)", "Predict"),
+    ("bigquery", "SELECT * FROM ML.PREDICT(MODEL m, TABLE customer)", "ML.predict"),
     ("bigquery", "SELECT * FROM `customer_*`", "is no table"),
     ("bigquery", "FROM customer |> SELECT email", "pipe syntax"),
     ("bigquery", "SELECT _TABLE_SUFFIX FROM customer", "is no column"),

@@ -1,0 +1,174 @@
+"""What decides which rows there are, and which value of several: it labels all that is given or written."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import duckdb
+import pytest
+
+from purposeguard import UnresolvedStatement
+from tests.adapters.sql.shop import flows, read, used, writes
+
+
+def conditions(dialect: str, text: str) -> str:
+    return " ".join(sorted(".".join(one) for one in read(dialect, text).conditions))
+
+
+WRITES = [
+    # What chooses the row whose values are set chooses each of them, also where it is one of them.
+    ("postgres", "UPDATE mailing m SET (address, kind) = (SELECT email, name FROM customer WHERE email = 'x')",
+     "customer.email"),
+    ("postgres", "UPDATE mailing m SET (address, kind) = (SELECT email, name FROM customer ORDER BY email LIMIT 1)",
+     "customer.email"),
+    ("postgres", ("MERGE INTO mailing m USING customer c ON m.id = c.id WHEN NOT MATCHED THEN "
+     "INSERT (address, kind) VALUES (c.name, (SELECT max(total) FROM orders WHERE c.name = 'x'))"),
+     "customer.id customer.name mailing.id"),
+    ("postgres", "UPDATE mailing SET kind = (SELECT 1 FROM customer WHERE email = 'x'), address = 'y'",
+     "customer.email"),
+    # The row that was to be inserted, in conditions.
+    ("postgres", ("INSERT INTO mailing (address, id) SELECT email, id FROM customer "
+     "ON CONFLICT (id) DO UPDATE SET kind = 1 WHERE excluded.address > 'a'"), "customer.email mailing.id"),
+    ("sqlite", ("INSERT INTO mailing (address, id) SELECT email, id FROM customer WHERE true "
+     "ON CONFLICT (id) DO UPDATE SET kind = (SELECT max(total) FROM orders WHERE excluded.address > 'a')"),
+     "customer.email mailing.id"),
+    # A key that nobody names.
+    ("sqlite", "INSERT OR IGNORE INTO mailing (address, kind) SELECT email, 1 FROM customer", "customer.email"),
+    ("sqlite", "REPLACE INTO mailing (address, kind) SELECT email, 1 FROM customer", "customer.email"),
+    ("postgres", "INSERT INTO mailing (address, kind) SELECT email, 1 FROM customer ON CONFLICT DO NOTHING",
+     "customer.email"),
+    ("duckdb", "INSERT OR REPLACE INTO mailing (address, kind) SELECT email, 1 FROM customer", "customer.email"),
+    ("sqlite", "INSERT OR IGNORE INTO mailing (address, kind) VALUES (?, ?)", ""),
+    ("postgres", "INSERT INTO mailing (id, address) SELECT id, email FROM customer ON CONFLICT (id) DO NOTHING",
+     "mailing.id"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dialect", "text", "expected"), WRITES, ids=range(len(WRITES)))
+def test_what_is_written_is_chosen_by(dialect: str, text: str, expected: str):
+    assert conditions(dialect, text) == expected
+
+
+def test_what_is_read_for_an_item_of_returning_is_its_own():
+    text = "UPDATE mailing SET kind = 1 RETURNING id, (SELECT max(name) FROM customer WHERE email = 'x') AS n"
+    found = read("postgres", text)
+    assert flows(found.depends) == {"id": "mailing.id", "n": "customer.email customer.name"}
+    assert not found.conditions
+    assert read("duckdb", "DELETE FROM mailing RETURNING COLUMNS('.*')").outputs["*"]
+
+
+def test_a_row_of_mysql_that_was_to_be_inserted_may_have_a_name():
+    text = "INSERT INTO mailing (address, id) VALUES ((SELECT max(email) FROM customer), 1) AS new"
+    assert writes("mysql", f"{text} ON DUPLICATE KEY UPDATE kind = new.address")["kind"] == "customer.email"
+    assert writes("mysql", f"{text} (a, b) ON DUPLICATE KEY UPDATE kind = a")["kind"] == "customer.email"
+    assert writes("mysql", f"{text} (a, b) ON DUPLICATE KEY UPDATE kind = new.b")["kind"] == ""
+
+
+ROWS = [
+    # Functions that make several rows of one, whoever asks for what they give.
+    ("postgres", "SELECT id FROM (SELECT id, pg_catalog.regexp_split_to_table(email, ',') FROM customer) AS t",
+     "customer.email customer.id"),
+    ("postgres", "SELECT id FROM (SELECT id, pg_catalog.unnest(items) FROM orders) AS t", "orders.id orders.items"),
+    ("duckdb", "SELECT id FROM (SELECT * REPLACE (unnest(items) AS items) FROM orders)", "orders.id orders.items"),
+    ("spark", "SELECT id FROM (SELECT id, explode_outer(items) FROM orders)", "orders.id orders.items"),
+    # Positions, where it is not known how many columns stand before.
+    ("duckdb", "SELECT x FROM (SELECT COLUMNS('i.*'), id AS x, total FROM orders ORDER BY 4 LIMIT 1)",
+     "orders.customer orders.day orders.id orders.items orders.total"),
+    # `t.a` of a star without some columns is of one table.
+    ("duckdb", "SELECT c.* EXCLUDE (c.email) FROM customer AS c", "customer.device customer.id customer.name"),
+    ("duckdb", "SELECT * EXCLUDE (o.id) FROM orders AS o JOIN mailing AS m ON true",
+     "mailing.address mailing.id mailing.kind orders.customer orders.day orders.items orders.total"),
+    ("spark", "SELECT * EXCEPT (items.id) FROM orders",
+     "orders.customer orders.day orders.id orders.items orders.total"),
+    ("bigquery", "SELECT id, email FROM customer INNER UNION ALL BY NAME SELECT email, name FROM customer",
+     "customer.email"),
+    ("bigquery", "SELECT id, email FROM customer LEFT UNION ALL BY NAME SELECT email, name FROM customer",
+     "customer.email customer.id"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dialect", "text", "expected"), ROWS, ids=range(len(ROWS)))
+def test_a_query_uses(dialect: str, text: str, expected: str):
+    assert used(dialect, text) == expected
+
+
+def test_by_name_what_both_have_stands_in_the_order_of_the_first():
+    text = "SELECT id, email, name FROM customer INNER UNION ALL BY NAME SELECT name, email FROM customer"
+    assert writes("bigquery", f"INSERT INTO mailing (address, kind) {text}") == {
+        "address": "customer.email",
+        "kind": "customer.name",
+    }
+
+
+BARE = [
+    ("SELECT max(total), customer FROM orders", "orders.total"),
+    ("SELECT x FROM (SELECT min(total), customer AS x FROM orders)", "orders.total"),
+    ("SELECT max(total), * FROM orders", "orders.total"),
+    ("SELECT customer, max(total), day FROM orders GROUP BY customer", "orders.customer orders.total"),
+    ("SELECT customer, max(total) FROM orders GROUP BY customer", "orders.customer"),
+    ("SELECT customer AS c, max(total) FROM orders GROUP BY c", "orders.customer"),
+    ("SELECT lower(customer), day, max(total) FROM orders GROUP BY lower(customer), 2", "orders.customer orders.day"),
+    ("SELECT max(total) - min(total), count(*) FROM orders", ""),
+    ("SELECT customer, max(total) OVER () FROM orders", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), BARE, ids=range(len(BARE)))
+def test_a_bare_column_of_sqlite_is_of_the_row_that_has_the_greatest(text: str, expected: str):
+    assert conditions("sqlite", text) == expected
+
+
+def test_a_bare_column_tells_in_sqlite():
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE TABLE orders (customer, total)")
+    text = "SELECT x FROM (SELECT max(total), customer AS x FROM orders)"
+    told = []
+    for total in (1, 9):
+        database.execute("DELETE FROM orders")
+        database.executemany("INSERT INTO orders VALUES (?, ?)", [("a", 5), ("b", total)])
+        told += database.execute(text).fetchall()
+    database.close()
+    assert told == [("a",), ("b",)]
+
+
+def test_a_column_left_out_of_a_star_is_of_one_table_in_duckdb():
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE a AS SELECT 1 AS id")
+        connection.execute("CREATE TABLE b AS SELECT 2 AS id")
+        assert connection.execute("SELECT * EXCLUDE (b.id) FROM a JOIN b ON true").fetchall() == [(1,)]
+
+
+REFUSED = [
+    # A schema's own function of a usual name.
+    ("postgres", "SELECT g FROM crm.generate_series(1, 3) AS g"),
+    ("postgres", "SELECT * FROM crm.json_each('{}')"),
+    ("duckdb", "SELECT stats(email) FROM customer"),
+    ("spark", "FROM customer |> SELECT id"),
+]
+
+
+@pytest.mark.parametrize(("dialect", "text"), REFUSED, ids=range(len(REFUSED)))
+def test_is_refused(dialect: str, text: str):
+    with pytest.raises(UnresolvedStatement):
+        read(dialect, text)
+
+
+def test_functions_of_a_schema_stand_for_rows_where_they_are_told():
+    assert used("postgres", "SELECT * FROM pg_catalog.generate_series(1, 3)") == ""
+    found = read("postgres", "SELECT a FROM orders, crm.parts(items) AS x (a)", {"crm.parts"})
+    assert found.used == {"orders": {"items"}}
+    text = "SELECT id FROM (SELECT id, crm.parts(items) FROM orders) AS t"
+    assert read("postgres", text, {"crm.parts"}).used == {"orders": {"id", "items"}}
+
+
+def test_postgres_reads_63_bytes_of_a_name():
+    begin = "あ" * 21
+    text = """
+        SELECT (SELECT "?x" FROM (SELECT email AS "?y" FROM customer) AS inner_one LIMIT 1)
+        FROM (SELECT id AS "?x" FROM orders) AS outer_one
+    """
+    assert used("postgres", text.replace("?", begin)) == "customer.email"
+
+
+def test_bigquery_deletes_without_from():
+    assert used("bigquery", "DELETE mailing AS m WHERE m.kind = 'x'") == "mailing.kind"
