@@ -168,7 +168,8 @@ class RowRule:
 
     def label_of(self, label: Label) -> Label:
         """The label of values of the rows that are kept, whose own sources count besides `label`."""
-        found = {source for source in self.notice.sources if source.clause in self.permitted}
+        permitted = self.permitted
+        found = {source for source in self.notice.sources if source.clause in permitted}
         return label | Label(*found) if found else label
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Boolean, Table
+from sqlalchemy import Boolean, Table, Text
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.sql.visitors import InternalTraversal
@@ -14,6 +15,36 @@ _TRAVERSED: Final[Any] = [
     ("element", InternalTraversal.dp_clauseelement),
     ("shape", InternalTraversal.dp_string),
 ]
+
+
+class Constant(ColumnElement[str]):
+    """A text that is the same in every statement: written out, since each parameter costs at every execution."""
+
+    __visit_name__ = "purposeguard_constant"
+    _traverse_internals: Any = [("text", InternalTraversal.dp_string)]  # noqa: RUF012  # as SQLAlchemy has it
+    type = Text()
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class Among(ColumnElement[bool]):
+    """Whether a value is one of some texts, which are written out as well."""
+
+    __visit_name__ = "purposeguard_among"
+    _traverse_internals: Any = [  # noqa: RUF012  # as SQLAlchemy has it
+        ("value", InternalTraversal.dp_clauseelement),
+        ("texts", InternalTraversal.dp_string_list),
+    ]
+    type = Boolean()
+
+    def __init__(self, value: ColumnElement[str], texts: Sequence[str]) -> None:
+        self.value: Any = value
+        self.texts = tuple(texts)
+
+    @property
+    def _from_objects(self) -> Any:
+        return self.value._from_objects
 
 
 class Narrowed(ColumnElement[bool]):

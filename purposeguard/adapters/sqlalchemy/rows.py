@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import cachetools
-from sqlalchemy import and_, any_, bindparam, case, cast, false, func, literal, not_, or_, select, true
+from sqlalchemy import and_, any_, bindparam, case, cast, false, func, not_, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import ColumnElement
@@ -30,7 +30,7 @@ from sqlalchemy.types import (
 )
 
 from purposeguard.adapters.rowrule import UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
-from purposeguard.adapters.sqlalchemy.narrowed import Narrowed
+from purposeguard.adapters.sqlalchemy.narrowed import Among, Constant, Narrowed
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notice import Notice
 from purposeguard.zones import zone
@@ -48,16 +48,19 @@ _RENDERED_KEPT: Final = 1000
 class Listed:
     """Values that are bound as one parameter: an array on PostgreSQL, JSON on SQLite. Those of subjects by identity."""
 
-    __slots__ = ("form", "keys", "values")
+    __slots__ = ("form", "keys", "values", "written")
 
     def __init__(self, values: Sequence[int | str], keys: KeySet | None = None, form: str = "") -> None:
         self.values = values
+        self.written: dict[tuple[str, str], str] = {}  # of others than subjects, for which see below
         self.keys = keys
         self.form = form
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Listed):
             return NotImplemented
+        if self is other:
+            return True
         if self.keys is not None or other.keys is not None:
             return self.keys is other.keys and self.form == other.form
         return self.values == other.values
@@ -83,12 +86,10 @@ class _ListType(TypeDecorator[Listed]):
         """The text."""
         if value is None:
             return None
-        write: Callable[[Sequence[int | str]], str] = _array if dialect.name == "postgresql" else _json
-        if value.keys is None:
-            return write(value.values)
-        known = _written.setdefault(value.keys, {})
+        known = value.written if value.keys is None else _written.setdefault(value.keys, {})
         found = known.get((dialect.name, value.form))
         if found is None:
+            write: Callable[[Sequence[int | str]], str] = _array if dialect.name == "postgresql" else _json
             found = known[dialect.name, value.form] = write(value.values)
         return found
 
@@ -163,27 +164,33 @@ class _Words:
         these, others = _split(spellings(self._rule.notice), clauses)
         plain_these, plain_others = _split(_plainly(self._rule.notice), clauses)
         plain = self._plain(text)
-        unknown = literal(NO_SOURCE, Text) + func.coalesce(text, "")
+        unknown = Constant(NO_SOURCE) + func.coalesce(text, Constant(""))
         # Either fails for the row that reaches it: no text of a truth value, and no JSON.
-        failing = cast(unknown, Boolean) if self._dialect == "postgresql" else func.json_extract(unknown, "$") == 1
+        failing = (
+            cast(unknown, Boolean)
+            if self._dialect == "postgresql"
+            else func.json_extract(unknown, Constant("$")) == Constant("")
+        )
         element = case(
-            (self._within(text, Listed(these), Text()), true()),
-            (self._within(text, Listed(others), Text()), false()),
+            (_among(text, these), true()),
+            (_among(text, others), false()),
             # Only rows that spell it in no usual way come here.
-            (self._within(plain, Listed(plain_these), Text()), true()),
-            (self._within(plain, Listed(plain_others), Text()), false()),
+            (_among(plain, plain_these), true()),
+            (_among(plain, plain_others), false()),
             else_=failing,
         )
-        return Piece(element == true(), f"source({column})")
+        return Piece(element == true(), f"source({column}, {', '.join(sorted(clauses))})")
 
     def _plain(self, text: Any) -> Any:
         """An id in small ASCII letters, without brackets and the blanks around and before them."""
-        found = func.replace(func.replace(func.trim(text), " (", "("), " （", "（")
+        found = func.trim(text)
+        for bracket in "(（":
+            found = func.replace(found, Constant(f" {bracket}"), Constant(bracket))
         if self._dialect == "postgresql":
-            found = func.translate(found, "".join(_WIDE) + _BRACKETS, "".join(_WIDE.values()))
+            found = func.translate(found, Constant("".join(_WIDE) + _BRACKETS), Constant("".join(_WIDE.values())))
         else:
             for char, one in (*_WIDE.items(), *((bracket, "") for bracket in _BRACKETS)):
-                found = func.replace(found, char, one)
+                found = func.replace(found, Constant(char), Constant(one))
         return func.lower(found)
 
     def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> Piece:
@@ -242,6 +249,10 @@ _WIDE: Final = {chr(0xFEE0 + ord(one)): one for one in "0123456789.abcdefABCDEF-
 """Full-width characters of ids, as they are typed beside Japanese, and what they are."""
 
 _BRACKETS: Final = "()（）"
+
+
+def _among(value: Any, texts: Sequence[str]) -> ColumnElement[bool]:
+    return Among(value, texts) if texts else false()
 
 
 def _split(known: Mapping[str, str], clauses: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
