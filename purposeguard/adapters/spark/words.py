@@ -85,17 +85,19 @@ class SparkWords:
         where = self._columns[self._rule.source][0]
         none = F.raise_error(F.lit(f"a row names no source, in `{where}`: nothing says what it may be used for"))
         head, tail = F.lit("unknown source `"), F.lit(f"`, in `{where}`: the notice has no such source")
-        unknown = F.raise_error(F.concat(head, F.substring(column, 1, 60), tail))
+
+        def unusual(text: Column) -> Column:
+            unknown = F.raise_error(F.concat(head, F.substring(text, 1, 60), tail))
+            return (
+                F.when(self._means(text, self._rule.known), F.lit(False))
+                .when(text.isNull(), none.cast("boolean"))
+                .otherwise(unknown.cast("boolean"))
+            )
+
         every = spellings(self._rule.notice)
         denied = sorted(form for form, clause in every.items() if clause not in self._rule.permitted)
         # One expression, so that Spark cannot leave such rows out by a part of it; most rows end at its first lines.
-        return (
-            F.when(column.isin(denied), F.lit(False))
-            .when(test, F.lit(True))
-            .when(self._means(column, self._rule.known), F.lit(False))
-            .when(column.isNull(), none.cast("boolean"))
-            .otherwise(unknown.cast("boolean"))
-        )
+        return F.when(column.isin(denied), F.lit(False)).when(test, F.lit(True)).otherwise(_seldom(column, unusual))
 
     def _column(self, name: str) -> Column:
         return F.col(quoted(self._columns[name][0]))
@@ -143,7 +145,7 @@ class SparkWords:
         usual = sorted(form for form, clause in every.items() if clause in clauses)
         folded = sorted({meant for form in usual if (meant := fold(form)) is not None})
         # Spark is asked to read only what is spelt in none of the usual ways.
-        other = ~column.isin(sorted(every)) & _folded(column).isin(folded)
+        other = _seldom(column, lambda text: ~text.isin(sorted(every)) & _folded(text).isin(folded))
         return F.coalesce(column.isin(usual) | other, F.lit(False))
 
     # ---- days --------------------------------------------------------------------------------------------------------
@@ -213,6 +215,15 @@ def quoted(name: str) -> str:
 def are_told_apart(names: Sequence[str]) -> bool:
     """Whether Spark tells columns apart by their names, of which capitals do not count."""
     return len({name.casefold() for name in names}) == len(names)
+
+
+def _seldom(column: Column, test: Callable[[Column], Column]) -> Column:
+    """What few rows come to, kept out of the code that Spark compiles for all of them, as that of a lambda is.
+
+    A JVM leaves a method of more than 8,000 bytes uncompiled for ever: with the test inside, every row took three times
+    as long.
+    """
+    return F.exists(F.array(column), test)
 
 
 def _digits_of_uuid(column: Column) -> Column:
