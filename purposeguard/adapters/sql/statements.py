@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sqlglot import exp
 
@@ -44,6 +44,8 @@ class Statements:
         TypeError, UnknownSource, UnlabelledData: as `Tables`.
     """
 
+    _advice_on_rows: ClassVar = "run what `Statements.narrowed` gives, which leaves out those that may not be used"
+
     def __init__(
         self,
         guard: Guard,
@@ -52,9 +54,7 @@ class Statements:
         dialect: str,
         functions: Iterable[str] = (),
     ) -> None:
-        self.decider: Final = Decider(
-            guard, rows="run what `Statements.narrowed` gives, which leaves out those that may not be used"
-        )
+        self.decider: Final = Decider(guard, rows=self._advice_on_rows)
         self.tables: Final = tables if isinstance(tables, Tables) else Tables(self.decider.revisions, tables)
         self.catalogue: Final = Catalogue(self.tables, dialect, functions)
         self._prepared = functools.lru_cache(KEPT)(self._prepare)

@@ -32,6 +32,11 @@ from purposeguard.use import Use
 
 WHAT: Final = "a statement was executed"
 
+_ADVICE_ON_ROWS: Final = (
+    "select mapped classes through a `GuardedSession`, which leaves out those that may not be used, or from "
+    "`permitted(…)`; texts are not narrowed"
+)
+
 _DEFINES: Final = frozenset(
     getattr(module, name)
     for module, names in (
@@ -102,6 +107,12 @@ class Plan:
         self.schemas = schemas
 
 
+class _Texts(Statements):
+    """Texts that are executed on a guarded engine."""
+
+    _advice_on_rows = _ADVICE_ON_ROWS
+
+
 class Watch:
     """Decides statements of one engine by one guard."""
 
@@ -110,11 +121,10 @@ class Watch:
         self.guard = guard
         self.functions = frozenset(lower(one) for one in functions)
         self._dialect = dialect
-        self._statements: Statements | None = None
+        self._statements: _Texts | None = None
         self.decider = Decider(
             guard,
-            rows="select mapped classes through a `GuardedSession`, which leaves out those that may not be used, or "
-            "from `permitted(…)`; texts are not narrowed",
+            rows=_ADVICE_ON_ROWS,
         )
         self.catalogue = catalogue
         self.rows = Rows(dialect)
@@ -303,7 +313,7 @@ class Watch:
             raise UnresolvedStatement(f"{why}, and the text of statements is not read of {self._dialect.name}")
         tables = self.catalogue.tables
         if self._statements is None or self._statements.tables is not tables:
-            self._statements = Statements(self.guard, tables, dialect=name, functions=self.functions)
+            self._statements = _Texts(self.guard, tables, dialect=name, functions=self.functions)
         self._statements.check(_plain_text(statement, self._dialect))
 
 
