@@ -95,12 +95,15 @@ coverage: $(DEV) ## the tests, and every branch of the core run by them
 	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
 
-# By the environment and not by `python -O`: the processes that the tests start inherit it.
-optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert (type checkers run no code, and pages start processes of their own: not those)
-	PYTHONOPTIMIZE=1 $(VENV)/bin/python $(PYTEST) --ignore=tests/typing --ignore=tests/docs --ignore=tests/end_to_end/test_shop_types.py $(ARGS)
+# By the environment and not by `python -O`: the processes that the tests start inherit it. Type checkers run no code,
+# pages start processes of their own, and the cases of conformance go through code that other tests go through as well.
+NOT_OPTIMISED = tests/typing tests/docs tests/end_to_end/test_shop_types.py tests/adapters/test_conformance.py
+optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert
+	PYTHONOPTIMIZE=1 $(VENV)/bin/python $(PYTEST) $(NOT_OPTIMISED:%=--ignore=%) $(ARGS)
 
+# Without the pages, whose outputs are those of the versions that the project is developed with.
 lowest: $(VENV)-lowest/.lowest ## the tests with the lowest version allowed of each dependency
-	$(VENV)-lowest/bin/python $(PYTEST) $(ARGS)
+	$(VENV)-lowest/bin/python $(PYTEST) --ignore=tests/docs $(ARGS)
 
 deep: $(DEV) ## the long property tests: millions of cases
 	HYPOTHESIS_PROFILE=deep $(VENV)/bin/python $(PYTEST) -m deep $(ARGS)
