@@ -144,6 +144,7 @@ class RowRule:
     collected: str | None = None
     ended: str | None = None
     subjects: tuple[tuple[str, SubjectMark], ...] = ()
+    _labels: dict[Label, Label] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -168,9 +169,12 @@ class RowRule:
 
     def label_of(self, label: Label) -> Label:
         """The label of values of the rows that are kept, whose own sources count besides `label`."""
-        permitted = self.permitted
-        found = {source for source in self.notice.sources if source.clause in permitted}
-        return label | Label(*found) if found else label
+        found = self._labels.get(label)
+        if found is None:
+            permitted = self.permitted
+            sources = [source for source in self.notice.sources if source.clause in permitted]
+            found = self._labels[label] = label | Label(*sources) if sources else label
+        return found
 
 
 @functools.lru_cache(maxsize=64)
