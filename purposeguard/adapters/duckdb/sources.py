@@ -192,7 +192,10 @@ def _read(kind: str, path: Path, reader: Callable[[], Any]) -> Any:
     except (pa.ArrowException, duckdb.Error) as error:
         why = type(error).__name__
     # Without the message, which may repeat a line of the file, and without the error that bears it.
-    raise ValueError(f"{path} cannot be read as {kind} ({why}): it is broken, or of another kind than its ending says")
+    faults = "broken" if kind in ("Parquet", "Feather") else "not UTF-8, broken"
+    raise ValueError(
+        f"{path} cannot be read as {kind} ({why}): it is {faults}, or of another kind than its ending says"
+    )
 
 
 # ---- frames ----------------------------------------------------------------------------------------------------------
