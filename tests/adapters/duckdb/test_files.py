@@ -193,7 +193,7 @@ def test_a_file_of_another_kind_than_its_ending_says(tmp_path, name):
 def test_a_text_that_is_not_utf_8(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes("id,氏名\n1,愛子\n".encode("cp932"))
-    with pytest.raises(ValueError, match="cannot be read as CSV .*: it is not UTF-8, broken, or of another kind"):
+    with pytest.raises(ValueError, match=r"cannot be read as CSV .*: it is not UTF-8, broken, or of another kind"):
         connect(GUARD, {"t": path})
 
 
