@@ -178,7 +178,7 @@ class Runner:
             return _counted(count)
         table, types = self._locked.read(whole, parameters, shown)
         self._locked.unchanged()
-        outputs = tags.of_outputs(table.schema.names, analysis.depends)
+        outputs = tags.of_outputs(table.schema.names, analysis)
         table = tagged(table, types, outputs, self._decider.revisions)
         return Result(table.schema.names, outputs, holding(self._decider.engine, use, table))
 
@@ -256,7 +256,7 @@ class Runner:
             count = self._locked.write(whole, parameters, tags.shown(analysis))
             self._locked.unchanged()
             names = self._locked.columns_of((name,))
-            columns = Columns(dict(zip(names, tags.of_outputs(names, analysis.depends), strict=True)))
+            columns = Columns(dict(zip(names, tags.of_outputs(names, analysis), strict=True)))
             world = self._world
             self._world = _World({**world.known, name: (tuple(names), columns)}, world.views)
         return _counted(count)
@@ -338,21 +338,18 @@ class _Tags:
         needed = {(table, known[table][1].marked(RowSource)) for table in by_row}
         return len(needed) == 1 and needed == set(beside or ())
 
-    def of_outputs(self, names: Sequence[str], outputs: Mapping[str, Flow]) -> list[Tag]:
+    def of_outputs(self, names: Sequence[str], analysis: Analysis) -> list[Tag]:
         """Of the columns that DuckDB gave. Where it cannot be told which is which, each is all of them.
 
         Raises:
             UnresolvedStatement: they are others than were read.
         """
-        if "*" not in outputs and len(outputs) == len(names):
-            return [self.of(flow) for flow in outputs.values()]
-        every = self.of(frozenset[tuple[str, str]]().union(*outputs.values()))
-        if "*" in outputs:
-            return [every for _ in names]
-        if len(outputs) > len(names):
-            raise UnresolvedStatement(f"DuckDB gave {len(names)} columns, and {len(outputs)} were read")
-        by_name = {name.lower(): self.of(flow) for name, flow in outputs.items()}
-        return [by_name.get(name.lower(), every) for name in names]
+        columns, conditions = analysis.columns, analysis.conditions
+        if columns is not None and len(columns) == len(names):
+            return [self.of(flow | conditions) for flow in columns]
+        if columns is not None and len(columns) > len(names):
+            raise UnresolvedStatement(f"DuckDB gave {len(names)} columns, and {len(columns)} were read")
+        return [self.of(conditions.union(*analysis.outputs.values()))] * len(names)
 
 
 def _refuse_flows(analysis: Analysis, tags: _Tags) -> None:

@@ -23,10 +23,11 @@ class Analysis(Immutable):
     name, the columns of tables that an output is made of (`*` where it cannot be told how many there are; `#2` for the
     second where it has no name). `target`: the table that it writes to, None for a query; `writes`: by column of it,
     the columns that flow into it. `conditions`: the columns that decide which rows it gives or writes, and which value
-    of several: what is given or written depends on them as well, and tells of them.
+    of several: what is given or written depends on them as well, and tells of them. `columns`: what each output is made
+    of, in their order, also where two have one name; None where it cannot be told how many there are.
     """
 
-    __slots__ = ("conditions", "kind", "outputs", "target", "used", "writes")
+    __slots__ = ("columns", "conditions", "kind", "outputs", "target", "used", "writes")
 
     kind: str
     used: Mapping[str, frozenset[str]]
@@ -34,12 +35,13 @@ class Analysis(Immutable):
     target: str | None
     writes: Mapping[str, Flow]
     conditions: Flow
+    columns: tuple[Flow, ...] | None
 
     def __init__(
         self,
         kind: str,
         reads: Iterable[tuple[str, str]],
-        outputs: Mapping[str, Flow],
+        found: Relation,
         target: str | None,
         writes: Mapping[str, Flow],
         *,
@@ -53,7 +55,8 @@ class Analysis(Immutable):
         self._fill(
             kind=kind,
             used=MappingProxyType(told),
-            outputs=MappingProxyType(dict(outputs)),
+            outputs=MappingProxyType(_outputs(found)),
+            columns=tuple(one.flow for one in found.columns) if found.complete else None,
             target=target,
             writes=MappingProxyType(dict(writes)),
             conditions=conditions,
@@ -106,7 +109,7 @@ def read(text: str, catalogue: Catalogue) -> Read:
         analysis = Analysis(
             done.kind,
             reader.reads,
-            _outputs(done.outputs),
+            done.outputs,
             done.target,
             done.writes,
             conditions=done.conditions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Final
 
 from sqlglot import exp
@@ -25,6 +26,9 @@ _SET: Final = words("with_ this expression distinct by_name order limit offset s
 _SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
 _SPREADING: Final = tuple(classes(words("Explode Posexplode Inline Stack Anonymous Unnest")))
 """What may stand for several columns as an item of SELECT."""
+
+_COUNTED_FROM_0: Final = MappingProxyType({"duckdb": "col", "mysql": "column_"})
+_COUNTED_FROM_1: Final = MappingProxyType({"spark": "col", "snowflake": "COLUMN"})
 
 ROUNDS: Final = 100
 """How often the query of a recursive common table is read at most."""
@@ -98,6 +102,8 @@ class Queries(Sources):
         rows: list[Relation] = []
         for row in node.expressions:
             cells = row.expressions if isinstance(row, exp.Tuple) else [row]
+            if self.dialect == "mysql" and len(cells) == 1 and _is_row(cells[0]):
+                cells = cells[0].expressions  # `ROW (…)`, which is read as a function
             columns: list[Column] = []
             for number, cell in enumerate(cells, 1):
                 flow, reads = (NOTHING, NOTHING) if is_default(cell) else self.measured(cell, scope)
@@ -109,9 +115,9 @@ class Queries(Sources):
 
     def _made_up(self, number: int) -> tuple[str, ...]:
         """What engines call a column of VALUES that has no name."""
-        if self.dialect == "duckdb":
-            return (f"col{number - 1}",)
-        return (f"COLUMN{number}" if self.dialect == "snowflake" else f"column{number}",)
+        if self.dialect in _COUNTED_FROM_0:
+            return (f"{_COUNTED_FROM_0[self.dialect]}{number - 1}",)
+        return (f"{_COUNTED_FROM_1.get(self.dialect, 'column')}{number}",)
 
     # ---- common tables ---------------------------------------------------------------------------------------------
 
@@ -233,9 +239,9 @@ class Queries(Sources):
             only(order, frozenset({"expressions", "siblings"}))
             for one in order.expressions:
                 named = one.this if isinstance(one, exp.Ordered) else one
-                alias = self._alias_of(named, scope)
-                if alias is not None:
-                    self.used(alias)
+                given = self._given_names(named, found, scope)
+                if given:
+                    self.used(joined(given))
                 else:
                     self.value(one, scope)
             self._positions(order, found)
@@ -244,11 +250,13 @@ class Queries(Sources):
             if part is not None:
                 self.value(part, scope)
 
-    def _alias_of(self, node: exp.Expr, scope: Scope) -> Column | None:
-        """In ORDER BY a bare name is an item of SELECT, where one has it."""
-        if type(node) is exp.Column and type(node.this) is exp.Identifier and not node.args.get("table"):
-            return scope.aliases.get(self.catalogue.names.key(node.this))
-        return None
+    def _given_names(self, node: exp.Expr, found: Relation, scope: Scope) -> list[Column]:
+        """In ORDER BY a bare name is an item of SELECT that was given it: that one, or what `*` has of the name."""
+        if type(node) is not exp.Column or type(node.this) is not exp.Identifier or node.args.get("table"):
+            return []
+        key = self.catalogue.names.key(node.this)
+        alias = scope.aliases.get(key)
+        return [] if alias is None else [alias, *(one for one in found.columns if one.key == key)]
 
     def _positions(self, node: exp.Expr | None, found: Relation) -> None:
         """Items that are named by their position, or all of them."""
@@ -384,3 +392,7 @@ def _name(node: exp.Expr) -> exp.Identifier:
     if not isinstance(inner, exp.Identifier):
         return refuse("a column is told by something that is no name")
     return inner
+
+
+def _is_row(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Anonymous) and node.name.upper() == "ROW"

@@ -111,10 +111,21 @@ def _as_engines_read_it(text: str, tokens: list[Token], dialect: str, column_key
         raise UnresolvedStatement("`${…}` is replaced before the statement is read, nobody knows by what")
     if any(token.token_type is TokenType.PIPE_GT for token in tokens):
         raise UnresolvedStatement("pipe syntax is not read: write the query with SELECT")
+    _operators(tokens, dialect)
     if dialect in {"mysql", "spark", "bigquery"}:
         _quoted_texts(text, tokens, column_keys)
     if not text.isascii():
         _letters(text, tokens)
+
+
+def _operators(tokens: list[Token], dialect: str) -> None:
+    """Refuses operators before a name that the parser takes for the beginning of a parameter's."""
+    if dialect == "postgres" and any(token.token_type is TokenType.PARAMETER and token.text == "@" for token in tokens):
+        raise UnresolvedStatement("`@` gives the absolute value in PostgreSQL, and begins no parameter: write `abs(…)`")
+    for first, second, third in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        slice_ = first.token_type is TokenType.L_BRACKET and second.token_type is TokenType.COLON
+        if slice_ and (third.token_type is TokenType.IDENTIFIER or third.text.isidentifier()):
+            raise UnresolvedStatement("whether `[:name` ends a slice or is a parameter is not told: write `[1:name]`")
 
 
 def _begins(tokens: list[Token]) -> None:

@@ -311,7 +311,9 @@ class Values:
         """`name => value`, `name := value`, and a field with its value."""
         if isinstance(node.this, exp.Parameter):
             refuse("a variable is set, and who reads it later is not looked into")
-        return self.value(node.expression, scope)
+        value = self.value(node.expression, scope)
+        # The keys of OBJECT_CONSTRUCT of Snowflake are values as well.
+        return value if isinstance(node.this, _PLAIN_NAMES) else flows([self.value(node.this, scope), value])
 
     def _cast(self, node: exp.Expr, scope: Scope) -> Flow:
         return self.parts(node, scope, "to", "action")
@@ -331,6 +333,9 @@ class Values:
 
     def _collate(self, node: exp.Expr, scope: Scope) -> Flow:
         return self.value(node.this, scope)
+
+
+_PLAIN_NAMES: Final = (exp.Identifier, exp.Var, exp.Literal)
 
 
 def _identifiers(parts: list[Any]) -> list[exp.Identifier]:

@@ -49,8 +49,10 @@ class Done(NamedTuple):
 class _Flows:
     """What flows into each column of a target, by the names that were told."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, *, exactly: bool = False) -> None:
+        """`exactly`: the engine takes no row with fewer values than there are columns."""
         self.table: Final = table
+        self._exactly: Final = exactly
         self.found: Final[dict[str, Flow]] = {}
         self.conditions: Flow = NOTHING
 
@@ -77,7 +79,7 @@ class _Flows:
             self.conditions |= relation.reads() - relation.flow()
             return
         given = relation.columns
-        if len(given) > len(columns) or (exactly and len(given) < len(columns)):
+        if len(given) > len(columns) or ((exactly or self._exactly) and len(given) < len(columns)):
             refuse(f"{len(given)} values are put into {len(columns)} columns of `{self.table.name}`")
         for name, column in zip(columns, given, strict=False):
             self.put_column(name, column)
@@ -160,7 +162,8 @@ class Writes(Queries):
         only(node, _INSERT)
         target, named = self._named_columns(node.this)
         only(target, frozenset({"this", "db", "catalog", "alias"}))
-        into = _Flows(self._target(target))
+        # There an item that is a struct may stand for several values, and their number alone tells.
+        into = _Flows(self._target(target), exactly=self.dialect == "duckdb")
         commons = self.commons(node, None, {})
         names = self.catalogue.names
         columns = [into.named(names.key(one), one.this) for one in named] or list(into.table.columns)

@@ -15,6 +15,7 @@ import pytest
 import purposeguard as pg
 from purposeguard.adapters import arrow
 from purposeguard.adapters.duckdb import connect
+from purposeguard.adapters.tags import KEY, decode
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.duckdb.places import CUSTOMER, GUARD, ROWS, customer
 from tests.support import RecordingLedger
@@ -377,3 +378,13 @@ def test_where_denials_are_observed_the_statement_runs(tmp_path):
         guard.purpose(tm.RenewalGuidance),
     ):
         assert len(connection.sql("SELECT device FROM customer").fetchall()) == 3
+
+
+def test_a_name_that_duckdb_makes_up_is_not_taken_for_another_output():
+    table = pa.table({"id": [1], "email": ["a@example.com"]})
+    tags = {"id": pg.NotPersonal, "email": tm.Registration}
+    with connect(GUARD, {"t": table}, tags={"t": tags}) as made, GUARD.purpose(tm.RenewalGuidance):
+        found = made.sql('SELECT id AS "lower(email)", lower(email), id, id FROM t').arrow()
+        assert found.column_names == ["lower(email)", "lower(email)", "id", "id"]
+        labels = [decode(field.metadata[KEY.encode()].decode(), tm.NOTICE, "x").label for field in found.schema]
+    assert [str(label) for label in labels] == ["Label(not-personal)", "Label(1.1(a))"] + ["Label(not-personal)"] * 2

@@ -172,3 +172,68 @@ def test_postgres_reads_63_bytes_of_a_name():
 
 def test_bigquery_deletes_without_from():
     assert used("bigquery", "DELETE mailing AS m WHERE m.kind = 'x'") == "mailing.kind"
+
+
+SEEN = [
+    ("sqlite", "SELECT id FROM (SELECT *, -id AS email FROM customer ORDER BY email LIMIT 1)",
+     "customer.email customer.id"),
+    ("snowflake", "SELECT OBJECT_CONSTRUCT(email, 1, 'k', name) FROM customer", "customer.email customer.name"),
+    ("duckdb", "SELECT @total FROM orders", "orders.total"),
+    ("duckdb", "SELECT name[1:id] FROM customer", "customer.id customer.name"),
+    ("duckdb", "SELECT name[:-1], name[:3], name[:$1] FROM customer", "customer.name"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dialect", "text", "expected"), SEEN, ids=range(len(SEEN)))
+def test_what_looks_like_something_else_is_seen(dialect: str, text: str, expected: str):
+    assert used(dialect, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text"),
+    [
+        ("postgres", "SELECT id FROM orders WHERE @ total > 1"),
+        ("postgres", "SELECT id, @total FROM orders"),
+        ("postgres", "SELECT (ARRAY[1, 2])[:id] FROM customer"),
+        ("duckdb", "SELECT 'secret'[:id] FROM customer"),
+        ("duckdb", "SELECT 'secret'[:c.id + 1] FROM customer c"),
+        ("duckdb", "SELECT 'secret'[ : \"id\" ] FROM customer"),
+    ],
+    ids=range(6),
+)
+def test_operators_that_the_parser_takes_for_parameters_are_refused(dialect: str, text: str):
+    with pytest.raises(UnresolvedStatement, match=r"write `(abs|\[1)"):
+        read(dialect, text)
+
+
+def test_these_operators_read_columns_in_duckdb():
+    with duckdb.connect() as connection:
+        rows = connection.execute("SELECT @n, 'secret'[:n] FROM (VALUES (-3), (2)) AS t (n)").fetchall()
+    assert rows == [(3, "secr"), (2, "se")]
+
+
+def test_a_row_with_fewer_values_is_no_row_in_duckdb():
+    # A struct stands for several of them, so that the others are put elsewhere.
+    text = "INSERT INTO mailing SELECT unnest({'a': 1, 'b': 2}) AS x, name FROM customer"
+    with pytest.raises(UnresolvedStatement, match="2 values are put into 3 columns"):
+        read("duckdb", text)
+    assert writes("sqlite", "INSERT INTO mailing VALUES (1, 2, 3)") == {"address": "", "kind": "", "id": ""}
+
+
+def test_a_row_of_mysql_has_several_values():
+    text = (
+        "INSERT INTO mailing (address, kind) VALUES ROW ((SELECT MAX(id) FROM customer), (SELECT 1)), ROW (1, DEFAULT)"
+    )
+    assert writes("mysql", text) == {"address": "customer.id", "kind": ""}
+
+
+@pytest.mark.parametrize(("dialect", "name"), [("spark", "col2"), ("mysql", "column_1"), ("duckdb", "col1")])
+def test_columns_of_values_are_called_as_the_engine_does(dialect: str, name: str):
+    rows = "ROW (1, (SELECT MAX(id) FROM customer))" if dialect == "mysql" else "(1, (SELECT MAX(id) FROM customer))"
+    assert used(dialect, f"SELECT {name} FROM (VALUES {rows}) AS t") == "customer.id"  # noqa: S608  # names
+
+
+def test_outputs_of_one_name_are_told_apart_by_their_places():
+    found = read("duckdb", "SELECT id AS x, lower(email), 1 AS x FROM customer")
+    assert found.columns == (frozenset({("customer", "id")}), frozenset({("customer", "email")}), frozenset())
+    assert read("duckdb", "SELECT COLUMNS('.*') FROM customer").columns is None
