@@ -6,7 +6,6 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy.sql.selectable import Alias, TableClause, TableSample
 
-from purposeguard.adapters.sqlalchemy.flows import Flow
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 
 ALL: Final = "*"
@@ -29,6 +28,19 @@ class Occurrence(NamedTuple):
     written: bool
 
 
+Source = tuple[TableClause, str] | SealedType
+"""A column of a table, by its name; or a sealed value that is bound in the statement, by its type."""
+
+
+class Flow(NamedTuple):
+    """What flows into one column: `columns` into its values, `conditions` into that there is one."""
+
+    table: TableClause
+    column: str
+    columns: frozenset[Source]
+    conditions: frozenset[Source] = frozenset()
+
+
 class Analysis:
     """What a statement reads and writes.
 
@@ -48,16 +60,25 @@ class Analysis:
 
 
 class Scope:
-    """A SELECT, INSERT, UPDATE or DELETE, with what it reads from."""
+    """A SELECT, INSERT, UPDATE or DELETE, or some SELECTs put together, with what it reads from.
 
-    __slots__ = ("exists", "froms", "full", "inserts", "parent")
+    `chosen` are the queries whose rows an INSERT inserts. `shared`: it is a common table expression, or in one, so
+    that any part of the statement may read it. `meeting`: it stands in what an INSERT does to a row that is there.
+    """
 
-    def __init__(self, parent: Scope | None, *, exists: bool = False) -> None:
+    __slots__ = ("chosen", "exists", "froms", "full", "inserts", "meeting", "parent", "shared")
+
+    def __init__(
+        self, parent: Scope | None, *, exists: bool = False, shared: bool = False, meeting: bool = False
+    ) -> None:
         self.parent = parent
         self.froms: set[Key] = set()
         self.full = 0
         self.exists = exists
+        self.shared = shared
+        self.meeting = meeting
         self.inserts: Key | None = None
+        self.chosen: list[Any] | None = None
 
     def holding(self, key: Key) -> Scope | None:
         """The scope, this one or one around it, whose FROM has the table."""
@@ -65,6 +86,28 @@ class Scope:
         while one is not None and key not in one.froms:
             one = one.parent
         return one
+
+    def within(self, other: Scope) -> bool:
+        """Whether it is another scope, or stands in it."""
+        one: Scope | None = self
+        while one is not None and one is not other:
+            one = one.parent
+        return one is not None
+
+
+class Written(NamedTuple):
+    """An INSERT or UPDATE that was compiled: SQLAlchemy's state of that, and the scope in which it stands."""
+
+    state: Any
+    scope: Scope
+
+
+class Deciding(NamedTuple):
+    """What decides which rows there are in one place of a statement; `meeting`: of those that an INSERT meets there."""
+
+    scope: Scope
+    expressions: tuple[Any, ...]
+    meeting: bool = False
 
 
 def base_of(table: object) -> tuple[TableClause | None, str | None]:

@@ -13,12 +13,33 @@ from typing import Any, Final
 from sqlalchemy import Function
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import Label, _textual_label_reference
-from sqlalchemy.sql.selectable import TableClause
+from sqlalchemy.sql.elements import Label, TableValuedColumn
+from sqlalchemy.sql.functions import ScalarFunctionColumn
+from sqlalchemy.sql.selectable import TableClause, Values
 from sqlalchemy.types import UserDefinedType
 
-from purposeguard.adapters.sqlalchemy.analysis import ALL, Analysis, Key, Occurrence, Scope, base_of
-from purposeguard.adapters.sqlalchemy.flows import Flow, Untold, flows_of, is_count_of_all
+from purposeguard.adapters.sqlalchemy.analysis import (
+    ALL,
+    Analysis,
+    Deciding,
+    Flow,
+    Key,
+    Occurrence,
+    Scope,
+    Written,
+    base_of,
+)
+from purposeguard.adapters.sqlalchemy.flows import (
+    Untold,
+    cells_of,
+    deciding_between,
+    deciding_in,
+    deciding_writes,
+    expressions_of,
+    flows_of,
+    is_count_of_all,
+    is_place,
+)
 from purposeguard.adapters.sqlalchemy.functions import untold_of
 from purposeguard.adapters.sqlalchemy.narrowed import Among, Constant, Narrowed
 from purposeguard.adapters.sqlalchemy.seals import SealedType
@@ -49,11 +70,12 @@ class Recorder(SQLCompiler):
         self._bound: list[str] | None = None
         self._binds: list[tuple[str, SealedType]] = []
         self._given: set[str] = set()
-        self._flows: list[Flow] = []
+        self._written_in: list[Written] = []
+        self._deciding: list[Deciding] = []
         self._tables: dict[int, TableClause] = {}
         self._output: Any = None
-        self._exists_next = False
-        self._star = self._free = self._aliased = self._conflict = 0
+        self._exists_next = self._inserted = False
+        self._star = self._aliased = self._shared = self._meeting = 0
         super().__init__(*args, **kwargs)
         self._finish()
 
@@ -71,6 +93,7 @@ class Recorder(SQLCompiler):
         self._reads.append((self._scope, (base.fullname, alias), base, name))
 
     def _finish(self) -> None:
+        self._look_at(self.statement)
         found: dict[tuple[int, Key], tuple[TableClause, set[str], bool]] = {}
         narrowings: dict[tuple[int, Key], list[tuple[str, tuple[str, ...]]]] = {}
         for scope, key, table, name in self._reads:
@@ -88,21 +111,30 @@ class Recorder(SQLCompiler):
             for place, (table, names, written) in found.items()
         )
         analysis.tables = tuple(self._tables.values())
-        analysis.flows = tuple(self._flows)
+        analysis.flows = tuple(self._found_flows())
         analysis.sealed = tuple(kind for key, kind in self._binds if key not in self._given)
+
+    def _found_flows(self) -> list[Flow]:
+        try:
+            found = [flow for one in self._written_in for flow in flows_of(one, self._given, self._deciding)]
+        except Untold as error:
+            self._untold(str(error))
+            return []
+        return [flow for flow in found if flow.columns or flow.conditions]
 
     # ---- columns and tables ------------------------------------------------------------------------------------------
 
     def visit_column(self, column: Any, *args: Any, **kwargs: Any) -> Any:
         """Notes the column."""
-        if column.is_literal:
+        if isinstance(column, (ScalarFunctionColumn, TableValuedColumn)):
+            pass  # of a function's arguments, or the whole row, which is noted there
+        elif column.is_literal:
             if column.name == "*" and (self._star or self._scope.exists):
                 pass
             elif not _CONSTANT.fullmatch(column.name):
                 self._untold("a `literal_column` in it is text")
         elif column.table is None:
-            if not self._free:
-                self._untold(f"the column `{column.name}` is of no table")
+            self._untold(f"the column `{column.name}` is of no table")
         elif column is self._output:
             self._output = None
             base, _ = base_of(column.table)
@@ -112,22 +144,10 @@ class Recorder(SQLCompiler):
             self._read(column.table, column.name)
         return _above(super()).visit_column(column, *args, **kwargs)
 
-    def visit_scalar_function_column(self, element: Any, **kw: Any) -> Any:
-        """A column of what a function gives: of its arguments."""
-        self._free += 1
-        try:
-            return _above(super()).visit_scalar_function_column(element, **kw)
-        finally:
-            self._free -= 1
-
     def visit_table_valued_column(self, element: Any, **kw: Any) -> Any:
         """A table in the place of a value: its whole row."""
         self._read(element.scalar_alias, ALL)
-        self._free += 1
-        try:
-            return _above(super()).visit_table_valued_column(element, **kw)
-        finally:
-            self._free -= 1
+        return _above(super()).visit_table_valued_column(element, **kw)
 
     def visit_table(self, table: Any, *args: Any, **kwargs: Any) -> Any:
         """Notes the table, of which the rows are read."""
@@ -218,10 +238,25 @@ class Recorder(SQLCompiler):
         exists, self._exists_next = self._exists_next, False
         return self._within(_above(super()).visit_select, select_stmt, *args, exists=exists, **kwargs)
 
+    def visit_compound_select(self, cs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Notes what decides which rows of several SELECTs there are."""
+        text = self._within(_above(super()).visit_compound_select, cs, *args, **kwargs)
+        self._decide(deciding_between, cs)
+        return text
+
+    def visit_cte(self, cte: Any, *args: Any, **kwargs: Any) -> Any:
+        """Notes that what stands in it may be read from any part of the statement."""
+        self._shared += 1
+        try:
+            return _above(super()).visit_cte(cte, *args, **kwargs)
+        finally:
+            self._shared -= 1
+
     def _within(self, render: Any, *args: Any, exists: bool = False, **kwargs: Any) -> Any:
         around = self._scope
         aliased, self._aliased = self._aliased, 0
-        self._scope = Scope(around, exists=exists)
+        self._scope = Scope(around, exists=exists, shared=self._shared > 0, meeting=self._meeting > 0)
+        self._inserted = bool(kwargs.get("insert_into"))
         try:
             return render(*args, **kwargs)
         finally:
@@ -229,13 +264,30 @@ class Recorder(SQLCompiler):
 
     def _setup_select_stack(self, select: Any, compile_state: Any, *args: Any, **kwargs: Any) -> Any:
         self._look_at(select)
-        return _above(super())._setup_select_stack(select, compile_state, *args, **kwargs)
+        inserted, self._inserted = self._inserted, False
+        froms = _above(super())._setup_select_stack(select, compile_state, *args, **kwargs)
+        self._decide(deciding_in, select, froms)
+        into: Scope | None = self._scope
+        while inserted and into is not None and into.chosen is None:
+            into = into.parent
+        if inserted and into is not None and into.chosen is not None:
+            into.chosen.append(select)
+        return froms
+
+    def _decide(self, found: Any, *args: Any) -> None:
+        try:
+            self._deciding.append(Deciding(self._scope, tuple(found(*args))))
+        except Untold as error:
+            self._untold(str(error))
 
     def _look_at(self, statement: Any) -> None:
         """Notes what is rendered by other code than the compiler's."""
         if getattr(statement, "_hints", None) or getattr(statement, "_statement_hints", None):
             self._untold("it has hints, which are text")
         for one in visitors.iterate(statement):
+            if isinstance(one, Values):
+                for cell in cells_of(one):
+                    self._look_at(cell)
             if hasattr(type(one), "_compiler_dispatcher"):
                 self._untold(f"{type(one).__name__} in it is rendered by a function of the application")
                 return
@@ -251,11 +303,22 @@ class Recorder(SQLCompiler):
     def visit_delete(self, delete_stmt: Any, *args: Any, **kwargs: Any) -> Any:
         """Notes what stands in it as its own."""
         self._look_at(delete_stmt)
-        return self._within(_above(super()).visit_delete, delete_stmt, *args, **kwargs)
+        return self._within(self._deleted, _above(super()).visit_delete, delete_stmt, *args, **kwargs)
+
+    def _deleted(self, render: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        text = render(statement, *args, **kwargs)
+        self._chooses(statement)
+        return text
+
+    def _chooses(self, statement: Any) -> None:
+        chosen, met = deciding_writes(statement)
+        self._deciding.append(Deciding(self._scope, tuple(chosen)))
+        self._deciding.append(Deciding(self._scope, tuple(met), meeting=True))
 
     def _written(self, render: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
         table = statement.table
         is_insert = bool(statement.is_insert)
+        self._scope.chosen = []
         if is_insert and isinstance(table, TableClause):
             self._tables[id(table)] = table
             self._scope.froms.add((table.fullname, None))
@@ -266,17 +329,19 @@ class Recorder(SQLCompiler):
         own = {name: one for name, one in kwargs.items() if name != "visited_bindparam"}
         state: Any = statement._compile_state_factory(statement, self, **own) if within else self.dml_compile_state
         self._look_at(state.statement)
-        try:
-            for flow in flows_of(state, self._given):
-                if flow.columns or flow.conditions:
-                    self._flows.append(flow)
-        except Untold as error:
-            self._untold(str(error))
+        for rendered in expressions_of(state):
+            self._look_at(rendered)
+        self._chooses(state.statement)
+        self._written_in.append(Written(state, self._scope))
         return text
 
     def visit_on_conflict_do_update(self, on_conflict: Any, **kw: Any) -> Any:
-        """What is compared to find the conflict is not used by it."""
-        return _above(super()).visit_on_conflict_do_update(on_conflict, **kw)  # of some dialects
+        """Notes that what stands in it is about the row that is there; what is compared to find it is not used."""
+        self._meeting += 1
+        try:
+            return _above(super()).visit_on_conflict_do_update(on_conflict, **kw)  # of some dialects
+        finally:
+            self._meeting -= 1
 
     def _on_conflict_target(self, clause: Any, **kw: Any) -> Any:
         kept = len(self._reads)
@@ -364,12 +429,11 @@ class Recorder(SQLCompiler):
 
 
 def _sorts_seals(select: Any) -> bool:
-    """Whether a SELECT is sorted or grouped by a sealed column, or by a name, which may be that of one."""
+    """Whether a SELECT is sorted or grouped by a sealed column, or by a name or place, which may be that of one."""
     clauses = [] if select is None else [*select._order_by_clauses, *select._group_by_clauses]
     return any(
-        isinstance(one, _textual_label_reference) or isinstance(getattr(one, "type", None), SealedType)
+        is_place(clause) or any(isinstance(getattr(one, "type", None), SealedType) for one in visitors.iterate(clause))
         for clause in clauses
-        for one in visitors.iterate(clause)
     )
 
 

@@ -1,14 +1,18 @@
-"""Which columns flow into the columns that a statement of SQLAlchemy writes."""
+"""Which columns flow into the columns that a statement of SQLAlchemy writes, and what decides which rows there are."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import Column, select, union_all
-from sqlalchemy.exc import NoForeignKeysError
-from sqlalchemy.sql.elements import BindParameter, ColumnClause, TextClause
+from sqlalchemy.sql.elements import (
+    BindParameter,
+    ColumnClause,
+    TableValuedColumn,
+    TextClause,
+    _textual_label_reference,
+)
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import (
     CTE,
@@ -21,166 +25,163 @@ from sqlalchemy.sql.selectable import (
     ScalarSelect,
     Select,
     SelectStatementGrouping,
-    Subquery,
     TableClause,
     TableSample,
     TableValuedAlias,
     TextualSelect,
     Values,
 )
-from sqlalchemy.sql.util import join_condition
 from sqlalchemy.sql.visitors import iterate
 
-Source = tuple[TableClause, str]
-"""A column of a table, by its name."""
-
-
-class Flow(NamedTuple):
-    """What flows into one column: `columns` into its values, `conditions` into that there is one."""
-
-    table: TableClause
-    column: str
-    columns: frozenset[Source]
-    conditions: frozenset[Source] = frozenset()
+from purposeguard.adapters.sqlalchemy.analysis import ALL, Deciding, Flow, Source, Written, base_of
+from purposeguard.adapters.sqlalchemy.functions import makes_rows
+from purposeguard.adapters.sqlalchemy.seals import SealedType
 
 
 class Untold(Exception):
     """What flows into a column is text."""
 
 
-def flows_of(state: Any, given: set[str]) -> Iterator[Flow]:
+def flows_of(written: Written, given: set[str], noted: Iterable[Deciding]) -> Iterator[Flow]:
     """What flows into each column that an INSERT or UPDATE writes.
 
-    `state` is SQLAlchemy's state of its compilation. Keys of parameters whose values are written as they are go to
-    `given`.
+    Keys of parameters whose values are written as they are go to `given`. `noted` is what decides which rows there are,
+    in each part of the whole statement.
 
     Raises:
         Untold: some of it is text.
     """
+    state, scope = written
     statement = state.statement
-    table: TableClause = statement.table
-    chosen = getattr(statement, "select", None) if state.isinsert else None
-    written, updated = list(_written(state)), list(_updated(statement))
-    own = [*_within(value for _, value in (*written, *updated))]
-    which = frozenset(sources_of([*own, *_which(statement)]))
-    own += [] if chosen is None else conditions_of(chosen)
-    # The row that is inserted is there anyway; what is looked at in the one that it meets decides of that alone.
-    conditions = frozenset(sources_of(own)) if state.isinsert else which
-    for values, chosen_by in ((written, conditions), (updated, which)):
-        for column, value in values:
-            if isinstance(value, BindParameter):
-                given.add(value.key)
-                yield Flow(table, _name(table, column), frozenset(), chosen_by)
-            elif hasattr(value, "get_children"):
-                yield Flow(table, _name(table, column), frozenset(sources_of([value])), chosen_by)
-    if chosen is not None:
-        for names in _chosen(chosen):
-            for column, expression in zip(statement._select_names, names, strict=False):
-                yield Flow(table, _name(table, column), frozenset(sources_of([expression])), conditions)
-    for column in getattr(table, "columns", ()):
-        default = getattr(column, "default" if state.isinsert else "onupdate", None)
-        if default is not None and getattr(default, "is_clause_element", False):
-            within = frozenset(sources_of(_within([default.arg])))
-            yield Flow(table, column.name, frozenset(sources_of([default.arg])), conditions | within)
+    table, _ = base_of(statement.table)
+    if table is None:
+        raise Untold("it writes several tables at once")
+    own = [one for one in noted if one.scope.within(scope)]
+    # What another part of the statement gives, or does to rows, may be read here.
+    others = [one for one in noted if one.scope.shared and one not in own]
+    deciding = [one for one in own if not (one.meeting or one.scope.meeting)] + others
+    conditions = frozenset(sources_of(part for one in deciding for part in one.expressions))
+    inserted = [*_written(state), *_chosen(statement, scope.chosen or ())]
+    yield from _into(table, inserted, conditions, given)
+    # What is looked at in the row that an INSERT meets decides of that alone; and so does what the two have in common.
+    meeting = [part for one in own for part in one.expressions]
+    meeting += [value for column, value in inserted if _is_key(statement, _name(table, column))]
+    yield from _into(table, _updated(statement), conditions | sources_of(meeting), given)
+    for column, default in _defaults(state):
+        # It may be executed by itself, before, so all that it names counts.
+        named = [one for one in iterate(default) if isinstance(one, (ColumnClause, TextClause))]
+        yield Flow(table, column.name, frozenset(sources_of(named)), conditions)
 
 
-def _which(statement: Any) -> list[Any]:
-    """What chooses the rows that an UPDATE changes, or that an INSERT meets and changes."""
-    conflict = getattr(getattr(statement, "_post_values_clause", None), "update_whereclause", None)
-    found = [*getattr(statement, "_where_criteria", ()), conflict]
-    return [part for one in found if one is not None for part in (one, *_within([one]))]
+def expressions_of(state: Any) -> Iterator[Any]:
+    """The expressions that an INSERT or UPDATE writes; not all of them are found by walking through it."""
+    _, met = deciding_writes(state.statement)
+    values = [value for _, value in (*_written(state), *_updated(state.statement), *_defaults(state))]
+    yield from (one for one in (*values, *met) if hasattr(one, "get_children"))
 
 
-def conditions_of(query: Any) -> Iterator[Any]:
-    """What decides which rows a query gives, in it and in the queries below.
+def cells_of(values: Values) -> list[Any]:
+    """The expressions in a VALUES that stands for a table."""
+    return [cell for rows in values._data for row in rows for cell in row if hasattr(cell, "get_children")]
 
-    Raises:
-        Untold: some of it is text.
+
+def _into(
+    table: TableClause, values: Iterable[tuple[Any, Any]], conditions: frozenset[Source], given: set[str]
+) -> Iterator[Flow]:
+    for column, value in values:
+        if isinstance(value, BindParameter):
+            given.add(value.key)
+        if hasattr(value, "get_children"):
+            yield Flow(table, _name(table, column), frozenset(sources_of([value])), conditions)
+
+
+def _chosen(statement: Any, queries: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    """What an INSERT of the rows of queries writes, which are as they were compiled."""
+    for query in queries:
+        yield from zip(statement._select_names, query.selected_columns, strict=False)
+
+
+def _is_key(statement: Any, name: str) -> bool:
+    """Whether an INSERT may find by the column the row that it changes."""
+    clause = getattr(statement, "_post_values_clause", None)
+    names = [getattr(one, "name", one) for one in getattr(clause, "inferred_target_elements", None) or ()]
+    return not names or name in names or not all(isinstance(one, str) for one in names)
+
+
+# ---- what decides which rows there are -------------------------------------------------------------------------------
+
+
+def deciding_in(query: Any, froms: Iterable[Any]) -> list[Any]:
+    """What decides which rows a SELECT gives; `query` and `froms` are as they were compiled.
+
+    What relationships, inheritance and loader criteria add stands in them, and queries within are asked by themselves.
     """
-    pending, seen = [query], set[int]()
+    items = list(query.selected_columns)
+    found = [*query._where_criteria, *query._having_criteria, *_ordering(query), *query._distinct_on]
+    found += [one for name in _EXTENSIONS if (one := getattr(query, name, None)) is not None]
+    if query._distinct or _by_place(query):
+        found += items
+    # Some functions give several rows, in the place of one value.
+    found += [one for item in items for one in iterate(item) if isinstance(one, FunctionElement) and makes_rows(one)]
+    pending = list(froms)
     while pending:
         one = pending.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, (TextClause, TextualSelect)):
-            raise Untold("what is written comes from text")
-        if isinstance(one, FunctionElement):  # it stands for rows, whose number it decides
-            yield one
-            pending += _queries([one])
-        elif isinstance(one, _AROUND):
-            pending.append(one.element)
-        elif isinstance(one, Join):
+        if isinstance(one, Join):
             pending += [one.left, one.right]
-            found = [one.onclause]
-            yield from found
-            pending += _queries(found)
-        elif isinstance(one, CompoundSelect):
-            if one.keyword is not _UNION_ALL:
-                yield from (column for columns in _chosen(one) for column in columns)
-            found = _ordering(one)
-            yield from found
-            pending += [*one.selects, *_queries(found)]
-        elif isinstance(one, Select):
-            items = list(one.selected_columns)
-            found = [*one._where_criteria, *one._having_criteria, *one._group_by_clauses, *_ordering(one)]
-            found += [*one._distinct_on, *(items if one._distinct else ())]
-            yield from found
-            joined = list(_joined(one))
-            yield from joined
-            pending += [*_froms(one), *_queries([*items, *found, *joined])]
-
-
-_AROUND: Final = (
-    SelectStatementGrouping, FromGrouping, ScalarSelect, Exists, Alias, TableSample, CTE, Subquery, Lateral,
-)  # fmt: skip
-"""What stands around a query, or a table."""
-
-_QUERIES: Final = (ScalarSelect, Exists, CompoundSelect, Select)
-_UNION_ALL: Final = union_all(select(1), select(1)).keyword
-
-
-def _froms(query: Any) -> list[Any]:
-    """What a SELECT reads from, without compiling it anew."""
-    found = [*query._from_obj, *query.columns_clause_froms]
-    found += [one for part in query._where_criteria for one in part._from_objects]
-    return [*found, *(join[0] for join in query._setup_joins if join[0] is not None)]
-
-
-def _joined(query: Any) -> Iterator[Any]:
-    """By what a SELECT joins: as it is told, as a relationship is, or as foreign keys are."""
-    for right, onclause, left, _ in query._setup_joins:
-        told = getattr(onclause, "property", None)
-        if told is not None and hasattr(told, "primaryjoin"):
-            yield from (one for one in (told.primaryjoin, told.secondaryjoin) if one is not None)
-        elif onclause is not None:
-            yield onclause
-        else:
-            for one in _froms(query) if left is None else [left]:
-                with contextlib.suppress(NoForeignKeysError):
-                    yield join_condition(one, right)
-
-
-def _ordering(query: Any) -> list[Any]:
-    found = [*query._order_by_clauses, query._limit_clause, query._offset_clause, query._fetch_clause]
-    return [one for one in found if one is not None]
-
-
-def _queries(expressions: Iterable[Any]) -> list[Any]:
-    """The queries that stand within expressions."""
-    found: list[Any] = []
-    for expression in expressions:
-        if expression is not None:
-            found += [
-                one for one in iterate(expression) if isinstance(one, (ScalarSelect, Exists, CompoundSelect, Select))
-            ]
+            if one.onclause is not None:
+                found.append(one.onclause)
+        elif isinstance(one, FunctionElement):  # it stands for rows, whose number it decides
+            found.append(one)
+        elif isinstance(one, TableSample):
+            found.append(one.sampling)
+            pending.append(one.element)
+        elif isinstance(one, (Alias, Lateral, FromGrouping)):
+            pending.append(one.element)
     return found
 
 
-def _within(expressions: Iterable[Any]) -> Iterator[Any]:
-    """What decides in the queries that stand within expressions; of those that ask whether there is a row, all."""
-    for query in _queries(one for one in expressions if hasattr(one, "get_children")):
-        yield from conditions_of(query)
+def deciding_between(query: Any) -> list[Any]:
+    """What decides which rows there are of several SELECTs that are put together."""
+    found = _ordering(query)
+    if query.keyword is not _UNION_ALL or _by_place(query):
+        found += [column for columns in _columns_of(query) for column in columns]
+    return found
+
+
+def deciding_writes(statement: Any) -> tuple[list[Any], list[Any]]:
+    """What chooses the rows that a statement changes or deletes; and those that an INSERT meets and changes."""
+    clause = getattr(statement, "_post_values_clause", None)
+    found = [*getattr(statement, "_where_criteria", ()), getattr(statement, "_post_criteria_clause", None)]
+    met = [getattr(clause, "update_whereclause", None), getattr(clause, "inferred_target_whereclause", None)]
+    return [one for one in found if one is not None], [one for one in met if one is not None]
+
+
+_UNION_ALL: Final = union_all(select(1), select(1)).keyword
+_EXTENSIONS: Final = ("_post_select_clause", "_pre_columns_clause", "_post_criteria_clause", "_post_body_clause")
+"""Where clauses stand that dialects, or an application, add to a SELECT."""
+
+
+def _ordering(query: Any) -> list[Any]:
+    found = [*query._group_by_clauses, *query._order_by_clauses]
+    found += [query._limit_clause, query._offset_clause, query._fetch_clause]
+    return [one for one in found if one is not None]
+
+
+def _by_place(query: Any) -> bool:
+    """Whether a query is sorted or grouped by columns that are named by their places."""
+    return any(map(is_place, (*query._group_by_clauses, *query._order_by_clauses)))
+
+
+def is_place(clause: Any) -> bool:
+    """Whether in a clause of ORDER BY or GROUP BY a number, or a name that is text, stands for a column."""
+    parts: Iterable[Any] = iterate(clause)
+    return any(
+        isinstance(one, _textual_label_reference) or (getattr(one, "is_literal", False) and one.name.isdigit())
+        for one in parts
+    )
+
+
+# ---- what flows into a value -----------------------------------------------------------------------------------------
 
 
 def _written(state: Any) -> Iterator[tuple[Any, Any]]:
@@ -197,6 +198,14 @@ def _updated(statement: Any) -> Iterator[tuple[Any, Any]]:
     yield from updated.items() if isinstance(updated, Mapping) else updated
 
 
+def _defaults(state: Any) -> Iterator[tuple[Any, Any]]:
+    """What is written into columns that are not given, where it is an expression."""
+    for column in getattr(state.statement.table, "columns", ()):
+        default = getattr(column, "default" if state.isinsert else "onupdate", None)
+        if default is not None and getattr(default, "is_clause_element", False):
+            yield column, default.arg
+
+
 def _name(table: Any, column: Any) -> str:
     """The name of a column that is written, which may be given by its key."""
     if isinstance(column, ColumnClause):
@@ -205,9 +214,9 @@ def _name(table: Any, column: Any) -> str:
     return column if found is None else str(found.name)
 
 
-def _chosen(chosen: Any) -> Iterator[list[Any]]:
+def _columns_of(query: Any) -> Iterator[list[Any]]:
     """The columns of a SELECT, or of each that a UNION is of."""
-    pending = [chosen]
+    pending = [query]
     while pending:
         one = pending.pop()
         if isinstance(one, SelectStatementGrouping):
@@ -221,7 +230,7 @@ def _chosen(chosen: Any) -> Iterator[list[Any]]:
 
 
 def sources_of(expressions: Iterable[Any]) -> set[Source]:
-    """The columns of tables that flow into the value of expressions.
+    """The columns of tables, and the sealed values, that flow into the value of expressions.
 
     Raises:
         Untold: some of it is text.
@@ -234,25 +243,38 @@ def sources_of(expressions: Iterable[Any]) -> set[Source]:
         if id(one) in seen:
             continue
         seen[id(one)] = one
-        if isinstance(one, (TextClause, TextualSelect)):
-            raise Untold("what is written is text, or some of it is")
-        if isinstance(one, Exists):
-            continue  # whether there is a row: its columns filter
-        if is_count_of_all(one):
-            continue
-        if isinstance(one, ColumnClause):
+        if isinstance(one, Exists) or is_count_of_all(one):
+            continue  # whether there is a row, and how many: what decides that is noted by itself
+        if isinstance(one, BindParameter):
+            if isinstance(one.type, SealedType):
+                found.add(one.type)
+        elif isinstance(one, (ColumnClause, TableValuedColumn)):
             pending += _below(one, found)
-        elif isinstance(one, (ScalarSelect, FromGrouping)):
-            pending.append(one.element)
-        elif isinstance(one, (Select, CompoundSelect, SelectStatementGrouping)):
-            pending += [column for columns in _chosen(one) for column in columns]
-        elif hasattr(one, "get_children"):
-            pending += one.get_children()
+        else:
+            pending += _parts(one)
     return found
 
 
-def _below(column: ColumnClause[Any], found: set[Source]) -> Iterable[Any]:
+def _parts(one: Any) -> Iterable[Any]:
+    """What an expression is made of."""
+    if isinstance(one, (TextClause, TextualSelect)):
+        raise Untold("what is written is text, or some of it is")
+    if isinstance(one, (ScalarSelect, FromGrouping)):
+        return (one.element,)
+    if isinstance(one, (Select, CompoundSelect, SelectStatementGrouping)):
+        return [column for columns in _columns_of(one) for column in columns]
+    found: Iterable[Any] = one.get_children() if hasattr(one, "get_children") else ()
+    return found
+
+
+def _below(column: Any, found: set[Source]) -> Iterable[Any]:
     """Adds a column of a table to what was found; of any other, gives what it is made of."""
+    if isinstance(column, TableValuedColumn):  # it stands for whole rows
+        base, _ = base_of(column.scalar_alias)
+        if base is None:
+            return list(column.scalar_alias.columns)
+        found.add((base, ALL))
+        return ()
     table: Any = column.table
     if column.is_literal or table is None:
         if isinstance(column, Column) or not column.is_literal or not column.name.isdigit():
@@ -264,7 +286,7 @@ def _below(column: ColumnClause[Any], found: set[Source]) -> Iterable[Any]:
         found.add((table, column.name))
         return ()
     if isinstance(table, Values):
-        return ()
+        return cells_of(table)
     if isinstance(table, TableValuedAlias):
         return (table.element,)
     proxies: list[Any] = list(getattr(column, "_proxies", ()))

@@ -41,3 +41,9 @@ def untold_of(func: Any, dialect: str, harmless: Container[str], *, as_table: bo
     if own and not as_table and (name in _GENERIC or name in NAMED.get(known, ())):
         return None
     return f"it is not known what the function `{func.name}` reads"
+
+
+def makes_rows(func: Any) -> bool:
+    """Whether a function gives rows, also where it stands in the place of one value."""
+    name = lower(str(getattr(func, "name", "")))
+    return any(name in names for names in NAMED_TABLE_FUNCTIONS.values())

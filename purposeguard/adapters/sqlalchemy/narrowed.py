@@ -79,4 +79,6 @@ class Narrowed(ColumnElement[bool]):
 
     @property
     def _from_objects(self) -> Any:
-        return [*self.anchor._from_objects, *self.element._from_objects]
+        # It reads its table alone. Of what it is made of it is not asked: functions that were put on an alias may still
+        # name the table itself, which would then be joined to everything.
+        return list(self.anchor._from_objects)

@@ -17,12 +17,12 @@ from purposeguard.adapters.rowrule import RowRule
 from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.names import lower
 from purposeguard.adapters.sql.statements import Statements
-from purposeguard.adapters.sqlalchemy.analysis import ALL, Analysis, Occurrence
-from purposeguard.adapters.sqlalchemy.flows import Flow
+from purposeguard.adapters.sqlalchemy.analysis import ALL, Analysis, Flow, Occurrence
 from purposeguard.adapters.sqlalchemy.functions import DIALECTS
 from purposeguard.adapters.sqlalchemy.rows import BAD_JSON, NO_SOURCE, Rows
+from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue
-from purposeguard.adapters.tags import Columns
+from purposeguard.adapters.tags import Columns, Tag
 from purposeguard.errors import FlowViolation, PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.label import Label
@@ -285,20 +285,27 @@ class Watch:
             target = columns.get(flow.column)
             if target is None:
                 raise UnlabelledData(f"`{name}.{flow.column}` carries no tag, so nothing may flow into it")
-            for table, column in (*flow.columns, *flow.conditions):
+            for source in (*flow.columns, *flow.conditions):
+                if isinstance(source, SealedType):
+                    self._covered(name, flow.column, target, source.label)
+                    continue
+                table, column = source
                 origin, others = self.catalogue.find(table)
                 tags = others if column == ALL else {column: others.get(column)}
                 for one, tag in tags.items():
                     if tag is None:
                         raise UnlabelledData(f"`{origin}.{one}` carries no tag, so it may flow nowhere")
-                    lacking = tag.label.sources - target.label.sources - {NotPersonal}
-                    if lacking:
-                        raise FlowViolation(name, flow.column, Label(*lacking))
+                    self._covered(name, flow.column, target, tag.label)
                     if tag.by_row and not (target.by_row and _with_source(given, flow, columns, table, others)):
                         raise UnlabelledData(
                             f"`{name}.{flow.column}` would hold values whose sources their rows name: mark it `ByRow`, "
                             "and put the column that names the source along"
                         )
+
+    def _covered(self, table: str, column: str, target: Tag, label: Label) -> None:
+        lacking = label.sources - target.label.sources - {NotPersonal}
+        if lacking:
+            raise FlowViolation(table, column, Label(*lacking))
 
     # ---- text --------------------------------------------------------------------------------------------------------
 

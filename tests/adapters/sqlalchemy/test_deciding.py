@@ -246,7 +246,7 @@ CHOSEN: list[Callable[[], Any]] = [
             lambda: insert(exports).from_select(
                 ["public"], select(customers.c.name.label("a")).union_all(select(customers.c.device))
             ),
-            {tm.ProductData},
+            {tm.Registration, tm.ProductData},
         ),
         (
             lambda: insert(exports).from_select(["public"], select(select(customers.c.name).cte().c.name)),

@@ -491,3 +491,11 @@ def test_marks_of_rows_without_a_source_are_refused(other: Engine) -> None:
     protect(other, guard, Other)
     with GuardedSession(other) as session, guard.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData):
         session.scalars(select(Sourceless.note))
+
+
+def test_an_alias_alone_is_narrowed_and_joined_to_nothing(shop: Shop, governed: Guard) -> None:
+    other = aliased(Person)
+    with shop.session(governed)() as session, governed.purpose(tm.ProductProvision):
+        assert sorted(session.scalars(select(other.note))) == [f"note{n}" for n in range(2, 7)]
+        assert len(session.scalars(select(other)).all()) == 5
+        assert session.scalar(select(func.count(other.email)).where(other.id > 3)) == 3
