@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.base import OptionEngine
+from sqlalchemy.exc import CompileError
 
 from purposeguard.adapters.sqlalchemy.compiling import recording
 from purposeguard.adapters.sqlalchemy.watch import Watch, own_statements
@@ -56,6 +57,8 @@ class GuardedConnection(Connection):
                 e = self.dialect.purposeguard.of_rows(e, self, context) or e  # type: ignore[attr-defined]
             finally:
                 self._asking = False
+        if isinstance(e, CompileError) and isinstance(e.__cause__, PurposeGuardError):
+            e = e.__cause__  # of a value that would have stood in the text
         if isinstance(e, PurposeGuardError):  # as it is, and without the parameters
             if cursor is not None:
                 self._safe_close_cursor(cursor)
@@ -75,10 +78,9 @@ class GuardedEngine(Engine):
         _refuse_outside("`raw_connection`")
         return super().raw_connection()
 
-    def dispose(self, close: bool = True) -> None:
-        """As ever; the new pool gives nothing out either."""
-        super().dispose(close)
-        _guard_pool(self.pool)
+    def _should_log_debug(self) -> bool:
+        """Never: it is then that rows are logged, whose values are personal as parameters are."""
+        return False
 
 
 class GuardedOptionEngine(GuardedEngine, OptionEngine):
@@ -90,14 +92,19 @@ GuardedOptionEngine._option_cls = GuardedOptionEngine
 
 
 def _guard_pool(pool: Any) -> None:
-    """Lets the pool give connections to SQLAlchemy alone."""
-    given = type(pool).connect
+    """Lets the pool, and those made after it, give connections to SQLAlchemy alone."""
+    given, again = type(pool).connect, type(pool).recreate
 
     def connect() -> Any:
         _refuse_outside("`pool`")
         return given(pool)
 
-    pool.connect = connect
+    def recreate() -> Any:
+        made = again(pool)
+        _guard_pool(made)
+        return made
+
+    pool.connect, pool.recreate = connect, recreate
 
 
 def _deciding(method: Callable[..., Any], place: int) -> Callable[..., Any]:

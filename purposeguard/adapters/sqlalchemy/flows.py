@@ -91,8 +91,8 @@ def _into(
     for column, value in values:
         if isinstance(value, BindParameter):
             given.add(value.key)
-        if hasattr(value, "get_children"):
-            yield Flow(table, _name(table, column), frozenset(sources_of([value])), conditions)
+        within = [value] if hasattr(value, "get_children") else []  # it may be a plain value of Python
+        yield Flow(table, _name(table, column), frozenset(sources_of(within)), conditions)
 
 
 def _chosen(statement: Any, queries: Iterable[Any]) -> Iterator[tuple[Any, Any]]:

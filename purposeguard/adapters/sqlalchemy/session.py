@@ -40,6 +40,28 @@ class Narrowing(LoaderCriteriaOption):
         return ext_info._adapter.traverse(found) if ext_info.is_aliased_class else found
 
 
+class _Kept:
+    """For which purpose a session has what it keeps, as one engine's guard has it."""
+
+    __slots__ = ("ambient", "purpose", "use", "watch")
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.ambient: Callable[[], Use[Any]] = watch.decider.engine.ambient
+        self.use: Use[Any] | None = None
+        self.purpose: object = None
+
+    def changed(self) -> bool:
+        """Takes the use under way for that; gives whether it is another purpose."""
+        use = self.use = self.ambient()
+        purpose: object = None
+        if use.runs_here():
+            activity = use.activity
+            purpose = (activity.purpose, activity.channel, activity.observing)
+        before, self.purpose = self.purpose, purpose
+        return purpose != before
+
+
 class GuardedSession(Session):
     """A session on a guarded engine: `sessionmaker(engine, class_=GuardedSession)`.
 
@@ -48,44 +70,40 @@ class GuardedSession(Session):
     this one, is not found again in the session. Objects with changes keep those.
     """
 
-    _purposeguard_watch: Watch | None = None
-    _purposeguard_ambient: Callable[[], Use[Any]] | None = None
-    _purposeguard_use: Use[Any] | None = None
-    _purposeguard_purpose: object = None
+    _purposeguard_kept: tuple[_Kept, ...] = ()
 
     def __init__(self, bind: Any = None, **kwargs: Any) -> None:
         """As of any session. Where no row of the engine's tables is decided by itself, none is looked at."""
         super().__init__(bind, **kwargs)
-        self._purposeguard_watch = watch = watch_of(self.bind) if self.bind is not None else None
+        watch = watch_of(self.bind) if self.bind is not None else None
         if watch is not None:
-            self._purposeguard_ambient = watch.decider.engine.ambient
-        if watch is None or watch.has_rows():
-            events: Any = self.dispatch._join(_narrowing.dispatch)
-            self.dispatch = events  # as connections get the events of their engine
+            self._purposeguard_kept = (_Kept(watch),)
+        narrows = watch is None or watch.has_rows()
+        events: Any = self.dispatch._join((_narrowing if narrows else _beginning).dispatch)
+        self.dispatch = events  # as connections get the events of their engine
 
     def _keep_apart(self) -> None:
         """Forgets what was loaded for another purpose, and may not be used for the one under way."""
-        ambient = self._purposeguard_ambient
-        if ambient is not None and ambient() is not self._purposeguard_use:
-            self._changed(ambient())
+        for one in self._purposeguard_kept:
+            if one.ambient() is not one.use and one.changed():
+                self._forget()
 
-    def _changed(self, use: Use[Any]) -> None:
-        self._purposeguard_use = use
-        watch = self._purposeguard_watch
-        if watch is None:
-            return
-        purpose = (use.activity.purpose, use.activity.channel) if use.runs_here() else None
-        if purpose == self._purposeguard_purpose:
-            return
-        self._purposeguard_purpose = purpose
+    def _forget(self) -> None:
         forgotten: dict[Mapper[Any], frozenset[str]] = {}
         for state in self.identity_map.all_states():
             mapper = state.mapper
             if mapper not in forgotten:
-                forgotten[mapper] = forgotten_of(watch, mapper, use if purpose else None)
+                forgotten[mapper] = self._forgotten(mapper)
             names = forgotten[mapper].intersection(state.dict) - set(state.committed_state)
             if names:
                 state._expire_attributes(state.dict, names)
+
+    def _forgotten(self, mapper: Mapper[Any]) -> frozenset[str]:
+        watch = watch_of(self.get_bind(mapper))  # it may be one of several
+        if watch is None:
+            return frozenset()
+        use = watch.decider.engine.ambient()
+        return forgotten_of(watch, mapper, use if use.runs_here() else None)
 
     def _execute_internal(self, *args: Any, **kwargs: Any) -> Any:
         self._keep_apart()
@@ -98,6 +116,15 @@ class GuardedSession(Session):
     def _identity_lookup(self, *args: Any, **kwargs: Any) -> Any:
         self._keep_apart()
         return super()._identity_lookup(*args, **kwargs)
+
+    def _merge(self, *args: Any, **kwargs: Any) -> Any:
+        self._keep_apart()
+        return super()._merge(*args, **kwargs)
+
+    def __iter__(self) -> Iterator[object]:
+        """The objects in it, as of any session."""
+        self._keep_apart()
+        return super().__iter__()
 
 
 def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> frozenset[str]:
@@ -207,7 +234,21 @@ def _options(watch: Watch, rule: RowRule, table: str) -> Iterator[Narrowing]:
             yield Narrowing(mapper, element, include_aliases=True, propagate_to_loaders=True)
 
 
-_narrowing: Final = Session()
-"""Has the event that narrows, for sessions that are to have it."""
+def _begin(session: GuardedSession, _transaction: object, connection: Any) -> None:
+    """Keeps apart, from now on, what is loaded from an engine that a session was not made with."""
+    watch = watch_of(connection)
+    if watch is not None and all(one.watch is not watch for one in session._purposeguard_kept):
+        kept = _Kept(watch)
+        kept.changed()
+        session._purposeguard_kept = (*session._purposeguard_kept, kept)
 
+
+_beginning: Final = Session()
+"""Has the event that tells with which engines a session speaks."""
+
+_narrowing: Final = Session()
+"""Has that, and the event that narrows, for sessions that are to have it."""
+
+for _one in (_beginning, _narrowing):
+    event.listen(_one, "after_begin", _begin)
 event.listen(_narrowing, "do_orm_execute", _narrow)

@@ -271,7 +271,9 @@ class Watch:
             if given in translated and translated[given] != given:
                 other = translated[given]
                 found = f"{other}.{name}" if other else name
-                if self.catalogue.knows(found):
+                # Where the database looks by itself, it finds a table by its name alone.
+                alone = other == getattr(self._dialect, "default_schema_name", None) and given is not None
+                if self.catalogue.knows(found) or (alone and self.catalogue.knows(name)):
                     raise UnresolvedStatement(
                         f"`schema_translate_map` makes another table of `{name}`, `{found}`, which has tags of its "
                         "own: name that table in the statement"

@@ -475,6 +475,10 @@ def test_another_schema_does_not_make_another_table(shop: Shop, guard: Guard) ->
         translated = other.execution_options(schema_translate_map={"harmless": None})
         with translated.connect() as connection, pytest.raises(UnresolvedStatement, match="schema_translate_map"):
             connection.execute(select(harmless.c.email))
+        there = {"sqlite": "main", "postgresql": "public"}[other.dialect.name]
+        translated = other.execution_options(schema_translate_map={"harmless": there})
+        with translated.connect() as connection, pytest.raises(UnresolvedStatement, match="schema_translate_map"):
+            connection.execute(select(harmless.c.email))
         with engine.connect() as connection, pytest.raises(UnlabelledData):
             connection.execute(select(harmless.c.email))
     finally:

@@ -223,6 +223,8 @@ def test_the_drivers_connection_is_not_given_out(shop: Shop, guard: Guard) -> No
         engine.raw_connection()
     with pytest.raises(UnresolvedStatement):
         engine.pool.connect()
+    with pytest.raises(UnresolvedStatement):
+        engine.pool.recreate().connect()
     with engine.connect() as connection:
         with pytest.raises(UnresolvedStatement):
             _ = connection.connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -192,3 +193,18 @@ def test_a_registry_of_ones_own_works_as_well(shop: Shop) -> None:
     assert Row.__table__.c.value.type.inner.length == 30  # type: ignore[attr-defined]
     with Session(shop.plain) as session:  # on an engine that nobody guards they are sealed all the same
         assert isinstance(session.scalars(select(Customer.phone)).first(), Personal)
+
+
+def test_a_sealed_value_is_not_put_into_the_text_where_it_is_sent(shared: Shop, guard: Guard) -> None:
+    value: Any = bindparam("value", Personal("03", tm.Registration), literal_execute=True)
+    with shared.session(guard)() as session, guard.purpose(tm.RenewalGuidance), pytest.raises(SealedValue):
+        session.execute(select(Customer.id).where(Customer.phone == value))
+
+
+def test_rows_are_not_logged(shared: Shop, guard: Guard, caplog: pytest.LogCaptureFixture) -> None:
+    engine = shared.guarded(guard)
+    logged = caplog.at_level(logging.DEBUG, "sqlalchemy")
+    with logged, engine.connect() as connection, guard.purpose(tm.RenewalGuidance):
+        assert connection.execute(select(Customer.email).where(Customer.email == "e1")).all() == [("e1",)]
+    assert "SELECT customers.email" in caplog.text
+    assert "e1" not in caplog.text

@@ -1,0 +1,95 @@
+"""What a session keeps is kept apart by purpose, however the session is made and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.orm import Session
+
+from purposeguard import Guard
+from purposeguard.adapters.sqlalchemy import GuardedSession
+from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.notices import trendmicro_jp as tm
+from tests.adapters.sqlalchemy.shop import Base, Customer, Setting, Shop
+
+
+def _bound_later(engine: Engine) -> GuardedSession:
+    session = GuardedSession()
+    session.bind = engine
+    return session
+
+
+class Routing(GuardedSession):
+    """One that chooses the engine for each statement."""
+
+    engine: Engine
+
+    def get_bind(self, *_: Any, **__: Any) -> Any:
+        return self.engine
+
+
+def _routed(engine: Engine) -> GuardedSession:
+    session = Routing()
+    session.engine = engine
+    return session
+
+
+MADE: dict[str, Callable[[Engine], GuardedSession]] = {
+    "with an engine": GuardedSession,
+    "with a connection": lambda engine: GuardedSession(engine.connect()),
+    "with engines by class": lambda engine: GuardedSession(binds={Base: engine}),
+    "with an engine later": _bound_later,
+    "with a choice of engines": _routed,
+}
+ASKED: dict[str, Callable[[Session], Any]] = {
+    "by key": lambda session: session.get(Customer, 1),
+    "by a query": lambda session: session.scalars(select(Customer).where(Customer.id == 1)).one(),
+    "by merging": lambda session: session.merge(Customer(id=1)),
+    "one by one": lambda session: next(iter(session)),
+}
+
+
+@pytest.mark.parametrize("made", MADE)
+@pytest.mark.parametrize("asked", ASKED)
+def test_what_was_loaded_for_one_purpose_is_not_found_for_another(
+    made: str, asked: str, shop: Shop, guard: Guard
+) -> None:
+    with MADE[made](shop.guarded(guard)) as session:
+        with guard.purpose(tm.ProductProvision):
+            kept = session.get_one(Customer, 1)
+            assert kept.device == "d1"
+        with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
+            _ = ASKED[asked](session).device
+        with pytest.raises(PurposeMissing):
+            _ = ASKED[asked](session).device
+        with guard.purpose(tm.ProductProvision):
+            assert ASKED[asked](session).device == "d1"
+    if isinstance(session.bind, Connection):
+        session.bind.close()
+
+
+def test_what_was_only_observed_is_not_found_again(shop: Shop, guard: Guard) -> None:
+    with shop.session(guard)() as session:
+        with guard.purpose(tm.RenewalGuidance, mode="observe"):
+            kept = session.get_one(Customer, 1)
+            assert kept.device == "d1"
+        with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
+            _ = session.get_one(Customer, 1).device
+
+
+def test_a_session_of_two_engines_forgets_what_is_guarded_alone(shop: Shop, guard: Guard) -> None:
+    with GuardedSession(binds={Customer: shop.guarded(guard, not_personal=[])}) as session:
+        session.bind_mapper(Setting, shop.plain)
+        with guard.purpose(tm.ProductProvision):
+            setting = Setting(name="size", value="big")
+            session.add(setting)
+            session.flush()
+            kept = session.get_one(Customer, 1)
+            assert kept.device == "d1"
+        with guard.purpose(tm.RenewalGuidance):
+            with pytest.raises(PurposeViolation):
+                _ = session.get_one(Customer, 1).device
+            assert session.get_one(Setting, "size") is setting
