@@ -60,13 +60,14 @@ def flows_of(written: Written, given: set[str], noted: Iterable[Deciding]) -> It
     # What another part of the statement gives, or does to rows, may be read here.
     others = [one for one in noted if one.scope.shared and one not in own]
     deciding = [one for one in own if not (one.meeting or one.scope.meeting)] + others
-    conditions = frozenset(sources_of(part for one in deciding for part in one.expressions))
     inserted = [*_written(state), *_chosen(statement, scope.chosen or ())]
+    # The key by which a row is found to be there already decides what becomes of it.
+    keys = [value for column, value in inserted if _is_key(statement, _name(table, column))]
+    conditions = frozenset(sources_of([*(part for one in deciding for part in one.expressions), *_elements(keys)]))
     yield from _into(table, inserted, conditions, given)
-    # What is looked at in the row that an INSERT meets decides of that alone; and so does what the two have in common.
-    meeting = [part for one in own for part in one.expressions]
-    meeting += [value for column, value in inserted if _is_key(statement, _name(table, column))]
-    yield from _into(table, _updated(statement), conditions | sources_of(meeting), given)
+    # What is looked at in the row that an INSERT meets decides of that alone.
+    meeting = sources_of(part for one in own for part in one.expressions)
+    yield from _into(table, _updated(statement), conditions | meeting, given)
     for column, default in _defaults(state):
         # It may be executed by itself, before, so all that it names counts.
         named = [one for one in iterate(default) if isinstance(one, (ColumnClause, TextClause))]
@@ -77,12 +78,12 @@ def expressions_of(state: Any) -> Iterator[Any]:
     """The expressions that an INSERT or UPDATE writes; not all of them are found by walking through it."""
     _, met = deciding_writes(state.statement)
     values = [value for _, value in (*_written(state), *_updated(state.statement), *_defaults(state))]
-    yield from (one for one in (*values, *met) if hasattr(one, "get_children"))
+    yield from _elements([*values, *met])
 
 
 def cells_of(values: Values) -> list[Any]:
     """The expressions in a VALUES that stands for a table."""
-    return [cell for rows in values._data for row in rows for cell in row if hasattr(cell, "get_children")]
+    return _elements(cell for rows in values._data for row in rows for cell in row)
 
 
 def _into(
@@ -91,8 +92,12 @@ def _into(
     for column, value in values:
         if isinstance(value, BindParameter):
             given.add(value.key)
-        within = [value] if hasattr(value, "get_children") else []  # it may be a plain value of Python
-        yield Flow(table, _name(table, column), frozenset(sources_of(within)), conditions)
+        yield Flow(table, _name(table, column), frozenset(sources_of(_elements([value]))), conditions)
+
+
+def _elements(values: Iterable[Any]) -> list[Any]:
+    """Those that are expressions, and no plain values of Python."""
+    return [one for one in values if hasattr(one, "get_children")]
 
 
 def _chosen(statement: Any, queries: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
@@ -102,9 +107,11 @@ def _chosen(statement: Any, queries: Iterable[Any]) -> Iterator[tuple[Any, Any]]
 
 
 def _is_key(statement: Any, name: str) -> bool:
-    """Whether an INSERT may find by the column the row that it changes."""
-    clause = getattr(statement, "_post_values_clause", None)
-    names = [getattr(one, "name", one) for one in getattr(clause, "inferred_target_elements", None) or ()]
+    """Whether an INSERT may find by the column a row that is there already. MySQL names no key."""
+    clause: Any = getattr(statement, "_post_values_clause", None)
+    if not hasattr(clause, "inferred_target_elements"):
+        return False
+    names = [getattr(one, "name", one) for one in clause.inferred_target_elements or ()]
     return not names or name in names or not all(isinstance(one, str) for one in names)
 
 

@@ -72,9 +72,19 @@ def test_criteria_of_loaders_decide_too(shop: Shop, guard: Guard) -> None:
         session.execute(told)
 
 
+def _into(dialect: Any, query: Any) -> Any:
+    return dialect.insert(exports).from_select(["id", "public"], query)
+
+
 UPSERTS: dict[str, Callable[[Any], Any]] = {
     "what chooses the rows that meet others": _upsert(CRASHED, {"public": "hit"}, "id"),
     "what finds the row that is met": _upsert(select(func.length(DEVICE)), {"public": "hit"}, "id"),
+    "what finds a row that is left as it is": lambda dialect: _into(
+        dialect, select(func.length(DEVICE), WORD)
+    ).on_conflict_do_nothing(index_elements=["id"]),
+    "any value, where no key is named": lambda dialect: _into(
+        dialect, select(func.length(DEVICE), WORD)
+    ).on_conflict_do_nothing(),
 }
 
 
