@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.classic.dataframe import DataFrame as ClassicFrame
 
 from purposeguard.adapters.spark.lineage import Atom, Flow, Relation, Scope
-from purposeguard.adapters.spark.memory import SparkMemory, is_checkpoint
+from purposeguard.adapters.spark.memory import Rows, SparkMemory, is_checkpoint
 from purposeguard.adapters.spark.plan import Key, Listing, Node, output_of, read_plan
 from purposeguard.adapters.spark.plan import key_of as attribute_of
 from purposeguard.adapters.spark.tracing import Tracer
@@ -29,7 +29,6 @@ class Traced:
     """What a frame reads: its columns with what each comes from, what decides of its rows, and the relations below."""
 
     outputs: tuple[tuple[str, Flow], ...]
-    keys: tuple[Key, ...] | None
     decides: frozenset[Atom]
     relations: tuple[Relation, ...]
 
@@ -70,10 +69,8 @@ def traced(frame: DataFrame, memory: SparkMemory) -> Traced:
     names = frame.columns
     flows = out.at()
     if flows is None or len(flows) != len(names):
-        flows, keys = [Flow(out.all())] * len(names), None
-    else:
-        keys = tuple(out.order or ())
-    return Traced(tuple(zip(names, flows, strict=True)), keys, frozenset(tracer.decides), tuple(tracer.relations))
+        flows = [Flow(out.all())] * len(names)
+    return Traced(tuple(zip(names, flows, strict=True)), frozenset(tracer.decides), tuple(tracer.relations))
 
 
 class _Asking:
@@ -83,12 +80,27 @@ class _Asking:
         self._memory = memory
         self._plan = plan
         self._asked = False
+        self._rows: dict[tuple[Key, ...], set[Rows]] | None = None
 
     def bears(self, key: Key, node: Node) -> object:
+        if is_checkpoint(node):
+            return self._of_checkpoint(key, node)
         if not self._asked and not self._memory.knows(node, (key,)):
             self._asked = True
             self._memory.learn(borne(self._plan))
         return self._memory.bears(key, node)
+
+    def _of_checkpoint(self, key: Key, node: Node) -> object:
+        """The tag of a column behind a checkpoint, by the rows that it holds; None where nothing was said of these."""
+        if self._rows is None:
+            self._rows = {}
+            for columns, rows in checkpoints(self._plan):
+                self._rows.setdefault(columns, set()).add(rows)
+        keys = _keys(node)
+        # Several that were made of columns with the same ids are not told apart in what Spark writes of a plan.
+        said = {self._memory.settled(rows) for rows in self._rows.get(keys, ())}
+        tags = said.pop() if len(said) == 1 else None
+        return None if tags is None or len(tags) != len(keys) else tags[keys.index(key)]
 
     def told(self, listing: Listing) -> tuple[str, object] | None:
         return self._memory.told(listing)
@@ -113,6 +125,20 @@ def borne(plan: Any) -> Iterator[tuple[Key, str | None]]:
                 raise UnresolvedStatement(f"a relation of the plan, a {node.name}, tells two schemas of itself")
             for column, field in zip(columns, fields, strict=True):
                 yield attribute_of(column), _text(field.get("metadata", {}).get(KEY))
+
+
+def checkpoints(plan: Any) -> Iterator[tuple[tuple[Key, ...], Rows]]:
+    """The checkpoints that a plan reads: the ids of their columns, and the rows that they hold."""
+    for part in (plan, *_each(plan.subqueriesAll())):
+        for leaf in _each(part.collectLeaves()):
+            node = read_plan(str(leaf.toJSON()))
+            if is_checkpoint(node):
+                held = leaf.rdd()
+                yield _keys(node), (str(held.sparkContext().applicationId()), int(held.id()))
+
+
+def _keys(node: Node) -> tuple[Key, ...]:
+    return tuple(attribute_of(one) for one in output_of(node) or ())
 
 
 def _text(value: object) -> str | None:

@@ -138,6 +138,9 @@ WHOLE: Final = frozenset(
 )
 """Expressions that may read anything that they are given."""
 
+OF_FILES: Final = words("InputFileName InputFileBlockStart InputFileBlockLength")
+"""Expressions that tell of the file that a row is from. Any column may say which it is in, and be in its name."""
+
 OUTSIDE: Final = frozenset({"VariableReference"})
 """Expressions that read what is no part of the plan."""
 
@@ -154,6 +157,10 @@ class Reader:
 
     def query(self, plan: Node, outer: Sequence[Out]) -> Out:
         """What a query within an expression gives; done by whoever reads plans."""
+        raise NotImplementedError
+
+    def everything(self) -> Atoms:
+        """Every column of the relations that were read so far, those that are gone from the plan since as well."""
         raise NotImplementedError
 
     def read(self, listings: Iterable[Listing], scope: Scope) -> Atoms:
@@ -181,6 +188,8 @@ class Reader:
                 continue
             elif name == "OuterReference":
                 found += (scope.flow(one[0], outer_only=True).atoms for _, one in within(fields))
+            elif name in OF_FILES:
+                found.append(self.everything())
             elif name in OUTSIDE:
                 raise UnresolvedStatement("the frame reads a variable of the session, and nothing says what is in it")
             elif name in WHOLE:

@@ -22,6 +22,10 @@ from purposeguard.adapters.tags import Tag
 
 _ATTRIBUTES_KEPT: Final = 500_000
 _CALLS_KEPT: Final = 20_000
+_CHECKPOINTS_KEPT: Final = 20_000
+
+Rows = tuple[str, int]
+"""The rows behind a checkpoint: the application, and the number of the RDD that holds them."""
 
 MARKER: Final = "purposeguard:"
 """What tokens begin with."""
@@ -56,7 +60,7 @@ class SparkMemory:
 
     def __init__(self) -> None:
         self._leaves: cachetools.LRUCache[Key, str | None] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
-        self._settled: cachetools.LRUCache[Key, Tag] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
+        self._settled: cachetools.LRUCache[Rows, tuple[Tag, ...]] = cachetools.LRUCache(_CHECKPOINTS_KEPT)
         self._tags: cachetools.LRUCache[str, Tag] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
         self._kept: cachetools.LRUCache[str, Kept] = cachetools.LRUCache(_CALLS_KEPT)
         self._by_number: cachetools.LRUCache[int, Kept] = cachetools.LRUCache(_CALLS_KEPT)
@@ -71,11 +75,15 @@ class SparkMemory:
             for key, text in columns:
                 self._leaves[key] = text
 
-    def settle(self, columns: Iterable[tuple[Key, Tag]]) -> None:
-        """The tags of columns that were written out, and are read as a relation from then on."""
+    def settle(self, rows: Rows, tags: Sequence[Tag]) -> None:
+        """The tags of the columns, by their places, of rows that were written out and are read as a relation."""
         with self._lock:
-            for key, tag in columns:
-                self._settled[key] = tag
+            self._settled[rows] = tuple(tags)
+
+    def settled(self, rows: Rows) -> tuple[Tag, ...] | None:
+        """The tags of the columns of such rows; None where nothing was said of them here."""
+        with self._lock:
+            return self._settled.get(rows)
 
     def knows(self, node: Node, keys: Iterable[Key]) -> bool:
         """Whether it is known what the columns of a relation bear, so that Spark need not be asked."""
@@ -89,10 +97,6 @@ class SparkMemory:
         if node.name == "Range":
             return NOT_PERSONAL
         with self._lock:
-            settled = self._settled.get(key)
-            if settled is not None:
-                return settled
-            # What a checkpoint bears is what its plan said of itself, unless it is a column as it was read.
             return self._leaves.get(key)
 
     # ---- expressions that were made here ---------------------------------------------------------------------------
@@ -107,7 +111,7 @@ class SparkMemory:
 
     def told(self, listing: Listing) -> tuple[str, object] | None:
         """The call, and the tag, by which an expression tags its column; None where it is no such expression."""
-        if len(listing) < 5 or [short(one) for one in listing[:4]] != ["CaseWhen", "EqualTo", "Literal", "Literal"]:
+        if len(listing) <= TELLING or [short(one) for one in listing[:TELLING]] != _TOLD:
             return None
         token = listing[2].get("value")
         if not isinstance(token, str) or token != listing[3].get("value") or listing[0]["num-children"] != 2:
@@ -157,12 +161,21 @@ class SparkMemory:
 
 
 def is_checkpoint(node: Node) -> bool:
-    """Whether a relation holds what a plan gave before, and bears what that plan said of itself."""
+    """Whether a relation holds what a plan gave before.
+
+    Its columns have the ids that they had in that plan, and bear what that plan said of itself; of what decided which
+    rows there are nothing is left. So only the rows themselves tell what it is (see `SparkMemory.settle`).
+    """
     return node.name == "LogicalRDD" and (bool(node.fields.get("fromCheckpoint")) or "originStats" in node.fields)
 
 
 _MADE: Final = ["And", "Or", "EqualTo", "Literal", "Literal"]
 """How a condition begins that was made here: the token twice, which Spark takes for what it is, and a column."""
+
+TELLING: Final = 4
+"""So many nodes stand before what is tagged: a condition that holds, with the token."""
+
+_TOLD: Final = ["CaseWhen", "EqualTo", "Literal", "Literal"]
 
 _DROPPED: Final = frozenset({"qualifier", "nullable", "metadata"})
 

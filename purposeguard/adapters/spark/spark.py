@@ -13,7 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
 from purposeguard.adapters.deciding import Decider, Demand
 from purposeguard.adapters.rowrule import RowRule
 from purposeguard.adapters.spark.columns import any_of, by_relation, places_of, selected
-from purposeguard.adapters.spark.frames import Traced, classic, traced
+from purposeguard.adapters.spark.frames import Traced, checkpoints, classic, traced
 from purposeguard.adapters.spark.guarded import GuardedFrame
 from purposeguard.adapters.spark.lineage import Atom, Flow, Relation
 from purposeguard.adapters.spark.memory import Kept, SparkMemory, new_token
@@ -323,8 +323,14 @@ class Spark:
         """
         frame = classic(frame)
         self.check(frame)
+        return self._bearing(frame, self._of_outputs(frame))
+
+    def _of_outputs(self, frame: DataFrame) -> Columns:
+        """The tags of a frame's columns, with the source of each row where it goes along."""
         found = self._of(frame).traced
-        tags = self._tags.of_frame(found, self._tags.sources_within(found))
+        return self._tags.of_frame(found, self._tags.sources_within(found))
+
+    def _bearing(self, frame: DataFrame, tags: Columns) -> DataFrame:
         revisions = self._decider.revisions
         return frame.select(
             *(F.col(quoted(name)).alias(name, metadata={KEY: encode(tags[name], revisions)}) for name in frame.columns)
@@ -335,21 +341,24 @@ class Spark:
     ) -> None:
         """Writes the frame, checked and with its tags: into Parquet files under a path, or (`table`) a table by name.
 
-        Where there are data already and `mode` is `append`, their tags must cover what would flow there.
+        Where there are data already and `mode` is `append`, their tags must cover what would flow there, and stay.
 
         Raises:
             FlowViolation: the tag of a column there lacks a source.
             UnlabelledData: the target has columns without tags.
             PurposeMissing, PurposeViolation, UnknownSource, UnresolvedStatement: as `check`.
         """
-        made = self.written(frame)
-        if mode == "append":
-            there = existing(frame.sparkSession, target, table=table)
-            if there is not None:
-                found = self._of(frame).traced
-                tags, within = self._tags.of_frame(found, self._tags.sources_within(found)), self.columns(there)
-                for name in in_order(tags, within, target):
-                    covered(target, name, tags[name], within[name])
+        frame = classic(frame)
+        self.check(frame)
+        tags = self._of_outputs(frame)
+        there = existing(frame.sparkSession, target, table=table) if mode.lower() == "append" else None
+        if there is not None:
+            within = self.columns(there)
+            for name in in_order(tags, within, target):
+                covered(target, name, tags[name], within[name])
+            # Spark takes the tags of a folder from one of its files, whichever it is: so they are the same in all.
+            tags = within
+        made = self._bearing(frame, tags)
         writer = made.write.mode(mode).options(**options).format("parquet")
         if table:
             writer.saveAsTable(target)
@@ -357,22 +366,22 @@ class Spark:
             writer.save(target)
 
     def checkpointed(self, frame: DataFrame, *, eager: bool = True, local: bool = False) -> DataFrame:
-        """The frame, checked and materialised as `checkpoint` does; its columns keep their tags.
+        """The frame, checked and materialised as `checkpoint` does; its columns bear the tags of what they come from.
+
+        Behind a checkpoint that was made otherwise nothing tells what chose its rows, so its columns bear none.
 
         Raises:
             PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
         """
         frame = classic(frame)
         self.check(frame)
-        found, tags = self._of(frame).traced, self.columns(frame)
-        if found.keys is not None:
-            made = [
-                (key, tags[name])
-                for key, (name, flow) in zip(found.keys, found.outputs, strict=True)
-                if flow.same is None
-            ]
-            self._memory.settle(made)
-        return frame.localCheckpoint(eager) if local else frame.checkpoint(eager)
+        found = self._of(frame).traced
+        tags = self._tags.in_order(found, self._tags.sources_within(found))
+        made = frame.localCheckpoint(eager) if local else frame.checkpoint(eager)
+        java: Any = made._jdf
+        for _, rows in checkpoints(java.queryExecution().analyzed()):
+            self._memory.settle(rows, tags)
+        return made
 
     def schema(self, columns: object, types: Mapping[str, Any] | None = None) -> Any:
         """The schema of a tagged model, or of columns whose types are given, with tags: for `createDataFrame`, `read`.

@@ -31,12 +31,19 @@ class TagReader:
 
         `sources` are the relations whose row source goes along: their columns by row stay so.
         """
+        tags: dict[str, Tag] = {}
+        for (name, _), tag in zip(found.outputs, self.in_order(found, sources), strict=True):
+            tags[name] = _either(tags[name], tag) if name in tags else tag
+        return Columns(tags)
+
+    def in_order(self, found: Traced, sources: frozenset[int]) -> list[Tag]:
+        """The same by the places of the columns, of which several may have one name."""
         tags: dict[Flow, Tag] = {}  # a column that is opaque has what all others have
         chosen = self.of_flow(found, Flow(found.decides), sources)
         for _, flow in found.outputs:
             if flow not in tags:
                 tags[flow] = _chosen_by(self.of_flow(found, flow, sources), chosen)
-        return Columns({name: tags[flow] for name, flow in found.outputs})
+        return [tags[flow] for _, flow in found.outputs]
 
     def of_relation(self, relation: Relation) -> Columns:
         """The tags that the columns of a relation bear."""
@@ -92,6 +99,13 @@ class TagReader:
             and found.relations[flow.same.relation].bears[flow.same.column] is not None
             and self._own(found, flow.same).mark is RowSource
         )
+
+
+def _either(one: Tag, other: Tag) -> Tag:
+    """The tag of what is one of two columns: nobody can tell which."""
+    if one == other:
+        return one
+    return Tag(one.label | other.label, by_row=one.by_row or other.by_row)
 
 
 def _chosen_by(tag: Tag, chosen: Tag) -> Tag:

@@ -19,6 +19,7 @@ from purposeguard.adapters.spark.lineage import (
     outputs_of,
     united,
 )
+from purposeguard.adapters.spark.memory import TELLING
 from purposeguard.adapters.spark.plan import Key, Listing, Node, is_plan, key_of, short, tree_of, words
 from purposeguard.errors import UnresolvedStatement
 
@@ -49,6 +50,8 @@ class Tracer(Reader):
         self._ctes: dict[int, Out] = {}
         self._loops: dict[int, Atoms] = {}
         self._called: dict[tuple[int, str], int] = {}
+        self._narrowed: dict[int, int] = {}
+        self._told_as: set[tuple[int, int]] = set()  # columns of relations that are tagged further up
 
     def trace(self, root: Node, outer: Sequence[Out] = ()) -> Out:
         """What a plan gives.
@@ -73,6 +76,15 @@ class Tracer(Reader):
     def query(self, plan: Node, outer: Sequence[Out]) -> Out:
         """What a query within an expression gives."""
         return self.trace(plan, outer)
+
+    def everything(self) -> Atoms:
+        """Every column of the relations that were read so far, those that are gone from the plan since as well."""
+        return frozenset(
+            Atom(number, place, self._narrowed.get(number, 0))
+            for number, relation in enumerate(self.relations)
+            for place in range(len(relation.names))
+            if (number, place) not in self._told_as
+        )
 
     # ---- relations ---------------------------------------------------------------------------------------------------
 
@@ -118,6 +130,9 @@ class Tracer(Reader):
             if number is None:
                 self.relations.append(self.relations[atom.relation])
                 number = numbers[atom.relation] = len(self.relations) - 1
+                if atom.relation in self._narrowed:
+                    self._narrowed[number] = self._narrowed[atom.relation]
+                self._told_as |= {(number, place) for one, place in self._told_as if one == atom.relation}
             return atom._replace(relation=number)
 
         flows = out.at()
@@ -173,6 +188,7 @@ class Tracer(Reader):
             self.decides |= self.read(listings, scope)
             return outs[0]
         rule, relation = found
+        self._narrowed[relation] = rule
         return _narrowed(outs[0], rule, relation)
 
     def _distinct(self, _node: Node, outs: Sequence[Out], _outer: Sequence[Out]) -> Out:
@@ -220,6 +236,9 @@ class Tracer(Reader):
         names = (*relation.names, str(item[0].get("name", place)))
         self.relations[number] = Relation(relation.name, names, (*relation.bears, tag))
         own = Atom(number, len(names) - 1)
+        same = scope.flow(inner[-1]).same if len(inner) == TELLING + 1 else None
+        if same is not None and self._bears(same) is None:
+            self._told_as.add((same.relation, same.column))
         # What says nothing of itself is told here; what does keeps what it says.
         return Flow(frozenset({own, *(one for one in atoms if self._bears(one) is not None)}), own)
 
@@ -237,9 +256,12 @@ class Tracer(Reader):
     def _window(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:
         items = node.expressions("windowExpressions")
         order = outs[0].order
-        if not items or order is None or node.fields.get("partitionSpec", 0) is None:
+        parts, sorts = node.expressions("partitionSpec"), node.expressions("orderSpec")
+        if not items or order is None or parts is None or sorts is None:
             return self._unknown(node, outs, outer)
-        made = self._items(node, items, Scope(outs, outer), across=True)
+        scope = Scope(outs, outer)
+        self.decides |= self.read((*parts, *sorts), scope)  # rows lie in this order from here on
+        made = self._items(node, items, scope, across=True)
         return Out(None if made.order is None else (*order, *made.order), {**outs[0].flows, **made.flows}, made.rest)
 
     def _generate(self, node: Node, outs: Sequence[Out], outer: Sequence[Out]) -> Out:

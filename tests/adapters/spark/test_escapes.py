@@ -9,11 +9,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from purposeguard import Guard, NotPersonal, PurposeMissing, PurposeViolation, UnlabelledData, UnresolvedStatement
+from purposeguard import (
+    Guard,
+    Label,
+    NotPersonal,
+    PurposeMissing,
+    PurposeViolation,
+    UnlabelledData,
+    UnresolvedStatement,
+)
 from purposeguard.adapters.spark import Spark
 from purposeguard.adapters.spark.guarded import GuardedFrame
 from purposeguard.adapters.spark.plan import words
@@ -96,12 +104,114 @@ def test_a_checkpoint_does_not_make_true_what_an_alias_says(
             sp.check(made)
 
 
-def test_a_column_as_it_was_read_is_known_behind_a_checkpoint(sp: Spark, customers: DataFrame) -> None:
-    sp.check(customers.select("email"))
-    made = customers.localCheckpoint()
-    sp.check(made.select("email"))
+def test_what_chose_the_rows_behind_a_checkpoint_is_known_or_it_is_refused(
+    guard: Guard, sp: Spark, customers: DataFrame
+) -> None:
+    chosen = customers.filter("device = 'd1'").select("id", "email")
+    for made in (chosen.checkpoint(), chosen.localCheckpoint()):
+        with pytest.raises(UnlabelledData, match="carries no tag"):
+            sp.check(made)
+    with guard.purpose(tm.ProductImprovement):
+        kept = [sp.checkpointed(chosen), sp.checkpointed(chosen, local=True), sp.checkpointed(chosen, eager=False)]
+    for made in kept:
+        assert sp.columns(made)["email"].label == Label(tm.Registration, tm.ProductData)
+        with pytest.raises(PurposeViolation):
+            sp.check(made)
+
+
+def test_checkpoints_of_the_same_columns_are_told_apart(guard: Guard, sp: Spark, customers: DataFrame) -> None:
+    ids = customers.select("id", "email")
+    every = sp.checkpointed(ids)
+    sp.check(every)
+    with guard.purpose(tm.ProductImprovement):
+        some = sp.checkpointed(customers.filter("device = 'd1'").select("id", "email"))
+        again = sp.checkpointed(some.filter("id > 1"))
+    sp.check(every.join(every.groupBy("id").count(), "id").where(every.select("id").where("id = 1").exists()))
+    for made in (some, again, every.join(some, "id", "left_semi"), every.join(again, "id", "left_anti")):
+        with pytest.raises(PurposeViolation):
+            sp.check(made)
+    with pytest.raises(UnlabelledData):
+        sp.check(every.filter("email > 'b'").localCheckpoint())
+
+
+def test_columns_of_one_name_are_told_apart_behind_a_checkpoint(guard: Guard, sp: Spark, customers: DataFrame) -> None:
+    twice = customers.select(F.upper("device").alias("x"), F.lit(1).alias("x"))
+    assert sp.columns(twice)["x"].label == Label(tm.ProductData)
+    assert sp.columns(customers.select("n", F.col("id").alias("n")))["n"] == Tag()
+    with guard.purpose(tm.ProductImprovement):
+        made = sp.checkpointed(twice).toDF("a", "b")
+    sp.check(made.select("b"))
     with pytest.raises(PurposeViolation):
-        sp.check(made.select("device"))
+        sp.check(made.select("a"))
+
+
+def test_a_file_tells_of_the_columns_that_it_is_named_by(
+    session: SparkSession, guard: Guard, sp: Spark, customers: DataFrame, folder: str
+) -> None:
+    customers.select("id", F.col("device").alias("part")).write.partitionBy("part").parquet(folder)
+    tags = {"id": NotPersonal, "part": tm.ProductData}
+    named = sp.tagged(session.read.parquet(folder), tags).select("id", "part")
+    for told in ("input_file_name()", "input_file_block_start()", "input_file_block_length()"):
+        with pytest.raises(PurposeViolation):
+            sp.check(named.select("id").selectExpr(told))
+    with guard.purpose(tm.ProductImprovement):
+        sp.check(named.select("id", F.input_file_name()))
+        named.createOrReplaceTempView("named")
+        sp.sql(session, "with c as (select * from named) select id, input_file_name() as file from c")
+    before = session.read.parquet(folder).withColumn("file", F.input_file_name())
+    assert all("part=d" in row["file"] for row in before.collect())
+    with pytest.raises(UnlabelledData):
+        sp.check(before.select("file"))
+    sp.check(sp.tagged(before, {**tags, "file": NotPersonal}).select("file"))
+
+
+def test_a_file_of_rows_that_were_kept_tells_of_these(sp: Spark, mixed: DataFrame) -> None:
+    made = sp.permitted(mixed.select("id", "src", "name")).drop("note")
+    with pytest.raises(PurposeViolation):
+        sp.check(made.select("id", F.input_file_name()))  # of the note as well, which is telemetry
+
+
+def test_rows_lie_in_the_order_of_a_window(sp: Spark, session: SparkSession) -> None:
+    found = []
+    for devices in (("a", "b"), ("b", "a")):
+        made = frame(session, sp, {"id": NotPersonal, "device": tm.ProductData}, list(enumerate(devices)))
+        first = F.row_number().over(Window.orderBy("device"))
+        kept = made.withColumn("r", first).cache()
+        found.append(kept.select("id").first())
+        with pytest.raises(PurposeViolation):
+            sp.check(kept.select("id"))
+        kept.unpersist()
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize("mode", ["append", "Append", "APPEND"])
+def test_what_is_appended_is_covered_however_the_mode_is_spelt(
+    mode: str, guard: Guard, sp: Spark, customers: DataFrame, folder: str
+) -> None:
+    with guard.purpose(tm.ProductImprovement):
+        sp.save(customers.select("email"), folder)
+        with pytest.raises(FlowViolation):
+            sp.save(customers.selectExpr("device as email"), folder, mode=mode)
+        with pytest.raises(FlowViolation):
+            sp.guarded(customers.selectExpr("device as email")).write.mode(mode).parquet(folder)
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_what_is_appended_does_not_take_tags_away(
+    table: bool, guard: Guard, sp: Spark, customers: DataFrame, folder: str
+) -> None:
+    session = customers.sparkSession
+    target = "appended" if table else folder
+    with guard.purpose(tm.ProductImprovement):
+        sp.save(customers.select("id", F.concat("email", "device").alias("text")), target, table=table)
+        for _ in range(3):
+            sp.save(customers.selectExpr("id", "email as text").limit(1), target, table=table, mode="append")
+    files = session.table(target).inputFiles() if table else session.read.parquet(target).inputFiles()
+    assert len(files) > 3
+    for file in files:
+        assert sp.columns(session.read.parquet(file))["text"].label == Label(tm.Registration, tm.ProductData)
+    if table:
+        session.sql("drop table appended")
 
 
 def test_rows_of_an_rdd_lose_their_tags(sp: Spark, customers: DataFrame) -> None:
