@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
+from purposeguard.about import LONGEST_SUBJECT
 from purposeguard.errors import UnknownSource
 from purposeguard.label import Label
 from purposeguard.marks import SubjectMark
@@ -73,6 +74,18 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 UUID_PREFIX: Final = "urn:uuid:"
 UUID_MARKS: Final = "{}-"
 """What other spellings of a UUID have besides its digits, which may be capitals: for normalising within an engine."""
+
+
+NO_ID: Final = (
+    r"^$|^ | $|[\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}"
+    "\N{NO-BREAK SPACE}\N{OGHAM SPACE MARK}\N{EN QUAD}-\N{HAIR SPACE}\N{NARROW NO-BREAK SPACE}"
+    "\N{MEDIUM MATHEMATICAL SPACE}\N{IDEOGRAPHIC SPACE}]"
+)
+"""A text in which this is found is no id of a subject (`subject_key` refuses it): it could be anybody's, with a mark
+that nobody sees, as a tab or an end of line is. A regular expression that all engines read alike."""
+
+LONGEST: Final = LONGEST_SUBJECT
+"""Characters of an id at most."""
 
 
 def _decomposed(text: str) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import datetime
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute
 
-from purposeguard.adapters.rowrule import KeySet, RowRule, rendered
+from purposeguard.adapters.rowrule import LONGEST, NO_ID, KeySet, RowRule, rendered
 from purposeguard.adapters.words import values
 
 pc: Final[Any] = pyarrow.compute
@@ -37,12 +37,25 @@ def mask(rule: RowRule, column: Callable[[str], Any]) -> Mask:
     return rendered(rule, Words(rule, column))
 
 
-def filtered(table: pa.Table, rule: RowRule) -> pa.Table:
-    """The rows of a table that may be used."""
+def filtered(table: pa.Table, rule: RowRule, telling: Collection[str]) -> pa.Table:
+    """The rows of a table that may be used; the dictionaries of `telling` columns hold what stands in these."""
     found = mask(rule, table.column)
     if isinstance(found, bool):
-        return table if found else table.slice(0, 0)
-    return table.filter(found)
+        return table if found else table.schema.empty_table()
+    kept = table.filter(found)
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type) and field.name in telling:
+            chunks = [_with_what_stands_there(chunk) for chunk in kept.column(place).chunks]
+            kept = kept.set_column(place, field, pa.chunked_array(chunks, field.type))
+    return kept
+
+
+def _with_what_stands_there(found: Any) -> Any:
+    """A dictionary array without the values that stand in no row, the others in their order."""
+    used = pc.unique(found.indices.drop_null())
+    used = used.take(pc.sort_indices(used))
+    indices = pc.index_in(found.indices, used).cast(found.type.index_type)
+    return pa.DictionaryArray.from_arrays(indices, found.dictionary.take(used), ordered=found.type.ordered)
 
 
 class Words:
@@ -77,7 +90,9 @@ class Words:
     def absent(self, column: str) -> Mask:
         """Rows in which the column is null."""
         found = self._column(column)
-        return False if not found.null_count and found.type != pa.null() else pc.is_null(found)
+        # A dictionary may hold the null itself, and no row is counted for it.
+        counted = not (found.type == pa.null() or pa.types.is_dictionary(found.type))
+        return False if counted and not found.null_count else pc.is_null(found)
 
     def source_in(self, column: str, clauses: frozenset[str]) -> Mask:
         """Rows whose source is one of these."""
@@ -279,8 +294,7 @@ def _marked(numbers: Iterable[int], low: int, size: int) -> Any:
 
 
 def _text_in(found: Any, column: str, keys: KeySet) -> Mask:
-    blanks = (pc.starts_with(found, " "), pc.ends_with(found, " "), pc.equal(found, ""))
-    if any(pc.any(one).as_py() for one in blanks):
+    if not _are_ids(found):
         raise values.blank_subject(column)
     kind = found.type
     texts = _own(keys, f"{kind}", lambda: pa.array(keys.texts, kind))
@@ -293,6 +307,21 @@ def _text_in(found: Any, column: str, keys: KeySet) -> Mask:
     if not all(one.isascii() for one in keys.texts):
         told = pc.or_(told, pc.is_in(pc.utf8_normalize(found, "NFC"), texts))
     return told
+
+
+def _are_ids(found: Any) -> bool:
+    """Whether all texts may be ids of subjects; a null may."""
+    if any(pc.any(one).as_py() for one in (pc.starts_with(found, " "), pc.ends_with(found, " "))):
+        return False
+    plain = pc.ascii_is_printable(found)
+    if not pc.all(plain).as_py():  # a test that takes ten times as long is for these alone
+        others = pc.unique(found.filter(pc.invert(plain)))
+        if pc.any(pc.match_substring_regex(others, NO_ID)).as_py():
+            return False
+    sizes = pc.min_max(pc.binary_length(found)).as_py()
+    if sizes["min"] == 0:
+        return False
+    return (sizes["max"] or 0) <= LONGEST or bool(pc.max(pc.utf8_length(found)).as_py() <= LONGEST)
 
 
 def _digits(found: Any) -> Any:

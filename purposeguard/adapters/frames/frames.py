@@ -120,7 +120,9 @@ class Frames:
             for one in rule.columns:
                 if one not in held:
                     raise values.missing(one)
-            found = kind.filtered(frame, rule)
+            subjects = {name for name, _ in known.subjects()}
+            telling = {name for name in names if name in subjects or known[name].is_personal}
+            found = kind.filtered(frame, rule, telling)
         return found if len(kept) == len(names) else _selected(kind, found, kept)
 
     # ---- tags --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import narwhals as nw
@@ -19,13 +19,17 @@ from purposeguard.errors import UnlabelledData, UnresolvedStatement, shown
 
 
 class Kind(NamedTuple):
-    """What is done with frames of one library; `packages` are those that its classes are from."""
+    """What is done with frames of one library; `packages` are those that its classes are from.
+
+    `filtered` is told which columns are personal, or say whose the rows are: where a library keeps a list of the values
+    that there are, beside the rows, nothing of the rows that are left out may stay in it.
+    """
 
     name: str
     packages: tuple[str, ...]
     is_one: Callable[[Any], bool]
     names: Callable[[Any], list[Any]]
-    filtered: Callable[[Any, RowRule], Any]
+    filtered: Callable[[Any, RowRule, Collection[str]], Any]
     selected: Callable[[Any, Sequence[str]], Any]
 
 
@@ -119,40 +123,40 @@ def _must_have_arrow(whose: str) -> None:
 # Each is imported where a frame of its library is there; without one, not at all.
 
 
-def _by_pandas(frame: Any, rule: RowRule) -> Any:
+def _by_pandas(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     _must_have_arrow("pandas")
     from purposeguard.adapters.frames import pandas  # noqa: PLC0415  # a frame of it is there
 
-    return pandas.filtered(frame, rule)
+    return pandas.filtered(frame, rule, telling)
 
 
-def _by_dask(frame: Any, rule: RowRule) -> Any:
+def _by_dask(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     _must_have_arrow("dask")
     from purposeguard.adapters.frames import pandas  # noqa: PLC0415  # a frame of it is there
 
-    return pandas.filtered_parts(frame, rule)
+    return pandas.filtered_parts(frame, rule, telling)
 
 
-def _by_polars(frame: Any, rule: RowRule) -> Any:
+def _by_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
     from purposeguard.adapters.frames import polars  # noqa: PLC0415  # a frame of it is there
 
     return polars.filtered(frame, rule)
 
 
-def _by_arrow(frame: Any, rule: RowRule) -> Any:
+def _by_arrow(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # a frame of it is there
 
-    return arrow.filtered(frame, rule)
+    return arrow.filtered(frame, rule, telling)
 
 
-def _by_duckdb(frame: Any, rule: RowRule) -> Any:
+def _by_duckdb(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
     _must_have_arrow("DuckDB")
     from purposeguard.adapters.words import duckdb  # noqa: PLC0415  # a frame of it is there
 
     return duckdb.filtered(frame, rule)
 
 
-def _by_spark(frame: Any, rule: RowRule) -> Any:
+def _by_spark(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
     from purposeguard.adapters.frames import spark  # noqa: PLC0415  # a frame of it is there
 
     return spark.filtered(frame, rule)

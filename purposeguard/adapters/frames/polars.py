@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from purposeguard.adapters.rowrule import KeySet, RowRule, rendered
+from purposeguard.adapters.rowrule import LONGEST, NO_ID, KeySet, RowRule, rendered
 from purposeguard.adapters.words import values
 from purposeguard.errors import UnknownSource
 from purposeguard.notice import Notice
@@ -206,8 +206,7 @@ class TextIn:
         Raises:
             UnlabelledData: a text is no id.
         """
-        blanks = (series.str.starts_with(" "), series.str.ends_with(" "), series == "")
-        if any(one.any() for one in blanks):
+        if series.str.contains(NO_ID).any() or (series.str.len_chars() > LONGEST).any():
             raise values.blank_subject(self._column)
         keys = self._keys
         told = series.is_in(_own(keys, "text"))

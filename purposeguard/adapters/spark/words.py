@@ -19,7 +19,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
 from pyspark.sql import types as T  # noqa: N812  # likewise
 
-from purposeguard.adapters.rowrule import UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
+from purposeguard.adapters.rowrule import LONGEST, NO_ID, UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
 from purposeguard.errors import UnlabelledData
 from purposeguard.terms import fold
 
@@ -189,8 +189,18 @@ class SparkWords:
             raise UnlabelledData(
                 f"`{found}` is marked Subject, and holds {type_.simpleString()}: ids are whole numbers or text"
             )
-        named = self._one_of(column, F.trim, keys, "texts")
-        return named | self._one_of(column, _digits_of_uuid, keys, "uuids") if keys.uuids else named
+        here = F.trim(self._column(column))  # columns of a fixed width are filled with blanks
+        odd = F.coalesce(here.rlike(NO_ID) | (F.length(here) > LONGEST), F.lit(False))
+        refusal = (
+            f"`{found}` is marked Subject, and a row holds a text that is no id: an id has 1 to {LONGEST} characters"
+        )
+        no_id = F.raise_error(F.lit(f"{refusal} that print"))
+        # Beside the others, and not around them: so Spark makes a join of what may be many subjects.
+        parts = [F.when(odd, no_id.cast("boolean")).otherwise(F.lit(False))]
+        parts.append(self._one_of(column, F.trim, keys, "texts"))
+        if keys.uuids:
+            parts.append(self._one_of(column, lambda one: _digits_of_uuid(F.trim(one)), keys, "uuids"))
+        return self.any_of(parts)
 
     def _one_of(self, column: str, form: Callable[[Column], Column], keys: KeySet, which: str) -> Column:
         held: tuple[Any, ...] = getattr(keys, which)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from purposeguard.adapters.rowrule import KeySet, RowRule, rendered
+from purposeguard.adapters.rowrule import LONGEST, NO_ID, KeySet, RowRule, rendered
 from purposeguard.adapters.words import values
 from purposeguard.errors import UnknownSource
 from purposeguard.terms import fold
@@ -184,8 +184,8 @@ class Words:
             return self._in(f"replace(CAST({here} AS VARCHAR), '-', '')", keys, "uuids")
         if kind != _TEXT:
             raise values.not_subjects(column, kind)
-        blank = f"starts_with({here}, ' ') OR ends_with({here}, ' ') OR {here} = ''"
-        checked = f"CASE WHEN {blank} THEN error({literal(str(values.blank_subject(column)))}) ELSE {here} END"
+        odd = f"regexp_matches({here}, {literal(NO_ID)}) OR length({here}) > {LONGEST}"
+        checked = f"CASE WHEN {odd} THEN error({literal(str(values.blank_subject(column)))}) ELSE {here} END"
         parts = [self._in(f"({checked})", keys, "texts")]
         if keys.uuids:
             parts.append(f"(length({here}) >= 32 AND {self._in(_digits(here), keys, 'uuids')})")

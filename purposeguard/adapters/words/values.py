@@ -9,7 +9,7 @@ import threading
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from purposeguard.adapters.rowrule import Branch, KeySet, clause_meant, spellings
+from purposeguard.adapters.rowrule import LONGEST, Branch, KeySet, clause_meant, spellings
 from purposeguard.errors import UnlabelledData, shown
 from purposeguard.notice import Notice
 from purposeguard.zones import zone
@@ -128,8 +128,8 @@ def not_subjects(column: str, kind: object) -> UnlabelledData:
 def blank_subject(column: str) -> UnlabelledData:
     """A text that is to be an id of a subject cannot be one."""
     return UnlabelledData(
-        f"`{column}` is marked Subject, and a row holds a text that is no id: an id has 1 to 200 characters, and no "
-        "blank at either end"
+        f"`{column}` is marked Subject, and a row holds a text that is no id: an id has 1 to {LONGEST} characters that "
+        "print, and no blank at either end"
     )
 
 

@@ -131,6 +131,37 @@ def test_a_subject_in_the_index_is_asked_about() -> None:
     assert list(left["email"]) == ["a"]
 
 
+def test_who_was_left_out_does_not_stay_among_categories() -> None:
+    guard = Guard(tm.NOTICE, governance=Told({"2": Standing(all_suspended=True), "3": Standing(all_suspended=True)}))
+    tags = {"id": Subject, "email": tm.Registration, "size": NotPersonal}
+    frame = pd.DataFrame({"id": ["1", "2", "3"], "email": ["a", "b", "c"], "size": ["s", "m", "l"]}, dtype="category")
+    frame["email"] = frame["email"].cat.as_ordered().cat.reorder_categories(["c", "b", "a"])
+    nobody = Guard(tm.NOTICE, governance=Told(requires_subject=True))
+    with guard.purpose(tm.RenewalGuidance):
+        left = Frames(guard).permitted(frame, tags)
+        assert {name: list(left[name].cat.categories) for name in left} == {
+            "id": ["1"], "email": ["a"], "size": ["l", "m", "s"],
+        }  # fmt: skip
+        assert left["email"].value_counts().to_dict() == {"a": 1}
+        for index in ("id", ["id", "email"], ["email", "size"]):
+            left = Frames(guard).permitted(frame.assign(k=["1", "2", "3"]).set_index(index), {**tags, "k": Subject})
+            levels = left.index.levels if isinstance(index, list) else [left.index.categories]
+            assert not {"2", "3", "b", "c"} & {value for level in levels for value in level}
+        parts = Frames(guard).permitted(dd.from_pandas(frame, npartitions=2), tags)
+        assert not parts["email"].cat.known
+        assert parts["size"].cat.known
+        assert list(parts.compute()["email"].cat.categories) == ["a"]
+        table = Frames(guard).permitted(pa.Table.from_pandas(frame), tags)
+        assert table["email"].combine_chunks().dictionary.to_pylist() == ["a"]
+        assert table["id"].to_pylist() == ["1"]
+        assert table.schema.equals(pa.Table.from_pandas(frame).schema, check_metadata=True)
+    frame["id"] = pd.Series([None, None, None], dtype="string")
+    with nobody.purpose(tm.RenewalGuidance):
+        assert list(Frames(nobody).permitted(frame, tags)["email"].cat.categories) == []
+        table = Frames(nobody).permitted(pa.Table.from_pandas(frame), tags)
+        assert [len(chunk.dictionary) for chunk in table["email"].chunks] in ([], [0])
+
+
 def test_days_in_the_index_are_asked_about() -> None:
     told = tm.NOTICE.document.model_dump(by_alias=True, mode="json", exclude_none=True)
     rule = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}

@@ -192,7 +192,10 @@ def test_realms_keep_two_people_of_one_number_apart(kind: str) -> None:
 
 
 @each
-@pytest.mark.parametrize("odd", [" 8", "8 ", ""])
+@pytest.mark.parametrize(
+    "odd",
+    [" 8", "8 ", "", "8\t", "8\n", "\r8", "8\0\0", "\xa08", "8\u3000", "\ufeff8", "8\u200b", "\u20078", "8" * 201],
+)
 def test_a_text_that_is_no_id_is_refused(kind: str, odd: str) -> None:
     with pytest.raises((UnlabelledData, duckdb.Error), match="a row holds a text that is no id"):
         _kept(KINDS[kind](_table(["7", odd], "who")), WHOSE, Told({"8": STOPPED}))
@@ -203,6 +206,25 @@ def test_a_text_that_is_no_id_is_refused(kind: str, odd: str) -> None:
 def test_what_names_nobody_is_refused(kind: str, given: list[Any]) -> None:
     with pytest.raises(PurposeGuardError, match="who"):
         _kept(KINDS[kind](_table(given, "who")), WHOSE, Told({"1": STOPPED}))
+
+
+@each
+def test_an_id_may_be_long_and_of_any_letters(kind: str) -> None:
+    ids = ["é" * 200, "x" * 200, "ア・x y", "🙂", "8"]
+    assert _kept(KINDS[kind](_table(ids, "who")), WHOSE, Told({"8": STOPPED})) == [0, 1, 2, 3]
+
+
+def test_a_dictionary_may_hold_nobody() -> None:
+    held = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 1]), pa.array(["1", None, "2"]))
+    table = pa.table({"who": held, "n": range(4)})
+    assert _kept(table, WHOSE, Told({"1": STOPPED}, requires_subject=True)) == [2]
+    assert _kept(table, WHOSE, Told({"1": STOPPED})) == [1, 2, 3]
+
+
+def test_numbers_that_are_too_large_are_refused_by_name() -> None:
+    for number in (2**64, 2**200, -(2**70)):
+        with pytest.raises(UnlabelledData, match="`who` is marked Subject and holds numbers of more than 64 bits"):
+            _kept(pd.DataFrame({"who": pd.Series([1, number], dtype=object), "n": [0, 1]}), WHOSE, Told({"1": STOPPED}))
 
 
 @each

@@ -90,6 +90,9 @@ def test_ids_are_found_in_any_spelling(most: int, session: SparkSession, monkeyp
     roll = Roll()
     text = session.createDataFrame([(one,) for one in [*IDS, *UUIDS]], "who string")
     assert _named(text, keys, roll) == {"7", " 7", "Ä", "A\u0308", IDS[6], *UUIDS}
+    for odd in ("", "  ", "7\t", "7\r\n", "7\n", "\xa07", "7\u3000", "7\u200b", "\ufeff7", "7\0", "7" * 201):
+        with pytest.raises(Exception, match="a row holds a text that is no id"):
+            _named(session.createDataFrame([("8",), (odd,)], "who string"), keys, roll)
     whole = session.createDataFrame([(7,), (8,), (None,)], "who int")
     assert _named(whole, keys, roll) == {7}
     exact = session.createDataFrame([(7,), (8,), (None,)], "who int").select(F.col("who").cast("decimal(20,0)"))
