@@ -6,6 +6,7 @@ A tag is written under one metadata key, `purposeguard`, on fields of Arrow and 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Literal, cast
 
@@ -295,7 +296,11 @@ def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
         place = ".".join(map(str, fault["loc"])) or "the whole of it"
         message = f"the tag of `{column}` cannot be read: {place}: {fault['msg']}"
     else:
-        return _read(written, revisions, column)
+        # Of a key that is there twice readers take the one or the other.
+        twice = Counter(name for name, _ in json.loads(text, object_pairs_hook=list)).most_common(1)[0]
+        if twice[1] == 1:
+            return _read(written, revisions, column)
+        message = f"the tag of `{column}` cannot be read: `{twice[0]}` is there twice"
     raise UnlabelledData(message)
 
 

@@ -11,7 +11,16 @@ from pydantic import BaseModel
 
 from purposeguard.adapters import tags as told
 from purposeguard.adapters.arrow import spark as spark_schema
-from purposeguard.adapters.arrow.types import Part, annotation_of, field_of, label_of, model, parts_of, says_itself
+from purposeguard.adapters.arrow.types import (
+    Part,
+    annotation_of,
+    field_of,
+    label_of,
+    model,
+    parts_of,
+    remade,
+    says_itself,
+)
 from purposeguard.adapters.tags import KEY, NOT_PERSONAL, Columns, Revisions, Tag, decode, encode
 from purposeguard.errors import UnlabelledData, shown
 from purposeguard.fields import is_taggable, what_is
@@ -36,6 +45,9 @@ def schema_of(model: object, notice: Revisions, *, spark: bool = False) -> pa.Sc
     if not is_taggable(model):
         raise TypeError(f"{what_is(model)} is no pydantic model, dataclass, TypedDict, NamedTuple or attrs class")
     columns = told.columns_of(notice, model)
+    parts = parts_of(model)
+    for part in parts.values():
+        part.press()
 
     def metadata(name: str, part: Part, top: bool) -> dict[str, str] | None:
         if not says_itself(part):
@@ -45,8 +57,7 @@ def schema_of(model: object, notice: Revisions, *, spark: bool = False) -> pa.Sc
         return {KEY: encode(tag, notice)}
 
     fields = [
-        field_of(name, part, lambda part, top, name=name: metadata(name, part, top))
-        for name, part in parts_of(model).items()
+        field_of(name, part, lambda part, top, name=name: metadata(name, part, top)) for name, part in parts.items()
     ]
     return _with_spark(pa.schema(fields), notice, spark=spark)
 
@@ -55,7 +66,8 @@ def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) 
     """A table, record batch, data set or schema whose columns bear tags; nothing is copied.
 
     `tags` are `Columns`, a tagged class, or a mapping of names to sources, and say of each column what it is:
-    `NotPersonal` too. Tags of fields inside a column stay, and count beside its own.
+    `NotPersonal` too. Tags of fields inside a column stay, and count beside its own; they get its sources as well, for
+    they may be taken out of it (`flatten`).
 
     `spark`: also in the schema that Spark leaves in Parquet, by which it reads what columns there are. So it is to be
     the last step before the file is written.
@@ -78,7 +90,7 @@ def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) 
             f"{_named(left_out)} is told by no source: say `NotPersonal` where a column is not personal (rule 4)"
         )
     fields = [
-        field.with_metadata({**(field.metadata or {}), _KEY: encode(columns[field.name], notice).encode()})
+        _bearing(pressed(field, columns[field.name], notice, field.name), columns[field.name], notice)
         for field in schema
     ]
     given = _with_spark(pa.schema(fields, metadata=schema.metadata), notice, spark=spark)
@@ -127,7 +139,7 @@ def concatenated(tables: Sequence[pa.Table], revisions: Revisions) -> pa.Table:
     Raises:
         UnlabelledData: a column is tagged otherwise in another table. Also as `columns_of`, as UnknownSource.
     """
-    every = [columns_of(table, revisions) for table in tables]
+    every = [_everywhere(table, revisions) for table in tables]
     for number, columns in enumerate(every[1:], 2):
         for name in dict.fromkeys([*every[0], *columns]):
             if columns.get(name) != every[0].get(name):
@@ -136,6 +148,19 @@ def concatenated(tables: Sequence[pa.Table], revisions: Revisions) -> pa.Table:
                     "they hold together first, `tagged(…)`"
                 )
     return pa.concat_tables(tables)
+
+
+def _everywhere(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
+    """The tags of columns, and beside them those that fields within bear, by their paths."""
+    found = dict(columns_of(data, revisions))
+    inside = [one for field in data.schema for one in _inner(field.type, field.name)]
+    while inside:
+        field, where = inside.pop()
+        own = _own(field, where, revisions)
+        if own is not None:
+            found[where] = own
+        inside += _inner(field.type, where)
+    return found
 
 
 def model_of(data: object, revisions: Revisions, name: str = "Row") -> type[BaseModel]:
@@ -186,6 +211,27 @@ def _extras(tag: Tag | None) -> list[Any]:
     return [*sources, *([ByRow] if tag.by_row else ()), *(() if tag.mark is None else (tag.mark,))]
 
 
+# ---- inside a column -------------------------------------------------------------------------------------------------
+
+
+def pressed(field: pa.Field, tag: Tag, revisions: Revisions, where: str) -> pa.Field:
+    """A field whose fields that bear tags say what it says itself, besides."""
+    if not tag.is_personal or not any(_bears_tags(one) for one, _ in _inner(field.type, where)):
+        return field
+
+    def more(one: pa.Field) -> pa.Field:
+        own = _own(one, where, revisions)
+        whole = tag if own is None else Tag(own.label | tag.label, by_row=own.by_row or tag.by_row, mark=own.mark)
+        found = pressed(one, whole, revisions, where)
+        return found if own is None else _bearing(found, whole, revisions)
+
+    return field.with_type(remade(field.type, more))
+
+
+def _bearing(field: pa.Field, tag: Tag, revisions: Revisions) -> pa.Field:
+    return field.with_metadata({**(field.metadata or {}), _KEY: encode(tag, revisions).encode()})
+
+
 # ---- one field -------------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +268,9 @@ def _united(own: Tag | None, inside: Sequence[Tag | None]) -> Tag | None:
 
 def _inner(type_: pa.DataType, where: str) -> Iterator[tuple[pa.Field, str]]:
     """The fields in a type, with the paths to them."""
+    if isinstance(type_, pa.BaseExtensionType):
+        yield from _inner(type_.storage_type, where)
+        return
     if not type_.num_fields and not isinstance(type_, pa.DictionaryType):
         return
     types = pa.types

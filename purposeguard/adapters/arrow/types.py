@@ -10,7 +10,7 @@ import pathlib
 import types
 import typing
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, TypeVar, cast, get_args, get_origin
 
 import pyarrow as pa
@@ -100,6 +100,12 @@ class Part:
         self.sources: set[type[Source]] = set()
         self.marks: set[Mark] = set()
         self.nullable = False
+
+    def press(self, sources: Iterable[type[Source]] = ()) -> None:
+        """Makes all that is in it say what it says itself: Arrow takes fields out of a column, and asks them alone."""
+        self.sources.update(sources)
+        for one in self.inner.values():
+            one.press(self.sources)
 
 
 class Place(NamedTuple):
@@ -283,6 +289,27 @@ def annotation_of(type_: pa.DataType, where: str, name: str, inner: Any) -> Any:
     if found is None:
         raise TypeError(f"`{where}` is {type_}, which no annotation stands for")
     return found
+
+
+def remade(type_: pa.DataType, field: Callable[[pa.Field], pa.Field]) -> pa.DataType:
+    """A type with other fields inside, of the same names and types; one whose fields cannot be made anew as it is."""
+    types_ = pa.types
+    if types_.is_struct(type_):
+        return pa.struct([field(one) for one in type_])
+    if types_.is_map(type_):
+        return pa.map_(field(type_.key_field), field(type_.item_field), keys_sorted=type_.keys_sorted)
+    if types_.is_fixed_size_list(type_):
+        return pa.list_(field(type_.value_field), type_.list_size)
+    made = next((make for test, make in _LISTS if test(type_)), None)
+    return type_ if made is None else made(field(type_.value_field))
+
+
+_LISTS: Final = (
+    (pa.types.is_list, pa.list_),
+    (pa.types.is_large_list, pa.large_list),
+    (pa.types.is_list_view, pa.list_view),
+    (pa.types.is_large_list_view, pa.large_list_view),
+)
 
 
 def _is_list(type_: pa.DataType) -> bool:

@@ -94,17 +94,21 @@ def test_a_table_of_several_sources_says_so() -> None:
 
 
 def _with_all_inside(model: type[BaseModel], other: type[BaseModel]) -> dict[str, Label]:
-    """Path → the sources there and below it: a map says of itself what is in it as well."""
+    """Path → the sources there, above and below it: what is inside says what the whole says, and a map the reverse."""
     found = sources_of(model)
     paths = dict.fromkeys([*found, *sources_of(other)])
     if int(pa.__version__.partition(".")[0]) < FIRST_THAT_KEEPS:
         paths = dict.fromkeys(path.partition("[")[0].partition(".")[0] for path in paths)
     return {
         path: Label.join(
-            *(label for one, label in found.items() if one == path or one.startswith((f"{path}[", f"{path}.")))
+            *(label for one, label in found.items() if one == path or _is_in(one, path) or _is_in(path, one))
         )
         for path in paths
     }
+
+
+def _is_in(one: str, path: str) -> bool:
+    return one.startswith((f"{path}[", f"{path}."))
 
 
 FIRST_THAT_KEEPS = 24
