@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from purposeguard.adapters.tags import Columns, Revisions, columns_of
 from purposeguard.terms import Immutable
@@ -72,3 +73,10 @@ class Tables(Immutable, Mapping[str, Columns]):
 
     def __repr__(self) -> str:
         return f"<Tables {', '.join((*self._columns, *self.views))}>"
+
+
+def several(given: object, name: str, example: str) -> Iterable[Any]:
+    """What is given as several; raises TypeError where it is one, of which a text would be read letter by letter."""
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise TypeError(f"`{name}` takes several: `{name}={example}`")
+    return given

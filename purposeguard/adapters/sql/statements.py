@@ -15,7 +15,7 @@ from purposeguard.adapters.sql.catalogue import Catalogue
 from purposeguard.adapters.sql.narrowing import narrowed
 from purposeguard.adapters.sql.relations import Flow
 from purposeguard.adapters.sql.words import test
-from purposeguard.adapters.tables import Tables
+from purposeguard.adapters.tables import Tables, several
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.errors import FlowViolation
 from purposeguard.guard import Guard
@@ -56,7 +56,7 @@ class Statements:
     ) -> None:
         self.decider: Final = Decider(guard, rows=self._advice_on_rows)
         self.tables: Final = tables if isinstance(tables, Tables) else Tables(self.decider.revisions, tables)
-        self.catalogue: Final = Catalogue(self.tables, dialect, functions)
+        self.catalogue: Final = Catalogue(self.tables, dialect, several(functions, "functions", '["name"]'))
         self._prepared = functools.lru_cache(KEPT)(self._prepare)
 
     # ---- what is asked ---------------------------------------------------------------------------------------------

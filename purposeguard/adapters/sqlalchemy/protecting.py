@@ -14,6 +14,7 @@ from purposeguard.adapters.sqlalchemy.engine import guard_engine
 from purposeguard.adapters.sqlalchemy.session import watch_of
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, Where
 from purposeguard.adapters.sqlalchemy.watch import WHAT, Watch
+from purposeguard.adapters.tables import several
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.guard import Guard
 
@@ -31,15 +32,18 @@ def protect(
     Do it where the engine is made: a connection of the driver that was taken from it before is not guarded.
 
     Raises:
-        TypeError: no tables are given, or by something else.
+        TypeError: what is to be guarded is no engine; no tables are given, or by something else.
         ValueError: the engine is guarded already.
     """
     if not where:
         raise TypeError("say where the tables are: `protect(engine, guard, Base)`")
+    if not isinstance(engine, (Engine, AsyncEngine)):
+        raise TypeError(f"`protect` guards an engine, not {type(engine).__name__}: give what `create_engine` gave")
     given: Any = engine
     sync: Engine = given.sync_engine if isinstance(given, AsyncEngine) else given
     if watch_of(sync) is not None:
         raise ValueError("the engine is guarded already, and it is guarded once")
+    functions = tuple(several(functions, "functions", '["name"]'))
     watch = Watch(guard, Catalogue(guard._engine.state.matrix.history, where, not_personal), sync.dialect, functions)
     guard_engine(sync, watch)
     return engine

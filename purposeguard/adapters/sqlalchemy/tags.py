@@ -14,7 +14,7 @@ from sqlalchemy.orm.mapper import _all_registries
 from sqlalchemy.sql.expression import TableClause
 
 from purposeguard.adapters.sqlalchemy.seals import SealedType
-from purposeguard.adapters.tables import Tables
+from purposeguard.adapters.tables import Tables, several
 from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, columns_of, tag_of
 from purposeguard.errors import UnlabelledData
 from purposeguard.fields import Shape, evaluated, is_taggable, shape_of
@@ -37,7 +37,7 @@ class Catalogue:
     def __init__(self, revisions: Revisions, where: Iterable[Where], not_personal: Iterable[object]) -> None:
         self._revisions = revisions
         self._places = tuple(_metadata_of(one) for one in where)
-        self._not_personal = frozenset(_name_of(one) for one in not_personal)
+        self._not_personal = frozenset(_name_of(one) for one in several(not_personal, "not_personal", "[Table]"))
         self._known: dict[str, Columns] = {}
         self._folded: dict[str, set[str]] = {}
         self._mapped: dict[str, tuple[Mapper[Any], ...]] = {}
@@ -49,7 +49,8 @@ class Catalogue:
         """Reads the tables again, where some were added since; gives whether there were.
 
         Raises:
-            UnlabelledData: a tag cannot be read, or what is made of personal columns does not say what it is.
+            UnlabelledData: a tag cannot be read, contradicts that nothing in the table is personal, or what is made of
+                personal columns does not say what it is.
             UnknownSource: a tag is of another notice.
         """
         with self._lock:
@@ -129,20 +130,18 @@ class Catalogue:
 
     def _columns_of(self, table: Table, mappers: Iterable[Mapper[Any]]) -> Columns | None:
         told = table.info.get(KEY)
-        if table.fullname in self._not_personal or told is NotPersonal or told == NOT_PERSONAL_TABLE:
-            return Columns({column.name: tag_of(self._revisions, NotPersonal, column.name) for column in table.columns})
-        if told is not None:
+        nothing = table.fullname in self._not_personal or told is NotPersonal or told == NOT_PERSONAL_TABLE
+        if told is not None and not nothing:
             return columns_of(self._revisions, told)
-        specs: dict[str, list[OneSpec]] = {}
-        for column in table.columns:
-            specs[column.name] = list(_specs(column.info.get(KEY), f"{table.fullname}.{column.name}"))
-            if isinstance(column.type, SealedType):
-                specs[column.name] += [column.type.label]
-        for mapper in mappers:
-            for column, shape in _annotated(mapper, table):
-                own = specs[column.name]
-                said: tuple[OneSpec, ...] = (*shape.tags, *shape.seal, *shape.marks)
-                own += [one for one in said if one not in own]
+        specs = _told(table, mappers)
+        if nothing:
+            for name, own in specs.items():
+                if any(one is not NotPersonal for one in own):
+                    raise UnlabelledData(
+                        f"nothing in the table `{table.fullname}` is personal, it is said, and its column `{name}` "
+                        "carries a tag: take one of the two back"
+                    )
+            return Columns({column.name: tag_of(self._revisions, NotPersonal, column.name) for column in table.columns})
         if not any(specs.values()):
             return None
         for column in table.columns:
@@ -157,6 +156,21 @@ class Catalogue:
                 for name, own in specs.items()
             }
         )
+
+
+def _told(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpec]]:
+    """What is said of each column of a table: by the column itself, and by the classes that are mapped to it."""
+    specs: dict[str, list[OneSpec]] = {}
+    for column in table.columns:
+        specs[column.name] = list(_specs(column.info.get(KEY), f"{table.fullname}.{column.name}"))
+        if isinstance(column.type, SealedType):
+            specs[column.name] += [column.type.label]
+    for mapper in mappers:
+        for column, shape in _annotated(mapper, table):
+            own = specs[column.name]
+            said: tuple[OneSpec, ...] = (*shape.tags, *shape.seal, *shape.marks)
+            own += [one for one in said if one not in own]
+    return specs
 
 
 def _specs(told: object, where: str) -> Iterator[OneSpec]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import pytest
 from sqlalchemy import Column, Computed, Integer, MetaData, String, Table, create_engine, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, registry
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, registry, sessionmaker
 from typing_extensions import TypeAliasType
 
 import purposeguard as pg
@@ -201,3 +201,22 @@ def test_names_that_differ_in_case_alone_are_two_tables_or_none() -> None:
     assert catalogue.find(place.tables["ROWS"])[0] == "ROWS"
     with pytest.raises(UnlabelledData):
         catalogue.find(Table("Rows", MetaData(), Column("a", Integer)))
+
+
+def test_a_table_of_which_nothing_is_personal_has_no_tags() -> None:
+    table = Table("t", MetaData(), Column("a", Integer, info={"purposeguard": tm.Contract}), Column("b", Integer))
+    with pytest.raises(UnlabelledData, match="nothing in the table `t` is personal, it is said, and its column `a`"):
+        tags(table, not_personal=[table])
+    said = Table("s", MetaData(), Column("a", Integer, info={"purposeguard": NotPersonal}))
+    assert tags(said, not_personal=["s"]) == columns_of(tm.NOTICE, {"a": NotPersonal})
+
+
+@pytest.mark.parametrize("given", ["job", b"job", 7], ids=["text", "bytes", "number"])
+def test_what_is_several_is_not_given_as_one(given: Any) -> None:
+    engine, guard = create_engine("sqlite://"), Guard(tm.NOTICE)
+    with pytest.raises(TypeError, match=r"`not_personal` takes several: `not_personal=\[Table\]`"):
+        protect(engine, guard, MetaData(), not_personal=given)
+    with pytest.raises(TypeError, match="`functions` takes several"):
+        protect(engine, guard, MetaData(), functions=given)
+    with pytest.raises(TypeError, match="guards an engine, not sessionmaker"):
+        protect(sessionmaker(engine), guard, MetaData())  # type: ignore[type-var]  # on purpose
