@@ -26,6 +26,7 @@ from purposeguard.guard import Guard
 from purposeguard.history import History
 from purposeguard.label import Label
 from purposeguard.marks import Collected, Ended, RowSource
+from purposeguard.notice import Notice
 from purposeguard.oversight import Roster, Rostered
 from purposeguard.retention import day_in
 from purposeguard.terms import Immutable
@@ -332,6 +333,11 @@ def tagged(columns: Columns, name: str, table: str = "") -> Tag:
 def label_in(rule: RowRule | None, tag: Tag) -> Label:
     """The label of a column's values in the rows that a rule keeps."""
     return rule.label_of(tag.label) if rule is not None and tag.by_row else tag.label
+
+
+def label_known(rule: RowRule | None, tag: Tag, notice: Notice) -> Label:
+    """The same where it may be that no rule leaves rows out: those may then be of any source of the notice."""
+    return tag.label | Label(*notice.sources) if rule is None and tag.by_row else label_in(rule, tag)
 
 
 def _place(table: str, name: str) -> str:

@@ -115,8 +115,9 @@ class Connection:
 
         Raises:
             PurposeMissing: no purpose is under way.
-            UnlabelledData: it names a table that is none of this connection.
+            UnlabelledData: it names a table that is none of this connection, or none says of which source its rows are.
             UnresolvedStatement: it cannot be told what it reads, or it is none of these kinds.
+            TypeError, StoreUnavailable: governance cannot tell of all subjects, or not now.
         """
         return self._explain(text)
 

@@ -16,6 +16,7 @@ from pyarrow import feather
 
 from purposeguard.adapters import arrow
 from purposeguard.adapters import tags as told
+from purposeguard.adapters.sql.names import perhaps
 from purposeguard.adapters.tags import Columns, Revisions, Tag
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement, shown
 
@@ -109,7 +110,9 @@ def merged(place: str, names: list[str], own: Mapping[str, Tag], tags: object, r
     given = {} if tags is None else told.columns_of(revisions, tags)
     unknown = [column for column in given if column not in set(names)]
     if unknown:
-        raise ValueError(f"{_listed(unknown)} is tagged, and {place} has no such column, only {_listed(names)}")
+        # Not all names are listed: those of a text file without a header are the values of its first row.
+        advice = perhaps(unknown[0], names) or "; does its first line name the columns?"
+        raise ValueError(f"{_listed(unknown)} is tagged, and {place} has no such column{advice}")
     against = [column for column, tag in given.items() if own.get(column, tag) != tag]
     if against:
         raise UnlabelledData(

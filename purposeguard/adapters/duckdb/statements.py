@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from purposeguard.adapters.deciding import Decider, Demand, label_in
+from purposeguard.adapters.deciding import Decider, Demand, label_in, label_known
 from purposeguard.adapters.deciding import tagged as tagged_column
 from purposeguard.adapters.duckdb.cursors import Shown, quoted
 from purposeguard.adapters.duckdb.locked import Locked
@@ -60,8 +60,9 @@ _WRITE: Final = MappingProxyType(
 class Used(NamedTuple):
     """A column that a statement uses, and what is said of it under the present purpose.
 
-    `label` is None where it bears no tag. `by_row`: which rows may be used is told by what they say of themselves, and
-    the others would be left out. `decision` says why it may not be used, whatever its rows say; None where it may.
+    `label` is None where it bears no tag; it has the sources of the rows that would be kept. `by_row`: which rows may
+    be used is told by what they say of themselves, and the others would be left out. `decision` says why it may not be
+    used, whatever its rows say; None where it may.
     """
 
     table: str
@@ -79,7 +80,8 @@ class Used(NamedTuple):
 class Explanation(NamedTuple):
     """What a statement would do: of which `kind` it is, the columns that it uses, and the labels of what it gives.
 
-    Of a column whose rows have sources of their own those count besides. A label is None where a tag is missing.
+    Of a column whose rows name their sources the label has those whose rows would be kept, or, where none would be left
+    out, all of the notice. It is None where a tag is missing.
     """
 
     kind: str
@@ -231,18 +233,25 @@ class Runner:
             made, query = _made(text, world)
             analysis = read(query, world.catalogue).analysis
         use = self._decider.engine.present("a statement was asked about")
+        notice = self._decider.engine.state.matrix.notice
+        narrows = use is not None and not use.activity.observing
+        labels: dict[tuple[str, str], Label | None] = {}
         found: list[Used] = []
         for table, (columns, names) in _used(analysis, world).items():
+            tagged = [name for name in names if name in columns]
+            denied = self._decider.denied(use, columns, tagged, table) if use is not None else {}
+            kept = [name for name in tagged if name not in denied]
+            rule = self._decider.rule(use, columns, kept, table) if use is not None and narrows else None
             for name in names:
                 tag = columns.get(name)
-                if tag is None:
-                    found.append(Used(table, name, None, by_row=False, decision=None))
-                    continue
-                by_row = self._decider.asks_rows(columns, {name: tag})
-                decision = self._decider.denied(use, columns, (name,), table).get(name) if use is not None else None
-                found.append(Used(table, name, tag.label, by_row, decision))
-        tags = _Tags(world, {})
-        outputs = {name: tags.label_of(flow) for name, flow in analysis.depends.items()}
+                label = labels[table, name] = None if tag is None else label_known(rule, tag, notice)
+                by_row = tag is not None and self._decider.asks_rows(columns, {name: tag})
+                found.append(Used(table, name, label, by_row, denied.get(name)))
+        outputs: dict[str, Label | None] = {}
+        for name, flow in analysis.depends.items():
+            parts = [labels[one] for one in sorted(flow)]
+            told = [one for one in parts if one is not None]
+            outputs[name] = Label.join(NOT_PERSONAL, *told) if len(told) == len(parts) else None
         return Explanation("create" if made else analysis.kind, tuple(found), MappingProxyType(outputs))
 
     # ---- tables that are made --------------------------------------------------------------------------------------
@@ -325,11 +334,6 @@ class _Tags:
             table: used.union(rule.columns if (rule := rules.get(table)) else ())
             for table, used in analysis.used.items()
         }
-
-    def label_of(self, flow: Flow) -> Label | None:
-        """The label alone; None where a column of them bears no tag."""
-        known = self.world.known
-        return self.of(flow).label if all(column in known[table][1] for table, column in flow) else None
 
     def with_source(self, flow: Flow, beside: Flow | None) -> bool:
         """Whether these values say by row where they are from, and `beside` is just what says it."""

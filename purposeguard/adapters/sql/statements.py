@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from sqlglot import exp
 
-from purposeguard.adapters.deciding import Decider, Demand, label_in, tagged
+from purposeguard.adapters.deciding import Decider, Demand, label_in, label_known, tagged
 from purposeguard.adapters.rowrule import RowRule
 from purposeguard.adapters.sql.analysis import Analysis, Read, read
 from purposeguard.adapters.sql.catalogue import Catalogue
@@ -106,15 +106,25 @@ class Statements:
     def labels(self, text: str) -> dict[str, Label]:
         """By the name of each output of a statement, the sources that its values, and its rows being there, come from.
 
-        Of rows that name their sources themselves the values come from all of them that the use under way may use.
+        Of rows that name their sources themselves the values come from all of them that the use under way may use, or,
+        where none is under way or it is only observed, from any source of the notice.
 
         Raises:
             UnresolvedStatement, UnlabelledData: as `check`; it is not asked whether any of it may be used.
         """
         analysis = self._statement(text).found.analysis
         use = self.decider.engine.ambient()
-        rules = self._rules(analysis, use) if use.active else {}
-        return {name: self._tag_of(flow, rules).label for name, flow in analysis.depends.items()}
+        narrows = use.absence() is None and not use.activity.observing
+        rules = self._rules(analysis, use) if narrows else {}
+        notice = self.decider.engine.state.matrix.notice
+
+        def known(table: str, column: str) -> Label:
+            return label_known(rules.get(table), tagged(self.tables[table], column, table), notice)
+
+        return {
+            name: Label.join(NOT_PERSONAL, *(known(table, column) for table, column in sorted(flow)))
+            for name, flow in analysis.depends.items()
+        }
 
     # ---- how it is known -------------------------------------------------------------------------------------------
 

@@ -183,3 +183,16 @@ def test_columns_by_row_without_one_that_tells_the_source_are_refused():
         pytest.raises(pg.UnlabelledData, match="RowSource"),
     ):
         connection.sql("SELECT e FROM t")
+
+
+def test_what_is_explained_is_labelled_by_the_rows_that_would_be_kept(place):
+    office = guard()
+    with connect(office, **place, tags={"crm": TAGS}) as connection:
+        with office.purpose(tm.RenewalGuidance):
+            found = connection.explain("SELECT email FROM crm")
+        assert found.outputs == {"email": pg.Label(tm.Registration, tm.Contract)}
+        assert [(one.column, one.label, one.by_row) for one in found.used] == [
+            ("email", pg.Label(tm.Registration, tm.Contract), True)
+        ]
+        with office.purpose(tm.RenewalGuidance, mode="observe"):
+            assert connection.explain("SELECT email FROM crm").outputs == {"email": pg.Label(*tm.NOTICE.sources)}

@@ -245,3 +245,14 @@ def test_from_any_thread(guard: Guard, shop: Statements):
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         assert all(pool.map(ask, range(8)))
+
+
+def test_rows_that_nothing_leaves_out_may_be_of_any_source():
+    every = Label(*tm.NOTICE.sources)
+    guard = Guard(tm.NOTICE)
+    shop = Statements(guard, TABLES, dialect="postgres")
+    assert shop.labels("SELECT mail FROM crm") == {"mail": every}
+    with guard.purpose(tm.RenewalGuidance):
+        assert shop.labels("SELECT mail FROM crm") == {"mail": Label(tm.Registration, tm.Contract)}
+    with guard.purpose(tm.RenewalGuidance, mode="observe"):
+        assert shop.labels("SELECT mail FROM crm") == {"mail": every}
