@@ -41,7 +41,7 @@ from purposeguard.adapters.sqlalchemy.flows import (
     is_place,
 )
 from purposeguard.adapters.sqlalchemy.functions import untold_of
-from purposeguard.adapters.sqlalchemy.narrowed import Among, Constant, Narrowed
+from purposeguard.adapters.sqlalchemy.narrowed import Narrowed
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 
 _CONSTANT: Final = re.compile(
@@ -211,16 +211,6 @@ class Recorder(SQLCompiler):
         finally:
             self._bound = around
         return text
-
-    def visit_purposeguard_constant(self, element: Constant, **_: Any) -> str:
-        """A text of such a test that is always the same."""
-        text: str = self.render_literal_value(element.text, element.type)
-        return text
-
-    def visit_purposeguard_among(self, element: Among, **kw: Any) -> str:
-        """Whether a value is one of such texts."""
-        texts = [self.render_literal_value(text, Constant.type) for text in element.texts]
-        return f"{self.process(element.value, **kw)} IN ({', '.join(texts)})"
 
     def visit_bindparam(self, bindparam: Any, *args: Any, **kwargs: Any) -> Any:
         """Notes parameters of tests for rows, and those that hold sealed values."""

@@ -499,3 +499,20 @@ def test_an_alias_alone_is_narrowed_and_joined_to_nothing(shop: Shop, governed: 
         assert sorted(session.scalars(select(other.note))) == [f"note{n}" for n in range(2, 7)]
         assert len(session.scalars(select(other)).all()) == 5
         assert session.scalar(select(func.count(other.email)).where(other.id > 3)) == 3
+
+
+def test_a_limit_beside_what_is_loaded_along_is_narrowed(shop: Shop, governed: Guard) -> None:
+    """SQLAlchemy itself makes a text of such a statement, by no compiler of the engine."""
+    told = select(Person).options(joinedload(Person.letters)).order_by(Person.id).limit(2)
+    with shop.session(governed)() as session, governed.purpose(tm.ProductProvision):
+        found = session.scalars(told).unique().all()
+        assert [(one.note, len(one.letters)) for one in found] == [("note2", 1), ("note3", 1)]
+
+
+def test_a_narrowed_statement_can_be_printed(shop: Shop, governed: Guard) -> None:
+    engine = shop.guarded(governed)
+    with governed.purpose(tm.ProductProvision):
+        statement = select(permitted(engine, Person, "note"))
+    for text in (str(statement), str(statement.compile(shop.plain)), str(statement.compile(engine))):
+        assert "people.note" in text
+        assert "customer" not in text
