@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import json
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -179,7 +180,9 @@ class _Words:
             (_among(plain, plain_others), false()),
             else_=failing,
         )
-        return Piece(element == true(), f"source({column}, {', '.join(sorted(clauses))})")
+        # The texts are written out, and another notice may have others for the same clauses.
+        shape = f"source({column}, {these!r}, {others!r}, {plain_these!r}, {plain_others!r})"
+        return Piece(element == true(), shape)
 
     def _plain(self, text: Any) -> Any:
         """An id in small ASCII letters, without brackets and the blanks around and before them."""
@@ -306,10 +309,11 @@ class Rows:
             return known[2]
         piece = rendered(rule, _Words(self._dialect, rule, name, table))
         anchor = next(iter(table.columns))
-        element = Narrowed(anchor, piece.element, piece.shape)
+        shape = sys.intern(piece.shape)  # it is long, and is compared at every execution
+        element = Narrowed(anchor, piece.element, shape)
         compiled: Any = select(anchor).where(element).compile(dialect=self._dialect)
         ((_, names),) = compiled.purposeguard.occurrences[0].narrowings
-        test = Test(element, piece.shape, tuple(compiled.params[one] for one in names))
+        test = Test(element, shape, tuple(compiled.params[one] for one in names))
         with self._lock:
             self._tests[key] = (rule, table, test)
         return test
