@@ -382,7 +382,7 @@ class Engine:
             self.ledger.denied(error, observed=observed)
         if not observed:
             raise error
-        _observed(error)
+        only_observed(error)
 
     def authorise(self, access: Access, label: Label) -> Use[Any] | None:
         """The use under way here, once it is seen that it may open data of this label.
@@ -448,10 +448,11 @@ class Engine:
             self.ledger.denied(violation, observed=observed)
         if not observed:
             raise violation
-        _observed(violation)
+        only_observed(violation)
 
 
-def _observed(error: Exception) -> None:
+def only_observed(error: Exception) -> None:
+    """Logs what would have been raised, were it enforced."""
     import logging  # noqa: PLC0415  # a guard that enforces never needs it, and it is slow to load
 
     logging.getLogger("purposeguard").warning("observed, not enforced: %s", error)

@@ -20,7 +20,7 @@ from purposeguard.adapters.rowrule import KeySet, RowRule
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.circumstances import ASKED_LATER, Standing
 from purposeguard.decision import Decision
-from purposeguard.engine import Column, Engine
+from purposeguard.engine import Column, Engine, only_observed
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.history import History
@@ -201,7 +201,7 @@ class Decider:
             if tag.label not in denied:
                 later[label_in(rules.get(table), tag)] = None
         if demand.unnarrowed:
-            raise UnlabelledData(demand.unnarrowed)
+            _refuse_unnarrowed(demand.unnarrowed, use)
         if engine.ledger is not None:
             for label in demand.labels - denied:
                 use.used(label, (), column, 1)
@@ -313,6 +313,13 @@ class Decider:
                     found = before  # others asked for something since, and these stand as they did
                 known[standings] = self._recent[standings] = found
             return found
+
+
+def _refuse_unnarrowed(why: str, use: Use[Any]) -> None:
+    error = UnlabelledData(why)
+    if not use.activity.observing:
+        raise error
+    only_observed(error)
 
 
 def tagged(columns: Columns, name: str, table: str = "") -> Tag:

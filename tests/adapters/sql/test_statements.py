@@ -84,6 +84,8 @@ def test_where_it_is_only_observed_it_is_recorded_and_runs_as_it_is(caplog: pyte
     with caplog.at_level(logging.WARNING), guard.purpose(tm.RenewalGuidance):
         shop.check("SELECT device FROM customer")
         assert shop.narrowed("SELECT name FROM person") == "SELECT name FROM person"
+        shop.check("SELECT name FROM person")
+    assert [record for record in caplog.records if "`person` say whose they are" in record.getMessage()]
     assert [record for record in caplog.records if "product-data" in record.getMessage()]
     with pytest.raises(UnresolvedStatement):
         shop.check("EXPLAIN SELECT 1")
