@@ -143,7 +143,7 @@ class Branch:
     subjects: SubjectTest | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True)
 class RowRule:
     """Which rows may be used: those that meet one of `branches`.
 

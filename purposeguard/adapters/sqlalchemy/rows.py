@@ -6,12 +6,10 @@ import datetime
 import functools
 import json
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import cachetools
 from sqlalchemy import and_, any_, bindparam, case, cast, false, func, not_, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Dialect
@@ -32,7 +30,7 @@ from sqlalchemy.types import (
 
 from purposeguard.adapters.rowrule import UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
 from purposeguard.adapters.sqlalchemy.narrowed import Among, Constant, Narrowed
-from purposeguard.errors import UnresolvedStatement
+from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.notice import Notice
 from purposeguard.zones import zone
 
@@ -42,35 +40,74 @@ NO_SOURCE: Final = "the source of a row is not known: "
 BAD_JSON: Final = "malformed JSON"
 """What SQLite says of the same: its errors do not say of what."""
 
-_RENDERED_KEPT: Final = 1000
-"""Tests for rows that are remembered by an engine."""
+_TABLES_KEPT: Final = 100
+"""Tables for which a rule's tests are remembered."""
 
 
 class Listed:
-    """Values that are bound as one parameter: an array on PostgreSQL, JSON on SQLite. Those of subjects by identity."""
+    """Values that are bound as one parameter: an array on PostgreSQL, JSON on SQLite."""
 
-    __slots__ = ("form", "keys", "values", "written")
+    __slots__ = ("form", "values", "written")
 
-    def __init__(self, values: Sequence[int | str], keys: KeySet | None = None, form: str = "") -> None:
+    def __init__(self, values: Sequence[int | str]) -> None:
+        self.form = ""
         self.values = values
-        self.written: dict[tuple[str, str], str] = {}  # of others than subjects, for which see below
-        self.keys = keys
-        self.form = form
+        self.written: dict[tuple[str, str], str] = {}
+
+    def told(self) -> tuple[Sequence[int | str], dict[tuple[str, str], str]]:
+        """The values, and the texts of them that were written before."""
+        return self.values, self.written
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Listed):
-            return NotImplemented
-        if self is other:
-            return True
-        if self.keys is not None or other.keys is not None:
-            return self.keys is other.keys and self.form == other.form
-        return self.values == other.values
+        return self is other or (type(other) is Listed and self.values == other.values)
 
     def __hash__(self) -> int:
-        return hash((id(self.keys), self.form)) if self.keys is not None else hash(tuple(self.values))
+        return hash(tuple(self.values))
 
     def __repr__(self) -> str:
         return f"<{len(self.values):,} values>"  # not which
+
+
+class Subjects(Listed):
+    """Ids of subjects, in one form: those of a set of keys, by its identity.
+
+    The keys are not kept: there may be millions, and compiled statements stay in a cache while these change. They live
+    as long as the rule that asks for them.
+    """
+
+    __slots__ = ("_identity", "_keys")
+
+    def __init__(self, keys: KeySet, form: str) -> None:
+        super().__init__(())
+        self.form = form
+        self._keys = weakref.ref(keys)
+        self._identity = id(keys)
+
+    def told(self) -> tuple[Sequence[int | str], dict[tuple[str, str], str]]:
+        """As of others.
+
+        Raises:
+            UnlabelledData: the keys are gone, since others took their place.
+        """
+        keys = self._keys()
+        if keys is None:
+            raise UnlabelledData(
+                "the rows were narrowed for a moment that is over, and subjects asked for something since: make the "
+                "statement anew"
+            )
+        return getattr(keys, self.form), _written.setdefault(keys, {})
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        keys = self._keys()
+        return isinstance(other, Subjects) and keys is not None and keys is other._keys() and self.form == other.form
+
+    def __hash__(self) -> int:
+        return hash((self._identity, self.form))
+
+    def __repr__(self) -> str:
+        return "<subjects>"  # not which
 
 
 _written: weakref.WeakKeyDictionary[KeySet, dict[tuple[str, str], str]] = weakref.WeakKeyDictionary()
@@ -87,11 +124,11 @@ class _ListType(TypeDecorator[Listed]):
         """The text."""
         if value is None:
             return None
-        known = value.written if value.keys is None else _written.setdefault(value.keys, {})
+        values, known = value.told()
         found = known.get((dialect.name, value.form))
         if found is None:
             write: Callable[[Sequence[int | str]], str] = _array if dialect.name == "postgresql" else _json
-            found = known[dialect.name, value.form] = write(value.values)
+            found = known[dialect.name, value.form] = write(values)
         return found
 
 
@@ -236,7 +273,7 @@ class _Words:
                 f"`{self._name}.{column}` holds ids of subjects as {type(kind).__name__}: they are whole numbers, "
                 "texts or UUIDs"
             )
-        tests = [self._within(text, Listed(getattr(keys, form), keys, form), of) for text, form, of in forms]
+        tests = [self._within(text, Subjects(keys, form), of) for text, form, of in forms]
         shape = f"subject({column}, {', '.join(form for _, form, _ in forms)})"
         return Piece(and_(held.is_not(None), or_(*tests)), shape)
 
@@ -291,10 +328,23 @@ class Rows:
 
     def __init__(self, dialect: Any) -> None:
         self._dialect = dialect
-        self._tests: cachetools.LRUCache[tuple[int, int], tuple[RowRule, TableClause, Test]] = cachetools.LRUCache(
-            _RENDERED_KEPT
-        )
-        self._lock = threading.Lock()
+        self._tests: dict[int, tuple[weakref.ref[RowRule], dict[int, tuple[TableClause, Test]]]] = {}
+
+    def _of(self, rule: RowRule) -> dict[int, tuple[TableClause, Test]]:
+        """The tests of a rule, by the identity of the table, which is kept beside it. They go with the rule."""
+        key = id(rule)
+        known = self._tests.get(key)
+        if known is not None and known[0]() is rule:
+            return known[1]
+
+        def gone(ref: weakref.ref[RowRule]) -> None:
+            kept = self._tests.get(key)
+            if kept is not None and kept[0] is ref:  # and not of another rule, in its place
+                self._tests.pop(key, None)
+
+        made: dict[int, tuple[TableClause, Test]] = {}
+        self._tests[key] = (weakref.ref(rule, gone), made)
+        return made
 
     def test(self, rule: RowRule, name: str, table: TableClause) -> Test:
         """The test for rows of a table by a rule.
@@ -302,11 +352,10 @@ class Rows:
         Raises:
             UnresolvedStatement: the database, or the type of a column that decides, is none that is known.
         """
-        key = (id(rule), id(table))  # both are kept below, so that no identity is given again
-        with self._lock:
-            known = self._tests.get(key)
+        tests = self._of(rule)
+        known = tests.get(id(table))
         if known is not None:
-            return known[2]
+            return known[1]
         piece = rendered(rule, _Words(self._dialect, rule, name, table))
         anchor = next(iter(table.columns))
         shape = sys.intern(piece.shape)  # it is long, and is compared at every execution
@@ -314,8 +363,9 @@ class Rows:
         compiled: Any = select(anchor).where(element).compile(dialect=self._dialect)
         ((_, names),) = compiled.purposeguard.occurrences[0].narrowings
         test = Test(element, shape, tuple(compiled.params[one] for one in names))
-        with self._lock:
-            self._tests[key] = (rule, table, test)
+        if len(tests) >= _TABLES_KEPT:  # of objects that are made for each statement
+            tests.clear()
+        tests[id(table)] = (table, test)
         return test
 
     def strangers(self, rule: RowRule, name: str, table: TableClause) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import uuid
+import weakref
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -29,6 +31,7 @@ from sqlalchemy.orm.exc import ObjectDeletedError
 
 import purposeguard as pg
 from purposeguard import Guard, History, Notice
+from purposeguard.adapters.rowrule import KeySet
 from purposeguard.adapters.sqlalchemy import GuardedSession, permitted, protect
 from purposeguard.circumstances import Standing
 from purposeguard.errors import PurposeMissing, PurposeViolation, UnknownSource, UnlabelledData, UnresolvedStatement
@@ -573,3 +576,31 @@ def test_names_of_sources_are_those_of_the_notice_in_force(other: Engine) -> Non
     turned = SHOP.replace('"Order"', '"X"').replace('"Other"', '"Order"').replace('"X"', '"Other"')
     guard.replace(Notice.loads(turned.replace("2025-04-01", "2026-04-01")))
     assert read() == ["b"]
+
+
+def test_keys_of_subjects_go_when_others_take_their_place(shop: Shop, governed: Guard) -> None:
+    """There may be millions of them, and the texts of statements that asked for them are kept."""
+    seen: list[weakref.ref[KeySet]] = []
+
+    def all_alive() -> int:
+        gc.collect()
+        known = {id(one) for one in (ref() for ref in seen) if one is not None}
+        seen.extend(weakref.ref(one) for one in gc.get_objects() if type(one) is KeySet and id(one) not in known)
+        return sum(ref() is not None for ref in seen)
+
+    before = all_alive()
+    kept: Any = ()
+    made: Any = None
+    with shop.session(governed)() as session:
+        for n in range(10):
+            shop.told.standings = {f"customer:{n % 7}": Standing(all_suspended=True)}
+            with governed.purpose(tm.ProductProvision):
+                kept = session.scalars(select(Person.note.label(f"note{n}")).order_by(Person.id)).all()
+                made = select(permitted(session, Person, "note"))
+    assert len(kept) == 5
+    assert all_alive() - before <= 4
+    shop.told.standings = {}
+    with shop.session(governed)() as session, governed.purpose(tm.ProductProvision):
+        assert len(session.scalars(select(Person.note)).all()) == 6
+        with pytest.raises(UnlabelledData):
+            session.execute(made)
