@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -102,15 +102,16 @@ class GuardedFrame(_Behind):
     def __getattr__(self, name: str) -> Any:
         spark, frame = _open(self)
         if name in _OWN:
-            return functools.partial(_OWN[name], spark, frame)
+            return _own(spark, frame, _OWN[name])
         if name in _TELLS:
-            return getattr(frame, name)
+            told = getattr(frame, name)
+            return _plainly(told) if callable(told) else told
         if name in _GIVES or name == "rdd":
             return _checked(spark, frame, name)
         if name in _MADE:
             return _making(spark, getattr(frame, name))
         if name in _VIEWS:
-            return getattr(frame, name)
+            return _plainly(getattr(frame, name))
         if name in _SELF:
             return lambda *args, **kwargs: _given(spark, getattr(frame, name)(*args, **kwargs))
         if name == "write":
@@ -129,21 +130,42 @@ def _checked(spark: Spark, frame: DataFrame, name: str) -> Any:
         return frame.rdd
     method: Callable[..., Any] = getattr(frame, name)
 
-    @functools.wraps(method)
     def checked(*args: Any, **kwargs: Any) -> Any:
         spark.check(frame)
         return method(*args, **kwargs)
 
-    return checked
+    return _like(checked, method)
+
+
+def _own(spark: Spark, frame: DataFrame, method: Callable[..., Any]) -> Callable[..., Any]:
+    def own(*args: Any, **kwargs: Any) -> Any:
+        return method(spark, frame, *args, **kwargs)
+
+    return own
+
+
+def _plainly(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a frame that can be called, and nothing else: a bound one has its frame."""
+
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        return method(*args, **kwargs)
+
+    return _like(asked, method)
+
+
+def _like(made: Callable[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
+    """With the name and signature of a method, which `functools.wraps` would leave there as well."""
+    told: Any = made
+    told.__name__, told.__doc__, told.__signature__ = method.__name__, method.__doc__, inspect.signature(method)
+    return made
 
 
 def _making(spark: Spark, method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
     def making(*args: Any, **kwargs: Any) -> Any:
         plain = [_plain(one) for one in args]
         return _given(spark, method(*plain, **{key: _plain(one) for key, one in kwargs.items()}))
 
-    return making
+    return _like(making, method)
 
 
 def _plain(given: Any) -> Any:
@@ -179,7 +201,7 @@ class GuardedGroups(_Behind):
         if name in _GROUPS and hasattr(groups, name):
             return _making(spark, getattr(groups, name))
         if name == "pivot":
-            return functools.partial(_pivot, spark, groups)
+            return lambda column, values=None: _pivot(spark, groups, column, values)
         raise SealedAttribute(f"`{name}` of a guarded frame's groups: it is not known whether it gives data")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import re
 import types as builtin_types
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Union, get_args, get_origin
@@ -30,6 +31,10 @@ _TYPES: Final[Mapping[object, T.DataType]] = {
 }
 
 
+_PATTERNS: Final = re.compile(r"[{}\[\]*?\\]")
+"""What stands for other characters where Spark reads a path."""
+
+
 def covered(target: str, column: str, value: Tag, tag: Tag) -> None:
     """Nothing where a column's tag says all that flows into it.
 
@@ -52,7 +57,9 @@ def existing(session: SparkSession, target: str, *, table: bool) -> DataFrame | 
     if table:
         return session.table(target) if session.catalog.tableExists(target) else None
     try:
-        return session.read.parquet(target)
+        return session.read.parquet(
+            _PATTERNS.sub(r"\\\g<0>", target)
+        )  # a path is written as it is, and read as a pattern
     except AnalysisException as error:
         if error.getCondition() in {"PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA"}:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
 from collections.abc import Callable, Iterator
@@ -196,6 +197,14 @@ def test_what_is_appended_is_covered_however_the_mode_is_spelt(
             sp.guarded(customers.selectExpr("device as email")).write.mode(mode).parquet(folder)
 
 
+@pytest.mark.parametrize("name", ["a[1]", "b{2}", "c*", "d?", "e\\f", "year=2024"])
+def test_a_path_is_no_pattern(name: str, guard: Guard, sp: Spark, customers: DataFrame, folder: str) -> None:
+    with guard.purpose(tm.ProductImprovement):
+        sp.save(customers.select("email"), f"{folder}/{name}")
+        with pytest.raises(FlowViolation):
+            sp.save(customers.selectExpr("device as email"), f"{folder}/{name}", mode="append")
+
+
 @pytest.mark.parametrize("table", [False, True])
 def test_what_is_appended_does_not_take_tags_away(
     table: bool, guard: Guard, sp: Spark, customers: DataFrame, folder: str
@@ -328,6 +337,19 @@ def test_nothing_else_is_reached_through_the_wrapper(name: str, sp: Spark, custo
     assert not hasattr(made, name)
     with pytest.raises(AttributeError):
         getattr(made, name)
+
+
+def test_methods_of_the_wrapper_have_no_frame(sp: Spark, customers: DataFrame) -> None:
+    made = sp.guarded(customers)
+    names = [name for name in dir(made) if name not in ("rdd", "write") and callable(getattr(made, name))]
+    assert len(names) > 80
+    for found in [*(getattr(made, name) for name in names), made.groupBy("n").agg, made.groupBy("n").pivot]:
+        for hidden in ("__self__", "__wrapped__", "func", "args"):
+            assert not hasattr(found, hidden)
+    assert made.select.__name__ == "select"
+    assert "cols" in inspect.signature(made.select).parameters
+    made.explain()
+    assert made.isLocal() is customers.isLocal()
 
 
 def test_the_writer_writes_what_keeps_tags(sp: Spark, customers: DataFrame) -> None:
