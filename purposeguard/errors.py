@@ -246,7 +246,9 @@ class FlowViolation(PurposeGuardError, PermissionError):
         return "\n".join(
             (
                 wrapped(f"data of {lacks} would flow into `{self.target}.{self.column}`, whose tags do not name it"),
-                wrapped(f"tag the column with {lacks} as well, or leave out what comes from there", "  "),
+                wrapped(
+                    f"tag the column with {lacks} as well, or leave out what comes from there or is chosen by it", "  "
+                ),
             )
         )
 

@@ -100,7 +100,8 @@ class _World:
     def __init__(self, known: Known, views: Mapping[str, str]) -> None:
         self.known: Final = MappingProxyType(dict(known))
         self.views: Final = views
-        self.catalogue: Final = Catalogue({**{name: names for name, (names, _) in known.items()}, **views}, DIALECT)
+        tables = {**{name: names for name, (names, _) in known.items()}, **views}
+        self.catalogue: Final = Catalogue(tables, DIALECT, functions=None)
         self.names: Final = frozenset(name.lower() for name in (*known, *views))
         self.types: Final[dict[str, Mapping[str, Any]]] = {}
         self.seen: Final[cachetools.LRUCache[str, _Seen]] = cachetools.LRUCache(STATEMENTS_KEPT)

@@ -33,11 +33,15 @@ class Table:
 
 
 class Catalogue:
-    """What is known of a database: tables, views, and functions that are told to read nothing by themselves."""
+    """What is known of a database: tables, views, and functions that are told to read nothing by themselves.
 
-    def __init__(self, tables: TablesLike, dialect: str, functions: Iterable[str] = ()) -> None:
+    `functions` is None where nobody can tell any.
+    """
+
+    def __init__(self, tables: TablesLike, dialect: str, functions: Iterable[str] | None = ()) -> None:
         self.names: Final = Names(dialect)
-        self.functions: Final = frozenset(lower(name) for name in functions)
+        self.functions: Final = frozenset(lower(name) for name in functions or ())
+        self.functions_are_told: Final = functions is not None
         views: dict[str, str] = dict(getattr(tables, "views", {}))
         known: Mapping[str, tuple[str, ...]] = getattr(tables, "names", {})  # those without a tag as well
         self.tables: Final[dict[tuple[str, ...], Table]] = {}

@@ -224,9 +224,10 @@ class Values:
         return flows(self.used(one) for one in found if one is not None)
 
     def _unknown(self, name: str) -> NoReturn:
+        told = f': where it reads nothing else, say so, `functions={{"{lower(name)}"}}`'
         refuse(
-            f"`{name}` is no function that is known to read nothing but its arguments: where it reads nothing else, "
-            f'say so, `functions={{"{lower(name)}"}}`'
+            f"`{name}` is no function that is known to read nothing but its arguments"
+            f"{told if self.catalogue.functions_are_told else ''}"
         )
 
     def _lambda(self, node: exp.Expr, scope: Scope) -> Flow:

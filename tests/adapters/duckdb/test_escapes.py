@@ -264,3 +264,9 @@ def test_a_comment_before_create_changes_nothing(connection, comment):
         assert connection.sql("SELECT email FROM made").labels["email"] == pg.Label(tm.Registration)
         with pytest.raises(pg.UnresolvedStatement, match="without OR REPLACE"):
             connection.sql(comment + create.replace("TABLE", "OR REPLACE TABLE"))
+
+
+def test_no_functions_are_asked_for_where_none_can_be_told(connection):
+    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.UnresolvedStatement) as error:
+        connection.sql("SELECT getenv('HOME')")
+    assert error.value.why == "`getenv` is no function that is known to read nothing but its arguments"
