@@ -302,6 +302,8 @@ class Writes(Queries):
         target = node.this
         if not target and len(tables) == 1:  # `DELETE customer` of BigQuery
             target, tables = tables[0], ()
+        if isinstance(target, exp.Table) and target.args.get("joins") and not tables:
+            refuse("rows are deleted of several tables: delete them of one at a time")
         into = _Flows(self._standing(target, scope))
         if tables and (len(tables) > 1 or self._key_of(tables[0]) != scope.sources[0].key):
             refuse("rows are deleted of another table than the first one in FROM: put it there")

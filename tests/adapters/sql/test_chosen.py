@@ -144,6 +144,8 @@ REFUSED = [
     ("postgres", "SELECT * FROM crm.json_each('{}')"),
     ("duckdb", "SELECT stats(email) FROM customer"),
     ("spark", "FROM customer |> SELECT id"),
+    # Rows of both are deleted.
+    ("mysql", "DELETE FROM mailing, customer USING mailing JOIN customer ON mailing.id = customer.id"),
 ]
 
 
