@@ -96,10 +96,14 @@ class Scope:
 
 
 class Written(NamedTuple):
-    """An INSERT or UPDATE that was compiled: SQLAlchemy's state of that, and the scope in which it stands."""
+    """An INSERT or UPDATE that was compiled: SQLAlchemy's state of that, and the scope in which it stands.
+
+    `keys` are those of the parameters that come with its execution, of which some may be columns.
+    """
 
     state: Any
     scope: Scope
+    keys: tuple[str, ...]
 
 
 class Deciding(NamedTuple):

@@ -322,7 +322,7 @@ class Recorder(SQLCompiler):
         for rendered in expressions_of(state):
             self._look_at(rendered)
         self._chooses(state.statement)
-        self._written_in.append(Written(state, self._scope))
+        self._written_in.append(Written(state, self._scope, tuple(self.column_keys or ())))
         return text
 
     def visit_on_conflict_do_update(self, on_conflict: Any, **kw: Any) -> Any:

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Column, select, union_all
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import (
+    BinaryExpression,
     BindParameter,
+    BooleanClauseList,
     ColumnClause,
     TableValuedColumn,
     TextClause,
@@ -51,7 +54,7 @@ def flows_of(written: Written, given: set[str], noted: Iterable[Deciding]) -> It
     Raises:
         Untold: some of it is text.
     """
-    state, scope = written
+    state, scope, _ = written
     statement = state.statement
     table, _ = base_of(statement.table)
     if table is None:
@@ -61,6 +64,7 @@ def flows_of(written: Written, given: set[str], noted: Iterable[Deciding]) -> It
     others = [one for one in noted if one.scope.shared and one not in own]
     deciding = [one for one in own if not (one.meeting or one.scope.meeting)] + others
     inserted = [*_written(state), *_chosen(statement, scope.chosen or ())]
+    yield from _from_outside(written, deciding)
     # The key by which a row is found to be there already decides what becomes of it.
     keys = [value for column, value in inserted if _is_key(statement, _name(table, column))]
     conditions = frozenset(sources_of([*(part for one in deciding for part in one.expressions), *_elements(keys)]))
@@ -93,6 +97,26 @@ def _into(
         if isinstance(value, BindParameter):
             given.add(value.key)
         yield Flow(table, _name(table, column), frozenset(sources_of(_elements([value]))), conditions)
+
+
+def _from_outside(written: Written, deciding: Iterable[Deciding]) -> Iterator[Flow]:
+    """What decides of columns whose values come with the execution, as those of objects that are flushed do."""
+    table = written.state.statement.table
+    names = [one.name for key in written.keys if (one := getattr(table, "columns", {}).get(key)) is not None]
+    # A row that is named by its key, from outside: that is who is written to, and not what is written.
+    parts = [part for one in deciding for part in one.expressions if not _names_row(part)]
+    conditions = frozenset(sources_of(parts)) if names else frozenset()
+    yield from (Flow(table, name, frozenset(), conditions) for name in names)
+
+
+def _names_row(test: Any) -> bool:
+    """Whether a test, or each of several, compares a column of the key to a value that is bound."""
+    if isinstance(test, BooleanClauseList):
+        return test.operator is operators.and_ and all(map(_names_row, test.clauses))
+    if not isinstance(test, BinaryExpression) or test.operator is not operators.eq:
+        return False
+    left, right = test.left, test.right
+    return isinstance(left, Column) and bool(left.primary_key) and isinstance(right, BindParameter)
 
 
 def _elements(values: Iterable[Any]) -> list[Any]:

@@ -222,7 +222,10 @@ def _plan(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -> An
         schema_translate_map=state.execution_options.get("schema_translate_map"),
     )[0]
     analysis = compiled.purposeguard
-    return analysis.plan or watch.plan(analysis)
+    plan = analysis.plan
+    if plan is None or (plan is not TEXT and plan.stamp is not watch.catalogue.refreshed()):
+        plan = watch.plan(analysis)
+    return plan
 
 
 def _options(watch: Watch, rule: RowRule, table: str) -> Iterator[Narrowing]:

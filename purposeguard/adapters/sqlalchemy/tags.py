@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, get_args, get_origin
 
 import typing_extensions
-from sqlalchemy import Column, MetaData, Table
+from sqlalchemy import Column, MetaData, Table, event
 from sqlalchemy.orm import ColumnProperty, DeclarativeBase, Mapped, Mapper, registry
 from sqlalchemy.orm.mapper import _all_registries
 from sqlalchemy.sql.expression import TableClause
@@ -28,6 +28,17 @@ NOT_PERSONAL_TABLE: Final = "not-personal"
 """What `Table.info` says of a table of which no column is personal."""
 
 
+class _Mapped:
+    """How many classes were mapped so far, of any registry."""
+
+    count = 0
+
+
+@event.listens_for(Mapper, "after_mapper_constructed")
+def _one_more(*_: object) -> None:
+    _Mapped.count += 1
+
+
 class Catalogue:
     """The tables of a database, each with the tags of its columns. What is mapped later is found when it is asked for.
 
@@ -42,6 +53,7 @@ class Catalogue:
         self._folded: dict[str, set[str]] = {}
         self._mapped: dict[str, tuple[Mapper[Any], ...]] = {}
         self._stamp: object = None
+        self._count = -1
         self._tables: Tables | None = None
         self._lock = threading.RLock()
 
@@ -54,28 +66,29 @@ class Catalogue:
             UnknownSource: a tag is of another notice.
         """
         with self._lock:
-            mappers = [one for one in _all_mappers() if isinstance(one.local_table, Table)]
-            stamp = (len(mappers), *(len(place.tables) for place in self._places))
+            count = _Mapped.count
+            tables = [table for place in self._places for table in place.tables.values()]
+            stamp = (count, len(tables), sum(len(table.columns) for table in tables))
             if stamp == self._stamp:
                 return False
+            mappers = [one for one in _all_mappers() if isinstance(one.local_table, Table)]
             known: dict[str, Columns] = {}
             mapped: dict[str, tuple[Mapper[Any], ...]] = {}
-            for place in self._places:
-                for table in place.tables.values():
-                    mapped[table.fullname] = tuple(one for one in mappers if one.local_table is table)
-                    found = self._columns_of(table, mapped[table.fullname])
-                    if found is not None:
-                        known[table.fullname] = found
+            for table in tables:
+                mapped[table.fullname] = tuple(one for one in mappers if one.local_table is table)
+                found = self._columns_of(table, mapped[table.fullname])
+                if found is not None:
+                    known[table.fullname] = found
             folded: dict[str, set[str]] = {}
             for name in known:
                 folded.setdefault(name.casefold(), set()).add(name)
             self._known, self._folded, self._mapped = known, folded, mapped
-            self._tables, self._stamp = None, stamp
+            self._tables, self._stamp, self._count = None, stamp, count
             return True
 
     def refreshed(self) -> object:
-        """What stands for the tables as they were read last; another object where they were read anew."""
-        if self._stamp is None:
+        """What stands for the tables as they are; another object where classes were mapped since they were read."""
+        if self._count != _Mapped.count:
             self.refresh()
         return self._stamp
 
@@ -209,7 +222,8 @@ def _all_mappers() -> Iterator[Mapper[Any]]:
 
 def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any], Shape]]:
     """The columns of a mapper's own table, each with what the class that annotates its attribute says of it."""
-    for prop in mapper.iterate_properties:
+    # Without configuring it: what its relationships refer to may be defined later.
+    for prop in list(mapper._props.values()):
         if not isinstance(prop, ColumnProperty):
             continue
         own = [one for one in prop.columns if isinstance(one, Column) and one.table is table]

@@ -92,7 +92,7 @@ FOUND: Final = "purposeguard_rules"
 class Plan:
     """What is to be asked of the guard about a statement of one shape."""
 
-    __slots__ = ("demand", "narrowings", "schemas", "used")
+    __slots__ = ("demand", "narrowings", "schemas", "stamp", "used")
 
     def __init__(
         self,
@@ -100,11 +100,14 @@ class Plan:
         used: Mapping[str, tuple[Columns, tuple[str, ...]]],
         narrowings: tuple[Narrowing, ...],
         schemas: frozenset[tuple[str | None, str]],
+        stamp: object,
     ) -> None:
         self.demand = demand
         self.used = used
         self.narrowings = narrowings
         self.schemas = schemas
+        self.stamp = stamp
+        """Of the tables as their tags were when it was made."""
 
 
 class _Texts(Statements):
@@ -161,7 +164,7 @@ class Watch:
             or context.execute_style is ExecuteStyle.INSERTMANYVALUES
         ):
             plan = analysis.plan
-            if plan is None:
+            if plan is None or (plan is not TEXT and plan.stamp is not self.catalogue.refreshed()):
                 if _own.get():
                     return
                 plan = self.plan(analysis)
@@ -180,6 +183,8 @@ class Watch:
         if analysis.untold is not None:
             analysis.plan = TEXT
             return TEXT
+        self.catalogue.refresh()
+        stamp = self.catalogue.refreshed()
         tables: dict[str, tuple[Columns, dict[str, None], list[Occurrence]]] = {}
         for table in analysis.tables:
             name, columns = self.catalogue.find(table)
@@ -202,7 +207,7 @@ class Watch:
             demand = Demand.together((demand, Demand(sealed)))
         self._flows(analysis.flows)
         schemas = frozenset((one.schema, one.name) for one in analysis.tables)
-        analysis.plan = Plan(demand, used, tuple(narrowings), schemas)
+        analysis.plan = Plan(demand, used, tuple(narrowings), schemas, stamp)
         return analysis.plan
 
     def _settle(self, plan: Plan, context: Any) -> None:

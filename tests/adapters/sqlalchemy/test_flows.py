@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, String, Table, cast, func, insert, literal, select, update, values
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    cast,
+    create_engine,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+    values,
+)
 from sqlalchemy import column as column_of
 from sqlalchemy import literal_column as literally
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Session, with_loader_criteria
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, with_loader_criteria
 from sqlalchemy.sql import ClauseElement, Executable
 from sqlalchemy.sql.elements import ColumnElement
 
 from purposeguard import Guard, Personal
-from purposeguard.adapters.sqlalchemy import SealedType
+from purposeguard.adapters.sqlalchemy import GuardedSession, SealedType, protect
 from purposeguard.errors import FlowViolation, PurposeMissing
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.sqlalchemy.shop import Customer, Order, Shop, exports
@@ -218,3 +234,55 @@ def test_a_sealed_column_sorts_under_its_label_by_its_place_too(shared: Shop, gu
         for one in (sealed.order_by(literally("2")), sealed.group_by(literally("1"), literally("2"))):
             with pytest.raises(PurposeMissing):
                 connection.execute(one)
+
+
+# ---- values that come with the execution -----------------------------------------------------------------------------
+
+
+def test_what_decides_counts_for_values_that_come_with_the_execution(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    one = update(exports).where(exports.c.mixed == "m")
+    many = update(exports).where(exports.c.mixed == bindparam("given"))
+    count = select(func.count()).select_from(customers).where(DEVICE == "d1").scalar_subquery()
+    with engine.connect() as connection, guard.purpose(tm.ProductProvision):
+        for statement, given in (
+            (one, {"public": "hit"}),
+            (many, [{"public": "a", "given": "m"}, {"public": "b", "given": "n"}]),
+            (insert(exports).values(mixed=cast(count, String)), {"public": "hit"}),
+        ):
+            with pytest.raises(FlowViolation) as caught:
+                connection.execute(statement, given)
+            assert caught.value.column == "public"
+
+
+@pytest.fixture
+def other(shop: Shop) -> Engine:
+    """An engine that is not guarded yet."""
+    engine = create_engine(shop.url)
+    shop.engines.append(engine)
+    return engine
+
+
+def test_a_row_may_be_written_that_is_named_by_its_key(other: Engine, guard: Guard) -> None:
+    """Also where the key is personal: the row is read of under a purpose, and written as it is asked for."""
+
+    class Place(DeclarativeBase):
+        pass
+
+    class Reader(Place):
+        __tablename__ = "readers"
+        email: Mapped[Annotated[str, tm.Registration]] = mapped_column(primary_key=True)
+        note: Mapped[str]
+
+    Place.metadata.drop_all(other)
+    Place.metadata.create_all(other)
+    protect(other, guard, Place)
+    with GuardedSession(other) as session:
+        session.add(Reader(email="a@b", note=""))
+        session.commit()
+        with guard.purpose(tm.RenewalGuidance):
+            session.get_one(Reader, "a@b").note = "seen"
+            session.commit()
+            assert session.scalars(select(Reader.note)).all() == ["seen"]
+        with guard.purpose(tm.RenewalGuidance), pytest.raises(FlowViolation):
+            session.connection().execute(update(Reader).where(Reader.email.like("a%")), {"note": "x"})

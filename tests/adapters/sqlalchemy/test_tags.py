@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import pytest
 from sqlalchemy import Column, Computed, Integer, MetaData, String, Table, create_engine, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, registry, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column, registry, sessionmaker
 from typing_extensions import TypeAliasType
 
 import purposeguard as pg
@@ -17,6 +17,7 @@ from purposeguard.adapters.tags import Columns, Tag, columns_of
 from purposeguard.errors import PurposeMissing, UnknownSource, UnlabelledData
 from purposeguard.marks import ByRow, Collected, Ended, RowSource, Subject
 from purposeguard.notices import trendmicro_jp as tm
+from tests.adapters.sqlalchemy.shop import Shop
 
 OTHER: Any = pg.Notice.parse(tm.NOTICE.dump())
 Number = TypeAliasType("Number", Annotated[int, tm.Contract])
@@ -220,3 +221,49 @@ def test_what_is_several_is_not_given_as_one(given: Any) -> None:
         protect(engine, guard, MetaData(), functions=given)
     with pytest.raises(TypeError, match="guards an engine, not sessionmaker"):
         protect(sessionmaker(engine), guard, MetaData())  # type: ignore[type-var]  # on purpose
+
+
+def test_tags_of_classes_that_are_mapped_later_count(guard: Guard, shop: Shop) -> None:
+    """Also for tables that are known, and for statements that were seen."""
+
+    class Later(DeclarativeBase):
+        metadata = MetaData()
+
+    known = Table(
+        "later",
+        Later.metadata,
+        Column("id", Integer, primary_key=True),
+        Column("kind", String),
+        Column("email", String, info={"purposeguard": tm.Registration}),
+        Column("device", String),
+    )
+    Later.metadata.drop_all(shop.plain)
+    Later.metadata.create_all(shop.plain)
+    engine = create_engine(shop.url)
+    shop.engines.append(engine)
+    protect(engine, guard, Later)
+    device, key = select(known.c.device), select(known.c.id)
+    with engine.connect() as connection:
+        connection.execute(device)
+
+        class Tagged(Later):
+            __table__ = known
+            device: Mapped[Annotated[str, tm.ProductData]]
+            __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "tagged"}
+
+        with pytest.raises(PurposeMissing):
+            connection.execute(device)
+        connection.execute(key)
+
+    class More(Tagged):
+        extra: Mapped[Annotated[str | None, tm.Contract]] = mapped_column(use_existing_column=True)
+        __mapper_args__ = {"polymorphic_identity": "more"}
+
+    Later.metadata.drop_all(shop.plain)
+    Later.metadata.create_all(shop.plain)
+    with Session(engine) as session:
+        with pytest.raises(PurposeMissing):
+            session.scalars(select(More.extra))
+        with guard.purpose(tm.RenewalGuidance):
+            assert session.scalars(select(More.extra)).all() == []
+    Later.metadata.drop_all(shop.plain)
