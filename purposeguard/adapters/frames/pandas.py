@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import uuid
 from collections.abc import Callable, Collection
 from typing import Any, Final, cast
@@ -82,6 +83,8 @@ def _columns(frame: Any, rule: RowRule) -> Callable[[str], Any]:
     def column(name: str) -> Any:
         try:
             held = frame[name] if name in frame.columns else frame.index.get_level_values(name)
+            if name in (rule.collected, rule.ended) and held.dtype == object and not _are_of_one_kind(held):
+                raise values.not_days(name, "dates and moments, or moments with and without a time zone")
             if getattr(held.dtype, "tz", None) is not None:
                 # As moments of UTC: earlier releases of Arrow ask pandas for them in a way that it warns of.
                 naive = (held.dt if hasattr(held, "dt") else held).tz_convert(None)
@@ -97,3 +100,9 @@ def _columns(frame: Any, rule: RowRule) -> Callable[[str], Any]:
         raise refusal(name, what)
 
     return column
+
+
+def _are_of_one_kind(held: Any) -> bool:
+    """Whether objects are all dates, or moments with a time zone, or without one: Arrow takes all for what one is."""
+    kinds = {(isinstance(one, datetime.datetime), getattr(one, "tzinfo", None) is None) for one in held.dropna()}
+    return len(kinds) < 2

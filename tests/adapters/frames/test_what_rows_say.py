@@ -328,6 +328,21 @@ def test_a_moment_without_a_time_zone_is_refused_and_so_is_what_is_no_day(kind: 
             _kept_of(KINDS[kind](_table(given, "at")), {"at": Collected, "n": "1.1(a)"})
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        [datetime.datetime(2999, 1, 1, tzinfo=datetime.UTC), datetime.datetime(2020, 1, 1)],  # noqa: DTZ001  # on purpose
+        [datetime.date(2999, 1, 1), datetime.datetime(2020, 1, 1, 20, tzinfo=datetime.UTC)],
+        [datetime.date(2999, 1, 1), None, pd.Timestamp("2020-01-01")],
+    ],
+)
+def test_objects_that_are_days_and_moments_are_refused(given: list[Any]) -> None:
+    frame = pd.DataFrame({"day": pd.Series(given, dtype=object), "n": range(len(given))})
+    for held in (frame, frame.set_index("day")):
+        with pytest.raises(UnlabelledData, match="holds dates and moments, or moments with and without a time zone"):
+            _kept(held, {"day": Collected, "n": tm.Registration})
+
+
 def test_days_that_moments_of_nanoseconds_cannot_hold_are_beyond_all_of_them() -> None:
     from purposeguard.adapters.words.values import within
 

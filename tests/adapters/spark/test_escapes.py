@@ -185,6 +185,17 @@ def test_rows_lie_in_the_order_of_a_window(sp: Spark, session: SparkSession) -> 
     assert found[0] != found[1]
 
 
+def test_limit_rows_lie_where_all_that_they_hold_put_them(sp: Spark, session: SparkSession) -> None:
+    found = []
+    for step in (1, 7):
+        rows = [(number, f"d{number * step % 9}") for number in range(60)]
+        made = frame(session, sp, {"id": NotPersonal, "device": tm.ProductData}, rows).repartition(3).cache()
+        sp.check(made.select("id"))
+        found.append(made.select("id").limit(9).collect())
+        made.unpersist()
+    assert found[0] != found[1]
+
+
 @pytest.mark.parametrize("mode", ["append", "Append", "APPEND"])
 def test_what_is_appended_is_covered_however_the_mode_is_spelt(
     mode: str, guard: Guard, sp: Spark, customers: DataFrame, folder: str
