@@ -92,7 +92,9 @@ _EXPRESSIONS: Final = words(
     "UnresolvedAttribute UnresolvedStar UnresolvedFunction UnresolvedAlias UnresolvedExtractValue UnresolvedRegex "
     "UnresolvedOrdinal UnresolvedSubscript UnresolvedNamedLambdaVariable UnresolvedLambdaFunction MultiAlias "
     "UnresolvedFieldName UnresolvedWindowExpression NamedParameter PosParameter ResolvedStar UnresolvedGenerator "
-    "UnresolvedStarExcept UnresolvedStarWithColumns UnresolvedTableArgPlanId ExpressionWithUnresolvedIdentifier"
+    "UnresolvedStarExcept UnresolvedStarExceptOrReplace UnresolvedStarWithColumns UnresolvedStarWithColumnsRenames "
+    "UnresolvedPipeAggregateOrdinal UnresolvedWithinGroup UnresolvedSeed UnresolvedTableArgPlanId "
+    "ExpressionWithUnresolvedIdentifier"
 )
 
 

@@ -531,6 +531,10 @@ def test_what_is_not_there_is_refused_without_saying_the_text(text: str, session
 
 
 QUERIES = """select * from customer
+select * except (device) from customer
+select listagg(email) within group (order by email) from customer
+select rand() from customer
+from customer |> aggregate count(*) group by email
 with t as (select * from customer) select * from t
 values (1)
 table customer
