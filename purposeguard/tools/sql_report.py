@@ -93,7 +93,7 @@ def explain_report(found: Explanation) -> Report:
             for row, one in zip(reads, found.used, strict=True)
         ),
     )
-    return Report(data, tables, flat)
+    return Report(data, tables, flat, () if found.refused is None else (str(found.refused),))
 
 
 def _sources(label: Label | None) -> list[str] | None:

@@ -81,17 +81,18 @@ class Explanation(NamedTuple):
     """What a statement would do: of which `kind` it is, the columns that it uses, and the labels of what it gives.
 
     Of a column whose rows name their sources the label has those whose rows would be kept, or, where none would be left
-    out, all of the notice. It is None where a tag is missing.
+    out, all of the notice. It is None where a tag is missing. `refused`: why what it writes may not be put there.
     """
 
     kind: str
     used: tuple[Used, ...]
     outputs: Mapping[str, Label | None]
+    refused: FlowViolation | UnlabelledData | None = None
 
     @property
     def allowed(self) -> bool:
         """Whether it would run."""
-        return all(one.allowed for one in self.used)
+        return self.refused is None and all(one.allowed for one in self.used)
 
 
 class _World:
@@ -238,11 +239,13 @@ class Runner:
         narrows = use is not None and not use.activity.observing
         labels: dict[tuple[str, str], Label | None] = {}
         found: list[Used] = []
+        rules: dict[str, RowRule | None] = {}
         for table, (columns, names) in _used(analysis, world).items():
             tagged = [name for name in names if name in columns]
             denied = self._decider.denied(use, columns, tagged, table) if use is not None else {}
             kept = [name for name in tagged if name not in denied]
             rule = self._decider.rule(use, columns, kept, table) if use is not None and narrows else None
+            rules[table] = rule
             for name in names:
                 tag = columns.get(name)
                 label = labels[table, name] = None if tag is None else label_known(rule, tag, notice)
@@ -253,7 +256,8 @@ class Runner:
             parts = [labels[one] for one in sorted(flow)]
             told = [one for one in parts if one is not None]
             outputs[name] = Label.join(NOT_PERSONAL, *told) if len(told) == len(parts) else None
-        return Explanation("create" if made else analysis.kind, tuple(found), MappingProxyType(outputs))
+        refused = None if None in labels.values() else _refusal(analysis, _Tags(world, rules))
+        return Explanation("create" if made else analysis.kind, tuple(found), MappingProxyType(outputs), refused)
 
     # ---- tables that are made --------------------------------------------------------------------------------------
 
@@ -355,6 +359,16 @@ class _Tags:
         if columns is not None and len(columns) > len(names):
             raise UnresolvedStatement(f"DuckDB gave {len(names)} columns, and {len(columns)} were read")
         return [self.of(conditions.union(*analysis.outputs.values()))] * len(names)
+
+
+def _refusal(analysis: Analysis, tags: _Tags) -> FlowViolation | UnlabelledData | None:
+    """Why what a statement writes may not be put there; None where it may, or where it writes nothing."""
+    try:
+        if analysis.target is not None:
+            _refuse_flows(analysis, tags)
+    except (FlowViolation, UnlabelledData) as error:
+        return error.with_traceback(None)
+    return None
 
 
 def _refuse_flows(analysis: Analysis, tags: _Tags) -> None:

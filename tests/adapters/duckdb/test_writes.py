@@ -149,3 +149,22 @@ def test_a_table_that_fails_to_be_made_is_not_there(connection):
         with pytest.raises((pg.UnresolvedStatement, pg.UnlabelledData)):
             connection.sql("SELECT n FROM t")
         connection.sql("CREATE TABLE t AS SELECT email AS n FROM customer")
+
+
+def test_what_would_not_be_put_where_it_goes_is_explained(connection):
+    with GUARD.purpose(tm.RenewalGuidance):
+        for text in (
+            "INSERT INTO mailing (mail) SELECT plan FROM customer",
+            "UPDATE mailing SET mail = 'x' WHERE plan = 'y'",
+        ):
+            found = connection.explain(text)
+            assert all(one.allowed for one in found.used)
+            assert not found.allowed
+            assert isinstance(found.refused, pg.FlowViolation)
+            assert found.refused.missing == pg.Label(tm.Contract)
+            with pytest.raises(pg.FlowViolation):
+                connection.sql(text)
+        found = connection.explain("INSERT INTO mailing (note) SELECT 'x'")
+        assert isinstance(found.refused, pg.UnlabelledData)
+        assert connection.explain("INSERT INTO mailing (mail, plan) SELECT email, plan || email FROM customer").allowed
+        assert connection.explain("DELETE FROM mailing").refused is None
