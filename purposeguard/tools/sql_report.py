@@ -22,9 +22,11 @@ WIDEST: Final = 40
 
 def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
     """The rows of a result, the first `limit` of them; and how many there are."""
+    from purposeguard.adapters.duckdb.result import plain  # noqa: PLC0415  # its libraries may be missing
+
     everything = len(result)
     table = result.arrow().slice(0, limit)
-    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    rows = list(zip(*map(plain, table.columns), strict=True))
     columns = [{"name": name, "sources": _sources(result.labels[name])} for name in result.columns]
     data = {"columns": columns, "rows": [[_plain(value) for value in row] for row in rows]}
     flat = Table(

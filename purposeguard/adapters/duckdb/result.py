@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 import pyarrow as pa
 
@@ -53,19 +53,21 @@ class Result:
     def fetchall(self) -> list[tuple[Any, ...]]:
         """The rows that were not fetched yet, as tuples of Python values.
 
+        Where Python has no value for a day or a moment, such as one after the year 9999, its column is given as texts.
+
         Raises:
             PurposeMissing: the use under which they were read has ended, or another one is under way.
         """
         table = self._held().slice(self._row)
         self._row += table.num_rows
-        return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        return list(zip(*map(plain, table.columns), strict=True))
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """The next row; None after the last one. Raises as `fetchall`."""
         table = self._held()
         if self._row >= table.num_rows:
             return None
-        row = tuple(column[self._row].as_py() for column in table.columns)
+        row = tuple(plain(column.slice(self._row, 1))[0] for column in table.columns)
         self._row += 1
         return row
 
@@ -91,6 +93,14 @@ class Result:
 
     def __repr__(self) -> str:
         return f"<Result {', '.join(self.columns)}>"  # not its rows
+
+
+def plain(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column as Python has them, or as texts."""
+    try:
+        return cast("list[Any]", column.to_pylist())
+    except (OverflowError, ValueError):
+        return cast("list[Any]", column.cast(pa.string()).to_pylist())
 
 
 def holding(engine: Engine, use: Use[Any] | None, table: pa.Table) -> Callable[[], pa.Table]:

@@ -26,8 +26,9 @@ _BEGINS: Final = frozenset(
     {"SELECT", "WITH", "FROM", "VALUES", "TABLE", "INSERT", "CREATE", "UPDATE", "DELETE", "MERGE"}
 )
 _CREATED: Final = frozenset({"TABLE", "VIEW"})
-_STRANGE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|\r(?!\n)")
-"""Control characters, at which engines disagree: whether they end a comment, and whether they are blanks."""
+_STRANGE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]|\r(?!\n)")
+"""Control characters, at which engines disagree: whether they end a comment, and whether they are blanks. And halves of
+characters, which no engine can be given."""
 
 _NOT_OF_WORDS: Final = re.compile(r"[^\w\x00-\x7f]|[\u115f\u1160\u3164\uffa0\u034f]")
 """Beyond ASCII: blanks, marks and what cannot be seen."""
@@ -85,7 +86,7 @@ def _characters(text: str) -> None:
     strange = _STRANGE.search(text) if not text.isprintable() else None
     if strange is not None:
         raise UnresolvedStatement(
-            f"the statement has a control character (U+{ord(strange.group()):04X}), which engines read differently"
+            f"the statement has a character (U+{ord(strange.group()):04X}) that engines read differently, or not at all"
         )
 
 

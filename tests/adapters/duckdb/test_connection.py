@@ -388,3 +388,16 @@ def test_a_name_that_duckdb_makes_up_is_not_taken_for_another_output():
         assert found.column_names == ["lower(email)", "lower(email)", "id", "id"]
         labels = [decode(field.metadata[KEY.encode()].decode(), tm.NOTICE, "x").label for field in found.schema]
     assert [str(label) for label in labels] == ["Label(not-personal)", "Label(1.1(a))"] + ["Label(not-personal)"] * 2
+
+
+def test_days_that_python_does_not_have_are_texts(connection):
+    found = connection.sql("SELECT * FROM (VALUES (DATE '2020-01-01', 1), (DATE '20000-01-01', 2)) AS t (day, n)")
+    assert found.fetchone() == (datetime.date(2020, 1, 1), 1)
+    assert found.fetchall() == [("20000-01-01", 2)]
+    assert connection.sql("SELECT TIMESTAMP 'infinity' AS t").fetchone() is not None
+
+
+def test_half_a_character_is_refused_without_the_text(connection):
+    with pytest.raises(pg.UnresolvedStatement, match=r"U\+D800") as error:
+        connection.sql("SELECT 'secret \ud800' AS x")
+    assert "secret" not in str(error.value)
