@@ -76,11 +76,22 @@ class GuardedSession(Session):
         """As of any session. Where no row of the engine's tables is decided by itself, none is looked at."""
         super().__init__(bind, **kwargs)
         watch = watch_of(self.bind) if self.bind is not None else None
-        if watch is not None:
-            self._purposeguard_kept = (_Kept(watch),)
-        narrows = watch is None or watch.has_rows()
-        events: Any = self.dispatch._join((_narrowing if narrows else _beginning).dispatch)
-        self.dispatch = events  # as connections get the events of their engine
+        self._speaks_to(watch)
+        routed = watch is None or type(self).get_bind is not Session.get_bind
+        if routed or watch.has_rows():  # type: ignore[union-attr]  # of what is routed it is not asked
+            events: Any = self.dispatch._join((_routing if routed else _narrowing).dispatch)
+            self.dispatch = events  # as connections get the events of their engine
+
+    def _speaks_to(self, watch: Watch | None) -> None:
+        kept = self._purposeguard_kept
+        if watch is not None and not (kept and any(one.watch is watch for one in kept)):
+            one = _Kept(watch)
+            one.changed()
+            self._purposeguard_kept = (*kept, one)
+
+    def _add_bind(self, key: Any, bind: Any) -> None:
+        super()._add_bind(key, bind)
+        self._speaks_to(watch_of(bind))
 
     def _keep_apart(self) -> None:
         """Forgets what was loaded for another purpose, and may not be used for the one under way."""
@@ -239,19 +250,15 @@ def _options(watch: Watch, rule: RowRule, table: str) -> Iterator[Narrowing]:
 
 def _begin(session: GuardedSession, _transaction: object, connection: Any) -> None:
     """Keeps apart, from now on, what is loaded from an engine that a session was not made with."""
-    watch = watch_of(connection)
-    if watch is not None and all(one.watch is not watch for one in session._purposeguard_kept):
-        kept = _Kept(watch)
-        kept.changed()
-        session._purposeguard_kept = (*session._purposeguard_kept, kept)
+    session._speaks_to(watch_of(connection))
 
-
-_beginning: Final = Session()
-"""Has the event that tells with which engines a session speaks."""
 
 _narrowing: Final = Session()
-"""Has that, and the event that narrows, for sessions that are to have it."""
+"""Has the event that narrows, for sessions that are to have it."""
 
-for _one in (_beginning, _narrowing):
-    event.listen(_one, "after_begin", _begin)
-event.listen(_narrowing, "do_orm_execute", _narrow)
+_routing: Final = Session()
+"""Has that, and the event that tells with which engines a session speaks, where that is not known before."""
+
+for _one in (_narrowing, _routing):
+    event.listen(_one, "do_orm_execute", _narrow)
+event.listen(_routing, "after_begin", _begin)
