@@ -38,6 +38,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from purposeguard.adapters.sqlalchemy.analysis import ALL, Deciding, Flow, Source, Written, base_of
 from purposeguard.adapters.sqlalchemy.functions import makes_rows
+from purposeguard.adapters.sqlalchemy.narrowed import Narrowed
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 
 
@@ -274,6 +275,8 @@ def sources_of(expressions: Iterable[Any]) -> set[Source]:
         if id(one) in seen:
             continue
         seen[id(one)] = one
+        if isinstance(one, Narrowed):
+            continue  # which rows may be used: that is not told of any of them
         if isinstance(one, Exists) or is_count_of_all(one):
             continue  # whether there is a row, and how many: what decides that is noted by itself
         if isinstance(one, BindParameter):

@@ -10,7 +10,21 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import DateTime, Engine, ForeignKey, String, Uuid, create_engine, delete, exists, func, select, update
+from sqlalchemy import (
+    DateTime,
+    Engine,
+    ForeignKey,
+    String,
+    Uuid,
+    create_engine,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import (
@@ -604,3 +618,29 @@ def test_keys_of_subjects_go_when_others_take_their_place(shop: Shop, governed: 
         assert len(session.scalars(select(Person.note)).all()) == 6
         with pytest.raises(UnlabelledData):
             session.execute(made)
+
+
+def test_what_tells_which_rows_may_be_used_does_not_flow(other: Engine) -> None:
+    """Also where it is personal itself, as a date of registration is."""
+
+    class Place(DeclarativeBase):
+        pass
+
+    class Member(Place):
+        __tablename__ = "members"
+        key: Mapped[int] = mapped_column(primary_key=True)
+        since: Mapped[Annotated[datetime.date | None, pg.Collected, tm.Contract]]
+        name: Mapped[Annotated[str, tm.Registration]]
+
+    Place.metadata.drop_all(other)
+    Place.metadata.create_all(other)
+    with Session(other) as session:
+        session.add(Member(key=1, since=datetime.date(2024, 5, 1), name="a"))
+        session.commit()
+    guard = Guard(tm.NOTICE)
+    protect(other, guard, Place)
+    with GuardedSession(other) as session, guard.purpose(tm.ProductProvision):
+        session.execute(update(Member).where(Member.name == "a").values(name="b"))
+        name = permitted(session, Member, "name").c.name
+        assert session.scalars(select(name)).all() == ["b"]
+        session.execute(insert(Member).from_select(["name", "key"], select(name, literal(2))))
