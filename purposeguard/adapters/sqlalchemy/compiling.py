@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Function
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import Label, TableValuedColumn
+from sqlalchemy.sql.elements import Label, TableValuedColumn, quoted_name
 from sqlalchemy.sql.functions import ScalarFunctionColumn
 from sqlalchemy.sql.selectable import TableClause, Values
 from sqlalchemy.types import UserDefinedType
@@ -278,6 +278,9 @@ class Recorder(SQLCompiler):
             if isinstance(one, Values):
                 for cell in cells_of(one):
                     self._look_at(cell)
+            name = getattr(one, "name", None)
+            if isinstance(name, quoted_name) and name.quote is False and not _FIELD.fullmatch(name):
+                self._untold("a name in it is text that is not quoted")
             if hasattr(type(one), "_compiler_dispatcher"):
                 self._untold(f"{type(one).__name__} in it is rendered by a function of the application")
                 return

@@ -174,7 +174,8 @@ class Watch:
                 return
         if _own.get():
             return
-        if context.isddl and type(compiled.statement) in _DEFINES:
+        defines = type(compiled.statement) if context.isddl else None
+        if defines in _DEFINES and not hasattr(defines, "_compiler_dispatcher"):  # rendered by the application
             return
         self.text(statement, "it is text" if analysis is None else analysis.untold or "its text was changed")
 

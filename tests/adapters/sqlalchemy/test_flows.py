@@ -28,12 +28,13 @@ from sqlalchemy import literal_column as literally
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, with_loader_criteria
+from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql import ClauseElement, Executable
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.elements import ColumnElement, quoted_name
 
 from purposeguard import Guard, Personal
-from purposeguard.adapters.sqlalchemy import GuardedSession, SealedType, protect
-from purposeguard.errors import FlowViolation, PurposeMissing
+from purposeguard.adapters.sqlalchemy import GuardedSession, SealedType, protect, watch
+from purposeguard.errors import FlowViolation, PurposeMissing, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.sqlalchemy.shop import Customer, Order, Shop, exports
 
@@ -214,6 +215,30 @@ def test_what_an_application_renders_is_text(name: str, shared: Shop, guard: Gua
     dialect = sqlite if engine.dialect.name == "sqlite" else postgresql
     with engine.connect() as connection, pytest.raises((PurposeMissing, FlowViolation)):
         connection.execute(ADDED[name](dialect))
+
+
+def test_names_that_are_not_quoted_are_text(shared: Shop, guard: Guard) -> None:
+    engine = shared.guarded(guard)
+    with engine.connect() as connection:
+        connection.execute(select(KEY.label(quoted_name("some_key", quote=False))))
+        with pytest.raises(PurposeMissing):
+            connection.execute(select(KEY.label(quoted_name("x, email", quote=False))))
+
+
+class Copying(CreateTable):
+    """A definition of a table that an application renders."""
+
+
+@compiles(Copying)
+def _copying(*_: Any, **__: Any) -> str:
+    return "CREATE TABLE copied AS SELECT email FROM customers"
+
+
+def test_definitions_that_an_application_renders_are_text(shared: Shop, guard: Guard, monkeypatch: Any) -> None:
+    monkeypatch.setattr(watch, "_DEFINES", watch._DEFINES | {Copying})
+    engine = shared.guarded(guard)
+    with engine.connect() as connection, pytest.raises(UnlabelledData):
+        connection.execute(Copying(Table("copied", MetaData(), Column("a", Integer))))
 
 
 def test_arguments_of_functions_that_give_columns_are_of_tables(shared: Shop, guard: Guard) -> None:
