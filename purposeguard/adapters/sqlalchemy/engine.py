@@ -119,6 +119,19 @@ def _deciding(method: Callable[..., Any], place: int) -> Callable[..., Any]:
     return execute
 
 
+def _batching(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a dialect that gives an INSERT of many rows in parts: each is noted, and no other is taken for it."""
+
+    @functools.wraps(method)
+    def batches(*args: Any, **kwargs: Any) -> Any:
+        context = kwargs.get("context", args[-1])
+        for batch in method(*args, **kwargs):
+            context.purposeguard_batch = batch.replaced_statement
+            yield batch
+
+    return batches
+
+
 def _its_own(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of a dialect that asks the database about itself."""
 
@@ -142,6 +155,7 @@ def _watched(cls: type) -> type:
     """The class of a dialect, watched."""
     # No mixin: a dialect that is there already can become one of a class that derives from its own alone.
     own: dict[str, Any] = {name: _deciding(getattr(cls, name), place) for name, place in _EXECUTES.items()}
+    own["_deliver_insertmanyvalues_batches"] = _batching(cls._deliver_insertmanyvalues_batches)  # type: ignore[attr-defined]
     own["supports_statement_cache"] = cls.__dict__.get("supports_statement_cache", False)  # asked of the class itself
     for name in dir(cls):
         if name.startswith((*_ASKING, "do_rollback_twophase", "do_begin_twophase", "do_recover_twophase")):

@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import schema
 from sqlalchemy.dialects.postgresql import named_types
-from sqlalchemy.engine.interfaces import ExecuteStyle
 
 from purposeguard.adapters.deciding import NO_RULES, Decider, Demand
 from purposeguard.adapters.rowrule import RowRule
@@ -161,7 +160,7 @@ class Watch:
         if analysis is not None and (
             statement is context.statement
             or statement == context.statement
-            or context.execute_style is ExecuteStyle.INSERTMANYVALUES
+            or statement == getattr(context, "purposeguard_batch", None)
         ):
             plan = analysis.plan
             if plan is None or (plan is not TEXT and plan.stamp is not self.catalogue.refreshed()):

@@ -430,6 +430,20 @@ def test_a_listener_that_changes_the_text_is_text(shop: Shop, guard: Guard) -> N
         connection.execute(select(customers.c.active))
 
 
+def test_a_listener_that_changes_an_insert_of_many_rows_makes_text_of_it(shop: Shop, guard: Guard) -> None:
+    engine = shop.guarded(guard)
+    many = insert(exports).returning(exports.c.id)
+    with engine.connect() as connection:
+        assert len(connection.execute(many, [{"public": "a"}, {"public": "b"}]).all()) == 2
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def change(*args: Any) -> Any:
+        return "SELECT email, 1 FROM customers", ()
+
+    with engine.connect() as connection, pytest.raises((UnresolvedStatement, PurposeMissing)):
+        connection.execute(many, [{"public": "a"}, {"public": "b"}])
+
+
 def test_any_session_on_a_guarded_engine_is_decided(shop: Shop, guard: Guard) -> None:
     engine = shop.guarded(guard)
     with Session(engine) as session:
