@@ -58,6 +58,7 @@ def _session() -> Generator[tuple[SparkSession, Path]]:
             SparkSession.builder.master("local[*]")
             .config("spark.ui.enabled", "false")
             .config("spark.driver.memory", "4g")
+            .config("spark.driver.host", "127.0.0.1")
             .config("spark.driver.bindAddress", "127.0.0.1")
             .config("spark.log.level", "ERROR")
             .config("spark.sql.warehouse.dir", f"{folder}/warehouse")
