@@ -21,7 +21,7 @@ from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.circumstances import ASKED_LATER, Standing
 from purposeguard.decision import Decision
 from purposeguard.engine import Column, Engine, only_observed
-from purposeguard.errors import UnlabelledData
+from purposeguard.errors import FlowViolation, UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.history import History
 from purposeguard.label import Label
@@ -29,7 +29,7 @@ from purposeguard.marks import Collected, Ended, RowSource
 from purposeguard.notice import Notice
 from purposeguard.oversight import Roster, Rostered
 from purposeguard.retention import day_in
-from purposeguard.terms import Immutable
+from purposeguard.terms import Immutable, NotPersonal
 from purposeguard.use import Use
 
 RULES_KEPT: Final = 1000
@@ -340,6 +340,16 @@ def tagged(columns: Columns, name: str, table: str = "") -> Tag:
 def label_in(rule: RowRule | None, tag: Tag) -> Label:
     """The label of a column's values in the rows that a rule keeps."""
     return rule.label_of(tag.label) if rule is not None and tag.by_row else tag.label
+
+
+def must_cover(target: str, column: str, into: Label, value: Label) -> None:
+    """Raises FlowViolation where the tag of a column, `into`, does not name each source of what flows there.
+
+    The item of a clause is not covered by its parent: that may serve no more, and may be kept longer.
+    """
+    missing = value.sources - into.sources - {NotPersonal}
+    if missing:
+        raise FlowViolation(target, column, Label(*missing))
 
 
 def label_known(rule: RowRule | None, tag: Tag, notice: Notice) -> Label:

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from purposeguard.adapters.deciding import Decider, Demand, label_in, label_known
+from purposeguard.adapters.deciding import Decider, Demand, label_in, label_known, must_cover
 from purposeguard.adapters.deciding import tagged as tagged_column
 from purposeguard.adapters.duckdb.cursors import Shown, quoted
 from purposeguard.adapters.duckdb.locked import Locked
@@ -31,7 +31,6 @@ from purposeguard.errors import FlowViolation, UnknownSource, UnlabelledData, Un
 from purposeguard.guard import Guard
 from purposeguard.label import Label
 from purposeguard.marks import RowSource
-from purposeguard.terms import NotPersonal
 from purposeguard.use import Use
 
 DIALECT: Final = "duckdb"
@@ -389,9 +388,7 @@ def _refuse_flows(analysis: Analysis, tags: _Tags) -> None:
                 f"`{target}.{column}` would hold values whose sources their rows name: mark it `ByRow`, and put the "
                 "column that names the source along"
             )
-        missing = value.label.sources - into.label.sources - {NotPersonal}
-        if missing:
-            raise FlowViolation(target, column, Label(*missing))
+        must_cover(target, column, into.label, value.label)
 
 
 def _counted(count: int) -> Result:

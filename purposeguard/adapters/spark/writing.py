@@ -14,10 +14,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T  # noqa: N812  # as everybody calls it
 from typing_extensions import get_type_hints
 
+from purposeguard.adapters.deciding import must_cover
 from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, encode
-from purposeguard.errors import FlowViolation, UnlabelledData
-from purposeguard.label import Label
-from purposeguard.terms import NotPersonal
+from purposeguard.errors import UnlabelledData
 
 _TYPES: Final[Mapping[object, T.DataType]] = {
     bool: T.BooleanType(),
@@ -42,9 +41,7 @@ def covered(target: str, column: str, value: Tag, tag: Tag) -> None:
         FlowViolation: it lacks a source.
         UnlabelledData: what flows there was collected under the source that its row names, and the tag does not say so.
     """
-    missing = value.label.sources - tag.label.sources - {NotPersonal}
-    if missing:
-        raise FlowViolation(target, column, Label(*missing))
+    must_cover(target, column, tag.label, value.label)
     if value.by_row and not tag.by_row:
         raise UnlabelledData(
             f"what flows into `{target}.{column}` was collected under the source that its row names: tag the column "

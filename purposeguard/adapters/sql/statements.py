@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from sqlglot import exp
 
-from purposeguard.adapters.deciding import Decider, Demand, label_in, label_known, tagged
+from purposeguard.adapters.deciding import Decider, Demand, label_in, label_known, must_cover, tagged
 from purposeguard.adapters.rowrule import RowRule
 from purposeguard.adapters.sql.analysis import Analysis, Read, read
 from purposeguard.adapters.sql.catalogue import Catalogue
@@ -17,11 +17,9 @@ from purposeguard.adapters.sql.relations import Flow
 from purposeguard.adapters.sql.words import test
 from purposeguard.adapters.tables import Tables, several
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
-from purposeguard.errors import FlowViolation
 from purposeguard.guard import Guard
 from purposeguard.label import Label
 from purposeguard.marks import RowSource
-from purposeguard.terms import NotPersonal
 from purposeguard.use import Use
 
 KEPT: Final = 1000
@@ -180,9 +178,7 @@ class Statements:
             into = tagged(columns, column, target)
             along = into.by_row and self._source_goes_along(found, flow, columns)
             value = self._tag_of(flow | analysis.conditions, {} if along else rules)
-            missing = value.label.sources - into.label.sources - {NotPersonal}
-            if missing:
-                raise FlowViolation(target, column, Label(*missing))
+            must_cover(target, column, into.label, value.label)
 
     def _source_goes_along(self, found: Read, flow: Flow, columns: Columns) -> bool:
         into = columns.marked(RowSource)

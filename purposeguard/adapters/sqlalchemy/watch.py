@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import schema
 from sqlalchemy.dialects.postgresql import named_types
 
-from purposeguard.adapters.deciding import NO_RULES, Decider, Demand
+from purposeguard.adapters.deciding import NO_RULES, Decider, Demand, must_cover
 from purposeguard.adapters.rowrule import RowRule
 from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.names import lower
@@ -21,12 +21,10 @@ from purposeguard.adapters.sqlalchemy.functions import DIALECTS
 from purposeguard.adapters.sqlalchemy.rows import BAD_JSON, NO_SOURCE, Rows
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue
-from purposeguard.adapters.tags import Columns, Tag
-from purposeguard.errors import FlowViolation, PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
+from purposeguard.adapters.tags import Columns
+from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
-from purposeguard.label import Label
 from purposeguard.marks import RowSource
-from purposeguard.terms import NotPersonal
 from purposeguard.use import Use
 
 WHAT: Final = "a statement was executed"
@@ -294,7 +292,7 @@ class Watch:
                 raise UnlabelledData(f"`{name}.{flow.column}` carries no tag, so nothing may flow into it")
             for source in (*flow.columns, *flow.conditions):
                 if isinstance(source, SealedType):
-                    self._covered(name, flow.column, target, source.label)
+                    must_cover(name, flow.column, target.label, source.label)
                     continue
                 table, column = source
                 origin, others = self.catalogue.find(table)
@@ -302,17 +300,12 @@ class Watch:
                 for one, tag in tags.items():
                     if tag is None:
                         raise UnlabelledData(f"`{origin}.{one}` carries no tag, so it may flow nowhere")
-                    self._covered(name, flow.column, target, tag.label)
+                    must_cover(name, flow.column, target.label, tag.label)
                     if tag.by_row and not (target.by_row and _with_source(given, flow, columns, table, others)):
                         raise UnlabelledData(
                             f"`{name}.{flow.column}` would hold values whose sources their rows name: mark it `ByRow`, "
                             "and put the column that names the source along"
                         )
-
-    def _covered(self, table: str, column: str, target: Tag, label: Label) -> None:
-        lacking = label.sources - target.label.sources - {NotPersonal}
-        if lacking:
-            raise FlowViolation(table, column, Label(*lacking))
 
     # ---- text --------------------------------------------------------------------------------------------------------
 
