@@ -1,0 +1,234 @@
+"""Models of every kind as what they are made from: their fields, how one is made, and one with other values in it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NamedTuple, cast, get_args, get_origin
+
+import typing_extensions
+from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, TypeAdapter, ValidationError
+
+from purposeguard import fields as reading
+from purposeguard.fields import is_attrs, is_namedtuple
+from purposeguard.rows import MISSING, read_field
+from purposeguard.testing._leaves import Check, passes
+
+Names = Mapping[Any, Any]
+"""What type variables stand for."""
+
+
+class Field(NamedTuple):
+    """A field that a model is made with. `needed`: it has no default; `check`: whether the model takes a value for it."""
+
+    name: str
+    annotation: Any
+    needed: bool
+    check: Check | None = None
+
+
+@functools.lru_cache(maxsize=1024)
+def fields_of(cls: type) -> tuple[Field, ...]:
+    """The fields that are given when one is made, in the class's order."""
+    stated = reading._hints(cls)
+    if issubclass(cls, BaseModel):
+        return tuple(_of_pydantic(cls, name) for name in cls.model_fields)
+    if dataclasses.is_dataclass(cls):
+        return tuple(_of_dataclass(cls, stated))
+    if typing_extensions.is_typeddict(cls):
+        required = getattr(cls, "__required_keys__", frozenset(stated))
+        return tuple(Field(name, hint, name in required) for name, hint in stated.items())
+    if is_namedtuple(cls):
+        defaults = cast("Any", cls)._field_defaults
+        return tuple(Field(name, hint, name not in defaults) for name, hint in stated.items())
+    return tuple(_of_attrs(one, stated[one.name]) for one in cast("Any", cls).__attrs_attrs__ if one.init)
+
+
+def _of_pydantic(cls: type[BaseModel], name: str) -> Field:
+    field = cls.model_fields[name]
+    annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    return Field(name, annotation, field.is_required(), _Asked(cls, name))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """Asks the model itself, with this field alone: validators of other fields and of the whole do not count."""
+
+    cls: type
+    name: str
+
+    def __call__(self, value: Any) -> bool:
+        cls, names = self.cls, {self.name}
+        try:
+            if not issubclass(cls, BaseModel):
+                TypeAdapter(cls).validate_python({self.name: value})
+            elif issubclass(cls, RootModel):
+                cls.model_validate(value)
+                names = set()
+            else:
+                key = _key(cls, self.name)
+                names.add(key if isinstance(key, str) else str(key.path[0]))
+                cls.model_validate(_given(cls, {self.name: value}))
+        except ValidationError as error:
+            return bool(names) and all(not one["loc"] or one["loc"][0] not in names for one in error.errors())
+        except Exception:  # noqa: BLE001  # a validator that needs the fields that are not there
+            return True
+        return True
+
+
+def _key(cls: type[BaseModel], name: str) -> str | AliasPath:
+    """By what name a field is given."""
+    alias: Any = cls.model_fields[name].validation_alias
+    if alias is None:
+        return name
+    if isinstance(alias, AliasChoices):
+        alias = alias.choices[0]
+    return cast("str | AliasPath", alias)
+
+
+def _given(cls: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model is validated from."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        key = _key(cls, name)
+        if isinstance(key, str):
+            found[key] = value
+        else:
+            _put(found, list(key.path), value)
+    return found
+
+
+def _put(into: Any, path: list[Any], value: Any) -> None:
+    first, *rest = path
+    if isinstance(into, list):
+        into.extend([None] * (first + 1 - len(into)))
+    if not rest:
+        into[first] = value
+        return
+    inner = into[first] if isinstance(into, list) else into.get(first)
+    if inner is None:
+        inner = into[first] = [] if isinstance(rest[0], int) else {}
+    _put(inner, rest, value)
+
+
+def _of_dataclass(cls: type, stated: Mapping[str, Any]) -> list[Field]:
+    of_pydantic = getattr(cls, "__pydantic_fields__", {})
+    found: list[Field] = []
+    hints = typing_extensions.get_type_hints(cls, include_extras=True)
+    for one in cast("Any", cls).__dataclass_fields__.values():
+        kind = getattr(one, "_field_type", None)
+        if not one.init or getattr(kind, "name", "") == "_FIELD_CLASSVAR":
+            continue
+        needed = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+        hint = stated.get(one.name, hints.get(one.name, object))
+        if isinstance(hint, dataclasses.InitVar):
+            hint = hint.type
+        if one.name in of_pydantic:
+            field = of_pydantic[one.name]
+            needed = field.is_required()
+            hint = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+            found.append(Field(one.name, hint, needed, _Asked(cls, one.name)))
+        else:
+            found.append(Field(one.name, hint, needed))
+    return found
+
+
+def _of_attrs(one: Any, hint: Any) -> Field:
+    needed = type(one.default).__name__ == "_Nothing"
+    # A converter takes what is no value of the field yet, and validators see what it made.
+    plain = one.validator is not None and one.converter is None
+    return Field(one.name, hint, needed, _AskedOfAttrs(one) if plain else None)
+
+
+@dataclasses.dataclass(frozen=True)
+class _AskedOfAttrs:
+    attribute: Any
+
+    def __call__(self, value: Any) -> bool:
+        return passes(lambda: self.attribute.validator(None, self.attribute, value))
+
+
+def made(cls: type, values: Mapping[str, Any]) -> Any:
+    """One of the class, with these values; raises what its validators raise."""
+    if issubclass(cls, RootModel):
+        return cls.model_validate(values["root"])
+    if issubclass(cls, BaseModel):
+        return cls.model_validate(_given(cls, values))
+    if typing_extensions.is_typeddict(cls):
+        return dict(values)
+    if is_attrs(cls) and not dataclasses.is_dataclass(cls):
+        aliases = {one.name: one.alias for one in cast("Any", cls).__attrs_attrs__}
+        return cls(**{aliases[name]: value for name, value in values.items()})
+    return cls(**values)
+
+
+def current(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """What is in a model's fields, without running code of the class."""
+    found = {name: read_field(value, name) for name in names}
+    return {name: one for name, one in found.items() if one is not MISSING}
+
+
+def replaced(value: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy with other values in some fields, all others the very same; nothing is validated.
+
+    What was worked out from the old ones and kept (`cached_property`) is not in the copy.
+    """
+    if isinstance(value, dict):
+        return type(value)({**value, **changes}) if type(value) is dict else {**value, **changes}
+    if is_namedtuple(type(value)):
+        return value._replace(**changes)
+    if isinstance(value, BaseModel):
+        twin = value.model_copy()
+        twin.__dict__.update(changes)
+    else:
+        twin = copy.copy(value)
+        for name, one in changes.items():
+            object.__setattr__(twin, name, one)
+    for name in _kept_names(type(value)):
+        vars(twin).pop(name, None)
+    return twin
+
+
+@functools.lru_cache(maxsize=256)
+def _kept_names(cls: type) -> tuple[str, ...]:
+    return tuple(
+        name
+        for one in cls.__mro__
+        for name, member in vars(one).items()
+        if isinstance(member, functools.cached_property)
+    )
+
+
+def bindings_of(annotation: Any, names: Names) -> tuple[type, tuple[tuple[Any, Any], ...]]:
+    """The class of a model's annotation, with what its type variables stand for."""
+    origin = get_origin(annotation)
+    if origin is None:
+        return annotation, ()
+    given = tuple(substituted(one, names) for one in get_args(annotation))
+    return origin, tuple(zip(getattr(origin, "__parameters__", ()), given, strict=False))
+
+
+def scope_of(cls: type, bindings: tuple[tuple[Any, Any], ...]) -> Callable[[str], Names]:
+    """For each field, what type variables in its annotation stand for."""
+    scopes: dict[type, dict[Any, Any]] = {cls: dict(bindings)}
+    for one in reading._lineage(cls):
+        for base in one.__dict__.get("__orig_bases__", ()):
+            origin = get_origin(base)
+            if isinstance(origin, type):
+                given = [substituted(arg, scopes.get(one, {})) for arg in get_args(base)]
+                scopes.setdefault(origin, dict(zip(getattr(origin, "__parameters__", ()), given, strict=False)))
+
+    def scope(name: str) -> Names:
+        return reading._scope_of(name, cast("Any", scopes))
+
+    return scope
+
+
+def substituted(annotation: Any, names: Names) -> Any:
+    """The annotation that a type variable stands for, or itself."""
+    try:
+        return names.get(annotation, annotation)
+    except TypeError:  # no hash
+        return annotation

@@ -1,0 +1,64 @@
+"""The places in a model's instance where its annotation says something is, and copies with other values there."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from purposeguard.fields import Model, Shape, is_namedtuple, is_taggable, shape_of
+from purposeguard.rows import MISSING, read_field
+from purposeguard.sealing import Sealed, plain
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A value with the path at which it is, as `pg.sources_of` prints it."""
+
+    path: str
+    value: Any
+    shape: Shape
+
+    @property
+    def content(self) -> Any:
+        """The value; of a sealed one, what is in it."""
+        return plain(self.value) if isinstance(self.value, Sealed) else self.value
+
+
+def places(instance: Any, model: Any) -> Iterator[Place]:
+    """Every value of an instance that its annotation describes, those that hold others before what they hold."""
+    return _places(instance, shape_of(model), "")
+
+
+def _places(value: Any, shape: Shape, path: str) -> Iterator[Place]:
+    if path:
+        yield Place(path, value, shape)
+    if value is None or isinstance(value, Sealed):
+        return
+    fields = _fields_of(value, shape)
+    if fields is not None:
+        for name, inner in fields.items():
+            one = read_field(value, name)
+            if one is not MISSING:
+                yield from _places(one, inner, f"{path}.{name}" if path else name)
+        return
+    if shape.items is not None:
+        for one in _items(value):
+            yield from _places(one, shape.items, f"{path}[]")
+
+
+def _fields_of(value: Any, shape: Shape) -> Mapping[str, Shape] | None:
+    """The fields of a model's instance by the annotation of its place."""
+    for model in shape.models:
+        if (isinstance(value, dict) and model.is_mapping) or (not model.is_mapping and isinstance(value, model.cls)):
+            return model.fields()
+    if is_taggable(type(value)):
+        return Model(type(value)).fields()
+    return None
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) or hasattr(value, "__iter__") else []

@@ -1,0 +1,243 @@
+"""Values of annotations, and marked ones: unique, of the right type, and known again wherever they come out as text.
+
+```python
+markers = Markers()
+customer = markers.instance(Customer)       # each personal field has a value that nothing else has
+markers["email"].texts                      # how it would look in a log: ("fkqpwmzxyabc@example.com", …)
+```
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import enum
+import ipaddress
+import re
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+from hypothesis import Phase, find, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from purposeguard.fields import is_taggable, sources_of
+from purposeguard.label import Label
+from purposeguard.testing._drawing import Drawing
+from purposeguard.testing._places import places
+from purposeguard.testing._redrawing import Redrawing
+
+T = TypeVar("T")
+SHORTEST: Final = 5
+"""Characters of a text that is known again; a shorter one may stand anywhere by chance."""
+
+
+@st.composite
+def value_strategy(draw: Any, annotation: Any) -> Any:
+    """Values of an annotation, of any form that a field of a model can have.
+
+    Constraints are kept to; what validators take is found by trying plausible values of many kinds.
+
+    Raises:
+        TypeError: nothing is known that such a value could be made from (when it is drawn).
+    """
+    return Drawing(draw).value(annotation)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mark:
+    """What was put into a personal field: `value`, as it is there, and how it looks as text.
+
+    `field` is the path as `pg.sources_of` prints it, `label` the sources of the field. `texts` is empty where the type
+    leaves nothing that would be known again: a bool, a member of an enumeration, a number of few digits.
+    """
+
+    model: type
+    field: str
+    label: Label
+    value: object
+    texts: tuple[str, ...]
+
+    @property
+    def recognisable(self) -> bool:
+        """Whether it is known again where it comes out."""
+        return bool(self.texts)
+
+
+class Markers:
+    """Makes models whose personal fields hold marked values, and remembers which value stands where.
+
+    Values depend on `salt`, on the field and on how many were made: the same program makes the same ones.
+    """
+
+    def __init__(self, salt: str = "") -> None:
+        self._salt = salt
+        self._marks: list[Mark] = []
+        self._made = 0
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """Every mark, in the order in which they were made."""
+        return tuple(self._marks)
+
+    def __iter__(self) -> Iterator[Mark]:
+        return iter(self.marks)
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    def __getitem__(self, field: str) -> Mark:
+        """The last mark of a field; raises KeyError where there is none."""
+        for one in reversed(self._marks):
+            if one.field == field:
+                return one
+        raise KeyError(field)
+
+    def instance(self, model: type[T], /, **fields: object) -> T:
+        """A new one of a tagged model: what is personal is marked and present, all else is as plain as may be.
+
+        `fields` are given as they are, and are not marked.
+
+        Raises:
+            TypeError: nothing is known that a field could be made from: give it.
+        """
+        given = {name: st.just(value) for name, value in fields.items()}
+        salt = self._next_salt()
+        made: T = simplest(_one_of(model, salt, given))
+        self.remember(made, model, without=tuple(fields))
+        return made
+
+    def mark(self, instance: T, model: Any = None, /) -> T:
+        """A copy of an instance in which what is personal is marked, and all else is the same.
+
+        `model` is its annotation, where its class does not say it (a TypedDict, a generic dataclass).
+
+        Raises:
+            TypeError: as `instance`.
+        """
+        model = type(instance) if model is None else model
+        salt = self._next_salt()
+        made: T = simplest(_marked_copy(instance, model, salt))
+        self.remember(made, model)
+        return made
+
+    def remember(self, instance: object, model: Any = None, *, without: Collection[str] = ()) -> None:
+        """Takes what stands in the personal fields of an instance for marks; not in fields of the names in `without`."""
+        model = type(instance) if model is None else model
+        labels = sources_of(model)
+        for place in places(instance, model):
+            if place.path in labels and place.path.partition(".")[0].partition("[")[0] not in without:
+                value = place.content
+                if value is not None:
+                    cls = model if isinstance(model, type) else type(instance)
+                    self._marks.append(Mark(cls, place.path, labels[place.path], value, texts_of(value)))
+
+    def _next_salt(self) -> str:
+        self._made += 1
+        return f"{self._salt}/{self._made}"
+
+
+def simplest(strategy: st.SearchStrategy[T]) -> T:
+    """The simplest that a strategy makes: the same at each call."""
+    return find(strategy, lambda _: True, settings=_FINDING)
+
+
+_FINDING: Final = settings(database=None, derandomize=True, max_examples=20, deadline=None, phases=[Phase.generate])
+
+
+@st.composite
+def _one_of(draw: Any, model: Any, salt: str, given: Mapping[str, st.SearchStrategy[Any]]) -> Any:
+    return Drawing(draw, marking=True, salt=salt).instance(model, given)
+
+
+@st.composite
+def _marked_copy(draw: Any, instance: Any, model: Any, salt: str) -> Any:
+    drawing = Drawing(draw, marking=True, salt=salt)
+    return Redrawing(drawing, sources_of(model), differing=False).value(instance, model)
+
+
+def texts_of(value: object) -> tuple[str, ...]:
+    """How a value looks as text, in every form that is usual for its type; nothing where none would be known again."""
+    return tuple(dict.fromkeys(one for one in _texts_of(value) if len(one) >= SHORTEST))
+
+
+def _texts_of(value: object) -> Iterator[str]:  # noqa: C901  # one line a type
+    match value:
+        case None | bool() | enum.Enum():
+            return
+        case SecretStr() | SecretBytes():
+            yield from _texts_of(value.get_secret_value())
+        case str():
+            yield value
+            yield from _numbers_in(value)
+        case bytes() | bytearray():
+            yield value.decode("utf-8", "replace")
+            yield value.hex()
+            yield base64.b64encode(value).decode()
+        case int():
+            yield from (str(value), f"{value:,}")
+        case float():
+            yield from (repr(value), f"{value:,}", f"{value:.2f}", f"{value:,.2f}")
+        case Decimal():
+            yield from (str(value), f"{value:,}", f"{value:f}", repr(float(value)))
+        case datetime.datetime():
+            yield from (
+                value.isoformat(),
+                str(value),
+                value.isoformat().removesuffix("+00:00") + "Z",
+                str(value.timestamp()),
+            )
+            yield from _texts_of(value.date())
+        case datetime.date():
+            yield from (
+                value.isoformat(),
+                f"{value:%Y/%m/%d}",
+                f"{value:%Y%m%d}",
+                f"{value:%d.%m.%Y}",
+                f"{value:%m/%d/%Y}",
+            )
+        case datetime.time():
+            yield value.isoformat()
+        case datetime.timedelta():
+            yield from (str(value), str(value.total_seconds()))
+        case uuid.UUID():
+            yield from (str(value), value.hex)
+        case ipaddress.IPv6Address():
+            yield from (str(value), value.exploded)
+        case BaseModel() | tuple() | list() | set() | frozenset() | Mapping():
+            yield from _texts_within(value)
+        case _ if is_taggable(type(value)):
+            yield from _texts_within(value)
+        case _:
+            yield str(value)
+
+
+def _texts_within(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        inner: Any = [*value, *value.values()]
+    elif is_taggable(type(value)) and not isinstance(value, tuple):
+        inner = [getattr(value, name, None) for name in sources_of_fields(type(value))]
+    else:
+        inner = value
+    for one in inner:
+        yield from _texts_of(one)
+
+
+def sources_of_fields(cls: type) -> tuple[str, ...]:
+    """The names of the fields of a model."""
+    from purposeguard.fields import _hints  # noqa: PLC0415
+
+    return tuple(_hints(cls))
+
+
+def _numbers_in(text: str) -> Iterator[str]:
+    """A phone number, or a number in groups, as its digits alone."""
+    plain = re.sub(r"[\s()\-.]", "", text)
+    if plain != text and re.fullmatch(r"\+?\d{7,}", plain):
+        yield plain
+        yield plain.removeprefix("+")
+    elif re.fullmatch(r"\+\d{7,}", text):
+        yield text[1:]
