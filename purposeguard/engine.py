@@ -240,6 +240,7 @@ class Engine:
     """The part of a guard that uses share: the matrix in force, the ambient use, the ledger."""
 
     __slots__ = (
+        "__weakref__",
         "ambient",
         "classes",
         "clock",

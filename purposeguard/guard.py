@@ -57,7 +57,7 @@ class Guard:
     told to the ledger. `ledger` is told every denial, and how often each activity used what.
     """
 
-    __slots__ = ("_engine", "_known", "_mode", "_register", "_replacing", "_transforms")
+    __slots__ = ("__weakref__", "_engine", "_known", "_mode", "_register", "_replacing", "_transforms")
 
     def __init__(
         self,

@@ -1,0 +1,102 @@
+"""A matrix in which one cell is the other way round: what a source may serve it may not, and the reverse."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
+
+from purposeguard.circumstances import NONE_KNOWN
+from purposeguard.matrix import Matrix, Row
+from purposeguard.notice import Notice
+from purposeguard.terms import NotPersonal, Purpose, Source
+
+M = TypeVar("M", bound=Matrix)
+
+
+class Cell(NamedTuple):
+    """One source and one purpose of one revision of a notice, by their clauses."""
+
+    notice: str
+    """`trendmicro-jp 2024-04-01`."""
+    source: str
+    purpose: str
+
+    def __str__(self) -> str:
+        return f"({self.source}, {self.purpose})"
+
+
+def notice_key(notice: Notice) -> str:
+    """What cells call a notice."""
+    return f"{notice.id} {notice.revision}"
+
+
+def flipped(matrix: Matrix, cell: Cell) -> Matrix:
+    """The same decisions save for one cell, and what follows from it; the matrix itself where it has no such cell.
+
+    A parent serves what all of its items may, so it follows its items; an overlay never serves more than what it
+    narrows; families follow their members. A parent's own cell is turned for data that is labelled with it, and its
+    items stay.
+    """
+    notice = matrix.notice
+    source = next((one for one in notice.sources if one.clause == cell.source), None)
+    purpose = next((one for one in notice.purposes if one.clause == cell.purpose), None)
+    if source is None or purpose is None or notice_key(notice) != cell.notice:
+        return matrix
+    granted = purpose not in notice.grants[source]
+    grants: dict[type[Source], dict[type[Purpose], str]] = {one: dict(held) for one, held in notice.grants.items()}
+    clause = next((held[purpose] for held in notice.grants.values() if purpose in held), purpose.clause)
+    changed = {source}
+    _turn(notice, grants[source], purpose, clause if granted else None)
+    if not granted:
+        for row in notice.document.overlay:
+            if row.source == source.clause:
+                overlay = notice.source(row.id)
+                changed.add(overlay)
+                _turn(notice, grants[overlay], purpose, None)
+    below = source
+    while (above := next((one for one, items in matrix.children.items() if below in items), None)) is not None:
+        every = all(purpose in grants[item] for item in matrix.children[above])
+        may = every and (above.clause, purpose.clause) not in notice.prohibited
+        _turn(notice, grants[above], purpose, clause if may else None)
+        changed.add(above)
+        below = above
+    return _with_grants(matrix, _granting(notice, grants), changed)
+
+
+def _turn(notice: Notice, held: dict[type[Purpose], str], purpose: type[Purpose], clause: str | None) -> None:
+    """Grants a purpose by this clause, or takes it away; what is held stays in the notice's order."""
+    found = dict(held)
+    if clause is None:
+        found.pop(purpose, None)
+    else:
+        found.setdefault(purpose, clause)
+    held.clear()
+    held.update((one, found[one]) for one in notice.purposes if one in found)
+
+
+def _granting(notice: Notice, grants: dict[type[Source], dict[type[Purpose], str]]) -> Notice:
+    other = object.__new__(Notice)
+    other._fill(**{name: getattr(notice, name) for name in Notice.__slots__ if name != "grants"})
+    other._fill(grants=MappingProxyType({one: MappingProxyType(held) for one, held in grants.items()}))
+    return other
+
+
+def _with_grants(matrix: Matrix, notice: Notice, changed: set[type[Source]]) -> Matrix:
+    """The matrix with the rows of these sources made anew; what was remembered of labels is left behind."""
+    other = copied(matrix, Matrix)
+    other._fill(notice=notice, _circumstantial={})
+    sources = (*notice.sources, NotPersonal)
+    tables: dict[str | None, dict[object, Row]] = {
+        channel: {one: rows[one] for one in sources} for channel, rows in matrix._tables.items()
+    }
+    other._fill(_tables=tables)
+    for channel, rows in tables.items():
+        rows.update({one: other._source_row(one, channel, NONE_KNOWN) for one in changed})
+    return other
+
+
+def copied(matrix: Matrix, cls: type[M]) -> M:
+    """A matrix of this class that shares all that it is made of, what it remembers too."""
+    other = object.__new__(cls)
+    other._fill(**{name: getattr(matrix, name) for name in Matrix.__slots__})
+    return other

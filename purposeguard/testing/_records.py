@@ -1,0 +1,240 @@
+"""What a run of tests exercised: told by watched guards, added up by names, merged from several processes."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.guard import Guard
+from purposeguard.inventory import Access, Activity
+from purposeguard.label import Label
+from purposeguard.notice import Notice
+from purposeguard.terms import Family, Purpose
+from purposeguard.testing._flipping import Cell, notice_key
+from purposeguard.testing._swallowed import Swallowing
+from purposeguard.testing.watching import Asked, Watcher, watched_guards
+
+MOST_NOTICES: Final = 300
+"""Revisions that are remembered; tests that make notices up may make any number."""
+
+
+class Records:
+    """Names and numbers alone, so that they can go to another process.
+
+    `cells`: how often each was consulted, by its answer. `universe`: the cells that count, each with whether it is
+    granted. `used` and `denied`: by notice, activity, purpose and source.
+    """
+
+    def __init__(self) -> None:
+        self.cells: Counter[tuple[str, str, str, bool]] = Counter()
+        self.used: Counter[tuple[str, str, str, str]] = Counter()
+        self.denied: Counter[tuple[str, str, str, str]] = Counter()
+        self.ran: Counter[tuple[str, str]] = Counter()
+        self.activities: dict[tuple[str, str, str], None] = {}
+        self.accesses: dict[tuple[str, str, int], None] = {}
+        self.called: Counter[tuple[str, int]] = Counter()
+        self.universe: dict[tuple[str, str, str], bool] = {}
+        self.terms: dict[str, tuple[list[str], list[tuple[str, str]]]] = {}
+        self.swallowed: Counter[tuple[str, int, int, str, str]] = Counter()
+
+    _COUNTED: Final = ("cells", "used", "denied", "ran", "called", "swallowed")
+    _LISTED: Final = ("activities", "accesses", "universe", "terms")
+
+    def dump(self) -> dict[str, Any]:
+        """Lists and texts, as JSON has them."""
+        return {name: [[key, value] for key, value in getattr(self, name).items()] for name in _every()}
+
+    def merge(self, given: Mapping[str, Any]) -> None:
+        """Adds what another process dumped."""
+        for name in self._COUNTED:
+            for key, count in given[name]:
+                getattr(self, name)[tuple(key)] += count
+        for name in self._LISTED:
+            held = getattr(self, name)
+            for key, value in given[name]:
+                plain = tuple(key) if isinstance(key, (list, tuple)) else key
+                held[plain] = (value[0], [tuple(one) for one in value[1]]) if name == "terms" else value
+
+    def knows(self, notice: str) -> bool:
+        """Whether cells of a notice are remembered; of made-up ones the first are."""
+        return notice in self.terms or len(self.terms) < MOST_NOTICES
+
+    def declare(self, guard: Guard, notice: Notice, is_test: Callable[[str], bool]) -> None:
+        """Takes down what a guard's code declares: its activities, its access functions, and the cells that count.
+
+        `notice` is the one that it was made for: a test may have put another revision in force. `is_test`: whether a
+        module is one of tests, which may declare what it likes.
+        """
+        key = notice_key(notice)
+        activities = [one for one in guard.activities if not is_test(one.module)]
+        accesses = [one for one in guard.accesses if not is_test(one.module)]
+        if not (activities or accesses) or not self.knows(key):
+            return
+        self.name(notice)
+        self.accesses.update(((key, one.name, one.line), None) for one in accesses)
+        sources = {one for label in _labels(guard, accesses) for one in label if one in notice.grants}
+        for activity in activities:
+            self.activities[key, activity.name, activity.purpose_id] = None
+            members = [one for one in _members(activity.purpose) if one in notice.purposes]
+            for source in sources:
+                granted = [one for one in members if one in notice.grants.get(source, {})]
+                for one in granted or members:
+                    self.universe[key, source.clause, one.clause] = bool(granted)
+
+    def name(self, notice: Notice) -> None:
+        """Takes down the terms of a notice, in its order."""
+        key = notice_key(notice)
+        if key not in self.terms and self.knows(key):
+            purposes = [(one.clause, one.slug) for one in notice.purposes]
+            self.terms[key] = ([one.clause for one in notice.sources], purposes)
+
+
+def _every() -> tuple[str, ...]:
+    return (*Records._COUNTED, *Records._LISTED)
+
+
+def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
+    return purpose.members if isinstance(purpose, Family) else (purpose,)
+
+
+def _labels(guard: Guard, accesses: Iterable[Access]) -> Iterator[Label]:
+    """The labels that the code behind a guard declares."""
+    given: list[Label | None] = []
+    for access in accesses:
+        given += [access.label, access.named, access.whole, *access.fields.values(), *access.sealed.values()]
+    for handed in guard.entrustments:
+        given += [handed.label, handed.named]
+    for declared in guard.reclassifications:
+        given += [declared.sources, declared.to]
+    return (one for one in given if one is not None)
+
+
+class Collector(Watcher):
+    """Adds up what is told: quickly while a test runs, by names when it ends."""
+
+    def __init__(self, *, by_test: bool, is_test: Callable[[str], bool]) -> None:
+        """`by_test`: it is remembered which test consulted which cells; `is_test` as in `Records.declare`."""
+        self.records = Records()
+        self.by_test: dict[str | None, set[Cell]] = {}
+        self.by_fixture: dict[Any, set[Cell]] = {}
+        self.paused = False
+        self.swallowing = Swallowing()
+        self._by_test = by_test
+        self._is_test = is_test
+        self._test: str | None = None
+        self._fixtures: list[Any] = []
+        self._lock = threading.RLock()  # finalisers may decide as well
+        self._counts: dict[tuple[int, int, bool], list[Any]] = {}
+        self._entered: dict[int, list[Any]] = {}
+        self._called: Counter[tuple[str, int]] = Counter()
+        self._young: list[Guard] = []
+        self._made_for: weakref.WeakKeyDictionary[Guard, Notice] = weakref.WeakKeyDictionary()
+
+    def decided(self, asked: Asked) -> None:
+        if self.paused:
+            return
+        key = (id(asked.activity), id(asked.answers), asked.used)
+        with self._lock:
+            held = self._counts.get(key)
+            if held is None:
+                self._counts[key] = [1, asked]  # which keeps what the key names
+            else:
+                held[0] += 1
+
+    def entered(self, activity: Activity) -> None:
+        with self._lock:
+            held = self._entered.get(id(activity))
+            if held is None:
+                self._entered[id(activity)] = [1, activity]
+            else:
+                held[0] += 1
+
+    def called(self, access: Access) -> None:
+        if not self.paused:
+            with self._lock:
+                self._called[access.name, access.line] += 1
+
+    def refused(self, error: PurposeViolation | PurposeMissing | None, *, observed: bool) -> None:
+        if error is not None and not observed and not self.paused:
+            self.swallowing.told(error, self._test)
+
+    def made(self, guard: Guard) -> None:
+        if not self.paused:
+            with self._lock:
+                self._young.append(guard)
+                self._made_for[guard] = guard.notice
+
+    def met(self, guards: Iterable[Guard]) -> None:
+        """These guards were there before."""
+        self._made_for.update((one, one.notice) for one in guards)
+
+    def begin(self, test: str) -> None:
+        """A test begins: what was decided before was so while modules were imported."""
+        self.fold()
+        self._test = test
+
+    def end(self) -> None:
+        """It has ended."""
+        self.fold()
+        self._test = None
+
+    def begin_fixture(self, fixture: Any) -> None:
+        """A fixture that several tests share is made: what it decides is consulted by all of them."""
+        self.fold()
+        self._fixtures.append(fixture)
+
+    def end_fixture(self) -> None:
+        """It is there."""
+        self.fold()
+        self._fixtures.pop()
+
+    def fold(self) -> None:
+        """Adds what was counted to the records; guards that were made meanwhile may go."""
+        with self._lock:
+            counts, self._counts = self._counts, {}
+            entered, self._entered = self._entered, {}
+            called, self._called = self._called, Counter()
+            young, self._young = self._young, []
+        if self.paused:
+            return
+        records = self.records
+        for guard in young:
+            records.declare(guard, self._made_for[guard], self._is_test)
+        records.called.update(called)
+        for count, activity in entered.values():
+            records.ran[activity.name, activity.purpose_id] += count
+        for count, asked in counts.values():
+            self._add(asked, count)
+
+    def _add(self, asked: Asked, count: int) -> None:
+        records = self.records
+        notice = asked.answers[0][0].notice
+        if not records.knows(notice):
+            return
+        if notice not in records.terms:
+            for guard in watched_guards():
+                records.name(guard.notice)
+            records.terms.setdefault(notice, ([], []))
+        cells = [cell for cell, _ in asked.answers]
+        for cell, allowed in asked.answers:
+            records.cells[cell.notice, cell.source, cell.purpose, allowed] += count
+        if asked.activity is not None and asked.used:
+            held = records.used if asked.allowed else records.denied
+            sources = dict.fromkeys(cell.source for cell, may in asked.answers if asked.allowed or not may)
+            for source in sources:
+                held[notice, asked.activity.name, asked.activity.purpose_id, source] += count
+        if self._by_test:
+            self.by_test.setdefault(self._test, set()).update(cells)
+            for fixture in self._fixtures:
+                self.by_fixture.setdefault(fixture, set()).update(cells)
+
+    def finish(self, guards: Iterable[Guard]) -> Records:
+        """The records, once all is told."""
+        self.fold()
+        for guard in guards:
+            self.records.declare(guard, self._made_for.get(guard, guard.notice), self._is_test)
+        return self.records

@@ -1,0 +1,298 @@
+"""What code under test really decided: captured, denied as it should be, read as it should be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Generic, TypeVar, overload
+
+from purposeguard.decision import Decision, name_of
+from purposeguard.errors import PurposeMissing, PurposeViolation, wrapped
+from purposeguard.guard import Guard
+from purposeguard.inventory import Site
+from purposeguard.label import Label
+from purposeguard.terms import Family, Purpose, Source, fold, is_union, union_members
+from purposeguard.testing.watching import Asked, Watcher, watching
+
+R = TypeVar("R")
+
+_SHOWN: Final = 12
+"""Decisions that a failed assertion lists."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Decided:
+    """One decision that a guard made.
+
+    `used`: data was to be used, and not only asked about (`allows`, `explain`, a sealed field left in a copy).
+    `denied` are the sources that may not serve the purpose. `activity` is the activity by its name, None where a guard
+    was asked and no use; `function` the access function and `field` the field that it was about, where that is known.
+    """
+
+    sources: Label
+    purpose: type[Purpose] | Family
+    channel: str | None
+    allowed: bool
+    denied: tuple[type[Source], ...]
+    activity: str | None
+    used: bool
+    function: str | None = None
+    field: str | None = None
+
+    def __str__(self) -> str:
+        verdict = "may use" if self.allowed else "may not use"
+        text = f"{name_of(self.purpose)} {verdict} {', '.join(one.clause for one in self.sources)}"
+        if self.channel is not None:
+            text += f" by {self.channel}"
+        where = [f"in {self.activity}" * (self.activity is not None), f"read by {self.function}" * bool(self.function)]
+        where += [f"field `{self.field}`" * bool(self.field), "asked only" * (not self.used)]
+        said = ", ".join(one for one in where if one)
+        return f"{text} ({said})" if said else text
+
+
+class _Capture(Watcher):
+    detailed = True
+
+    def __init__(self) -> None:
+        self.found: list[Decided] = []
+        self.refusals: list[Decision] = []
+
+    def decided(self, asked: Asked) -> None:
+        function, field = asked.details
+        activity = None if asked.activity is None else asked.activity.name
+        self.found.append(
+            Decided(
+                sources=asked.label,
+                purpose=asked.purpose,
+                channel=asked.channel,
+                allowed=asked.allowed,
+                denied=asked.denied,
+                activity=activity,
+                used=asked.used,
+                function=function,
+                field=field,
+            )
+        )
+
+    def refused(self, error: PurposeViolation | PurposeMissing | None, *, observed: bool) -> None:  # noqa: ARG002  # as Watcher has it
+        if isinstance(error, PurposeViolation):
+            self.refusals.append(error.decision)  # not the error, whose frames would live on
+
+
+@contextmanager
+def capture_decisions(guard: Guard | None = None) -> Generator[list[Decided], None, None]:
+    """The decisions of a guard, or of all guards, made in any thread while the block runs, in their order.
+
+    A decision is what a caller asked for, once: each check, each value opened, each call of an access function, each
+    field that is looked at to withhold it, each row. Uses under an exception are decided by no notice, and not listed.
+    """
+    capture = _Capture()
+    with watching(capture, guard):
+        yield capture.found
+
+
+class _Asserting(Generic[R]):
+    """An assertion about a block, which may also be async code."""
+
+    def __init__(self, guard: Guard | None) -> None:
+        self._guard = guard
+        self._capture = _Capture()
+        self._watching: Any = None
+
+    def __enter__(self) -> list[Decided]:
+        self._watching = watching(self._capture, self._guard)
+        self._watching.__enter__()
+        return self._capture.found
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._watching.__exit__(None, None, None)
+        return self._judge(error)
+
+    def _judge(self, error: BaseException | None) -> bool:
+        raise NotImplementedError
+
+    def run(self, call: Callable[[], R]) -> R | None:
+        """What a call gives, once it is judged; None where what it raised was expected."""
+        result: R | None = None
+        with self:
+            result = call()
+            if hasattr(result, "__await__"):
+                close = getattr(result, "close", None)
+                if close is not None:
+                    close()
+                raise TypeError("what was called gave something to await: await it in a `with` block")
+        return result
+
+    def _listed(self) -> str:
+        found = self._capture.found
+        if not found:
+            return "no guard decided anything here"
+        lines = [wrapped(str(one), "  ") for one in found[:_SHOWN]]
+        if len(found) > _SHOWN:
+            lines.append(f"  … and {len(found) - _SHOWN} more")
+        return "\n".join(["what was decided here:", *lines])
+
+
+class _Denied(_Asserting[Any]):
+    def __init__(self, sources: object, purpose: object, guard: Guard | None) -> None:
+        super().__init__(guard)
+        self._sources = _ids(sources)
+        self._purpose = _purpose_id(purpose)
+
+    def _judge(self, error: BaseException | None) -> bool:
+        if error is not None and not isinstance(error, PurposeViolation):
+            return False
+        refused = [(one.label, one.denied, one.purpose) for one in self._capture.refusals]
+        refused += [(one.sources, one.denied, one.purpose) for one in self._capture.found if not one.allowed]
+        if isinstance(error, PurposeViolation):
+            refused.append((error.decision.label, error.decision.denied, error.decision.purpose))
+        if any(self._is_meant(*one) for one in refused):
+            return True
+        if error is not None:
+            return False  # another violation than the one that was expected says more
+        wanted = "nothing" if self._sources is None else ", ".join(self._sources)
+        denied = "was denied" if self._sources is None else "was not denied"
+        aim = f" for {self._purpose}" if self._purpose is not None else ""
+        raise AssertionError(f"{wanted} {denied}{aim}\n{self._listed()}")
+
+    def _is_meant(self, label: Label, denied: tuple[type[Source], ...], purpose: type[Purpose] | Family) -> bool:
+        if self._purpose is not None and _folded(self._purpose) not in _names(purpose):
+            return False
+        if self._sources is None:
+            return True
+        wanted = set(self._sources.values())
+        combined = {one for source in label for one in _names(source)}
+        # Of several, that their combination was denied, and by one of them. A refusal that rests on something else than
+        # the table (the recipient) is of all of them.
+        return wanted <= combined and any(not wanted.isdisjoint(_names(one)) for one in denied or label)
+
+
+class _Reads(_Asserting[Any]):
+    def __init__(self, sources: object, activity: object, guard: Guard | None) -> None:
+        super().__init__(guard)
+        self._sources = _ids(sources) or {}
+        self._activity = _activity_name(activity)
+
+    def _judge(self, error: BaseException | None) -> bool:
+        if error is not None:
+            return False
+        used: dict[str, frozenset[str]] = {}
+        for one in self._capture.found:
+            if one.used and one.allowed and (self._activity is None or one.activity == self._activity):
+                used.update((source.clause, _names(source)) for source in one.sources)
+        missing = [told for told, wanted in self._sources.items() if not any(wanted in one for one in used.values())]
+        wanted_names = set(self._sources.values())
+        beyond = [clause for clause, names in used.items() if names.isdisjoint(wanted_names)]
+        if not missing and not beyond:
+            return False
+        told = []
+        if beyond:
+            told.append(f"was read and is not expected: {', '.join(sorted(beyond))}")
+        if missing:
+            told.append(f"was not read: {', '.join(sorted(missing))}")
+        where = f"activity {self._activity}: " if self._activity is not None else ""
+        raise AssertionError(f"{where}{'; '.join(told)}\n{self._listed()}")
+
+
+@overload
+def assert_denied(
+    call: Callable[[], object], /, *, sources: object = None, purpose: object = None, guard: Guard | None = None
+) -> None: ...
+@overload
+def assert_denied(*, sources: object = None, purpose: object = None, guard: Guard | None = None) -> _Denied: ...
+def assert_denied(
+    call: Callable[[], object] | None = None,
+    /,
+    *,
+    sources: object = None,
+    purpose: object = None,
+    guard: Guard | None = None,
+) -> _Denied | None:
+    """Asserts that data from these sources is denied to this purpose by a call, or in a `with` block.
+
+    Denied is what raises a violation, also one that the code handles (a response with status 403), or would raise one
+    if it were not only observed; a field that is withheld; and a question that is answered no. A violation that leaves
+    the block is caught here; any other error is not. Where `sources` or `purpose` is not given, any will do.
+
+    Raises:
+        AssertionError: it was not denied; the message lists what was decided instead.
+        PurposeViolation: something else was denied.
+        TypeError: the call gave a coroutine, which a `with` block awaits.
+    """
+    block = _Denied(sources, purpose, guard)
+    if call is None:
+        return block
+    block.run(call)
+    return None
+
+
+@overload
+def assert_reads(
+    call: Callable[[], R], sources: object, /, *, activity: object = None, guard: Guard | None = None
+) -> R: ...
+@overload
+def assert_reads(sources: object, /, *, activity: object = None, guard: Guard | None = None) -> _Reads: ...
+def assert_reads(*given: Any, activity: object = None, guard: Guard | None = None) -> Any:
+    """Asserts that a call, or a `with` block, uses data from exactly these sources, and gives what the call gave.
+
+    `activity`, a function decorated with `@guard.purpose` or a name, looks at what that activity used alone. What was
+    only asked about is not used, and what was denied neither.
+
+    Raises:
+        AssertionError: more was used, or less; the message says what, and lists what was decided.
+        TypeError: the call gave a coroutine, which a `with` block awaits.
+    """
+    *call, sources = given
+    block = _Reads(sources, activity, guard)
+    return block.run(call[0]) if call else block
+
+
+def _ids(sources: object) -> dict[str, str] | None:
+    """Sources as they are told → what they are compared by."""
+    if sources is None:
+        return None
+    if isinstance(sources, (str, type)):
+        sources = (sources,)
+    if not isinstance(sources, Iterable):
+        raise TypeError(f"sources are classes, ids or a Label, not {type(sources).__name__}")
+    told = [_told(one) for one in sources]
+    return {one: _folded(one) for one in told}
+
+
+def _told(term: object) -> str:
+    if isinstance(term, str):
+        return term
+    clause = getattr(term, "clause", None)
+    if isinstance(clause, str):
+        return clause
+    raise TypeError(f"a source is a class of a notice or an id, not {type(term).__name__}")
+
+
+def _purpose_id(purpose: object) -> str | None:
+    if purpose is None or isinstance(purpose, str):
+        return purpose
+    if isinstance(purpose, Family):
+        return purpose.name
+    if is_union(purpose):
+        return " ".join(sorted(_told(one) for one in union_members(purpose)))
+    return _told(purpose)
+
+
+def _names(term: type[Source | Purpose] | Family) -> frozenset[str]:
+    """What a term is called, to be compared."""
+    if isinstance(term, Family):
+        members = " ".join(sorted(one.clause for one in term.members))
+        return frozenset(map(_folded, (term.name, term.slug, members)))
+    return frozenset(map(_folded, (term.clause, term.slug, term.__name__)))
+
+
+def _folded(given: str) -> str:
+    return fold(given) or given
+
+
+def _activity_name(activity: object) -> str | None:
+    return activity if activity is None or isinstance(activity, str) else Site.of(activity).dotted

@@ -1,0 +1,233 @@
+"""The pytest plugin: how much of a notice tests exercise, and how well they pin it.
+
+`pytest --purposeguard` prints it after a run. Without the option the plugin does nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from purposeguard.testing._mutation import Mutation
+    from purposeguard.testing._report import Report
+
+_NAME = "purposeguard-session"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the command line."""
+    group = parser.getgroup("purposeguard", "how much of a privacy notice the tests exercise")
+    group.addoption("--purposeguard", action="store_true", help="report what guards decided while the tests ran")
+    group.addoption(
+        "--purposeguard-fail-under",
+        type=float,
+        metavar="PERCENT",
+        help="fail where fewer of the declared cells (source, purpose) were exercised",
+    )
+    group.addoption("--purposeguard-json", metavar="FILE", help="write the report as JSON")
+    group.addoption(
+        "--purposeguard-mutate",
+        action="store_true",
+        help="turn each cell that was exercised, run the tests again that consulted it, and report what none notices",
+    )
+    group.addoption(
+        "--purposeguard-mutate-seconds", type=float, metavar="SECONDS", help="turn no further cell after this time"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begins to watch where any of the options is given."""
+    option = config.getoption
+    mutates = option("purposeguard_mutate") or option("purposeguard_mutate_seconds") is not None
+    asked = option("purposeguard_fail_under") is not None or option("purposeguard_json") is not None
+    if not (option("purposeguard") or mutates or asked):
+        return
+    if mutates:
+        if hasattr(config, "workerinput") or option("numprocesses", None) or option("tx", None):
+            raise pytest.UsageError("--purposeguard-mutate runs tests again in this process: leave -n out, or say -n0")
+        if option("usepdb"):
+            raise pytest.UsageError("--purposeguard-mutate expects tests to fail: leave --pdb out")
+    config.pluginmanager.register(Session(config, mutates=mutates), _NAME)
+
+
+class Session:
+    """One run of tests, or of a worker's share of them."""
+
+    def __init__(self, config: pytest.Config, *, mutates: bool) -> None:
+        """Begins to watch: guards that are there already, and those to come."""
+        # Not before it is asked for: the plugin is loaded in every run of pytest where the library is installed.
+        from purposeguard.testing import watching  # noqa: PLC0415
+        from purposeguard.testing._records import Collector  # noqa: PLC0415
+
+        self._config = config
+        self._passed: set[str] = set()
+        self._tests: set[Path] = set()
+        self._mutates = mutates
+        self._watching = watching
+        self._collector = Collector(by_test=mutates, is_test=self._is_test)
+        self._mutation: Mutation | None = None
+        self._report: Report | None = None
+        self._watched = True
+        watching.watch_all(self._collector)
+        self._collector.met(watching.watched_guards())
+        self._collector.swallowing.start()
+
+    def pytest_unconfigure(self) -> None:
+        """Ends it, however the run ended."""
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._watched:
+            self._watched = False
+            self._collector.swallowing.stop()
+            self._watching.leave_all(self._collector)
+
+    # ---- while tests run ---------------------------------------------------------------------------------------------
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Notes which files are tests."""
+        self._tests.update(item.path for item in session.items)
+
+    def _is_test(self, module: str) -> bool:
+        file = getattr(sys.modules.get(module), "__file__", None)
+        return file is not None and (Path(file) in self._tests or Path(file).name == "conftest.py")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """What is decided meanwhile was consulted by this test."""
+        self._collector.begin(item.nodeid)
+        try:
+            return (yield)
+        finally:
+            self._collector.end()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, Any, Any]:
+        """What a shared fixture decides was consulted by all tests that use it."""
+        if not self._mutates or fixturedef.scope == "function":
+            return (yield)
+        self._collector.begin_fixture(fixturedef)
+        try:
+            return (yield)
+        finally:
+            self._collector.end_fixture()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Notes which tests passed."""
+        if self._mutates and report.when == "call" and report.passed:
+            self._passed.add(report.nodeid)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """Turns cells, once all tests have passed."""
+        result = yield
+        if self._mutates and not self._config.getoption("collectonly"):
+            self._mutation = self._mutated(session)
+        return result
+
+    def _mutated(self, session: pytest.Session) -> Mutation:
+        from purposeguard.testing._mutation import Mutation, Mutator, tests_by_cell  # noqa: PLC0415
+        from purposeguard.testing._report import Report  # noqa: PLC0415
+
+        if session.testsfailed or session.shouldfail or session.shouldstop:
+            return Mutation(why_not="not all tests passed")
+        collector = self._collector
+        records = collector.finish(self._watching.watched_guards())
+        order = Report(records)._order
+        found, alone = tests_by_cell(session.items, self._passed, collector.by_test, collector.by_fixture, order)
+        granted = {
+            cell: self._watching.is_granted(cell) if (may := records.universe.get(cell)) is None else may
+            for cell in found
+        }
+        collector.paused = True
+        try:
+            mutation = Mutator(session, found, granted, self._config.getoption("purposeguard_mutate_seconds")).run()
+        finally:
+            collector.paused = False
+        imported = collector.by_test.get(None, set())
+        for cell in alone:
+            why = (
+                "since only modules consulted it while they were imported"
+                if cell in imported
+                else "since no test that passed consulted it"
+            )
+            mutation.untried[cell] = why
+        return mutation
+
+    # ---- when they have run ------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of pytest-xdist has ended, and sent what it saw."""
+        given = getattr(node, "workeroutput", {}).get("purposeguard")
+        if given is not None:
+            self._collector.records.merge(given)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Writes files, and fails where too little was exercised."""
+        from purposeguard.testing._report import Report  # noqa: PLC0415
+
+        config, collector = self._config, self._collector
+        records = collector.finish(self._watching.watched_guards())
+        self._leave()
+        self._add_swallowed()
+        output: dict[str, Any] | None = getattr(config, "workeroutput", None)
+        if output is not None:
+            output["purposeguard"] = records.dump()
+            return
+        self._report = report = Report(records)
+        report.mutation = self._mutation
+        path = config.getoption("purposeguard_json")
+        if path is not None:
+            report.write(config.invocation_params.dir / path)
+        self._add_to_junit(report)
+        if self._is_under(report) and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _add_swallowed(self) -> None:
+        import purposeguard  # noqa: PLC0415
+        from purposeguard.testing._swallowed import swallowed  # noqa: PLC0415
+
+        left_out = {*self._tests, Path(purposeguard.__file__).parent}
+        for plugin in self._config.pluginmanager.get_plugins():
+            file = getattr(plugin, "__file__", None)
+            if isinstance(file, str):
+                left_out.add(Path(file))  # a conftest.py, or another that stands beside the tests
+        found = swallowed(self._collector.swallowing.caught, self._config.rootpath, frozenset(left_out))
+        for key, times in found:
+            self._collector.records.swallowed[key] += times
+
+    def _add_to_junit(self, report: Report) -> None:
+        from _pytest.junitxml import xml_key  # noqa: PLC0415
+
+        xml = self._config.stash.get(xml_key, None)
+        if xml is not None:
+            for name, value in report.properties().items():
+                xml.add_global_property(name, value)
+
+    def _is_under(self, report: Report) -> bool:
+        least = self._config.getoption("purposeguard_fail_under")
+        return least is not None and (report.percent < least or not report.counted[1])
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Prints it."""
+        report = self._report
+        if report is None:
+            return
+        terminalreporter.section("purposeguard")
+        for line in report.lines(verbose=self._config.get_verbosity() > 0):
+            terminalreporter.line(line)
+        if self._mutation is not None:
+            terminalreporter.section("purposeguard: cells turned")
+            for line in self._mutation.lines():
+                terminalreporter.line(line)
+        if self._is_under(report):
+            least = self._config.getoption("purposeguard_fail_under")
+            told = f"{report.percent:.2f} %" if report.counted[1] else "nothing is declared"
+            terminalreporter.line(f"FAIL: cells exercised: {told}, and at least {least:g} % were asked for", red=True)
