@@ -12,6 +12,7 @@ import ipaddress
 import uuid
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
@@ -23,6 +24,10 @@ class Kind(NamedTuple):
 
     name: str
     make: Callable[[int], Any]
+
+    def then(self, change: Callable[[Any], Any]) -> Kind:
+        """The kind of what becomes of them."""
+        return Kind(self.name, lambda n: change(self.make(n)))
 
 
 def number_of(*parts: object) -> int:
@@ -67,6 +72,14 @@ def _card(n: int) -> str:
         value = int(digit) * (2 if index % 2 == 0 else 1)
         total += value - 9 if value > 9 else value
     return f"{body}{-total % 10}"
+
+
+def _hexadecimal(n: int, length: int) -> str:
+    return _spelled(n, length, "0123456789abcdef")
+
+
+def _capitals(n: int, length: int) -> str:
+    return word(n, length).upper()
 
 
 def _mobile(n: int) -> str:
@@ -129,12 +142,11 @@ TEXTS: Final = (
     Kind("base64", lambda n: base64.b64encode(word(n).encode()).decode()),
     Kind("colour", lambda n: f"#{n % (1 << 24):06x}"),
     Kind("JSON", lambda n: f'"{word(n)}"'),
-    *(Kind(f"{length} digits", lambda n, length=length: digits(n, length)) for length in (16, 13, 12, 11, 10, 9, 8, 7)),
-    *(Kind(f"{length} hexadecimal digits", lambda n, length=length: _spelled(n, length, "0123456789abcdef"))
-      for length in (64, 40, 32, 16)),
-    *(Kind(f"{length} digits", lambda n, length=length: digits(n, length)) for length in range(6, 0, -1)),
-    *(Kind(f"{length} capitals", lambda n, length=length: word(n, length).upper()) for length in range(6, 0, -1)),
-    *(Kind(f"{length} letters", lambda n, length=length: word(n, length)) for length in range(6, 0, -1)),
+    *(Kind(f"{length} digits", partial(digits, length=length)) for length in (16, 13, 12, 11, 10, 9, 8, 7)),
+    *(Kind(f"{length} hexadecimal digits", partial(_hexadecimal, length=length)) for length in (64, 40, 32, 16)),
+    *(Kind(f"{length} digits", partial(digits, length=length)) for length in range(6, 0, -1)),
+    *(Kind(f"{length} capitals", partial(_capitals, length=length)) for length in range(6, 0, -1)),
+    *(Kind(f"{length} letters", partial(word, length=length)) for length in range(6, 0, -1)),
     Kind("country", lambda n: ("JP", "DE", "US", "FR")[n % 4]),
     Kind("language", lambda n: ("ja", "de", "en", "fr")[n % 4]),
     Kind("currency", lambda n: ("JPY", "EUR", "USD", "GBP")[n % 4]),
@@ -160,7 +172,7 @@ OTHERS: Final = (
     Kind("IPv4 object", _ipv4),
     Kind("IPv6 object", _ipv6),
     Kind("IPv4 network", lambda n: ipaddress.IPv4Network(int(_ipv4(n)))),
-    Kind("True", lambda n: n % 2 == 0),
+    Kind("flag", lambda n: n % 2 == 0),
 )
 """What is no text."""
 

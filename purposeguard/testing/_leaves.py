@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import enum
 import functools
@@ -30,7 +31,26 @@ Check = Callable[[Any], bool]
 
 
 class Unsolvable(TypeError):
-    """Nothing is known that an annotation's values could be made from."""
+    """Nothing is known that an annotation's values could be made from; `path` is where."""
+
+    def __init__(self, why: str, path: str = "") -> None:
+        super().__init__(f"{path}: {why}" if path else why)
+        self.path = path
+
+
+@dataclasses.dataclass(frozen=True)
+class Within:
+    """Whether a field takes an item, asked with a container of it alone."""
+
+    check: Check
+    make: Callable[[list[Any]], Any]
+    least: int
+
+    def __call__(self, value: Any) -> bool:
+        try:
+            return self.check(self.make([value] * max(1, self.least)))
+        except TypeError:  # no hash
+            return True
 
 
 class Leaf:
@@ -120,7 +140,8 @@ def _flat(metadata: Iterable[object]) -> Iterator[object]:
         if isinstance(one, at.GroupedMetadata) or (
             type(one).__module__.startswith("pydantic") and hasattr(one, "metadata") and hasattr(one, "annotation")
         ):  # a FieldInfo holds what it was given as metadata
-            yield from _flat(getattr(one, "metadata", one))
+            inner: Any = one
+            yield from _flat(getattr(inner, "metadata", inner))
         else:
             yield one
 
@@ -219,7 +240,7 @@ def _filtered(strategy: st.SearchStrategy[Any], valid: Check, limits: Limits) ->
 def _mixed(
     native: st.SearchStrategy[Any] | None, kinds: Sequence[Kind], odd: Sequence[Any], limits: Limits, valid: Check
 ) -> Leaf:
-    """Values of which `native` draws any and `kinds` are plausible; `odd` tells whether a validator takes any at all."""
+    """Values of which `native` draws any and `kinds` are plausible; `odd` tells whether a validator takes any."""
     fit = list(usable(tuple(kinds), valid))
     found = [] if native is None else [native]
     if native is not None and limits.others and fit and not all(map(valid, odd)):
@@ -261,7 +282,7 @@ def _bytes(limits: Limits, valid: Check) -> Leaf:
     native = st.binary(min_size=limits.shortest, max_size=limits.longest)
     kinds = [
         Kind("bytes", lambda n: text_of_length(n, limits.shortest, limits.longest).encode()),
-        *(Kind(kind.name, lambda n, make=kind.make: make(n).encode()) for kind in TEXTS),
+        *(kind.then(str.encode) for kind in TEXTS),
     ]
     return _mixed(native, kinds, [b"", b"\0", b"\xff"], limits, valid)
 
@@ -284,9 +305,7 @@ def _ints(limits: Limits, valid: Check) -> Leaf:
     return _mixed(native, fit, [0, 1, -1, 10**6, 2**40], limits, valid)
 
 
-_INT_KINDS: Final = tuple(
-    Kind(kind.name, lambda n, make=kind.make: int(make(n))) for kind in TEXTS if kind.make(0).isdecimal()
-)
+_INT_KINDS: Final = tuple(kind.then(int) for kind in TEXTS if kind.make(0).isdecimal())
 
 
 def _is_whole(kind: Kind) -> bool:
@@ -383,7 +402,8 @@ def _moments(limits: Limits, valid: Check) -> Leaf:
         zone = datetime.UTC
     first = datetime.datetime(1900, 1, 1) if low is None else low.replace(tzinfo=None)  # noqa: DTZ001  # its zone below
     last = datetime.datetime(2100, 12, 31) if high is None else high.replace(tzinfo=None)  # noqa: DTZ001
-    native = st.datetimes(first, max(first, last), timezones=st.just(zone)).map(lambda one: one.replace(fold=0))
+    zones: Any = st.just(zone)
+    native = st.datetimes(first, max(first, last), timezones=zones).map(lambda one: one.replace(fold=0))
     if limits.above is not None or limits.below is not None:
         native = native.filter(valid)
     span = max(1, int((last - first).total_seconds()))
@@ -433,7 +453,7 @@ _NATIVE: Final[dict[type, Callable[[Limits, Check], Leaf]]] = {
     ipaddress.IPv4Address: _simple(lambda: st.ip_addresses(v=4), "IPv4 object"),
     ipaddress.IPv6Address: _simple(lambda: st.ip_addresses(v=6), "IPv6 object"),
     pathlib.Path: lambda limits, valid: _mixed(
-        None, [Kind("path", lambda n, make=kind.make: pathlib.Path(make(n))) for kind in TEXTS[:5]], [], limits, valid
+        None, [kind.then(pathlib.Path) for kind in TEXTS[:5]], [], limits, valid
     ),
 }
 

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NamedTuple, cast, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, cast, get_args, get_origin
 
 import typing_extensions
 from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, TypeAdapter, ValidationError
@@ -21,7 +21,7 @@ Names = Mapping[Any, Any]
 
 
 class Field(NamedTuple):
-    """A field that a model is made with. `needed`: it has no default; `check`: whether the model takes a value for it."""
+    """A field that a model is made with. `needed`: it has no default; `check`: whether the model takes a value."""
 
     name: str
     annotation: Any
@@ -29,9 +29,19 @@ class Field(NamedTuple):
     check: Check | None = None
 
 
-@functools.lru_cache(maxsize=1024)
 def fields_of(cls: type) -> tuple[Field, ...]:
-    """The fields that are given when one is made, in the class's order."""
+    """The fields that are given when one is made, in the class's order; kept with the class."""
+    known: tuple[Field, ...] | None = vars(cls).get(_FIELDS)
+    if known is None:
+        known = _fields_of(cls)
+        type.__setattr__(cls, _FIELDS, known)
+    return known
+
+
+_FIELDS: Final = "__purposeguard_testing_fields__"
+
+
+def _fields_of(cls: type) -> tuple[Field, ...]:
     stated = reading._hints(cls)
     if issubclass(cls, BaseModel):
         return tuple(_of_pydantic(cls, name) for name in cls.model_fields)
@@ -181,7 +191,8 @@ def replaced(value: Any, changes: Mapping[str, Any]) -> Any:
         return value._replace(**changes)
     if isinstance(value, BaseModel):
         twin = value.model_copy()
-        twin.__dict__.update(changes)
+        kept: dict[str, Any] = vars(twin)
+        kept.update(changes)
     else:
         twin = copy.copy(value)
         for name, one in changes.items():
@@ -191,7 +202,6 @@ def replaced(value: Any, changes: Mapping[str, Any]) -> Any:
     return twin
 
 
-@functools.lru_cache(maxsize=256)
 def _kept_names(cls: type) -> tuple[str, ...]:
     return tuple(
         name

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from purposeguard.fields import Model, Shape, is_namedtuple, is_taggable, shape_of
+from purposeguard.fields import Model, Shape, is_taggable, shape_of
 from purposeguard.rows import MISSING, read_field
 from purposeguard.sealing import Sealed, plain
 

@@ -1,30 +1,239 @@
-"""Strategies of hypothesis: instances of tagged models, and their twins.
+"""Strategies of hypothesis: notices right and wrong, what can be asked of them, sealed values, instances of models.
 
-Needs hypothesis: `pip install 'purposeguard[hypothesis]'`.
+Needs hypothesis: `pip install 'purposeguard[hypothesis]'`. What is drawn of a notice is aimed at the border between
+allowed and denied, so that neither is rare, and shrinks to the simplest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, TypeVar
+import itertools
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeVar
 
-from hypothesis import reject
 from hypothesis import strategies as st
 
+from purposeguard.activity import Block
+from purposeguard.errors import ChannelViolation
 from purposeguard.fields import sources_of
+from purposeguard.guard import Guard
+from purposeguard.history import History
+from purposeguard.label import Label
+from purposeguard.notice import Notice
+from purposeguard.personal import Personal
+from purposeguard.terms import Family, NotPersonal, Purpose, Source
+from purposeguard.testing import _notices, _revisions
 from purposeguard.testing._drawing import Drawing
+from purposeguard.testing._faults import FaultyNotice, PlantedFault, faulty
 from purposeguard.testing._redrawing import Redrawing
 from purposeguard.testing.values import Markers, value_strategy
 
-__all__ = ["instances", "twins", "value_strategy"]
+__all__ = [
+    "FaultyNotice",
+    "PlantedFault",
+    "Question",
+    "channels",
+    "families",
+    "faulty_notices",
+    "histories",
+    "instances",
+    "labels",
+    "notices",
+    "purposes",
+    "questions",
+    "sealed",
+    "sources",
+    "twins",
+    "uses",
+    "value_strategy",
+]
 
 T = TypeVar("T")
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+Asked = type[Purpose] | Family
+"""What can be asked for as a purpose."""
+
+
+# ---- Notices ------------------------------------------------------------------------------------------------------
+
+
+def notices(
+    *, derivations: bool = True, prohibitions: bool = True, overlays: bool = True, facts: bool = False
+) -> st.SearchStrategy[Notice]:
+    """Valid notices: clauses with items, grants, channels closed and open, families, and what is not left out.
+
+    `facts`: also what clauses 4 to 11 may say (entrustment, transfer, safeguards, rights, retention, contact, changes),
+    bases, extensions to earlier data and renamings, with titles that are hard to quote.
+    """
+    tables = _notices.tables(derivations=derivations, prohibitions=prohibitions, overlays=overlays, facts=facts)
+    return tables.map(Notice.parse)
+
+
+def histories(least: int = 2, most: int = 3) -> st.SearchStrategy[History]:
+    """Revisions of one notice in the order of their dates; each renumbers, adds, drops, grants or forbids something."""
+    return _revisions.revisions(least, most).map(lambda found: History(*found))
+
+
+def faulty_notices(*, most: int = 3) -> st.SearchStrategy[FaultyNotice]:
+    """Notices with faults that are known, up to so many at once: kinds, and the places where each must be found."""
+    return faulty(most)
+
+
+# ---- What can be asked of a notice --------------------------------------------------------------------------------
+
+
+def sources(notice: Notice) -> st.SearchStrategy[type[Source]]:
+    """The sources of a notice: clauses, items, overlays, derivations."""
+    return st.sampled_from(notice.sources)
+
+
+def purposes(notice: Notice) -> st.SearchStrategy[type[Purpose]]:
+    """The purposes of a notice."""
+    return st.sampled_from(notice.purposes)
+
+
+def families(notice: Notice) -> st.SearchStrategy[Family]:
+    """The families of a notice; nothing can be drawn where it has none."""
+    return st.sampled_from(notice.families) if notice.families else st.nothing()
+
+
+def channels(notice: Notice) -> st.SearchStrategy[str | None]:
+    """A channel that the notice names, or none."""
+    return st.sampled_from((None, *notice.channels))
+
+
+def labels(
+    notice: Notice, purpose: object = None, *, channel: str | None = None, most: int = 4
+) -> st.SearchStrategy[Label]:
+    """Labels of up to so many sources: allowed for the purpose, denied, and denied for one source alone.
+
+    Without a `purpose` (an id, a class, a family) one is drawn for each label.
+
+    Raises:
+        UnknownPurpose: the notice has none such.
+        ValueError: `most` is not positive.
+    """
+    if most < 1:
+        raise ValueError("a label has one source at least")
+    asked = st.sampled_from(_asked_of(notice)) if purpose is None else st.just(notice.purpose_or_family(purpose))
+    return asked.flatmap(lambda one: _labels_for(notice, one, channel, most))
+
+
+def _asked_of(notice: Notice) -> tuple[Asked, ...]:
+    return (*notice.purposes, *notice.families)
+
+
+@st.composite
+def _labels_for(draw: Draw, notice: Notice, asked: Asked, channel: str | None, most: int) -> Label:
+    may = [one for one in notice.sources if _may(notice, one, asked, channel)]
+    rest = [one for one in notice.sources if one not in may]
+    kind = draw(st.sampled_from([_ANY, *([_ALLOWED] if may else []), *([_BORDERLINE] if rest and may else [])]))
+    if kind == _ANY:
+        return Label(*draw(_some(notice.sources, most)))
+    if kind == _ALLOWED:
+        return Label(*draw(_some(may, most)))
+    return Label(draw(st.sampled_from(rest)), *(draw(_some(may, most - 1)) if most > 1 else ()))
+
+
+_ANY, _ALLOWED, _BORDERLINE = "any", "allowed", "one source away from allowed"
+
+
+def _some(given: Sequence[type[Source]], most: int) -> st.SearchStrategy[list[type[Source]]]:
+    return st.lists(st.sampled_from(given), min_size=1, max_size=min(most, len(given)), unique=True)
+
+
+def _may(notice: Notice, source: type[Source], asked: Asked, channel: str | None) -> bool:
+    """Whether one source may serve it, which aims what is drawn; what is decided is for whoever draws it."""
+    members = asked.members if isinstance(asked, Family) else (asked,)
+    rows = {row.id: row.channels for row in notice.document.purposes} if channel is not None else {}
+    for one in members:
+        named = rows.get(one.clause)
+        if one in notice.grants[source] and (named is None or named.closed is None or channel in named.closed):
+            return True
+    return False
+
+
+class Question(NamedTuple):
+    """One question to a guard: `guard.allows(*question)`."""
+
+    sources: Label
+    purpose: type[Purpose] | Family
+    channel: str | None
+
+
+@st.composite
+def _questions(draw: Draw, notice: Notice, most: int) -> Question:
+    asked = draw(st.sampled_from(_asked_of(notice)))
+    channel = draw(channels(notice))
+    return Question(draw(labels(notice, asked, channel=channel, most=most)), asked, channel)
+
+
+def questions(notice: Notice, *, most: int = 4) -> st.SearchStrategy[Question]:
+    """Questions to a guard over the notice: labels of up to so many sources, purposes and families, channels."""
+    return _questions(notice, most)
+
+
+def uses(guard: Guard) -> st.SearchStrategy[Block[Any]]:
+    """Blocks for which an activity can be declared: `with data.draw(uses(guard)) as use: …`.
+
+    A purpose that names its channels and nothing else comes with one of these (rule 7).
+
+    Raises:
+        ValueError: none can be declared, when one is drawn.
+    """
+    return st.deferred(lambda: _uses(guard))
+
+
+def _uses(guard: Guard) -> st.SearchStrategy[Block[Any]]:
+    declarable = _declarable(guard)
+    if not declarable:
+        raise ValueError("no activity can be declared: each purpose names channels that the notice does not")
+
+    def declared(one: tuple[Asked, str | None]) -> Block[Any]:
+        return guard.purpose(_named(one[0]), channel=one[1])
+
+    return st.sampled_from(declarable).map(declared)
+
+
+def _declarable(guard: Guard) -> list[tuple[Asked, str | None]]:
+    found: list[tuple[Asked, str | None]] = []
+    for asked, channel in itertools.product(_asked_of(guard.notice), (None, *guard.notice.channels)):
+        with suppress(ChannelViolation):
+            guard.purpose(_named(asked), channel=channel)
+            found.append((asked, channel))
+    return found
+
+
+def _named(asked: Asked) -> str:
+    return asked.name if isinstance(asked, Family) else asked.clause
+
+
+# ---- Sealed values ------------------------------------------------------------------------------------------------
+
+
+def sealed(
+    values: st.SearchStrategy[T], under: Label | type[Source] | Notice | st.SearchStrategy[Label]
+) -> st.SearchStrategy[Personal[T, Any]]:
+    """Sealed values: `values` under a label, a source, labels that are drawn, or those of a notice.
+
+    Of a notice, now and then what is not personal.
+    """
+    if isinstance(under, Notice):
+        drawn = labels(under) | st.just(Label(NotPersonal))
+    elif isinstance(under, st.SearchStrategy):
+        drawn = under
+    else:
+        drawn = st.just(under if isinstance(under, Label) else Label(under))
+    return st.builds(Personal, values, drawn)
+
+
+# ---- Instances of models ------------------------------------------------------------------------------------------
 
 
 def instances(
     model: type[T], markers: Markers | None = None, /, **fields: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[T]:
-    """Instances of a tagged model: pydantic, dataclass, TypedDict, NamedTuple or attrs, or an annotation that holds one.
+    """Instances of a tagged model: pydantic, dataclass, TypedDict, NamedTuple, attrs, or an annotation that holds one.
 
     Constraints are kept to, and what validators take is found by trying. Where `markers` is given, what is personal is
     marked, which `markers` remembers: make one anew in each example. `fields` draw the fields of these names.
@@ -36,7 +245,7 @@ def instances(
 
 
 @st.composite
-def _instances(draw: Any, model: Any, markers: Markers | None, fields: dict[str, st.SearchStrategy[Any]]) -> Any:
+def _instances(draw: Draw, model: Any, markers: Markers | None, fields: dict[str, st.SearchStrategy[Any]]) -> Any:
     if markers is None:
         return Drawing(draw).instance(model, fields)
     made = Drawing(draw, marking=True, salt=markers._next_salt()).instance(model, fields)
@@ -47,9 +256,10 @@ def _instances(draw: Any, model: Any, markers: Markers | None, fields: dict[str,
 def twins(instance: T, fields: Collection[str], model: Any = None) -> st.SearchStrategy[T]:
     """Copies of an instance with what is in these fields drawn anew, valid again, and the same everything else.
 
-    `fields` are paths as `pg.sources_of` prints them; of fields within containers each one. A field without value
-    (an absent key, no items) stays so. What is sealed is sealed anew, under the same label. `model` is the annotation
-    of the instance where its class does not say it (a TypedDict, a generic dataclass, a list).
+    `fields` are paths as `pg.sources_of` prints them; of fields within containers each one. What is not there (an
+    absent key, an empty list's items) stays so, and so does what can have no other value. What is
+    sealed is sealed anew, under the same label. `model` is the annotation of the instance where its class does not say
+    it (a TypedDict, a generic dataclass, a list).
 
     Raises:
         ValueError: no field has one of these paths.
@@ -63,7 +273,5 @@ def twins(instance: T, fields: Collection[str], model: Any = None) -> st.SearchS
 
 
 @st.composite
-def _twins(draw: Any, instance: Any, fields: frozenset[str], model: Any) -> Any:
-    redrawing = Redrawing(Drawing(draw), fields)
-    twin = redrawing.value(instance, model)
-    return twin if redrawing.changed else reject()
+def _twins(draw: Draw, instance: Any, fields: frozenset[str], model: Any) -> Any:
+    return Redrawing(Drawing(draw), fields).value(instance, model)

@@ -9,30 +9,23 @@ markers["email"].texts                      # how it would look in a log: ("fkqp
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import datetime
-import enum
-import ipaddress
-import re
-import uuid
 from collections.abc import Collection, Iterator, Mapping
-from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from hypothesis import Phase, find, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, SecretBytes, SecretStr
 
-from purposeguard.fields import is_taggable, sources_of
+from purposeguard.fields import sources_of
 from purposeguard.label import Label
 from purposeguard.testing._drawing import Drawing
 from purposeguard.testing._places import places
 from purposeguard.testing._redrawing import Redrawing
+from purposeguard.testing._texts import texts_of
+
+__all__ = ["Mark", "Markers", "simplest", "texts_of", "value_strategy"]
 
 T = TypeVar("T")
-SHORTEST: Final = 5
-"""Characters of a text that is known again; a shorter one may stand anywhere by chance."""
 
 
 @st.composite
@@ -125,7 +118,7 @@ class Markers:
         return made
 
     def remember(self, instance: object, model: Any = None, *, without: Collection[str] = ()) -> None:
-        """Takes what stands in the personal fields of an instance for marks; not in fields of the names in `without`."""
+        """Takes what stands in the personal fields of an instance for marks, save in the fields `without`."""
         model = type(instance) if model is None else model
         labels = sources_of(model)
         for place in places(instance, model):
@@ -157,87 +150,3 @@ def _one_of(draw: Any, model: Any, salt: str, given: Mapping[str, st.SearchStrat
 def _marked_copy(draw: Any, instance: Any, model: Any, salt: str) -> Any:
     drawing = Drawing(draw, marking=True, salt=salt)
     return Redrawing(drawing, sources_of(model), differing=False).value(instance, model)
-
-
-def texts_of(value: object) -> tuple[str, ...]:
-    """How a value looks as text, in every form that is usual for its type; nothing where none would be known again."""
-    return tuple(dict.fromkeys(one for one in _texts_of(value) if len(one) >= SHORTEST))
-
-
-def _texts_of(value: object) -> Iterator[str]:  # noqa: C901  # one line a type
-    match value:
-        case None | bool() | enum.Enum():
-            return
-        case SecretStr() | SecretBytes():
-            yield from _texts_of(value.get_secret_value())
-        case str():
-            yield value
-            yield from _numbers_in(value)
-        case bytes() | bytearray():
-            yield value.decode("utf-8", "replace")
-            yield value.hex()
-            yield base64.b64encode(value).decode()
-        case int():
-            yield from (str(value), f"{value:,}")
-        case float():
-            yield from (repr(value), f"{value:,}", f"{value:.2f}", f"{value:,.2f}")
-        case Decimal():
-            yield from (str(value), f"{value:,}", f"{value:f}", repr(float(value)))
-        case datetime.datetime():
-            yield from (
-                value.isoformat(),
-                str(value),
-                value.isoformat().removesuffix("+00:00") + "Z",
-                str(value.timestamp()),
-            )
-            yield from _texts_of(value.date())
-        case datetime.date():
-            yield from (
-                value.isoformat(),
-                f"{value:%Y/%m/%d}",
-                f"{value:%Y%m%d}",
-                f"{value:%d.%m.%Y}",
-                f"{value:%m/%d/%Y}",
-            )
-        case datetime.time():
-            yield value.isoformat()
-        case datetime.timedelta():
-            yield from (str(value), str(value.total_seconds()))
-        case uuid.UUID():
-            yield from (str(value), value.hex)
-        case ipaddress.IPv6Address():
-            yield from (str(value), value.exploded)
-        case BaseModel() | tuple() | list() | set() | frozenset() | Mapping():
-            yield from _texts_within(value)
-        case _ if is_taggable(type(value)):
-            yield from _texts_within(value)
-        case _:
-            yield str(value)
-
-
-def _texts_within(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        inner: Any = [*value, *value.values()]
-    elif is_taggable(type(value)) and not isinstance(value, tuple):
-        inner = [getattr(value, name, None) for name in sources_of_fields(type(value))]
-    else:
-        inner = value
-    for one in inner:
-        yield from _texts_of(one)
-
-
-def sources_of_fields(cls: type) -> tuple[str, ...]:
-    """The names of the fields of a model."""
-    from purposeguard.fields import _hints  # noqa: PLC0415
-
-    return tuple(_hints(cls))
-
-
-def _numbers_in(text: str) -> Iterator[str]:
-    """A phone number, or a number in groups, as its digits alone."""
-    plain = re.sub(r"[\s()\-.]", "", text)
-    if plain != text and re.fullmatch(r"\+?\d{7,}", plain):
-        yield plain
-        yield plain.removeprefix("+")
-    elif re.fullmatch(r"\+\d{7,}", text):
-        yield text[1:]

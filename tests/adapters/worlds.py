@@ -16,10 +16,11 @@ from purposeguard import About, Guard, History, Label, Notice, NotPersonal
 from purposeguard.adapters.tags import Columns, Tag
 from purposeguard.circumstances import Standing
 from purposeguard.marks import Collected, Ended, RowSource, Subject
+from purposeguard.testing._notices import Draw, Tables, add_bases, tables
+from purposeguard.testing._revisions import revision_after
 from purposeguard.use import Use
-from tests.histories import revision_after
 from tests.oversights import Told
-from tests.support import Draw, Tables, add_bases, asked_of, tables
+from tests.support import asked_of
 
 NOW = datetime.datetime(2025, 6, 15, 12, tzinfo=datetime.UTC)
 Row = Mapping[str, Any]

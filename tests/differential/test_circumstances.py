@@ -15,7 +15,8 @@ from purposeguard.circumstances import BEFORE_ALL, Circumstances, Standing
 from purposeguard.history import History
 from purposeguard.matrix import Matrix
 from purposeguard.retention import overdue
-from tests import histories, support
+from purposeguard.testing import _notices, _revisions, strategies
+from tests import histories
 from tests.oversights import Told
 from tests.support import asked_of, id_of
 
@@ -55,9 +56,9 @@ def compiled(known: histories.Circumstances) -> Circumstances:
 
 
 @st.composite
-def situations(draw: support.Draw) -> tuple[tuple[Notice, ...], Notice]:
+def situations(draw: _notices.Draw) -> tuple[tuple[Notice, ...], Notice]:
     """A history and the revision of it that is in force: the last, or an earlier one that was put back."""
-    notices = draw(histories.histories())
+    notices = draw(_revisions.revisions())
     return notices, draw(st.sampled_from([notices[-1], notices[-1], notices[-1], notices[0]]))
 
 
@@ -66,7 +67,7 @@ def compare(tally: Tally, data: st.DataObject, situation: tuple[tuple[Notice, ..
     matrix = Matrix(inforce, history=History(*notices))
     for _ in range(6):
         known = data.draw(histories.circumstances(notices, inforce))
-        tally.hold_equal(matrix, data.draw(support.labels(inforce, 3)), notices, known)
+        tally.hold_equal(matrix, data.draw(strategies.labels(inforce, most=3)), notices, known)
 
 
 def test_generated_histories() -> None:
@@ -121,7 +122,7 @@ def test_guards_with_a_history_and_an_oversight(
     guard.replace(inforce)  # where an earlier one was put back
     under = known["collected_under"]
     about = About(7, collected=under, ended=today - datetime.timedelta(days=days))
-    label = data.draw(support.labels(inforce, 2))
+    label = data.draw(strategies.labels(inforce, most=2))
     ids = [source.clause for source in label]
     over = overdue(inforce.document, ids, ended=about.ended, today=today)
     documents = [one.document for one in (*notices, inforce)]
@@ -180,7 +181,7 @@ def test_a_revision_that_is_not_known_grants_nothing(
 ) -> None:
     notices, inforce = situation
     matrix = Matrix(inforce, history=History(*notices))
-    label = data.draw(support.labels(inforce, 2))
+    label = data.draw(strategies.labels(inforce, most=2))
     known = data.draw(histories.circumstances(notices, inforce)) | {"collected_under": datetime.date(2019, 1, 1)}
     Tally().hold_equal(matrix, label, notices, known)
     given_ = compiled(known)

@@ -28,6 +28,7 @@ from purposeguard import (
     reference,
 )
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing import strategies
 from tests import support
 from tests.support import Answer, asked_of, every_label, id_of
 
@@ -90,7 +91,7 @@ def test_generated_notices() -> None:
     tally = Tally()
 
     @settings(max_examples=200)
-    @given(notice=support.notices())
+    @given(notice=strategies.notices())
     def compare(notice: Notice) -> None:
         compare_widely(notice, tally)
 
@@ -106,7 +107,7 @@ def test_generated_notices_at_length(part: int) -> None:
     tally = Tally()
 
     @settings(derandomize=False)  # else each round would ask what the one before asked
-    @given(notice=support.notices())
+    @given(notice=strategies.notices())
     def compare(notice: Notice) -> None:
         compare_widely(notice, tally)
 
@@ -123,7 +124,7 @@ def questions_in_words(notice: Notice) -> st.SearchStrategy[tuple[list[str], str
     )
 
 
-@given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), support.notices()))
+@given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), strategies.notices()))
 def test_questions_by_id(data: st.DataObject, notice: Notice) -> None:
     guard = Guard(notice)
     for ids, purpose, channel in data.draw(st.lists(questions_in_words(notice), min_size=5, max_size=30)):
@@ -163,10 +164,10 @@ def test_decisions_of_the_bundled_notice_are_consistent() -> None:
             assert_consistent(tm.NOTICE, guard, sources, channel)
 
 
-@given(data=st.data(), notice=support.notices())
+@given(data=st.data(), notice=strategies.notices())
 def test_decisions_of_generated_notices_are_consistent(data: st.DataObject, notice: Notice) -> None:
     guard = Guard(notice)
-    for label in data.draw(st.lists(support.labels(notice), min_size=1, max_size=5)):
+    for label in data.draw(st.lists(strategies.labels(notice), min_size=1, max_size=5)):
         assert_consistent(notice, guard, tuple(label), data.draw(st.sampled_from([None, *notice.channels])))
 
 
@@ -198,13 +199,13 @@ def test_derivations_of_the_bundled_notice() -> None:
     assert compare_derivations(tm.NOTICE) == 2 * (3 + 9)
 
 
-@given(data=st.data(), notice=support.notices())
+@given(data=st.data(), notice=strategies.notices())
 def test_derivations_of_generated_notices(data: st.DataObject, notice: Notice) -> None:
     compare_derivations(notice)
     guard = Guard(notice)
     operations = sorted({row.operation for row in notice.document.derivation})
     for operation in operations:
-        left, right = data.draw(support.labels(notice, 2)), data.draw(support.labels(notice, 2))
+        left, right = data.draw(strategies.labels(notice, most=2)), data.draw(strategies.labels(notice, most=2))
         if derived(guard, operation, left, right) is not None:
             # What is derived from mixed data could have been derived from any part of it.
             pairs = [(one.clause, other.clause) for one in left for other in right]
@@ -212,7 +213,7 @@ def test_derivations_of_generated_notices(data: st.DataObject, notice: Notice) -
 
 
 @settings(max_examples=10)
-@given(notice=support.notices())
+@given(notice=strategies.notices())
 def test_remembered_answers_are_the_plain_ones(notice: Notice) -> None:
     """The short cut that the exhaustive comparison takes is none in what it answers."""
     questions = [

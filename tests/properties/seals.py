@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from purposeguard import Notice, NotPersonal, Personal, Source
 from purposeguard.codegen import generate
-from tests.support import Answer, Draw
+from purposeguard.testing._notices import Draw
+from tests.support import Answer
 
 PLAIN: st.SearchStrategy[object] = st.one_of(
     st.text(max_size=5),

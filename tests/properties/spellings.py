@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from tests.support import CIRCLED, Draw
+from purposeguard.testing._notices import CIRCLED, Draw
 
 _FULL_WIDTH = {
     ord(char): chr(ord(char) + 0xFEE0) for char in "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO().,-"

@@ -14,8 +14,10 @@ import purposeguard as pg
 from purposeguard import reference, retention
 from purposeguard import reference_circumstances as specification
 from purposeguard.circumstances import Standing
-from tests import histories, support
-from tests.support import Draw, declarable
+from purposeguard.testing import _revisions, strategies
+from purposeguard.testing._notices import Draw
+from tests import support
+from tests.support import declarable
 from tests.unit.oversights import Counting, Office
 from tests.unit.samples import revised
 
@@ -72,7 +74,7 @@ class Case:
 
 @st.composite
 def cases(draw: Draw) -> Case:
-    notices = tuple(revised(one, draw(_periods(one))) for one in draw(histories.histories()))
+    notices = tuple(revised(one, draw(_periods(one))) for one in draw(_revisions.revisions()))
     inforce = draw(st.sampled_from([notices[-1], notices[-1], notices[0]]))
     purposes, revisions = [one.clause for one in inforce.purposes], [one.revision for one in notices]
     days = st.none() | st.sampled_from(
@@ -81,7 +83,7 @@ def cases(draw: Draw) -> Case:
     return Case(
         notices,
         inforce,
-        draw(support.labels(inforce, 3)),
+        draw(strategies.labels(inforce, most=3)),
         pg.About(draw(st.sampled_from([1, 1, 1, 2, None])), collected=draw(days), ended=draw(days)),
         Standing(
             suspended=frozenset(draw(st.sampled_from([(), (), purposes[:1], purposes[1:3]]))),

@@ -24,10 +24,12 @@ from purposeguard import (
 )
 from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing import _notices, strategies
+from purposeguard.testing._notices import Tables
 from tests import support
-from tests.support import Tables, asked_of, id_of
+from tests.support import asked_of, id_of
 
-ANY_NOTICE = st.one_of(st.just(tm.NOTICE), support.notices())
+ANY_NOTICE = st.one_of(st.just(tm.NOTICE), strategies.notices())
 
 
 def may(guard: Guard, sources: object, channel: str | None = None) -> frozenset[str]:
@@ -70,7 +72,7 @@ def stated(made: Tables, source: str) -> set[str]:
     return set.intersection(*of_items)
 
 
-@given(made=support.tables(), nonsense=st.text(max_size=30))
+@given(made=_notices.tables(), nonsense=st.text(max_size=30))
 def test_default_deny(made: Tables, nonsense: str) -> None:
     guard = Guard(Notice.parse(made))
     for source in guard.notice.sources:
@@ -121,11 +123,11 @@ def test_empty_label_is_refused(notice: Notice, data: st.DataObject) -> None:
         reference.allowed(notice.document, [], id_of(purpose), channel)
 
 
-@given(data=st.data(), made=support.tables(overlays=False))
+@given(data=st.data(), made=_notices.tables(overlays=False))
 def test_prohibition_wins(data: st.DataObject, made: Tables) -> None:
     before = Guard(Notice.parse(made))
-    rule = data.draw(support.prohibition(made))
-    after_tables = support.copied(made)
+    rule = data.draw(_notices.prohibition(made))
+    after_tables = _notices.copied(made)
     after_tables.setdefault("forbid", []).append(rule)
     after = Guard(Notice.parse(after_tables))
     families = {row["class"]: row["purposes"] for row in made.get("family", ())}
@@ -148,15 +150,15 @@ def test_prohibition_wins(data: st.DataObject, made: Tables) -> None:
                 assert not allowed & forbidden
                 assert not any(family in allowed and set(families[family]) <= forbidden for family in families)
     # An overlay of what is forbidden, or itself forbidden, may not serve it either.
-    overlay = {"id": "Q1", "class": "Sheet", "product": "p", "item": "i", "title": support.titled("Q1")}
+    overlay = {"id": "Q1", "class": "Sheet", "product": "p", "item": "i", "title": _notices.titled("Q1")}
     for row in made["source"]:
-        serves = support.may_serve(made, row["id"])
+        serves = _notices.may_serve(made, row["id"])
         with_overlay = {**made, "overlay": [{**overlay, "source": row["id"], "serves": serves}]}
         with_overlay["forbid"] = [{**rule, "sources": ["Q1"]}]
         assert not may(Guard(Notice.parse(with_overlay)), "Q1") & forbidden
 
 
-@given(data=st.data(), made=support.tables())
+@given(data=st.data(), made=_notices.tables())
 def test_order_and_duplicates_do_not_matter(data: st.DataObject, made: Tables) -> None:
     notice = Notice.parse(made)
     guard = Guard(notice)
@@ -178,7 +180,7 @@ def test_order_and_duplicates_do_not_matter(data: st.DataObject, made: Tables) -
             union |= member
         assert guard.allows(chosen, union) is guard.allows(chosen, family) is guard.allows(chosen, family.slug)
     # The order of the rows of the file decides nothing either.
-    shuffled = support.copied(made)
+    shuffled = _notices.copied(made)
     for kind in ("channel", "source", "grant", "family", "derivation", "forbid", "overlay"):
         if kind in shuffled:
             shuffled[kind] = data.draw(st.permutations(shuffled[kind]))
@@ -200,7 +202,7 @@ def parts(label: Label, data: st.DataObject) -> Iterator[Label]:
 @given(notice=ANY_NOTICE, data=st.data())
 def test_combining_never_widens(notice: Notice, data: st.DataObject) -> None:
     guard = Guard(notice)
-    for label in data.draw(st.lists(support.labels(notice, 6), min_size=1, max_size=5)):
+    for label in data.draw(st.lists(strategies.labels(notice, most=6), min_size=1, max_size=5)):
         one, other = parts(label, data)
         assert one | other is other | one is Label.join(one, other) is label
         for channel in (None, *notice.channels):
@@ -226,7 +228,7 @@ def test_parent_never_exceeds_an_item(notice: Notice) -> None:
             assert whole & purposes == frozenset.intersection(*of_items) & purposes
 
 
-@given(data=st.data(), made=support.tables())
+@given(data=st.data(), made=_notices.tables())
 def test_overlay_never_widens(data: st.DataObject, made: Tables) -> None:
     notice = Notice.parse(made)
     guard = Guard(notice)
@@ -235,8 +237,8 @@ def test_overlay_never_widens(data: st.DataObject, made: Tables) -> None:
         for channel in (None, *notice.channels):
             assert may(guard, row["id"], channel) <= may(guard, row["source"], channel)
             assert may(guard, [row["id"], *company], channel) <= may(guard, [row["source"], *company], channel)
-        for purpose in set(support.purposes_of(made)) - may(guard, row["source"]):
-            widened = support.copied(made)
+        for purpose in set(_notices.purposes_of(made)) - may(guard, row["source"]):
+            widened = _notices.copied(made)
             widened["overlay"][index]["serves"].append(purpose)
             with pytest.raises(NoticeError) as refused:
                 Notice.parse(widened)

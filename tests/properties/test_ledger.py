@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purposeguard import Guard, Label, Notice, PurposeMissing, PurposeViolation, Source, UnlabelledData, Use
+from purposeguard.testing import strategies
 from tests import support
 from tests.support import RecordingLedger, declarable
 
@@ -74,7 +75,7 @@ class Desk:
         self.used += not refused
 
 
-@given(data=st.data(), notice=support.notices())
+@given(data=st.data(), notice=strategies.notices())
 def test_every_denial_is_recorded_once(data: st.DataObject, notice: Notice) -> None:
     modes: st.SearchStrategy[Mode] = st.sampled_from(["enforce", "observe"])
     mode = data.draw(modes)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purposeguard import Decision, Guard, Label, PurposeViolation
+from purposeguard.testing import strategies
 from tests import support
 from tests.support import Revisions, declarable, outcome
 
@@ -99,7 +100,7 @@ class Fire:
 def test_reload_is_atomic(data: st.DataObject, revisions: Revisions) -> None:
     first, second = revisions
     ways = [way for way in declarable(Guard(first)) if way in declarable(Guard(second))]
-    chosen = data.draw(st.lists(support.labels(first, 3), min_size=1, max_size=3))
+    chosen = data.draw(st.lists(strategies.labels(first, most=3), min_size=1, max_size=3))
     labels = [*chosen, Label(*first.sources[:2])]
     fire = Fire(revisions, [(label, *way) for label, way in itertools.product(labels, ways[:3])])
     fire.one_after_the_other()

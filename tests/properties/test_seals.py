@@ -29,12 +29,13 @@ from purposeguard import (
     reference,
 )
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing import _notices, strategies
 from tests import support
 from tests.properties import seals
 from tests.properties.seals import Sample
 from tests.support import Answer, declarable
 
-ANY_NOTICE = st.one_of(st.just(tm.NOTICE), support.notices())
+ANY_NOTICE = st.one_of(st.just(tm.NOTICE), strategies.notices())
 ABSENT = object()
 WAYS = declarable(Guard(tm.NOTICE))
 
@@ -123,7 +124,7 @@ def opens(use: Use[Any], sample: Sample) -> bool:
     return False
 
 
-CASES = st.one_of(st.just(tm.NOTICE), support.notices(), support.notices()).flatmap(
+CASES = st.one_of(st.just(tm.NOTICE), strategies.notices(), strategies.notices()).flatmap(
     lambda notice: st.tuples(st.just(notice), seals.sealed(notice))
 )
 
@@ -239,7 +240,7 @@ def assert_derived(notice: Notice, guard: Guard, operation: str, one: Sample, ot
     return True
 
 
-@given(notice=support.notices(), data=st.data())
+@given(notice=strategies.notices(), data=st.data())
 def test_derived_values_are_what_the_reference_derives(notice: Notice, data: st.DataObject) -> None:
     guard = Guard(notice)
     operations = ["link", "match", "no-such-operation"]
@@ -251,7 +252,7 @@ def test_derived_values_are_what_the_reference_derives(notice: Notice, data: st.
             assert_derived(notice, guard, operation, one, two)
 
 
-@given(notice=support.notices(), data=st.data())
+@given(notice=strategies.notices(), data=st.data())
 def test_what_is_derived_from_mixed_data_could_be_derived_from_any_part(notice: Notice, data: st.DataObject) -> None:
     for row in notice.document.derivation:
         # Mostly of what the row names, so that some of it is derived.
@@ -273,8 +274,8 @@ def test_derived_values_of_the_bundled_notice() -> None:
     assert sum(declared) == 2 * (3 + 9)  # cookies with each of the three clauses and their nine items, from either side
 
 
-@given(made=support.tables())
-def test_generated_functions_derive_as_the_notice_does(made: support.Tables) -> None:
+@given(made=_notices.tables())
+def test_generated_functions_derive_as_the_notice_does(made: _notices.Tables) -> None:
     names = seals.module_of(Notice.parse(made))
     notice: Notice = names["NOTICE"]
     for row in notice.document.derivation:
@@ -290,7 +291,7 @@ def test_generated_functions_derive_as_the_notice_does(made: support.Tables) -> 
 # ---- Reclassification ---------------------------------------------------------------------------------------------
 
 
-@given(notice=support.notices(), data=st.data())
+@given(notice=strategies.notices(), data=st.data())
 def test_only_what_was_declared_leaves_its_label(notice: Notice, data: st.DataObject) -> None:
     guard = Guard(notice)
     every: list[type[Source]] = [*notice.sources, NotPersonal]
@@ -342,7 +343,7 @@ def test_a_figure_is_of_as_many_people_as_it_says(subjects: list[int], least: in
 
 
 @st.composite
-def tagged(draw: support.Draw, notice: Notice, depth: int = 2) -> tuple[object, Any, frozenset[type[Source]]]:
+def tagged(draw: _notices.Draw, notice: Notice, depth: int = 2) -> tuple[object, Any, frozenset[type[Source]]]:
     """A value, its annotation, and the sources that its fields are tagged with or sealed under."""
     sources = st.sampled_from(notice.sources)
     entered = st.booleans() if depth else st.just(value=False)

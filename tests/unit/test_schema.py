@@ -11,8 +11,8 @@ from hypothesis import given
 import purposeguard
 from purposeguard import Notice, NoticeError, document
 from purposeguard.notices import trendmicro_jp
+from purposeguard.testing import _notices
 from purposeguard.tools.schema import COMMON, DIALECT, KEYS, RULES, notice_schema, schema_text
-from tests import support
 
 PACKAGE = Path(purposeguard.__file__).parent
 CHECKED_IN = PACKAGE / "notices" / "notice.schema.json"
@@ -57,7 +57,7 @@ def test_accepts_the_bundled_notice():
     VALIDATOR.validate(bundled())
 
 
-@given(support.tables(rest=True))
+@given(_notices.tables(facts=True))
 def test_accepts_what_is_read(tables):
     Notice.parse(tables)
     VALIDATOR.validate(plain(tables))

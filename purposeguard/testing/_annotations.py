@@ -1,0 +1,107 @@
+"""Annotations taken apart: what a value is to be, what was said of it on the way, and where it stands."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, NewType, Self, TypeVar, get_args, get_origin
+
+import typing_extensions
+from hypothesis.strategies import SearchStrategy
+
+from purposeguard.fields import _TRANSPARENT, ALIASES, is_taggable, shape_of
+from purposeguard.label import Label
+from purposeguard.marks import Mark
+from purposeguard.terms import TermMeta
+from purposeguard.testing._leaves import Check
+from purposeguard.testing._models import Names, substituted
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Spot:
+    """A place in a model, with what is known of the value there.
+
+    `path` is as `pg.sources_of` prints it; `names` says what type variables stand for; `metadata` is what `Annotated`
+    asks of the value, `check` whether the field takes it; `given`: its annotation brings a strategy of its own.
+    """
+
+    path: str = ""
+    personal: bool = False
+    names: Names = dataclasses.field(default_factory=dict)
+    metadata: tuple[object, ...] = ()
+    check: Check | None = None
+    given: SearchStrategy[Any] | None = None
+
+    def but(self, **changes: Any) -> Self:
+        """The same with some of it changed."""
+        return dataclasses.replace(self, **changes)
+
+    def field(self, name: str, names: Names, check: Check | None) -> Spot:
+        """The place of a field of the model that is here."""
+        return Spot(f"{self.path}.{name}" if self.path else name, self.personal, names, check=check)
+
+    def item(self, check: Check | None = None) -> Spot:
+        """The place of the items of what is here."""
+        return Spot(f"{self.path}[]", self.personal, self.names, check=check)
+
+
+def taken_apart(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
+    """The annotation itself, without what is wrapped around it, and what that says of the place."""
+    while True:
+        annotation = substituted(annotation, spot.names)
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            annotation, *marks = get_args(annotation)
+            spot = _told(spot, marks)
+        elif isinstance(annotation, TypeVar):
+            annotation = _of_variable(annotation)
+        elif isinstance(annotation, NewType):
+            annotation = annotation.__supertype__
+        elif isinstance(annotation, dataclasses.InitVar):
+            annotation = annotation.type
+        elif isinstance(annotation, ALIASES):
+            annotation = annotation.__value__
+        elif isinstance(origin, ALIASES):
+            given = (substituted(one, spot.names) for one in get_args(annotation))
+            spot = spot.but(names={**spot.names, **dict(zip(origin.__type_params__, given, strict=False))})
+            annotation = origin.__value__
+        elif origin in _TRANSPARENT:
+            annotation = get_args(annotation)[0]
+        else:
+            return annotation, spot
+
+
+def _told(spot: Spot, marks: Iterable[object]) -> Spot:
+    more = [one for one in marks if not isinstance(one, (TermMeta, Label, Mark))]
+    strategies = [one for one in more if isinstance(one, SearchStrategy)]
+    return spot.but(
+        personal=spot.personal or any(isinstance(one, (TermMeta, Label)) for one in marks),
+        metadata=(*(one for one in more if not isinstance(one, SearchStrategy)), *spot.metadata),
+        given=spot.given or (strategies[-1] if strategies else None),
+    )
+
+
+def _of_variable(variable: Any) -> Any:
+    default = getattr(variable, "__default__", typing_extensions.NoDefault)
+    if default is not typing_extensions.NoDefault:
+        return default
+    if variable.__bound__ is not None:
+        return variable.__bound__
+    return typing.Union[variable.__constraints__] if variable.__constraints__ else object  # noqa: UP007  # known now
+
+
+def models_in(annotations: Iterable[Any]) -> Iterator[type]:
+    """The classes of models that annotations name."""
+    for one in annotations:
+        cls = get_origin(one) or one
+        if is_taggable(cls):
+            yield cls
+        elif get_origin(one) is not None:
+            yield from models_in(get_args(one))
+
+
+def holds_personal(annotation: Any, spot: Spot) -> bool:
+    """Whether there is a tag or a seal in an annotation."""
+    annotation = substituted(annotation, spot.names)
+    return not isinstance(annotation, TypeVar) and shape_of(annotation).has_tags

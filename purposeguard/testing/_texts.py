@@ -1,0 +1,127 @@
+"""How values look as text: in logs, in addresses, in parameters of SQL, wherever they may come out."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import enum
+import ipaddress
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from functools import singledispatch
+from typing import Any, Final
+
+from pydantic import SecretBytes, SecretStr
+
+from purposeguard.fields import Model, is_taggable
+from purposeguard.rows import MISSING, read_field
+from purposeguard.sealing import Sealed, content
+
+SHORTEST: Final = 5
+"""Characters of a text that is known again; a shorter one may stand anywhere by chance."""
+
+
+def texts_of(value: object) -> tuple[str, ...]:
+    """How a value looks as text, in every form that is usual for its type; nothing where none would be known again."""
+    return tuple(dict.fromkeys(one for one in _all(value) if len(one) >= SHORTEST))
+
+
+def _all(value: object) -> Iterable[str]:
+    if value is None or isinstance(value, (bool, enum.Enum)):
+        return ()  # one of few
+    if is_taggable(type(value)):
+        inside = (read_field(value, name) for name in Model(type(value)).fields())
+        return [text for one in inside if one is not MISSING for text in _all(one)]
+    return _written(value)
+
+
+@singledispatch
+def _written(value: Any) -> Iterable[str]:
+    return (str(value),)
+
+
+@_written.register
+def _(value: Sealed) -> Iterable[str]:
+    return _all(content(value))
+
+
+@_written.register
+def _(value: SecretStr | SecretBytes) -> Iterable[str]:
+    return _all(value.get_secret_value())
+
+
+@_written.register
+def _(value: str) -> Iterator[str]:
+    yield value
+    # A number in groups, such as a telephone's, is often kept as its digits.
+    digits = re.sub(r"[\s()\-.]", "", value)
+    if re.fullmatch(r"\+?[0-9]{7,}", digits):
+        yield digits
+        yield digits.removeprefix("+")
+
+
+@_written.register
+def _(value: bytes | bytearray) -> Iterable[str]:
+    return value.decode("utf-8", "replace"), value.hex(), base64.b64encode(value).decode()
+
+
+@_written.register
+def _(value: int) -> Iterable[str]:
+    return str(value), f"{value:,}"
+
+
+@_written.register
+def _(value: float) -> Iterable[str]:
+    return repr(value), f"{value:,}", f"{value:.2f}", f"{value:,.2f}"
+
+
+@_written.register
+def _(value: Decimal) -> Iterable[str]:
+    return str(value), f"{value:,}", f"{value:f}", repr(float(value))
+
+
+@_written.register
+def _(value: datetime.datetime) -> Iterator[str]:
+    iso = value.isoformat()
+    yield from (iso, str(value), f"{iso.removesuffix('+00:00')}Z", str(value.timestamp()))
+    yield from _all(value.date())
+
+
+@_written.register
+def _(value: datetime.date) -> Iterable[str]:
+    return value.isoformat(), *(f"{value:{form}}" for form in ("%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%m/%d/%Y"))
+
+
+@_written.register
+def _(value: datetime.time) -> Iterable[str]:
+    return (value.isoformat(),)
+
+
+@_written.register
+def _(value: datetime.timedelta) -> Iterable[str]:
+    return str(value), str(value.total_seconds())
+
+
+@_written.register
+def _(value: uuid.UUID) -> Iterable[str]:
+    return str(value), value.hex
+
+
+@_written.register
+def _(value: ipaddress.IPv6Address) -> Iterable[str]:
+    return str(value), value.exploded
+
+
+@_written.register
+def _(value: Mapping) -> Iterator[str]:  # type: ignore[type-arg]  # dispatch goes by the class alone
+    for key, one in value.items():
+        yield from _all(key)
+        yield from _all(one)
+
+
+@_written.register
+def _(value: list | tuple | set | frozenset) -> Iterator[str]:  # type: ignore[type-arg]  # likewise
+    for one in value:
+        yield from _all(one)
