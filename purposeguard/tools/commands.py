@@ -20,8 +20,10 @@ from purposeguard.notice import Notice
 from purposeguard.tools.application import find_guard
 from purposeguard.tools.desk_commands import disclose, list_requests
 from purposeguard.tools.diff_command import diff
+from purposeguard.tools.export_command import export_app
 from purposeguard.tools.files import difference, read_notice, write
 from purposeguard.tools.ledger_commands import ledger_app
+from purposeguard.tools.lint_command import lint_paths
 from purposeguard.tools.problems import Problem
 from purposeguard.tools.render import Format, complain, json_text, show, verdict
 from purposeguard.tools.reports import Language, decision_data, matrix_report
@@ -45,6 +47,7 @@ app = typer.Typer(
 
 
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(export_app, name="export")
 
 
 class TextFormat(StrEnum):
@@ -306,3 +309,6 @@ app.command("diff", epilog="Exit codes: 0 printed, 1 such a change is there (wit
     _ending(diff)
 )
 app.command("sql", epilog="Exit codes: 0 printed, 1 refused for the purpose, 2 bad input.")(_ending(sql))
+app.command("lint", epilog="Exit codes: 0 nothing found, 1 a finding, 2 bad input, or a file that cannot be read.")(
+    _ending(lint_paths)
+)

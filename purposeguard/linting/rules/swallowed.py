@@ -1,0 +1,124 @@
+"""`broad-except`: an `except` that swallows what a guard refuses, with all other errors."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+from purposeguard.linting.finding import Found, Rule
+from purposeguard.linting.names import terminal
+from purposeguard.linting.program import Program
+from purposeguard.linting.project import Module
+from purposeguard.linting.scopes import Scope, within
+
+RULE: Final = Rule(
+    "broad-except",
+    "a broad `except` swallows what a guard refuses",
+    "A denial is an error. Where an `except` for all errors is around a guarded call and raises none of them again, "
+    "code goes on as if data were missing, and nobody learns that a use was refused. A `PurposeViolation` is a "
+    "`PermissionError`, and that an `OSError`, so these are broad here too.",
+    "name the errors that are meant, or let the violation pass: `except pg.PurposeViolation: raise` before it",
+    "warning",
+)
+
+BROAD: Final = frozenset(
+    {
+        "builtins.Exception",
+        "builtins.BaseException",
+        "builtins.PermissionError",
+        "builtins.OSError",
+        "builtins.IOError",
+        "builtins.EnvironmentError",
+    }
+)
+LEAVING: Final = frozenset({"exit", "_exit", "abort", "fail", "reraise", "skip", "xfail"})
+"""Functions by which a handler ends in an error all the same."""
+
+EXPLICIT: Final = frozenset(
+    {
+        *("purposeguard.PurposeViolation", "purposeguard.PurposeGuardError", "purposeguard.PurposeMissing"),
+        *("purposeguard.ChannelViolation", "purposeguard.SubjectViolation", "purposeguard.SealedValue"),
+    }
+)
+
+
+def check(module: Module, program: Program) -> Iterator[Found]:
+    """Every `try`, and every `suppress`, of a module."""
+    tries: list[ast.Try | ast.TryStar] = [*module.all(ast.Try), *module.all(ast.TryStar)]
+    for node in tries:
+        yield from _tried(node, module.scope_of[node], program)
+    blocks: list[ast.With | ast.AsyncWith] = [*module.all(ast.With), *module.all(ast.AsyncWith)]
+    for block in blocks:
+        yield from _suppressed(block, module.scope_of[block], program)
+
+
+def _tried(node: ast.Try | ast.TryStar, scope: Scope, program: Program) -> Iterator[Found]:
+    for handler in node.handlers:
+        named = _named(handler.type, scope, program)
+        if named & EXPLICIT and not named & BROAD:
+            return  # what a guard refuses is dealt with by itself
+        caught = "`except`" if handler.type is None else f"`except {_spelt(handler.type)}`"
+        if (handler.type is None or named & BROAD) and not _raises(handler):
+            why = _refusing(node.body, scope.module, program)
+            if why is not None:
+                yield Found(handler, f"{caught} swallows what is refused to {why}", _symbol(scope), to=handler.type)
+            return
+
+
+def _suppressed(node: ast.With | ast.AsyncWith, scope: Scope, program: Program) -> Iterator[Found]:
+    for item in node.items:
+        call = item.context_expr
+        if isinstance(call, ast.Call) and "contextlib.suppress" in program.names.names(call.func, scope):
+            broad = [one for one in call.args if program.names.names(one, scope) & BROAD]
+            why = _refusing(node.body, scope.module, program) if broad else None
+            if why is not None:
+                yield Found(call, f"`suppress({_spelt(broad[0])})` swallows what is refused to {why}", _symbol(scope))
+
+
+def _named(type_: ast.expr | None, scope: Scope, program: Program) -> frozenset[str]:
+    if type_ is None:
+        return frozenset()
+    each = type_.elts if isinstance(type_, ast.Tuple) else [type_]
+    return frozenset().union(*(program.names.names(one, scope) for one in each))
+
+
+def _spelt(type_: ast.expr) -> str:
+    return ast.unparse(type_)
+
+
+def _raises(handler: ast.ExceptHandler) -> bool:
+    """Whether a handler ends in an error again, at least in some case."""
+    return any(
+        isinstance(one, ast.Raise) or (isinstance(one, ast.Call) and terminal(one.func) in LEAVING)
+        for one in within(handler.body)
+    )
+
+
+def _refusing(body: list[ast.stmt], module: Module, program: Program) -> str | None:
+    """What in a block may be refused, unless it is dealt with inside."""
+    pending: list[ast.AST] = list(body)
+    while pending:
+        node = pending.pop(0)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            continue
+        if isinstance(node, (ast.Try, ast.TryStar)) and node.handlers and _deals(node, module, program):
+            pending += [*node.orelse, *node.finalbody]
+            continue
+        if isinstance(node, ast.Call):
+            why = program.guards.refusing(node, module.scope_of[node])
+            if why is not None:
+                return why
+        pending += ast.iter_child_nodes(node)
+    return None
+
+
+def _deals(node: ast.Try | ast.TryStar, module: Module, program: Program) -> bool:
+    """Whether a `try` catches what is refused, broadly (then it is told there) or by itself."""
+    scope = module.scope_of[node]
+    return any(one.type is None or _named(one.type, scope, program) & (BROAD | EXPLICIT) for one in node.handlers)
+
+
+def _symbol(scope: Scope) -> str:
+    function = scope.function
+    return "" if function is None else scope.module.qualname(function.node)

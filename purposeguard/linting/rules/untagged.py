@@ -1,0 +1,207 @@
+"""`untagged-personal-field`: a field of a model that looks personal and bears no tag."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+from purposeguard.linting.finding import Found, Rule
+from purposeguard.linting.names import Here, terminal
+from purposeguard.linting.program import Program
+from purposeguard.linting.project import Module
+from purposeguard.linting.scopes import Scope
+from purposeguard.linting.tagging import Field, Held
+from purposeguard.linting.vocabulary import NETWORK, OF_BODIES, PERSONAL_TYPES, Sense, words_set
+from purposeguard.linting.words import Reading, Subject, reading_of, subject_of, words_of
+
+RULE: Final = Rule(
+    "untagged-personal-field",
+    "a field that looks personal bears no tag",
+    "What bears no tag is checked nowhere: it may be read, and used, for any purpose.",
+    "tag it with its source, `Annotated[str, tm.Registration]`, seal it, or say that it is none: `pg.NotPersonal`",
+    "warning",
+)
+
+KINDS: Final = {
+    "text": frozenset(
+        {"builtins.str", "builtins.bytes", "typing.Any", "typing.AnyStr", "builtins.object", "typing.LiteralString"}
+    ),
+    "number": frozenset({"builtins.int", "builtins.float", "decimal.Decimal", "typing.Any"}),
+    "date": frozenset({"datetime.date", "datetime.datetime", "typing.Any"}),
+    "choice": frozenset({"typing.Literal", "typing.Any"}),
+}
+CONTAINERS: Final = frozenset(
+    {"builtins.list", "builtins.dict", "builtins.set", "builtins.tuple", "builtins.frozenset"}
+)
+COLUMN_TYPES: Final = {
+    "text": frozenset(
+        {"String", "Text", "Unicode", "UnicodeText", "VARCHAR", "CHAR", "NVARCHAR", "LargeBinary", "INET", "JSON"}
+    ),
+    "number": frozenset({"Integer", "BigInteger", "SmallInteger", "Numeric", "Float"}),
+    "date": frozenset({"Date", "DateTime"}),
+    "choice": frozenset({"Enum"}),
+}
+BUILDERS: Final = frozenset({"TypedDict", "NamedTuple", "make_dataclass", "create_model"})
+
+
+def check(module: Module, program: Program) -> Iterator[Found]:
+    """Fields of the models of a module."""
+    for node in module.all(ast.ClassDef):
+        cls = Here(module, node)
+        if program.tags.kind(cls) not in (None, "enum", "settings"):
+            inherited = [field for one in program.names.lineage(cls)[1:] for field in program.tags.fields(one)]
+            yield from _of_model(node.name, program.tags.fields(cls), inherited, program)
+    for call in module.all(ast.Call):
+        if terminal(call) in BUILDERS:
+            yield from _of_call(call, module.scope_of[call], program)
+
+
+def _of_call(node: ast.Call, scope: Scope, program: Program) -> Iterator[Found]:
+    """`TypedDict("Customer", {"email": str})` and its like."""
+    names = program.names.names(node.func, scope)
+    if not any(name.rpartition(".")[2] in BUILDERS for name in names) or not node.args:
+        return
+    head = node.args[0]
+    if not (isinstance(head, ast.Constant) and isinstance(head.value, str)):
+        return
+    fields = [*_listed(node, scope)]
+    yield from _of_model(head.value, fields, [], program)
+
+
+def _listed(node: ast.Call, scope: Scope) -> Iterator[Field]:
+    given = node.args[1] if len(node.args) > 1 else None
+    pairs: list[tuple[ast.expr | None, ast.expr, ast.AST]] = []
+    if isinstance(given, ast.Dict):
+        pairs = [(key, value, key or value) for key, value in zip(given.keys, given.values, strict=True)]
+    elif isinstance(given, (ast.List, ast.Tuple)):
+        pairs = [
+            (one.elts[0], one.elts[1], one) for one in given.elts if isinstance(one, ast.Tuple) and len(one.elts) > 1
+        ]
+    for key, value, place in pairs:
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+            yield Field(key.value, place, scope, value)
+    if terminal(node) == "create_model":
+        for one in node.keywords:
+            if one.arg and not one.arg.startswith("__"):
+                paired = isinstance(one.value, ast.Tuple) and one.value.elts
+                yield Field(one.arg, one, scope, one.value.elts[0] if paired else one.value)  # type: ignore[attr-defined]
+
+
+def _of_model(name: str, fields: list[Field], inherited: list[Field], program: Program) -> Iterator[Found]:
+    subject = subject_of(name)
+    if subject.thing:
+        return
+    everything = [*fields, *inherited]
+    readings = [(one, _reading(one)) for one in everything]
+    beside = any(each is not None and each.tells and _of_person(each.sense, subject) for _, each in readings)
+    beside = beside or any(
+        one.annotation is not None and program.tags.held(one.annotation, one.scope).subject for one in everything
+    )
+    pair = {"sei", "mei"} <= {one.name.lower() for one in everything} or {"姓", "名"} <= {
+        one.name for one in everything
+    }
+    for field, reading in readings[: len(fields)]:
+        held = Held() if field.annotation is None else program.tags.held(field.annotation, field.scope)
+        if (
+            held.tagged
+            or held.sealed
+            or held.unknown
+            or (field.value is not None and program.tags.says_in_info(field.value))
+        ):
+            continue
+        found = _by_type(field, held) or _by_name(field, reading, held, subject, beside=beside, program=program)
+        if (
+            found is None
+            and pair
+            and field.name.lower() in ("sei", "mei", "名")
+            and _fits(field, held, frozenset({"text"}), program)
+        ):
+            found = f"its name says that it is {NAME_PART}"
+        if found is not None:
+            symbol = f"{name}.{field.name}"
+            yield Found(field.node, f"`{symbol}` bears no tag, and {found}", symbol)
+
+
+NAME_PART: Final = "the name of a person"
+
+
+def _reading(field: Field) -> Reading | None:
+    """What a field is called, here or where it comes from: `mail: str = Field(alias="メールアドレス")`."""
+    found = reading_of(field.name)
+    if found is None and isinstance(field.value, ast.Call):
+        for one in field.value.keywords:
+            if one.arg in ("alias", "validation_alias", "serialization_alias") and isinstance(one.value, ast.Constant):
+                found = found or reading_of(str(one.value.value))
+    return found
+
+
+def _of_person(sense: Sense, subject: Subject) -> bool:
+    return not (subject.body and not subject.person and sense in OF_BODIES)
+
+
+def _by_type(field: Field, held: Held) -> str | None:
+    for name in sorted(held.leaves):
+        sense = PERSONAL_TYPES.get(name)
+        if sense is not None and not (sense is NETWORK and SERVERS & set(words_of(field.name))):
+            return f"its type `{name.rpartition('.')[2]}` says that it is {sense.what}"
+    return None
+
+
+SERVERS: Final = words_set(
+    "server host listen bind gateway dns node pod cluster elastic lb nat target dest dst router vip broker db upstream "
+    "interface network subnet"
+)
+
+
+def _by_name(
+    field: Field, reading: Reading | None, held: Held, subject: Subject, *, beside: bool, program: Program
+) -> str | None:
+    if reading is None or not _fits(field, held, reading.sense.fits, program) or not _of_person(reading.sense, subject):
+        return None
+    if reading.direct:
+        return f"its name says that it is {reading.sense.what}"
+    if subject.person:
+        return f"its name says that it is {reading.sense.what}, in a class about people"
+    if beside and reading.beside and not subject.body:
+        return f"its name says that it is {reading.sense.what}, beside fields that are personal"
+    return None
+
+
+def _fits(field: Field, held: Held, fits: frozenset[str], program: Program) -> bool:
+    """Whether a value of this type can be what the name says."""
+    if field.annotation is None:
+        return _column_fits(field.value, fits)
+    if held.classes:
+        return "choice" in fits and all(program.tags.kind(one) == "enum" for one in held.classes)
+    leaves = held.leaves - {"builtins.NoneType", *CONTAINERS}
+    if not leaves and held.leaves & CONTAINERS:
+        return "text" in fits
+    return any(
+        leaves & KINDS[kind] or any(_is_text_type(one) for one in leaves if kind == "text") for kind in fits
+    ) or any(one.startswith("pydantic.") and one.rpartition(".")[2] in DATES for one in leaves if "date" in fits)
+
+
+DATES: Final = frozenset({"PastDate", "FutureDate", "PastDatetime", "NaiveDatetime", "AwareDatetime"})
+
+
+def _is_text_type(name: str) -> bool:
+    return name.startswith("pydantic.") and name.rpartition(".")[2] in (
+        "StrictStr",
+        "SecretStr",
+        "constr",
+        "SecretBytes",
+    )
+
+
+def _column_fits(value: ast.expr | None, fits: frozenset[str]) -> bool:
+    """Of a column without an annotation: by the type that it is made with; without one it may be anything."""
+    if not isinstance(value, ast.Call):
+        return True
+    stated = [terminal(one) for one in value.args if terminal(one) in ALL_COLUMN_TYPES]
+    if not stated:
+        return not any(terminal(one) in ("ForeignKey", "Boolean") for one in value.args)
+    return any(stated[0] in COLUMN_TYPES[kind] for kind in fits)
+
+
+ALL_COLUMN_TYPES: Final = frozenset().union(*COLUMN_TYPES.values()) | {"Boolean"}
