@@ -1,0 +1,141 @@
+"""A turned cell: that one decision is the other way round, with what follows from it, and no other."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import purposeguard as pg
+from purposeguard.matrix import Matrix
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing import strategies, watching
+from purposeguard.testing._flipping import Cell, flipped, notice_key
+from tests.support import asked_of
+
+KEY = notice_key(tm.NOTICE)
+
+
+def table(matrix: Matrix) -> dict[tuple[str, object, str | None], bool]:
+    notice = matrix.notice
+    return {
+        (source.clause, purpose, channel): purpose in matrix.row(source, channel)
+        for source in notice.sources
+        for purpose in asked_of(notice)
+        for channel in (None, *notice.channels)
+    }
+
+
+def differences(one: Matrix, other: Matrix) -> set[tuple[str, object]]:
+    first, second = table(one), table(other)
+    return {key[:2] for key in first if first[key] is not second[key]}
+
+
+def follows(notice: pg.Notice, cell: Cell) -> set[str]:
+    """The sources that a turn may change: itself, those it is an item of, and overlays over it."""
+    parents = {row.id: row.parent for row in notice.document.source}
+    found = {cell.source, *(row.id for row in notice.document.overlay if row.source == cell.source)}
+    above = parents.get(cell.source)
+    while above is not None:
+        found.add(above)
+        above = parents.get(above)
+    return found
+
+
+@settings(max_examples=25)
+@given(notice=strategies.notices(), data=st.data())
+def test_one_decision_is_turned_and_what_follows_from_it(notice: pg.Notice, data: st.DataObject) -> None:
+    matrix = Matrix(notice)
+    before = table(matrix)
+    source, purpose = data.draw(st.sampled_from(notice.sources)), data.draw(st.sampled_from(notice.purposes))
+    cell = Cell(notice_key(notice), source.clause, purpose.clause)
+    turned = flipped(matrix, cell)
+    granted = purpose in notice.grants[source]
+    consent = matrix.bases[purpose.clause] == "consent"
+    assert (purpose in turned.row(source)) is (not granted and not consent)
+    assert {one for one, _ in differences(matrix, turned)} <= follows(notice, cell)
+    families = [one for one in notice.families if purpose in one.members]
+    assert {one for _, one in differences(matrix, turned)} <= {purpose, *families}
+    for family in families:
+        may = [one for one in family.members if one in turned.row(source)]
+        assert (family in turned.row(source)) is bool(may)
+    for parent, items in matrix.children.items():
+        if parent is not source:
+            assert (purpose in turned.row(parent)) <= all(purpose in turned.row(one) for one in items)
+    # Labels that were asked for before are decided anew, and the notice is as it was.
+    label = pg.Label(*data.draw(st.lists(st.sampled_from(notice.sources), min_size=1, max_size=3)))
+    matrix.row(label)
+    assert flipped(matrix, cell).row(label) == frozenset.intersection(*(turned.row(one) for one in label))
+    assert table(matrix) == before
+    assert table(flipped(turned, cell)) == before or len(follows(notice, cell)) > 1
+    assert turned.notice == notice
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Cell(KEY, source.clause, purpose.clause)
+        for source, purpose in itertools.product(tm.NOTICE.sources, tm.NOTICE.purposes[::5])
+    ],
+    ids=str,
+)
+def test_explanations_of_a_turned_cell_hang_together(cell: Cell) -> None:
+    matrix = flipped(Matrix(tm.NOTICE), cell)
+    source, purpose = matrix.notice.source(cell.source), matrix.notice.purpose(cell.purpose)
+    decision = pg.Decision(matrix, pg.Label(source), purpose)
+    assert decision.allowed is (purpose not in tm.NOTICE.grants[source])
+    assert bool(decision.grants) is decision.allowed
+    assert str(decision)
+
+
+def test_what_the_notice_does_not_have_turns_nothing() -> None:
+    matrix = Matrix(tm.NOTICE)
+    for cell in (
+        Cell(KEY, "9.9", "1.2(1)①"),
+        Cell(KEY, "1.1(a)", "9.9"),
+        Cell("another 2024-04-01", "1.1(a)", "1.2(1)①"),
+    ):
+        assert flipped(matrix, cell) is matrix
+
+
+def test_a_cell_is_turned_in_guards_that_are_there_and_in_new_ones() -> None:
+    cell = Cell(KEY, "1.1(a)", "1.2(1)①")
+    before = pg.Guard(tm.NOTICE)
+    sealed: pg.Personal[str, tm.Registration] = pg.Personal("Aiko", tm.Registration)
+    calls = []
+
+    @before.cached()
+    @before.access(tm.Registration)
+    def load() -> int:
+        calls.append(1)
+        return len(calls)
+
+    @before.purpose(tm.RenewalGuidance)
+    def remind() -> int:
+        return load()
+
+    watcher = watching.Watcher()
+    watching.watch_all(watcher)
+    try:
+        assert remind() == 1
+        with before.purpose(tm.RenewalGuidance) as use:
+            use.open(sealed)
+            watching.turn(cell)
+            after = pg.Guard(tm.NOTICE)
+            for guard in (before, after):
+                assert not guard.allows(tm.Registration, tm.RenewalGuidance)
+                assert guard.allows(tm.Contract, tm.RenewalGuidance)
+                assert guard.allows(tm.Registration, tm.ProductGuidance)
+            with pytest.raises(pg.PurposeViolation, match=r"may serve: product-guidance"):
+                use.open(sealed)
+        with pytest.raises(pg.PurposeViolation):
+            remind()
+        watching.turn(None)
+        assert remind() == 2  # nothing that was kept is served beyond the turn
+        assert after.allows(tm.Registration, tm.RenewalGuidance)
+    finally:
+        watching.turn(None)
+        watching.leave_all(watcher)
+    assert before.allows(tm.Registration, tm.RenewalGuidance)

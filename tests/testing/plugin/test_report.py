@@ -1,0 +1,162 @@
+"""What `--purposeguard` prints, writes and asks for, in one process and in several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.testing.plugin.runs import ROOT, SERVICE, TESTS, Run, has_xdist, run, write
+
+SECTION = """\
+trendmicro-jp 2024-04-01
+  service.careful for 1.2(1)①: used nothing; was refused 1.1(b) 1×
+  service.curious for 1.2(1)①: used nothing; was refused 1.1(b) 1×
+  service.remind for 1.2(1)①: used 1.1(a) 2×, 1.1(c) 2×
+  service.survey for AnyFeedback: used 1.1(a) 1×, 1.1(c) 1×
+  service.warn for 1.2(2)⑤: never ran
+  1.2(1)① renewal-guidance: allowed 1.1(a) 1.1(c) | denied 1.1(b)
+  1.2(2)⑤ incident-guidance: never 1.1(a) (granted) 1.1(b) (granted) 1.1(c) (granted)
+  1.2(2)⑥ experience-hearing: allowed 1.1(a) 1.1(c) | never 1.1(b) (granted)
+access functions never called
+  service.last_device (line 31)
+violations swallowed by a clause that catches anything
+  service.py:54: by `except Exception` in line 55, in test_service.py::test_curious
+5 of 9 cells exercised (56 %)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("service")
+    write(folder, service=SERVICE, test_service=TESTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> Run:
+    """In one process, with every output."""
+    return run(
+        folder,
+        *("--purposeguard", "--purposeguard-json=out.json", "--junitxml=junit.xml"),
+        "--purposeguard-fail-under=60",
+    )
+
+
+def test_what_was_exercised_is_printed(alone: Run) -> None:
+    *section, last = alone.section()
+    assert "\n".join(section) + "\n" == SECTION
+    assert last == "FAIL: cells exercised: 55.56 %, and at least 60 % were asked for"
+    assert "6 passed" in alone.out
+
+
+def test_a_run_that_exercises_too_little_fails(alone: Run) -> None:
+    assert alone.code == pytest.ExitCode.TESTS_FAILED
+
+
+def test_the_same_is_written_as_json(alone: Run) -> None:
+    found = alone.tables
+    assert (found["format"], found["percent"], found["cells_exercised"], found["cells_declared"]) == (1, 55.56, 5, 9)
+    notice = "trendmicro-jp 2024-04-01"
+    cells = {(one["source"], one["purpose"]): one for one in found["cells"]}
+    assert list(cells)[:3] == [("1.1(a)", "1.2(1)①"), ("1.1(b)", "1.2(1)①"), ("1.1(c)", "1.2(1)①")]
+    assert cells["1.1(b)", "1.2(1)①"] == {
+        "notice": notice,
+        "source": "1.1(b)",
+        "purpose": "1.2(1)①",
+        "declared": True,
+        "granted": False,
+        "allowed": 0,
+        "denied": 3,
+    }
+    assert found["activities"][2] == {
+        "notice": notice,
+        "activity": "service.remind",
+        "purpose": "1.2(1)①",
+        "ran": True,
+        "used": {"1.1(a)": 2, "1.1(c)": 2},
+        "denied": {},
+    }
+    assert [(one["function"], one["called"]) for one in found["accesses"]] == [
+        ("service.customer", 3),
+        ("service.device", 3),
+        ("service.last_device", 0),
+    ]
+    assert found["swallowed"] == [
+        {
+            "file": "service.py",
+            "line": 54,
+            "clause": "except Exception",
+            "clause_line": 55,
+            "test": "test_service.py::test_curious",
+            "times": 1,
+        }
+    ]
+
+
+def test_the_report_of_junit_says_it_in_figures(alone: Run) -> None:
+    assert alone.properties == {
+        "purposeguard.percent": "55.56",
+        "purposeguard.cells_exercised": "5",
+        "purposeguard.cells_declared": "9",
+        "purposeguard.accesses_never_called": "1",
+        "purposeguard.violations_swallowed": "1",
+    }
+
+
+@pytest.mark.skipif(not has_xdist(), reason="needs pytest-xdist")
+def test_several_processes_say_the_same(folder: Path, alone: Run) -> None:
+    expected = alone.tables
+    shared = run(folder, "--purposeguard-json=out.json", "--purposeguard-fail-under=55", workers=2)
+    assert shared.code == pytest.ExitCode.OK, shared.out
+    assert "\n".join(shared.section()) + "\n" == SECTION
+    assert shared.tables == expected
+
+
+def test_without_the_option_nothing_is_watched(tmp_path: Path) -> None:
+    checks = """
+        import service
+        from purposeguard.engine import Engine
+        from purposeguard.errors import PurposeViolation
+
+        def test_nothing_is_watched():
+            assert type(service.guard._engine) is Engine
+            assert "__del__" not in vars(PurposeViolation)
+    """
+    write(tmp_path, service=SERVICE, test_checks=checks)
+    plain = run(tmp_path)
+    assert plain.code == pytest.ExitCode.OK, plain.out
+    assert "purposeguard" not in plain.out
+
+
+def test_nothing_that_is_declared_is_not_enough(tmp_path: Path) -> None:
+    write(tmp_path, test_nothing="def test_nothing():\n    pass\n")
+    found = run(tmp_path, "--purposeguard-fail-under=1")
+    assert found.code == pytest.ExitCode.TESTS_FAILED
+    assert found.section() == [
+        "no cells: no activity and no source is declared",
+        "FAIL: cells exercised: nothing is declared, and at least 1 % were asked for",
+    ]
+
+
+SHOP = "tests/end_to_end/test_shop_refusals.py"
+
+
+@pytest.fixture(scope="module")
+def of_shop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    pytest.importorskip("fastapi")
+    folder = tmp_path_factory.mktemp("shop")
+    found = run(folder, f"--purposeguard-json={folder / 'out.json'}", SHOP, where=ROOT)
+    assert found.code == pytest.ExitCode.OK, found.out
+    return found.tables
+
+
+def test_the_shop_is_seen_through_its_endpoints(of_shop: dict[str, Any]) -> None:
+    activities = {one["activity"]: one for one in of_shop["activities"]}
+    assert all(name.startswith("examples.shop.") for name in activities)
+    assert any(one["used"] for one in activities.values())
+    assert any(one["denied"] for one in activities.values())
+    assert any(one["called"] for one in of_shop["accesses"])
+    assert 0 < of_shop["cells_exercised"] < of_shop["cells_declared"]
+    assert of_shop["swallowed"] == []
