@@ -1,0 +1,56 @@
+"""Cedar's notation: texts, entities, sets and comments, laid out as Cedar's own formatter would."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+WIDTH = 120
+"""Columns of a line."""
+
+
+def text(given: str) -> str:
+    """A text in quotes."""
+    escaped = given.replace("\\", "\\\\").replace('"', '\\"')
+    plain = "".join("\\u{%x}" % ord(one) if _unseen(one) else one for one in escaped)  # noqa: UP031  # braces are Cedar's
+    return f'"{plain}"'
+
+
+def entity(kind: str, given: str) -> str:
+    """An entity by its type and id, `Source::"1.1(a)"`."""
+    return f"{kind}::{text(given)}"
+
+
+def items(kind: str, given: Iterable[str]) -> list[str]:
+    """Entities of one type."""
+    return [entity(kind, one) for one in given]
+
+
+def flat(entries: Sequence[str]) -> str:
+    """A set on one line."""
+    return f"[{', '.join(entries)}]"
+
+
+def comment(given: str) -> str:
+    """A line of comment; what could end the line is a blank."""
+    return f"// {''.join(' ' if _unseen(one) else one for one in given)}"
+
+
+def _unseen(character: str) -> bool:
+    """Whether a character breaks lines, turns them round, or is no character at all."""
+    return unicodedata.category(character) in {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
+
+
+def call(entries: Sequence[str], method: str, argument: str, indent: int) -> str:
+    """A method of a set, `[…].containsAll(resource.sources)`; a set too long for a line fills several."""
+    line = f"{flat(entries)}.{method}({argument})"
+    if indent + len(line) <= WIDTH:
+        return line
+    inner, outer = " " * (indent + 2), " " * indent
+    lines = [inner]
+    for number, one in enumerate(entries, 1):
+        piece = one if number == len(entries) else f"{one}, "
+        if len(lines[-1]) + len(piece.rstrip()) > WIDTH and lines[-1] != inner:
+            lines.append(inner)
+        lines[-1] += piece
+    return "\n".join(["[", *(one.rstrip() for one in lines), f"{outer}].{method}({argument})"])

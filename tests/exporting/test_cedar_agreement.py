@@ -1,0 +1,170 @@
+"""An independent engine decides as this library does: the exported policies, asked of Cedar, beside the guard.
+
+What is compared here and what is not: `docs/how-to/export-to-cedar.md`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from purposeguard import Guard, Label, Notice, reference_circumstances
+from purposeguard.circumstances import Circumstances, Standing
+from purposeguard.exporting.cedar import SCHEMA, export
+from purposeguard.matrix import Matrix
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing import strategies
+from tests.exporting.asking import Cedar, Question, drawn
+from tests.exporting.samples import EVERYTHING
+from tests.exporting.summary import NAME, Property
+from tests.support import asked_of, every_label, id_of
+
+BUNDLED, GENERATED = 8_000, 12_000
+AT_LENGTH = 125_000
+"""Questions in each of eight parts."""
+
+
+class Tally:
+    """How many questions were put to Cedar, and how many it answered with yes; it ends at the first difference."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.allowed = 0
+
+    def compare(self, notice: Notice, cedar: Cedar, questions: Sequence[Question]) -> None:
+        guard = Guard(notice)
+        for question, told in zip(questions, cedar.answers(questions), strict=True):
+            sources, purpose, channel, _ = question
+            expected = guard.allows(sources, purpose, channel)
+            if told is not expected:
+                pytest.fail(f"{question}: Cedar says {told}, the guard {expected}\n{notice.dump()}")
+            self.asked += 1
+            self.allowed += told
+
+    def told(self, what: str) -> str:
+        """The figures; neither answer may be rare, so that both are compared."""
+        assert 0.1 < self.allowed / self.asked < 0.9
+        return f"{what}: {self.asked:,} uses, {self.allowed:,} of them allowed, no difference"
+
+
+def test_the_bundled_notice(record_property: Property) -> None:
+    tally = Tally()
+    tally.compare(tm.NOTICE, Cedar(tm.NOTICE.document), drawn(tm.NOTICE, BUNDLED, random.Random(1)))
+    record_property(NAME, tally.told("bundled notice"))
+
+
+def test_generated_notices(record_property: Property) -> None:
+    tally = Tally()
+
+    @settings(max_examples=60)
+    @given(notice=strategies.notices(), seed=st.integers(0, 2**32))
+    def compare(notice: Notice, seed: int) -> None:
+        questions = drawn(notice, GENERATED // 60, random.Random(seed))
+        tally.compare(notice, Cedar(notice.document), questions)
+
+    compare()
+    while tally.asked < GENERATED:  # under a profile that says how many, or where there were fewer examples
+        compare()
+    record_property(NAME, tally.told("generated notices"))
+
+
+@pytest.mark.deep
+def test_the_bundled_notice_exhaustively(record_property: Property) -> None:
+    """Over every label of up to four sources, as the reference is."""
+    tally = Tally()
+    cedar = Cedar(tm.NOTICE.document)
+    purposes = [id_of(one) for one in asked_of(tm.NOTICE)]
+    for sources in every_label(tm.NOTICE, 4):
+        label = tuple(one.clause for one in sources)
+        asked = [Question(label, *one) for one in product(purposes, (None, *tm.NOTICE.channels))]
+        tally.asked += len(asked)
+        guard = Guard(tm.NOTICE)
+        expected = [guard.allows(one.sources, one.purpose, one.channel) for one in asked]
+        assert cedar.answers(asked) == expected, label
+        tally.allowed += sum(expected)
+    assert tally.asked == 555_660
+    assert tally.allowed == 21_668  # as many as the reference allows
+    record_property(NAME, f"bundled notice: {tally.asked:,} uses, {tally.allowed:,} of them allowed, no difference")
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("part", range(8))
+def test_generated_notices_at_length(part: int, record_property: Property) -> None:
+    """A million questions in eight parts, which may run side by side."""
+    tally = Tally()
+
+    @settings(derandomize=False, max_examples=50)  # else each round would ask what the one before asked
+    @given(notice=strategies.notices(), seed=st.integers(0, 2**32))
+    def compare(notice: Notice, seed: int) -> None:
+        tally.compare(notice, Cedar(notice.document), drawn(notice, 500, random.Random(seed)))
+
+    while tally.asked < AT_LENGTH:
+        compare()
+    record_property(NAME, tally.told(f"generated notices, part {part + 1}"))
+
+
+# ---- What rests on consent ----------------------------------------------------------------------------------------
+
+
+def compare_consents(notice: Notice, questions: Sequence[Question]) -> int:
+    """Cedar, told what the subject agreed to, beside the matrix and the second specification; how many were allowed."""
+    matrix = Matrix(notice)
+    for question, told in zip(questions, Cedar(notice.document).answers(questions), strict=True):
+        agreed = frozenset((one, notice.revision) for one in question.consents)
+        label = Label(*map(notice.source, question.sources))
+        row = matrix.row_for(label, question.channel, Circumstances(Standing(consents=agreed)))
+        assert told is (notice.purpose_or_family(question.purpose) in row), question
+        asked = (question.sources, question.purpose, question.channel)
+        assert told is reference_circumstances.allowed([notice.document], *asked, consents=agreed), question
+    return len(questions)
+
+
+def consented(notice: Notice, count: int, chance: random.Random) -> list[Question]:
+    """Questions about subjects who agreed to something, where the notice asks for consent at all."""
+    purposes = [one.clause for one in notice.purposes]
+    rests = '"consents"' in export(notice.document)[SCHEMA]
+    return [
+        one._replace(consents=tuple(chance.sample(purposes, chance.randint(0, len(purposes)))) if rests else ())
+        for one in drawn(notice, count, chance)
+    ]
+
+
+def test_consents_of_a_notice_with_everything() -> None:
+    assert compare_consents(EVERYTHING, consented(EVERYTHING, 1_500, random.Random(2))) == 1_500
+
+
+@settings(max_examples=40)
+@given(notice=strategies.notices(facts=True), seed=st.integers(0, 2**32))
+def test_consents_of_generated_notices(notice: Notice, seed: int) -> None:
+    compare_consents(notice, consented(notice, 40, random.Random(seed)))
+
+
+# ---- What can only be asked of Cedar ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("notice", [tm.NOTICE, EVERYTHING], ids=["trendmicro-jp", "everything"])
+def test_data_without_a_label_is_refused(notice: Notice) -> None:
+    questions = [Question((), id_of(one), channel) for one in asked_of(notice) for channel in (None, *notice.channels)]
+    assert not any(Cedar(notice.document).answers(questions))
+
+
+def test_what_is_unknown_is_refused() -> None:
+    cedar = Cedar(tm.NOTICE.document)
+    assert cedar.answers([Question(("1.1(a)", "9.9"), "1.2(1)①"), Question(("9.9",), "1.2(2)①")]) == [False, False]
+    for unknown in (Question(("1.1(a)",), "9.9①"), Question(("1.1(a)",), "1.2(1)④", "pigeon")):
+        with pytest.raises(AssertionError, match=r"does not exist in the supplied schema|not declared as a valid eid"):
+            cedar.answers([unknown])
+
+
+def test_without_the_schema_the_entities_say_as_much() -> None:
+    """An engine that is given no schema learns of the actions from the entities."""
+    cedar = Cedar(tm.NOTICE.document)
+    questions = drawn(tm.NOTICE, 400, random.Random(3))
+    expected = cedar.answers(questions)
+    cedar.schema = None
+    assert cedar.answers(questions) == expected

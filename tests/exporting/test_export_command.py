@@ -1,0 +1,83 @@
+"""`purposeguard export cedar`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from purposeguard.exporting.cedar import export
+from purposeguard.notices import trendmicro_jp as tm
+from tests.exporting.samples import GOLDEN
+from tests.unit.command_line import OVERLAY, TINY, process, run
+
+FILES = ["entities.json", "policies.cedar", "schema.cedarschema"]
+
+
+def test_it_writes_the_files_into_a_folder_that_it_makes(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "cedar"
+    result = run("export", "cedar", "trendmicro-jp", "-o", folder)
+    assert (result.exit_code, result.output) == (0, "")
+    assert sorted(one.name for one in folder.iterdir()) == FILES
+    for name, told in export(tm.NOTICE.document).items():
+        assert (folder / name).read_bytes() == told.encode()
+
+
+@pytest.mark.parametrize(("name", "more"), [("trendmicro-jp", ()), ("trendmicro-jp.ja", ("--language", "ja"))])
+def test_what_is_kept_is_up_to_date(name: str, more: tuple[str, ...]) -> None:
+    result = run("export", "cedar", "trendmicro-jp", "-o", GOLDEN / name, "--check", *more)
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_check_says_what_is_stale_and_writes_nothing(tmp_path: Path) -> None:
+    result = run("export", "cedar", "trendmicro-jp", "-o", tmp_path, "--check", "--language", "ja")
+    assert result.exit_code == 1
+    assert result.stderr.count("does not exist") == 3
+    assert list(tmp_path.iterdir()) == []
+    assert f"run: purposeguard export cedar trendmicro-jp -o {tmp_path} --language ja" in result.stderr
+
+    assert run("export", "cedar", "trendmicro-jp", "-o", tmp_path).exit_code == 0
+    policies = tmp_path / "policies.cedar"
+    policies.write_text(policies.read_text("utf-8").replace("1.1(c)", "1.1(b)"), "utf-8")
+    before = policies.read_bytes()
+    result = run("export", "cedar", "trendmicro-jp", "-o", tmp_path, "--check")
+    assert result.exit_code == 1
+    assert result.stderr.count("stale:") == 1
+    assert "policies.cedar is not what it should be" in result.stderr
+    assert policies.read_bytes() == before
+
+
+def test_overlays_are_exported_too(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
+    (tmp_path / "scanner.toml").write_text(OVERLAY, "utf-8")
+    given = ("export", "cedar", tmp_path / "tiny.toml", "-o", tmp_path)
+    assert run(*given, "--overlay", tmp_path / "scanner.toml").exit_code == 0
+    assert '@id("scanner-names")' in (tmp_path / "policies.cedar").read_text("utf-8")
+    result = run(*given, "--check")
+    assert result.exit_code == 1
+    result = run(*given, "--check", "--overlay", tmp_path / "scanner.toml", "--language", "ja")
+    assert f"--overlay {tmp_path / 'scanner.toml'} --language ja" in result.stderr
+
+
+def test_bad_input(tmp_path: Path) -> None:
+    assert run("export", "cedar", "acme", "-o", tmp_path).exit_code == 2
+    assert run("export", "cedar", "trendmicro-jp").exit_code == 2
+    (tmp_path / "faulty.toml").write_text(TINY.replace('sources = ["1"]', 'sources = ["7"]'), "utf-8")
+    result = run("export", "cedar", tmp_path / "faulty.toml", "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "unknown source `7`" in result.stderr
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").write_text("")
+    result = run("export", "cedar", "trendmicro-jp", "-o", tmp_path / "file")
+    assert result.exit_code == 2
+    assert "cannot be made" in result.stderr
+
+
+def test_it_needs_no_engine() -> None:
+    code = (
+        "import sys; sys.modules['cedarpy'] = None\n"
+        "from purposeguard.tools.cli import main; sys.argv[1:] = ['export', 'cedar', 'acme', '-o', 'x']; main()"
+    )
+    result = process(code=code)
+    assert result.returncode == 2
+    assert "no bundled notice is called `acme`" in result.stderr.replace("\n", " ")

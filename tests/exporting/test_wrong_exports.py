@@ -1,0 +1,93 @@
+"""A wrong export is noticed: whatever one thing is changed in the policies, Cedar answers some question otherwise."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from purposeguard import Notice, reference_circumstances
+from purposeguard.exporting.cedar import POLICIES, export
+from purposeguard.notices import trendmicro_jp as tm
+from tests.exporting.asking import Cedar, Question
+from tests.exporting.mutants import Mutant, mutants
+from tests.exporting.samples import EVERYTHING
+from tests.exporting.summary import NAME, Property
+from tests.support import asked_of, id_of
+
+AT_ONCE = 120
+
+HARMLESS = {
+    # Derivations come under clauses whose purposes a prohibition takes from them.
+    "4: without `D2` in entry 4",
+    "5: without `D1` in entry 8",
+    "D1: without `5①` in entry 4",
+    "D2: without `4④` in entry 4",
+    # Of the two purposes of clause 5 the overlay may serve the one, and a prohibition forbids it the other.
+    "P2: left out",
+    "P2: permit in place of forbid",
+    "prohibition 1: without `P2` in entry 4",
+    # Prohibitions reach sources that no clause lets serve the purpose in the first place.
+    "prohibition 2: without `4①` in entry 1",
+    "prohibition 2: without `3` in entry 3",
+    "prohibition 2: without `D2` in entry 5",
+    *(f"prohibition 3: without `{one}` in entry {number}" for number, one in ((1, "1"), (3, "1(b)"), (4, "1(b)(i)"))),
+    *(f"prohibition 3: without `{one}` in entry {number}" for number, one in ((5, "1(b)(ii)"), (6, "P1"), (7, "P2"))),
+    "prohibition 3: without `D1` in entry 8",
+}
+"""Changes that decide nothing, since another row of the notice says as much."""
+
+
+def questions(notice: Notice, consents: Sequence[tuple[str, ...]]) -> list[Question]:
+    """Every source by itself, and none, for every purpose and family by each of three channels; well mixed."""
+    labels: list[tuple[str, ...]] = [(), *((source.clause,) for source in notice.sources)]
+    found = [
+        Question(label, id_of(purpose), channel, agreed)
+        for label in labels
+        for purpose in asked_of(notice)
+        for channel in (None, *notice.channels[:3])
+        for agreed in consents
+    ]
+    random.Random(4).shuffle(found)
+    return found
+
+
+def expected(notice: Notice, question: Question) -> bool:
+    """What the specification says."""
+    agreed = [(one, notice.revision) for one in question.consents]
+    asked = (question.sources, question.purpose, question.channel)
+    return reference_circumstances.allowed([notice.document], *asked, consents=agreed)
+
+
+def noticed(cedar: Cedar, mutant: Mutant, asked: Sequence[Question], answers: Sequence[bool]) -> bool:
+    """Whether some answer is another; asked in parts, since most are noticed in the first."""
+    return any(
+        cedar.answers(asked[start : start + AT_ONCE], mutant.policies) != answers[start : start + AT_ONCE]
+        for start in range(0, len(asked), AT_ONCE)
+    )
+
+
+def unnoticed(notice: Notice, consents: Sequence[tuple[str, ...]] = ((),)) -> tuple[int, set[str]]:
+    """How many changes were tried, and those that no answer shows."""
+    files = export(notice.document)
+    cedar = Cedar(notice.document, files)
+    asked = questions(notice, consents)
+    answers = [expected(notice, question) for question in asked]
+    assert cedar.answers(asked) == answers
+    tried = list(mutants(files[POLICIES]))
+    assert len({mutant.what for mutant in tried}) == len(tried)
+    return len(tried), {mutant.what for mutant in tried if not noticed(cedar, mutant, asked, answers)}
+
+
+def test_of_a_notice_with_everything(record_property: Property) -> None:
+    tried, left = unnoticed(EVERYTHING, [(), ("4②", "6①")])
+    record_property(NAME, f"{tried} wrong exports, {tried - len(left)} noticed, {len(left)} that change no decision")
+    assert left == HARMLESS
+
+
+@pytest.mark.deep
+def test_of_the_bundled_notice(record_property: Property) -> None:
+    tried, left = unnoticed(tm.NOTICE)
+    record_property(NAME, f"bundled notice: {tried} wrong exports, {tried - len(left)} noticed")
+    assert left == set()
