@@ -9,13 +9,18 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from purposeguard.testing.decisions import Decided, assert_denied, assert_reads, capture_decisions
     from purposeguard.testing.values import Mark, Markers
 
-__all__ = ["Mark", "Markers"]
+__all__ = ["Decided", "Mark", "Markers", "assert_denied", "assert_reads", "capture_decisions"]
 
 _HOMES: Final = {
+    "Decided": "purposeguard.testing.decisions",
     "Mark": "purposeguard.testing.values",
     "Markers": "purposeguard.testing.values",
+    "assert_denied": "purposeguard.testing.decisions",
+    "assert_reads": "purposeguard.testing.decisions",
+    "capture_decisions": "purposeguard.testing.decisions",
 }
 """Name → the module that it lies in; the module may need a library that is an extra."""
 

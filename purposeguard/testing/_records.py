@@ -130,7 +130,7 @@ class Collector(Watcher):
         self._lock = threading.RLock()  # finalisers may decide as well
         self._counts: dict[tuple[int, int, bool], list[Any]] = {}
         self._entered: dict[int, list[Any]] = {}
-        self._called: Counter[tuple[str, int]] = Counter()
+        self._called: dict[int, list[Any]] = {}
         self._young: list[Guard] = []
         self._made_for: weakref.WeakKeyDictionary[Guard, Notice] = weakref.WeakKeyDictionary()
 
@@ -146,17 +146,20 @@ class Collector(Watcher):
                 held[0] += 1
 
     def entered(self, activity: Activity) -> None:
+        if not self.paused:
+            self._count(self._entered, activity)
+
+    def _count(self, counts: dict[int, list[Any]], what: object) -> None:
         with self._lock:
-            held = self._entered.get(id(activity))
+            held = counts.get(id(what))
             if held is None:
-                self._entered[id(activity)] = [1, activity]
+                counts[id(what)] = [1, what]  # which keeps what the key names
             else:
                 held[0] += 1
 
     def called(self, access: Access) -> None:
         if not self.paused:
-            with self._lock:
-                self._called[access.name, access.line] += 1
+            self._count(self._called, access)
 
     def refused(self, error: PurposeViolation | PurposeMissing | None, *, observed: bool) -> None:
         if error is not None and not observed and not self.paused:
@@ -197,14 +200,15 @@ class Collector(Watcher):
         with self._lock:
             counts, self._counts = self._counts, {}
             entered, self._entered = self._entered, {}
-            called, self._called = self._called, Counter()
+            called, self._called = self._called, {}
             young, self._young = self._young, []
         if self.paused:
             return
         records = self.records
         for guard in young:
             records.declare(guard, self._made_for[guard], self._is_test)
-        records.called.update(called)
+        for count, access in called.values():
+            records.called[access.name, access.line] += count
         for count, activity in entered.values():
             records.ran[activity.name, activity.purpose_id] += count
         for count, asked in counts.values():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from types import TracebackType
@@ -131,9 +133,13 @@ class _Asserting(Generic[R]):
         found = self._capture.found
         if not found:
             return "no guard decided anything here"
-        lines = [wrapped(str(one), "  ") for one in found[:_SHOWN]]
-        if len(found) > _SHOWN:
-            lines.append(f"  … and {len(found) - _SHOWN} more")
+        counted = Counter(map(str, found))
+        lines = [
+            wrapped(text if times == 1 else f"{text}, {times} times", "  ")
+            for text, times in itertools.islice(counted.items(), _SHOWN)
+        ]
+        if len(counted) > _SHOWN:
+            lines.append(f"  … and {len(counted) - _SHOWN} other decisions")
         return "\n".join(["what was decided here:", *lines])
 
 
