@@ -172,11 +172,11 @@ class ContactPart(Part):
 
     role: Literal["controller", "complaints"]
     clause: str
-    name: str
+    name: str  # purposeguard: allow[untagged-personal-field] of an office, as the notice prints it
     unit: str | None
-    email: str | None
-    phone: tuple[str, ...]
-    address: str | None
+    email: str | None  # purposeguard: allow[untagged-personal-field] likewise
+    phone: tuple[str, ...]  # purposeguard: allow[untagged-personal-field] likewise
+    address: str | None  # purposeguard: allow[untagged-personal-field] likewise
 
 
 class Disclosure(Part):

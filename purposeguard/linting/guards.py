@@ -21,6 +21,9 @@ CHECKING: Final = frozenset({"access", "purpose", "cached", "entrust"})
 OPENING: Final = frozenset({"open", "open_all", "check", "withhold"})
 """Methods of a use that may refuse."""
 
+DEEPEST_CALLS: Final = 40
+"""How many functions may call each other in a row, for the last one to be asked whether it is guarded."""
+
 ADAPTERS: Final = "purposeguard.adapters"
 
 
@@ -66,6 +69,7 @@ class Guards:
             function.by += [how for one in function.node.decorator_list if (how := self.decorator(one, scope))]
         self._by_call(project)
         self._raising: dict[ast.AST, str | None] = {}
+        self._calls = 0
         self._modules = project.modules
         self._mentions: dict[str, list[tuple[ast.Name | ast.Attribute, Module]]] = {}
 
@@ -192,9 +196,10 @@ class Guards:
     def may_be_refused(self, function: Function) -> str | None:
         """Why a call of this function may be refused: it is guarded, or calls what is."""
         node = function.node
-        if node in self._raising:
-            return self._raising[node]
+        if node in self._raising or self._calls > DEEPEST_CALLS:
+            return self._raising.get(node)
         self._raising[node] = None  # while it is worked out: a function that calls itself adds nothing
+        self._calls += 1
         found = next((f"`{function.name}`, which is guarded" for how in function.by if how in CHECKING), None)
         if found is None:
             module = function.here.module
@@ -204,6 +209,7 @@ class Guards:
                     if inner is not None:
                         found = f"`{function.name}`, which calls {inner.partition(', which calls')[0]}"
                         break
+        self._calls -= 1
         self._raising[node] = found
         return found
 

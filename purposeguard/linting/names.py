@@ -83,7 +83,8 @@ def canonical(name: str) -> str:
     """The name by which rules know something: what the library exports is called as its users call it."""
     parts = name.split(".")
     if parts[0] == LIBRARY and len(parts) > 2 and parts[1] not in PARTS:
-        return f"{LIBRARY}.{parts[-1]}"
+        public = next((at for at, one in enumerate(parts) if one[:1].isupper()), len(parts) - 1)
+        return ".".join([LIBRARY, *parts[public:]])
     return name
 
 

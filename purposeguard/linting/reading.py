@@ -331,8 +331,8 @@ def _converts(function: Function, program: Program) -> bool:
     named = set()
     for one in parameters(node):
         if one.annotation is not None:
-            held = program.tags.held(one.annotation, function.here.module.scope_of[node])
-            if held.leaves and held.leaves <= PLAIN and not held.classes:
+            stated = program.values.of_annotation(one.annotation, function.here.module.scope_of[node])
+            if stated is not None and stated.name in PLAIN:
                 continue
         named.add(one.arg)
     return any(_takes_apart(one, named) for one in within(node.body))

@@ -39,6 +39,9 @@ METHODS: Final = {
 }
 """What methods of the library give."""
 
+MADE_BY: Final = {"logging.getLogger": "logging.Logger", "structlog.get_logger": "structlog.BoundLogger"}
+"""What functions outside give."""
+
 ATTRIBUTES: Final = {(GUARD, "current"): USE, (GUARD, "notice"): NOTICE}
 ENTERED: Final = {BLOCK: USE}
 
@@ -296,7 +299,7 @@ class Values:
         owner, _, method = name.rpartition(".")
         if name == "typing.cast" and expr.args:
             return
-        given = METHODS.get((canonical(owner), method))
+        given = METHODS.get((canonical(owner), method)) or MADE_BY.get(name)
         if given is not None:
             yield Type(given)
         elif method[:1].isupper():

@@ -211,7 +211,7 @@ THINGS: Final = words_set(
     "permissions policy "
     "labels translations messages strings texts stats statistics count counts metrics counter counters gateway "
     "backend "
-    "driver adapter interface subnet network host node router cluster socket endpoint proxy dns firewall"
+    "driver adapter interface font subnet network host node router cluster socket endpoint proxy dns firewall"
 )
 """What a class is called that tells how something is set up, counted or shown: no field of it is about a person."""
 

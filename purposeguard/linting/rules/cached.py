@@ -50,6 +50,9 @@ CACHES: Final = frozenset(
         ),
     }
 )
+SPEAKING: Final = frozenset({"lru_cache", "alru_cache", "ttl_cache", "cached_property"})
+"""What a cache is called, and nothing else, where the name cannot be followed."""
+
 STORES: Final = frozenset({"diskcache", "joblib", "flask_caching", "dogpile", "cachier", "cashews", "percache"})
 """Libraries whose objects have methods that cache: `memory.cache`, `cache.memoize()`."""
 
@@ -109,7 +112,7 @@ def _is_cache(expr: ast.expr, scope: Scope, program: Program, *, called: bool = 
             return False  # it was given its function there already
         plain = plain.func
     names = program.names.names(plain, scope)
-    if names & CACHES:
+    if names & CACHES or (not names and terminal(plain) in SPEAKING and not program.names.refs(plain, scope)):
         return True
     if isinstance(plain, ast.Attribute) and plain.attr in METHODS:
         owner = program.values.of(plain.value, scope)

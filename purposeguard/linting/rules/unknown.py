@@ -57,10 +57,9 @@ def check(module: Module, program: Program) -> Iterator[Found]:
             if parts is None or not _has_text(node) or _is_expected(node, module):
                 continue
             notices = _notices_of(node.func.value, scope, program)
-            for text, kind in _texts(node, parts, scope, program):
+            for place, text, kind in _texts(node, parts, scope, program):
                 message = _unknown(text, kind, notices)
                 if message is not None:
-                    place = text if text in module.scope_of else node
                     yield Found(place, message, terminal(node.func))
 
 
@@ -84,7 +83,7 @@ def _is_expected(node: ast.AST, module: Module) -> bool:
     return False
 
 
-def _texts(node: ast.Call, parts: Parts, scope: Scope, program: Program) -> Iterator[tuple[ast.Constant, str]]:
+def _texts(node: ast.Call, parts: Parts, scope: Scope, program: Program) -> Iterator[tuple[ast.expr, str, str]]:
     given: list[tuple[ast.expr, str]] = []
     for index, one in enumerate(node.args):
         if isinstance(one, ast.Starred):
@@ -93,15 +92,15 @@ def _texts(node: ast.Call, parts: Parts, scope: Scope, program: Program) -> Iter
             given.append((one, parts[index]))
     given += [(one.value, parts[one.arg]) for one in node.keywords if one.arg in parts]
     for expr, kind in given:
-        for text in _constants(expr, scope, program):
-            yield text, kind
+        for place, text in _constants(expr, scope, program):
+            yield place, text, kind
 
 
-def _constants(expr: ast.expr, scope: Scope, program: Program, depth: int = 0) -> Iterator[ast.Constant]:
-    """The texts that an argument may be."""
+def _constants(expr: ast.expr, scope: Scope, program: Program, depth: int = 0) -> Iterator[tuple[ast.expr, str]]:
+    """The texts that an argument may be, each with the part of the argument by which it is given."""
     if isinstance(expr, ast.Constant):
         if isinstance(expr.value, str):
-            yield expr
+            yield expr, expr.value
     elif isinstance(expr, (ast.Set, ast.List, ast.Tuple)):
         for one in expr.elts:
             yield from _constants(one, scope, program, depth)
@@ -113,10 +112,11 @@ def _constants(expr: ast.expr, scope: Scope, program: Program, depth: int = 0) -
         if len(refs) == 1 and isinstance(refs[0], Value):
             binding = refs[0].binding
             if isinstance(binding, Assigned) and binding.value is not None and not binding.unpacked:
-                yield from _constants(binding.value, binding.scope, program, depth + 1)
+                for _, text in _constants(binding.value, binding.scope, program, depth + 1):
+                    yield expr, text
 
 
-def _unknown(text: ast.Constant, kind: str, notices: Sequence[Notice]) -> str | None:
+def _unknown(text: str, kind: str, notices: Sequence[Notice]) -> str | None:
     """Why a text means nothing in any of the notices; None where it means something, or none of them is known."""
     first: UnknownTerm | None = None
     for notice in notices:
@@ -127,7 +127,7 @@ def _unknown(text: ast.Constant, kind: str, notices: Sequence[Notice]) -> str | 
             "channel": notice.channel,
         }[kind]
         try:
-            find(text.value)
+            find(text)
         except UnknownTerm as error:
             first = first or error
         else:
@@ -136,7 +136,7 @@ def _unknown(text: ast.Constant, kind: str, notices: Sequence[Notice]) -> str | 
         return None
     near = f" (did you mean {' or '.join(f'`{one}`' for one in first.suggestions)}?)" if first.suggestions else ""
     which = " or ".join(dict.fromkeys(f"{one.id} ({one.revision})" for one in notices))
-    return f"`{text.value!s}` is no {first.kind} of {which}{near}"
+    return f"`{text}` is no {first.kind} of {which}{near}"
 
 
 # --- which notice --------------------------------------------------------------------------------------------------

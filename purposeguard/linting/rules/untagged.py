@@ -10,9 +10,20 @@ from purposeguard.linting.finding import Found, Rule
 from purposeguard.linting.names import Here, terminal
 from purposeguard.linting.program import Program
 from purposeguard.linting.project import Module
+from purposeguard.linting.reading import bears
 from purposeguard.linting.scopes import Scope
 from purposeguard.linting.tagging import Field, Held
-from purposeguard.linting.vocabulary import NETWORK, OF_BODIES, PERSONAL_TYPES, Sense, words_set
+from purposeguard.linting.vocabulary import (
+    LOOKS,
+    MONEY,
+    NETWORK,
+    OF_BODIES,
+    PERSONAL_TYPES,
+    PLACE,
+    TERMINAL,
+    Sense,
+    words_set,
+)
 from purposeguard.linting.words import Reading, Subject, reading_of, subject_of, words_of
 
 RULE: Final = Rule(
@@ -98,6 +109,9 @@ def _of_model(name: str, fields: list[Field], inherited: list[Field], program: P
     beside = beside or any(
         one.annotation is not None and program.tags.held(one.annotation, one.scope).subject for one in everything
     )
+    about = any(each is not None and each.direct and each.sense is NETWORK for _, each in readings) or any(
+        one.annotation is not None and bears(program.tags.held(one.annotation, one.scope)) for one in everything
+    )
     pair = {"sei", "mei"} <= {one.name.lower() for one in everything} or {"姓", "名"} <= {
         one.name for one in everything
     }
@@ -110,7 +124,9 @@ def _of_model(name: str, fields: list[Field], inherited: list[Field], program: P
             or (field.value is not None and program.tags.says_in_info(field.value))
         ):
             continue
-        found = _by_type(field, held) or _by_name(field, reading, held, subject, beside=beside, program=program)
+        found = _by_type(field, held) or _by_name(
+            field, reading, held, subject, beside=beside, about=about, program=program
+        )
         if (
             found is None
             and pair
@@ -155,7 +171,7 @@ SERVERS: Final = words_set(
 
 
 def _by_name(
-    field: Field, reading: Reading | None, held: Held, subject: Subject, *, beside: bool, program: Program
+    field: Field, reading: Reading | None, held: Held, subject: Subject, *, beside: bool, about: bool, program: Program
 ) -> str | None:
     if reading is None or not _fits(field, held, reading.sense.fits, program) or not _of_person(reading.sense, subject):
         return None
@@ -163,9 +179,13 @@ def _by_name(
         return f"its name says that it is {reading.sense.what}"
     if subject.person:
         return f"its name says that it is {reading.sense.what}, in a class about people"
-    if beside and reading.beside and not subject.body:
+    if not subject.body and ((beside and reading.beside) or (about and reading.sense in TRACES)):
         return f"its name says that it is {reading.sense.what}, beside fields that are personal"
     return None
+
+
+TRACES: Final = (TERMINAL, PLACE, LOOKS, MONEY)
+"""What is personal where anything beside it is tagged, or an IP address."""
 
 
 def _fits(field: Field, held: Held, fits: frozenset[str], program: Program) -> bool:
