@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, NewType, Self, TypeVar, get_args, get_origin
 
 import typing_extensions
@@ -13,9 +13,10 @@ from hypothesis.strategies import SearchStrategy
 from purposeguard.fields import _TRANSPARENT, ALIASES, is_taggable, shape_of
 from purposeguard.label import Label
 from purposeguard.marks import Mark
-from purposeguard.terms import TermMeta
-from purposeguard.testing._leaves import Check
-from purposeguard.testing._models import Names, substituted
+from purposeguard.sealing import Sealed
+from purposeguard.terms import TermMeta, is_union
+from purposeguard.testing._leaves import Check, fixed
+from purposeguard.testing._models import Field, Names, bindings_of, fields_of, scope_of, substituted
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Spot:
     """A place in a model, with what is known of the value there.
 
     `path` is as `pg.sources_of` prints it; `names` says what type variables stand for; `metadata` is what `Annotated`
-    asks of the value, `check` whether the field takes it; `given`: its annotation brings a strategy of its own.
+    asks of the value, `check` whether the field takes it; `given`: its annotation brings a strategy of its own;
+    `seals`: whoever is given a plain value for a sealed one seals it.
     """
 
     path: str = ""
@@ -32,18 +34,20 @@ class Spot:
     metadata: tuple[object, ...] = ()
     check: Check | None = None
     given: SearchStrategy[Any] | None = None
+    seals: bool = False
 
     def but(self, **changes: Any) -> Self:
         """The same with some of it changed."""
         return dataclasses.replace(self, **changes)
 
-    def field(self, name: str, names: Names, check: Check | None) -> Spot:
+    def field(self, field: Field, names: Names) -> Spot:
         """The place of a field of the model that is here."""
-        return Spot(f"{self.path}.{name}" if self.path else name, self.personal, names, check=check)
+        path = f"{self.path}.{field.name}" if self.path else field.name
+        return Spot(path, self.personal, names, check=field.check, seals=field.seals)
 
     def item(self, check: Check | None = None) -> Spot:
         """The place of the items of what is here."""
-        return Spot(f"{self.path}[]", self.personal, self.names, check=check)
+        return Spot(f"{self.path}[]", self.personal, self.names, check=check, seals=self.seals)
 
 
 def taken_apart(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
@@ -105,3 +109,34 @@ def holds_personal(annotation: Any, spot: Spot) -> bool:
     """Whether there is a tag or a seal in an annotation."""
     annotation = substituted(annotation, spot.names)
     return not isinstance(annotation, TypeVar) and shape_of(annotation).has_tags
+
+
+def few_valued(model: Any) -> frozenset[str]:
+    """The paths at which there are few values, which others have too: bools, literals, members of enumerations."""
+    found: dict[str, bool] = {}
+    for path, leaf in _leaves_of(model, Spot(), ()):
+        found[path] = found.get(path, True) and fixed(leaf) is not None
+    return frozenset(path for path, few in found.items() if few)
+
+
+def _leaves_of(annotation: Any, spot: Spot, inside: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+    annotation, spot = taken_apart(annotation, spot)
+    origin, args = get_origin(annotation), get_args(annotation)
+    cls = origin or annotation
+    if is_union(annotation):
+        for one in args:
+            yield from _leaves_of(one, spot, inside)
+    elif isinstance(cls, type) and issubclass(cls, Sealed):
+        yield from _leaves_of(args[0] if args else object, spot, inside)
+    elif is_taggable(cls):
+        if annotation not in inside:
+            bound, bindings = bindings_of(annotation, spot.names)
+            scope = scope_of(bound, bindings)
+            for field in fields_of(bound):
+                yield from _leaves_of(field.annotation, spot.field(field, scope(field.name)), (*inside, annotation))
+    elif origin is not None and fixed(annotation) is None:
+        yield spot.path, object
+        for one in args[-1:] if isinstance(cls, type) and issubclass(cls, Mapping) else args:
+            yield from _leaves_of(one, spot.item(), inside)
+    else:
+        yield spot.path, annotation

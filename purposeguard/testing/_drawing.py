@@ -52,6 +52,10 @@ class Drawing:
         self.avoid: tuple[Any, ...] = ()
         """What is not to be drawn, where a type has few values."""
 
+    def marked(self) -> Drawing:
+        """Another one by the same means, of values that are marked."""
+        return Drawing(self._draw, marking=True, salt=f"{self._salt}/other")
+
     def instance(self, model: Any, given: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({})) -> Any:
         """One of a tagged model, with what `given` draws in its fields; or of an annotation that holds some.
 
@@ -130,9 +134,12 @@ class Drawing:
     def _sealed(self, args: Sequence[Any], spot: Spot) -> Any:
         if len(args) != 2:
             raise Unsolvable("a sealed field says what is in it and its sources: `Personal[str, Source]`")
-        label = sealing_label(substituted(args[1], spot.names))
-        inner = self.value(args[0], Spot(spot.path, label is not _NOT_PERSONAL, spot.names))
-        return Personal(inner, label)
+        terms = substituted(args[1], spot.names)
+        label = sealing_label(terms)
+        personal = label is not _NOT_PERSONAL
+        if spot.seals and _names_sources(terms):
+            return self.value(args[0], spot.but(personal=personal, metadata=()))  # which validates it as well
+        return Personal(self.value(args[0], Spot(spot.path, personal, spot.names)), label)
 
     def _model(
         self,
@@ -152,7 +159,7 @@ class Drawing:
                     if field.name in given:
                         values[field.name] = self._draw(given[field.name])
                         continue
-                    self._field(field, values, spot.field(field.name, scope(field.name), field.check))
+                    self._field(field, values, spot.field(field, scope(field.name)))
                     if attempt >= _ATTEMPTS // 2 and field.name in values:  # two fields may have to hold the same
                         values[field.name] = alike.setdefault(str(field.annotation), values[field.name])
                 try:
@@ -279,6 +286,12 @@ def sealing_label(terms: Any) -> Label:
         else:
             found.append(_serving(one))
     return Label(*found)
+
+
+def _names_sources(terms: Any) -> bool:
+    while isinstance(terms, ALIASES):
+        terms = terms.__value__
+    return all(issubclass(one, Source) for one in (get_args(terms) if is_union(terms) else (terms,)))
 
 
 def _serving(purpose: TermMeta) -> type[Source]:

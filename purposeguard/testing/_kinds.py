@@ -179,7 +179,7 @@ OTHERS: Final = (
 
 def usable(kinds: tuple[Kind, ...], takes: Callable[[Any], bool]) -> Iterator[Kind]:
     """Those of the kinds of which a field takes what they make."""
-    return (kind for kind in kinds if all(takes(kind.make(n)) for n in _SAMPLES))
+    return (kind for kind in kinds if all(takes(kind.make(n)) for n in SAMPLES))
 
 
-_SAMPLES: Final = tuple(number_of("sample", index) for index in range(4))
+SAMPLES: Final = tuple(number_of("sample", index) for index in range(4))

@@ -23,8 +23,10 @@ from hypothesis import strategies as st
 from hypothesis.errors import ResolutionFailed
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic_core import SchemaError
 
 from purposeguard.testing._kinds import OTHERS, TEXTS, Kind, digits, moment, number_of, text_of_length, usable
+from purposeguard.testing._patterns import matching
 
 Check = Callable[[Any], bool]
 """Whether a field takes a value."""
@@ -77,10 +79,20 @@ class Limits:
         self.pattern: str | None = None
         self.places: int | None = None
         self.digits: int | None = None
+        self.version: int | None = None
         self.zone: object = ...
         self.others: list[object] = []
+        """What is not known here: validators."""
+        self.known: list[object] = []
+        self.validated = False
+        """Whether the application has a say."""
+        self.fits: Check = lambda _: True
+        """Whether a value keeps to what is known here."""
         for one in _flat(metadata):
+            before = len(self.others)
             self._read(one)
+            if len(self.others) == before:
+                self.known.append(one)
 
     def _read(self, one: object) -> None:  # noqa: C901  # one line a constraint
         match one:
@@ -109,13 +121,14 @@ class Limits:
 
     def _read_of_pydantic(self, one: object) -> None:
         known = vars(one)
-        if not known or set(known) - {"pattern", "max_digits", "decimal_places", "strict", "allow_inf_nan"}:
+        if not known or set(known) - _OF_PYDANTIC:
             if type(one).__name__ != "Strict":
                 self.others.append(one)
             return
         pattern = known.get("pattern")
         self.pattern = getattr(pattern, "pattern", pattern) or self.pattern
         self.digits = known.get("max_digits") or self.digits
+        self.version = known.get("uuid_version")
         places = known.get("decimal_places")
         self.places = self.places if places is None else places
 
@@ -128,6 +141,9 @@ class Limits:
     def highest(self) -> Any:
         """The bound above, likewise."""
         return _extreme(min, self.below, self.most)
+
+
+_OF_PYDANTIC: Final = {"pattern", "max_digits", "decimal_places", "strict", "allow_inf_nan", "uuid_version"}
 
 
 def _extreme(choose: Callable[..., Any], *given: Any) -> Any:
@@ -152,14 +168,16 @@ def leaf_of(base: Any, metadata: Sequence[object], takes: Check | None = None) -
     Raises:
         Unsolvable: nothing that is known fits.
     """
-    fixed = _fixed(base)
-    if fixed is not None:
-        kept = [one for one in fixed if takes is None or takes(one)]
-        leaf = Leaf(st.sampled_from(kept or fixed))
-        leaf.fixed = kept or fixed
+    every = fixed(base)
+    if every is not None:
+        kept = [one for one in every if takes is None or takes(one)]
+        leaf = Leaf(st.sampled_from(kept or every))
+        leaf.fixed = kept or every
         return leaf
     limits = Limits(metadata)
     checks = [one for one in (_check_of(base, metadata), takes) if one is not None]
+    limits.validated = bool(limits.others) or takes is not None
+    limits.fits = _check_of(base, limits.known) or limits.fits
 
     def valid(value: Any) -> bool:
         return all(check(value) for check in checks)
@@ -170,7 +188,7 @@ def leaf_of(base: Any, metadata: Sequence[object], takes: Check | None = None) -
     return found
 
 
-def _fixed(base: Any) -> list[Any] | None:
+def fixed(base: Any) -> list[Any] | None:
     """All values of a type that has few."""
     if base is None or base is type(None):
         return [None]
@@ -189,11 +207,11 @@ def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
         return TypeAdapter(annotation)
     except PydanticSchemaGenerationError:
         pass
-    except (PydanticUserError, TypeError):
+    except (PydanticUserError, SchemaError, TypeError):
         return None
     try:
         return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except (PydanticUserError, TypeError):
+    except (PydanticUserError, SchemaError, TypeError):
         return None
 
 
@@ -233,27 +251,30 @@ def _of_known(base: Any, limits: Limits, valid: Check) -> Leaf | None:
     return None
 
 
-def _filtered(strategy: st.SearchStrategy[Any], valid: Check, limits: Limits) -> st.SearchStrategy[Any]:
-    return strategy.filter(valid) if limits.others or limits.pattern is not None else strategy
-
-
 def _mixed(
     native: st.SearchStrategy[Any] | None, kinds: Sequence[Kind], odd: Sequence[Any], limits: Limits, valid: Check
 ) -> Leaf:
-    """Values of which `native` draws any and `kinds` are plausible; `odd` tells whether a validator takes any."""
-    fit = list(usable(tuple(kinds), valid))
-    found = [] if native is None else [native]
-    if native is not None and limits.others and fit and not all(map(valid, odd)):
-        found = []  # a validator that is choosy: what it takes is drawn, and not looked for
-    if not found and not fit:
-        if native is None:
-            raise Unsolvable("nothing that is known fits")
-        found = [native]
-    if fit:
-        found.append(st.builds(lambda kind, n: kind.make(n), st.sampled_from(fit), _numbers))
-    mark = fit[0].make if fit else None
-    return Leaf(st.one_of(*(_filtered(one, valid, limits) for one in found)), mark)
+    """Values of which `native` draws any, and `kinds` are plausible.
 
+    What validators of the application take is found by asking: where they take most of what is `odd`, any value is
+    drawn and asked about; where they are choosy, a kind that they take.
+    """
+    fit = list(usable(tuple(kinds), valid))
+    found: list[st.SearchStrategy[Any]] = []
+    asked = [one for one in odd if limits.fits(one)]
+    if native is not None and (not fit or sum(map(valid, asked)) >= 0.7 * len(asked)):
+        found.append(native)
+        # Beside any value, the first few are enough; none beside numbers and the like, which would only shrink less.
+        fit = fit[:_BESIDE] if isinstance(odd[0], str) else fit[:1]
+    if not found and not fit:
+        raise Unsolvable("nothing that is known fits")
+    mark = fit[0].make if fit else None
+    if fit and (not found or isinstance(odd[0], str)):
+        found.append(st.builds(lambda kind, n: kind.make(n), st.sampled_from(fit), _numbers))
+    return Leaf(st.one_of(*(one.filter(valid) if limits.validated else one for one in found)), mark)
+
+
+_BESIDE: Final = 12
 
 _numbers: Final = st.integers(0, 2**16 - 1).map(functools.partial(number_of, "drawn"))
 
@@ -262,11 +283,20 @@ def _texts(limits: Limits, valid: Check) -> Leaf:
     native = st.text(_CHARACTERS, min_size=limits.shortest, max_size=limits.longest)
     fitting = Kind("text", lambda n: text_of_length(n, limits.shortest, limits.longest))
     if limits.pattern is not None:
-        drawn = st.from_regex(_anchored(limits.pattern), alphabet=_CHARACTERS).filter(valid)
-        fit = [one for one in usable(TEXTS, valid) if len(one.make(0)) > 4]
-        either = st.builds(lambda kind, n: kind.make(n), st.sampled_from(fit), _numbers) if fit else st.nothing()
-        return Leaf(drawn | either, fit[0].make if fit else None)
-    return _mixed(native, (fitting, *TEXTS), ["", "a", "0", " x", "é 中", "x" * 300, "\n"], limits, valid)
+        pattern = limits.pattern
+        drawn = st.from_regex(_anchored(pattern), alphabet=_CHARACTERS).filter(valid)
+        kinds = [Kind("matching", lambda n: matching(pattern, n)), *(one for one in TEXTS if len(one.make(0)) > 4)]
+        fit = list(usable(tuple(kinds), valid))
+        if limits.validated and fit and fit[0].name != "matching":  # choosy beyond the pattern
+            drawn = st.nothing()
+        return Leaf(drawn | (_numbers.map(fit[0].make) if fit else st.nothing()), fit[0].make if fit else None)
+    return _mixed(
+        native,
+        (fitting, *TEXTS),
+        ["", "a", "0", " x", "é 中", "x" * 300, "\n", "A-b c", "x" * 30, "7" * 12],
+        limits,
+        valid,
+    )
 
 
 _CHARACTERS: Final = st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0")
@@ -302,7 +332,7 @@ def _ints(limits: Limits, valid: Check) -> Leaf:
 
     small = Kind("small", lambda n: max(0 if first is None else first, 0) + n % 100 * step)
     fit = [kind for kind in (Kind("int", make), small, *_INT_KINDS) if _is_whole(kind)]
-    return _mixed(native, fit, [0, 1, -1, 10**6, 2**40], limits, valid)
+    return _mixed(native, fit, [0, 1, -1, 10**6, 2**40, -(10**6), 7, 50], limits, valid)
 
 
 _INT_KINDS: Final = tuple(kind.then(int) for kind in TEXTS if kind.make(0).isdecimal())
@@ -438,6 +468,15 @@ def _durations(limits: Limits, valid: Check) -> Leaf:
     return _mixed(native, kinds, [none, datetime.timedelta(days=-1)], limits, valid)
 
 
+def _uuids(limits: Limits, valid: Check) -> Leaf:
+    version: Any = limits.version
+    kinds = [
+        kind.then(lambda one: uuid.UUID(int=one.int, version=version or 4)) for kind in OTHERS if "UUID" in kind.name
+    ]
+    odd = [uuid.UUID(int=n << 100, version=version or each) for n in (1, 2) for each in (1, 3, 4, 5)]
+    return _mixed(st.uuids(version=version), kinds, odd, limits, valid)
+
+
 _NATIVE: Final[dict[type, Callable[[Limits, Check], Leaf]]] = {
     str: _texts,
     bytes: _bytes,
@@ -448,7 +487,7 @@ _NATIVE: Final[dict[type, Callable[[Limits, Check], Leaf]]] = {
     datetime.datetime: _moments,
     datetime.time: _simple(st.times, "time"),
     datetime.timedelta: _durations,
-    uuid.UUID: _simple(st.uuids, "UUID object"),
+    uuid.UUID: _uuids,
     complex: _simple(lambda: st.complex_numbers(allow_nan=False, allow_infinity=False)),
     ipaddress.IPv4Address: _simple(lambda: st.ip_addresses(v=4), "IPv4 object"),
     ipaddress.IPv6Address: _simple(lambda: st.ip_addresses(v=6), "IPv6 object"),
@@ -463,7 +502,9 @@ def _of_unknown(base: Any, valid: Check | None) -> Leaf:
     if base in (Any, object):
         return Leaf(st.one_of(st.none(), st.booleans(), st.integers(), st.text(_CHARACTERS)), TEXTS[0].make)
     if valid is not None and not _is_anything(base, valid):
-        fit = list(usable((*TEXTS, *OTHERS), valid))
+        # Digits last: as which moment they are read, many of them share.
+        ordered = (*(one for one in TEXTS if not one.make(0).lstrip("+").isdecimal()), *OTHERS, *TEXTS)
+        fit = list(usable(ordered, valid))
         if fit:
             return Leaf(st.builds(lambda kind, n: kind.make(n), st.sampled_from(fit), _numbers), fit[0].make)
     try:

@@ -21,12 +21,17 @@ Names = Mapping[Any, Any]
 
 
 class Field(NamedTuple):
-    """A field that a model is made with. `needed`: it has no default; `check`: whether the model takes a value."""
+    """A field that a model is made with.
+
+    `needed`: it has no default; `check`: whether the model takes a value; `seals`: where the field is a sealed one, the
+    model seals what it is given.
+    """
 
     name: str
     annotation: Any
     needed: bool
     check: Check | None = None
+    seals: bool = False
 
 
 def fields_of(cls: type) -> tuple[Field, ...]:
@@ -59,7 +64,7 @@ def _fields_of(cls: type) -> tuple[Field, ...]:
 def _of_pydantic(cls: type[BaseModel], name: str) -> Field:
     field = cls.model_fields[name]
     annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-    return Field(name, annotation, field.is_required(), _Asked(cls, name))
+    return Field(name, annotation, field.is_required(), _Asked(cls, name), seals=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +144,7 @@ def _of_dataclass(cls: type, stated: Mapping[str, Any]) -> list[Field]:
             field = of_pydantic[one.name]
             needed = field.is_required()
             hint = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-            found.append(Field(one.name, hint, needed, _Asked(cls, one.name)))
+            found.append(Field(one.name, hint, needed, _Asked(cls, one.name), seals=True))
         else:
             found.append(Field(one.name, hint, needed))
     return found

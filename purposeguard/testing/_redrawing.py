@@ -53,18 +53,25 @@ class Redrawing:
 
     def _anew(self, value: Any, annotation: Any, spot: Spot) -> Any:
         before = _content(value)
-        for _ in range(_ATTEMPTS if self._differing else 1):
-            self._drawing.avoid = (before,) if self._differing else ()
+        if not self._differing:
+            return self._drawn(value, annotation, spot)
+        # What is drawn may be the same by chance, and is where everything is as simple as may be: marks are not.
+        for drawing in (self._drawing, *(self._drawing.marked() for _ in range(_ATTEMPTS))):
+            drawing.avoid = (before,)
             try:
-                drawn = self._drawing.value(annotation, spot.but(personal=True))
+                drawn = self._drawn(value, annotation, spot, drawing)
             finally:
-                self._drawing.avoid = ()
-            if not self._differing or not _same(before, _content(drawn)):
-                if isinstance(value, Sealed) and isinstance(drawn, Sealed):
-                    # Under what the value itself says, which may be less than what its annotation says.
-                    return Personal(_content(drawn), value.label)
+                drawing.avoid = ()
+            if not _same(before, _content(drawn)):
                 return drawn
         return value
+
+    def _drawn(self, value: Any, annotation: Any, spot: Spot, drawing: Drawing | None = None) -> Any:
+        drawn = (drawing or self._drawing).value(annotation, spot.but(personal=True, seals=False))
+        if isinstance(value, Sealed) and isinstance(drawn, Sealed):
+            # Under what the value itself says, which may be less than what its annotation says.
+            return Personal(_content(drawn), value.label)
+        return drawn
 
     def _mapping(self, value: Mapping[Any, Any], args: tuple[Any, ...], spot: Spot) -> Any:
         inner = args[-1] if args else object
@@ -97,11 +104,7 @@ class Redrawing:
                 field.name: new
                 for field in fields
                 if field.name in held
-                and (
-                    new := self.value(
-                        held[field.name], field.annotation, spot.field(field.name, scope(field.name), field.check)
-                    )
-                )
+                and (new := self.value(held[field.name], field.annotation, spot.field(field, scope(field.name))))
                 is not held[field.name]
             }
             if not changes:

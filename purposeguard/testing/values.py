@@ -10,14 +10,17 @@ markers["email"].texts                      # how it would look in a log: ("fkqp
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
-from hypothesis import Phase, find, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from purposeguard.fields import sources_of
 from purposeguard.label import Label
+from purposeguard.sealing import Sealed
+from purposeguard.testing._annotations import few_valued
 from purposeguard.testing._drawing import Drawing
 from purposeguard.testing._places import places
 from purposeguard.testing._redrawing import Redrawing
@@ -26,6 +29,7 @@ from purposeguard.testing._texts import texts_of
 __all__ = ["Mark", "Markers", "simplest", "texts_of", "value_strategy"]
 
 T = TypeVar("T")
+_ATTEMPTS: Final = 5
 
 
 @st.composite
@@ -98,9 +102,7 @@ class Markers:
             TypeError: nothing is known that a field could be made from: give it.
         """
         given = {name: st.just(value) for name, value in fields.items()}
-        salt = self._next_salt()
-        made: T = simplest(_one_of(model, salt, given))
-        self.remember(made, model, without=tuple(fields))
+        made: T = self._unlike_others(lambda salt: _one_of(model, salt, given), model, tuple(fields))
         return made
 
     def mark(self, instance: T, model: Any = None, /) -> T:
@@ -112,21 +114,37 @@ class Markers:
             TypeError: as `instance`.
         """
         model = type(instance) if model is None else model
-        salt = self._next_salt()
-        made: T = simplest(_marked_copy(instance, model, salt))
-        self.remember(made, model)
+        made: T = self._unlike_others(lambda salt: _marked_copy(instance, model, salt), model, ())
+        return made
+
+    def _unlike_others(self, strategy: Callable[[str], Any], model: Any, without: tuple[str, ...]) -> Any:
+        """The simplest one, no mark of which is like one that was made before: there are not that many days, say."""
+        known = {text for mark in self._marks for text in mark.texts}
+        made, marks = None, []
+        for _ in range(_ATTEMPTS):
+            made = simplest(strategy(self._next_salt()))
+            marks = self._marks_of(made, model, without)
+            if known.isdisjoint(text for mark in marks for text in mark.texts):
+                break
+        self._marks += marks
         return made
 
     def remember(self, instance: object, model: Any = None, *, without: Collection[str] = ()) -> None:
         """Takes what stands in the personal fields of an instance for marks, save in the fields `without`."""
-        model = type(instance) if model is None else model
-        labels = sources_of(model)
+        self._marks += self._marks_of(instance, type(instance) if model is None else model, without)
+
+    def _marks_of(self, instance: object, model: Any, without: Collection[str]) -> list[Mark]:
+        labels, few = sources_of(model), few_valued(model)
+        cls = model if isinstance(model, type) else type(instance)
+        found: list[Mark] = []
         for place in places(instance, model):
-            if place.path in labels and place.path.partition(".")[0].partition("[")[0] not in without:
-                value = place.content
-                if value is not None:
-                    cls = model if isinstance(model, type) else type(instance)
-                    self._marks.append(Mark(cls, place.path, labels[place.path], value, texts_of(value)))
+            # Of a sealed field that names a purpose only the value says its sources.
+            label = labels.get(place.path) or (place.value.label if isinstance(place.value, Sealed) else None)
+            if label is None or place.content is None or re.split(r"[.\[]", place.path)[0] in without:
+                continue
+            texts = () if place.path in few else texts_of(place.content)
+            found.append(Mark(cls, place.path, label, place.content, texts))
+        return found
 
     def _next_salt(self) -> str:
         self._made += 1
@@ -135,10 +153,22 @@ class Markers:
 
 def simplest(strategy: st.SearchStrategy[T]) -> T:
     """The simplest that a strategy makes: the same at each call."""
-    return find(strategy, lambda _: True, settings=_FINDING)
+    found: list[T] = []
 
+    @settings(
+        database=None,
+        deadline=None,
+        derandomize=True,
+        max_examples=1,  # the first that is tried is the simplest there is
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),  # it may be asked for within a test that is given something
+    )
+    @given(strategy)
+    def draw(value: T) -> None:
+        found.append(value)
 
-_FINDING: Final = settings(database=None, derandomize=True, max_examples=20, deadline=None, phases=[Phase.generate])
+    draw()
+    return found[-1]
 
 
 @st.composite

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import json
 import re
 from typing import Any, cast
 
@@ -155,6 +156,7 @@ def test_periods(pair: tuple[Notice, Notice]) -> None:
 def test_all_of_it_can_be_said(pair: tuple[Notice, Notice]) -> None:
     found = compare(*pair)
     diff = Diff(found)
+    titles = json.dumps([notice.dump() for notice in pair])  # any word may be one
     for language in Language:
         assert headline(diff, language)
         data = diff.data(language)
@@ -164,7 +166,8 @@ def test_all_of_it_can_be_said(pair: tuple[Notice, Notice]) -> None:
         assert len(items) == len(texts) + (2 if found.changes else 0) + (found.old.document.changes is not None)
         for text in texts:
             assert text.strip()
-            assert not re.search(r"\bNone\b|\bFalse\b|\bTrue\b|frozenset|Mapping", text), text
+            words = set(re.findall(r"\bNone\b|\bFalse\b|\bTrue\b|frozenset|Mapping", text))
+            assert not {word for word in words if word not in titles}, text
         assert data["widened"] + data["narrowed"] + data["neutral"] == len(texts)
 
 
