@@ -37,6 +37,13 @@ class Cedar:
         self.policies = cedarpy.PolicySet.from_str(files[POLICIES])
         self.entities = cedarpy.Entities.from_json_str(files[ENTITIES], self.schema)
 
+        actions = [row for row in json.loads(files[ENTITIES]) if row["uid"]["type"] == "Action"]
+        self._parents = {row["uid"]["id"]: [one["id"] for one in row["parents"]] for row in actions}
+
+    def within(self, purpose: str) -> set[str]:
+        """The actions that a purpose is: itself, and the group of its clause."""
+        return {purpose, *self._parents[purpose]}
+
     def answers(self, questions: Iterable[Question], policies: Any = None) -> list[bool]:
         """What Cedar says to each; a question that it cannot make out, or a policy that fails, is an AssertionError."""
         asked = list(questions)

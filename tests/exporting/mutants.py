@@ -13,10 +13,11 @@ Ast = dict[str, Any]
 
 
 class Mutant(NamedTuple):
-    """`what` was changed, and where: the policy by its `@id`."""
+    """`what` was changed, and where: the policy by its `@id`. `actions`: what it is about; None: all."""
 
     what: str
     policies: Any
+    actions: frozenset[str] | None
 
 
 def mutants(policies: str) -> Iterator[Mutant]:
@@ -38,7 +39,10 @@ def mutants(policies: str) -> Iterator[Mutant]:
 def _made(what: str, whole: Ast, name: str, policy: Ast | None) -> Mutant:
     others = {key: one for key, one in whole["staticPolicies"].items() if key != name}
     changed = {**whole, "staticPolicies": others if policy is None else {**others, name: policy}}
-    return Mutant(what, cedarpy.PolicySet.from_json_str(json.dumps(changed)))
+    head = whole["staticPolicies"][name]["action"]
+    about = head.get("entities", [head["entity"]] if "entity" in head else [])
+    actions = frozenset(one["id"] for one in about) if head["op"] != "All" else None
+    return Mutant(what, cedarpy.PolicySet.from_json_str(json.dumps(changed)), actions)
 
 
 def _shortened(policy: Ast) -> Iterator[tuple[str, Ast]]:

@@ -16,7 +16,7 @@ from tests.exporting.samples import EVERYTHING
 from tests.exporting.summary import NAME, Property
 from tests.support import asked_of, id_of
 
-AT_ONCE = 120
+AT_ONCE = 60
 
 HARMLESS = {
     # Derivations come under clauses whose purposes a prohibition takes from them.
@@ -61,11 +61,17 @@ def expected(notice: Notice, question: Question) -> bool:
 
 
 def noticed(cedar: Cedar, mutant: Mutant, asked: Sequence[Question], answers: Sequence[bool]) -> bool:
-    """Whether some answer is another; asked in parts, since most are noticed in the first."""
-    return any(
-        cedar.answers(asked[start : start + AT_ONCE], mutant.policies) != answers[start : start + AT_ONCE]
-        for start in range(0, len(asked), AT_ONCE)
-    )
+    """Whether some answer about its actions is another; asked in parts, since most are noticed in the first."""
+    pairs = [
+        (question, answer)
+        for question, answer in zip(asked, answers, strict=True)
+        if mutant.actions is None or not mutant.actions.isdisjoint(cedar.within(question.purpose))
+    ]
+    for start in range(0, len(pairs), AT_ONCE):
+        some, right = zip(*pairs[start : start + AT_ONCE], strict=True)
+        if cedar.answers(some, mutant.policies) != list(right):
+            return True
+    return False
 
 
 def unnoticed(notice: Notice, consents: Sequence[tuple[str, ...]] = ((),)) -> tuple[int, set[str]]:
