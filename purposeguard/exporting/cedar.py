@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
-from purposeguard.document import Document, FamilyRow, Grant, Prohibition, Titles
+from purposeguard.document import Document, FamilyRow, Grant, Titles
 from purposeguard.exporting.notation import WIDTH, call, comment, entity, flat, items, text
-from purposeguard.exporting.reading import Reading, Term
+from purposeguard.exporting.reading import Ban, Reading, Term
 
 Language = Literal["en", "ja"]
 
@@ -90,7 +90,7 @@ class _Export:
             yield from self._action(self._families[family.class_], self._title(family.title), [])
 
     def _context(self) -> Iterator[str]:
-        terms = [self._reading.term(grant, row) for grant in self._document.grant for row in grant.purpose]
+        terms = self._reading.terms.values()
         channel = [('"channel"?: Channel', "the channel")] if self._document.channel else []
         consents = (
             [('"consents"?: Set<String>', "what the subject agreed to")] if any(one.consent for one in terms) else []
@@ -124,8 +124,8 @@ class _Export:
         for rows in (self._document.overlay, self._document.derivation):
             for row in rows:
                 yield from self._narrow(row.id, self._title(row.title))
-        for number, rule in enumerate(self._document.forbid, 1):
-            yield from self._prohibition(number, rule)
+        for number, ban in enumerate(self._reading.bans, 1):
+            yield from self._prohibition(number, ban)
         for family in self._document.family:
             yield from self._family(family)
 
@@ -144,8 +144,8 @@ class _Export:
         action = f"action in {entity('Action', self._groups[grant.clause])}"
         yield from self._policy(grant.clause, self._title(grant.title), "permit", action)
         purposes = [row.id for row in grant.purpose]
-        blocks = [_block("when", _all(self._reading.listed(grant)))]
-        terms = [(row.id, self._reading.term(grant, row)) for row in grant.purpose]
+        blocks = [_block("when", _all(self._reading.listed[grant.clause]))]
+        terms = [(given, self._reading.terms[given]) for given in purposes]
         for channels in dict.fromkeys(term.channels for _, term in terms if term.channels is not None):
             closed = [given for given, term in terms if term.channels == channels]
             asked = [] if closed == purposes else [_asked(closed)]
@@ -158,7 +158,7 @@ class _Export:
     def _narrow(self, source: str, title: str) -> Iterator[str]:
         """What an overlay or a derivation may serve, under the clauses that speak of it at all."""
         serves = self._reading.narrow[source]
-        groups = [grant for grant in self._document.grant if source in self._reading.listed(grant)]
+        groups = [grant for grant in self._document.grant if source in self._reading.listed[grant.clause]]
         if not groups:
             yield comment(f"{source} may serve nothing.")
             yield ""
@@ -168,10 +168,10 @@ class _Export:
         blocks = [_block("when", [f"{SOURCES}.contains({entity('Source', source)})"])]
         yield from _ended([*blocks, _block("unless", [_asked(serves)])])
 
-    def _prohibition(self, number: int, rule: Prohibition) -> Iterator[str]:
-        action = _asked(self._reading.forbidden(rule))
-        yield from self._policy(f"prohibition {number}", self._title(rule.reason), "forbid", action)
-        yield from _ended([_block("when", _any(self._reading.covered(rule)))])
+    def _prohibition(self, number: int, ban: Ban) -> Iterator[str]:
+        title = self._title(ban.rule.reason)
+        yield from self._policy(f"prohibition {number}", title, "forbid", _asked(ban.purposes))
+        yield from _ended([_block("when", _any(ban.sources))])
 
     def _family(self, row: FamilyRow) -> Iterator[str]:
         yield comment(f"{', '.join(row.purposes)}: each source by one of them.")

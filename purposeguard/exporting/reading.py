@@ -27,48 +27,74 @@ class Term:
         return self.channels is None and self.consent is None
 
 
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A prohibition, with all that it reaches: `purposes` may not be served by `sources`."""
+
+    rule: Prohibition
+    sources: tuple[str, ...]
+    purposes: tuple[str, ...]
+
+
 class Reading:
     """A document, read for its sources.
 
-    `narrow`: overlays and derivations → the purposes that these may serve and no other (rules 6 and 8).
+    `listed`: clause → the sources of which it speaks: items, parents all of whose items it names, and what comes of
+    them. `narrow`: overlays and derivations → the purposes that these may serve and no other (rules 6 and 8); they are
+    listed by a clause where they may serve a purpose of it. `bans`: the prohibitions (rule 5). `terms`: purpose → on
+    what else it depends.
     """
 
-    __slots__ = ("_above", "_below", "_covered", "_listed", "_origins", "document", "narrow", "sources")
+    __slots__ = ("_above", "_below", "_origins", "bans", "document", "listed", "narrow", "sources", "terms")
 
     document: Document
     sources: tuple[str, ...]
+    listed: Mapping[str, tuple[str, ...]]
     narrow: Mapping[str, tuple[str, ...]]
+    bans: tuple[Ban, ...]
+    terms: Mapping[str, Term]
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.sources = tuple(row.id for row in (*document.source, *document.overlay, *document.derivation))
-        self.narrow = {row.id: row.serves for row in document.overlay} | {
-            row.id: row.serves for row in document.derivation
-        }
+        overlays = {row.id: row.serves for row in document.overlay}
+        self.narrow = overlays | {row.id: row.serves for row in document.derivation}
         parent = {row.id: row.parent for row in document.source}
-        self._above: dict[str, frozenset[str]] = {one: frozenset(_chain(one, parent)) for one in parent}
-        self._below = {one: tuple(other for other in parent if one in self._above[other]) for one in parent}
+        self._above: dict[str, tuple[str, ...]] = {one: tuple(_chain(one, parent)) for one in parent}
+        self._below: dict[str, list[str]] = {one: [] for one in parent}
+        for one, above in self._above.items():
+            for other in above:
+                self._below[other].append(one)
         self._origins: dict[str, frozenset[str]] = {}
-        self._listed = [frozenset(self._of_clause(grant)) for grant in document.grant]
-        self._covered = [frozenset(self._of_prohibition(rule)) for rule in document.forbid]
+        self.listed = {grant.clause: self._in_order(self._of_clause(grant)) for grant in document.grant}
+        members = {row.class_: row.purposes for row in document.family}
+        self.bans = tuple(
+            Ban(
+                rule,
+                self._in_order(self._reached(rule)),
+                tuple(dict.fromkeys(one for given in rule.purposes for one in members.get(given, (given,)))),
+            )
+            for rule in document.forbid
+        )
+        self.terms = {row.id: _term(grant, row) for grant in document.grant for row in grant.purpose}
 
-    # ---- What rows name, with all that it means ----------------------------------------------------------------------
+    def serving(self, family: FamilyRow) -> dict[tuple[Term, ...], tuple[str, ...]]:
+        """The sources that may serve some purpose of a family, by the terms of which one must be met (rule 3).
 
-    def listed(self, grant: Grant) -> tuple[str, ...]:
-        """The sources of which a clause speaks: its items, parents all of whose items it names, and what comes of them.
-
-        An overlay or a derivation is among them where it may serve a purpose of the clause: which ones, `narrow` says.
+        No terms: such a source may serve a purpose that depends on nothing else.
         """
-        return self._in_order(self._listed[self.document.grant.index(grant)])
-
-    def covered(self, rule: Prohibition) -> tuple[str, ...]:
-        """The sources that a prohibition reaches: those it names, their items, and whatever may hold such data."""
-        return self._in_order(self._covered[self.document.forbid.index(rule)])
-
-    def forbidden(self, rule: Prohibition) -> tuple[str, ...]:
-        """The purposes that a prohibition names, a family by its members."""
-        members = {row.class_: row.purposes for row in self.document.family}
-        return tuple(dict.fromkeys(one for given in rule.purposes for one in members.get(given, (given,))))
+        clauses = {row.id: grant.clause for grant in self.document.grant for row in grant.purpose}
+        may: dict[str, list[Term]] = {}
+        for purpose in family.purposes:
+            banned = {source for ban in self.bans if purpose in ban.purposes for source in ban.sources}
+            for source in self.listed[clauses[purpose]]:
+                if source not in banned and purpose in self.narrow.get(source, (purpose,)):
+                    may.setdefault(source, []).append(self.terms[purpose])
+        found: dict[tuple[Term, ...], list[str]] = {}
+        for source in self._in_order(may):
+            needed = () if any(term.free for term in may[source]) else _merged(may[source])
+            found.setdefault(needed, []).append(source)
+        return {terms: tuple(sources) for terms, sources in found.items()}
 
     def _in_order(self, given: Iterable[str]) -> tuple[str, ...]:
         found = set(given)
@@ -78,7 +104,7 @@ class Reading:
         purposes = {row.id for row in grant.purpose}
         named = {item for given in grant.sources for item in (given, *self._below[given])}
         # A parent is data of which it is not known from which item it comes: every one of them must be named.
-        whole = {one for one in self._below if all(item in named for item in self._items(one))}
+        whole = {one for one in self._below if named.issuperset(self._items(one))}
         yield from whole
         for overlay in self.document.overlay:
             if overlay.source in whole and not purposes.isdisjoint(overlay.serves):
@@ -87,7 +113,8 @@ class Reading:
             if not purposes.isdisjoint(derivation.serves):
                 yield derivation.id
 
-    def _of_prohibition(self, rule: Prohibition) -> Iterator[str]:
+    def _reached(self, rule: Prohibition) -> Iterator[str]:
+        """The sources that a prohibition reaches: those it names, their items, and whatever may hold such data."""
         named = set(rule.sources)
         reached = {one for one in self.sources if not named.isdisjoint(self._origin(one))}
         # What is not known to come from another item may come from the one that is named.
@@ -95,14 +122,14 @@ class Reading:
         yield from reached
         yield from (overlay.id for overlay in self.document.overlay if overlay.source in reached)
 
-    def _items(self, source: str) -> tuple[str, ...]:
+    def _items(self, source: str) -> list[str]:
         """The items of a clause that have none themselves; the clause where it has none."""
-        return tuple(one for one in (source, *self._below[source]) if not self._below[one])
+        return [one for one in (source, *self._below[source]) if not self._below[one]]
 
     def _origin(self, source: str) -> frozenset[str]:
         """A source, and all that it is a part of, narrows, or may be derived from."""
         if source in self._above:
-            return self._above[source] | {source}
+            return frozenset((source, *self._above[source]))
         if source not in self._origins:
             found = {source}
             for overlay in (row for row in self.document.overlay if row.id == source):
@@ -114,41 +141,6 @@ class Reading:
             self._origins[source] = frozenset(found)
         return self._origins[source]
 
-    # ---- Purposes and families ---------------------------------------------------------------------------------------
-
-    def term(self, grant: Grant, purpose: PurposeRow) -> Term:
-        """On what else a purpose of a clause depends."""
-        consent = purpose.id if (purpose.basis or grant.basis) == "consent" else None
-        return Term(purpose.channels.closed if purpose.channels else None, consent)
-
-    def serving(self, family: FamilyRow) -> dict[tuple[Term, ...], tuple[str, ...]]:
-        """The sources that may serve some purpose of a family, by the terms of which one must be met (rule 3).
-
-        No terms: such a source may serve a purpose that depends on nothing else.
-        """
-        found: dict[tuple[Term, ...], list[str]] = {}
-        for source in self.sources:
-            terms = [self.term(grant, row) for grant, row in self._members(family) if self._may(source, grant, row)]
-            if terms:
-                needed = () if any(term.free for term in terms) else _merged(terms)
-                found.setdefault(needed, []).append(source)
-        return {terms: tuple(sources) for terms, sources in found.items()}
-
-    def _members(self, family: FamilyRow) -> Iterator[tuple[Grant, PurposeRow]]:
-        for grant in self.document.grant:
-            yield from ((grant, row) for row in grant.purpose if row.id in family.purposes)
-
-    def _may(self, source: str, grant: Grant, purpose: PurposeRow) -> bool:
-        """Whether a source may serve a purpose, on its terms."""
-        if source not in self._listed[self.document.grant.index(grant)]:
-            return False
-        if source in self.narrow and purpose.id not in self.narrow[source]:
-            return False
-        return not any(
-            source in covered and purpose.id in self.forbidden(rule)
-            for rule, covered in zip(self.document.forbid, self._covered, strict=True)
-        )
-
 
 def _chain(source: str, parent: Mapping[str, str | None]) -> Iterator[str]:
     """What stands above a clause."""
@@ -156,6 +148,11 @@ def _chain(source: str, parent: Mapping[str, str | None]) -> Iterator[str]:
     while above is not None:
         yield above
         above = parent[above]
+
+
+def _term(grant: Grant, purpose: PurposeRow) -> Term:
+    consent = purpose.id if (purpose.basis or grant.basis) == "consent" else None
+    return Term(purpose.channels.closed if purpose.channels else None, consent)
 
 
 def _merged(terms: Iterable[Term]) -> tuple[Term, ...]:

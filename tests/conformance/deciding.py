@@ -35,7 +35,8 @@ class Case:
 
     @property
     def id(self) -> str:
-        return f"{self.given['id']} {self.given['theme']}"
+        given: str = self.given["id"]
+        return given
 
     @property
     def refused(self) -> str | None:

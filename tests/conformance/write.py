@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tests.conformance.asked import cases
@@ -20,6 +21,12 @@ def text() -> str:
     def line(given: object) -> str:
         return json.dumps(given, ensure_ascii=False)
 
+    numbers: Counter[str] = Counter()
+    asked = []
+    for one in cases():
+        theme = one["theme"]
+        numbers[theme] += 1
+        asked.append(f"    {line({'id': f'{theme} {numbers[theme]}', **one})}")
     notices = []
     for name, revisions in NOTICES.items():
         rows = ",\n".join(f"      {line(one)}" for one in revisions)
@@ -33,7 +40,7 @@ def text() -> str:
         ",\n".join(notices),
         "  },",
         '  "cases": [',
-        ",\n".join(f"    {line({'id': number, **one})}" for number, one in enumerate(cases(), 1)),
+        ",\n".join(asked),
         "  ]",
         "}",
     ]

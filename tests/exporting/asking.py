@@ -27,13 +27,17 @@ class Question(NamedTuple):
     consents: tuple[str, ...] = ()
 
 
+class NoAnswer(Exception):
+    """Cedar has no answer, but an error."""
+
+
 class Cedar:
     """An exported notice, and what Cedar says by it; `files` in place of the exported ones."""
 
     def __init__(self, document: Document, files: Mapping[str, str] | None = None) -> None:
         files = export(document) if files is None else files
         self._data: dict[tuple[str, ...], str] = {}
-        self.schema = cedarpy.Schema.from_str(files[SCHEMA])
+        self.schema: Any = cedarpy.Schema.from_str(files[SCHEMA])
         self.policies = cedarpy.PolicySet.from_str(files[POLICIES])
         self.entities = cedarpy.Entities.from_json_str(files[ENTITIES], self.schema)
 
@@ -45,7 +49,11 @@ class Cedar:
         return {purpose, *self._parents[purpose]}
 
     def answers(self, questions: Iterable[Question], policies: Any = None) -> list[bool]:
-        """What Cedar says to each; a question that it cannot make out, or a policy that fails, is an AssertionError."""
+        """What Cedar says to each.
+
+        Raises:
+            NoAnswer: it cannot make a question out, or a policy fails at one.
+        """
         asked = list(questions)
         found: list[bool] = []
         for start in range(0, len(asked), AT_ONCE):
@@ -65,8 +73,8 @@ class Cedar:
         ]
         results = cedarpy.is_authorized_batch(requests, policies, self.entities, self.schema)
         for question, result in zip(asked, results, strict=True):
-            assert result.decision is not cedarpy.Decision.NoDecision, (question, result.diagnostics.errors)
-            assert result.diagnostics.errors == [], question
+            if result.decision is cedarpy.Decision.NoDecision or result.diagnostics.errors:
+                raise NoAnswer(f"{question}: {result.diagnostics.errors}")
         return [bool(result.allowed) for result in results]
 
     def _know(self, labels: Iterable[tuple[str, ...]]) -> None:

@@ -19,7 +19,7 @@ from purposeguard.exporting.cedar import SCHEMA, export
 from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies
-from tests.exporting.asking import Cedar, Question, drawn
+from tests.exporting.asking import Cedar, NoAnswer, Question, drawn
 from tests.exporting.samples import EVERYTHING
 from tests.exporting.summary import NAME, Property
 from tests.support import asked_of, every_label, id_of
@@ -157,7 +157,7 @@ def test_what_is_unknown_is_refused() -> None:
     cedar = Cedar(tm.NOTICE.document)
     assert cedar.answers([Question(("1.1(a)", "9.9"), "1.2(1)①"), Question(("9.9",), "1.2(2)①")]) == [False, False]
     for unknown in (Question(("1.1(a)",), "9.9①"), Question(("1.1(a)",), "1.2(1)④", "pigeon")):
-        with pytest.raises(AssertionError, match=r"does not exist in the supplied schema|not declared as a valid eid"):
+        with pytest.raises(NoAnswer, match=r"does not exist in the supplied schema|not declared as a valid eid"):
             cedar.answers([unknown])
 
 

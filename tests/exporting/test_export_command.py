@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from purposeguard.exporting.cedar import export
 from purposeguard.notices import trendmicro_jp as tm
 from tests.exporting.samples import GOLDEN
-from tests.unit.command_line import OVERLAY, TINY, process, run
+from tests.unit.command_line import OVERLAY, ROOT, TINY, process, run
 
 FILES = ["entities.json", "policies.cedar", "schema.cedarschema"]
 
@@ -81,3 +82,13 @@ def test_it_needs_no_engine() -> None:
     result = process(code=code)
     assert result.returncode == 2
     assert "no bundled notice is called `acme`" in result.stderr.replace("\n", " ")
+
+
+def test_the_page_names_every_option() -> None:
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8")
+    section = re.search(r"^## export cedar$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    assert section
+    told = run("export", "cedar", "--help", columns=200).stdout
+    assert re.search(r"Exit codes: 0 .*2 ", told)
+    for option in set(re.findall(r"--[a-z]+", told)) - {"--help"}:
+        assert f"`{option}" in section[1], option
