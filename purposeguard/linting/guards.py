@@ -295,11 +295,30 @@ def _decorates(node: ast.Attribute, module: Module) -> bool:
     return isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)) and node_or_call in parent.decorator_list
 
 
+CATCHING: Final = frozenset(
+    {
+        *("Exception", "BaseException", "PermissionError", "OSError", "PurposeGuardError", "PurposeViolation"),
+        *("IOError", "EnvironmentError"),
+    }
+)
+
+
+def _catches(handler: ast.ExceptHandler) -> bool:
+    """Whether a clause catches a denial, and does not raise it again."""
+    named = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type] if handler.type else []
+    broad = handler.type is None or any(terminal(one) in CATCHING for one in named)
+    return broad and not any(isinstance(one, ast.Raise) for one in within(handler.body))
+
+
+def _catches_in_body(node: ast.Try | ast.TryStar, child: ast.AST) -> bool:
+    return any(child is one for one in node.body) and any(_catches(one) for one in node.handlers)
+
+
 def caught(node: ast.AST, module: Module, until: ast.AST) -> bool:
     """Whether an error that rises at a node is caught by a `try` in the same function."""
     child, parent = node, module.parent_of.get(node)
     while parent is not None and child is not until:
-        if isinstance(parent, (ast.Try, ast.TryStar)) and parent.handlers and any(child is one for one in parent.body):
+        if isinstance(parent, (ast.Try, ast.TryStar)) and _catches_in_body(parent, child):
             return True
         child, parent = parent, module.parent_of.get(parent)
     return False

@@ -95,6 +95,7 @@ class Names:
         self.project = project
         self._known: dict[ast.AST, tuple[Ref, ...]] = {}
         self._members: dict[tuple[Module, str], tuple[Ref, ...]] = {}
+        self._bases: dict[Here, frozenset[str]] = {}
         self._depth = 0
 
     def refs(self, expr: ast.expr, scope: Scope) -> tuple[Ref, ...]:
@@ -234,6 +235,9 @@ class Names:
 
     def bases(self, cls: Here) -> frozenset[str]:
         """The dotted names of all that a class derives from, itself included; `?` for what cannot be followed."""
+        known = self._bases.get(cls)
+        if known is not None:
+            return known
         found: set[str] = set()
         for one in self.lineage(cls):
             found.add(canonical(one.name))
@@ -244,7 +248,8 @@ class Names:
                 found |= {canonical(ref.name) for ref in refs if isinstance(ref, Outside)}
                 if not any(isinstance(ref, (Outside, Here)) for ref in refs):
                     found.add(f"?{terminal(plain)}")
-        return frozenset(found)
+        self._bases[cls] = frozenset(found)
+        return self._bases[cls]
 
 
 def without_arguments(expr: ast.expr) -> ast.expr:

@@ -6,166 +6,66 @@ import ast
 from typing import Final
 
 from purposeguard.linting.guards import Function
-from purposeguard.linting.names import terminal
+from purposeguard.linting.names import Here, terminal
 from purposeguard.linting.program import Program
 from purposeguard.linting.project import Module
-from purposeguard.linting.scopes import Assigned, Binding, Entered, Imported, Parameter, Scope, parameters, within
+from purposeguard.linting.scopes import Assigned, Binding, Entered, Scope, parameters, within
 from purposeguard.linting.tagging import Held
 from purposeguard.linting.values import PERSONAL
+from purposeguard.linting.vocabulary import words_set
 
-READING: Final = frozenset(
-    {
-        *(
-            "execute",
-            "scalars",
-            "scalar",
-            "scalar_one",
-            "scalar_one_or_none",
-            "fetchone",
-            "fetchall",
-            "fetchmany",
-            "fetch",
-        ),
-        *(
-            "fetchrow",
-            "fetchval",
-            "query",
-            "find",
-            "find_one",
-            "find_all",
-            "aggregate",
-            "read_sql",
-            "read_csv",
-            "read_json",
-        ),
-        *(
-            "read_parquet",
-            "stream",
-            "stream_scalars",
-            "exec",
-            "get",
-            "get_one",
-            "filter",
-            "filter_by",
-            "hgetall",
-            "hget",
-            "load",
-        ),
-        *(
-            "loads",
-            "read_text",
-            "read_bytes",
-            "read",
-            "readlines",
-            "select",
-            "all",
-            "first",
-            "one",
-            "one_or_none",
-            "values",
-        ),
-        *("items", "scan", "get_item", "sql", "mget", "lookup", "search", "yield_per"),
-    }
+READING: Final = words_set(
+    "execute scalars scalar scalar_one scalar_one_or_none fetchone fetchall fetchmany fetch fetchrow fetchval query "
+    "find_one find_all aggregate stream stream_scalars exec get_one filter_by hgetall hget get_item sql mget yield_per "
+    "one_or_none read_sql"
 )
-"""Methods that read from where data is kept."""
+"""Methods that read from where data is kept, whatever that is called."""
 
-ASKING: Final = frozenset(
-    {
-        "get",
-        "request",
-        "post",
-        "urlopen",
-        "read_sql",
-        "read_csv",
-        "read_json",
-        "read_parquet",
-        "load",
-        "DictReader",
-        "reader",
-    }
+ALSO_READING: Final = words_set(
+    "get find filter load read read_text read_bytes readlines select all first one values items scan lookup search"
 )
-SESSIONS: Final = frozenset(
-    {
-        *(
-            "session",
-            "db",
-            "database",
-            "conn",
-            "connection",
-            "cursor",
-            "cur",
-            "client",
-            "engine",
-            "repo",
-            "repository",
-            "store",
-        ),
-        *(
-            "storage",
-            "redis",
-            "collection",
-            "table",
-            "pool",
-            "dao",
-            "uow",
-            "tx",
-            "transaction",
-            "con",
-            "dbsession",
-            "db_session",
-        ),
-    }
-)
-"""What a parameter is called by which data is read."""
+"""Methods that do so where they are of something that is called, or typed, as what keeps data."""
 
-SESSION_TYPES: Final = (
-    "Session",
-    "Connection",
-    "Engine",
-    "Cursor",
-    "Client",
-    "Database",
-    "Pool",
-    "Collection",
-    "Repository",
-    "Redis",
-    "Store",
-    "scoped_session",
+ASKING: Final = words_set(
+    "get post request urlopen read_csv read_json read_parquet read_sql read_table scan_csv scan_parquet load connect"
 )
-VERBS: Final = frozenset(
-    {
-        "load",
-        "get",
-        "fetch",
-        "find",
-        "read",
-        "list",
-        "query",
-        "select",
-        "search",
-        "lookup",
-        "retrieve",
-        "all",
-        "scan",
-        "yomu",
-        "shutoku",
-        "iter",
-        "stream",
-    }
+"""Functions of libraries that read."""
+
+LIBRARIES: Final = frozenset(
+    {"requests", "httpx", "httpx2", "pandas", "polars", "json", "pickle", "urllib", "yaml", "tomllib"}
 )
+
+STORES: Final = words_set(
+    "session db database conn connection cursor cur client engine redis collection table pool tx transaction con"
+)
+"""What something is called by which data is read, by its last word. A repository is not: it is judged itself."""
+
+STORE_TYPES: Final = (
+    *("Session", "Connection", "Engine", "Cursor", "Client", "Database", "Pool", "Collection", "Redis"),
+    *("scoped_session", "sessionmaker", "connect", "open", "begin", "urlopen", "acquire", "cursor", "get_session"),
+)
+"""How the names of classes and functions end that give such."""
+
+TABLES: Final = frozenset(
+    {"dict", "defaultdict", "list", "OrderedDict", "WeakValueDictionary", "TTLCache", "LRUCache", "deque", "set"}
+)
+"""What makes a table in memory."""
+
+VERBS: Final = words_set("load get fetch find read list query select search lookup retrieve all scan iter stream")
+"""How the name of a function begins that reads."""
+
 PLAIN: Final = frozenset(
     {
-        "builtins.int",
-        "builtins.str",
-        "uuid.UUID",
-        "datetime.date",
-        "datetime.datetime",
-        "builtins.float",
-        "builtins.bool",
-        "builtins.bytes",
+        *("builtins.int", "builtins.str", "builtins.float", "builtins.bool", "builtins.bytes", "uuid.UUID"),
+        *("datetime.date", "datetime.datetime"),
     }
 )
 """Types of what names data, and is not made into it."""
+
+VALIDATING: Final = frozenset(
+    {"model_validate", "parse_obj", "from_orm", "model_construct", "validate_python", "_make"}
+)
+"""Methods that make a model."""
 
 
 def bears(held: Held) -> bool:
@@ -177,180 +77,159 @@ def reads(function: Function, program: Program) -> bool:
     """Whether it gets the data from where it is kept: not from its arguments, nor from a function that is guarded."""
     node, module = function.node, function.here.module
     nodes = list(within(node.body))
-    calls = [one for one in nodes if isinstance(one, ast.Call)]
     if any(_of_store(one, function, program) for one in nodes):
         return True
-    if any(program.guards.called(one, module.scope_of[one]) for one in calls if not _makes_model(one, module, program)):
+    calls = [one for one in nodes if isinstance(one, ast.Call)]
+    making = [one for one in calls if makes_model(one, module, program)]
+    if not making or any(program.guards.called(one, module.scope_of[one]) for one in calls if one not in making):
         return False  # whom it calls is judged there
     verb = node.name.strip("_").partition("_")[0].lower()
-    return (
-        verb in VERBS and not _converts(function, program) and any(_makes_model(one, module, program) for one in calls)
-    )
+    return verb in VERBS and _is_keyed(function, making, program)
 
 
 def _of_store(node: ast.AST, function: Function, program: Program) -> bool:
+    """Whether this is where it reads."""
     module = function.here.module
     scope = module.scope_of.get(node, function.here.scope)
     if isinstance(node, ast.Call):
         func = node.func
         if isinstance(func, ast.Name):
-            return func.id == "open" and bool(program.names.names(func, scope) & {"builtins.open"})
-        if isinstance(func, ast.Attribute) and func.attr in READING:
-            return _is_store(func.value, scope, program)
-        return isinstance(func, ast.Attribute) and func.attr in ASKING and _is_store(func.value, scope, program)
+            return func.id == "open" and "builtins.open" in program.names.names(func, scope)
+        if isinstance(func, ast.Attribute):
+            return _is_read(func, scope, program)
+        return False
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-        return _is_kept(node.value, scope, program)
-    if isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
-        return _is_kept(node.iter, scope, program)
-    return False
+        return _is_table(node.value, scope, program)
+    return isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)) and _is_table(node.iter, scope, program)
 
 
-def _is_store(expr: ast.expr, scope: Scope, program: Program) -> bool:
-    """Whether something is where data is kept: a session, a connection, a file, a table in memory."""
-    root = expr
-    while isinstance(root, (ast.Attribute, ast.Subscript, ast.Call, ast.Await)):
-        func = root.func if isinstance(root, ast.Call) else None
-        if isinstance(func, ast.Attribute) and func.attr in READING and _is_store(func.value, scope, program):
-            return True
-        root = func if func is not None else root.value  # type: ignore[union-attr]  # else it is no call
-    if not isinstance(root, ast.Name) or program.guards.is_use(root, scope):
+def _is_read(func: ast.Attribute, scope: Scope, program: Program) -> bool:
+    """Whether a method, or a function of a library, reads from where data is kept."""
+    names = program.names.names(func, scope)
+    if any(one.partition(".")[0] in LIBRARIES for one in names):
+        return func.attr in ASKING
+    if func.attr not in READING and func.attr not in ALSO_READING:
         return False
-    if root.id in ("self", "cls"):
-        return root is not expr
-    if program.guards.is_guard(root, scope) is not False:
+    owner = func.value
+    if program.guards.is_use(owner, scope) or program.guards.is_guard(owner, scope) is not False:
         return False
-    bindings = scope.bindings(root.id)
-    if bindings:
-        return _is_bound_to_store(bindings[0], scope, program)
-    return False
-
-
-def _is_bound_to_store(binding: Binding, scope: Scope, program: Program) -> bool:
-    if isinstance(binding, Parameter):
-        return _is_session(binding, program)
-    if isinstance(binding, Entered):
-        return isinstance(binding.context, ast.Call) and not _is_guarded_call(binding.context, binding.scope, program)
-    if isinstance(binding, Assigned):
-        return _is_assigned_store(binding, scope, program)
-    return isinstance(binding, Imported) and binding.module.partition(".")[0] in OUTSIDE_STORES
-
-
-OUTSIDE_STORES: Final = frozenset(
-    {
-        "requests",
-        "httpx",
-        "httpx2",
-        "pandas",
-        "polars",
-        "json",
-        "pickle",
-        "csv",
-        "urllib",
-        "yaml",
-        "tomllib",
-        "sqlite3",
-        "duckdb",
-    }
-)
-
-
-def _is_assigned_store(binding: Assigned, scope: Scope, program: Program) -> bool:
-    value = binding.value
-    if value is None:
-        return binding.scope.kind == "module"
-    if isinstance(value, ast.Call):
-        if _is_guarded_call(value, binding.scope, program) or _makes_model(value, scope.module, program):
-            return False
-        if binding.scope.kind == "module":
+    if isinstance(owner, ast.Call):  # of what another call gave: `session.query(…).all()`
+        if isinstance(owner.func, ast.Attribute) and _is_read(owner.func, scope, program):
             return True
-        named = terminal(value.func).lower()
-        return (
-            named in SESSIONS
-            or any(named.endswith(one.lower()) for one in SESSION_TYPES)
-            or "connect" in named
-            or _is_store(value.func, binding.scope, program)
-        )
-    return binding.scope.kind == "module" and isinstance(
-        value, (ast.Dict, ast.List, ast.DictComp, ast.ListComp, ast.Tuple)
+        return not _is_harmless(owner, scope, program) and terminal(owner).endswith(STORE_TYPES)
+    if isinstance(owner, (ast.Name, ast.Attribute)):
+        return _is_store(owner, func.attr, scope, program) or _is_table(owner, scope, program)
+    return (
+        isinstance(owner, ast.Await)
+        and isinstance(owner.value, ast.Call)
+        and (isinstance(owner.value.func, ast.Attribute) and _is_read(owner.value.func, scope, program))
     )
 
 
-def _is_session(binding: Parameter, program: Program) -> bool:
-    annotation = binding.node.annotation
-    if annotation is not None:
-        stated = program.values.of_annotation(annotation, binding.scope)
-        name = terminal(annotation) if stated is None else stated.name.rpartition(".")[2]
-        if name.endswith(SESSION_TYPES) or name.startswith("Session"):
+def _is_store(owner: ast.Name | ast.Attribute, method: str, scope: Scope, program: Program) -> bool:
+    """Whether something that has this method keeps data: a session, a connection, a file."""
+    strong = method in READING  # which says so by itself
+    found = program.values.of(owner, scope)
+    if found is not None:
+        if found.cls is not None and _gives_tagged(found.cls, method, program):
+            return False  # which is judged there
+        if found.name.endswith(STORE_TYPES):
             return True
-        if stated is not None:
+        if found.name.startswith("builtins.") or (found.cls is not None and not strong):
             return False
-    return binding.node.arg.lower().strip("_") in SESSIONS
+    bindings = scope.bindings(owner.id) if isinstance(owner, ast.Name) else []
+    if any(_is_let_pass(one, scope, program) for one in bindings):
+        return False
+    if terminal(owner).lower().rpartition("_")[2] in STORES or any(_is_opened(one) for one in bindings):
+        return True
+    return strong
 
 
-def _is_guarded_call(call: ast.Call, scope: Scope, program: Program) -> bool:
-    return program.guards.refusing(call, scope) is not None
+def _gives_tagged(cls: Here, method: str, program: Program) -> bool:
+    """Whether a method of a class here is annotated to give what is tagged."""
+    for one in program.names.member(cls, method):
+        returned = program.values.returned(one) if isinstance(one, Here) and not one.is_class else None
+        if returned is not None and bears(program.tags.of(*returned)):
+            return True
+    return False
 
 
-def _is_kept(expr: ast.expr, scope: Scope, program: Program) -> bool:
-    """Whether something is a table in memory: `CUSTOMERS[key]`, `self._rows[key]`."""
-    if isinstance(expr, ast.Attribute):
-        root = expr.value
-        return isinstance(root, ast.Name) and root.id == "self" and program.values.of(expr, scope) is None
+def _is_let_pass(binding: Binding, scope: Scope, program: Program) -> bool:
+    """Whether a name is bound to what a guard has let pass, or to a model."""
+    given = (
+        binding.context if isinstance(binding, Entered) else binding.value if isinstance(binding, Assigned) else None
+    )
+    return isinstance(given, ast.Call) and _is_harmless(given, scope, program)
+
+
+def _is_harmless(call: ast.Call, scope: Scope, program: Program) -> bool:
+    return program.guards.refusing(call, scope) is not None or makes_model(call, scope.module, program)
+
+
+def _is_opened(binding: Binding) -> bool:
+    given = (
+        binding.context if isinstance(binding, Entered) else binding.value if isinstance(binding, Assigned) else None
+    )
+    return isinstance(given, ast.Call) and terminal(given).endswith(STORE_TYPES)
+
+
+def _is_table(expr: ast.expr, scope: Scope, program: Program) -> bool:
+    """Whether something is a table in memory that outlives the function: `CUSTOMERS[key]`, `self._rows[key]`."""
+    if isinstance(expr, ast.Attribute) and isinstance(expr.value, ast.Name) and expr.value.id == "self":
+        around = scope.function.around if scope.function is not None else None
+        if around is None or not isinstance(around.node, ast.ClassDef):
+            return False
+        assigned = program.values.on_self(Here(around.module, around.node)).get(expr.attr, ())
+        return any(_makes_table(value) for value, _, _ in assigned)
     if not isinstance(expr, ast.Name):
         return False
     found = scope.bindings(expr.id)
     return bool(found) and all(
-        isinstance(one, Assigned)
-        and one.scope.kind == "module"
-        and isinstance(one.value, (ast.Dict, ast.List, ast.DictComp, ast.ListComp, ast.Call, ast.Tuple))
-        for one in found
+        isinstance(one, Assigned) and one.scope.kind == "module" and _makes_table(one.value) for one in found
     )
 
 
-def _makes_model(call: ast.Call, module: Module, program: Program) -> bool:
+def _makes_table(value: ast.expr | None) -> bool:
+    """Whether a value is an empty table, or one with rows in it, and not a list of words."""
+    if isinstance(value, ast.Call):
+        return terminal(value) in TABLES
+    if isinstance(value, ast.Dict):
+        return all(not isinstance(one, ast.Constant) for one in value.values)
+    if isinstance(value, (ast.List, ast.Tuple)):
+        return isinstance(value, ast.List) and all(not isinstance(one, ast.Constant) for one in value.elts)
+    return isinstance(value, (ast.DictComp, ast.ListComp))
+
+
+def makes_model(call: ast.Call, module: Module, program: Program) -> bool:
     """Whether a call makes an instance of a tagged model, or seals a value."""
     scope = module.scope_of.get(call, module.scope)
     func = call.func
-    if isinstance(func, ast.Attribute) and func.attr in (
-        "model_validate",
-        "parse_obj",
-        "from_orm",
-        "model_construct",
-        "validate_python",
-        "_make",
-    ):
+    if isinstance(func, ast.Attribute) and func.attr in VALIDATING:
         func = func.value
     if PERSONAL in program.names.names(func, scope):
         return True
     return any(bears(program.tags.of_class(one)) for one in program.names.classes(func, scope))
 
 
-def _converts(function: Function, program: Program) -> bool:
-    """Whether it makes what it gives out of its arguments: out of a row, a form, another model."""
-    node = function.node
-    named = set()
+def _is_keyed(function: Function, making: list[ast.Call], program: Program) -> bool:
+    """Whether its arguments only name what it gives: it is not made out of a row, a form or a text that it is given."""
+    node, scope = function.node, function.here.module.scope_of[function.node]
+    keys: set[str] = set()
     for one in parameters(node):
-        if one.annotation is not None:
-            stated = program.values.of_annotation(one.annotation, function.here.module.scope_of[node])
-            if stated is not None and stated.name in PLAIN:
-                continue
-        named.add(one.arg)
-    return any(_takes_apart(one, named) for one in within(node.body))
-
-
-def _takes_apart(node: ast.AST, named: set[str]) -> bool:
-    """Whether something is made of what is in one of these."""
-
-    def is_one(expr: ast.expr) -> bool:
-        return isinstance(expr, ast.Name) and expr.id in named
-
-    if isinstance(node, (ast.Attribute, ast.Subscript)):
-        return is_one(node.value)
-    if isinstance(node, ast.keyword):
-        return node.arg is None and is_one(node.value)
-    return isinstance(node, ast.Call) and (
-        is_one(node.func) or (terminal(node.func) in VALIDATING and any(map(is_one, node.args)))
-    )
-
-
-VALIDATING: Final = frozenset({"model_validate", "parse_obj", "from_orm", "dict"})
+        stated = None if one.annotation is None else program.values.of_annotation(one.annotation, scope)
+        if stated is not None and stated.name in PLAIN:
+            keys.add(one.arg)
+        elif one.arg not in ("self", "cls"):
+            return False
+    for part in within(node.body):
+        if (
+            isinstance(part, (ast.Attribute, ast.Subscript))
+            and isinstance(part.value, ast.Name)
+            and part.value.id in keys
+        ):
+            return False  # a text that is taken apart
+        if isinstance(part, ast.Call) and part not in making:
+            given = [*part.args, *(each.value for each in part.keywords)]
+            if any(isinstance(each, ast.Name) and each.id in keys for each in given):
+                return False  # or is given to something that takes it apart
+    return bool(keys)

@@ -74,6 +74,7 @@ class Tags:
         self._held: dict[ast.AST, Held] = {}
         self._summary: dict[Here, Held] = {}
         self._sealed_names: frozenset[str] | None = None
+        self._covered: frozenset[Here] | None = None
 
     @property
     def sealed_names(self) -> frozenset[str]:
@@ -87,6 +88,29 @@ class Tags:
                         sealed[one.name] = sealed.get(one.name, True) and is_sealed
             self._sealed_names = frozenset(name for name, always in sealed.items() if always)
         return self._sealed_names
+
+    @property
+    def covered(self) -> frozenset[Here]:
+        """The classes that are sealed, or tagged, as a whole somewhere: `Personal[Address, tm.Registration]`."""
+        if self._covered is None:
+            found: set[Here] = set()
+            for module in self.names.project.modules:
+                for node in module.all(ast.Subscript):
+                    found.update(self._covered_by(node, module.scope_of[node]))
+            self._covered = frozenset(found)
+        return self._covered
+
+    def _covered_by(self, node: ast.Subscript, scope: Scope) -> Iterator[Here]:
+        names = self.names.names(node.value, scope)
+        if PERSONAL in names or (names & ANNOTATED and self.held(node, scope).tagged):
+            pending = list(self.held(items(node.slice)[0], scope).classes)
+            seen: set[Here] = set()
+            while pending:
+                cls = pending.pop()
+                if cls not in seen:
+                    seen.add(cls)
+                    yield cls
+                    pending += self.of_class(cls).classes
 
     # --- annotations ---------------------------------------------------------------------------------------------
 
@@ -256,26 +280,10 @@ class Tags:
         for name, kind in BASES.items():
             if name in bases:
                 return kind
-        if any(one.module is not cls.module or one != cls for one in self.names.lineage(cls)):
-            made = [one for one in self.names.lineage(cls) if one != cls and self._is_decorated(one)]
-            if made and not self._is_decorated(cls):
-                return None  # a plain class that derives from a dataclass has no fields of its own
-        guessed = [one[1:] for one in bases if one.startswith("?")] + [
-            one.rpartition(".")[2]
-            for one in bases
-            if one.partition(".")[0] not in (*UNTAGGED_LIBRARIES, LIBRARY, "abc")
-            and one not in {canonical(each.name) for each in self.names.lineage(cls)}
-            and not one.startswith("?")
-        ]
-        if any(one.endswith(("BaseModel", "Model", "Base", "Schema")) for one in guessed):
-            return "perhaps"
-        return None
-
-    def _is_decorated(self, cls: Here) -> bool:
-        return any(
-            terminal(one) in ("dataclass", "define", "frozen", "mutable", "attrs", "s")
-            for one in getattr(cls.node, "decorator_list", ())
-        )
+        # Bases that cannot be followed, or are of a library that is not known, are judged by what they are called.
+        own = {canonical(one.name) for one in self.names.lineage(cls)}
+        foreign = [one for one in bases - own if one.partition(".")[0] not in UNTAGGED_LIBRARIES | {LIBRARY, "abc"}]
+        return "perhaps" if any(one.endswith(("BaseModel", "Model", "Base", "Schema")) for one in foreign) else None
 
     def fields(self, cls: Here) -> list[Field]:
         """The fields that stand in the body of a class."""
@@ -385,7 +393,7 @@ DATACLASSES: Final = {
                 "attr.mutable",
                 "attr.dataclass",
             ),
-            *("attrs.define", "attrs.frozen", "attrs.mutable", "attr.ib"),
+            *("attrs.define", "attrs.frozen", "attrs.mutable"),
         ),
         "attrs",
     ),

@@ -114,7 +114,7 @@ class Values:
                     for one in arguments:
                         yield from self._members(one, scope, depth + 1)
                 else:
-                    yield Type(name, ref if isinstance(ref, Here) else None, tuple(arguments), scope)
+                    yield self._type(ref, tuple(arguments), scope)
 
     def returned(self, function: Here) -> tuple[ast.expr, Scope] | None:
         """The return annotation of a function, be it in a type comment, and the scope that it is read in."""
@@ -269,13 +269,14 @@ class Values:
                     returned = self.returned(here)
                     if returned is not None:
                         yield from self._stated(*returned)
-            for value, annotation, inside in self._on_self(one).get(name, ()):
+            for value, annotation, inside in self.on_self(one).get(name, ()):
                 if annotation is not None:
                     yield from self._stated(annotation, inside)
                 if value is not None:
                     yield from self._some(value, inside)
 
-    def _on_self(self, cls: Here) -> dict[str, list[tuple[ast.expr | None, ast.expr | None, Scope]]]:
+    def on_self(self, cls: Here) -> dict[str, list[tuple[ast.expr | None, ast.expr | None, Scope]]]:
+        """What methods of a class assign to each attribute: the value, its annotation, and the scope of both."""
         if cls not in self._attributes:
             self._attributes[cls] = assigned_to_self(cls)
         return self._attributes[cls]
@@ -288,11 +289,18 @@ class Values:
             if isinstance(ref, Outside):
                 yield from self._made_outside(ref.name, expr)
             elif isinstance(ref, Here) and ref.is_class:
-                yield Type(canonical(ref.name), ref)
+                yield self._type(ref)
             elif isinstance(ref, Here):
                 yield from self._returned_type(ref)
         if isinstance(func, ast.Attribute):
             yield from self._of_method(func, scope)
+
+    def _type(self, ref: Outside | Here, arguments: tuple[ast.expr, ...] = (), scope: Scope | None = None) -> Type:
+        """The type of instances of a class; of one that derives from a class of the library that one."""
+        if isinstance(ref, Outside):
+            return Type(canonical(ref.name), None, arguments, scope)
+        name = next((one for one in (GUARD, USE) if one in self.names.bases(ref)), canonical(ref.name))
+        return Type(name, ref, arguments, scope)
 
     def _made_outside(self, name: str, expr: ast.Call) -> Iterator[Type]:
         name = canonical(name)

@@ -60,72 +60,65 @@ DIRECT: Final = _table(
         PHONE,
         (
             "phone telephone tel phone_number telephone_number tel_no tel_number telno phonenumber mobile_phone "
-            "mobile_number cell_phone "
-            "cellphone mobile_no phone_no msisdn fax_number landline home_phone work_phone "
-            "denwa denwa_bango denwa_bangou denwabango denwabangou keitai keitai_denwa keitai_bango keitai_bangou "
-            "tel_bango"
+            "mobile_number cell_phone cellphone mobile_no phone_no msisdn fax_number landline home_phone "
+            "work_phone denwa denwa_bango denwa_bangou denwabango denwabangou keitai keitai_denwa keitai_bango "
+            "keitai_bangou tel_bango"
         ),
     ),
     (
         NAME,
         (
-            "first_name last_name family_name given_name middle_name surname firstname lastname maiden_name forename "
-            "givenname "
-            "familyname shimei seimei furigana shimei_kana seimei_kana name_kana kana_name sei_kana mei_kana "
-            "name_kanji name_furigana "
-            "first_name_kana last_name_kana family_name_kana given_name_kana"
+            "contact_person simei_kana namae_kana tantosha_mei tantousha_mei first_name last_name family_name "
+            "given_name middle_name surname firstname lastname maiden_name forename givenname familyname shimei "
+            "seimei furigana shimei_kana seimei_kana name_kana kana_name sei_kana mei_kana name_kanji "
+            "name_furigana first_name_kana last_name_kana family_name_kana given_name_kana"
         ),
     ),
     (
         BIRTH,
         (
             "birthdate birth_date date_of_birth birthday dob birth_day birth_year year_of_birth birthplace "
-            "place_of_birth dateofbirth "
-            "seinengappi seinen_gappi seinengapi tanjobi tanjoubi tanjyoubi"
+            "place_of_birth dateofbirth seinengappi seinen_gappi seinengapi tanjobi tanjoubi tanjyoubi"
         ),
     ),
     (GENDER, "gender sex seibetsu"),
     (
         IDENTITY,
         (
-            "ssn social_security_number social_security_no national_id national_id_number national_insurance_number "
-            "passport "
-            "passport_number passport_no my_number mynumber mynumber_card individual_number kojin_bango kojin_bangou "
-            "kojinbango "
-            "kojinbangou driver_license driver_license_number drivers_license drivers_license_number driving_license "
-            "driving_licence driving_licence_number license_plate menkyo_bango menkyosho_bango menkyosho_bangou"
+            "ssn social_security_number social_security_no national_id national_id_number "
+            "national_insurance_number passport passport_number passport_no my_number mynumber mynumber_card "
+            "individual_number kojin_bango kojin_bangou kojinbango kojinbangou driver_license "
+            "driver_license_number drivers_license drivers_license_number driving_license driving_licence "
+            "driving_licence_number license_plate menkyo_bango menkyosho_bango menkyosho_bangou"
         ),
     ),
     (
         PAYMENT,
         (
-            "credit_card credit_card_number creditcard card_number cardnumber iban bank_account bank_account_number "
-            "cvv cvc "
-            "cardholder koza_bango kouza_bango kouza_bangou koza_bangou"
+            "credit_card credit_card_number creditcard card_number cardnumber iban bank_account "
+            "bank_account_number cvv cvc cardholder koza_bango kouza_bango kouza_bangou koza_bangou"
         ),
     ),
     (
         ADDRESS,
         (
             "home_address postal_address street_address mailing_address residential_address billing_address "
-            "shipping_address "
-            "delivery_address jusho juusho jyusho jyuusho juusyo jusyo jyuusyo genjusho home_addr"
+            "shipping_address delivery_address jusho juusho jyusho jyuusho juusyo jusyo jyuusyo genjusho home_addr"
         ),
     ),
     (
         POSTCODE,
         (
-            "postal_code postcode post_code zip_code zipcode yubin_bango yubinbango yuubin_bango yuubin_bangou "
-            "yubin_bangou "
-            "yuubinbango yuubinbangou yubinbangou"
+            "yubinbangou yuubinnbangou postal_code postcode post_code zip_code zipcode yubin_bango yubinbango "
+            "yuubin_bango yuubin_bangou yubin_bangou yuubinbango yuubinbangou yubinbangou"
         ),
     ),
     (NETWORK, "ip ip_address ip_addr ipaddress ipaddr client_ip remote_ip remote_addr remote_address user_ip"),
     (
         SENSITIVE,
         (
-            "religion ethnicity nationality marital_status blood_type blood_group sexual_orientation medical_history "
-            "criminal_record kokuseki honseki shukyo shuukyou ketsuekigata byoreki"
+            "religion ethnicity nationality marital_status blood_type blood_group sexual_orientation "
+            "medical_history criminal_record kokuseki honseki shukyo shuukyou ketsuekigata byoreki"
         ),
     ),
     (WORK, "occupation shokugyo shokugyou syokugyou kinmusaki"),
@@ -141,13 +134,15 @@ OF_PEOPLE: Final = _table(
             "simei legal_name"
         ),
     ),
-    (ADDRESS, "address addr address_line street street_name house_number banchi todofuken shikuchoson"),
+    (POSTCODE, "zip"),
+    (ADDRESS, "address addr address_line street street_name house_number banchi"),
+    (ADDRESS, "todofuken todoufuken shikuchoson shikuchouson"),
     (AGE, "age"),
     (
         WORK,
         (
-            "job_title job employer company company_name position department kaishamei kaisha_mei yakushoku busho "
-            "bushomei kaisha"
+            "kaisyamei kinmusakimei job_title job employer company company_name position department kaishamei "
+            "kaisha_mei yakushoku busho bushomei kaisha"
         ),
     ),
     (MONEY, "salary income annual_income nenshu nenshuu account_number"),
@@ -162,29 +157,25 @@ OF_PEOPLE: Final = _table(
 BESIDE: Final = frozenset(
     words
     for words, sense in OF_PEOPLE.items()
-    if sense in (NAME, ADDRESS, AGE) or words[0] in ("company", "kaishamei", "mail", "mobile", "employer", "job")
+    if sense in (NAME, ADDRESS, AGE, POSTCODE)
+    or words[0] in ("company", "kaisha", "kaishamei", "mail", "mobile", "employer", "job")
 )
 """Of these: those that are personal beside a field that is so wherever it stands, whatever the class is called."""
 
 PERSONS: Final = words_set(
-    "customer user person people member employee patient student teacher contact subscriber lead prospect applicant "
-    "candidate guest visitor buyer purchaser attendee participant respondent donor volunteer passenger resident "
-    "citizen "
-    "insured beneficiary cardholder staff author owner sender consumer shopper enrollee client individual human "
-    "doctor nurse pupil colleague friend spouse claimant "
-    "kokyaku riyosha riyousha kaiin shain jugyoin juugyouin kanja gakusei okyakusama okyaku kyaku moushikomisha "
-    "mousikomisha oubosha koukyaku"
+    "customer user person people member employee patient student teacher contact subscriber lead prospect "
+    "applicant candidate guest visitor buyer purchaser attendee participant respondent donor volunteer passenger "
+    "resident citizen insured beneficiary cardholder staff author owner sender consumer shopper enrollee client "
+    "individual human doctor nurse pupil colleague friend spouse claimant address kokyaku riyosha riyousha kaiin "
+    "shain jugyoin juugyouin kanja gakusei okyakusama okyaku kyaku moushikomisha mousikomisha oubosha koukyaku"
 )
 """Who a class may be about, by the last word of its name."""
 
 QUALIFIERS: Final = words_set(
-    "customer user person employee patient student teacher contact subscriber lead prospect "
-    "applicant candidate guest "
-    "visitor buyer purchaser recipient sender author owner holder cardholder attendee participant donor spouse "
-    "father mother "
-    "guardian emergency consignee insured passenger kokyaku riyosha riyousha kaiin shain okyakusama tantosha "
-    "tantousha "
-    "moushikomisha shopper billing shipping delivery home private personal"
+    "customer user person employee patient student teacher contact subscriber lead prospect applicant candidate "
+    "guest visitor buyer purchaser recipient sender author owner holder cardholder attendee participant donor "
+    "spouse father mother guardian emergency consignee insured passenger kokyaku riyosha riyousha kaiin shain "
+    "okyakusama tantosha tantousha moushikomisha shopper billing shipping delivery home private personal"
 )
 """What before `name` or `address` says whose it is."""
 
@@ -193,11 +184,9 @@ OF_QUALIFIED: Final = frozenset(
 )
 
 DATA_WORDS: Final = words_set(
-    "row model dto schema in out create update patch read base request response form data record "
-    "entity info input output "
-    "payload view public private orm table details detail dict new item summary internal db full tagged untagged "
-    "plain "
-    "card entry line list page result draft registration signup application update"
+    "row model dto schema in out create update patch read base request response form data record entity info input "
+    "output payload view public private orm table details detail dict new item summary internal db full tagged "
+    "untagged plain card entry line list page result draft registration signup application update"
 )
 """What a class may have at the end of its name beside that which it is about."""
 
@@ -205,21 +194,21 @@ INDIRECT: Final = frozenset({"profile", "account", "contact", "identity"})
 """Of a person where a person's word stands before it: `UserProfile`."""
 
 THINGS: Final = words_set(
-    "settings setting config configuration conf options option credentials smtp mailer server "
-    "template templates column "
-    "columns header headers validator parser rule rules regex pattern feature features flags permission "
-    "permissions policy "
-    "labels translations messages strings texts stats statistics count counts metrics counter counters gateway "
-    "backend "
-    "driver adapter interface font subnet network host node router cluster socket endpoint proxy dns firewall"
+    "settings setting config configuration conf options option credentials smtp mailer server template templates "
+    "column columns header headers validator parser rule rules regex pattern feature features flags permission "
+    "permissions policy labels translations messages strings texts stats statistics count counts metrics counter "
+    "counters gateway backend driver adapter interface font instance machine vm container pod peer vpc balancer "
+    "nameserver broker lease subnet network host node router cluster socket endpoint proxy dns firewall"
 )
 """What a class is called that tells how something is set up, counted or shown: no field of it is about a person."""
 
+OF_A_PERSON: Final = frozenset({"settings", "setting", "options", "option"})
+"""Of these: those that are somebody's where a person's word stands beside them, `UserSettings`."""
+
 BODIES: Final = words_set(
-    "company companies organization organisation shop store supplier vendor brand branch office "
-    "hotel restaurant product "
-    "warehouse school hospital bank department site venue institution agency factory facility airport station "
-    "place poi"
+    "company companies organization organisation shop store supplier vendor brand branch office hotel restaurant "
+    "product warehouse school hospital bank department site venue institution agency factory facility airport "
+    "station place poi"
 )
 """What a class is called that is about no person, though it may have an address and a telephone."""
 
@@ -228,15 +217,13 @@ OF_BODIES: Final = frozenset({EMAIL, PHONE, ADDRESS, POSTCODE, PAYMENT, AGE, PLA
 
 NOBODYS: Final = {
     EMAIL: words_set(
-        "support noreply reply from default system smtp server bounce webmaster postmaster helpdesk shop "
-        "store service sales "
-        "info company office enable disable send test"
+        "support noreply reply from default system smtp server bounce webmaster postmaster helpdesk shop store "
+        "service sales info company office enable disable send test"
     ),
     PHONE: words_set("support hotline helpdesk service shop store sales company"),
     NETWORK: words_set(
-        "server host listen bind gateway dns node pod cluster public private elastic lb nat target "
-        "dest dst router vip broker "
-        "db upstream local service master allowed blocked"
+        "server host listen bind gateway dns node pod cluster public private elastic lb nat target dest dst router "
+        "vip broker db upstream local service master allowed blocked"
     ),
     NAME: words_set("font type css"),
     ADDRESS: words_set("company office store shop"),
@@ -246,14 +233,14 @@ NOBODYS: Final = {
 """Words before others that say that it is no person's: `support_email`, `server_ip`."""
 
 QUESTIONS: Final = words_set(
-    "is has have can should allow enable show hide use verify require requires needs include no with "
-    "send without max min total num count"
+    "is has have can should allow enable show hide use verify require requires needs include no with send without "
+    "max min total num count"
 )
 """Words at the beginning by which a field is a question, or a number of something."""
 
 ENDINGS: Final = words_set(
-    "str text value raw plain old new current previous original primary secondary main en ja jp eng "
-    "kana kanji roman romaji full encrypted hashed hash sha256 md5"
+    "str text value raw plain old new current previous original primary secondary main en ja jp eng kana kanji "
+    "roman romaji full encrypted hashed hash sha256 md5"
 )
 """Words at the end that leave a thing what it is."""
 
@@ -261,15 +248,15 @@ JAPANESE_DIRECT: Final = {
     EMAIL: "メールアドレス Eメール Eメールアドレス 電子メール 電子メールアドレス メアド",
     PHONE: "電話 電話番号 携帯電話 携帯番号 携帯電話番号 FAX番号 ファックス番号 ファクス番号 連絡先電話番号 TEL",
     NAME: (
-        "氏名 姓名 お名前 フリガナ ふりがな 氏名カナ 氏名かな 苗字 名字 姓 顧客名 利用者名 会員名 "
-        "担当者名 申込者名 患者名 社員名 宛名"
+        "氏名 姓名 お名前 フリガナ ふりがな 氏名カナ 氏名かな 苗字 名字 姓 顧客名 利用者名 会員名 担当者名 担当者 "
+        "契約者名 代表者名 保護者名 世帯主 配偶者 申込者名 患者名 社員名 宛名"
     ),
     BIRTH: "生年月日 誕生日 出生地",
     AGE: "年齢",
     GENDER: "性別",
     IDENTITY: (
-        "マイナンバー 個人番号 免許証番号 運転免許証番号 旅券番号 パスポート番号 被保険者番号 "
-        "保険証番号 基礎年金番号 住民票コード"
+        "マイナンバー 個人番号 免許証番号 運転免許証番号 旅券番号 パスポート番号 被保険者番号 保険証番号 "
+        "基礎年金番号 住民票コード"
     ),
     PAYMENT: "クレジットカード番号 クレジットカード カード番号 口座番号 銀行口座",
     ADDRESS: "住所 現住所 自宅住所 お届け先 届け先 届け先住所 送付先住所 本籍 本籍地 番地 居住地",
@@ -354,28 +341,16 @@ JAPANESE_NOBODYS: Final = (
     "事業所",
 )
 
-CLIENTS: Final = frozenset(
-    {
-        "http",
-        "api",
-        "rest",
-        "db",
-        "sql",
-        "redis",
-        "web",
-        "socket",
-        "grpc",
-        "async",
-        "test",
-        "mail",
-        "smtp",
-        "oauth",
-        "s3",
-        "sync",
-        "base",
-    }
-)
-"""Words before `Client` that say that it is no person."""
+NO_PERSONS: Final = {
+    "client": words_set("http api rest db sql redis web socket grpc async test mail smtp oauth s3 sync base"),
+    "address": words_set("ip mac web network memory bus base socket server company office store shop warehouse email"),
+    "contact": words_set("dry electric"),
+    "sender": words_set("mail email message event http sms push"),
+    "author": frozenset(),
+    "owner": words_set("code"),
+}
+"""Words before others by which a class is about no person after all: `HttpClient`, `IpAddress`."""
+
 
 PERSONAL_TYPES: Final = {
     **dict.fromkeys(

@@ -15,7 +15,6 @@ from typing import Final
 from purposeguard.linting.vocabulary import (
     BESIDE,
     BODIES,
-    CLIENTS,
     DATA_WORDS,
     DIRECT,
     ENDINGS,
@@ -26,7 +25,9 @@ from purposeguard.linting.vocabulary import (
     JAPANESE_OF_PEOPLE,
     JAPANESE_PERSONS,
     LOOKS,
+    NO_PERSONS,
     NOBODYS,
+    OF_A_PERSON,
     OF_PEOPLE,
     OF_QUALIFIED,
     PERSONS,
@@ -68,17 +69,23 @@ def subject_of(name: str) -> Subject:
         return Subject(any(one in plain for one in JAPANESE_PERSONS), any(one in plain for one in JAPANESE_BODIES))
     words = words_of(name)
     thing = any(one in THINGS for one in words)
+    if thing and all(one not in THINGS or one in OF_A_PERSON for one in words):
+        thing = not any(_singular(one) in PERSONS for one in words)  # `UserSettings` are somebody's
     while len(words) > 1 and words[-1] in DATA_WORDS:
         words.pop()
     head = _singular(words[-1]) if words else ""
     before = {_singular(one) for one in words[:-1]}
-    person = head in PERSONS and not (head == "client" and bool(before & CLIENTS))
+    person = head in PERSONS and not (head in NO_PERSONS and bool(before & NO_PERSONS[head]))
     if not person and head in INDIRECT:
         person = bool(before & PERSONS)
     return Subject(person and not thing, head in BODIES, thing)
 
 
 def _singular(word: str) -> str:
+    if word.endswith("sses"):
+        return word[:-2]
+    if len(word) > 4 and word.endswith("ies"):
+        return f"{word[:-3]}y"
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 

@@ -99,7 +99,7 @@ def test_one_comment_for_one_line(tmp_path):
         "@traced  # purposeguard: allow[unguarded-access] read by the eraser alone\ndef load(session) -> Customer:\n",
         "@traced\ndef load(session) -> Customer:  # purposeguard: allow[unguarded-access] read by the eraser alone\n",
         "@traced\n# purposeguard: allow[unguarded-access] read by the eraser alone\ndef load(session) -> Customer:\n",
-        "@traced\ndef load(\n    session,\n) -> Customer:  # purposeguard: allow[unguarded-access] by the eraser alone\n",
+        "@traced\ndef load(\n    session,\n) -> Customer:  # purposeguard: allow[unguarded-access] by the eraser\n",
     ],
     ids=["above the decorators", "at the decorator", "at the head", "between", "at the end of the head"],
 )

@@ -85,15 +85,19 @@ MUTATIONS = [
     (
         "routes/work",
         "    return mail.remind_of_renewal(due_before, mailer)",
-        "    try:\n        return mail.remind_of_renewal(due_before, mailer)\n"
-        "    except Exception:\n        return Sent()",
+        (
+            "    try:\n        return mail.remind_of_renewal(due_before, mailer)\n"
+            "    except Exception:\n        return Sent()"
+        ),
         "broad-except",
     ),
     (
         "mailer",
         "        texts = self._use.open_all(",
-        "        with contextlib.suppress(Exception):\n            self._use.open_all([])\n"
-        "        texts = self._use.open_all(",
+        (
+            "        with contextlib.suppress(Exception):\n            self._use.open_all([])\n"
+            "        texts = self._use.open_all("
+        ),
         "broad-except",
     ),
 ]

@@ -10,7 +10,7 @@ from purposeguard.linting.finding import Found, Rule
 from purposeguard.linting.names import Here, Outside, dotted, terminal
 from purposeguard.linting.program import Program
 from purposeguard.linting.project import Module
-from purposeguard.linting.scopes import FunctionNode, Scope, parameters
+from purposeguard.linting.scopes import Entered, FunctionNode, Scope, parameters
 from purposeguard.linting.values import PERSONAL
 
 RULE: Final = Rule(
@@ -57,9 +57,7 @@ KEEPING: Final = frozenset(
 
 LOGGING: Final = frozenset({"debug", "info", "warning", "warn", "error", "exception", "critical", "log", "fatal"})
 LOGGERS: Final = frozenset({"logger", "log", "logging", "_logger", "_log"})
-NETWORK: Final = frozenset(
-    {"requests", "httpx", "httpx2", "urllib", "aiohttp", "boto3", "socket", "smtplib", "urllib3"}
-)
+NETWORK: Final = ("requests.", "httpx.", "httpx2.", "urllib.request.", "aiohttp.", "boto3.", "smtplib.", "urllib3.")
 PRINTING: Final = frozenset(
     {
         "builtins.print",
@@ -117,7 +115,7 @@ def _lets_out(fn: ast.expr, scope: Scope, program: Program) -> str | None:
     if function is not None:
         return _in_function(function, program)
     names = {one.name for one in program.names.refs(fn, scope) if isinstance(one, Outside)}
-    if names & PRINTING:
+    if names & PRINTING or any(one.startswith(NETWORK) for one in names):
         return f"lets its argument out by `{dotted(fn)}`"
     if isinstance(fn, ast.Attribute) and (_logs(fn, scope, program) or _keeps_in_something(fn, scope)):
         return f"lets its argument out by `{dotted(fn)}`"
@@ -226,7 +224,9 @@ class _Body:
         if root in self.seen:
             return False
         bound = self.scope.names.get(root)
-        return not bound or root in ("self", "cls") or root in self._defaults()
+        if not bound or root in ("self", "cls") or root in self._defaults():
+            return True
+        return any(isinstance(one, Entered) and terminal(one.context) == "open" for one in bound)  # a file
 
     def _defaults(self) -> set[str]:
         node = self.scope.node
@@ -236,7 +236,7 @@ class _Body:
         func = call.func
         scope = self.module.scope_of.get(call, self.scope)
         names = {one.name for one in self.program.names.refs(func, scope) if isinstance(one, Outside)}
-        if names & PRINTING or any(one.partition(".")[0] in NETWORK for one in names):
+        if names & PRINTING or any(one.startswith(NETWORK) for one in names):
             return True
         if not isinstance(func, ast.Attribute):
             return False

@@ -32,7 +32,7 @@ BROAD: Final = frozenset(
         "builtins.EnvironmentError",
     }
 )
-LEAVING: Final = frozenset({"exit", "_exit", "abort", "fail", "reraise", "skip", "xfail"})
+LEAVING: Final = frozenset({"exit", "_exit", "abort", "fail", "reraise", "skip", "xfail", "set_exception", "throw"})
 """Functions by which a handler ends in an error all the same."""
 
 EXPLICIT: Final = frozenset(
@@ -59,7 +59,7 @@ def _tried(node: ast.Try | ast.TryStar, scope: Scope, program: Program) -> Itera
         if named & EXPLICIT and not named & BROAD:
             return  # what a guard refuses is dealt with by itself
         caught = "`except`" if handler.type is None else f"`except {_spelt(handler.type)}`"
-        if (handler.type is None or named & BROAD) and not _raises(handler):
+        if (handler.type is None or named & BROAD) and not (_raises(handler) or _raised_later(handler, scope)):
             why = _refusing(node.body, scope.module, program)
             if why is not None:
                 yield Found(handler, f"{caught} swallows what is refused to {why}", _symbol(scope), to=handler.type)
@@ -92,6 +92,22 @@ def _raises(handler: ast.ExceptHandler) -> bool:
     return any(
         isinstance(one, ast.Raise) or (isinstance(one, ast.Call) and terminal(one.func) in LEAVING)
         for one in within(handler.body)
+    )
+
+
+def _raised_later(handler: ast.ExceptHandler, scope: Scope) -> bool:
+    """Whether the error is kept, and what it is kept in raised behind the `try`."""
+    function = scope.function
+    if handler.name is None or function is None:
+        return False
+    kept: set[str] = set()
+    for node in within(handler.body):
+        parts = ast.walk(node) if isinstance(node, (ast.Assign, ast.Call)) else ()
+        if any(isinstance(one, ast.Name) and one.id == handler.name for one in parts):
+            kept |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} - {handler.name}
+    return any(
+        isinstance(one, ast.Raise) and any(isinstance(each, ast.Name) and each.id in kept for each in ast.walk(one))
+        for one in within(getattr(function.node, "body", []))
     )
 
 

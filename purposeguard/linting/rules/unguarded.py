@@ -24,6 +24,15 @@ RULE: Final = Rule(
 )
 
 
+EXCUSED: Final = frozenset(
+    {
+        *("overload", "abstractmethod", "fixture", "property", "cached_property", "validator", "field_validator"),
+        *("model_validator", "composite", "given"),
+    }
+)
+"""Decorators of what is no access function."""
+
+
 def check(module: Module, program: Program) -> Iterator[Found]:
     """Functions of a module that give out tagged data."""
     for node in module.functions:
@@ -56,19 +65,7 @@ def _is_excused(function: Function, program: Program) -> bool:
     node, module = function.node, function.here.module
     if any(how != "purpose" for how in function.by) or _is_stub(node):
         return True
-    decorators = {terminal(one) for one in node.decorator_list}
-    if decorators & {
-        "overload",
-        "abstractmethod",
-        "fixture",
-        "property",
-        "cached_property",
-        "validator",
-        "field_validator",
-        "model_validator",
-        "composite",
-        "given",
-    }:
+    if {terminal(one) for one in node.decorator_list} & EXCUSED:
         return True
     around = function.here.scope.around
     if around is not None and isinstance(around.node, ast.ClassDef):

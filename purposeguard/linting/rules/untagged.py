@@ -60,7 +60,7 @@ def check(module: Module, program: Program) -> Iterator[Found]:
     """Fields of the models of a module."""
     for node in module.all(ast.ClassDef):
         cls = Here(module, node)
-        if program.tags.kind(cls) not in (None, "enum", "settings"):
+        if program.tags.kind(cls) not in (None, "enum", "settings") and cls not in program.tags.covered:
             inherited = [field for one in program.names.lineage(cls)[1:] for field in program.tags.fields(one)]
             yield from _of_model(node.name, program.tags.fields(cls), inherited, program)
     for call in module.all(ast.Call):
