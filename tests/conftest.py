@@ -24,3 +24,10 @@ settings.register_profile("dev", _always, max_examples=25)
 settings.register_profile("ci", _always, max_examples=60, derandomize=True, database=None, print_blob=True)
 settings.register_profile("deep", _always, max_examples=1_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") == "true" else "dev"))
+
+
+@pytest.fixture(scope="session")
+def remembers(request: pytest.FixtureRequest) -> None:
+    """For tests of what a guard remembers: one that is watched decides each question anew."""
+    if request.config.pluginmanager.hasplugin("purposeguard-session"):
+        pytest.skip("a watched guard remembers nothing")

@@ -49,6 +49,7 @@ _COMPREHENSIONS: Final = frozenset({"<dictcomp>", "<genexpr>", "<listcomp>", "<s
 # Of what stands beside this package or above it the names are known, and not the code.
 _DECIDING: Final = "purposeguard.adapters.deciding"
 _FINDING: Final = "purposeguard.adapters.finding"
+_DECISIONS: Final = "purposeguard.testing.decisions"
 
 
 def of_allows() -> Kind | None:
@@ -160,8 +161,8 @@ def details() -> tuple[str | None, str | None]:
     function: str | None = None
     field: str | None = None
     frame: FrameType | None = sys._getframe(2)
-    while frame is not None and _is_library(frame):
-        code, held = frame.f_code, None
+    while frame is not None and _module(frame).startswith("purposeguard."):
+        code = frame.f_code
         if code.co_name == "_from_model" and field is None:
             held = frame.f_locals
             path = held["path"].removeprefix("[].")
@@ -191,4 +192,6 @@ def _module(frame: FrameType) -> str:
 
 
 def _is_library(frame: FrameType | None) -> bool:
-    return frame is not None and _module(frame).startswith("purposeguard.")
+    """Whether a frame is of what asks guards by itself; all else of the library calls what it was given."""
+    module = "" if frame is None else _module(frame)
+    return module.startswith(("purposeguard.testing.", "purposeguard.tools.")) and module != _DECISIONS

@@ -27,7 +27,6 @@ class Mutation:
     untried: dict[Cell, str] = dataclasses.field(default_factory=dict)
     unsteady: list[str] = dataclasses.field(default_factory=list)
     granted: dict[Cell, bool] = dataclasses.field(default_factory=dict)
-    seconds: float = 0.0
     why_not: str | None = None
 
     def lines(self) -> Iterator[str]:
@@ -44,7 +43,8 @@ class Mutation:
             yield wrapped(f"not tried, {why}: {those}", "  ")
         for test in self.unsteady:
             yield f"  left out, since it fails when it is run again as it is: {test}"
-        yield f"{len(self.noticed)} of {tried} cells pinned: {len(self.survivors)} can be turned and no test notices"
+        loose = f": {len(self.survivors)} can be turned, and no test notices" if self.survivors else ""
+        yield f"{len(self.noticed)} of {tried} cells pinned{loose}"
 
     def tables(self) -> dict[str, Any]:
         """The same as plain JSON values; without times, so that equal runs give equal files."""
@@ -92,7 +92,6 @@ class Mutator:
         finally:
             watching.turn(None)
         found.unsteady = [test for test, steady in self._steady.items() if not steady]
-        found.seconds = time.monotonic() - began
         return found
 
     def _notices(self, cell: Cell, items: Sequence[pytest.Item]) -> str | None:
@@ -127,12 +126,8 @@ class Mutator:
         return failed
 
     def _take_down(self) -> None:
-        try:
+        with contextlib.suppress(Exception):  # of a finaliser of the tests' own; the next test makes its fixtures anew
             self._session._setupstate.teardown_exact(None)
-        except Exception as error:  # noqa: BLE001  # a finaliser of the tests' own; the next test makes its fixtures anew
-            warnings.warn(
-                f"a fixture could not be taken down: {type(error).__name__}", pytest.PytestWarning, stacklevel=1
-            )
 
 
 @contextlib.contextmanager
@@ -140,7 +135,8 @@ def _as_in_a_run(item: pytest.Item) -> Generator[None, None, None]:
     """What surrounds a test in a run: its warning filters; and that hypothesis draws the same each time."""
     config = item.config
     with warnings.catch_warnings(record=True), _drawing_the_same(item):
-        apply_warning_filters(config.getini("filterwarnings"), config.known_args_namespace.pythonwarnings or [])
+        if config.pluginmanager.hasplugin("warnings"):
+            apply_warning_filters(config.getini("filterwarnings"), config.known_args_namespace.pythonwarnings or [])
         for mark in item.iter_markers("filterwarnings"):
             for given in mark.args:
                 warnings.filterwarnings(*parse_warning_filter(given, escape=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import threading
 import weakref
 from collections import Counter
@@ -16,10 +17,17 @@ from purposeguard.notice import Notice
 from purposeguard.terms import Family, Purpose
 from purposeguard.testing._flipping import Cell, notice_key
 from purposeguard.testing._swallowed import Swallowing
-from purposeguard.testing.watching import Asked, Watcher, watched_guards
+from purposeguard.testing.watching import Asked, Watcher
 
 MOST_NOTICES: Final = 300
 """Revisions that are remembered; tests that make notices up may make any number."""
+
+
+_MOST_YOUNG: Final = 20
+"""Guards that are kept until the test ends that made them, to see what was declared by then."""
+
+_MOST_AT_ONCE: Final = 5000
+"""Different decisions that are counted before they are added up."""
 
 
 class Records:
@@ -131,7 +139,7 @@ class Collector(Watcher):
         self._counts: dict[tuple[int, int, bool], list[Any]] = {}
         self._entered: dict[int, list[Any]] = {}
         self._called: dict[int, list[Any]] = {}
-        self._young: list[Guard] = []
+        self._young: collections.deque[Guard] = collections.deque()
         self._made_for: weakref.WeakKeyDictionary[Guard, Notice] = weakref.WeakKeyDictionary()
 
     def decided(self, asked: Asked) -> None:
@@ -140,10 +148,12 @@ class Collector(Watcher):
         key = (id(asked.activity), id(asked.answers), asked.used)
         with self._lock:
             held = self._counts.get(key)
-            if held is None:
-                self._counts[key] = [1, asked]  # which keeps what the key names
-            else:
+            if held is not None:
                 held[0] += 1
+                return
+            self._counts[key] = [1, asked]  # which keeps what the key names
+            if len(self._counts) > _MOST_AT_ONCE:
+                self.fold()
 
     def entered(self, activity: Activity) -> None:
         if not self.paused:
@@ -170,6 +180,8 @@ class Collector(Watcher):
             with self._lock:
                 self._young.append(guard)
                 self._made_for[guard] = guard.notice
+                if len(self._young) > _MOST_YOUNG:  # a test may make any number
+                    self._declare(self._young.popleft())
 
     def met(self, guards: Iterable[Guard]) -> None:
         """These guards were there before."""
@@ -201,28 +213,25 @@ class Collector(Watcher):
             counts, self._counts = self._counts, {}
             entered, self._entered = self._entered, {}
             called, self._called = self._called, {}
-            young, self._young = self._young, []
-        if self.paused:
-            return
-        records = self.records
-        for guard in young:
-            records.declare(guard, self._made_for[guard], self._is_test)
-        for count, access in called.values():
-            records.called[access.name, access.line] += count
-        for count, activity in entered.values():
-            records.ran[activity.name, activity.purpose_id] += count
-        for count, asked in counts.values():
-            self._add(asked, count)
+            young, self._young = self._young, collections.deque()
+            if self.paused:
+                return
+            records = self.records
+            for guard in young:
+                self._declare(guard)
+            for count, access in called.values():
+                records.called[access.name, access.line] += count
+            for count, activity in entered.values():
+                records.ran[activity.name, activity.purpose_id] += count
+            for count, asked in counts.values():
+                self._add(asked, count)
 
     def _add(self, asked: Asked, count: int) -> None:
         records = self.records
         notice = asked.answers[0][0].notice
         if not records.knows(notice):
             return
-        if notice not in records.terms:
-            for guard in watched_guards():
-                records.name(guard.notice)
-            records.terms.setdefault(notice, ([], []))
+        records.name(asked.notice)
         cells = [cell for cell, _ in asked.answers]
         for cell, allowed in asked.answers:
             records.cells[cell.notice, cell.source, cell.purpose, allowed] += count
@@ -236,9 +245,12 @@ class Collector(Watcher):
             for fixture in self._fixtures:
                 self.by_fixture.setdefault(fixture, set()).update(cells)
 
+    def _declare(self, guard: Guard) -> None:
+        self.records.declare(guard, self._made_for.get(guard, guard.notice), self._is_test)
+
     def finish(self, guards: Iterable[Guard]) -> Records:
         """The records, once all is told."""
         self.fold()
         for guard in guards:
-            self.records.declare(guard, self._made_for.get(guard, guard.notice), self._is_test)
+            self._declare(guard)
         return self.records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -36,6 +37,19 @@ class Report:
         return 100 * hit / of if of else 100.0
 
     @property
+    def told_percent(self) -> str:
+        """The same as text, rounded down: what is short of a bound is seen to be."""
+        return f"{math.floor(self.percent * 10) / 10:g} %"
+
+    @property
+    def activities(self) -> list[tuple[str, str, str]]:
+        """By notice, name and purpose: those declared, of a family also for the members that `guard.use` asked for."""
+        records = self.records
+        names = {(notice, name) for notice, name, _ in records.activities}
+        others = {one[:3] for one in (*records.used, *records.denied) if one[:2] in names}
+        return sorted({*records.activities, *others})
+
+    @property
     def uncalled(self) -> list[tuple[str, int]]:
         """The access functions that were never called."""
         called = self.records.called
@@ -65,7 +79,7 @@ class Report:
             yield from _short(self._swallowed(), verbose)
         hit, of = self.counted
         yield (
-            f"{hit} of {of} cells exercised ({self.percent:.0f} %)"
+            f"{hit} of {of} cells exercised ({self.told_percent})"
             if of
             else "no cells: no activity and no source is declared"
         )
@@ -73,7 +87,7 @@ class Report:
     def _activities(self, notice: str) -> list[str]:
         records = self.records
         found: list[str] = []
-        for given, name, purpose in sorted(records.activities):
+        for given, name, purpose in self.activities:
             if given != notice:
                 continue
             if not records.ran[name, purpose]:
@@ -82,7 +96,7 @@ class Report:
             used = _sources(records.used, (notice, name, purpose))
             denied = _sources(records.denied, (notice, name, purpose))
             told = f"used {_times(used)}" if used else "used nothing"
-            told += f"; was refused {_times(denied)}" if denied else ""
+            told += f"; denied {_times(denied)}" if denied else ""
             found.append(wrapped(f"{name} for {purpose}: {told}", "  "))
         return found
 
@@ -123,7 +137,7 @@ class Report:
         """The same as plain JSON values."""
         records = self.records
         hit, of = self.counted
-        cells = sorted({one[:3] for one in records.cells} | set(records.universe), key=self._order)
+        cells = sorted({one[:3] for one in records.cells} | set(records.universe), key=self.order)
         made: dict[str, Any] = {
             "format": FORMAT,
             "percent": round(self.percent, 2),
@@ -150,7 +164,7 @@ class Report:
                     "used": _sources(records.used, (notice, name, purpose)),
                     "denied": _sources(records.denied, (notice, name, purpose)),
                 }
-                for notice, name, purpose in sorted(records.activities)
+                for notice, name, purpose in self.activities
             ],
             "accesses": [
                 {"notice": notice, "function": name, "line": line, "called": records.called[name, line]}
@@ -165,7 +179,8 @@ class Report:
             made["mutation"] = self.mutation.tables()
         return made
 
-    def _order(self, cell: tuple[str, str, str]) -> tuple[str, int, int, str, str]:
+    def order(self, cell: tuple[str, str, str]) -> tuple[str, int, int, str, str]:
+        """What sorts cells as their notice has them."""
         notice, source, purpose = cell
         sources, purposes = self.records.terms.get(notice, ([], []))
         clauses = [clause for clause, _ in purposes]

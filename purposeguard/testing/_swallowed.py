@@ -48,17 +48,17 @@ class Swallowing:
 
     def start(self) -> None:
         """From now on the end of each is noted."""
-
-        def died(error: Refusal) -> None:
-            self._note(error)
-
-        for cls in _REFUSALS:
-            cls.__del__ = died  # type: ignore[union-attr]  # taken off again
+        _active.append(self)
+        if len(_active) == 1:
+            for cls in _REFUSALS:
+                cls.__del__ = _died  # type: ignore[union-attr]  # taken off again
 
     def stop(self) -> None:
         """The reverse; those that live on were caught too."""
-        for cls in _REFUSALS:
-            del cls.__del__  # type: ignore[union-attr]
+        _active.remove(self)
+        if not _active:
+            for cls in _REFUSALS:
+                del cls.__del__  # type: ignore[union-attr]
         for error in list(self._living):
             self._note(error)
 
@@ -71,6 +71,15 @@ class Swallowing:
         if trace is not None:
             missing = not isinstance(error, PurposeViolation)
             self.caught.append(Caught(trace.tb_frame.f_code.co_filename, trace.tb_lineno, missing, test))
+
+
+_active: Final[list[Swallowing]] = []
+"""A run of tests may run others within itself."""
+
+
+def _died(error: Refusal) -> None:
+    for one in _active:
+        one._note(error)
 
 
 def swallowed(
@@ -123,7 +132,7 @@ def _of_try(node: ast.Try | ast.TryStar, broad: frozenset[str]) -> Answer:
     for handler in node.handlers:
         meant = _meant(handler.type, broad)
         if meant == "broad":
-            raises = any(isinstance(one, ast.Raise) for part in handler.body for one in (part, *_own(part)))
+            raises = any(isinstance(one, ast.Raise) for one in _own(handler))
             what = "" if handler.type is None else f" {ast.unparse(handler.type)}"
             return () if raises else (handler.lineno, f"except{what}")
         if meant == "named":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
@@ -48,10 +49,11 @@ class Decided:
         text = f"{name_of(self.purpose)} {verdict} {', '.join(one.clause for one in self.sources)}"
         if self.channel is not None:
             text += f" by {self.channel}"
-        where = [f"in {self.activity}" * (self.activity is not None), f"read by {self.function}" * bool(self.function)]
-        where += [f"field `{self.field}`" * bool(self.field), "asked only" * (not self.used)]
-        said = ", ".join(one for one in where if one)
-        return f"{text} ({said})" if said else text
+        where = [] if self.activity is None else [f"in {self.activity}"]
+        where += [] if self.function is None else [f"read by {self.function}"]
+        where += [] if self.field is None else [f"field `{self.field}`"]
+        where += [] if self.used else ["asked only"]
+        return f"{text} ({', '.join(where)})" if where else text
 
 
 class _Capture(Watcher):
@@ -59,24 +61,27 @@ class _Capture(Watcher):
 
     def __init__(self) -> None:
         self.found: list[Decided] = []
+        self.names: dict[int, tuple[str, str]] = {}
+        """By identity, the names of the activity: the one that it was given, and that of its function."""
         self.refusals: list[Decision] = []
 
     def decided(self, asked: Asked) -> None:
         function, field = asked.details
-        activity = None if asked.activity is None else asked.activity.name
-        self.found.append(
-            Decided(
-                sources=asked.label,
-                purpose=asked.purpose,
-                channel=asked.channel,
-                allowed=asked.allowed,
-                denied=asked.denied,
-                activity=activity,
-                used=asked.used,
-                function=function,
-                field=field,
-            )
+        activity = asked.activity
+        decided = Decided(
+            sources=asked.label,
+            purpose=asked.purpose,
+            channel=asked.channel,
+            allowed=asked.allowed,
+            denied=asked.denied,
+            activity=None if activity is None else activity.name,
+            used=asked.used,
+            function=function,
+            field=field,
         )
+        if activity is not None:
+            self.names[id(decided)] = activity.name, activity.site.dotted
+        self.found.append(decided)
 
     def refused(self, error: PurposeViolation | PurposeMissing | None, *, observed: bool) -> None:  # noqa: ARG002  # as Watcher has it
         if isinstance(error, PurposeViolation):
@@ -111,6 +116,7 @@ class _Asserting(Generic[R]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
+        __tracebackhide__ = True  # pytest shows the block, and not what judges it
         self._watching.__exit__(None, None, None)
         return self._judge(error)
 
@@ -119,13 +125,13 @@ class _Asserting(Generic[R]):
 
     def run(self, call: Callable[[], R]) -> R | None:
         """What a call gives, once it is judged; None where what it raised was expected."""
+        __tracebackhide__ = True
         result: R | None = None
         with self:
             result = call()
-            if hasattr(result, "__await__"):
-                close = getattr(result, "close", None)
-                if close is not None:
-                    close()
+            if inspect.isawaitable(result):
+                if inspect.iscoroutine(result):
+                    result.close()  # it will not run, and need not say so
                 raise TypeError("what was called gave something to await: await it in a `with` block")
         return result
 
@@ -150,6 +156,7 @@ class _Denied(_Asserting[Any]):
         self._purpose = _purpose_id(purpose)
 
     def _judge(self, error: BaseException | None) -> bool:
+        __tracebackhide__ = True
         if error is not None and not isinstance(error, PurposeViolation):
             return False
         refused = [(one.label, one.denied, one.purpose) for one in self._capture.refusals]
@@ -184,15 +191,17 @@ class _Reads(_Asserting[Any]):
         self._activity = _activity_name(activity)
 
     def _judge(self, error: BaseException | None) -> bool:
+        __tracebackhide__ = True
         if error is not None:
             return False
         used: dict[str, frozenset[str]] = {}
         for one in self._capture.found:
-            if one.used and one.allowed and (self._activity is None or one.activity == self._activity):
+            names = self._capture.names.get(id(one), ())
+            if one.used and one.allowed and (self._activity is None or self._activity in names):
                 used.update((source.clause, _names(source)) for source in one.sources)
         missing = [told for told, wanted in self._sources.items() if not any(wanted in one for one in used.values())]
         wanted_names = set(self._sources.values())
-        beyond = [clause for clause, names in used.items() if names.isdisjoint(wanted_names)]
+        beyond = [clause for clause, known in used.items() if known.isdisjoint(wanted_names)]
         if not missing and not beyond:
             return False
         told = []
@@ -229,6 +238,7 @@ def assert_denied(
         PurposeViolation: something else was denied.
         TypeError: the call gave a coroutine, which a `with` block awaits.
     """
+    __tracebackhide__ = True
     block = _Denied(sources, purpose, guard)
     if call is None:
         return block
@@ -250,8 +260,11 @@ def assert_reads(*given: Any, activity: object = None, guard: Guard | None = Non
 
     Raises:
         AssertionError: more was used, or less; the message says what, and lists what was decided.
-        TypeError: the call gave a coroutine, which a `with` block awaits.
+        TypeError: the call gave a coroutine, which a `with` block awaits; or there is no call and no source.
     """
+    if not 1 <= len(given) <= 2:
+        raise TypeError(f"takes a call and the sources, or the sources alone, and was given {len(given)} arguments")
+    __tracebackhide__ = True
     *call, sources = given
     block = _Reads(sources, activity, guard)
     return block.run(call[0]) if call else block

@@ -138,7 +138,7 @@ class Session:
             return Mutation(why_not="not all tests passed")
         collector = self._collector
         records = collector.finish(self._watching.watched_guards())
-        order = Report(records)._order
+        order = Report(records).order
         found, alone = tests_by_cell(session.items, self._passed, collector.by_test, collector.by_fixture, order)
         granted = {
             cell: self._watching.is_granted(cell) if (may := records.universe.get(cell)) is None else may
@@ -229,5 +229,5 @@ class Session:
                 terminalreporter.line(line)
         if self._is_under(report):
             least = self._config.getoption("purposeguard_fail_under")
-            told = f"{report.percent:.2f} %" if report.counted[1] else "nothing is declared"
+            told = report.told_percent if report.counted[1] else "nothing is declared"
             terminalreporter.line(f"FAIL: cells exercised: {told}, and at least {least:g} % were asked for", red=True)

@@ -30,6 +30,7 @@ import tomllib
 import traceback
 import types
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,13 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULE = "shop"
 """What messages call the module that the blocks of a document are executed in."""
 
+_PLUGIN = () if entry_points(group="pytest11", name="purposeguard") else ("-p", "purposeguard.testing.plugin")
+"""Where the package is only on the path, pytest does not find its plugin by itself."""
+
 PROGRAMS = {
     "python": [sys.executable],
     "mypy": [sys.executable, "-m", "mypy"],
-    "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+    "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *_PLUGIN],
     "purposeguard": [sys.executable, "-c", "from purposeguard.tools.cli import main; main()"],
 }
 """The commands that a console block may hold, whatever the PATH says."""

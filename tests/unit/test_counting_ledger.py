@@ -232,6 +232,7 @@ def test_what_cannot_be_counted_is_not_used(guard: pg.Guard, clicks: Clicks) -> 
     assert clicks.counts == {("it", "1.2(1)①", R): 2}
 
 
+@pytest.mark.usefixtures("remembers")
 def test_bare_checks_are_counted_by_no_activity(guard: pg.Guard, clicks: Clicks) -> None:
     ways: list[tuple[Any, Any]] = [
         (tm.Registration, tm.RenewalGuidance),
@@ -277,6 +278,7 @@ def test_what_gives_other_sources_next_time_is_asked_each_time(guard: pg.Guard) 
         guard.check(sources, tm.RenewalGuidance)
 
 
+@pytest.mark.usefixtures("remembers")
 def test_checks_that_are_remembered_are_bounded(
     guard: pg.Guard, clicks: Clicks, monkeypatch: pytest.MonkeyPatch
 ) -> None:

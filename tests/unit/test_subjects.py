@@ -439,6 +439,7 @@ def test_an_office_that_says_nothing_of_a_subject_is_no_licence(answer: Any) -> 
     assert "8" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("remembers")
 def test_no_more_standings_are_remembered_than_some(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("purposeguard.engine.MOST_REMEMBERED", 1)
     other = Standing(provision_stopped=True)

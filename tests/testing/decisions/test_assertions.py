@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import assert_denied, assert_reads
 from tests.support import RecordingLedger
+
+pytestmark = pytest.mark.usefixtures("remembers")
 
 SERIAL: Any = pg.Personal("TM-99", tm.ProductData)
 
@@ -82,6 +85,12 @@ def test_a_question_and_a_withheld_field(guard: pg.Guard) -> None:
         assert not guard.allows("1.1b", "1.2(1)①")
     with guard.purpose(tm.RenewalGuidance) as use, assert_denied(sources=tm.ProductData):
         use.withhold(Customer("aiko@example.com", "TM-99"))
+
+
+def test_what_is_called_may_be_a_guard_s_own_method(guard: pg.Guard) -> None:
+    assert_denied(functools.partial(guard.allows, "1.1b", "1.2(1)①"), sources=tm.ProductData)
+    activity = guard.purpose(tm.RenewalGuidance)(functools.partial(guard.allows, "1.1b", "1.2(1)①"))
+    assert_denied(activity, sources=tm.ProductData)
 
 
 def test_a_recipient(guard: pg.Guard) -> None:
@@ -183,6 +192,16 @@ def test_what_an_activity_reads(guard: pg.Guard) -> None:
         both()
     with assert_reads(()):
         pass
+
+    @guard.purpose(tm.RenewalGuidance, activity="reminders")
+    def named() -> int:
+        return contract()
+
+    for activity in (named, "reminders"):
+        assert assert_reads(lambda: named() + both(), {tm.Contract}, activity=activity) == 14
+    for wrong in ((), (named, {tm.Contract}, 3)):
+        with pytest.raises(TypeError, match="takes a call and the sources"):
+            assert_reads(*wrong)
 
 
 def test_what_is_read_beyond_or_is_missing_is_said(guard: pg.Guard) -> None:

@@ -241,6 +241,17 @@ def test_what_adapters_decide_is_told_once_a_label(guard: pg.Guard) -> None:
         assert {one.activity for one in found} == {"reminders"}
 
 
+def test_columns_that_are_left_out_are_told_as_denied_and_the_rest_as_used(guard: pg.Guard) -> None:
+    columns = columns_of(tm.NOTICE, {"email": R, "device": D})
+    decider = Decider(guard)
+    with guard.purpose(tm.RenewalGuidance) as use, capture_decisions(guard) as found:
+        left_out = decider.denied(use, columns, ["email", "device"], "sales")
+        assert list(left_out) == ["device"]
+        decider.meet(decider.demand({"sales": (columns, ["email"])}))
+    assert brief(found) == [(D, False, False), (R, True, True)]
+    assert [one.field for one in found] == ["device", "sales.email"]
+
+
 def test_nested_uses_are_told_of_their_own_activity(guard: pg.Guard) -> None:
     with (
         capture_decisions(guard) as found,

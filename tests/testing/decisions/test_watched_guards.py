@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gc
 import random
 import threading
@@ -21,7 +22,9 @@ from purposeguard.testing import strategies, watching
 from purposeguard.testing.decisions import capture_decisions
 from tests import support
 from tests.properties.test_circumstances import Case, answers, cases
-from tests.unit.oversights import Counting
+from tests.unit.oversights import Counting, Office
+
+pytestmark = pytest.mark.usefixtures("remembers")
 
 NAME: pg.Personal[str, tm.Registration] = pg.Personal("Aiko", tm.Registration)
 R = pg.Label(tm.Registration)
@@ -100,6 +103,70 @@ def test_a_notice_that_is_replaced_while_it_is_watched_decides_from_then_on(
     assert ask(guard) == ask(plain)
     assert type(guard._engine) is Engine
     assert type(guard._engine.state) is engine.State
+
+
+class Answers(watching.Watcher):
+    """Keeps the cells that each decision consulted."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[tuple[str, str], bool]] = []
+
+    def decided(self, asked: watching.Asked) -> None:
+        self.found.append({(cell.source, cell.purpose): allowed for cell, allowed in asked.answers})
+
+
+def test_each_cell_is_told_with_its_own_answer() -> None:
+    guard, told = pg.Guard(tm.NOTICE), Answers()
+    with watching.watching(told, guard):
+        guard.allows({"1.1a", "1.1b"}, "1.2(1)②")
+        guard.allows({"1.1a", "2.1b", "2.3"}, tm.AnyProductGuidance)
+        guard.allows("2.1a", "2.2③", "phone")
+    assert told.found == [
+        {("1.1(a)", "1.2(1)②"): True, ("1.1(b)", "1.2(1)②"): False},
+        # Of a family, the members that let a source through; where none does, all of them.
+        {
+            ("1.1(a)", "1.2(1)②"): True,
+            ("2.1(b)", "2.2①"): True,
+            ("2.3", "1.2(1)②"): False,
+            ("2.3", "2.2①"): False,
+            ("2.3", "3.2①"): False,
+        },
+        {("2.1(a)", "2.2③"): False},
+    ]
+
+
+def test_a_purpose_that_a_revision_closed_is_told_as_denied() -> None:
+    """An activity that states no channel may open nothing where the revision in force names them (rule 7)."""
+    tables = tm.NOTICE.dump() | {"revision": "2025-04-01"}
+    for grant in tables["grant"]:
+        for row in grant["purpose"]:
+            if row["id"] == "1.2(1)①":
+                row["channels"] = {"closed": ["email"]}
+    closed = pg.Notice.parse(tables)
+    guard, told = pg.Guard(tm.NOTICE), Answers()
+    with guard.purpose(tm.RenewalGuidance) as use, watching.watching(told, guard):
+        assert use.allows(R)
+        guard.replace(closed)
+        assert not use.allows(R)
+        assert not use.explain(R)
+    assert told.found == [{("1.1(a)", "1.2(1)①"): True}] + [{("1.1(a)", "1.2(1)①"): False}] * 2
+
+
+def test_what_was_collected_under_a_closed_list_is_told_as_denied_to_any_channel() -> None:
+    """As the revision of collection had it: `denied` says what the decision says (rules 7 and 9)."""
+    tables = tm.NOTICE.dump() | {"revision": "2023-04-01"}
+    for grant in tables["grant"]:
+        for row in grant["purpose"]:
+            if row["id"] == "1.2(1)①":
+                row["channels"] = {"closed": ["email"]}
+    earlier = pg.Notice.parse(tables)
+    guard = pg.Guard(pg.History(earlier, tm.NOTICE), governance=Office())
+    told = Answers()
+    about = pg.About(1, collected=datetime.date(2023, 5, 1))
+    with guard.purpose(tm.RenewalGuidance) as use, watching.watching(told, guard):
+        assert not use.allows(R, subject=about)
+        assert use.allows(R, subject=1)
+    assert told.found == [{("1.1(a)", "1.2(1)①"): False}, {("1.1(a)", "1.2(1)①"): True}]
 
 
 class Form(NamedTuple):

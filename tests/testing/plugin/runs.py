@@ -115,6 +115,14 @@ def test_denied():
 """
 
 
+SETTINGS = """
+[pytest]
+filterwarnings =
+    error
+    ignore:assertions not in test modules or plugins will be ignored:pytest.PytestConfigWarning
+"""
+
+
 @dataclasses.dataclass
 class Run:
     """What came of a run."""
@@ -151,7 +159,7 @@ def write(folder: Path, **files: str) -> None:
     """Puts modules into a folder."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(textwrap.dedent(text), "utf-8")
-    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", "utf-8")
+    (folder / "pytest.ini").write_text(SETTINGS, "utf-8")
 
 
 def run(folder: Path, *options: str, workers: int = 0, where: Path | None = None) -> Run:

@@ -15,6 +15,8 @@ from purposeguard.testing import strategies, watching
 from purposeguard.testing._flipping import Cell, flipped, notice_key
 from tests.support import asked_of
 
+pytestmark = pytest.mark.usefixtures("remembers")
+
 KEY = notice_key(tm.NOTICE)
 
 

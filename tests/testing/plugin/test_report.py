@@ -11,8 +11,8 @@ from tests.testing.plugin.runs import ROOT, SERVICE, TESTS, Run, has_xdist, run,
 
 SECTION = """\
 trendmicro-jp 2024-04-01
-  service.careful for 1.2(1)①: used nothing; was refused 1.1(b) 1×
-  service.curious for 1.2(1)①: used nothing; was refused 1.1(b) 1×
+  service.careful for 1.2(1)①: used nothing; denied 1.1(b) 1×
+  service.curious for 1.2(1)①: used nothing; denied 1.1(b) 1×
   service.remind for 1.2(1)①: used 1.1(a) 2×, 1.1(c) 2×
   service.survey for AnyFeedback: used 1.1(a) 1×, 1.1(c) 1×
   service.warn for 1.2(2)⑤: never ran
@@ -23,7 +23,7 @@ access functions never called
   service.last_device (line 31)
 violations swallowed by a clause that catches anything
   service.py:54: by `except Exception` in line 55, in test_service.py::test_curious
-5 of 9 cells exercised (56 %)
+5 of 9 cells exercised (55.5 %)
 """
 
 
@@ -47,7 +47,7 @@ def alone(folder: Path) -> Run:
 def test_what_was_exercised_is_printed(alone: Run) -> None:
     *section, last = alone.section()
     assert "\n".join(section) + "\n" == SECTION
-    assert last == "FAIL: cells exercised: 55.56 %, and at least 60 % were asked for"
+    assert last == "FAIL: cells exercised: 55.5 %, and at least 60 % were asked for"
     assert "6 passed" in alone.out
 
 

@@ -19,6 +19,8 @@ from purposeguard.testing._records import Collector
 from purposeguard.testing._swallowed import swallowed
 from purposeguard.testing.watching import watching
 
+pytestmark = pytest.mark.usefixtures("remembers")
+
 HEAD = """
 import contextlib
 import functools
@@ -149,6 +151,15 @@ SWALLOWING = {
         def act(check):
             with quiet():
                 check()
+    """,
+    "with something that would raise later": """
+        def act(check):
+            try:
+                check()
+            except Exception:  # here
+                def later():
+                    raise RuntimeError
+                return later
     """,
     "in a comprehension": """
         def act(check):

@@ -1,0 +1,278 @@
+"""What stands in a watched guard in the place of its matrix, its columns, its state and its engine."""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+from purposeguard.circumstances import BY_ANY_CHANNEL, NONE_KNOWN, NOT_NAMED, Circumstances, Standing
+from purposeguard.decision import Decision
+from purposeguard.engine import Column, Engine, Opening, State
+from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.history import History
+from purposeguard.inventory import Access, Activity
+from purposeguard.label import Label
+from purposeguard.ledger import Tick
+from purposeguard.matrix import Matrix, Row
+from purposeguard.notice import Notice
+from purposeguard.terms import Family, NotPersonal, Purpose
+from purposeguard.testing import _callers
+from purposeguard.testing._flipping import copied, flipped
+from purposeguard.testing._watchers import Own, Teller, Watcher, everywhere
+from purposeguard.use import Use
+
+_NOT_PERSONAL: Final = Label(NotPersonal)
+_NOTHING_KNOWN: Final = (MappingProxyType[Any, Any]({}), MappingProxyType[Any, Any]({}))
+"""In place of what `Guard.allows` was asked before."""
+
+
+class _Answer:
+    """What a guard looks its purpose up in."""
+
+    __slots__ = ("_channel", "_circumstances", "_label", "_row", "_teller", "_used")
+
+    def __init__(
+        self, teller: Teller, label: Label, channel: str | None, circumstances: Circumstances, row: Row, *, used: bool
+    ) -> None:
+        self._teller = teller
+        self._label = label
+        self._channel = channel
+        self._circumstances = circumstances
+        self._row = row
+        self._used = used
+
+    def __contains__(self, purpose: object) -> bool:
+        allowed = purpose in self._row
+        asked = cast("type[Purpose] | Family", purpose)
+        self._teller.tell(self._label, asked, self._channel, self._circumstances, allowed=allowed, used=self._used)
+        return allowed
+
+
+class WatchedMatrix(Matrix):
+    """What a guard asks itself: the same decisions, and what was asked for is told."""
+
+    __slots__ = ("teller",)
+
+    teller: Teller
+
+    @property
+    def known(self) -> Any:
+        """Nothing, so that every question is decided here."""
+        return _NOTHING_KNOWN
+
+    def row(self, sources: object, channel: str | None = None) -> Row:
+        """What the sources may serve; to `Guard.allows` in a form that tells what is looked up in it."""
+        kind = _callers.of_allows()
+        if kind is None:
+            return super().row(sources, channel)
+        by = self.channel(channel)  # first, as in any matrix: of two unknown ids it is the one that is told
+        label = self.label(sources)
+        row = super().row(label, by)
+        return cast("Row", _Answer(self.teller, label, by, NONE_KNOWN, row, used=kind == "used"))
+
+    def row_for(self, label: Label, channel: str | None, circumstances: Circumstances) -> Row:
+        """Likewise, to the decision that `Guard.explain` makes."""
+        kind = _callers.of_explain(named=circumstances is not NONE_KNOWN)
+        row = super().row_for(label, channel, circumstances)
+        if kind is None:
+            return row
+        return cast("Row", _Answer(self.teller, label, channel, circumstances, row, used=kind == "used"))
+
+
+class WatchedColumn(Column):
+    """What an activity may open: decided as in any column, each time anew, and told."""
+
+    __slots__ = ("_teller", "activity")
+
+    def __init__(self, state: WatchedState, activity: Activity) -> None:
+        matrix = state.teller.matrix
+        purpose, channel = matrix.purpose(activity.purpose), matrix.channel(activity.channel)
+        super().__init__(matrix, state.periods, purpose, channel, clears=False, named=state._named)
+        self.activity = activity
+        self._teller = state.teller
+        self.retired = True  # nothing is remembered, and whoever holds it asks the engine anew
+
+    def permits(self, label: Label) -> bool:
+        """Whether data of this label may be opened; nothing is cleared."""
+        allowed = Column.allows(self, label)
+        kind = _callers.of_column(label, allowed=allowed)
+        if kind is not None:
+            self._tell(label, self._known_of(label), allowed, kind)
+        return allowed
+
+    def permits_of(self, label: Label, circumstances: Circumstances) -> bool:
+        """The same under circumstances."""
+        allowed = super().permits_of(label, circumstances)
+        kind = _callers.of_column(label, allowed=allowed)
+        if kind is not None:
+            if self._unstated:
+                circumstances = dataclasses.replace(circumstances, unstated=True)
+            self._tell(label, circumstances, allowed, kind)
+        return allowed
+
+    def allows(self, sources: object) -> bool:
+        """Whether data from these sources may be opened, as `Use.allows` asks."""
+        label = self.matrix.label(sources)
+        allowed = super().allows(label)
+        if _callers.is_asked_outside():
+            self._tell(label, self._known_of(label), allowed, "asked")
+        return allowed
+
+    def decision(self, sources: object, circumstances: Circumstances | None = None) -> Decision:
+        """The same with its reasons; told where `Use.explain` asks, since otherwise it was decided before."""
+        label = self.matrix.label(sources)
+        decision = super().decision(label, circumstances)
+        if circumstances is None and _callers.is_explained_outside():
+            self._tell(label, self._known_of(label), decision.allowed, "asked")
+        return decision
+
+    def _known_of(self, label: Label) -> Circumstances:
+        if self._named and label is not _NOT_PERSONAL:
+            return NOT_NAMED
+        return BY_ANY_CHANNEL if self._unstated else NONE_KNOWN
+
+    def _tell(self, label: Label, circumstances: Circumstances, allowed: bool, kind: str) -> None:
+        self._teller.tell(
+            label,
+            self.purpose,
+            self.channel,
+            circumstances,
+            allowed=allowed,
+            used=kind == "used",
+            activity=self.activity,
+            closed=self.closed,
+        )
+
+
+class WatchedState(State):
+    """The state of a watched guard. Clears nothing, and remembers no checks.
+
+    `plain` is the matrix that the guard has when nobody watches; `aside` what it had remembered until then.
+    """
+
+    __slots__ = ("_watched", "aside", "plain", "teller")
+
+    def __init__(self, plain: Matrix, own: Own, *, named: bool, aside: Aside | None = None) -> None:
+        flip = everywhere.flip
+        matrix = plain if flip is None else flipped(plain, flip)
+        asked = copied(matrix, WatchedMatrix)
+        self.plain = plain
+        self.aside = aside
+        self.teller = Teller(own, matrix)
+        asked._fill(teller=self.teller)
+        super().__init__(asked, clears=False, named=named)
+        self._retired = True
+        self._watched: dict[object, WatchedColumn] = {}
+
+    def of(self, activity: Activity) -> WatchedColumn:
+        """The column of an activity; raises as `column` does."""
+        key = (activity.name, activity.purpose, activity.channel)
+        found = self._watched.get(key)
+        if found is None:
+            found = self._watched.setdefault(key, WatchedColumn(self, activity))
+        return found
+
+    def remember(self, check: tuple[object, ...], tick: Tick) -> None:
+        """Nothing: the same check is decided again, and seen."""
+
+
+class WatchedEngine(Engine):
+    """The engine of a watched guard: what it decides and refuses is told."""
+
+    __slots__ = ()
+
+    def _state(self, matrix: Matrix) -> State:
+        before = cast("WatchedState", self.state)
+        return WatchedState(matrix, before.teller.own, named=before._named)
+
+    @property
+    def _watchers(self) -> tuple[Watcher, ...]:
+        state = self.state  # which may be put back meanwhile
+        return state.teller.watchers if isinstance(state, WatchedState) else ()
+
+    def replace(self, notice: Notice, history: History | None = None) -> Matrix:
+        """Puts another revision in force, which follows on the plain matrix of the one before."""
+        earlier = cast("WatchedState", self.state)
+        self.state = self._state(Matrix(notice, earlier.plain, history))
+        return self.state.matrix
+
+    def column(self, activity: Activity) -> Column:
+        """What an activity may open, told."""
+        state = self.state
+        column = state.of(activity) if isinstance(state, WatchedState) else super().column(activity)
+        if _callers.is_entering():
+            for one in self._watchers:
+                one.entered(activity)
+        return column
+
+    def authorise(self, access: Access, label: Label) -> Use[Any] | None:
+        """As in any engine."""
+        for one in self._watchers:
+            one.called(access)
+        return super().authorise(access, label)
+
+    def present(self, what: str = "data was read") -> Use[Any] | None:
+        """As in any engine; an access function that asks by itself is told of here."""
+        reader = _callers.reader_here()
+        if reader is not None:
+            for one in self._watchers:
+                one.called(reader.access)
+        return super().present(what)
+
+    def missing(self, what: str, why: str, use: Use[Any] | None = None) -> None:
+        """As in any engine."""
+        try:
+            super().missing(what, why, use)
+        except PurposeMissing as error:
+            for one in self._watchers:
+                one.refused(error, observed=False)
+            raise
+        for one in self._watchers:
+            one.refused(None, observed=True)
+
+    def tell(self, violation: PurposeViolation, activity: Activity | None) -> None:
+        """As in any engine."""
+        observed = self.observing if activity is None else activity.observing
+        for one in self._watchers:
+            one.refused(violation, observed=observed)
+        super().tell(violation, activity)
+
+
+class Aside:
+    """What a guard remembered before it was watched, put aside: its columns are retired until it is put back."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._columns: list[tuple[Column, set[object], dict[Standing, set[Label]]]] = []
+        self._counted: list[tuple[weakref.ref[Opening], dict[object, Tick]]] = []
+
+    def put(self) -> None:
+        """To be called once the guard has another state."""
+        state = self.state
+        with state._lock:
+            state._retired = True
+            columns = [one for one in state._columns.values() if not one.retired]
+        for column in columns:
+            with column._lock:
+                self._columns.append((column, set(column.cleared), dict(column._known)))
+                for opening in filter(None, [reference() for reference in column._counting.valuerefs()]):
+                    self._counted.append((weakref.ref(opening), dict(opening.counted)))
+            column.retire()
+
+    def back(self) -> None:
+        """To be called before the guard has its state again."""
+        state = self.state
+        for column, cleared, known in self._columns:
+            with column._lock:
+                column.cleared.update(cleared)
+                column._known.update(known)
+                column.retired = False
+        for column in list(state._columns.values()):
+            column.retired = False  # also those asked for since
+        for reference, counted in self._counted:
+            opening = reference()
+            if opening is not None:
+                opening.counted.update(counted)
+        state._retired = False

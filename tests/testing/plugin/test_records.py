@@ -1,0 +1,200 @@
+"""What is added up while tests run: by name, once, bounded, and the same after a way through another process."""
+
+from __future__ import annotations
+
+import gc
+import json
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing import _records, watching
+from purposeguard.testing._records import Collector, Records
+from purposeguard.testing._report import Report
+from purposeguard.testing._swallowed import Swallowing
+
+pytestmark = pytest.mark.usefixtures("remembers")
+
+NOTICE = "trendmicro-jp 2024-04-01"
+NAME: pg.Personal[str, tm.Registration] = pg.Personal("Aiko", tm.Registration)
+
+
+class Row(BaseModel):
+    total: Annotated[int, tm.Contract]
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    collector = Collector(by_test=True, is_test=lambda module: module == "tests")
+    watching.watch_all(collector)
+    yield collector
+    watching.leave_all(collector)
+
+
+def service() -> pg.Guard:
+    guard = pg.Guard(tm.NOTICE)
+
+    @guard.access
+    def rows() -> list[Row]:
+        return [Row(total=1)]
+
+    @guard.purpose(tm.AnyFeedback, activity="feedback")
+    def ask() -> None:
+        rows()
+        guard.use(tm.ExperienceHearing).open(NAME)
+
+    @guard.purpose(tm.RenewalGuidance, activity="reminders")
+    def remind() -> None: ...
+
+    ask()
+    return guard
+
+
+def test_the_members_of_a_family_that_were_used_stand_under_their_activity(collector: Collector) -> None:
+    guard = service()
+    collector.fold()
+    report = Report(collector.finish([guard]))
+    assert list(report.lines())[:4] == [
+        NOTICE,
+        "  feedback for 1.2(2)⑥: used 1.1(a) 1×",
+        "  feedback for AnyFeedback: used 1.1(c) 1×",
+        "  reminders for 1.2(1)①: never ran",
+    ]
+    told = {(one["activity"], one["purpose"]): one for one in report.tables()["activities"]}
+    assert told["feedback", "1.2(2)⑥"]["ran"]
+    assert not told["reminders", "1.2(1)①"]["ran"]
+
+
+def test_cells_count_where_they_were_answered_as_the_notice_has_it(collector: Collector) -> None:
+    guard = service()
+    records = collector.finish([guard])
+    # Of the family, the one member that contracts may serve; of the other activity, its own purpose.
+    assert records.universe == {(NOTICE, "1.1(c)", "1.2(2)⑥"): True, (NOTICE, "1.1(c)", "1.2(1)①"): True}
+    assert Report(records).counted == (1, 2)
+    with pytest.raises(PurposeViolation):
+        guard.check("1.1c", "2.2①")
+    assert Report(collector.finish([guard])).counted == (1, 2)
+    guard.check("1.1c", "1.2(1)①")
+    assert Report(collector.finish([guard])).counted == (2, 2)
+
+
+def test_what_a_guard_was_made_for_counts_and_not_what_a_test_put_in_its_place(collector: Collector) -> None:
+    guard = service()
+    guard.replace(pg.Notice.parse(tm.NOTICE.dump() | {"revision": "2026-04-01"}))
+    records = collector.finish([guard])
+    assert {notice for notice, _, _ in records.universe} == {NOTICE}
+
+
+def test_records_are_the_same_after_a_way_through_another_process(collector: Collector) -> None:
+    records = collector.finish([service()])
+    records.swallowed["service.py", 1, 2, "except", "test"] += 1
+    other = Records()
+    other.merge(json.loads(json.dumps(records.dump())))
+    assert other.dump() == records.dump()
+    assert list(Report(other).lines()) == list(Report(records).lines())
+    other.merge(records.dump())
+    assert other.cells[NOTICE, "1.1(c)", "1.2(2)⑥", True] == 2 * records.cells[NOTICE, "1.1(c)", "1.2(2)⑥", True] > 0
+    assert other.universe == records.universe
+
+
+def test_a_test_may_make_any_number_of_guards(collector: Collector) -> None:
+    collector.begin("test")
+    gone: list[weakref.ref[pg.Guard]] = []
+    for _ in range(2 * _records._MOST_YOUNG):
+        gone.append(weakref.ref(service()))  # noqa: PERF401  # a comprehension would be over before the next is made
+    gc.collect()
+    assert sum(one() is not None for one in gone) == _records._MOST_YOUNG
+    collector.end()
+    gc.collect()
+    assert [one() for one in gone if one() is not None] == []
+    assert collector.records.called == {next(iter(collector.records.called)): len(gone)}
+    assert collector.records.activities
+
+
+def test_a_test_may_make_up_any_number_of_notices(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_records, "MOST_NOTICES", 3)
+    for year in range(2030, 2040):
+        pg.Guard(pg.Notice.parse(tm.NOTICE.dump() | {"revision": f"{year}-04-01"})).allows("1.1a", "1.2(1)①")
+    collector.fold()
+    assert len({one[0] for one in collector.records.cells}) == 3
+
+
+def test_many_different_decisions_are_added_up_in_between(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_records, "_MOST_AT_ONCE", 5)
+    guard = pg.Guard(tm.NOTICE)
+    for purpose in tm.NOTICE.purposes:
+        guard.allows("1.1a", purpose)
+        assert len(collector._counts) <= 5
+    collector.fold()
+    assert sum(collector.records.cells.values()) == len(tm.NOTICE.purposes)
+
+
+def test_threads_lose_no_count(collector: Collector) -> None:
+    guard = pg.Guard(tm.NOTICE)
+
+    def work() -> None:
+        for _ in range(200):
+            guard.allows("1.1a", "1.2(1)①")
+            collector.fold()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    collector.fold()
+    assert collector.records.cells[NOTICE, "1.1(a)", "1.2(1)①", True] == 800
+
+
+def test_what_several_tests_share_is_consulted_by_each(collector: Collector) -> None:
+    guard = pg.Guard(tm.NOTICE)
+    guard.allows("2.3", "2.3①")  # while modules are imported
+    collector.begin("one")
+    collector.begin_fixture("shared")
+    guard.allows("1.1a", "1.2(1)①")
+    collector.end_fixture()
+    guard.allows("1.1b", "1.2(1)①")
+    collector.end()
+    told = {test: sorted(cell.source for cell in cells) for test, cells in collector.by_test.items()}
+    assert told == {None: ["2.3"], "one": ["1.1(a)", "1.1(b)"]}
+    assert [cell.source for cell in collector.by_fixture["shared"]] == ["1.1(a)"]
+
+
+def test_a_run_within_a_run_leaves_the_outer_one_its_own() -> None:
+    outer, inner = Swallowing(), Swallowing()
+    outer.start()
+    inner.start()
+    inner.stop()
+    guard: Any = pg.Guard(tm.NOTICE)
+    collector = Collector(by_test=False, is_test=lambda module: False)
+    collector.swallowing = outer
+    try:
+        with watching.watching(collector, guard):
+            try:
+                guard.check("1.1b", "1.2(1)①")
+            except Exception:
+                gc.collect()
+        gc.collect()
+        assert len(outer.caught) == 1
+        assert not inner.caught
+    finally:
+        outer.stop()
+    assert "__del__" not in vars(PurposeViolation)
+    assert "__del__" not in vars(PurposeMissing)
+
+
+def test_a_report_says_how_much_it_leaves_out(collector: Collector) -> None:
+    records = collector.finish([service()])
+    records.accesses.update(((NOTICE, f"service.f{number}", number), None) for number in range(50))
+    lines = list(Report(records).lines())
+    assert "  … and 20 more: -v, or --purposeguard-json=FILE" in lines
+    assert len(list(Report(records).lines(verbose=True))) == len(lines) + 19
