@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purposeguard import Guard, Label, Notice, reference_circumstances
+from purposeguard import Guard, History, Label, Notice, reference_circumstances
 from purposeguard.circumstances import Circumstances, Standing
 from purposeguard.exporting.cedar import SCHEMA, export
 from purposeguard.matrix import Matrix
@@ -142,6 +142,31 @@ def test_consents_of_a_notice_with_everything() -> None:
 @given(notice=strategies.notices(facts=True), seed=st.integers(0, 2**32))
 def test_consents_of_generated_notices(notice: Notice, seed: int) -> None:
     compare_consents(notice, consented(notice, 40, random.Random(seed)))
+
+
+# ---- Two revisions --------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(history=strategies.histories(), seed=st.integers(0, 2**32))
+def test_what_the_exports_of_two_revisions_both_allow_is_allowed(history: History, seed: int) -> None:
+    """As the how-to says of data collected under an earlier one: of purposes, by the ids that each revision has."""
+    then, now = history.notices[0], history.latest
+    documents = [one.document for one in history]
+    purposes = {one.clause for one in then.purposes}
+    asked: list[tuple[Question, Question]] = []
+    for question in drawn(now, 40, random.Random(seed)):
+        old = reference_circumstances.moved(documents, "purpose", question.purpose, then.revision)
+        sources = [reference_circumstances.moved(documents, "source", one, then.revision) for one in question.sources]
+        known = tuple(one for one in sources if one is not None)
+        if old in purposes and len(known) == len(sources) and question.channel in (None, *then.channels):
+            asked.append((question, Question(known, old, question.channel)))
+    answers = Cedar(now.document).answers([one for one, _ in asked])
+    earlier = Cedar(then.document).answers([other for _, other in asked])
+    for (question, _), one, other in zip(asked, answers, earlier, strict=True):
+        given_ = (question.sources, question.purpose, question.channel)
+        if one and other:
+            assert reference_circumstances.allowed(documents, *given_, collected_under=then.revision), question
 
 
 # ---- What can only be asked of Cedar ------------------------------------------------------------------------------
