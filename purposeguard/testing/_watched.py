@@ -179,7 +179,10 @@ class WatchedState(State):
 
 
 class WatchedEngine(Engine):
-    """The engine of a watched guard: what it decides and refuses is told."""
+    """The engine of a watched guard: what it decides and refuses is told.
+
+    By functions of their own: no watcher, which knows much, is left in the frames of an error.
+    """
 
     __slots__ = ()
 
@@ -203,22 +206,19 @@ class WatchedEngine(Engine):
         state = self.state
         column = state.of(activity) if isinstance(state, WatchedState) else super().column(activity)
         if _callers.is_entering():
-            for one in self._watchers:
-                one.entered(activity)
+            _entered(self._watchers, activity)
         return column
 
     def authorise(self, access: Access, label: Label) -> Use[Any] | None:
         """As in any engine."""
-        for one in self._watchers:
-            one.called(access)
+        _called(self._watchers, access)
         return super().authorise(access, label)
 
     def present(self, what: str = "data was read") -> Use[Any] | None:
         """As in any engine; an access function that asks by itself is told of here."""
         reader = _callers.reader_here()
         if reader is not None:
-            for one in self._watchers:
-                one.called(reader.access)
+            _called(self._watchers, reader.access)
         return super().present(what)
 
     def missing(self, what: str, why: str, use: Use[Any] | None = None) -> None:
@@ -226,18 +226,30 @@ class WatchedEngine(Engine):
         try:
             super().missing(what, why, use)
         except PurposeMissing as error:
-            for one in self._watchers:
-                one.refused(error, observed=False)
+            _refused(self._watchers, error, observed=False)
             raise
-        for one in self._watchers:
-            one.refused(None, observed=True)
+        _refused(self._watchers, None, observed=True)
 
     def tell(self, violation: PurposeViolation, activity: Activity | None) -> None:
         """As in any engine."""
         observed = self.observing if activity is None else activity.observing
-        for one in self._watchers:
-            one.refused(violation, observed=observed)
+        _refused(self._watchers, violation, observed=observed)
         super().tell(violation, activity)
+
+
+def _entered(watchers: tuple[Watcher, ...], activity: Activity) -> None:
+    for one in watchers:
+        one.entered(activity)
+
+
+def _called(watchers: tuple[Watcher, ...], access: Access) -> None:
+    for one in watchers:
+        one.called(access)
+
+
+def _refused(watchers: tuple[Watcher, ...], error: PurposeViolation | PurposeMissing | None, *, observed: bool) -> None:
+    for one in watchers:
+        one.refused(error, observed=observed)
 
 
 class Aside:
