@@ -22,8 +22,11 @@ HARMLESS = {
     # Derivations come under clauses whose purposes a prohibition takes from them.
     "4: without `D2` in entry 4",
     "5: without `D1` in entry 8",
+    "5: without `D4` in entry 9",
     "D1: without `5①` in entry 4",
     "D2: without `4④` in entry 4",
+    "D3: without `4④` in entry 2",
+    "D4: without `5②` in entry 3",
     # Of the two purposes of clause 5 the overlay may serve the one, and a prohibition forbids it the other.
     "P2: left out",
     "P2: permit in place of forbid",
@@ -32,9 +35,10 @@ HARMLESS = {
     "prohibition 2: without `4①` in entry 1",
     "prohibition 2: without `3` in entry 3",
     "prohibition 2: without `D2` in entry 5",
+    "prohibition 2: without `D3` in entry 6",
     *(f"prohibition 3: without `{one}` in entry {number}" for number, one in ((1, "1"), (3, "1(b)"), (4, "1(b)(i)"))),
     *(f"prohibition 3: without `{one}` in entry {number}" for number, one in ((5, "1(b)(ii)"), (6, "P1"), (7, "P2"))),
-    "prohibition 3: without `D1` in entry 8",
+    *(f"prohibition 3: without `{one}` in entry {number}" for number, one in ((8, "D1"), (11, "D4"))),
 }
 """Changes that decide nothing, since another row of the notice says as much."""
 
