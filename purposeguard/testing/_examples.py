@@ -1,0 +1,284 @@
+"""One example of a test of noninterference: the body is run with it and with its twins, and what differs is named."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from hypothesis import reject
+from hypothesis import strategies as st
+from hypothesis.control import BuildContext
+
+from purposeguard.decision import Decision
+from purposeguard.guard import Guard
+from purposeguard.label import Label
+from purposeguard.testing import _telling
+from purposeguard.testing._forbidden import Fields, alike, grafted, placed, present, values_at
+from purposeguard.testing._hypothesising import aside, choices_of, is_explicit, several
+from purposeguard.testing._judging import Judge, Leak, Unstable
+from purposeguard.testing._runs import Conduct, Outcome
+from purposeguard.testing.effects import arranging
+from purposeguard.testing.failures import Interference, Nondeterministic
+from purposeguard.testing.strategies import twins as twins_of
+from purposeguard.testing.values import Markers
+
+Errors = type[BaseException] | tuple[type[BaseException], ...]
+
+_ENOUGH: Final = 5
+"""Times that something which remembers is seen to do so."""
+
+_UNSEEN: Final = itertools.count()
+"""Values that never were before, in this process."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a test is to prove: as `noninterference` was asked for it. `name` is the test's."""
+
+    guard: Guard
+    purpose: Any
+    channel: str | None
+    name: str
+    twins: int
+    pins: frozenset[str]
+    raises: Errors
+
+    def decision(self, label: Label) -> Decision:
+        """Whether the purpose may use data of this label."""
+        return self.guard.explain(label, self.purpose, self.channel)
+
+
+@dataclass
+class State:
+    """What is known of one run of hypothesis: what it has seen so far, and says again where it is asked again."""
+
+    execution: Callable[[], object]
+    conduct: Conduct
+    judge: Judge = field(default_factory=Judge)
+    unstable: Nondeterministic | None = None
+    remembered: int = 0
+    accused: bool = False
+    raised: bool = False
+    known: dict[object, Exception | None] = field(default_factory=dict[object, "Exception | None"])
+    """What came of a twin, by what was drawn up to it: where it is drawn again, the same is said again.
+
+    What a difference depends on may be there only once (something that remembers); and how much is drawn must depend
+    on nothing but what was drawn before.
+    """
+
+
+@dataclass(frozen=True)
+class Side:
+    """Arguments, and what came of them."""
+
+    kwargs: Mapping[str, Any]
+    outcome: Outcome
+
+
+def between(one: Any, other: Any) -> Any:
+    """What lies in the middle of two numbers or days; None where nothing does, or they are something else."""
+    if type(one) is int and type(other) is int:
+        middle = (one + other) // 2
+        return None if middle in (one, other) else middle
+    if type(one) is datetime.date and type(other) is datetime.date:
+        day = between(one.toordinal(), other.toordinal())
+        return None if day is None else datetime.date.fromordinal(day)
+    return None
+
+
+@dataclass
+class Example:
+    """One example that is drawn, with which the body is run."""
+
+    asked: Asked
+    state: State
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    fields: list[Fields]
+
+    def __post_init__(self) -> None:
+        self.fields = [one for one in self.fields if present(self.kwargs[one.name], one)]
+
+    def run(self, changed: Mapping[str, Any] | None = None) -> Outcome | None:
+        """Runs the body with other values in some arguments."""
+        __tracebackhide__ = True
+        return self.state.conduct.run(self.args, {**self.kwargs, **(changed or {})})
+
+    def twins(self, context: BuildContext) -> Iterator[dict[str, Any]]:
+        """Other values of all arguments in which something may not be used: drawn, so that they shrink."""
+        strategies = {one.name: twins_of(self.kwargs[one.name], tuple(one.forbidden), one.model) for one in self.fields}
+        if not strategies:
+            return
+        drawn = st.fixed_dictionaries(strategies)
+        if is_explicit(context):
+            yield from several(drawn, self.asked.twins)
+            return
+        for number in range(self.asked.twins):
+            twin = context.data.draw(drawn)
+            if number == 1 and self._holds_several:
+                twin = {one.name: alike(twin[one.name], one.model, one.forbidden) for one in self.fields}
+            yield twin
+
+    @property
+    def _holds_several(self) -> bool:
+        """Whether there is a field of which several may be alike."""
+        return any("[]" in path for one in self.fields for path in one.forbidden)
+
+    def failure(self, context: BuildContext) -> Exception | None:
+        """What there is to be raised."""
+        __tracebackhide__ = True
+        before = self.run()
+        if before is None:
+            reject()
+        for twin in self.twins(context):
+            failure = self._failure_of(twin, before, context)
+            if failure is not None:
+                return failure
+        state = self.state
+        # Not beside a failure that says more, unless hypothesis has seen it before.
+        unexpected = before.raised is not None and not isinstance(before.raised, self.asked.raises)
+        if before.raised is not None and unexpected and (state.raised or not state.accused):
+            state.raised = True
+            raise noted(before.raised)
+        return None
+
+    def _failure_of(self, twin: Mapping[str, Any], before: Outcome, context: BuildContext) -> Exception | None:
+        """What a twin shows; what it has shown, where it is drawn again."""
+        state = self.state
+        key = choices_of(context)
+        if key is not None and key in state.known:
+            failure = state.known[key]
+            if isinstance(failure, Interference) and context.is_final and not failure.fields:
+                failure = self._compared(before, twin, final=True) or failure
+        elif state.remembered >= _ENOUGH:
+            failure = None  # small enough: what remembers would show by every new value
+        else:
+            failure = state.unstable or self._compared(before, twin, final=context.is_final)
+        if key is not None and not is_explicit(context):
+            state.known[key] = failure
+            state.remembered += isinstance(failure, Interference) and failure.remembered
+        if isinstance(failure, Nondeterministic):
+            state.unstable = failure
+        state.accused = state.accused or failure is not None
+        return failure
+
+    def _compared(self, before: Outcome, twin: Mapping[str, Any], *, final: bool) -> Exception | None:
+        """What a twin shows, beside what came of the example itself."""
+        judge = self.state.judge
+        after = self.run(twin)
+        if after is None or judge.same(before, after):
+            return None
+        verdict = judge.judge(before, after, self.run, functools.partial(self.run, twin), self._run_unseen)
+        if isinstance(verdict, Unstable):
+            return Nondeterministic(verdict.one, verdict.other, ordered=judge.ordered, pins=self.asked.pins)
+        if isinstance(verdict, Leak):
+            return self._interference(verdict, twin, final=final)
+        return None
+
+    def _unseen(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for one in self.fields:
+            value = self.kwargs[one.name]
+            markers = Markers(f"unseen {next(_UNSEEN)}")
+            with arranging():
+                marked = aside(markers.mark, value, one.model)
+            found[one.name] = grafted(value, marked, one.model, one.forbidden)
+        return found
+
+    def _run_unseen(self) -> Outcome | None:
+        return self.run(self._unseen())
+
+    # ---- Which field it is ----------------------------------------------------------------------------------------
+
+    def _interference(self, leak: Leak, twin: Mapping[str, Any], *, final: bool) -> Interference:
+        paths = [(one, path) for one in self.fields for path in one.forbidden]
+        found: list[tuple[Fields, str]] = []
+        together = False
+        shown = leak
+        start: Mapping[str, Any] = self.kwargs
+        changed: Mapping[str, Any] = twin
+        if final or leak.remembered:  # of one that hypothesis goes on to make smaller nobody is told
+            for one in paths:
+                outcome, values = self._differing([one], leak, twin)
+                if outcome is not None:
+                    if not found and not leak.remembered:
+                        shown, changed = Leak(leak.before, outcome), values
+                    found.append(one)
+            if found and not leak.remembered:
+                shown, start, changed = self._nearest(found[0], shown, changed)
+            if not found:
+                found, together = self._together(paths, leak, twin), True
+        return Interference(
+            self.asked.decision,
+            found,
+            shown,
+            (start, changed),
+            together=together and len(found) > 1,
+            ordered=self.state.judge.ordered,
+            activity=self.asked.name,
+        )
+
+    def _differing(
+        self, paths: Sequence[tuple[Fields, str]], leak: Leak, twin: Mapping[str, Any]
+    ) -> tuple[Outcome | None, Mapping[str, Any]]:
+        """What comes of other values at these paths alone, where it differs; and the values."""
+        changed = self._unseen() if leak.remembered else twin
+        values: dict[str, Any] = {}
+        for one in self.fields:
+            own = [path for fields, path in paths if fields is one]
+            if own:
+                values[one.name] = grafted(self.kwargs[one.name], changed[one.name], one.model, own)
+        outcome = self.run(values)
+        differs = outcome is not None and not self.state.judge.same(leak.before, outcome)
+        return outcome if differs else None, values
+
+    def _nearest(
+        self, culprit: tuple[Fields, str], leak: Leak, changed: Mapping[str, Any]
+    ) -> tuple[Leak, Mapping[str, Any], Mapping[str, Any]]:
+        """Where a field is a number or a day: two values of it next to each other that make a difference, a limit.
+
+        With what came of both, and the arguments that they stand in.
+        """
+        fields, path = culprit
+        own = self.kwargs[fields.name]
+        others = values_at(changed[fields.name], fields.model, path)
+        pairs = list(zip(values_at(own, fields.model, path), others, strict=False))
+        different = [index for index, (one, other) in enumerate(pairs) if one != other]
+        low, high = Side(self.kwargs, leak.before), Side(changed, leak.after)
+        if len(different) != 1:
+            return leak, low.kwargs, high.kwargs
+        (index,) = different
+        near, far = pairs[index]
+        while (middle := between(near, far)) is not None:
+            kwargs = {**self.kwargs, fields.name: placed(own, fields.model, path, index, middle)}
+            outcome = self.run(kwargs)
+            if outcome is None:
+                break
+            if self.state.judge.same(outcome, low.outcome):
+                near, low = middle, Side(kwargs, outcome)
+            else:
+                far, high = middle, Side(kwargs, outcome)
+        return Leak(low.outcome, high.outcome), low.kwargs, high.kwargs
+
+    def _together(
+        self, paths: list[tuple[Fields, str]], leak: Leak, twin: Mapping[str, Any]
+    ) -> list[tuple[Fields, str]]:
+        """As few as make a difference together."""
+        left = paths
+        for one in paths:
+            fewer = [other for other in left if other is not one]
+            if fewer and self._differing(fewer, leak, twin)[0] is not None:
+                left = fewer
+        return left
+
+
+def noted(error: BaseException) -> BaseException:
+    """An error of the body, with what to do where it is not one of the test."""
+    note = _telling.expected(error)
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+    return error

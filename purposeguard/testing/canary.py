@@ -1,0 +1,234 @@
+"""Canaries: marked values, and whether those that a purpose may not use come out anywhere.
+
+```python
+with canaries(guard, tm.RenewalGuidance) as marked:
+    customer = marked.instance(Customer)
+    marked.result(remind(customer))
+```
+
+Needs hypothesis: `pip install 'purposeguard[hypothesis]'`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+from purposeguard.activity import Block
+from purposeguard.decision import Decision
+from purposeguard.guard import Guard
+from purposeguard.label import Label
+from purposeguard.sealing import plain
+from purposeguard.testing import _telling
+from purposeguard.testing._views import lines_of
+from purposeguard.testing.effects import KINDS, Effect, Effects, captured
+from purposeguard.testing.failures import Escape, Leaked, NothingToProve, Unrecognisable
+from purposeguard.testing.interference import must_be_known
+from purposeguard.testing.traces import Haystack, joined
+from purposeguard.testing.values import Mark, Markers
+from purposeguard.use import Use
+
+T = TypeVar("T")
+
+
+def canaries(
+    guard: Guard, purpose: Any, /, *, channel: str | None = None, effects: Collection[str] = KINDS
+) -> AbstractContextManager[Canaries, None]:
+    """A block under a purpose, in which code works with marked values.
+
+    When it ends, no mark of a field that the purpose may not use may have come out: in what was given to `result`, in
+    an error that leaves the block, or in an effect (`effects` says of which kinds), as it is or transformed.
+
+    Raises, when the block ends:
+        Leaked: one did; it says which, where and how.
+        NothingToProve: nothing was marked that the purpose may not use.
+
+    Raises:
+        UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`.
+        ValueError: `effects` names what there is not.
+    """
+    must_be_known("effects", effects, KINDS)
+    activity = f"canaries in {sys._getframe(1).f_code.co_qualname}"
+    return _Block(
+        guard, purpose, channel, guard.purpose(purpose, channel=channel, activity=activity), frozenset(effects)
+    )
+
+
+class _Block(AbstractContextManager["Canaries", None]):
+    """What stands around the block: the purpose, and what is captured."""
+
+    def __init__(
+        self, guard: Guard, purpose: Any, channel: str | None, block: Block[Any], kinds: frozenset[str]
+    ) -> None:
+        self._asked = (guard, purpose, channel)
+        self._block = block
+        self._kinds = kinds
+        self._ending = contextlib.ExitStack()
+        self._marked: Canaries | None = None
+
+    def __enter__(self) -> Canaries:
+        with contextlib.ExitStack() as entering:
+            seen = entering.enter_context(captured())
+            use = entering.enter_context(self._block)
+            self._ending = entering.pop_all()
+        self._marked = Canaries(*self._asked, use, seen, self._kinds)
+        return self._marked
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        marked, self._marked = self._marked, None
+        with self._ending:  # what may be opened is seen under the purpose
+            leaked = marked.leaked(error) if marked is not None and isinstance(error, Exception | None) else None
+        if leaked is not None:
+            raise leaked from error
+        if error is None and marked is not None:
+            marked.must_have_proven()
+
+
+@dataclass
+class Canaries:
+    """What `canaries` gives: makes marked values, and takes results.
+
+    `effects` are those so far, `marks` what was marked.
+    """
+
+    _guard: Guard
+    _purpose: Any
+    _channel: str | None
+    use: Use[Any]
+    effects: Effects
+    _kinds: frozenset[str]
+
+    def __post_init__(self) -> None:
+        self._markers = Markers("canaries")
+        self._results: list[Effect] = []
+
+    def instance(self, model: type[T], /, **fields: Any) -> T:
+        """A new one of a tagged model, in which what is personal is marked; `fields` are given as they are.
+
+        Raises:
+            TypeError: nothing is known that a field could be made from: give it.
+        """
+        return self._markers.instance(model, **fields)
+
+    def mark(self, instance: T, model: Any = None, /) -> T:
+        """A copy of an instance, in which what is personal is marked, and all else is the same.
+
+        `model` is its annotation, where its class does not say it (a TypedDict).
+
+        Raises:
+            TypeError: as `instance`.
+        """
+        return self._markers.mark(instance, model)
+
+    def result(self, value: T, /) -> T:
+        """Takes something for what is given out, and gives it back."""
+        if inspect.isgenerator(value) or inspect.isawaitable(value):
+            raise TypeError(f"a {type(value).__name__} has not run yet: give what comes of it")
+        lines = lines_of(value, lambda seal: plain(seal) if self._may_open(seal) else seal)
+        parts = tuple(
+            (f"result{path}" if _SHOWN.fullmatch(path) else "result", f"{path} {text}") for path, text in lines
+        )
+        self._results.append(Effect("result", "", parts))
+        return value
+
+    def _may_open(self, seal: Any) -> bool:
+        return self.use.knows(seal.label) and bool(self.use.allows(seal.label))
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """Every mark, in the order in which they were made."""
+        return self._markers.marks
+
+    @property
+    def forbidden(self) -> tuple[Mark, ...]:
+        """The marks of fields that the purpose may not use."""
+        return tuple(one for one in self.marks if not self._decision(one.label))
+
+    def _decision(self, label: Label) -> Decision:
+        return self._guard.explain(label, self._purpose, self._channel)
+
+    def leaked(self, error: BaseException | None = None) -> Leaked | None:
+        """What has come out so far, where anything has."""
+        effects = [*self._results, *(one for one in self.effects if one.kind in self._kinds)]
+        if error is not None:
+            text = "".join(
+                traceback.TracebackException.from_exception(error, lookup_lines=False).format_exception_only()
+            )
+            effects.append(Effect("error", type(error).__name__, (("message", text), *_behind(error))))
+        marks = [one for one in self.forbidden if one.recognisable]
+        found = [escape for effect in effects for escape in _escapes(effect, marks)]
+        if not found:
+            return None
+        labels = dict.fromkeys(one.mark.label for one in found)
+        return Leaked(found, [self._decision(label) for label in labels])
+
+    def must_have_proven(self) -> None:
+        """Says what could not have been found.
+
+        Raises:
+            NothingToProve: nothing could.
+        """
+        forbidden = self.forbidden
+        if not any(one.recognisable for one in forbidden):
+            raise NothingToProve(_telling.nothing_marked(self._decision, forbidden, self.marks))
+        unseen = dict.fromkeys(one.field for one in forbidden if not one.recognisable)
+        if unseen:
+            warnings.warn(_telling.unrecognisable(list(unseen)), Unrecognisable, stacklevel=3)
+
+
+def _behind(error: BaseException) -> list[tuple[str, str]]:
+    """What stands behind an error, as a log would show it."""
+    found: list[tuple[str, str]] = [("note", one) for one in getattr(error, "__notes__", ())]
+    before = error.__cause__ or error.__context__
+    seen = {id(error)}
+    while before is not None and id(before) not in seen:
+        seen.add(id(before))
+        found.append(("error behind it", f"{type(before).__name__}: {before}"))
+        before = before.__cause__ or before.__context__
+    return found
+
+
+_SHOWN: Final = re.compile(r"(\.\w+|\[\d*\])*")
+"""Paths in a result that may be shown: keys of a mapping may be values."""
+
+_WORD: Final = re.compile(r"[^\W\d_]{7,}")
+_USUAL: Final = frozenset({"example"})
+"""Words of that length that marks have in common."""
+
+
+def _sought(mark: Mark) -> tuple[str, ...]:
+    """How a mark looks as text, and the words in it that no other has: an address is known by what is before the @."""
+    words = _WORD.findall(mark.value) if isinstance(mark.value, str) else []
+    return (*mark.texts, *(one for one in words if one.casefold() not in _USUAL and one not in mark.texts))
+
+
+def _escapes(effect: Effect, marks: list[Mark]) -> list[Escape]:
+    """The marks that came out by one effect, each once."""
+    texts = [(what, Haystack(text)) for what, text in effect.parts]
+    found: list[Escape] = []
+    whole: Haystack | None = None
+    for mark in marks:
+        for what, text in texts:
+            trace = text.trace(_sought(mark))
+            if trace is not None:
+                found.append(Escape(mark, effect, what, trace, len(text.text)))
+                break
+        else:
+            if len(texts) > 1:
+                whole = whole or Haystack(joined(text for _, text in effect.parts))
+                trace = whole.trace(_sought(mark))
+                if trace is not None:
+                    found.append(Escape(mark, effect, None, trace, len(whole.text)))
+    return found

@@ -1,0 +1,250 @@
+"""What code does that others can see: log records, output, HTTP requests, SQL, files, processes.
+
+`captured()` watches all of the process while its block runs, whichever thread or task it happens in; `arranging()`
+takes a part of it out. Everything that is watched is put back when the outermost block ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, overload
+
+from purposeguard.testing import _files, _http, _logs, _sql, _streams
+from purposeguard.testing._patching import Lines, Patches, Tell
+from purposeguard.testing._settled import settled
+
+KINDS: Final = ("log", "stdout", "stderr", "http", "response", "sql", "file", "process")
+"""The kinds of effects that are watched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One thing that somebody else can see.
+
+    `kind` is one of `KINDS`. `name` says what it was done with: the logger and level, the method, the file's mode.
+    `parts` are its texts, each with what it is: `("message", …)`, `("parameter 1", …)`, `("body", …)`.
+    """
+
+    kind: str
+    name: str
+    parts: Lines
+    lane: object = field(default=None, compare=False, repr=False)
+    """Which thread and task did it: of two of them nobody knows which comes first."""
+
+    @property
+    def title(self) -> str:
+        """What it is, without what it says."""
+        return f"{_NAMES[self.kind]} {self.name}".rstrip()
+
+    def __str__(self) -> str:
+        return "\n".join([self.title, *(f"    {what}: {text}" for what, text in self.parts)])
+
+
+_NAMES: Final = {
+    "result": "result",
+    "error": "error",
+    "log": "log record",
+    "stdout": "line on stdout",
+    "stderr": "line on stderr",
+    "http": "HTTP request",
+    "response": "HTTP response",
+    "sql": "SQL statement",
+    "file": "file",
+    "process": "process",
+}
+
+
+class _Growing:
+    """An effect that goes on: a file that is being written, a line that has not ended."""
+
+    def __init__(self, kind: str, name: str, parts: dict[str, str], lane: object) -> None:
+        self.kind = kind
+        self.name = name
+        self.parts = parts
+        self.lane = lane
+        self.ended = False
+
+    def grow(self, what: str, text: str) -> None:
+        """Adds to one of its texts, as long as anybody watches."""
+        if not self.ended:
+            self.parts[what] = self.parts.get(what, "") + text
+
+    def effect(self) -> Effect:
+        return Effect(self.kind, self.name, tuple(self.parts.items()), self.lane)
+
+
+class Effects(Sequence[Effect]):
+    """The effects of a block, in the order in which they began.
+
+    Two are equal where nobody could tell them apart: the present time, addresses of objects in memory and names of
+    temporary files do not count, nor which thread did what.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[_Growing] = []
+        self.began = time.time()
+
+    def add(self, kind: str, name: str, parts: dict[str, str]) -> _Growing:
+        """Takes note of an effect; what it gives can be added to."""
+        found = _Growing(kind, name, parts, _lane())
+        self._found.append(found)
+        return found
+
+    @overload
+    def __getitem__(self, index: int) -> Effect: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Effect]: ...
+    def __getitem__(self, index: int | slice) -> Effect | list[Effect]:
+        if isinstance(index, slice):
+            return [one.effect() for one in self._found[index]]
+        return self._found[index].effect()
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def end(self) -> None:
+        """Nothing is added any more."""
+        for one in self._found:
+            one.ended = True
+
+    def of(self, *kinds: str) -> list[Effect]:
+        """Those of some kinds alone."""
+        return [one for one in self if one.kind in kinds]
+
+    def settled(self) -> list[Effect]:
+        """The effects as they are compared: without what differs whenever anything runs again."""
+        return [
+            Effect(one.kind, one.name, tuple((what, settled(text, self.began)) for what, text in one.parts), one.lane)
+            for one in self
+        ]
+
+    def __eq__(self, other: object) -> bool:
+        return self.settled() == other.settled() if isinstance(other, Effects) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # it grows
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self)) or "no effects"
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} effects: {', '.join(dict.fromkeys(one.kind for one in self))}>"
+
+
+def _lane() -> object:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    thread = threading.current_thread()
+    main = thread is threading.main_thread()
+    return ("main" if main else thread.ident, None if task is None else id(task))
+
+
+class _Watch:
+    """What is watching now, in this process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.watching: list[Effects] = []
+        self.arranging = 0
+        self.depth = 0
+        self.patches: Patches | None = None
+        self.busy = threading.local()
+
+    def tell(self, kind: str, name: str, make: Callable[[], dict[str, str]]) -> list[_Growing]:
+        """Tells all that watch of an effect; not of what telling does itself, nor of what is only arranged."""
+        if self.arranging or not self.watching or getattr(self.busy, "now", False):
+            return []
+        self.busy.now = True
+        try:
+            parts = make()
+        finally:
+            self.busy.now = False
+        return [one.add(kind, name, dict(parts)) for one in self.watching]
+
+
+_watch: Final = _Watch()
+
+
+@contextlib.contextmanager
+def captured(*, level: int = logging.DEBUG, connections: list[Any] | None = None) -> Generator[Effects]:
+    """A block whose effects are captured.
+
+    Log records of `level` and above count, whatever handlers there are: not of loggers whose own level is higher, nor
+    what libraries say below INFO.
+    Libraries that are loaded when the block begins are watched: httpx, httpx2, requests; SQLAlchemy, psycopg. So is
+    the standard library: logging, http.client, sqlite3, files, subprocess. `connections` of sqlite3 that are open when
+    it begins are looked for, which takes a moment, unless they are given; those that are made meanwhile are added.
+    """
+    effects = Effects()
+    with watched(connections, level=level):
+        with _watch.lock:
+            _watch.watching.append(effects)
+        try:
+            yield effects
+        finally:
+            _files.flush()  # what was written and not sent on yet belongs to the block as well
+            effects.end()
+            with _watch.lock:
+                # By identity: two that have seen the same are equal.
+                _watch.watching = [one for one in _watch.watching if one is not effects]
+
+
+@contextlib.contextmanager
+def watched(connections: list[Any] | None = None, *, level: int = logging.DEBUG) -> Generator[None]:
+    """Has all in place that `captured` needs: several of them within this block take less time."""
+    with _watch.lock:
+        _watch.depth += 1
+        if _watch.patches is None:
+            _watch.patches = patches = Patches()
+            try:
+                _install(patches, _watch.tell, level, connections)
+            except BaseException:
+                _unwatch()
+                raise
+    try:
+        yield
+    finally:
+        with _watch.lock:
+            _unwatch()
+
+
+def _unwatch() -> None:
+    _watch.depth -= 1
+    if not _watch.depth and _watch.patches is not None:
+        patches, _watch.patches = _watch.patches, None
+        patches.undo()
+
+
+def _install(patches: Patches, tell: Tell, level: int, connections: list[Any] | None) -> None:
+    _logs.watch(patches, tell, level)
+    _streams.watch(patches, tell)
+    _http.watch(patches, tell)
+    _files.watch(patches, tell)
+    _sql.watch(patches, tell, connections)
+
+
+@contextlib.contextmanager
+def arranging() -> Generator[None]:
+    """What happens in this block sets the scene and is no effect: rows that are put into a database, caches emptied.
+
+    It holds for all threads, since a test client or a pool works in its own.
+    """
+    with _watch.lock:
+        _watch.arranging += 1
+    try:
+        yield
+    finally:
+        with _watch.lock:
+            _watch.arranging -= 1
+
+
+def is_arranging() -> bool:
+    """Whether the scene is being set just now."""
+    return bool(_watch.arranging)

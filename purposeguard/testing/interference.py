@@ -1,0 +1,180 @@
+"""Noninterference: that what a purpose may not use makes no difference to what is done for it.
+
+```python
+@noninterference(guard, tm.RenewalGuidance)
+def test_reminders(customer: Customer):
+    return remind(customer)
+```
+
+The body runs under the purpose, again and again with other values in the fields that the purpose may not use. What it
+returns, raises, logs, prints, sends, asks of a database and writes to files must be the same each time.
+Needs hypothesis: `pip install 'purposeguard[hypothesis]'`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from hypothesis import given, is_hypothesis_test
+from hypothesis import strategies as st
+from hypothesis.control import current_build_context
+
+from purposeguard.activity import Block
+from purposeguard.guard import Guard
+from purposeguard.inventory import Site
+from purposeguard.testing import _telling
+from purposeguard.testing._examples import Asked, Errors, Example, State
+from purposeguard.testing._forbidden import Fields, annotations_of, forbidden_in, is_tagged, model_of
+from purposeguard.testing._hypothesising import execution_of, not_counted, reference, untraced
+from purposeguard.testing._pins import PINS
+from purposeguard.testing._runs import Conduct
+from purposeguard.testing.effects import KINDS, watched
+from purposeguard.testing.failures import NothingToProve
+from purposeguard.testing.strategies import instances
+
+
+def noninterference(
+    guard: Guard,
+    purpose: Any,
+    /,
+    *,
+    channel: str | None = None,
+    twins: int = 3,
+    pin: Collection[str] = PINS,
+    effects: Collection[str] = KINDS,
+    raises: Errors = (),
+    **strategies: st.SearchStrategy[Any],
+) -> Callable[[Callable[..., Any]], Callable[..., None]]:
+    """A test that fails where a field that `purpose` may not use makes a difference.
+
+    Decorates a test whose parameters are tagged models, which are drawn (other parameters by `strategies`, or they are
+    fixtures); or one that `@given` made, whatever it draws. `twins` are other values that each example is run with.
+    `pin`: what is held still, of `random`, `uuid` and `time`. `effects`: which kinds of effects are compared.
+
+    An error of the body that is no leak fails the test as in any other, unless `raises` says that it may be raised.
+
+    The test raises:
+        Interference: a field that may not be used makes a difference; it says which, and what differs.
+        Nondeterministic: two runs with the same values differ, so nothing can be said.
+        NothingToProve: the purpose may use every field of what is drawn.
+
+    Raises:
+        UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`.
+        ValueError: `pin` or `effects` names what there is not, or `twins` is none.
+        TypeError: nothing is drawn, or `strategies` are given beside `@given`.
+    """
+    must_be_known("pin", pin, PINS)
+    must_be_known("effects", effects, KINDS)
+    if twins < 1:
+        raise ValueError("a test needs at least one twin of each example")
+
+    def decorate(test: Any) -> Callable[..., None]:
+        frame = sys._getframe(1)
+        local = frame.f_locals if frame.f_locals is not frame.f_globals else None
+        block = guard.purpose(purpose, channel=channel, activity=Site.of(inspect.unwrap(test)).dotted)
+        asked = Asked(guard, purpose, channel, test.__name__, twins, frozenset(pin), raises)
+        make = functools.partial(_Prover, asked, block, kinds=frozenset(effects))
+        if is_hypothesis_test(test):
+            if strategies:
+                raise TypeError("`@given` says what is drawn: give no strategies to `noninterference` beside it")
+            handle: Any = test.hypothesis
+            names = getattr(handle, "_given_kwargs", None)
+            annotations = annotations_of(handle.inner_test, local)
+            inner = make(handle.inner_test, annotations, drawn=frozenset(names) if names else None)
+            handle.inner_test = inner.wrapper()
+            proven: Callable[..., None] = test
+            return proven
+        annotations = annotations_of(test, local)
+        drawn = {
+            name: instances(annotation)
+            for name, annotation in annotations.items()
+            if name not in strategies and is_tagged(annotation)
+        }
+        if not drawn and not strategies:
+            raise TypeError(_telling.nothing_drawn(test))
+        return given(**drawn, **strategies)(make(test, annotations, drawn=frozenset((*drawn, *strategies))).wrapper())
+
+    return decorate
+
+
+def must_be_known(what: str, given: Collection[str], known: Sequence[str]) -> None:
+    """Raises ValueError where something is given that is none of those known."""
+    unknown = [one for one in given if one not in known] if not isinstance(given, str) else [given]
+    if unknown:
+        raise ValueError(f"`{what}` is a collection of {', '.join(known)}; there is no `{unknown[0]}`")
+
+
+@dataclass
+class _Prover:
+    """One decorated test."""
+
+    asked: Asked
+    block: Block[Any]
+    body: Callable[..., Any]
+    annotations: Mapping[str, Any]
+    kinds: frozenset[str]
+    drawn: frozenset[str] | None
+    _state: State | None = None
+
+    def wrapper(self) -> Callable[..., Any]:
+        """What hypothesis is to run in the place of the body."""
+
+        @functools.wraps(self.body)
+        def proven(*args: Any, **kwargs: Any) -> None:
+            __tracebackhide__ = True
+            self.prove(args, kwargs)
+
+        wrapper: Any = proven
+        body = getattr(inspect.unwrap(self.body), "__code__", None)
+        if body is not None:  # reports then show the test, not this
+            code: CodeType = wrapper.__code__
+            wrapper.__code__ = code.replace(co_filename=body.co_filename, co_firstlineno=body.co_firstlineno)
+        return proven
+
+    def prove(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Runs the body with an example and its twins."""
+        __tracebackhide__ = True
+        context = current_build_context()
+        state = self._state_of()
+        if any(isinstance(one, st.DataObject) for one in kwargs.values()):
+            raise TypeError("each run would draw other things from `data()`: draw what the body needs as arguments")
+        began = time.perf_counter()
+        try:
+            with watched(state.conduct.connections), untraced() as state.conduct.tracer:
+                failure = Example(self.asked, state, args, kwargs, self._fields(kwargs)).failure(context)
+        finally:
+            not_counted(context, time.perf_counter() - began - state.conduct.took)
+        if failure is not None:
+            raise failure.with_traceback(None)
+
+    def _state_of(self) -> State:
+        execution = execution_of()
+        state = self._state
+        if state is None or state.execution() is not execution or execution is None:
+            conduct = Conduct(self.body, self.block, self.asked.pins, self.kinds, drawn=self.drawn)
+            state = self._state = State(reference(execution), conduct)
+        return state
+
+    def _fields(self, kwargs: Mapping[str, Any]) -> list[Fields]:
+        """What may not be used of the arguments that are models, or hold some."""
+        models = {name: model_of(value, self.annotations.get(name)) for name, value in kwargs.items()}
+        models = {name: model for name, model in models.items() if model is not None}
+        found = [
+            Fields(name, model, forbidden)
+            for name, model in models.items()
+            if (forbidden := forbidden_in(self.asked.decision, model))
+        ]
+        if not found and (models or not any(_may_hold_models(one) for one in kwargs.values())):
+            raise NothingToProve(_telling.nothing_to_prove(self.asked.decision, models))
+        return found
+
+
+def _may_hold_models(value: object) -> bool:
+    return isinstance(value, (list, tuple, set, frozenset, dict)) and not value

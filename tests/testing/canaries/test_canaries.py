@@ -1,0 +1,289 @@
+"""Marked values that come out are found, with the field, the place and the transformation; clean code passes."""
+
+# ruff: noqa: PT012, T201  # a block is what is tested; what is printed is looked at
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import dataclasses
+import hashlib
+import html
+import json
+import logging
+import subprocess
+import sys
+import threading
+import urllib.parse
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pydantic import BaseModel, EmailStr
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing import Leaked, NothingToProve, Unrecognisable, arranging, canaries
+
+guard = pg.Guard(tm.NOTICE)
+logger = logging.getLogger("shop.canaries")
+engine = sa.create_engine("sqlite://")
+client = httpx2.Client(transport=httpx2.MockTransport(lambda request: httpx2.Response(200)))
+app = FastAPI()
+
+
+class Customer(BaseModel):
+    number: int
+    name: Annotated[str, tm.Registration]
+    email: Annotated[EmailStr, tm.Registration]
+    device: Annotated[str, tm.ProductData]
+    contact: Annotated[EmailStr, tm.ProductData]
+
+
+def logged(customer: Customer, folder: Path) -> None:
+    logger.info("mailing %s on %s", customer.email, customer.device)
+
+
+def printed_in_capitals(customer: Customer, folder: Path) -> None:
+    print("mailing", customer.contact.upper())
+
+
+def in_an_extra(customer: Customer, folder: Path) -> None:
+    logger.debug("mailing", extra={"device": customer.device})
+
+
+def in_a_body(customer: Customer, folder: Path) -> None:
+    client.post("https://example.com/", json={"token": base64.b64encode(customer.device.encode()).decode()})
+
+
+def in_an_address(customer: Customer, folder: Path) -> None:
+    client.get("https://example.com/", params={"to": customer.contact})
+
+
+def in_a_header(customer: Customer, folder: Path) -> None:
+    client.get("https://example.com/", headers={"X-Device": customer.device[::-1]})
+
+
+def in_sql(customer: Customer, folder: Path) -> None:
+    with engine.connect() as connection:
+        connection.execute(sa.text("SELECT :key"), {"key": hashlib.sha256(customer.device.encode()).hexdigest()})
+
+
+def in_a_file(customer: Customer, folder: Path) -> None:
+    (folder / "list.html").write_text(f"<td>{html.escape(customer.contact)}</td>", "utf-8")
+
+
+def in_the_name_of_a_file(customer: Customer, folder: Path) -> None:
+    (folder / f"{customer.device}.csv").touch()
+
+
+def in_hexadecimal(customer: Customer, folder: Path) -> None:
+    logger.info(customer.device.encode().hex())
+
+
+def as_json(customer: Customer, folder: Path) -> None:
+    print("".join(f"\\u{ord(one):04x}" for one in customer.device))
+
+
+def cut_in_two(customer: Customer, folder: Path) -> None:
+    logger.info("%s", customer.device[:6], extra={"rest": customer.device[6:]})
+
+
+def in_an_error(customer: Customer, folder: Path) -> None:
+    raise LookupError(f"no device {customer.device}")
+
+
+def behind_an_error(customer: Customer, folder: Path) -> None:
+    try:
+        raise KeyError(customer.device)
+    except KeyError:
+        raise LookupError("no device") from None
+
+
+def through_a_thread(customer: Customer, folder: Path) -> None:
+    thread = threading.Thread(target=logger.info, args=(customer.device,))
+    thread.start()
+    thread.join()
+
+
+def to_a_process(customer: Customer, folder: Path) -> None:
+    subprocess.run([sys.executable, "-c", "", customer.device], check=True)
+
+
+LEAKS: dict[Any, tuple[str, str]] = {
+    logged: ("device", "log record shop.canaries INFO, message: …‹device›"),
+    printed_in_capitals: ("contact", "‹contact, in another case›"),
+    in_an_extra: ("device", "extra device: ‹device›"),
+    in_a_body: ("device", "HTTP request POST, body: …‹device, in base64›…"),
+    in_an_address: ("contact", "HTTP request GET, address"),
+    in_a_header: ("device", "header x-device: ‹device, reversed›"),
+    in_sql: ("device", "SQL statement, parameter 1: ‹device, hashed by sha256›"),
+    in_a_file: ("contact", "file written, content: …‹contact›…"),
+    in_the_name_of_a_file: ("device", "‹device›…"),
+    in_hexadecimal: ("device", "‹device, in hexadecimal›"),
+    as_json: ("device", "‹device, escaped as in JSON›"),
+    cut_in_two: ("device", "log record shop.canaries INFO: ‹device, cut in two›…"),
+    in_an_error: ("device", "error LookupError, message: …‹device›"),
+    behind_an_error: ("device", "error LookupError, error behind it: …‹device›"),
+    through_a_thread: ("device", "message: ‹device›"),
+    to_a_process: ("device", "process, command: …‹device›"),
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
+def test_each_leak_is_found_and_named(leak, tmp_path):
+    with pytest.raises(Leaked) as caught, canaries(guard, tm.RenewalGuidance) as marked:
+        customer = marked.instance(Customer)
+        leak(customer, tmp_path)
+    field, told = LEAKS[leak]
+    assert caught.value.fields == (field,)
+    assert told in str(caught.value)
+    assert "renewal-guidance (1.2(1)①) may not use product-data (1.1(b))" in str(caught.value)
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
+def test_no_message_shows_a_value(leak, tmp_path):
+    with pytest.raises(Leaked) as caught, canaries(guard, tm.RenewalGuidance) as marked:
+        customer = marked.instance(Customer)
+        leak(customer, tmp_path)
+    for value in (customer.device, customer.name, customer.email, customer.contact):
+        assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        lambda one: one,
+        lambda one: [one.name, {"about": one.device}],
+        lambda one: {one.device: 1},
+        lambda one: one.device.encode(),
+        lambda one: urllib.parse.quote(json.dumps({"a": one.contact})),
+        lambda one: pg.Personal(one.device, tm.Registration),
+    ],
+    ids=["model", "list", "key", "bytes", "encoded", "sealed as what may be used"],
+)
+def test_results_are_looked_into(result):
+    with pytest.raises(Leaked) as caught, canaries(guard, tm.RenewalGuidance) as marked:
+        assert marked.result(result(marked.instance(Customer))) is not None
+    assert set(caught.value.fields) <= {"device", "contact"}
+
+
+def test_what_does_without_passes(tmp_path):
+    with canaries(guard, tm.RenewalGuidance) as marked:
+        customer = marked.instance(Customer)
+        logger.info("mailing %s", customer.email)
+        marked.result(f"Dear {customer.name}")
+        marked.result(pg.Personal(customer.device, tm.ProductData))
+        with arranging(), engine.connect() as connection:
+            connection.execute(sa.text("SELECT :device"), {"device": customer.device})
+    assert {one.field for one in marked.forbidden} == {"device", "contact"}
+    assert {one.field for one in marked.marks} == {"name", "email", "device", "contact"}
+
+
+def test_withheld_fields_do_not_come_out():
+    @guard.access(withhold=True)
+    def read(customer: Customer) -> Customer:
+        return customer
+
+    with canaries(guard, tm.RenewalGuidance) as marked:
+        marked.result(read(marked.instance(Customer)).model_dump())
+
+
+def test_answers_of_an_application_are_looked_into():
+    kept: list[Customer] = []
+
+    @app.get("/customer")
+    def read() -> Customer:
+        return kept[0]
+
+    with pytest.raises(Leaked, match="HTTP response"), canaries(guard, tm.RenewalGuidance) as marked:
+        kept.append(marked.instance(Customer))
+        TestClient(app).get("/customer")
+
+
+@dataclasses.dataclass
+class Device:
+    serial: Annotated[str, tm.ProductData]
+    works: Annotated[bool, tm.ProductData]
+
+
+class Row(TypedDict):
+    name: Annotated[str, tm.Registration]
+    page: Annotated[str, tm.Cookie]
+
+
+def test_existing_instances_are_marked():
+    aiko = Customer(number=7, name="Aiko", email="aiko@example.com", device="phone", contact="a@example.com")
+    with pytest.raises(Leaked), canaries(guard, tm.RenewalGuidance) as marked:
+        twin = marked.mark(aiko)
+        assert twin.number == 7
+        assert twin.device != "phone"
+        logger.info(twin.device)
+    with pytest.raises(Leaked) as caught, canaries(guard, tm.RenewalGuidance) as marked:
+        row = marked.mark(Row(name="Aiko", page="/"), Row)
+        print(row["page"])
+    assert caught.value.fields == ("page",)
+
+
+def test_async_code():
+    async def main() -> None:
+        with canaries(guard, tm.RenewalGuidance) as marked:
+            customer = marked.instance(Customer)
+            await asyncio.gather(asyncio.to_thread(logger.info, customer.device), asyncio.sleep(0))
+
+    with pytest.raises(Leaked):
+        asyncio.run(main())
+
+
+def test_the_block_stands_under_its_purpose():
+    with canaries(guard, tm.WebSecurityMail, channel="email") as marked:
+        assert guard.current.purpose is tm.WebSecurityMail
+        assert guard.current.channel == "email"
+        marked.instance(Customer)
+    with pytest.raises(pg.PurposeMissing):
+        guard.current  # noqa: B018
+
+
+def test_errors_that_show_nothing_are_raised_as_they_are():
+    with pytest.raises(LookupError, match=r"^no such customer$"), canaries(guard, tm.RenewalGuidance) as marked:
+        marked.instance(Customer)
+        raise LookupError("no such customer")
+
+
+def test_where_nothing_could_come_out_it_is_said():
+    with pytest.raises(NothingToProve, match="nothing was marked"), canaries(guard, tm.RenewalGuidance):
+        pass
+    with pytest.raises(NothingToProve, match="may use every field"), canaries(guard, tm.ProductProvision) as marked:
+        marked.instance(Customer)
+
+
+def test_what_cannot_be_known_again_is_said():
+    with pytest.warns(Unrecognisable, match="`works`"), canaries(guard, tm.RenewalGuidance) as marked:
+        marked.instance(Device)
+
+    class Switch(BaseModel):
+        on: Annotated[bool, tm.ProductData]
+
+    with (
+        pytest.raises(NothingToProve, match="`on` cannot be known again"),
+        canaries(guard, tm.RenewalGuidance) as marked,
+    ):
+        marked.instance(Switch)
+
+
+def test_what_has_not_run_yet_is_no_result():
+    with canaries(guard, tm.RenewalGuidance) as marked:
+        marked.instance(Customer)
+        with pytest.raises(TypeError, match="has not run yet"):
+            marked.result(one for one in "abc")
+
+
+def test_kinds_of_effects_can_be_left_out():
+    with canaries(guard, tm.RenewalGuidance, effects=("sql",)) as marked:
+        logger.info(marked.instance(Customer).device)
+    with pytest.raises(ValueError, match="logs"), canaries(guard, tm.RenewalGuidance, effects=("logs",)):
+        pass

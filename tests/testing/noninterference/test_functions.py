@@ -1,0 +1,467 @@
+"""Functions over models: each leak is found, made small and named; clean functions pass."""
+
+# ruff: noqa: T201  # what is printed is looked at
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import logging
+import random
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any, NamedTuple
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing import strategies
+from purposeguard.testing.failures import Interference, NothingToProve
+from purposeguard.testing.interference import noninterference
+from tests.testing.noninterference.proving import Customer, Sealed, Visitor, at_once, failure_of, guard, quickly, told
+
+logger = logging.getLogger("shop.mail")
+engine = sa.create_engine("sqlite://")
+connection = sqlite3.connect(":memory:")
+client = httpx2.Client(transport=httpx2.MockTransport(lambda request: httpx2.Response(204)))
+
+
+def in_an_if(customer: Customer) -> str:
+    return "senior" if customer.age > 60 else "junior"
+
+
+def in_a_sort_key(customers: list[Customer]) -> list[str]:
+    return [one.name for one in sorted(customers, key=lambda one: one.age)]
+
+
+def in_a_log_line(customer: Customer) -> None:
+    logger.info("mailing %s about %s", customer.email, customer.device)
+
+
+def in_what_a_log_record_bears(customer: Customer) -> None:
+    logger.debug("mailing", extra={"device": customer.device})
+
+
+def in_a_logged_error(customer: Customer) -> None:
+    try:
+        raise LookupError(customer.device)
+    except LookupError:
+        logger.exception("no such thing")
+
+
+def in_an_error(customer: Customer) -> None:
+    raise LookupError(f"no device {customer.device}")
+
+
+def in_the_kind_of_an_error(customer: Customer) -> None:
+    if customer.age > 60:
+        raise ValueError("no")
+    raise LookupError("no")
+
+
+def in_a_hash(customer: Customer) -> str:
+    return hashlib.sha256(customer.device.encode()).hexdigest()[:8]
+
+
+def in_base64(customer: Customer) -> bytes:
+    return base64.b64encode(f"{customer.name}:{customer.device}".encode())
+
+
+def in_output(customer: Customer) -> None:
+    print("mailing", customer.name, customer.device)
+
+
+def in_a_number_of_lines(customer: Customer) -> None:
+    for _ in range(min(customer.age, 3)):
+        print("mailing")
+
+
+def through_a_thread(customer: Customer) -> None:
+    thread = threading.Thread(target=logger.info, args=(customer.device,))
+    thread.start()
+    thread.join()
+
+
+def through_a_pool(customer: Customer) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(logger.info, (customer.name, customer.device)))
+
+
+def in_an_http_call(customer: Customer) -> None:
+    client.post("https://mail.example.com/send", json={"to": customer.email, "about": customer.device})
+
+
+def in_an_http_address(customer: Customer) -> None:
+    client.get("https://mail.example.com/send", params={"age": customer.age})
+
+
+def in_sql_parameters(customer: Customer) -> None:
+    with engine.connect() as session:
+        session.execute(sa.text("select :name, :device"), {"name": customer.name, "device": customer.device})
+
+
+def in_sql_of_sqlite(customer: Customer) -> None:
+    connection.execute("select ?, ?", (customer.name, customer.age)).fetchall()
+
+
+def in_a_process(customer: Customer) -> None:
+    subprocess.run([sys.executable, "-c", "", str(customer.age)], check=True)
+
+
+def in_a_default(customer: Customer) -> dict[str, Any]:
+    return customer.model_dump()
+
+
+def by_what_it_keeps(customer: Customer, kept: set[str] = set()) -> None:  # noqa: B006  # it remembers
+    if customer.device not in kept:
+        kept.add(customer.device)
+        logger.info("looking up")
+
+
+LEAKS = {
+    in_an_if: "customer.age",
+    in_a_sort_key: "customers[].age",
+    in_a_log_line: "customer.device",
+    in_what_a_log_record_bears: "customer.device",
+    in_a_logged_error: "customer.device",
+    in_an_error: "customer.device",
+    in_the_kind_of_an_error: "customer.age",
+    in_a_hash: "customer.device",
+    in_base64: "customer.device",
+    in_output: "customer.device",
+    in_a_number_of_lines: "customer.age",
+    through_a_thread: "customer.device",
+    through_a_pool: "customer.device",
+    in_an_http_call: "customer.device",
+    in_an_http_address: "customer.age",
+    in_sql_parameters: "customer.device",
+    in_sql_of_sqlite: "customer.age",
+    by_what_it_keeps: "customer.device",
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
+def test_each_leak_is_found_and_named(leak):
+    prove = noninterference(guard, tm.RenewalGuidance, raises=(LookupError, ValueError))
+    error = failure_of(prove(without_defaults(leak)))
+    assert isinstance(error, Interference), error
+    assert error.fields == (LEAKS[leak],)
+
+
+def without_defaults(leak: Any) -> Any:
+    if leak.__defaults__ is None:
+        return leak
+
+    def test_by_what_it_keeps(customer: Customer) -> None:
+        leak(customer)
+
+    return test_by_what_it_keeps
+
+
+def test_several_fields_are_all_named():
+    error = failure_of(noninterference(guard, tm.RenewalGuidance)(in_a_default))
+    assert isinstance(error, Interference)
+    assert error.fields == ("customer.device", "customer.age")
+    assert not error.together
+
+
+def test_fields_that_differ_only_together_are_said_to():
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(customer: Customer) -> bool:
+        return len(customer.device) + customer.age % 10 > 8
+
+    error = failure_of(test)
+    assert isinstance(error, Interference)
+    assert error.fields in {("customer.device", "customer.age"), ("customer.device",), ("customer.age",)}
+
+
+def test_the_example_is_small_and_the_message_says_what_to_do():
+    error = failure_of(noninterference(guard, tm.RenewalGuidance)(in_an_if), by=quickly)
+    assert "name='', email=" in told(error)
+    assert "device='', age=0" in told(error)
+    before, after = (line.split() for line in str(error).splitlines()[3:5])
+    assert (before[2], after[2]) == ("60", "61")  # the very limit
+    assert "renewal-guidance (1.2(1)①) may not use product-data (1.1(b))" in str(error)
+    assert "result: 'junior'" in str(error)
+    assert "withhold=True" in str(error)
+    assert "product-provision (1.2(2)①)" in str(error)
+    assert all(len(line) <= 120 for line in str(error).splitlines())
+
+
+def clean(customer: Customer) -> str:
+    logger.info("mailing %s", customer.email)
+    print("mailing", customer.name)
+    with engine.connect() as session:
+        session.execute(sa.text("select :name"), {"name": customer.name})
+    return f"Dear {customer.name}"
+
+
+def test_what_does_without_passes():
+    quickly(noninterference(guard, tm.RenewalGuidance)(clean))()
+
+
+def test_what_is_withheld_passes():
+    @guard.access(withhold=True)
+    def read(customer: Customer) -> Customer:
+        return customer
+
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(customer: Customer) -> Any:
+        logger.info("%r", read(customer))
+        return read(customer).model_dump()
+
+    quickly(test)()
+
+
+def test_what_is_sealed_passes_until_it_is_opened():
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(customer: Sealed) -> Any:
+        logger.info("%s", customer.device)
+        return customer, guard.current.open(customer.name)
+
+    quickly(test)()
+
+    @noninterference(guard, tm.RenewalGuidance)
+    def leaking(customer: Sealed) -> Any:
+        with guard.purpose(tm.ProductImprovement) as use:
+            return use.open(customer.device)
+
+    error = failure_of(leaking)
+    assert isinstance(error, Interference)
+    assert error.fields == ("customer.device",)
+
+
+class Order(BaseModel):
+    product: Annotated[str, tm.Contract]
+    seconds: Annotated[float, tm.ProductData]
+
+
+class Account(BaseModel):
+    name: Annotated[str, tm.Registration]
+    orders: list[Order]
+
+
+class Row(NamedTuple):
+    name: Annotated[str, tm.Registration]
+    kind: Annotated[str, tm.ProductData]
+
+
+def test_fields_within_fields_are_named_by_their_path():
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(account: Account) -> float:
+        return sum(one.seconds for one in account.orders)
+
+    error = failure_of(test)
+    assert isinstance(error, Interference)
+    assert error.fields == ("account.orders[].seconds",)
+
+
+@pytest.mark.parametrize(
+    ("model", "field"), [(Customer, "age"), (Visitor, "page"), (Row, "kind")], ids=["pydantic", "dataclass", "tuple"]
+)
+def test_every_kind_of_model(model, field):
+    def test(one):
+        return repr(getattr(one, field))
+
+    error = failure_of(noninterference(guard, tm.RenewalGuidance, one=strategies.instances(model))(test))
+    assert isinstance(error, Interference)
+    assert error.fields == (f"one.{field}",)
+
+
+def test_arguments_that_are_tagged_themselves():
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(name: Annotated[str, tm.Registration], pages: Annotated[int, tm.Cookie]) -> str:
+        return name * (pages > 7)
+
+    error = failure_of(test)
+    assert isinstance(error, Interference)
+    assert error.fields == ("pages",)
+
+
+def test_models_that_are_defined_in_a_function():
+    class Local(BaseModel):
+        device: Annotated[str, tm.ProductData]
+
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(one: Local | None) -> str:
+        return "" if one is None else one.device
+
+    error = failure_of(test)
+    assert isinstance(error, Interference)
+    assert error.fields == ("one.device",)
+
+
+def test_async_code():
+    @noninterference(guard, tm.RenewalGuidance)
+    async def test(customer: Customer) -> str:
+        await asyncio.sleep(0)
+        return "old" if customer.age > 60 else "young"
+
+    error = failure_of(test)
+    assert isinstance(error, Interference)
+    assert error.fields == ("customer.age",)
+
+    @noninterference(guard, tm.RenewalGuidance)
+    async def clean_one(customer: Customer) -> str:
+        await asyncio.gather(asyncio.sleep(0), asyncio.to_thread(guard.carry(logger.info), customer.name))
+        assert guard.current.purpose is tm.RenewalGuidance
+        return customer.name
+
+    quickly(clean_one)()
+
+
+def test_streams_are_read_to_their_end():
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(customer: Customer):
+        yield customer.name
+        yield customer.device
+
+    assert isinstance(failure_of(test), Interference)
+
+
+def test_above_given_and_below_example():
+    @noninterference(guard, tm.RenewalGuidance)
+    @given(customer=strategies.instances(Customer), word=st.text())
+    def test(customer: Customer, word: str) -> Any:
+        return word + customer.device
+
+    error = failure_of(test)
+    assert isinstance(error, Interference)
+    assert error.fields == ("customer.device",)
+
+    aiko = Customer(number=1, name="Aiko", email="aiko@example.com", device="phone", age=41)
+
+    @example(customer=aiko)
+    @noninterference(guard, tm.RenewalGuidance)
+    def test_with_example(customer: Customer) -> str:
+        return customer.device
+
+    error = failure_of(test_with_example)
+    assert isinstance(error, Interference)
+    assert "customer.device = 'phone'" in str(error)
+
+
+def test_what_is_drawn_while_the_body_runs_is_refused():
+    @noninterference(guard, tm.RenewalGuidance, data=st.data())
+    def test(customer: Customer, data: Any) -> Any:
+        return data.draw(st.integers())
+
+    with pytest.raises(TypeError, match="as arguments"):
+        raise failure_of(test)
+
+
+def test_a_deadline_is_for_one_run():
+    @settings(at_once, deadline=400, max_examples=2)
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(customer: Customer) -> None:
+        time.sleep(0.12)
+
+    test()
+
+
+def test_fixtures_are_left_alone():
+    kept: list[str] = []
+
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(customer: Customer, sent: list[str]) -> None:
+        assert sent is kept
+        sent.append(customer.name)
+
+    quickly(test)(sent=kept)
+    assert kept
+
+
+def test_each_run_has_a_copy_of_its_own():
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(customer: Customer) -> str:
+        customer.name += "!"
+        return customer.name
+
+    quickly(test)()
+
+
+def test_errors_fail_the_test_unless_they_are_expected():
+    def test(customer: Customer) -> None:
+        raise LookupError("no such customer")
+
+    assert isinstance(failure_of(noninterference(guard, tm.RenewalGuidance)(test)), LookupError)
+    quickly(noninterference(guard, tm.RenewalGuidance, raises=LookupError)(test))()
+
+
+def test_a_refusal_fails_the_test():
+    @guard.access
+    def read(customer: Customer) -> Customer:
+        return customer
+
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(customer: Customer) -> str:
+        return read(customer).device
+
+    assert isinstance(failure_of(test), pg.PurposeViolation)
+
+
+def test_where_all_may_be_used_nothing_could_be_found():
+    error = failure_of(noninterference(guard, tm.ProductProvision)(clean))
+    assert isinstance(error, NothingToProve)
+    assert "product-provision (1.2(2)①) may use every field of what is drawn" in str(error)
+    assert "customer.name (registration (1.1(a)))" in str(error).replace("\n    ", " ")
+
+
+def test_where_nothing_is_drawn_there_is_nothing_to_change():
+    with pytest.raises(TypeError, match="draws nothing"):
+        noninterference(guard, tm.RenewalGuidance)(lambda: None)
+
+    @noninterference(guard, tm.RenewalGuidance, number=st.integers())
+    def test(number: int) -> int:
+        return number
+
+    assert isinstance(failure_of(test), NothingToProve)
+
+
+def test_a_prohibition_counts_like_a_missing_grant():
+    closed = pg.Guard(tm.NOTICE)
+
+    @noninterference(closed, tm.WebSecurityMail, channel="email")
+    def test(visitor: Visitor) -> str:
+        return visitor.name
+
+    error = failure_of(test)
+    assert isinstance(error, Interference)
+    assert error.fields == ("visitor.name",)
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [({"pin": ("dice",)}, "dice"), ({"effects": "log"}, "log"), ({"twins": 0}, "at least one")],
+    ids=["pin", "effects", "twins"],
+)
+def test_what_makes_no_sense_is_refused(given, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        noninterference(guard, tm.RenewalGuidance, **given)
+
+
+def test_kinds_of_effects_can_be_left_out():
+    quickly(noninterference(guard, tm.RenewalGuidance, effects=("sql",))(in_a_log_line))()
+
+
+def test_random_numbers_are_the_same_in_each_run_and_go_on_afterwards():
+    random.seed(7)
+    state = random.getstate()
+
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(customer: Customer) -> float:
+        return random.random()
+
+    quickly(test)()
+    assert random.getstate() == state

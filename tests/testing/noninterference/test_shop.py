@@ -1,0 +1,246 @@
+"""Endpoints of the example through a test client: each leak is found and named, and the example itself is clean."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI, HTTPException
+from fastapi.testclient import TestClient
+from pydantic import BaseModel, EmailStr, StringConstraints
+
+from examples.shop import repository
+from examples.shop.app import create_app
+from examples.shop.database import ContractRow, CustomerRow, EventRow, MailRow, Session
+from examples.shop.privacy import guard
+from examples.shop.settings import Settings
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing.effects import arranging
+from purposeguard.testing.failures import Interference
+from purposeguard.testing.interference import noninterference
+from tests.testing.noninterference.proving import failure_of, quickly
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=20)]
+logger = logging.getLogger("shop.hurry")
+
+
+class Buyer(BaseModel):
+    """A customer with one contract, and what one device of theirs reported."""
+
+    name: Annotated[Text, tm.Registration]
+    email: Annotated[EmailStr, tm.Registration]
+    product: Annotated[Text, tm.Contract]
+    device: Annotated[Text, tm.ProductData]
+    seconds: Annotated[int, tm.ProductData]
+
+
+def settle(*buyers: Buyer) -> None:
+    """Puts these into the database, and nobody else."""
+    with arranging(), Session.begin() as session:
+        for table in (EventRow, ContractRow, CustomerRow, MailRow):
+            session.execute(sa.delete(table))
+        for number, one in enumerate(buyers, 1):
+            session.add(CustomerRow(id=number, name=one.name, email=one.email, registered_on=date(2024, 5, 1)))
+            session.flush()
+            contract = ContractRow(id=number, customer_id=number, product=one.product, renews_on=date(2030, 1, 2))
+            event = EventRow(
+                id=number, customer_id=number, product=one.product, device=one.device, kind="scan", seconds=one.seconds
+            )
+            session.add_all([contract, event])
+    guard.cache_clear(repository.crash_counts)
+
+
+hurried = FastAPI()
+
+
+def rows() -> list[Any]:
+    """Read around the guard, as somebody in a hurry does."""
+    with Session() as session:
+        wanted = sa.select(CustomerRow.id, CustomerRow.name, CustomerRow.email, EventRow.device, EventRow.seconds)
+        return list(session.execute(wanted.join(CustomerRow.events).order_by(CustomerRow.id)))
+
+
+@hurried.get("/in-an-if")
+@guard.purpose(tm.RenewalGuidance)
+def in_an_if() -> list[str]:
+    return [one.name for one in rows() if one.seconds < 60]
+
+
+@hurried.get("/in-a-sort-key")
+@guard.purpose(tm.RenewalGuidance)
+def in_a_sort_key() -> list[str]:
+    return [f"customer {one.id}" for one in sorted(rows(), key=lambda one: one.seconds)]
+
+
+@hurried.get("/in-a-log-line")
+@guard.purpose(tm.RenewalGuidance)
+def in_a_log_line() -> None:
+    for one in rows():
+        logger.info("mailing %s, who has %s", one.id, one.device)
+
+
+@functools.lru_cache
+def looked_up(device: str) -> int:
+    logger.info("looking up")
+    return 7
+
+
+@hurried.get("/in-a-cache-key")
+@guard.purpose(tm.RenewalGuidance)
+def in_a_cache_key() -> list[int]:
+    return [looked_up(one.device) for one in rows()]
+
+
+@hurried.get("/in-an-error-message")
+@guard.purpose(tm.RenewalGuidance)
+def in_an_error_message() -> None:
+    raise HTTPException(409, f"{rows()[0].device} is too slow")
+
+
+@hurried.get("/in-an-exception")
+@guard.purpose(tm.RenewalGuidance)
+def in_an_exception() -> None:
+    raise LookupError(rows()[0].device)
+
+
+@hurried.get("/in-a-hash")
+@guard.purpose(tm.RenewalGuidance)
+async def in_a_hash() -> list[str]:
+    return [hashlib.blake2b(one.device.encode(), digest_size=6).hexdigest() for one in rows()]
+
+
+@hurried.get("/through-a-thread")
+@guard.purpose(tm.RenewalGuidance)
+def through_a_thread() -> list[str]:
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda one: f"{one.name}{one.seconds}", rows()))
+
+
+@hurried.get("/in-an-http-call")
+@guard.purpose(tm.RenewalGuidance)
+def in_an_http_call() -> None:
+    for one in rows():
+        request = urllib.request.Request("http://127.0.0.1:9/", data=one.device.encode())  # no file
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(request, timeout=1)  # noqa: S310
+
+
+@hurried.get("/in-sql-parameters")
+@guard.purpose(tm.RenewalGuidance)
+def in_sql_parameters() -> None:
+    mails = [MailRow(activity="a", to=one.email, subject="s", body=f"Is {one.device} slow?") for one in rows()]
+    with Session.begin() as session:
+        session.add_all(mails)
+
+
+@hurried.get("/in-a-file")
+@guard.purpose(tm.RenewalGuidance)
+def in_a_file() -> None:
+    Path(hurried.state.folder, "call-list.csv").write_text("\n".join(f"{one.id},{one.device}" for one in rows()))
+
+
+LEAKS = {
+    "in-an-if": "seconds",
+    "in-a-sort-key": "seconds",
+    "in-a-log-line": "device",
+    "in-a-cache-key": "device",
+    "in-an-error-message": "device",
+    "in-an-exception": "device",
+    "in-a-hash": "device",
+    "through-a-thread": "seconds",
+    "in-an-http-call": "device",
+    "in-sql-parameters": "device",
+    "in-a-file": "device",
+}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    folder = tmp_path_factory.mktemp("shop")
+    app = create_app(
+        Settings(
+            database_url=f"sqlite:///{folder / 'shop.db'}",
+            governance_url=f"sqlite:///{folder / 'privacy.db'}",
+            reports_folder=folder / "reports",
+        )
+    )
+    hurried.state.folder = folder
+    app.mount("/hurried", hurried)
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", LEAKS)
+def test_each_leak_of_an_endpoint_is_found_and_named(path, shop):
+    @noninterference(guard, tm.RenewalGuidance, twins=2, raises=LookupError)
+    def test(buyers: list[Buyer]) -> None:
+        settle(*buyers)
+        if path == "in-a-cache-key":
+            looked_up.cache_clear()
+        if buyers:
+            shop.get(f"/hurried/{path}")
+
+    error = failure_of(test)
+    assert isinstance(error, Interference), error
+    assert error.fields == (f"buyers[].{LEAKS[path]}",)
+
+
+def test_the_example_is_clean(shop):
+    @noninterference(guard, tm.RenewalGuidance)
+    def test_card(buyer: Buyer) -> dict[str, Any]:
+        settle(buyer)
+        answer = shop.get("/renewals/customers/1")
+        assert answer.status_code == 200
+        card: dict[str, Any] = answer.json()
+        assert "devices" not in card
+        return card
+
+    quickly(test_card)()
+
+    @noninterference(guard, tm.RenewalGuidance)
+    def test_reminders(buyer: Buyer) -> None:
+        settle(buyer)
+        answer = shop.post("/renewals/reminders", json={"due_before": "2031-01-01"})
+        assert answer.json()["customers"] == 1
+
+    quickly(test_reminders)()
+
+    @noninterference(guard, tm.ProductImprovement, twins=2)
+    def test_all_may_be_used(buyer: Buyer) -> None:
+        settle(buyer)
+
+    with pytest.raises(ValueError, match="may use every field"):
+        test_all_may_be_used()
+
+
+def test_a_cache_that_is_not_emptied_is_found_as_well(shop):
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(buyer: Buyer) -> None:
+        settle(buyer)
+        shop.get("/hurried/in-a-cache-key")
+
+    error = failure_of(test)
+    assert isinstance(error, Interference), error
+    assert error.remembered
+    assert error.fields == ("buyer.device",)
+
+
+def test_what_an_earlier_run_left_behind_is_no_leak(shop):
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(buyer: Buyer) -> Any:
+        new = {"name": buyer.name, "email": buyer.email, "contracts": []}
+        with arranging():
+            return shop.post("/customers", json=new).json()  # the next number
+
+    error = failure_of(test)
+    assert type(error).__name__ == "Nondeterministic", error
+    assert "arranging" in str(error)
