@@ -203,12 +203,17 @@ def _makes_table(value: ast.expr | None) -> bool:
 def makes_model(call: ast.Call, module: Module, program: Program) -> bool:
     """Whether a call makes an instance of a tagged model, or seals a value."""
     scope = module.scope_of.get(call, module.scope)
+    if PERSONAL in program.names.names(call.func, scope):
+        return True
+    return any(bears(program.tags.of_class(one)) for one in made_by(call, module, program))
+
+
+def made_by(call: ast.Call, module: Module, program: Program) -> list[Here]:
+    """The classes of which a call makes an instance: `Customer(…)`, `Customer.model_validate(…)`."""
     func = call.func
     if isinstance(func, ast.Attribute) and func.attr in VALIDATING:
         func = func.value
-    if PERSONAL in program.names.names(func, scope):
-        return True
-    return any(bears(program.tags.of_class(one)) for one in program.names.classes(func, scope))
+    return program.names.classes(func, module.scope_of.get(call, module.scope))
 
 
 def _is_keyed(function: Function, making: list[ast.Call], program: Program) -> bool:

@@ -117,8 +117,17 @@ class Scope:
         while scope.kind == "comprehension" and isinstance(binding, Assigned) and scope.parent is not None:
             scope = scope.parent  # `:=` binds around it
         if name in scope.elsewhere:
-            scope = scope.top
+            scope = scope.holder(name)
         scope.names.setdefault(name, []).append(binding)
+
+    def holder(self, name: str) -> Scope:
+        """The scope that a name which is declared global or nonlocal here is of."""
+        scope = self.parent
+        while scope is not None and scope.parent is not None:
+            if scope.kind == "function" and name in scope.names:
+                return scope
+            scope = scope.parent
+        return self.top
 
     def bindings(self, name: str) -> list[Binding]:
         """What a name may mean here; nothing where it is no name of this module."""

@@ -1,5 +1,6 @@
 """Every rule on snippets, wrong and right, and on code that is known to be clean."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -34,6 +35,16 @@ def test_precision_and_recall(capsys):
     assert found["all"].recall > 0.9
     for rule in RULES[:-2]:
         assert found[rule.id].right + found[rule.id].missed >= 10, rule.id
+
+
+def test_the_page_has_these_figures():
+    page = (ROOT / "docs" / "reference" / "lint.md").read_text("utf-8")
+    row = r"^\| `?([\w-]+)`? \| (\d+) \| (\d+) \| (\d+) \| (\d+) % \| (\d+) % \|$"
+    told = {name: tuple(map(int, figures)) for name, *figures in re.findall(row, page, re.MULTILINE)}
+    assert told == {
+        name: (one.right, one.false, one.missed, round(100 * one.precision), round(100 * one.recall))
+        for name, one in scores(corpus()).items()
+    }
 
 
 @pytest.mark.parametrize("place", ["examples", "purposeguard"])

@@ -67,8 +67,13 @@ PRINTING: Final = frozenset(
         "rich.print",
         "sys.stdout.write",
         "sys.stderr.write",
+        *("os.system", "os.popen", "os.putenv", "subprocess.run", "subprocess.Popen", "subprocess.check_output"),
     }
 )
+
+
+WRITING: Final = frozenset({"write_text", "write_bytes"})
+OUTER: Final = frozenset({"globals", "vars"})
 
 
 def check(module: Module, program: Program) -> Iterator[Found]:
@@ -125,7 +130,7 @@ def _lets_out(fn: ast.expr, scope: Scope, program: Program) -> str | None:
 def _keeps_in_something(fn: ast.Attribute, scope: Scope) -> bool:
     """`seen.append`, and not `str.format` or a method of a class."""
     root = _root(fn.value)
-    return fn.attr in KEEPING and root is not None and bool(scope.bindings(root))
+    return fn.attr in KEEPING and root is not None and (root in OUTER or bool(scope.bindings(root)))
 
 
 def _function(fn: ast.expr, scope: Scope, program: Program) -> Here | None:
@@ -243,6 +248,8 @@ class _Body:
         if _logs(func, scope, self.program):
             return True
         root = _root(func.value)
+        if func.attr in WRITING:
+            return True
         return func.attr in KEEPING and root is not None and self._outlives(root) and not _is_class_name(root)
 
 

@@ -104,7 +104,7 @@ def _kept(target: ast.expr, scope: Scope) -> str | None:
             return f"`{dotted(root)}`"
     if isinstance(target, ast.Name):
         function = scope.function
-        if function is not None and target.id in function.elsewhere:
+        if function is not None and target.id in function.elsewhere and function.holder(target.id).kind == "module":
             return f"`{target.id}`, which is declared outside of the function"
     return None
 

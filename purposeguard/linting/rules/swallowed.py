@@ -48,6 +48,7 @@ def check(module: Module, program: Program) -> Iterator[Found]:
     tries: list[ast.Try | ast.TryStar] = [*module.all(ast.Try), *module.all(ast.TryStar)]
     for node in tries:
         yield from _tried(node, module.scope_of[node], program)
+        yield from _returned_over(node, module.scope_of[node], program)
     blocks: list[ast.With | ast.AsyncWith] = [*module.all(ast.With), *module.all(ast.AsyncWith)]
     for block in blocks:
         yield from _suppressed(block, module.scope_of[block], program)
@@ -64,6 +65,14 @@ def _tried(node: ast.Try | ast.TryStar, scope: Scope, program: Program) -> Itera
             if why is not None:
                 yield Found(handler, f"{caught} swallows what is refused to {why}", _symbol(scope), to=handler.type)
             return
+
+
+def _returned_over(node: ast.Try | ast.TryStar, scope: Scope, program: Program) -> Iterator[Found]:
+    """A `return` in `finally`, which takes the place of the error that is under way."""
+    returns = next((one for one in node.finalbody if isinstance(one, ast.Return)), None)
+    why = None if returns is None else _refusing(node.body, scope.module, program)
+    if returns is not None and why is not None:
+        yield Found(returns, f"`return` in `finally` swallows what is refused to {why}", _symbol(scope))
 
 
 def _suppressed(node: ast.With | ast.AsyncWith, scope: Scope, program: Program) -> Iterator[Found]:

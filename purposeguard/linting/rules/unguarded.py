@@ -11,7 +11,7 @@ from purposeguard.linting.guards import Function
 from purposeguard.linting.names import Here, terminal
 from purposeguard.linting.program import Program
 from purposeguard.linting.project import Module
-from purposeguard.linting.reading import bears, reads
+from purposeguard.linting.reading import bears, made_by, reads
 from purposeguard.linting.scopes import within
 from purposeguard.linting.values import GUARD, USE
 
@@ -50,7 +50,7 @@ def _given(function: Function, program: Program) -> str | None:
     """What tagged data a function is annotated to give."""
     returned = program.values.returned(function.here)
     if returned is None:
-        return None
+        return _made(function, program)
     held = program.tags.of(*returned)
     if not (held.tagged or (held.sealed and held.marked)):
         return None
@@ -58,6 +58,21 @@ def _given(function: Function, program: Program) -> str | None:
         (f"`{one.node.name}`, which bears tags," for one in held.classes if bears(program.tags.of_class(one))),
         "what is tagged",
     )
+
+
+def _made(function: Function, program: Program) -> str | None:
+    """What tagged data a function gives that says nothing of it: the models that it makes and returns."""
+    module = function.here.module
+    for node in within(function.node.body):
+        value = node.value if isinstance(node, (ast.Return, ast.Yield)) else None
+        if isinstance(value, (ast.ListComp, ast.SetComp, ast.GeneratorExp)):
+            value = value.elt
+        if isinstance(value, ast.Call):
+            for cls in made_by(value, module, program):
+                held = program.tags.of_class(cls)
+                if held.tagged or (held.sealed and held.marked):
+                    return f"`{cls.node.name}`, which bears tags,"
+    return None
 
 
 def _is_excused(function: Function, program: Program) -> bool:

@@ -14,7 +14,7 @@ from purposeguard.linting.names import LIBRARY, Outside, Value, terminal
 from purposeguard.linting.program import Program
 from purposeguard.linting.project import Module
 from purposeguard.linting.scopes import Assigned, Scope
-from purposeguard.linting.values import GUARD, NOTICE, USE
+from purposeguard.linting.values import GOVERNANCE, GUARD, NOTICE, USE
 from purposeguard.notice import Notice
 
 RULE: Final = Rule(
@@ -39,6 +39,9 @@ CALLS: Final[dict[tuple[str, str], Parts]] = {
     (GUARD, "entrust"): dict.fromkeys(range(1, 20), "source"),
     (GUARD, "check_recipient"): {**SOURCES, 1: "purpose", "purpose": "purpose", "channel": "channel"},
     (GUARD, "derive"): {1: "source", 2: "source", "one": "source", "other": "source"},
+    (GOVERNANCE, "restrict"): {1: "purpose", "purposes": "purpose"},
+    (GOVERNANCE, "consent"): {1: "purpose", "purpose": "purpose"},
+    (GOVERNANCE, "withdraw"): {1: "purpose", "purpose": "purpose"},
     **{(USE, name): SOURCES for name in ("allows", "check", "explain")},
     **{(NOTICE, name): {0: name} for name in ("source", "purpose", "family", "channel")},
     (NOTICE, "purpose_or_family"): {0: "purpose"},
@@ -150,7 +153,21 @@ def _notices_of(owner: ast.expr, scope: Scope, program: Program) -> Sequence[Not
     """
     if program.notices:
         return program.notices
-    return NoticeFinder(program).of(owner, scope)
+    finder = NoticeFinder(program)
+    found = list(finder.of(owner, scope))
+    for call in scope.module.all(ast.Call):
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "replace" and call.args:
+            inside = scope.module.scope_of[call]
+            if program.guards.is_guard(call.func.value, inside):
+                replaced = list(finder.of(call.args[0], inside))
+                if not replaced:
+                    return []  # another notice is put in force here, and nobody knows which
+                found += replaced
+    return found
+
+
+MADE_WITH: Final = frozenset({GUARD, GOVERNANCE, "purposeguard.History"})
+"""Classes that are given a notice when they are made."""
 
 
 class NoticeFinder:
@@ -165,6 +182,9 @@ class NoticeFinder:
         found = list(self._of(expr, scope))
         if found:
             return found
+        found_type = self.program.values.of(expr, scope)
+        if found_type is None or found_type.name not in (GUARD, USE):
+            return []  # a notice that cannot be followed may be any
         names = {name for one in self.program.project.modules for name in _bundled_in(one)}
         if len(names) == 1 and not any(_makes_notices(one) for one in self.program.project.modules):
             notice = self.program.bundled(names.pop())
@@ -200,8 +220,8 @@ class NoticeFinder:
         names = self.program.names.names(func, scope)
         method = func.attr if isinstance(func, ast.Attribute) else ""
         given = expr.args[0] if expr.args else None
-        if GUARD in names or "purposeguard.History" in names:
-            for one in expr.args:
+        if names & MADE_WITH:
+            for one in (*expr.args, *(each.value for each in expr.keywords if each.arg == "notice")):
                 yield from self._of(one, scope)
         elif method in ("load", "loads", "bundled", "parse") and NOTICE in self.program.names.names(func.value, scope):  # type: ignore[attr-defined]
             yield from self._read(method, given, scope)

@@ -66,6 +66,8 @@ def check(module: Module, program: Program) -> Iterator[Found]:
     for call in module.all(ast.Call):
         if terminal(call) in BUILDERS:
             yield from _of_call(call, module.scope_of[call], program)
+        elif terminal(call) == "Table" and "sqlalchemy.Table" in program.names.names(call.func, module.scope_of[call]):
+            yield from _of_table(call, module.scope_of[call], program)
 
 
 def _of_call(node: ast.Call, scope: Scope, program: Program) -> Iterator[Found]:
@@ -78,6 +80,21 @@ def _of_call(node: ast.Call, scope: Scope, program: Program) -> Iterator[Found]:
         return
     fields = [*_listed(node, scope)]
     yield from _of_model(head.value, fields, [], program)
+
+
+def _of_table(node: ast.Call, scope: Scope, program: Program) -> Iterator[Found]:
+    """`Table("customers", metadata, Column("email", String))`."""
+    name = _text(node.args[0]) if node.args else None
+    fields = [
+        Field(column, one, scope, None, one)
+        for one in node.args[1:]
+        if isinstance(one, ast.Call) and terminal(one) == "Column" and one.args and (column := _text(one.args[0]))
+    ]
+    yield from _of_model(name or "", fields, [], program)
+
+
+def _text(expr: ast.expr) -> str | None:
+    return expr.value if isinstance(expr, ast.Constant) and isinstance(expr.value, str) else None
 
 
 def _listed(node: ast.Call, scope: Scope) -> Iterator[Field]:
