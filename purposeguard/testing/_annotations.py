@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, NewType, Self, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, NewType, Self, TypeVar, get_args, get_origin
 
+import annotated_types as at
 import typing_extensions
 from hypothesis.strategies import SearchStrategy
+from pydantic import StringConstraints
 
 from purposeguard.fields import _TRANSPARENT, ALIASES, is_taggable, shape_of
 from purposeguard.label import Label
-from purposeguard.marks import Mark
+from purposeguard.marks import Collected, Ended, Mark, SubjectMark
 from purposeguard.sealing import Sealed
 from purposeguard.terms import TermMeta, is_union
 from purposeguard.testing._leaves import Check, fixed
@@ -25,7 +28,7 @@ class Spot:
 
     `path` is as `pg.sources_of` prints it; `names` says what type variables stand for; `metadata` is what `Annotated`
     asks of the value, `check` whether the field takes it; `given`: its annotation brings a strategy of its own;
-    `seals`: whoever is given a plain value for a sealed one seals it.
+    `marks` say that it names a subject or a day; `seals`: whoever is given a plain value for a sealed one seals it.
     """
 
     path: str = ""
@@ -34,6 +37,7 @@ class Spot:
     metadata: tuple[object, ...] = ()
     check: Check | None = None
     given: SearchStrategy[Any] | None = None
+    marks: tuple[Mark, ...] = ()
     seals: bool = False
 
     def but(self, **changes: Any) -> Self:
@@ -47,7 +51,7 @@ class Spot:
 
     def item(self, check: Check | None = None) -> Spot:
         """The place of the items of what is here."""
-        return Spot(f"{self.path}[]", self.personal, self.names, check=check, seals=self.seals)
+        return Spot(f"{self.path}[]", self.personal, self.names, check=check, marks=self.marks, seals=self.seals)
 
 
 def taken_apart(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
@@ -83,6 +87,7 @@ def _told(spot: Spot, marks: Iterable[object]) -> Spot:
         personal=spot.personal or any(isinstance(one, (TermMeta, Label)) for one in marks),
         metadata=(*(one for one in more if not isinstance(one, SearchStrategy)), *spot.metadata),
         given=spot.given or (strategies[-1] if strategies else None),
+        marks=(*spot.marks, *(one for one in marks if isinstance(one, Mark))),
     )
 
 
@@ -93,6 +98,18 @@ def _of_variable(variable: Any) -> Any:
     if variable.__bound__ is not None:
         return variable.__bound__
     return typing.Union[variable.__constraints__] if variable.__constraints__ else object  # noqa: UP007  # known now
+
+
+def asked_by_marks(spot: Spot, base: object) -> tuple[object, ...]:
+    """What a value must be besides, so that it can be read as what its marks say: a subject's id, a day."""
+    if base is str and any(isinstance(one, SubjectMark) for one in spot.marks):
+        return (_SUBJECT,)
+    if base is datetime.datetime and any(one in (Collected, Ended) for one in spot.marks):
+        return (at.Timezone(...),)
+    return ()
+
+
+_SUBJECT: Final = StringConstraints(pattern=r"^[0-9A-Za-z]([0-9A-Za-z @._-]{0,30}[0-9A-Za-z])?$")
 
 
 def models_in(annotations: Iterable[Any]) -> Iterator[type]:
@@ -107,8 +124,14 @@ def models_in(annotations: Iterable[Any]) -> Iterator[type]:
 
 def holds_personal(annotation: Any, spot: Spot) -> bool:
     """Whether there is a tag or a seal in an annotation."""
-    annotation = substituted(annotation, spot.names)
-    return not isinstance(annotation, TypeVar) and shape_of(annotation).has_tags
+    bindings = {name: shape_of(one) for name, one in spot.names.items() if not isinstance(one, TypeVar)}
+    return shape_of(annotation, bindings).has_tags
+
+
+def may_be_none(annotation: Any, spot: Spot) -> bool:
+    """Whether None is a value of an annotation."""
+    annotation, _ = taken_apart(annotation, spot)
+    return is_union(annotation) and type(None) in get_args(annotation)
 
 
 def few_valued(model: Any) -> frozenset[str]:

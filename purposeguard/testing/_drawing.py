@@ -20,7 +20,7 @@ from purposeguard.label import Label
 from purposeguard.personal import Personal
 from purposeguard.sealing import Sealed
 from purposeguard.terms import NotPersonal, Source, TermMeta, is_union
-from purposeguard.testing._annotations import Spot, holds_personal, models_in, taken_apart
+from purposeguard.testing._annotations import Spot, asked_by_marks, holds_personal, may_be_none, models_in, taken_apart
 from purposeguard.testing._kinds import number_of
 from purposeguard.testing._leaves import Check, Leaf, Limits, Unsolvable, Within, leaf_of
 from purposeguard.testing._models import Field, bindings_of, fields_of, made, scope_of, substituted
@@ -29,8 +29,10 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 NONE: Final = type(None)
 _DEEPEST: Final = 2
 """How often a model is entered within itself."""
-_ATTEMPTS: Final = 6
-"""How often a model is made anew whose validators refused it as a whole."""
+_WAYS: Final = ("any", "one", "alike", "any", "all", "none", "alike", "any")
+"""How a model is made, in turn, whose validators refuse it as a whole: with any values; with one of those present that
+may be None, or all, or none; with the same value in fields of the same type."""
+_SPARSE: Final = ("one", "none")
 _LONGEST: Final = 3
 """How many items a container has, or how many more than it must have."""
 NOWHERE: Final = Spot()
@@ -97,7 +99,7 @@ class Drawing:
     # ---- What holds nothing ---------------------------------------------------------------------------------------
 
     def _leaf(self, annotation: Any, spot: Spot) -> Any:
-        leaf = _known_leaf(annotation, spot)
+        leaf = _known_leaf(annotation, (*spot.metadata, *asked_by_marks(spot, annotation)), spot.check)
         if leaf.fixed is not None:
             left = [one for one in leaf.fixed if one not in self.avoid]
             return self._draw(st.sampled_from(left or leaf.fixed))
@@ -152,16 +154,10 @@ class Drawing:
         self._inside.append(cls)
         refused: Exception | None = None
         try:
-            for attempt in range(_ATTEMPTS):
-                values: dict[str, Any] = {}
-                alike: dict[str, Any] = {}
-                for field in fields_of(cls):
-                    if field.name in given:
-                        values[field.name] = self._draw(given[field.name])
-                        continue
-                    self._field(field, values, spot.field(field, scope(field.name)))
-                    if attempt >= _ATTEMPTS // 2 and field.name in values:  # two fields may have to hold the same
-                        values[field.name] = alike.setdefault(str(field.annotation), values[field.name])
+            for way in _WAYS:
+                values = self._values(
+                    cls, {one.name: spot.field(one, scope(one.name)) for one in fields_of(cls)}, given, way
+                )
                 try:
                     return made(cls, values)
                 except (ValidationError, ValueError, TypeError, AssertionError) as error:
@@ -171,6 +167,29 @@ class Drawing:
         if isinstance(refused, TypeError):  # that is no refusal of values
             raise refused
         return reject()
+
+    def _values(
+        self, cls: type, spots: Mapping[str, Spot], given: Mapping[str, st.SearchStrategy[Any]], way: str
+    ) -> dict[str, Any]:
+        """What a model is made from; `way` says what validators of the whole may ask for."""
+        fields = [field for field in fields_of(cls) if field.name not in given]
+        values = {name: self._draw(strategy) for name, strategy in given.items()}
+        absent = [one.name for one in fields if may_be_none(one.annotation, spots[one.name])] if way in _SPARSE else []
+        if absent and way == "one":
+            absent.pop(self._draw(st.integers(0, len(absent) - 1)))
+        alike: dict[str, Any] = {}
+        for field in fields:
+            if field.name in absent:
+                values[field.name] = None
+                continue
+            self.avoid = (None,) if way == "all" else ()
+            try:
+                self._field(field, values, spots[field.name])
+            finally:
+                self.avoid = ()
+            if way == "alike" and field.name in values:
+                values[field.name] = alike.setdefault(str(field.annotation), values[field.name])
+        return values
 
     def _field(self, field: Field, values: dict[str, Any], spot: Spot) -> None:
         absent = not field.needed and get_origin(field.annotation) in _NOT_REQUIRED
@@ -255,13 +274,13 @@ _MAPPINGS: Final[dict[Any, Callable[[dict[Any, Any]], Any]]] = {
 _NOT_PERSONAL: Final = Label(NotPersonal)
 
 
-def _known_leaf(annotation: Any, spot: Spot) -> Leaf:
+def _known_leaf(annotation: Any, metadata: tuple[object, ...], check: Check | None) -> Leaf:
     try:
-        return _kept_leaf(annotation, spot.metadata, spot.check)
+        return _kept_leaf(annotation, metadata, check)
     except TypeError as error:
         if isinstance(error, Unsolvable):
             raise
-    return leaf_of(annotation, spot.metadata, spot.check)  # metadata without a hash
+    return leaf_of(annotation, metadata, check)  # metadata without a hash
 
 
 _kept_leaf: Final[Callable[[Any, tuple[object, ...], Check | None], Leaf]] = functools.lru_cache(maxsize=2048)(leaf_of)

@@ -365,12 +365,12 @@ UNREADABLE: Final[dict[str, Callable[[bytes], bytes]]] = {
 @st.composite
 def faulty(draw: Draw, most: int = 3) -> FaultyNotice:
     """Notices with up to so many faults at once; now and then one that cannot be read at all."""
-    made = draw(tables())
+    # Kinds first: what is drawn after much else is mostly the simplest.
     if draw(st.integers(0, 7)) == 7:
         kind = draw(st.sampled_from(list(UNREADABLE)))
-        return FaultyNotice(UNREADABLE[kind](as_toml(made).encode()), None, (PlantedFault(kind, ("",)),))
-    made = copied(made)
+        return FaultyNotice(UNREADABLE[kind](as_toml(draw(tables())).encode()), None, (PlantedFault(kind, ("",)),))
     kinds = draw(st.lists(st.sampled_from(list(PLANTS)), min_size=1, max_size=most, unique=True))
+    made = copied(draw(tables()))
     faults = tuple(PlantedFault(kind, tuple(PLANTS[kind](made))) for kind in kinds)
     return FaultyNotice(as_toml(made).encode(), made, faults)
 

@@ -7,6 +7,7 @@ import datetime
 import enum
 import functools
 import ipaddress
+import itertools
 import math
 import pathlib
 import re
@@ -65,6 +66,9 @@ class Leaf:
         """All values that there are, where they are few."""
 
 
+_ANY_ZONE: Final = object()
+
+
 class Limits:
     """What the metadata of an annotation asks, as far as it is known how to keep to it."""
 
@@ -80,7 +84,7 @@ class Limits:
         self.places: int | None = None
         self.digits: int | None = None
         self.version: int | None = None
-        self.zone: object = ...
+        self.zone: object = _ANY_ZONE
         self.others: list[object] = []
         """What is not known here: validators."""
         self.known: list[object] = []
@@ -120,7 +124,7 @@ class Limits:
                 pass
 
     def _read_of_pydantic(self, one: object) -> None:
-        known = vars(one)
+        known = {key: value for key, value in vars(one).items() if value is not None}
         if not known or set(known) - _OF_PYDANTIC:
             if type(one).__name__ != "Strict":
                 self.others.append(one)
@@ -259,19 +263,18 @@ def _mixed(
     What validators of the application take is found by asking: where they take most of what is `odd`, any value is
     drawn and asked about; where they are choosy, a kind that they take.
     """
-    fit = list(usable(tuple(kinds), valid))
-    found: list[st.SearchStrategy[Any]] = []
+    texts = bool(odd) and isinstance(odd[0], str)
     asked = [one for one in odd if limits.fits(one)]
-    if native is not None and (not fit or sum(map(valid, asked)) >= 0.7 * len(asked)):
-        found.append(native)
-        # Beside any value, the first few are enough; none beside numbers and the like, which would only shrink less.
-        fit = fit[:_BESIDE] if isinstance(odd[0], str) else fit[:1]
-    if not found and not fit:
+    lenient = native is not None and sum(map(valid, asked)) >= 0.7 * len(asked)
+    # Beside any value, the first few kinds are enough; of what is no text one, as a mark.
+    fit = list(itertools.islice(usable(tuple(kinds), valid), (_BESIDE if texts else 1) if lenient else None))
+    if not fit and native is None:
         raise Unsolvable("nothing that is known fits")
-    mark = fit[0].make if fit else None
-    if fit and (not found or isinstance(odd[0], str)):
+    found = [native] if native is not None and (lenient or not fit) else []
+    if fit and (texts or not found):
         found.append(st.builds(lambda kind, n: kind.make(n), st.sampled_from(fit), _numbers))
-    return Leaf(st.one_of(*(one.filter(valid) if limits.validated else one for one in found)), mark)
+    made = st.one_of(*(one.filter(valid) if limits.validated else one for one in found))
+    return Leaf(made, fit[0].make if fit else None)
 
 
 _BESIDE: Final = 12
@@ -280,23 +283,32 @@ _numbers: Final = st.integers(0, 2**16 - 1).map(functools.partial(number_of, "dr
 
 
 def _texts(limits: Limits, valid: Check) -> Leaf:
+    if limits.pattern is not None:
+        return _by_pattern(limits.pattern, limits, valid)
     native = st.text(_CHARACTERS, min_size=limits.shortest, max_size=limits.longest)
     fitting = Kind("text", lambda n: text_of_length(n, limits.shortest, limits.longest))
-    if limits.pattern is not None:
-        pattern = limits.pattern
-        drawn = st.from_regex(_anchored(pattern), alphabet=_CHARACTERS).filter(valid)
-        kinds = [Kind("matching", lambda n: matching(pattern, n)), *(one for one in TEXTS if len(one.make(0)) > 4)]
-        fit = list(usable(tuple(kinds), valid))
-        if limits.validated and fit and fit[0].name != "matching":  # choosy beyond the pattern
-            drawn = st.nothing()
-        return Leaf(drawn | (_numbers.map(fit[0].make) if fit else st.nothing()), fit[0].make if fit else None)
-    return _mixed(
-        native,
-        (fitting, *TEXTS),
-        ["", "a", "0", " x", "é 中", "x" * 300, "\n", "A-b c", "x" * 30, "7" * 12],
-        limits,
-        valid,
-    )
+    return _mixed(native, (fitting, *TEXTS), _ODD_TEXTS, limits, valid)
+
+
+_ODD_TEXTS: Final = ("", "a", "0", " x", "é 中", "x" * 300, "\n", "A-b c", "x" * 30, "7" * 12)
+
+
+def _by_pattern(pattern: str, limits: Limits, valid: Check) -> Leaf:
+    made = Kind("matching", lambda n: _matching(pattern, n, valid))
+    fit = list(usable((made, *(one for one in TEXTS if len(one.make(0)) > 4)), valid))
+    drawn = st.from_regex(_anchored(pattern), alphabet=_CHARACTERS).filter(valid)
+    if not fit:
+        return Leaf(drawn)
+    more = limits.shortest or limits.longest is not None or fit[0] is not made
+    if more:  # than the pattern is asked: most of what is drawn by it would be refused
+        drawn = st.nothing()
+    return Leaf(drawn | st.builds(lambda kind, n: kind.make(n), st.sampled_from(fit), _numbers), fit[0].make)
+
+
+def _matching(pattern: str, n: int, valid: Check) -> str | None:
+    """A text by the pattern; of some that are tried, one that is valid."""
+    found = (matching(pattern, number_of(n, turn)) for turn in range(20))
+    return next((one for one in found if valid(one)), None)
 
 
 _CHARACTERS: Final = st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0")
@@ -398,13 +410,18 @@ def _decimals(limits: Limits, valid: Check) -> Leaf:
         None if low is None else str(low), None if high is None else str(high), places=places,
         allow_nan=False, allow_infinity=False,
     )  # fmt: skip
-    if limits.above is not None or limits.below is not None or limits.step is not None:
-        native = native.filter(valid)
     shown = 2 if places is None else places
 
     def make(n: int) -> Decimal:
-        return round(_between(n, low, high), shown)
+        made = _between(n, low, high)
+        narrow = low is not None and high is not None and high - low < 1 and places is None
+        return made if narrow else round(made, shown)
 
+    if limits.above is not None or limits.below is not None:
+        excluded = (limits.above, limits.below)
+        native = native.map(lambda one: make(0) if one in excluded else one)
+    if limits.step is not None:
+        native = native.map(lambda one: one // limits.step * limits.step).filter(valid)
     small = Kind("small", lambda n: round(Decimal(n % 10_000) / 100, shown))
     return _mixed(native, [Kind("Decimal", make), small], [Decimal(0), Decimal("-1.5"), Decimal("1e20")], limits, valid)
 
@@ -428,7 +445,7 @@ def _days(limits: Limits, valid: Check) -> Leaf:
 def _moments(limits: Limits, valid: Check) -> Leaf:
     low, high = limits.lowest, limits.highest
     zone = next((one.tzinfo for one in (low, high) if one is not None and one.tzinfo), None)
-    if limits.zone not in (None, ...):
+    if limits.zone not in (None, _ANY_ZONE):
         zone = datetime.UTC
     first = datetime.datetime(1900, 1, 1) if low is None else low.replace(tzinfo=None)  # noqa: DTZ001  # its zone below
     last = datetime.datetime(2100, 12, 31) if high is None else high.replace(tzinfo=None)  # noqa: DTZ001
@@ -502,11 +519,13 @@ def _of_unknown(base: Any, valid: Check | None) -> Leaf:
     if base in (Any, object):
         return Leaf(st.one_of(st.none(), st.booleans(), st.integers(), st.text(_CHARACTERS)), TEXTS[0].make)
     if valid is not None and not _is_anything(base, valid):
-        # Digits last: as which moment they are read, many of them share.
-        ordered = (*(one for one in TEXTS if not one.make(0).lstrip("+").isdecimal()), *OTHERS, *TEXTS)
-        fit = list(usable(ordered, valid))
+        # Digits where nothing else will do: as which moment they are read, many of them share.
+        digital = [one for one in TEXTS if one.make(0).lstrip("+").isdecimal()]
+        others = (*(one for one in TEXTS if one not in digital), *OTHERS)
+        fit = list(usable(others, valid)) or list(usable(tuple(digital), valid))
         if fit:
-            return Leaf(st.builds(lambda kind, n: kind.make(n), st.sampled_from(fit), _numbers), fit[0].make)
+            made = st.builds(lambda kind, n: kind.make(n), st.sampled_from(fit), _numbers)
+            return Leaf(made.filter(valid), fit[0].make)
     try:
         strategy = st.from_type(base)
         strategy.validate()

@@ -198,6 +198,7 @@ def replaced(value: Any, changes: Mapping[str, Any]) -> Any:
         twin = value.model_copy()
         kept: dict[str, Any] = vars(twin)
         kept.update(changes)
+        twin.model_fields_set.update(changes)  # a dump of what was set shows them
     else:
         twin = copy.copy(value)
         for name, one in changes.items():

@@ -1,9 +1,9 @@
-"""The places in a model's instance where its annotation says something is, and copies with other values there."""
+"""The places in a model's instance where its annotation says that something is."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from purposeguard.fields import Model, Shape, is_taggable, shape_of
@@ -60,4 +60,5 @@ def _fields_of(value: Any, shape: Shape) -> Mapping[str, Shape] | None:
 def _items(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return list(value.values())
-    return list(value) if isinstance(value, (list, tuple, set, frozenset)) or hasattr(value, "__iter__") else []
+    # An iterator would be used up by that.
+    return list(value) if isinstance(value, Collection) and not isinstance(value, (str, bytes)) else []

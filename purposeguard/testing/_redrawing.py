@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, cast, get_args, get_origin
 
 from hypothesis import reject
@@ -17,7 +17,7 @@ from purposeguard.terms import is_union
 from purposeguard.testing._annotations import Spot, taken_apart
 from purposeguard.testing._drawing import NOWHERE, Drawing
 from purposeguard.testing._leaves import passes
-from purposeguard.testing._models import bindings_of, current, fields_of, made, replaced, scope_of
+from purposeguard.testing._models import Field, Names, bindings_of, current, fields_of, made, replaced, scope_of
 
 _ATTEMPTS: Final = 5
 
@@ -99,16 +99,12 @@ class Redrawing:
         fields, scope = fields_of(cls), scope_of(cls, bindings)
         held = current(value, tuple(one.name for one in fields))
         refuses_itself: Callable[[], bool] = functools.cache(lambda: not passes(lambda: made(cls, held)))
-        for _ in range(_ATTEMPTS):
-            changes = {
-                field.name: new
-                for field in fields
-                if field.name in held
-                and (new := self.value(held[field.name], field.annotation, spot.field(field, scope(field.name))))
-                is not held[field.name]
-            }
+        for attempt in range(_ATTEMPTS):
+            changes = self._changes(fields, held, spot, scope)
             if not changes:
                 return value
+            if attempt:
+                changes = _as_alike(held, changes)
             try:
                 whole = made(cls, {**held, **changes})
             except Exception:  # noqa: BLE001  # the application's validators, which may raise anything
@@ -117,6 +113,26 @@ class Redrawing:
                 continue
             return replaced(value, {name: read_field(whole, name) for name in changes})
         return reject()
+
+    def _changes(
+        self, fields: Sequence[Field], held: Mapping[str, Any], spot: Spot, scope: Callable[[str], Names]
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for field in fields:
+            if field.name in held:
+                new = self.value(held[field.name], field.annotation, spot.field(field, scope(field.name)))
+                if new is not held[field.name]:
+                    found[field.name] = new
+        return found
+
+
+def _as_alike(held: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes, where what was the same in two fields is the same again: validators may ask for it."""
+    found: dict[str, Any] = {}
+    for name, new in changes.items():
+        like = next((one for one in found if _same(held[one], held[name])), None)
+        found[name] = new if like is None else found[like]
+    return found
 
 
 def _content(value: Any) -> Any:

@@ -137,8 +137,14 @@ class PurposeMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        given = self.history
-        self._to_come = list(given) if isinstance(given, History) else [given]
+        given: object = getattr(self, "history", None)
+        if not isinstance(given, (Notice, History)):
+            raise TypeError(f"{type(self).__name__} says by which notice it goes: `history = my.NOTICE`, or a History")
+        self.begin(given)
+
+    def begin(self, history: Notice | History) -> None:
+        """Begins anew, by these revisions: for an `@initialize` rule that draws them."""
+        self._to_come = list(history) if isinstance(history, History) else [history]
         self._known = [self._to_come.pop(0)]
         self.office = Office()
         self.ledger = WrittenDown()
@@ -148,7 +154,6 @@ class PurposeMachine(RuleBasedStateMachine):
         self._left: Use[Any] | None = None
         self._probes: list[Probe] = []
         self._sealed: list[tuple[Personal[Any, Any], Probe]] = []
-        self._refusals = 0
         self.guard = self.make_guard()
         self.start()
 
@@ -162,12 +167,24 @@ class PurposeMachine(RuleBasedStateMachine):
     def start(self) -> None:
         """Makes the service, over `self.guard`. Called once, at the beginning."""
 
-    def restricted(self, subject: SubjectId, standing: Standing) -> None:
-        """A subject asked for something, or agreed to something: how it stands now. `self.office` is told of it.
+    def stopped(self, subject: SubjectId, purpose: str | None) -> None:
+        """A subject asked for the use for a purpose to stop, by its clause, or for all (None).
 
-        A service with governance of its own tells it here.
+        This and the next four are for a service that keeps by itself what subjects ask for: `self.office`, which the
+        guard asks here, knows of it already.
         """
-        self.office.standings[subject_key(subject)] = standing
+
+    def permitted(self, subject: SubjectId) -> None:
+        """A subject let everything be used again that was stopped."""
+
+    def erased(self, subject: SubjectId) -> None:
+        """A subject asked for erasure."""
+
+    def consented(self, subject: SubjectId, purpose: str) -> None:
+        """A subject agreed to a purpose, by its clause, under the revision in force."""
+
+    def withdrew(self, subject: SubjectId) -> None:
+        """A subject withdrew all consents."""
 
     def revised(self, history: History) -> None:
         """Another revision is in force: the guard is told of it."""
@@ -204,12 +221,12 @@ class PurposeMachine(RuleBasedStateMachine):
     ) -> bool:
         """Whether the specification lets data of these sources serve a purpose, as things stand.
 
-        `sources` is a label, a source, or a tagged model, of which every field counts.
+        `sources` is a label, a source, an id, or a tagged model, of which every field counts.
         """
         asked = self.notice.purpose_or_family(purpose)
         name = asked.name if isinstance(asked, Family) else asked.clause
         about = About(subject, collected=collected)
-        return self._answer(Probe(_label_of(sources), self.notice, name, channel, about))
+        return self._answer(Probe(_label_of(sources, self.notice), self.notice, name, channel, about))
 
     @contextmanager
     def expecting(
@@ -238,7 +255,7 @@ class PurposeMachine(RuleBasedStateMachine):
             self._must_be_told_once(refusal, before)
         else:
             if not allowed:
-                what = ", ".join(source.clause for source in _label_of(sources))
+                what = ", ".join(source.clause for source in _label_of(sources, self.notice))
                 raise AssertionError(f"{what} went through for {purpose}, though the notice denies it")
 
     def _must_be_told_once(self, refusal: PurposeViolation | PurposeMissing, before: int) -> None:
@@ -302,7 +319,7 @@ class PurposeMachine(RuleBasedStateMachine):
         block = data.draw(strategies.uses(self.guard), "purpose")
         self._blocks.append((block, block.__enter__()))
 
-    @precondition(lambda self: self._blocks)
+    @precondition(lambda self: bool(self._blocks))
     @rule()
     def leave_the_purpose(self) -> None:
         """The innermost purpose ends."""
@@ -321,34 +338,40 @@ class PurposeMachine(RuleBasedStateMachine):
             self._stands(subject, all_suspended=True)
         else:
             self._stands(subject, suspended=held.suspended | {stopped})
+        self.stopped(subject, stopped)
 
     @rule(data=st.data())
     def permit_again(self, data: st.DataObject) -> None:
         """A subject lets everything be used again that was stopped; what is erased stays so."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
         self._stands(subject, all_suspended=False, suspended=frozenset())
+        self.permitted(subject)
 
     @rule(data=st.data())
     def ask_for_erasure(self, data: st.DataObject) -> None:
         """A subject asks for erasure."""
-        self._stands(data.draw(st.sampled_from(self.subjects), "subject"), erased=True)
+        subject = data.draw(st.sampled_from(self.subjects), "subject")
+        self._stands(subject, erased=True)
+        self.erased(subject)
 
     @rule(data=st.data())
     def give_consent(self, data: st.DataObject) -> None:
         """A subject agrees to a purpose, under the revision in force."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
-        given = data.draw(strategies.purposes(self.notice), "purpose").clause, self.notice.revision
-        self._stands(subject, consents=self.standing(subject).consents | {given})
+        purpose = data.draw(strategies.purposes(self.notice), "purpose").clause
+        self._stands(subject, consents=self.standing(subject).consents | {(purpose, self.notice.revision)})
+        self.consented(subject, purpose)
 
     @rule(data=st.data())
     def withdraw_consent(self, data: st.DataObject) -> None:
         """A subject withdraws all consents."""
-        self._stands(data.draw(st.sampled_from(self.subjects), "subject"), consents=frozenset())
+        subject = data.draw(st.sampled_from(self.subjects), "subject")
+        self._stands(subject, consents=frozenset())
+        self.withdrew(subject)
 
     def _stands(self, subject: SubjectId, **changes: Any) -> None:
         standing = dataclasses.replace(self.standing(subject), **changes)
-        self._standings[subject_key(subject)] = standing
-        self.restricted(subject, standing)
+        self._standings[subject_key(subject)] = self.office.standings[subject_key(subject)] = standing
 
     @rule(days=st.sampled_from([1, 30, 365, 3650]))
     def let_days_pass(self, days: int) -> None:
@@ -356,7 +379,7 @@ class PurposeMachine(RuleBasedStateMachine):
         if self.now.year < datetime.MAXYEAR - 20:
             self.now += datetime.timedelta(days)
 
-    @precondition(lambda self: self._to_come)
+    @precondition(lambda self: bool(self._to_come))
     @rule()
     def revise(self) -> None:
         """The next revision comes into force."""
@@ -384,9 +407,17 @@ class PurposeMachine(RuleBasedStateMachine):
         probe = Probe(label, self.notice, "", None, About(subject))
         self._sealed = [*self._sealed[-REMEMBERED + 1 :], (Personal(object(), label), probe)]
 
-    # ---- Invariants -----------------------------------------------------------------------------------------------
+    # ---- What must hold ----------------------------------------------------------------------------------------------
 
     @invariant()
+    def keeps_to_the_notice(self) -> None:
+        """All of the following, in one, so that it takes one line in the story that is told of a failure."""
+        self.the_purpose_is_the_innermost()
+        self.nothing_is_open_outside_a_purpose()
+        self.what_is_denied_stays_denied()
+        self.sealed_values_open_where_they_may()
+        self.the_ledger_is_told_once()
+
     def the_purpose_is_the_innermost(self) -> None:
         """The use under way is that of the innermost block; outside of all there is none."""
         try:
@@ -398,7 +429,6 @@ class PurposeMachine(RuleBasedStateMachine):
                 "a use is under way that no block is of" if self.use is None else "another use is under way"
             )
 
-    @invariant()
     def nothing_is_open_outside_a_purpose(self) -> None:
         """A use that has ended opens nothing."""
         if self._left is None:
@@ -410,7 +440,6 @@ class PurposeMachine(RuleBasedStateMachine):
                 continue
             raise AssertionError("a use that has ended opened a sealed value")
 
-    @invariant()
     def what_is_denied_stays_denied(self) -> None:
         """Each question that was asked has the answer that the specification gives it now."""
         for probe in self._probes:
@@ -425,7 +454,6 @@ class PurposeMachine(RuleBasedStateMachine):
                 may = "lets" if found else "does not let"
                 raise AssertionError(f"the guard {may} {probe.label!r} serve {probe.purpose}, unlike the specification")
 
-    @invariant()
     def sealed_values_open_where_they_may(self) -> None:
         """Within a purpose, each sealed value opens, or is refused and told to the ledger once, as it is specified."""
         use = self.use
@@ -447,7 +475,6 @@ class PurposeMachine(RuleBasedStateMachine):
                 if not expected:
                     raise AssertionError(f"{probe.label!r} was opened for {purpose}, though the notice denies it")
 
-    @invariant()
     def the_ledger_is_told_once(self) -> None:
         """No denial was told twice, and no use that no revision grants."""
         denials = self.ledger.denials
@@ -478,10 +505,12 @@ class PurposeMachine(RuleBasedStateMachine):
         super().teardown()
 
 
-def _label_of(sources: object) -> Label:
-    """The label of a source, a label, or everything in a tagged model."""
+def _label_of(sources: object, notice: Notice) -> Label:
+    """The label of a source, an id, a label, or everything in a tagged model."""
     if isinstance(sources, Label):
         return sources
+    if isinstance(sources, str):
+        return Label(notice.source(sources))
     if isinstance(sources, type) and issubclass(sources, Source):
         return Label(sources)
     shape: Shape = shape_of(sources)

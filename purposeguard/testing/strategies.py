@@ -145,12 +145,14 @@ def _some(given: Sequence[type[Source]], most: int) -> st.SearchStrategy[list[ty
 def _may(notice: Notice, source: type[Source], asked: Asked, channel: str | None) -> bool:
     """Whether one source may serve it, which aims what is drawn; what is decided is for whoever draws it."""
     members = asked.members if isinstance(asked, Family) else (asked,)
-    rows = {row.id: row.channels for row in notice.document.purposes} if channel is not None else {}
-    for one in members:
-        named = rows.get(one.clause)
-        if one in notice.grants[source] and (named is None or named.closed is None or channel in named.closed):
-            return True
-    return False
+    return any(one in notice.grants[source] and _admits(notice, one, channel) for one in members)
+
+
+def _admits(notice: Notice, purpose: type[Purpose], channel: str | None) -> bool:
+    if channel is None:
+        return True
+    named = next(row.channels for row in notice.document.purposes if row.id == purpose.clause)
+    return named is None or named.closed is None or channel in named.closed
 
 
 class Question(NamedTuple):

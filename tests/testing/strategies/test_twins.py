@@ -88,6 +88,8 @@ def test_what_holds_together_stays_so() -> None:
         assert twin.first <= twin.last
         assert twin.last is made.last
         assert twin.device != made.device
+        other = data.draw(twins(made, ["email", "repeated"]))
+        assert other.email == other.repeated != made.email
 
     hold()
 

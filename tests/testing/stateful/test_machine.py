@@ -1,0 +1,305 @@
+"""Machines of services: they pass where the service keeps to the notice, and find each way in which it does not."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from typing import Annotated, Any, NamedTuple
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule, run_state_machine_as_test
+
+import purposeguard as pg
+from purposeguard import Personal
+from purposeguard.governance import Governance
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing import strategies
+from purposeguard.testing.stateful import Office, PurposeMachine, WrittenDown
+from tests.unit.samples import SMALL
+
+SMALL_NOTICE = pg.Notice.loads(SMALL)
+RENEWAL = SMALL_NOTICE.purpose("Renewal")
+ACCOUNT = SMALL_NOTICE.source("Account")
+LATER = SMALL.replace("2024-01-01", "2025-01-01")
+NARROWED = pg.Notice.loads(LATER.replace('sources = ["1(a)"]', 'sources = ["2"]'))
+"""A later revision in which accounts serve no renewals any more."""
+HISTORY = pg.History(SMALL_NOTICE, NARROWED)
+
+
+class Service:
+    def __init__(self, guard: pg.Guard) -> None:
+        self.guard = guard
+        self.emails = {number: Personal(f"{number}@example.com", ACCOUNT) for number in (1, 2)}
+
+    def remind(self, customer: int) -> str:
+        with self.guard.purpose("Renewal", channel="email") as use:
+            return use.open(self.emails[customer], subject=customer)
+
+
+class Machine(PurposeMachine):
+    history = HISTORY
+    service: Any
+
+    def start(self) -> None:
+        self.service = self.make_service()
+
+    def make_service(self) -> Any:
+        return Service(self.guard)
+
+    @rule(customer=st.sampled_from([1, 2]))
+    def remind(self, customer: int) -> None:
+        with self.expecting(ACCOUNT, "Renewal", channel="email", subject=customer, collected=SMALL_NOTICE.revision):
+            self.service.remind(customer)
+
+
+class Row(NamedTuple):
+    name: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData]
+
+
+def run(machine: type[PurposeMachine], examples: int = 25, steps: int = 25, *, shrink: bool = False) -> None:
+    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+    quick = settings(
+        max_examples=examples, stateful_step_count=steps, phases=phases, deadline=None, derandomize=True, database=None
+    )
+    run_state_machine_as_test(machine, settings=quick)
+
+
+def test_a_service_that_keeps_to_the_notice_passes() -> None:
+    run(Machine, 15)
+
+
+def test_the_bundled_notice() -> None:
+    class Bundled(PurposeMachine):
+        history = tm.NOTICE
+
+    run(Bundled, 8, 20)
+
+
+class Generated(PurposeMachine):
+    history = HISTORY
+
+    @initialize(history=strategies.histories())
+    def draw_the_history(self, history: pg.History) -> None:
+        self.begin(history)
+
+
+def test_generated_histories() -> None:
+    run(Generated, 8, 20)
+
+
+@pytest.mark.deep
+def test_many_generated_histories() -> None:
+    run(Generated, 1_500, 60)
+
+
+# ---- What goes wrong ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_kept_from_before_is_found() -> None:
+    class Keeping(Service):
+        @functools.cache  # noqa: B019  # that is the fault
+        def remind(self, customer: int) -> str:
+            return super().remind(customer)
+
+    class Hasty(Machine):
+        def make_service(self) -> Any:
+            return Keeping(self.guard)
+
+    with pytest.raises(AssertionError, match="went through for Renewal, though the notice denies it"):
+        run(Hasty, 100)
+
+
+def test_who_is_not_told_whose_it_is_is_found() -> None:
+    class Nameless(Service):
+        def remind(self, customer: int) -> str:
+            with self.guard.purpose("Renewal", channel="email") as use:
+                return use.open(self.emails[customer])
+
+    class Forgetful(Machine):
+        def make_service(self) -> Any:
+            return Nameless(self.guard)
+
+    with pytest.raises(AssertionError, match="went through"):
+        run(Forgetful, 100)
+
+
+def test_a_refusal_too_many_is_found() -> None:
+    class Timid(Service):
+        def remind(self, customer: int) -> str:
+            with self.guard.purpose("Statistics") as use:
+                return use.open(self.emails[customer], subject=customer)
+
+    class Timorous(Machine):
+        def make_service(self) -> Any:
+            return Timid(self.guard)
+
+    with pytest.raises(AssertionError, match="refused, though the notice allows it"):
+        run(Timorous, 100)
+
+
+def test_a_use_left_open_is_found() -> None:
+    class Leaving(Service):
+        def remind(self, customer: int) -> str:
+            self.block = self.guard.purpose("Renewal", channel="email")
+            return self.block.__enter__().open(self.emails[customer], subject=customer)
+
+    class Open(Machine):
+        def make_service(self) -> Any:
+            return Leaving(self.guard)
+
+        def teardown(self) -> None:
+            block = getattr(self.service, "block", None)
+            if block is not None:
+                block.__exit__(None, None, None)
+
+    with pytest.raises(AssertionError, match=r"no block is of|another use is under way"):
+        run(Open, 50, 6)
+
+
+def test_a_revision_that_nobody_is_told_of_is_found() -> None:
+    class Late(Machine):
+        def revised(self, history: pg.History) -> None:
+            """Nobody is told."""
+
+    with pytest.raises(AssertionError):
+        run(Late, 100)
+
+
+def test_a_guard_that_does_not_ask_the_office_is_found() -> None:
+    class Deaf(Machine):
+        def make_guard(self) -> pg.Guard:
+            return pg.Guard(self.notice, governance=Office(), ledger=self.ledger, clock=self.clock)
+
+    with pytest.raises(AssertionError, match=r"went through|unlike the specification|was opened"):
+        run(Deaf, 100)
+
+
+def test_a_guard_that_only_observes_is_found() -> None:
+    class Observing(Machine):
+        def make_guard(self) -> pg.Guard:
+            return pg.Guard(self.notice, mode="observe", governance=self.office, ledger=self.ledger, clock=self.clock)
+
+    with pytest.raises(AssertionError, match=r"went through|was opened"):
+        run(Observing, 100)
+
+
+def test_a_ledger_that_is_told_twice_is_found() -> None:
+    class Stutter(WrittenDown):
+        def denied(self, error: Any, *, observed: bool) -> None:
+            super().denied(error, observed=observed)
+            super().denied(error, observed=observed)
+
+    class Twice(Machine):
+        def make_guard(self) -> pg.Guard:
+            self.ledger = Stutter()
+            return super().make_guard()
+
+    with pytest.raises(AssertionError, match=r"told 2 times of one refusal|told of one denial twice"):
+        run(Twice, 100)
+
+
+def test_a_ledger_that_is_not_told_is_found() -> None:
+    class Silent(Machine):
+        def make_guard(self) -> pg.Guard:
+            return pg.Guard(self.notice, governance=self.office, clock=self.clock)
+
+    with pytest.raises(AssertionError, match="told 0 times"):
+        run(Silent, 100)
+
+
+def test_a_story_that_goes_wrong_is_shortened() -> None:
+    class Nameless(Service):
+        def remind(self, customer: int) -> str:
+            with self.guard.purpose("Renewal", channel="email") as use:
+                return use.open(self.emails[customer])
+
+    class Forgetful(Machine):
+        def make_service(self) -> Any:
+            return Nameless(self.guard)
+
+    with pytest.raises(AssertionError, match="went through") as caught:
+        run(Forgetful, 100, shrink=True)
+    notes = "\n".join(getattr(caught.value, "__notes__", ()))
+    steps = [line.strip() for line in notes.splitlines() if line.strip().startswith("state.")]
+    told = [line.partition("(")[0] for line in steps if "keeps_to_the_notice" not in line]
+    assert told in (
+        ["state.ask_for_erasure", "state.remind", "state.teardown"],
+        ["state.stop_a_use", "state.remind", "state.teardown"],
+    )
+    assert len(steps) <= 6
+
+
+# ---- The machine itself -------------------------------------------------------------------------------------------
+
+
+def test_expecting_says_what_must_be() -> None:
+    machine = Machine()
+    with machine.expecting(ACCOUNT, "Renewal") as allowed:
+        assert allowed
+    with machine.expecting(SMALL_NOTICE.source("Usage"), "Renewal") as allowed:
+        assert not allowed
+        machine.guard.check("Usage", "Renewal")
+    usage = pg.Label(SMALL_NOTICE.source("Usage"))
+    with pytest.raises(AssertionError, match=r"1\(b\) went through for Renewal"), machine.expecting(usage, "Renewal"):
+        pass
+    with pytest.raises(ZeroDivisionError), machine.expecting(ACCOUNT, "Renewal"):
+        raise ZeroDivisionError
+
+
+def test_what_sources_may_be() -> None:
+    class Bundled(PurposeMachine):
+        history = tm.NOTICE
+
+    machine = Bundled()
+    assert machine.may(tm.Registration, tm.RenewalGuidance)
+    assert not machine.may(Row, tm.RenewalGuidance)
+    assert machine.may(Row, tm.ProductProvision)
+    assert machine.may(pg.Label(tm.Registration), "AnyProductGuidance", channel="email", subject=1)
+    assert not machine.may(tm.Registration, tm.RenewalGuidance, collected=datetime.date(1990, 1, 1))
+    assert machine.may("1.1a", tm.RenewalGuidance)
+    with pytest.raises(TypeError, match="is no label, source or tagged model"):
+        machine.may(7, tm.RenewalGuidance)
+
+
+def test_a_machine_says_by_which_notice_it_goes() -> None:
+    class Bare(PurposeMachine):
+        pass
+
+    with pytest.raises(TypeError, match="Bare says by which notice it goes"):
+        Bare()
+
+
+def test_a_store_of_its_own_is_told(tmp_path_factory: pytest.TempPathFactory) -> None:
+    class Stored(PurposeMachine):
+        history = tm.NOTICE
+
+        def make_guard(self) -> pg.Guard:
+            path = tmp_path_factory.mktemp("store") / "store.db"
+            self.governance = Governance(f"sqlite:///{path}", notice=self.notice, ledger=False, clock=self.clock)
+            return pg.Guard(self.notice, governance=self.governance, ledger=self.ledger, clock=self.clock)
+
+        def stopped(self, subject: Any, purpose: str | None) -> None:
+            self.governance.restrict(subject, purpose)
+
+        def permitted(self, subject: Any) -> None:
+            for one in self.governance.subjects.of(subject).restrictions:
+                if one.kind == "suspension-of-use" and one.lifted is None:
+                    self.governance.lift(one)
+
+        def erased(self, subject: Any) -> None:
+            self.governance.restrict(subject, kind="erasure")
+
+        def consented(self, subject: Any, purpose: str) -> None:
+            self.governance.consent(subject, purpose)
+
+        def withdrew(self, subject: Any) -> None:
+            self.governance.withdraw(subject)
+
+        def teardown(self) -> None:
+            super().teardown()
+            self.governance.close()
+
+    run(Stored, 3, 15)
