@@ -13,7 +13,7 @@ from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies, watching
 from purposeguard.testing._flipping import Cell, flipped, notice_key
-from tests.support import asked_of
+from tests.support import asked_of, id_of
 
 pytestmark = pytest.mark.usefixtures("remembers")
 
@@ -141,3 +141,44 @@ def test_a_cell_is_turned_in_guards_that_are_there_and_in_new_ones() -> None:
         watching.turn(None)
         watching.leave_all(watcher)
     assert before.allows(tm.Registration, tm.RenewalGuidance)
+
+
+def by_name(matrix: Matrix) -> set[tuple[str, str, str | None]]:
+    """What may serve what, by ids: of a notice that was read anew the classes are others."""
+    return {(source, id_of(asked), channel) for (source, asked, channel), may in table(matrix).items() if may}  # type: ignore[arg-type]  # terms
+
+
+@settings(max_examples=30)
+@given(data=st.data())
+def test_a_grant_that_is_taken_away_is_one_that_the_notice_forbids(data: st.DataObject) -> None:
+    """By another way: the same file with a prohibition of that one cell, compiled from its text."""
+    matrix = Matrix(tm.NOTICE)
+    items = [one for one in matrix.items if one is not tm.LinkedUsage]
+    source = data.draw(st.sampled_from(items))
+    # What goes into a derivation is forbidden to it as well; a turned cell leaves derivations alone.
+    purposes = [one for one in tm.NOTICE.grants[source] if one is not tm.UsageAnalysis]
+    purpose = data.draw(st.sampled_from(purposes))
+    row = {"sources": [source.clause], "purposes": [purpose.clause], "reason": {"en": "turned", "ja": "反転"}}
+    forbidden = pg.Notice.parse(tm.NOTICE.dump() | {"forbid": [row]})
+    assert by_name(flipped(matrix, Cell(KEY, source.clause, purpose.clause))) == by_name(Matrix(forbidden))
+
+
+@settings(max_examples=30)
+@given(data=st.data())
+def test_a_grant_that_is_added_is_one_that_the_notice_grants(data: st.DataObject) -> None:
+    """Likewise: the other cells of that purpose stay, since they are granted to the same sources."""
+    matrix = Matrix(tm.NOTICE)
+    items = [one for one in matrix.items if one is not tm.LinkedUsage]
+    source = data.draw(st.sampled_from(items))
+    purpose = data.draw(st.sampled_from([one for one in tm.NOTICE.purposes if one not in tm.NOTICE.grants[source]]))
+    tables = tm.NOTICE.dump()
+    granting = next(one for one in tables["grant"] if any(row["id"] == purpose.clause for row in one["purpose"]))
+    others = [row["id"] for row in granting["purpose"] if row["id"] != purpose.clause]
+    granting["sources"] = [*granting["sources"], source.clause]
+    # The clause grants all of its purposes to its sources: the others are forbidden to this one again.
+    row = {"sources": [source.clause], "purposes": others, "reason": {"en": "turned", "ja": "反転"}}
+    tables["forbid"] = [row] if others else []
+    turned = by_name(flipped(matrix, Cell(KEY, source.clause, purpose.clause)))
+    granted = by_name(Matrix(pg.Notice.parse(tables)))
+    derived = tm.LinkedUsage.clause
+    assert {one for one in turned if one[0] != derived} == {one for one in granted if one[0] != derived}
