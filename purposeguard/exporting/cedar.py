@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from purposeguard.document import Document, FamilyRow, Grant, Titles
-from purposeguard.exporting.notation import WIDTH, call, comment, entity, flat, items, text
+from purposeguard.exporting.notation import WIDTH, around, comment, entity, flat, items, text
 from purposeguard.exporting.reading import Ban, Reading, Term
 
 Language = Literal["en", "ja"]
@@ -226,25 +226,27 @@ def _unlike(given: str, taken: set[str]) -> str:
 
 def _all(sources: Sequence[str]) -> list[str]:
     """All sources of the data are among these."""
-    return [call(items("Source", sources), "containsAll", SOURCES, len(INDENT))]
+    return [around("", items("Source", sources), f".containsAll({SOURCES})", len(INDENT))]
 
 
 def _any(sources: Sequence[str]) -> list[str]:
     """Some source of the data is among these."""
     if len(sources) == 1:
         return [f"{SOURCES}.contains({entity('Source', sources[0])})"]
-    return [call(items("Source", sources), "containsAny", SOURCES, len(INDENT))]
+    return [around("", items("Source", sources), f".containsAny({SOURCES})", len(INDENT))]
 
 
 def _asked(purposes: Sequence[str]) -> str:
     """It is asked for one of these purposes."""
     if len(purposes) == 1:
         return f"action == {entity('Action', purposes[0])}"
-    return f"action in {flat(items('Action', purposes))}"
+    return around("action in ", items("Action", purposes), "", len(INDENT))
 
 
 def _within(groups: Sequence[str]) -> str:
-    return f"action in {entity('Action', groups[0]) if len(groups) == 1 else flat(items('Action', groups))}"
+    if len(groups) == 1:
+        return f"action in {entity('Action', groups[0])}"
+    return around("action in ", items("Action", groups), "", len(INDENT))
 
 
 def _other_channel(channels: Sequence[str]) -> list[str]:

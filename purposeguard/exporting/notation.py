@@ -41,9 +41,9 @@ def _unseen(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 
 
-def call(entries: Sequence[str], method: str, argument: str, indent: int) -> str:
-    """A method of a set, `[…].containsAll(resource.sources)`; a set too long for a line fills several."""
-    line = f"{flat(entries)}.{method}({argument})"
+def around(before: str, entries: Sequence[str], after: str, indent: int) -> str:
+    """A set within a line, `action in […]`, `[…].containsAll(…)`; one that is too long for it fills several."""
+    line = f"{before}{flat(entries)}{after}"
     if indent + len(line) <= WIDTH:
         return line
     inner, outer = " " * (indent + 2), " " * indent
@@ -53,4 +53,4 @@ def call(entries: Sequence[str], method: str, argument: str, indent: int) -> str
         if len(lines[-1]) + len(piece.rstrip()) > WIDTH and lines[-1] != inner:
             lines.append(inner)
         lines[-1] += piece
-    return "\n".join(["[", *(one.rstrip() for one in lines), f"{outer}].{method}({argument})"])
+    return "\n".join([f"{before}[", *(one.rstrip() for one in lines), f"{outer}]{after}"])

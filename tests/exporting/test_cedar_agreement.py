@@ -138,7 +138,7 @@ def test_consents_of_a_notice_with_everything() -> None:
     assert compare_consents(EVERYTHING, consented(EVERYTHING, 1_500, random.Random(2))) == 1_500
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(notice=strategies.notices(facts=True), seed=st.integers(0, 2**32))
 def test_consents_of_generated_notices(notice: Notice, seed: int) -> None:
     compare_consents(notice, consented(notice, 40, random.Random(seed)))
@@ -147,7 +147,7 @@ def test_consents_of_generated_notices(notice: Notice, seed: int) -> None:
 # ---- Two revisions --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(history=strategies.histories(), seed=st.integers(0, 2**32))
 def test_what_the_exports_of_two_revisions_both_allow_is_allowed(history: History, seed: int) -> None:
     """As the how-to says of data collected under an earlier one: of purposes, by the ids that each revision has."""
