@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import sys
 from typing import Any, Final
 
-from purposeguard.testing._patching import Patches, Tell, is_told_above, text_of, told_above
+from purposeguard.testing._patching import Patches, Tell, asking, is_told_above, text_of, told_above
 
 _DULL: Final = frozenset({"date", "content-length", "connection", "accept-encoding", "server"})
 """Headers that say nothing by themselves: how long a body is, is seen by the body."""
@@ -38,7 +39,8 @@ def _sent(send: Any, tell: Tell) -> Any:
         inside = _is_inside(self, request)
         if not inside:
             tell("http", request.method, lambda: _request(request, request.read()))
-        response = send(self, request, **options)
+        with asking() if inside else contextlib.nullcontext():
+            response = send(self, request, **options)
         if inside and not options.get("stream"):
             tell("response", "", lambda: _response(response))
         return response
@@ -52,7 +54,8 @@ def _sent_async(send: Any, tell: Tell) -> Any:
         if not inside:
             body = await request.aread()
             tell("http", request.method, lambda: _request(request, body))
-        response = await send(self, request, **options)
+        with asking() if inside else contextlib.nullcontext():
+            response = await send(self, request, **options)
         if inside and not options.get("stream"):
             tell("response", "", lambda: _response(response))
         return response

@@ -7,7 +7,7 @@ import sysconfig
 import traceback
 from typing import Any, Final
 
-from purposeguard.testing._patching import Patches, Tell, text_of
+from purposeguard.testing._patching import Patches, Tell, is_asking, text_of
 
 _USUAL: Final = frozenset({*vars(logging.LogRecord("", 0, "", 0, "", None, None)), "message", "asctime"})
 """What every record has; the rest came by `extra`."""
@@ -25,8 +25,8 @@ def watch(patches: Patches, tell: Tell, level: int) -> None:
 
     def handled(handle: Any) -> Any:
         def wrapper(self: logging.Logger, record: logging.LogRecord) -> None:
-            told = enabled(self, record.levelno) or (counts(self, record.levelno) and not _is_chatter(record))
-            if record.levelno >= level and told:
+            told = enabled(self, record.levelno) or counts(self, record.levelno)
+            if record.levelno >= level and told and not _is_chatter(record):
                 tell("log", f"{record.name} {record.levelname}", lambda: _parts(record))
             if enabled(self, record.levelno):
                 handle(self, record)
@@ -39,6 +39,8 @@ def watch(patches: Patches, tell: Tell, level: int) -> None:
 
 def _is_chatter(record: logging.LogRecord) -> bool:
     """Whether it is what a library says of itself to who looks for a fault in it: numbers of connections, times."""
+    if is_asking() and record.name.partition(".")[0] in {"httpx", "httpx2"}:
+        return True  # it tells what a test asked
     return record.levelno < logging.INFO and record.pathname.startswith(_LIBRARIES)
 
 

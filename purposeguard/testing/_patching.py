@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Generator
+from contextvars import ContextVar
 from typing import Any, Final
 
 Lines = tuple[tuple[str, str], ...]
@@ -72,6 +73,24 @@ def told_above() -> Generator[None]:
 def is_told_above() -> bool:
     """Whether this thread is inside a call that was told already."""
     return bool(getattr(_quiet, "now", False))
+
+
+_asking: Final[ContextVar[bool]] = ContextVar("purposeguard_asking", default=False)
+
+
+@contextlib.contextmanager
+def asking() -> Generator[None]:
+    """A test asks an application in this process: what its client logs of that is no effect of the application."""
+    token = _asking.set(True)
+    try:
+        yield
+    finally:
+        _asking.reset(token)
+
+
+def is_asking() -> bool:
+    """Whether a test asks an application just now."""
+    return _asking.get()
 
 
 def text_of(value: object) -> str:

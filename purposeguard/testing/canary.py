@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import re
 import sys
 import traceback
@@ -111,7 +112,7 @@ class Canaries:
     _kinds: frozenset[str]
 
     def __post_init__(self) -> None:
-        self._markers = Markers("canaries")
+        self._markers = Markers(f"canaries {next(_BLOCKS)}")  # unlike those of other blocks, which may be remembered
         self._results: list[Effect] = []
 
     def instance(self, model: type[T], /, **fields: Any) -> T:
@@ -199,6 +200,8 @@ def _behind(error: BaseException) -> list[tuple[str, str]]:
         before = before.__cause__ or before.__context__
     return found
 
+
+_BLOCKS: Final = itertools.count()
 
 _SHOWN: Final = re.compile(r"(\.\w+|\[\d*\])*")
 """Paths in a result that may be shown: keys of a mapping may be values."""

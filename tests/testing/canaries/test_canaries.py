@@ -282,6 +282,14 @@ def test_what_has_not_run_yet_is_no_result():
             marked.result(one for one in "abc")
 
 
+def test_blocks_have_marks_of_their_own():
+    with canaries(guard, tm.RenewalGuidance) as outer:
+        kept = outer.instance(Customer)
+        with pytest.raises(Leaked), canaries(guard, tm.RenewalGuidance) as inner:
+            logger.info(inner.instance(Customer).device)
+        assert inner.marks[0].value != kept.name
+
+
 def test_kinds_of_effects_can_be_left_out():
     with canaries(guard, tm.RenewalGuidance, effects=("sql",)) as marked:
         logger.info(marked.instance(Customer).device)

@@ -222,6 +222,18 @@ def test_the_example_is_clean(shop):
         test_all_may_be_used()
 
 
+def test_what_a_test_asks_by_itself_is_no_effect(shop):
+    @noninterference(guard, tm.RenewalGuidance)
+    def test(buyer: Buyer) -> None:
+        settle(buyer)
+        answer = shop.get(
+            "/renewals/customers/1", params={"seen": buyer.device}, headers={"X-Seconds": str(buyer.seconds)}
+        )
+        assert answer.status_code == 200
+
+    quickly(test)()
+
+
 def test_a_cache_that_is_not_emptied_is_found_as_well(shop):
     @noninterference(guard, tm.RenewalGuidance)
     def test(buyer: Buyer) -> None:
