@@ -83,8 +83,18 @@ class Guards:
                 scope = module.scope_of[node]
                 how = self.decorator(node.func, scope, called=True)
                 if how in ("access", "purpose", "entrust"):
-                    for one in self.names.functions(node.args[0], scope):
+                    for one in self.meant(node.args[0], scope):
                         self.functions[one.node].by.append(how)
+
+    def meant(self, expr: ast.expr, scope: Scope) -> list[Here]:
+        """The functions here that a name, or a method of an object, may mean."""
+        found = self.names.functions(expr, scope)
+        if found or not isinstance(expr, ast.Attribute):
+            return found
+        owner = self.values.of(expr.value, scope)
+        if owner is None or owner.cls is None:
+            return []
+        return [one for one in self.names.member(owner.cls, expr.attr) if isinstance(one, Here) and not one.is_class]
 
     # --- guards and uses -----------------------------------------------------------------------------------------
 
@@ -160,16 +170,11 @@ class Guards:
 
     def called(self, call: ast.Call, scope: Scope) -> list[Function]:
         """The functions here that a call may mean."""
-        found = [
-            self.functions[one.node] for one in self.names.functions(call.func, scope) if one.node in self.functions
-        ]
         func = call.func
+        found = [self.functions[one.node] for one in self.meant(func, scope)]
         if found or not isinstance(func, ast.Attribute):
             return found
         owner = self.values.of(func.value, scope)
-        if owner is not None and owner.cls is not None:
-            members = self.names.member(owner.cls, func.attr)
-            return [self.functions[one.node] for one in members if isinstance(one, Here) and one.node in self.functions]
         if owner is not None or self._is_outside(func.value, scope):
             return []
         # Of an object of which nothing is known: what is called so and is guarded wherever it stands.

@@ -127,7 +127,9 @@ class Names:
 
     def _refs(self, expr: ast.expr, scope: Scope) -> Iterator[Ref]:
         if isinstance(expr, ast.Name):
-            bindings = scope.bindings(expr.id)
+            bindings = [one for one in scope.bindings(expr.id) if not (isinstance(one, Assigned) and one.value is expr)]
+            if not bindings and scope.kind == "class" and scope.parent is not None:
+                bindings = scope.parent.bindings(expr.id)  # `guard = guard` in a class is that around it
             for binding in bindings:
                 yield from self._bound(binding, scope.module)
             if not bindings:

@@ -123,6 +123,8 @@ DIRECT: Final = _table(
     ),
     (WORK, "occupation shokugyo shokugyou syokugyou kinmusaki"),
     (AGE, "nenrei"),
+    (WORK, "gakureki shokureki"),
+    (IDENTITY, "insurance_number health_insurance_number hihokensha_bango tax_file_number"),
 )
 """Personal wherever it stands."""
 
@@ -172,6 +174,7 @@ PERSONS: Final = words_set(
 """Who a class may be about, by the last word of its name."""
 
 QUALIFIERS: Final = words_set(
+    "doctor nurse "
     "customer user person employee patient student teacher contact subscriber lead prospect applicant candidate "
     "guest visitor buyer purchaser recipient sender author owner holder cardholder attendee participant donor "
     "spouse father mother guardian emergency consignee insured passenger kokyaku riyosha riyousha kaiin shain "
@@ -195,8 +198,8 @@ INDIRECT: Final = frozenset({"profile", "account", "contact", "identity"})
 
 THINGS: Final = words_set(
     "settings setting config configuration conf options option credentials smtp mailer server template templates "
-    "column columns header headers validator parser rule rules regex pattern feature features flags permission "
-    "permissions policy labels translations messages strings texts stats statistics count counts metrics counter "
+    "column columns header headers validator parser rule rules regex pattern flags permission "
+    "permissions labels translations messages strings texts stats statistics count counts metrics counter "
     "counters gateway backend driver adapter interface font instance machine vm container pod peer vpc balancer "
     "nameserver broker lease subnet network host node router cluster socket endpoint proxy dns firewall"
 )

@@ -94,7 +94,7 @@ def _decorated(function: Function, scope: Scope, program: Program) -> Iterator[F
 
 def _called(node: ast.Call, scope: Scope, program: Program) -> Iterator[Found]:
     """`load = lru_cache(load_customer)`."""
-    for one in program.names.functions(node.args[0], scope):
+    for one in program.guards.meant(node.args[0], scope):
         function = program.guards.functions.get(one.node)
         if function is not None and program.guards.may_be_refused(function) is not None:
             name = dotted(node.func) or terminal(node.func)

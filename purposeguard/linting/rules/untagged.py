@@ -122,7 +122,7 @@ def _of_model(name: str, fields: list[Field], inherited: list[Field], program: P
         return
     everything = [*fields, *inherited]
     readings = [(one, _reading(one)) for one in everything]
-    beside = any(each is not None and each.tells and _of_person(each.sense, subject) for _, each in readings)
+    beside = any(_tells(one, each, subject, program) for one, each in readings)
     beside = beside or any(
         one.annotation is not None and program.tags.held(one.annotation, one.scope).subject for one in everything
     )
@@ -167,6 +167,15 @@ def _reading(field: Field) -> Reading | None:
             if one.arg in ("alias", "validation_alias", "serialization_alias") and isinstance(one.value, ast.Constant):
                 found = found or reading_of(str(one.value.value))
     return found
+
+
+def _tells(field: Field, reading: Reading | None, subject: Subject, program: Program) -> bool:
+    """Whether a field tells that the class is about a person: an e-mail address does, a number of them does not."""
+    if reading is None or not reading.tells or not _of_person(reading.sense, subject):
+        return False
+    held = Held() if field.annotation is None else program.tags.held(field.annotation, field.scope)
+    by_type = any(one in PERSONAL_TYPES for one in held.leaves)
+    return bears(held) or held.unknown or by_type or _fits(field, held, reading.sense.fits, program)
 
 
 def _of_person(sense: Sense, subject: Subject) -> bool:
