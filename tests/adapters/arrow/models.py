@@ -16,7 +16,7 @@ from pydantic import BaseModel, EmailStr, Field, HttpUrl, StringConstraints, cre
 
 from purposeguard import ByRow, Collected, Ended, Personal, RowSource, Subject
 from purposeguard.notices import trendmicro_jp as tm
-from tests.support import Draw
+from purposeguard.testing.strategies import Draw
 
 T = TypeVar("T")
 
