@@ -13,7 +13,7 @@ from purposeguard.linting.finding import Finding, Rule, Unread
 from purposeguard.linting.linter import RULES, Outcome
 
 VERSION: Final = "2.1.0"
-SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
 def sarif(outcome: Outcome, version: str) -> dict[str, Any]:
