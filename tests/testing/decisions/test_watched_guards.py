@@ -22,6 +22,7 @@ from purposeguard.testing import strategies, watching
 from purposeguard.testing.decisions import capture_decisions
 from tests import support
 from tests.properties.test_circumstances import Case, answers, cases
+from tests.testing.ids import told
 from tests.unit.oversights import Counting, Office
 
 pytestmark = pytest.mark.usefixtures("remembers")
@@ -192,7 +193,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("form", WRONG, ids=lambda form: repr(tuple(form))[:60])
+@pytest.mark.parametrize("form", WRONG, ids=lambda form: told(tuple(form))[:60])
 def test_errors_are_the_same(form: Form) -> None:
     guard = pg.Guard(tm.NOTICE)
     for ask in (guard.allows, guard.check, guard.explain):

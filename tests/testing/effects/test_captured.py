@@ -31,6 +31,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from purposeguard.testing import Effects, arranging, captured
+from tests.testing.ids import told
 
 logger = logging.getLogger("shop.effects")
 
@@ -243,7 +244,7 @@ def test_a_file_that_is_left_open_is_told_as_far_as_it_was_written(tmp_path):
     assert (tmp_path / "a.txt").read_text("utf-8") == "onetwo"
 
 
-@pytest.mark.parametrize("arguments", [("wb", -1, "utf-8"), ("wz",), ("w", 0), ("rw",), ("wbt",)], ids=str)
+@pytest.mark.parametrize("arguments", [("wb", -1, "utf-8"), ("wz",), ("w", 0), ("rw",), ("wbt",)], ids=told)
 def test_errors_of_open_are_those_of_open(arguments, tmp_path):
     messages = []
     for block in (captured(), arranging()):

@@ -14,6 +14,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies, watching
 from purposeguard.testing._flipping import Cell, flipped, notice_key
 from tests.support import asked_of, id_of
+from tests.testing.ids import told
 
 pytestmark = pytest.mark.usefixtures("remembers")
 
@@ -81,7 +82,7 @@ def test_one_decision_is_turned_and_what_follows_from_it(notice: pg.Notice, data
         Cell(KEY, source.clause, purpose.clause)
         for source, purpose in itertools.product(tm.NOTICE.sources, tm.NOTICE.purposes[::5])
     ],
-    ids=str,
+    ids=told,
 )
 def test_explanations_of_a_turned_cell_hang_together(cell: Cell) -> None:
     matrix = flipped(Matrix(tm.NOTICE), cell)

@@ -40,6 +40,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing._kinds import TEXTS, digits, number_of, word
 from purposeguard.testing._patterns import matching
 from purposeguard.testing.values import Markers, simplest, texts_of, value_strategy
+from tests.testing.ids import told
 
 
 def even_length(value: str) -> str:
@@ -127,7 +128,7 @@ ANNOTATIONS: list[Any] = [
     Annotated[dict[Annotated[str, Field(max_length=3)], int], Field(max_length=2)],
 ]
 
-every_annotation = pytest.mark.parametrize("annotation", ANNOTATIONS, ids=str)
+every_annotation = pytest.mark.parametrize("annotation", ANNOTATIONS, ids=told)
 
 
 @every_annotation
@@ -138,7 +139,7 @@ def test_values_are_valid(annotation: Any, data: st.DataObject) -> None:
     TypeAdapter(annotation).validate_python(value)
 
 
-@pytest.mark.parametrize("annotation", [one for one in ANNOTATIONS if one not in {bool, Literal["a", 1]}], ids=str)
+@pytest.mark.parametrize("annotation", [one for one in ANNOTATIONS if one not in {bool, Literal["a", 1]}], ids=told)
 def test_little_is_looked_for_in_vain(annotation: Any) -> None:
     """Of all that is drawn next to nothing is thrown away, and most of what is drawn is unlike the rest."""
     tried, found = 0, []
@@ -266,7 +267,7 @@ def test_a_pattern_that_is_none_has_no_text() -> None:
         (Personal("sealed text", tm.Registration), {"sealed text"}),
         (datetime.timedelta(seconds=12345), {"3:25:45", "12345.0"}),
     ],
-    ids=lambda one: str(sorted(one) if isinstance(one, set) else one),
+    ids=told,
 )
 def test_how_a_value_looks_as_text(value: Any, texts: set[str]) -> None:
     assert set(texts_of(value)) == texts
