@@ -61,6 +61,7 @@ class State:
     judge: Judge = field(default_factory=Judge)
     unstable: Nondeterministic | None = None
     remembered: int = 0
+    once_more: int = 0
     accused: bool = False
     raised: bool = False
     known: dict[object, Exception | None] = field(default_factory=dict[object, "Exception | None"])
@@ -138,6 +139,9 @@ class Example:
             failure = self._failure_of(twin, before, context)
             if failure is not None:
                 return failure
+        failure = self._remembered(before, context)
+        if failure is not None:
+            return failure
         state = self.state
         # Not beside a failure that says more, unless hypothesis has seen it before.
         unexpected = before.raised is not None and not isinstance(before.raised, self.asked.raises)
@@ -145,6 +149,25 @@ class Example:
             state.raised = True
             raise noted(before.raised)
         return None
+
+    def _remembered(self, before: Outcome, context: BuildContext) -> Exception | None:
+        """Whether the example, run once more, shows that something keeps what it saw; of the first few examples."""
+        state = self.state
+        key = ("once more", choices_of(context))
+        if key in state.known:
+            return state.known[key]
+        if not self.fields or state.once_more >= _ENOUGH or state.remembered or is_explicit(context):
+            return None
+        state.once_more += 1
+        again = self.run()
+        leak = None
+        if again is not None and not state.judge.same(before, again):
+            leak = state.judge.remembers(again, self.run, self._run_unseen)
+        failure = None if leak is None else self._interference(leak, {}, final=context.is_final)
+        state.known[key] = failure
+        state.remembered += failure is not None
+        state.accused = state.accused or failure is not None
+        return failure
 
     def _failure_of(self, twin: Mapping[str, Any], before: Outcome, context: BuildContext) -> Exception | None:
         """What a twin shows; what it has shown, where it is drawn again."""

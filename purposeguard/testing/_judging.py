@@ -19,6 +19,9 @@ _LATER: Final = 2
 """How often afterwards, while it is made smaller."""
 
 
+_UNSEEN: Final = 4
+"""How often values that never were are tried, which take longer to make."""
+
 _DICE: Final = random.Random(1)  # noqa: S311  # no secret; and the application's own numbers stay as they are
 
 
@@ -83,6 +86,14 @@ class Judge:
             self.repeats = _LATER
         return verdict
 
+    def remembers(
+        self, usual: Outcome, again: Callable[[], Outcome | None], unseen: Callable[[], Outcome | None]
+    ) -> Leak | None:
+        """Whether values that never were make a difference, beside what is usual by now; None where all is chance."""
+        never = unseen()
+        found = None if never is None or self.same(never, usual) else self._remembered(usual, never, again, unseen)
+        return found if isinstance(found, Leak) else None
+
     def _verdict(
         self,
         befores: list[Outcome],
@@ -117,7 +128,7 @@ class Judge:
         unseen: Callable[[], Outcome | None],
     ) -> Leak | Unstable:
         """What was run before makes no difference any more. Does that which never was?"""
-        for _ in range(self.repeats):
+        for _ in range(min(self.repeats, _UNSEEN)):
             never, known = unseen(), again()
             if known is not None and not self.same(known, usual):
                 return Unstable(usual, known)

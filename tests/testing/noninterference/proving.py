@@ -36,7 +36,7 @@ class Sealed(pg.PersonalModel):
 
 # Quick: what explains a failure is hypothesis' own, and traces every line to do so.
 quickly = settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     database=None,
     derandomize=True,

@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI, HTTPException
 from fastapi.testclient import TestClient
+from hypothesis import settings
 from pydantic import BaseModel, EmailStr, StringConstraints
 
 from examples.shop import repository
@@ -27,10 +28,11 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing.effects import arranging
 from purposeguard.testing.failures import Interference
 from purposeguard.testing.interference import noninterference
-from tests.testing.noninterference.proving import failure_of, quickly
+from tests.testing.noninterference.proving import at_once, failure_of
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20)]
 logger = logging.getLogger("shop.hurry")
+briefly = settings(at_once, max_examples=8)
 
 
 class Buyer(BaseModel):
@@ -204,7 +206,7 @@ def test_the_example_is_clean(shop):
         assert "devices" not in card
         return card
 
-    quickly(test_card)()
+    briefly(test_card)()
 
     @noninterference(guard, tm.RenewalGuidance)
     def test_reminders(buyer: Buyer) -> None:
@@ -212,7 +214,7 @@ def test_the_example_is_clean(shop):
         answer = shop.post("/renewals/reminders", json={"due_before": "2031-01-01"})
         assert answer.json()["customers"] == 1
 
-    quickly(test_reminders)()
+    briefly(test_reminders)()
 
     @noninterference(guard, tm.ProductImprovement, twins=2)
     def test_all_may_be_used(buyer: Buyer) -> None:
@@ -231,7 +233,7 @@ def test_what_a_test_asks_by_itself_is_no_effect(shop):
         )
         assert answer.status_code == 200
 
-    quickly(test)()
+    briefly(test)()
 
 
 def test_a_cache_that_is_not_emptied_is_found_as_well(shop):
