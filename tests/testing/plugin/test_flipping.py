@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import purposeguard as pg
+from purposeguard.circumstances import CLEAR, Circumstances
 from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies, watching
@@ -183,3 +184,32 @@ def test_a_grant_that_is_added_is_one_that_the_notice_grants(data: st.DataObject
     granted = by_name(Matrix(pg.Notice.parse(tables)))
     derived = tm.LinkedUsage.clause
     assert {one for one in turned if one[0] != derived} == {one for one in granted if one[0] != derived}
+
+
+def test_an_overlay_never_serves_more_than_what_it_narrows() -> None:
+    overlay = {
+        "id": "P1",
+        "class": "Scans",
+        "title": {"en": "Scans", "ja": "スキャン"},
+        "source": "1.1(b)",
+        "product": "Shield",
+        "item": "scans",
+        "serves": ["1.2(2)①", "1.2(2)②"],
+    }
+    notice = pg.Notice.parse(tm.NOTICE.dump() | {"overlay": [overlay]})
+    matrix = Matrix(notice)
+    without = flipped(matrix, Cell(KEY, "1.1(b)", "1.2(2)①"))
+    assert differences(matrix, without) == {
+        (source, notice.purpose("1.2(2)①")) for source in ("1.1(b)", "1.1", "P1")
+    }  # a parent serves what all of its items may
+    more = flipped(matrix, Cell(KEY, "1.1(b)", "1.2(1)①"))
+    assert {source for source, _ in differences(matrix, more)} == {"1.1(b)", "1.1"}
+
+
+def test_what_is_known_of_subjects_is_decided_by_the_turned_cell_too() -> None:
+    matrix, label = Matrix(tm.NOTICE), pg.Label(tm.Registration)
+    known = Circumstances(CLEAR)
+    assert tm.RenewalGuidance in matrix.row_for(label, None, known)
+    turned = flipped(matrix, Cell(KEY, "1.1(a)", "1.2(1)①"))
+    assert tm.RenewalGuidance not in turned.row_for(label, None, known)
+    assert tm.RenewalGuidance in matrix.row_for(label, None, known)

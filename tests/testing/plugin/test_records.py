@@ -198,3 +198,14 @@ def test_a_report_says_how_much_it_leaves_out(collector: Collector) -> None:
     lines = list(Report(records).lines())
     assert "  … and 20 more: -v, or --purposeguard-json=FILE" in lines
     assert len(list(Report(records).lines(verbose=True))) == len(lines) + 19
+
+
+def test_of_what_is_combined_the_source_that_is_denied_counts_as_denied(collector: Collector) -> None:
+    guard = service()
+    both: Any = NAME.zip(pg.Personal("TM-99", tm.ProductData))
+    with guard.purpose(tm.RenewalGuidance, activity="reminders") as use:
+        assert use.try_open(both, None) is None
+    records = collector.finish([guard])
+    assert [key for key in records.denied if key[1] == "reminders"] == [(NOTICE, "reminders", "1.2(1)①", "1.1(b)")]
+    cells = {key: count for key, count in records.cells.items() if key[2] == "1.2(1)①"}
+    assert cells == {(NOTICE, "1.1(a)", "1.2(1)①", True): 1, (NOTICE, "1.1(b)", "1.2(1)①", False): 1}
