@@ -44,10 +44,13 @@ class Spot:
         """The same with some of it changed."""
         return dataclasses.replace(self, **changes)
 
+    def below(self, name: str) -> str:
+        """The path of a field of the model that is here."""
+        return f"{self.path}.{name}" if self.path else name
+
     def field(self, field: Field, names: Names) -> Spot:
-        """The place of a field of the model that is here."""
-        path = f"{self.path}.{field.name}" if self.path else field.name
-        return Spot(path, self.personal, names, check=field.check, seals=field.seals)
+        """The place of such a field."""
+        return Spot(self.below(field.name), self.personal, names, check=field.check, seals=field.seals)
 
     def item(self, check: Check | None = None) -> Spot:
         """The place of the items of what is here."""

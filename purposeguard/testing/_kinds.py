@@ -74,12 +74,22 @@ def _card(n: int) -> str:
     return f"{body}{-total % 10}"
 
 
+def _address(n: int, scheme: str) -> str:
+    return f"{scheme}://localhost/{word(n)}"
+
+
 def _hexadecimal(n: int, length: int) -> str:
     return _spelled(n, length, "0123456789abcdef")
 
 
 def _capitals(n: int, length: int) -> str:
     return word(n, length).upper()
+
+
+def _iban(n: int) -> str:
+    """An account number of Germany with its check digits."""
+    account = digits(n, 18)
+    return f"DE{98 - int(f'{account}131400') % 97:02}{account}"
 
 
 def _mobile(n: int) -> str:
@@ -133,6 +143,7 @@ TEXTS: Final = (
     Kind("IPv6 address", lambda n: str(_ipv6(n))),
     Kind("MAC address", lambda n: ":".join(f"{byte:02x}" for byte in (n % (1 << 46)).to_bytes(6, "big"))),
     Kind("payment card", _card),
+    Kind("IBAN", _iban),
     Kind("day", lambda n: day(n).isoformat()),
     Kind("moment", lambda n: moment(n).isoformat()),
     Kind("moment, UTC", lambda n: moment(n).replace(tzinfo=datetime.UTC).isoformat()),
@@ -147,6 +158,10 @@ TEXTS: Final = (
     *(Kind(f"{length} digits", partial(digits, length=length)) for length in range(6, 0, -1)),
     *(Kind(f"{length} capitals", partial(_capitals, length=length)) for length in range(6, 0, -1)),
     *(Kind(f"{length} letters", partial(word, length=length)) for length in range(6, 0, -1)),
+    *(
+        Kind(f"address of {scheme}", partial(_address, scheme=scheme))
+        for scheme in ("file", "ftp", "postgresql", "mysql", "mongodb", "redis", "amqp", "nats", "kafka", "ws")
+    ),
     Kind("country", lambda n: ("JP", "DE", "US", "FR")[n % 4]),
     Kind("language", lambda n: ("ja", "de", "en", "fr")[n % 4]),
     Kind("currency", lambda n: ("JPY", "EUR", "USD", "GBP")[n % 4]),

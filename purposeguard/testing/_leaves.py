@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import ResolutionFailed
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic.types import UuidVersion
 from pydantic_core import SchemaError
 
 from purposeguard.testing._kinds import OTHERS, TEXTS, Kind, digits, moment, number_of, text_of_length, usable
@@ -116,6 +117,8 @@ class Limits:
                 self.longest = length if self.longest is None else min(length, self.longest)
             case at.Timezone(tz=zone):
                 self.zone = zone
+            case UuidVersion(uuid_version=version):
+                self.version = version
             case _ if "pydantic" in type(one).__module__ and isinstance(getattr(one, "__dict__", None), dict):
                 self._read_of_pydantic(one)
             case _ if not isinstance(one, (str, type(None), at.DocInfo)):
@@ -132,7 +135,6 @@ class Limits:
         pattern = known.get("pattern")
         self.pattern = getattr(pattern, "pattern", pattern) or self.pattern
         self.digits = known.get("max_digits") or self.digits
-        self.version = known.get("uuid_version")
         places = known.get("decimal_places")
         self.places = self.places if places is None else places
 
@@ -147,7 +149,7 @@ class Limits:
         return _extreme(min, self.below, self.most)
 
 
-_OF_PYDANTIC: Final = {"pattern", "max_digits", "decimal_places", "strict", "allow_inf_nan", "uuid_version"}
+_OF_PYDANTIC: Final = {"pattern", "max_digits", "decimal_places", "strict", "allow_inf_nan"}
 
 
 def _extreme(choose: Callable[..., Any], *given: Any) -> Any:
@@ -268,8 +270,8 @@ def _mixed(
     lenient = native is not None and sum(map(valid, asked)) >= 0.7 * len(asked)
     # Beside any value, the first few kinds are enough; of what is no text one, as a mark.
     fit = list(itertools.islice(usable(tuple(kinds), valid), (_BESIDE if texts else 1) if lenient else None))
-    if not fit and native is None:
-        raise Unsolvable("nothing that is known fits")
+    if not fit and (native is None or (limits.validated and asked and not any(map(valid, asked)))):
+        raise Unsolvable("its validators take nothing that is known: give a strategy for it")
     found = [native] if native is not None and (lenient or not fit) else []
     if fit and (texts or not found):
         found.append(st.builds(lambda kind, n: kind.make(n), st.sampled_from(fit), _numbers))
@@ -296,7 +298,12 @@ _ODD_TEXTS: Final = ("", "a", "0", " x", "é 中", "x" * 300, "\n", "A-b c", "x"
 def _by_pattern(pattern: str, limits: Limits, valid: Check) -> Leaf:
     made = Kind("matching", lambda n: _matching(pattern, n, valid))
     fit = list(usable((made, *(one for one in TEXTS if len(one.make(0)) > 4)), valid))
-    drawn = st.from_regex(_anchored(pattern), alphabet=_CHARACTERS).filter(valid)
+    try:
+        drawn = st.from_regex(_anchored(pattern), alphabet=_CHARACTERS).filter(valid)
+    except re.error as error:  # pydantic's own engine knows what Python's does not
+        if not fit:
+            raise Unsolvable(f"nothing is known that the pattern `{pattern}` matches") from error
+        drawn = st.nothing()
     if not fit:
         return Leaf(drawn)
     more = limits.shortest or limits.longest is not None or fit[0] is not made
@@ -486,12 +493,21 @@ def _durations(limits: Limits, valid: Check) -> Leaf:
 
 
 def _uuids(limits: Limits, valid: Check) -> Leaf:
-    version: Any = limits.version
-    kinds = [
-        kind.then(lambda one: uuid.UUID(int=one.int, version=version or 4)) for kind in OTHERS if "UUID" in kind.name
-    ]
-    odd = [uuid.UUID(int=n << 100, version=version or each) for n in (1, 2) for each in (1, 3, 4, 5)]
-    return _mixed(st.uuids(version=version), kinds, odd, limits, valid)
+    def make(n: int) -> uuid.UUID:
+        return _uuid_of((n << 64) + number_of(n), limits.version or 4)
+
+    if limits.version is not None:
+        version = limits.version
+        native = st.integers(0, 2**128 - 1).map(lambda n: _uuid_of(n, version))
+    else:
+        native = st.uuids()
+    odd = [_uuid_of(n << 100, limits.version or version) for n in (1, 2) for version in (1, 3, 4, 5)]
+    return _mixed(native, [Kind("UUID", make)], odd, limits, valid)
+
+
+def _uuid_of(n: int, version: int) -> uuid.UUID:
+    """A UUID of a version; the standard library does not know all of them in every release."""
+    return uuid.UUID(int=n & ~(0xF000 << 64) & ~(0xC000 << 48) | version << 76 | 0x8000 << 48)
 
 
 _NATIVE: Final[dict[type, Callable[[Limits, Check], Leaf]]] = {

@@ -29,6 +29,8 @@ class Redrawing:
         self._drawing = drawing
         self._paths = frozenset(paths)
         self._differing = differing
+        self._again = False
+        """Whether what was drawn turned out to be what it was, once a model had made of it what it keeps."""
 
     def value(self, value: Any, annotation: Any, spot: Spot = NOWHERE) -> Any:
         """The value, or a copy of it with what was drawn."""
@@ -56,7 +58,8 @@ class Redrawing:
         if not self._differing:
             return self._drawn(value, annotation, spot)
         # What is drawn may be the same by chance, and is where everything is as simple as may be: marks are not.
-        for drawing in (self._drawing, *(self._drawing.marked() for _ in range(_ATTEMPTS))):
+        drawings = [self._drawing.marked() for _ in range(_ATTEMPTS)]
+        for drawing in drawings if self._again else (self._drawing, *drawings):
             drawing.avoid = (before,)
             try:
                 drawn = self._drawn(value, annotation, spot, drawing)
@@ -105,13 +108,21 @@ class Redrawing:
                 return value
             if attempt:
                 changes = _as_alike(held, changes)
+            last = attempt == _ATTEMPTS - 1
             try:
                 whole = made(cls, {**held, **changes})
             except Exception:  # noqa: BLE001  # the application's validators, which may raise anything
                 if refuses_itself():  # what it holds cannot be given once more, so no validator can tell
                     return replaced(value, changes)
                 continue
-            return replaced(value, {name: read_field(whole, name) for name in changes})
+            changes = {name: read_field(whole, name) for name in changes}
+            self._again = not last and any(
+                _same(_content(held[name]), _content(new))
+                for name, new in changes.items()
+                if self._differing and spot.below(name) in self._paths
+            )
+            if not self._again:
+                return replaced(value, changes)
         return reject()
 
     def _changes(

@@ -18,8 +18,9 @@ from typing import Any, Final, TypeVar
 
 from hypothesis import HealthCheck, Phase, currently_in_test_context, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 
-from purposeguard.fields import sources_of
+from purposeguard.fields import sources_of, what_is
 from purposeguard.label import Label
 from purposeguard.sealing import Sealed
 from purposeguard.testing._annotations import few_valued
@@ -101,7 +102,7 @@ class Markers:
         `fields` are given as they are, and are not marked.
 
         Raises:
-            TypeError: nothing is known that a field could be made from: give it.
+            TypeError: nothing is known that a field could be made from, or validators refuse all that is tried.
         """
         given = {name: st.just(value) for name, value in fields.items()}
         made: T = self._unlike_others(lambda salt: _one_of(model, salt, given), model, tuple(fields))
@@ -124,7 +125,10 @@ class Markers:
         known = {text for mark in self._marks for text in mark.texts}
         made, marks = None, []
         for _ in range(_ATTEMPTS):
-            made = simplest(strategy(self._next_salt()))
+            try:
+                made = simplest(strategy(self._next_salt()))
+            except Unsatisfiable:
+                raise TypeError(f"the validators of {what_is(model)} refuse whatever is tried: give fields") from None
             marks = self._marks_of(made, model, without)
             if known.isdisjoint(text for mark in marks for text in mark.texts):
                 break

@@ -8,7 +8,7 @@ import hashlib
 import random
 import uuid
 from collections.abc import Callable
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 import attrs
 import pytest
@@ -248,3 +248,29 @@ def test_instances_are_made_within_a_test(data: st.DataObject) -> None:
     markers = Markers()
     assert markers.instance(Contact, way=Mail(address="x")).way.address == "x"  # type: ignore[union-attr]
     assert markers.instance(Lowered).email == markers["email"].value
+
+
+class Impossible(BaseModel):
+    name: Annotated[str, tm.Registration]
+
+    @model_validator(mode="after")
+    def _never(self) -> Self:
+        raise ValueError("never")
+
+
+class Secretive(BaseModel):
+    name: Annotated[str, tm.Registration]
+
+    @field_validator("name")
+    @classmethod
+    def _only(cls, value: str) -> str:
+        assert value == "open sesame"
+        return value
+
+
+def test_what_nothing_is_known_for_is_said() -> None:
+    with pytest.raises(TypeError, match="the validators of Impossible refuse whatever is tried"):
+        Markers().instance(Impossible)
+    with pytest.raises(TypeError, match=r"^name: its validators take nothing that is known: give a strategy for it"):
+        Markers().instance(Secretive)
+    assert Markers().instance(Secretive, name="open sesame").name == "open sesame"

@@ -64,7 +64,7 @@ def test_a_twin_differs_where_it_is_told_to_and_nowhere_else(model: Any, data: s
     few = few_valued(model)
     for path in fields & before.keys() & after.keys() - few:
         if len(before[path]) == len(after[path]):
-            assert all(one is not other for one, other in zip(before[path], after[path], strict=True)), path
+            assert all(one is not other and one != other for one, other in zip(before[path], after[path], strict=True))
     if isinstance(made, BaseModel) and not isinstance(made, pg.PersonalModel):
         assert twin.model_fields_set >= made.model_fields_set
 

@@ -16,18 +16,21 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from pydantic import (
+    UUID1,
     AfterValidator,
     AwareDatetime,
     Base64Str,
     BaseModel,
     EmailStr,
     Field,
+    FileUrl,
     FutureDatetime,
     HttpUrl,
     IPvAnyAddress,
     Json,
     NaiveDatetime,
     PastDatetime,
+    PostgresDsn,
     SecretBytes,
     SecretStr,
     StringConstraints,
@@ -84,6 +87,10 @@ ANNOTATIONS: list[Any] = [
     PastDatetime,
     FutureDatetime,
     Base64Str,
+    UUID1,
+    PostgresDsn,
+    FileUrl,
+    Annotated[str, Field(pattern=r"^\p{Lu}+$")],
     Json[str],
     Literal["a", 1],
     Optional[int],  # noqa: UP045  # as people write it
