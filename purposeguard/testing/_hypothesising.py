@@ -41,7 +41,10 @@ def reference(execution: object) -> Callable[[], object]:
 def choices_of(context: BuildContext) -> object:
     """What was drawn, as far as it says which example this is."""
     choices = getattr(context.data, "choices", None)
-    return None if choices is None else tuple((type(one), one) for one in choices)
+    if choices is not None:
+        return tuple((type(one), one) for one in choices)
+    drawn = getattr(context.data, "buffer", None)  # what earlier versions draw from
+    return None if drawn is None else bytes(drawn)
 
 
 @contextlib.contextmanager

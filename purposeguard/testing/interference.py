@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from hypothesis import given, is_hypothesis_test
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.control import current_build_context
 
@@ -81,7 +81,7 @@ def noninterference(
         block = guard.purpose(purpose, channel=channel, activity=Site.of(inspect.unwrap(test)).dotted)
         asked = Asked(guard, purpose, channel, test.__name__, twins, frozenset(pin), raises)
         make = functools.partial(_Prover, asked, block, kinds=frozenset(effects))
-        if is_hypothesis_test(test):
+        if getattr(test, "is_hypothesis_test", False):
             if strategies:
                 raise TypeError("`@given` says what is drawn: give no strategies to `noninterference` beside it")
             handle: Any = test.hypothesis
