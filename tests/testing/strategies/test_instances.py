@@ -41,7 +41,7 @@ class Open:
 
 
 every_model = pytest.mark.parametrize("model", MODELS, ids=map(name_of, MODELS))
-some = settings(max_examples=15)
+some = settings(max_examples=7)
 
 
 def is_of(value: Any, model: Any) -> bool:

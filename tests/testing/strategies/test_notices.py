@@ -41,7 +41,7 @@ def drawn(strategy: st.SearchStrategy[Any], count: int = 120) -> list[Any]:
 
 
 def test_notices_have_every_shape() -> None:
-    documents = [one.document for one in drawn(strategies.notices(facts=True), 60)]
+    documents = [one.document for one in drawn(strategies.notices(facts=True), 40)]
     for table in (*TABLES, *FACTS):
         having = sum(bool(getattr(one, table)) for one in documents)
         assert 0.1 * len(documents) < having < len(documents), table
@@ -78,7 +78,7 @@ def test_histories_are_in_order(history: pg.History) -> None:
 
 
 def test_every_kind_of_fault_is_drawn() -> None:
-    kinds = {fault.kind for faulty in drawn(strategies.faulty_notices(most=8), 150) for fault in faulty.faults}
+    kinds = {fault.kind for faulty in drawn(strategies.faulty_notices(most=8), 120) for fault in faulty.faults}
     assert kinds <= {*PLANTS, *UNREADABLE}
     assert len(kinds) > 0.75 * len({*PLANTS, *UNREADABLE})
 
@@ -104,6 +104,7 @@ def test_one_fault_shrinks_to_the_smallest_notice() -> None:
     assert found.places == ("source[1].parent", "source[2].parent")
 
 
+@settings(max_examples=15)
 @given(notice=strategies.notices(facts=True))
 def test_tables_are_written_as_toml(notice: pg.Notice) -> None:
     tables = notice.dump()
@@ -197,6 +198,6 @@ def test_what_cannot_be_drawn_is_refused(ask: Callable[[], object], error: type[
 
 def test_kinds_of_faults_are_counted_evenly() -> None:
     found = collections.Counter(
-        fault.kind for faulty in drawn(strategies.faulty_notices(most=1), 100) for fault in faulty.faults
+        fault.kind for faulty in drawn(strategies.faulty_notices(most=1), 60) for fault in faulty.faults
     )
     assert max(found.values()) < 0.25 * sum(found.values())

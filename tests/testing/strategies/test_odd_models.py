@@ -183,7 +183,7 @@ SHOP = [
 
 
 @pytest.mark.parametrize("model", [*MODELS, *SHOP], ids=lambda one: getattr(one, "__name__", str(one)))
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(data=st.data())
 def test_instances_and_twins_are_made(model: Any, data: st.DataObject) -> None:
     made = data.draw(instances(model))

@@ -49,7 +49,7 @@ def within(path: str, fields: set[str]) -> bool:
 
 
 @every_model
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(data=st.data())
 def test_a_twin_differs_where_it_is_told_to_and_nowhere_else(model: Any, data: st.DataObject) -> None:
     made = data.draw(instances(model))

@@ -139,7 +139,7 @@ every_annotation = pytest.mark.parametrize("annotation", ANNOTATIONS, ids=told)
 
 
 @every_annotation
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_values_are_valid(annotation: Any, data: st.DataObject) -> None:
     value = data.draw(value_strategy(annotation))
@@ -152,7 +152,7 @@ def test_little_is_looked_for_in_vain(annotation: Any) -> None:
     tried, found = 0, []
 
     @settings(
-        max_examples=40, database=None, derandomize=True, phases=[Phase.generate], suppress_health_check=[*HealthCheck]
+        max_examples=20, database=None, derandomize=True, phases=[Phase.generate], suppress_health_check=[*HealthCheck]
     )
     @given(data=st.data())
     def draw(data: st.DataObject) -> None:
