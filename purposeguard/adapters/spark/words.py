@@ -9,9 +9,10 @@ import datetime
 import functools
 import importlib.util
 import operator
+import re
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -28,10 +29,12 @@ MOST_IN_A_CONDITION: Final = 500
 
 _KEY: Final = "purposeguard_subject"
 
-_ENCLOSED: Final = "①②③④⑤⑥⑦⑧⑨➀➁➂➃➄➅➆➇➈❶❷❸❹❺❻❼❽❾➊➋➌➍➎➏➐➑➒"
+_ENCLOSED: Final = ("①②③④⑤⑥⑦⑧⑨", "➀➁➂➃➄➅➆➇➈", "❶❷❸❹❺❻❼❽❾", "➊➋➌➍➎➏➐➑➒")
+_BETWEEN: Final = "\t\n\x0b\f\r_.,()[]§:/-\N{HYPHEN}\N{EN DASH}\N{IDEOGRAPHIC SPACE}"
+"""What stands between the numbers and words of an id, besides a blank."""
+
 _WIDE: Final = "".join(map(chr, range(0xFF01, 0xFF5F)))
-_PLAIN: Final = "".join(map(chr, range(0x21, 0x7F)))
-_DIGITS: Final = "123456789" * 4
+_PLAIN: Final = "".join(" " if (one := chr(code - 0xFEE0)) in _BETWEEN else one for code in range(0xFF01, 0xFF5F))
 
 
 class Roll:
@@ -83,21 +86,18 @@ class SparkWords:
             return test
         column = self._text_of_source(self._rule.source)
         where = self._columns[self._rule.source][0]
-        none = F.raise_error(F.lit(f"a row names no source, in `{where}`: nothing says what it may be used for"))
-        head, tail = F.lit("unknown source `"), F.lit(f"`, in `{where}`: the notice has no such source")
-
-        def unusual(text: Column) -> Column:
-            unknown = F.raise_error(F.concat(head, F.substring(text, 1, 60), tail))
-            return (
-                F.when(self._means(text, self._rule.known), F.lit(False))
-                .when(text.isNull(), none.cast("boolean"))
-                .otherwise(unknown.cast("boolean"))
-            )
-
+        none = literal(f"a row names no source, in `{where}`: nothing says what it may be used for")
+        tail = literal(f"`, in `{where}`: the notice has no such source")
+        unknown = f"concat({literal('unknown source `')}, substring({column}, 1, 60), {tail})"
+        unusual = (
+            f"CASE WHEN {self._means(column, self._rule.known)} THEN false "
+            f"WHEN {column} IS NULL THEN CAST(raise_error({none}) AS boolean) "
+            f"ELSE CAST(raise_error({unknown}) AS boolean) END"
+        )
         every = spellings(self._rule.notice)
-        denied = sorted(form for form, clause in every.items() if clause not in self._rule.permitted)
+        denied = _in(column, (form for form, clause in every.items() if clause not in self._rule.permitted))
         # One expression, so that Spark cannot leave such rows out by a part of it; most rows end at its first lines.
-        return F.when(column.isin(denied), F.lit(False)).when(test, F.lit(True)).otherwise(_seldom(column, unusual))
+        return F.when(F.expr(denied), F.lit(False)).when(test, F.lit(True)).otherwise(F.expr(unusual))
 
     def _column(self, name: str) -> Column:
         return F.col(quoted(self._columns[name][0]))
@@ -127,26 +127,27 @@ class SparkWords:
         return self._column(column).isNull()
 
     # ---- sources -----------------------------------------------------------------------------------------------------
+    #
+    # As text: each Column is made by several calls of the JVM, and a notice has a hundred spellings of its sources.
 
     def source_in(self, column: str, clauses: frozenset[str], /) -> Column:
         """Rows whose source is one of these; that it is one at all is seen to by `condition`."""
-        return self._means(self._text_of_source(column), clauses)
+        return F.expr(self._means(self._text_of_source(column), clauses))
 
-    def _text_of_source(self, name: str) -> Column:
+    def _text_of_source(self, name: str) -> str:
         found, type_ = self._columns[name]
         if not isinstance(type_, T.StringType):
             raise UnlabelledData(
                 f"`{found}` is marked RowSource, and holds {type_.simpleString()}: ids of sources are text"
             )
-        return self._column(name)
+        return _named(found)
 
-    def _means(self, column: Column, clauses: frozenset[str]) -> Column:
+    def _means(self, column: str, clauses: frozenset[str]) -> str:
         every = spellings(self._rule.notice)
-        usual = sorted(form for form, clause in every.items() if clause in clauses)
-        folded = sorted({meant for form in usual if (meant := fold(form)) is not None})
-        # Spark is asked to read only what is spelt in none of the usual ways.
-        other = _seldom(column, lambda text: ~text.isin(sorted(every)) & _folded(text).isin(folded))
-        return F.coalesce(column.isin(usual) | other, F.lit(False))
+        usual = [form for form, clause in every.items() if clause in clauses]
+        # What is spelt in none of the usual ways is read, which few rows come to.
+        other = f"NOT {_in(column, every)} AND {_read_as(column, usual)}"
+        return f"coalesce({_in(column, usual)} OR {other}, false)"
 
     # ---- days --------------------------------------------------------------------------------------------------------
 
@@ -227,13 +228,22 @@ def are_told_apart(names: Sequence[str]) -> bool:
     return len({name.casefold() for name in names}) == len(names)
 
 
-def _seldom(column: Column, test: Callable[[Column], Column]) -> Column:
-    """What few rows come to, kept out of the code that Spark compiles for all of them, as that of a lambda is.
+def literal(text: str) -> str:
+    """A text as Spark reads it, by every setting of its parser, whatever is in it."""
+    # What these stand for hangs on settings, even in a raw literal; and `${` begins a variable wherever it stands.
+    if re.search(r"""[\\'"]|\$\{""", text) is None:
+        return f"'{text}'"
+    return f"CAST(X'{text.encode().hex()}' AS string)"
 
-    A JVM leaves a method of more than 8,000 bytes uncompiled for ever: with the test inside, every row took three times
-    as long.
-    """
-    return F.exists(F.array(column), test)
+
+def _named(name: str) -> str:
+    """A column, by its name as text."""
+    return f"identifier({literal(quoted(name))})" if "${" in name else quoted(name)
+
+
+def _in(column: str, texts: Iterable[str]) -> str:
+    listed = ", ".join(map(literal, sorted(texts)))
+    return f"({column} IN ({listed}))" if listed else "false"
 
 
 def _digits_of_uuid(column: Column) -> Column:
@@ -241,11 +251,33 @@ def _digits_of_uuid(column: Column) -> Column:
     return F.regexp_replace(F.regexp_replace(F.lower(column), f"^{UUID_PREFIX}", ""), marks, "")
 
 
-def _folded(column: Column) -> Column:
-    """What `fold` makes of a text, of the glyphs that are usual; of others something that is no id."""
-    spaced = F.regexp_replace(column, f"([{_ENCLOSED}])", " $1 ")
-    plain = F.lower(F.translate(spaced, _ENCLOSED + _WIDE + "\N{IDEOGRAPHIC SPACE}", _DIGITS + _PLAIN + " "))
-    tokens = F.regexp_extract_all(plain, F.lit(r"([0-9]+|\p{L}+)"))
-    joined = F.when(plain.rlike("[0-9]"), F.array_join(tokens, ".")).otherwise(F.array_join(tokens, ""))
-    readable = plain.rlike(r"^[0-9\p{L}\s_.,()\[\]§:/\-‐–]*$")
-    return F.when(readable, joined)
+def _read_as(column: str, forms: Iterable[str]) -> str:
+    """Whether a text folds (`fold`) to what one of these does. Glyphs that are usual are read; others are in no id.
+
+    A JVM leaves a method of more than 8,000 bytes uncompiled for ever, and Spark makes one method of all that is done
+    with a row. So the ids are one regular expression, of which a call is all that stands there; and it is no function
+    with a lambda, for which Spark would hand each row on to code that does one thing at a time.
+    """
+    meant = sorted({meant for form in forms if (meant := fold(form)) is not None})
+    every = "|".join(_pattern(one) for one in meant)
+    if not every:
+        return "false"
+    plain = f"lower(translate({column}, {literal(_WIDE + _BETWEEN)}, {literal(_PLAIN + ' ' * len(_BETWEEN))}))"
+    return f"({plain} RLIKE {literal(f'^ *(?:{every}) *$')})"
+
+
+def _pattern(meant: str) -> str:
+    """The spellings, with blanks between, of what folds to this."""
+    if not re.search("[0-9]", meant):
+        return " *".join(meant)  # of a name the letters count, wherever it is divided
+    return " *".join(map(_token, meant.split(".")))
+
+
+def _token(token: str) -> str:
+    """A number or word of an id, by itself and no part of another."""
+    if token.isalpha():
+        return rf"(?<!\p{{L}}){token}(?!\p{{L}})"
+    plain = f"(?<![0-9]){token}(?![0-9])"
+    if token not in set("123456789"):
+        return plain
+    return f"(?:{plain}|[{''.join(row[int(token) - 1] for row in _ENCLOSED)}])"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
+from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,10 +16,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from purposeguard import ChannelViolation, UnlabelledData
+from purposeguard import ChannelViolation, Guard, UnlabelledData
 from purposeguard.adapters.rowrule import Branch, KeySet, RowRule, Span, SubjectTest, clause_meant, spellings
 from purposeguard.adapters.spark import Spark, words
-from purposeguard.adapters.spark.words import Roll, SparkWords
+from purposeguard.adapters.spark.words import Roll, SparkWords, literal
 from purposeguard.adapters.tags import KEY, encode
 from purposeguard.errors import UnknownSource
 from purposeguard.marks import Collected, Ended, Subject
@@ -152,3 +154,68 @@ def test_what_spark_reads_as_a_source_the_notice_reads_as_the_same(texts: list[s
             assert meant in ([], [clause_meant(tm.NOTICE, row.src)])  # in none: it is refused
         except UnknownSource:
             assert meant == []
+
+
+SETTINGS = [
+    {"ansi.enabled": "true"},
+    {"ansi.enabled": "false", "parser.escapedStringLiterals": "true", "caseSensitive": "true"},
+    {"ansi.doubleQuotedIdentifiers": "true", "legacy.consecutiveStringLiterals.enabled": "true"},
+]
+
+
+@pytest.fixture(params=SETTINGS, ids=", ".join)
+def set_otherwise(request: pytest.FixtureRequest, session: SparkSession) -> Iterator[SparkSession]:
+    for name, value in request.param.items():
+        session.conf.set(f"spark.sql.{name}", value)
+    yield session
+    for name in request.param:
+        session.conf.unset(f"spark.sql.{name}")
+
+
+ODD = [
+    "",
+    "it's",
+    "''",
+    '"',
+    "\\",
+    "a\\'\\",
+    "\\n\n",
+    "${spark.sql.caseSensitive}",
+    "$${env:HOME}",
+    "`",
+    "1.1①",
+    r"\p{L}$",
+    "--",
+]
+
+
+def test_texts_are_read_as_they_are_by_every_setting(set_otherwise: SparkSession) -> None:
+    assert list(set_otherwise.range(1).select(*map(F.expr, map(literal, ODD))).first() or ()) == ODD
+
+
+@pytest.mark.parametrize("name", ["a.b `it's` \\", "${spark.sql.caseSensitive}`"])
+def test_a_source_is_read_from_its_column_whatever_that_is_called(name: str, set_otherwise: SparkSession) -> None:
+    texts = ["1.1(a)", "Registration", "１．１（ａ）", " 1.1 - A", "2.1(a)", "web contact", "2.3 (3)"]
+    frame = set_otherwise.createDataFrame([(one,) for one in texts], "src string").toDF(name)
+    rule = RowRule(tm.NOTICE, (Branch(sources=frozenset({"1.1(a)"})),), source="src")
+    condition = SparkWords(rule, {"src": (name, T.StringType())}, set_otherwise, Roll()).condition()
+    assert [row[0] for row in frame.filter(condition).collect()] == texts[:4]
+    for odd, said in ((None, "a row names no source, in `"), ("it's \\ 9", "unknown source `it's \\ 9`, in `")):
+        other = set_otherwise.createDataFrame([(odd,)], "src string").toDF(name)
+        with pytest.raises(Exception, match=re.escape(said + name)):
+            other.filter(condition).collect()
+
+
+def test_rows_are_kept_within_the_code_that_is_made_of_the_plan(mixed: Any, sp: Spark, guard: Guard) -> None:
+    with guard.purpose(tm.SecurityInformation):
+        plan = sp.permitted(mixed)._jdf.queryExecution().executedPlan().toString()
+    assert re.search(r"\*\(1\) Filter CASE WHEN", plan)
+
+
+def test_a_notice_without_sources_that_may_be_used_is_asked_too(session: SparkSession) -> None:
+    frame = session.createDataFrame([("1.1(a)",), ("web contact",)], "src string")
+    every = frozenset(one.clause for one in tm.NOTICE.sources)
+    for clauses, left in ((frozenset[str](), 0), (every, 2)):
+        rule = RowRule(tm.NOTICE, (Branch(sources=clauses),), source="src")
+        words = SparkWords(rule, {"src": ("src", T.StringType())}, session, Roll())
+        assert frame.filter(words.condition()).count() == left
