@@ -255,8 +255,7 @@ def _read_as(column: str, forms: Iterable[str]) -> str:
     """Whether a text folds (`fold`) to what one of these does. Glyphs that are usual are read; others are in no id.
 
     A JVM leaves a method of more than 8,000 bytes uncompiled for ever, and Spark makes one method of all that is done
-    with a row. So the ids are one regular expression, of which a call is all that stands there; and it is no function
-    with a lambda, for which Spark would hand each row on to code that does one thing at a time.
+    with a row. So the ids are one regular expression, of which a call is all that stands there.
     """
     meant = sorted({meant for form in forms if (meant := fold(form)) is not None})
     every = "|".join(_pattern(one) for one in meant)
