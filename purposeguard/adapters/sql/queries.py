@@ -357,7 +357,8 @@ class Queries(Sources):
             if isinstance(one, exp.Alias):
                 these, told = self._named_in(one.this, found, scope)
                 sure &= told
-                renamed.update(dict.fromkeys(these, one.args["alias"]))
+                alias: exp.Identifier = one.args["alias"]
+                renamed.update((number, alias) for number in these)
         columns: list[Column] = []
         for number, column in enumerate(found.columns):
             if number in without:

@@ -206,11 +206,11 @@ def _by_place(query: Any) -> bool:
 
 def is_place(clause: Any) -> bool:
     """Whether in a clause of ORDER BY or GROUP BY a number, or a name that is text, stands for a column."""
-    parts: Iterable[Any] = iterate(clause)
-    return any(
-        isinstance(one, _textual_label_reference) or (getattr(one, "is_literal", False) and one.name.isdigit())
-        for one in parts
-    )
+    return any(map(_says_place, iterate(clause)))
+
+
+def _says_place(part: Any) -> bool:
+    return isinstance(part, _textual_label_reference) or (getattr(part, "is_literal", False) and part.name.isdigit())
 
 
 # ---- what flows into a value -----------------------------------------------------------------------------------------
