@@ -91,20 +91,24 @@ generated: $(DEV) ## the generated module and the schema are what their sources 
 	$(VENV)/bin/purposeguard codegen $(RULES)/notice.toml -o $(RULES)/__init__.py --check
 	$(VENV)/bin/purposeguard schema -o purposeguard/notices/notice.schema.json --check
 
-# Without the library's own plugin, by which pytest would import the core before anything is measured.
-coverage: $(DEV) ## the tests, and every branch of the core run by them
-	$(VENV)/bin/python $(PYTEST) -p no:purposeguard --cov --cov-report= $(ARGS)
+# Without the library's own plugin, by which pytest would import the core before anything is measured; and without tests
+# of the rim that are long and reach nothing of the core that others do not.
+RIM = tests/testing tests/linting tests/exporting tests/adapters/test_conformance.py
+coverage: $(DEV) ## the tests of the core, and every branch of it run by them
+	$(VENV)/bin/python $(PYTEST) -p no:purposeguard --cov --cov-report= $(RIM:%=--ignore=%) $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
 
 # By the environment and not by `python -O`: the processes that the tests start inherit it. Type checkers run no code,
-# pages start processes of their own, and the cases of conformance go through code that other tests go through as well.
-NOT_OPTIMISED = tests/typing tests/docs tests/end_to_end/test_shop_types.py tests/adapters/test_conformance.py
+# pages start processes of their own, and long tests of the rim go through code that others go through as well.
+NOT_OPTIMISED = tests/typing tests/docs tests/end_to_end/test_shop_types.py $(RIM)
 optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert
 	PYTHONOPTIMIZE=1 $(VENV)/bin/python $(PYTEST) $(NOT_OPTIMISED:%=--ignore=%) $(ARGS)
 
-# Without the pages, whose outputs are those of the versions that the project is developed with.
+# Without the pages, whose outputs are those of the versions that the project is developed with, and without what needs
+# no library but those that it tests with.
+NO_LIBRARY = tests/docs tests/linting tests/exporting tests/typing
 lowest: $(VENV)-lowest/.lowest ## the tests with the lowest version allowed of each dependency
-	$(VENV)-lowest/bin/python $(PYTEST) --ignore=tests/docs $(ARGS)
+	$(VENV)-lowest/bin/python $(PYTEST) $(NO_LIBRARY:%=--ignore=%) $(ARGS)
 
 deep: $(DEV) ## the long property tests: millions of cases
 	HYPOTHESIS_PROFILE=deep $(VENV)/bin/python $(PYTEST) -m deep $(ARGS)
