@@ -192,7 +192,7 @@ class Queries(Sources):
             if part is not None:
                 self._clause(part, scope)
         self._positions(node.args.get("group"), found)
-        if self.dialect == "sqlite" and has_bare_columns(node):
+        if self.dialect == "sqlite" and has_bare_columns(node, self.catalogue):
             # They are of the row that has the least, or the greatest, of something.
             for item in node.expressions:
                 if item.find(exp.Max, exp.Min):

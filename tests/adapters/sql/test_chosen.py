@@ -110,6 +110,9 @@ BARE = [
     ("SELECT lower(customer), day, max(total) FROM orders GROUP BY lower(customer), 2", "orders.customer orders.day"),
     ("SELECT max(total) - min(total), count(*) FROM orders", ""),
     ("SELECT customer, max(total) OVER () FROM orders", ""),
+    ("SELECT customer, (SELECT max(name) FROM customer) FROM orders", ""),
+    ("SELECT customer, (SELECT max(o.total)) FROM orders AS o", "orders.total"),
+    ("SELECT customer, (SELECT max(o.total) FROM customer) FROM orders AS o", "orders.total"),
 ]
 
 
