@@ -98,9 +98,9 @@ coverage: $(DEV) ## the tests of the core, and every branch of it run by them
 	$(VENV)/bin/python $(PYTEST) -p no:purposeguard --cov --cov-report= $(RIM:%=--ignore=%) $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
 
-# By the environment and not by `python -O`: the processes that the tests start inherit it. Type checkers run no code,
-# pages start processes of their own, and long tests of the rim go through code that others go through as well.
-NOT_OPTIMISED = tests/typing tests/docs tests/end_to_end/test_shop_types.py $(RIM)
+# By the environment and not by `python -O`: the processes that the tests start inherit it. Type checkers run no code, and
+# pages, the example, generated cases and long tests of the rim go through code that others go through as well.
+NOT_OPTIMISED = tests/typing tests/docs tests/end_to_end tests/properties tests/differential tests/adapters/spark $(RIM)
 optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert
 	PYTHONOPTIMIZE=1 $(VENV)/bin/python $(PYTEST) $(NOT_OPTIMISED:%=--ignore=%) $(ARGS)
 
