@@ -92,10 +92,11 @@ generated: $(DEV) ## the generated module and the schema are what their sources 
 	$(VENV)/bin/purposeguard schema -o purposeguard/notices/notice.schema.json --check
 
 # Without the library's own plugin, by which pytest would import the core before anything is measured; and without tests
-# of the rim that are long and reach nothing of the core that others do not.
+# of the rim, which reach nothing of the core that others do not.
 RIM = tests/testing tests/linting tests/exporting tests/adapters/test_conformance.py
+NO_CORE = tests/testing tests/linting tests/exporting tests/adapters tests/typing tests/end_to_end/test_shop_types.py
 coverage: $(DEV) ## the tests of the core, and every branch of it run by them
-	$(VENV)/bin/python $(PYTEST) -p no:purposeguard --cov --cov-report= $(RIM:%=--ignore=%) $(ARGS)
+	$(VENV)/bin/python $(PYTEST) -p no:purposeguard --cov --cov-report= $(NO_CORE:%=--ignore=%) $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
 
 # By the environment and not by `python -O`: the processes that the tests start inherit it. Type checkers run no code, and
@@ -106,7 +107,7 @@ optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert
 
 # Without the pages, whose outputs are those of the versions that the project is developed with, and without what needs
 # no library but those that it tests with.
-NO_LIBRARY = tests/docs tests/linting tests/exporting tests/typing
+NO_LIBRARY = tests/docs tests/linting tests/exporting tests/typing tests/properties tests/differential
 lowest: $(VENV)-lowest/.lowest ## the tests with the lowest version allowed of each dependency
 	$(VENV)-lowest/bin/python $(PYTEST) $(NO_LIBRARY:%=--ignore=%) $(ARGS)
 
