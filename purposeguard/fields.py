@@ -492,7 +492,7 @@ def _tags(marks: Iterable[object]) -> Iterator[type[Source]]:
 ALIASES: Final = tuple(
     {typing_extensions.TypeAliasType, getattr(typing, "TypeAliasType", typing_extensions.TypeAliasType)}
 )
-_TRANSPARENT: Final = frozenset(
+QUALIFIERS: Final = frozenset(
     {
         typing.Required,
         typing_extensions.Required,
@@ -501,12 +501,11 @@ _TRANSPARENT: Final = frozenset(
         typing_extensions.ReadOnly,
         getattr(typing, "ReadOnly", typing_extensions.ReadOnly),
         typing.Final,
-        typing.Unpack,
-        typing_extensions.Unpack,
-        Awaitable,
-        Coroutine,
     }
 )
+"""What wraps an annotation without being a type of its own."""
+
+_TRANSPARENT: Final = QUALIFIERS | {typing.Unpack, typing_extensions.Unpack, Awaitable, Coroutine}
 """What wraps a value without being a container of it."""
 
 _NO_CONTAINERS: Final = frozenset({None, typing.Generic, typing.Protocol, typing_extensions.Protocol})

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.typing import summary
 from tests.typing.checkers import CHECKERS
 from tests.typing.corpus import Findings
 from tests.typing.corpus import findings as ask
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    summary.add_to(config)
 
 
 # Of the session: pytest then runs all tests of one checker in a row, so that each is asked once.

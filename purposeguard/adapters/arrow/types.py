@@ -8,7 +8,6 @@ import enum
 import ipaddress
 import pathlib
 import types
-import typing
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, TypeVar, cast, get_args, get_origin
@@ -19,7 +18,7 @@ import typing_extensions
 from pydantic import BaseModel
 
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import ALIASES, Model, _hints, is_taggable, what_is
+from purposeguard.fields import ALIASES, QUALIFIERS, Model, _hints, is_taggable, what_is
 from purposeguard.label import Label
 from purposeguard.marks import Mark
 from purposeguard.sealing import Sealed
@@ -72,19 +71,6 @@ _TEXTS: Final[tuple[Any, ...]] = (
     pathlib.PurePath,
 )
 """What is stored as the text that it is written as."""
-
-_TRANSPARENT: Final = frozenset(
-    {
-        typing.Required,
-        typing_extensions.Required,
-        typing.NotRequired,
-        typing_extensions.NotRequired,
-        typing_extensions.ReadOnly,
-        getattr(typing, "ReadOnly", typing_extensions.ReadOnly),
-        typing.Final,
-    }
-)
-"""What wraps an annotation without being a type of its own."""
 
 
 class Part:
@@ -154,7 +140,7 @@ def part_of(annotation: Any, place: Place) -> Part:
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _annotated(args, place)
-    if origin in _TRANSPARENT:
+    if origin in QUALIFIERS:
         return part_of(args[0], place)
     if is_union(annotation):
         return _union(args, place)

@@ -54,7 +54,8 @@ class GuardedConnection(Connection):
         if isinstance(e, self.dialect.loaded_dbapi.Error) and not self._asking:
             self._asking = True  # should the question fail, too
             try:
-                e = self.dialect.purposeguard.of_rows(e, self, context) or e  # type: ignore[attr-defined]
+                watch: Any = self.dialect.purposeguard  # type: ignore[attr-defined]  # of a guarded one
+                e = watch.of_rows(e, self, context) or e
             finally:
                 self._asking = False
         if isinstance(e, CompileError) and isinstance(e.__cause__, PurposeGuardError):
@@ -155,7 +156,8 @@ def _watched(cls: type) -> type:
     """The class of a dialect, watched."""
     # No mixin: a dialect that is there already can become one of a class that derives from its own alone.
     own: dict[str, Any] = {name: _deciding(getattr(cls, name), place) for name, place in _EXECUTES.items()}
-    own["_deliver_insertmanyvalues_batches"] = _batching(cls._deliver_insertmanyvalues_batches)  # type: ignore[attr-defined]
+    dialect: Any = cls
+    own["_deliver_insertmanyvalues_batches"] = _batching(dialect._deliver_insertmanyvalues_batches)
     own["supports_statement_cache"] = cls.__dict__.get("supports_statement_cache", False)  # asked of the class itself
     for name in dir(cls):
         if name.startswith((*_ASKING, "do_rollback_twophase", "do_begin_twophase", "do_recover_twophase")):
@@ -165,9 +167,9 @@ def _watched(cls: type) -> type:
     return type(f"Watched{cls.__name__}", (cls,), own)
 
 
-def _sequences_its_own(cls: type) -> type:
+def _sequences_its_own(cls: Any) -> type:
     """The class of a dialect's execution contexts: the next value of a sequence is of no table."""
-    return type(f"Watched{cls.__name__}", (cls,), {"fire_sequence": _its_own(cls.fire_sequence)})  # type: ignore[attr-defined]
+    return type(f"Watched{cls.__name__}", (cls,), {"fire_sequence": _its_own(cls.fire_sequence)})
 
 
 def guard_engine(engine: Engine, watch: Watch) -> None:

@@ -280,9 +280,9 @@ class _Words:
     def _within(self, value: Any, listed: Listed, kind: TypeEngine[Any]) -> ColumnElement[bool]:
         bound = self._bound(listed, _ListType())
         if self._dialect == "postgresql":
-            return value == any_(cast(bound, ARRAY(kind)))  # type: ignore[no-any-return]
+            return value == any_(cast(bound, ARRAY(kind)))  # type: ignore[no-any-return]  # the value has no type here
         rows = func.json_each(bound).table_valued("value")
-        return value.in_(select(rows.c.value))  # type: ignore[no-any-return]
+        return value.in_(select(rows.c.value))  # type: ignore[no-any-return]  # likewise
 
 
 _WIDE: Final = {chr(0xFEE0 + ord(one)): one for one in "0123456789.abcdefABCDEF-"}

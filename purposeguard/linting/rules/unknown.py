@@ -169,6 +169,9 @@ def _notices_of(owner: ast.expr, scope: Scope, program: Program) -> Sequence[Not
 MADE_WITH: Final = frozenset({GUARD, GOVERNANCE, "purposeguard.History"})
 """Classes that are given a notice when they are made."""
 
+READ_BY: Final = frozenset({"load", "loads", "bundled", "parse"})
+"""The methods of `Notice` that read one."""
+
 
 class NoticeFinder:
     """Follows a guard, or a use of one, to its notice."""
@@ -218,12 +221,12 @@ class NoticeFinder:
     def _called(self, expr: ast.Call, scope: Scope) -> Iterator[Notice]:
         func = expr.func
         names = self.program.names.names(func, scope)
-        method = func.attr if isinstance(func, ast.Attribute) else ""
+        method, of = (func.attr, func.value) if isinstance(func, ast.Attribute) else ("", None)
         given = expr.args[0] if expr.args else None
         if names & MADE_WITH:
             for one in (*expr.args, *(each.value for each in expr.keywords if each.arg == "notice")):
                 yield from self._of(one, scope)
-        elif method in ("load", "loads", "bundled", "parse") and NOTICE in self.program.names.names(func.value, scope):  # type: ignore[attr-defined]
+        elif of is not None and method in READ_BY and NOTICE in self.program.names.names(of, scope):
             yield from self._read(method, given, scope)
         elif isinstance(func, ast.Attribute) and method in ("purpose", "use", "exception"):
             yield from self._of(func.value, scope)

@@ -112,8 +112,8 @@ def _listed(node: ast.Call, scope: Scope) -> Iterator[Field]:
     if terminal(node) == "create_model":
         for one in node.keywords:
             if one.arg and not one.arg.startswith("__"):
-                paired = isinstance(one.value, ast.Tuple) and one.value.elts
-                yield Field(one.arg, one, scope, one.value.elts[0] if paired else one.value)  # type: ignore[attr-defined]
+                pair = one.value.elts if isinstance(one.value, ast.Tuple) else ()
+                yield Field(one.arg, one, scope, pair[0] if pair else one.value)
 
 
 def _of_model(name: str, fields: list[Field], inherited: list[Field], program: Program) -> Iterator[Found]:
