@@ -63,7 +63,9 @@ def test_a_not_personal_subclass_launders_nothing() -> None:
     assert not guard.allows([tm.ProductData, pg.NotPersonal], tm.RenewalGuidance)
 
 
-def test_the_vocabulary_cannot_be_patched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_vocabulary_cannot_be_patched() -> None:
+    # Undone by nobody: some versions of pytest would undo what failed, which fails as well.
+    monkeypatch = pytest.MonkeyPatch()
     for term, name, value in (
         (tm.ProductData, "clause", "1.1(a)"),
         (tm.ProductData, "__bases__", (tm.RenewalGuidance,)),

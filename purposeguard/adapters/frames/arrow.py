@@ -90,9 +90,10 @@ class Words:
     def absent(self, column: str) -> Mask:
         """Rows in which the column is null."""
         found = self._column(column)
-        # A dictionary may hold the null itself, and no row is counted for it.
-        counted = not (found.type == pa.null() or pa.types.is_dictionary(found.type))
-        return False if counted and not found.null_count else pc.is_null(found)
+        if pa.types.is_dictionary(found.type):
+            # It may hold the null itself, which older Arrows neither count nor find by the places that point at it.
+            found = found.cast(found.type.value_type)
+        return False if found.type != pa.null() and not found.null_count else pc.is_null(found)
 
     def source_in(self, column: str, clauses: frozenset[str]) -> Mask:
         """Rows whose source is one of these."""
