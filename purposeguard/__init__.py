@@ -35,6 +35,7 @@ from purposeguard.errors import (
     UnresolvedStatement,
 )
 from purposeguard.fields import sources_of, untagged
+from purposeguard.foreign import tag
 from purposeguard.guard import Guard
 from purposeguard.history import History
 from purposeguard.inventory import Access, Activity, Entrustment, Reclassification, Transform
@@ -110,5 +111,6 @@ __all__ = [
     "derive",
     "encode_sealed",
     "sources_of",
+    "tag",
     "untagged",
 ]

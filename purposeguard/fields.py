@@ -524,11 +524,64 @@ _SHAPES: Final = "__purposeguard_shapes__"
 """Where it keeps what they say."""
 
 
+_TOLD: Final = "__purposeguard_told__"
+"""Where it keeps what was said of its fields from outside."""
+
+_READER: Final = "__purposeguard_reader__"
+"""Where it keeps the name of the first class, itself or a subclass, whose tags were read: too late to say more."""
+
+Told = tuple[type[Source] | Label | Mark, ...]
+"""What is said of a field from outside, as it would stand in its annotation."""
+
+
+def told_of(cls: type) -> Mapping[str, Told]:
+    """Field → what was said of it from outside, of this class itself."""
+    told: Mapping[str, Told] = vars(cls).get(_TOLD, types.MappingProxyType({}))
+    return told
+
+
+def with_told(cls: type, name: str, annotation: Any) -> Any:
+    """The annotation of a field with what was said of it from outside, of the class and of those it derives from.
+
+    Before Python 3.12 a TypedDict does not know what it derives from, so what is said of one is never said of another.
+    """
+    tags = [tag for one in cls.__mro__ for tag in told_of(one).get(name, ())]
+    return Annotated[(annotation, *tags)] if tags else annotation
+
+
+def tell(cls: type, told: Mapping[str, Told]) -> None:
+    """Has a class keep what is said of it."""
+    type.__setattr__(cls, _TOLD, told)
+
+
+def reader_of(cls: type) -> str | None:
+    """The name of the first class, this one or a subclass, whose tags were read; None where none were."""
+    reader: str | None = vars(cls).get(_READER)
+    return reader
+
+
+def names_of(cls: type) -> tuple[str, ...]:
+    """The names of the fields of a taggable class, also where their annotations cannot be resolved yet."""
+    if issubclass(cls, BaseModel):
+        return (*cls.model_fields, *cls.model_computed_fields)
+    if dataclasses.is_dataclass(cls):
+        return tuple(field.name for field in dataclasses.fields(cls))
+    if is_namedtuple(cls):
+        return tuple(cast("Any", cls)._fields)
+    if is_attrs(cls):
+        return tuple(field.name for field in cast("Any", cls).__attrs_attrs__)
+    return tuple(typing_extensions.get_annotations(cls, format=typing_extensions.Format.FORWARDREF))
+
+
 def _hints(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Field → resolved annotation, tags included."""
+    """Field → resolved annotation, tags included, those said from outside as well."""
     known: dict[str, Any] | None = vars(cls).get(_READ)  # of its own: a subclass has more
     if known is None or localns:
         known = _pydantic_hints(cls, localns) if issubclass(cls, BaseModel) else _plain_hints(cls, localns)
+        known = {name: with_told(cls, name, hint) for name, hint in known.items()}
+        for one in cls.__mro__:
+            if is_taggable(one) and reader_of(one) is None:
+                type.__setattr__(one, _READER, cls.__qualname__)
         type.__setattr__(cls, _READ, known)
         type.__setattr__(cls, _SHAPES, None)  # they may have been read with other names before
     return known

@@ -64,7 +64,7 @@ def _fields_of(cls: type) -> tuple[Field, ...]:
 def _of_pydantic(cls: type[BaseModel], name: str) -> Field:
     field = cls.model_fields[name]
     annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-    return Field(name, annotation, field.is_required(), _Asked(cls, name), seals=True)
+    return Field(name, reading.with_told(cls, name, annotation), field.is_required(), _Asked(cls, name), seals=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +144,7 @@ def _of_dataclass(cls: type, stated: Mapping[str, Any]) -> list[Field]:
             field = of_pydantic[one.name]
             needed = field.is_required()
             hint = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+            hint = reading.with_told(cls, one.name, hint)
             found.append(Field(one.name, hint, needed, _Asked(cls, one.name), seals=True))
         else:
             found.append(Field(one.name, hint, needed))

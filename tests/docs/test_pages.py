@@ -114,7 +114,7 @@ def test_reference_names_everything_public():
     assert missing <= {f"Use.{name}" for name in FOR_WRAPPERS} | FOR_EACH_OTHER
 
 
-ADAPTERS = ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb")
+ADAPTERS = ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb", "asgi")
 
 FOR_SQLALCHEMY = {
     *("AsyncGuardedSession.sync_session_class", "SealedColumns.registry"),

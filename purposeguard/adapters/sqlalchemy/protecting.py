@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sqlalchemy import Subquery, select
@@ -22,17 +23,26 @@ E = TypeVar("E", Engine, AsyncEngine)
 
 
 def protect(
-    engine: E, guard: Guard, *where: Where, not_personal: Iterable[object] = (), functions: Iterable[str] = ()
+    engine: E,
+    guard: Guard,
+    *where: Where,
+    not_personal: Iterable[object] = (),
+    functions: Iterable[str] = (),
+    tags: Mapping[Any, object] = MappingProxyType({}),
 ) -> E:
     """Guards an engine, where it stands, and gives it.
 
     `where` are the declarative bases, registries or `MetaData` whose tables may be used; `not_personal` those of them
     that carry no tags because nothing in them is personal: classes, tables or names. `functions` names those of the
     database's own that read nothing but what they are given; statements with others that are not known are refused.
+    `tags` tells tables that somebody else wrote, by class, table or name: each by a tagged class, or by a mapping of
+    all its columns.
+
     Do it where the engine is made: a connection of the driver that was taken from it before is not guarded.
 
     Raises:
         TypeError: what is to be guarded is no engine; no tables are given, or by something else.
+        UnknownSource, UnlabelledData: `tags` name no source of the guard's notice, or say nothing of a column.
         ValueError: the engine is guarded already.
     """
     if not where:
@@ -44,7 +54,8 @@ def protect(
     if watch_of(sync) is not None:
         raise ValueError("the engine is guarded already, and it is guarded once")
     functions = tuple(several(functions, "functions", '["name"]'))
-    watch = Watch(guard, Catalogue(guard._engine.state.matrix.history, where, not_personal), sync.dialect, functions)
+    catalogue = Catalogue(guard._engine.state.matrix.history, where, not_personal, tags)
+    watch = Watch(guard, catalogue, sync.dialect, functions)
     guard_engine(sync, watch)
     return engine
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, get_args, get_origin
 
 import typing_extensions
@@ -45,10 +46,19 @@ class Catalogue:
     A table without any tag is in it only where it is said that nothing in it is personal.
     """
 
-    def __init__(self, revisions: Revisions, where: Iterable[Where], not_personal: Iterable[object]) -> None:
+    def __init__(
+        self,
+        revisions: Revisions,
+        where: Iterable[Where],
+        not_personal: Iterable[object],
+        tags: Mapping[Any, object] = MappingProxyType({}),
+    ) -> None:
         self._revisions = revisions
         self._places = tuple(_metadata_of(one) for one in where)
-        self._not_personal = frozenset(_name_of(one) for one in several(not_personal, "not_personal", "[Table]"))
+        self._not_personal = frozenset(
+            _name_of(one, "not_personal") for one in several(not_personal, "not_personal", "[Table]")
+        )
+        self._told = {_name_of(one, "tags"): columns_of(revisions, given) for one, given in tags.items()}
         self._known: dict[str, Columns] = {}
         self._folded: dict[str, set[str]] = {}
         self._mapped: dict[str, tuple[Mapper[Any], ...]] = {}
@@ -130,7 +140,8 @@ class Catalogue:
         raise UnlabelledData(
             f"the table `{name}` carries no tags, so nothing says what it may be used for: tag its columns, "
             '`mapped_column(info={"purposeguard": Source})` or `Mapped[Annotated[str, Source]]`, or, where none is '
-            "personal, say so: `protect(…, not_personal=[Table])`"
+            "personal, say so: `protect(…, not_personal=[Table])`; a table that is not yours is told by "
+            "`protect(…, tags={Table: …})`"
         )
 
     def knows(self, name: str) -> bool:
@@ -144,9 +155,17 @@ class Catalogue:
     def _columns_of(self, table: Table, mappers: Iterable[Mapper[Any]]) -> Columns | None:
         told = table.info.get(KEY)
         nothing = table.fullname in self._not_personal or told is NotPersonal or told == NOT_PERSONAL_TABLE
-        if told is not None and not nothing:
+        if told is not None and not nothing and table.fullname not in self._told:
             return columns_of(self._revisions, told)
         specs = _told(table, mappers)
+        outside = self._told.get(table.fullname)
+        if outside is not None:
+            if told is not None or nothing or any(specs.values()):
+                raise UnlabelledData(
+                    f"the table `{table.fullname}` is tagged from outside, `protect(…, tags=…)`, and told by itself or "
+                    "by `not_personal` as well: say it in one place"
+                )
+            return outside
         if nothing:
             for name, own in specs.items():
                 if any(one is not NotPersonal for one in own):
@@ -205,12 +224,12 @@ def _metadata_of(where: object) -> MetaData:
     return found
 
 
-def _name_of(table: object) -> str:
+def _name_of(table: object, said: str) -> str:
     found = getattr(table, "__table__", table)
     if isinstance(found, str):
         return found
     if not isinstance(found, TableClause):
-        raise TypeError(f"`not_personal` names tables, by class, table or name, not {type(table).__name__}")
+        raise TypeError(f"`{said}` names tables, by class, table or name, not {type(table).__name__}")
     return found.fullname
 
 

@@ -14,7 +14,7 @@ from purposeguard import Guard, Label, NotPersonal
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
 from purposeguard.adapters.sqlalchemy.tags import Catalogue
 from purposeguard.adapters.tags import Columns, Tag, columns_of
-from purposeguard.errors import PurposeMissing, UnknownSource, UnlabelledData
+from purposeguard.errors import PurposeMissing, PurposeViolation, UnknownSource, UnlabelledData
 from purposeguard.marks import ByRow, Collected, Ended, RowSource, Subject
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.sqlalchemy.shop import Shop
@@ -267,3 +267,37 @@ def test_tags_of_classes_that_are_mapped_later_count(guard: Guard, shop: Shop) -
         with guard.purpose(tm.RenewalGuidance):
             assert session.scalars(select(More.extra)).all() == []
     Later.metadata.drop_all(shop.plain)
+
+
+def test_tables_that_somebody_else_wrote_are_told_from_outside() -> None:
+    place = MetaData()
+    customer = Table("customer", place, Column("id", Integer), Column("name", String), Column("device", String))
+    visit = Table("visit", place, Column("page", String), Column("at", String), schema="web")
+
+    class Row(pg.PersonalModel):
+        id: int
+        name: Annotated[str, tm.Registration]
+
+    engine = create_engine("sqlite://")
+    guard = Guard(tm.NOTICE)
+    protect(engine, guard, place, tags={customer: Row, "web.visit": {"page": tm.Cookie, "at": NotPersonal}})
+    with engine.connect() as connection, guard.purpose(tm.ProductProvision):
+        with pytest.raises(UnlabelledData, match="device"):  # the class does not have it, so nothing says what it is
+            connection.execute(select(customer.c.device))
+        with pytest.raises(PurposeViolation, match=r"web\.visit\.page"):
+            connection.execute(select(visit.c.page))
+
+
+def test_what_is_told_from_outside_is_told_nowhere_else() -> None:
+    place = MetaData()
+    told = Table("told", place, Column("a", String, info={"purposeguard": tm.Registration}))
+    whole = Table("whole", place, Column("a", String), info={"purposeguard": {"a": tm.Registration}})
+    none = Table("none", place, Column("a", String))
+    for table in (told, whole, none):
+        catalogue = Catalogue(tm.NOTICE, [place], ["none"], {table: {"a": tm.Contract}})
+        with pytest.raises(UnlabelledData, match="say it in one place"):
+            catalogue.find(table)
+    with pytest.raises(TypeError, match="`tags` names tables"):
+        Catalogue(tm.NOTICE, [place], (), {7: {"a": tm.Contract}})
+    with pytest.raises(UnknownSource):
+        Catalogue(tm.NOTICE, [place], (), {none: {"a": tm.RenewalGuidance}})

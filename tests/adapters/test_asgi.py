@@ -1,0 +1,218 @@
+"""Routes of an application that is not changed, each under its purpose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pytest
+from fastapi import BackgroundTasks, Depends, FastAPI, WebSocket
+from fastapi.testclient import TestClient
+from pydantic import BaseModel
+
+import purposeguard as pg
+from purposeguard.adapters.asgi import PurposeRoutes
+from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.notices import trendmicro_jp as tm
+
+guard = pg.Guard(tm.NOTICE)
+
+
+class Customer(BaseModel):
+    name: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData]
+
+
+@guard.access(withhold=True)
+def load(key: int) -> Customer:
+    return Customer(name="Aiko", device=f"TM-{key}")
+
+
+def names() -> list[str]:
+    return sorted(load(1).model_dump())
+
+
+app = FastAPI()
+seen: list[list[str]] = []
+
+
+@app.get("/customers/export")
+async def export() -> list[str]:
+    return names()
+
+
+async def who() -> str:
+    return load(1).name
+
+
+@app.get("/customers/{key}")
+async def one(key: int, caller: Annotated[str, Depends(who)]) -> list[str]:
+    return [caller, *names()]
+
+
+@app.post("/letters")
+async def letters(background: BackgroundTasks) -> None:
+    async def later() -> None:
+        await asyncio.sleep(0)
+        seen.append(names())
+
+    background.add_task(later)
+
+
+@app.get("/files/{path:path}")
+async def file(path: str) -> list[str]:
+    return names()
+
+
+@app.get("/thread")
+def thread() -> list[str]:
+    return names()
+
+
+@app.websocket("/live")
+async def live(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_json(names())
+    await socket.close()
+
+
+ROUTES = {
+    "GET /customers/export": None,
+    "GET /customers/{key}": guard.purpose(tm.RenewalGuidance),
+    "POST /letters": guard.purpose(tm.RenewalGuidance, activity="letters"),
+    "GET /files/{path:path}": guard.purpose(tm.ProductProvision),
+    "GET /thread": guard.purpose(tm.ProductProvision),
+    "WEBSOCKET /live": guard.purpose(tm.ProductProvision),
+}
+guarded = PurposeRoutes(app, ROUTES)
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    with TestClient(guarded) as found:
+        yield found
+
+
+def test_a_request_runs_for_the_purpose_of_its_route(client: TestClient) -> None:
+    assert client.get("/customers/7").json() == ["Aiko", "name"]
+    assert client.get("/files/a/b").json() == ["device", "name"]
+    with pytest.raises(PurposeMissing):
+        guard.check(tm.Registration, guard.use(tm.AnyProductGuidance).purpose)
+
+
+def test_a_route_without_a_purpose_reads_nothing(client: TestClient) -> None:
+    with pytest.raises(PurposeMissing):
+        client.get("/customers/export")
+
+
+def test_background_tasks_and_websockets_have_it(client: TestClient) -> None:
+    seen.clear()
+    client.post("/letters")
+    assert seen == [["name"]]
+    with client.websocket_connect("/live") as socket:
+        assert socket.receive_json() == ["device", "name"]
+
+
+def test_threads_of_the_framework_have_none(client: TestClient) -> None:
+    with pytest.raises(PurposeMissing):
+        client.get("/thread")
+
+
+def test_what_fits_no_route_has_none(client: TestClient) -> None:
+    assert client.get("/nowhere").status_code == 404
+    with pytest.raises(PurposeMissing):
+        TestClient(PurposeRoutes(app, {"POST /customers/{key}": guard.purpose(tm.RenewalGuidance)})).get("/customers/7")
+
+
+def test_each_route_is_an_activity_where_it_is_given_its_purpose() -> None:
+    found = {one.qualname: one for one in guard.activities if one.module == __name__}
+    assert set(found) == {route for route, block in ROUTES.items() if block is not None} | {"POST /customers/{key}"}
+    assert found["GET /customers/{key}"].name == f"{__name__}.GET /customers/{{key}}"
+    assert found["POST /letters"].name == "letters"
+    assert found["GET /customers/{key}"].line > 0
+
+
+def test_a_violation_is_the_application_s_to_answer() -> None:
+    inner = FastAPI()
+
+    @inner.get("/")
+    async def device() -> str:
+        return load(1).device
+
+    @inner.exception_handler(PurposeViolation)
+    async def refused(_request: Any, _error: Any) -> Any:
+        from fastapi.responses import PlainTextResponse
+
+        return PlainTextResponse("no", 403)
+
+    assert TestClient(PurposeRoutes(inner, {"GET /": guard.purpose(tm.RenewalGuidance)})).get("/").status_code == 403
+
+
+def test_it_may_be_mounted_and_a_middleware() -> None:
+    outer = FastAPI()
+    outer.mount("/v1", guarded)
+    assert TestClient(outer).get("/v1/customers/7").json() == ["Aiko", "name"]
+
+    inner = FastAPI()
+    inner.get("/customers/{key}")(one)
+    inner.add_middleware(PurposeRoutes, routes={"GET /customers/{key}": guard.purpose(tm.RenewalGuidance)})
+    assert TestClient(inner).get("/customers/7").json() == ["Aiko", "name"]
+
+
+@pytest.mark.parametrize(
+    ("route", "path", "fits"),
+    [
+        ("GET /a", "/a", True),
+        ("GET /a", "/a/", False),
+        ("GET /a.b", "/axb", False),
+        ("GET /{x}", "/a", True),
+        ("GET /{x}", "/a/b", False),
+        ("GET /{x:str}/y", "/a/y", True),
+        ("GET /{x:path}", "/a/b", True),
+        ("GET /{x:int}", "/12", True),
+        ("GET /{x:int}", "/me", False),
+        ("GET /{x:float}", "/1.5", True),
+        ("GET /{x:float}", "/1.", False),
+        ("GET /{x:uuid}", "/d9ea1281-0f52-4ae0-a968-74135a91e8f4", True),
+        ("GET /{x:uuid}", "/d9ea1281", False),
+        ("GET /a/{x}\u3042", "/a/b\u3042", True),
+        ("POST /a", "/a", False),
+        ("HEAD /a", "/a", False),
+    ],
+)
+def test_paths_are_read_as_the_framework_reads_them(route: str, path: str, fits: bool) -> None:
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        found.append(guard.allows(tm.Registration, tm.RenewalGuidance) and bool(ambient()))
+
+    def ambient() -> bool:
+        try:
+            guard.use(tm.RenewalGuidance)
+        except PurposeMissing:
+            return False
+        return True
+
+    found: list[bool] = []
+    outer = PurposeRoutes(inner, {route: guard.purpose(tm.RenewalGuidance)})
+    asyncio.run(outer({"type": "http", "method": "GET", "path": path}, None, None))  # type: ignore[arg-type]
+    assert found == [fits]
+
+
+def test_head_is_as_get() -> None:
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        guard.use(tm.RenewalGuidance)
+
+    outer = PurposeRoutes(inner, {"GET /a": guard.purpose(tm.RenewalGuidance)})
+    asyncio.run(outer({"type": "http", "method": "HEAD", "path": "/a"}, None, None))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("route", ["/a", "get /a", "GET a", "GET /{x", "GET /{x}}", "GET /{x:word}", "GET /{}", "GET"])
+def test_what_is_no_route_is_refused(route: str) -> None:
+    with pytest.raises(ValueError, match="`"):
+        PurposeRoutes(app, {route: guard.purpose(tm.RenewalGuidance)})
+
+
+def test_what_is_no_block_is_refused() -> None:
+    wrong: Any = {"GET /a": tm.RenewalGuidance}
+    with pytest.raises(TypeError, match="say what it is for"):
+        PurposeRoutes(app, wrong)
