@@ -91,12 +91,11 @@ generated: $(DEV) ## the generated module and the schema are what their sources 
 	$(VENV)/bin/purposeguard codegen $(RULES)/notice.toml -o $(RULES)/__init__.py --check
 	$(VENV)/bin/purposeguard schema -o purposeguard/notices/notice.schema.json --check
 
-# Without the library's own plugin, by which pytest would import the core before anything is measured; and without tests
-# of the rim that are long and reach nothing of the core that others do not.
+# Without tests of the rim that are long and reach nothing of the core that others do not.
 RIM = tests/testing tests/linting tests/exporting tests/adapters/test_conformance.py
 NO_CORE = $(RIM) tests/adapters/spark tests/typing tests/end_to_end/test_shop_types.py
 coverage: $(DEV) ## the tests of the core, and every branch of it run by them
-	$(VENV)/bin/python $(PYTEST) -p no:purposeguard --cov --cov-report= $(NO_CORE:%=--ignore=%) $(ARGS)
+	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(NO_CORE:%=--ignore=%) $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
 
 # By the environment and not by `python -O`: the processes that the tests start inherit it. Type checkers run no code, and

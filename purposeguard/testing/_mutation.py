@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from _pytest.config import apply_warning_filters, parse_warning_filter
-from _pytest.runner import runtestprotocol
 
 from purposeguard.errors import wrapped
+from purposeguard.terms import Family
 from purposeguard.testing import watching
 from purposeguard.testing._flipping import Cell
+from purposeguard.testing._records import Collector
+from purposeguard.testing._rerunning import Rerun
+from purposeguard.testing.watching import Asked, Watcher
 
 
 @dataclasses.dataclass
@@ -57,6 +59,27 @@ class Mutation:
         }
 
 
+class _TimeUp(Exception):
+    """No further test is to run."""
+
+
+class _Asked(Watcher):
+    """Whether anybody asked about the cell that is turned: a test that did not was not tried."""
+
+    def __init__(self) -> None:
+        self.cell: Cell | None = None
+        self.found = False
+
+    def decided(self, asked: Asked) -> None:
+        cell = self.cell
+        if cell is None or self.found:
+            return
+        # Turned, a family may be let through by another member, and its answer be of that one's cell.
+        members = asked.purpose.members if isinstance(asked.purpose, Family) else (asked.purpose,)
+        if any((told.notice, told.source) == (cell.notice, cell.source) for told, _ in asked.answers):
+            self.found = any(one.clause == cell.purpose for one in members)
+
+
 class Mutator:
     """Turns cells one at a time, and runs tests in this process."""
 
@@ -68,115 +91,96 @@ class Mutator:
         seconds: float | None,
     ) -> None:
         """`consulted`: the tests to run for each cell, those first that are most likely to notice."""
-        self._session = session
+        self._rerun = Rerun(session)
         self._consulted = consulted
-        self._seconds = seconds
-        self._steady: dict[str, bool] = {}
+        self._until = math.inf if seconds is None else time.monotonic() + seconds
+        self._asked = _Asked()
+        self._unsteady: dict[str, None] = {}
         self.found = Mutation(granted=dict(granted))
 
     def run(self) -> Mutation:
         """Tries each cell; all is as before when it returns."""
-        found, began = self.found, time.monotonic()
+        found = self.found
         try:
-            for cell, items in self._consulted.items():
-                if self._seconds is not None and time.monotonic() - began > self._seconds:
-                    found.untried[cell] = "since the time was up"
-                    continue
-                noticed = self._notices(cell, items)
-                if noticed is not None:
-                    found.noticed[cell] = noticed
-                elif any(self._steady.get(item.nodeid, True) for item in items):
-                    found.survivors.append(cell)
-                else:
-                    found.untried[cell] = "since its tests cannot be run again"
+            with watching.watching(self._asked), self._rerun:
+                for cell, items in self._consulted.items():
+                    self._try(cell, items)
         finally:
             watching.turn(None)
-        found.unsteady = [test for test, steady in self._steady.items() if not steady]
+        found.unsteady = list(self._unsteady)
         return found
 
+    def _try(self, cell: Cell, items: Sequence[pytest.Item]) -> None:
+        found = self.found
+        self._asked.found = False
+        try:
+            noticed = self._notices(cell, items)
+        except _TimeUp:
+            found.untried[cell] = "since the time was up"
+            return
+        if noticed is not None:
+            found.noticed[cell] = noticed
+        elif all(item.nodeid in self._unsteady for item in items):
+            found.untried[cell] = "since its tests cannot be run again"
+        elif not self._asked.found:
+            found.untried[cell] = "since no test asked again: something keeps the answer"
+        else:
+            found.survivors.append(cell)
+
     def _notices(self, cell: Cell, items: Sequence[pytest.Item]) -> str | None:
-        """The first test that fails with the cell turned, and does not otherwise."""
-        left = [item for item in items if self._steady.get(item.nodeid, True)]
+        """The first test that fails with the cell turned, and does not as it is."""
+        left = [item for item in items if item.nodeid not in self._unsteady]
         while left:
-            watching.turn(cell)
-            failed = self._first_failure(left)
-            watching.turn(None)
+            with self._turned(cell):
+                failed = self._first_failure(left)
             if failed is None:
                 return None
-            if failed.nodeid not in self._steady:
-                self._steady[failed.nodeid] = self._first_failure([failed]) is None
-            if self._steady[failed.nodeid]:
+            # Each time: what has run often may have worn out since.
+            if self._first_failure([failed]) is None:
                 return failed.nodeid
+            self._unsteady[failed.nodeid] = None
             left = left[left.index(failed) + 1 :]
         return None
 
+    @contextlib.contextmanager
+    def _turned(self, cell: Cell) -> Generator[None, None, None]:
+        watching.turn(cell)
+        self._asked.cell = cell
+        try:
+            yield
+        finally:
+            self._asked.cell = None
+            watching.turn(None)
+
     def _first_failure(self, items: Sequence[pytest.Item]) -> pytest.Item | None:
         """The first of these that fails, in this order; what they set up is taken down."""
-        failed = None
         try:
             for item, following in zip(items, [*items[1:], None], strict=True):
-                with _as_in_a_run(item):
-                    reports = runtestprotocol(item, log=False, nextitem=following)
-                if any(report.failed for report in reports):
-                    failed = item
-                    break
+                if time.monotonic() >= self._until:
+                    raise _TimeUp
+                if self._rerun.fails(item, following):
+                    return item
         finally:
             # Fixtures of a session or module saw the cell turned: nothing of them stays for the next.
-            self._take_down()
-        return failed
-
-    def _take_down(self) -> None:
-        with contextlib.suppress(Exception):  # of a finaliser of the tests' own; the next test makes its fixtures anew
-            self._session._setupstate.teardown_exact(None)
-
-
-@contextlib.contextmanager
-def _as_in_a_run(item: pytest.Item) -> Generator[None, None, None]:
-    """What surrounds a test in a run: its warning filters; and that hypothesis draws the same each time."""
-    config = item.config
-    with warnings.catch_warnings(record=True), _drawing_the_same(item):
-        if config.pluginmanager.hasplugin("warnings"):
-            apply_warning_filters(config.getini("filterwarnings"), config.known_args_namespace.pythonwarnings or [])
-        for mark in item.iter_markers("filterwarnings"):
-            for given in mark.args:
-                warnings.filterwarnings(*parse_warning_filter(given, escape=False))
-        yield
-
-
-@contextlib.contextmanager
-def _drawing_the_same(item: pytest.Item) -> Generator[None, None, None]:
-    fn: Any = getattr(item, "obj", None)
-    fn = getattr(fn, "__func__", fn)
-    given = getattr(fn, "_hypothesis_internal_use_settings", None)
-    if not getattr(fn, "is_hypothesis_test", False) or given is None:
-        yield
-        return
-    # Neither examples found earlier nor chance: what is pinned today is pinned tomorrow.
-    fn._hypothesis_internal_use_settings = type(given)(given, database=None, derandomize=True)
-    try:
-        yield
-    finally:
-        fn._hypothesis_internal_use_settings = given
+            self._rerun.take_down()
+        return None
 
 
 def tests_by_cell(
     items: Iterable[pytest.Item],
     passed: set[str],
-    by_test: Mapping[str | None, set[Cell]],
-    by_fixture: Mapping[Any, set[Cell]],
+    collector: Collector,
+    fixtures: Mapping[str, Iterable[Any]],
     order: Callable[[Cell], Any],
 ) -> tuple[dict[Cell, list[pytest.Item]], list[Cell]]:
-    """The tests that consulted each cell, themselves or by their fixtures; and the cells that none of them did."""
+    """The tests that consulted each cell, themselves or by their `fixtures`; and the cells that none of them did."""
     cells_of: dict[pytest.Item, set[Cell]] = {}
     for item in items:
         if item.nodeid in passed:
-            cells = set(by_test.get(item.nodeid, ()))
-            info: Any = getattr(item, "_fixtureinfo", None)
-            for defs in info.name2fixturedefs.values() if info is not None else ():
-                for one in defs:
-                    cells |= by_fixture.get(one, set())
+            cells = set(collector.by_test.get(item.nodeid, ()))
+            cells.update(*(collector.by_fixture.get(one, ()) for one in fixtures.get(item.nodeid, ())))
             cells_of[item] = cells
-    every = sorted(set().union(*by_test.values()), key=order)
+    every = sorted(set().union(*collector.by_test.values()), key=order)
     found: dict[Cell, list[pytest.Item]] = {}
     alone: list[Cell] = []
     for cell in every:

@@ -1,36 +1,52 @@
-"""Violations that code swallows: raised by a guard, and caught by an `except` that is meant for anything.
+"""Violations that code swallows: raised by a guard, and caught by what is meant for anything, or looked at by nobody.
 
 Where an error was caught is known when it dies: its traceback ends there. Nothing is kept alive to find out.
 """
 
 from __future__ import annotations
 
-import ast
-import builtins
 import collections
-import functools
+import inspect
+import os
+import sysconfig
 import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.testing._clauses import clause_at, names_refusals
+from purposeguard.testing._unasked import Look, Place, Waiting, is_work, waiting, work_here
 
 Refusal = PurposeViolation | PurposeMissing
 
 _REFUSALS: Final = (PurposeViolation, PurposeMissing)
-_ANYTHING: Final = frozenset({"BaseException", "Exception"})
-_OF_SYSTEMS: Final = frozenset({"EnvironmentError", "IOError", "OSError", "PermissionError"})
-"""What a violation is as well, and what catches it where files were meant."""
+
+_GATHERED: Final = "gather(…, return_exceptions=True)"
+_FUTURE: Final = "a future that nobody asks"
+_CLOSED: Final = "a generator that is closed"
 
 
 class Caught(NamedTuple):
-    """Where an error was caught: the line of the `try` at which it arrived."""
+    """Where an error was caught: the line of the `try` at which it arrived.
+
+    Where none stands around that line, it went on to those who wait for the task (`beyond`), or to nobody (`unasked`).
+    """
 
     file: str
     line: int
     missing: bool
     test: str | None
+    beyond: Waiting | None = None
+    unasked: str | None = None
+
+
+class _Told(NamedTuple):
+    """What was known when a guard raised an error."""
+
+    test: str | None
+    waiting: Waiting | None
+    look: Look | None
 
 
 class Swallowing:
@@ -38,12 +54,12 @@ class Swallowing:
 
     def __init__(self) -> None:
         self.caught: collections.deque[Caught] = collections.deque()
-        self._tests: dict[int, str | None] = {}
+        self._told: dict[int, _Told] = {}
         self._living: weakref.WeakSet[Refusal] = weakref.WeakSet()
 
     def told(self, error: Refusal, test: str | None) -> None:
         """A guard is about to raise this."""
-        self._tests[id(error)] = test
+        self._told[id(error)] = _Told(test, waiting(), work_here())
         self._living.add(error)
 
     def start(self) -> None:
@@ -64,13 +80,22 @@ class Swallowing:
 
     def _note(self, error: Refusal) -> None:
         try:
-            test = self._tests.pop(id(error))
+            told = self._told.pop(id(error))
         except KeyError:
             return
         trace = error.__traceback__
-        if trace is not None:
-            missing = not isinstance(error, PurposeViolation)
-            self.caught.append(Caught(trace.tb_frame.f_code.co_filename, trace.tb_lineno, missing, test))
+        if trace is None:
+            return
+        flags = trace.tb_frame.f_code.co_flags
+        unasked = _CLOSED if flags & inspect.CO_GENERATOR else None
+        if is_work(trace.tb_frame.f_code):
+            if told.look is None or told.look.looked or trace.tb_next is None:
+                return
+            trace, unasked = trace.tb_next, _FUTURE
+        beyond = told.waiting if flags & inspect.CO_COROUTINE else None
+        missing = not isinstance(error, PurposeViolation)
+        file = trace.tb_frame.f_code.co_filename
+        self.caught.append(Caught(file, trace.tb_lineno, missing, told.test, beyond, unasked))
 
 
 _active: Final[list[Swallowing]] = []
@@ -82,115 +107,69 @@ def _died(error: Refusal) -> None:
         one._note(error)
 
 
-def swallowed(
-    caught: Iterable[Caught], root: Path, left_out: frozenset[Path]
-) -> Iterator[tuple[tuple[str, int, int, str, str], int]]:
-    """Those of an application's own code, and how often: file, line, line and text of the clause, test.
+Found = tuple[str, int, int, str, str]
+"""File, line, line and text of what swallowed it, test."""
 
-    `left_out` are files and folders that are not looked into: tests, and libraries.
+
+def swallowed(caught: Iterable[Caught], root: Path, left_out: frozenset[Path]) -> Iterator[tuple[Found, int]]:
+    """Those of an application's own code, wherever that lies, and how often.
+
+    `left_out` are files and folders that are not looked into: tests, and libraries. Files are told as from `root`.
     """
+    own = _Own(root, left_out)
     for one, count in collections.Counter(caught).items():
-        path = Path(one.file)
-        if not path.is_relative_to(root) or "site-packages" in path.parts:
+        if not own.holds(one.file):
             continue
-        if path in left_out or not left_out.isdisjoint(path.parents):
-            continue
-        clause = _clause_at(one.file, one.line, one.missing)
-        if clause is not None:
-            line, text = clause
-            yield (path.relative_to(root).as_posix(), one.line, line, text, one.test or ""), count
+        answer = clause_at(one.file, one.line, missing=one.missing)
+        place: Place = one.file, one.line
+        if answer is None and one.beyond is not None:
+            place, answer = _beyond(one.beyond, one.missing, own)
+        elif answer is None and one.unasked is not None:
+            answer = one.line, one.unasked
+        if answer:
+            file, line = place
+            yield (own.told(file), line, *answer, one.test or ""), count
 
 
-@functools.lru_cache(maxsize=4096)
-def _clause_at(file: str, line: int, missing: bool) -> tuple[int, str] | None:
-    """The clause that swallows what arrives at a line; None where none does, or one that names what it is for."""
-    tree = _tree(file)
-    if tree is None:
-        return None
-    scope: ast.AST = tree
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _holds(node.body, line):
-            scope = node  # walked from the outside to the inside
-    around = [
-        node
-        for node in _own(scope)
-        if isinstance(node, (ast.Try, ast.TryStar, ast.With, ast.AsyncWith)) and _holds(node.body, line)
-    ]
-    broad = _ANYTHING if missing else _ANYTHING | _OF_SYSTEMS
-    for node in sorted(around, key=lambda one: one.lineno, reverse=True):
-        answer = _of_with(node, broad) if isinstance(node, (ast.With, ast.AsyncWith)) else _of_try(node, broad)
+def _beyond(waiting: Waiting, missing: bool, own: _Own) -> tuple[Place, tuple[int, str] | tuple[()]]:
+    """What becomes of an error that a task ends with, where they wait for it."""
+    for file, line in waiting.places:
+        if not own.is_code(file):
+            continue  # asyncio itself
+        if not own.holds(file):
+            break  # a test looks at it
+        if not waiting.grouped:
+            return (file, line), (() if names_refusals(file, line) else (line, _GATHERED))
+        answer = clause_at(file, line, missing=missing, grouped=True)
         if answer is not None:
-            return answer or None
-    return None
+            return (file, line), answer
+    return ("", 0), ()
 
 
-Answer = tuple[int, str] | tuple[()] | None
-"""What swallows it; nothing where it ends here as it should; None where it goes on."""
+class _Own:
+    """Which files are an application's own."""
 
+    def __init__(self, root: Path, left_out: frozenset[Path]) -> None:
+        self._root = root
+        self._left_out = left_out
+        found = sysconfig.get_paths()
+        self._libraries = tuple(Path(found[name]) for name in ("stdlib", "platstdlib"))
 
-def _of_try(node: ast.Try | ast.TryStar, broad: frozenset[str]) -> Answer:
-    for handler in node.handlers:
-        meant = _meant(handler.type, broad)
-        if meant == "broad":
-            raises = any(isinstance(one, ast.Raise) for one in _own(handler))
-            what = "" if handler.type is None else f" {ast.unparse(handler.type)}"
-            return () if raises else (handler.lineno, f"except{what}")
-        if meant == "named":
-            return ()
-    return None
+    def is_code(self, file: str) -> bool:
+        """Whether it is somebody's code, and no library's."""
+        path = Path(file)
+        if not path.is_absolute() or not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
+            return False
+        return path.is_relative_to(self._root) or not any(path.is_relative_to(one) for one in self._libraries)
 
+    def holds(self, file: str) -> bool:
+        """Whether it is code that is looked into."""
+        path = Path(file)
+        return self.is_code(file) and path not in self._left_out and self._left_out.isdisjoint(path.parents)
 
-def _of_with(node: ast.With | ast.AsyncWith, broad: frozenset[str]) -> Answer:
-    for item in reversed(node.items):
-        call = item.context_expr
-        name = _name(call.func) if isinstance(call, ast.Call) else ""
-        if not isinstance(call, ast.Call) or name not in ("suppress", "raises"):
-            continue
-        meant = {_meant(one, broad) for one in call.args} or {"named"}
-        if name == "raises" and meant != {"other"}:
-            return ()  # a test that expects it
-        if "broad" in meant:
-            return item.context_expr.lineno, ast.unparse(call)
-        if "named" in meant:
-            return ()
-    return None
-
-
-def _meant(type_: ast.expr | None, broad: frozenset[str]) -> str:
-    """Whether a clause is for anything (`broad`), for something else (`other`), or for what it names."""
-    if type_ is None:
-        return "broad"
-    if isinstance(type_, ast.Tuple):
-        found = {_meant(one, broad) for one in type_.elts}
-        return next((one for one in ("broad", "named") if one in found), "other")
-    name = _name(type_)
-    if name in broad:
-        return "broad"
-    own = getattr(builtins, name, None)
-    return "other" if isinstance(own, type) and issubclass(own, BaseException) else "named"
-
-
-def _name(node: Any) -> str:
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _holds(body: list[ast.stmt], line: int) -> bool:
-    return bool(body) and body[0].lineno <= line <= (body[-1].end_lineno or body[-1].lineno)
-
-
-def _own(scope: ast.AST) -> Iterator[ast.AST]:
-    """All below a node, save what is inside functions and classes there."""
-    for node in ast.iter_child_nodes(scope):
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            yield node
-            yield from _own(node)
-
-
-@functools.lru_cache(maxsize=256)
-def _tree(file: str) -> ast.Module | None:
-    try:
-        return ast.parse(Path(file).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return None  # it is gone, or was never a file
+    def told(self, file: str) -> str:
+        """How it is called: as from the root, also where it lies outside."""
+        try:
+            return Path(os.path.relpath(file, self._root)).as_posix()
+        except ValueError:  # on another drive
+            return Path(file).as_posix()

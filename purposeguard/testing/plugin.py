@@ -1,6 +1,7 @@
 """The pytest plugin: how much of a notice tests exercise, and how well they pin it.
 
-`pytest --purposeguard` prints it after a run. Without the option the plugin does nothing.
+`pytest --purposeguard` prints it after a run. The options stand outside the package, in `_purposeguard_pytest`; without
+one of them nothing of this is loaded.
 """
 
 from __future__ import annotations
@@ -8,51 +9,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from purposeguard.testing._mutation import Mutation
-    from purposeguard.testing._report import Report
-
-_NAME = "purposeguard-session"
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of the command line."""
-    group = parser.getgroup("purposeguard", "how much of a privacy notice the tests exercise")
-    group.addoption("--purposeguard", action="store_true", help="report what guards decided while the tests ran")
-    group.addoption(
-        "--purposeguard-fail-under",
-        type=float,
-        metavar="PERCENT",
-        help="fail where fewer of the declared cells (source, purpose) were exercised",
-    )
-    group.addoption("--purposeguard-json", metavar="FILE", help="write the report as JSON")
-    group.addoption(
-        "--purposeguard-mutate",
-        action="store_true",
-        help="turn each cell that was exercised, run the tests again that consulted it, and report what none notices",
-    )
-    group.addoption(
-        "--purposeguard-mutate-seconds", type=float, metavar="SECONDS", help="turn no further cell after this time"
-    )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Begins to watch where any of the options is given."""
-    option = config.getoption
-    mutates = option("purposeguard_mutate") or option("purposeguard_mutate_seconds") is not None
-    asked = option("purposeguard_fail_under") is not None or option("purposeguard_json") is not None
-    if not (option("purposeguard") or mutates or asked):
-        return
-    if mutates:
-        if hasattr(config, "workerinput") or option("numprocesses", None) or option("tx", None):
-            raise pytest.UsageError("--purposeguard-mutate runs tests again in this process: leave -n out, or say -n0")
-        if option("usepdb"):
-            raise pytest.UsageError("--purposeguard-mutate expects tests to fail: leave --pdb out")
-    config.pluginmanager.register(Session(config, mutates=mutates), _NAME)
+import purposeguard
+from purposeguard.testing import watching
+from purposeguard.testing._mutation import Mutation, Mutator, tests_by_cell
+from purposeguard.testing._records import Collector
+from purposeguard.testing._report import Report
+from purposeguard.testing._swallowed import swallowed
 
 
 class Session:
@@ -60,18 +26,16 @@ class Session:
 
     def __init__(self, config: pytest.Config, *, mutates: bool) -> None:
         """Begins to watch: guards that are there already, and those to come."""
-        # Not before it is asked for: the plugin is loaded in every run of pytest where the library is installed.
-        from purposeguard.testing import watching  # noqa: PLC0415
-        from purposeguard.testing._records import Collector  # noqa: PLC0415
-
         self._config = config
         self._passed: set[str] = set()
+        self._fixtures: dict[str, tuple[Any, ...]] = {}
         self._tests: set[Path] = set()
         self._mutates = mutates
-        self._watching = watching
         self._collector = Collector(by_test=mutates, is_test=self._is_test)
         self._mutation: Mutation | None = None
         self._report: Report | None = None
+        self._unwritten: str | None = None
+        self._ran = False
         self._watched = True
         watching.watch_all(self._collector)
         self._collector.met(watching.watched_guards())
@@ -85,13 +49,14 @@ class Session:
         if self._watched:
             self._watched = False
             self._collector.swallowing.stop()
-            self._watching.leave_all(self._collector)
+            watching.leave_all(self._collector)
 
     # ---- while tests run ---------------------------------------------------------------------------------------------
 
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Notes which files are tests."""
-        self._tests.update(item.path for item in session.items)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makemodule(self, module_path: Path) -> None:
+        """Notes which files are tests: those too whose tests are deselected, and none that only hold doctests."""
+        self._tests.add(module_path)
 
     def _is_test(self, module: str) -> bool:
         file = getattr(sys.modules.get(module), "__file__", None)
@@ -117,6 +82,13 @@ class Session:
         finally:
             self._collector.end_fixture()
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        """Notes which fixtures a test used, those too that it asked for by name while it ran."""
+        if self._mutates and item.nodeid not in self._fixtures:
+            request: Any = getattr(item, "_request", None)
+            self._fixtures[item.nodeid] = tuple(getattr(request, "_fixture_defs", {}).values())
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Notes which tests passed."""
         if self._mutates and report.when == "call" and report.passed:
@@ -125,24 +97,21 @@ class Session:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
         """Turns cells, once all tests have passed."""
+        self._ran = not self._config.getoption("collectonly")
         result = yield
-        if self._mutates and not self._config.getoption("collectonly"):
+        if self._mutates and self._ran:
             self._mutation = self._mutated(session)
         return result
 
     def _mutated(self, session: pytest.Session) -> Mutation:
-        from purposeguard.testing._mutation import Mutation, Mutator, tests_by_cell  # noqa: PLC0415
-        from purposeguard.testing._report import Report  # noqa: PLC0415
-
         if session.testsfailed or session.shouldfail or session.shouldstop:
             return Mutation(why_not="not all tests passed")
         collector = self._collector
-        records = collector.finish(self._watching.watched_guards())
+        records = collector.finish(watching.watched_guards())
         order = Report(records).order
-        found, alone = tests_by_cell(session.items, self._passed, collector.by_test, collector.by_fixture, order)
+        found, alone = tests_by_cell(session.items, self._passed, collector, self._fixtures, order)
         granted = {
-            cell: self._watching.is_granted(cell) if (may := records.universe.get(cell)) is None else may
-            for cell in found
+            cell: watching.is_granted(cell) if (may := records.universe.get(cell)) is None else may for cell in found
         }
         collector.paused = True
         try:
@@ -171,29 +140,36 @@ class Session:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Writes files, and fails where too little was exercised."""
-        from purposeguard.testing._report import Report  # noqa: PLC0415
-
         config, collector = self._config, self._collector
-        records = collector.finish(self._watching.watched_guards())
+        records = collector.finish(watching.watched_guards())
         self._leave()
         self._add_swallowed()
         output: dict[str, Any] | None = getattr(config, "workeroutput", None)
         if output is not None:
             output["purposeguard"] = records.dump()
             return
+        if not self._ran:  # pytest was asked for something else: `--collect-only`, `--fixtures`
+            return
         self._report = report = Report(records)
         report.mutation = self._mutation
-        path = config.getoption("purposeguard_json")
-        if path is not None:
-            report.write(config.invocation_params.dir / path)
+        self._write(report)
         self._add_to_junit(report)
-        if self._is_under(report) and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            if self._unwritten is not None:
+                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            elif self._is_under(report):
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _write(self, report: Report) -> None:
+        path = self._config.getoption("purposeguard_json")
+        if path is None:
+            return
+        try:
+            report.write(self._config.invocation_params.dir / path)
+        except OSError as error:  # what was found is printed all the same
+            self._unwritten = f"ERROR: the report is not written to {path}: {error.strerror or error}"
 
     def _add_swallowed(self) -> None:
-        import purposeguard  # noqa: PLC0415
-        from purposeguard.testing._swallowed import swallowed  # noqa: PLC0415
-
         left_out = {*self._tests, Path(purposeguard.__file__).parent}
         for plugin in self._config.pluginmanager.get_plugins():
             file = getattr(plugin, "__file__", None)
@@ -227,6 +203,8 @@ class Session:
             terminalreporter.section("purposeguard: cells turned")
             for line in self._mutation.lines():
                 terminalreporter.line(line)
+        if self._unwritten is not None:
+            terminalreporter.line(self._unwritten, red=True)
         if self._is_under(report):
             least = self._config.getoption("purposeguard_fail_under")
             told = report.told_percent if report.counted[1] else "nothing is declared"

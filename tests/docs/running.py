@@ -47,7 +47,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULE = "shop"
 """What messages call the module that the blocks of a document are executed in."""
 
-_PLUGIN = () if entry_points(group="pytest11", name="purposeguard") else ("-p", "purposeguard.testing.plugin")
+_PLUGIN = () if entry_points(group="pytest11", name="purposeguard") else ("-p", "_purposeguard_pytest")
 """Where the package is only on the path, pytest does not find its plugin by itself."""
 
 PROGRAMS = {

@@ -164,7 +164,7 @@ def write(folder: Path, **files: str) -> None:
 
 def run(folder: Path, *options: str, workers: int = 0, where: Path | None = None) -> Run:
     """Runs the tests there."""
-    plugins = ["-p", "purposeguard.testing.plugin", "-p", "no:cacheprovider"]
+    plugins = ["-p", "_purposeguard_pytest", "-p", "no:cacheprovider"]
     if workers:
         plugins += ["-p", "xdist.plugin", f"-n{workers}"]
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -249,7 +249,7 @@ def test_a_run_that_fails_is_not_mutated(tmp_path: Path) -> None:
         service=SERVICE,
         test_fails="import service\n\n\ndef test_fails():\n    assert not service.remind(1)\n",
     )
-    found = run(tmp_path, "--purposeguard-mutate")
+    found = run(tmp_path, "--purposeguard-mutate", "-p", "no:debugging")
     assert found.code == pytest.ExitCode.TESTS_FAILED
     assert "no cell was turned: not all tests passed" in found.out
 

@@ -116,9 +116,16 @@ def test_several_processes_say_the_same(folder: Path, alone: Run) -> None:
 
 def test_without_the_option_nothing_is_watched(tmp_path: Path) -> None:
     checks = """
+        import sys
+
+        LOADED = {"purposeguard", "pydantic"} & set(sys.modules)
+
         import service
         from purposeguard.engine import Engine
         from purposeguard.errors import PurposeViolation
+
+        def test_nothing_is_loaded():
+            assert not LOADED
 
         def test_nothing_is_watched():
             assert type(service.guard._engine) is Engine

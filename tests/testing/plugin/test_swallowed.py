@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import importlib.util
 import textwrap
@@ -22,8 +23,10 @@ from purposeguard.testing.watching import watching
 pytestmark = pytest.mark.usefixtures("remembers")
 
 HEAD = """
+import asyncio
 import contextlib
 import functools
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import purposeguard as pg
@@ -168,6 +171,100 @@ SWALLOWING = {
             except Exception:  # here
                 return []
     """,
+    "a group's clause": """
+        def act(check):
+            try:
+                check()
+            except* Exception:  # here
+                pass
+    """,
+    "a finally that returns": """
+        def act(check):
+            try:
+                check()
+            except KeyError:
+                pass
+            finally:
+                if True:
+                    return None  # here
+    """,
+    "a finally that goes on": """
+        def act(check):
+            for _ in range(1):
+                try:
+                    check()
+                finally:
+                    continue  # here
+    """,
+    "gathered with the results": """
+        async def ask(check):
+            check()
+
+        async def serve(check):
+            await asyncio.gather(ask(check), return_exceptions=True)  # here
+
+        def act(check):
+            asyncio.run(serve(check))
+    """,
+    "from a group of tasks": """
+        async def ask(check):
+            check()
+
+        async def both(check):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(ask(check))
+
+        async def serve(check):
+            try:
+                await both(check)
+            except* Exception:  # here
+                pass
+
+        def act(check):
+            asyncio.run(serve(check))
+    """,
+    "from a group of tasks, as one": """
+        async def ask(check):
+            check()
+
+        async def serve(check):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(ask(check))
+            except ExceptionGroup:  # here
+                pass
+
+        def act(check):
+            asyncio.run(serve(check))
+    """,
+    "in a pool that nobody asks": """
+        def ask(check):
+            check()  # here
+
+        def act(check):
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(ask, check)
+    """,
+    "in a pool, and asked": """
+        def act(check):
+            with ThreadPoolExecutor(1) as pool:
+                answer = pool.submit(check)
+                try:
+                    answer.result()
+                except Exception:  # here
+                    pass
+            answer = None
+    """,
+    "in a thread of asyncio": """
+        async def serve(check):
+            try:
+                await asyncio.to_thread(check)
+            except Exception:  # here
+                pass
+
+        def act(check):
+            asyncio.run(serve(check))
+    """,
 }
 
 NOT_SWALLOWING = {
@@ -224,6 +321,66 @@ NOT_SWALLOWING = {
         def act(check):
             with suppress(pg.PurposeViolation):
                 check()
+    """,
+    "a finally that lets it go on": """
+        def act(check):
+            try:
+                check()
+            finally:
+                for one in (1, 2):
+                    if one:
+                        break
+                len("")
+    """,
+    "a group's clause that names it": """
+        def act(check):
+            try:
+                check()
+            except* pg.PurposeViolation:
+                pass
+            except* Exception:
+                pass
+    """,
+    "gathered, and looked at": """
+        async def ask(check):
+            check()
+
+        async def serve(check):
+            found = await asyncio.gather(ask(check), return_exceptions=True)
+            return [one for one in found if not isinstance(one, pg.PurposeViolation)]
+
+        def act(check):
+            asyncio.run(serve(check))
+    """,
+    "gathered, and raised": """
+        async def ask(check):
+            check()
+
+        async def serve(check):
+            await asyncio.gather(ask(check))
+
+        def act(check):
+            asyncio.run(serve(check))
+    """,
+    "in a pool, and looked at": """
+        def ask(check):
+            check()
+
+        def act(check):
+            with ThreadPoolExecutor(1) as pool:
+                answer = pool.submit(ask, check)
+            if answer.exception() is None:
+                print("done")
+            answer = None
+    """,
+    "in a pool, and raised": """
+        def act(check):
+            with ThreadPoolExecutor(1) as pool:
+                answer = pool.submit(check)
+            try:
+                return answer.result()
+            finally:
+                del answer
     """,
     "a function defined within something wide": """
         try:
@@ -318,7 +475,43 @@ def test_libraries_and_tests_are_left_out(guard: pg.Guard, collector: Collector,
     assert len(list(swallowed(caught, tmp_path, frozenset()))) == 1
     assert list(swallowed(caught, tmp_path, frozenset({tmp_path / "service.py"}))) == []
     assert list(swallowed(caught, tmp_path, frozenset({tmp_path}))) == []
-    assert list(swallowed(caught, tmp_path / "elsewhere", frozenset())) == []
+    ((elsewhere, _),) = swallowed(caught, tmp_path / "tests", frozenset())
+    assert elsewhere[0] == "../service.py"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_error_at_the_end_of_a_generator_reaches_nobody(
+    guard: pg.Guard, collector: Collector, tmp_path: Path
+) -> None:
+    code = """
+        def rows(check):
+            try:
+                yield 1
+            finally:
+                check()  # here
+
+        def act(check):
+            return next(rows(check))
+    """
+    module(tmp_path, code).act(refuse(guard))
+    gc.collect()
+    collector.swallowing.stop()
+    ((found, _),) = swallowed(collector.swallowing.caught, tmp_path, frozenset())
+    assert found[3] == "a generator that is closed"
+
+
+def test_who_gathers_decides_and_not_who_is_gathered(guard: pg.Guard, collector: Collector, tmp_path: Path) -> None:
+    made = module(tmp_path, "async def ask(check):\n    check()\n")
+
+    async def gather() -> Any:
+        return await asyncio.gather(made.ask(refuse(guard)), return_exceptions=True)
+
+    assert [type(one) for one in asyncio.run(gather())] == [PurposeViolation]
+    collector.swallowing.stop()
+    caught = collector.swallowing.caught
+    assert len(caught) == 1
+    assert list(swallowed(caught, tmp_path, frozenset({Path(__file__)}))) == []
+    assert len(list(swallowed(caught, tmp_path, frozenset()))) == 1
 
 
 def test_nothing_is_kept_alive_to_find_out(guard: pg.Guard, collector: Collector) -> None:

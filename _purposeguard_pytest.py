@@ -1,0 +1,69 @@
+"""What pytest loads of purposeguard: the options of its plugin.
+
+It stands beside the package, for whatever lies inside loads the core with it. pytest loads this in every run where the
+library is installed, also in those that ask for nothing, and before a coverage tool begins to measure.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+NAME = "purposeguard-session"
+"""What the plugin that watches is registered as, where a run asks for it."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the command line."""
+    group = parser.getgroup("purposeguard", "how much of a privacy notice the tests exercise")
+    group.addoption("--purposeguard", action="store_true", help="report what guards decided while the tests ran")
+    group.addoption(
+        "--purposeguard-fail-under",
+        type=percent,
+        metavar="PERCENT",
+        help="fail where fewer of the declared cells (source, purpose) were exercised",
+    )
+    group.addoption("--purposeguard-json", metavar="FILE", help="write the report as JSON")
+    group.addoption(
+        "--purposeguard-mutate",
+        action="store_true",
+        help="turn each cell that was exercised, run the tests again that consulted it, and report what none notices",
+    )
+    group.addoption(
+        "--purposeguard-mutate-seconds",
+        type=seconds,
+        metavar="SECONDS",
+        help="the same, and start no further test after this time",
+    )
+
+
+def percent(text: str) -> float:
+    number = float(text)
+    if 0 <= number <= 100:  # which NaN is not
+        return number
+    raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 100")
+
+
+def seconds(text: str) -> float:
+    number = float(text)
+    if number >= 0:  # which NaN is not
+        return number
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begins to watch where any of the options is given."""
+    option = config.getoption
+    mutates = option("purposeguard_mutate") or option("purposeguard_mutate_seconds") is not None
+    asked = option("purposeguard_fail_under") is not None or option("purposeguard_json") is not None
+    if not (option("purposeguard") or mutates or asked):
+        return
+    if mutates:
+        if hasattr(config, "workerinput") or option("numprocesses", None) or option("tx", None):
+            raise pytest.UsageError("--purposeguard-mutate runs tests again in this process: leave -n out, or say -n0")
+        if option("usepdb", False):
+            raise pytest.UsageError("--purposeguard-mutate expects tests to fail: leave --pdb out")
+    from purposeguard.testing.plugin import Session  # noqa: PLC0415  # loads the core
+
+    config.pluginmanager.register(Session(config, mutates=mutates), NAME)
