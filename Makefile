@@ -22,7 +22,7 @@ DEMO    = $(VENV)/.demo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format types layers generated coverage optimised lowest deep bench bench-data mutation requirements ci clean
+.PHONY: help demo test lint format types layers generated coverage optimised lowest deep bench bench-data bench-plugin mutation requirements ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -118,6 +118,9 @@ bench: $(VENV)-bench/.bench ## this library, its floors and its peers, in one ru
 
 bench-data: $(DEV) ## the data plane: each engine by itself, and held to a notice
 	@$(VENV)/bin/python -m benchmarks.data $(ARGS)
+
+bench-plugin: $(DEV) ## the project's own tests, with the pytest plugin and without
+	@$(VENV)/bin/python -m benchmarks.plugin $(ARGS)
 
 mutation: $(VENV)/.mutation ## which changes to the code would no test notice?
 	$(VENV)/bin/mutmut run $(ARGS)

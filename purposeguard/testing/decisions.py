@@ -7,7 +7,7 @@ import inspect
 import itertools
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar, overload
 
@@ -106,18 +106,21 @@ class _Asserting(Generic[R]):
     def __init__(self, guard: Guard | None) -> None:
         self._guard = guard
         self._capture = _Capture()
-        self._watching: Any = None
+        self._entered: list[tuple[_Capture, AbstractContextManager[None]]] = []
 
     def __enter__(self) -> list[Decided]:
-        self._watching = watching(self._capture, self._guard)
-        self._watching.__enter__()
-        return self._capture.found
+        capture = _Capture()  # of this time: a block may be entered again
+        block = watching(capture, self._guard)
+        block.__enter__()
+        self._entered.append((capture, block))
+        return capture.found
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         __tracebackhide__ = True  # pytest shows the block, and not what judges it
-        self._watching.__exit__(None, None, None)
+        self._capture, block = self._entered.pop()
+        block.__exit__(None, None, None)
         return self._judge(error)
 
     def _judge(self, error: BaseException | None) -> bool:
@@ -157,12 +160,13 @@ class _Denied(_Asserting[Any]):
 
     def _judge(self, error: BaseException | None) -> bool:
         __tracebackhide__ = True
-        if error is not None and not isinstance(error, PurposeViolation):
+        violations = _violations(error)
+        if violations is None:
             return False
         refused = [(one.label, one.denied, one.purpose) for one in self._capture.refusals]
         refused += [(one.sources, one.denied, one.purpose) for one in self._capture.found if not one.allowed]
-        if isinstance(error, PurposeViolation):
-            refused.append((error.decision.label, error.decision.denied, error.decision.purpose))
+        if self._guard is None:  # one that this process did not raise just now is denied as well
+            refused += [(one.decision.label, one.decision.denied, one.decision.purpose) for one in violations]
         if any(self._is_meant(*one) for one in refused):
             return True
         if error is not None:
@@ -231,7 +235,8 @@ def assert_denied(
 
     Denied is what raises a violation, also one that the code handles (a response with status 403), or would raise one
     if it were not only observed; a field that is withheld; and a question that is answered no. A violation that leaves
-    the block is caught here; any other error is not. Where `sources` or `purpose` is not given, any will do.
+    the block is caught here, or a group of nothing else; any other error is not. Where `sources` or `purpose` is not
+    given, any will do.
 
     Raises:
         AssertionError: it was not denied; the message lists what was decided instead.
@@ -268,6 +273,16 @@ def assert_reads(*given: Any, activity: object = None, guard: Guard | None = Non
     *call, sources = given
     block = _Reads(sources, activity, guard)
     return block.run(call[0]) if call else block
+
+
+def _violations(error: BaseException | None) -> list[PurposeViolation] | None:
+    """The violations that an error is, or that it is a group of; None where it is, or has, any other."""
+    if error is None:
+        return []
+    if isinstance(error, BaseExceptionGroup):
+        parts = [_violations(one) for one in error.exceptions]
+        return None if None in parts else [one for part in parts for one in part or ()]
+    return [error] if isinstance(error, PurposeViolation) else None
 
 
 def _ids(sources: object) -> dict[str, str] | None:

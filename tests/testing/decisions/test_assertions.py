@@ -151,6 +151,49 @@ def test_other_errors_go_on(guard: pg.Guard, load: Callable[[], Customer]) -> No
             assert_denied(sources=wrong)
 
 
+def test_a_block_that_is_used_again_asks_anew(guard: pg.Guard) -> None:
+    denied = assert_denied(sources=tm.ProductData)
+    with denied:
+        guard.allows("1.1b", "1.2(1)①")
+    with pytest.raises(AssertionError, match="was not denied"), denied:
+        guard.allows("1.1a", "1.2(1)①")
+
+
+def test_a_block_within_itself_hears_what_is_inside(guard: pg.Guard) -> None:
+    read = assert_reads({tm.Registration})
+    with read:
+        guard.check("1.1a", "1.2(1)①")
+        with pytest.raises(AssertionError, match="was not read"), read:
+            pass
+
+
+def test_what_another_guard_refuses_is_not_denied_by_this_one(guard: pg.Guard) -> None:
+    with pytest.raises(pg.PurposeViolation), assert_denied(sources=tm.ProductData, guard=pg.Guard(tm.NOTICE)):
+        guard.check("1.1b", "1.2(1)①")
+
+
+def test_a_violation_that_leaves_a_group_of_tasks(guard: pg.Guard) -> None:
+    async def ask(source: str) -> None:
+        guard.check(source, "1.2(1)①")
+
+    async def serve(*sources: str) -> None:
+        async with asyncio.TaskGroup() as group:
+            for one in sources:
+                group.create_task(ask(one))
+
+    assert_denied(lambda: asyncio.run(serve("1.1a", "1.1b")), sources=tm.ProductData)
+    with pytest.raises(ExceptionGroup), assert_denied(sources=tm.WebContact):
+        asyncio.run(serve("1.1b"))
+    with pytest.raises(ExceptionGroup), assert_denied(sources=tm.ProductData):
+        raise ExceptionGroup("another error as well", [KeyError("1.1b"), _refused(guard)])
+
+
+def _refused(guard: pg.Guard) -> pg.PurposeViolation:
+    with pytest.raises(pg.PurposeViolation) as caught:
+        guard.check("1.1b", "1.2(1)①")
+    return caught.value
+
+
 def test_async_code_is_asserted_in_a_block(guard: pg.Guard) -> None:
     @guard.access(tm.ProductData)
     async def load() -> str:
