@@ -23,11 +23,15 @@ from benchmarks.processes import ROOT
 from benchmarks.table import amount, markdown, spread
 from benchmarks.timing import Times, figure, ratio
 
-PART = ("tests/unit", "tests/end_to_end", "tests/bypass")
-"""What is run: the tests that mostly decide something. The others mostly wait for type checkers, engines and Spark."""
-
-SHOP = ("tests/end_to_end",)
+SHOP = (
+    "tests/end_to_end",
+    # Most of what these do, others do: processes that they start, which nobody watches.
+    *("--ignore=tests/end_to_end/test_demo.py", "--ignore=tests/end_to_end/test_shop_types.py"),
+)
 """What is mutated: the tests of one service, the example."""
+
+PART = ("tests/unit", "tests/bypass", *SHOP)
+"""What is run: the tests that mostly decide something. The others mostly wait for type checkers, engines and Spark."""
 
 LIMIT = 1.10
 WITHOUT, WITH = "without", "with `--purposeguard`"
@@ -50,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     print(
         f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.machine()}, "
-        f"{os.cpu_count()} cores; pytest {pytest.__version__}; {options.pairs} pairs, {' '.join(options.tests)}\n"
+        f"{os.cpu_count()} cores; pytest {pytest.__version__}; {options.pairs} pairs, {named(options.tests)}\n"
     )
     run(options.tests)  # compiles bytecode and warms the disk's cache
     runs = [pair(options.tests, forwards=number % 2 == 0) for number in range(options.pairs)]
@@ -67,6 +71,10 @@ def pair(tests: Sequence[str], *, forwards: bool) -> Times:
         for clock, took in zip(CLOCKS, run(tests, *given), strict=True):
             found[f"{which}, {clock}"] = took
     return found
+
+
+def named(tests: Sequence[str]) -> str:
+    return " ".join(one for one in tests if not one.startswith("-"))
 
 
 def run(tests: Sequence[str], *options: str) -> tuple[float, float]:
@@ -106,7 +114,7 @@ def mutated() -> str:
         took, _ = run(SHOP, "--purposeguard-mutate", f"--purposeguard-json={file}")
         found = json.loads(file.read_text("utf-8"))["mutation"]
     turned = len(found["pinned"]) + len(found["not_pinned"])
-    line = [f"`--purposeguard-mutate` on {' '.join(SHOP)}, processor time", amount(plain), amount(took)]
+    line = [f"`--purposeguard-mutate` on {named(SHOP)}, processor time", amount(plain), amount(took)]
     cells = [str(turned), str(len(found["not_pinned"])), str(len(found["not_tried"]))]
     return markdown(["what", WITHOUT, "with it", "cells turned", "not pinned", "not tried"], [[*line, *cells]])
 
