@@ -44,7 +44,7 @@ class Mutation:
             those = " ".join(str(cell) for cell, given in self.untried.items() if given == why)
             yield wrapped(f"not tried, {why}: {those}", "  ")
         for test in self.unsteady:
-            yield f"  left out, since it fails when it is run again as it is: {test}"
+            yield f"  left out, since it ends otherwise when it is run again: {test}"
         loose = f": {len(self.survivors)} can be turned, and no test notices" if self.survivors else ""
         yield f"{len(self.noticed)} of {tried} cells pinned{loose}"
 
@@ -128,16 +128,19 @@ class Mutator:
             found.survivors.append(cell)
 
     def _notices(self, cell: Cell, items: Sequence[pytest.Item]) -> str | None:
-        """The first test that fails with the cell turned, and does not as it is."""
+        """The first test that fails with the cell turned, does not as it is, and does so again."""
         left = [item for item in items if item.nodeid not in self._unsteady]
         while left:
             with self._turned(cell):
                 failed = self._first_failure(left)
             if failed is None:
                 return None
-            # Each time: what has run often may have worn out since.
+            # Each time: what has run often may have worn out since, and what fails by chance fails now or then.
             if self._first_failure([failed]) is None:
-                return failed.nodeid
+                with self._turned(cell):
+                    again = self._first_failure([failed])
+                if again is not None:
+                    return failed.nodeid
             self._unsteady[failed.nodeid] = None
             left = left[left.index(failed) + 1 :]
         return None

@@ -35,6 +35,7 @@ class Session:
         self._mutation: Mutation | None = None
         self._report: Report | None = None
         self._unwritten: str | None = None
+        self._lost = 0
         self._ran = False
         self._watched = True
         watching.watch_all(self._collector)
@@ -136,6 +137,8 @@ class Session:
         given = getattr(node, "workeroutput", {}).get("purposeguard")
         if given is not None:
             self._collector.records.merge(given)
+        else:
+            self._lost += 1
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -203,6 +206,10 @@ class Session:
             terminalreporter.section("purposeguard: cells turned")
             for line in self._mutation.lines():
                 terminalreporter.line(line)
+        if self._lost:
+            terminalreporter.line(
+                f"workers that crashed, so that what they saw is missing here: {self._lost}", yellow=True
+            )
         if self._unwritten is not None:
             terminalreporter.line(self._unwritten, red=True)
         if self._is_under(report):

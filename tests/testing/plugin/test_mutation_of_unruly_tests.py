@@ -38,6 +38,7 @@ import service
 from purposeguard.notices import trendmicro_jp as tm
 
 runs = []
+chances = []
 kept = {}
 
 
@@ -99,6 +100,12 @@ def test_that_wears_out():
     assert len(runs) < 4
 
 
+def test_that_fails_by_chance():
+    chances.append(1)
+    service.may("1.2(2)⑤")
+    assert len(chances) != 2
+
+
 def test_use_that_is_kept():
     if not kept:
         stack = contextlib.ExitStack()
@@ -154,10 +161,14 @@ def test_a_test_that_notices_is_named(source: str, purpose: str, test: str, pinn
     assert pinned.get((source, purpose)) == test
 
 
-def test_a_test_that_wore_out_meanwhile_pins_nothing_more(mutated: Run) -> None:
+def test_a_test_that_wore_out_or_fails_by_chance_pins_nothing(mutated: Run) -> None:
     told = mutated.tables["mutation"]
-    assert told["unsteady_tests"] == ["test_service.py::test_that_wears_out"]
-    assert {one["purpose"]: one["why"] for one in told["not_tried"]}["1.2(2)③"] == "since its tests cannot be run again"
+    assert told["unsteady_tests"] == [
+        "test_service.py::test_that_wears_out",
+        "test_service.py::test_that_fails_by_chance",
+    ]
+    why = {one["purpose"]: one["why"] for one in told["not_tried"]}
+    assert why["1.2(2)③"] == why["1.2(2)⑤"] == "since its tests cannot be run again"
 
 
 def test_an_answer_that_somebody_keeps_is_no_survivor(mutated: Run) -> None:
