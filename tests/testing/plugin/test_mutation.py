@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.testing.plugin.runs import Run, has_xdist, run, write
+from _purposeguard_pytest import pytest_configure
+from tests.testing.plugin.runs import Run, run, write
 
 SERVICE = """
 from typing import Annotated
@@ -202,15 +205,25 @@ def test_what_ran_again_is_counted_nowhere(mutated: Run) -> None:
 
 def test_the_same_is_found_again(folder: Path, mutated: Run) -> None:
     expected = mutated.tables["mutation"]
-    again = run(folder, "--purposeguard-mutate", "--purposeguard-json=out.json", "-p", "no:randomly")
+    again = run(folder, "--purposeguard-mutate", "--purposeguard-json=out.json")
     assert again.tables["mutation"] == expected
 
 
-@pytest.mark.skipif(not has_xdist(), reason="needs pytest-xdist")
-def test_workers_are_refused(folder: Path) -> None:
-    found = run(folder, "--purposeguard-mutate", workers=2)
-    assert found.code == pytest.ExitCode.USAGE_ERROR
-    assert "runs tests again in this process" in found.out
+@pytest.mark.parametrize("how", ["purposeguard_mutate", "purposeguard_mutate_seconds"])
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"numprocesses": 2}, "runs tests again in this process"),
+        ({"tx": ["popen"]}, "runs tests again in this process"),
+        ({"usepdb": True}, "expects tests to fail"),
+    ],
+    ids=["numprocesses", "tx", "pdb"],
+)
+def test_what_tests_cannot_be_run_again_under_is_refused(how: str, given: dict[str, object], why: str) -> None:
+    options = {"purposeguard_mutate": False, "purposeguard_mutate_seconds": None, how: 1.0, **given}
+    config: Any = types.SimpleNamespace(getoption=lambda name, default=None: options.get(name, default))
+    with pytest.raises(pytest.UsageError, match=why):
+        pytest_configure(config)
 
 
 UNRULY = """
