@@ -31,6 +31,10 @@ Errors = type[BaseException] | tuple[type[BaseException], ...]
 _ENOUGH: Final = 5
 """Times that something which remembers is seen to do so."""
 
+_PATIENCE: Final = 10.0
+"""Seconds that bodies run while a failing example is made smaller. Hypothesis itself goes on for five minutes, which a
+request to an application with a database uses up: each step is several of them."""
+
 _UNSEEN: Final = itertools.count()
 """Values that never were before, in this process."""
 
@@ -64,12 +68,26 @@ class State:
     once_more: int = 0
     accused: bool = False
     raised: bool = False
+    until: float | None = None
+    """How long bodies may have run, in all, when what fails is small enough; None: nothing has failed yet."""
     known: dict[object, Exception | None] = field(default_factory=dict[object, "Exception | None"])
     """What came of a twin, by what was drawn up to it: where it is drawn again, the same is said again.
 
     What a difference depends on may be there only once (something that remembers); and how much is drawn must depend
     on nothing but what was drawn before.
     """
+
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether what fails was made smaller for long enough: from now on only what has failed fails."""
+        return self.until is not None and self.conduct.spent > self.until
+
+    def say(self, failure: Exception | None) -> None:
+        """Remembers that there is something to be said."""
+        if failure is not None and not self.accused:
+            self.accused = True
+            self.until = self.conduct.spent + _PATIENCE
 
 
 @dataclass(frozen=True)
@@ -132,6 +150,8 @@ class Example:
     def failure(self, context: BuildContext) -> Exception | None:
         """What there is to be raised."""
         __tracebackhide__ = True
+        if self.state.is_enough and not context.is_final and not is_explicit(context):
+            return self._known(context)
         before = self.run()
         if before is None:
             reject()
@@ -150,6 +170,12 @@ class Example:
             raise noted(before.raised)
         return None
 
+    def _known(self, context: BuildContext) -> Exception | None:
+        """What was said of this very example, without a run of it; None where it is another."""
+        known = self.state.known
+        said = (known.get(choices_of(context)) for _ in self.twins(context))
+        return next((one for one in said if one is not None), None) or known.get(("once more", choices_of(context)))
+
     def _remembered(self, before: Outcome, context: BuildContext) -> Exception | None:
         """Whether the example, run once more, shows that something keeps what it saw; of the first few examples."""
         state = self.state
@@ -166,7 +192,7 @@ class Example:
         failure = None if leak is None else self._interference(leak, {}, final=context.is_final)
         state.known[key] = failure
         state.remembered += failure is not None
-        state.accused = state.accused or failure is not None
+        state.say(failure)
         return failure
 
     def _failure_of(self, twin: Mapping[str, Any], before: Outcome, context: BuildContext) -> Exception | None:
@@ -186,7 +212,7 @@ class Example:
             state.remembered += isinstance(failure, Interference) and failure.remembered
         if isinstance(failure, Nondeterministic):
             state.unstable = failure
-        state.accused = state.accused or failure is not None
+        state.say(failure)
         return failure
 
     def _compared(self, before: Outcome, twin: Mapping[str, Any], *, final: bool) -> Exception | None:

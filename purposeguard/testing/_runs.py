@@ -68,6 +68,8 @@ class Conduct:
     """What traces the body, and is taken off elsewhere."""
     took: float = 0.0
     """How long the last run took, in seconds."""
+    spent: float = 0.0
+    """How long all runs took."""
 
     def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Outcome | None:
         """Runs the body; None where it says itself that it is not for these arguments (`assume`)."""
@@ -85,6 +87,7 @@ class Conduct:
             except (Exception, SystemExit) as error:  # noqa: BLE001  # what is raised is an outcome; it is raised later
                 raised = error
         self.took = time.perf_counter() - started
+        self.spent += self.took
         told = None if raised is None else settled(_told(raised), began)
         return Outcome(
             tuple((path, settled(text, began)) for path, text in result),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import itertools
 import logging
 import random
 import sqlite3
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, NamedTuple
 
@@ -465,3 +467,24 @@ def test_random_numbers_are_the_same_in_each_run_and_go_on_afterwards():
 
     quickly(test)()
     assert random.getstate() == state
+
+
+def test_a_slow_body_is_not_run_for_minutes_to_make_its_example_smaller(monkeypatch):
+    """By a clock of its own: each run takes a second of it, and ten are enough."""
+
+    def runs(tick: Any) -> int:
+        ran: list[Customer] = []
+        clock = types.SimpleNamespace(time=time.time, perf_counter=tick)
+        monkeypatch.setattr("purposeguard.testing._runs.time", clock)
+
+        @noninterference(guard, tm.RenewalGuidance)
+        def test_slow(customer: Customer) -> str:
+            ran.append(customer)
+            return customer.device
+
+        failure = failure_of(test_slow, by=quickly)
+        assert isinstance(failure, Interference)
+        assert failure.fields == ("customer.device",)
+        return len(ran)
+
+    assert runs(itertools.count().__next__) < 60 < runs(itertools.repeat(0).__next__)
