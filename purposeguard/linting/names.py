@@ -25,7 +25,7 @@ PUBLIC: Final = frozenset(
     {
         *("About", "Collected", "Decision", "Ended", "ByRow", "Family", "Guard", "History", "Label", "NotPersonal"),
         *("Notice", "Personal", "PersonalModel", "Purpose", "RowSource", "Source", "Subject", "Use", "derive"),
-        *("encode_sealed", "decode_sealed", "sources_of", "untagged", "PurposeViolation", "PurposeGuardError"),
+        *("encode_sealed", "decode_sealed", "sources_of", "tag", "untagged", "PurposeViolation", "PurposeGuardError"),
     }
 )
 """What `from purposeguard import *` brings, as far as rules ask for it."""

@@ -10,6 +10,7 @@ from purposeguard.linting.guards import Guards
 from purposeguard.linting.names import Names
 from purposeguard.linting.project import Module, Project
 from purposeguard.linting.tagging import Tags
+from purposeguard.linting.telling import Told
 from purposeguard.linting.values import Values
 from purposeguard.notice import Notice
 
@@ -22,6 +23,7 @@ class Program:
     names: Names
     values: Values
     tags: Tags
+    told: Told
     guards: Guards
     notices: Sequence[Notice]
     bundled: Callable[[str], Notice | None]
@@ -32,7 +34,7 @@ class Program:
         names = Names(project)
         values = Values(names)
         tags = Tags(values)
-        return cls(project, names, values, tags, Guards(project, tags), notices, bundled)
+        return cls(project, names, values, tags, Told(tags), Guards(project, tags), notices, bundled)
 
 
 Check = Callable[[Module, Program], Iterator[Found]]

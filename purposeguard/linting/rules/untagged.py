@@ -62,7 +62,11 @@ def check(module: Module, program: Program) -> Iterator[Found]:
         cls = Here(module, node)
         if program.tags.kind(cls) not in (None, "enum", "settings") and cls not in program.tags.covered:
             inherited = [field for one in program.names.lineage(cls)[1:] for field in program.tags.fields(one)]
-            yield from _of_model(node.name, program.tags.fields(cls), inherited, program)
+            fields = program.tags.fields(cls)
+            told = program.told.of(cls)
+            for found in _of_model(node.name, fields, inherited, program):
+                if found.symbol.rpartition(".")[2] not in told:
+                    yield found
     for call in module.all(ast.Call):
         if terminal(call) in BUILDERS:
             yield from _of_call(call, module.scope_of[call], program)
@@ -152,7 +156,7 @@ def _of_model(name: str, fields: list[Field], inherited: list[Field], program: P
         ):
             found = f"its name says that it is {NAME_PART}"
         if found is not None:
-            symbol = f"{name}.{field.name}"
+            symbol = f"{name}.{field.name}" if name else field.name  # a table that is named elsewhere
             yield Found(field.node, f"`{symbol}` bears no tag, and {found}", symbol)
 
 
