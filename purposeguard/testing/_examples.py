@@ -77,7 +77,6 @@ class State:
     on nothing but what was drawn before.
     """
 
-
     @property
     def is_enough(self) -> bool:
         """Whether what fails was made smaller for long enough: from now on only what has failed fails."""
