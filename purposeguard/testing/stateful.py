@@ -21,7 +21,6 @@ what follows. Needs hypothesis: `pip install 'purposeguard[hypothesis]'`.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -30,92 +29,28 @@ from typing import Any, ClassVar, Final
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from purposeguard import reference_circumstances, retention
 from purposeguard.about import About, Day, SubjectId, subject_key
 from purposeguard.activity import Block
-from purposeguard.circumstances import CLEAR, Standing
-from purposeguard.errors import PurposeGuardError, PurposeMissing, PurposeViolation
-from purposeguard.fields import Shape, shape_of
+from purposeguard.circumstances import Standing
+from purposeguard.errors import PurposeGuardError, PurposeMissing, PurposeViolation, UnknownSource, UnknownTerm
 from purposeguard.guard import Guard
 from purposeguard.history import History
-from purposeguard.inventory import Reclassification
 from purposeguard.label import Label
-from purposeguard.ledger import Ledger
 from purposeguard.notice import Notice
-from purposeguard.oversight import Oversight, Roster
+from purposeguard.oversight import Oversight
 from purposeguard.personal import Personal
-from purposeguard.recipients import Provision
-from purposeguard.terms import Family, NotPersonal, Source
 from purposeguard.testing import strategies
+from purposeguard.testing._expected import Expected, Probe, name_of
+from purposeguard.testing._office import Office, WrittenDown
 from purposeguard.use import Use
+
+__all__ = ["Office", "PurposeMachine", "WrittenDown"]
 
 DEEPEST: Final = 3
 """How many purposes may be under way, one within another."""
 
 REMEMBERED: Final = 6
 """How many questions are asked again after each step."""
-
-
-class WrittenDown:
-    """A ledger that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.denials: list[PurposeViolation | PurposeMissing] = []
-        self.uses: list[tuple[str | None, str, Label, int]] = []
-        self.reclassifications: list[tuple[Reclassification, Label]] = []
-
-    def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:  # noqa: ARG002  # as Ledger has it
-        """Keeps the denial."""
-        self.denials.append(error)
-
-    def allowed(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
-        """Keeps the use."""
-        self.uses.append((activity, purpose, label, count))
-
-    def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:  # noqa: ARG002  # as Ledger has it
-        """Keeps the run."""
-        self.reclassifications.append((declared, label))
-
-
-class Office:
-    """Keeps how subjects stand, as it is told by the machine: what `governance=` of a guard may be in a test."""
-
-    ledger: Ledger | None = None
-    requires_subject = False
-
-    def __init__(self) -> None:
-        self.standings: dict[str, Standing] = {}
-        self.provisions: list[Provision] = []
-        self._roster = Roster({})
-
-    def standing(self, subject: str, /) -> Standing:
-        """How it stands for a subject."""
-        return self.standings.get(subject, CLEAR)
-
-    def provided(self, provision: Provision, /) -> None:
-        """Keeps the hand-over."""
-        self.provisions.append(provision)
-
-    def roster(self) -> Roster:
-        """How it stands for all."""
-        groups: dict[Standing, tuple[str, ...]] = {}
-        for subject, standing in sorted(self.standings.items()):
-            groups[standing] = (*groups.get(standing, ()), subject)
-        roster = Roster(groups)
-        if roster.groups != self._roster.groups:
-            self._roster = roster
-        return self._roster
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-    """A question that was asked once, and is asked again after each step: the answer may change, and must be right."""
-
-    label: Label
-    held: Notice
-    purpose: str
-    channel: str | None
-    about: About
 
 
 class PurposeMachine(RuleBasedStateMachine):
@@ -145,15 +80,14 @@ class PurposeMachine(RuleBasedStateMachine):
     def begin(self, history: Notice | History) -> None:
         """Begins anew, by these revisions: for an `@initialize` rule that draws them."""
         self._to_come = list(history) if isinstance(history, History) else [history]
-        self._known = [self._to_come.pop(0)]
+        self._expected = Expected(self._to_come.pop(0))
         self.office = Office()
         self.ledger = WrittenDown()
-        self.now = datetime.datetime.combine(self._known[0].revision, datetime.time(12), datetime.UTC)
-        self._standings: dict[str, Standing] = {}
+        self.now = datetime.datetime.combine(self.notice.revision, datetime.time(12), datetime.UTC)
         self._blocks: list[tuple[Block[Any], Use[Any]]] = []
         self._left: Use[Any] | None = None
         self._probes: list[Probe] = []
-        self._sealed: list[tuple[Personal[Any, Any], Probe]] = []
+        self._sealed: list[tuple[Personal[Any, Any], SubjectId]] = []
         self.guard = self.make_guard()
         self.start()
 
@@ -195,7 +129,7 @@ class PurposeMachine(RuleBasedStateMachine):
     @property
     def notice(self) -> Notice:
         """The revision in force."""
-        return self._known[-1]
+        return self._expected.notice
 
     def clock(self) -> datetime.datetime:
         """What time it is."""
@@ -208,7 +142,7 @@ class PurposeMachine(RuleBasedStateMachine):
 
     def standing(self, subject: SubjectId | None) -> Standing:
         """What a subject asked for and agreed to."""
-        return CLEAR if subject is None else self._standings.get(subject_key(subject), CLEAR)
+        return self._expected.standing(subject)
 
     def may(
         self,
@@ -221,12 +155,16 @@ class PurposeMachine(RuleBasedStateMachine):
     ) -> bool:
         """Whether the specification lets data of these sources serve a purpose, as things stand.
 
-        `sources` is a label, a source, an id, or a tagged model, of which every field counts.
+        `sources` is a label, a source, an id, or a tagged model, of which every field counts. A class of an earlier
+        revision says that data was collected under that one (rule 9). What the revision in force has no more may not
+        serve, or be served.
+
+        Raises:
+            UnknownTerm: no revision that was in force has a source, the purpose or the channel.
+            TypeError: `sources` is none of these.
         """
-        asked = self.notice.purpose_or_family(purpose)
-        name = asked.name if isinstance(asked, Family) else asked.clause
-        about = About(subject, collected=collected)
-        return self._answer(Probe(_label_of(sources, self.notice), self.notice, name, channel, about))
+        probe = self._expected.probe(sources, purpose, channel, About(subject, collected=collected))
+        return probe is not None and self._expected.allows(probe, self.now)
 
     @contextmanager
     def expecting(
@@ -240,12 +178,15 @@ class PurposeMachine(RuleBasedStateMachine):
     ) -> Generator[bool]:
         """What is done in the block must be refused where the specification denies it, and only there.
 
-        Arguments are as for `may`; gives its answer. A refusal is caught, and must have been told to the ledger once.
+        Arguments are as for `may`; gives its answer. A refusal is caught, and must have been told to the ledger once;
+        that something is unknown is one where the revision in force has it no more.
 
         Raises:
             AssertionError: it was refused though it is allowed, or went through though it is denied.
+            UnknownTerm, TypeError: as `may`.
         """
-        allowed = self.may(sources, purpose, channel=channel, subject=subject, collected=collected)
+        probe = self._expected.probe(sources, purpose, channel, About(subject, collected=collected))
+        allowed = probe is not None and self._expected.allows(probe, self.now)
         before = len(self.ledger.denials)
         try:
             yield allowed
@@ -253,62 +194,18 @@ class PurposeMachine(RuleBasedStateMachine):
             if allowed:
                 raise AssertionError(f"refused, though the notice allows it: {refusal}") from refusal
             self._must_be_told_once(refusal, before)
+        except UnknownTerm:
+            if probe is not None:
+                raise
         else:
             if not allowed:
-                what = ", ".join(source.clause for source in _label_of(sources, self.notice))
+                what = ", ".join(source.clause for source in self._expected.label(sources))
                 raise AssertionError(f"{what} went through for {purpose}, though the notice denies it")
 
     def _must_be_told_once(self, refusal: PurposeViolation | PurposeMissing, before: int) -> None:
         told = sum(one is refusal for one in self.ledger.denials[before:])
         if told != 1:
             raise AssertionError(f"the ledger was told {told} times of one refusal: {refusal}")
-
-    def _answer(self, probe: Probe) -> bool:
-        """What the specification says to a question."""
-        notices = [one.document for one in self._known]
-        ids = self._ids_now(probe)
-        if ids is None:
-            return False
-        about, standing = probe.about, self.standing(probe.about.subject)
-        under = None if probe.held is self.notice else probe.held.revision
-        if about.collected is not None:
-            under = self._held_on(about.collected)
-        return reference_circumstances.allowed(
-            notices,
-            ids,
-            probe.purpose,
-            probe.channel,
-            collected_under=under,
-            suspended=standing.suspended,
-            stopped=standing.all_suspended or standing.erased,
-            consents=standing.consents,
-            overdue=retention.overdue(
-                self.notice.document, ids, collected=about.collected, ended=about.ended, today=self.now
-            ),
-        )
-
-    def _ids_now(self, probe: Probe) -> list[str] | None:
-        """What the sources of a label are called in the revision in force; None where one is gone."""
-        ids = [source.clause for source in probe.label if source is not NotPersonal]
-        if probe.held is self.notice:
-            return ids
-        documents = [one.document for one in self._known]
-        found: list[str] = []
-        for given in ids:
-            now = [
-                one.clause
-                for one in self.notice.sources
-                if reference_circumstances.moved(documents, "source", one.clause, probe.held.revision) == given
-            ]
-            if not now:
-                return None
-            found.append(now[0])
-        return found
-
-    def _held_on(self, day: Day) -> datetime.date:
-        """The revision that held on a day; the first of all days before the earliest."""
-        on = retention.day_in(self.notice.document.timezone, day)
-        return max((one.revision for one in self._known if one.revision <= on), default=datetime.date.min)
 
     # ---- Rules ----------------------------------------------------------------------------------------------------
 
@@ -370,8 +267,7 @@ class PurposeMachine(RuleBasedStateMachine):
         self.withdrew(subject)
 
     def _stands(self, subject: SubjectId, **changes: Any) -> None:
-        standing = dataclasses.replace(self.standing(subject), **changes)
-        self._standings[subject_key(subject)] = self.office.standings[subject_key(subject)] = standing
+        self.office.standings[subject_key(subject)] = self._expected.stands(subject, **changes)
 
     @rule(days=st.sampled_from([1, 30, 365, 3650]))
     def let_days_pass(self, days: int) -> None:
@@ -383,20 +279,19 @@ class PurposeMachine(RuleBasedStateMachine):
     @rule()
     def revise(self) -> None:
         """The next revision comes into force."""
-        self._known.append(self._to_come.pop(0))
+        self._expected.known.append(self._to_come.pop(0))
         begins = datetime.datetime.combine(self.notice.revision, datetime.time(12), datetime.UTC)
         self.now = max(self.now, begins + datetime.timedelta(days=1))
-        self.revised(History(*self._known))
+        self.revised(History(*self._expected.known))
 
     @rule(data=st.data())
     def ask(self, data: st.DataObject) -> None:
         """A question is asked, and from now on after each step."""
         question = data.draw(strategies.questions(self.notice, most=3), "question")
         subject = data.draw(st.none() | st.sampled_from(self.subjects), "subject")
-        collected = data.draw(st.none() | st.sampled_from([one.revision for one in self._known]), "collected")
-        name = question.purpose.name if isinstance(question.purpose, Family) else question.purpose.clause
+        collected = data.draw(st.none() | st.sampled_from([one.revision for one in self._expected.known]), "collected")
         about = About(subject, collected=collected)
-        probe = Probe(question.sources, self.notice, name, question.channel, about)
+        probe = Probe(question.sources, name_of(question.purpose), question.channel, about)
         self._probes = [*self._probes[-REMEMBERED + 1 :], probe]
 
     @rule(data=st.data())
@@ -404,8 +299,7 @@ class PurposeMachine(RuleBasedStateMachine):
         """A value is sealed, which is opened, or refused, after each step in which a purpose is under way."""
         label = data.draw(strategies.labels(self.notice, most=2), "label")
         subject = data.draw(st.sampled_from(self.subjects), "subject")
-        probe = Probe(label, self.notice, "", None, About(subject))
-        self._sealed = [*self._sealed[-REMEMBERED + 1 :], (Personal(object(), label), probe)]
+        self._sealed = [*self._sealed[-REMEMBERED + 1 :], (Personal(object(), label), subject)]
 
     # ---- What must hold ----------------------------------------------------------------------------------------------
 
@@ -443,11 +337,14 @@ class PurposeMachine(RuleBasedStateMachine):
     def what_is_denied_stays_denied(self) -> None:
         """Each question that was asked has the answer that the specification gives it now."""
         for probe in self._probes:
-            if self._names_nothing(probe.purpose, probe.channel):
+            if self._expected.is_nothing(probe.purpose, probe.channel):
                 continue
-            expected = self._answer(probe)
+            expected = self._expected.allows(probe, self.now)
             try:
-                found = self.guard.allows(probe.label, probe.purpose, probe.channel, probe.about)
+                found = self.guard.allows(*probe)
+            except UnknownSource as error:
+                found = False
+                self._must_be_gone(probe.label, error)
             except PurposeGuardError as error:
                 raise AssertionError(f"could not be decided: {probe}: {error}") from error
             if found is not expected:
@@ -459,21 +356,27 @@ class PurposeMachine(RuleBasedStateMachine):
         use = self.use
         if use is None:
             return
-        purpose = use.purpose.name if isinstance(use.purpose, Family) else use.purpose.clause
-        if self._names_nothing(purpose, use.channel):
+        purpose = name_of(use.purpose)
+        if self._expected.is_nothing(purpose, use.channel):
             return
-        for value, probe in self._sealed:
-            expected = self._answer(dataclasses.replace(probe, purpose=purpose, channel=use.channel))
+        for value, subject in self._sealed:
+            expected = self._expected.allows(Probe(value.label, purpose, use.channel, About(subject)), self.now)
             before = len(self.ledger.denials)
             try:
-                use.open(value, subject=probe.about.subject)
+                use.open(value, subject=subject)
             except PurposeViolation as refusal:
                 if expected:
                     raise AssertionError(f"refused, though the notice allows it: {refusal}") from refusal
                 self._must_be_told_once(refusal, before)
+            except UnknownSource as error:
+                self._must_be_gone(value.label, error)
             else:
                 if not expected:
-                    raise AssertionError(f"{probe.label!r} was opened for {purpose}, though the notice denies it")
+                    raise AssertionError(f"{value.label!r} was opened for {purpose}, though the notice denies it")
+
+    def _must_be_gone(self, label: Label, error: UnknownSource) -> None:
+        if not self._expected.is_gone(label):
+            raise AssertionError(f"could not be decided, though each source is known: {error}") from error
 
     def the_ledger_is_told_once(self) -> None:
         """No denial was told twice, and no use that no revision grants."""
@@ -482,39 +385,11 @@ class PurposeMachine(RuleBasedStateMachine):
             raise AssertionError("the ledger was told of one denial twice")
         while self.ledger.uses:
             _, purpose, label, _ = self.ledger.uses.pop()
-            if not any(self._granted(one, purpose, label) for one in self._known):
+            if not self._expected.ever_granted(purpose, label):
                 raise AssertionError(f"the ledger was told of a use of {label!r} for {purpose}, which nothing grants")
-
-    def _granted(self, notice: Notice, purpose: str, label: Label) -> bool:
-        ids = {source.clause for source in label if source is not NotPersonal}
-        known = {one.clause for one in notice.sources}
-        names = {*(one.clause for one in notice.purposes), *(one.name for one in notice.families)}
-        if not ids:
-            return True
-        return purpose in names and ids <= known and reference_circumstances.allowed([notice.document], ids, purpose)
-
-    def _names_nothing(self, purpose: str, channel: str | None) -> bool:
-        """Whether a purpose or a channel that was asked for is gone from the revision in force."""
-        names = {*(one.clause for one in self.notice.purposes), *(one.name for one in self.notice.families)}
-        return purpose not in names or not (channel is None or channel in self.notice.channels)
 
     def teardown(self) -> None:
         """Leaves what was entered."""
         while self._blocks:
             self.leave_the_purpose()
         super().teardown()
-
-
-def _label_of(sources: object, notice: Notice) -> Label:
-    """The label of a source, an id, a label, or everything in a tagged model."""
-    if isinstance(sources, Label):
-        return sources
-    if isinstance(sources, str):
-        return Label(notice.source(sources))
-    if isinstance(sources, type) and issubclass(sources, Source):
-        return Label(sources)
-    shape: Shape = shape_of(sources)
-    label = shape.label_of_all()
-    if label is None:
-        raise TypeError(f"{sources!r} is no label, source or tagged model")
-    return label

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import pytest
@@ -17,7 +18,7 @@ from purposeguard.governance import Governance
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies
 from purposeguard.testing.stateful import Office, PurposeMachine, WrittenDown
-from tests.unit.samples import SMALL
+from tests.unit.samples import SMALL, revised
 
 SMALL_NOTICE = pg.Notice.loads(SMALL)
 RENEWAL = SMALL_NOTICE.purpose("Renewal")
@@ -262,6 +263,97 @@ def test_what_sources_may_be() -> None:
     assert machine.may("1.1a", tm.RenewalGuidance)
     with pytest.raises(TypeError, match="is no label, source or tagged model"):
         machine.may(7, tm.RenewalGuidance)
+
+
+# ---- Over revisions -----------------------------------------------------------------------------------------------
+
+
+def after(change: Callable[[dict[str, Any]], object]) -> Machine:
+    """A machine that has seen a changed revision come into force."""
+    machine = Machine()
+    machine.begin(pg.History(SMALL_NOTICE, revised(SMALL_NOTICE, change, "2025-01-01")))
+    machine.revise()
+    return machine
+
+
+def test_a_class_of_an_earlier_revision_is_asked_about_as_such() -> None:
+    machine = after(lambda tables: tables["grant"][2]["sources"].append("1(a)"))
+    statistics = machine.notice.purpose("Statistics")
+    for source in (ACCOUNT, machine.notice.source("Account")):
+        allowed = machine.may(source, statistics)
+        assert allowed is machine.guard.allows(source, statistics) is (source is not ACCOUNT)
+    assert machine.may("1(a)", SMALL_NOTICE.purpose("Statistics"))
+    assert machine.may("1(a)", SMALL_NOTICE.family("AnyAdvice").union, channel="email")
+    assert not machine.may(machine.notice.source("1(a)"), statistics, collected=SMALL_NOTICE.revision)
+
+
+def renumber(tables: dict[str, Any]) -> None:
+    tables["source"][1]["id"] = tables["grant"][0]["sources"][0] = "1(x)"
+    tables["renamed"] = [{"kind": "source", "old": "1(a)", "new": "1(x)"}]
+
+
+def test_a_number_that_was_given_away_is_followed() -> None:
+    machine = after(renumber)
+    assert machine.may(ACCOUNT, RENEWAL) is machine.guard.allows(ACCOUNT, RENEWAL) is True
+    assert machine.may("1(x)", "Renewal")
+    unknown(machine, "1(a)", "Renewal")
+    with machine.guard.purpose("Renewal", channel="email") as use:
+        use.open(Personal("aiko@example.com", ACCOUNT))
+    assert machine.ledger.uses
+    machine.the_ledger_is_told_once()
+
+
+def unknown(machine: Machine, asked: Any, purpose: Any, channel: str | None = None) -> None:
+    """That the revision in force has something of it no more is a refusal; and it is one that must be."""
+    with machine.expecting(asked, purpose, channel=channel) as allowed:
+        assert not allowed
+        machine.guard.check(asked, purpose, channel)
+    with pytest.raises(AssertionError, match="went through"), machine.expecting(asked, purpose, channel=channel):
+        pass
+
+
+def without_usage(tables: dict[str, Any]) -> None:
+    del tables["source"][2], tables["forbid"], tables["overlay"]
+    del tables["family"], tables["grant"][0]["purpose"][1], tables["channel"][1], tables["grant"][2]["purpose"][1]
+
+
+def test_what_a_revision_has_no_more_must_be_refused() -> None:
+    machine = after(without_usage)
+    usage = SMALL_NOTICE.source("Usage")
+    for asked in (usage, "1(b)", pg.Label(usage, ACCOUNT)):
+        unknown(machine, asked, "Service")
+    for purpose in ("Offers", SMALL_NOTICE.purpose("Offers"), SMALL_NOTICE.family("AnyAdvice").union):
+        unknown(machine, ACCOUNT, purpose)
+    unknown(machine, ACCOUNT, "Service", "phone")
+    with pytest.raises(pg.UnknownSource), machine.expecting("1(c)", "Service"):
+        pass
+    with pytest.raises(pg.UnknownSource), machine.expecting("1(a)", "Service"):
+        raise pg.UnknownSource("1(a)")
+    machine._sealed = [(Personal("x", usage), 1)]
+    block = machine.guard.purpose("Service")
+    machine._blocks = [(block, block.__enter__())]
+    machine.keeps_to_the_notice()
+    machine.teardown()
+
+
+def test_what_is_not_personal_may_serve_everything() -> None:
+    machine = Machine()
+    for channel in (None, "email", "phone"):
+        allowed = machine.guard.allows(pg.NotPersonal, "Renewal", channel)
+        assert machine.may(pg.NotPersonal, "Renewal", channel=channel) is allowed
+
+
+def test_a_use_that_rests_on_consent_is_granted() -> None:
+    machine = Machine()
+    machine.begin(revised(SMALL_NOTICE, lambda tables: tables["grant"][2].update(basis="consent")))
+    visit = machine.notice.source("Visit")
+    assert not machine.may(visit, "Statistics", subject=1)
+    machine._stands(1, consents=frozenset({("4①", machine.notice.revision)}))
+    with machine.expecting(visit, "4①", subject=1) as allowed, machine.guard.purpose("Statistics") as use:
+        assert allowed
+        use.open(Personal("x", visit), subject=1)
+    assert machine.ledger.uses
+    machine.the_ledger_is_told_once()
 
 
 def test_a_machine_says_by_which_notice_it_goes() -> None:

@@ -1,0 +1,216 @@
+"""What must be allowed as things stand, by the executable specification: which revisions there are, who asked for what.
+
+The guard is not asked. What a revision calls its terms is followed by `[[renamed]]` rows, as rule 9 has it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, TypeVar
+
+from purposeguard import reference, reference_circumstances, retention
+from purposeguard.about import About, Day, SubjectId, subject_key
+from purposeguard.circumstances import CLEAR, Standing
+from purposeguard.errors import UnknownTerm
+from purposeguard.fields import Shape, shape_of
+from purposeguard.label import Label
+from purposeguard.notice import Notice
+from purposeguard.terms import Family, NotPersonal, Purpose, Source
+
+T = TypeVar("T")
+
+
+class Probe(NamedTuple):
+    """A question: whether data of this label may serve a purpose or family, by its id or name."""
+
+    label: Label
+    purpose: str
+    channel: str | None
+    about: About
+
+
+class Expected:
+    """What the specification says, as things stand. The revision that came last is in force."""
+
+    def __init__(self, notice: Notice) -> None:
+        self.known: Final = [notice]
+        self._standings: dict[str, Standing] = {}
+
+    @property
+    def notice(self) -> Notice:
+        """The revision in force."""
+        return self.known[-1]
+
+    def standing(self, subject: SubjectId | None) -> Standing:
+        """What a subject asked for and agreed to."""
+        return CLEAR if subject is None else self._standings.get(subject_key(subject), CLEAR)
+
+    def stands(self, subject: SubjectId, **changes: Any) -> Standing:
+        """From now on it stands otherwise for a subject: so."""
+        standing = dataclasses.replace(self.standing(subject), **changes)
+        self._standings[subject_key(subject)] = standing
+        return standing
+
+    # ---- What is asked for ----------------------------------------------------------------------------------------
+
+    def probe(self, sources: object, purpose: object, channel: str | None, about: About) -> Probe | None:
+        """A question, by the ids of the revision in force; None where that has something of it no more.
+
+        Raises:
+            UnknownTerm: no revision that was in force has it.
+            TypeError: `sources` is no label, source, id or tagged model.
+        """
+        label, name = self.label(sources), self._purpose(purpose)
+        by = None if channel is None else self._now_read(lambda notice: notice.channel(channel))
+        unknown = isinstance(sources, str) and self._now_read(lambda notice: notice.source(sources)) is None
+        if unknown or name is None or (by is None and channel is not None) or self.is_gone(label):
+            return None
+        return Probe(label, name, by, about)
+
+    def label(self, sources: object) -> Label:
+        """The label of a label, a source, an id, or everything in a tagged model; raises as `probe`."""
+        if isinstance(sources, Label):
+            return sources
+        if isinstance(sources, str):
+            return Label(self._of_any(lambda notice: notice.source(sources))[0])
+        if isinstance(sources, type) and issubclass(sources, Source):
+            return Label(sources)
+        shape: Shape = shape_of(sources)
+        label = shape.label_of_all()
+        if label is None:
+            raise TypeError(f"{sources!r} is no label, source or tagged model")
+        return label
+
+    def _of_any(self, read: Callable[[Notice], T]) -> tuple[T, Notice]:
+        """What the revision in force, or else the latest that can, makes of something; and which that is."""
+        try:
+            return read(self.notice), self.notice
+        except UnknownTerm:
+            for earlier in self.known[-2::-1]:
+                with suppress(UnknownTerm):
+                    return read(earlier), earlier
+            raise
+
+    def _now_read(self, read: Callable[[Notice], T]) -> T | None:
+        """What is read in a text, by the revision in force; None where only an earlier one can."""
+        found, held = self._of_any(read)
+        return found if held is self.notice else None
+
+    def _purpose(self, purpose: object) -> str | None:
+        found, held = self._of_any(lambda notice: notice.purpose_or_family(purpose))
+        if held is self.notice:
+            return name_of(found)
+        return None if isinstance(purpose, str) else self._now(found, held)
+
+    def _now(self, asked: type[Purpose] | Family, earlier: Notice) -> str | None:
+        """What a purpose of an earlier revision, or a family of the same purposes, is called in the one in force."""
+        if not isinstance(asked, Family):
+            return self._id_in(self.notice, "purpose", asked.clause, earlier)
+        members = {self._id_in(self.notice, "purpose", one.clause, earlier) for one in asked.members}
+        return next((one.name for one in self.notice.families if {own.clause for own in one.members} == members), None)
+
+    def is_nothing(self, purpose: str, channel: str | None) -> bool:
+        """Whether the revision in force has no such purpose or family, or no such channel."""
+        return not _has(self.notice, purpose) or not (channel is None or channel in self.notice.channels)
+
+    def is_gone(self, label: Label) -> bool:
+        """Whether the revision in force has a source no more: it is unknown, which nothing may serve."""
+        return any(self._source_now(source) is None for source in _personal(label))
+
+    def _source_now(self, source: type[Source]) -> str | None:
+        return self._id_in(self.notice, "source", source.clause, self._held(source))
+
+    def _id_in(self, notice: Notice, kind: str, given: str, held: Notice) -> str | None:
+        """The id that a term of one revision has in another; None where that has no such term."""
+        if held is notice:
+            return given
+        # The specification follows ids back from the last one, wherever that stands by date.
+        documents = [*(one.document for one in self.known if one is not notice), notice.document]
+        for term in notice.sources if kind == "source" else notice.purposes:
+            if reference_circumstances.moved(documents, kind, term.clause, held.revision) == given:
+                return term.clause
+        return None
+
+    def _held(self, source: type[Source]) -> Notice:
+        """The revision that a source's class is of.
+
+        Raises:
+            UnknownSource: of none that is known.
+        """
+        found = next((one for one in reversed(self.known) if source in one.grants), None)
+        if found is None:
+            self.notice.source(source)  # raises
+        return found or self.notice
+
+    # ---- What follows ---------------------------------------------------------------------------------------------
+
+    def allows(self, probe: Probe, now: datetime.datetime) -> bool:
+        """Whether it may be; not where the revision in force has a source no more.
+
+        Raises:
+            UnknownSource: a source is of no revision that is known.
+        """
+        sources = _personal(probe.label)
+        if not sources:  # what is not personal may serve everything, by every channel that is open to it
+            return self._admits(probe.purpose, probe.channel)
+        return all(self._may(source, probe, now) for source in sources)  # rule 2
+
+    def _may(self, source: type[Source], probe: Probe, now: datetime.datetime) -> bool:
+        given, held, about = self._source_now(source), self._held(source), probe.about
+        if given is None:
+            return False
+        under = None if held is self.notice else held.revision
+        if about.collected is not None:  # where both say something the earlier counts
+            on = self._held_on(about.collected)
+            under = on if under is None else min(on, under)
+        standing = self._standings.get(about.subject, CLEAR) if about.subject is not None else CLEAR
+        return reference_circumstances.allowed(
+            [one.document for one in self.known],
+            [given],
+            probe.purpose,
+            probe.channel,
+            collected_under=under,
+            suspended=standing.suspended,
+            stopped=standing.all_suspended or standing.erased,
+            consents=standing.consents,
+            overdue=retention.overdue(
+                self.notice.document, [given], collected=about.collected, ended=about.ended, today=now
+            ),
+        )
+
+    def _held_on(self, day: Day) -> datetime.date:
+        """The revision that held on a day; the first of all days before the earliest."""
+        on = retention.day_in(self.notice.document.timezone, day)
+        return max((one.revision for one in self.known if one.revision <= on), default=datetime.date.min)
+
+    def _admits(self, purpose: str, channel: str | None) -> bool:
+        document = self.notice.document
+        members = {row.class_: row.purposes for row in document.family}.get(purpose, (purpose,))
+        return any(reference._admits(document, one, channel) for one in members)
+
+    def ever_granted(self, purpose: str, label: Label) -> bool:
+        """Whether any revision that has a purpose or family of this name grants it to all these sources."""
+        return any(self._grants(one, label, purpose) for one in self.known)
+
+    def _grants(self, notice: Notice, label: Label, purpose: str) -> bool:
+        ids = [self._id_in(notice, "source", source.clause, self._held(source)) for source in _personal(label)]
+        known = [one for one in ids if one is not None]
+        if len(known) < len(ids) or not _has(notice, purpose):
+            return False
+        return not known or reference.allowed(notice.document, known, purpose)
+
+
+def name_of(asked: type[Purpose] | Family) -> str:
+    """How a purpose or family is asked for as text."""
+    return asked.name if isinstance(asked, Family) else asked.clause
+
+
+def _personal(label: Label) -> list[type[Source]]:
+    return [source for source in label if source is not NotPersonal]
+
+
+def _has(notice: Notice, purpose: str) -> bool:
+    return purpose in {*map(name_of, notice.purposes), *map(name_of, notice.families)}

@@ -1,0 +1,62 @@
+"""What a guard asks and tells in a test: an office that keeps what subjects asked for, a ledger that writes down."""
+
+from __future__ import annotations
+
+from purposeguard.circumstances import CLEAR, Standing
+from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.inventory import Reclassification
+from purposeguard.label import Label
+from purposeguard.ledger import Ledger
+from purposeguard.oversight import Roster
+from purposeguard.recipients import Provision
+
+
+class WrittenDown:
+    """A ledger that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.denials: list[PurposeViolation | PurposeMissing] = []
+        self.uses: list[tuple[str | None, str, Label, int]] = []
+        self.reclassifications: list[tuple[Reclassification, Label]] = []
+
+    def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:  # noqa: ARG002  # as Ledger has it
+        """Keeps the denial."""
+        self.denials.append(error)
+
+    def allowed(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
+        """Keeps the use."""
+        self.uses.append((activity, purpose, label, count))
+
+    def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:  # noqa: ARG002  # as Ledger has it
+        """Keeps the run."""
+        self.reclassifications.append((declared, label))
+
+
+class Office:
+    """Keeps how subjects stand, as it is told by the machine: what `governance=` of a guard may be in a test."""
+
+    ledger: Ledger | None = None
+    requires_subject = False
+
+    def __init__(self) -> None:
+        self.standings: dict[str, Standing] = {}
+        self.provisions: list[Provision] = []
+        self._roster = Roster({})
+
+    def standing(self, subject: str, /) -> Standing:
+        """How it stands for a subject."""
+        return self.standings.get(subject, CLEAR)
+
+    def provided(self, provision: Provision, /) -> None:
+        """Keeps the hand-over."""
+        self.provisions.append(provision)
+
+    def roster(self) -> Roster:
+        """How it stands for all."""
+        groups: dict[Standing, tuple[str, ...]] = {}
+        for subject, standing in sorted(self.standings.items()):
+            groups[standing] = (*groups.get(standing, ()), subject)
+        roster = Roster(groups)
+        if roster.groups != self._roster.groups:
+            self._roster = roster
+        return self._roster
