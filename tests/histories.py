@@ -7,14 +7,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from purposeguard import Notice
-from purposeguard.testing._notices import Draw
 
 Circumstances = dict[str, Any]
 """The keyword arguments of `reference_circumstances.allowed`."""
 
 
 @st.composite
-def circumstances(draw: Draw, notices: tuple[Notice, ...], inforce: Notice) -> Circumstances:
+def circumstances(draw: st.DrawFn, notices: tuple[Notice, ...], inforce: Notice) -> Circumstances:
     """What may be known of a datum: mostly little, so that neither answer is rare."""
     purposes = [one.clause for one in inforce.purposes]
     revisions = [one.revision for one in notices]

@@ -29,13 +29,13 @@ from purposeguard import (
 )
 from purposeguard.document import Document
 from purposeguard.inventory import Reclassification
-from purposeguard.testing._notices import WORDS, Draw, Tables, copied, prohibition, some, tables, titled
+from purposeguard.testing._notices import WORDS, Tables, copied, prohibition, some, tables, titled
 
 Revisions = tuple[Notice, Notice]
 
 
 @st.composite
-def revisions(draw: Draw) -> Revisions:
+def revisions(draw: st.DrawFn) -> Revisions:
     """Two versions of one revision that have the same terms and grant other things."""
     made = draw(tables(overlays=False))
     other = copied(made)

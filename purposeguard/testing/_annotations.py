@@ -17,8 +17,9 @@ from purposeguard.fields import _TRANSPARENT, ALIASES, is_taggable, shape_of
 from purposeguard.label import Label
 from purposeguard.marks import Collected, Ended, Mark, SubjectMark
 from purposeguard.sealing import Sealed
-from purposeguard.terms import TermMeta, is_union
-from purposeguard.testing._leaves import Check, fixed
+from purposeguard.terms import NotPersonal, TermMeta, is_union
+from purposeguard.testing._checks import Check
+from purposeguard.testing._leaves import fixed
 from purposeguard.testing._models import Field, Names, bindings_of, fields_of, scope_of, substituted
 
 
@@ -28,7 +29,8 @@ class Spot:
 
     `path` is as `pg.sources_of` prints it; `names` says what type variables stand for; `metadata` is what `Annotated`
     asks of the value, `check` whether the field takes it; `given`: its annotation brings a strategy of its own;
-    `marks` say that it names a subject or a day; `seals`: whoever is given a plain value for a sealed one seals it.
+    `marks` say that it names a subject or a day; `validates`: whoever is given the value makes of it what it is to be,
+    and with `seals` a sealed one of a plain one.
     """
 
     path: str = ""
@@ -38,6 +40,7 @@ class Spot:
     check: Check | None = None
     given: SearchStrategy[Any] | None = None
     marks: tuple[Mark, ...] = ()
+    validates: bool = False
     seals: bool = False
 
     def but(self, **changes: Any) -> Self:
@@ -50,11 +53,20 @@ class Spot:
 
     def field(self, field: Field, names: Names) -> Spot:
         """The place of such a field."""
-        return Spot(self.below(field.name), self.personal, names, check=field.check, seals=field.seals)
+        path, does = self.below(field.name), field.validates
+        return Spot(path, self.personal, names, check=field.check, validates=does, seals=does)
 
     def item(self, check: Check | None = None) -> Spot:
         """The place of the items of what is here."""
-        return Spot(f"{self.path}[]", self.personal, self.names, check=check, marks=self.marks, seals=self.seals)
+        return Spot(
+            f"{self.path}[]",
+            self.personal,
+            self.names,
+            check=check,
+            marks=self.marks,
+            validates=self.validates,
+            seals=self.seals,
+        )
 
 
 def taken_apart(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
@@ -87,7 +99,7 @@ def _told(spot: Spot, marks: Iterable[object]) -> Spot:
     more = [one for one in marks if not isinstance(one, (TermMeta, Label, Mark))]
     strategies = [one for one in more if isinstance(one, SearchStrategy)]
     return spot.but(
-        personal=spot.personal or any(isinstance(one, (TermMeta, Label)) for one in marks),
+        personal=spot.personal or any(isinstance(one, (TermMeta, Label)) and one not in _NO_TAGS for one in marks),
         metadata=(*(one for one in more if not isinstance(one, SearchStrategy)), *spot.metadata),
         given=spot.given or (strategies[-1] if strategies else None),
         marks=(*spot.marks, *(one for one in marks if isinstance(one, Mark))),
@@ -112,6 +124,7 @@ def asked_by_marks(spot: Spot, base: object) -> tuple[object, ...]:
     return ()
 
 
+_NO_TAGS: Final = (NotPersonal, Label(NotPersonal))
 _SUBJECT: Final = StringConstraints(pattern=r"^[0-9A-Za-z]([0-9A-Za-z @._-]{0,30}[0-9A-Za-z])?$")
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import collections
 import collections.abc
+import contextlib
 import functools
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, get_args, get_origin
 
+import pydantic_core
 import typing_extensions
 from hypothesis import reject
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import Json, Secret
 
 from purposeguard.fields import _OPAQUE, ALIASES, is_taggable, what_is
 from purposeguard.label import Label
@@ -21,20 +23,24 @@ from purposeguard.personal import Personal
 from purposeguard.sealing import Sealed
 from purposeguard.terms import NotPersonal, Source, TermMeta, is_union
 from purposeguard.testing._annotations import Spot, asked_by_marks, holds_personal, may_be_none, models_in, taken_apart
+from purposeguard.testing._checks import Check, Within, adapter_of
 from purposeguard.testing._kinds import number_of
-from purposeguard.testing._leaves import Check, Leaf, Limits, Unsolvable, Within, leaf_of
+from purposeguard.testing._leaf import Leaf, Unsolvable
+from purposeguard.testing._leaves import leaf_of
+from purposeguard.testing._limits import Limits
 from purposeguard.testing._models import Field, bindings_of, fields_of, made, scope_of, substituted
 
-Draw = Callable[[st.SearchStrategy[Any]], Any]
 NONE: Final = type(None)
 _DEEPEST: Final = 2
 """How often a model is entered within itself."""
-_WAYS: Final = ("any", "one", "alike", "any", "all", "none", "alike", "any")
+_WAYS: Final = ("any", "one", "alike", "any", "all", "none", "alike, backwards", "any")
 """How a model is made, in turn, whose validators refuse it as a whole: with any values; with one of those present that
-may be None, or all, or none; with the same value in fields of the same type."""
+may be None, or all, or none; with the same value in fields of the same type, that of the first or of the last."""
 _SPARSE: Final = ("one", "none")
 _LONGEST: Final = 3
 """How many items a container has, or how many more than it must have."""
+_MORE: Final = 10
+"""How often more is drawn, where what was drawn was there already."""
 NOWHERE: Final = Spot()
 
 
@@ -45,7 +51,7 @@ class Drawing:
     `salt`, on their place, and on how many were drawn there.
     """
 
-    def __init__(self, draw: Draw, *, marking: bool = False, salt: str = "") -> None:
+    def __init__(self, draw: st.DrawFn, *, marking: bool = False, salt: str = "") -> None:
         self._draw = draw
         self._marking = marking
         self._salt = salt
@@ -89,9 +95,12 @@ class Drawing:
         if is_taggable(cls):
             return self._model(annotation, spot)
         if isinstance(cls, type) and issubclass(cls, collections.abc.Mapping):
-            return self._mapping(cls, args, spot)
+            return self._whole(annotation, spot, lambda by, at: by._mapping(cls, args, at))
         if cls in _CONTAINERS:
-            return self._container(cls, args, spot)
+            items = _items_of(annotation, args)
+            return self._whole(annotation, spot, lambda by, at: by._container(cls, items, at))
+        if isinstance(cls, type) and issubclass(cls, Secret) and args:
+            return cls(self.value(args[0], spot.but(metadata=(), check=None, validates=False)))
         if origin is not None and origin not in _OPAQUE:
             raise Unsolvable(f"no strategy is known for {what_is(annotation)}")
         return self._leaf(annotation, spot)
@@ -99,13 +108,15 @@ class Drawing:
     # ---- What holds nothing ---------------------------------------------------------------------------------------
 
     def _leaf(self, annotation: Any, spot: Spot) -> Any:
-        leaf = _known_leaf(annotation, (*spot.metadata, *asked_by_marks(spot, annotation)), spot.check)
+        metadata = (*spot.metadata, *asked_by_marks(spot, annotation))
+        leaf = _known_leaf(annotation, metadata, spot.check, reads=not spot.validates)
         if leaf.fixed is not None:
             left = [one for one in leaf.fixed if one not in self.avoid]
             return self._draw(st.sampled_from(left or leaf.fixed))
-        if self._marking and spot.personal and leaf.mark is not None:
-            return leaf.mark(self._number(spot.path))
-        return self._draw(leaf.values)
+        if self._marking and spot.personal:
+            for marked in leaf.mark(self._number(spot.path)):
+                return leaf.read(marked)
+        return leaf.read(self._draw(leaf.values))
 
     def _number(self, path: str) -> int:
         """A number that no other place has, and that shrinks."""
@@ -119,6 +130,7 @@ class Drawing:
             keep = self._marking and (spot.personal or any(holds_personal(one, spot) for one in members))
             if deep or not (keep or None in self.avoid or self._draw(_MOSTLY)):
                 return None
+        members = [one for one in members if not self._is_deep([one])] or members
         chosen = self._draw(st.integers(0, len(members) - 1)) if len(members) > 1 else 0
         failed: Unsolvable | None = None
         for member in (members[chosen], *members[:chosen], *members[chosen + 1 :]):
@@ -160,12 +172,12 @@ class Drawing:
                 )
                 try:
                     return made(cls, values)
-                except (ValidationError, ValueError, TypeError, AssertionError) as error:
+                except Exception as error:  # noqa: BLE001  # the application's validators, which may raise anything
                     refused = error
         finally:
             self._inside.pop()
-        if isinstance(refused, TypeError):  # that is no refusal of values
-            raise refused
+        if refused is not None and not isinstance(refused, (ValueError, AssertionError)):
+            raise refused  # that is no refusal of values
         return reject()
 
     def _values(
@@ -178,39 +190,58 @@ class Drawing:
         if absent and way == "one":
             absent.pop(self._draw(st.integers(0, len(absent) - 1)))
         alike: dict[str, Any] = {}
-        for field in fields:
+        for field in reversed(fields) if way == "alike, backwards" else fields:
             if field.name in absent:
                 values[field.name] = None
                 continue
             self.avoid = (None,) if way == "all" else ()
             try:
-                self._field(field, values, spots[field.name])
+                self._field(cls, field, values, spots[field.name])
             finally:
                 self.avoid = ()
-            if way == "alike" and field.name in values:
-                values[field.name] = alike.setdefault(str(field.annotation), values[field.name])
+            if way.startswith("alike") and field.name in values:
+                kind, _ = taken_apart(field.annotation, spots[field.name])  # whatever else is asked of each
+                values[field.name] = alike.setdefault(str(kind), values[field.name])
         return values
 
-    def _field(self, field: Field, values: dict[str, Any], spot: Spot) -> None:
-        absent = not field.needed and get_origin(field.annotation) in _NOT_REQUIRED
-        if absent and not self._marking and not self._draw(_MOSTLY):
+    def _field(self, cls: type, field: Field, values: dict[str, Any], spot: Spot) -> None:
+        if not field.needed and self._is_deep([field.annotation]):
+            return
+        optional = not field.needed and typing_extensions.is_typeddict(cls)
+        if optional and not self._marking and not self._draw(_MOSTLY):
             return
         try:
             values[field.name] = self.value(field.annotation, spot)
         except Unsolvable as error:
             if field.needed:
-                raise error if error.path else Unsolvable(str(error), spot.path) from error
+                raise error.at(spot.path) from error
+
+    def _whole(self, annotation: Any, spot: Spot, make: Callable[[Drawing, Spot], Any]) -> Any:
+        """Something that holds others, which validators of it as a whole take."""
+        others = Limits(spot.metadata).others
+        if any(isinstance(one, _JSON) for one in others):
+            made = make(self, spot.but(check=None, validates=False))
+            return pydantic_core.to_json(made).decode() if spot.validates else made
+        adapter = adapter_of(annotation, spot.metadata) if others and not spot.validates else None
+        if adapter is None:
+            return make(self, spot)  # the model that it is for has a say
+        # They may ask for items that are unlike each other: marks are.
+        for drawing, place in ((self, spot), *((self.marked(), spot.but(personal=True)) for _ in _WAYS)):
+            made = make(drawing, place)
+            with contextlib.suppress(Exception):  # validators are the application's, and may raise anything
+                return adapter.validate_python(made)
+        return reject()
 
     def _container(self, cls: Any, args: Sequence[Any], spot: Spot) -> Any:
-        if cls is tuple and args and args[-1] is not ...:
-            return tuple(self.value(one, spot.item()) for one in args if one != ())
+        if cls is tuple and args[-1:] != (...,):
+            return tuple(self.value(one, spot.item()) for one in args)
         make, inner = _CONTAINERS[cls], args[0] if args else str
         least, most = self._lengths(spot, inner)
         alone = spot.check is not None and (make not in _SETS or least < 2)
         below = spot.item(Within(spot.check, make, least) if alone and spot.check is not None else None)
         found: list[Any] = []
-        for _ in range(self._draw(st.integers(least, most))):
-            value = self.value(inner, below)
+        for drawing, place in self._turns(least, most, below, found):
+            value = drawing.value(inner, place)
             if make not in _SETS or value not in found:
                 found.append(value)
         if len(found) < least:
@@ -225,11 +256,21 @@ class Drawing:
         least, most = self._lengths(spot, inner)
         keys = spot.but(metadata=(), check=None)
         found: dict[Any, Any] = {}
-        for _ in range(self._draw(st.integers(least, most))):
-            found[self.value(key, keys)] = self.value(inner, spot.item())
+        for drawing, place in self._turns(least, most, keys, found):
+            found[drawing.value(key, place)] = self.value(inner, spot.item())
         if len(found) < least:
             reject()
         return make(found)
+
+    def _turns(self, least: int, most: int, spot: Spot, found: Collection[Any]) -> Iterator[tuple[Drawing, Spot]]:
+        """So many, and while too many of them were there already a few more, which are unlike each other."""
+        for _ in range(self._draw(st.integers(least, most))):
+            yield self, spot
+        others, place = self.marked(), spot.but(personal=True)
+        for _ in range(_MORE):
+            if len(found) >= least:
+                return
+            yield others, place
 
     def _lengths(self, spot: Spot, inner: Any) -> tuple[int, int]:
         """How many items a container has: few, and one at least where it is to be marked."""
@@ -247,7 +288,6 @@ _TURNS: Final = st.integers(0, 2**16 - 1)
 _MOSTLY: Final = st.integers(0, 3).map(bool)
 """True three times of four; shrinks to False."""
 
-_NOT_REQUIRED: Final = (typing.NotRequired, typing_extensions.NotRequired)
 _SETS: Final = (set, frozenset)
 _CONTAINERS: Final[dict[Any, Callable[[list[Any]], Any]]] = {
     list: list,
@@ -271,19 +311,27 @@ _MAPPINGS: Final[dict[Any, Callable[[dict[Any, Any]], Any]]] = {
     collections.Counter: collections.Counter,
     types.MappingProxyType: types.MappingProxyType,
 }
+
+
+def _items_of(annotation: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a container holds; texts where it does not say."""
+    return (str, ...) if annotation in (tuple, typing.Tuple) else args  # noqa: UP006  # `tuple[()]` is another one
+
+
+_JSON: Final[Any] = Json  # to type checkers it is no class
 _NOT_PERSONAL: Final = Label(NotPersonal)
 
 
-def _known_leaf(annotation: Any, metadata: tuple[object, ...], check: Check | None) -> Leaf:
+def _known_leaf(annotation: Any, metadata: tuple[object, ...], check: Check | None, *, reads: bool) -> Leaf:
     try:
-        return _kept_leaf(annotation, metadata, check)
+        return _kept_leaf(annotation, metadata, check, reads=reads)
     except TypeError as error:
         if isinstance(error, Unsolvable):
             raise
-    return leaf_of(annotation, metadata, check)  # metadata without a hash
+    return leaf_of(annotation, metadata, check, reads=reads)  # metadata without a hash
 
 
-_kept_leaf: Final[Callable[[Any, tuple[object, ...], Check | None], Leaf]] = functools.lru_cache(maxsize=2048)(leaf_of)
+_kept_leaf: Final[Callable[..., Leaf]] = functools.lru_cache(maxsize=2048)(leaf_of)
 
 
 def sealing_label(terms: Any) -> Label:

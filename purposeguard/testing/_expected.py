@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -21,6 +21,10 @@ from purposeguard.notice import Notice
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
 
 T = TypeVar("T")
+
+
+_ANY: Final = "any at all"
+"""A channel that no notice names, so that whoever closes them does not admit it."""
 
 
 class Probe(NamedTuple):
@@ -147,12 +151,18 @@ class Expected:
 
     # ---- What follows ---------------------------------------------------------------------------------------------
 
-    def allows(self, probe: Probe, now: datetime.datetime) -> bool:
+    def allows(self, probe: Probe, now: datetime.datetime, *, to_activity: bool = False) -> bool:
         """Whether it may be; not where the revision in force has a source no more.
+
+        `to_activity`: asked for an activity, which may use any channel where it states none (rule 7).
 
         Raises:
             UnknownSource: a source is of no revision that is known.
         """
+        if to_activity and probe.channel is None:
+            if any(not reference._admits(self.notice.document, one, _ANY) for one in self._members(probe.purpose)):
+                return False
+            probe = probe._replace(channel=_ANY)
         sources = _personal(probe.label)
         if not sources:  # what is not personal may serve everything, by every channel that is open to it
             return self._admits(probe.purpose, probe.channel)
@@ -187,9 +197,10 @@ class Expected:
         return max((one.revision for one in self.known if one.revision <= on), default=datetime.date.min)
 
     def _admits(self, purpose: str, channel: str | None) -> bool:
-        document = self.notice.document
-        members = {row.class_: row.purposes for row in document.family}.get(purpose, (purpose,))
-        return any(reference._admits(document, one, channel) for one in members)
+        return any(reference._admits(self.notice.document, one, channel) for one in self._members(purpose))
+
+    def _members(self, purpose: str) -> Collection[str]:
+        return {row.class_: row.purposes for row in self.notice.document.family}.get(purpose, (purpose,))
 
     def ever_granted(self, purpose: str, label: Label) -> bool:
         """Whether any revision that has a purpose or family of this name grants it to all these sources."""

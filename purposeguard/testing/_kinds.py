@@ -16,6 +16,10 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
+_HIRAGANA: Final = "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろわ"
+_KANJI: Final = "山田中村川井上野木林森石原本高橋松藤佐伊東西南北大小長島岡青白黒金谷水清和春夏秋冬花月"
+_HALF_WIDTH: Final = "ｱｲｳｴｵｶｷｸｹｺｻｼｽｾｿﾀﾁﾂﾃﾄﾅﾆﾇﾈﾉﾊﾋﾌﾍﾎﾏﾐﾑﾒﾓﾔﾕﾖﾗﾘﾙﾚﾛﾜ"
+_FULL_WIDTH: Final = {ord(char): chr(ord(char) + 0xFEE0) for char in "0123456789"}
 _KATAKANA: Final = "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワ"
 
 
@@ -74,6 +78,23 @@ def _card(n: int) -> str:
     return f"{body}{-total % 10}"
 
 
+def _my_number(n: int) -> str:
+    """The number of a person in Japan, twelve digits of which the last one checks."""
+    body = digits(n, 11)
+    total = sum(int(digit) * weight for digit, weight in zip(body, (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2), strict=True))
+    return f"{body}{(11 - total % 11) % 11 % 10}"
+
+
+def _grouped(number: str, *ends: int) -> str:
+    """A number in groups, the first of which end at these places."""
+    starts = (0, *ends)
+    return "-".join(number[start:end] for start, end in zip(starts, (*ends, None), strict=True))
+
+
+def _postcode(n: int) -> str:
+    return f"{digits(n, 3)}-{digits(n // 999, 4)}"
+
+
 def _address(n: int, scheme: str) -> str:
     return f"{scheme}://localhost/{word(n)}"
 
@@ -130,6 +151,7 @@ TEXTS: Final = (
     Kind("upper-case word", lambda n: word(n).upper()),
     Kind("letters and digits", lambda n: f"{word(n, 6)}{digits(n, 6)}"),
     Kind("e-mail address", lambda n: f"{word(n)}@example.com"),
+    Kind("e-mail address, Japanese", lambda n: f"{word(n)}@example.co.jp"),
     Kind("domain", lambda n: f"{word(n)}.example.com"),
     Kind("URL", lambda n: f"https://example.com/{word(n)}"),
     Kind("name and e-mail address", lambda n: f"{word(n).title()} <{word(n)}@example.com>"),
@@ -137,6 +159,10 @@ TEXTS: Final = (
     Kind("phone number, international, in groups", lambda n: f"+81 90-{_mobile(n)[:4]}-{_mobile(n)[4:]}"),
     Kind("phone number, national", lambda n: f"090-{_mobile(n)[:4]}-{_mobile(n)[4:]}"),
     Kind("phone number, digits", lambda n: f"090{_mobile(n)}"),
+    Kind("landline number", lambda n: _grouped(f"03{_mobile(n)}", 2, 6)),
+    Kind("landline number of the country", lambda n: _grouped(f"045{digits(n, 7)}", 3, 6)),
+    Kind("landline number, digits", lambda n: f"03{_mobile(n)}"),
+    Kind("phone number, full width", lambda n: _grouped(f"090{_mobile(n)}", 3, 7).translate(_FULL_WIDTH)),
     Kind("phone number, American", lambda n: f"+1202{2 + n % 8}{digits(n, 6)}"),
     Kind("UUID", lambda n: str(_uuid(n))),
     Kind("IPv4 address", lambda n: str(_ipv4(n))),
@@ -149,7 +175,14 @@ TEXTS: Final = (
     Kind("moment, UTC", lambda n: moment(n).replace(tzinfo=datetime.UTC).isoformat()),
     Kind("katakana", lambda n: _spelled(n, 7, _KATAKANA)),
     Kind("katakana name", lambda n: f"{_spelled(n, 4, _KATAKANA)}　{_spelled(n // 7, 4, _KATAKANA)}"),
-    Kind("Japanese postal code", lambda n: f"{digits(n, 3)}-{digits(n // 999, 4)}"),
+    Kind("hiragana", lambda n: _spelled(n, 7, _HIRAGANA)),
+    Kind("katakana, half width", lambda n: _spelled(n, 9, _HALF_WIDTH)),
+    Kind("kanji", lambda n: _spelled(n, 5, _KANJI)),
+    Kind("kanji name", lambda n: f"{_spelled(n, 3, _KANJI)} {_spelled(n // 7, 3, _KANJI)}"),
+    Kind("Japanese postal code", _postcode),
+    Kind("Japanese postal code with its mark", lambda n: f"〒{_postcode(n)}"),
+    Kind("number of a person in Japan", _my_number),
+    Kind("password", lambda n: f"{word(n, 6).title()}-{digits(n, 6)}"),
     Kind("base64", lambda n: base64.b64encode(word(n).encode()).decode()),
     Kind("colour", lambda n: f"#{n % (1 << 24):06x}"),
     Kind("JSON", lambda n: f'"{word(n)}"'),

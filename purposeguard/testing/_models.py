@@ -14,7 +14,7 @@ from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, TypeAdapter,
 from purposeguard import fields as reading
 from purposeguard.fields import is_attrs, is_namedtuple
 from purposeguard.rows import MISSING, read_field
-from purposeguard.testing._leaves import Check, passes
+from purposeguard.testing._checks import Check, passes
 
 Names = Mapping[Any, Any]
 """What type variables stand for."""
@@ -23,15 +23,15 @@ Names = Mapping[Any, Any]
 class Field(NamedTuple):
     """A field that a model is made with.
 
-    `needed`: it has no default; `check`: whether the model takes a value; `seals`: where the field is a sealed one, the
-    model seals what it is given.
+    `needed`: it has no default; `check`: whether the model takes a value; `validates`: whether the model makes of what
+    it is given what the field is to hold, and seals it where that is sealed.
     """
 
     name: str
     annotation: Any
     needed: bool
     check: Check | None = None
-    seals: bool = False
+    validates: bool = False
 
 
 def fields_of(cls: type) -> tuple[Field, ...]:
@@ -64,7 +64,7 @@ def _fields_of(cls: type) -> tuple[Field, ...]:
 def _of_pydantic(cls: type[BaseModel], name: str) -> Field:
     field = cls.model_fields[name]
     annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-    return Field(name, reading.with_told(cls, name, annotation), field.is_required(), _Asked(cls, name), seals=True)
+    return Field(name, reading.with_told(cls, name, annotation), field.is_required(), _Asked(cls, name), validates=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _of_dataclass(cls: type, stated: Mapping[str, Any]) -> list[Field]:
             needed = field.is_required()
             hint = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
             hint = reading.with_told(cls, one.name, hint)
-            found.append(Field(one.name, hint, needed, _Asked(cls, one.name), seals=True))
+            found.append(Field(one.name, hint, needed, _Asked(cls, one.name), validates=True))
         else:
             found.append(Field(one.name, hint, needed))
     return found

@@ -8,7 +8,7 @@ the reference.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -20,8 +20,6 @@ from purposeguard.grants import granted
 
 Tables = dict[str, Any]
 """The tables of a notice file, as TOML gives them."""
-
-Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 CHANNELS: Final = ("email", "phone", "post", "in_product")
 WORDS: Final = (
@@ -56,7 +54,7 @@ def some(ids: Sequence[str], least: int = 1, most: int = 4) -> st.SearchStrategy
 
 @st.composite
 def tables(
-    draw: Draw, *, derivations: bool = True, prohibitions: bool = True, overlays: bool = True, facts: bool = False
+    draw: st.DrawFn, *, derivations: bool = True, prohibitions: bool = True, overlays: bool = True, facts: bool = False
 ) -> Tables:
     """The tables of a valid notice; `facts`: with some of the facts of clauses 4 to 11, bases and extensions too."""
     made: Tables = {
@@ -86,7 +84,7 @@ def tables(
     return made
 
 
-def _sources(draw: Draw) -> list[dict[str, Any]]:
+def _sources(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Clauses, their items, items of items, …, in any order."""
     ids: list[str] = []
     rows: list[dict[str, Any]] = []
@@ -100,7 +98,7 @@ def _sources(draw: Draw) -> list[dict[str, Any]]:
     return rows if draw(st.booleans()) else list(draw(st.permutations(rows)))
 
 
-def _add_grants(draw: Draw, made: Tables) -> None:
+def _add_grants(draw: st.DrawFn, made: Tables) -> None:
     sources = [row["id"] for row in made["source"]]
     channels = [row["id"] for row in made["channel"]]
     words = iter(WORDS)
@@ -136,7 +134,7 @@ def sources_of_tables(made: Tables) -> list[str]:
     return [row["id"] for kind in ("source", "overlay", "derivation") for row in made.get(kind, ())]
 
 
-def _add_families(draw: Draw, made: Tables) -> None:
+def _add_families(draw: st.DrawFn, made: Tables) -> None:
     purposes = purposes_of(made)
     if len(purposes) < 2:
         return
@@ -147,7 +145,7 @@ def _add_families(draw: Draw, made: Tables) -> None:
     ]
 
 
-def _add_derivations(draw: Draw, made: Tables, overlays: list[str]) -> None:
+def _add_derivations(draw: st.DrawFn, made: Tables, overlays: list[str]) -> None:
     known = [*sources_of_tables(made), *overlays]
     rows: list[dict[str, Any]] = []
     for number in range(draw(st.integers(0, 3))):
@@ -169,7 +167,7 @@ def _add_derivations(draw: Draw, made: Tables, overlays: list[str]) -> None:
 
 
 @st.composite
-def prohibition(draw: Draw, made: Tables, later: Sequence[str] = ()) -> dict[str, Any]:
+def prohibition(draw: st.DrawFn, made: Tables, later: Sequence[str] = ()) -> dict[str, Any]:
     """A prohibition that the notice could have; `later`: overlays that it is going to have."""
     return {
         "sources": draw(some([*sources_of_tables(made), *later], most=2)),
@@ -178,7 +176,7 @@ def prohibition(draw: Draw, made: Tables, later: Sequence[str] = ()) -> dict[str
     }
 
 
-def _add_overlays(draw: Draw, made: Tables, ids: list[str]) -> None:
+def _add_overlays(draw: st.DrawFn, made: Tables, ids: list[str]) -> None:
     """An overlay must not widen: what its source may serve is asked of the reference."""
     clauses = [row["id"] for row in made["source"]]
     rows: list[Tables] = []
@@ -210,7 +208,7 @@ def _effective(row: Tables, effect: str) -> Tables:
 
 
 @st.composite
-def some_facts(draw: Draw, made: Tables) -> Tables:
+def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
     """Some of the tables that clauses 4 to 11 make, with texts that are hard to quote."""
     text = st.text(
         st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=12
@@ -304,7 +302,7 @@ EFFECTS: Final = ("discloses", "amends", "stops-use", "deletes", "stops-provisio
 BASES: Final = ("consent", "contract", "law", "legitimate-interest")
 
 
-def add_bases(draw: Draw, made: Tables) -> None:
+def add_bases(draw: st.DrawFn, made: Tables) -> None:
     """On some of its grants and purposes, the basis that it rests on."""
     for grant in made["grant"]:
         for row in (grant, *grant["purpose"]):
@@ -312,7 +310,7 @@ def add_bases(draw: Draw, made: Tables) -> None:
                 row["basis"] = basis
 
 
-def add_extensions(draw: Draw, made: Tables) -> None:
+def add_extensions(draw: st.DrawFn, made: Tables) -> None:
     """What the notice extends to data collected under earlier revisions: some of what it grants."""
     served = granted(Document.model_validate(made))
     parents = {row.get("parent") for row in made["source"]}

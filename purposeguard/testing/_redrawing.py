@@ -15,11 +15,16 @@ from purposeguard.rows import read_field
 from purposeguard.sealing import Pending, Sealed, content
 from purposeguard.terms import is_union
 from purposeguard.testing._annotations import Spot, taken_apart
+from purposeguard.testing._checks import passes
 from purposeguard.testing._drawing import NOWHERE, Drawing
-from purposeguard.testing._leaves import passes
+from purposeguard.testing._leaf import Unsolvable
 from purposeguard.testing._models import Field, Names, bindings_of, current, fields_of, made, replaced, scope_of
 
 _ATTEMPTS: Final = 5
+_SPARSE: Final = (1, 3)
+"""Attempts in which what is None stays so."""
+_BACKWARDS: Final = (2, 3)
+"""Attempts in which fields that were alike become what the last of them does, and not the first."""
 
 
 class Redrawing:
@@ -70,7 +75,11 @@ class Redrawing:
         return value
 
     def _drawn(self, value: Any, annotation: Any, spot: Spot, drawing: Drawing | None = None) -> Any:
-        drawn = (drawing or self._drawing).value(annotation, spot.but(personal=True, seals=False))
+        # Sealed here, since it is to be under what the value itself says.
+        try:
+            drawn = (drawing or self._drawing).value(annotation, spot.but(personal=True, seals=False))
+        except Unsolvable as error:
+            raise error.at(spot.path) from error
         if isinstance(value, Sealed) and isinstance(drawn, Sealed):
             # Under what the value itself says, which may be less than what its annotation says.
             return Personal(_content(drawn), value.label)
@@ -106,8 +115,10 @@ class Redrawing:
             changes = self._changes(fields, held, spot, scope)
             if not changes:
                 return value
+            if attempt in _SPARSE:  # validators may count those that are there
+                changes = {name: new for name, new in changes.items() if held[name] is not None} or changes
             if attempt:
-                changes = _as_alike(held, changes)
+                changes = _as_alike(held, changes, backwards=attempt in _BACKWARDS)
             last = attempt == _ATTEMPTS - 1
             try:
                 whole = made(cls, {**held, **changes})
@@ -137,10 +148,10 @@ class Redrawing:
         return found
 
 
-def _as_alike(held: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _as_alike(held: Mapping[str, Any], changes: dict[str, Any], *, backwards: bool) -> dict[str, Any]:
     """The changes, where what was the same in two fields is the same again: validators may ask for it."""
     found: dict[str, Any] = {}
-    for name, new in changes.items():
+    for name, new in reversed(changes.items()) if backwards else changes.items():
         like = next((one for one in found if _same(held[one], held[name])), None)
         found[name] = new if like is None else found[like]
     return found

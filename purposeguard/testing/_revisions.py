@@ -15,7 +15,6 @@ from purposeguard.notice import Notice
 from purposeguard.testing._notices import (
     CHANNELS,
     WORDS,
-    Draw,
     Tables,
     add_bases,
     add_extensions,
@@ -31,7 +30,7 @@ from purposeguard.testing._notices import (
 
 
 @st.composite
-def revisions(draw: Draw, least: int = 2, most: int = 3) -> tuple[Notice, ...]:
+def revisions(draw: st.DrawFn, least: int = 2, most: int = 3) -> tuple[Notice, ...]:
     """Revisions in the order of their dates."""
     made = draw(tables())
     made["revision"] = draw(st.dates(datetime.date(2020, 1, 1), datetime.date(2024, 12, 31))).isoformat()
@@ -44,7 +43,7 @@ def revisions(draw: Draw, least: int = 2, most: int = 3) -> tuple[Notice, ...]:
 
 
 @st.composite
-def revision_after(draw: Draw, before: Tables) -> Tables:
+def revision_after(draw: st.DrawFn, before: Tables) -> Tables:
     """The tables of a revision that follows: changed in a few ways, valid again."""
     made = copied(before)
     days = draw(st.integers(1, 500))
@@ -58,13 +57,13 @@ def revision_after(draw: Draw, before: Tables) -> Tables:
     return made
 
 
-def _grant_otherwise(draw: Draw, made: Tables) -> None:
+def _grant_otherwise(draw: st.DrawFn, made: Tables) -> None:
     for grant in made["grant"]:
         if draw(st.booleans()):
             grant["sources"] = draw(some([row["id"] for row in made["source"]]))
 
 
-def _other_channels(draw: Draw, made: Tables) -> None:
+def _other_channels(draw: st.DrawFn, made: Tables) -> None:
     channels = [row["id"] for row in made["channel"]]
     if not channels:
         made["channel"] = [{"id": given, "title": titled(given)} for given in CHANNELS[:2]]
@@ -75,29 +74,29 @@ def _other_channels(draw: Draw, made: Tables) -> None:
             row["channels"] = {kind: draw(some(channels))}
 
 
-def _fewer_channels(_: Draw, made: Tables) -> None:
+def _fewer_channels(_: st.DrawFn, made: Tables) -> None:
     for row in made["channel"][1:]:
         made["channel"].remove(row)
 
 
-def _other_bases(draw: Draw, made: Tables) -> None:
+def _other_bases(draw: st.DrawFn, made: Tables) -> None:
     for grant in made["grant"]:
         for row in (grant, *grant["purpose"]):
             row.pop("basis", None)
     add_bases(draw, made)
 
 
-def _other_prohibitions(draw: Draw, made: Tables) -> None:
+def _other_prohibitions(draw: st.DrawFn, made: Tables) -> None:
     made["forbid"] = [draw(prohibition(made)) for _ in range(draw(st.integers(0, 2)))]
 
 
-def _fewer_purposes(draw: Draw, made: Tables) -> None:
+def _fewer_purposes(draw: st.DrawFn, made: Tables) -> None:
     grant = draw(st.sampled_from(made["grant"]))
     if len(grant["purpose"]) > 1:
         grant["purpose"].remove(draw(st.sampled_from(grant["purpose"])))
 
 
-def _more_purposes(draw: Draw, made: Tables) -> None:
+def _more_purposes(draw: st.DrawFn, made: Tables) -> None:
     grant = draw(st.sampled_from(made["grant"]))
     number = _unused(made, 90, ".9")
     grant["purpose"].append({"id": f"{number}.9", "class": f"Added{number}Purpose", "title": titled("what is new")})
@@ -110,14 +109,14 @@ def _unused(made: Tables, start: int, ending: str) -> int:
     return next(one for one in itertools.count(start) if taken.isdisjoint(name.format(one) for name in names))
 
 
-def _fewer_sources(draw: Draw, made: Tables) -> None:
+def _fewer_sources(draw: st.DrawFn, made: Tables) -> None:
     parents = {row.get("parent") for row in made["source"]}
     leaves = [row for row in made["source"] if row["id"] not in parents]
     if len(made["source"]) > 1:
         made["source"].remove(draw(st.sampled_from(leaves)))
 
 
-def _more_sources(draw: Draw, made: Tables) -> None:
+def _more_sources(draw: st.DrawFn, made: Tables) -> None:
     number = _unused(made, 80, ".1")
     row = {"id": f"{number}.1", "class": f"Added{number}Data", "title": titled("what is new")}
     parent = draw(st.sampled_from([None, *(row["id"] for row in made["source"])]))
@@ -126,12 +125,12 @@ def _more_sources(draw: Draw, made: Tables) -> None:
     grant["sources"] = list(dict.fromkeys([*grant["sources"], row["id"]]))  # it may have been there before
 
 
-def _other_overlays(draw: Draw, made: Tables) -> None:
+def _other_overlays(draw: st.DrawFn, made: Tables) -> None:
     for row in made.get("overlay", ()):
         row["serves"] = draw(some(purposes_of(made), 0))
 
 
-def _fewer_families(draw: Draw, made: Tables) -> None:
+def _fewer_families(draw: st.DrawFn, made: Tables) -> None:
     for row in made.get("family", ())[:1]:
         members = draw(some(purposes_of(made), 2))
         if len(members) > 1 and all(set(members) != set(other["purposes"]) for other in made["family"]):
@@ -140,17 +139,17 @@ def _fewer_families(draw: Draw, made: Tables) -> None:
             made["family"].remove(row)
 
 
-def _fewer_derivations(draw: Draw, made: Tables) -> None:
+def _fewer_derivations(draw: st.DrawFn, made: Tables) -> None:
     rows = made.get("derivation", [])
     if rows:
         rows.remove(draw(st.sampled_from(rows)))
 
 
-def _other_titles(draw: Draw, made: Tables) -> None:
+def _other_titles(draw: st.DrawFn, made: Tables) -> None:
     made["source"][0]["title"] = titled(draw(st.sampled_from(WORDS)))
 
 
-def _renumber(draw: Draw, made: Tables) -> None:
+def _renumber(draw: st.DrawFn, made: Tables) -> None:
     """Another id for a term, by a `[[renamed]]` row or without."""
     row = draw(st.sampled_from(_rows(made)))
     was, row["id"] = row["id"], f"77.{draw(st.integers(1, 3))}"
@@ -165,7 +164,7 @@ def _renumber(draw: Draw, made: Tables) -> None:
             row["class"] = f"Renamed{''.join(filter(str.isdecimal, made['revision']))}"
 
 
-def _swap(draw: Draw, made: Tables) -> None:
+def _swap(draw: st.DrawFn, made: Tables) -> None:
     """Two terms change their numbers, by `[[renamed]]` rows or without; or their names alone."""
     kind = draw(st.sampled_from(["source", "purpose"]))
     rows = [row for row in _rows(made) if (row in made["source"]) is (kind == "source")]
@@ -183,7 +182,7 @@ def _swap(draw: Draw, made: Tables) -> None:
         made["renamed"] = [{"kind": kind, "old": old, "new": new} for old, new in pairs]
 
 
-def _rename(draw: Draw, made: Tables) -> None:
+def _rename(draw: st.DrawFn, made: Tables) -> None:
     """Another class name for a term."""
     draw(st.sampled_from(_rows(made)))["class"] = f"Otherwise{''.join(filter(str.isdecimal, made['revision']))}"
 
@@ -203,7 +202,7 @@ def _replace_references(made: Tables, kind: str, ids: dict[str, str]) -> None:
                     row[key] = ids.get(row[key], row[key])
 
 
-_CHANGES: Final[list[Callable[[Draw, Tables], None]]] = [
+_CHANGES: Final[list[Callable[[st.DrawFn, Tables], None]]] = [
     _renumber,
     _swap,
     _rename,

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import singledispatch
 from typing import Any, Final
 
-from pydantic import SecretBytes, SecretStr
+from pydantic import Secret, SecretBytes, SecretStr
 
 from purposeguard.fields import Model, is_taggable
 from purposeguard.rows import MISSING, read_field
@@ -48,7 +48,7 @@ def _(value: Sealed) -> Iterable[str]:
 
 
 @_written.register
-def _(value: SecretStr | SecretBytes) -> Iterable[str]:
+def _(value: SecretStr | SecretBytes | Secret) -> Iterable[str]:  # type: ignore[type-arg]  # dispatch goes by the class
     return _all(value.get_secret_value())
 
 
@@ -69,17 +69,22 @@ def _(value: bytes | bytearray) -> Iterable[str]:
 
 @_written.register
 def _(value: int) -> Iterable[str]:
-    return str(value), f"{value:,}"
+    return _if_long(str(value), f"{value:,}")
 
 
 @_written.register
 def _(value: float) -> Iterable[str]:
-    return repr(value), f"{value:,}", f"{value:.2f}", f"{value:,.2f}"
+    return _if_long(repr(value), f"{value:,}", f"{value:.2f}", f"{value:,.2f}")
 
 
 @_written.register
 def _(value: Decimal) -> Iterable[str]:
-    return str(value), f"{value:,}", f"{value:f}", repr(float(value))
+    return _if_long(str(value), f"{value:,}", f"{value:f}", repr(float(value)))
+
+
+def _if_long(plain: str, *others: str) -> Iterable[str]:
+    """A number in its forms; not where it is short itself: `1,000` and `7.50` may stand anywhere by chance."""
+    return (plain, *others) if len(plain) >= SHORTEST else ()
 
 
 @_written.register

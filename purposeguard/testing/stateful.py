@@ -191,7 +191,7 @@ class PurposeMachine(RuleBasedStateMachine):
         try:
             yield allowed
         except PurposeViolation as refusal:
-            if allowed:
+            if probe is not None and self._expected.allows(probe, self.now, to_activity=refusal.activity is not None):
                 raise AssertionError(f"refused, though the notice allows it: {refusal}") from refusal
             self._must_be_told_once(refusal, before)
         except UnknownTerm:
@@ -327,12 +327,7 @@ class PurposeMachine(RuleBasedStateMachine):
         """A use that has ended opens nothing."""
         if self._left is None:
             return
-        for value, _ in self._sealed:
-            try:
-                self._left.open(value)
-            except PurposeMissing:
-                continue
-            raise AssertionError("a use that has ended opened a sealed value")
+        self._must_open_nothing(self._left, "a use that has ended opened a sealed value")
 
     def what_is_denied_stays_denied(self) -> None:
         """Each question that was asked has the answer that the specification gives it now."""
@@ -356,11 +351,14 @@ class PurposeMachine(RuleBasedStateMachine):
         use = self.use
         if use is None:
             return
-        purpose = name_of(use.purpose)
-        if self._expected.is_nothing(purpose, use.channel):
+        try:
+            purpose = name_of(use.purpose)
+        except UnknownTerm:
+            self._must_open_nothing(use, "a use whose purpose or channel is gone opened a sealed value")
             return
         for value, subject in self._sealed:
-            expected = self._expected.allows(Probe(value.label, purpose, use.channel, About(subject)), self.now)
+            probe = Probe(value.label, purpose, use.channel, About(subject))
+            expected = self._expected.allows(probe, self.now, to_activity=True)
             before = len(self.ledger.denials)
             try:
                 use.open(value, subject=subject)
@@ -373,6 +371,14 @@ class PurposeMachine(RuleBasedStateMachine):
             else:
                 if not expected:
                     raise AssertionError(f"{value.label!r} was opened for {purpose}, though the notice denies it")
+
+    def _must_open_nothing(self, use: Use[Any], otherwise: str) -> None:
+        for value, subject in self._sealed:
+            try:
+                use.open(value, subject=subject)
+            except (PurposeMissing, PurposeViolation, UnknownTerm):
+                continue
+            raise AssertionError(otherwise)
 
     def _must_be_gone(self, label: Label, error: UnknownSource) -> None:
         if not self._expected.is_gone(label):

@@ -7,7 +7,7 @@ allowed and denied, so that neither is rare, and shrinks to the simplest.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
@@ -49,7 +49,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Draw = Callable[[st.SearchStrategy[Any]], Any]
 Asked = type[Purpose] | Family
 """What can be asked for as a purpose."""
 
@@ -124,7 +123,7 @@ def _asked_of(notice: Notice) -> tuple[Asked, ...]:
 
 
 @st.composite
-def _labels_for(draw: Draw, notice: Notice, asked: Asked, channel: str | None, most: int) -> Label:
+def _labels_for(draw: st.DrawFn, notice: Notice, asked: Asked, channel: str | None, most: int) -> Label:
     may = [one for one in notice.sources if _may(notice, one, asked, channel)]
     rest = [one for one in notice.sources if one not in may]
     kind = draw(st.sampled_from([_ANY, *([_ALLOWED] if may else []), *([_BORDERLINE] if rest and may else [])]))
@@ -164,7 +163,7 @@ class Question(NamedTuple):
 
 
 @st.composite
-def _questions(draw: Draw, notice: Notice, most: int) -> Question:
+def _questions(draw: st.DrawFn, notice: Notice, most: int) -> Question:
     asked = draw(st.sampled_from(_asked_of(notice)))
     channel = draw(channels(notice))
     return Question(draw(labels(notice, asked, channel=channel, most=most)), asked, channel)
@@ -247,7 +246,7 @@ def instances(
 
 
 @st.composite
-def _instances(draw: Draw, model: Any, markers: Markers | None, fields: dict[str, st.SearchStrategy[Any]]) -> Any:
+def _instances(draw: st.DrawFn, model: Any, markers: Markers | None, fields: dict[str, st.SearchStrategy[Any]]) -> Any:
     if markers is None:
         return Drawing(draw).instance(model, fields)
     made = Drawing(draw, marking=True, salt=markers._next_salt()).instance(model, fields)
@@ -275,5 +274,5 @@ def twins(instance: T, fields: Collection[str], model: Any = None) -> st.SearchS
 
 
 @st.composite
-def _twins(draw: Draw, instance: Any, fields: frozenset[str], model: Any) -> Any:
+def _twins(draw: st.DrawFn, instance: Any, fields: frozenset[str], model: Any) -> Any:
     return Redrawing(Drawing(draw), fields).value(instance, model)

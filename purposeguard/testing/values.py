@@ -23,6 +23,7 @@ from hypothesis.errors import Unsatisfiable
 from purposeguard.fields import sources_of, what_is
 from purposeguard.label import Label
 from purposeguard.sealing import Sealed
+from purposeguard.terms import NotPersonal
 from purposeguard.testing._annotations import few_valued
 from purposeguard.testing._drawing import Drawing
 from purposeguard.testing._places import places
@@ -33,10 +34,11 @@ __all__ = ["Mark", "Markers", "simplest", "texts_of", "value_strategy"]
 
 T = TypeVar("T")
 _ATTEMPTS: Final = 5
+_NOT_PERSONAL: Final = Label(NotPersonal)
 
 
 @st.composite
-def value_strategy(draw: Any, annotation: Any) -> Any:
+def value_strategy(draw: st.DrawFn, annotation: Any) -> Any:
     """Values of an annotation, of any form that a field of a model can have.
 
     Constraints are kept to; what validators take is found by trying plausible values of many kinds.
@@ -146,7 +148,12 @@ class Markers:
         for place in places(instance, model):
             # Of a sealed field that names a purpose only the value says its sources.
             label = labels.get(place.path) or (place.value.label if isinstance(place.value, Sealed) else None)
-            if label is None or place.content is None or re.split(r"[.\[]", place.path)[0] in without:
+            if (
+                label is None
+                or label is _NOT_PERSONAL
+                or place.content is None
+                or re.split(r"[.\[]", place.path)[0] in without
+            ):
                 continue
             texts = () if place.path in few else texts_of(place.content)
             found.append(Mark(cls, place.path, label, place.content, texts))
@@ -194,11 +201,11 @@ _EVERY_CHECK: Final = [
 
 
 @st.composite
-def _one_of(draw: Any, model: Any, salt: str, given: Mapping[str, st.SearchStrategy[Any]]) -> Any:
+def _one_of(draw: st.DrawFn, model: Any, salt: str, given: Mapping[str, st.SearchStrategy[Any]]) -> Any:
     return Drawing(draw, marking=True, salt=salt).instance(model, given)
 
 
 @st.composite
-def _marked_copy(draw: Any, instance: Any, model: Any, salt: str) -> Any:
+def _marked_copy(draw: st.DrawFn, instance: Any, model: Any, salt: str) -> Any:
     drawing = Drawing(draw, marking=True, salt=salt)
     return Redrawing(drawing, sources_of(model), differing=False).value(instance, model)

@@ -16,7 +16,7 @@ from purposeguard import About, Guard, History, Label, Notice, NotPersonal
 from purposeguard.adapters.tags import Columns, Tag
 from purposeguard.circumstances import Standing
 from purposeguard.marks import Collected, Ended, RowSource, Subject
-from purposeguard.testing._notices import Draw, Tables, add_bases, tables
+from purposeguard.testing._notices import Tables, add_bases, tables
 from purposeguard.testing._revisions import revision_after
 from purposeguard.use import Use
 from tests.oversights import Told
@@ -74,7 +74,7 @@ KEYS = ["1", "2", "3", "4", "a", "b", "customer:1", "customer:2", "customer:a", 
 
 
 @st.composite
-def worlds(draw: Draw, *, rows: int = 12) -> World:
+def worlds(draw: st.DrawFn, *, rows: int = 12) -> World:
     """A world of one table, in which the rows say as much of themselves as there is to say."""
     made = draw(tables())
     made["revision"] = draw(st.dates(datetime.date(2023, 1, 1), datetime.date(2024, 6, 30))).isoformat()
@@ -95,7 +95,7 @@ def worlds(draw: Draw, *, rows: int = 12) -> World:
     return World(guard, purpose, channel, columns, draw(st.lists(_row(notice, columns), max_size=rows)))
 
 
-def _with_periods(draw: Draw, made: Tables) -> Tables:
+def _with_periods(draw: st.DrawFn, made: Tables) -> Tables:
     sources = [row["id"] for row in made["source"]]
     periods = st.lists(
         st.fixed_dictionaries(
@@ -130,7 +130,7 @@ def _oversights(notice: Notice, history: History) -> st.SearchStrategy[Told]:
 
 
 @st.composite
-def _columns(draw: Draw, notice: Notice) -> Columns:
+def _columns(draw: st.DrawFn, notice: Notice) -> Columns:
     labels = st.lists(st.sampled_from(notice.sources), max_size=2).map(lambda some: Label(*(some or [NotPersonal])))
     found = {f"c{n}": Tag(draw(labels), by_row=draw(st.booleans())) for n in range(draw(st.integers(1, 3)))}
     found["src"] = Tag(mark=RowSource)
@@ -150,7 +150,7 @@ DAYS = st.none() | st.dates(datetime.date(2022, 6, 1), datetime.date(2025, 6, 20
 
 
 @st.composite
-def _row(draw: Draw, notice: Notice, columns: Columns) -> Row:
+def _row(draw: st.DrawFn, notice: Notice, columns: Columns) -> Row:
     row: dict[str, Any] = {}
     for name, tag in columns.items():
         if tag.mark is RowSource:

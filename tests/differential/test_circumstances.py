@@ -15,7 +15,7 @@ from purposeguard.circumstances import BEFORE_ALL, Circumstances, Standing
 from purposeguard.history import History
 from purposeguard.matrix import Matrix
 from purposeguard.retention import overdue
-from purposeguard.testing import _notices, _revisions, strategies
+from purposeguard.testing import _revisions, strategies
 from tests import histories
 from tests.oversights import Told
 from tests.support import asked_of, id_of
@@ -56,7 +56,7 @@ def compiled(known: histories.Circumstances) -> Circumstances:
 
 
 @st.composite
-def situations(draw: _notices.Draw) -> tuple[tuple[Notice, ...], Notice]:
+def situations(draw: st.DrawFn) -> tuple[tuple[Notice, ...], Notice]:
     """A history and the revision of it that is in force: the last, or an earlier one that was put back."""
     notices = draw(_revisions.revisions())
     return notices, draw(st.sampled_from([notices[-1], notices[-1], notices[-1], notices[0]]))

@@ -31,7 +31,7 @@ def kind(name: str) -> Tables:
 
 
 @st.composite
-def transfers(draw: _notices.Draw) -> Tables:
+def transfers(draw: st.DrawFn) -> Tables:
     limit = st.fixed_dictionaries(
         {
             "recipient": st.sampled_from(KINDS).map(kind),
@@ -53,7 +53,7 @@ def transfers(draw: _notices.Draw) -> Tables:
 
 
 @st.composite
-def pairs(draw: _notices.Draw) -> tuple[Notice, Notice]:
+def pairs(draw: st.DrawFn) -> tuple[Notice, Notice]:
     """Two revisions that differ in clauses 4 to 11."""
     made = draw(_notices.tables(facts=True))
     assume("1990" < made["revision"] < "9990")

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from purposeguard import Notice, NotPersonal, Personal, Source
 from purposeguard.codegen import generate
-from purposeguard.testing._notices import Draw
 from tests.support import Answer
 
 PLAIN: st.SearchStrategy[object] = st.one_of(
@@ -61,7 +60,7 @@ class Sample:
 
 
 @st.composite
-def sealed(draw: Draw, notice: Notice, steps: int = 8) -> list[Sample]:
+def sealed(draw: st.DrawFn, notice: Notice, steps: int = 8) -> list[Sample]:
     """Values sealed under sources of a notice, then some made of them by `map`, `zip` and `collect`."""
     sources: st.SearchStrategy[type[Source]] = st.sampled_from([*notice.sources, *notice.sources, NotPersonal])
     leaves = st.lists(st.tuples(PLAIN, st.lists(sources, min_size=1, max_size=2)), min_size=1, max_size=4)
@@ -72,7 +71,7 @@ def sealed(draw: Draw, notice: Notice, steps: int = 8) -> list[Sample]:
 
 
 @st.composite
-def made_of(draw: Draw, known: Sequence[Sample], sources: st.SearchStrategy[type[Source]]) -> Sample:
+def made_of(draw: st.DrawFn, known: Sequence[Sample], sources: st.SearchStrategy[type[Source]]) -> Sample:
     """One more sealed value, made of some that are known; one may go into it twice."""
     way = draw(st.sampled_from(["map", "zip", "collect"]))
     parts = draw(st.lists(st.sampled_from(known), min_size=1, max_size=3))

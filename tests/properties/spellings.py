@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from hypothesis import strategies as st
 
-from purposeguard.testing._notices import CIRCLED, Draw
+from purposeguard.testing._notices import CIRCLED
 
 _FULL_WIDTH = {
     ord(char): chr(ord(char) + 0xFEE0) for char in "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO().,-"
@@ -12,6 +15,8 @@ _FULL_WIDTH = {
 
 # A number from 1 to 9 as the glyphs of several blocks have it: circled, sans-serif, negative, dingbats, in brackets.
 _FIRST_GLYPHS = (0x2460, 0x2780, 0x2776, 0x278A, 0x24F5, 0x2474, 0x2488)
+
+_CASES: Final[list[Callable[[str], str]]] = [str, str.upper, str.lower, str.title]
 
 
 def glyphs(number: int) -> list[str]:
@@ -21,7 +26,7 @@ def glyphs(number: int) -> list[str]:
 
 
 @st.composite
-def spellings(draw: Draw, clause: str) -> str:
+def spellings(draw: st.DrawFn, clause: str) -> str:
     """A spelling of a canonical clause id that people may type."""
     parts: list[str] = []
     for char in clause:
@@ -33,7 +38,7 @@ def spellings(draw: Draw, clause: str) -> str:
             parts.append(draw(st.sampled_from([char, " " + char, "[" if char == "(" else "]"])))
         else:
             parts.append(char)
-    text = draw(st.sampled_from([str, str.upper, str.lower, str.title]))("".join(parts))
+    text = draw(st.sampled_from(_CASES))("".join(parts))
     if draw(st.booleans()):
         text = text.translate(_FULL_WIDTH)
     blank = draw(st.sampled_from(["", " ", "\N{IDEOGRAPHIC SPACE}", "\t"]))
@@ -41,10 +46,10 @@ def spellings(draw: Draw, clause: str) -> str:
 
 
 @st.composite
-def name_spellings(draw: Draw, name: str, slug: str) -> str:
+def name_spellings(draw: st.DrawFn, name: str, slug: str) -> str:
     """A spelling of a class name or slug that people may type."""
     text: str = draw(
         st.sampled_from([name, slug, slug.replace("-", "_"), slug.replace("-", " "), slug.replace("-", "‐")])
     )
-    text = draw(st.sampled_from([str, str.upper, str.lower, str.title]))(text)
+    text = draw(st.sampled_from(_CASES))(text)
     return text.translate(_FULL_WIDTH) if draw(st.booleans()) else text

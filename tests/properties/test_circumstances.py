@@ -15,7 +15,6 @@ from purposeguard import reference, retention
 from purposeguard import reference_circumstances as specification
 from purposeguard.circumstances import Standing
 from purposeguard.testing import _revisions, strategies
-from purposeguard.testing._notices import Draw
 from tests import support
 from tests.support import declarable
 from tests.unit.oversights import Counting, Office
@@ -73,7 +72,7 @@ class Case:
 
 
 @st.composite
-def cases(draw: Draw) -> Case:
+def cases(draw: st.DrawFn) -> Case:
     notices = tuple(revised(one, draw(_periods(one))) for one in draw(_revisions.revisions()))
     inforce = draw(st.sampled_from([notices[-1], notices[-1], notices[0]]))
     purposes, revisions = [one.clause for one in inforce.purposes], [one.revision for one in notices]
@@ -100,7 +99,7 @@ def cases(draw: Draw) -> Case:
 
 
 @st.composite
-def _periods(draw: Draw, notice: pg.Notice) -> Callable[[dict[str, Any]], object]:
+def _periods(draw: st.DrawFn, notice: pg.Notice) -> Callable[[dict[str, Any]], object]:
     rows = [
         {"source": source.clause, "days": days, "from": origin}
         for source in notice.sources

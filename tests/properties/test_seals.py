@@ -343,7 +343,7 @@ def test_a_figure_is_of_as_many_people_as_it_says(subjects: list[int], least: in
 
 
 @st.composite
-def tagged(draw: _notices.Draw, notice: Notice, depth: int = 2) -> tuple[object, Any, frozenset[type[Source]]]:
+def tagged(draw: st.DrawFn, notice: Notice, depth: int = 2) -> tuple[object, Any, frozenset[type[Source]]]:
     """A value, its annotation, and the sources that its fields are tagged with or sealed under."""
     sources = st.sampled_from(notice.sources)
     entered = st.booleans() if depth else st.just(value=False)

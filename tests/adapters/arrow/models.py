@@ -16,7 +16,6 @@ from pydantic import BaseModel, EmailStr, Field, HttpUrl, StringConstraints, cre
 
 from purposeguard import ByRow, Collected, Ended, Personal, RowSource, Subject
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.testing.strategies import Draw
 
 T = TypeVar("T")
 
@@ -118,7 +117,7 @@ LEAVES: list[Any] = [
 
 
 @st.composite
-def hints(draw: Draw, depth: int = 2) -> Any:
+def hints(draw: st.DrawFn, depth: int = 2) -> Any:
     """An annotation, tagged or not, perhaps with others in it."""
     kinds = ["leaf", "leaf", "optional", "list", "dict", "model"] if depth else ["leaf"]
     kind = draw(st.sampled_from(kinds))
@@ -138,7 +137,7 @@ def hints(draw: Draw, depth: int = 2) -> Any:
 
 
 @st.composite
-def models(draw: Draw, depth: int = 2) -> type[BaseModel]:
+def models(draw: st.DrawFn, depth: int = 2) -> type[BaseModel]:
     """A tagged model."""
     fields: Any = {f"f{n}": (draw(hints(depth)), ...) for n in range(draw(st.integers(1, 4)))}
     made: type[BaseModel] = create_model("Generated", **fields)

@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 
 TABLES: Final = {"a": ("k1", "k2", "v1", "v2"), "b": ("k1", "k3", "v3", "v4"), "c": ("k2", "k4", "v5")}
 
-Draw = Callable[[st.SearchStrategy[object]], object]
-
 
 @dataclass(frozen=True)
 class Named:

@@ -336,6 +336,37 @@ def test_what_a_revision_has_no_more_must_be_refused() -> None:
     machine.teardown()
 
 
+def test_a_use_whose_channel_is_gone_opens_nothing() -> None:
+    machine = Machine()
+    machine.begin(pg.History(SMALL_NOTICE, revised(SMALL_NOTICE, without_usage, "2025-01-01")))
+    machine._sealed = [(Personal("x", ACCOUNT), 1)]
+    block = machine.guard.purpose("Service", channel="phone")
+    machine._blocks = [(block, block.__enter__())]
+    machine.keeps_to_the_notice()
+    machine.revise()
+    machine.keeps_to_the_notice()
+    machine.teardown()
+
+
+def opened(tables: dict[str, Any]) -> None:
+    del tables["grant"][0]["purpose"][0]["channels"]
+
+
+def test_an_activity_that_states_no_channel_may_use_any() -> None:
+    """So what was collected while the notice closed the channels is not for it: rules 7 and 9."""
+    machine = after(opened)
+    assert machine.may(ACCOUNT, "Renewal") is machine.guard.allows(ACCOUNT, "Renewal") is True
+    machine._sealed = [(Personal("x", ACCOUNT), 1), (Personal("x", machine.notice.source("Account")), 1)]
+    block = machine.guard.purpose("Renewal")
+    machine._blocks = [(block, block.__enter__())]
+    machine.keeps_to_the_notice()
+    with machine.expecting(ACCOUNT, "Renewal"):
+        machine._blocks[0][1].open(Personal("x", ACCOUNT))
+    with machine.expecting(ACCOUNT, "Renewal"):
+        machine.guard.check(ACCOUNT, "Renewal")
+    machine.teardown()
+
+
 def test_what_is_not_personal_may_serve_everything() -> None:
     machine = Machine()
     for channel in (None, "email", "phone"):

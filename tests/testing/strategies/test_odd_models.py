@@ -12,7 +12,8 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 import attrs
 import pytest
-from hypothesis import given, settings
+import typing_extensions
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from pydantic import (
     BaseModel,
@@ -21,6 +22,7 @@ from pydantic import (
     Discriminator,
     Field,
     PrivateAttr,
+    SecretStr,
     Tag,
     ValidationInfo,
     field_validator,
@@ -162,7 +164,79 @@ class Parcel:
             raise ValueError("weighs nothing")
 
 
+class Either(BaseModel):
+    """One of two, and not both."""
+
+    email: Annotated[str | None, tm.Registration] = None
+    phone: Annotated[str | None, tm.Registration] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.email is None) is (self.phone is None):
+            raise ValueError("e-mail or phone")
+        return self
+
+
+class Repeated(BaseModel):
+    """The same twice, of which the second says how long it must be."""
+
+    again: Annotated[SecretStr, tm.Registration]
+    password: Annotated[SecretStr, Field(min_length=8), tm.Registration]
+
+    @model_validator(mode="after")
+    def _same(self) -> Self:
+        assert self.again == self.password
+        return self
+
+
+class Greater(BaseModel):
+    """A validator that stumbles where the field before was refused."""
+
+    low: Annotated[int, Field(ge=0), tm.Contract]
+    high: Annotated[int, tm.Contract]
+
+    @field_validator("high")
+    @classmethod
+    def _greater(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data["low"]:
+            raise ValueError("less")
+        return value
+
+
+class Outline(BaseModel):
+    """Within itself with no None to end by."""
+
+    title: Annotated[str, tm.Contract]
+    below: Outline | str
+
+
+class Folder(typing_extensions.TypedDict, total=False):
+    owner: typing_extensions.Required[Annotated[str, tm.Registration]]
+    device: Annotated[str, tm.ProductData]
+    inner: Folder
+
+
+@dataclasses.dataclass
+class Chain:
+    name: Annotated[str, tm.Registration]
+    others: tuple[Chain, ...] = ()
+    best: Chain = None  # type: ignore[assignment]  # as people write it
+
+
+class NobodyIn(pg.PersonalModel):
+    anybody: Annotated[str, pg.NotPersonal]
+    sealed: Personal[str, pg.NotPersonal]
+    name: Annotated[str, tm.Registration]
+
+
 MODELS: list[Any] = [
+    Either,
+    Repeated,
+    Greater,
+    Outline,
+    Folder,
+    Chain,
+    NobodyIn,
     Loose,
     Before,
     Informed,
@@ -193,11 +267,31 @@ def test_instances_and_twins_are_made(model: Any, data: st.DataObject) -> None:
         markers = Markers()
         marked = data.draw(instances(model, markers))
         assert type(marked) is type(made)
-        assert len(markers) > 0
+        assert len(markers) > 0 or {*labels.values()} == {pg.Label(pg.NotPersonal)}
 
 
 def _is_tagged(model: Any) -> bool:
     return bool(pg.sources_of(model))
+
+
+@given(data=st.data(), either=instances(Either))
+def test_what_validators_count_is_counted_in_a_twin(data: st.DataObject, either: Either) -> None:
+    twin = data.draw(twins(either, ["email", "phone"]))
+    assert (twin.email is None) is not (twin.phone is None)
+    assert (twin.email, twin.phone) != (either.email, either.phone)
+    marked = Markers().mark(either)
+    assert (marked.email is None) is not (marked.phone is None)
+
+
+def test_a_key_that_need_not_be_there_may_be_absent() -> None:
+    assert "device" not in find(instances(Folder), lambda one: "device" not in one)
+    assert "device" in find(instances(Folder), lambda one: "device" in one)
+
+
+def test_what_is_not_personal_is_not_marked() -> None:
+    markers = Markers()
+    assert markers.instance(NobodyIn).anybody == ""
+    assert [mark.field for mark in markers] == ["name"]
 
 
 @given(informed=instances(Informed), before=instances(Before))
@@ -274,3 +368,5 @@ def test_what_nothing_is_known_for_is_said() -> None:
     with pytest.raises(TypeError, match=r"^name: its validators take nothing that is known: give a strategy for it"):
         Markers().instance(Secretive)
     assert Markers().instance(Secretive, name="open sesame").name == "open sesame"
+    with pytest.raises(TypeError, match=r"^name: its validators take nothing that is known"):
+        Markers().mark(Secretive(name="open sesame"))

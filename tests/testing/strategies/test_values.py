@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import ipaddress
 import re
 import uuid
+import zoneinfo
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -21,27 +23,35 @@ from pydantic import (
     AwareDatetime,
     Base64Str,
     BaseModel,
+    ByteSize,
     EmailStr,
     Field,
     FileUrl,
     FutureDatetime,
+    GetCoreSchemaHandler,
     HttpUrl,
     IPvAnyAddress,
     Json,
     NaiveDatetime,
+    NameEmail,
     PastDatetime,
     PostgresDsn,
+    Secret,
     SecretBytes,
     SecretStr,
     StringConstraints,
     TypeAdapter,
+    create_model,
 )
+from pydantic_core import core_schema
 
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.sealing import plain
 from purposeguard.testing._kinds import TEXTS, digits, number_of, word
 from purposeguard.testing._patterns import matching
+from purposeguard.testing.strategies import instances
 from purposeguard.testing.values import Markers, simplest, texts_of, value_strategy
 from tests.testing.ids import told
 
@@ -61,6 +71,24 @@ def only_mondays(value: datetime.date) -> datetime.date:
     assert value.weekday() in {0, 1, 2, 3, 4}
     return value
 
+
+def each_once(values: list[int]) -> list[int]:
+    assert len(set(values)) == len(values)
+    return values
+
+
+class Shouted(str):
+    """A class of texts of the application's own, which pydantic asks."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return core_schema.no_info_after_validator_function(lambda text: cls(text.upper()), handler(str))
+
+
+TOKYO = datetime.timezone(datetime.timedelta(hours=9))
+NOON = datetime.datetime(2020, 1, 1, 12)  # noqa: DTZ001  # naive, as people write it
 
 ANNOTATIONS: list[Any] = [
     int,
@@ -86,18 +114,17 @@ ANNOTATIONS: list[Any] = [
     NaiveDatetime,
     PastDatetime,
     FutureDatetime,
-    Base64Str,
     UUID1,
     PostgresDsn,
     FileUrl,
     Annotated[str, Field(pattern=r"^\p{Lu}+$")],
-    Json[str],
     Literal["a", 1],
     Optional[int],  # noqa: UP045  # as people write it
     int | str | None,
     list[int],
     tuple[int, str],
     tuple[int, ...],
+    tuple[()],
     set[int],
     frozenset[str],
     deque[int],
@@ -133,8 +160,27 @@ ANNOTATIONS: list[Any] = [
     Annotated[set[int], Field(min_length=2)],
     list[Annotated[str, Field(max_length=2)]],
     Annotated[dict[Annotated[str, Field(max_length=3)], int], Field(max_length=2)],
+    # Bounds at which little is left, or far from what is usual.
+    Annotated[int, Field(ge=7), Field(ge=-5, le=9)],
+    Annotated[Decimal, Field(gt=0, max_digits=3, decimal_places=1)],
+    Annotated[Decimal, Field(gt=0, lt=1), at.MultipleOf(Decimal("0.25"))],
+    Annotated[float, Field(ge=0.1, le=0.9, multiple_of=0.1)],
+    Annotated[datetime.date, Field(lt=datetime.date(1800, 1, 1))],
+    Annotated[datetime.date, Field(gt=datetime.date(2150, 1, 1))],
+    Annotated[datetime.datetime, Field(lt=datetime.datetime(1800, 1, 1))],  # noqa: DTZ001  # naive, as people write it
+    Annotated[AwareDatetime, Field(lt=datetime.datetime(2020, 1, 1, tzinfo=TOKYO))],
+    Annotated[datetime.datetime, Field(gt=NOON, lt=NOON + datetime.timedelta(seconds=1))],
+    Annotated[datetime.time, Field(ge=datetime.time(9), lt=datetime.time(17))],
+    Annotated[datetime.timedelta, Field(gt=datetime.timedelta(0), lt=datetime.timedelta(seconds=1))],
+    Annotated[str, Field(pattern=re.compile(r"^(?=.*\d)(?=.*[a-z]).{8,}$"))],
+    Secret[int],
+    Shouted,
 ]
 
+
+EACH_ONCE: Any = Annotated[list[int], AfterValidator(each_once), Field(min_length=2)]
+ANNOTATIONS.append(EACH_ONCE)
+FEW: list[Any] = [bool, Literal["a", 1], tuple[()], EACH_ONCE]  # the last one: few of what is simple
 every_annotation = pytest.mark.parametrize("annotation", ANNOTATIONS, ids=told)
 
 
@@ -146,7 +192,7 @@ def test_values_are_valid(annotation: Any, data: st.DataObject) -> None:
     TypeAdapter(annotation).validate_python(value)
 
 
-@pytest.mark.parametrize("annotation", [one for one in ANNOTATIONS if one not in {bool, Literal["a", 1]}], ids=told)
+@pytest.mark.parametrize("annotation", [one for one in ANNOTATIONS if one not in FEW], ids=told)
 def test_little_is_looked_for_in_vain(annotation: Any) -> None:
     """Of all that is drawn next to nothing is thrown away, and most of what is drawn is unlike the rest."""
     tried, found = 0, []
@@ -158,11 +204,126 @@ def test_little_is_looked_for_in_vain(annotation: Any) -> None:
     def draw(data: st.DataObject) -> None:
         nonlocal tried
         tried += 1
-        found.append(repr(data.draw(value_strategy(annotation))))
+        value = data.draw(value_strategy(annotation))
+        found.append(repr(value.get_secret_value() if hasattr(value, "get_secret_value") else value))
 
     draw()
     assert len(found) >= 0.75 * tried
     assert len(set(found)) >= min(2, len(found) // 8)
+
+
+def valid_by(pattern: str) -> AfterValidator:
+    def validate(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(pattern)
+        return value
+
+    validate.wanted = pattern  # type: ignore[attr-defined]  # for the id of the test
+    return AfterValidator(validate)
+
+
+def is_number_of_a_person(value: str) -> str:
+    assert re.fullmatch(r"\d{12}", value)
+    rest = sum(int(value[11 - n]) * (n + 1 if n <= 6 else n - 5) for n in range(1, 12)) % 11
+    assert int(value[11]) == (0 if rest <= 1 else 11 - rest)
+    return value
+
+
+@pytest.mark.parametrize(
+    "validator",
+    [
+        valid_by(r"[^@]+@[a-z.]+\.co\.jp"),
+        valid_by(r"0\d{1,4}-\d{1,4}-\d{4}"),
+        valid_by(r"03-\d{4}-\d{4}"),
+        valid_by(r"0\d{9}"),
+        valid_by(r"0[5789]0\d{8}"),
+        valid_by(r"[０-９]{3}-[０-９]{4}-[０-９]{4}"),
+        valid_by(r"\d{7}"),
+        valid_by(r"〒\d{3}-\d{4}"),
+        valid_by(r"[ぁ-んー]+"),
+        valid_by(r"[ァ-ヶー]+"),
+        valid_by(r"[ｦ-ﾟ ]+"),
+        valid_by(r"[一-龥]+"),
+        valid_by(r"[一-龥]+[ \u3000][一-龥]+"),
+        valid_by(r"(?=.*[a-z])(?=.*[A-Z])(?=.*\d)(?=.*[^A-Za-z0-9]).{8,}"),
+        AfterValidator(is_number_of_a_person),
+    ],
+    ids=lambda one: (getattr(one.func, "__closure__", None) and one.func.__closure__[0].cell_contents) or "my-number",
+)
+def test_what_validators_of_japan_take_is_found_and_marked(validator: AfterValidator) -> None:
+    model = create_model("Model", field=(Annotated[str, validator, tm.Registration], ...))
+    markers = Markers()
+    marks = {markers.instance(model).field for _ in range(3)}  # type: ignore[attr-defined]  # as it was just said
+    assert len(marks) == 3
+    assert all(mark.recognisable for mark in markers)
+
+
+def test_what_validators_take_of_nothing_known_is_said() -> None:
+    """Not made of what is no such value at all: any class can be called."""
+    for annotation in (Annotated[EmailStr, valid_by("open sesame")], Annotated[SecretStr, AfterValidator(refusing)]):
+        with pytest.raises(TypeError, match="its validators take nothing that is known"):
+            simplest(value_strategy(annotation))
+
+
+def refusing(_: object) -> object:
+    raise ValueError("never")
+
+
+@dataclasses.dataclass
+class Typed:
+    """Nobody validates what it is made of, so it must be of the right type at once."""
+
+    site: Annotated[HttpUrl, tm.WebForm]
+    network: Annotated[ipaddress.IPv4Network, tm.Cookie]
+    seen: Annotated[AwareDatetime, tm.Cookie]
+    zone: Annotated[zoneinfo.ZoneInfo, tm.Cookie]
+    size: Annotated[ByteSize, tm.ProductData]
+    email: Annotated[NameEmail, tm.Registration]
+    secret: Annotated[SecretStr, tm.Registration]
+    token: Annotated[Base64Str, tm.Registration]
+    lower: Annotated[str, StringConstraints(to_lower=True), tm.Registration]
+    listed: Annotated[Json[list[int]], tm.Contract]
+    third: Annotated[int, at.Predicate(lambda n: n % 3 == 0), tm.Contract]
+    sealed: Personal[HttpUrl, tm.WebForm]
+
+
+@given(made=instances(Typed))
+@settings(max_examples=10)
+def test_values_have_the_type_that_is_asked_for(made: Typed) -> None:
+    assert isinstance(made.site, HttpUrl)
+    assert isinstance(made.network, ipaddress.IPv4Network)
+    assert made.seen.tzinfo is not None
+    assert isinstance(made.zone, zoneinfo.ZoneInfo)
+    assert isinstance(made.size, ByteSize)
+    assert isinstance(made.email, NameEmail)
+    assert isinstance(made.secret, SecretStr)
+    assert made.lower == made.lower.lower()
+    assert isinstance(made.listed, list)
+    assert made.third % 3 == 0
+    assert isinstance(plain(made.sealed), HttpUrl)
+
+
+def test_marks_have_the_type_and_are_known_again() -> None:
+    markers = Markers()
+    made = [markers.instance(Typed) for _ in range(4)]
+    assert all(one.third % 3 == 0 and isinstance(one.site, HttpUrl) for one in made)
+    assert {mark.field for mark in markers if not mark.recognisable} <= {"zone"}  # there are few of them
+    for field in ("site", "network", "seen", "size", "email", "secret", "token", "lower", "listed", "third", "sealed"):
+        texts = [mark.texts for mark in markers if mark.field == field]
+        assert len(set(texts)) == 4, field
+
+
+def test_a_pattern_that_leaves_room_is_marked_by_what_is_known_again() -> None:
+    for pattern in (r"\d{4}", r"^(\d{3}|[A-Z]{5})$", r"^[ァ-ヶー　 ]+$"):
+        markers = Markers()
+        for _ in range(6):
+            markers.instance(create_model("Model", field=(Annotated[str, Field(pattern=pattern), tm.Contract], ...)))
+        assert len({mark.texts for mark in markers if mark.recognisable}) == 6, pattern
+
+
+def test_json_is_given_as_text_where_it_is_read() -> None:
+    model = create_model("Model", field=(Annotated[Json[list[int]], tm.Contract], ...))
+    assert Markers().instance(model).field[0] > 10**8  # type: ignore[attr-defined]  # as it was just said
 
 
 def test_values_are_simple_where_nothing_else_is_asked() -> None:
@@ -258,6 +419,9 @@ def test_a_pattern_that_is_none_has_no_text() -> None:
         (True, set()),
         (None, set()),
         (42, set()),
+        (1234, set()),
+        (7.5, set()),
+        pytest.param(Secret[str]("generic"), {"generic"}, id="secret"),
         (1234567, {"1234567", "1,234,567"}),
         (Decimal("12345.60"), {"12345.60", "12,345.60", "12345.6"}),
         (1234.5, {"1234.5", "1,234.5", "1234.50", "1,234.50"}),
