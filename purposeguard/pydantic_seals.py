@@ -146,8 +146,6 @@ class _Field:
         self._inner_type = inner_type
         self._seals = bool(members) and all(issubclass(one, Source) and "clause" in vars(one) for one in members)
         """Whether plain input can be sealed; not where the annotation names purposes, or leaves them open."""
-        self._takes = members if self._seals or not members else (*members, NotPersonal)
-        """Of what sealed values may be: where a purpose is named, of what is not personal as well."""
         self._kind = _name(inner_type)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -174,6 +172,16 @@ class _Field:
         return own if inside is None else own | inside  # what is inside keeps its tags
 
     @functools.cached_property
+    def _takes(self) -> tuple[TermMeta, ...]:
+        """Of what sealed values may be; where a purpose is named, of what is not personal as well.
+
+        Nothing where the annotation leaves it open: then they may be of anything.
+        """
+        if self._seals:  # also what is inside: what the field sealed once, and a seal of such a value, is taken
+            return tuple(dict.fromkeys((*self._members, *self._label)))
+        return (*self._members, NotPersonal) if self._members else ()
+
+    @functools.cached_property
     def _names(self) -> frozenset[str]:
         """The names of fields in `T`: places in an error that come from code, not from the input."""
         return frozenset(field_names(shape_of(self._inner_type)))
@@ -190,7 +198,7 @@ class _Field:
         """A sealed value as it is, and anything else sealed once it is valid; errors do not show it."""
         if isinstance(value, Sealed):
             if self._takes and not all(issubclass(one, self._takes) for one in value.label.sources):
-                may = " or ".join(member.__name__ for member in self._members)
+                may = " or ".join(one.__name__ for one in (self._takes if self._seals else self._members))
                 own = ", ".join(source.clause for source in value.label)
                 self._refuse("sealed_source", f"is sealed under {own}, and this field takes {may} only")
             return value  # what is in it nobody may look at here, not even to see whether it is valid

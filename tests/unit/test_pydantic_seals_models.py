@@ -7,7 +7,16 @@ import pickle
 from typing import Annotated, Any, Optional
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 import purposeguard as pg
 from purposeguard import Personal
@@ -100,6 +109,55 @@ def test_copies_share_the_seals() -> None:
 def test_a_copy_may_be_given_another_seal() -> None:
     other = customer().model_copy(update={"name": Personal("x", tm.Registration)})
     assert opened(other.name) == "x"
+
+
+class Place(BaseModel):
+    city: Annotated[str, tm.Registration]
+
+
+@pytest.mark.parametrize(
+    ("inner", "value"),
+    [
+        (Place, Place(city=SECRET)),
+        (Place | None, Place(city=SECRET)),
+        (list[Place], [Place(city=SECRET)]),
+        (dict[str, Place], {"home": Place(city=SECRET)}),
+    ],
+    ids=["model", "optional", "list", "dict"],
+)
+def test_what_a_field_sealed_with_the_tags_inside_is_taken_again(inner: Any, value: Any) -> None:
+    """Of another source than the field's own: the seal is under both, as `sources_of` says of the field."""
+
+    class Holder(BaseModel):
+        place: Personal[inner, tm.WebContact]
+
+    both = pg.Label(tm.WebContact, tm.Registration)
+    assert pg.sources_of(Holder)["place"] is both
+    for given in (made(Holder, place=value).place, Personal(value, tm.WebContact)):
+        assert given.label is both
+        assert made(Holder, place=given).place is given
+        assert Holder.model_validate({"place": given}).place is given
+    for source, name in ((tm.Cookie, "2.3"), (tm.Customer, "1.1"), (pg.NotPersonal, "not-personal")):
+        with pytest.raises(ValidationError, match=f"is sealed under {name}, and this field takes WebContact or Reg"):
+            made(Holder, place=Personal("x", source))
+
+
+def test_of_what_is_not_personal_the_tags_inside_count() -> None:
+    class Holder(BaseModel):
+        place: Personal[Place, pg.NotPersonal]
+
+    place = made(Holder, place=Place(city=SECRET)).place
+    assert place.label is pg.Label(tm.Registration)
+    assert made(Holder, place=place).place is place
+    assert made(Holder, place=Personal("x", pg.NotPersonal)).place.label is pg.Label(pg.NotPersonal)
+    assert lines_of(Holder, place=Personal("x", tm.Contract)) == [("sealed_source", ("place",))]
+
+
+def test_a_purpose_takes_no_tags_inside_that_may_not_serve_it() -> None:
+    class Holder(BaseModel):
+        place: Personal[Place, tm.WebInquiryResponse]
+
+    assert lines_of(Holder, place=Personal(Place(city=SECRET), tm.WebContact)) == [("sealed_source", ("place",))]
 
 
 def test_revalidated_instances_keep_their_seals() -> None:
