@@ -22,6 +22,7 @@ Refusal = PurposeViolation | PurposeMissing
 
 _REFUSALS: Final = (PurposeViolation, PurposeMissing)
 
+_ASYNCIO: Final = Path(sysconfig.get_path("stdlib"), "asyncio")
 _GATHERED: Final = "gather(…, return_exceptions=True)"
 _FUTURE: Final = "a future that nobody asks"
 _CLOSED: Final = "a generator that is closed"
@@ -134,10 +135,10 @@ def swallowed(caught: Iterable[Caught], root: Path, left_out: frozenset[Path]) -
 def _beyond(waiting: Waiting, missing: bool, own: _Own) -> tuple[Place, tuple[int, str] | tuple[()]]:
     """What becomes of an error that a task ends with, where they wait for it."""
     for file, line in waiting.places:
-        if not own.is_code(file):
-            continue  # asyncio itself
+        if Path(file).is_relative_to(_ASYNCIO):
+            continue
         if not own.holds(file):
-            break  # a test looks at it
+            break  # a test looks at it, or a library
         if not waiting.grouped:
             return (file, line), (() if names_refusals(file, line) else (line, _GATHERED))
         answer = clause_at(file, line, missing=missing, grouped=True)
@@ -155,17 +156,14 @@ class _Own:
         found = sysconfig.get_paths()
         self._libraries = tuple(Path(found[name]) for name in ("stdlib", "platstdlib"))
 
-    def is_code(self, file: str) -> bool:
-        """Whether it is somebody's code, and no library's."""
-        path = Path(file)
-        if not path.is_absolute() or not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
-            return False
-        return path.is_relative_to(self._root) or not any(path.is_relative_to(one) for one in self._libraries)
-
     def holds(self, file: str) -> bool:
         """Whether it is code that is looked into."""
         path = Path(file)
-        return self.is_code(file) and path not in self._left_out and self._left_out.isdisjoint(path.parents)
+        if not path.is_absolute() or not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
+            return False
+        if path in self._left_out or not self._left_out.isdisjoint(path.parents):
+            return False
+        return path.is_relative_to(self._root) or not any(path.is_relative_to(one) for one in self._libraries)
 
     def told(self, file: str) -> str:
         """How it is called: as from the root, also where it lies outside."""

@@ -35,16 +35,24 @@ def waiting() -> Waiting | None:
         return None
     for callback in _callbacks(task):
         code = getattr(callback, "__code__", None)
-        if isinstance(code, CodeType) and code.co_qualname == _GATHERED:
-            held = dict(zip(code.co_freevars, callback.__closure__, strict=True))
-            if held["return_exceptions"].cell_contents:
-                waiters = (getattr(one, "__self__", None) for one in _callbacks(held["outer"].cell_contents))
-                waiter = next((one for one in waiters if isinstance(one, asyncio.Task)), None)
-                return Waiting(False, tuple(_places(waiter)))
+        gathered = isinstance(code, CodeType) and code.co_qualname == _GATHERED
+        if gathered and _held(callback, "return_exceptions"):
+            waiters = (getattr(one, "__self__", None) for one in _callbacks(_held(callback, "outer")))
+            waiter = next((one for one in waiters if isinstance(one, asyncio.Task)), None)
+            return Waiting(False, tuple(_places(waiter)))
         group = getattr(callback, "__self__", None)
         if isinstance(group, asyncio.TaskGroup):
             return Waiting(True, tuple(_places(getattr(group, "_parent_task", None))))
     return None
+
+
+def _held(function: Any, name: str) -> Any:
+    """What a nested function finds under a name of the function around it; None where there is none."""
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=False))
+    try:
+        return cells[name].cell_contents
+    except (KeyError, ValueError):  # another version of Python, or it is not there yet
+        return None
 
 
 def _callbacks(future: Any) -> Iterator[Any]:
@@ -104,4 +112,5 @@ def is_work(code: CodeType) -> bool:
 
 def _work() -> CodeType | None:
     thread: Any = sys.modules.get(_POOL)  # which is loaded where there is a pool
-    return thread._WorkItem.run.__code__ if thread is not None else None
+    run = getattr(getattr(thread, "_WorkItem", None), "run", None)
+    return getattr(run, "__code__", None)
