@@ -8,7 +8,7 @@ from typing import Final
 
 from purposeguard.linting.names import Here, Outside, Whole, canonical, dotted, terminal
 from purposeguard.linting.project import Module, Project
-from purposeguard.linting.scopes import FunctionNode, Scope, within
+from purposeguard.linting.scopes import FunctionNode, Scope, walk, within
 from purposeguard.linting.tagging import Tags
 from purposeguard.linting.values import BLOCK, GOVERNANCE, GUARD, USE
 
@@ -159,7 +159,7 @@ class Guards:
 
     def _decorates_by(self, function: Here) -> str | None:
         """By which method of a guard a function here decorates what it is given."""
-        for node in ast.walk(function.node):
+        for node in walk(function.node):
             if isinstance(node, ast.Attribute) and node.attr in ("access", "purpose", "cached"):
                 around = function.module.scope_of.get(node)
                 if around is not None and self.is_guard(node.value, around) and _decorates(node, function.module):
@@ -263,7 +263,7 @@ class Guards:
 
     def touches_adapters(self, node: ast.AST, module: Module, depth: int = 0) -> bool:
         """Whether names in a function lead to an adapter of the library, which looks at queries itself."""
-        for one in ast.walk(node):
+        for one in walk(node):
             scope = module.scope_of.get(one)
             if isinstance(one, (ast.Name, ast.Attribute)) and scope is not None:
                 for ref in self.names.refs(one, scope):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar, cast
 
 from purposeguard.linting.files import Text
-from purposeguard.linting.scopes import FunctionNode, Scope, scan
+from purposeguard.linting.scopes import FunctionNode, Scope, children, scan
 
 N = TypeVar("N", bound=ast.AST)
 
@@ -33,15 +34,17 @@ class Module:
         self.scope_of: dict[ast.AST, Scope] = {}
         self.inside: dict[ast.AST, Scope] = {}
         """The scope that a class, function, lambda or comprehension opens."""
-        self.parent_of: dict[ast.AST, ast.AST] = {}
-        self._of_kind: dict[type[ast.AST], list[ast.AST]] = {}
+        self.of_kind: dict[type[ast.AST], list[ast.AST]] = {}
         scan(self)
-        for node in self.scope_of:
-            self._of_kind.setdefault(type(node), []).append(node)
 
     def all(self, kind: type[N]) -> list[N]:
         """The nodes of a kind, in the order of the text."""
-        return cast("list[N]", self._of_kind.get(kind, []))
+        return cast("list[N]", self.of_kind.get(kind, []))
+
+    @cached_property
+    def parent_of(self) -> dict[ast.AST, ast.AST]:
+        """Which node each is right below; asked of few modules."""
+        return {child: node for node in self.scope_of for child in children(node)}
 
     @property
     def functions(self) -> list[FunctionNode]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from purposeguard.linting.project import Module
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
-COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,22 +140,68 @@ class Scope:
 
 
 def scan(module: Module) -> None:
-    """Fills in the scopes of a module: which node is in which, and which in which node."""
+    """Fills in the scopes of a module: which node is in which, and which in which node, and which are of a kind."""
+    scope_of, of_kind = module.scope_of, module.of_kind
+    scope_of[module.tree] = module.scope
     pending: list[tuple[ast.AST, Scope]] = [(one, module.scope) for one in reversed(module.tree.body)]
-    module.scope_of[module.tree] = module.scope
-    for one in module.tree.body:
-        module.parent_of[one] = module.tree
     while pending:
         node, scope = pending.pop()
-        module.scope_of[node] = scope
-        _bind(node, scope)
-        inside = _opened(node, scope)
-        if inside is not None:
+        scope_of[node] = scope
+        kind = type(node)
+        if kind in of_kind:
+            of_kind[kind].append(node)
+        else:
+            of_kind[kind] = [node]
+        if kind in BINDING or kind.__name__ == "TypeAlias":
+            _bind(node, scope)
+        inside = _opened(node, scope) if kind in OPENING else None
+        if inside is None:
+            pending += [(one, scope) for one in reversed(children(node))]
+        else:
             module.inside[node] = inside
-        parts = list(_parts(node, scope, inside))
-        for part, _ in parts:
-            module.parent_of[part] = node
-        pending += reversed(parts)
+            pending += reversed(list(_parts(node, scope, inside)))
+
+
+BINDING: Final = frozenset(
+    {
+        *(ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign),
+        *(ast.NamedExpr, ast.For, ast.AsyncFor, ast.comprehension, ast.withitem, ast.Global, ast.Nonlocal),
+        *(ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping),
+    }
+)
+OPENING: Final = frozenset({ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, *COMPREHENSIONS})
+
+PLAIN: Final = frozenset({"ctx", "op", "ops", "id", "attr", "module", "level", "lineno", "type_comment", "kind"})
+"""Parts of nodes that are no nodes which anybody asks about."""
+
+
+FIELDS: Final = {
+    kind: () if kind is ast.Constant else tuple(one for one in kind._fields if one not in PLAIN)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+"""The parts of each kind of node in which there may be nodes."""
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below one, in the order of the text; as `ast.iter_child_nodes`, in a third of its time."""
+    found: list[ast.AST] = []
+    for name in FIELDS[type(node)]:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            found += [one for one in value if isinstance(one, ast.AST)]
+        elif isinstance(value, ast.AST):
+            found.append(value)
+    return found
+
+
+def walk(*nodes: ast.AST) -> Iterator[ast.AST]:
+    """These nodes and all below them, in no order."""
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        yield node
+        pending += children(node)
 
 
 def _opened(node: ast.AST, scope: Scope) -> Scope | None:
@@ -179,22 +225,19 @@ def parameters(node: FunctionNode | ast.Lambda) -> list[ast.arg]:
     return [*given.posonlyargs, *given.args, *given.kwonlyargs, *starred]
 
 
-def _parts(node: ast.AST, scope: Scope, inside: Scope | None) -> Iterator[tuple[ast.AST, Scope]]:
-    """The nodes in a node, each with its scope."""
-    if inside is None:
-        for child in ast.iter_child_nodes(node):
-            yield child, scope
-    elif isinstance(node, ast.Lambda):
+def _parts(node: ast.AST, scope: Scope, inside: Scope) -> Iterator[tuple[ast.AST, Scope]]:
+    """The nodes in a node that opens a scope, each with its own."""
+    if isinstance(node, ast.Lambda):
         yield node.args, scope
         yield node.body, inside
     elif isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
         body = set(map(id, node.body))
-        for child in ast.iter_child_nodes(node):
+        for child in children(node):
             yield child, inside if id(child) in body else scope
         for one in getattr(node, "type_params", ()):
             inside.names.setdefault(one.name, []).append(Opaque())
     else:
-        for child in ast.iter_child_nodes(node):
+        for child in children(node):
             yield child, inside
 
 
@@ -259,4 +302,4 @@ def within(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
         node = pending.pop()
         yield node
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            pending += ast.iter_child_nodes(node)
+            pending += children(node)

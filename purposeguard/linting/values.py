@@ -73,6 +73,7 @@ class Values:
         self.names = names
         self._texts: dict[ast.Constant, ast.expr | None] = {}
         self._known: dict[ast.AST, Type | None] = {}
+        self._methods: dict[Here, dict[str, list[FunctionNode]]] = {}
         self._attributes: dict[Here, dict[str, list[tuple[ast.expr | None, ast.expr | None, Scope]]]] = {}
         self._depth = 0
 
@@ -262,13 +263,11 @@ class Values:
             for binding in one.scope.names.get(name, ()):
                 if isinstance(binding, Assigned):
                     yield from self.of_binding(binding)
-            for function in methods(one):
+            for function in self.methods(one).get(name, ()):
                 decorators = {terminal(each) for each in function.decorator_list}
-                here = Here(one.module, function)
-                if function.name == name and decorators & {"property", "cached_property"}:
-                    returned = self.returned(here)
-                    if returned is not None:
-                        yield from self._stated(*returned)
+                returned = self.returned(Here(one.module, function))
+                if returned is not None and decorators & {"property", "cached_property"}:
+                    yield from self._stated(*returned)
             for value, annotation, inside in self.on_self(one).get(name, ()):
                 if annotation is not None:
                     yield from self._stated(annotation, inside)
@@ -280,6 +279,14 @@ class Values:
         if cls not in self._attributes:
             self._attributes[cls] = assigned_to_self(cls)
         return self._attributes[cls]
+
+    def methods(self, cls: Here) -> dict[str, list[FunctionNode]]:
+        """The functions in the body of a class, by their names."""
+        if cls not in self._methods:
+            self._methods[cls] = {}
+            for one in methods(cls):
+                self._methods[cls].setdefault(one.name, []).append(one)
+        return self._methods[cls]
 
     def _of_call(self, expr: ast.Call, scope: Scope) -> Iterator[Type]:
         func = expr.func

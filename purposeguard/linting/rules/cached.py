@@ -11,7 +11,7 @@ from purposeguard.linting.guards import CHECKING, Function
 from purposeguard.linting.names import Here, Value, dotted, terminal
 from purposeguard.linting.program import Program
 from purposeguard.linting.project import Module
-from purposeguard.linting.scopes import Assigned, Scope
+from purposeguard.linting.scopes import Assigned, Scope, walk
 
 RULE: Final = Rule(
     "cached-guarded-function",
@@ -66,8 +66,8 @@ def check(module: Module, program: Program) -> Iterator[Found]:
     for call in module.all(ast.Call):
         scope = module.scope_of[call]
         given = call.args[0] if len(call.args) == 1 else None
-        if isinstance(given, (ast.Name, ast.Attribute)) and _is_cache(call.func, scope, program, called=True):
-            yield from _called(call, scope, program)
+        if isinstance(given, (ast.Name, ast.Attribute)):
+            yield from _called(call, given, scope, program)
 
 
 def _decorated(function: Function, scope: Scope, program: Program) -> Iterator[Found]:
@@ -92,11 +92,13 @@ def _decorated(function: Function, scope: Scope, program: Program) -> Iterator[F
     yield Found(cache, f"{name} of `{function.name}` {what}", function.name, lines=(node.lineno,))
 
 
-def _called(node: ast.Call, scope: Scope, program: Program) -> Iterator[Found]:
+def _called(node: ast.Call, given: ast.expr, scope: Scope, program: Program) -> Iterator[Found]:
     """`load = lru_cache(load_customer)`."""
-    for one in program.guards.meant(node.args[0], scope):
+    for one in program.guards.meant(given, scope):
         function = program.guards.functions.get(one.node)
-        if function is not None and program.guards.may_be_refused(function) is not None:
+        if function is None or program.guards.may_be_refused(function) is None:
+            continue
+        if _is_cache(node.func, scope, program, called=True):
             name = dotted(node.func) or terminal(node.func)
             yield Found(node, f"`{name}` around `{function.name}` answers without asking the guard", function.name)
             return
@@ -129,7 +131,7 @@ def _leads_to_cache(ref: object, program: Program, depth: int) -> bool:
             value, ref.binding.scope, program, called=True, depth=depth + 1
         )
     if isinstance(ref, Here) and not ref.is_class:
-        for node in ast.walk(ref.node):
+        for node in walk(ref.node):
             if isinstance(node, ast.Return) and isinstance(node.value, ast.Call):
                 made = node.value
                 inside = ref.module.scope_of[made]

@@ -10,7 +10,7 @@ from purposeguard.linting.finding import Found, Rule
 from purposeguard.linting.names import Here, Outside, dotted, terminal
 from purposeguard.linting.program import Program
 from purposeguard.linting.project import Module
-from purposeguard.linting.scopes import Entered, FunctionNode, Scope, parameters
+from purposeguard.linting.scopes import Entered, FunctionNode, Scope, parameters, walk
 from purposeguard.linting.values import PERSONAL
 
 RULE: Final = Rule(
@@ -178,7 +178,7 @@ class _Body:
 
     def let_out(self, body: list[ast.stmt] | list[ast.expr]) -> str | None:
         """How the body lets out what it is given."""
-        nodes = [node for one in body for node in ast.walk(one)]
+        nodes = list(walk(*body))
         for _ in range(2):  # what is made of it, and what is made of that
             for node in nodes:
                 self._derive(node)
@@ -195,14 +195,14 @@ class _Body:
             self.seen |= {
                 one.id
                 for target in targets
-                for one in ast.walk(target)
+                for one in walk(target)
                 if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
             }
         elif isinstance(node, (ast.For, ast.comprehension)) and self._shows(node.iter):
-            self.seen |= {one.id for one in ast.walk(node.target) if isinstance(one, ast.Name)}
+            self.seen |= {one.id for one in walk(node.target) if isinstance(one, ast.Name)}
 
     def _shows(self, expr: ast.AST) -> bool:
-        return any(isinstance(one, ast.Name) and one.id in self.seen for one in ast.walk(expr))
+        return any(isinstance(one, ast.Name) and one.id in self.seen for one in walk(expr))
 
     def _out(self, node: ast.AST) -> str | None:
         if isinstance(node, ast.Call):

@@ -46,11 +46,11 @@ def _assigned(node: ast.Assign | ast.AnnAssign, scope: Scope, program: Program) 
     if isinstance(node, ast.AnnAssign) and scope.kind == "class":
         yield from _field(node, scope, program)
         return
-    if node.value is None or not any(_holds(one, scope, program) for one in _parts(node.value)):
+    kept = [(one, where) for one in targets if (where := _kept(one, scope)) is not None]
+    if not kept or node.value is None or not any(_holds(one, scope, program) for one in _parts(node.value)):
         return
-    for target in targets:
-        where = _kept(target, scope)
-        if where is not None and not _carries_its_purpose(target, scope, program):
+    for target, where in kept:
+        if not _carries_its_purpose(target, scope, program):
             yield Found(node, f"a use is stored in {where}, and ends with its block", _symbol(scope))
 
 

@@ -10,7 +10,7 @@ from purposeguard.linting.finding import Found, Rule
 from purposeguard.linting.names import terminal
 from purposeguard.linting.program import Program
 from purposeguard.linting.project import Module
-from purposeguard.linting.scopes import Scope, within
+from purposeguard.linting.scopes import Scope, children, walk, within
 
 RULE: Final = Rule(
     "broad-except",
@@ -111,11 +111,11 @@ def _raised_later(handler: ast.ExceptHandler, scope: Scope) -> bool:
         return False
     kept: set[str] = set()
     for node in within(handler.body):
-        parts = ast.walk(node) if isinstance(node, (ast.Assign, ast.Call)) else ()
+        parts = walk(node) if isinstance(node, (ast.Assign, ast.Call)) else ()
         if any(isinstance(one, ast.Name) and one.id == handler.name for one in parts):
-            kept |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} - {handler.name}
+            kept |= {one.id for one in walk(node) if isinstance(one, ast.Name)} - {handler.name}
     return any(
-        isinstance(one, ast.Raise) and any(isinstance(each, ast.Name) and each.id in kept for each in ast.walk(one))
+        isinstance(one, ast.Raise) and any(isinstance(each, ast.Name) and each.id in kept for each in walk(one))
         for one in within(getattr(function.node, "body", []))
     )
 
@@ -134,7 +134,7 @@ def _refusing(body: list[ast.stmt], module: Module, program: Program) -> str | N
             why = program.guards.refusing(node, module.scope_of[node])
             if why is not None:
                 return why
-        pending += ast.iter_child_nodes(node)
+        pending += children(node)
     return None
 
 

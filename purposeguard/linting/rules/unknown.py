@@ -188,11 +188,8 @@ class NoticeFinder:
         found_type = self.program.values.of(expr, scope)
         if found_type is None or found_type.name not in (GUARD, USE):
             return []  # a notice that cannot be followed may be any
-        names = {name for one in self.program.project.modules for name in _bundled_in(one)}
-        if len(names) == 1 and not any(_makes_notices(one) for one in self.program.project.modules):
-            notice = self.program.bundled(names.pop())
-            return [] if notice is None else [notice]
-        return []
+        notice = self.program.only_notice
+        return [] if notice is None else [notice]
 
     def _of(self, expr: ast.expr, scope: Scope) -> Iterator[Notice]:
         if self.depth > 12:
@@ -267,27 +264,3 @@ def _generated(scope: Scope) -> Iterator[Notice]:
                 yield Notice.parse(json.loads(value.value))
             except ValueError:
                 return
-
-
-def _bundled_in(module: Module) -> Iterator[str]:
-    """The bundled notices that a module imports."""
-    imports: list[ast.ImportFrom | ast.Import] = [*module.all(ast.ImportFrom), *module.all(ast.Import)]
-    for node in imports:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{LIBRARY}.notices"):
-            parts = (node.module or "").split(".")
-            yield from (
-                [parts[2].replace("_", "-")] if len(parts) > 2 else [one.name.replace("_", "-") for one in node.names]
-            )
-        elif isinstance(node, ast.Import):
-            for one in node.names:
-                parts = one.name.split(".")
-                if parts[:2] == [LIBRARY, "notices"] and len(parts) > 2:
-                    yield parts[2].replace("_", "-")
-
-
-def _makes_notices(module: Module) -> bool:
-    """Whether a module reads a notice of its own."""
-    return any(
-        node.attr in ("load", "loads", "parse", "bundled") and terminal(node.value) == "Notice"
-        for node in module.all(ast.Attribute)
-    )
