@@ -30,7 +30,14 @@ UNUSED: Final = Rule(
     "take the comment away",
     "warning",
 )
-COMMENT: Final = re.compile(r"#\s*purposeguard\s*:\s*(?P<rest>.*)", re.IGNORECASE)
+COMMENT: Final = re.compile(r"(?:^|\s)#\s*purposeguard\s*:\s*(?P<rest>.*)", re.IGNORECASE)
+"""At the beginning of a comment, or behind another one on its line: `# type: ignore  # purposeguard: allow[…] …`."""
+
+OTHERS: Final = re.compile(
+    r"(?:^|\s)#\s*(?:noqa|type:|pyright:|mypy:|pylint:|ruff:|flake8|fmt:|isort:|nosec|nosemgrep|pragma|purposeguard\s*:).*",
+    re.IGNORECASE,
+)
+"""What other tools are told behind it: no part of the reason."""
 ALLOW: Final = re.compile(r"allow\s*\[(?P<rules>[^\]]*)\]\s*[-:–—]?\s*(?P<reason>.*)", re.IGNORECASE)
 MENTIONED: Final = re.compile(r"purposeguard\s*:\s*allow", re.IGNORECASE)
 EXAMPLE: Final = re.compile(r"allow\b", re.IGNORECASE)
@@ -80,7 +87,7 @@ def allows_in(text: str, shown: str, rules: Collection[str]) -> list[Allow]:
 
 
 def _read(token: tokenize.TokenInfo, shown: str, rules: Collection[str]) -> Allow | None:
-    comment = COMMENT.match(token.string)
+    comment = COMMENT.search(token.string)
     if comment is None or not EXAMPLE.match(comment["rest"]):
         return None
     line, column = token.start
@@ -89,7 +96,7 @@ def _read(token: tokenize.TokenInfo, shown: str, rules: Collection[str]) -> Allo
     if allow is None:
         return Allow(place, (), "", line, "says of no rule that it is allowed")
     named = tuple(one.strip() for one in allow["rules"].split(",") if one.strip())
-    reason = allow["reason"].strip()
+    reason = "" if allow["reason"].startswith("#") else OTHERS.sub("", allow["reason"]).strip()
     unknown = [one for one in named if one not in rules]
     fault = None
     if not named:

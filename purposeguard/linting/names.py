@@ -21,6 +21,9 @@ LIBRARY: Final = "purposeguard"
 PARTS: Final = frozenset({"adapters", "governance", "notices", "testing", "linting", "tools"})
 """Packages of the library whose names are not among those that `import purposeguard` brings."""
 
+PYDANTIC: Final = frozenset({"v1", "main", "networks", "types", "fields"})
+"""Modules of pydantic whose names are known as its own."""
+
 PUBLIC: Final = frozenset(
     {
         *("About", "Collected", "Decision", "Ended", "ByRow", "Family", "Guard", "History", "Label", "NotPersonal"),
@@ -80,8 +83,11 @@ Ref = Outside | Here | Whole | Value
 
 
 def canonical(name: str) -> str:
-    """The name by which rules know something: what the library exports is called as its users call it."""
+    """The name by which rules know something: what a library exports is called as its users call it."""
     parts = name.split(".")
+    if parts[0] == "pydantic" and len(parts) > 2:
+        parts = [one for at, one in enumerate(parts) if one not in PYDANTIC or at == len(parts) - 1]
+        return ".".join(parts)
     if parts[0] == LIBRARY and len(parts) > 2 and parts[1] not in PARTS:
         public = next((at for at, one in enumerate(parts) if one[:1].isupper()), len(parts) - 1)
         return ".".join([LIBRARY, *parts[public:]])

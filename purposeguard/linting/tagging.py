@@ -375,7 +375,7 @@ LITERALS: Final = frozenset({"typing.Literal", "typing_extensions.Literal"})
 NO_VALUES: Final = frozenset(
     {"typing.Callable", "collections.abc.Callable", "builtins.type", "typing.Type", "typing.ClassVar"}
 )
-CONSTRAINED: Final = frozenset({"pydantic.constr", "pydantic.types.constr"})
+CONSTRAINED: Final = frozenset({"pydantic.constr"})
 KNOWN_LEAVES: Final = UNTAGGED_LIBRARIES | {"phonenumbers", "numbers", "types", "phone_numbers"}
 
 DATACLASSES: Final = {
@@ -405,8 +405,8 @@ BASES: Final = {
     ),
     **dict.fromkeys(
         (
-            *("pydantic.BaseModel", "pydantic.main.BaseModel", "pydantic.RootModel", "pydantic.generics.GenericModel"),
-            *("sqlmodel.SQLModel", "sqlmodel.main.SQLModel", "purposeguard.PersonalModel", "pydantic.v1.BaseModel"),
+            *("pydantic.BaseModel", "pydantic.RootModel", "pydantic.generics.GenericModel"),
+            *("sqlmodel.SQLModel", "sqlmodel.main.SQLModel", "purposeguard.PersonalModel"),
         ),
         "pydantic",
     ),

@@ -356,13 +356,12 @@ NO_PERSONS: Final = {
 
 
 PERSONAL_TYPES: Final = {
-    **dict.fromkeys(
-        ("pydantic.EmailStr", "pydantic.networks.EmailStr", "pydantic.NameEmail", "pydantic.networks.NameEmail"), EMAIL
-    ),
+    **dict.fromkeys(("pydantic.EmailStr", "pydantic.NameEmail"), EMAIL),
     **dict.fromkeys(
         (
-            *(f"pydantic.{name}" for name in ("IPvAnyAddress", "networks.IPvAnyAddress")),
-            *(f"ipaddress.{name}" for name in ("IPv4Address", "IPv6Address")),
+            "pydantic.IPvAnyAddress",
+            "ipaddress.IPv4Address",
+            "ipaddress.IPv6Address",
         ),
         NETWORK,
     ),
@@ -380,7 +379,6 @@ PERSONAL_TYPES: Final = {
         (
             "pydantic_extra_types.payment.PaymentCardNumber",
             "pydantic.PaymentCardNumber",
-            "pydantic.types.PaymentCardNumber",
         ),
         PAYMENT,
     ),

@@ -28,9 +28,10 @@ def rules(outcome):
         f"    email: str = (\n        ''\n    )  {ALLOW} of the shop itself\n",
         "    email: str  #purposeguard:allow[untagged-personal-field]: of the shop itself\n",
         "    email: str  # PurposeGuard: Allow [unknown-id, untagged-personal-field] of the shop itself\n",
-        f"    email: str  # noqa: X  {ALLOW[0:]} of the shop itself\n".replace("# noqa: X  ", ""),
+        f"    email: str  # type: ignore[x]  {ALLOW} of the shop itself\n",
+        f"    email: str  {ALLOW} of the shop itself  # noqa: E501\n",
     ],
-    ids=["behind", "above", "above, apart", "first line", "last line", "tight", "wide", "alone"],
+    ids=["behind", "above", "above, apart", "first line", "last line", "tight", "wide", "behind others", "before others"],
 )
 def test_allowed(text, tmp_path):
     outcome = outcome_of(HEAD + text, tmp_path, rules=["untagged-personal-field"])
@@ -46,6 +47,8 @@ def test_allowed(text, tmp_path):
         (ALLOW, "does not say why"),
         (f"{ALLOW} ", "does not say why"),
         (f"{ALLOW} --", "does not say why"),
+        (f"{ALLOW}  # noqa: E501", "does not say why"),
+        (f"{ALLOW} -- # type: ignore", "does not say why"),
         ("# purposeguard: allow[untaged-personal-field] why", "did you mean `untagged-personal-field`?"),
         ("# purposeguard: allow[] why", "of no rule"),
         ("# purposeguard: allow why", "of no rule"),

@@ -10,7 +10,7 @@ from purposeguard.linting.finding import Found, Rule
 from purposeguard.linting.names import LIBRARY, Here, Value, dotted, terminal
 from purposeguard.linting.program import Program
 from purposeguard.linting.project import Module
-from purposeguard.linting.scopes import Assigned, Entered, Parameter, Scope
+from purposeguard.linting.scopes import Assigned, Entered, Parameter, Scope, walk
 from purposeguard.linting.values import BLOCK, USE
 
 RULE: Final = Rule(
@@ -171,19 +171,40 @@ def _given(node: ast.Call, scope: Scope, program: Program) -> Iterator[Found]:
 
 
 def _returned(node: ast.Return, scope: Scope, program: Program) -> Iterator[Found]:
-    """`return use` out of the block that the use is of."""
-    if not isinstance(node.value, ast.Name):
-        return
-    for ref in program.names.refs(node.value, scope):
-        binding = ref.binding if isinstance(ref, Value) else None
-        if isinstance(binding, Assigned) and isinstance(binding.value, ast.Name):
-            return
-        if (
-            isinstance(binding, Entered)
-            and program.guards.is_use(node.value, scope)
-            and _is_within(node, binding, scope.module)
-        ):
-            yield Found(node, f"`{node.value.id}` is returned out of its block, with which it ends", _symbol(scope))
+    """`return use`, or `return lambda value: use.open(value)`, out of the block that the use is of."""
+    for part in () if node.value is None else _parts(node.value):
+        for name, inside in _taken_along(part, scope, program):
+            if _ends_before(name, inside, node, program):
+                what = "is returned" if part is name else "is taken along by what is returned"
+                yield Found(node, f"`{name.id}` {what} out of its block, with which it ends", _symbol(scope))
+                return
+
+
+def _taken_along(part: ast.expr, scope: Scope, program: Program) -> Iterator[tuple[ast.Name, Scope]]:
+    """The names that a value has in it when it is returned: itself, or those in the body of a function made here."""
+    if isinstance(part, ast.Name):
+        yield part, scope
+        functions = [one.node for one in program.names.functions(part, scope) if one.module is scope.module]
+        bodies: list[ast.AST] = [each for one in functions if scope.module.scope_of[one] is scope for each in one.body]
+    else:
+        bodies = [part.body] if isinstance(part, ast.Lambda) else []
+    for one in walk(*bodies):
+        if isinstance(one, ast.Name):
+            yield one, scope.module.scope_of[one]
+
+
+def _ends_before(name: ast.Name, inside: Scope, node: ast.Return, program: Program) -> bool:
+    """Whether a name is of a use whose block this `return` leaves."""
+    bindings = [ref.binding for ref in program.names.refs(name, inside) if isinstance(ref, Value)]
+    if any(isinstance(one, Assigned) and isinstance(one.value, ast.Name) for one in bindings):
+        return False
+    return any(
+        isinstance(one, Entered)
+        and one.scope is inside.module.scope_of[node]
+        and program.guards.is_use(name, inside)
+        and _is_within(node, one, inside.module)
+        for one in bindings
+    )
 
 
 def _is_within(node: ast.AST, binding: Entered, module: Module) -> bool:

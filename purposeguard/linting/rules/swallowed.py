@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from purposeguard.linting.finding import Found, Rule
-from purposeguard.linting.names import terminal
+from purposeguard.linting.names import Value, terminal
 from purposeguard.linting.program import Program
 from purposeguard.linting.project import Module
-from purposeguard.linting.scopes import Scope, children, walk, within
+from purposeguard.linting.scopes import Assigned, Scope, children, walk, within
 
 RULE: Final = Rule(
     "broad-except",
@@ -79,17 +79,35 @@ def _suppressed(node: ast.With | ast.AsyncWith, scope: Scope, program: Program) 
     for item in node.items:
         call = item.context_expr
         if isinstance(call, ast.Call) and "contextlib.suppress" in program.names.names(call.func, scope):
-            broad = [one for one in call.args if program.names.names(one, scope) & BROAD]
+            broad = [one for one in call.args if _named(one, scope, program) & BROAD]
             why = _refusing(node.body, scope.module, program) if broad else None
             if why is not None:
                 yield Found(call, f"`suppress({_spelt(broad[0])})` swallows what is refused to {why}", _symbol(scope))
 
 
 def _named(type_: ast.expr | None, scope: Scope, program: Program) -> frozenset[str]:
-    if type_ is None:
-        return frozenset()
-    each = type_.elts if isinstance(type_, ast.Tuple) else [type_]
-    return frozenset().union(*(program.names.names(one, scope) for one in each))
+    """What a clause catches, also by a tuple that has a name: `except RECOVERABLE`."""
+    found: set[str] = set()
+    pending = [] if type_ is None else [(type_, scope)]
+    seen: set[ast.expr] = set()
+    while pending:
+        one, inside = pending.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        if isinstance(one, ast.Tuple):
+            pending += [(each, inside) for each in one.elts]
+        elif isinstance(one, ast.Starred):
+            pending.append((one.value, inside))
+        elif isinstance(one, ast.BinOp):  # `ERRORS + (OSError,)`
+            pending += [(one.left, inside), (one.right, inside)]
+        else:
+            found |= program.names.names(one, inside)
+            for ref in program.names.refs(one, inside):
+                binding = ref.binding if isinstance(ref, Value) else None
+                if isinstance(binding, Assigned) and isinstance(binding.value, (ast.Tuple, ast.BinOp)):
+                    pending.append((binding.value, binding.scope))
+    return frozenset(found)
 
 
 def _spelt(type_: ast.expr) -> str:

@@ -53,7 +53,13 @@ COLUMN_TYPES: Final = {
     "date": frozenset({"Date", "DateTime"}),
     "choice": frozenset({"Enum"}),
 }
-BUILDERS: Final = frozenset({"TypedDict", "NamedTuple", "make_dataclass", "create_model"})
+BUILDERS: Final = frozenset(
+    {
+        *("typing.TypedDict", "typing_extensions.TypedDict", "typing.NamedTuple", "typing_extensions.NamedTuple"),
+        *("dataclasses.make_dataclass", "pydantic.create_model", "collections.namedtuple"),
+    }
+)
+TABLES: Final = frozenset({"sqlalchemy.Table", "sqlalchemy.schema.Table"})
 
 
 def check(module: Module, program: Program) -> Iterator[Found]:
@@ -68,41 +74,39 @@ def check(module: Module, program: Program) -> Iterator[Found]:
                 if found.symbol.rpartition(".")[2] not in told:
                     yield found
     for call in module.all(ast.Call):
-        if terminal(call) in BUILDERS:
-            yield from _of_call(call, module.scope_of[call], program)
-        elif terminal(call) == "Table" and "sqlalchemy.Table" in program.names.names(call.func, module.scope_of[call]):
-            yield from _of_table(call, module.scope_of[call], program)
+        name = _text(call.args[0]) if call.args else None
+        if name is not None and len(call.args) + len(call.keywords) > 1:
+            yield from _of_call(call, name, module.scope_of[call], program)
 
 
-def _of_call(node: ast.Call, scope: Scope, program: Program) -> Iterator[Found]:
-    """`TypedDict("Customer", {"email": str})` and its like."""
-    names = program.names.names(node.func, scope)
-    if not any(name.rpartition(".")[2] in BUILDERS for name in names) or not node.args:
-        return
-    head = node.args[0]
-    if not (isinstance(head, ast.Constant) and isinstance(head.value, str)):
-        return
-    fields = [*_listed(node, scope)]
-    yield from _of_model(head.value, fields, [], program)
+def _of_call(node: ast.Call, name: str, scope: Scope, program: Program) -> Iterator[Found]:
+    """`TypedDict("Customer", {"email": str})`, `Table("customers", metadata, Column("email", String))` and the like."""
+    made = program.names.names(node.func, scope)
+    if made & BUILDERS:
+        yield from _of_model(name, list(_listed(node, scope, made)), [], program)
+    elif made & TABLES:
+        yield from _of_model(name, _columns(node, scope), [], program)
 
 
-def _of_table(node: ast.Call, scope: Scope, program: Program) -> Iterator[Found]:
-    """`Table("customers", metadata, Column("email", String))`."""
-    name = _text(node.args[0]) if node.args else None
-    fields = [
+def _columns(node: ast.Call, scope: Scope) -> list[Field]:
+    """The columns of a `Table`."""
+    return [
         Field(column, one, scope, None, one)
         for one in node.args[1:]
         if isinstance(one, ast.Call) and terminal(one) == "Column" and one.args and (column := _text(one.args[0]))
     ]
-    yield from _of_model(name or "", fields, [], program)
 
 
 def _text(expr: ast.expr) -> str | None:
     return expr.value if isinstance(expr, ast.Constant) and isinstance(expr.value, str) else None
 
 
-def _listed(node: ast.Call, scope: Scope) -> Iterator[Field]:
+def _listed(node: ast.Call, scope: Scope, made: frozenset[str]) -> Iterator[Field]:
+    """The fields that a call names: in a table, in pairs, by keywords, or in a text."""
     given = node.args[1] if len(node.args) > 1 else None
+    if "collections.namedtuple" in made:
+        yield from _named_only(given, scope)
+        return
     pairs: list[tuple[ast.expr | None, ast.expr, ast.AST]] = []
     if isinstance(given, ast.Dict):
         pairs = [(key, value, key or value) for key, value in zip(given.keys, given.values, strict=True)]
@@ -113,11 +117,19 @@ def _listed(node: ast.Call, scope: Scope) -> Iterator[Field]:
     for key, value, place in pairs:
         if isinstance(key, ast.Constant) and isinstance(key.value, str):
             yield Field(key.value, place, scope, value)
-    if terminal(node) == "create_model":
-        for one in node.keywords:
-            if one.arg and not one.arg.startswith("__"):
-                pair = one.value.elts if isinstance(one.value, ast.Tuple) else ()
-                yield Field(one.arg, one, scope, pair[0] if pair else one.value)
+    if "pydantic.create_model" in made:
+        for keyword in node.keywords:
+            if keyword.arg and not keyword.arg.startswith("__"):
+                pair = keyword.value.elts if isinstance(keyword.value, ast.Tuple) else ()
+                yield Field(keyword.arg, keyword, scope, pair[0] if pair else keyword.value)
+
+
+def _named_only(given: ast.expr | None, scope: Scope) -> Iterator[Field]:
+    """The fields of `namedtuple("Caller", "phone duration")`, which states no types."""
+    listed = given.elts if isinstance(given, (ast.List, ast.Tuple)) else [] if given is None else [given]
+    for one in listed:
+        for name in (_text(one) or "").replace(",", " ").split():
+            yield Field(name, one, scope, None)
 
 
 def _of_model(name: str, fields: list[Field], inherited: list[Field], program: Program) -> Iterator[Found]:
