@@ -6,6 +6,7 @@ import ast
 import fnmatch
 import io
 import os
+import stat
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,6 +45,8 @@ class Listing:
 
     files: tuple[Path, ...]
     notebooks: tuple[Path, ...]
+    unread: tuple[Unread, ...] = ()
+    """Folders that could not be listed."""
 
 
 def listing(paths: Sequence[Path], exclude: Iterable[str] = ()) -> Listing:
@@ -55,9 +58,10 @@ def listing(paths: Sequence[Path], exclude: Iterable[str] = ()) -> Listing:
     globs = tuple(exclude)
     files: dict[Path, None] = {}
     notebooks: dict[Path, None] = {}
+    unread: list[Unread] = []
     for path in paths:
         if path.is_dir():
-            for one in _below(path, globs):
+            for one in _below(path, globs, unread):
                 (notebooks if one.suffix == NOTEBOOK else files)[one] = None
         elif not path.exists():
             raise NotLintable(f"there is no {path}")
@@ -65,12 +69,17 @@ def listing(paths: Sequence[Path], exclude: Iterable[str] = ()) -> Listing:
             raise NotLintable(f"{path} is a notebook, which is no Python: export it as a script and lint that")
         else:
             files[path] = None
-    once = {one.resolve(): one for one in reversed(files)}
-    return Listing(tuple(one for one in files if once[one.resolve()] is one), tuple(notebooks))
+    once: dict[str, Path] = {}
+    for one in files:
+        once.setdefault(os.path.realpath(one), one)  # which, unlike `resolve`, bears a link that leads to itself
+    return Listing(tuple(once.values()), tuple(notebooks), tuple(unread))
 
 
-def _below(folder: Path, globs: tuple[str, ...]) -> Iterator[Path]:
-    for here, folders, names in os.walk(folder):
+def _below(folder: Path, globs: tuple[str, ...], unread: list[Unread]) -> Iterator[Path]:
+    def not_listed(error: OSError) -> None:
+        unread.append(Unread(spelt(Path(error.filename or folder)), 1, f"cannot be listed: {error.strerror or error}"))
+
+    for here, folders, names in os.walk(folder, onerror=not_listed):
         at = Path(here)
         folders[:] = sorted(
             name
@@ -90,12 +99,20 @@ def _excluded(path: Path, globs: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatch(path.as_posix(), one) or fnmatch.fnmatch(path.name, one) for one in globs)
 
 
+def spelt(path: Path) -> str:
+    """A path as a text that any file takes: bytes of it that are no UTF-8 are spelt out."""
+    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def read(path: Path) -> Text | Unread:
     """A file and its tree, or why there is none."""
-    shown = path.as_posix()
+    shown = spelt(path)
     data = b""
     try:
-        if path.stat().st_size > LARGEST:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            return Unread(shown, 1, "is no file")  # a pipe would be waited for without end
+        if about.st_size > LARGEST:
             return Unread(shown, 1, f"is larger than {LARGEST // 1_000_000} MB")
         data = path.read_bytes()
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
@@ -106,6 +123,8 @@ def read(path: Path) -> Text | Unread:
         return Unread(shown, 1, f"cannot be read: {error.msg}")
     except UnicodeDecodeError as error:
         return Unread(shown, data.count(b"\n", 0, error.start) + 1, f"is not {error.encoding}")
+    except (LookupError, UnicodeError) as error:  # a coding that is none of texts, as `hex`
+        return Unread(shown, 1, f"cannot be read: {error}")
     return parsed(path, shown, text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
 
 

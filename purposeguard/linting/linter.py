@@ -74,7 +74,7 @@ def lint(
     return Outcome(
         tuple(sorted(one for one in found if isinstance(one, Finding) and one.allowed is None)),
         tuple(sorted(one for one in found if isinstance(one, Finding) and one.allowed is not None)),
-        tuple(sorted([*unread, *(one for one in found if isinstance(one, Unread))])),
+        tuple(sorted([*listed.unread, *unread, *(one for one in found if isinstance(one, Unread))])),
         listed.notebooks,
         len(listed.files),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from purposeguard.linting.files import spelt
 from purposeguard.linting.finding import Finding, Rule, Unread
 from purposeguard.linting.linter import RULES, Outcome
 
@@ -102,7 +103,7 @@ def data(outcome: Outcome) -> dict[str, Any]:
         "findings": [_data(one) for one in outcome.findings],
         "allowed": [{**_data(one), "reason": one.allowed} for one in outcome.allowed],
         "unread": [{"path": one.path, "line": one.line, "message": one.message} for one in outcome.unread],
-        "notebooks": [one.as_posix() for one in outcome.notebooks],
+        "notebooks": [spelt(one) for one in outcome.notebooks],
     }
 
 

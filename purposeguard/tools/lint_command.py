@@ -79,9 +79,9 @@ def lint_paths(
     _deliver(outcome, form, output)
     err = Console(stderr=True, highlight=False)
     for one in outcome.notebooks:
-        complain(err, "note", f"{one} is a notebook, and was not looked at")
+        complain(err, "note", f"{_printable(str(one))} is a notebook, and was not looked at")
     for unread in outcome.unread:
-        complain(err, "error", f"{unread.path}:{unread.line}: {unread.message}")
+        complain(err, "error", _printable(f"{unread.path}:{unread.line}: {unread.message}"))
     if outcome.unread:
         raise typer.Exit(2)
     return not outcome.findings
@@ -103,7 +103,12 @@ def _deliver(outcome: Outcome, form: LintFormat, output: Path | None) -> None:
 
 def _line(finding: Finding) -> str:
     place = finding.place
-    return f"{place.path}:{place.line}:{place.column}: {finding.rule}: {finding.message}"
+    return _printable(f"{place.path}:{place.line}:{place.column}: {finding.rule}: {finding.message}")
+
+
+def _printable(text: str) -> str:
+    """A text on one line, and with nothing in it that a terminal obeys: paths and ids may hold anything."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
 def _show(outcome: Outcome, console: Console) -> None:
@@ -112,10 +117,10 @@ def _show(outcome: Outcome, console: Console) -> None:
         place = finding.place
         console.print(
             Text.assemble(
-                (f"{place.path}:{place.line}:{place.column}", "bold"),
+                (_printable(f"{place.path}:{place.line}:{place.column}"), "bold"),
                 ": ",
                 (finding.rule, LEVELS[LevelOf[finding.rule]]),
-                f": {finding.message}",
+                _printable(f": {finding.message}"),
             ),
             soft_wrap=True,  # a path stays whole, so that terminals and editors find it
         )

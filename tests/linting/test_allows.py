@@ -31,7 +31,17 @@ def rules(outcome):
         f"    email: str  # type: ignore[x]  {ALLOW} of the shop itself\n",
         f"    email: str  {ALLOW} of the shop itself  # noqa: E501\n",
     ],
-    ids=["behind", "above", "above, apart", "first line", "last line", "tight", "wide", "behind others", "before others"],
+    ids=[
+        "behind",
+        "above",
+        "above, apart",
+        "first line",
+        "last line",
+        "tight",
+        "wide",
+        "behind others",
+        "before others",
+    ],
 )
 def test_allowed(text, tmp_path):
     outcome = outcome_of(HEAD + text, tmp_path, rules=["untagged-personal-field"])

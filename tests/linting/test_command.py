@@ -1,7 +1,9 @@
 """`purposeguard lint`: what it prints, and how it ends."""
 
 import json
+import os
 import re
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -74,6 +76,18 @@ def test_a_finding_is_a_line_and_its_help_is_said_once(folder):
     assert lines[1].startswith("wrong.py:6:5: untagged-personal-field: `Customer.phone`")
     assert sum("tag it with its source" in one for one in lines) == 1
     assert lines[-1] == "2 findings in 2 files"
+
+
+@pytest.mark.parametrize("form", ["text", "json", "sarif"])
+def test_paths_may_hold_anything(form, folder):
+    for name in (b"a\x1b[31m\nb.py", b"c\xff.py"):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_text(WRONG, "utf-8")
+    written = folder / "out"
+    run("lint", str(folder), "--format", form, "--output", str(written))
+    text = written.read_text("utf-8")
+    assert "\x1b" not in text
+    assert {"text": r"a\x1b[31m\x0ab.py:5:5", "json": r"a\u001b[31m\nb.py", "sarif": "a%1B%5B31m%0Ab.py"}[form] in text
+    assert {"text": r"c\xff.py:5:5", "json": r"c\\xff.py", "sarif": "c%5Cxff.py"}[form] in text
 
 
 def test_nothing_found(folder):

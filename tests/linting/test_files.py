@@ -1,6 +1,9 @@
 """Which files are looked at, and what becomes of those that cannot be read."""
 
+import errno
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +48,39 @@ def test_excluded(glob, tmp_path):
     assert lint([tmp_path], exclude=[glob]).files == 0
 
 
+def test_links_that_lead_nowhere_or_to_themselves(tmp_path):
+    (tmp_path / "round.py").symlink_to("round.py")
+    (tmp_path / "lost.py").symlink_to("nowhere.py")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    write(tmp_path, "a.py", MODEL)
+    outcome = lint([tmp_path])
+    assert places(outcome, tmp_path) == [("a.py", 5)]
+    assert [one.path.rpartition("/")[2] for one in outcome.unread] == ["lost.py", "round.py"]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.py")
+    (unread,) = lint([tmp_path]).unread
+    assert unread.message == "is no file"
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
+    write(tmp_path, "a.py", MODEL)
+    write(tmp_path, "closed/b.py", MODEL)
+    listed = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    outcome = lint([tmp_path])
+    assert places(outcome, tmp_path) == [("a.py", 5)]
+    (unread,) = outcome.unread
+    assert (unread.path, unread.message) == ((tmp_path / "closed").as_posix(), "cannot be listed: Permission denied")
+
+
 def test_a_path_that_is_not_there(tmp_path):
     with pytest.raises(NotLintable, match="there is no"):
         lint([tmp_path / "nowhere"])
@@ -68,11 +104,25 @@ def test_notebooks_are_refused_or_told(tmp_path):
         (b"x = 1\0\n", 1, "null bytes"),
         (b"x = 1\ny = '\xff'\n", 2, "is not utf-8"),
         (b"# coding: klingon\n", 1, "unknown encoding"),
+        (b"# coding: hex\n", 1, "not a text encoding"),
+        (b"# coding: undefined\n", 1, "undefined encoding"),
         (b"x = " + b"(" * 5000 + b"1" + b")" * 5000, 1, "nested"),
         (b"x = " + b"+".join([b"a"] * 50_000), 1, "nested too deeply"),
         (b"print 'python 2'\n", 1, "no valid Python"),
     ],
-    ids=["open bracket", "colon", "text", "null", "encoding", "unknown encoding", "brackets", "sum", "python 2"],
+    ids=[
+        "open bracket",
+        "colon",
+        "text",
+        "null",
+        "encoding",
+        "unknown encoding",
+        "no encoding of texts",
+        "no encoding",
+        "brackets",
+        "sum",
+        "python 2",
+    ],
 )
 def test_what_cannot_be_read_is_told_and_the_rest_looked_at(data, line, why, tmp_path):
     (tmp_path / "bad.py").write_bytes(data)
