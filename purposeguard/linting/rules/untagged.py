@@ -74,18 +74,17 @@ def check(module: Module, program: Program) -> Iterator[Found]:
                 if found.symbol.rpartition(".")[2] not in told:
                     yield found
     for call in module.all(ast.Call):
-        name = _text(call.args[0]) if call.args else None
-        if name is not None and len(call.args) + len(call.keywords) > 1:
-            yield from _of_call(call, name, module.scope_of[call], program)
+        if call.args and len(call.args) + len(call.keywords) > 1:
+            yield from _of_call(call, _text(call.args[0]), module.scope_of[call], program)
 
 
-def _of_call(node: ast.Call, name: str, scope: Scope, program: Program) -> Iterator[Found]:
+def _of_call(node: ast.Call, name: str | None, scope: Scope, program: Program) -> Iterator[Found]:
     """`TypedDict("Customer", {"email": str})`, `Table("customers", metadata, Column("email", String))` and the like."""
     made = program.names.names(node.func, scope)
-    if made & BUILDERS:
+    if name is not None and made & BUILDERS:
         yield from _of_model(name, list(_listed(node, scope, made)), [], program)
     elif made & TABLES:
-        yield from _of_model(name, _columns(node, scope), [], program)
+        yield from _of_model(name or "", _columns(node, scope), [], program)
 
 
 def _columns(node: ast.Call, scope: Scope) -> list[Field]:
