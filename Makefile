@@ -92,8 +92,9 @@ generated: $(DEV) ## the generated module and the schema are what their sources 
 	$(VENV)/bin/purposeguard schema -o purposeguard/notices/notice.schema.json --check
 
 # Without tests of the rim that are long and reach nothing of the core that others do not.
-RIM = tests/third_party tests/testing tests/linting tests/exporting tests/adapters/test_conformance.py
-NO_CORE = $(RIM) tests/adapters/spark tests/typing tests/end_to_end/test_shop_types.py
+RIM = tests/third_party tests/testing tests/linting tests/faults tests/exporting tests/adapters/test_conformance.py
+PROOFS = tests/end_to_end/test_shop_noninterference.py tests/end_to_end/test_shop_canaries.py tests/end_to_end/test_shop_stories.py
+NO_CORE = $(RIM) $(PROOFS) tests/adapters/spark tests/typing tests/end_to_end/test_shop_types.py
 coverage: $(DEV) ## the tests of the core, and every branch of it run by them
 	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(NO_CORE:%=--ignore=%) $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
@@ -106,7 +107,7 @@ optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert
 
 # Without the pages, whose outputs are those of the versions that the project is developed with, without what needs no
 # library but those that it tests with, and without an application that wants newer ones.
-NO_LIBRARY = tests/third_party tests/docs tests/linting tests/exporting tests/typing tests/properties tests/differential
+NO_LIBRARY = tests/third_party tests/docs tests/faults tests/linting tests/exporting tests/typing tests/properties tests/differential
 lowest: $(VENV)-lowest/.lowest ## the tests with the lowest version allowed of each dependency
 	$(VENV)-lowest/bin/python $(PYTEST) $(NO_LIBRARY:%=--ignore=%) $(ARGS)
 

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.exporting import summary as cedar
+from tests.faults import summary as faults
 from tests.typing import summary
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Ends a run with what type checkers and Cedar said: the process that prints it may have collected no test."""
+    """Ends a run with what tools said of programs: the process that prints it may have collected no test."""
     summary.add_to(config)
     cedar.add_to(config)
+    faults.add_to(config)
 
 
 # No deadlines: a machine under load is no fault of the code, and nothing here is a measurement.

@@ -145,7 +145,10 @@ class Markers:
         labels, few = sources_of(model), few_valued(model)
         cls = model if isinstance(model, type) else type(instance)
         found: list[Mark] = []
-        for place in places(instance, model):
+        there = list(places(instance, model))
+        # A tagged container says what is in it as well: what one of few values looks like is no mark there either.
+        usual = {text for place in there if place.path in few for text in texts_of(place.content)}
+        for place in there:
             # Of a sealed field that names a purpose only the value says its sources.
             label = labels.get(place.path) or (place.value.label if isinstance(place.value, Sealed) else None)
             if (
@@ -155,7 +158,7 @@ class Markers:
                 or re.split(r"[.\[]", place.path)[0] in without
             ):
                 continue
-            texts = () if place.path in few else texts_of(place.content)
+            texts = tuple(one for one in texts_of(place.content) if place.path not in few and one not in usual)
             found.append(Mark(cls, place.path, label, place.content, texts))
         return found
 

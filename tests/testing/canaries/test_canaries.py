@@ -16,7 +16,7 @@ import sys
 import threading
 import urllib.parse
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import httpx2
 import pytest
@@ -273,6 +273,26 @@ def test_what_cannot_be_known_again_is_said():
         canaries(guard, tm.RenewalGuidance) as marked,
     ):
         marked.instance(Switch)
+
+
+def test_of_a_tagged_list_only_what_is_marked_in_it_is_known_again():
+    class Report(BaseModel):
+        kind: Annotated[Literal["scan report"], tm.ProductData]
+        device: Annotated[str, tm.ProductData]
+
+    class Reporter(BaseModel):
+        reports: Annotated[list[Report], tm.ProductData]
+
+    def told(what: str) -> None:
+        with canaries(guard, tm.RenewalGuidance) as marked:
+            (report,) = marked.instance(Reporter).reports
+            marked.result(getattr(report, what))
+
+    with pytest.warns(Unrecognisable, match=r"`reports\[\].kind`"):
+        told("kind")
+    with pytest.raises(Leaked) as caught:
+        told("device")
+    assert "reports[].device" in caught.value.fields
 
 
 def test_what_has_not_run_yet_is_no_result():

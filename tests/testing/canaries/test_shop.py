@@ -1,4 +1,4 @@
-"""Marked values through the endpoints of the example: what may not be used does not come out, whatever is asked."""
+"""Marked values through endpoints of the example: those that leak are found."""
 
 # ruff: noqa: PT012  # a block is what is tested
 
@@ -31,15 +31,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     app.mount("/hurried", hurried)
     with TestClient(app) as client:
         yield client
-
-
-def test_the_example_is_clean(shop):
-    with canaries(guard, tm.RenewalGuidance, channel="email") as marked:
-        settle(marked.instance(Buyer), marked.instance(Buyer))
-        assert shop.get("/renewals/customers/1").status_code == 200
-        assert shop.post("/renewals/reminders", json={"due_before": "2031-01-01"}).json()["customers"] == 2
-        assert shop.get("/renewals/customers/3").status_code == 404
-    assert {one.field for one in marked.forbidden} == {"device", "seconds"}
 
 
 LEAKS = {

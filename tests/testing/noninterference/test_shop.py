@@ -1,4 +1,4 @@
-"""Endpoints of the example through a test client: each leak is found and named, and the example itself is clean."""
+"""Endpoints of the example through a test client: each leak is found and named."""
 
 from __future__ import annotations
 
@@ -194,34 +194,6 @@ def test_each_leak_of_an_endpoint_is_found_and_named(path, shop):
     error = failure_of(test)
     assert isinstance(error, Interference), error
     assert error.fields == (f"buyers[].{LEAKS[path]}",)
-
-
-def test_the_example_is_clean(shop):
-    @noninterference(guard, tm.RenewalGuidance)
-    def test_card(buyer: Buyer) -> dict[str, Any]:
-        settle(buyer)
-        answer = shop.get("/renewals/customers/1")
-        assert answer.status_code == 200
-        card: dict[str, Any] = answer.json()
-        assert "devices" not in card
-        return card
-
-    briefly(test_card)()
-
-    @noninterference(guard, tm.RenewalGuidance)
-    def test_reminders(buyer: Buyer) -> None:
-        settle(buyer)
-        answer = shop.post("/renewals/reminders", json={"due_before": "2031-01-01"})
-        assert answer.json()["customers"] == 1
-
-    briefly(test_reminders)()
-
-    @noninterference(guard, tm.ProductImprovement, twins=2)
-    def test_all_may_be_used(buyer: Buyer) -> None:
-        settle(buyer)
-
-    with pytest.raises(ValueError, match="may use every field"):
-        test_all_may_be_used()
 
 
 def test_what_a_test_asks_by_itself_is_no_effect(shop):
