@@ -91,10 +91,10 @@ generated: $(DEV) ## the generated module and the schema are what their sources 
 	$(VENV)/bin/purposeguard codegen $(RULES)/notice.toml -o $(RULES)/__init__.py --check
 	$(VENV)/bin/purposeguard schema -o purposeguard/notices/notice.schema.json --check
 
-# Without tests of the rim that are long and reach nothing of the core that others do not.
+# Without the pages, and without tests of the rim that are long and reach nothing of the core that others do not.
 RIM = tests/third_party tests/testing tests/linting tests/faults tests/exporting tests/adapters/test_conformance.py
 PROOFS = tests/end_to_end/test_shop_noninterference.py tests/end_to_end/test_shop_canaries.py tests/end_to_end/test_shop_stories.py
-NO_CORE = $(RIM) $(PROOFS) tests/adapters/spark tests/typing tests/end_to_end/test_shop_types.py
+NO_CORE = $(RIM) $(PROOFS) tests/docs tests/adapters/spark tests/typing tests/end_to_end/test_shop_types.py
 coverage: $(DEV) ## the tests of the core, and every branch of it run by them
 	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(NO_CORE:%=--ignore=%) $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100

@@ -7,13 +7,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from purposeguard.annotations import evaluated
 from purposeguard.engine import Engine
 from purposeguard.errors import UnlabelledData, wrapped
-from purposeguard.fields import Shape, evaluated, shape_of
 from purposeguard.inventory import WHOLE, Access, Site
 from purposeguard.kinds import is_plain, kind_of
 from purposeguard.label import Label
 from purposeguard.narrowing import LEFT_OUT, Plans
+from purposeguard.shapes import Shape, shape_of
 from purposeguard.tasks import get_ident, here
 from purposeguard.use import Use
 from purposeguard.wrapping import Function, must_be_function, surrounded

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from purposeguard.annotations import PLAIN, is_taggable
 from purposeguard.errors import PurposeGuardError, SealedValue
-from purposeguard.fields import PLAIN, Model, is_taggable
 from purposeguard.label import Label
 from purposeguard.sealing import failure
+from purposeguard.shapes import Model
 
 _CONTAINERS: Final = (Mapping, Sequence, AbstractSet, ValuesView)
 _OF_ITEMS_WITHOUT_FIELDS: Final = (str, bytes, bytearray, memoryview, range, array.array)

@@ -20,8 +20,8 @@ import cachetools
 from pydantic import BaseModel
 
 from purposeguard import pydantic_copies
+from purposeguard.annotations import is_attrs, is_namedtuple
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import is_attrs, is_namedtuple
 from purposeguard.withheld import GONE, Refusing, Withheld, base_of, fields_of, record_of, visible_of
 
 _HEAP_TYPE: Final = 1 << 9

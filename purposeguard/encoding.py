@@ -7,7 +7,7 @@ from typing import Any, get_origin
 
 from pydantic import TypeAdapter
 
-from purposeguard.fields import what_is
+from purposeguard.annotations import what_is
 from purposeguard.openers import opener_for
 from purposeguard.personal import Personal
 

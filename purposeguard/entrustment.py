@@ -12,7 +12,6 @@ from purposeguard.about import About
 from purposeguard.decision import Decision, name_of, overruled
 from purposeguard.engine import Engine
 from purposeguard.errors import PurposeGuardError, SubjectViolation, UnlabelledData
-from purposeguard.fields import Shape
 from purposeguard.handed import Handed, label_of, parameter_shapes
 from purposeguard.inventory import Entrustment, Register, Site
 from purposeguard.kinds import kind_of
@@ -21,6 +20,7 @@ from purposeguard.ledger import Ledger
 from purposeguard.oversight import Oversight
 from purposeguard.recipients import Provision, Recipient, canonical, clauses, objections, refusal
 from purposeguard.retention import day_in
+from purposeguard.shapes import Shape
 from purposeguard.terms import is_text
 from purposeguard.use import Use
 from purposeguard.wrapping import Function, must_be_function, unwrapped_method

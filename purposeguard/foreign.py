@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Annotated, cast
 
+from purposeguard.annotations import is_taggable, names_of, what_is
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import Told, is_taggable, names_of, reader_of, shape_of, tell, told_of, what_is
+from purposeguard.hints import Told, reader_of, tell, told_of
 from purposeguard.label import Label
 from purposeguard.marks import Mark
+from purposeguard.shapes import shape_of
 from purposeguard.terms import Source, TermMeta
 
 OneTag = type[Source] | Label | Mark

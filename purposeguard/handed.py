@@ -10,12 +10,13 @@ from functools import partial
 from typing import Any
 
 from purposeguard.about import About
+from purposeguard.annotations import PLAIN, evaluated
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import PLAIN, Shape, evaluated, shape_of
 from purposeguard.label import Label
 from purposeguard.marks import Collected, Ended, Mark, SubjectMark
 from purposeguard.rows import LONG_AGO, MISSING, abouts_of, read_field, subject_in
 from purposeguard.sealing import Sealed
+from purposeguard.shapes import Shape, shape_of
 from purposeguard.withheld import record_of
 from purposeguard.withholding import fields_known
 

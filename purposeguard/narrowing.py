@@ -12,12 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from purposeguard import copies
 from purposeguard.about import NOTHING_KNOWN, About
+from purposeguard.annotations import PLAIN, is_namedtuple
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeGuardError, UnlabelledData
-from purposeguard.fields import PLAIN, Model, Shape, is_namedtuple
 from purposeguard.label import Label
 from purposeguard.rows import MISSING, abouts_of, read_field
 from purposeguard.sealing import Sealed
+from purposeguard.shapes import Model, Shape
 from purposeguard.withheld import record_of
 from purposeguard.withholding import fields_known
 

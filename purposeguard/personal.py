@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, final, overload
 
+from purposeguard.annotations import PLAIN, is_taggable
 from purposeguard.contents import with_tags_in
 from purposeguard.errors import PurposeGuardError, SealedAttribute, SealedValue, UnknownSource, UnlabelledData
-from purposeguard.fields import PLAIN, is_taggable
 from purposeguard.kinds import is_plain
 from purposeguard.label import Label
 from purposeguard.pydantic_seals import SealedField

@@ -22,7 +22,6 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import InitErrorDetails, PydanticSerializationError
 
 from purposeguard.errors import PurposeGuardError, PurposeViolation, UnlabelledData
-from purposeguard.fields import Model
 from purposeguard.openers import Opener, opener_for
 from purposeguard.pydantic_copies import unreadable_in
 from purposeguard.pydantic_seals import (
@@ -40,6 +39,7 @@ from purposeguard.pydantic_seals import (
     tell_refusal,
 )
 from purposeguard.sealing import Sealed, failure
+from purposeguard.shapes import Model
 from purposeguard.terms import is_union, nearest
 
 _MISSPELT: Final = 0.75

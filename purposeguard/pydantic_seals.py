@@ -22,12 +22,13 @@ from pydantic_core import (
 )
 
 from purposeguard.about import About
+from purposeguard.annotations import ALIASES
 from purposeguard.errors import PurposeGuardError, PurposeViolation, SealedValue, UnlabelledData
-from purposeguard.fields import ALIASES, Shape, shape_of
 from purposeguard.label import Label
 from purposeguard.openers import opener_for
 from purposeguard.rows import abouts_of
 from purposeguard.sealing import Sealed, failure, quiet
+from purposeguard.shapes import Shape, shape_of
 from purposeguard.terms import NotPersonal, Source, TermMeta, by_clause, is_union, nearest
 
 WITHHOLD: Final = "withhold"

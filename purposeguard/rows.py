@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Final, Protocol
 from pydantic import BaseModel
 
 from purposeguard.about import About, SubjectId, subject_key
+from purposeguard.annotations import is_taggable
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import Model, is_taggable, says_nothing
 from purposeguard.marks import Collected, Ended, Mark, SubjectMark
+from purposeguard.shapes import Model, says_nothing
 from purposeguard.withheld import base_of, record_of
 
 

@@ -15,7 +15,6 @@ from purposeguard.circumstances import ASKED_LATER
 from purposeguard.decision import Decision
 from purposeguard.engine import NO_LABELS, NOTHING, Column, Engine, Opening
 from purposeguard.errors import ChannelViolation, PurposeGuardError, PurposeViolation, UnknownSource, UnlabelledData
-from purposeguard.fields import Shape, shape_of
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label, Sources
 from purposeguard.ledger import NO_COUNTS, Tally, Tick
@@ -24,6 +23,7 @@ from purposeguard.openers import Opener
 from purposeguard.personal import Personal, must_be_sealed
 from purposeguard.rows import Whose
 from purposeguard.sealing import content, plain
+from purposeguard.shapes import Shape, shape_of
 from purposeguard.tasks import get_ident, here
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.withheld import Withheld

@@ -15,12 +15,13 @@ from typing import Any
 
 from purposeguard import copies
 from purposeguard.about import About
+from purposeguard.annotations import PLAIN, is_namedtuple, is_taggable
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeGuardError, UnlabelledData
-from purposeguard.fields import PLAIN, Model, Shape, is_namedtuple, is_taggable
 from purposeguard.label import Label
 from purposeguard.rows import MISSING, abouts_of, read_field
 from purposeguard.sealing import Sealed
+from purposeguard.shapes import Model, Shape
 from purposeguard.withheld import Withheld, base_of, fields_of, record_of
 
 

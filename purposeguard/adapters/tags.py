@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from purposeguard.annotations import is_taggable
 from purposeguard.errors import UnknownSource, UnlabelledData, shown
-from purposeguard.fields import Model, is_taggable
 from purposeguard.history import History
 from purposeguard.label import Label
 from purposeguard.marks import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
 from purposeguard.notice import Notice
+from purposeguard.shapes import Model
 from purposeguard.terms import Immutable, NotPersonal, Source, TermMeta
 
 KEY: Final = "purposeguard"

@@ -9,11 +9,12 @@ from typing import Any, Final, TypeVar, cast
 
 import typing_extensions
 
+from purposeguard.annotations import is_taggable
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import Model, Shape, is_taggable, shape_of
 from purposeguard.inventory import WHOLE, Site
 from purposeguard.label import Label
 from purposeguard.sealing import Sealed
+from purposeguard.shapes import Model, Shape, shape_of
 from purposeguard.terms import NotPersonal, Source, is_text
 
 F = TypeVar("F", bound=Callable[[str], Any])

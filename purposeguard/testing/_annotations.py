@@ -13,10 +13,11 @@ import typing_extensions
 from hypothesis.strategies import SearchStrategy
 from pydantic import StringConstraints
 
-from purposeguard.fields import _TRANSPARENT, ALIASES, is_taggable, shape_of
+from purposeguard.annotations import ALIASES, TRANSPARENT, is_taggable
 from purposeguard.label import Label
 from purposeguard.marks import Collected, Ended, Mark, SubjectMark
 from purposeguard.sealing import Sealed
+from purposeguard.shapes import shape_of
 from purposeguard.terms import NotPersonal, TermMeta, is_union
 from purposeguard.testing._checks import Check
 from purposeguard.testing._leaves import fixed
@@ -89,7 +90,7 @@ def taken_apart(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
             given = (substituted(one, spot.names) for one in get_args(annotation))
             spot = spot.but(names={**spot.names, **dict(zip(origin.__type_params__, given, strict=False))})
             annotation = origin.__value__
-        elif origin in _TRANSPARENT:
+        elif origin in TRANSPARENT:
             annotation = get_args(annotation)[0]
         else:
             return annotation, spot

@@ -17,7 +17,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 from pydantic import Json, Secret
 
-from purposeguard.fields import _OPAQUE, ALIASES, is_taggable, what_is
+from purposeguard.annotations import ALIASES, OPAQUE, is_taggable, what_is
 from purposeguard.label import Label
 from purposeguard.personal import Personal
 from purposeguard.sealing import Sealed
@@ -101,7 +101,7 @@ class Drawing:
             return self._whole(annotation, spot, lambda by, at: by._container(cls, items, at))
         if isinstance(cls, type) and issubclass(cls, Secret) and args:
             return cls(self.value(args[0], spot.but(metadata=(), check=None, validates=False)))
-        if origin is not None and origin not in _OPAQUE:
+        if origin is not None and origin not in OPAQUE:
             raise Unsolvable(f"no strategy is known for {what_is(annotation)}")
         return self._leaf(annotation, spot)
 

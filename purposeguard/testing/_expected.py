@@ -15,9 +15,9 @@ from purposeguard import reference, reference_circumstances, retention
 from purposeguard.about import About, Day, SubjectId, subject_key
 from purposeguard.circumstances import CLEAR, Standing
 from purposeguard.errors import UnknownTerm
-from purposeguard.fields import Shape, shape_of
 from purposeguard.label import Label
 from purposeguard.notice import Notice
+from purposeguard.shapes import Shape, shape_of
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
 
 T = TypeVar("T")

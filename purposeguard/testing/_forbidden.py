@@ -11,12 +11,14 @@ from typing import Any, Final, cast
 
 import typing_extensions
 
+from purposeguard.annotations import is_taggable
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import Shape, is_taggable, shape_of, sources_of
+from purposeguard.fields import sources_of
 from purposeguard.label import Label
 from purposeguard.personal import Personal
 from purposeguard.rows import MISSING, read_field
 from purposeguard.sealing import Sealed, plain
+from purposeguard.shapes import Shape, shape_of
 from purposeguard.testing._models import replaced
 from purposeguard.testing._places import _fields_of, places
 

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Final, NamedTuple, cast, get_args, get_origin
 import typing_extensions
 from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, TypeAdapter, ValidationError
 
-from purposeguard import fields as reading
-from purposeguard.fields import is_attrs, is_namedtuple
+from purposeguard.annotations import is_attrs, is_namedtuple
+from purposeguard.hints import lineage, stated_by, with_told
 from purposeguard.rows import MISSING, read_field
+from purposeguard.shapes import hints_of
 from purposeguard.testing._checks import Check, passes
 
 Names = Mapping[Any, Any]
@@ -47,7 +48,7 @@ _FIELDS: Final = "__purposeguard_testing_fields__"
 
 
 def _fields_of(cls: type) -> tuple[Field, ...]:
-    stated = reading._hints(cls)
+    stated = hints_of(cls)
     if issubclass(cls, BaseModel):
         return tuple(_of_pydantic(cls, name) for name in cls.model_fields)
     if dataclasses.is_dataclass(cls):
@@ -64,7 +65,7 @@ def _fields_of(cls: type) -> tuple[Field, ...]:
 def _of_pydantic(cls: type[BaseModel], name: str) -> Field:
     field = cls.model_fields[name]
     annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-    return Field(name, reading.with_told(cls, name, annotation), field.is_required(), _Asked(cls, name), validates=True)
+    return Field(name, with_told(cls, name, annotation), field.is_required(), _Asked(cls, name), validates=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _of_dataclass(cls: type, stated: Mapping[str, Any]) -> list[Field]:
             field = of_pydantic[one.name]
             needed = field.is_required()
             hint = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-            hint = reading.with_told(cls, one.name, hint)
+            hint = with_told(cls, one.name, hint)
             found.append(Field(one.name, hint, needed, _Asked(cls, one.name), validates=True))
         else:
             found.append(Field(one.name, hint, needed))
@@ -230,7 +231,7 @@ def bindings_of(annotation: Any, names: Names) -> tuple[type, tuple[tuple[Any, A
 def scope_of(cls: type, bindings: tuple[tuple[Any, Any], ...]) -> Callable[[str], Names]:
     """For each field, what type variables in its annotation stand for."""
     scopes: dict[type, dict[Any, Any]] = {cls: dict(bindings)}
-    for one in reading._lineage(cls):
+    for one in lineage(cls):
         for base in one.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             if isinstance(origin, type):
@@ -238,7 +239,7 @@ def scope_of(cls: type, bindings: tuple[tuple[Any, Any], ...]) -> Callable[[str]
                 scopes.setdefault(origin, dict(zip(getattr(origin, "__parameters__", ()), given, strict=False)))
 
     def scope(name: str) -> Names:
-        return reading._scope_of(name, cast("Any", scopes))
+        return scopes.get(stated_by(cls, name), {})
 
     return scope
 

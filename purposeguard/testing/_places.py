@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from purposeguard.fields import Model, Shape, is_taggable, shape_of
+from purposeguard.annotations import is_taggable
 from purposeguard.rows import MISSING, read_field
 from purposeguard.sealing import Sealed, plain
+from purposeguard.shapes import Model, Shape, shape_of
 
 
 @dataclasses.dataclass(frozen=True)

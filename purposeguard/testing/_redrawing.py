@@ -9,7 +9,7 @@ from typing import Any, Final, cast, get_args, get_origin
 
 from hypothesis import reject
 
-from purposeguard.fields import is_taggable
+from purposeguard.annotations import is_taggable
 from purposeguard.personal import Personal
 from purposeguard.rows import read_field
 from purposeguard.sealing import Pending, Sealed, content

@@ -16,7 +16,7 @@ from typing import Any, Final
 from hypothesis.errors import HypothesisException
 
 from purposeguard.activity import Block
-from purposeguard.fields import is_taggable
+from purposeguard.annotations import is_taggable
 from purposeguard.sealing import plain
 from purposeguard.testing._patching import Lines
 from purposeguard.testing._pins import pinned

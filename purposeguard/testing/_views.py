@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from purposeguard.annotations import is_namedtuple
 from purposeguard.errors import PurposeGuardError
-from purposeguard.fields import is_namedtuple
 from purposeguard.sealing import Sealed
 from purposeguard.testing._patching import Lines
 

@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, Phase, currently_in_test_context, given, set
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
-from purposeguard.fields import sources_of, what_is
+from purposeguard.annotations import what_is
+from purposeguard.fields import sources_of
 from purposeguard.label import Label
 from purposeguard.sealing import Sealed
 from purposeguard.terms import NotPersonal

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.fields import shape_of
 from purposeguard.narrowing import Narrower, Plan
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.shapes import shape_of
 from tests.unit.marked_rows import (
     KINDS,
     Email,

@@ -15,9 +15,9 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.circumstances import Standing
-from purposeguard.fields import Model, shape_of
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.rows import LONG_AGO, abouts_of
+from purposeguard.shapes import Model, shape_of
 from tests.unit.marked_rows import (
     DAY,
     KINDS,

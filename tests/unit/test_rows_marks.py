@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel, PrivateAttr, computed_field
 
 import purposeguard as pg
-from purposeguard.fields import Model, Shape, shape_of
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.shapes import Model, Shape, shape_of
 from tests.unit.marked_rows import (
     Customer,
     Device,

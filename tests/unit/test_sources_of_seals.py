@@ -24,8 +24,8 @@ from pydantic import BaseModel, Field, create_model
 from typing_extensions import TypeAliasType, TypedDict
 
 import purposeguard as pg
-from purposeguard.fields import shape_of
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.shapes import shape_of
 from tests.unit.seals import C, D, R
 
 T = TypeVar("T")

@@ -22,8 +22,8 @@ from purposeguard.adapters.arrow.types import (
     says_itself,
 )
 from purposeguard.adapters.tags import KEY, NOT_PERSONAL, Columns, Revisions, Tag, decode, encode
+from purposeguard.annotations import is_taggable, what_is
 from purposeguard.errors import UnlabelledData, shown
-from purposeguard.fields import is_taggable, what_is
 from purposeguard.label import Label
 from purposeguard.marks import ByRow
 

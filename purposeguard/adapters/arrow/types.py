@@ -17,11 +17,12 @@ import pydantic
 import typing_extensions
 from pydantic import BaseModel
 
+from purposeguard.annotations import ALIASES, QUALIFIERS, is_taggable, what_is
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import ALIASES, QUALIFIERS, Model, _hints, is_taggable, what_is
 from purposeguard.label import Label
 from purposeguard.marks import Mark
 from purposeguard.sealing import Sealed
+from purposeguard.shapes import Model, hints_of
 from purposeguard.terms import NotPersonal, Source, TermMeta, is_union
 
 Bindings = Mapping[Any, object]
@@ -122,7 +123,7 @@ def parts_of(cls: type, place: Place = Place()) -> dict[str, Part]:  # noqa: B00
         raise TypeError(f"`{place.path}` holds {cls.__qualname__} again, and an Arrow type has an end")
     Model(cls).columns()  # raises where a tag or a mark is where nobody would read it
     found: dict[str, Part] = {}
-    for name, hint in _hints(cls).items():
+    for name, hint in hints_of(cls).items():
         part = part_of(hint, Place(place.field(name), place.bindings, (*place.around, key)))
         field = cls.model_fields.get(name) if issubclass(cls, BaseModel) else None
         found[name] = part if field is None else _with_digits(part, field.metadata)

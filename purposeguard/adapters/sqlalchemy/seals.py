@@ -12,8 +12,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import ColumnProperty, Mapped, Mapper, registry
 from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
 
+from purposeguard.annotations import evaluated
 from purposeguard.errors import FlowViolation, SealedValue, UnlabelledData
-from purposeguard.fields import evaluated
 from purposeguard.label import Label
 from purposeguard.personal import Personal
 from purposeguard.sealing import Sealed, plain

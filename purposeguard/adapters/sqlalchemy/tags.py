@@ -17,9 +17,10 @@ from sqlalchemy.sql.expression import TableClause
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tables import Tables, several
 from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, columns_of, tag_of
+from purposeguard.annotations import evaluated, is_taggable
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import Shape, evaluated, is_taggable, shape_of
 from purposeguard.marks import Mark
+from purposeguard.shapes import Shape, shape_of
 from purposeguard.terms import NotPersonal, TermMeta
 
 Where = MetaData | registry | type[DeclarativeBase]

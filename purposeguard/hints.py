@@ -1,0 +1,129 @@
+"""The annotations of a class, resolved, with what was said of its fields from outside."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, cast, get_origin
+
+import typing_extensions
+from pydantic import BaseModel
+from pydantic.errors import PydanticUndefinedAnnotation
+from pydantic_core import PydanticUndefined
+
+from purposeguard.annotations import is_attrs, is_namedtuple, is_taggable
+from purposeguard.errors import UnlabelledData
+from purposeguard.label import Label
+from purposeguard.marks import Mark
+from purposeguard.terms import Source, TermMeta
+
+_TOLD: Final = "__purposeguard_told__"
+"""Where a class keeps what was said of its fields from outside."""
+
+_READER: Final = "__purposeguard_reader__"
+"""Where it keeps the name of the first class, itself or a subclass, whose tags were read: too late to say more."""
+
+EXTRA_ITEMS: Final = "__extra_items__"
+"""What a TypedDict may hold beside its keys."""
+
+Told = tuple[type[Source] | Label | Mark, ...]
+"""What is said of a field from outside, as it would stand in its annotation."""
+
+
+def told_of(cls: type) -> Mapping[str, Told]:
+    """Field → what was said of it from outside, of this class itself."""
+    told: Mapping[str, Told] = vars(cls).get(_TOLD, types.MappingProxyType({}))
+    return told
+
+
+def with_told(cls: type, name: str, annotation: Any) -> Any:
+    """The annotation of a field with what was said of it from outside, of the class and of those it derives from.
+
+    Before Python 3.12 a TypedDict does not know what it derives from, so what is said of one is never said of another.
+    """
+    tags = [tag for one in cls.__mro__ for tag in told_of(one).get(name, ())]
+    return Annotated[(annotation, *tags)] if tags else annotation
+
+
+def tell(cls: type, told: Mapping[str, Told]) -> None:
+    """Has a class keep what is said of it."""
+    type.__setattr__(cls, _TOLD, told)
+
+
+def reader_of(cls: type) -> str | None:
+    """The name of the first class, this one or a subclass, whose tags were read; None where none were."""
+    reader: str | None = vars(cls).get(_READER)
+    return reader
+
+
+def read(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Field → annotation, with its tags and those said from outside; and the annotations of what is no field.
+
+    Of pydantic models the others are not told: they have fields with a leading underscore of their own kind. From here
+    on nothing more can be said of the class from outside.
+
+    Raises:
+        UnlabelledData: one cannot be resolved; `localns` gives names it may need.
+    """
+    fields, others = (_pydantic(cls, localns), {}) if issubclass(cls, BaseModel) else _plain(cls, localns)
+    for one in cls.__mro__:
+        if is_taggable(one) and reader_of(one) is None:
+            type.__setattr__(one, _READER, cls.__qualname__)
+    return {name: with_told(cls, name, hint) for name, hint in fields.items()}, others
+
+
+def _pydantic(cls: type[BaseModel], localns: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not cls.__pydantic_complete__:
+        try:
+            cls.model_rebuild(_types_namespace=localns)
+        except PydanticUndefinedAnnotation as error:
+            raise _unresolved(cls, error.name) from error
+    hints: dict[str, Any] = {}
+    for name, field in cls.model_fields.items():
+        marks = tuple(mark for mark in field.metadata if isinstance(mark, (TermMeta, Label, Mark)))
+        hints[name] = Annotated[(field.annotation, *marks)] if marks else field.annotation
+    for name, computed in cls.model_computed_fields.items():
+        hints[name] = computed.return_type if computed.return_type is not PydanticUndefined else object
+    return hints
+
+
+def _plain(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        found = typing_extensions.get_type_hints(cls, localns=dict(localns) if localns else None, include_extras=True)
+    except NameError as error:
+        raise _unresolved(cls, error.name) from error
+    if dataclasses.is_dataclass(cls):
+        fields = {field.name: found.get(field.name, object) for field in dataclasses.fields(cls)}
+    elif is_namedtuple(cls):
+        fields = {name: found.get(name, object) for name in cast("Any", cls)._fields}
+    elif is_attrs(cls):
+        fields = {field.name: found.get(field.name, field.type) for field in cast("Any", cls).__attrs_attrs__}
+    else:
+        return found, {EXTRA_ITEMS: getattr(cls, EXTRA_ITEMS, None)}
+    return fields, {name: hint for name, hint in found.items() if name not in fields}
+
+
+def _unresolved(cls: type, name: str | None) -> UnlabelledData:
+    return UnlabelledData(
+        f"{cls.__qualname__}: the annotation `{name}` cannot be resolved, so the tags behind it are unknown; define it "
+        "at module level, or name it in `localns`"
+    )
+
+
+def lineage(cls: type) -> Sequence[type]:
+    """A class and those that it derives from; a TypedDict has no others in its order of bases."""
+    if not typing_extensions.is_typeddict(cls):
+        return cls.__mro__
+    bases = [get_origin(base) or base for base in vars(cls).get("__orig_bases__", ())]
+    return [cls, *(one for base in bases if typing_extensions.is_typeddict(base) for one in lineage(base))]
+
+
+def stated_by(cls: type, field: str) -> type:
+    """The class that annotates a field: the given one, or one that it derives from."""
+    if typing_extensions.is_typeddict(cls):  # each has the annotations of those before it
+        return [one for one in lineage(cls) if one.__annotations__.get(field) == cls.__annotations__[field]][-1]
+    for one in cls.__mro__:
+        if field in typing_extensions.get_annotations(one, format=typing_extensions.Format.FORWARDREF):
+            return one
+    return cls
