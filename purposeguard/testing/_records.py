@@ -80,9 +80,9 @@ class Records:
         key = notice_key(notice)
         activities = [one for one in guard.activities if not is_test(one.module)]
         accesses = [one for one in guard.accesses if not is_test(one.module)]
-        if not (activities or accesses) or not self.knows(key):
+        if not (activities or accesses):
             return
-        self.name(notice)
+        self.name(notice, always=True)
         self.accesses.update(((key, one.name, one.line), None) for one in accesses)
         sources = {one for label in _labels(guard, accesses) for one in label if one in notice.grants}
         for activity in activities:
@@ -93,10 +93,10 @@ class Records:
                 for one in granted or members:
                     self.universe[key, source.clause, one.clause] = bool(granted)
 
-    def name(self, notice: Notice) -> None:
-        """Takes down the terms of a notice, in its order."""
+    def name(self, notice: Notice, *, always: bool = False) -> None:
+        """Takes down the terms of a notice, in its order; `always`: also where there are many already."""
         key = notice_key(notice)
-        if key not in self.terms and self.knows(key):
+        if key not in self.terms and (always or self.knows(key)):
             purposes = [(one.clause, one.slug) for one in notice.purposes]
             self.terms[key] = ([one.clause for one in notice.sources], purposes)
 
@@ -180,12 +180,16 @@ class Collector(Watcher):
             with self._lock:
                 self._young.append(guard)
                 self._made_for[guard] = guard.notice
+                if self._test is None:  # by a module that is imported, and by no test
+                    self.records.name(guard.notice, always=True)
                 if len(self._young) > _MOST_YOUNG:  # a test may make any number
                     self._declare(self._young.popleft())
 
     def met(self, guards: Iterable[Guard]) -> None:
         """These guards were there before."""
-        self._made_for.update((one, one.notice) for one in guards)
+        for one in guards:
+            self._made_for[one] = one.notice
+            self.records.name(one.notice, always=True)
 
     def begin(self, test: str) -> None:
         """A test begins: what was decided before was so while modules were imported."""

@@ -120,10 +120,25 @@ def test_a_test_may_make_any_number_of_guards(collector: Collector) -> None:
 
 def test_a_test_may_make_up_any_number_of_notices(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_records, "MOST_NOTICES", 3)
+    collector.begin("test")
     for year in range(2030, 2040):
         pg.Guard(pg.Notice.parse(tm.NOTICE.dump() | {"revision": f"{year}-04-01"})).allows("1.1a", "1.2(1)①")
     collector.fold()
     assert len({one[0] for one in collector.records.cells}) == 3
+
+
+def test_notices_that_tests_make_up_do_not_crowd_out_the_service_s_own(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_records, "MOST_NOTICES", 3)
+    collector.begin("test")
+    for year in range(2030, 2034):
+        pg.Guard(pg.Notice.parse(tm.NOTICE.dump() | {"revision": f"{year}-04-01"})).allows("1.1a", "1.2(1)①")
+    collector.end()
+    collector.begin("one that imports the service")
+    guard = service()
+    collector.end()
+    assert Report(collector.finish([guard])).counted == (1, 2)
 
 
 def test_many_different_decisions_are_added_up_in_between(
