@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.conformance.reading import CLAUSES, CLOSED, FAMILIES, GRANTS, LINKED, NOTICE, OPEN, Known, answer
-from tests.conformance.worlds import WORLDS
+from tests.conformance.worlds import LABELS, WORLDS
 
 Case = dict[str, Any]
 
@@ -77,6 +77,7 @@ def _themes() -> Iterator[Case]:
     yield from _retention()
     yield from _revisions()
     yield from _several()
+    yield from _moved()
 
 
 def _each_purpose() -> Iterator[Case]:
@@ -356,3 +357,29 @@ def _several() -> Iterator[Case]:
         Known(consents=agreed.consents, overdue=("1.1(a)",)),
     ):
         yield case("several", ("1.1(a)",), "13②", notice="revised", known=known)
+
+
+def _moved() -> Iterator[Case]:
+    """Grants that name a clause; conditions that only the earlier revision had; a number that was given away."""
+    first, second = (world.revision for world in WORLDS["moved"])
+    for day in (first, second):
+        known = Known(collected_under=day)
+        for source in ("1.1(b)", "1.1", LABELS):
+            for purpose in ("12①", "12②", "12③", "12④", "13①"):
+                yield case("revisions", (source,), purpose, notice="moved", known=known)
+        agreed = Known(collected_under=day, consents=(("12①", first),))
+        for channel in (None, "post", "email"):
+            yield case("revisions", ("1.1(a)",), "12①", channel, "moved", agreed)
+        for consent in (("12③", first), ("12③", second), ("12④", second)):
+            known = Known(collected_under=day, consents=(consent,))
+            for purpose in ("12③", "12④"):
+                yield case("revisions", ("1.1(a)",), purpose, notice="moved", known=known)
+        # Who agreed when the data was collected did not agree to what was extended later.
+        for consents in ((), (("13①", first),), (("13①", second),), (("13①", first), ("13①", second))):
+            known = Known(collected_under=day, consents=consents)
+            for sources in (("1.1(a)",), ("1.1(c)",), ("1.1(a)", "1.1(c)")):
+                yield case("revisions", sources, "13①", notice="moved", known=known)
+        yield case("revisions", ("1.1(a)",), "12④", notice="moved", known=Known(day, restricted=("12③",)))
+    # In the notice's order, which is not that of the letters.
+    yield case("several", (LABELS, "3.1(a)", "1.1(a)"), "2.2①", notice="moved")
+    yield case("several", (LINKED, "3.1(a)"), "2.2①")

@@ -179,6 +179,90 @@ WORLD_2026 = _revised(
     was={"13①": "12①", "13②": "12②", "13③": None, "13④": None},
 )
 
+# ---- Two revisions of which the later one gives numbers away, and takes conditions back
+
+LABELS = "0-labels"
+"""An overlay whose id sorts before those of the notice, which come before it."""
+
+
+def _moved(purposes: list[Rows], thirteen: list[str], **more: Any) -> Rows:
+    rows = [{**one, "title": titled("Made up")} for one in purposes]
+    letters = {"id": "13①", "class": "Cards", "title": titled("Made up")}
+    overlay = {
+        "id": LABELS,
+        "class": "Labels",
+        "title": titled("Labels"),
+        "source": "1.1(b)",
+        "product": "Printer",
+        "item": "labels",
+        "serves": ["12①", "12②", "12③"],
+    }
+    return {
+        "grant": [
+            {"clause": "12", "title": titled("Made up"), "sources": ["1.1"], "purpose": rows, **more.pop("clause")},
+            {"clause": "13", "title": titled("Made up"), "sources": thirteen, "purpose": [letters]},
+        ],
+        "overlay": [overlay],
+        **more,
+    }
+
+
+# 2024: all of clause 12 rests on consent, save 12②; 12① is by post alone.
+FIRST: Rows = _moved(
+    [
+        {"id": "12①", "class": "Letters", "channels": {"closed": ["post"]}},
+        {"id": "12②", "class": "Receipts", "basis": "contract"},
+        {"id": "12③", "class": "Polls"},
+    ],
+    ["1.1(a)"],
+    clause={"basis": "consent"},
+)
+# 2025: nothing of it rests on consent any more, and letters may be mails. Polls are 12④ now; 12③ is a new purpose, and
+# extended to all that customers gave earlier. 13① may be served by 1.1(c) too, by earlier data with consent.
+SECOND: Rows = _moved(
+    [
+        {"id": "12①", "class": "Letters"},
+        {"id": "12②", "class": "Receipts"},
+        {"id": "12③", "class": "Repairs"},
+        {"id": "12④", "class": "Polls"},
+    ],
+    ["1.1(a)", "1.1(c)"],
+    clause={},
+    revision="2025-04-01",
+    renamed=[{"kind": "purpose", "old": "12③", "new": "12④"}],
+    extension=[
+        {"purposes": ["12③"], "sources": ["1.1"], "basis": "related", "notified": "2025-02-01"},
+        {"purposes": ["13①"], "sources": ["1.1(c)"], "basis": "consent"},
+    ],
+)
+_LABELLED = {"narrows": {LABELS: "1.1(b)"}, "serves": {**NOTICE.serves, LABELS: frozenset({"12①", "12②", "12③"})}}
+FIRST_WORLD = dataclasses.replace(
+    NOTICE,
+    grants={
+        **GRANTS,
+        **dict.fromkeys(("12①", "12②", "12③"), frozenset(ITEMS["1.1"])),
+        "13①": frozenset({"1.1(a)"}),
+    },
+    closed={**CLOSED, "12①": ("post",)},
+    basis={"12①": "consent", "12②": "contract", "12③": "consent"},
+    **_LABELLED,
+)
+SECOND_WORLD = dataclasses.replace(
+    NOTICE,
+    revision="2025-04-01",
+    grants={
+        **GRANTS,
+        **dict.fromkeys(("12①", "12②", "12③", "12④"), frozenset(ITEMS["1.1"])),
+        "13①": frozenset({"1.1(a)", "1.1(c)"}),
+    },
+    extended={
+        **dict.fromkeys(pairs((*ITEMS["1.1"], LABELS), ("12③",)), "related"),
+        ("1.1(c)", "13①"): "consent",
+    },
+    was={"12③": None, "12④": "12③"},
+    **_LABELLED,
+)
+
 BUNDLED: Rows = {"bundled": "trendmicro-jp"}
 
 NOTICES: dict[str, list[Rows]] = {
@@ -187,6 +271,7 @@ NOTICES: dict[str, list[Rows]] = {
     "unlinked": [{**BUNDLED, "with": UNLINKED}],
     "by-product": [{**BUNDLED, "with": BY_PRODUCT}],
     "revised": [BUNDLED, {**BUNDLED, "with": REVISION_2025}, {**BUNDLED, "with": REVISION_2026}],
+    "moved": [{**BUNDLED, "with": FIRST}, {**BUNDLED, "with": SECOND}],
 }
 """Name → its revisions, the last in force, as `decisions.json` has them."""
 
@@ -196,5 +281,6 @@ WORLDS: dict[str, tuple[World, ...]] = {
     "unlinked": (UNLINKED_WORLD,),
     "by-product": (BY_PRODUCT_WORLD,),
     "revised": (NOTICE, WORLD_2025, WORLD_2026),
+    "moved": (FIRST_WORLD, SECOND_WORLD),
 }
 """Name → the same, as it is read."""
