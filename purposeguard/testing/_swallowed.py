@@ -88,7 +88,7 @@ class Swallowing:
         if trace is None:
             return
         flags = trace.tb_frame.f_code.co_flags
-        unasked = _CLOSED if flags & inspect.CO_GENERATOR else None
+        unasked = _CLOSED if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR) else None
         if is_work(trace.tb_frame.f_code):
             if told.look is None or told.look.looked or trace.tb_next is None:
                 return

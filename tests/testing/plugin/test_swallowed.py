@@ -479,21 +479,40 @@ def test_libraries_and_tests_are_left_out(guard: pg.Guard, collector: Collector,
     assert elsewhere[0] == "../service.py"
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_error_at_the_end_of_a_generator_reaches_nobody(
-    guard: pg.Guard, collector: Collector, tmp_path: Path
-) -> None:
-    code = """
+CLOSED = {
+    "a generator": """
         def rows(check):
             try:
                 yield 1
             finally:
-                check()  # here
+                check()
 
         def act(check):
             return next(rows(check))
-    """
-    module(tmp_path, code).act(refuse(guard))
+    """,
+    "one of async code": """
+        async def rows(check):
+            try:
+                yield 1
+            finally:
+                check()
+
+        async def serve(check):
+            async for _ in rows(check):
+                break
+
+        def act(check):
+            asyncio.run(serve(check))
+    """,
+}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("how", CLOSED)
+def test_an_error_at_the_end_of_a_generator_reaches_nobody(
+    how: str, guard: pg.Guard, collector: Collector, tmp_path: Path
+) -> None:
+    module(tmp_path, CLOSED[how]).act(refuse(guard))
     gc.collect()
     collector.swallowing.stop()
     ((found, _),) = swallowed(collector.swallowing.caught, tmp_path, frozenset())
