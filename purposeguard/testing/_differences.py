@@ -89,8 +89,12 @@ def _of_lines(before: Lines, after: Lines) -> Iterator[Difference]:
         if theirs.get(path) != one:
             yield Difference(_result(path), one, theirs.get(path))
             return
-    path, other = next(line for line in after if line not in before)
-    yield Difference(_result(path), None, other)
+    added = next((line for line in after if line not in before), None)
+    if added is not None:
+        yield Difference(_result(added[0]), None, added[1])
+        return
+    (path, one), (at, other) = next(pair for pair in zip(before, after, strict=False) if pair[0] != pair[1])
+    yield Difference("result (the same, in another order)", f"{_result(path)}: {one}", f"{_result(at)}: {other}")
 
 
 def _result(path: str) -> str:
@@ -140,8 +144,11 @@ def _of_two(one: Effect, other: Effect) -> Difference:
     for what, text in one.parts:
         if theirs.get(what) != text:
             return Difference(f"{one.title}, {what}", text, theirs.get(what))
-    what, text = next(part for part in other.parts if part not in one.parts)
-    return Difference(f"{one.title}, {what}", None, text)
+    added = next((part for part in other.parts if part not in one.parts), None)
+    if added is not None:
+        return Difference(f"{one.title}, {added[0]}", None, added[1])
+    orders = (", ".join(what for what, _ in parts) for parts in (one.parts, other.parts))
+    return Difference(f"{one.title} (the same, in another order)", *orders)
 
 
 def _summary(effect: Effect) -> str:

@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Collection, Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from purposeguard.testing._patching import Patches
@@ -26,6 +27,7 @@ def pinned(pins: Collection[str], moment: float) -> Generator[None]:
     """Each time that it is entered, code inside meets the same random numbers, ids, and time."""
     patches = Patches()
     try:
+        _number_anew(patches)
         if "random" in pins:
             _pin_random(patches)
         if "random" in pins or "uuid" in pins:
@@ -36,6 +38,12 @@ def pinned(pins: Collection[str], moment: float) -> Generator[None]:
             yield
     finally:
         patches.undo()
+
+
+def _number_anew(patches: Patches) -> None:
+    """Threads are named by how many there were before."""
+    patches.put(threading, "_counter", lambda _: itertools.count(1).__next__)
+    patches.put(ThreadPoolExecutor, "_counter", lambda _: itertools.count().__next__)
 
 
 class _Numbers:

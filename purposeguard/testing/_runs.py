@@ -7,11 +7,12 @@ import collections
 import contextlib
 import copy
 import inspect
+import re
 import sys
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from hypothesis.errors import HypothesisException
 
@@ -20,14 +21,13 @@ from purposeguard.annotations import is_taggable
 from purposeguard.sealing import plain
 from purposeguard.testing._patching import Lines
 from purposeguard.testing._pins import pinned
+from purposeguard.testing._raising import told
 from purposeguard.testing._settled import settled
 from purposeguard.testing._sql import open_connections
-from purposeguard.testing._views import lines_of
+from purposeguard.testing._views import STREAMED, lines_of
+from purposeguard.testing._waiting import Waiting
 from purposeguard.testing.effects import Effect, captured
 from purposeguard.use import Use
-
-_STREAMED: Final = 10_000
-"""Items of a generator that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -70,31 +70,48 @@ class Conduct:
     """How long the last run took, in seconds."""
     spent: float = 0.0
     """How long all runs took."""
+    forbidden: Mapping[str, Collection[str]] = field(default_factory=dict[str, Collection[str]])
+    """The paths that may not be used, of arguments that have such."""
+    _waiting: Waiting = field(default_factory=Waiting)
 
     def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Outcome | None:
         """Runs the body; None where it says itself that it is not for these arguments (`assume`)."""
         __tracebackhide__ = True
-        kwargs = {name: self._fresh(name, one) for name, one in kwargs.items()}
         started = time.perf_counter()
-        with pinned(self.pins, self.moment), captured(connections=self.connections) as effects:
+        given = {name: self._fresh(name, one) for name, one in kwargs.items()}
+        with pinned(self.pins, self.moment), captured(connections=self.connections) as effects, self._waiting.threads():
             began = time.time()
             result: Lines = ()
             raised: BaseException | None = None
             try:
-                result = self._result(args, kwargs)
+                result = self._result(args, given)
             except HypothesisException:
                 return None
             except (Exception, SystemExit) as error:  # noqa: BLE001  # what is raised is an outcome; it is raised later
                 raised = error
         self.took = time.perf_counter() - started
         self.spent += self.took
-        told = None if raised is None else settled(_told(raised), began)
+        result = (*result, *self._changed(kwargs, given))
+        failed = None if raised is None else settled(told(raised), began)
         return Outcome(
-            tuple((path, settled(text, began)) for path, text in result),
-            told,
+            tuple((settled(path, began), settled(text, began)) for path, text in result),
+            failed,
             tuple(one for one in effects.settled() if one.kind in self.kinds),
             raised,
         )
+
+    def _changed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Lines:
+        """What the body has made of its arguments, which whoever has called it sees; not of what may not be used."""
+        found: list[tuple[str, str]] = []
+        for name, one in after.items():
+            if one is before[name] or _are_equal(one, before[name]):
+                continue
+            paths = self.forbidden.get(name, ())
+            for path, text in lines_of(one, lambda seal: seal):
+                plain_path = _KEY.sub("[]", path).removeprefix(".")
+                if not any(plain_path == one or plain_path.startswith((f"{one}.", f"{one}[")) for one in paths):
+                    found.append((f" ({name}{path} afterwards)", text))
+        return tuple(found)
 
     def _fresh(self, name: str, value: Any) -> Any:
         """A copy of what was drawn, so that no run sees what another did to it; of fixtures the very same."""
@@ -119,29 +136,52 @@ class Conduct:
             with self._traced():
                 result = self.body(*args, **kwargs)
                 if inspect.isgenerator(result):
-                    result = _some(result)
-            if not inspect.isawaitable(result):
+                    result = _some(cast("Generator[Any, None, Any]", result))
+            if not (inspect.isawaitable(result) or isinstance(result, AsyncIterator)):
                 return lines_of(result, _opened_by(use))
         return asyncio.run(self._result_of_awaitable(result))
 
     async def _result_of_coroutine(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Lines:
         __tracebackhide__ = True
-        async with self.block as use:
-            result = self.body(*args, **kwargs)
-            if inspect.isasyncgen(result):
-                result = [one async for one in result]
-            elif inspect.isawaitable(result):
-                result = await result
-            return lines_of(result, _opened_by(use))
+        return await self._awaited(lambda: self.body(*args, **kwargs))
 
     async def _result_of_awaitable(self, result: Any) -> Lines:
         __tracebackhide__ = True
-        async with self.block as use:
-            return lines_of(await result, _opened_by(use))
+        return await self._awaited(lambda: result)
+
+    async def _awaited(self, call: Callable[[], Any]) -> Lines:
+        __tracebackhide__ = True
+        try:
+            async with self.block as use:
+                result = call()
+                if inspect.isawaitable(result):
+                    result = await result
+                if isinstance(result, AsyncIterator):
+                    result = await _some_of_async(result)
+                return lines_of(result, _opened_by(use))
+        finally:
+            await self._waiting.for_tasks()
 
 
-def _some(items: Iterable[Any]) -> list[Any]:
-    return [one for one, _ in zip(items, range(_STREAMED), strict=False)]
+def _some(generator: Generator[Any, None, Any]) -> list[Any]:
+    """What a generator gives, and at its end returns."""
+    found: list[Any] = []
+    try:
+        while len(found) < STREAMED:
+            found.append(next(generator))
+    except StopIteration as ended:
+        if ended.value is not None:
+            found.append(ended.value)
+    return found
+
+
+async def _some_of_async(items: AsyncIterator[Any]) -> list[Any]:
+    found: list[Any] = []
+    async for one in items:
+        found.append(one)
+        if len(found) >= STREAMED:
+            break
+    return found
 
 
 def _opened_by(use: Use[Any]) -> Callable[[Any], Any]:
@@ -153,15 +193,15 @@ def _opened_by(use: Use[Any]) -> Callable[[Any], Any]:
     return opened
 
 
-def _told(error: BaseException) -> str:
-    """An error as whoever catches or logs it can see it: with its notes, and those that led to it."""
-    lines = [f"{type(error).__name__}: {error}".removesuffix(": "), *getattr(error, "__notes__", ())]
-    if isinstance(error, BaseExceptionGroup):
-        lines += [f"    {_told(one)}" for one in error.exceptions]
-    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if before is not None:
-        lines.append(f"after {_told(before)}")
-    return "\n".join(lines)
+_KEY: Final = re.compile(r"\[[^\[\]]*\]")
+"""Which one of several it is, in a path."""
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001  # whatever the application's `__eq__` does: then it is looked at in full
+        return False
 
 
 _COPIED: Final = (list, dict, set, bytearray, collections.deque)

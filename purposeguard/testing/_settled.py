@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 import email.utils
 import functools
@@ -17,6 +18,7 @@ _QUARTER: Final = 900
 """Time zones differ from each other by quarters of an hour."""
 
 _ADDRESS: Final = re.compile(r"(?<=\bat )0x[0-9a-fA-F]{6,16}\b")
+_TASK: Final = re.compile(r"(?<=<Task )(\w+(?: \w+)*) name='Task-\d+'")
 _TEMPORARY: Final = re.compile(r"(?<=[/\\])tmp[a-z0-9_]{8}\b")
 _MOMENT: Final = re.compile(
     r"\b(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?(?![\d:])"
@@ -25,17 +27,25 @@ _OBJECT: Final = re.compile(
     r"datetime\.datetime\((\d+), (\d+), (\d+), (\d+), (\d+)(?:, (\d+))?(?:, \d+)?(?:, [^()]*(?:\([^()]*\))?)?\)"
 )
 _HTTP: Final = re.compile(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT")
+_COMPACT: Final = re.compile(r"(?<!\d)(\d{4})(\d\d)(\d\d)[T_\-]?(\d\d)(\d\d)(\d\d)(\d{3}|\d{6})?(Z)?(?!\d)")
 _CLOCK: Final = re.compile(r"(?<![\d:.-])(\d\d):(\d\d):(\d\d)(?:[.,]\d{1,9})?(?![\d:])")
-_EPOCH: Final = re.compile(r"(?<![\d.\w])(\d{10})(\d{9}|\d{6}|\d{3})?(?:\.\d+)?(?![\d\w])")
+_EPOCH: Final = re.compile(r"(?<![\d.\w])(\d{10})(\d{9}|\d{6}|\d{2,3})?(?:\.\d+)?(?![\d\w])")
 _DIGITS: Final = re.compile(r"\d")
+
+TEMPORARY_NAMES: Final[collections.deque[str]] = collections.deque(maxlen=50)
+"""What `tempfile` has put into names lately."""
 
 
 def settled(text: str, began: float) -> str:
     """`text` with what only says when, or where in memory, it was made replaced by `<time>` and the like."""
     if " at 0x" in text:
         text = _ADDRESS.sub("<address>", text)
+    if "<Task " in text:
+        text = _TASK.sub(r"\1", text)
     if "tmp" in text:
         text = _TEMPORARY.sub("<temporary>", text)
+    for name in TEMPORARY_NAMES:
+        text = text.replace(name, "<temporary>")
     if not _DIGITS.search(text):
         return text
     now = time.time()
@@ -91,4 +101,11 @@ def _epoch(found: re.Match[str]) -> float:
     return float(found[1])
 
 
-_TIMES: Final = ((_MOMENT, _moment), (_OBJECT, _object), (_HTTP, _http), (_CLOCK, _clock), (_EPOCH, _epoch))
+_TIMES: Final = (
+    (_MOMENT, _moment),
+    (_COMPACT, _moment),
+    (_OBJECT, _object),
+    (_HTTP, _http),
+    (_CLOCK, _clock),
+    (_EPOCH, _epoch),
+)

@@ -6,7 +6,7 @@ import functools
 import gc
 import sqlite3
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from purposeguard.testing._patching import Patches, Tell, is_told_above, text_of
@@ -16,18 +16,16 @@ OWN: Final = "purposeguard"
 
 
 def watch(patches: Patches, tell: Tell, connections: list[Any] | None) -> None:
-    """Watches SQLAlchemy and psycopg where they are loaded, and sqlite3.
+    """Watches SQLAlchemy, psycopg and duckdb where they are loaded, and sqlite3.
 
     `connections` of sqlite3 that are open: those that are made meanwhile are added to them.
     """
     if "sqlalchemy" in sys.modules:
         _watch_sqlalchemy(patches, tell)
-    psycopg = sys.modules.get("psycopg")
-    if psycopg is not None:
-        for name in ("Cursor", "ServerCursor"):
-            for method in ("execute", "executemany"):
-                patches.put(getattr(psycopg, name), method, lambda fn: _executed(fn, tell))
-                patches.put(getattr(psycopg, f"Async{name}"), method, lambda fn: _executed(fn, tell))
+    if "psycopg" in sys.modules:
+        _watch_psycopg(patches, tell, sys.modules["psycopg"])
+    if "duckdb" in sys.modules:
+        _watch_duckdb(patches, tell, sys.modules["duckdb"])
     _watch_sqlite(patches, tell, open_connections() if connections is None else connections)
 
 
@@ -59,12 +57,34 @@ def _watch_sqlalchemy(patches: Patches, tell: Tell) -> None:
     patches.later(lambda: event.remove(Engine, "before_cursor_execute", executed))
 
 
+# ---- psycopg ------------------------------------------------------------------------------------------------------
+
+
+def _watch_psycopg(patches: Patches, tell: Tell, psycopg: Any) -> None:
+    for name in ("Cursor", "ServerCursor"):
+        for cls in (getattr(psycopg, name), getattr(psycopg, f"Async{name}")):
+            for method in ("execute", "executemany", "stream", "copy"):
+                if method in vars(cls):
+                    patches.put(cls, method, lambda fn: _executed(fn, tell))
+    for cls in (psycopg.Copy, psycopg.AsyncCopy):
+        patches.put(cls, "write", lambda write: _copied(write, tell))
+        patches.put(cls, "write_row", lambda write: _copied(write, tell))
+
+
 def _executed(execute: Any, tell: Tell) -> Any:
     @functools.wraps(execute)
-    def wrapper(self: Any, query: Any, params: Any = None, *more: Any, **options: Any) -> Any:
+    def wrapper(self: Any, query: Any, *given: Any, **options: Any) -> Any:
+        named = next((name for name in ("params", "params_seq") if name in options), None)
+        params = given[0] if given else options.get(named or "")
+        if isinstance(params, Iterator):  # rows that are made one by one
+            params = list(params)
+            if named is None:
+                given = (params, *given[1:])
+            else:
+                options[named] = params
         if not _from_sqlalchemy():
             tell("sql", "", lambda: {"statement": _statement(query, self), **_parameters(params)})
-        return execute(self, query, params, *more, **options)
+        return execute(self, query, *given, **options)
 
     return wrapper
 
@@ -72,6 +92,41 @@ def _executed(execute: Any, tell: Tell) -> Any:
 def _statement(query: Any, cursor: Any) -> str:
     as_string = getattr(query, "as_string", None)
     return as_string(cursor.connection) if as_string is not None else text_of(query)
+
+
+def _copied(write: Any, tell: Tell) -> Any:
+    @functools.wraps(write)
+    def wrapper(self: Any, data: Any) -> Any:
+        parts = _parameters(list(data)) if write.__name__ == "write_row" else {"content": text_of(data)}
+        tell("sql", "rows copied", lambda: parts)
+        return write(self, data)
+
+    return wrapper
+
+
+# ---- duckdb -------------------------------------------------------------------------------------------------------
+
+_STATEMENTS: Final = ("execute", "executemany", "sql", "query", "from_query", "append", "register")
+
+
+def _watch_duckdb(patches: Patches, tell: Tell, duckdb: Any) -> None:
+    for name in _STATEMENTS:
+        if hasattr(duckdb.DuckDBPyConnection, name):
+            patches.put(duckdb.DuckDBPyConnection, name, lambda fn: _asked(fn, tell, own=1))
+        if hasattr(duckdb, name):  # of the connection that the module keeps
+            patches.put(duckdb, name, lambda fn: _asked(fn, tell, own=0))
+
+
+def _asked(fn: Any, tell: Tell, *, own: int) -> Any:
+    @functools.wraps(fn)
+    def wrapper(*args: Any, **options: Any) -> Any:
+        query, *given = (*args[own:], *(value for name, value in options.items() if name != "connection"))
+        if not _from_sqlalchemy():
+            parts = {name: text for one in given for name, text in _parameters(one).items()}
+            tell("sql", "", lambda: {"statement": text_of(query), **parts})
+        return fn(*args, **options)
+
+    return wrapper
 
 
 def _from_sqlalchemy() -> bool:
@@ -99,9 +154,11 @@ def _watch_sqlite(patches: Patches, tell: Tell, connections: list[Any]) -> None:
     patches.later(tracing.end)
     for one in tuple(connections):
         tracing.trace(one)
-    replaced = tracing.connected(sqlite3.connect)
-    for module in (sqlite3, sys.modules["sqlite3.dbapi2"]):
-        patches.put(module, "connect", lambda _: replaced)
+    original = sqlite3.connect
+    replaced = tracing.connected(original)
+    for module in tuple(sys.modules.values()):
+        if getattr(module, "__dict__", {}).get("connect") is original:  # also where it was imported by its name
+            patches.put(module, "connect", lambda _: replaced)
 
 
 class _Tracing:

@@ -1,29 +1,62 @@
-"""Standard output and error, line by line, and processes that are started."""
+"""Standard output and error, line by line."""
 
 from __future__ import annotations
 
 import functools
-import os
-import subprocess
 import sys
 import threading
 from typing import Any
 
-from purposeguard.testing._patching import Patches, Tell, text_of
+from purposeguard.testing._descriptors import STDERR, STDOUT, Descriptors
+from purposeguard.testing._patching import Parts, Patches, Tell, is_handling, is_showing, text_of
+
+
+class _Lines:
+    """Tells of what is written to a stream by lines, those of each thread by themselves."""
+
+    def __init__(self, kind: str, tell: Tell) -> None:
+        self._kind = kind
+        self._tell = tell
+        self._mine = threading.local()
+
+    @property
+    def is_passing_on(self) -> bool:
+        """Whether what is written now, in this thread, was told where it came from."""
+        return bool(getattr(self._mine, "passing", False))
+
+    def pass_on(self, write: Any, text: Any) -> Any:
+        """Writes what was told to where it goes next."""
+        before = self.is_passing_on
+        self._mine.passing = True
+        try:
+            return write(text)
+        finally:
+            self._mine.passing = before
+
+    def note(self, text: str) -> None:
+        """Takes note of what is written."""
+        for line in text.splitlines(keepends=True):
+            going_on: list[Any] = [one for one in getattr(self._mine, "going_on", []) if not one.ended]
+            shown = line.rstrip("\n")
+            if not going_on:
+                going_on = self._tell(self._kind, "", functools.partial(_line, shown))
+            else:
+                for one in going_on:
+                    one.grow("text", shown)
+            self._mine.going_on = [] if line.endswith("\n") else going_on
 
 
 class _Tee:
     """A stream that tells what is written to it; everything else is the stream's own."""
 
-    def __init__(self, stream: Any, kind: str, tell: Tell, lines: threading.local) -> None:
+    def __init__(self, stream: Any, lines: _Lines) -> None:
         self._stream = stream
-        self._kind = kind
-        self._tell = tell
         self._lines = lines
 
     def write(self, text: Any) -> Any:
-        self._note(text_of(text))
-        return self._stream.write(text)
+        if not is_showing():
+            self._lines.note(text_of(text))
+        return self._lines.pass_on(self._stream.write, text)
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
@@ -31,18 +64,7 @@ class _Tee:
 
     @property
     def buffer(self) -> _Tee:
-        return _Tee(self._stream.buffer, self._kind, self._tell, self._lines)
-
-    def _note(self, text: str) -> None:
-        for line in text.splitlines(keepends=True):
-            going_on: list[Any] = [one for one in getattr(self._lines, self._kind, []) if not one.ended]
-            shown = line.rstrip("\n")
-            if not going_on:
-                going_on = self._tell(self._kind, "", functools.partial(_line, shown))
-            else:
-                for one in going_on:
-                    one.grow("text", shown)
-            setattr(self._lines, self._kind, [] if line.endswith("\n") else going_on)
+        return _Tee(self._stream.buffer, self._lines)
 
     def __iter__(self) -> Any:
         return iter(self._stream)
@@ -51,49 +73,33 @@ class _Tee:
         return getattr(self._stream, name)
 
 
-def _line(text: str) -> dict[str, str]:
+def _line(text: str) -> Parts:
     return {"text": text}
 
 
-def watch(patches: Patches, tell: Tell) -> None:
-    """Watches what is written to `sys.stdout` and `sys.stderr`, and what is started."""
-    lines = threading.local()
-    for kind in ("stdout", "stderr"):
-        if getattr(sys, kind) is not None:  # there is none under pythonw
-            patches.put(sys, kind, functools.partial(_Tee, kind=kind, tell=tell, lines=lines))
-
-    def started(init: Any) -> Any:
-        def wrapper(self: Any, args: Any, *more: Any, **options: Any) -> None:
-            tell("process", "", lambda: {"command": _command(args), **_environment(options.get("env"))})
-            init(self, args, *more, **options)
-
-        return wrapper
-
-    def called(system: Any) -> Any:
-        def wrapper(command: Any) -> Any:
-            tell("process", "", lambda: {"command": _command(command)})
-            return system(command)
-
-        return wrapper
-
-    patches.put(subprocess.Popen, "__init__", started)
-    patches.put(os, "system", called)
+def watch(patches: Patches, tell: Tell, descriptors: Descriptors) -> None:
+    """Watches what is written to `sys.stdout` and `sys.stderr`, and past them to what they are made of."""
+    for kind, descriptor in (("stdout", STDOUT), ("stderr", STDERR)):
+        lines = _Lines(kind, tell)
+        first, now = getattr(sys, f"__{kind}__"), getattr(sys, kind)
+        for stream in (now, first) if first is not now else (now,):
+            # Somebody may have kept the stream itself, as handlers of logging do, whose records are told already.
+            if stream is not None and hasattr(stream, "__dict__"):
+                patches.put(stream, "write", functools.partial(_kept, lines))
+        if now is not None:  # there is none under pythonw
+            patches.put(sys, kind, functools.partial(_Tee, lines=lines))
+        descriptors.know(descriptor, functools.partial(_noted, lines))
 
 
-def _command(args: Any) -> str:
-    if isinstance(args, (str, bytes, os.PathLike)):
-        return text_of(os.fspath(args))
-    return " ".join(
-        text_of(os.fspath(one)) if isinstance(one, (str, bytes, os.PathLike)) else repr(one) for one in args
-    )
+def _kept(lines: _Lines, write: Any) -> Any:
+    def wrapper(text: Any) -> Any:
+        if not (lines.is_passing_on or is_handling() or is_showing()):
+            lines.note(text_of(text))
+        return lines.pass_on(write, text)
+
+    return wrapper
 
 
-def _environment(given: Any) -> dict[str, str]:
-    """What a process is given beside what this one has."""
-    if given is None:
-        return {}
-    return {
-        f"environment {text_of(name)}": text_of(value)
-        for name, value in given.items()
-        if os.environ.get(text_of(name)) != text_of(value)
-    }
+def _noted(lines: _Lines, data: bytes) -> None:
+    if not lines.is_passing_on:
+        lines.note(text_of(data))

@@ -61,6 +61,8 @@ def _(value: str) -> Iterator[str]:
     if re.fullmatch(r"\+?[0-9]{7,}", digits):
         yield digits
         yield digits.removeprefix("+")
+        if digits.startswith("+") and len(digits) > 11:
+            yield digits[-9:]  # how it is dialled within a country begins in another way
 
 
 @_written.register
@@ -70,7 +72,7 @@ def _(value: bytes | bytearray) -> Iterable[str]:
 
 @_written.register
 def _(value: int) -> Iterable[str]:
-    return _if_long(str(value), f"{value:,}")
+    return _if_long(str(value), f"{value:,}", *((f"{value:x}",) if value >= 16**6 else ()))
 
 
 @_written.register
@@ -91,13 +93,20 @@ def _if_long(plain: str, *others: str) -> Iterable[str]:
 @_written.register
 def _(value: datetime.datetime) -> Iterator[str]:
     iso = value.isoformat()
-    yield from (iso, str(value), f"{iso.removesuffix('+00:00')}Z", str(value.timestamp()))
+    stamp = value.timestamp()
+    yield from (iso, str(value), f"{iso.removesuffix('+00:00')}Z", str(stamp), str(int(stamp)), str(int(stamp * 1000)))
     yield from _all(value.date())
 
 
 @_written.register
-def _(value: datetime.date) -> Iterable[str]:
-    return value.isoformat(), *(f"{value:{form}}" for form in ("%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%m/%d/%Y"))
+def _(value: datetime.date) -> Iterator[str]:
+    year, month, day = value.year, value.month, value.day
+    # Written in other groups, those of two digits are found as well.
+    yield from (value.isoformat(), f"{value:%Y/%m/%d}", f"{value:%Y%m%d}", f"{value:%d.%m.%Y}", f"{value:%m/%d/%Y}")
+    yield from (f"{year}年{month}月{day}日", f"{year}/{month}/{day}", f"{year}-{month}-{day}")
+    for name in (f"{value:%B}", f"{value:%b}"):
+        yield from (f"{name} {one}, {year}" for one in (str(day), f"{day:02}"))
+        yield from (f"{one} {name} {year}" for one in (str(day), f"{day:02}"))
 
 
 @_written.register

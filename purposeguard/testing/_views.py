@@ -6,11 +6,13 @@ import collections
 import datetime
 import enum
 import functools
+import io
 import itertools
 import types
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
+from pathlib import PurePath
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -19,6 +21,7 @@ from purposeguard.annotations import is_namedtuple
 from purposeguard.errors import PurposeGuardError
 from purposeguard.sealing import Sealed
 from purposeguard.testing._patching import Lines
+from purposeguard.testing._raising import told
 
 Open = Callable[[Any], Any]
 """The plain value of a sealed one, where it may be opened; the seal itself, where not."""
@@ -28,8 +31,11 @@ _LEAVES: Final = (
     datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo, range, slice,
 )  # fmt: skip
 _NAMED: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType)
-_MOST: Final = 5_000
+_MOST: Final = 20_000
 """Lines that are looked at."""
+
+STREAMED: Final = 10_000
+"""Items of an iterator that are looked at."""
 
 _DEEPEST: Final = 20
 
@@ -46,17 +52,46 @@ def _lines(value: Any, path: str, open_seal: Open, above: tuple[int, ...]) -> It
             yield path, repr(value)
             return
         value = opened
+    again = functools.partial(_lines, open_seal=open_seal, above=(*above, id(value)))
+    if isinstance(value, memoryview):
+        value = bytes(value)
     if isinstance(value, _LEAVES):
         yield path, repr(value)
-        return
-    if isinstance(value, _NAMED):
-        yield path, f"<{getattr(value, '__qualname__', getattr(value, '__name__', type(value).__name__))}>"
+        if hasattr(value, "__dict__") and not isinstance(value, enum.Enum):  # a `str` that bears more
+            yield from _all_of(vars(value), path, again)
         return
     if id(value) in above or len(above) > _DEEPEST:
         yield path, f"<{type(value).__qualname__}>"
         return
-    again = functools.partial(_lines, open_seal=open_seal, above=(*above, id(value)))
+    if isinstance(value, _NAMED):
+        yield path, f"<{getattr(value, '__qualname__', getattr(value, '__name__', type(value).__name__))}>"
+        yield from _all_of(_held_by(value), path, again)
+        return
     yield from _inside(value, path, again)
+
+
+def _all_of(
+    parts: Mapping[str, Any], path: str, again: Callable[[Any, str], Iterator[tuple[str, str]]]
+) -> Iterator[tuple[str, str]]:
+    for name, one in parts.items():
+        yield from again(one, f"{path}.{name}")
+
+
+def _held_by(function: Any) -> dict[str, Any]:
+    """What a function will work with when somebody calls it: what it closes over, and what it is bound to."""
+    if isinstance(function, types.FunctionType):
+        names = function.__code__.co_freevars
+        cells = zip(names, function.__closure__ or (), strict=True)
+        held = {name: cell.cell_contents for name, cell in cells if cell != _EMPTY}
+        defaults = {f"default {number}": one for number, one in enumerate(function.__defaults__ or ())}
+        return {**held, **defaults, **(function.__kwdefaults__ or {})}
+    if isinstance(function, types.MethodType):
+        return {"__self__": function.__self__, **_held_by(function.__func__)}
+    owner = getattr(function, "__self__", None)
+    return {} if owner is None or isinstance(owner, (types.ModuleType, type)) else {"__self__": owner}
+
+
+_EMPTY: Final = types.CellType()
 
 
 def _inside(value: Any, path: str, again: Callable[[Any, str], Iterator[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
@@ -73,6 +108,8 @@ def _inside(value: Any, path: str, again: Callable[[Any, str], Iterator[tuple[st
     yield path, _heading(value)
     for name, one in parts:
         yield from again(one, f"{path}{name}")
+    if isinstance(value, (Mapping, list, tuple)) and hasattr(value, "__dict__"):
+        yield from _all_of(vars(value), path, again)
 
 
 def _heading(value: Any) -> str:
@@ -91,15 +128,41 @@ def _parts(value: Any) -> list[tuple[str, Any]] | None:
     if isinstance(value, (list, tuple, collections.deque)):
         return [(f"[{number}]", one) for number, one in enumerate(value)]
     if isinstance(value, BaseModel):
-        return [(f".{name}", one) for name, one in value]  # what is withheld is left out
-    if isinstance(value, BaseException):
-        return [("", str(value))]
+        return _of_model(value)
+    if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
+        return [(f"[{number}]", one) for number, one in zip(range(STREAMED), value, strict=False)]
+    return _of_library(value)
+
+
+def _of_library(value: Any) -> list[tuple[str, Any]] | None:
+    for kinds, whole in _WHOLES:
+        if isinstance(value, kinds):
+            return [("", whole(value))]
     if type(value).__module__.partition(".")[0] in _TABLES:
         return _of_table(value)
     response = _of_response(value)
     if response is not None:
         return response
     return _attributes(value)
+
+
+_WHOLES: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
+    (BaseException, told),
+    ((io.BytesIO, io.StringIO), lambda value: value.getvalue()),
+    (PurePath, str),
+)
+"""What is seen of such as one."""
+
+
+def _of_model(value: BaseModel) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = [(f".{name}", one) for name, one in value]  # what is withheld is left out
+    found += [(f".{name}", one) for name, one in (value.__pydantic_private__ or {}).items()]
+    for name in type(value).model_computed_fields:
+        try:
+            found.append((f".{name}", getattr(value, name)))
+        except (AttributeError, PurposeGuardError):
+            continue  # made of what is withheld
+    return found
 
 
 _TABLES: Final = frozenset({"numpy", "pandas", "polars", "pyarrow"})
@@ -119,9 +182,11 @@ def _of_response(value: Any) -> list[tuple[str, Any]] | None:
     if not (hasattr(value, "status_code") and hasattr(value, "headers")):
         return None
     body = getattr(value, "content", None) or getattr(value, "body", None)
-    headers = {str(name).lower(): str(one) for name, one in value.headers.items()}
-    headers.pop("date", None)
-    return [(".status_code", value.status_code), (".headers", headers), (".content", body)]
+    headers = [(str(name).lower(), str(one)) for name, one in value.headers.items()]
+    found = [(".status_code", value.status_code), (".headers", sorted(headers)), (".content", body)]
+    if body is None:  # a stream, a file
+        found += [(f".{name}", getattr(value, name)) for name in ("body_iterator", "path") if hasattr(value, name)]
+    return found
 
 
 def _attributes(value: Any) -> list[tuple[str, Any]] | None:

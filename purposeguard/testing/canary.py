@@ -16,7 +16,6 @@ import inspect
 import itertools
 import re
 import sys
-import traceback
 import warnings
 from collections.abc import Collection
 from contextlib import AbstractContextManager
@@ -30,7 +29,9 @@ from purposeguard.guard import Guard
 from purposeguard.label import Label
 from purposeguard.sealing import plain
 from purposeguard.testing import _telling
+from purposeguard.testing._raising import each
 from purposeguard.testing._views import lines_of
+from purposeguard.testing._waiting import Waiting
 from purposeguard.testing.effects import KINDS, Effect, Effects, captured
 from purposeguard.testing.failures import Escape, Leaked, NothingToProve, Unrecognisable
 from purposeguard.testing.interference import must_be_known
@@ -74,12 +75,14 @@ class _Block(AbstractContextManager["Canaries", None]):
         self._block = block
         self._kinds = kinds
         self._ending = contextlib.ExitStack()
+        self._begun = contextlib.ExitStack()
         self._marked: Canaries | None = None
 
     def __enter__(self) -> Canaries:
         with contextlib.ExitStack() as entering:
             seen = entering.enter_context(captured())
             use = entering.enter_context(self._block)
+            self._begun.enter_context(Waiting().threads())
             self._ending = entering.pop_all()
         self._marked = Canaries(*self._asked, use, seen, self._kinds)
         return self._marked
@@ -90,7 +93,9 @@ class _Block(AbstractContextManager["Canaries", None]):
         __tracebackhide__ = True
         marked, self._marked = self._marked, None
         with self._ending:  # what may be opened is seen under the purpose
-            leaked = marked.leaked(error) if marked is not None and isinstance(error, Exception | None) else None
+            self._begun.close()
+            ended = isinstance(error, Exception | SystemExit | None)
+            leaked = marked.leaked(error) if marked is not None and ended else None
         if leaked is not None:
             raise leaked from error
         if error is None and marked is not None:
@@ -112,8 +117,11 @@ class Canaries:
     _kinds: frozenset[str]
 
     def __post_init__(self) -> None:
-        self._markers = Markers(f"canaries {next(_BLOCKS)}")  # unlike those of other blocks, which may be remembered
+        number = next(_BLOCKS)
+        self._markers = Markers(f"canaries {number}")  # unlike those of other blocks, which may be remembered
+        self._others = Markers(f"beside canaries {number}")
         self._results: list[Effect] = []
+        self._usual = set(_USUAL)
 
     def instance(self, model: type[T], /, **fields: Any) -> T:
         """A new one of a tagged model, in which what is personal is marked; `fields` are given as they are.
@@ -121,7 +129,16 @@ class Canaries:
         Raises:
             TypeError: nothing is known that a field could be made from: give it.
         """
-        return self._markers.instance(model, **fields)
+        known = len(self._others)
+        made = self._markers.instance(model, **fields)
+        self._others.instance(model, **fields)
+        self._learn(known)
+        return made
+
+    def _learn(self, known: int) -> None:
+        """Finds out which words stand in a field whatever is marked, as what a pattern begins with."""
+        theirs = {word.casefold() for one in self._others.marks[known:] for word in _words(one)}
+        self._usual |= theirs & {word.casefold() for one in self.marks for word in _words(one)}
 
     def mark(self, instance: T, model: Any = None, /) -> T:
         """A copy of an instance, in which what is personal is marked, and all else is the same.
@@ -131,7 +148,11 @@ class Canaries:
         Raises:
             TypeError: as `instance`.
         """
-        return self._markers.mark(instance, model)
+        known = len(self._others)
+        made = self._markers.mark(instance, model)
+        self._others.mark(instance, model)
+        self._learn(known)
+        return made
 
     def result(self, value: T, /) -> T:
         """Takes something for what is given out, and gives it back."""
@@ -164,12 +185,10 @@ class Canaries:
         """What has come out so far, where anything has."""
         effects = [*self._results, *(one for one in self.effects if one.kind in self._kinds)]
         if error is not None:
-            text = "".join(
-                traceback.TracebackException.from_exception(error, lookup_lines=False).format_exception_only()
-            )
-            effects.append(Effect("error", type(error).__name__, (("message", text), *_behind(error))))
+            effects.append(Effect("error", type(error).__name__, tuple(each(error))))
         marks = [one for one in self.forbidden if one.recognisable]
-        found = [escape for effect in effects for escape in _escapes(effect, marks)]
+        sought = [(one, _sought(one, self._usual)) for one in marks]
+        found = [escape for effect in effects for escape in _escapes(effect, sought)]
         if not found:
             return None
         labels = dict.fromkeys(one.mark.label for one in found)
@@ -189,49 +208,48 @@ class Canaries:
             warnings.warn(_telling.unrecognisable(list(unseen)), Unrecognisable, stacklevel=3)
 
 
-def _behind(error: BaseException) -> list[tuple[str, str]]:
-    """What stands behind an error, as a log would show it."""
-    found: list[tuple[str, str]] = [("note", one) for one in getattr(error, "__notes__", ())]
-    before = error.__cause__ or error.__context__
-    seen = {id(error)}
-    while before is not None and id(before) not in seen:
-        seen.add(id(before))
-        found.append(("error behind it", f"{type(before).__name__}: {before}"))
-        before = before.__cause__ or before.__context__
-    return found
-
-
 _BLOCKS: Final = itertools.count()
 
 _SHOWN: Final = re.compile(r"(\.\w+|\[\d*\])*")
 """Paths in a result that may be shown: keys of a mapping may be values."""
 
 _WORD: Final = re.compile(r"[^\W\d_]{7,}")
-_USUAL: Final = frozenset({"example"})
+_USUAL: Final = frozenset({"example", "localhost"})
 """Words of that length that marks have in common."""
 
-
-def _sought(mark: Mark) -> tuple[str, ...]:
-    """How a mark looks as text, and the words in it that no other has: an address is known by what is before the @."""
-    words = _WORD.findall(mark.value) if isinstance(mark.value, str) else []
-    return (*mark.texts, *(one for one in words if one.casefold() not in _USUAL and one not in mark.texts))
+_PART: Final = 8
+"""Letters by which a word is known that was cut short."""
 
 
-def _escapes(effect: Effect, marks: list[Mark]) -> list[Escape]:
+def _sought(mark: Mark, usual: Collection[str]) -> tuple[str, ...]:
+    """How a mark looks as text, and the words in it that no other has: an address is known by what is before the @.
+
+    A word is known by eight letters at its beginning or end, too, where it was cut short.
+    """
+    words = [one for one in _words(mark) if one.casefold() not in usual]
+    parts = [part for one in words if len(one) > _PART for part in (one[:_PART], one[-_PART:])]
+    return tuple(dict.fromkeys((*mark.texts, *words, *parts)))
+
+
+def _words(mark: Mark) -> list[str]:
+    return _WORD.findall(mark.value) if isinstance(mark.value, str) else []
+
+
+def _escapes(effect: Effect, marks: list[tuple[Mark, tuple[str, ...]]]) -> list[Escape]:
     """The marks that came out by one effect, each once."""
     texts = [(what, Haystack(text)) for what, text in effect.parts]
     found: list[Escape] = []
     whole: Haystack | None = None
-    for mark in marks:
+    for mark, sought in marks:
         for what, text in texts:
-            trace = text.trace(_sought(mark))
+            trace = text.trace(sought)
             if trace is not None:
                 found.append(Escape(mark, effect, what, trace, len(text.text)))
                 break
         else:
             if len(texts) > 1:
                 whole = whole or Haystack(joined(text for _, text in effect.parts))
-                trace = whole.trace(_sought(mark))
+                trace = whole.trace(sought)
                 if trace is not None:
                     found.append(Escape(mark, effect, None, trace, len(whole.text)))
     return found

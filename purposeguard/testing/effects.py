@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import threading
 import time
@@ -15,11 +16,14 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, overload
 
-from purposeguard.testing import _files, _http, _logs, _sql, _streams
-from purposeguard.testing._patching import Lines, Patches, Tell
+from purposeguard.testing import _files, _http, _logs, _processes, _sockets, _sql, _streams
+from purposeguard.testing._descriptors import Descriptors
+from purposeguard.testing._patching import Lines, Parts, Patches, Tell, text_of
 from purposeguard.testing._settled import settled
 
-KINDS: Final = ("log", "stdout", "stderr", "http", "response", "sql", "file", "process")
+KINDS: Final = (
+    "log", "warning", "stdout", "stderr", "http", "response", "mail", "socket", "sql", "file", "process",
+)  # fmt: skip
 """The kinds of effects that are watched."""
 
 
@@ -50,10 +54,13 @@ _NAMES: Final = {
     "result": "result",
     "error": "error",
     "log": "log record",
+    "warning": "warning",
     "stdout": "line on stdout",
     "stderr": "line on stderr",
     "http": "HTTP request",
     "response": "HTTP response",
+    "mail": "mail",
+    "socket": "data sent by",
     "sql": "SQL statement",
     "file": "file",
     "process": "process",
@@ -63,20 +70,27 @@ _NAMES: Final = {
 class _Growing:
     """An effect that goes on: a file that is being written, a line that has not ended."""
 
-    def __init__(self, kind: str, name: str, parts: dict[str, str], lane: object) -> None:
+    def __init__(self, kind: str, name: str, parts: Parts, lane: object) -> None:
         self.kind = kind
         self.name = name
-        self.parts = parts
+        self.parts = {what: [text] for what, text in parts.items()}
         self.lane = lane
         self.ended = False
 
-    def grow(self, what: str, text: str) -> None:
+    def grow(self, what: str, text: str | bytes) -> None:
         """Adds to one of its texts, as long as anybody watches."""
         if not self.ended:
-            self.parts[what] = self.parts.get(what, "") + text
+            self.parts.setdefault(what, []).append(text)
 
     def effect(self) -> Effect:
-        return Effect(self.kind, self.name, tuple(self.parts.items()), self.lane)
+        parts = tuple((what, _whole(texts)) for what, texts in self.parts.items())
+        return Effect(self.kind, self.name, parts, self.lane)
+
+
+def _whole(texts: list[str | bytes]) -> str:
+    """Bytes are read together: where they were cut, a character may have been."""
+    runs = (tuple(run) for _, run in itertools.groupby(tuple(texts), type))
+    return "".join(text_of(type(run[0])().join(run)) for run in runs)  # type: ignore[arg-type]  # all of one type
 
 
 class Effects(Sequence[Effect]):
@@ -90,7 +104,7 @@ class Effects(Sequence[Effect]):
         self._found: list[_Growing] = []
         self.began = time.time()
 
-    def add(self, kind: str, name: str, parts: dict[str, str]) -> _Growing:
+    def add(self, kind: str, name: str, parts: Parts) -> _Growing:
         """Takes note of an effect; what it gives can be added to."""
         found = _Growing(kind, name, parts, _lane())
         self._found.append(found)
@@ -157,7 +171,7 @@ class _Watch:
         self.patches: Patches | None = None
         self.busy = threading.local()
 
-    def tell(self, kind: str, name: str, make: Callable[[], dict[str, str]]) -> list[_Growing]:
+    def tell(self, kind: str, name: str, make: Callable[[], Parts]) -> list[_Growing]:
         """Tells all that watch of an effect; not of what telling does itself, nor of what is only arranged."""
         if self.arranging or not self.watching or getattr(self.busy, "now", False):
             return []
@@ -223,10 +237,14 @@ def _unwatch() -> None:
 
 
 def _install(patches: Patches, tell: Tell, level: int, connections: list[Any] | None) -> None:
+    descriptors = Descriptors()
+    descriptors.watch(patches)
     _logs.watch(patches, tell, level)
-    _streams.watch(patches, tell)
+    _streams.watch(patches, tell, descriptors)
     _http.watch(patches, tell)
-    _files.watch(patches, tell)
+    _sockets.watch(patches, tell)
+    _files.watch(patches, tell, descriptors)
+    _processes.watch(patches, tell, descriptors)
     _sql.watch(patches, tell, connections)
 
 

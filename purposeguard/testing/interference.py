@@ -148,7 +148,9 @@ class _Prover:
         began = time.perf_counter()
         try:
             with watched(state.conduct.connections), untraced() as state.conduct.tracer:
-                failure = Example(self.asked, state, args, kwargs, self._fields(kwargs)).failure(context)
+                fields = self._fields(kwargs)
+                state.conduct.forbidden = {one.name: tuple(one.forbidden) for one in fields}
+                failure = Example(self.asked, state, args, kwargs, fields).failure(context)
         finally:
             not_counted(context, time.perf_counter() - began - state.conduct.took)
         if failure is not None:
