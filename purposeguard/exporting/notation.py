@@ -33,7 +33,7 @@ def flat(entries: Sequence[str]) -> str:
 
 def comment(given: str) -> str:
     """A line of comment; what could end the line is a blank."""
-    return f"// {''.join(' ' if _unseen(one) else one for one in given)}"
+    return f"// {''.join(' ' if _unseen(one) else one for one in given)}".rstrip()
 
 
 def _unseen(character: str) -> bool:

@@ -16,7 +16,7 @@ from tests.exporting.samples import EVERYTHING
 from tests.exporting.summary import NAME, Property
 from tests.support import asked_of, id_of
 
-AT_ONCE = 60
+AT_ONCE = 20
 
 HARMLESS = {
     # Derivations come under clauses whose purposes a prohibition takes from them.
@@ -64,12 +64,16 @@ def expected(notice: Notice, question: Question) -> bool:
     return reference_circumstances.allowed([notice.document], *asked, consents=agreed)
 
 
-def noticed(cedar: Cedar, mutant: Mutant, asked: Sequence[Question], answers: Sequence[bool]) -> bool:
+Asked = Sequence[tuple[Question, bool, set[str]]]
+"""Questions, what is right, and the actions that each is about."""
+
+
+def noticed(cedar: Cedar, mutant: Mutant, asked: Asked) -> bool:
     """Whether some answer about its actions is another; asked in parts, since most are noticed in the first."""
     pairs = [
         (question, answer)
-        for question, answer in zip(asked, answers, strict=True)
-        if mutant.actions is None or not mutant.actions.isdisjoint(cedar.within(question.purpose))
+        for question, answer, about in asked
+        if mutant.actions is None or not mutant.actions.isdisjoint(about)
     ]
     for start in range(0, len(pairs), AT_ONCE):
         some, right = zip(*pairs[start : start + AT_ONCE], strict=True)
@@ -82,12 +86,11 @@ def unnoticed(notice: Notice, consents: Sequence[tuple[str, ...]] = ((),)) -> tu
     """How many changes were tried, and those that no answer shows."""
     files = export(notice.document)
     cedar = Cedar(notice.document, files)
-    asked = questions(notice, consents)
-    answers = [expected(notice, question) for question in asked]
-    assert cedar.answers(asked) == answers
+    asked = [(one, expected(notice, one), cedar.within(one.purpose)) for one in questions(notice, consents)]
+    assert cedar.answers(question for question, _, _ in asked) == [right for _, right, _ in asked]
     tried = list(mutants(files[POLICIES]))
     assert len({mutant.what for mutant in tried}) == len(tried)
-    return len(tried), {mutant.what for mutant in tried if not noticed(cedar, mutant, asked, answers)}
+    return len(tried), {mutant.what for mutant in tried if not noticed(cedar, mutant, asked)}
 
 
 def test_of_a_notice_with_everything(record_property: Property) -> None:
