@@ -157,8 +157,17 @@ def _watch_sqlite(patches: Patches, tell: Tell, connections: list[Any]) -> None:
     original = sqlite3.connect
     replaced = tracing.connected(original)
     for module in tuple(sys.modules.values()):
-        if getattr(module, "__dict__", {}).get("connect") is original:  # also where it was imported by its name
+        if _names_in(module).get("connect") is original:  # also where it was imported by its name
             patches.put(module, "connect", lambda _: replaced)
+
+
+def _names_in(module: Any) -> Mapping[str, Any]:
+    """What a module holds; one that is not loaded before it is used is left so."""
+    try:
+        found: Mapping[str, Any] = object.__getattribute__(module, "__dict__")
+    except AttributeError:
+        return {}
+    return found
 
 
 class _Tracing:

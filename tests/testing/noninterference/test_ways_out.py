@@ -8,7 +8,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def an_error_that_was_left_out(customer: Customer) -> None:
         raise LookupError("no") from None
 
 
-def what_a_generator_returns(customer: Customer) -> Iterator[int]:
+def what_a_generator_returns(customer: Customer) -> Generator[int, None, str]:
     yield 1
     return customer.device
 
@@ -135,7 +135,11 @@ def a_thread_that_goes_on(customer: Customer) -> None:
 
 
 def a_pool_that_goes_on(customer: Customer) -> None:
-    pool.submit(lambda: (time.sleep(0.01), logger.info(customer.device)))
+    def later() -> None:
+        time.sleep(0.01)
+        logger.info(customer.device)
+
+    pool.submit(later)
 
 
 async def a_task_that_goes_on(customer: Customer) -> None:
