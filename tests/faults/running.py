@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import sys
 import traceback
@@ -28,16 +29,20 @@ def seen(copy: Path, folder: Path, part: str, only: Sequence[str] = (), reach: s
     a process.
     """
     sys.path.insert(0, str(copy))
+    here = folder / "here"
+    here.mkdir()
+    os.chdir(here)  # where code writes that names no folder
     try:
         _start(copy, folder)
-    except pg.PurposeGuardError as error:
-        return Seen([Sighting("start", type(error).__name__, _line(error))])
     except Exception as error:
+        *_, (last, _) = traceback.walk_tb(error.__traceback__)
+        if isinstance(error, pg.PurposeGuardError) or Path(last.f_code.co_filename).is_relative_to(LIBRARY):
+            return Seen([Sighting("start", type(error).__name__, _line(error))])
         return Seen(crashes=[f"it does not start: {type(error).__name__}: {_line(error)}"])
     if list(only) == ["start"]:
         return Seen()
     recorder = _Recorder(reach)
-    paths = list(only) or [str(ROOT / one) for one in PARTS[part]]
+    paths = [str(ROOT / one) for one in only or PARTS[part]]
     options = [
         "-c",
         str(ROOT / "pyproject.toml"),
@@ -131,6 +136,9 @@ def _work_of(item: pytest.Item) -> Any:
 REFUSED = "refused by the guard"
 """The title of the section that the shop's own tests add to a failure where the last answer was a refusal."""
 
+
+LIBRARY = Path(pg.__file__).parent
+"""What it raises refuses something, whatever the class."""
 
 _TESTS = str(ROOT / "tests")
 
