@@ -6,7 +6,7 @@ import itertools
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from typing import Any
@@ -15,9 +15,6 @@ from unittest import mock
 from hypothesis import strategies as st
 
 from purposeguard import (
-    ChannelViolation,
-    Family,
-    Guard,
     Label,
     Notice,
     Purpose,
@@ -65,15 +62,6 @@ def crossed() -> Revisions:
 # ---- Labels, purposes, and the questions that can be asked of a notice --------------------------------------------
 
 
-def id_of(term: type[Source | Purpose] | Family) -> str:
-    return term.name if isinstance(term, Family) else term.clause
-
-
-def asked_of(notice: Notice) -> tuple[type[Purpose] | Family, ...]:
-    """Everything that may be asked of a notice as a purpose."""
-    return (*notice.purposes, *notice.families)
-
-
 def every_label(notice: Notice, most: int) -> Iterator[tuple[type[Source], ...]]:
     """Every set of up to so many sources."""
     for size in range(1, min(most, len(notice.sources)) + 1):
@@ -83,16 +71,6 @@ def every_label(notice: Notice, most: int) -> Iterator[tuple[type[Source], ...]]
 def forms(term: type[Source | Purpose]) -> st.SearchStrategy[Any]:
     """The forms in which code may name a term."""
     return st.sampled_from([term, term.clause, term.slug, term.__name__])
-
-
-def declarable(guard: Guard) -> list[tuple[str, str | None]]:
-    """The purposes and channels for which an activity can be declared (rule 7)."""
-    found: list[tuple[str, str | None]] = []
-    for purpose, channel in itertools.product(asked_of(guard.notice), (None, *guard.notice.channels)):
-        with suppress(ChannelViolation):
-            guard.purpose(id_of(purpose), channel=channel)
-            found.append((id_of(purpose), channel))
-    return found
 
 
 def outcome(act: Callable[[], object]) -> object:

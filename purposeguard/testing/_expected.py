@@ -18,7 +18,8 @@ from purposeguard.errors import UnknownTerm
 from purposeguard.label import Label
 from purposeguard.notice import Notice
 from purposeguard.shapes import Shape, shape_of
-from purposeguard.terms import Family, NotPersonal, Purpose, Source
+from purposeguard.terms import Family, NotPersonal, Source
+from purposeguard.testing._asking import Asked, asked_of, name_of
 
 T = TypeVar("T")
 
@@ -109,7 +110,7 @@ class Expected:
             return name_of(found)
         return None if isinstance(purpose, str) else self._now(found, held)
 
-    def _now(self, asked: type[Purpose] | Family, earlier: Notice) -> str | None:
+    def _now(self, asked: Asked, earlier: Notice) -> str | None:
         """What a purpose of an earlier revision, or a family of the same purposes, is called in the one in force."""
         if not isinstance(asked, Family):
             return self._id_in(self.notice, "purpose", asked.clause, earlier)
@@ -214,14 +215,9 @@ class Expected:
         return not known or reference.allowed(notice.document, known, purpose)
 
 
-def name_of(asked: type[Purpose] | Family) -> str:
-    """How a purpose or family is asked for as text."""
-    return asked.name if isinstance(asked, Family) else asked.clause
-
-
 def _personal(label: Label) -> list[type[Source]]:
     return [source for source in label if source is not NotPersonal]
 
 
 def _has(notice: Notice, purpose: str) -> bool:
-    return purpose in {*map(name_of, notice.purposes), *map(name_of, notice.families)}
+    return purpose in map(name_of, asked_of(notice))

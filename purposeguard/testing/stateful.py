@@ -40,7 +40,8 @@ from purposeguard.notice import Notice
 from purposeguard.oversight import Oversight
 from purposeguard.personal import Personal
 from purposeguard.testing import strategies
-from purposeguard.testing._expected import Expected, Probe, name_of
+from purposeguard.testing._asking import name_of
+from purposeguard.testing._expected import Expected, Probe
 from purposeguard.testing._office import Office, WrittenDown
 from purposeguard.use import Use
 

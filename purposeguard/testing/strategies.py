@@ -6,15 +6,12 @@ allowed and denied, so that neither is rare, and shrinks to the simplest.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
 from purposeguard.activity import Block
-from purposeguard.errors import ChannelViolation
 from purposeguard.fields import sources_of
 from purposeguard.guard import Guard
 from purposeguard.history import History
@@ -23,6 +20,7 @@ from purposeguard.notice import Notice
 from purposeguard.personal import Personal
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.testing import _notices, _revisions
+from purposeguard.testing._asking import Asked, asked_of, declarable
 from purposeguard.testing._drawing import Drawing
 from purposeguard.testing._faults import FaultyNotice, PlantedFault, faulty
 from purposeguard.testing._redrawing import Redrawing
@@ -49,9 +47,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Asked = type[Purpose] | Family
-"""What can be asked for as a purpose."""
-
 
 # ---- Notices ------------------------------------------------------------------------------------------------------
 
@@ -114,12 +109,8 @@ def labels(
     """
     if most < 1:
         raise ValueError("a label has one source at least")
-    asked = st.sampled_from(_asked_of(notice)) if purpose is None else st.just(notice.purpose_or_family(purpose))
+    asked = st.sampled_from(asked_of(notice)) if purpose is None else st.just(notice.purpose_or_family(purpose))
     return asked.flatmap(lambda one: _labels_for(notice, one, channel, most))
-
-
-def _asked_of(notice: Notice) -> tuple[Asked, ...]:
-    return (*notice.purposes, *notice.families)
 
 
 @st.composite
@@ -164,7 +155,7 @@ class Question(NamedTuple):
 
 @st.composite
 def _questions(draw: st.DrawFn, notice: Notice, most: int) -> Question:
-    asked = draw(st.sampled_from(_asked_of(notice)))
+    asked = draw(st.sampled_from(asked_of(notice)))
     channel = draw(channels(notice))
     return Question(draw(labels(notice, asked, channel=channel, most=most)), asked, channel)
 
@@ -186,27 +177,14 @@ def uses(guard: Guard) -> st.SearchStrategy[Block[Any]]:
 
 
 def _uses(guard: Guard) -> st.SearchStrategy[Block[Any]]:
-    declarable = _declarable(guard)
-    if not declarable:
+    ways = declarable(guard)
+    if not ways:
         raise ValueError("no activity can be declared: each purpose names channels that the notice does not")
 
-    def declared(one: tuple[Asked, str | None]) -> Block[Any]:
-        return guard.purpose(_named(one[0]), channel=one[1])
+    def declared(way: tuple[str, str | None]) -> Block[Any]:
+        return guard.purpose(way[0], channel=way[1])
 
-    return st.sampled_from(declarable).map(declared)
-
-
-def _declarable(guard: Guard) -> list[tuple[Asked, str | None]]:
-    found: list[tuple[Asked, str | None]] = []
-    for asked, channel in itertools.product(_asked_of(guard.notice), (None, *guard.notice.channels)):
-        with suppress(ChannelViolation):
-            guard.purpose(_named(asked), channel=channel)
-            found.append((asked, channel))
-    return found
-
-
-def _named(asked: Asked) -> str:
-    return asked.name if isinstance(asked, Family) else asked.clause
+    return st.sampled_from(ways).map(declared)
 
 
 # ---- Sealed values ------------------------------------------------------------------------------------------------

@@ -16,11 +16,11 @@ from purposeguard import About, Guard, History, Label, Notice, NotPersonal
 from purposeguard.adapters.tags import Columns, Tag
 from purposeguard.circumstances import Standing
 from purposeguard.marks import Collected, Ended, RowSource, Subject
+from purposeguard.testing._asking import asked_of
 from purposeguard.testing._notices import Tables, add_bases, tables
 from purposeguard.testing._revisions import revision_after
 from purposeguard.use import Use
 from tests.oversights import Told
-from tests.support import asked_of
 
 NOW = datetime.datetime(2025, 6, 15, 12, tzinfo=datetime.UTC)
 Row = Mapping[str, Any]

@@ -16,9 +16,9 @@ from purposeguard.history import History
 from purposeguard.matrix import Matrix
 from purposeguard.retention import overdue
 from purposeguard.testing import _revisions, strategies
+from purposeguard.testing._asking import asked_of, name_of
 from tests import histories
 from tests.oversights import Told
-from tests.support import asked_of, id_of
 
 
 class Tally:
@@ -38,9 +38,10 @@ class Tally:
         for channel in (None, *matrix.notice.channels):
             row = matrix.row_for(label, channel, given)
             for purpose in asked_of(matrix.notice):
-                expected = reference.allowed(documents, ids, id_of(purpose), channel, **known)
+                expected = reference.allowed(documents, ids, name_of(purpose), channel, **known)
                 if (purpose in row) is not expected:
-                    pytest.fail(f"{ids} for {id_of(purpose)} by {channel}, {known}: the specification says {expected}")
+                    asked = name_of(purpose)
+                    pytest.fail(f"{ids} for {asked} by {channel}, {known}: the specification says {expected}")
                 self.asked += 1
                 self.allowed += expected
 
@@ -128,9 +129,9 @@ def test_guards_with_a_history_and_an_oversight(
     documents = [one.document for one in (*notices, inforce)]
     for channel in (None, *inforce.channels):
         for purpose in asked_of(inforce):
-            expected = reference.allowed(documents, ids, id_of(purpose), channel, **known | {"overdue": over})
+            expected = reference.allowed(documents, ids, name_of(purpose), channel, **known | {"overdue": over})
             assert guard.allows(label, purpose, channel, subject=about) is expected
-            assert bool(guard.explain(ids, id_of(purpose), channel, subject=about)) is expected
+            assert bool(guard.explain(ids, name_of(purpose), channel, subject=about)) is expected
 
 
 RETENTION = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
@@ -166,7 +167,7 @@ def test_classes_of_a_revision_say_that_data_was_collected_under_it(
                 reference.allowed(
                     documents,
                     [clause],
-                    id_of(purpose),
+                    name_of(purpose),
                     channel,
                     **told(one),
                 )

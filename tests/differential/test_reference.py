@@ -29,8 +29,9 @@ from purposeguard import (
 )
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies
+from purposeguard.testing._asking import asked_of, name_of
 from tests import support
-from tests.support import Answer, asked_of, every_label, id_of
+from tests.support import Answer, every_label
 
 TOML = Path(notices.__path__[0]) / "trendmicro_jp" / "notice.toml"
 
@@ -46,7 +47,7 @@ class Tally:
         """Asks guard and reference whether these labels may serve every purpose and family by every channel."""
         guard = Guard(notice)
         questions = [
-            (purpose, id_of(purpose), channel) for channel in (None, *notice.channels) for purpose in asked_of(notice)
+            (purpose, name_of(purpose), channel) for channel in (None, *notice.channels) for purpose in asked_of(notice)
         ]
         for sources in labels:
             label = Label(*sources)
@@ -115,19 +116,17 @@ def test_generated_notices_at_length(part: int) -> None:
         compare()
 
 
-def questions_in_words(notice: Notice) -> st.SearchStrategy[tuple[list[str], str, str | None]]:
-    """Questions by ids, as code that reads them from a file or a request would ask."""
-    return st.tuples(
-        st.lists(st.sampled_from([source.clause for source in notice.sources]), min_size=1, max_size=6),
-        st.sampled_from([id_of(purpose) for purpose in asked_of(notice)]),
-        st.sampled_from([None, *notice.channels]),
-    )
+def in_words(question: strategies.Question) -> tuple[list[str], str, str | None]:
+    """A question by ids, as code that reads them from a file or a request would ask."""
+    return [source.clause for source in question.sources], name_of(question.purpose), question.channel
 
 
 @given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), strategies.notices()))
 def test_questions_by_id(data: st.DataObject, notice: Notice) -> None:
     guard = Guard(notice)
-    for ids, purpose, channel in data.draw(st.lists(questions_in_words(notice), min_size=5, max_size=30)):
+    for ids, purpose, channel in data.draw(
+        st.lists(strategies.questions(notice, most=6).map(in_words), min_size=5, max_size=30)
+    ):
         assert guard.allows(ids, purpose, channel) is reference.allowed(notice.document, ids, purpose, channel)
 
 
@@ -139,7 +138,7 @@ def assert_consistent(notice: Notice, guard: Guard, sources: tuple[type[Source],
     members = {row.class_: row.purposes for row in document.family}
     may_serve = tuple(one for one in notice.purposes if reference.allowed(document, ids, one.clause, channel))
     for purpose in asked_of(notice):
-        given_id = id_of(purpose)
+        given_id = name_of(purpose)
         decision = guard.explain(sources, purpose, channel)
         allowed = reference.allowed(document, ids, given_id, channel)
         assert bool(decision) is decision.allowed is allowed
@@ -217,7 +216,7 @@ def test_derivations_of_generated_notices(data: st.DataObject, notice: Notice) -
 def test_remembered_answers_are_the_plain_ones(notice: Notice) -> None:
     """The short cut that the exhaustive comparison takes is none in what it answers."""
     questions = [
-        ([source.clause for source in sources], id_of(purpose), channel)
+        ([source.clause for source in sources], name_of(purpose), channel)
         for sources in every_label(notice, 3)
         for purpose in asked_of(notice)
         for channel in (None, *notice.channels)

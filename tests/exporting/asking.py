@@ -12,7 +12,7 @@ import cedarpy
 from purposeguard import Guard, Notice
 from purposeguard.document import Document
 from purposeguard.exporting.cedar import ENTITIES, POLICIES, SCHEMA, export
-from tests.support import asked_of, id_of
+from purposeguard.testing._asking import asked_of, name_of
 
 AT_ONCE = 5_000
 """Questions that are put at a time."""
@@ -113,7 +113,7 @@ def drawn(notice: Notice, count: int, chance: random.Random, most: int = 4) -> l
     """Questions to a notice: labels of up to so many sources, some allowed, some denied for one source alone."""
     guard = Guard(notice)
     every = [source.clause for source in notice.sources]
-    purposes = [id_of(one) for one in asked_of(notice)]
+    purposes = [name_of(one) for one in asked_of(notice)]
     found: list[Question] = []
     for _ in range(count):
         purpose, channel = chance.choice(purposes), chance.choice((None, *notice.channels))

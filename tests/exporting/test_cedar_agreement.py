@@ -19,10 +19,11 @@ from purposeguard.exporting.cedar import SCHEMA, export
 from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies
+from purposeguard.testing._asking import asked_of, name_of
 from tests.exporting.asking import Cedar, NoAnswer, Question, drawn
 from tests.exporting.samples import EVERYTHING
 from tests.exporting.summary import NAME, Property
-from tests.support import asked_of, every_label, id_of
+from tests.support import every_label
 
 BUNDLED, GENERATED = 8_000, 12_000
 AT_LENGTH = 125_000
@@ -78,7 +79,7 @@ def test_the_bundled_notice_exhaustively(record_property: Property) -> None:
     """Over every label of up to four sources, as the reference is."""
     tally = Tally()
     cedar = Cedar(tm.NOTICE.document)
-    purposes = [id_of(one) for one in asked_of(tm.NOTICE)]
+    purposes = [name_of(one) for one in asked_of(tm.NOTICE)]
     for sources in every_label(tm.NOTICE, 4):
         label = tuple(one.clause for one in sources)
         asked = [Question(label, *one) for one in product(purposes, (None, *tm.NOTICE.channels))]
@@ -174,7 +175,9 @@ def test_what_the_exports_of_two_revisions_both_allow_is_allowed(history: Histor
 
 @pytest.mark.parametrize("notice", [tm.NOTICE, EVERYTHING], ids=["trendmicro-jp", "everything"])
 def test_data_without_a_label_is_refused(notice: Notice) -> None:
-    questions = [Question((), id_of(one), channel) for one in asked_of(notice) for channel in (None, *notice.channels)]
+    questions = [
+        Question((), name_of(one), channel) for one in asked_of(notice) for channel in (None, *notice.channels)
+    ]
     assert not any(Cedar(notice.document).answers(questions))
 
 

@@ -18,8 +18,8 @@ from purposeguard.exporting.cedar import ENTITIES, POLICIES, SCHEMA, export
 from purposeguard.exporting.notation import around, comment, text
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies
+from purposeguard.testing._asking import name_of
 from tests.exporting.samples import EVERYTHING, GOLDEN
-from tests.support import id_of
 from tests.unit.command_line import ROOT
 
 KEPT = [("trendmicro-jp", tm.NOTICE, "en"), ("trendmicro-jp.ja", tm.NOTICE, "ja"), ("everything", EVERYTHING, "en")]
@@ -91,7 +91,7 @@ def test_actions_are_the_purposes_and_families_under_their_clauses() -> None:
     for grant in tm.NOTICE.document.grant:
         assert actions.pop(f"clause {grant.clause}") == []
         assert all(actions.pop(row.id) == [f"clause {grant.clause}"] for row in grant.purpose)
-    assert actions == {id_of(one): [] for one in tm.NOTICE.families}
+    assert actions == {name_of(one): [] for one in tm.NOTICE.families}
 
 
 def test_lines_are_of_ordinary_length() -> None:

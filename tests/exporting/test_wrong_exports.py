@@ -10,11 +10,11 @@ import pytest
 from purposeguard import Notice, reference_circumstances
 from purposeguard.exporting.cedar import POLICIES, export
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.testing._asking import asked_of, name_of
 from tests.exporting.asking import Cedar, Question
 from tests.exporting.mutants import Mutant, mutants
 from tests.exporting.samples import EVERYTHING
 from tests.exporting.summary import NAME, Property
-from tests.support import asked_of, id_of
 
 AT_ONCE = 20
 
@@ -47,7 +47,7 @@ def questions(notice: Notice, consents: Sequence[tuple[str, ...]]) -> list[Quest
     """Every source by itself, and none, for every purpose and family by each of three channels; well mixed."""
     labels: list[tuple[str, ...]] = [(), *((source.clause,) for source in notice.sources)]
     found = [
-        Question(label, id_of(purpose), channel, agreed)
+        Question(label, name_of(purpose), channel, agreed)
         for label in labels
         for purpose in asked_of(notice)
         for channel in (None, *notice.channels[:3])

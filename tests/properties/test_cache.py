@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purposeguard import Guard, PurposeMissing
+from purposeguard.testing._asking import declarable
 from tests import support
-from tests.support import Revisions, declarable, outcome
+from tests.support import Revisions, outcome
 
 
 class Reading:

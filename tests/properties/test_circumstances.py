@@ -15,8 +15,8 @@ from purposeguard import reference, retention
 from purposeguard import reference_circumstances as specification
 from purposeguard.circumstances import Standing
 from purposeguard.testing import _revisions, strategies
+from purposeguard.testing._asking import declarable
 from tests import support
-from tests.support import declarable
 from tests.unit.oversights import Counting, Office
 from tests.unit.samples import revised
 

@@ -25,9 +25,9 @@ from purposeguard import (
 from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import _notices, strategies
+from purposeguard.testing._asking import asked_of, name_of
 from purposeguard.testing._notices import Tables
 from tests import support
-from tests.support import asked_of, id_of
 
 ANY_NOTICE = st.one_of(st.just(tm.NOTICE), strategies.notices())
 
@@ -35,7 +35,7 @@ ANY_NOTICE = st.one_of(st.just(tm.NOTICE), strategies.notices())
 def may(guard: Guard, sources: object, channel: str | None = None) -> frozenset[str]:
     """The ids of the purposes and families that these sources may serve."""
     asked = asked_of(guard.notice)
-    return frozenset(id_of(one) for one in asked if guard.allows(sources, one, channel))  # type: ignore[arg-type]
+    return frozenset(name_of(one) for one in asked if guard.allows(sources, one, channel))  # type: ignore[arg-type]
 
 
 def items(made: Tables, source: str) -> list[str]:
@@ -120,7 +120,7 @@ def test_empty_label_is_refused(notice: Notice, data: st.DataObject) -> None:
         with pytest.raises(UnlabelledData):
             make()
     with pytest.raises(UnlabelledData):
-        reference.allowed(notice.document, [], id_of(purpose), channel)
+        reference.allowed(notice.document, [], name_of(purpose), channel)
 
 
 @given(data=st.data(), made=_notices.tables(overlays=False))
@@ -172,7 +172,7 @@ def test_order_and_duplicates_do_not_matter(data: st.DataObject, made: Tables) -
         for form in whole:
             assert may(guard, form, channel) == expected
         for purpose in asked_of(notice):
-            assert guard.allows(iter(named), purpose, channel) is (id_of(purpose) in expected)
+            assert guard.allows(iter(named), purpose, channel) is (name_of(purpose) in expected)
     for family in notice.families:
         members = data.draw(st.permutations([*family.members, family.members[0]]))
         union: Any = members[0]
@@ -192,7 +192,7 @@ def test_order_and_duplicates_do_not_matter(data: st.DataObject, made: Tables) -
 
 def parts(label: Label, data: st.DataObject) -> Iterator[Label]:
     """Two labels, which may overlap, that make up a label."""
-    sources = sorted(label.sources, key=id_of)
+    sources = sorted(label.sources, key=name_of)
     one = data.draw(st.lists(st.sampled_from(sources), min_size=1, unique=True))
     rest = [source for source in sources if source not in one] or one
     yield Label(*one)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from purposeguard import Guard, Label, Notice, PurposeMissing, PurposeViolation, Source, UnlabelledData, Use
 from purposeguard.testing import strategies
-from tests import support
-from tests.support import RecordingLedger, declarable
+from purposeguard.testing._asking import declarable, name_of
+from tests.support import RecordingLedger
 
 Act = Callable[[], object]
 Mode = Literal["enforce", "observe"]
@@ -102,7 +102,7 @@ def test_every_denial_is_recorded_once(data: st.DataObject, notice: Notice) -> N
             assert not ledger.uses  # told when the use ends
         purpose_id = notice.purpose_or_family(purpose)
         used = desk.used
-        expected: list[tuple[str | None, str, Label, int]] = [("it", support.id_of(purpose_id), Label(source), used)]
+        expected: list[tuple[str | None, str, Label, int]] = [("it", name_of(purpose_id), Label(source), used)]
         assert ledger.uses == (expected if used else [])
         # It has ended: let pass where neither the guard nor the activity enforces.
         desk.act(partial(use.check, source), refused=True, observed={mode, here or mode} == {"observe"})

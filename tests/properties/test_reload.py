@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from purposeguard import Decision, Guard, Label, PurposeViolation
 from purposeguard.testing import strategies
+from purposeguard.testing._asking import declarable
 from tests import support
-from tests.support import Revisions, declarable, outcome
+from tests.support import Revisions, outcome
 
 Question = tuple[Label, str, str | None]
 

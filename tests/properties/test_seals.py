@@ -30,10 +30,11 @@ from purposeguard import (
 )
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import _notices, strategies
+from purposeguard.testing._asking import declarable, name_of
 from tests import support
 from tests.properties import seals
 from tests.properties.seals import Sample
-from tests.support import Answer, declarable
+from tests.support import Answer
 
 ANY_NOTICE = st.one_of(st.just(tm.NOTICE), strategies.notices())
 ABSENT = object()
@@ -91,7 +92,7 @@ class Tally:
                         use.open(sample.value)
 
     def open(self, use: Use[Any], samples: list[Sample], answer: Answer) -> None:
-        purpose = support.id_of(use.purpose) if isinstance(use.purpose, type) else use.purpose.name
+        purpose = name_of(use.purpose)
         allowed = [sample.may_serve(answer, purpose, use.channel) for sample in samples]
         for sample, may in zip(samples, allowed, strict=True):
             assert use.allows(sample.value.label) is may

@@ -27,11 +27,12 @@ from purposeguard import (
 )
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import _notices, strategies
+from purposeguard.testing._asking import declarable
 from purposeguard.testing._notices import Tables
 from tests import support
 from tests.properties import seals
 from tests.properties.test_invariants import items, lineage, stated
-from tests.support import Revisions, declarable
+from tests.support import Revisions
 
 Ways = frozenset[tuple[str, str | None]]
 ABSENT = object()

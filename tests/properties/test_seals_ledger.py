@@ -28,9 +28,10 @@ from purposeguard import (
 )
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies
+from purposeguard.testing._asking import declarable
 from tests.properties import seals
 from tests.properties.seals import Sample
-from tests.support import RecordingLedger, declarable
+from tests.support import RecordingLedger
 
 Mode = Literal["enforce", "observe"]
 ABSENT = object()

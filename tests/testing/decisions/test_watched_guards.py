@@ -19,6 +19,7 @@ from purposeguard import engine, reference
 from purposeguard.engine import Engine
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies, watching
+from purposeguard.testing._asking import declarable, name_of
 from purposeguard.testing.decisions import capture_decisions
 from tests import support
 from tests.properties.test_circumstances import Case, answers, cases
@@ -36,8 +37,8 @@ LEDGERS: list[Callable[[], Any]] = [lambda: None, support.RecordingLedger, Count
 @given(case=cases(), data=st.data())
 def test_under_any_circumstances_it_decides_as_the_specification(case: Case, data: st.DataObject) -> None:
     guard = case.guard(ledger=data.draw(st.sampled_from(LEDGERS))())
-    declarable = support.declarable(guard)
-    for purpose, channel in data.draw(st.lists(st.sampled_from(declarable), min_size=1, max_size=3)):
+    ways = declarable(guard)
+    for purpose, channel in data.draw(st.lists(st.sampled_from(ways), min_size=1, max_size=3)):
         expected = case.expected(purpose, channel)
         if data.draw(st.booleans()):
             assert set(answers(case, guard, purpose, channel)) == {expected}  # so it remembers it
@@ -60,7 +61,7 @@ def test_it_decides_as_the_reference(notice: pg.Notice, data: st.DataObject) -> 
     assert len(before) <= len(questions)
     for label, purpose, channel in questions:
         ids = [one.clause for one in label]
-        expected = reference.allowed(notice.document, ids, support.id_of(notice_term(notice, purpose)), channel)
+        expected = reference.allowed(notice.document, ids, name_of(notice_term(notice, purpose)), channel)
         with capture_decisions(guard) as found:
             assert guard.allows(label, purpose, channel) is expected
             assert guard.allows(iter(ids), purpose, channel) is expected
@@ -86,7 +87,7 @@ def test_a_notice_that_is_replaced_while_it_is_watched_decides_from_then_on(
     guard, plain = pg.Guard(one), pg.Guard(one)
     label, purpose, channel = data.draw(strategies.questions(one))
     sources = [source.clause for source in label]
-    name = support.id_of(notice_term(one, purpose))
+    name = name_of(notice_term(one, purpose))
 
     def ask(of: pg.Guard) -> object:
         return support.outcome(lambda: of.allows(sources, name, channel)), support.outcome(

@@ -13,8 +13,8 @@ from purposeguard.circumstances import CLEAR, Circumstances
 from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies, watching
+from purposeguard.testing._asking import asked_of, name_of
 from purposeguard.testing._flipping import Cell, flipped, notice_key
-from tests.support import asked_of, id_of
 from tests.testing.ids import told
 
 pytestmark = pytest.mark.usefixtures("remembers")
@@ -147,7 +147,7 @@ def test_a_cell_is_turned_in_guards_that_are_there_and_in_new_ones() -> None:
 
 def by_name(matrix: Matrix) -> set[tuple[str, str, str | None]]:
     """What may serve what, by ids: of a notice that was read anew the classes are others."""
-    return {(source, id_of(asked), channel) for (source, asked, channel), may in table(matrix).items() if may}  # type: ignore[arg-type]  # terms
+    return {(source, name_of(asked), channel) for (source, asked, channel), may in table(matrix).items() if may}  # type: ignore[arg-type]  # terms
 
 
 @settings(max_examples=30)
