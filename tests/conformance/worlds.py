@@ -235,7 +235,8 @@ SECOND: Rows = _moved(
         {"purposes": ["13①"], "sources": ["1.1(c)"], "basis": "consent"},
     ],
 )
-_LABELLED = {"narrows": {LABELS: "1.1(b)"}, "serves": {**NOTICE.serves, LABELS: frozenset({"12①", "12②", "12③"})}}
+_SERVES = {**NOTICE.serves, LABELS: frozenset({"12①", "12②", "12③"})}
+_LABELLED: dict[str, Any] = {"narrows": {LABELS: "1.1(b)"}, "serves": _SERVES}
 FIRST_WORLD = dataclasses.replace(
     NOTICE,
     grants={
