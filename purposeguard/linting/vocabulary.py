@@ -168,8 +168,9 @@ PERSONS: Final = words_set(
     "customer user person people member employee patient student teacher contact subscriber lead prospect "
     "applicant candidate guest visitor buyer purchaser attendee participant respondent donor volunteer passenger "
     "resident citizen insured beneficiary cardholder staff author owner sender consumer shopper enrollee client "
-    "individual human doctor nurse pupil colleague friend spouse claimant address kokyaku riyosha riyousha kaiin "
-    "shain jugyoin juugyouin kanja gakusei okyakusama okyaku kyaku moushikomisha mousikomisha oubosha koukyaku"
+    "individual human doctor nurse pupil colleague friend spouse claimant address kokyaku riyosha riyousha "
+    "kaiin maintainer shain jugyoin juugyouin kanja gakusei okyakusama okyaku kyaku moushikomisha mousikomisha "
+    "oubosha koukyaku"
 )
 """Who a class may be about, by the last word of its name."""
 

@@ -206,8 +206,8 @@ def _by_type(field: Field, held: Held) -> str | None:
 
 
 SERVERS: Final = words_set(
-    "server host listen bind gateway dns node pod cluster elastic lb nat target dest dst router vip broker db upstream "
-    "interface network subnet"
+    "server host domain listen bind gateway dns node pod cluster elastic lb nat target dest dst router vip broker db "
+    "upstream interface network subnet"
 )
 
 
