@@ -178,7 +178,8 @@ def _hashed(piece: Piece, needles: tuple[str, ...]) -> _Found:
             name
             for start in range(len(digits) - SHORTEST_DIGEST + 1)
             for name, digest in beginnings.get(digits[start : start + SHORTEST_DIGEST], ())
-            if digits.startswith(digest, start) or (start == 0 and digest.startswith(digits))
+            if (digits.startswith(digest, start) and (len(digest) >= _LONG or len(digest) == len(digits)))
+            or (start == 0 and digest.startswith(digits))
         )
         ending = (name for name, digest in endings.get(digits[-SHORTEST_DIGEST:], ()) if digest.endswith(digits))
         name = next(itertools.chain(found, ending), None)
@@ -186,6 +187,9 @@ def _hashed(piece: Piece, needles: tuple[str, ...]) -> _Found:
             return run.start, run.end, (*run.how, f"hashed by {name}")
     return None
 
+
+_LONG: Final = 12
+"""Digits of a hash that is known within a longer run, where shorter ones stand by chance."""
 
 _Ends = dict[str, list[tuple[str, str]]]
 
