@@ -274,6 +274,7 @@ def _is_tagged(model: Any) -> bool:
     return bool(pg.sources_of(model))
 
 
+@settings(max_examples=6)
 @given(data=st.data(), either=instances(Either))
 def test_what_validators_count_is_counted_in_a_twin(data: st.DataObject, either: Either) -> None:
     twin = data.draw(twins(either, ["email", "phone"]))
