@@ -45,7 +45,7 @@ class Visit(BaseModel):
     cookie: Annotated[Text, tm.Cookie]
     ip: Annotated[Text, tm.Cookie]
     browser: Annotated[Text, tm.Cookie]
-    page: Annotated[Text, tm.Cookie]
+    page: Annotated[Literal["/pricing", "/support"], tm.Cookie]
 
 
 class Buyer(BaseModel):
@@ -270,4 +270,4 @@ def _visit(visit: Visit, customer: int | None, work: Work) -> dict[str, Any]:
     return {"customer_id": customer, **(NOBODYS if "visits" in work.known else visit).model_dump()}
 
 
-NOBODYS = Visit(cookie="c", ip="i", browser="b", page="pricing")
+NOBODYS = Visit(cookie="c", ip="i", browser="b", page="/pricing")
