@@ -149,6 +149,8 @@ def _kind(error: BaseException, sections: Sequence[str]) -> str | None:
     for kind, types in (("interference", Interference), ("leaked", Leaked)):
         if any(isinstance(one, types) for one in errors):
             return kind
+    if any(isinstance(one, pg.StoreUnavailable) for one in errors):
+        return None  # a machine under load, which is no fault of the code
     if any(isinstance(one, pg.PurposeGuardError) for one in errors):
         return "refused"
     if isinstance(error, NameError | ImportError | SyntaxError):
