@@ -20,7 +20,6 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -143,25 +142,6 @@ def test_http_requests_of_the_standard_library_though_nobody_answers():
     (found,) = effects.of("http")
     assert dict(found.parts)["address"] == "http://127.0.0.1:9/a?b=c"
     assert dict(found.parts)["body"] == "device"
-
-
-def test_requests_of_the_library_of_that_name(monkeypatch):
-    class Session:
-        """As that of requests, which is not installed here."""
-
-        def send(self, request: Any, **options: Any) -> str:
-            connection = http.client.HTTPConnection("127.0.0.1", 9)
-            with pytest.raises(OSError, match="refused"):
-                connection.request("POST", "/below", b"told above")
-            return "sent"
-
-    monkeypatch.setitem(sys.modules, "requests", SimpleNamespace(Session=Session))
-    request = SimpleNamespace(method="POST", url="https://example.com/", headers={"X-Order": "7"}, body=b"device")
-    with captured() as effects:
-        assert Session().send(request, timeout=1) == "sent"
-    assert texts(effects) == [
-        ("http", "POST", {"address": "https://example.com/", "header x-order": "7", "body": "device"})
-    ]
 
 
 def test_what_is_asked_of_an_application_here_is_no_effect_and_its_answer_is_one():

@@ -7,8 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
-import http.client
-import json
 import logging
 import os
 import shutil
@@ -25,7 +23,6 @@ from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import duckdb
 import httpx2
@@ -126,60 +123,6 @@ def test_mails_are_told_by_their_parts(listener):
     assert "Subject: device" in found["message"]
     assert "phone" in found["message"]
     assert "phone" not in parts(effects, "socket")["content"]
-
-
-def test_what_is_made_while_requests_sends_it_is_told_below(monkeypatch):
-    ours, theirs = socket.socketpair()
-
-    class Session:
-        """As that of requests, which is not installed here."""
-
-        def send(self, request: Any) -> None:
-            connection = http.client.HTTPConnection("127.0.0.1", 9)
-            connection.sock = ours
-            connection.putrequest("POST", "/below")
-            connection.endheaders()
-            for chunk in request.body:
-                connection.send(chunk)
-
-    monkeypatch.setitem(sys.modules, "requests", SimpleNamespace(Session=Session))
-    request = SimpleNamespace(method="POST", url="https://example.com/", headers={}, body=iter([b"dev", b"ice"]))
-    with captured() as effects, ours, theirs:
-        Session().send(request)
-    assert [dict(one.parts)["body"] for one in effects.of("http")] == ["<list_iterator>", "device"]
-
-
-def test_requests_of_aiohttp(monkeypatch):
-    class ClientSession:
-        """As that of aiohttp, which is not installed here."""
-
-        headers = {"X-Order": "7"}  # as there
-        _json_serialize = staticmethod(json.dumps)
-
-        def _build_url(self, url: str) -> str:
-            return f"https://example.com{url}"
-
-        async def _request(self, method: str, url: str, **options: Any) -> str:
-            return "sent"
-
-        async def post(self, url: str, **options: Any) -> str:
-            return await self._request("post", url, **options)
-
-    monkeypatch.setitem(sys.modules, "aiohttp", SimpleNamespace(ClientSession=ClientSession))
-    form = SimpleNamespace(_fields=[({"name": "about"}, {}, "device")])
-    with captured() as effects:
-        for options in (
-            {"json": {"about": "device"}},
-            {"data": b"device"},
-            {"data": form},
-            {"params": {"a": "device"}},
-        ):
-            assert asyncio.run(ClientSession().post("/send", **options)) == "sent"
-    assert {one.name for one in effects.of("http")} == {"POST"}
-    for one in effects.of("http"):
-        found = dict(one.parts)
-        assert (found["address"], found["header x-order"]) == ("https://example.com/send", "7")
-        assert "device" in found["body"] or "device" in found["params"]
 
 
 def test_answers_that_are_streams_are_told_as_they_are_read():
