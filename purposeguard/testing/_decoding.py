@@ -114,9 +114,9 @@ def _decoded(piece: Piece) -> Iterator[Piece]:
         text = whole(piece.text)
         if text != piece.text:
             yield Piece(text, _octets(text), piece.start, piece.end, (*piece.how, how))
+    for raw in _unpacked(piece.raw):
+        yield Piece(_read(raw), raw, piece.start, piece.end, (*piece.how, "compressed"))
     if piece.raw and (len(piece.raw) >= _LONG or piece.how[-1:] not in _SHORT):
-        for raw in _unpacked(piece.raw):
-            yield Piece(_read(raw), raw, piece.start, piece.end, (*piece.how, "compressed"))
         for how, charset, skipped in _CHARSETS:
             text = piece.raw[skipped:].decode(charset, "ignore")
             if any(ord(one) > 0xFF for one in text):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import bz2
+import gzip
 import hashlib
 import html
 import json
+import lzma
 import quopri
 import string
 import urllib.parse
 import uuid
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -57,6 +61,12 @@ ENCODINGS: dict[str, tuple[Callable[[str], str], str]] = {
         lambda text: urllib.parse.quote(base64.b64encode(json.dumps({"a": text}).encode()).decode(), safe=""),
         "in base64",
     ),
+    "zlib in base64": (lambda text: base64.b64encode(zlib.compress(text.encode())).decode(), "compressed"),
+    "zlib in hexadecimal": (lambda text: zlib.compress(text.encode()).hex(), "compressed"),
+    "zlib in base32": (lambda text: base64.b32encode(zlib.compress(text.encode(), 9)).decode(), "compressed"),
+    "gzip in base64": (lambda text: base64.b64encode(gzip.compress(text.encode())).decode(), "compressed"),
+    "bz2 in base64": (lambda text: base64.b64encode(bz2.compress(text.encode())).decode(), "compressed"),
+    "xz in base64": (lambda text: base64.b64encode(lzma.compress(text.encode())).decode(), ""),
 }
 
 
