@@ -269,6 +269,10 @@ def refusing(_: object) -> object:
     raise ValueError("never")
 
 
+ADDRESS = type(TypeAdapter(HttpUrl).validate_python("https://example.com"))
+"""Which class the values of `HttpUrl` have depends on the version of pydantic."""
+
+
 @dataclasses.dataclass
 class Typed:
     """Nobody validates what it is made of, so it must be of the right type at once."""
@@ -283,14 +287,14 @@ class Typed:
     token: Annotated[Base64Str, tm.Registration]
     lower: Annotated[str, StringConstraints(to_lower=True), tm.Registration]
     listed: Annotated[Json[list[int]], tm.Contract]
-    third: Annotated[int, at.Predicate(lambda n: n % 3 == 0), tm.Contract]
+    third: Annotated[int, at.MultipleOf(3), tm.Contract]
     sealed: Personal[HttpUrl, tm.WebForm]
 
 
 @given(made=instances(Typed))
 @settings(max_examples=10)
 def test_values_have_the_type_that_is_asked_for(made: Typed) -> None:
-    assert isinstance(made.site, HttpUrl)
+    assert type(made.site) is ADDRESS
     assert isinstance(made.network, ipaddress.IPv4Network)
     assert made.seen.tzinfo is not None
     assert isinstance(made.zone, zoneinfo.ZoneInfo)
@@ -300,13 +304,13 @@ def test_values_have_the_type_that_is_asked_for(made: Typed) -> None:
     assert made.lower == made.lower.lower()
     assert isinstance(made.listed, list)
     assert made.third % 3 == 0
-    assert isinstance(plain(made.sealed), HttpUrl)
+    assert type(plain(made.sealed)) is ADDRESS
 
 
 def test_marks_have_the_type_and_are_known_again() -> None:
     markers = Markers()
     made = [markers.instance(Typed) for _ in range(4)]
-    assert all(one.third % 3 == 0 and isinstance(one.site, HttpUrl) for one in made)
+    assert all(one.third % 3 == 0 and type(one.site) is ADDRESS for one in made)
     assert {mark.field for mark in markers if not mark.recognisable} <= {"zone"}  # there are few of them
     for field in ("site", "network", "seen", "size", "email", "secret", "token", "lower", "listed", "third", "sealed"):
         texts = [mark.texts for mark in markers if mark.field == field]
