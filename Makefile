@@ -99,9 +99,9 @@ coverage: $(DEV) ## the tests of the core, and every branch of it run by them
 	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(NO_CORE:%=--ignore=%) $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
 
-# By the environment and not by `python -O`: the processes that the tests start inherit it. Type checkers run no code, and
-# pages, the example, generated cases and long tests of the rim go through code that others go through as well.
-NOT_OPTIMISED = tests/typing tests/docs tests/end_to_end tests/properties tests/differential tests/adapters/spark $(RIM)
+# By the environment and not by `python -O`: the processes that the tests start inherit it. What is decided is decided in
+# the core and by governance; that the rim has no `assert` either, ruff sees to (S101).
+NOT_OPTIMISED = tests/typing tests/docs tests/end_to_end tests/properties tests/differential tests/adapters $(RIM)
 optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert
 	PYTHONOPTIMIZE=1 $(VENV)/bin/python $(PYTEST) $(NOT_OPTIMISED:%=--ignore=%) $(ARGS)
 
