@@ -106,10 +106,11 @@ optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert
 	PYTHONOPTIMIZE=1 $(VENV)/bin/python $(PYTEST) $(NOT_OPTIMISED:%=--ignore=%) $(ARGS)
 
 # Without the pages, whose outputs are those of the versions that the project is developed with, without what needs no
-# library but those that it tests with, and without an application that wants newer ones.
+# library but those that it tests with or none of a version that matters, and without an application that wants newer ones.
+NO_VERSION = tests/testing/canaries tests/testing/effects tests/testing/noninterference/test_shop.py tests/end_to_end/test_demo.py
 NO_LIBRARY = tests/third_party tests/docs tests/faults tests/linting tests/exporting tests/typing tests/properties tests/differential
 lowest: $(VENV)-lowest/.lowest ## the tests with the lowest version allowed of each dependency
-	$(VENV)-lowest/bin/python $(PYTEST) $(NO_LIBRARY:%=--ignore=%) $(ARGS)
+	$(VENV)-lowest/bin/python $(PYTEST) $(NO_LIBRARY:%=--ignore=%) $(NO_VERSION:%=--ignore=%) $(PROOFS:%=--ignore=%) $(ARGS)
 
 deep: $(DEV) ## the long property tests: millions of cases
 	HYPOTHESIS_PROFILE=deep $(VENV)/bin/python $(PYTEST) -m deep $(ARGS)
