@@ -15,8 +15,8 @@ from purposeguard.notices import trendmicro_jp as tm
 
 TEXT = "sentinel-5f1c9a"
 NUMBER = 731905128
-MARKS = (TEXT, TEXT.encode().hex(), str(NUMBER), f"{NUMBER:,}", f"{NUMBER:x}", f"{NUMBER:o}", "7.319")
-"""How the two show, whatever is done to them."""
+MARKS = (TEXT, TEXT.encode().hex(), str(NUMBER), f"{NUMBER:,}", f"{NUMBER:x}", f"{NUMBER:o}", "7.31905", "7.319e")
+"""How the two show, whatever is done to them; long enough that no time of day has one in it."""
 
 guard = pg.Guard(tm.NOTICE)
 
