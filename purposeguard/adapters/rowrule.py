@@ -260,7 +260,10 @@ class Renderer(Protocol[E]):
         ...
 
     def subject_in(self, column: str, keys: KeySet, /) -> E:
-        """Rows whose id, in any spelling, is one of these; a null is none of them."""
+        """Rows whose id, in any spelling, is one of these, of whom there may be none; a null is none of them.
+
+        What names nobody by its type must be refused, also where there are none.
+        """
         ...
 
 
@@ -294,7 +297,8 @@ def _subjects(columns: Sequence[tuple[str, SubjectMark]], test: SubjectTest, wor
     for column, mark in columns:
         keys = test.keys.within(mark.realm)
         if not test.only:
-            if len(keys):
+            # Where each row is to name somebody, what stands there must be an id, also while nobody is to be left out.
+            if len(keys) or not test.nobody:
                 parts.append(words.negated(words.subject_in(column, keys)))
             continue
         named = words.subject_in(column, keys) if len(keys) else words.false()

@@ -185,8 +185,10 @@ class Words:
         if kind != _TEXT:
             raise values.not_subjects(column, kind)
         odd = f"regexp_matches({here}, {literal(NO_ID)}) OR length({here}) > {LONGEST}"
-        checked = f"CASE WHEN {odd} THEN error({literal(str(values.blank_subject(column)))}) ELSE {here} END"
-        parts = [self._in(f"({checked})", keys, "texts")]
+        failure = f"error({literal(str(values.blank_subject(column)))})"
+        parts = [f"CASE WHEN {odd} THEN {failure} ELSE false END"]
+        if keys.texts:
+            parts = [self._in(f"(CASE WHEN {odd} THEN {failure} ELSE {here} END)", keys, "texts")]
         if keys.uuids:
             parts.append(f"(length({here}) >= 32 AND {self._in(_digits(here), keys, 'uuids')})")
         if not all(one.isascii() for one in keys.texts):

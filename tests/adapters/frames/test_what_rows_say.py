@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from purposeguard import (
@@ -206,6 +207,24 @@ def test_a_text_that_is_no_id_is_refused(kind: str, odd: str) -> None:
 def test_what_names_nobody_is_refused(kind: str, given: list[Any]) -> None:
     with pytest.raises(PurposeGuardError, match="who"):
         _kept(KINDS[kind](_table(given, "who")), WHOSE, Told({"1": STOPPED}))
+
+
+@each_as_it_is
+@pytest.mark.parametrize("given", [[1.0, float("nan")], [True, False], [b"1"], [["1"]], ["1", " "]])
+def test_it_is_refused_also_while_nobody_is_left_out_where_each_row_is_to_name_somebody(
+    kind: str, given: list[Any]
+) -> None:
+    with pytest.raises((PurposeGuardError, duckdb.Error), match="who"):
+        _kept(KINDS[kind](_table(given, "who")), WHOSE, Told({}, requires_subject=True))
+
+
+def test_types_of_arrow_that_hide_their_nulls_name_nobody() -> None:
+    texts = pa.array(["1", None])
+    union = pa.UnionArray.from_sparse(pa.array([0, 0], pa.int8()), [texts, pa.array([1, 2])])
+    for hidden in (pc.run_end_encode(texts), union):
+        for stopped in ({}, {"1": STOPPED}):
+            with pytest.raises(UnlabelledData, match="`who` is marked Subject and holds"):
+                _kept(pa.table({"who": hidden, "n": range(2)}), WHOSE, Told(stopped, requires_subject=True))
 
 
 @each
