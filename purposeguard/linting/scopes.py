@@ -279,7 +279,7 @@ def _bind(node: ast.AST, scope: Scope) -> None:  # noqa: C901, PLR0912  # one ca
         if node.rest:
             scope.bind(node.rest, Opaque())
     elif type(node).__name__ == "TypeAlias":  # `type X = …`, from Python 3.12 on
-        scope.bind(node.name.id, Assigned(scope, node.value))  # type: ignore[attr-defined]
+        scope.bind(node.name.id, Assigned(scope, node.value))  # type: ignore[attr-defined]  # on 3.11 there is no such class
 
 
 def _targets(target: ast.AST | None) -> Iterator[tuple[str, bool]]:

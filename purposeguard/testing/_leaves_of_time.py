@@ -12,8 +12,8 @@ from purposeguard.testing._kinds import OTHERS, Kind, moment
 from purposeguard.testing._leaf import Leaf, mixed
 from purposeguard.testing._limits import ANY_ZONE, Limits
 
-_EARLIEST: Final = datetime.datetime(1900, 1, 1)  # noqa: DTZ001  # zones are put to them below; so with the next
-_LATEST: Final = datetime.datetime(2100, 12, 31)  # noqa: DTZ001
+_EARLIEST: Final = datetime.datetime(1900, 1, 1)  # noqa: DTZ001  # zones are put to it below
+_LATEST: Final = datetime.datetime(2100, 12, 31)  # noqa: DTZ001  # likewise
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 _CENTURY: Final = datetime.timedelta(days=36_525)
 

@@ -45,7 +45,7 @@ def _parameters(given: Any, prefix: str = "parameter") -> dict[str, str]:
 
 def _watch_sqlalchemy(patches: Patches, tell: Tell) -> None:
     from sqlalchemy import event  # noqa: PLC0415  # it is loaded already
-    from sqlalchemy.engine import Engine  # noqa: PLC0415
+    from sqlalchemy.engine import Engine  # noqa: PLC0415  # likewise
 
     def executed(
         connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _executemany: bool

@@ -75,7 +75,7 @@ class Swallowing:
         _active.remove(self)
         if not _active:
             for cls in _REFUSALS:
-                del cls.__del__  # type: ignore[union-attr]
+                del cls.__del__  # type: ignore[union-attr]  # put there by `start`
         for error in list(self._living):
             self._note(error)
 

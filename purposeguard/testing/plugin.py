@@ -183,7 +183,7 @@ class Session:
             self._collector.records.swallowed[key] += times
 
     def _add_to_junit(self, report: Report) -> None:
-        from _pytest.junitxml import xml_key  # noqa: PLC0415
+        from _pytest.junitxml import xml_key  # noqa: PLC0415  # where JUnit is asked for
 
         xml = self._config.stash.get(xml_key, None)
         if xml is not None:

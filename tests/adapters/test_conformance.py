@@ -40,6 +40,8 @@ PAIRS = [(engine, case) for engine in ENGINES.values() for case in cases() if en
 
 @pytest.fixture(scope="module", autouse=True)
 def _closing() -> Iterator[None]:
+    """A process may come here more than once: what it does between is taken from another one's tests."""
+    _folder().mkdir(exist_ok=True)
     yield
     for engine in ENGINES.values():
         engine.close()
