@@ -25,6 +25,7 @@ def allowed(
     stopped: bool = False,  # the subject stopped it for all, or asked for erasure
     consents: Collection[tuple[str, date]] = (),  # purposes agreed to, each with the revision under which that was
     overdue: Collection[str] = (),  # sources that may be kept no longer
+    activity: bool = False,  # an activity asks, and not somebody who wants to know of any channel
 ) -> bool:
     """Whether data from these sources may serve the purpose or family under these circumstances."""
     now = notices[-1]
@@ -44,7 +45,7 @@ def allowed(
             return then is now  # Of a revision that is not known, nobody knows what it granted.
         # Rule 9: of data collected under another revision, that one must have granted it too, on its own terms …
         one, other = moved(notices, "source", source, then.revision), moved(notices, "purpose", member, then.revision)
-        if one is not None and other is not None and granted(then, one, other, channel):
+        if one is not None and other is not None and granted(then, one, other, channel, activity):
             return basis(then, other) != "consent" or bool(agreed)
         # … or the revision in force, a later one, expressly extends it to data collected earlier.
         agreed_since = any(day > then.revision for day in agreed)
@@ -52,6 +53,8 @@ def allowed(
 
     # Rule 2: every source must be allowed. Rule 3: for a family, each by some purpose. Rule 4: none is no licence.
     members = {row.class_: row.purposes for row in now.family}.get(purpose, (purpose,))
+    if activity and not all(stated(now, member, channel) for member in members):
+        return False  # Rule 7, of what an activity is for.
     return bool(sources) and all(any(may(source, member) for member in members) for source in sources)
 
 
@@ -67,10 +70,18 @@ def moved(notices: Sequence[Document], kind: str, given: str, day: date) -> str 
     return given
 
 
-def granted(notice: Document, source: str, purpose: str, channel: str | None) -> bool:
+def granted(notice: Document, source: str, purpose: str, channel: str | None, activity: bool = False) -> bool:
     """Whether another revision grants it; one that has no such source grants it nothing."""
     known = (row.id for row in (*notice.source, *notice.overlay, *notice.derivation))
-    return source in known and reference.may(notice, source, purpose, channel)
+    if source not in known or not reference.may(notice, source, purpose, channel):
+        return False
+    return not activity or stated(notice, purpose, channel)
+
+
+def stated(notice: Document, purpose: str, channel: str | None) -> bool:
+    """Whether a channel is stated, or need not be: where a clause names the channels, activities must say theirs."""
+    named = next(row.channels for row in notice.purposes if row.id == purpose)
+    return channel is not None or named is None or named.closed is None
 
 
 def extended(notice: Document, source: str, purpose: str, agreed_since: bool) -> bool:

@@ -181,7 +181,8 @@ class WatchedState(State):
 class WatchedEngine(Engine):
     """The engine of a watched guard: what it decides and refuses is told.
 
-    By functions of their own: no watcher, which knows much, is left in the frames of an error.
+    By functions of their own: no watcher, which knows much, is left in the frames of an error. Without `super()` and
+    what this class alone has: whoever is in the middle of a method may find the engine turned back (`watching._leave`).
     """
 
     __slots__ = ()
@@ -189,11 +190,6 @@ class WatchedEngine(Engine):
     def _state(self, matrix: Matrix) -> State:
         before = cast("WatchedState", self.state)
         return WatchedState(matrix, before.teller.own, named=before._named)
-
-    @property
-    def _watchers(self) -> tuple[Watcher, ...]:
-        state = self.state  # which may be put back meanwhile
-        return state.teller.watchers if isinstance(state, WatchedState) else ()
 
     def replace(self, notice: Notice, history: History | None = None) -> Matrix:
         """Puts another revision in force, which follows on the plain matrix of the one before."""
@@ -204,37 +200,42 @@ class WatchedEngine(Engine):
     def column(self, activity: Activity) -> Column:
         """What an activity may open, told."""
         state = self.state
-        column = state.of(activity) if isinstance(state, WatchedState) else super().column(activity)
+        column = state.of(activity) if isinstance(state, WatchedState) else Engine.column(self, activity)
         if _callers.is_entering():
-            _entered(self._watchers, activity)
+            _entered(_watchers(self), activity)
         return column
 
     def authorise(self, access: Access, label: Label) -> Use[Any] | None:
         """As in any engine."""
-        _called(self._watchers, access)
-        return super().authorise(access, label)
+        _called(_watchers(self), access)
+        return Engine.authorise(self, access, label)
 
     def present(self, what: str = "data was read") -> Use[Any] | None:
         """As in any engine; an access function that asks by itself is told of here."""
         reader = _callers.reader_here()
         if reader is not None:
-            _called(self._watchers, reader.access)
-        return super().present(what)
+            _called(_watchers(self), reader.access)
+        return Engine.present(self, what)
 
     def missing(self, what: str, why: str, use: Use[Any] | None = None) -> None:
         """As in any engine."""
         try:
-            super().missing(what, why, use)
+            Engine.missing(self, what, why, use)
         except PurposeMissing as error:
-            _refused(self._watchers, error, observed=False)
+            _refused(_watchers(self), error, observed=False)
             raise
-        _refused(self._watchers, None, observed=True)
+        _refused(_watchers(self), None, observed=True)
 
     def tell(self, violation: PurposeViolation, activity: Activity | None) -> None:
         """As in any engine."""
         observed = self.observing if activity is None else activity.observing
-        _refused(self._watchers, violation, observed=observed)
-        super().tell(violation, activity)
+        _refused(_watchers(self), violation, observed=observed)
+        Engine.tell(self, violation, activity)
+
+
+def _watchers(engine: Engine) -> tuple[Watcher, ...]:
+    state = engine.state
+    return state.teller.watchers if isinstance(state, WatchedState) else ()
 
 
 def _entered(watchers: tuple[Watcher, ...], activity: Activity) -> None:

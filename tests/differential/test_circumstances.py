@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given, settings
@@ -36,18 +37,20 @@ class Tally:
         given = compiled(known)
         ids = [source.clause for source in label]
         for channel in (None, *matrix.notice.channels):
-            row = matrix.row_for(label, channel, given)
-            for purpose in asked_of(matrix.notice):
-                expected = reference.allowed(documents, ids, name_of(purpose), channel, **known)
-                if (purpose in row) is not expected:
-                    asked = name_of(purpose)
-                    pytest.fail(f"{ids} for {asked} by {channel}, {known}: the specification says {expected}")
-                self.asked += 1
-                self.allowed += expected
+            for activity in (False, True):
+                row = matrix.row_for(label, channel, replace(given, unstated=activity and channel is None))
+                for purpose in asked_of(matrix.notice):
+                    shut = activity and channel is None and matrix.must_state_channel(purpose)
+                    expected = reference.allowed(documents, ids, name_of(purpose), channel, **known, activity=activity)
+                    if (purpose in row and not shut) is not expected:
+                        asked = name_of(purpose)
+                        pytest.fail(f"{ids} for {asked} by {channel}, {known}: the specification says {expected}")
+                    self.asked += 1
+                    self.allowed += expected
 
 
 def compiled(known: histories.Circumstances) -> Circumstances:
-    """The same circumstances as the matrix takes them."""
+    """The same circumstances as the matrix takes them, of whoever asks."""
     standing = Standing(
         suspended=frozenset(known["suspended"]),
         erased=known["stopped"],

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any, cast
 
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purposeguard import Notice
@@ -56,7 +56,9 @@ def transfers(draw: st.DrawFn) -> Tables:
 def pairs(draw: st.DrawFn) -> tuple[Notice, Notice]:
     """Two revisions that differ in clauses 4 to 11."""
     made = draw(_notices.tables(facts=True))
-    assume("1990" < made["revision"] < "9990")
+    made["revision"] = draw(st.dates(datetime.date(1990, 1, 1), datetime.date(9990, 1, 1))).isoformat()
+    for row in made.get("extension", []):
+        row["notified"] = made["revision"]
     other = _notices.copied(made) | {"revision": "9999-01-01"}
     other |= draw(_notices.some_facts(made))
     for tables in (made, other):

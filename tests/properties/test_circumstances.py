@@ -47,7 +47,7 @@ class Case:
     def moment(self) -> datetime.datetime:
         return datetime.datetime.combine(self.today, datetime.time(12), UTC)
 
-    def expected(self, purpose: str, channel: str | None) -> bool:
+    def expected(self, purpose: str, channel: str | None, *, activity: bool = False) -> bool:
         """What the specification says; whom nobody names may be nobody where somebody must be."""
         if self.strict and self.about.subject is None:
             return False
@@ -68,6 +68,7 @@ class Case:
             overdue=retention.overdue(
                 self.inforce.document, ids, collected=collected, ended=self.about.ended, today=self.moment
             ),
+            activity=activity,
         )
 
 
@@ -119,10 +120,9 @@ def refuses(ask: Callable[[], object]) -> bool:
     return False
 
 
-def answers(case: Case, guard: pg.Guard, purpose: str, channel: str | None) -> Iterator[bool]:
-    """What each way to ask says."""
+def asked(case: Case, guard: pg.Guard, purpose: str, channel: str | None) -> Iterator[bool]:
+    """What each way to ask a guard says."""
     label, about = case.label, case.about
-    sealed: pg.Personal[str, Any] = pg.Personal("v", label)
     wanted = guard.notice.purpose(purpose) if purpose in {one.clause for one in guard.notice.purposes} else purpose
     decision = guard.explain(label, wanted, channel, subject=about)
     yield decision.allowed
@@ -130,6 +130,12 @@ def answers(case: Case, guard: pg.Guard, purpose: str, channel: str | None) -> I
     yield not decision.denied
     yield guard.allows([source.clause for source in label], purpose, channel, subject=about)
     yield not refuses(lambda: guard.check(label, purpose, channel, subject=about))
+
+
+def used(case: Case, guard: pg.Guard, purpose: str, channel: str | None) -> Iterator[bool]:
+    """What each way to ask the use of an activity says."""
+    label, about = case.label, case.about
+    sealed: pg.Personal[str, Any] = pg.Personal("v", label)
     with guard.purpose(purpose, channel=channel) as use:
         for _ in range(2):  # the second time it may be known
             yield use.allows(label, subject=about)
@@ -148,9 +154,9 @@ def answers(case: Case, guard: pg.Guard, purpose: str, channel: str | None) -> I
 @given(case=cases(), data=st.data())
 def test_every_way_to_ask_answers_as_the_specification(case: Case, data: st.DataObject) -> None:
     guard = case.guard(ledger=data.draw(st.sampled_from([None, support.RecordingLedger()])))
-    for purpose, channel in data.draw(st.lists(st.sampled_from(declarable(guard)), min_size=1, max_size=4)):
-        expected = case.expected(purpose, channel)
-        assert set(answers(case, guard, purpose, channel)) == {expected}, (purpose, channel)
+    for way in data.draw(st.lists(st.sampled_from(declarable(guard)), min_size=1, max_size=4)):
+        assert set(asked(case, guard, *way)) == {case.expected(*way)}, way
+        assert set(used(case, guard, *way)) == {case.expected(*way, activity=True)}, way
 
 
 @settings(max_examples=12)
@@ -172,7 +178,7 @@ def test_rows_are_given_as_the_specification_says(case: Case, data: st.DataObjec
     rows.__annotations__["return"] = list[cls]
     load, narrowed = guard.access(rows), guard.access(narrow=True)(rows)
     for purpose, channel in data.draw(st.lists(st.sampled_from(declarable(guard)), min_size=1, max_size=3)):
-        expected = case.expected(purpose, channel)
+        expected = case.expected(purpose, channel, activity=True)
         with guard.purpose(purpose, channel=channel) as use:
             assert refuses(load) is not expected
             copy = use.withhold([row])[0]

@@ -67,6 +67,20 @@ def test_of_a_revision_that_is_not_known_nothing_is_known_to_be_granted() -> Non
     assert not allowed([OLD, WIDE], ["1(a)"], OFFERS, collected_under=THIRD)
 
 
+def test_an_activity_states_its_channel_where_its_purpose_or_the_revision_of_the_data_names_them() -> None:
+    """Rule 7, and 9: renewals reach people by e-mail alone in the one revision, and by any channel in the other."""
+    by_any = pg.Notice.parse(changed(lambda t: t["grant"][0]["purpose"][0].pop("channels"))).document
+    opened = by_any.model_copy(update={"revision": SECOND})
+    for notices, under in (([OLD], None), ([OLD, opened], FIRST)):
+        for purpose in (RENEWAL, "AnyAdvice"):
+            asked = notices, ["1(a)"], purpose
+            assert allowed(*asked, collected_under=under)
+            assert allowed(*asked, "email", collected_under=under, activity=True)
+            assert not allowed(*asked, collected_under=under, activity=True)
+    assert allowed([OLD, opened], ["1(a)"], RENEWAL, activity=True)
+    assert allowed([by_any], ["1(a)"], RENEWAL, activity=True)
+
+
 def test_the_earlier_revision_grants_by_its_own_channels_and_sources() -> None:
     def closed(t: dict[str, Any]) -> None:
         t["grant"][0]["purpose"][1]["channels"] = {"closed": ["phone"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -207,4 +208,4 @@ def test_rows_are_not_logged(shared: Shop, guard: Guard, caplog: pytest.LogCaptu
     with logged, engine.connect() as connection, guard.purpose(tm.RenewalGuidance):
         assert connection.execute(select(Customer.email).where(Customer.email == "e1")).all() == [("e1",)]
     assert "SELECT customers.email" in caplog.text
-    assert "e1" not in caplog.text
+    assert "e1" not in re.sub(r"0x[0-9a-f]+", "", caplog.text)  # which an address may hold

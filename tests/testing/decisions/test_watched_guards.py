@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 import purposeguard as pg
 from purposeguard import engine, reference
-from purposeguard.engine import Engine
+from purposeguard.engine import Column, Engine
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies, watching
 from purposeguard.testing._asking import declarable, name_of
+from purposeguard.testing._watched import WatchedEngine
 from purposeguard.testing.decisions import capture_decisions
 from tests import support
-from tests.properties.test_circumstances import Case, answers, cases
+from tests.properties.test_circumstances import Case, asked, cases, used
 from tests.testing.ids import told
 from tests.unit.oversights import Counting, Office
 
@@ -38,18 +39,19 @@ LEDGERS: list[Callable[[], Any]] = [lambda: None, support.RecordingLedger, Count
 def test_under_any_circumstances_it_decides_as_the_specification(case: Case, data: st.DataObject) -> None:
     guard = case.guard(ledger=data.draw(st.sampled_from(LEDGERS))())
     ways = declarable(guard)
-    for purpose, channel in data.draw(st.lists(st.sampled_from(ways), min_size=1, max_size=3)):
-        expected = case.expected(purpose, channel)
-        if data.draw(st.booleans()):
-            assert set(answers(case, guard, purpose, channel)) == {expected}  # so it remembers it
-        with capture_decisions(guard) as found:
-            given_ = list(answers(case, guard, purpose, channel))
-        assert set(given_) == {expected}, (purpose, channel)
-        personal = pg.NotPersonal not in case.label
-        assert {one.allowed for one in found} == ({expected} if personal else set())
-        # Each way to ask is one decision; the first is asked for its reasons too.
-        assert len(found) == (len(given_) - 2 if personal else 0)
-        assert set(answers(case, guard, purpose, channel)) == {expected}
+    for way in data.draw(st.lists(st.sampled_from(ways), min_size=1, max_size=3)):
+        for activity, answers in ((False, asked), (True, used)):
+            expected = case.expected(*way, activity=activity)
+            if data.draw(st.booleans()):
+                assert set(answers(case, guard, *way)) == {expected}  # so it remembers it
+            with capture_decisions(guard) as found:
+                given_ = list(answers(case, guard, *way))
+            assert set(given_) == {expected}, way
+            personal = pg.NotPersonal not in case.label
+            assert {one.allowed for one in found} == ({expected} if personal else set())
+            # Each way to ask is one decision; the first of a guard is asked for its reasons too.
+            assert len(found) == (len(given_) - (0 if activity else 2) if personal else 0)
+            assert set(answers(case, guard, *way)) == {expected}
 
 
 @settings(max_examples=25)
@@ -349,6 +351,35 @@ def test_watching_begins_and_ends_while_other_threads_decide() -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
         use.open(NAME)
         assert R in use.cleared  # it remembers again
+
+
+def test_an_engine_that_is_turned_back_in_the_middle_of_a_method_decides_as_ever() -> None:
+    """The thread that is in the method then goes on in what the watched engine had."""
+    guard = pg.Guard(tm.NOTICE)
+    engine, seen = guard._engine, Answers()
+
+    @guard.access(tm.Contract)
+    def load() -> None: ...
+
+    @guard.purpose(tm.RenewalGuidance)
+    def remind() -> None: ...
+
+    with watching.watching(seen, guard):
+        pass
+    with pytest.raises(pg.PurposeViolation) as caught:
+        guard.check("1.1b", "1.2(1)①")
+    (activity,), (access,) = guard._register.activities, guard._register.accesses
+    column = WatchedEngine.column(engine, activity)  # type: ignore[arg-type]  # of this class before it began
+    assert type(column) is Column
+    for method, given_, error in (
+        ("authorise", (access, R), pg.PurposeMissing),
+        ("present", (), pg.PurposeMissing),
+        ("missing", ("data was read", "here"), pg.PurposeMissing),
+        ("tell", (caught.value, activity), pg.PurposeViolation),
+    ):
+        with pytest.raises(error):
+            getattr(WatchedEngine, method)(engine, *given_)
+    assert seen.found == []
 
 
 def test_typed_models_are_withheld_alike() -> None:
