@@ -8,9 +8,11 @@ import bz2
 import codecs
 import functools
 import html
+import itertools
 import lzma
 import quopri
 import re
+import sys
 import unicodedata
 import urllib.parse
 import zlib
@@ -51,6 +53,11 @@ class Piece:
         return self.folded if self.text.isascii() else normalised(self.text)
 
     @functools.cached_property
+    def noise(self) -> bool:
+        """Whether it looks as a picture or a key does as text: words may stand in it, but nothing encodes all of it."""
+        return len(self.text) >= _LONGER and len(_NOISE.findall(self.text)) * 20 > len(self.text)
+
+    @functools.cached_property
     def digests(self) -> tuple[Run, ...]:
         """What may be hashes in it, or hold some."""
         lowered = self.text.lower()
@@ -80,7 +87,13 @@ SHORTEST_DIGEST: Final = 8
 
 _HEX: Final = re.compile(rf"[0-9a-f]{{{SHORTEST_DIGEST},}}")
 _SEPARATORS: Final = re.compile(r"[\W_]+")
-_KANA: Final = str.maketrans({code: code + 0x60 for code in range(0x3041, 0x3097)})
+
+
+@functools.cache
+def _plainer() -> dict[int, int | None]:
+    """Hiragana as katakana, and nothing for what nobody sees."""
+    unseen = (code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Cf")
+    return {code: code + 0x60 for code in range(0x3041, 0x3097)} | dict.fromkeys(unseen)
 
 
 def bared(text: str) -> str:
@@ -90,8 +103,7 @@ def bared(text: str) -> str:
 
 def normalised(text: str) -> str:
     """A text in one form: of one width and case, in katakana, without what nobody sees."""
-    found = unicodedata.normalize("NFKC", text).casefold().translate(_KANA)
-    return "".join(one for one in found if unicodedata.category(one) != "Cf")
+    return unicodedata.normalize("NFKC", text).casefold().translate(_plainer())
 
 
 def pieces(text: str) -> Iterator[Piece]:
@@ -110,7 +122,7 @@ def pieces(text: str) -> Iterator[Piece]:
 
 
 def _decoded(piece: Piece) -> Iterator[Piece]:
-    for how, whole in _WHOLE:
+    for how, whole in () if piece.noise else _WHOLE:
         text = whole(piece.text)
         if text != piece.text:
             yield Piece(text, _octets(text), piece.start, piece.end, (*piece.how, how))
@@ -139,6 +151,10 @@ def _octets(text: str) -> bytes:
         return b""
 
 
+_LONGER: Final = 256
+"""Characters of which one can say what they look like."""
+
+_NOISE: Final = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -188,6 +204,15 @@ def _with_lines(text: str) -> str:
     return text.encode("latin-1", "replace").decode("iso2022_jp", "replace")
 
 
+def _seven_bits(text: str) -> str:
+    """Of old mails: letters that are no ASCII stand between a plus and a minus."""
+    if not _SEVEN_BITS.search(text):
+        return text
+    return text.encode("latin-1", "replace").decode("utf-7", "ignore")
+
+
+_SEVEN_BITS: Final = re.compile(r"\+[A-Za-z0-9+/]{3,}-")
+
 _WHOLE: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
     ("URL-encoded", _unquoted),
     ("as HTML", html.unescape),
@@ -195,6 +220,7 @@ _WHOLE: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
     ("as quoted-printable", _printable),
     ("on several lines", _in_one_line),
     ("in ISO-2022-JP", _with_lines),
+    ("in UTF-7", _seven_bits),
     ("in UTF-16", lambda text: text.replace("\0", "")),
 )
 
@@ -295,14 +321,24 @@ def _of_base32(run: str) -> Iterator[bytes]:
         return
 
 
+def _of_binary(run: str) -> Iterator[bytes]:
+    digits = re.sub(r"[^01]", "", run)
+    yield int(digits, 2).to_bytes(len(digits) // 8)
+
+
 def _of_base85(run: str) -> Iterator[bytes]:
-    for decode in (base64.b85decode, base64.a85decode):
+    for part, decode in itertools.product(_quoted(run), (base64.b85decode, base64.a85decode)):
         try:
-            raw = decode(run)
+            raw = decode(part)
         except ValueError:
             continue
         if _WORDS.search(raw):
             yield raw
+
+
+def _quoted(run: str) -> set[str]:
+    """What may be meant, where quotes and brackets may be letters too."""
+    return {run, run[1:-1], *run.split('"'), *re.findall("<~(.+?)~>", run)}
 
 
 _URL_SAFE: Final = str.maketrans("-_", "+/")
@@ -314,6 +350,7 @@ _RUNS: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], Iterator[bytes]]]
     ("in hexadecimal", re.compile(r"(?:(?:0x)?[0-9a-fA-F]{2}[:\-, '\"]{1,4}){4,}(?:0x)?[0-9a-fA-F]{2}"), _of_hex),
     ("as numbers", re.compile(r"(?:\d{2,5}[, ]{1,2}){4,}\d{2,5}"), _of_numbers),
     _BASE32,
+    ("in binary digits", re.compile(r"(?:[01]{8}[, ]?){4,}"), _of_binary),
     ("in base85", re.compile(r"[!-~]{12,400}"), _of_base85),
 )
 

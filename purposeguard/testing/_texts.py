@@ -56,6 +56,8 @@ def _(value: SecretStr | SecretBytes | Secret) -> Iterable[str]:  # type: ignore
 @_written.register
 def _(value: str) -> Iterator[str]:
     yield value
+    if not value.isascii():
+        yield value.encode("punycode", "ignore").decode()  # as in names of hosts
     # A number in groups, such as a telephone's, is often kept as its digits.
     digits = re.sub(r"[\s()\-.]", "", value)
     if re.fullmatch(r"\+?[0-9]{7,}", digits):
@@ -103,6 +105,7 @@ def _(value: datetime.date) -> Iterator[str]:
     year, month, day = value.year, value.month, value.day
     # Written in other groups, those of two digits are found as well.
     yield from (value.isoformat(), f"{value:%Y/%m/%d}", f"{value:%Y%m%d}", f"{value:%d.%m.%Y}", f"{value:%m/%d/%Y}")
+    yield str(value.toordinal())
     yield from (f"{year}年{month}月{day}日", f"{year}/{month}/{day}", f"{year}-{month}-{day}")
     for name in (f"{value:%B}", f"{value:%b}"):
         yield from (f"{name} {one}, {year}" for one in (str(day), f"{day:02}"))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import bz2
+import datetime
 import gzip
 import hashlib
 import html
 import json
 import lzma
 import quopri
+import random
 import string
 import urllib.parse
 import uuid
@@ -20,6 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from purposeguard.testing._decoding import pieces
 from purposeguard.testing.traces import trace_of
 from purposeguard.testing.values import texts_of
 
@@ -66,6 +69,12 @@ ENCODINGS: dict[str, tuple[Callable[[str], str], str]] = {
     "zlib in base32": (lambda text: base64.b32encode(zlib.compress(text.encode(), 9)).decode(), "compressed"),
     "gzip in base64": (lambda text: base64.b64encode(gzip.compress(text.encode())).decode(), "compressed"),
     "bz2 in base64": (lambda text: base64.b64encode(bz2.compress(text.encode())).decode(), "compressed"),
+    "zlib in base85": (lambda text: base64.b85encode(zlib.compress(text.encode())).decode(), ""),
+    "base85 in JSON": (lambda text: json.dumps({"a": base64.b85encode(text.encode()).decode()}), ""),
+    "base85 of Adobe's": (lambda text: base64.a85encode(text.encode(), adobe=True).decode(), ""),
+    "binary digits": (lambda text: " ".join(f"{one:08b}" for one in text.encode()), "in binary digits"),
+    "binary digits in one": (lambda text: "".join(f"{one:08b}" for one in text.encode()), "in binary digits"),
+    "UTF-7": (lambda text: f"é{text}é".encode("utf-7").decode(), ""),
     "xz in base64": (lambda text: base64.b64encode(lzma.compress(text.encode())).decode(), ""),
 }
 
@@ -123,6 +132,17 @@ def test_numbers_in_other_groups_are_found():
     assert trace_of("born 1987/03/12", ["1987-03-12"]) is not None
 
 
+@pytest.mark.parametrize("value", ["アサタナハマヤ", "山本くれは", "Fkqpwmé Xyabcde"])
+def test_names_of_hosts_are_found(value):
+    assert trace_of(f"xn--{value.encode('punycode').decode()}.example", texts_of(value)) is not None
+
+
+def test_days_that_are_counted_are_found():
+    day = datetime.date(1987, 3, 12)
+    assert trace_of(f"day {day.toordinal()}", texts_of(day)) is not None
+    assert trace_of(f"day 1{day.toordinal()}", texts_of(day)) is None
+
+
 def test_the_place_is_told():
     text = "mailing fkqpwmzxyabc now"
     found = trace_of(text, ["fkqpwmzxyabc"])
@@ -176,6 +196,16 @@ def test_ordinary_texts_hold_no_trace(text):
 def test_what_is_not_known_again_is_never_found():
     assert trace_of("True and 7", texts_of(True)) is None
     assert trace_of("anything", []) is None
+
+
+def test_pictures_take_no_long_time():
+    """Of noise nothing is undone but what packs it, so it is decoded in few ways; a word that stands in it is found."""
+    noise = random.Random(1).randbytes(40_000)
+    found = list(pieces(base64.b64encode(noise).decode()))
+    assert sum(len(one.text) for one in found) < 50 * len(noise)
+    for encoding in ("utf-8", "utf-16-le", "cp932"):
+        picture = noise[:20_001] + VALUES["katakana"].encode(encoding) + noise[20_001:]
+        assert trace_of(base64.b64encode(picture).decode(), [VALUES["katakana"]]) is not None, encoding
 
 
 def test_large_texts_take_no_long_time():
