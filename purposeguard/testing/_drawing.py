@@ -15,7 +15,7 @@ import pydantic_core
 import typing_extensions
 from hypothesis import reject
 from hypothesis import strategies as st
-from pydantic import Json, Secret
+from pydantic import BaseModel, Json, Secret
 
 from purposeguard.annotations import ALIASES, OPAQUE, is_taggable, what_is
 from purposeguard.label import Label
@@ -207,9 +207,12 @@ class Drawing:
     def _field(self, cls: type, field: Field, values: dict[str, Any], spot: Spot) -> None:
         if not field.needed and self._is_deep([field.annotation]):
             return
-        optional = not field.needed and typing_extensions.is_typeddict(cls)
-        if optional and not self._marking and not self._draw(_MOSTLY):
-            return
+        # What is not given shows: in the keys of a dictionary, in a dump by pydantic, in `model_fields_set`.
+        if not (field.needed or self._marking):
+            if typing_extensions.is_typeddict(cls) and not self._draw(_MOSTLY):
+                return
+            if issubclass(cls, BaseModel) and self._draw(_SELDOM):
+                return
         try:
             values[field.name] = self.value(field.annotation, spot)
         except Unsolvable as error:
@@ -287,6 +290,8 @@ class Drawing:
 _TURNS: Final = st.integers(0, 2**16 - 1)
 _MOSTLY: Final = st.integers(0, 3).map(bool)
 """True three times of four; shrinks to False."""
+_SELDOM: Final = st.integers(0, 3).map(lambda drawn: drawn == 3)
+"""True once of four; shrinks to False."""
 
 _SETS: Final = (set, frozenset)
 _CONTAINERS: Final[dict[Any, Callable[[list[Any]], Any]]] = {

@@ -488,3 +488,37 @@ def test_a_slow_body_is_not_run_for_minutes_to_make_its_example_smaller(monkeypa
         return len(ran)
 
     assert runs(itertools.count().__next__) < 60 < runs(itertools.repeat(0).__next__)
+
+
+class Optional(BaseModel):
+    name: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData] = "none"
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        lambda one: "device" in one.model_fields_set,
+        lambda one: len(one.model_dump(exclude_unset=True)),
+        lambda one: one.model_dump_json(exclude_defaults=True, include={"device"}),
+    ],
+    ids=["asked", "in a dump", "in JSON"],
+)
+def test_that_a_field_was_given_is_found(leak: Any) -> None:
+    def body(one: Optional) -> object:
+        return leak(one)
+
+    failure = failure_of(noninterference(guard, tm.RenewalGuidance)(body), by=quickly)
+    assert isinstance(failure, Interference)
+    assert "`one.device` makes a difference" in str(failure)
+
+
+def test_whether_a_field_was_given_that_may_be_used_is_no_leak() -> None:
+    class Other(BaseModel):
+        name: Annotated[str, tm.Registration] = ""
+        device: Annotated[str, tm.ProductData] = "none"
+
+    def body(one: Other) -> object:
+        return "name" in one.model_fields_set
+
+    at_once(noninterference(guard, tm.RenewalGuidance)(body))()
