@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -38,8 +37,14 @@ class Report:
 
     @property
     def told_percent(self) -> str:
-        """The same as text, rounded down: what is short of a bound is seen to be."""
-        return f"{math.floor(self.percent * 10) / 10:g} %"
+        """The same as text."""
+        return f"{self._floored(1):g} %"
+
+    def _floored(self, places: int) -> float:
+        """The same to so many decimal places, rounded down: what is short of a bound is seen to be."""
+        hit, of = self.counted
+        scale = 10**places
+        return 100 * scale * hit // of / scale if of else 100.0
 
     @property
     def activities(self) -> list[tuple[str, str, str]]:
@@ -140,7 +145,7 @@ class Report:
         cells = sorted({one[:3] for one in records.cells} | set(records.universe), key=self.order)
         made: dict[str, Any] = {
             "format": FORMAT,
-            "percent": round(self.percent, 2),
+            "percent": self._floored(2),
             "cells_exercised": hit,
             "cells_declared": of,
             "cells": [
@@ -201,7 +206,7 @@ class Report:
         """What JUnit's report says of the whole run."""
         hit, of = self.counted
         told = {
-            "purposeguard.percent": f"{self.percent:.2f}",
+            "purposeguard.percent": f"{self._floored(2):.2f}",
             "purposeguard.cells_exercised": str(hit),
             "purposeguard.cells_declared": str(of),
             "purposeguard.accesses_never_called": str(len(self.uncalled)),
