@@ -9,8 +9,9 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
+from purposeguard.columns import NOTHING
 from purposeguard.decision import Decision
-from purposeguard.engine import NOTHING, Engine, Opening
+from purposeguard.engine import Engine, Opening
 from purposeguard.errors import ChannelViolation, PurposeMissing
 from purposeguard.inventory import Activity, Register, Site
 from purposeguard.kinds import is_plain, kind_of

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Final, Literal, NoReturn, Protocol, cast, get_
 from purposeguard.about import NOTHING_KNOWN, About, SubjectId, subject_key
 from purposeguard.circumstances import Circumstances
 from purposeguard.clock import in_utc
+from purposeguard.columns import NOTHING, Column
 from purposeguard.decision import Decision, outside_the_table
-from purposeguard.engine import NOTHING, Column, Engine, Opening
+from purposeguard.engine import Engine, Opening
 from purposeguard.errors import PurposeMissing, PurposeViolation, SubjectViolation
 from purposeguard.inventory import Activity, LegalException, Site
 from purposeguard.label import Label

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
 from purposeguard.about import About, subject_key
 from purposeguard.circumstances import ASKED_LATER
+from purposeguard.columns import NO_LABELS, NOTHING, Column
 from purposeguard.decision import Decision
-from purposeguard.engine import NO_LABELS, NOTHING, Column, Engine, Opening
+from purposeguard.engine import Engine, Opening
 from purposeguard.errors import ChannelViolation, PurposeGuardError, PurposeViolation, UnknownSource, UnlabelledData
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label, Sources

@@ -19,8 +19,9 @@ from purposeguard.adapters.finding import Finder, Needed
 from purposeguard.adapters.rowrule import KeySet, RowRule
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.circumstances import ASKED_LATER, Standing
+from purposeguard.columns import Column
 from purposeguard.decision import Decision
-from purposeguard.engine import Column, Engine, only_observed
+from purposeguard.engine import Engine, only_observed
 from purposeguard.errors import FlowViolation, UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.history import History

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from purposeguard.adapters.rowrule import NO_DAY, Branch, KeySet, Span, SubjectTest
 from purposeguard.circumstances import CLEAR, Standing
-from purposeguard.engine import Column, Engine
+from purposeguard.columns import Column
+from purposeguard.engine import Engine
 from purposeguard.label import Label
 from purposeguard.oversight import Roster
 from purposeguard.retention import day_in

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any, Final, cast
 
 from purposeguard.circumstances import BY_ANY_CHANNEL, NONE_KNOWN, NOT_NAMED, Circumstances, Standing
+from purposeguard.columns import Column, State
 from purposeguard.decision import Decision
-from purposeguard.engine import Column, Engine, Opening, State
+from purposeguard.engine import Engine, Opening
 from purposeguard.errors import PurposeMissing, PurposeViolation
 from purposeguard.history import History
 from purposeguard.inventory import Access, Activity

@@ -25,7 +25,7 @@ from unittest import mock
 from pydantic import BaseModel, ValidationError
 
 import purposeguard as pg
-from purposeguard.engine import Column
+from purposeguard.columns import Column
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.sealing import content
 from tests.bypass.seal_forks import in_a_fork

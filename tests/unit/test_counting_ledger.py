@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import pytest
 
 import purposeguard as pg
-from purposeguard import engine
+from purposeguard import columns
 from purposeguard.engine import Opening
 from purposeguard.ledger import Tick
 from purposeguard.notices import trendmicro_jp as tm
@@ -282,7 +282,7 @@ def test_what_gives_other_sources_next_time_is_asked_each_time(guard: pg.Guard) 
 def test_checks_that_are_remembered_are_bounded(
     guard: pg.Guard, clicks: Clicks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_CHECKS_AT_MOST", 3)
+    monkeypatch.setattr(columns, "_CHECKS_AT_MOST", 3)
     for blanks in range(10):
         guard.check("1.1(a)" + " " * blanks, tm.RenewalGuidance)
     assert clicks.counts == {(None, "1.2(1)①", R): 10}

@@ -441,7 +441,7 @@ def test_an_office_that_says_nothing_of_a_subject_is_no_licence(answer: Any) -> 
 
 @pytest.mark.usefixtures("remembers")
 def test_no_more_standings_are_remembered_than_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("purposeguard.engine.MOST_REMEMBERED", 1)
+    monkeypatch.setattr("purposeguard.columns.MOST_REMEMBERED", 1)
     other = Standing(provision_stopped=True)
     guard = guarded(Office({"7": STOPPED, "9": other}))
     for _ in range(2):
@@ -590,7 +590,7 @@ def test_a_dump_knows_in_which_row_a_sealed_value_is() -> None:
 def test_what_is_allowed_of_more_subjects_than_are_remembered_is_decided_each_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("purposeguard.engine.MOST_REMEMBERED", 1)
+    monkeypatch.setattr("purposeguard.columns.MOST_REMEMBERED", 1)
     office = Office({"1": Standing(provision_stopped=True), "2": STOPPED, "3": CLEAR})
     with guarded(office).purpose(P) as use:
         for _ in range(2):

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard import tasks
-from purposeguard.engine import State
+from purposeguard.columns import State
 from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.use import Use

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import purposeguard as pg
-from purposeguard import engine, reference
-from purposeguard.engine import Column, Engine
+from purposeguard import reference
+from purposeguard.columns import Column, State
+from purposeguard.engine import Engine
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies, watching
 from purposeguard.testing._asking import declarable, name_of
@@ -106,7 +107,7 @@ def test_a_notice_that_is_replaced_while_it_is_watched_decides_from_then_on(
     assert len(found) == 4
     assert ask(guard) == ask(plain)
     assert type(guard._engine) is Engine
-    assert type(guard._engine.state) is engine.State
+    assert type(guard._engine.state) is State
 
 
 class Answers(watching.Watcher):
