@@ -69,9 +69,8 @@ def check(module: Module, program: Program) -> Iterator[Found]:
         if program.tags.kind(cls) not in (None, "enum", "settings") and cls not in program.tags.covered:
             inherited = [field for one in program.names.lineage(cls)[1:] for field in program.tags.fields(one)]
             fields = program.tags.fields(cls)
-            told = program.told.of(cls)
             for found in _of_model(node.name, fields, inherited, program):
-                if found.symbol.rpartition(".")[2] not in told:
+                if not program.told.of_class(cls, found.symbol.rpartition(".")[2]):
                     yield found
     for call in module.all(ast.Call):
         if call.args and len(call.args) + len(call.keywords) > 1:
@@ -84,7 +83,9 @@ def _of_call(node: ast.Call, name: str | None, scope: Scope, program: Program) -
     if name is not None and made & BUILDERS:
         yield from _of_model(name, list(_listed(node, scope, made)), [], program)
     elif made & TABLES:
-        yield from _of_model(name or "", _columns(node, scope), [], program)
+        for found in _of_model(name or "", _columns(node, scope), [], program):
+            if not program.told.of_table(node, name or "", found.symbol.rpartition(".")[2]):
+                yield found
 
 
 def _columns(node: ast.Call, scope: Scope) -> list[Field]:
