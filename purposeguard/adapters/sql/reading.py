@@ -16,7 +16,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from purposeguard.adapters.sql.names import lower
+from purposeguard.adapters.sql.names import lower, perhaps
 from purposeguard.errors import UnresolvedStatement
 
 LONGEST: Final = 1_000_000
@@ -130,14 +130,17 @@ def _operators(tokens: list[Token], dialect: str) -> None:
 
 
 def _begins(tokens: list[Token]) -> None:
-    words = (token.text.upper() for token in tokens if token.token_type is not TokenType.L_PAREN)
-    first = next(words, None)
-    if first is None:
+    left = (token for token in tokens if token.token_type is not TokenType.L_PAREN)
+    begin = next(left, None)
+    if begin is None:
         raise UnresolvedStatement("the text holds no statement, and one at a time is looked at")
+    first, words = begin.text.upper(), (token.text.upper() for token in left)
     if first not in _BEGINS:
+        misspelt = perhaps(first, _BEGINS) if begin.token_type is TokenType.VAR else ""
         raise UnresolvedStatement(
-            "only queries, INSERT, CREATE TABLE or VIEW … AS, UPDATE, DELETE and MERGE are looked at: of what else can "
-            "be said to a database it is not known what it reads"
+            (f"the first word begins no statement{misspelt}; " if misspelt else "")
+            + "only queries, INSERT, CREATE TABLE or VIEW … AS, UPDATE, DELETE and MERGE are looked at: of what else "
+            "can be said to a database it is not known what it reads"
         )
     if first == "CREATE" and not _CREATED.intersection(word for word, _ in zip(words, range(4), strict=False)):
         raise UnresolvedStatement("of CREATE only tables and views made by a query are looked at")

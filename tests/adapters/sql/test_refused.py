@@ -56,6 +56,9 @@ def test_what_is_no_query_and_no_write_is_refused(dialect: str, text: str, caplo
 CASES = [
     ("postgres", "", "holds no statement"),
     ("postgres", "  -- nothing\n", "holds no statement"),
+    ("postgres", "SELCT id FROM customer", "the first word begins no statement (did you mean `SELECT`?); only queries"),
+    ("duckdb", "(udpate customer SET id = 1)", "(did you mean `UPDATE`?)"),
+    ("postgres", "SET id = 1", "only queries, INSERT"),
     ("postgres", "SELECT id FROM customer; DELETE FROM customer", "holds 2 statements"),
     ("postgres", "SELECT id FROM customer; -- DELETE FROM customer\n DELETE FROM customer", "holds 2 statements"),
     ("postgres", "SELECT (id FROM customer", "the parser stops at line 1, column 15"),
