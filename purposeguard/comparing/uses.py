@@ -7,8 +7,8 @@ where none of its members is; what is gone altogether is told by itself, in `ter
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import Literal, NamedTuple
 
 from purposeguard.bases import Extensions, bases, extended
 from purposeguard.comparing.cells import AnyPurpose, Cell, Level
@@ -79,6 +79,9 @@ class Uses:
             alike.setdefault((one, tuple(sources)), []).append(purpose_id)
         self.changes = (
             *(one.change(purposes, sources) for (one, sources), purposes in alike.items()),
+            *self._channels(
+                {purpose_id for (purpose_id, one) in told if one.kind not in {"withdrawn", "earlier-lost"}}
+            ),
             *self._bases(),
             *self._extensions(),
         )
@@ -129,6 +132,21 @@ class Uses:
         folded = self._history.clause_in(kind, given, since, until)
         there = until.sources if kind == "source" else until.purposes
         return next((one.clause for one in there if fold(one.clause) == folded), None)
+
+    def _channels(self, told: Container[str]) -> Iterator[Change]:
+        """What a purpose's clause names otherwise, and opens or closes nothing: of these purposes it is `told` already.
+
+        A list that names all the channels that there are closes none, and yet asks activities to state theirs (rule 7).
+        """
+        kept = {row.id for row in self._old.channel} & {row.id for row in self._new.channel}
+        for pair in self._matching.purposes:
+            if pair.old is None or pair.new is None or pair.id in told:
+                continue
+            was, is_ = _named(pair.old), _named(pair.new)
+            if was.kept(kept) != is_.kept(kept):
+                facts: dict[str, Fact] = {"purpose": pair.id, "old": was.channels, "old_alone": was.alone}
+                facts |= {"new": is_.channels, "new_alone": is_.alone}
+                yield Change("channels-named", "neutral", facts)
 
     def _bases(self) -> Iterator[Change]:
         then, now = bases(self._old), bases(self._new)
@@ -225,6 +243,21 @@ def _closed(purpose: AnyPurpose) -> tuple[str, ...]:
 def _closed_row(row: PurposeRow) -> tuple[str, ...]:
     """The channels that a purpose names and closes; none where any will do."""
     return (row.channels.closed or ()) if row.channels is not None else ()
+
+
+class _Named(NamedTuple):
+    """The channels that a clause names, and whether it names these `alone`, or for example."""
+
+    alone: bool
+    channels: tuple[str, ...]
+
+    def kept(self, channels: Container[str]) -> _Named:
+        return _Named(self.alone, tuple(sorted(one for one in self.channels if one in channels)))
+
+
+def _named(row: PurposeRow) -> _Named:
+    closed = _closed_row(row)
+    return _Named(bool(closed), closed or (row.channels.open or () if row.channels is not None else ()))
 
 
 def _lost(cell: Cell) -> bool:

@@ -79,6 +79,25 @@ class OfUses(Naming):
         p, s, c = self.purposes(facts["purposes"]), self.sources(facts["sources"]), self.channels(facts["channels"])
         return self.either(f"{p} may use {s} by {c} no more", f"{s}を{p}に{c}では利用できなくなる")
 
+    def renaming(self, facts: Mapping[str, Any]) -> str:
+        """Channels that a clause names otherwise."""
+        p = self.purposes([facts["purpose"]])
+        was, is_ = (self._list(facts[key], alone=facts[f"{key}_alone"]) for key in ("old", "new"))
+        said = self.either(f"{p} names {is_}, before {was}", f"{p}の記載する手段が{was}から{is_}に変わる")
+        if facts["new_alone"] == facts["old_alone"]:
+            return said
+        if facts["new_alone"]:
+            return said + self.either("; an activity must state its channel", "。処理は手段を明示しなければならない")
+        return said + self.either("; an activity need state no channel", "。処理は手段を明示しなくてよい")
+
+    def _list(self, channels: Any, *, alone: bool) -> str:
+        if not channels:
+            return self.either("no channel", "なし")
+        listed = self.channels(channels)
+        return self.either(
+            f"{listed} alone" if alone else f"{listed} for example", f"{listed}{'のみ' if alone else 'など'}"
+        )
+
     def lost(self, facts: Mapping[str, Any]) -> str:
         """Uses of data collected earlier that end."""
         p, s, c = self.purposes(facts["purposes"]), self.sources(facts["sources"]), facts.get("channels")

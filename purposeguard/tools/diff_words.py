@@ -174,6 +174,7 @@ SAYINGS: Final[Mapping[str, Callable[[Words, Mapping[str, Any]], str]]] = {
     "channels-opened": Words.opened,
     "withdrawn": Words.withdrawn,
     "channels-closed": Words.closed,
+    "channels-named": Words.renaming,
     "earlier-lost": Words.lost,
     "basis": Words.basis,
     "extended": Words.extended,

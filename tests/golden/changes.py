@@ -111,6 +111,10 @@ CHANGES: dict[str, Callable[[Tables], object]] = {
         purpose(t, 0, 1).pop("channels"),
         purpose(t, 2, 1).update(channels={"closed": ["email"]}),
     ),
+    "all channels named, and none any more": lambda t: (
+        purpose(t, 0, 0).update(channels={"open": ["email"]}),
+        purpose(t, 2, 0).update(channels={"closed": [row["id"] for row in t["channel"]]}),
+    ),
     "another clause": lambda t: (
         t["grant"][1]["purpose"].append(t["grant"][0]["purpose"].pop()),
         t["grant"][2]["title"].update(en="Of visits"),
