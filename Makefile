@@ -91,17 +91,18 @@ generated: $(DEV) ## the generated module and the schema are what their sources 
 	$(VENV)/bin/purposeguard codegen $(RULES)/notice.toml -o $(RULES)/__init__.py --check
 	$(VENV)/bin/purposeguard schema -o purposeguard/notices/notice.schema.json --check
 
-# Without the pages, and without tests of the rim that are long and reach nothing of the core that others do not.
-RIM = tests/third_party tests/testing tests/linting tests/faults tests/exporting tests/adapters/test_conformance.py
+# Without the pages, and without tests of the rim: they reach nothing of the core that its own do not, and run on another
+# Python and with other versions.
+RIM = tests/third_party tests/testing tests/linting tests/faults tests/exporting tests/adapters
 PROOFS = tests/end_to_end/test_shop_noninterference.py tests/end_to_end/test_shop_canaries.py tests/end_to_end/test_shop_stories.py
-NO_CORE = $(RIM) $(PROOFS) tests/docs tests/adapters/spark tests/typing tests/end_to_end/test_shop_types.py
+NO_CORE = $(RIM) $(PROOFS) tests/governance tests/docs tests/typing tests/end_to_end/test_shop_types.py
 coverage: $(DEV) ## the tests of the core, and every branch of it run by them
 	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(NO_CORE:%=--ignore=%) $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
 
 # By the environment and not by `python -O`: the processes that the tests start inherit it. What is decided is decided in
 # the core and by governance; that the rim has no `assert` either, ruff sees to (S101).
-NOT_OPTIMISED = tests/typing tests/docs tests/end_to_end tests/properties tests/differential tests/adapters $(RIM)
+NOT_OPTIMISED = tests/typing tests/docs tests/end_to_end tests/properties tests/differential $(RIM)
 optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert
 	PYTHONOPTIMIZE=1 $(VENV)/bin/python $(PYTEST) $(NOT_OPTIMISED:%=--ignore=%) $(ARGS)
 

@@ -317,9 +317,3 @@ def test_spans_say_what_they_hold() -> None:
 def test_columns_of_a_frame_may_be_fewer() -> None:
     fewer = Columns({name: SALES[name] for name in ("email", "total")})
     assert Decider(Guard(NOTICE)).demand({"": (fewer, list(fewer))}).fields[0][0] == "email"
-
-
-def test_a_roster_says_how_many_and_not_whose() -> None:
-    roster = Roster({STOPPED: ("1", "2"), Standing(): ("3",)})
-    assert list(roster.groups) == [STOPPED]  # nothing is to be said of whoever asked for nothing
-    assert repr(roster) == "<Roster of 2 subjects, 1 standings>"

@@ -160,3 +160,15 @@ def test_a_broken_ledger_says_where() -> None:
     assert (error.place, error.what) == ("line 18, byte 3", "what was written was changed")
     assert str(error) == "line 18, byte 3: what was written was changed"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_what_was_not_resolved_and_what_would_flow_say_so_and_cross_to_another_process() -> None:
+    unresolved = pg.UnresolvedStatement("`lookup` may read anything")
+    flow = pg.FlowViolation("letter", "note", pg.Label(tm.Registration))
+    for error in (unresolved, pickle.loads(pickle.dumps(unresolved))):
+        assert (error.why, str(error)) == ("`lookup` may read anything",) * 2
+        assert isinstance(error, ValueError)
+    for error in (flow, pickle.loads(pickle.dumps(flow))):
+        assert (error.target, error.column, error.missing) == ("letter", "note", pg.Label(tm.Registration))
+        assert str(error).startswith("data of 1.1(a) would flow into `letter.note`, whose tags do not name it")
+        assert isinstance(error, PermissionError)

@@ -402,3 +402,16 @@ class Unread(BaseModel):
 
 def test_what_cannot_be_resolved_and_is_no_field_does_not_stand_in_the_way() -> None:
     assert pg.sources_of(Unread) == {"email": pg.Label(tm.Registration)}
+
+
+@pytest.mark.parametrize("mark", [pg.RowSource, pg.ByRow], ids=["the source", "by the source"])
+def test_a_column_of_a_table_whose_rows_say_their_source_is_no_field_of_a_model(mark: Any) -> None:
+    class Mixed(BaseModel):
+        email: Annotated[str, tm.Registration]
+        other: Annotated[str, mark]
+
+    with pytest.raises(pg.UnlabelledData, match=r"Mixed\.other\s+is\s+marked\s+as\s+a\s+column") as caught:
+        Model(Mixed).fields()
+    assert "purposeguard.adapters" in str(caught.value)
+    with guarded().purpose(P) as use, pytest.raises(pg.UnlabelledData):
+        use.withhold(Mixed(email="e", other="o"))

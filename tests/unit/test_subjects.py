@@ -18,6 +18,7 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.circumstances import CLEAR, Standing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.oversight import Roster
 from tests.unit.oversights import ERASED, STOPPED, Counting, Office, guarded, told
 from tests.unit.samples import Tape
 
@@ -598,3 +599,11 @@ def test_what_is_allowed_of_more_subjects_than_are_remembered_is_decided_each_ti
             assert use.open(NAME, subject=3) == "name"
             with pytest.raises(pg.SubjectViolation):
                 use.open(NAME, subject=2)
+
+
+def test_a_roster_groups_those_who_asked_for_something_and_shows_none_of_them() -> None:
+    roster = Roster({STOPPED: ("7", "8"), CLEAR: ("9",), ERASED: ()})
+    assert dict(roster.groups) == {STOPPED: ("7", "8")}
+    assert repr(roster) == "<Roster of 2 subjects, 1 standings>"
+    with pytest.raises((AttributeError, TypeError)):
+        roster.groups = {}
