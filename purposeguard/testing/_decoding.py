@@ -58,6 +58,11 @@ class Piece:
         return len(self.text) >= _LONGER and len(_NOISE.findall(self.text)) * 20 > len(self.text)
 
     @functools.cached_property
+    def words(self) -> str:
+        """What may be encoded in it as a whole: of noise the words, whatever letters encode them."""
+        return " ".join(_PRINTED.findall(self.text)) if self.noise else self.text
+
+    @functools.cached_property
     def digests(self) -> tuple[Run, ...]:
         """What may be hashes in it, or hold some."""
         lowered = self.text.lower()
@@ -122,9 +127,9 @@ def pieces(text: str) -> Iterator[Piece]:
 
 
 def _decoded(piece: Piece) -> Iterator[Piece]:
-    for how, whole in () if piece.noise else _WHOLE:
-        text = whole(piece.text)
-        if text != piece.text:
+    for how, whole in _WHOLE:
+        text = whole(piece.words)
+        if text != piece.words:
             yield Piece(text, _octets(text), piece.start, piece.end, (*piece.how, how))
     for raw in _unpacked(piece.raw):
         yield Piece(_read(raw), raw, piece.start, piece.end, (*piece.how, "compressed"))
@@ -155,6 +160,7 @@ _LONGER: Final = 256
 """Characters of which one can say what they look like."""
 
 _NOISE: Final = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f]")
+_PRINTED: Final = re.compile(r"[\x1b\x20-\x7e\u0100-\U0010ffff]{5,}")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 

@@ -36,43 +36,43 @@ def register() -> None:
 
 
 def _personal(annotation: Any) -> Any:
-    from purposeguard.testing.values import value_strategy  # noqa: PLC0415
+    from purposeguard.testing.values import value_strategy  # noqa: PLC0415  # when it is drawn
 
     if getattr(annotation, "__args__", None):
         return value_strategy(annotation)
-    from hypothesis import strategies as st  # noqa: PLC0415
+    from hypothesis import strategies as st  # noqa: PLC0415  # when it is drawn
 
-    from purposeguard.testing import strategies  # noqa: PLC0415
+    from purposeguard.testing import strategies  # noqa: PLC0415  # when it is drawn
 
     return strategies.sealed(st.text(), Notice.bundled(BUNDLED))
 
 
 def _labels(_: type) -> Any:
-    from purposeguard.testing import strategies  # noqa: PLC0415
+    from purposeguard.testing import strategies  # noqa: PLC0415  # when it is drawn
 
     return strategies.labels(Notice.bundled(BUNDLED))
 
 
 def _notices(_: type) -> Any:
-    from purposeguard.testing import strategies  # noqa: PLC0415
+    from purposeguard.testing import strategies  # noqa: PLC0415  # when it is drawn
 
     return strategies.notices()
 
 
 def _histories(_: type) -> Any:
-    from purposeguard.testing import strategies  # noqa: PLC0415
+    from purposeguard.testing import strategies  # noqa: PLC0415  # when it is drawn
 
     return strategies.histories()
 
 
 def _families(_: type) -> Any:
-    from purposeguard.testing import strategies  # noqa: PLC0415
+    from purposeguard.testing import strategies  # noqa: PLC0415  # when it is drawn
 
     return strategies.families(Notice.bundled(BUNDLED))
 
 
 def _terms(_: type) -> Any:
-    from purposeguard.testing import strategies  # noqa: PLC0415
+    from purposeguard.testing import strategies  # noqa: PLC0415  # when it is drawn
 
     notice = Notice.bundled(BUNDLED)
     return strategies.sources(notice) | strategies.purposes(notice)

@@ -198,14 +198,31 @@ def test_what_is_not_known_again_is_never_found():
     assert trace_of("anything", []) is None
 
 
+NOISE = random.Random(1).randbytes(40_000)
+
+
 def test_pictures_take_no_long_time():
-    """Of noise nothing is undone but what packs it, so it is decoded in few ways; a word that stands in it is found."""
-    noise = random.Random(1).randbytes(40_000)
-    found = list(pieces(base64.b64encode(noise).decode()))
-    assert sum(len(one.text) for one in found) < 50 * len(noise)
-    for encoding in ("utf-8", "utf-16-le", "cp932"):
-        picture = noise[:20_001] + VALUES["katakana"].encode(encoding) + noise[20_001:]
-        assert trace_of(base64.b64encode(picture).decode(), [VALUES["katakana"]]) is not None, encoding
+    """Of noise only the words are undone, and what packs it, so it is decoded in few ways."""
+    found = list(pieces(base64.b64encode(NOISE).decode()))
+    assert sum(len(one.text) for one in found) < 50 * len(NOISE)
+
+
+@pytest.mark.parametrize("value", ["katakana", "mail"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "cp932", "iso2022_jp"])
+def test_what_stands_in_a_picture_is_found(encoding, value):
+    picture = NOISE[:20_001] + VALUES[value].encode(encoding) + NOISE[20_001:]
+    assert trace_of(base64.b64encode(picture).decode(), [VALUES[value]]) is not None
+
+
+@pytest.mark.parametrize("encoding", ["URL", "JSON, all", "HTML, all", "mail", "base64", "hexadecimal", "UTF-7"])
+@pytest.mark.parametrize("value", ["katakana", "mail"])
+def test_what_stands_encoded_between_the_lengths_of_fields_is_found(value, encoding):
+    """As in protocol buffers, of which every few bytes are none of a text."""
+    encoded = ENCODINGS[encoding][0](VALUES[value]).encode()
+    fields = b"".join(bytes((0x12, 4)) + f"{number:04}".encode() for number in range(200))
+    message = fields[:600] + bytes((0x1A, len(encoded) % 32)) + encoded + fields[600:]
+    for text in (base64.b64encode(message).decode(), message.decode("latin-1")):
+        assert trace_of(text, [VALUES[value]]) is not None
 
 
 def test_large_texts_take_no_long_time():
