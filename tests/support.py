@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
+from hypothesis import find, settings
 from hypothesis import strategies as st
 
 from purposeguard import (
@@ -29,6 +30,12 @@ from purposeguard.inventory import Reclassification
 from purposeguard.testing._notices import WORDS, Tables, copied, prohibition, some, tables, titled
 
 Revisions = tuple[Notice, Notice]
+T = TypeVar("T")
+
+
+def smallest(strategy: st.SearchStrategy[T], condition: Callable[[T], object]) -> T:
+    """The smallest value that meets a condition: a search so long that no profile and no seed changes what it finds."""
+    return find(strategy, condition, settings=settings(max_examples=10_000, derandomize=True, database=None))
 
 
 @st.composite

@@ -210,7 +210,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tools = () if given.only else tuple(given.tools)
         plan = [(one, tools, tuple(given.only)) for one in given.ids or faults]
     wanted = [one for one, *_ in plan]
-    os.environ["HYPOTHESIS_PROFILE"] = "ci"
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         harness = Harness(Path(folder), given.jobs)
         asked = [Asked(faults[one], tools, only) for one, tools, only in plan]

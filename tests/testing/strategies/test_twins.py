@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -16,6 +16,7 @@ from purposeguard.testing._annotations import few_valued
 from purposeguard.testing._places import places
 from purposeguard.testing.strategies import instances, twins
 from purposeguard.testing.values import simplest
+from tests.support import smallest
 from tests.testing.strategies.models import (
     MODELS,
     Address,
@@ -138,7 +139,7 @@ def test_the_other_kinds_of_models() -> None:
     other = simplest(twins(attributes, ["_name", "device"]))
     assert other._name != attributes._name
     assert other.age == attributes.age
-    tree = find(instances(Tree), lambda tree: bool(tree.children))
+    tree = smallest(instances(Tree), lambda tree: bool(tree.children))
     renamed = simplest(twins(tree, ["name"]))
     assert renamed.children is tree.children
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Optional
 
 import annotated_types as at
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import (
     UUID1,
@@ -53,6 +53,7 @@ from purposeguard.testing._kinds import TEXTS, digits, number_of, word
 from purposeguard.testing._patterns import matching
 from purposeguard.testing.strategies import instances
 from purposeguard.testing.values import Markers, simplest, texts_of, value_strategy
+from tests.support import smallest
 from tests.testing.ids import told
 
 
@@ -339,10 +340,10 @@ def test_values_are_simple_where_nothing_else_is_asked() -> None:
 
 
 def test_values_shrink() -> None:
-    assert find(value_strategy(int), lambda one: one > 100) == 101
-    assert find(value_strategy(list[int]), lambda some: sum(some) > 100) == [101]
-    assert find(value_strategy(Annotated[int, Field(ge=0, le=120)]), lambda age: age >= 18) == 18
-    assert find(value_strategy(datetime.date), lambda day: day.year > 2000) == datetime.date(2001, 1, 1)
+    assert smallest(value_strategy(int), lambda one: one > 100) == 101
+    assert smallest(value_strategy(list[int]), lambda some: sum(some) > 100) == [101]
+    assert smallest(value_strategy(Annotated[int, Field(ge=0, le=120)]), lambda age: age >= 18) == 18
+    assert smallest(value_strategy(datetime.date), lambda day: day.year > 2000) == datetime.date(2001, 1, 1)
 
 
 def test_a_strategy_in_the_annotation_is_kept_to() -> None:
