@@ -3,22 +3,23 @@
 #   make test ARGS="tests/unit -k label" JOBS=0     arguments for the tool; JOBS=0: in one process
 
 PYTHON ?= python3
-VENV   ?= .venv
+VENV   ?= .venv-dev
 JOBS   ?= auto
 ARGS   ?=
-UV     ?= uv
 
-PIP     = -m pip install --quiet --disable-pip-version-check --no-input
+# A lock is complete (tests/unit/test_locks.py), so it is installed as it is: no resolver is asked.
+PIP     = -m pip install --quiet --disable-pip-version-check --no-input --no-deps
 PYTEST  = -m pytest -n $(JOBS) --dist worksteal
 RULES   = purposeguard/notices/trendmicro_jp
 # The core, whose branches are all covered: the modules of the package itself, not its sub-packages at the rim.
 CORE    = purposeguard/*.py
 
 # A stamp bears the Python's version: a VENV met with another Python is made anew, and `--clear` takes the stamps along.
+# A folder without a stamp was not made here, and is left alone.
 PYVER  := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 MADE    = .made-$(PYVER)
 DEV     = $(VENV)/.dev
-DEMO    = $(VENV)/.demo
+DEMO    = .venv-demo/.demo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -31,30 +32,33 @@ help: ## list the targets
 
 %/$(MADE):
 	@$(PYTHON) -c 'import sys; sys.exit("purposeguard needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	@if [ -e $* ] && ! ls $*/.made-* >/dev/null 2>&1; then \
+	    echo "$* was not made by make: remove it, or name another folder with VENV=" >&2; exit 1; fi
 	@echo "making $* with Python $(PYVER)"
 	@$(PYTHON) -m venv --clear $*
 	@touch $@
 
-# The project itself is installed without its dependencies, which are pinned in the file before it.
+# First the tools that build the packages without wheels, and the project: nothing is built in isolation, which would
+# take its tools from an index.
 define install
 	@echo "installing $(1) into $(@D)"
-	@$(@D)/bin/python $(PIP) --require-hashes -r $(1)
-	@$(@D)/bin/python $(PIP) --no-deps --no-build-isolation -e .
+	@$(@D)/bin/python $(PIP) --require-hashes --only-binary :all: -r requirements/build.txt
+	@$(@D)/bin/python $(PIP) --require-hashes --no-build-isolation -r $(1)
+	@$(@D)/bin/python $(PIP) --no-build-isolation --no-index -e .
 	@touch $@
 endef
 
-$(DEV): $(VENV)/$(MADE) requirements/dev.txt pyproject.toml
+$(DEV): $(VENV)/$(MADE) requirements/build.txt requirements/dev.txt pyproject.toml
 	$(call install,requirements/dev.txt)
 
-# A subset of the development environment, so the two share a folder.
-$(DEMO): $(VENV)/$(MADE) requirements/demo.txt pyproject.toml
+$(DEMO): .venv-demo/$(MADE) requirements/build.txt requirements/demo.txt pyproject.toml
 	$(call install,requirements/demo.txt)
 
 # The peers want older libraries than the project is developed with, hence a folder of their own.
-$(VENV)-bench/.bench: $(VENV)-bench/$(MADE) requirements/bench.txt pyproject.toml
+$(VENV)-bench/.bench: $(VENV)-bench/$(MADE) requirements/build.txt requirements/bench.txt pyproject.toml
 	$(call install,requirements/bench.txt)
 
-$(VENV)-lowest/.lowest: $(VENV)-lowest/$(MADE) requirements/lowest.txt pyproject.toml
+$(VENV)-lowest/.lowest: $(VENV)-lowest/$(MADE) requirements/build.txt requirements/lowest.txt pyproject.toml
 	$(call install,requirements/lowest.txt)
 
 $(VENV)/.mutation: $(DEV) requirements/mutation.txt
@@ -64,7 +68,7 @@ $(VENV)/.mutation: $(DEV) requirements/mutation.txt
 # --- what people ask for --------------------------------------------------------------------------------------------
 
 demo: $(DEMO) ## run the example backend's story
-	@$(VENV)/bin/python -m examples.shop.demo $(ARGS)
+	@.venv-demo/bin/python -m examples.shop.demo $(ARGS)
 
 test: $(DEV) ## run the whole test suite
 	$(VENV)/bin/python $(PYTEST) $(ARGS)
@@ -133,16 +137,9 @@ ci: ## the whole gate, as it runs before a change lands
 	bash .ci/run
 
 # Needs uv. Keeps the versions that still fit; ARGS=--upgrade takes the newest.
-SHOP = --extra arrow --extra frames --extra sqlalchemy --extra duckdb
-DATA = $(SHOP) --extra sql --extra spark
-LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(ARGS)
-requirements: ## pin the development environments anew
-	$(LOCK) pyproject.toml --extra cli --extra governance --extra postgresql $(DATA) --group dev -o requirements/dev.txt
-	$(LOCK) pyproject.toml --extra cli --extra governance $(SHOP) --group build --group example -c requirements/dev.txt -o requirements/demo.txt
-	$(LOCK) --group mutation -c requirements/dev.txt -o requirements/mutation.txt
-	$(LOCK) pyproject.toml --extra cli --extra governance --extra postgresql $(DATA) --group build --group test --group types -c requirements/lowest.in -o requirements/lowest.txt
-	$(LOCK) pyproject.toml --extra cli --extra governance --group build --group bench -o requirements/bench.txt
+requirements: $(DEV) ## pin the development environments anew
+	$(VENV)/bin/python -m tests.locks $(ARGS)
 
 clean: ## remove everything made here
-	rm -rf $(VENV) $(VENV)-* build dist mutants htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* .venv-demo build dist mutants htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
