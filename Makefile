@@ -23,7 +23,7 @@ DEMO    = .venv-demo/.demo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format types layers generated coverage optimised lowest deep bench bench-data bench-plugin mutation requirements ci clean
+.PHONY: help demo test test-all lint format types layers generated coverage lowest deep bench bench-data bench-plugin mutation requirements ci clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -70,8 +70,11 @@ $(VENV)/.mutation: $(DEV) requirements/mutation.txt
 demo: $(DEMO) ## run the example backend's story
 	@.venv-demo/bin/python -m examples.shop.demo $(ARGS)
 
-test: $(DEV) ## run the whole test suite
+test: $(DEV) ## all that finds a mistake in a change, in about three minutes
 	$(VENV)/bin/python $(PYTEST) $(ARGS)
+
+test-all: $(DEV) ## the same and the slow kinds: Spark, type checkers, pages, seeded faults, processes
+	$(VENV)/bin/python $(PYTEST) -m "not deep" $(ARGS)
 
 lint: $(DEV) ## ruff: rules and format
 	$(VENV)/bin/ruff check .
@@ -95,27 +98,14 @@ generated: $(DEV) ## the generated module and the schema are what their sources 
 	$(VENV)/bin/purposeguard codegen $(RULES)/notice.toml -o $(RULES)/__init__.py --check
 	$(VENV)/bin/purposeguard schema -o purposeguard/notices/notice.schema.json --check
 
-# Without the pages, and without tests of the rim: they reach nothing of the core that its own do not, and run on another
-# Python and with other versions.
-RIM = tests/third_party tests/testing tests/linting tests/faults tests/exporting tests/adapters
-PROOFS = tests/end_to_end/test_shop_noninterference.py tests/end_to_end/test_shop_canaries.py tests/end_to_end/test_shop_stories.py
-NO_CORE = $(RIM) $(PROOFS) tests/governance tests/docs tests/typing tests/end_to_end/test_shop_types.py
-coverage: $(DEV) ## the tests of the core, and every branch of it run by them
-	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(NO_CORE:%=--ignore=%) $(ARGS)
+coverage: $(DEV) ## the same as `test`, and every branch of the core run by it
+	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
 
-# By the environment and not by `python -O`: the processes that the tests start inherit it. What is decided is decided in
-# the core and by governance; that the rim has no `assert` either, ruff sees to (S101).
-NOT_OPTIMISED = tests/typing tests/docs tests/end_to_end tests/properties tests/differential $(RIM)
-optimised: $(DEV) ## the tests under python -O: nothing may hang on an assert
-	PYTHONOPTIMIZE=1 $(VENV)/bin/python $(PYTEST) $(NOT_OPTIMISED:%=--ignore=%) $(ARGS)
-
-# Without the pages, whose outputs are those of the versions that the project is developed with, without what needs no
-# library but those that it tests with or none of a version that matters, and without an application that wants newer ones.
-NO_VERSION = tests/testing/canaries tests/testing/effects tests/testing/noninterference/test_shop.py tests/end_to_end/test_demo.py
-NO_LIBRARY = tests/third_party tests/docs tests/faults tests/linting tests/exporting tests/typing tests/properties tests/differential
-lowest: $(VENV)-lowest/.lowest ## the tests with the lowest version allowed of each dependency
-	$(VENV)-lowest/bin/python $(PYTEST) $(NO_LIBRARY:%=--ignore=%) $(NO_VERSION:%=--ignore=%) $(PROOFS:%=--ignore=%) $(ARGS)
+# What hangs on the version of a dependency: the core on pydantic, the adapters and governance on what they adapt.
+VERSIONED = tests/unit tests/adapters tests/governance tests/testing/strategies tests/testing/plugin
+lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each dependency: the tests that touch one
+	$(VENV)-lowest/bin/python $(PYTEST) $(VERSIONED) $(ARGS)
 
 deep: $(DEV) ## the long property tests: millions of cases
 	HYPOTHESIS_PROFILE=deep $(VENV)/bin/python $(PYTEST) -m deep $(ARGS)

@@ -11,7 +11,7 @@ import nox
 OLDEST = "3.11"
 PYTHONS = [OLDEST, "3.12", "3.13", "3.14"]
 
-nox.options.sessions = ["lint", "types", "layers", "tests", "lowest", "optimised"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "lowest"]
 
 
 def make(session: nox.Session, target: str, version: str = OLDEST) -> None:
@@ -32,11 +32,6 @@ def tests(session: nox.Session, version: str) -> None:
 @nox.session(venv_backend="none")
 def lowest(session: nox.Session) -> None:
     make(session, "lowest")
-
-
-@nox.session(venv_backend="none")
-def optimised(session: nox.Session) -> None:
-    make(session, "optimised")
 
 
 @nox.session(venv_backend="none")

@@ -7,6 +7,7 @@ Every run draws the same examples, whatever the environment says. `HYPOTHESIS_PR
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,12 +16,33 @@ from tests.exporting import summary as cedar
 from tests.faults import summary as faults
 from tests.typing import summary
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Ends a run with what tools said of programs: the process that prints it may have collected no test."""
     summary.add_to(config)
     cedar.add_to(config)
     faults.add_to(config)
+
+
+KINDS = {
+    "tests/typing": "checkers",
+    "tests/end_to_end/test_shop_types.py": "checkers",
+    "tests/faults": "faults",
+}
+"""Folder or file → the slow kind that its tests are. Other tests are marked where they stand."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the slow kinds, before some of them are deselected."""
+    for item in items:
+        for place, kind in KINDS.items():
+            if item.path.is_relative_to(ROOT / place):
+                item.add_marker(kind)
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker("spark")
 
 
 # No deadlines: a machine under load is no fault of the code, and nothing here is a measurement.

@@ -36,6 +36,12 @@ def _asked(name: str) -> object:
 
 ENGINES = engines(_asked, _folder())
 PAIRS = [(engine, case) for engine in ENGINES.values() for case in cases() if engine.cannot(case) is None]
+STARTS_SPARK = ("spark-plan", "spark-sql")
+
+
+def _param(engine: Engine, case: Case) -> Any:
+    marks = [pytest.mark.spark] if engine.name in STARTS_SPARK else []
+    return pytest.param(engine, case, id=f"{engine.name}: {case.id}", marks=marks)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,7 +62,7 @@ def asking(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("asking")
-@pytest.mark.parametrize(("engine", "case"), PAIRS, ids=[f"{engine.name}: {case.id}" for engine, case in PAIRS])
+@pytest.mark.parametrize(("engine", "case"), [_param(*pair) for pair in PAIRS])
 def test_every_engine_gives_the_answer_of_the_case(engine: Engine, case: Case) -> None:
     guard = case.guard()
     own_errors: tuple[type[Exception], ...] = (*engine.own_errors, errors.UnknownSource)

@@ -9,7 +9,7 @@ What a block is for is said by its language, and by its first line:
 - `toml` without a name is a whole notice, which must load, or some tables of one, which must be what their models ask.
 - `console` is typed into a terminal: `$ command`, then what it prints, where a line `...` stands for any lines.
   `$ echo $?` shows the exit code.
-- `sh` is not run: it sets up what the tests have already.
+- `sh` sets up what the tests have already, and is not run, unless the page is read in an environment of its own.
 
 `python -m tests.docs.running PAGE…` writes what is printed now into the pages, to be read before it is committed; with
 `--check` before the pages it only looks whether it is the same.
@@ -65,10 +65,15 @@ def documents() -> list[Path]:
 
 
 class Reader:
-    """Goes through one document; with `mend`, notes what it prints now instead of refusing what it printed once."""
+    """Goes through one document; with `mend`, notes what it prints now instead of refusing what it printed once.
 
-    def __init__(self, folder: Path, *, mend: bool = False) -> None:
+    With `constraints`, a file of versions, it does as somebody who has nothing but Python: `sh` blocks make the
+    environment in which the commands behind them run.
+    """
+
+    def __init__(self, folder: Path, *, mend: bool = False, constraints: Path | None = None) -> None:
         self.folder = folder
+        self._constraints = constraints
         self.mended: list[tuple[Example, str]] = []
         self._mend = mend
         self._printed = io.StringIO()
@@ -88,6 +93,8 @@ class Reader:
             "console": self._console,
             "text": self._text,
         }
+        if self._constraints is not None:
+            evaluators["sh"] = self._sh
         parsers = [CodeBlockParser(language, evaluator) for language, evaluator in evaluators.items()]
         document = Document.parse(str(path), *parsers)
         with self._module() as module:
@@ -171,6 +178,21 @@ class Reader:
         path.write_text(self._before[path] + example.parsed, "utf-8")
         return True
 
+    def _sh(self, example: Example) -> None:
+        """Makes the environment `.venv`, and installs into it what the page names; other set-up is not run."""
+        own = self.folder / ".venv" / "bin" / "python"
+        for line in str(example.parsed).splitlines():
+            program, *arguments = shlex.split(line)
+            if line == "python -m venv .venv":
+                subprocess.run([sys.executable, "-m", "venv", self.folder / ".venv"], check=True)
+            elif program == "pip":
+                subprocess.run(
+                    [own, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments],
+                    cwd=ROOT,
+                    env={**os.environ, "PIP_CONSTRAINT": str(self._constraints)},
+                    check=True,
+                )
+
     def _console(self, example: Example) -> None:
         self._settle(self._place(example))
         done = ""
@@ -190,10 +212,15 @@ class Reader:
         if typed == "echo $?":
             return f"{self._code}\n"
         program, *arguments = shlex.split(typed)
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        places = {"PYTHONPATH": path, "MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": str(self.folder / ".mypy_cache")}
+        if self._constraints is not None:
+            command = [str(self.folder / ".venv" / "bin" / program)]
+            places: dict[str, str] = {}
+        else:
+            command = PROGRAMS[program]
+            path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+            places = {"PYTHONPATH": path, "MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": str(self.folder / ".mypy_cache")}
         done = subprocess.run(
-            [*PROGRAMS[program], *arguments],
+            [*command, *arguments],
             cwd=self.folder,
             env={**os.environ, **places, "PYTHONUTF8": "1", "COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb"},
             stdout=subprocess.PIPE,

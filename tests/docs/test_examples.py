@@ -1,12 +1,11 @@
 """Every code block of README and docs does what the page says, each page in a namespace and a folder of its own."""
 
-import os
 import re
-import shutil
 
 import pytest
 
 from tests.docs.running import ROOT, Reader, check, documents
+from tests.locks import lines
 
 LANGUAGES = {"python", "toml", "console", "text", "sh", ""}
 """The first four are run or compared; `sh` and blocks without a language are not, so they hold no code to trust."""
@@ -22,9 +21,31 @@ def test_code_blocks_do_what_the_page_says(page, tmp_path):
         Reader(tmp_path).read(PAGES[page])
         return
     # Apart: there is one session of Spark in a process, and its folder is that in which Java was started.
-    if not (os.environ.get("JAVA_HOME") or shutil.which("java") or os.environ.get("CI")):
-        pytest.skip("Spark needs Java 17")
     check(PAGES[page])
+
+
+@pytest.mark.processes
+def test_a_new_user_can_type_readme_from_top_to_bottom(tmp_path):
+    """In a new environment, with what the page installs, in the order in which it does; and once more."""
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("\n".join(lines("dev")), "utf-8")
+    for _ in range(2):
+        Reader(tmp_path, constraints=constraints).read(PAGES["README.md"])
+
+
+def test_readme_is_the_same_in_both_languages():
+    """What is installed, saved and typed, in the same order."""
+
+    def outline(page):
+        for language, body in FENCE.findall(PAGES[page].read_text("utf-8")):
+            if language == "sh":
+                yield body
+            elif language == "python":
+                yield body.partition("\n")[0]
+            elif language == "console":
+                yield body.partition("\n")[0].replace("--pretty ", "")
+
+    assert list(outline("README.md")) == list(outline("README.ja.md"))
 
 
 @pytest.mark.parametrize("page", PAGES)
