@@ -7,9 +7,10 @@ import functools
 import inspect
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType, FunctionType
-from typing import Any, Literal, TypeVar, cast, get_args, overload
+from typing import Any, Final, Literal, TypeVar, cast, get_args, overload
 
 from typing_extensions import TypeForm
 
@@ -100,6 +101,7 @@ class Guard:
         self._replacing = threading.Lock()
         # What `allows` has been asked before, at hand: replaced as one with the matrix.
         self._known = self._engine.state.matrix.known
+        LIVE_GUARDS.add(self)
         self._attach()
 
     def _attach(self) -> None:
@@ -636,6 +638,10 @@ class Guard:
 
     def __repr__(self) -> str:
         return f"<Guard {self.mode} {self.notice!r}>"
+
+
+LIVE_GUARDS: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
+"""Every guard there is, for tests that watch what is decided. No decision reads it."""
 
 
 def _mode(mode: str) -> Mode:

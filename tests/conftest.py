@@ -27,9 +27,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 KINDS = {
-    "tests/typing": "checkers",
+    "tests/docs/test_examples.py": "pages",
+    "tests/end_to_end/test_demo.py": "processes",
+    "tests/end_to_end/test_shop_canaries.py": "faults",
+    "tests/end_to_end/test_shop_noninterference.py": "faults",
+    "tests/end_to_end/test_shop_stories.py": "faults",
     "tests/end_to_end/test_shop_types.py": "checkers",
     "tests/faults": "faults",
+    "tests/governance/ledger/test_killed.py": "processes",
+    "tests/governance/test_two_processes.py": "processes",
+    "tests/third_party": "faults",
+    "tests/typing": "checkers",
 }
 """Folder or file → the slow kind that its tests are. Other tests are marked where they stand."""
 

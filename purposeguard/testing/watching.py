@@ -8,12 +8,11 @@ alternatives in a message, which of a million rows to keep) is no decision that 
 from __future__ import annotations
 
 import contextlib
-import gc
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from typing import cast
 
 from purposeguard.engine import Engine
-from purposeguard.guard import Guard
+from purposeguard.guard import LIVE_GUARDS, Guard
 from purposeguard.testing._flipping import Cell, notice_key
 from purposeguard.testing._watched import Aside, WatchedEngine, WatchedState
 from purposeguard.testing._watchers import Asked, Own, Watcher, everywhere, silence
@@ -110,7 +109,7 @@ def watch_all(watcher: Watcher) -> None:
                         one.made(self)
 
             Guard._attach = attached  # type: ignore[method-assign]  # called at the end of making each
-            for guard in _living():
+            for guard in list(LIVE_GUARDS):
                 _watch(guard)
 
 
@@ -149,14 +148,3 @@ def turn(cell: Cell | None) -> None:
             with guard._replacing:
                 before = cast("WatchedState", engine.state)
                 engine.state = WatchedState(before.plain, before.teller.own, named=before._named, aside=before.aside)
-
-
-def _living() -> Iterable[Guard]:
-    frozen = gc.get_freeze_count()
-    if frozen:
-        gc.unfreeze()
-    # By their types: what stands in for another object may do anything when it is asked for its class.
-    found = [one for one in gc.get_objects() if Guard in type(one).__mro__]
-    if frozen:
-        gc.freeze()
-    return found

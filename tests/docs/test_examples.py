@@ -24,7 +24,6 @@ def test_code_blocks_do_what_the_page_says(page, tmp_path):
     check(PAGES[page])
 
 
-@pytest.mark.processes
 def test_a_new_user_can_type_readme_from_top_to_bottom(tmp_path):
     """In a new environment, with what the page installs, in the order in which it does; and once more."""
     constraints = tmp_path / "constraints.txt"
