@@ -16,7 +16,7 @@ from purposeguard.annotations import PLAIN, is_taggable
 from purposeguard.errors import PurposeGuardError, SealedValue
 from purposeguard.label import Label
 from purposeguard.sealing import failure
-from purposeguard.shapes import Model
+from purposeguard.shapes import Model, refuse_unread
 
 _CONTAINERS: Final = (Mapping, Sequence, AbstractSet, ValuesView)
 _OF_ITEMS_WITHOUT_FIELDS: Final = (str, bytes, bytearray, memoryview, range, array.array)
@@ -55,6 +55,8 @@ def _look_into(value: Any, pending: list[Any]) -> Label | None:
     items: tuple[Any, ...] = ()
     try:
         tags, names = _tags_of(kind)
+        if not names and not is_taggable(kind):
+            refuse_unread(kind)
         items = tuple(_items(value, names))
         if not PLAIN.issuperset(map(type, items)):
             pending += (item for item in items if type(item) not in PLAIN)
