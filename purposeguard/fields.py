@@ -30,22 +30,7 @@ def untagged(model: object, localns: Mapping[str, Any] | None = None) -> tuple[s
     Raises:
         TypeError, UnlabelledData: as `sources_of`.
     """
-    tagged = _taggable(model, localns).all_labels()
-    return tuple(
-        dict.fromkeys(
-            path
-            for path, shape in _taggable(model, localns).walk()
-            if shape.is_leaf
-            and not shape.sealed
-            and not path.endswith("[]")
-            and not any(t == path or _within(t, path) for t in tagged)
-        )
-    )
-
-
-def _within(tagged: str, path: str) -> bool:
-    """Whether `tagged` is about the items of `path`, or holds it."""
-    return tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
+    return tuple(dict.fromkeys(path for path, _ in _taggable(model, localns).untagged()))
 
 
 def _taggable(model: object, localns: Mapping[str, Any] | None) -> Shape:

