@@ -141,10 +141,15 @@ def statements(cls: type) -> Iterator[Statement]:
     """What a class, and those that it derives from, say of attributes, also where it is no class with fields."""
     for owner in cls.__mro__:
         if may_state(owner):
-            stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
-            for name, annotation in stated.items():
-                yield _statement(owner, name, annotation, names_around(owner))
+            yield from attributes(owner)
             yield from properties(owner)
+
+
+def attributes(owner: type) -> Iterator[Statement]:
+    """What a class says of attributes itself."""
+    stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
+    for name, annotation in stated.items():
+        yield _statement(owner, name, annotation, names_around(owner))
 
 
 def properties(owner: type) -> Iterator[Statement]:

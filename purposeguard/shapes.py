@@ -107,7 +107,7 @@ class Model:
         except UnknownSource as error:
             raise UnknownSource(error.given, f"{error.why}, and tags `{where}`") from None
         except UnlabelledData as error:
-            raise UnlabelledData(f"{where}: {error}") from None
+            raise UnlabelledData(f"{where}: {error.args[0]}") from None
 
     def marks(self) -> Mapping[Mark, tuple[str, ...]]:
         """Mark → the fields that bear it, themselves or on their items; likewise.
@@ -525,7 +525,7 @@ _HIDDEN: Final = "__purposeguard_hidden__"
 """Where a class whose fields are not read keeps which of them says something, a blank text where none does, and the
 names that were not defined then."""
 
-_NOBODY: Final[Bindings] = types.MappingProxyType({ForwardRef: Shape(), typing_extensions.Self: Shape()})
+NOBODY: Final[Bindings] = types.MappingProxyType({ForwardRef: Shape(), typing_extensions.Self: Shape()})
 """For annotations of what is no field."""
 
 
@@ -585,9 +585,9 @@ def _stated_by(holder: Model | type) -> tuple[list[tuple[str, Shape]], Missing]:
 
 def _shape_of_stated(stated: Statement) -> Shape:
     try:
-        return argument_shape(stated.annotation, _NOBODY)
+        return argument_shape(stated.annotation, NOBODY)
     except UnlabelledData as error:
-        raise UnlabelledData(f"{stated.owner.__qualname__}.{stated.name}: {error}") from None
+        raise UnlabelledData(f"{stated.owner.__qualname__}.{stated.name}: {error.args[0]}") from None
 
 
 def hints_of(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any]:
