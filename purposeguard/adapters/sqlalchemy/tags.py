@@ -267,15 +267,20 @@ def _all_mappers() -> Iterator[Mapper[Any]]:
 
 def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any], list[OneSpec]]]:
     """The columns of a mapper's own table, each with what the classes that annotate its attribute say of it."""
+    elsewhere = {one.class_ for one in mapper.iterate_to_root() if one.local_table is not table}
     # Without configuring it: what its relationships refer to may be defined later.
     for prop in list(mapper._props.values()):
         where = f"{mapper.class_.__qualname__}.{prop.key}"
         if isinstance(prop, ColumnProperty):
-            for shape in _shapes(mapper.class_, prop.key):
-                yield from ((column, specs_of(shape, where)) for column in _own(prop, table))
+            for owner, shape in _shapes(mapper.class_, prop.key):
+                specs = specs_of(shape, where)
+                if owner in elsewhere:  # it marks the rows of another table
+                    specs = [one for one in specs if not isinstance(one, Mark)]
+                yield from ((column, specs) for column in _own(prop, table))
         elif isinstance(prop, CompositeProperty):
             columns = [column for part in prop.props for column in _own(part, table)]
-            for shape in _shapes(mapper.class_, prop.key) or [shape_of(prop.composite_class)]:
+            shapes = [shape for _, shape in _shapes(mapper.class_, prop.key)]
+            for shape in shapes or [shape_of(prop.composite_class)]:
                 yield from zip(columns, _divided(shape, len(columns), where), strict=True)
 
 
@@ -331,16 +336,16 @@ def _refuse_hidden(mapper: Mapper[Any], table: Table) -> None:
                     )
 
 
-def _shapes(cls: type, name: str) -> list[Shape]:
-    """What a class, and those that it derives from, say of a mapped attribute: each of them holds."""
+def _shapes(cls: type, name: str) -> list[tuple[type, Shape]]:
+    """What a class, and each of those that it derives from, says of a mapped attribute: all of it holds."""
     found = []
     for owner in cls.__mro__:
         stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
         member = vars(owner).get(name)
         if name in stated:
-            found.append(_shape(owner, name, stated[name]))
+            found.append((owner, _shape(owner, name, stated[name])))
         elif isinstance(member, declared_attr) and "return" in getattr(member.fget, "__annotations__", {}):
-            found.append(_shape(owner, name, member.fget.__annotations__["return"]))
+            found.append((owner, _shape(owner, name, member.fget.__annotations__["return"])))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import JSON, Column, Computed, Integer, MetaData, String, Table, create_engine, select
+from sqlalchemy import JSON, Column, Computed, ForeignKey, Integer, MetaData, String, Table, create_engine, select
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -344,7 +344,7 @@ class Mixin:
 
     @declared_attr.directive
     def __tablename__(cls) -> str:
-        return cls.__name__.lower()  # type: ignore[attr-defined]  # of a class
+        return str(getattr(cls, "__name__", "")).lower()
 
 
 class Json(DeclarativeBase): ...
@@ -520,9 +520,25 @@ def test_what_the_table_says_of_all_its_columns_is_said_once() -> None:
 
     class Row(Base):
         __tablename__ = "rows"
-        __table_args__: ClassVar[Any] = {"info": {"purposeguard": {"id": NotPersonal, "device": tm.Registration}}}
+        __table_args__ = {"info": {"purposeguard": {"id": NotPersonal, "device": tm.Registration}}}
         id: Mapped[int] = mapped_column(primary_key=True)
         device: Mapped[Annotated[str, tm.ProductData]]
 
     with pytest.raises(UnlabelledData, match="say it in one place"):
         tags(Row.__table__)
+
+
+def test_a_subclass_with_a_table_of_its_own_keeps_tags_and_not_marks() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Row(Base):
+        __tablename__ = "rows"
+        id: Mapped[Annotated[int, Subject, tm.Contract]] = mapped_column(primary_key=True)
+
+    class Long(Row):
+        __tablename__ = "longs"
+        id: Mapped[int] = mapped_column(ForeignKey("rows.id"), primary_key=True)
+
+    assert tags(Row.__table__)["id"] == Tag(Label(tm.Contract), mark=Subject)
+    assert tags(Long.__table__)["id"] == Tag(Label(tm.Contract))
