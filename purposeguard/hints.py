@@ -69,8 +69,29 @@ def read(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], 
     for one in lineage(cls):
         if is_taggable(one) and reader_of(one) is None:
             type.__setattr__(one, _READER, cls.__qualname__)
+    _refuse_metadata(cls)
     told = {name: with_told(cls, name, hint) for name, hint in fields.items()}
     return told, others, restated(cls, fields, localns)
+
+
+def _refuse_metadata(cls: type) -> None:
+    """Raises UnlabelledData where a tag stands in what a field keeps for other libraries: here, nobody reads it."""
+    kept: dict[str, Any] = {}
+    if issubclass(cls, BaseModel):
+        kept = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
+    elif dataclasses.is_dataclass(cls) or is_attrs(cls):
+        fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else cast("Any", cls).__attrs_attrs__
+        kept = {field.name: field.metadata for field in fields}
+    for name, metadata in kept.items():
+        if isinstance(metadata, Mapping) and (_KEY in metadata or any(map(is_tag, metadata.values()))):
+            raise UnlabelledData(
+                f"{cls.__qualname__}.{name}: a tag stands in the metadata of the field, where nobody reads it: put it "
+                "into the annotation, `Annotated[str, Source]`"
+            )
+
+
+_KEY: Final = "purposeguard"
+"""What a column of a table has its tag under, in the metadata of other libraries."""
 
 
 def _pydantic(cls: type[BaseModel], localns: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -135,7 +156,7 @@ def is_meant_as_tag(stated: object) -> bool:
             return True
         elif isinstance(part, Mapping):
             pending += (*part.keys(), *part.values())
-        elif isinstance(part, (list, tuple, set, frozenset, deque)) or hasattr(part, _GROUP):
+        elif isinstance(part, (list, tuple, set, frozenset, deque)) or hasattr(type(part), _GROUP):
             pending += cast("Iterable[object]", part)
         else:
             pending += get_args(part)
@@ -187,7 +208,8 @@ def restated(cls: type, names: Iterable[str], localns: Mapping[str, Any] | None)
             hints = _pydantic(owner, localns) if owner is not BaseModel and owner not in origins else {}
             found += (Statement(owner, name, hints[name]) for name in names if name in hints)
             continue
-        stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
+        made = {field.name: field.type for field in vars(owner).get("__attrs_attrs__", ()) if field.type is not None}
+        stated = made | typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
         for name in stated.keys() & names:
             if owner is not stated_by(cls, name):
                 try:

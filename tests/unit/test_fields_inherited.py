@@ -90,6 +90,20 @@ class AnewTuple(BaseTuple):
     devices: list[str]
 
 
+@attrs.define
+class OldAttrs:
+    id = attrs.field(type=Annotated[int, pg.Subject])
+    email = attrs.field(type=Email)
+    devices = attrs.field(type=list[Device])
+
+
+@attrs.define
+class AnewOldAttrs(OldAttrs):
+    id = attrs.field(type=int)
+    email = attrs.field(type=str)
+    devices = attrs.field()
+
+
 class PlainMixin:
     email: str
 
@@ -107,7 +121,9 @@ class OfTwo(Anew, Other):
     email: str
 
 
-@pytest.mark.parametrize("model", [Anew, AnewData, AnewAttrs, AnewRow, AnewTuple, Mixed], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "model", [Anew, AnewData, AnewAttrs, AnewOldAttrs, AnewRow, AnewTuple, Mixed], ids=lambda cls: cls.__name__
+)
 def test_a_subclass_takes_no_tag_and_no_mark_away(model: Any) -> None:
     assert pg.sources_of(model) == {"email": R, "devices[]": D}
     assert pg.untagged(model) == ("id",)

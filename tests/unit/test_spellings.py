@@ -51,6 +51,10 @@ class Grouped(annotated_types.GroupedMetadata):
         yield tm.Registration
 
 
+CIRCLE: list[Any] = []
+CIRCLE.append(CIRCLE)
+
+
 def class_with(kind: str, annotation: Any) -> Any:
     """A class of a kind with one field, `it`."""
     names = {"__annotations__": {"it": annotation}, "__module__": __name__}
@@ -104,6 +108,7 @@ READ: dict[str, tuple[Any, dict[str, pg.Label], tuple[str, ...]]] = {
     "a plain type": (str, {}, EVERY),
     "what others say": (Annotated[str, Field(max_length=3), annotated_types.Len(1), 5, ("a", 1), "a note"], {}, EVERY),
     "a text that is no id": (Annotated[str, "page 3 of the form, or 4"], {}, EVERY),
+    "a list that holds itself": (Annotated[str, CIRCLE], {}, EVERY),
     "a unit": (Annotated[float, "km/h"], {}, EVERY),
     "the class of a source": (type[tm.Registration], {}, DATACLASS),
     "a function over it": (Callable[[Email], Email], {}, DATACLASS),
@@ -220,6 +225,42 @@ class OfModel(BaseModel):
 def test_what_is_no_field_carries_no_tag(model: type) -> None:
     with pytest.raises(pg.UnlabelledData, match=rf"{model.__name__}: `\w+` is tagged and is no field"):
         pg.sources_of(model)
+
+
+@dataclasses.dataclass
+class InMetadata:
+    email: Email
+    device: str = dataclasses.field(default="", metadata={"purposeguard": tm.ProductData})
+
+
+@attrs.define
+class InAttrsMetadata:
+    email: Email
+    device: str = attrs.field(default="", metadata={"source": tm.ProductData})
+
+
+class InSchema(BaseModel):
+    email: Email
+    device: str = Field("", json_schema_extra={"purposeguard": "1.1(b)"})
+
+
+@pytest.mark.parametrize("model", [InMetadata, InAttrsMetadata, InSchema])
+def test_a_tag_in_metadata_is_refused(model: type) -> None:
+    with pytest.raises(pg.UnlabelledData, match=rf"{model.__name__}\.device: a tag stands in the metadata"):
+        pg.sources_of(model)
+
+
+@dataclasses.dataclass
+class Kept:
+    email: Email = dataclasses.field(metadata={"doc": "1.1(b)"})
+
+
+class KeptModel(BaseModel):
+    email: Email = Field(json_schema_extra={"version": "1.0"})
+
+
+def test_other_metadata_is_left_alone() -> None:
+    assert pg.sources_of(Kept) == pg.sources_of(KeptModel) == {"email": R}
 
 
 @dataclasses.dataclass

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
 import attrs
 import msgspec
 import pytest
+import typing_extensions as te
 from pydantic import BaseModel, computed_field
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -135,13 +136,25 @@ class TypedItems:
     context: Context[Device]  # type: ignore[type-arg]
 
 
+@dataclasses.dataclass
+class Half:
+    """A class that is read, and cannot be, for one of its names."""
+
+    context: Context
+    device: Device
+
+
+class HoldsHalf:
+    half: Half
+
+
 class NoAnnotation:
     device: Annotated[str, 1 / 0, tm.ProductData]
 
 
 UNREAD: list[Any] = [
     Plain, OfPlain, Struct, Sealing, Marked, Looks, Mapping, Property, Cached, Hybrid, Wrong, Page, Book, Box, Rows,
-    Typed, TypedTag, TypedCall, TypedItems, NoAnnotation,
+    Typed, TypedTag, TypedCall, TypedItems, HoldsHalf, NoAnnotation,
 ]  # fmt: skip
 
 
@@ -204,8 +217,18 @@ def test_the_whole_of_it_is_named_and_what_to_do() -> None:
     )
 
 
+@dataclasses.dataclass
+class SilentHalf:
+    context: Context
+
+
+Later = te.TypeAliasType("Later", "list[Nowhere]")  # type: ignore[name-defined]  # noqa: F821
+
+
 class Silent:
     name: str
+    half: SilentHalf
+    later: Later
     context: Context
     words: Annotated[str, "a comment"]
     method: Callable[[Email], Email]

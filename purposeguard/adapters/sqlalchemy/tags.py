@@ -273,9 +273,8 @@ def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any],
         where = f"{mapper.class_.__qualname__}.{prop.key}"
         if isinstance(prop, ColumnProperty):
             for owner, shape in _shapes(mapper.class_, prop.key):
-                specs = specs_of(shape, where)
-                if owner in elsewhere:  # it marks the rows of another table
-                    specs = [one for one in specs if not isinstance(one, Mark)]
+                marks = owner not in elsewhere  # else it marks the rows of another table
+                specs: list[OneSpec] = [one for one in specs_of(shape, where) if marks or not isinstance(one, Mark)]
                 yield from ((column, specs) for column in _own(prop, table))
         elif isinstance(prop, CompositeProperty):
             columns = [column for part in prop.props for column in _own(part, table)]
