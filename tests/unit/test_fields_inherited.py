@@ -90,9 +90,12 @@ class AnewTuple(BaseTuple):
     devices: list[str]
 
 
+Marked: Any = Annotated[int, pg.Subject]
+
+
 @attrs.define
 class OldAttrs:
-    id = attrs.field(type=Annotated[int, pg.Subject])
+    id = attrs.field(type=Marked)
     email = attrs.field(type=Email)
     devices = attrs.field(type=list[Device])
 
