@@ -59,7 +59,8 @@ class Reader:
         """The label of all that the function reads plain; None where all of it is sealed.
 
         Raises:
-            UnlabelledData: neither the decorator nor the return annotation names a source.
+            UnlabelledData: neither the decorator nor the return annotation names a source; or a field says nothing,
+                and the guard refuses that.
             NameError: the annotation names what is not defined (yet).
         """
         access = self.access
@@ -90,6 +91,8 @@ class Reader:
                 f"{access.name}: narrowing needs a return annotation whose rows say whose they are: mark a field, "
                 "`Annotated[int, Subject]`"
             )
+        if self._engine.untagged_refused:
+            self._refuse_untagged(shape)
         outside = {source for part in shape.outside_rows() for source in part.tags}
         outside |= access.named.sources if access.named is not None else frozenset()
         self._outside = Label(*outside) if outside else None
@@ -101,6 +104,16 @@ class Reader:
         access.sealed = {_field(path) or WHOLE: one for path, one in seals.items()}
         access.label, self._shape = label, shape
         return label
+
+    def _refuse_untagged(self, shape: Shape) -> None:
+        """Raises UnlabelledData where fields say nothing of what they are."""
+        names = dict.fromkeys(_field(path) for path, field in shape.untagged() if path and not field.is_marked_itself)
+        if names:
+            raise UnlabelledData(
+                f"{self.access.name}: nothing says what {', '.join(f'`{name}`' for name in names)} "
+                f'{"is" if len(names) == 1 else "are"}, and this guard has `untagged="refuse"`: tag each field, with '
+                "`NotPersonal` where it is not personal"
+            )
 
     def label(self) -> Label | None:
         """The label, resolved by now; None where all that is read is sealed.
@@ -114,7 +127,7 @@ class Reader:
         try:
             return self.resolve()
         except NameError as error:
-            if access.named is None or access.withhold or access.narrow:
+            if access.named is None or access.withhold or access.narrow or self._engine.untagged_refused:
                 raise UnlabelledData(
                     f"{access.name}: its return annotation names `{error.name}`, which is not defined"
                 ) from error

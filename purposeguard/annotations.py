@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import dataclasses
 import datetime
+import functools
+import inspect
+import sys
+import types
 import typing
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Final, TypeGuard, cast, get_origin
+from typing import Any, Final, NamedTuple, TypeGuard, cast, get_origin
 
 import typing_extensions
 from pydantic import BaseModel
@@ -48,6 +53,12 @@ NO_CONTAINERS: Final = frozenset({None, typing.Generic, typing.Protocol, typing_
 
 OPAQUE: Final = frozenset({typing.Literal, typing_extensions.Literal, type, Callable})
 """What holds no value of its arguments."""
+
+READABLE: Final = "a pydantic model, dataclass, TypedDict, NamedTuple or attrs class"
+"""The classes whose fields can carry tags, in messages."""
+
+_IMMUTABLE: Final = 1 << 8
+"""The flag of types that are written in C: they have no annotations."""
 
 
 def is_taggable(cls: object) -> TypeGuard[type]:
@@ -108,12 +119,118 @@ def evaluated(annotation: object, names: dict[str, Any], localns: Mapping[str, A
     return typing_extensions.get_type_hints(probe, names, localns, include_extras=True)["it"]
 
 
+Missing = tuple[tuple[Mapping[str, Any], str], ...]
+"""Names, each with where it would be."""
+
+
+def may_state(cls: type) -> bool:
+    """Whether a class may say something of its attributes: those that are written in C do not."""
+    return not cls.__flags__ & _IMMUTABLE
+
+
+class Statement(NamedTuple):
+    """What a class says of one of its attributes; `missing` are the names in it that nobody defines, by now."""
+
+    owner: type
+    name: str
+    annotation: Any
+    missing: Missing = ()
+
+
+def statements(cls: type) -> Iterator[Statement]:
+    """What a class, and those that it derives from, say of attributes, also where it is no class with fields."""
+    for owner in cls.__mro__:
+        if may_state(owner):
+            yield from attributes(owner)
+            yield from properties(owner)
+
+
+def attributes(owner: type) -> Iterator[Statement]:
+    """What a class says of attributes itself."""
+    stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
+    for name, annotation in stated.items():
+        yield _statement(owner, name, annotation, names_around(owner))
+
+
+def properties(owner: type) -> Iterator[Statement]:
+    """What the properties that a class defines itself are annotated to give."""
+    for name, member in vars(owner).items():
+        if isinstance(member, property):
+            getter: object = member.fget
+        elif isinstance(member, functools.cached_property):
+            getter = member.func
+        else:
+            getter = inspect.getattr_static(member, "fget", None)  # of another kind of property
+        if isinstance(getter, types.FunctionType) and "return" in getter.__annotations__:
+            yield _statement(owner, name, getter.__annotations__["return"], getter.__globals__)
+
+
+def names_around(cls: type) -> dict[str, Any]:
+    """The names of the module in which a class is defined."""
+    names: dict[str, Any] = getattr(sys.modules.get(cls.__module__), "__dict__", {})
+    return names
+
+
+class _Unresolved(type):
+    """The class of what stands for a name that nobody defines: what is made of it is no more than it."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return cls
+
+    def __getitem__(cls, item: Any) -> Any:
+        return types.GenericAlias(list, item)  # what stands in its brackets is looked at
+
+    def __call__(cls, *_args: object, **_kwargs: object) -> Any:
+        return cls
+
+
+class Unresolved(metaclass=_Unresolved):
+    """Stands for a name that is not defined, and may be there for type checkers alone."""
+
+
+class _Names(dict[str, Any]):
+    """The names in these mappings, in this order, and `Unresolved` for any other."""
+
+    def __init__(self, *known: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.missing: list[str] = []
+        self._known = (*known, vars(builtins))
+
+    def __missing__(self, name: str) -> Any:
+        for names in self._known:
+            if name in names:
+                return names[name]
+        self.missing.append(name)
+        return Unresolved
+
+
+def _statement(owner: type, name: str, annotation: Any, around: dict[str, Any]) -> Statement:
+    names = _Names(around, vars(owner))  # in the order of `get_type_hints`
+    try:
+        found = resolved(annotation, around, names)
+    except Exception:  # noqa: BLE001  # whatever a text raises that is no annotation, or not here
+        # Where the text shows that it may be a tag, it is taken for one.
+        tagged = isinstance(annotation, str) and ("Annotated" in annotation or "Personal" in annotation)
+        return Statement(owner, name, typing.Annotated[object, Unresolved] if tagged else object)
+    return Statement(owner, name, found, tuple((around, one) for one in names.missing))
+
+
+def resolved(annotation: Any, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
+    """One annotation of a class, as `evaluated`: a class alone may have a ClassVar.
+
+    Raises:
+        NameError: a name is not defined.
+    """
+    probe = type("probe", (), {"__annotations__": {"it": annotation}})
+    return typing_extensions.get_type_hints(probe, names, localns, include_extras=True)["it"]
+
+
 def resolvable(stated: Mapping[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     """Annotations of a class, resolved; without those that name what only type checkers know."""
     found: dict[str, Any] = {}
     for name, annotation in stated.items():
-        # Of a class, since a class alone may have a ClassVar.
-        probe = type("probe", (), {"__annotations__": {name: annotation}})
         with contextlib.suppress(NameError):
-            found |= typing_extensions.get_type_hints(probe, names, include_extras=True)
+            found[name] = resolved(annotation, names)
     return found

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from purposeguard.annotations import PLAIN, is_taggable
+from purposeguard.annotations import PLAIN, is_taggable, may_state
 from purposeguard.errors import PurposeGuardError, SealedValue
 from purposeguard.label import Label
 from purposeguard.sealing import failure
-from purposeguard.shapes import Model
+from purposeguard.shapes import Model, refuse_unread
 
 _CONTAINERS: Final = (Mapping, Sequence, AbstractSet, ValuesView)
 _OF_ITEMS_WITHOUT_FIELDS: Final = (str, bytes, bytearray, memoryview, range, array.array)
@@ -54,7 +54,9 @@ def _look_into(value: Any, pending: list[Any]) -> Label | None:
     kind: Any = type(value)
     items: tuple[Any, ...] = ()
     try:
-        tags, names = _tags_of(kind)
+        tags, names, is_read = _tags_of(kind)
+        if not is_read:
+            refuse_unread(kind)
         items = tuple(_items(value, names))
         if not PLAIN.issuperset(map(type, items)):
             pending += (item for item in items if type(item) not in PLAIN)
@@ -111,9 +113,9 @@ def _in_slot(value: object, name: str) -> Any:
 
 
 @functools.lru_cache(maxsize=1024)
-def _tags_of(kind: Any) -> tuple[Label | None, tuple[str, ...]]:
-    """What the fields of a class are tagged with, and their names."""
+def _tags_of(kind: Any) -> tuple[Label | None, tuple[str, ...], bool]:
+    """What the fields of a class are tagged with, their names, and whether all that it may say is said by them."""
     if not is_taggable(kind):
-        return None, ()
+        return None, (), not may_state(kind)
     model = Model(kind)
-    return model.shape.label_of_all(), tuple(model.fields())
+    return model.shape.label_of_all(), tuple(model.fields()), True

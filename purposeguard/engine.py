@@ -76,6 +76,7 @@ class Engine:
         "set_ambient",
         "state",
         "transforms",
+        "untagged_refused",
     )
 
     def __init__(
@@ -89,12 +90,15 @@ class Engine:
         history: History | None = None,
         oversight: Oversight | None = None,
         clock: Clock | None = None,
+        untagged_refused: bool = False,
     ) -> None:
         """`transforms` are the functions that a strict guard lets see plain values; None where any may.
 
-        `nothing` is the use that is under way where none is.
+        `untagged_refused`: each field that an access function gives has to say something. `nothing` is the use that is
+        under way where none is.
         """
         self.transforms = transforms
+        self.untagged_refused = untagged_refused
         self.oversight = oversight
         self.clock = clock or Clock()
         self.ledger = ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from purposeguard.annotations import is_taggable, what_is
+from purposeguard.annotations import READABLE, is_taggable, what_is
 from purposeguard.errors import wrapped
 from purposeguard.label import Label
 from purposeguard.shapes import Shape, hints_of, shape_of
@@ -30,22 +30,7 @@ def untagged(model: object, localns: Mapping[str, Any] | None = None) -> tuple[s
     Raises:
         TypeError, UnlabelledData: as `sources_of`.
     """
-    tagged = _taggable(model, localns).all_labels()
-    return tuple(
-        dict.fromkeys(
-            path
-            for path, shape in _taggable(model, localns).walk()
-            if shape.is_leaf
-            and not shape.sealed
-            and not path.endswith("[]")
-            and not any(t == path or _within(t, path) for t in tagged)
-        )
-    )
-
-
-def _within(tagged: str, path: str) -> bool:
-    """Whether `tagged` is about the items of `path`, or holds it."""
-    return tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
+    return tuple(dict.fromkeys(path for path, _ in _taggable(model, localns).untagged()))
 
 
 def _taggable(model: object, localns: Mapping[str, Any] | None) -> Shape:
@@ -53,8 +38,10 @@ def _taggable(model: object, localns: Mapping[str, Any] | None) -> Shape:
         hints_of(model, localns)
     shape = Shape() if isinstance(model, str) else shape_of(model)  # a text is no forward reference to anything here
     if not shape.has_fields:
-        kinds = "a pydantic model, dataclass, TypedDict, NamedTuple or attrs class"
+        shape.all_labels()  # raises where the class has tags and is of no kind that is read
         raise TypeError(
-            wrapped(f"{what_is(model)} has no fields to read tags from: give {kinds}, or an annotation that holds one")
+            wrapped(
+                f"{what_is(model)} has no fields to read tags from: give {READABLE}, or an annotation that holds one"
+            )
         )
     return shape

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Annotated, cast
 
-from purposeguard.annotations import is_taggable, names_of, what_is
+from purposeguard.annotations import READABLE, is_taggable, names_of, what_is
 from purposeguard.errors import UnlabelledData
 from purposeguard.hints import Told, reader_of, tell, told_of
 from purposeguard.label import Label
@@ -22,10 +22,10 @@ Tags = OneTag | Iterable[OneTag]
 def tag(cls: type, /, **fields: Tags) -> None:
     """Tags the fields of a class from outside, as `Annotated[…]` would in its own text.
 
-    `tag(User, id=pg.Subject, email=Account, segment=(Account, Orders))`. It holds for subclasses too (not of a
-    TypedDict, which has none), and adds to what annotations say: a tag is never taken back. Fields that are not named
-    stay as they are; `untagged` lists them. Do it where the class is imported, before anything asks for its tags:
-    guards remember what they have read.
+    `tag(User, id=pg.Subject, email=Account, segment=(Account, Orders))`. It holds for subclasses too (of a TypedDict as
+    far as it knows what it derives from), and adds to what annotations say: a tag is never taken back. Fields that are
+    not named stay as they are; `untagged` lists them. Do it where the class is imported, before anything asks for its
+    tags: guards remember what they have read.
 
     Raises:
         TypeError: `cls` can carry no tags, or a field is told by something that is no tag.
@@ -34,8 +34,7 @@ def tag(cls: type, /, **fields: Tags) -> None:
             way; or the tags of the class, or of a subclass, were read already.
     """
     if not is_taggable(cls):
-        kinds = "a pydantic model, dataclass, TypedDict, NamedTuple or attrs class"
-        raise TypeError(f"{what_is(cls)} has no fields that can carry tags: give {kinds}")
+        raise TypeError(f"{what_is(cls)} has no fields that can carry tags: give {READABLE}")
     known = names_of(cls)
     told = {name: _read(f"{cls.__qualname__}.{name}", spec) for name, spec in fields.items()}
     for name in told:

@@ -49,6 +49,7 @@ S4 = TypeVar("S4", bound=Source)
 To = TypeVar("To", bound=Source)
 
 Mode = Literal["enforce", "observe"]
+Untagged = Literal["allow", "refuse"]
 
 
 class Guard:
@@ -67,6 +68,7 @@ class Guard:
         mode: Mode = "enforce",
         ledger: Ledger | None = None,
         strict: bool = False,
+        untagged: Untagged = "allow",
         governance: Oversight | None = None,
         clock: Now = system_time,
     ) -> None:
@@ -78,14 +80,19 @@ class Guard:
         A `strict` guard opens sealed values only where the functions that `map` was given are registered with
         `guard.transform`: those see the plain value.
 
+        With `untagged="refuse"` each field of a model that an access function returns has to say what it is, by a tag,
+        a seal, a mark or `NotPersonal` (rule 4): that nobody has said anything does not mean that it is not personal.
+
         Raises:
             TypeError: `notice` is neither a Notice nor a History.
-            ValueError: `mode` is neither `enforce` nor `observe`.
+            ValueError: `mode` is neither `enforce` nor `observe`, or `untagged` neither `allow` nor `refuse`.
             NoticeError: no revision of the history is in force yet.
         """
         time = Clock(clock)
         present, history = _in_force(notice, time)
         self._mode: Mode = _mode(mode)
+        if untagged not in get_args(Untagged):
+            raise ValueError("`untagged` is `allow` or `refuse`")
         self._transforms = Transforms()
         self._engine = Engine(
             present,
@@ -96,6 +103,7 @@ class Guard:
             history=history,
             oversight=governance,
             clock=time,
+            untagged_refused=untagged == "refuse",
         )
         self._register = Register()
         self._replacing = threading.Lock()
@@ -118,6 +126,11 @@ class Guard:
     def strict(self) -> bool:
         """Whether functions given to `map` must be registered."""
         return self._engine.transforms is not None
+
+    @property
+    def untagged(self) -> Untagged:
+        """Whether access functions may return models with fields that say nothing of what they are."""
+        return "refuse" if self._engine.untagged_refused else "allow"
 
     @property
     def ledger(self) -> Ledger | None:
@@ -459,7 +472,8 @@ class Guard:
         left out of the list, mapping or stream that it is in.
 
         Raises:
-            UnlabelledData: no source is named nor tagged, so nothing could be checked.
+            UnlabelledData: no source is named nor tagged, so nothing could be checked; the annotation holds what may be
+                a tag and is not understood; or a field says nothing, and the guard refuses that.
             UnknownSource: a source is not of this guard's notice.
             TypeError: what is decorated is no function, or is behind a cache that knows no purposes.
         """

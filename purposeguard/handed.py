@@ -7,7 +7,9 @@ import inspect
 import io
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Container, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final, Unpack, get_origin
+
+import typing_extensions
 
 from purposeguard.about import About
 from purposeguard.annotations import PLAIN, evaluated
@@ -39,10 +41,16 @@ def parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) 
     names, around = getattr(inner, "__globals__", {}), {**closed, **(localns or {})}
     found: dict[str, Shape] = {}
     for name, parameter in inspect.signature(fn).parameters.items():
-        shape = shape_of(evaluated(annotations.get(name), names, around))
+        annotation = evaluated(annotations.get(name), names, around)
+        shape = shape_of(annotation)
         several = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        found[name] = Shape(items=shape) if several else shape
+        # What is unpacked says what they are together.
+        unpacked = get_origin(annotation) in _UNPACK or getattr(annotation, "__unpacked__", False)
+        found[name] = Shape(items=shape) if several and not unpacked else shape
     return found
+
+
+_UNPACK: Final = (Unpack, typing_extensions.Unpack)
 
 
 def label_of(shapes: Mapping[str, Shape]) -> Label | None:

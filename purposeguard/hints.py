@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, cast, get_origin
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, cast, get_args, get_origin
 
 import typing_extensions
 from pydantic import BaseModel
 from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import PydanticUndefined
 
-from purposeguard.annotations import is_attrs, is_namedtuple, is_taggable
+from purposeguard.annotations import Statement, is_attrs, is_namedtuple, is_taggable, names_around, resolved
 from purposeguard.errors import UnlabelledData
 from purposeguard.label import Label
 from purposeguard.marks import Mark
-from purposeguard.terms import Source, TermMeta
+from purposeguard.terms import Purpose, Source, TermMeta, fold
 
 _TOLD: Final = "__purposeguard_told__"
 """Where a class keeps what was said of its fields from outside."""
@@ -38,11 +40,8 @@ def told_of(cls: type) -> Mapping[str, Told]:
 
 
 def with_told(cls: type, name: str, annotation: Any) -> Any:
-    """The annotation of a field with what was said of it from outside, of the class and of those it derives from.
-
-    Before Python 3.12 a TypedDict does not know what it derives from, so what is said of one is never said of another.
-    """
-    tags = [tag for one in cls.__mro__ for tag in told_of(one).get(name, ())]
+    """The annotation of a field with what was said of it from outside, of the class and of those it derives from."""
+    tags = [tag for one in lineage(cls) for tag in told_of(one).get(name, ())]
     return Annotated[(annotation, *tags)] if tags else annotation
 
 
@@ -57,20 +56,42 @@ def reader_of(cls: type) -> str | None:
     return reader
 
 
-def read(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Field → annotation, with its tags and those said from outside; and the annotations of what is no field.
+def read(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any], list[Statement]]:
+    """Field → annotation, with its tags and those said from outside; the same of what is no field; and what `restated`.
 
-    Of pydantic models the others are not told: they have fields with a leading underscore of their own kind. From here
-    on nothing more can be said of the class from outside.
+    Of pydantic models those that are no fields are not told: they have fields with a leading underscore of their own
+    kind. From here on nothing more can be said of the class from outside.
 
     Raises:
         UnlabelledData: one cannot be resolved; `localns` gives names it may need.
     """
     fields, others = (_pydantic(cls, localns), {}) if issubclass(cls, BaseModel) else _plain(cls, localns)
-    for one in cls.__mro__:
+    for one in lineage(cls):
         if is_taggable(one) and reader_of(one) is None:
             type.__setattr__(one, _READER, cls.__qualname__)
-    return {name: with_told(cls, name, hint) for name, hint in fields.items()}, others
+    _refuse_metadata(cls)
+    told = {name: with_told(cls, name, hint) for name, hint in fields.items()}
+    return told, others, restated(cls, fields, localns)
+
+
+def _refuse_metadata(cls: type) -> None:
+    """Raises UnlabelledData where a tag stands in what a field keeps for other libraries: here, nobody reads it."""
+    kept: dict[str, Any] = {}
+    if issubclass(cls, BaseModel):
+        kept = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
+    elif dataclasses.is_dataclass(cls) or is_attrs(cls):
+        fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else cast("Any", cls).__attrs_attrs__
+        kept = {field.name: field.metadata for field in fields}
+    for name, metadata in kept.items():
+        if isinstance(metadata, Mapping) and (_KEY in metadata or any(map(is_tag, metadata.values()))):
+            raise UnlabelledData(
+                f"{cls.__qualname__}.{name}: a tag stands in the metadata of the field, where nobody reads it: put it "
+                "into the annotation, `Annotated[str, Source]`"
+            )
+
+
+_KEY: Final = "purposeguard"
+"""What a column of a table has its tag under, in the metadata of other libraries."""
 
 
 def _pydantic(cls: type[BaseModel], localns: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -81,7 +102,7 @@ def _pydantic(cls: type[BaseModel], localns: Mapping[str, Any] | None) -> dict[s
             raise _unresolved(cls, error.name) from error
     hints: dict[str, Any] = {}
     for name, field in cls.model_fields.items():
-        marks = tuple(mark for mark in field.metadata if isinstance(mark, (TermMeta, Label, Mark)))
+        marks = tuple(mark for mark in field.metadata if is_tag(mark) or is_meant_as_tag(mark))
         hints[name] = Annotated[(field.annotation, *marks)] if marks else field.annotation
     for name, computed in cls.model_computed_fields.items():
         hints[name] = computed.return_type if computed.return_type is not PydanticUndefined else object
@@ -109,6 +130,98 @@ def _unresolved(cls: type, name: str | None) -> UnlabelledData:
         f"{cls.__qualname__}: the annotation `{name}` cannot be resolved, so the tags behind it are unknown; define it "
         "at module level, or name it in `localns`"
     )
+
+
+def is_tag(stated: object) -> bool:
+    """Whether what stands in `Annotated` is a term of a notice, a label or a mark."""
+    return isinstance(stated, (TermMeta, Label, Mark))
+
+
+def is_meant_as_tag(stated: object) -> bool:
+    """Whether what stands in `Annotated`, and is no tag, may have been meant as one: it names or holds one.
+
+    What other libraries put there is not: their objects are looked into only where they are containers.
+    """
+    pending = [stated]
+    seen: list[object] = []
+    while pending:
+        part = pending.pop()
+        if any(part is earlier for earlier in seen):
+            continue
+        seen.append(part)
+        if isinstance(part, str):
+            if _reads_as_id(part):
+                return True
+        elif _is_of_this_library(part) or isinstance(part, Iterator):
+            return True
+        elif isinstance(part, Mapping):
+            pending += (*part.keys(), *part.values())
+        elif isinstance(part, (list, tuple, set, frozenset, deque)) or hasattr(type(part), _GROUP):
+            pending += cast("Iterable[object]", part)
+        else:
+            pending += get_args(part)
+    return False
+
+
+_GROUP: Final = "__is_annotated_types_grouped_metadata__"
+"""What marks an object that stands in `Annotated` for all that it gives when it is gone through."""
+
+_CLAUSE: Final = re.compile(r"[0-9]+(\.([0-9]+|[a-z]))+")
+"""What the ids of clauses come down to."""
+
+
+def _reads_as_id(text: str) -> bool:
+    folded = fold(text)
+    return folded is not None and (bool(_CLAUSE.fullmatch(folded)) or folded in _ids_of_terms())
+
+
+def _ids_of_terms() -> set[str | None]:
+    """The ids, slugs and names of all terms of the notices that are loaded."""
+    terms: set[type] = set()
+    pending: list[type] = [Source, Purpose]
+    while pending:
+        derived: set[type] = set(type.__subclasses__(pending.pop())) - terms
+        terms |= derived
+        pending += derived
+    names = {vars(term).get(name, "") for term in terms for name in ("clause", "slug")}
+    return {fold(name) for name in {*names, *(term.__name__ for term in terms)}}
+
+
+def _is_of_this_library(part: object) -> bool:
+    if isinstance(part, (TermMeta, Source, Purpose)):
+        return True
+    cls = part if isinstance(part, type) else type(part)
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def restated(cls: type, names: Iterable[str], localns: Mapping[str, Any] | None) -> list[Statement]:
+    """What classes that a class derives from say of its fields, where it was annotated anew since.
+
+    Raises:
+        UnlabelledData: an annotation cannot be resolved.
+    """
+    found: list[Statement] = []
+    origins = {getattr(one, _GENERIC, {}).get("origin") for one in cls.__mro__}
+    for owner in lineage(cls)[1:]:
+        if issubclass(owner, BaseModel):
+            # A generic model is told by the one that its type variables were replaced in.
+            hints = _pydantic(owner, localns) if owner is not BaseModel and owner not in origins else {}
+            found += (Statement(owner, name, hints[name]) for name in names if name in hints)
+            continue
+        made = {field.name: field.type for field in vars(owner).get("__attrs_attrs__", ()) if field.type is not None}
+        stated = made | typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
+        for name in stated.keys() & names:
+            if owner is not stated_by(cls, name):
+                try:
+                    hint = resolved(stated[name], {**vars(owner), **names_around(owner)}, localns)
+                except NameError as error:
+                    raise _unresolved(owner, error.name) from error
+                found.append(Statement(owner, name, hint))
+    return found
+
+
+_GENERIC: Final = "__pydantic_generic_metadata__"
+"""Where a model keeps what it was made of, and its type variables."""
 
 
 def lineage(cls: type) -> Sequence[type]:

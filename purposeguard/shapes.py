@@ -10,22 +10,37 @@ import contextlib
 import dataclasses
 import sys
 import types
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, ForwardRef, NewType, TypeVar, TypeVarTuple, cast, get_args, get_origin
 
 import typing_extensions
 from pydantic import BaseModel
 
 from purposeguard import hints
-from purposeguard.annotations import ALIASES, NO_CONTAINERS, OPAQUE, TRANSPARENT, evaluated, is_taggable, resolvable
-from purposeguard.errors import UnlabelledData
+from purposeguard.annotations import (
+    ALIASES,
+    NO_CONTAINERS,
+    OPAQUE,
+    PLAIN,
+    READABLE,
+    TRANSPARENT,
+    Missing,
+    Statement,
+    evaluated,
+    is_taggable,
+    may_state,
+    properties,
+    resolvable,
+    statements,
+)
+from purposeguard.errors import UnknownSource, UnlabelledData
 from purposeguard.label import Label
 from purposeguard.marks import TABLES_ALONE, Collected, Ended, Mark
 from purposeguard.sealing import Sealed
 from purposeguard.terms import Source, TermMeta, is_union
 
 Bindings = Mapping[Any, "Shape"]
-"""What the type variables of a generic model stand for."""
+"""What the type variables of a generic model stand for, and `Self`; `ForwardRef` for names that are not resolved."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,10 +87,27 @@ class Model:
             UnlabelledData: an annotation cannot be resolved.
         """
         scopes = _scopes(self.cls, dict(self.bindings))
-        return {
-            name: shape_of(hint, scopes.get(hints.stated_by(self.cls, name), {}))
-            for name, hint in hints_of(self.cls).items()
+        fields = hints_of(self.cls)
+
+        def bindings_of(owner: type) -> Bindings:
+            return {**scopes.get(owner, {}), typing_extensions.Self: self.shape}
+
+        found = {
+            name: self._field(name, hint, bindings_of(hints.stated_by(self.cls, name))) for name, hint in fields.items()
         }
+        for stated in vars(self.cls)[_RESTATED]:
+            earlier = self._field(stated.name, stated.annotation, bindings_of(stated.owner))
+            found[stated.name] |= earlier.kept_by(found[stated.name])
+        return found
+
+    def _field(self, name: str, annotation: object, bindings: Bindings) -> Shape:
+        where = f"{self.cls.__qualname__}.{name}"
+        try:
+            return shape_of(annotation, bindings)
+        except UnknownSource as error:
+            raise UnknownSource(error.given, f"{error.why}, and tags `{where}`") from None
+        except UnlabelledData as error:
+            raise UnlabelledData(f"{where}: {error.args[0]}") from None
 
     def marks(self) -> Mapping[Mark, tuple[str, ...]]:
         """Mark → the fields that bear it, themselves or on their items; likewise.
@@ -98,7 +130,8 @@ class Shape:
 
     `sealed`: it is, or may be, a sealed value; `seal` are its sources, where the annotation names sources. What is in a
     sealed value (`within`) is checked where it is opened, so it counts for nothing that is checked where it is read.
-    `keys` are those of a mapping, whose tags are among its own.
+    `keys` are those of a mapping, whose tags are among its own. `unread` are the classes that it may be and whose
+    fields are not read: where one says anything, what the value holds is unknown, and to ask for it is refused.
     """
 
     tags: frozenset[type[Source]] = frozenset()
@@ -109,6 +142,7 @@ class Shape:
     within: Shape | None = None
     marks: frozenset[Mark] = frozenset()
     keys: Shape | None = None
+    unread: tuple[type, ...] = ()
 
     @property
     def own_label(self) -> Label | None:
@@ -128,10 +162,42 @@ class Shape:
         models = tuple(dict.fromkeys((*self.models, *other.models)))
         sealed = self.sealed or other.sealed
         marks = self.marks | other.marks
-        return Shape(self.tags | other.tags, models, items, sealed, self.seal | other.seal, within, marks, keys)
+        unread = tuple(dict.fromkeys((*self.unread, *other.unread)))
+        return Shape(self.tags | other.tags, models, items, sealed, self.seal | other.seal, within, marks, keys, unread)
+
+    def kept_by(self, other: Shape) -> Shape:
+        """What holds still where a field of this shape was annotated anew, with another.
+
+        A sealed value has a label of its own. What was to be sealed and is plain now has the sources of the seal.
+        """
+        items, keys = (
+            None if part is None else part.kept_by(theirs or Shape())
+            for part, theirs in ((self.items, other.items), (self.keys, other.keys))
+        )
+        tags = self.tags
+        if self.sealed and not other.sealed:
+            tags = tags.union(self.seal, *(() if self.within is None else self.within.everything(set())))
+        return Shape(tags, self.models, items, marks=self.marks, keys=keys, unread=self.unread)
+
+    def parts(self) -> Iterator[Shape]:
+        """It, and what it contains: items and keys, and neither the fields of models nor what is in a seal."""
+        yield self
+        for part in (self.items, self.keys):
+            if part is not None:
+                yield from part.parts()
+
+    def refuse_unread(self) -> None:
+        """Raises UnlabelledData where it may be of a class that says something which nobody reads."""
+        for cls in self.unread:
+            refuse_unread(cls)
 
     def walk(self, path: str = "", seen: tuple[Model, ...] = ()) -> Iterator[tuple[str, Shape]]:
-        """Every value below this one by its path, e.g. `orders[].address`; a model inside itself is not entered."""
+        """Every value below this one by its path, e.g. `orders[].address`; a model inside itself is not entered.
+
+        Raises:
+            UnlabelledData: there may be a value in it of which nothing says what it holds.
+        """
+        self.refuse_unread()
         if path or self.tags or self.seal:
             yield path, self
         if self.within is not None:  # what is in it keeps its tags, and none of it is seen from outside
@@ -144,7 +210,8 @@ class Shape:
                     yield from shape.walk(f"{path}.{name}" if path else name, (*seen, model))
 
     def everything(self, seen: set[Model]) -> Iterator[frozenset[type[Source]]]:
-        """The sources of all that is in it, each model entered once."""
+        """The sources of all that is in it, each model entered once; raises as `walk` does."""
+        self.refuse_unread()
         yield self.tags | self.seal
         for part in (self.items, self.within):
             if part is not None:
@@ -186,11 +253,12 @@ class Shape:
                     pending += model.fields().values()
 
     def every_model(self) -> Iterator[Model]:
-        """The models in it, each once."""
+        """The models in it, each once; raises as `walk` does."""
         seen: list[Model] = []
         pending = [self]
         while pending:
             shape = pending.pop()
+            shape.refuse_unread()
             pending += [one for one in (shape.items, shape.keys, shape.within) if one is not None]
             for model in shape.models:
                 if _is_new(model, tuple(seen)):
@@ -230,10 +298,23 @@ class Shape:
         """Path → label of everything tagged or sealed."""
         return _united_labels((path, shape.tags | shape.seal) for path, shape in self.walk())
 
+    def untagged(self) -> Iterator[tuple[str, Shape]]:
+        """Path and shape of the fields that carry no tag, have none around them and hold no model that could have."""
+        tagged = self.all_labels()
+        for path, shape in self.walk():
+            says_nothing = shape.is_leaf and not shape.sealed and not path.endswith("[]")
+            if says_nothing and not any(one == path or _covers(one, path) for one in tagged):
+                yield path, shape
+
     def label_of_all(self) -> Label | None:
         """The label of the value with everything in it; None where nothing is tagged or sealed."""
         labels = self.all_labels()
         return Label.join(*labels.values()) if labels else None
+
+
+def _covers(tagged: str, path: str) -> bool:
+    """Whether `tagged` is about the items of `path`, or holds it."""
+    return not tagged or tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
 
 
 def says_nothing(cls: type) -> bool:
@@ -270,28 +351,60 @@ def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})
     """The shape of an annotation.
 
     Raises:
-        UnlabelledData: it is, or holds, a name that is not resolved.
+        UnlabelledData: it is, or holds, a name that is not resolved, or what may have been meant as a tag and is none.
         UnknownSource: a tag is a purpose, or the bare `Source`.
     """
+    shape = argument_shape(annotation, bindings)
+    if any(part.seal and not part.sealed for part in shape.parts()):
+        raise UnlabelledData(
+            "a source class stands where the type of a value belongs: write `Annotated[str, Source]`, or "
+            "`Personal[str, Source]`"
+        )
+    return shape
+
+
+def argument_shape(annotation: object, bindings: Bindings) -> Shape:
+    """The same of what stands in brackets: that may be a source, as in `Personal[T, Source]`."""
     if isinstance(annotation, (TypeVar, TypeVarTuple)):
         return bindings[annotation] if annotation in bindings else _shape_of_unbound(annotation, bindings)
+    if annotation is typing_extensions.Self:
+        if annotation not in bindings:
+            raise UnlabelledData("`Self` does not say here which class it is: write its name")
+        return bindings[annotation]
     if isinstance(annotation, (str, ForwardRef)):
-        raise UnlabelledData(f"the annotation {annotation!r} is not resolved, so what it holds is unknown")
-    if isinstance(annotation, NewType):
-        return shape_of(annotation.__supertype__, bindings)
-    if isinstance(annotation, dataclasses.InitVar):
-        return shape_of(annotation.type, bindings)
-    if isinstance(annotation, ALIASES):
-        return shape_of(cast("Any", annotation).__value__, bindings)
+        if ForwardRef not in bindings:
+            raise UnlabelledData(f"the annotation {annotation!r} is not resolved, so what it holds is unknown")
+        return bindings[ForwardRef]
+    for kind, stands_for in _NAMES:
+        if isinstance(annotation, kind):
+            return argument_shape(getattr(annotation, stands_for), bindings)
     origin = get_origin(annotation)
     if origin is not None:
         return _shape_of_generic(annotation, origin, get_args(annotation), bindings)
     if isinstance(annotation, TermMeta):  # what a type variable or an alias stands for in `Personal[T, S]`
         is_source = issubclass(annotation, Source) and "clause" in vars(annotation)
         return Shape(seal=frozenset({cast("type[Source]", annotation)}) if is_source else frozenset())
-    if isinstance(annotation, type) and issubclass(annotation, Sealed):
+    return _shape_of_class(annotation, bindings)
+
+
+_NAMES: Final = (
+    (NewType, "__supertype__"),
+    (dataclasses.InitVar, "type"),
+    *((alias, "__value__") for alias in ALIASES),
+)
+"""What is another name of an annotation, or stands around it, and where that is."""
+
+
+def _shape_of_class(cls: object, bindings: Bindings) -> Shape:
+    if isinstance(cls, type) and issubclass(cls, Sealed):
         return Shape(sealed=True)
-    return Shape(models=(Model(annotation),)) if is_taggable(annotation) else _shape_of_bases(annotation, bindings)
+    if is_taggable(cls):
+        return Shape(models=(Model(cls),))
+    return _shape_of_bases(cls, bindings) | Shape(unread=_unread(cls))
+
+
+def _unread(cls: object) -> tuple[type, ...]:
+    return (cls,) if isinstance(cls, type) and cls not in PLAIN and may_state(cls) else ()
 
 
 def _shape_of_unbound(name: Any, bindings: Bindings) -> Shape:
@@ -310,25 +423,34 @@ def _shape_of_bases(cls: object, bindings: Bindings) -> Shape:
 def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
     """The shape of what was written with brackets, or as a union."""
     if origin is Annotated:
+        if any(not hints.is_tag(one) and hints.is_meant_as_tag(one) for one in args[1:]):
+            raise UnlabelledData(
+                "what stands in `Annotated` seems to be meant as a tag, and is none: name each source class by itself, "
+                "`Annotated[str, Source, Other]`; a text that is no id goes into `Doc(…)`"
+            )
         marks = frozenset(one for one in args[1:] if isinstance(one, Mark))
-        return Shape(frozenset(_tags(args[1:])), marks=marks) | shape_of(args[0], bindings)
+        return Shape(frozenset(_tags(args[1:])), marks=marks) | argument_shape(args[0], bindings)
     if is_union(annotation) or origin in TRANSPARENT:
         return _joined(args, bindings)
     if origin in OPAQUE:
         return Shape()
     if isinstance(origin, ALIASES):
-        return shape_of(origin.__value__, {**bindings, **_bound(origin.__type_params__, args, bindings)})
+        return argument_shape(origin.__value__, {**bindings, **_bound(origin.__type_params__, args, bindings)})
     if isinstance(origin, type) and issubclass(origin, Sealed):
         return _shape_of_seal(args, bindings)
     if is_taggable(origin):
         bound = _bound(getattr(origin, "__parameters__", ()), args, bindings)
         return Shape(models=(Model(origin, tuple(bound.items())),))
     if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
-        keys = shape_of(args[0], bindings)
+        keys = argument_shape(args[0], bindings)
+        values = argument_shape(args[1], bindings)
         tags = frozenset(source for label in keys.labels().values() for source in label.sources)
-        return Shape(tags, (), shape_of(args[1], bindings), keys.sealed, keys.seal, keys.within, keys=keys)
+        return Shape(tags, (), values, keys.sealed, keys.seal, keys.within, keys=keys, unread=_unread(origin))
     # A container; of a generic class that is not known to be one, its arguments are taken to be inside.
-    return Shape(items=_joined((arg for arg in args if arg is not ...), bindings))
+    items = _joined((arg for arg in args if arg is not ...), bindings)
+    if not items.sealed and isinstance(origin, type) and not issubclass(origin, (Iterable, AsyncIterable)):
+        items = dataclasses.replace(items, seal=frozenset())  # a source that it is about, as in `Reclassifier[S, To]`
+    return Shape(items=items, unread=_unread(origin))
 
 
 def _bound(parameters: Sequence[Any], args: Sequence[Any], bindings: Bindings) -> dict[Any, Shape]:
@@ -340,20 +462,20 @@ def _bound(parameters: Sequence[Any], args: Sequence[Any], bindings: Bindings) -
             end = max(0, len(left) - (len(parameters) - number - 1))
             found[name], left = _joined(left[:end], bindings), left[end:]
         elif left:
-            found[name] = shape_of(left.pop(0), bindings)
+            found[name] = argument_shape(left.pop(0), bindings)
     return found
 
 
 def _shape_of_seal(args: tuple[Any, ...], bindings: Bindings) -> Shape:
     """The shape of `Personal[T, S]`."""
-    return Shape(sealed=True, seal=shape_of(args[1], bindings).seal, within=shape_of(args[0], bindings))
+    return Shape(sealed=True, seal=argument_shape(args[1], bindings).seal, within=shape_of(args[0], bindings))
 
 
 def _joined(annotations: Iterable[object], bindings: Bindings) -> Shape:
     shape = Shape()
     for annotation in annotations:
         if annotation is not None:
-            shape |= shape_of(annotation, bindings)
+            shape |= argument_shape(annotation, bindings)
     return shape
 
 
@@ -393,20 +515,93 @@ def _marks_of(cls: type, fields: Mapping[str, Shape]) -> dict[Mark, tuple[str, .
 _READ: Final = "__purposeguard_hints__"
 """Where a class keeps its annotations once they are read: they do not change, and go when it goes."""
 
+_RESTATED: Final = "__purposeguard_restated__"
+"""Where it keeps what classes that it derives from say of fields that were annotated anew."""
+
 _SHAPES: Final = "__purposeguard_shapes__"
 """Where it keeps what they say."""
+
+_HIDDEN: Final = "__purposeguard_hidden__"
+"""Where a class whose fields are not read keeps which of them says something, a blank text where none does, and the
+names that were not defined then."""
+
+NOBODY: Final[Bindings] = types.MappingProxyType({ForwardRef: Shape(), typing_extensions.Self: Shape()})
+"""For annotations of what is no field."""
+
+
+def refuse_unread(cls: type) -> None:
+    """Raises UnlabelledData where a class whose fields are not read says what they hold, or where that is in it."""
+    where = _hidden_in(cls) if may_state(cls) else ""
+    if where:
+        raise UnlabelledData(
+            f"`{where}` holds what is tagged, marked or sealed, and nobody reads it: {cls.__qualname__} is not "
+            f"{READABLE}; make it one, or give one with these fields"
+        )
+
+
+def _hidden_in(cls: type) -> str:
+    known: tuple[str, Missing] | None = vars(cls).get(_HIDDEN)
+    if known is not None and not any(name in around for around, name in known[1]):
+        return known[0]
+    found = ""
+    missing: Missing = ()
+    models: list[Model] = []
+    unread: dict[type, None] = {}
+    pending = [("", Shape(unread=(cls,)))]
+    while pending and not found:
+        where, shape = pending.pop()
+        for part in shape.parts():
+            if part.tags or part.marks or part.sealed or part.seal:
+                found = where
+            holders: list[Model | type] = [*part.models, *(one for one in part.unread if one not in unread)]
+            for other in holders:
+                if isinstance(other, Model):
+                    if not _is_new(other, models):
+                        continue
+                    models.append(other)
+                else:
+                    unread[other] = None
+                fields, names = _stated_by(other)
+                pending += ((where or place, field) for place, field in fields)
+                missing += names
+    # All that was looked at on the way holds nothing either.
+    for one in (cls,) if found else unread:
+        with contextlib.suppress(TypeError):  # of a metaclass that is written in C
+            type.__setattr__(one, _HIDDEN, (found, missing))
+    return found
+
+
+def _stated_by(holder: Model | type) -> tuple[list[tuple[str, Shape]], Missing]:
+    """Place → what is said of it, by a class that is read or by one that is not; and the names that are not defined."""
+    if isinstance(holder, Model):
+        try:
+            return [(f"{holder.cls.__qualname__}.{name}", shape) for name, shape in holder.fields().items()], ()
+        except UnlabelledData:  # some names are there for type checkers alone: what else is in it?
+            holder = holder.cls
+    stated = list(statements(holder))
+    missing = tuple(name for one in stated for name in one.missing)
+    return [(f"{holder.__qualname__}.{one.name}", _shape_of_stated(one)) for one in stated], missing
+
+
+def _shape_of_stated(stated: Statement) -> Shape:
+    try:
+        return argument_shape(stated.annotation, NOBODY)
+    except UnlabelledData as error:
+        raise UnlabelledData(f"{stated.owner.__qualname__}.{stated.name}: {error.args[0]}") from None
 
 
 def hints_of(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Field → resolved annotation, tags included, those said from outside as well."""
     known: dict[str, Any] | None = vars(cls).get(_READ)  # of its own: a subclass has more
     if known is None or localns:
-        known, others = hints.read(cls, localns)
+        known, others, restated = hints.read(cls, localns)
         if issubclass(cls, BaseModel):
             _refuse_hidden_tags(cls)
         elif hints.EXTRA_ITEMS in others and shape_of(others[hints.EXTRA_ITEMS]).labels():
             raise UnlabelledData(f"{cls.__qualname__}: extra items cannot carry a tag: declare a key, or seal it")
-        _refuse_hidden_marks(cls, others)
+        given = {stated.name: stated.annotation for one in cls.__mro__ for stated in properties(one)}
+        _refuse_hidden(cls, {**others, **{name: hint for name, hint in given.items() if name not in known}})
+        type.__setattr__(cls, _RESTATED, restated)
         type.__setattr__(cls, _READ, known)
         type.__setattr__(cls, _SHAPES, None)  # they may have been read with other names before
     return known
@@ -423,18 +618,27 @@ def _refuse_hidden_tags(cls: type[BaseModel]) -> None:
                     what = "extra fields" if name == "__pydantic_extra__" else f"the private attribute `{name}`"
                     raise UnlabelledData(f"{one.__qualname__}: {what} cannot carry a tag: declare a field, or seal it")
         if one is not BaseModel:
-            _refuse_hidden_marks(one, resolvable({n: a for n, a in stated.items() if n not in cls.model_fields}, names))
+            _refuse_hidden(one, resolvable({n: a for n, a in stated.items() if n not in cls.model_fields}, names))
 
 
-def _refuse_hidden_marks(cls: type, others: Mapping[str, object]) -> None:
-    """Raises UnlabelledData where one of these, which are no fields, is marked: no row would hold what it says."""
+def _refuse_hidden(cls: type, others: Mapping[str, object]) -> None:
+    """Raises UnlabelledData where one of these, which are no fields, says something: nobody would read it.
+
+    What a mark says no row would hold, and nobody would ask for a tag. Seals look after themselves.
+    """
     if "__purposeguard_withheld__" in vars(cls):
         return  # a copy, which lacks some of the fields: which, it says itself
     for name, annotation in others.items():
-        if shape_of(annotation).is_marked_itself:
+        shape = _shape_of_stated(Statement(cls, name, annotation))
+        if shape.is_marked_itself:
             raise UnlabelledData(
                 f"{cls.__qualname__}: `{name}` is marked and is no field, so no row says whose it is, or from when: "
                 "declare a field"
+            )
+        if any(part.tags for part in shape.parts()):
+            raise UnlabelledData(
+                f"{cls.__qualname__}: `{name}` is tagged and is no field, so nobody reads its tag: declare a field (of "
+                "a property of a pydantic model, a computed one), or seal it"
             )
 
 

@@ -21,7 +21,7 @@ from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.label import Label
 from purposeguard.rows import MISSING, abouts_of, read_field
 from purposeguard.sealing import Sealed
-from purposeguard.shapes import Model, Shape
+from purposeguard.shapes import Model, Shape, refuse_unread
 from purposeguard.withheld import Withheld, base_of, fields_of, record_of
 
 
@@ -215,6 +215,7 @@ def fields_known(value: Any, models: Iterable[Model]) -> Mapping[str, Shape] | N
         rows = [model.fields() for model in models if model.is_mapping]
         return _united(rows) if rows else None
     if not is_taggable(cls):
+        refuse_unread(cls)
         return None
     announced = [model.fields() for model in models if not model.is_mapping and isinstance(value, model.cls)]
     if announced and any(model.cls is cls for model in models):

@@ -18,7 +18,7 @@ from purposeguard.history import History
 from purposeguard.label import Label
 from purposeguard.marks import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
 from purposeguard.notice import Notice
-from purposeguard.shapes import Model
+from purposeguard.shapes import Model, Shape
 from purposeguard.terms import Immutable, NotPersonal, Source, TermMeta
 
 KEY: Final = "purposeguard"
@@ -156,12 +156,20 @@ def columns_of(revisions: Revisions, given: object) -> Columns:
     raise TypeError(f"the tags of a table are {kinds}, not {type(given).__name__}")
 
 
-def _of_field(revisions: Revisions, cls: type, name: str, shape: Any) -> Tag:
+def _of_field(revisions: Revisions, cls: type, name: str, shape: Shape) -> Tag:
+    where = f"{cls.__qualname__}.{name}"
+    return tag_of(revisions, specs_of(shape, where) or NotPersonal, where)
+
+
+def specs_of(shape: Shape, where: str) -> list[OneSpec]:
+    """What an annotation says of a column: the sources of all that lies in its values, and marks.
+
+    Raises:
+        UnlabelledData: what lies in its values is marked.
+    """
     if shape.marks_within != shape.marks:
-        raise UnlabelledData(f"{cls.__qualname__}.{name} has marked items, and a column says one thing of a row")
-    sources = frozenset[type[Source]]().union(*shape.everything(set()))
-    specs: list[OneSpec] = [*sources, *shape.marks]
-    return tag_of(revisions, specs or NotPersonal, f"{cls.__qualname__}.{name}")
+        raise UnlabelledData(f"{where} has marked items, and a column says one thing of a row")
+    return [*frozenset[type[Source]]().union(*shape.everything(set())), *shape.marks]
 
 
 def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:

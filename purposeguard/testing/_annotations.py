@@ -17,7 +17,7 @@ from purposeguard.annotations import ALIASES, TRANSPARENT, is_taggable
 from purposeguard.label import Label
 from purposeguard.marks import Collected, Ended, Mark, SubjectMark
 from purposeguard.sealing import Sealed
-from purposeguard.shapes import shape_of
+from purposeguard.shapes import argument_shape, shape_of
 from purposeguard.terms import NotPersonal, TermMeta, is_union
 from purposeguard.testing._checks import Check
 from purposeguard.testing._leaves import fixed
@@ -141,7 +141,7 @@ def models_in(annotations: Iterable[Any]) -> Iterator[type]:
 
 def holds_personal(annotation: Any, spot: Spot) -> bool:
     """Whether there is a tag or a seal in an annotation."""
-    bindings = {name: shape_of(one) for name, one in spot.names.items() if not isinstance(one, TypeVar)}
+    bindings = {name: argument_shape(one, {}) for name, one in spot.names.items() if not isinstance(one, TypeVar)}
     return shape_of(annotation, bindings).has_tags
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import dataclasses
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -10,17 +10,25 @@ from typing import Any, Final, get_args, get_origin
 
 import typing_extensions
 from sqlalchemy import Column, MetaData, Table, event
-from sqlalchemy.orm import ColumnProperty, DeclarativeBase, Mapped, Mapper, registry
+from sqlalchemy.orm import (
+    ColumnProperty,
+    CompositeProperty,
+    DeclarativeBase,
+    Mapped,
+    Mapper,
+    declared_attr,
+    registry,
+)
 from sqlalchemy.orm.mapper import _all_registries
 from sqlalchemy.sql.expression import TableClause
 
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tables import Tables, several
-from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, columns_of, tag_of
-from purposeguard.annotations import evaluated, is_taggable
+from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, Tag, columns_of, specs_of, tag_of
+from purposeguard.annotations import attributes, evaluated, is_taggable, names_around
 from purposeguard.errors import UnlabelledData
 from purposeguard.marks import Mark
-from purposeguard.shapes import Shape, shape_of
+from purposeguard.shapes import NOBODY, Shape, argument_shape, shape_of
 from purposeguard.terms import NotPersonal, TermMeta
 
 Where = MetaData | registry | type[DeclarativeBase]
@@ -72,24 +80,30 @@ class Catalogue:
         """Reads the tables again, where some were added since; gives whether there were.
 
         Raises:
-            UnlabelledData: a tag cannot be read, contradicts that nothing in the table is personal, or what is made of
-                personal columns does not say what it is.
+            UnlabelledData: a tag cannot be read, contradicts another or that nothing in the table is personal, or two
+                tables of one name differ; what is made of personal columns does not say what it is, or no annotation
+                was found of a column of a tagged table.
             UnknownSource: a tag is of another notice.
         """
         with self._lock:
             count = _Mapped.count
-            tables = [table for place in self._places for table in place.tables.values()]
+            tables = list(dict.fromkeys(table for place in self._places for table in place.tables.values()))
             stamp = (count, len(tables), sum(len(table.columns) for table in tables))
             if stamp == self._stamp:
                 return False
             mappers = [one for one in _all_mappers() if isinstance(one.local_table, Table)]
-            known: dict[str, Columns] = {}
+            told: dict[str, Columns | None] = {}
             mapped: dict[str, tuple[Mapper[Any], ...]] = {}
             for table in tables:
-                mapped[table.fullname] = tuple(one for one in mappers if one.local_table is table)
-                found = self._columns_of(table, mapped[table.fullname])
-                if found is not None:
-                    known[table.fullname] = found
+                own = tuple(one for one in mappers if one.local_table is table)
+                columns = self._columns_of(table, own)
+                if told.setdefault(table.fullname, columns) != columns:
+                    raise UnlabelledData(
+                        f"two tables are called `{table.fullname}`, in two `MetaData`, and not the same is said of "
+                        "them: statements name tables, so say the same of both, or guard an engine for each"
+                    )
+                mapped[table.fullname] = (*mapped.get(table.fullname, ()), *own)
+            known = {name: columns for name, columns in told.items() if columns is not None}
             folded: dict[str, set[str]] = {}
             for name in known:
                 folded.setdefault(name.casefold(), set()).add(name)
@@ -156,9 +170,9 @@ class Catalogue:
     def _columns_of(self, table: Table, mappers: Iterable[Mapper[Any]]) -> Columns | None:
         told = table.info.get(KEY)
         nothing = table.fullname in self._not_personal or told is NotPersonal or told == NOT_PERSONAL_TABLE
-        if told is not None and not nothing and table.fullname not in self._told:
-            return columns_of(self._revisions, told)
         specs = _told(table, mappers)
+        if told is not None and not nothing and table.fullname not in self._told:
+            return self._told_as_a_whole(table, columns_of(self._revisions, told), specs)
         outside = self._told.get(table.fullname)
         if outside is not None:
             if told is not None or nothing or any(specs.values()):
@@ -177,18 +191,29 @@ class Catalogue:
             return Columns({column.name: tag_of(self._revisions, NotPersonal, column.name) for column in table.columns})
         if not any(specs.values()):
             return None
-        for column in table.columns:
-            if column.computed is not None and not specs[column.name]:
-                raise UnlabelledData(
-                    f"`{table.fullname}.{column.name}` is computed from other columns, of which some are personal: tag "
-                    "it with their sources, or say `NotPersonal`"
-                )
+        _refuse_unsaid(table, mappers, specs)
         return Columns(
             {
                 name: tag_of(self._revisions, own or NotPersonal, f"{table.fullname}.{name}")
                 for name, own in specs.items()
             }
         )
+
+    def _told_as_a_whole(self, table: Table, columns: Columns, specs: Mapping[str, list[OneSpec]]) -> Columns:
+        """What `Table.info` says; raises UnlabelledData where a column says more of itself."""
+        for name, own in specs.items():
+            if own and not _covers(columns.get(name), tag_of(self._revisions, own, f"{table.fullname}.{name}")):
+                raise UnlabelledData(
+                    f"`{table.fullname}.{name}` carries another tag than the `info` of its table says: say it in one "
+                    "place"
+                )
+        return columns
+
+
+def _covers(whole: Tag | None, own: Tag) -> bool:
+    if whole is None or own.by_row > whole.by_row or own.mark not in (None, whole.mark):
+        return False
+    return not own.label.sources - whole.label.sources - {NotPersonal}
 
 
 def _told(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpec]]:
@@ -199,10 +224,10 @@ def _told(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpe
         if isinstance(column.type, SealedType):
             specs[column.name] += [column.type.label]
     for mapper in mappers:
-        for column, shape in _annotated(mapper, table):
+        for column, said in _annotated(mapper, table):
             own = specs[column.name]
-            said: tuple[OneSpec, ...] = (*shape.tags, *shape.seal, *shape.marks)
             own += [one for one in said if one not in own]
+        _refuse_hidden(mapper, table)
     return specs
 
 
@@ -240,33 +265,99 @@ def _all_mappers() -> Iterator[Mapper[Any]]:
         yield from one.mappers
 
 
-def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any], Shape]]:
-    """The columns of a mapper's own table, each with what the class that annotates its attribute says of it."""
+def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any], list[OneSpec]]]:
+    """The columns of a mapper's own table, each with what the classes that annotate its attribute say of it."""
+    elsewhere = {one.class_ for one in mapper.iterate_to_root() if one.local_table is not table}
     # Without configuring it: what its relationships refer to may be defined later.
     for prop in list(mapper._props.values()):
-        if not isinstance(prop, ColumnProperty):
-            continue
-        own = [one for one in prop.columns if isinstance(one, Column) and one.table is table]
-        if not own:
-            continue
-        for cls in mapper.class_.__mro__:
-            stated = typing_extensions.get_annotations(cls, format=typing_extensions.Format.FORWARDREF)
-            if prop.key in stated:
-                shape = _shape(cls, prop.key, stated[prop.key])
-                yield from ((column, shape) for column in own)
-                break
+        where = f"{mapper.class_.__qualname__}.{prop.key}"
+        if isinstance(prop, ColumnProperty):
+            for owner, shape in _shapes(mapper.class_, prop.key):
+                marks = owner not in elsewhere  # else it marks the rows of another table
+                specs: list[OneSpec] = [one for one in specs_of(shape, where) if marks or not isinstance(one, Mark)]
+                yield from ((column, specs) for column in _own(prop, table))
+        elif isinstance(prop, CompositeProperty):
+            columns = [column for part in prop.props for column in _own(part, table)]
+            shapes = [shape for _, shape in _shapes(mapper.class_, prop.key)]
+            for shape in shapes or [shape_of(prop.composite_class)]:
+                yield from zip(columns, _divided(shape, len(columns), where), strict=True)
+
+
+def _own(prop: Any, table: Table) -> list[Column[Any]]:
+    return [one for one in prop.columns if isinstance(one, Column) and one.table is table]
+
+
+def _divided(shape: Shape, number: int, where: str) -> list[list[OneSpec]]:
+    """What a composite's annotation says of each of its columns: by the fields of its class, else all of each."""
+    fields = [list(model.fields().values()) for model in shape.models]
+    if len(fields) != 1 or len(fields[0]) != number:
+        return [specs_of(shape, where)] * number
+    around = specs_of(dataclasses.replace(shape, models=()), where)
+    return [[*around, *specs_of(field, where)] for field in fields[0]]
+
+
+def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[str, list[OneSpec]]) -> None:
+    """Raises UnlabelledData where some columns of a table carry tags, and it cannot be known whether another does."""
+    for name in _unannotated(table, mappers):
+        if not specs[name]:
+            raise UnlabelledData(
+                f"`{table.fullname}.{name}`: no annotation was found, and other columns of the table carry tags: "
+                'annotate it, or say `info={"purposeguard": …}`; a `declared_attr` is read in a mixin or an '
+                "abstract base"
+            )
+    for column in table.columns:
+        if column.computed is not None and not specs[column.name]:
+            raise UnlabelledData(
+                f"`{table.fullname}.{column.name}` is computed from other columns, of which some are personal: tag "
+                "it with their sources, or say `NotPersonal`"
+            )
+
+
+def _unannotated(table: Table, mappers: Iterable[Mapper[Any]]) -> Iterator[str]:
+    """The columns of a table that a class declares, and of which no annotation says what they are."""
+    for mapper in mappers:
+        if any("__tablename__" in vars(cls) for cls in mapper.class_.__mro__):  # else the table is there without it
+            for prop in list(mapper._props.values()):
+                if isinstance(prop, ColumnProperty) and not _shapes(mapper.class_, prop.key):
+                    yield from (column.name for column in _own(prop, table))
+
+
+def _refuse_hidden(mapper: Mapper[Any], table: Table) -> None:
+    """Raises UnlabelledData where a mapped class tags what is no attribute of it that is mapped."""
+    for cls in mapper.class_.__mro__:
+        for stated in attributes(cls):
+            if stated.name not in mapper._props:
+                shape = argument_shape(mapped_type(stated.annotation), NOBODY)
+                if shape.is_marked_itself or any(part.tags for part in shape.parts()):
+                    raise UnlabelledData(
+                        f"{cls.__qualname__}.{stated.name} is tagged and belongs to no column of `{table.fullname}`: "
+                        "call it as the attribute is called"
+                    )
+
+
+def _shapes(cls: type, name: str) -> list[tuple[type, Shape]]:
+    """What a class, and each of those that it derives from, says of a mapped attribute: all of it holds."""
+    found = []
+    for owner in cls.__mro__:
+        stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
+        member = vars(owner).get(name)
+        if name in stated:
+            found.append((owner, _shape(owner, name, stated[name])))
+        elif isinstance(member, declared_attr) and "return" in getattr(member.fget, "__annotations__", {}):
+            found.append((owner, _shape(owner, name, member.fget.__annotations__["return"])))
+    return found
 
 
 def _shape(cls: type, name: str, annotation: object) -> Shape:
-    names = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
     try:
-        found = evaluated(annotation, dict(names), dict(vars(cls)))
+        return shape_of(mapped_type(evaluated(annotation, dict(names_around(cls)), dict(vars(cls)))))
     except NameError as error:
         raise UnlabelledData(
             f"{cls.__qualname__}.{name}: its annotation names `{error.name}`, which is not defined, so its tag is "
             "unknown; define it at module level"
         ) from error
-    return shape_of(mapped_type(found))
+    except UnlabelledData as error:
+        raise UnlabelledData(f"{cls.__qualname__}.{name}: {error.args[0]}") from None
 
 
 def mapped_type(annotation: object) -> object:

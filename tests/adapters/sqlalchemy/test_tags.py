@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import dataclasses
+from typing import Annotated, Any, ClassVar
 
 import pytest
-from sqlalchemy import Column, Computed, Integer, MetaData, String, Table, create_engine, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column, registry, sessionmaker
+from pydantic import BaseModel
+from sqlalchemy import JSON, Column, Computed, ForeignKey, Integer, MetaData, String, Table, create_engine, select
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    MappedAsDataclass,
+    Session,
+    column_property,
+    composite,
+    declared_attr,
+    deferred,
+    mapped_column,
+    registry,
+    sessionmaker,
+)
 from typing_extensions import TypeAliasType
 
 import purposeguard as pg
@@ -20,6 +34,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.sqlalchemy.shop import Shop
 
 OTHER: Any = pg.Notice.parse(tm.NOTICE.dump())
+Misplaced = Annotated[str, (tm.Registration, tm.Contract)]
 Number = TypeAliasType("Number", Annotated[int, tm.Contract])
 
 
@@ -301,3 +316,229 @@ def test_what_is_told_from_outside_is_told_nowhere_else() -> None:
         Catalogue(tm.NOTICE, [place], (), {7: {"a": tm.Contract}})
     with pytest.raises(UnknownSource):
         Catalogue(tm.NOTICE, [place], (), {none: {"a": tm.RenewalGuidance}})
+
+
+# --- what annotations say of columns, wherever they say it
+
+
+class Visit(BaseModel):
+    page: Annotated[str, tm.Cookie]
+    at: str
+
+
+@dataclasses.dataclass
+class Point:
+    street: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData]
+
+
+class Pair:
+    def __init__(self, street: str, device: str) -> None:
+        self.street, self.device = street, device
+
+
+class Mixin:
+    @declared_attr
+    def mixed(cls) -> Mapped[Annotated[str, tm.ProductData]]:
+        return mapped_column(String)
+
+    @declared_attr.directive
+    def __tablename__(cls) -> str:
+        return str(getattr(cls, "__name__", "")).lower()
+
+
+class Json(DeclarativeBase): ...
+
+
+class Inside(Mixin, Json):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    items: Mapped[list[Annotated[str, tm.ProductData]]] = mapped_column(JSON)
+    mapping: Mapped[dict[str, Annotated[str, tm.ProductData]]] = mapped_column(JSON)
+    keys: Mapped[dict[Annotated[str, tm.Registration], int]] = mapped_column(JSON)
+    model: Mapped[Visit] = mapped_column(JSON)
+    models: Mapped[list[Visit] | None] = mapped_column(JSON)
+    data: Mapped[Point] = mapped_column(JSON)
+    late: Mapped[Annotated[str, tm.Contract]] = deferred(mapped_column(String))
+    made: Mapped[Annotated[int, tm.Contract]] = column_property(Column("made_at", Integer))
+
+
+def test_tags_inside_the_type_of_a_column_count() -> None:
+    device, both = Tag(Label(tm.ProductData)), Tag(Label(tm.Registration, tm.ProductData))
+    assert dict(tags(Inside.__table__)) == {
+        "id": Tag(),
+        "items": device,
+        "mapping": device,
+        "keys": Tag(Label(tm.Registration)),
+        "model": Tag(Label(tm.Cookie)),
+        "models": Tag(Label(tm.Cookie)),
+        "data": both,
+        "late": Tag(Label(tm.Contract)),
+        "made_at": Tag(Label(tm.Contract)),
+        "mixed": device,
+    }
+
+
+def test_a_statement_that_reads_what_lies_inside_is_refused() -> None:
+    engine, guard = create_engine("sqlite://"), Guard(tm.NOTICE)
+    Json.metadata.create_all(engine)
+    protect(engine, guard, Json)
+    with engine.connect() as connection, guard.purpose(tm.RenewalGuidance):
+        assert connection.execute(select(Inside.keys, Inside.late)).all() == []
+        for column in (Inside.items, Inside.mapping, Inside.model, Inside.data, Inside.mixed):
+            with pytest.raises(PurposeViolation):
+                connection.execute(select(column))
+    engine.dispose()
+
+
+def test_composites_tag_their_columns() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Row(Base):
+        __tablename__ = "rows"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        home: Mapped[Point] = composite(mapped_column("street"), mapped_column("device"))
+        street2: Mapped[str]
+        device2: Mapped[str]
+        work: Mapped[Annotated[Point, tm.Contract]] = composite("street2", "device2")
+
+    both = {"street": tm.Registration, "device": tm.ProductData}
+    assert dict(tags(Row.__table__)) == {
+        "id": Tag(),
+        **{name: Tag(Label(source)) for name, source in both.items()},
+        **{f"{name}2": Tag(Label(source, tm.Contract)) for name, source in both.items()},
+    }
+
+
+def test_a_composite_of_another_number_of_columns_tags_each_with_all() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Row(Base):
+        __tablename__ = "rows"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        street: Mapped[str]
+        device: Mapped[str]
+        home: Mapped[Annotated[Pair, tm.Registration, tm.ProductData]] = composite(Pair, "street", "device")
+
+    both = Tag(Label(tm.Registration, tm.ProductData))
+    assert dict(tags(Row.__table__)) == {"id": Tag(), "street": both, "device": both}
+
+
+def test_a_tagged_table_whose_column_has_no_annotation_is_refused() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Row(Base):
+        __tablename__ = "rows"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        email: Mapped[Annotated[str, tm.Registration]]
+
+        @declared_attr
+        def device(cls) -> Mapped[Annotated[str, tm.ProductData]]:
+            return mapped_column(String)
+
+    with pytest.raises(UnlabelledData, match=r"`rows\.device`: no annotation was found") as refused:
+        tags(Row.__table__)
+    assert "mixin" in str(refused.value)
+
+
+def test_a_column_without_an_annotation_says_it_in_its_info() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Told(Base):
+        __tablename__ = "told"
+        id = mapped_column(Integer, primary_key=True, info={"purposeguard": NotPersonal})
+        email: Mapped[Annotated[str, tm.Registration]]
+
+    assert tags(Told.__table__)["id"] == Tag()
+
+
+def test_an_annotation_that_is_not_understood_is_refused() -> None:
+    class Base(DeclarativeBase):
+        type_annotation_map: ClassVar[Any] = {}
+
+    class Row(Base):
+        __tablename__ = "rows"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        email: Mapped[Misplaced]
+
+    with pytest.raises(UnlabelledData, match=r"Row\.email: what stands in `Annotated`\s+seems"):
+        tags(Row.__table__)
+
+
+def test_a_tag_that_belongs_to_no_column_is_refused() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Row(Base):
+        __table__ = Table("rows", Base.metadata, Column("id", Integer, primary_key=True), Column("email", String))
+        mail: Mapped[Annotated[str, tm.Registration]]  # the attribute is called `email`
+
+    with pytest.raises(UnlabelledData, match=r"Row\.mail is tagged and belongs to no column\s+of `rows`"):
+        tags(Row.__table__)
+
+
+def test_a_column_that_a_subclass_annotates_anew_keeps_its_tag() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Tagged:
+        email: Mapped[Annotated[str, tm.Registration]]
+
+    class Row(Tagged, Base):
+        __tablename__ = "rows"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        email: Mapped[str]
+
+    assert tags(Row.__table__)["email"] == Tag(Label(tm.Registration))
+
+
+def test_two_tables_of_one_name_say_the_same_or_are_refused() -> None:
+    def place(*columns: Column[Any]) -> MetaData:
+        made = MetaData()
+        Table("rows", made, Column("id", Integer, primary_key=True), *columns)
+        return made
+
+    def email(spec: Any = None) -> Column[Any]:
+        return Column("email", String, info={} if spec is None else {"purposeguard": spec})
+
+    first = place(email(tm.Registration))
+    assert Catalogue(tm.NOTICE, (first, place(email(tm.Registration))), ()).find(first.tables["rows"])
+    for other in (place(email(tm.Contract)), place(email()), place(email(tm.Registration), Column("more", String))):
+        for where in ((first, other), (other, first)):
+            with pytest.raises(UnlabelledData, match="two tables are called `rows`"):
+                Catalogue(tm.NOTICE, where, ()).refresh()
+    assert Catalogue(tm.NOTICE, (place(email()), place(email())), ()).refresh()
+    assert Catalogue(tm.NOTICE, (first, first), ()).find(first.tables["rows"])
+
+
+def test_what_the_table_says_of_all_its_columns_is_said_once() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Row(Base):
+        __tablename__ = "rows"
+        __table_args__ = {"info": {"purposeguard": {"id": NotPersonal, "device": tm.Registration}}}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        device: Mapped[Annotated[str, tm.ProductData]]
+
+    with pytest.raises(UnlabelledData, match="say it in one place"):
+        tags(Row.__table__)
+
+
+def test_a_subclass_with_a_table_of_its_own_keeps_tags_and_not_marks() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Row(Base):
+        __tablename__ = "rows"
+        id: Mapped[Annotated[int, Subject, tm.Contract]] = mapped_column(primary_key=True)
+
+    class Long(Row):
+        __tablename__ = "longs"
+        id: Mapped[int] = mapped_column(ForeignKey("rows.id"), primary_key=True)
+
+    assert tags(Row.__table__)["id"] == Tag(Label(tm.Contract), mark=Subject)
+    assert tags(Long.__table__)["id"] == Tag(Label(tm.Contract))
