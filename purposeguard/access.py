@@ -48,6 +48,7 @@ class Reader:
         self._outside: Label | None = None
         self._plans: Plans = {}
         self.marked = False
+        self.looked_at = False
         try:
             self.resolve(localns)
         except NameError:
@@ -85,6 +86,8 @@ class Reader:
                 "returns"
             )
         self.marked = shape.is_marked
+        # What is announced as sealed and comes plain is seen when it is there.
+        self.looked_at = self.marked or shape.holds_seals
         if access.narrow and not self.marked:
             raise UnlabelledData(
                 f"{access.name}: narrowing needs a return annotation whose rows say whose they are: mark a field, "
@@ -119,14 +122,14 @@ class Reader:
                     f"{access.name}: its return annotation names `{error.name}`, which is not defined"
                 ) from error
         # Its rows are known by what they are. The shape comes last: it tells other threads that the rest is settled.
-        self._outside, self.marked = access.named, True
+        self._outside, self.marked, self.looked_at = access.named, True, True
         self._shape = Shape()
         return access.label
 
     @property
     def settles_quickly(self) -> bool:
-        """Whether all that it is asked is one label: nothing is withheld, and no row says whose it is."""
-        return not self.access.withhold and not self.marked and self._shape is not None
+        """Whether all that it is asked is one label: nothing is withheld or sealed, and no row says whose it is."""
+        return not self.access.withhold and not self.looked_at and self._shape is not None
 
     def belongs_to(self, engine: Engine) -> bool:
         """Whether it is decided by this guard's notice."""
@@ -158,17 +161,17 @@ class Reader:
     def run_authorised(self, *args: Any, **kwargs: Any) -> Any:
         """What is to be kept, for a caller that has just called `authorise` in the same context."""
         value = self._fn(*args, **kwargs)
-        return value if self.marked else self._result_here(value)
+        return value if self.looked_at else self._result_here(value)
 
     async def run_authorised_coroutine(self, *args: Any, **kwargs: Any) -> Any:
         """The same for a coroutine function."""
         value = await self._fn(*args, **kwargs)
-        return value if self.marked else self._result_here(value)
+        return value if self.looked_at else self._result_here(value)
 
     def answered(self, value: Any) -> Any:
         """What a caller gets for what was kept: of rows that say whose they are, what may be used now."""
         try:
-            return self._result_here(value) if self.marked else value
+            return self._result_here(value) if self.looked_at else value
         finally:
             del value  # from the traceback, where it is refused
 
@@ -209,13 +212,13 @@ class Reader:
     def result(self, value: Any, token: Use[Any] | None) -> Any:
         """What the function gave, without what the purpose may not use where the access withholds."""
         access, shape = self.access, self._shape
-        if token is None or shape is None or not (access.withhold or self.marked):
+        if token is None or shape is None or not (access.withhold or self.looked_at):
             return value
         stream = kind_of(self._fn) in ("generator", "async generator")
         if shape.items is not None and stream:
             shape = shape.items  # one item at a time
         try:
-            if self.marked and (access.narrow or not access.withhold or access.named is not None):
+            if self.looked_at and (access.narrow or not access.withhold or access.named is not None):
                 value = token.narrowed(value, shape, access, self._plans, one=stream)
                 if value is LEFT_OUT:
                     return value

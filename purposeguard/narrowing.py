@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import collections
 import copy
-import enum
 import inspect
-import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
@@ -16,29 +14,27 @@ from purposeguard.annotations import PLAIN, is_namedtuple
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.label import Label
-from purposeguard.rows import MISSING, abouts_of, read_field
-from purposeguard.sealing import Sealed
-from purposeguard.shapes import Model, Shape
-from purposeguard.withheld import record_of
-from purposeguard.withholding import fields_known
+from purposeguard.rows import MISSING, Reading, beside_fields, gone_from, read_field, reading_of, said_by
+from purposeguard.shapes import Shape
 
 LEFT_OUT: Final = object()
 """In place of a row that is left out."""
 
 
 class Plan(NamedTuple):
-    """What is looked at in the rows of a class.
+    """What is looked at in values of a class, where `shape` was announced.
 
-    `names` are its fields, `labels` those of what is in no row of its own, and in `inside` there are such rows.
+    `labels` are, of a row, those of what is in no row of its own. `marked`: there are rows that say whose they are.
     """
 
-    names: tuple[str, ...]
+    shape: Shape
+    reading: Reading
     labels: tuple[Label, ...]
-    inside: tuple[tuple[str, Shape], ...]
+    marked: bool
 
 
-Plans = MutableMapping[tuple[type, tuple[Model, ...]], Plan | None]
-"""By the class of a value and what its annotation says that it is; None for what is no row."""
+Plans = MutableMapping[tuple[type, int], Plan]
+"""By the class of a value and the identity of the shape that was announced, which the plan keeps."""
 
 _MOST_PLANS: Final = 1000
 
@@ -69,6 +65,7 @@ class Narrower:
         self._named_only = named_only
         self._plans = plans
         self._under_way: set[int] = set()
+        self._holds_itself = False
         self._why: Decision
 
     def apply(self, value: Any, shape: Shape) -> Any:
@@ -88,47 +85,50 @@ class Narrower:
         return self._inside(value, shape, "", ())
 
     def _inside(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
-        if type(value) in PLAIN or isinstance(value, (str, bytes, bytearray, enum.Enum, io.IOBase)):
-            return self._in_the_place_of_a_row(value, shape, path, around)
-        if isinstance(value, Sealed):
+        if type(value) in PLAIN and not shape.says_what:
             return value
+        plan = self._plan(value, shape, path)
+        reading = plan.reading
+        if reading.fields is None and not reading.contains:
+            return self._judged(self._labels(plan), around or (NOTHING_KNOWN,), value, path) if plan.labels else value
         if id(value) in self._under_way:
-            raise UnlabelledData(f"`{path}` holds itself: its rows cannot be looked at one by one")
+            if plan.marked:
+                raise UnlabelledData(f"`{path}` holds itself: its rows cannot be looked at one by one")
+            self._holds_itself = True
+            return value
         self._under_way.add(id(value))
         try:
-            plan = self._plan(value, shape)
-            if plan is not None:
-                return self._from_row(value, shape, plan, path, around)
-            return self._from_container(value, shape, path, around)
+            if reading.fields is not None:
+                return self._from_row(value, reading.fields, plan, path, around)
+            return self._from_container(value, plan, path, around)
         finally:
             self._under_way.discard(id(value))
 
-    def _plan(self, value: Any, shape: Shape) -> Plan | None:
-        key = (type(value), shape.models)
+    def _plan(self, value: Any, shape: Shape, path: str) -> Plan:
+        key = (type(value), id(shape))
         try:
             return self._plans[key]
         except KeyError:
             pass
-        fields = fields_known(value, shape.models)
-        plan: Plan | None = None
-        if fields is not None:
-            # Apart: that what may be sealed could not be opened says nothing of what is plain.
-            outside = [part for field in fields.values() for part in field.outside_rows()]
-            parts = [sources for part in outside for sources in (part.tags, part.seal)]
-            labels = tuple(dict.fromkeys(Label(*sources) for sources in parts if sources))
-            inside = tuple((name, field) for name, field in fields.items() if field.is_marked)
-            plan = Plan(tuple(fields), labels, inside)
+        try:
+            reading = reading_of(type(value), shape, path)
+        except UnlabelledData:
+            if inspect.iscoroutine(value):
+                value.close()
+            raise
+        outside = [part for field in (reading.fields or {}).values() for part in field.outside_rows()]
+        # Apart: that what may be sealed could not be opened says nothing of what is plain.
+        parts = [sources for part in outside for sources in (part.tags, part.seal)]
+        labels = [] if reading.whole is None else [reading.whole]
+        labels += [Label(*sources) for sources in parts if sources]
+        marked = shape.is_marked or any(model.marks() for model in reading.models)
+        plan = Plan(shape, reading, tuple(dict.fromkeys(labels)), marked)
         if len(self._plans) < _MOST_PLANS:
             self._plans[key] = plan
         return plan
 
-    def _in_the_place_of_a_row(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
-        """What can hold no row; where its annotation says that it is one, it may be all that the row would be."""
-        if value is not None and shape.models and Shape(models=shape.models).is_marked:
-            label = shape.label_of_all()
-            labels = () if label is None or self._named_only else (label,)
-            return self._judged((*labels, *self._named), around or (NOTHING_KNOWN,), value, path)
-        return value
+    def _labels(self, plan: Plan) -> tuple[Label, ...]:
+        return self._named if self._named_only else (*plan.labels, *self._named)
 
     def _judged(self, labels: Iterable[Label], abouts: tuple[About, ...], value: Any, path: str) -> Any:
         """The value where these may be used; else it is left out or refused."""
@@ -141,46 +141,63 @@ class Narrower:
                 self._refuse(decision, path.removesuffix("[]") or None)
         return value
 
-    def _from_row(self, value: Any, shape: Shape, plan: Plan, path: str, around: tuple[About, ...]) -> Any:
+    def _from_row(
+        self, value: Any, fields: Mapping[str, Shape], plan: Plan, path: str, around: tuple[About, ...]
+    ) -> Any:
         # A row without marks is about those whom the row around it is about.
-        abouts = abouts_of(value, shape.models, around) or around
-        if not abouts and _is_to_say_whose(value, shape):
+        abouts = said_by(value, plan.reading.models, around) or around
+        if not abouts and plan.reading.whole is not None:
             abouts = (NOTHING_KNOWN,)
-        labels = self._named if self._named_only else (*plan.labels, *self._named)
-        if abouts and self._judged(labels, abouts, value, path) is LEFT_OUT:
+        if abouts and self._judged(self._labels(plan), abouts, value, path) is LEFT_OUT:
             return LEFT_OUT
         changed: dict[str, Any] = {}
-        for name, inner in plan.inside:
-            had = MISSING if name in _gone(value) else read_field(value, name)
-            if had is MISSING:
+        gone = gone_from(type(value))
+        for name, inner in fields.items():
+            had = MISSING if name in gone else read_field(value, name)
+            if had is MISSING or (type(had) in PLAIN and not inner.says_what):
                 continue
             left = self._inside(had, inner, f"{path}.{name}" if path else name, abouts)
             if left is not had:
                 changed[name] = None if left is LEFT_OUT else left
-        return _with(value, plan.names, changed) if changed else value
+        self._refuse_undeclared(value, plan.reading, path, abouts)
+        self._must_not_hold_itself(changed)
+        return _with(value, fields, changed) if changed else value
 
-    def _from_container(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
-        items = shape.items or Shape()  # where the annotation says nothing of the items, they are what they are
-        contained = isinstance(value, (Collection, Iterator)) and not isinstance(value, memoryview)
-        announced = contained and (shape.items is not None or shape.keys is not None)
-        if not announced and shape.is_marked:
-            _refuse_to_guess(value, path)
+    def _refuse_undeclared(self, value: Any, reading: Reading, path: str, around: tuple[About, ...]) -> None:
+        """Refuses a row that holds, beside what it declares, another that would have to be left out."""
+        for _, had in beside_fields(value, reading.fields or {}):
+            if self._inside(had, reading.items, path, around) is not had:
+                raise UnlabelledData(
+                    f"`{path or type(value).__qualname__}` holds rows in keys that it does not declare"
+                )
+
+    def _must_not_hold_itself(self, changed: Collection[Any]) -> None:
+        """Refuses to change what leads back to what was there before."""
+        if changed and self._holds_itself:
+            raise UnlabelledData("rows that may not be used are in data that runs in a circle: they cannot be left out")
+
+    def _from_container(self, value: Any, plan: Plan, path: str, around: tuple[About, ...]) -> Any:
+        reading = plan.reading
+        if plan.labels and self._judged(self._labels(plan), around or (NOTHING_KNOWN,), value, path) is LEFT_OUT:
+            return LEFT_OUT
+        items = reading.items
         if isinstance(value, Mapping):
-            return self._from_mapping(value, shape, path, around)
+            return self._from_mapping(value, reading, path, around)
         if isinstance(value, Iterator):
             return self._each(value, items, f"{path}[]", around)
-        if not contained:
+        if not items.says_what and PLAIN.issuperset(map(type, value)):
             return value
         left = [self._inside(one, items, f"{path}[]", around) for one in value]
         if all(new is old for new, old in zip(left, value, strict=True)):
             return value
+        self._must_not_hold_itself(left)
         return _refilled(value, [one for one in left if one is not LEFT_OUT])
 
-    def _from_mapping(self, value: Mapping[Any, Any], shape: Shape, path: str, around: tuple[About, ...]) -> Any:
+    def _from_mapping(self, value: Mapping[Any, Any], reading: Reading, path: str, around: tuple[About, ...]) -> Any:
         kept: dict[Any, Any] = {}
         for key, one in value.items():
-            looked_at = self._inside(key, shape.keys or Shape(), path, around)
-            left = self._inside(one, shape.items or Shape(), f"{path}[]", around)
+            looked_at = self._inside(key, reading.keys, f"{path} (a key)", around)
+            left = self._inside(one, reading.items, f"{path}[]", around)
             if left is LEFT_OUT or looked_at is LEFT_OUT:
                 continue
             if looked_at is not key:
@@ -188,6 +205,7 @@ class Narrower:
             kept[key] = left
         if len(kept) == len(value) and all(kept[key] is one for key, one in value.items()):
             return value
+        self._must_not_hold_itself(value)
         return _refilled(value, kept)
 
     def _each(self, values: Iterator[Any], items: Shape, path: str, around: tuple[About, ...]) -> Iterator[Any]:
@@ -204,27 +222,6 @@ class Narrower:
             raise refusal.with_traceback(None)
 
 
-def _is_to_say_whose(value: Any, shape: Shape) -> bool:
-    """Whether a row stands where one was announced that says whose it is, and is none that was announced without."""
-    marked = [bool(model.marks()) for model in shape.models]
-    return any(marked) and not any(
-        not says and (isinstance(value, dict) if model.is_mapping else isinstance(value, model.cls))
-        for model, says in zip(shape.models, marked, strict=True)
-    )
-
-
-def _refuse_to_guess(value: Any, path: str) -> None:
-    """Raises UnlabelledData: there may be rows in a value that cannot be seen."""
-    kind = type(value).__qualname__
-    where = f"`{path}`" if path else "what was returned"
-    if inspect.iscoroutine(value):
-        value.close()
-    raise UnlabelledData(
-        f"{where} is a {kind}, and not what its annotation says, or nothing in which rows can be looked at one by one: "
-        "give a list, or an iterator, or make the function itself `async`"
-    )
-
-
 def _with(value: Any, names: Iterable[str], changed: Mapping[str, Any]) -> Any:
     """A row with other values in some of its fields.
 
@@ -232,14 +229,10 @@ def _with(value: Any, names: Iterable[str], changed: Mapping[str, Any]) -> Any:
     """
     if is_namedtuple(type(value)):
         return value._replace(**changed)
-    held = {name: read_field(value, name) for name in names if name not in _gone(value)}
+    gone = gone_from(type(value))
+    held = {name: read_field(value, name) for name in names if name not in gone}
     held = {name: one for name, one in held.items() if one is not MISSING} | dict(changed)
     return copies.fill(type(value), held, copies.beside(value))
-
-
-def _gone(value: Any) -> Collection[str]:
-    """The fields that a copy lacks, which are not to be read."""
-    return record_of(value).decisions if "__purposeguard_withheld__" in vars(type(value)) else ()
 
 
 def _refilled(value: Any, left: Any) -> Any:

@@ -17,12 +17,25 @@ import typing_extensions
 from pydantic import BaseModel
 
 from purposeguard import hints
-from purposeguard.annotations import ALIASES, NO_CONTAINERS, OPAQUE, TRANSPARENT, evaluated, is_taggable, resolvable
+from purposeguard.annotations import (
+    ALIASES,
+    LITERALS,
+    NO_CONTAINERS,
+    OPAQUE,
+    PLAIN,
+    TRANSPARENT,
+    WITHOUT_FIELDS,
+    evaluated,
+    is_taggable,
+    resolvable,
+)
 from purposeguard.errors import UnlabelledData
 from purposeguard.label import Label
 from purposeguard.marks import TABLES_ALONE, Collected, Ended, Mark
 from purposeguard.sealing import Sealed
 from purposeguard.terms import Source, TermMeta, is_union
+
+_LEAVES: Final = (*(PLAIN - {type(None)}), *WITHOUT_FIELDS)
 
 Bindings = Mapping[Any, "Shape"]
 """What the type variables of a generic model stand for."""
@@ -98,7 +111,7 @@ class Shape:
 
     `sealed`: it is, or may be, a sealed value; `seal` are its sources, where the annotation names sources. What is in a
     sealed value (`within`) is checked where it is opened, so it counts for nothing that is checked where it is read.
-    `keys` are those of a mapping, whose tags are among its own.
+    `keys` are those of a mapping, whose tags are among its own. `plain` are the classes without fields that it may be.
     """
 
     tags: frozenset[type[Source]] = frozenset()
@@ -109,6 +122,12 @@ class Shape:
     within: Shape | None = None
     marks: frozenset[Mark] = frozenset()
     keys: Shape | None = None
+    plain: frozenset[type] = frozenset()
+
+    @property
+    def says_what(self) -> bool:
+        """Whether it says what the value is: a model, a container or a seal. Else anything may come."""
+        return self.sealed or self.items is not None or bool(self.models)
 
     @property
     def own_label(self) -> Label | None:
@@ -127,8 +146,8 @@ class Shape:
         )
         models = tuple(dict.fromkeys((*self.models, *other.models)))
         sealed = self.sealed or other.sealed
-        marks = self.marks | other.marks
-        return Shape(self.tags | other.tags, models, items, sealed, self.seal | other.seal, within, marks, keys)
+        marks, plain = self.marks | other.marks, self.plain | other.plain
+        return Shape(self.tags | other.tags, models, items, sealed, self.seal | other.seal, within, marks, keys, plain)
 
     def walk(self, path: str = "", seen: tuple[Model, ...] = ()) -> Iterator[tuple[str, Shape]]:
         """Every value below this one by its path, e.g. `orders[].address`; a model inside itself is not entered."""
@@ -291,6 +310,9 @@ def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})
         return Shape(seal=frozenset({cast("type[Source]", annotation)}) if is_source else frozenset())
     if isinstance(annotation, type) and issubclass(annotation, Sealed):
         return Shape(sealed=True)
+    if isinstance(annotation, type) and issubclass(annotation, _LEAVES) and not is_taggable(annotation):
+        # As type checkers have it, an int is a float.
+        return Shape(plain=frozenset({annotation, int} if annotation is float else {annotation}))
     return Shape(models=(Model(annotation),)) if is_taggable(annotation) else _shape_of_bases(annotation, bindings)
 
 
@@ -315,7 +337,7 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
     if is_union(annotation) or origin in TRANSPARENT:
         return _joined(args, bindings)
     if origin in OPAQUE:
-        return Shape()
+        return Shape(plain=frozenset(map(type, args)) if origin in LITERALS else frozenset())
     if isinstance(origin, ALIASES):
         return shape_of(origin.__value__, {**bindings, **_bound(origin.__type_params__, args, bindings)})
     if isinstance(origin, type) and issubclass(origin, Sealed):

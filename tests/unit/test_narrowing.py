@@ -156,8 +156,10 @@ def test_containers_in_containers() -> None:
 def test_a_container_that_holds_itself_is_refused() -> None:
     rows: list[Any] = [good()]
     rows.append(rows)
-    with pytest.raises(pg.UnlabelledData, match=r"`\[\]` holds itself"):
+    with pytest.raises(pg.UnlabelledData, match="not what its annotation says"):
         narrowed(list[Frozen], rows)
+    with pytest.raises(pg.UnlabelledData, match=r"`\[\]` holds itself"):
+        narrowed(Frozen | list[Frozen | list[Frozen]], rows)
     twice = [good()]
     assert narrowed(list[list[Frozen]], [twice, twice]) == [twice, twice]
 

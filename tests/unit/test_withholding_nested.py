@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Iterator
-from typing import Annotated, Any, Generic, TypedDict
+from typing import Annotated, Any, Generic, TypedDict, TypeVar
 
 import pytest
 from pydantic import BaseModel
@@ -39,6 +39,15 @@ class Regeneric(Base[T]):
     more: T | None = None
 
 
+U = TypeVar("U")
+V = TypeVar("V")
+
+
+@dataclasses.dataclass
+class Renamed(Regeneric[U], Generic[V, U]):
+    other: V | None = None
+
+
 @pytest.mark.parametrize(
     ("value", "like", "left"),
     [
@@ -48,10 +57,11 @@ class Regeneric(Base[T]):
         (Base("e", "d"), Base[Device], "Base(email='e')"),
         (Base("e", "d"), Base[str], "Base(email='e', content='d')"),
         (Unbound("e", "d"), Base[Device], "Unbound(email='e')"),
-        (Regeneric("e", "d"), Base[Device], "Regeneric(email='e', more=None)"),
+        (Regeneric("e", "d", "m"), Base[Device], "Regeneric(email='e')"),
+        (Renamed("e", "d", "m", "o"), Base[Device], "Renamed(email='e', other='o')"),
         (Regeneric("e", "d", "m"), Regeneric[Device], "Regeneric(email='e')"),
     ],
-    ids=["own", "announced", "bound", "generic", "generic harmless", "unbound", "generic again", "both"],
+    ids=["own", "announced", "bound", "generic", "generic harmless", "unbound", "generic again", "renamed", "both"],
 )
 def test_generics_and_inheritance_withhold_what_the_annotation_or_the_class_says(
     value: Any, like: Any, left: str
