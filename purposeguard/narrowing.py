@@ -196,7 +196,7 @@ class Narrower:
     def _from_mapping(self, value: Mapping[Any, Any], reading: Reading, path: str, around: tuple[About, ...]) -> Any:
         kept: dict[Any, Any] = {}
         for key, one in value.items():
-            looked_at = self._inside(key, reading.keys, f"{path} (a key)", around)
+            looked_at = self._inside(key, reading.keys, f"{path}[key]", around)
             left = self._inside(one, reading.items, f"{path}[]", around)
             if left is LEFT_OUT or looked_at is LEFT_OUT:
                 continue

@@ -153,7 +153,7 @@ class Withholder:
         if not keys.says_what and PLAIN.issuperset(map(type, value)):
             return
         for key in value:
-            if self._inside(key, keys, f"{path} (a key)") is not key:
+            if self._inside(key, keys, f"{path}[key]") is not key:
                 raise UnlabelledData(f"`{path or type(value).__qualname__}` has keys in which nothing can be withheld")
 
     def _from_model(self, value: Any, fields: Mapping[str, Shape], path: str) -> Any:
