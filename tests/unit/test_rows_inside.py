@@ -113,6 +113,35 @@ def test_a_row_in_a_row_may_be_somebody_elses() -> None:
     assert kept(Account(7, reviews=[Review(9)])).reviews[0].text == "t"
 
 
+@dataclasses.dataclass
+class Note:
+    about: Annotated[Any, pg.Subject]
+    ended: Annotated[datetime.date | None, pg.Ended] = None
+    text: Email = "t"
+
+
+@dataclasses.dataclass
+class Thread:
+    key: Key
+    notes: list[Note]
+
+
+@pytest.mark.parametrize("nobody", [None, [], [None]], ids=str)
+def test_a_mark_that_holds_none_frees_nobody(nobody: Any) -> None:
+    """No mark, a mark that names nobody, and one that names another are three things."""
+    around = (pg.About(7, ended=DAY), pg.About(8, ended=DAY))
+    assert abouts_of(Note(nobody), (), around) == around
+    assert abouts_of(Note(9), (), around) == (pg.About(9, ended=DAY),)
+    assert abouts_of(Note(nobody)) == (pg.About(),)
+    thread = Thread(7, [Note(nobody)])
+    with pytest.raises(pg.SubjectViolation):
+        seen(thread)
+    assert seen(thread, narrow=True).notes == []
+    with pytest.raises(pg.SubjectViolation):
+        kept(thread).notes[0].text  # noqa: B018
+    assert kept(Thread(8, [Note(nobody)])).notes[0].text == "t"
+
+
 def test_a_row_without_marks_around_marked_ones() -> None:
     class Page(BaseModel):
         note: str = "n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import dataclasses
 from collections.abc import Iterator
@@ -288,6 +289,33 @@ def test_values_that_are_not_what_was_announced_are_refused_where_they_could_mat
             withheld(value, like)
         assert withheld(value, like, tm.ProductProvision) == value
     assert withheld([None], list[Row]) == [None]
+
+
+@dataclasses.dataclass
+class Picture:
+    device: Device
+    email: Email
+    raw: Any
+
+
+OPAQUE: list[Any] = [
+    bytearray(20_000_000),
+    memoryview(bytes(20_000_000)),
+    array.array("b", bytes(20_000_000)),
+    range(10**12),
+]
+
+
+@pytest.mark.parametrize("raw", OPAQUE, ids=lambda raw: type(raw).__name__)
+def test_bytes_of_all_kinds_are_looked_at_as_one_value(raw: Any) -> None:
+    one = withheld(Picture("d", "e", raw))
+    assert one.raw is raw
+    with pytest.raises(pg.PurposeViolation):
+        one.device  # noqa: B018
+    listed = withheld([raw, None], list[Picture | bytearray | memoryview | Any], tm.ProductProvision)
+    assert listed[0] is raw
+    with pytest.raises(pg.PurposeViolation):
+        withheld([raw], list[Picture])
 
 
 class SubModel(Model):
