@@ -24,12 +24,14 @@ LEFT_OUT: Final = object()
 class Plan(NamedTuple):
     """What is looked at in values of a class, where `shape` was announced.
 
-    `labels` are, of a row, those of what is in no row of its own. `marked`: there are rows that say whose they are.
+    `labels` are, of a row, those of what is in no row of its own. `unasked` is the label of what was not announced, and
+    so not asked for before it was there, or of all that was. `marked`: there are rows that say whose they are.
     """
 
     shape: Shape
     reading: Reading
     labels: tuple[Label, ...]
+    unasked: Label | None
     marked: bool
 
 
@@ -42,15 +44,16 @@ _MOST_PLANS: Final = 1000
 class Narrower:
     """Looks at each row in a value.
 
-    `decide` gives the decision where a label may not be used of somebody or from then, and None where it may; `refuse`
-    raises it, or lets it pass where it is only observed. With `leave_out` a row in a container is left out instead.
+    `decide` gives the decision where a label may not be used of somebody or from then, and None where it may; its last
+    argument says whether nobody asked for the label before, since it was not announced. `refuse` raises the decision,
+    or lets it pass where it is only observed. With `leave_out` a row in a container is left out instead.
     `named` are sources that everything in the value is said to come from, and with `named_only` all that is asked for:
     what the fields say is withheld. `plans` remembers what is looked at.
     """
 
     def __init__(
         self,
-        decide: Callable[[Label, tuple[About, ...]], Decision | None],
+        decide: Callable[[Label, tuple[About, ...], bool], Decision | None],
         refuse: Callable[[Decision, str | None], None],
         *,
         leave_out: bool,
@@ -90,7 +93,7 @@ class Narrower:
         plan = self._plan(value, shape, path)
         reading = plan.reading
         if reading.fields is None and not reading.contains:
-            return self._judged(self._labels(plan), around or (NOTHING_KNOWN,), value, path) if plan.labels else value
+            return self._judged(plan, around or (NOTHING_KNOWN,), value, path) if plan.unasked else value
         if id(value) in self._under_way:
             if plan.marked:
                 raise UnlabelledData(f"`{path}` holds itself: its rows cannot be looked at one by one")
@@ -116,24 +119,24 @@ class Narrower:
             if inspect.iscoroutine(value):
                 value.close()
             raise
-        outside = [part for field in (reading.fields or {}).values() for part in field.outside_rows()]
+        fields = (reading.fields or {}).values()
         # Apart: that what may be sealed could not be opened says nothing of what is plain.
-        parts = [sources for part in outside for sources in (part.tags, part.seal)]
-        labels = [] if reading.whole is None else [reading.whole]
-        labels += [Label(*sources) for sources in parts if sources]
+        parts = [sources for field in fields for part in field.outside_rows() for sources in (part.tags, part.seal)]
+        labels = tuple(dict.fromkeys(Label(*sources) for sources in parts if sources))
+        asked = {source for label in shape.labels().values() for source in label.sources}
+        plain = {source for field in fields for label in field.labels().values() for source in label.sources} - asked
+        plain |= reading.whole.sources if reading.whole is not None else frozenset()
+        unasked = Label(*plain) if plain else None
         marked = shape.is_marked or any(model.marks() for model in reading.models)
-        plan = Plan(shape, reading, tuple(dict.fromkeys(labels)), marked)
+        plan = Plan(shape, reading, labels, unasked, marked)
         if len(self._plans) < _MOST_PLANS:
             self._plans[key] = plan
         return plan
 
-    def _labels(self, plan: Plan) -> tuple[Label, ...]:
-        return self._named if self._named_only else (*plan.labels, *self._named)
-
-    def _judged(self, labels: Iterable[Label], abouts: tuple[About, ...], value: Any, path: str) -> Any:
-        """The value where these may be used; else it is left out or refused."""
-        for label in labels:
-            decision = self._decide(label, abouts)
+    def _judged(self, plan: Plan, abouts: tuple[About, ...], value: Any, path: str) -> Any:
+        """The value where it may be used; else it is left out or refused."""
+        for label in self._named if self._named_only else (plan.unasked, *plan.labels, *self._named):
+            decision = self._decide(label, abouts, label is plan.unasked) if label is not None else None
             if decision is not None:
                 if self._leave_out:
                     self._why = decision
@@ -146,9 +149,7 @@ class Narrower:
     ) -> Any:
         # A row without marks is about those whom the row around it is about.
         abouts = said_by(value, plan.reading.models, around) or around
-        if not abouts and plan.reading.whole is not None:
-            abouts = (NOTHING_KNOWN,)
-        if abouts and self._judged(self._labels(plan), abouts, value, path) is LEFT_OUT:
+        if (abouts or plan.unasked) and self._judged(plan, abouts or (NOTHING_KNOWN,), value, path) is LEFT_OUT:
             return LEFT_OUT
         changed: dict[str, Any] = {}
         gone = gone_from(type(value))
@@ -178,7 +179,7 @@ class Narrower:
 
     def _from_container(self, value: Any, plan: Plan, path: str, around: tuple[About, ...]) -> Any:
         reading = plan.reading
-        if plan.labels and self._judged(self._labels(plan), around or (NOTHING_KNOWN,), value, path) is LEFT_OUT:
+        if plan.unasked and self._judged(plan, around or (NOTHING_KNOWN,), value, path) is LEFT_OUT:
             return LEFT_OUT
         items = reading.items
         if isinstance(value, Mapping):

@@ -58,13 +58,13 @@ def unreadable_in(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
     """
     found: dict[Any, Any] = {}
     items: Iterable[tuple[Any, Any]] = ()
-    if hasattr(type(value), "__purposeguard_withheld__"):
+    if isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    elif hasattr(type(value), "__purposeguard_withheld__"):
         found = dict.fromkeys(_unreadable_fields(value), True)
         items = visible_of(value).items()
         if copies is not None and dataclasses.is_dataclass(value):
             copies.add(id(value))
-    elif isinstance(value, (list, tuple)):
-        items = enumerate(value)
     elif isinstance(value, dict):
         items = value.items()
     for key, item in items:
@@ -75,7 +75,7 @@ def unreadable_in(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
 
 
 def _unreadable_fields(copied: Any) -> Iterator[str]:
-    """What pydantic would ask a copy for though it was withheld: fields of dataclasses, and fields that are computed."""
+    """What pydantic would ask a copy for that it cannot say: fields of dataclasses, and computed ones of models."""
     if dataclasses.is_dataclass(copied):
         yield from record_of(copied).decisions
     elif isinstance(copied, BaseModel):

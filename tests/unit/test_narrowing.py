@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.narrowing import Narrower, Plan
+from purposeguard.narrowing import Narrower
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.shapes import shape_of
 from tests.unit.marked_rows import (
@@ -322,7 +322,7 @@ def test_an_iterator_leaves_out_as_it_goes() -> None:
 
 
 def test_no_more_plans_are_kept_than_some() -> None:
-    plans: dict[Any, Plan | None] = dict.fromkeys(range(1000))
+    plans: dict[Any, Any] = dict.fromkeys(range(1000))
     narrower = Narrower(lambda *_: None, lambda *_: None, leave_out=True, named=None, plans=plans)
     row = good()
     assert narrower.apply(row, shape_of(Frozen)) is row

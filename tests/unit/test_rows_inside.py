@@ -412,10 +412,14 @@ def test_a_value_in_the_place_of_a_row_is_of_nobody_who_is_named() -> None:
     assert read(Marked | str, "e", tm.Registration) == "e"
 
 
+ALL_OPTIONS: list[dict[str, Any]] = [{}, {"narrow": True}, {"withhold": True}]
+
+
 def test_another_row_in_the_place_of_one_that_says_whose_it_is_says_it_too_or_is_refused() -> None:
     other = Address()
+
     for annotation, value in ((Customer, other), (list[Customer], [other]), (list[Dict], [other])):
-        for options in ({}, {"narrow": True}, {"withhold": True}):
+        for options in ALL_OPTIONS:
             with pytest.raises(pg.UnlabelledData, match="whom it is about is unknown"):
                 read(annotation, value, **options)
     assert read(list[Customer], [Frozen(key=8)]) == [Frozen(key=8)]

@@ -1,0 +1,303 @@
+"""What a value is, given what was announced: an instance of it, or all that it could mean, or refused."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from typing import Any, Literal, NamedTuple, TypedDict
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.rows import reading_of
+from purposeguard.shapes import Shape, shape_of
+from tests.unit.customers import Data, Device, Email, Model, withheld
+from tests.unit.marked_rows import Customer, Dict, Frozen, Key, P, read, reading
+from tests.unit.oversights import guarded
+
+D, R = pg.Label(tm.ProductData), pg.Label(tm.Registration)
+PHONE = "090-1234"
+
+
+# --- A plain value where a sealed one was announced
+
+
+class Row(TypedDict):
+    note: str
+    phone: pg.Personal[str, tm.Registration]
+
+
+@dataclasses.dataclass
+class Record:
+    phone: pg.Personal[str, tm.Registration]
+
+
+Sealed = pg.Personal[str, tm.Registration]
+SEAL: Sealed = pg.Personal(PHONE, tm.Registration)
+PLAIN_FOR_SEALED: list[tuple[Any, Any, str | None]] = [
+    (Sealed, PHONE, None),
+    (Sealed | None, PHONE, None),
+    (list[Sealed], [SEAL, PHONE], "[]"),
+    (list[Row], [{"note": "n", "phone": PHONE}], "[].phone"),
+    (Record, Record(PHONE), "phone"),  # type: ignore[arg-type]  # nothing but a type checker would object
+    (dict[str, Record], {"a": Record([PHONE])}, "[].phone"),  # type: ignore[arg-type]  # likewise
+]
+
+
+@pytest.mark.parametrize(("annotation", "value", "field"), PLAIN_FOR_SEALED)
+@pytest.mark.parametrize("options", [{}, {"withhold": True}], ids=["access", "withhold"])
+def test_a_plain_value_in_the_place_of_a_sealed_one_is_refused(
+    annotation: Any, value: Any, field: str | None, options: Any
+) -> None:
+    for purpose in (P, tm.ProductProvision):
+        guard = pg.Guard(tm.NOTICE)
+        function = reading(guard, annotation, value, **options)
+        with guard.purpose(purpose), pytest.raises(pg.UnlabelledData) as caught:
+            function()
+        assert PHONE not in str(caught.value)
+        assert "a sealed value was announced" in str(caught.value)
+        assert field is None or f"`{field}`" in str(caught.value)
+
+
+def test_what_may_be_sealed_or_plain_may_be_plain() -> None:
+    for annotation, value in (
+        (str | Sealed, "e"),
+        (tuple[int, Sealed], (1, SEAL)),
+        (dict[str, int | Sealed], {"a": 1, "b": SEAL}),
+        (Literal["none"] | Sealed, "none"),
+        (Sealed | None, None),
+    ):
+        assert read(annotation, value) is value
+
+
+def test_what_is_announced_as_sealed_and_comes_sealed_is_given_at_once_and_later() -> None:
+    guard = pg.Guard(tm.NOTICE)
+    row: Row = {"note": "n", "phone": SEAL}
+    function = guard.cached()(reading(guard, list[Row], [row]))
+    with guard.purpose(P):
+        for _ in range(2):
+            assert function() == [row]
+
+
+def test_plain_values_are_not_handed_over_as_sealed_ones() -> None:
+    with pytest.raises(pg.UnlabelledData, match="a sealed value was announced"):
+        reading_of(str, shape_of(Sealed), "phone")
+
+
+# --- Which of what was announced a value is
+
+
+namedtuple: Any = collections.namedtuple  # noqa: PYI024  # as drivers make them
+LOOSE = namedtuple("LOOSE", "email")
+
+
+class Contact(BaseModel):
+    email: Email
+
+
+class Usage(BaseModel):
+    device: Device
+
+
+def test_of_several_models_a_value_is_what_it_is_an_instance_of() -> None:
+    contact = Contact(email="e")
+    assert withheld(contact, Contact | Usage) is contact
+    for other in ({"email": "e"}, ("e",), "e", LOOSE("e")):
+        with pytest.raises(pg.PurposeViolation):
+            withheld(other, Contact | Usage)
+        assert withheld(other, Contact) == other
+
+
+def test_what_comes_in_the_place_of_another_is_both() -> None:
+    """All that was announced, and what its own class says."""
+    with pytest.raises(pg.PurposeViolation):
+        withheld(Contact(email="e"), Usage)
+    copied = withheld(Data("e", "d"), Contact)
+    assert copied.email == "e"
+    with pytest.raises(pg.PurposeViolation):
+        copied.device  # noqa: B018
+    boxed = withheld([Data("e", "d")], Contact)
+    with pytest.raises(pg.PurposeViolation):
+        boxed[0].device  # noqa: B018
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+def test_a_named_tuple_is_a_tuple() -> None:
+    pair = withheld(Pair(Model(email="e", device="d"), Data("e", "d")), tuple[Model | Data, ...])
+    assert pair.first.email == pair.second.email == "e"
+    for one in pair:
+        with pytest.raises(pg.PurposeViolation):
+            one.device  # noqa: B018
+    with pytest.raises(pg.PurposeViolation):
+        withheld(Pair("e", "d"), tuple[Model, ...])
+
+
+def test_a_number_beside_a_list_of_rows_is_a_number() -> None:
+    rows, total = withheld(([Data("e", "d")], 1), tuple[list[Data], int])
+    assert (rows[0].email, total) == ("e", 1)
+    with pytest.raises(pg.PurposeViolation):
+        withheld(("d", 1), tuple[list[Data], int])
+
+
+def test_a_mapping_in_the_place_of_a_list_has_keys_like_its_items() -> None:
+    assert withheld({"a": Data("e")}, dict[str, Data])["a"].email == "e"
+    with pytest.raises(pg.PurposeViolation):
+        withheld({"d": Data("e")}, list[Data])
+    assert withheld([1, "a"], dict[str, int | Email]) == [1, "a"]
+
+
+@dataclasses.dataclass
+class Holder:
+    some: list[Contact]
+    one: Contact
+    any: Any = None
+
+
+@dataclasses.dataclass
+class Wider(Holder):
+    """Says of its fields what their first class does not."""
+
+    some: list[str]  # type: ignore[assignment]  # which type checkers refuse
+    one: list[str]  # type: ignore[assignment]  # likewise
+    any: Device = ""
+
+
+@dataclasses.dataclass
+class Narrower(Holder):
+    one: Usage  # type: ignore[assignment]  # likewise
+
+
+def test_a_subclass_says_no_less_of_a_field_than_was_announced() -> None:
+    one = withheld(Wider([], ["e"], "d"), Holder, tm.TrafficAnalysis)
+    for name in ("one", "any"):
+        with pytest.raises(pg.PurposeViolation):
+            getattr(one, name)
+    with pytest.raises(pg.PurposeViolation):
+        withheld(Wider(["e"], []), Holder, tm.TrafficAnalysis)
+    one = withheld(Narrower([], Usage(device="d")), Holder)
+    with pytest.raises(pg.PurposeViolation):
+        one.one  # noqa: B018
+
+
+@dataclasses.dataclass
+class Both(dict[str, str]):
+    device: Device
+
+
+def test_a_dict_that_has_fields_too_is_refused() -> None:
+    for value, like in ((Both("d"), None), (Both("d"), Both), ([Both("d")], list[Both]), (Both("d"), Row)):
+        with pytest.raises(pg.UnlabelledData, match="has fields beside its items"):
+            withheld(value, like)
+
+
+# --- Rows that say whose they are
+
+
+@dataclasses.dataclass
+class Nest:
+    key: Key
+    inside: Any = None
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    key: Key
+
+
+BAD, GOOD = Frozen(key=7), Frozen(key=8)
+
+
+def test_rows_are_seen_in_fields_that_do_not_say_that_they_hold_any() -> None:
+    assert read(list[Nest | Customer], [Nest(8, [GOOD])])[0].inside == [GOOD]
+    for row in (Nest(8, BAD), Nest(8, {"a": [BAD]}), Open.model_validate({"key": 8, "other": BAD})):
+        with pytest.raises(pg.SubjectViolation):
+            read(type(row) | Customer, row)
+    (left,) = read(list[Nest | Customer], [Nest(8, [BAD, GOOD])], narrow=True)
+    assert left.inside == [GOOD]
+
+
+def test_rows_beside_what_a_row_declares_are_seen() -> None:
+    row: Any = {"key": 8, "email": "e", "more": BAD}
+    fine: Any = {"key": 8, "email": "e", "more": GOOD}
+    assert read(list[Dict], [fine]) == [fine]
+    with pytest.raises(pg.SubjectViolation):
+        read(list[Dict], [row])
+    with pytest.raises(pg.UnlabelledData, match="in keys that it does not declare"):
+        read(list[Dict], [row], narrow=True)
+
+
+def test_circles_that_hold_no_rows_to_leave_out_are_let_be() -> None:
+    ring: list[Any] = [1]
+    ring.append(ring)
+    row = Nest(8, ring)
+    assert read(Nest | Customer, row) is row
+    ring.append(BAD)
+    with pytest.raises(pg.SubjectViolation):
+        read(list[Nest | Customer], [row])
+    with pytest.raises(pg.UnlabelledData, match="runs in a circle"):
+        read(list[Nest | Customer], [row], narrow=True)
+
+
+def test_what_comes_in_the_place_of_a_row_without_marks_is_its_outer_rows() -> None:
+    @dataclasses.dataclass
+    class Told:
+        key: Key
+        contact: Contact
+
+    for contact in (("e",), {"email": "e"}, "e", Pair("e", "f")):
+        told: Any = Told(7, contact)  # type: ignore[arg-type]  # it is not what was announced
+        with pytest.raises(pg.SubjectViolation):
+            read(Told, told)
+        assert read(list[Told], [told], narrow=True) == []
+        told.key = 8
+        assert read(Told, told) is told
+
+
+@dataclasses.dataclass
+class Page:
+    record: Record
+    rows: list[Customer]
+
+
+def test_what_comes_in_the_place_of_a_sealed_record_is_used_as_all_of_it() -> None:
+    for record in (("e",), ["e"], Pair("e", "f"), {"phone": "e"}):
+        page: Any = Page(record, [Customer(key=8)])  # type: ignore[arg-type]  # it is not what was announced
+        assert read(list[Page], [page]) == [page]
+        guard = guarded()
+        for narrow in (False, True):
+            function = reading(guard, list[Page], [page], narrow=narrow)
+            with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
+                function()
+
+
+@dataclasses.dataclass
+class SealedDevice:
+    device: pg.Personal[str, tm.ProductData]
+
+
+@dataclasses.dataclass
+class Devices:
+    device: SealedDevice | None
+    rows: list[Customer]
+
+
+def test_a_row_is_left_without_what_comes_plain_in_the_place_of_a_sealed_record() -> None:
+    rows = [Customer(key=8)]
+    for plain in (("d",), ["d"], Pair("d", "d"), {"device": "d"}):
+        devices: Any = Devices(plain, rows)  # type: ignore[arg-type]  # it is not what was announced
+        with pytest.raises(pg.PurposeViolation):
+            read(list[Devices], [devices])
+        assert read(list[Devices], [devices], narrow=True) == [Devices(None, rows)]
+
+
+def test_an_annotation_that_says_nothing_asks_for_nothing() -> None:
+    assert reading_of(type(None), shape_of(Customer), "").whole is None
+    for cls in (str, list, dict, Data):
+        assert reading_of(cls, Shape(), "").whole is None
+    assert reading_of(tuple, shape_of(Data), "").whole == D | R
