@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from purposeguard.about import About
-from purposeguard.annotations import PLAIN, WITHOUT_FIELDS, evaluated, is_taggable
+from purposeguard.annotations import PLAIN, WITHOUT_FIELDS, evaluated
 from purposeguard.errors import UnlabelledData
 from purposeguard.label import Label
 from purposeguard.marks import Collected, Ended, Mark, SubjectMark
@@ -19,6 +19,8 @@ from purposeguard.rows import (
     SILENT,
     Reading,
     beside_fields,
+    entries_of,
+    gives_items_later,
     gone_from,
     read_field,
     reading_of,
@@ -112,7 +114,8 @@ class Handed:
         """The same of what is in an argument; `parameter`: marks in the shape stand on no field of a row."""
         if type(value) in PLAIN and not shape.says_what:
             return
-        if _gives_items(value, announced=shape.items is not None):
+        iterates = isinstance(value, Iterator) and not isinstance(value, WITHOUT_FIELDS)
+        if iterates or gives_items_later(type(value), announced=shape.items is not None):
             raise _unseen(value, path)
         reading = reading_of(type(value), shape, path)
         if reading.whole is not None:
@@ -153,10 +156,12 @@ class Handed:
 
     def _look_through(self, value: Collection[Any], reading: Reading, path: str, *, parameter: bool) -> None:
         inside = self.look if parameter else partial(self._look, parameter=False)
-        if isinstance(value, Mapping):
-            for key in value:
-                inside(key, reading.keys, f"{path} (a key)")
-        for one in value.values() if isinstance(value, Mapping) else value:
+        if not isinstance(value, Mapping):
+            for one in value:
+                inside(one, reading.items, f"{path}[]")
+            return
+        for key, one in entries_of(value):
+            inside(key, reading.keys, f"{path}[key]")
             inside(one, reading.items, f"{path}[]")
 
     def _note(self, value: Any, marks: Collection[Mark]) -> None:
@@ -172,19 +177,6 @@ class Handed:
                 self._days[mark].append(value)
             elif mark is Collected:
                 self._days[mark].append(LONG_AGO)  # it was to be said, and is not
-
-
-def _gives_items(value: Any, *, announced: bool) -> bool:
-    """Whether it can only be gone through or awaited, like a query: what it would give is not known now.
-
-    A connection or an open file can be gone through too, and is no container of rows unless it is announced as one.
-    """
-    if isinstance(value, (*WITHOUT_FIELDS, Collection, Sealed)) or is_taggable(type(value)):
-        return False
-    if isinstance(value, (Iterator, AsyncIterator)) or inspect.isawaitable(value):
-        return True
-    gives = isinstance(value, (Iterable, AsyncIterable))
-    return gives and (announced or not (isinstance(value, Container) or hasattr(value, "read")))
 
 
 def _unseen(value: Any, path: str) -> UnlabelledData:

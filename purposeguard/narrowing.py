@@ -14,7 +14,17 @@ from purposeguard.annotations import PLAIN, is_namedtuple
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.label import Label
-from purposeguard.rows import MISSING, Reading, beside_fields, gone_from, read_field, reading_of, said_by
+from purposeguard.rows import (
+    MISSING,
+    Reading,
+    beside_fields,
+    entries_of,
+    gone_from,
+    read_field,
+    reading_of,
+    refilled,
+    said_by,
+)
 from purposeguard.shapes import Shape
 
 LEFT_OUT: Final = object()
@@ -196,7 +206,7 @@ class Narrower:
 
     def _from_mapping(self, value: Mapping[Any, Any], reading: Reading, path: str, around: tuple[About, ...]) -> Any:
         kept: dict[Any, Any] = {}
-        for key, one in value.items():
+        for key, one in entries_of(value):
             looked_at = self._inside(key, reading.keys, f"{path}[key]", around)
             left = self._inside(one, reading.items, f"{path}[]", around)
             if left is LEFT_OUT or looked_at is LEFT_OUT:
@@ -204,7 +214,7 @@ class Narrower:
             if looked_at is not key:
                 raise UnlabelledData(f"`{path}` has keys with rows in them, of which some cannot be left out")
             kept[key] = left
-        if len(kept) == len(value) and all(kept[key] is one for key, one in value.items()):
+        if len(kept) == len(value) and all(kept[key] is one for key, one in entries_of(value)):
             return value
         self._must_not_hold_itself(value)
         return _refilled(value, kept)
@@ -243,10 +253,7 @@ def _refilled(value: Any, left: Any) -> Any:
         UnlabelledData: it is of a kind that cannot be made anew.
     """
     if isinstance(value, dict):
-        rows = copy.copy(value)
-        rows.clear()
-        rows.update(left)
-        return rows
+        return refilled(value, left)
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(left)
     if isinstance(value, (list, collections.deque)):

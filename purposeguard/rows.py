@@ -5,10 +5,21 @@ Whose it is, when it was collected, when its subject's use ended.
 
 from __future__ import annotations
 
+import collections
+import copy
 import dataclasses
 import datetime
 import uuid
-from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Collection,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, get_args, get_origin
 
 from pydantic import BaseModel
@@ -214,6 +225,19 @@ def _both(announced: Shape, own: Shape) -> Shape:
     return dataclasses.replace(both, tags=tags, items=items, plain=plain)
 
 
+def gives_items_later(cls: type, *, announced: bool = False) -> bool:
+    """Whether objects of a class can only be gone through or awaited, like queries: what they give is not known now.
+
+    A connection or an open file can be gone through too, and is no container of rows unless it is announced as one.
+    """
+    if issubclass(cls, (*WITHOUT_FIELDS, Collection, Iterator, Sealed)) or is_taggable(cls):
+        return False
+    if issubclass(cls, (AsyncIterator, Awaitable)):
+        return True
+    gives = issubclass(cls, (Iterable, AsyncIterable))
+    return gives and (announced or not (issubclass(cls, Container) or hasattr(cls, "read")))
+
+
 def _whole(cls: type, shape: Shape, models: tuple[Model, ...], path: str) -> Label | None:
     """The label of all that was announced, where a value is not it, nor the plain value that it may be instead.
 
@@ -221,6 +245,8 @@ def _whole(cls: type, shape: Shape, models: tuple[Model, ...], path: str) -> Lab
         UnlabelledData: as `reading_of`.
     """
     if not shape.says_what:
+        if gives_items_later(cls):
+            raise UnlabelledData(f"{_named(path, cls)}, and what it gives cannot be seen before: give a list")
         return None
     if issubclass(cls, tuple(shape.plain)):
         return shape.label_of_all() if shape.models else None
@@ -338,6 +364,25 @@ def read_field(value: Any, name: str) -> Any:
     if isinstance(value, BaseModel):
         return value.__dict__.get(name, MISSING)
     return getattr(value, name, MISSING)
+
+
+def entries_of(mapping: Mapping[Any, Any]) -> Collection[tuple[Any, Any]]:
+    """The keys and items of a mapping; of a dict all that it stores, whatever its class makes of them.
+
+    `MultiValueDict` of Django and others store lists, and give the last item of each.
+    """
+    if isinstance(mapping, collections.OrderedDict):  # which keeps its order by its own methods only
+        return collections.OrderedDict.items(mapping)
+    return dict.items(mapping) if isinstance(mapping, dict) else mapping.items()
+
+
+def refilled(mapping: dict[Any, Any], entries: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A copy of a dict that stores these instead."""
+    kind: Any = collections.OrderedDict if isinstance(mapping, collections.OrderedDict) else dict
+    other = copy.copy(mapping)
+    kind.clear(other)
+    kind.update(other, entries)
+    return other
 
 
 def beside_fields(row: Any, fields: Mapping[str, Shape]) -> Iterator[tuple[Any, Any]]:

@@ -17,7 +17,17 @@ from purposeguard.annotations import PLAIN, is_namedtuple, is_taggable
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.label import Label
-from purposeguard.rows import MISSING, Reading, beside_fields, gone_from, read_field, reading_of, said_by
+from purposeguard.rows import (
+    MISSING,
+    Reading,
+    beside_fields,
+    entries_of,
+    gone_from,
+    read_field,
+    reading_of,
+    refilled,
+    said_by,
+)
 from purposeguard.sealing import Sealed
 from purposeguard.shapes import Model, Shape
 from purposeguard.withheld import Withheld, base_of, fields_of
@@ -209,19 +219,15 @@ def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
         items = value
     elif isinstance(value, dict):
-        items = value.values()
+        items = dict.values(value)
     return bool(items) and all(describes_itself(item, seen | {id(value)}) for item in items)
 
 
 def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
     """A container with each item changed, the same object if none was; the marker where it is no known container."""
     if isinstance(value, dict):
-        new = {key: change(item) for key, item in value.items()}
-        if all(new[key] is item for key, item in value.items()):
-            return value
-        rows = copy.copy(value)
-        rows.update(new)
-        return rows
+        new = {key: change(item) for key, item in entries_of(value)}
+        return value if all(new[key] is item for key, item in entries_of(value)) else refilled(value, new)
     if isinstance(value, Iterator):
         return _each(value, change)
     if not isinstance(value, (list, tuple, set, frozenset, collections.deque)) or is_namedtuple(type(value)):
@@ -249,7 +255,7 @@ def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
 
 def _values(value: Any) -> Collection[Any]:
     """What is in a container."""
-    return value.values() if isinstance(value, Mapping) else value
+    return [item for _, item in entries_of(value)] if isinstance(value, Mapping) else value
 
 
 def _each(items: Iterator[Any], change: Callable[[Any], Any]) -> Iterator[Any]:

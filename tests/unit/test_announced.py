@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import ipaddress
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal, NamedTuple, TypedDict
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
 import purposeguard as pg
+from purposeguard.handed import Handed
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.rows import reading_of
 from purposeguard.shapes import Shape, shape_of
@@ -301,3 +304,69 @@ def test_an_annotation_that_says_nothing_asks_for_nothing() -> None:
     for cls in (str, list, dict, Data):
         assert reading_of(cls, Shape(), "").whole is None
     assert reading_of(tuple, shape_of(Data), "").whole == D | R
+
+
+# --- What is not seen at once
+
+
+class ManyValued(dict[str, Any]):
+    """A dict of lists that gives the last item of each, as web frameworks have them."""
+
+    def items(self) -> Any:
+        return [(key, values[-1]) for key, values in dict.items(self)]
+
+    def values(self) -> Any:
+        return [values[-1] for values in dict.values(self)]
+
+    def update(self, *given: Any, **named: Any) -> None:
+        raise AssertionError("it would add to what is there")
+
+
+def test_a_dict_is_read_by_what_it_stores() -> None:
+    many = ManyValued(a=[Data("e", "d"), None])
+    left = withheld(many, dict[str, list[Data | None]])
+    assert type(left) is ManyValued
+    assert "'d'" not in str(dict(left))
+    rows = ManyValued(a=[BAD, GOOD])
+    assert dict(read(dict[str, list[Frozen]], rows, narrow=True)) == {"a": [GOOD]}
+    with pytest.raises(pg.SubjectViolation):
+        read(dict[str, list[Frozen]], rows)
+    assert pg.Personal(ManyValued(a=[Data("e", "d"), None]), tm.Registration).label == D | R
+
+
+class Lazy:
+    def __iter__(self) -> Iterator[Data]:
+        return iter([Data("e", "d")])
+
+
+async def later() -> Data:
+    raise AssertionError("it is not run")
+
+
+async def one_by_one() -> AsyncIterator[Data]:
+    yield Data("e", "d")
+
+
+def test_what_gives_its_items_later_is_refused_where_nothing_says_what_they_are() -> None:
+    coroutine = later()
+    for value in (Lazy(), coroutine, one_by_one()):
+        with pytest.raises(pg.UnlabelledData, match="what it gives cannot be seen before"):
+            withheld(Holder([], Contact(email="e"), value))
+        with pytest.raises(pg.UnlabelledData, match="what it gives cannot be seen before"):
+            read(Nest | Customer, Nest(8, value))
+        with pytest.raises(pg.PurposeViolation):
+            withheld(value, Data)
+    coroutine.close()
+    network = ipaddress.ip_network("192.0.2.0/24")
+    holder = Holder([], Contact(email="e"), network)
+    assert withheld(holder) is holder
+
+
+def test_rows_beside_what_is_declared_are_handed_over_as_what_they_are() -> None:
+    looked = Handed()
+    looked.look({"key": 8, "email": "e", "more": BAD}, shape_of(Dict), "row")
+    assert {about.subject for about in looked.abouts} == {"8", "7"}
+    looked.look(ManyValued(a=[Customer(key=9), Customer(key=10)]), shape_of(dict[str, list[Customer]]), "rows")
+    assert {about.subject for about in looked.abouts} == {"8", "7", "9", "10"}
+    looked.look(("d", "e"), shape_of(Data), "row")
+    assert looked.labels >= {D | R}

@@ -417,7 +417,6 @@ ALL_OPTIONS: list[dict[str, Any]] = [{}, {"narrow": True}, {"withhold": True}]
 
 def test_another_row_in_the_place_of_one_that_says_whose_it_is_says_it_too_or_is_refused() -> None:
     other = Address()
-
     for annotation, value in ((Customer, other), (list[Customer], [other]), (list[Dict], [other])):
         for options in ALL_OPTIONS:
             with pytest.raises(pg.UnlabelledData, match="whom it is about is unknown"):
