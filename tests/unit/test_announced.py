@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import enum
 import ipaddress
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import pytest
 from pydantic import BaseModel, ConfigDict
@@ -21,6 +22,8 @@ from tests.unit.marked_rows import Customer, Dict, Frozen, Key, P, read, reading
 from tests.unit.oversights import guarded
 
 D, R = pg.Label(tm.ProductData), pg.Label(tm.Registration)
+T = TypeVar("T")
+U = TypeVar("U")
 PHONE = "090-1234"
 
 
@@ -370,3 +373,39 @@ def test_rows_beside_what_is_declared_are_handed_over_as_what_they_are() -> None
     assert {about.subject for about in looked.abouts} == {"8", "7", "9", "10"}
     looked.look(("d", "e"), shape_of(Data), "row")
     assert looked.labels >= {D | R}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sold:
+    device: Device
+
+
+class Sort(Sold, enum.Enum):
+    ROUTER = "router"
+
+
+def test_a_member_of_an_enumeration_is_all_that_its_class_says() -> None:
+    for like in (Any, Sort, Contact, list[Contact]):
+        with pytest.raises(pg.PurposeViolation):
+            withheld([Data("e"), Sort.ROUTER], list[Data | like] if like is not Any else None)
+    assert withheld(Sort.ROUTER, Sort, tm.ProductProvision) is Sort.ROUTER
+    with pytest.raises(pg.UnlabelledData, match="not what its annotation says"):
+        read(Customer, Sort.ROUTER)
+    with pytest.raises(pg.PurposeViolation):
+        read(Nest | Customer, Nest(8, Sort.ROUTER))
+
+
+def test_type_variables_stand_for_what_was_announced_of_them() -> None:
+    class Own(GenericModel[Email, T], Generic[T]):
+        pass
+
+    for value in (GenericModel(a="e", b="d"), Own(a="e", b="d"), GenericModel[str, str](a="e", b="d")):
+        one = withheld(value, GenericModel[Email, Device])
+        assert one.a == "e"
+        with pytest.raises(pg.PurposeViolation):
+            one.b  # noqa: B018
+
+
+class GenericModel(BaseModel, Generic[T, U]):
+    a: T
+    b: U
