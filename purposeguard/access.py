@@ -14,6 +14,7 @@ from purposeguard.inventory import WHOLE, Access, Site
 from purposeguard.kinds import is_plain, kind_of
 from purposeguard.label import Label
 from purposeguard.narrowing import LEFT_OUT, Plans
+from purposeguard.sealing import Sealed
 from purposeguard.shapes import Shape, shape_of
 from purposeguard.tasks import get_ident, here
 from purposeguard.use import Use
@@ -128,8 +129,8 @@ class Reader:
 
     @property
     def settles_quickly(self) -> bool:
-        """Whether all that it is asked is one label: nothing is withheld or sealed, and no row says whose it is."""
-        return not self.access.withhold and not self.looked_at and self._shape is not None
+        """Whether all that it is asked is one label: nothing is withheld, and no row says whose it is."""
+        return not self.access.withhold and not self.marked and self._shape is not None
 
     def belongs_to(self, engine: Engine) -> bool:
         """Whether it is decided by this guard's notice."""
@@ -186,6 +187,19 @@ class Reader:
         finally:
             del value  # from the traceback, where it is refused
 
+    def looked_through(self, value: Any) -> Any:
+        """What a function without withholding or marks gave, once what was announced as sealed is seen to be."""
+        shape = self._shape
+        if isinstance(value, Sealed) and shape is not None and shape.sealed:
+            return value
+        plan = self._plans.get((type(value), id(shape)))
+        if plan is not None and plan.finds_nothing_in(value):
+            return value
+        try:
+            return self._result_here(value)
+        finally:
+            del value  # from the traceback, where it is refused
+
     def settled(self, label: Label | None) -> Label | None:
         """The label of a function without withholding, once it may run here: `authorise`, quicker within a task."""
         use = self.ambient()
@@ -230,7 +244,12 @@ class Reader:
 def access_function(fn: F, reader: Reader) -> F:
     """`fn`, which runs only where the ambient purpose may use what it reads."""
     quick = is_plain(fn) and reader.settles_quickly
-    wrapper = (_counting if reader.counts else _quick)(fn, reader) if quick else surrounded(fn, reader)
+    if quick:
+        body = _looking(fn, reader) if reader.looked_at else fn
+        wrapper = (_counting if reader.counts else _quick)(body, reader)
+        wrapper.__wrapped__ = fn  # type: ignore[attr-defined]  # as functools.wraps has it
+    else:
+        wrapper = surrounded(fn, reader)
     reader.wrapper = wrapper
     wrapper.__purposeguard_access__ = reader  # type: ignore[attr-defined]  # for the cache, which must check before it answers
     return wrapper  # type: ignore[return-value]  # a wrapper is typed as what it wraps
@@ -250,6 +269,16 @@ def _quick(fn: Function, reader: Reader) -> Function:
         return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
 
     return access_wrapper
+
+
+def _looking(fn: Function, reader: Reader) -> Function:
+    """A plain function whose answer is looked through."""
+
+    @functools.wraps(fn)
+    def looking(*args: Any, **kwargs: Any) -> Any:
+        return reader.looked_through(fn(*args, **kwargs))
+
+    return looking
 
 
 def _counting(fn: Function, reader: Reader) -> Function:

@@ -25,6 +25,7 @@ from purposeguard.rows import (
     refilled,
     said_by,
 )
+from purposeguard.sealing import Sealed
 from purposeguard.shapes import Shape
 
 LEFT_OUT: Final = object()
@@ -43,6 +44,17 @@ class Plan(NamedTuple):
     labels: tuple[Label, ...]
     unasked: Label | None
     marked: bool
+
+    def finds_nothing_in(self, value: Any) -> bool:
+        """Whether a row is quickly seen to hold seals where they were announced, and nothing else that is looked at."""
+        fields = self.reading.fields
+        if fields is None or self.marked or self.unasked or beside_fields(value, fields):
+            return False
+        for name, field in fields.items():
+            held = read_field(value, name)
+            if not (isinstance(held, Sealed) if field.says_what else type(held) in PLAIN):
+                return False
+        return True
 
 
 Plans = MutableMapping[tuple[type, int], Plan]

@@ -385,10 +385,10 @@ def refilled(mapping: dict[Any, Any], entries: Mapping[Any, Any]) -> dict[Any, A
     return other
 
 
-def beside_fields(row: Any, fields: Mapping[str, Shape]) -> Iterator[tuple[Any, Any]]:
+def beside_fields(row: Any, fields: Mapping[str, Shape]) -> Collection[tuple[Any, Any]]:
     """The keys that a row has beside the fields that its class or annotation declares, with what they hold."""
     held: Any = row if isinstance(row, dict) else getattr(row, "__pydantic_extra__", None)
-    return ((key, one) for key, one in (held or {}).items() if key not in fields)
+    return [(key, one) for key, one in held.items() if key not in fields] if held else ()
 
 
 def _said(value: Any, name: str, what: str) -> Any:

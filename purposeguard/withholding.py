@@ -188,7 +188,7 @@ class Withholder:
                 denied[name] = sealed.decision
             else:
                 changed = changed or visible[name] is not had
-        if not denied and not changed and not any(beside_fields(value, fields)):
+        if not denied and not changed and not beside_fields(value, fields):
             self._met.append(value)
             return value
         base, names = (base_of(value), fields_of(value)) if gone else (type(value), tuple(fields))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import inspect
 import ipaddress
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
@@ -19,7 +20,7 @@ from purposeguard.rows import reading_of
 from purposeguard.shapes import Shape, shape_of
 from tests.unit.customers import Data, Device, Email, Model, withheld
 from tests.unit.marked_rows import Customer, Dict, Frozen, Key, P, read, reading
-from tests.unit.oversights import guarded
+from tests.unit.oversights import Counting, guarded
 
 D, R = pg.Label(tm.ProductData), pg.Label(tm.Registration)
 T = TypeVar("T")
@@ -409,3 +410,56 @@ def test_type_variables_stand_for_what_was_announced_of_them() -> None:
 class GenericModel(BaseModel, Generic[T, U]):
     a: T
     b: U
+
+
+# --- What is looked through for its seals alone
+
+
+@pytest.mark.parametrize("counting", [False, True], ids=["", "counting"])
+def test_functions_that_give_seals_are_as_others_are(counting: bool) -> None:
+    guard = pg.Guard(tm.NOTICE, ledger=Counting() if counting else None)
+    record, device = Record(SEAL), pg.Personal("d", tm.ProductData)
+    given: list[Any] = []
+
+    @guard.access
+    def load(key: int = 1) -> Record:
+        return given[-1]  # type: ignore[no-any-return]  # whatever the test gives
+
+    assert inspect.unwrap(load) is load.__wrapped__  # type: ignore[attr-defined]  # as functools.wraps has it
+    with pytest.raises(pg.PurposeMissing):
+        load()
+    with guard.purpose(P) as use:
+        for value in (record, record, Record(device), record):
+            given.append(value)
+            assert load() is load(key=2) is value
+        assert use.open(load().phone) == PHONE
+        for plain in (Record(PHONE), (PHONE,), [PHONE], PHONE):  # type: ignore[arg-type]  # not what was announced
+            given.append(plain)
+            if isinstance(plain, (tuple, list, str)):
+                assert load() == plain  # all of a record may be used
+                continue
+            with pytest.raises(pg.UnlabelledData, match="a sealed value was announced"):
+                load()
+    block = guard.purpose(tm.TrafficAnalysis)
+    with block:
+        for plain in ((PHONE,), PHONE):
+            given.append(plain)
+            with pytest.raises(pg.PurposeViolation) as caught:
+                load()
+            assert PHONE not in str(caught.value)
+        given.append([record])
+
+        @guard.access
+        def leaves() -> list[Record]:
+            block.__exit__(None, None, None)
+            return [record]
+
+        with pytest.raises(pg.PurposeMissing):
+            leaves()
+        block.__enter__()
+
+
+def test_where_it_is_only_observed_what_comes_outside_a_purpose_is_given() -> None:
+    guard = pg.Guard(tm.NOTICE, mode="observe")
+    function = reading(guard, Record, Record(PHONE))  # type: ignore[arg-type]  # it is not what was announced
+    assert function().phone == PHONE
