@@ -52,7 +52,7 @@ class Plan(NamedTuple):
             return False
         for name, field in fields.items():
             held = read_field(value, name)
-            if not (isinstance(held, Sealed) if field.says_what else type(held) in PLAIN):
+            if not (field.sealed and isinstance(held, Sealed) if field.says_what else type(held) in PLAIN):
                 return False
         return True
 
@@ -170,8 +170,10 @@ class Narrower:
         self, value: Any, fields: Mapping[str, Shape], plan: Plan, path: str, around: tuple[About, ...]
     ) -> Any:
         # A row without marks is about those whom the row around it is about.
-        abouts = said_by(value, plan.reading.models, around) or around
-        if (abouts or plan.unasked) and self._judged(plan, abouts or (NOTHING_KNOWN,), value, path) is LEFT_OUT:
+        said = said_by(value, plan.reading.models, around)
+        abouts = said or around
+        # What was announced of a row without marks was judged with the row around it.
+        if (said or plan.unasked) and self._judged(plan, abouts or (NOTHING_KNOWN,), value, path) is LEFT_OUT:
             return LEFT_OUT
         changed: dict[str, Any] = {}
         gone = gone_from(type(value))

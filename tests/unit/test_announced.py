@@ -431,7 +431,7 @@ def test_functions_that_give_seals_are_as_others_are(counting: bool) -> None:
     with pytest.raises(pg.PurposeMissing):
         load()
     with guard.purpose(P) as use:
-        for value in (record, record, Record(device), record):
+        for value in (record, record, Record(device), record):  # the seal says what it is, whatever was announced
             given.append(value)
             assert load() is load(key=2) is value
         assert use.open(load().phone) == PHONE
@@ -465,3 +465,25 @@ def test_where_it_is_only_observed_what_comes_outside_a_purpose_is_given() -> No
     guard = pg.Guard(tm.NOTICE, mode="observe")
     function = reading(guard, Record, Record(PHONE))  # type: ignore[arg-type]  # it is not what was announced
     assert function().phone == PHONE
+
+
+@dataclasses.dataclass
+class Filed:
+    contact: Contact
+    phone: pg.Personal[str, tm.Registration]
+
+
+def test_a_seal_in_the_place_of_something_else_is_all_that_was_announced() -> None:
+    guard = pg.Guard(tm.NOTICE)
+    sealed: Any = pg.Personal("d", pg.NotPersonal)
+    filed: Any = Filed(sealed, SEAL)
+    rows = [filed, filed]
+    function = reading(guard, Filed, lambda: rows[-1])
+    with guard.purpose(P):
+        assert function() is function() is filed
+    for like, value in ((Usage, sealed), (list[Usage], [sealed])):
+        with pytest.raises(pg.PurposeViolation):
+            withheld(value, like)
+        assert withheld(value, like, tm.ProductProvision) == value
+    with pytest.raises(pg.UnlabelledData, match="whom it is about is unknown"):
+        read(list[Customer], [pg.Personal(BAD, tm.Registration)])
