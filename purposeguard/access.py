@@ -14,6 +14,7 @@ from purposeguard.inventory import WHOLE, Access, Site
 from purposeguard.kinds import is_plain, kind_of
 from purposeguard.label import Label
 from purposeguard.narrowing import LEFT_OUT, Plans
+from purposeguard.sealing import Sealed
 from purposeguard.shapes import Shape, shape_of
 from purposeguard.tasks import get_ident, here
 from purposeguard.use import Use
@@ -48,6 +49,7 @@ class Reader:
         self._outside: Label | None = None
         self._plans: Plans = {}
         self.marked = False
+        self.looked_at = False
         try:
             self.resolve(localns)
         except NameError:
@@ -86,6 +88,8 @@ class Reader:
                 "returns"
             )
         self.marked = shape.is_marked
+        # What is announced as sealed and comes plain is seen when it is there.
+        self.looked_at = self.marked or shape.holds_seals
         if access.narrow and not self.marked:
             raise UnlabelledData(
                 f"{access.name}: narrowing needs a return annotation whose rows say whose they are: mark a field, "
@@ -132,7 +136,7 @@ class Reader:
                     f"{access.name}: its return annotation names `{error.name}`, which is not defined"
                 ) from error
         # Its rows are known by what they are. The shape comes last: it tells other threads that the rest is settled.
-        self._outside, self.marked = access.named, True
+        self._outside, self.marked, self.looked_at = access.named, True, True
         self._shape = Shape()
         return access.label
 
@@ -171,17 +175,17 @@ class Reader:
     def run_authorised(self, *args: Any, **kwargs: Any) -> Any:
         """What is to be kept, for a caller that has just called `authorise` in the same context."""
         value = self._fn(*args, **kwargs)
-        return value if self.marked else self._result_here(value)
+        return value if self.looked_at else self._result_here(value)
 
     async def run_authorised_coroutine(self, *args: Any, **kwargs: Any) -> Any:
         """The same for a coroutine function."""
         value = await self._fn(*args, **kwargs)
-        return value if self.marked else self._result_here(value)
+        return value if self.looked_at else self._result_here(value)
 
     def answered(self, value: Any) -> Any:
         """What a caller gets for what was kept: of rows that say whose they are, what may be used now."""
         try:
-            return self._result_here(value) if self.marked else value
+            return self._result_here(value) if self.looked_at else value
         finally:
             del value  # from the traceback, where it is refused
 
@@ -193,6 +197,19 @@ class Reader:
             if not self._engine.observing:  # the function has left the block that it was called in
                 self._engine.present(f"{self.access.name} was called")
             return value
+        finally:
+            del value  # from the traceback, where it is refused
+
+    def looked_through(self, value: Any) -> Any:
+        """What a function without withholding or marks gave, once what was announced as sealed is seen to be."""
+        shape = self._shape
+        if isinstance(value, Sealed) and shape is not None and shape.sealed:
+            return value
+        plan = self._plans.get((type(value), id(shape)))
+        if plan is not None and plan.finds_nothing_in(value):
+            return value
+        try:
+            return self._result_here(value)
         finally:
             del value  # from the traceback, where it is refused
 
@@ -222,13 +239,13 @@ class Reader:
     def result(self, value: Any, token: Use[Any] | None) -> Any:
         """What the function gave, without what the purpose may not use where the access withholds."""
         access, shape = self.access, self._shape
-        if token is None or shape is None or not (access.withhold or self.marked):
+        if token is None or shape is None or not (access.withhold or self.looked_at):
             return value
         stream = kind_of(self._fn) in ("generator", "async generator")
         if shape.items is not None and stream:
             shape = shape.items  # one item at a time
         try:
-            if self.marked and (access.narrow or not access.withhold or access.named is not None):
+            if self.looked_at and (access.narrow or not access.withhold or access.named is not None):
                 value = token.narrowed(value, shape, access, self._plans, one=stream)
                 if value is LEFT_OUT:
                     return value
@@ -240,7 +257,12 @@ class Reader:
 def access_function(fn: F, reader: Reader) -> F:
     """`fn`, which runs only where the ambient purpose may use what it reads."""
     quick = is_plain(fn) and reader.settles_quickly
-    wrapper = (_counting if reader.counts else _quick)(fn, reader) if quick else surrounded(fn, reader)
+    if quick:
+        body = _looking(fn, reader) if reader.looked_at else fn
+        wrapper = (_counting if reader.counts else _quick)(body, reader)
+        wrapper.__wrapped__ = fn  # type: ignore[attr-defined]  # as functools.wraps has it
+    else:
+        wrapper = surrounded(fn, reader)
     reader.wrapper = wrapper
     wrapper.__purposeguard_access__ = reader  # type: ignore[attr-defined]  # for the cache, which must check before it answers
     return wrapper  # type: ignore[return-value]  # a wrapper is typed as what it wraps
@@ -260,6 +282,16 @@ def _quick(fn: Function, reader: Reader) -> Function:
         return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
 
     return access_wrapper
+
+
+def _looking(fn: Function, reader: Reader) -> Function:
+    """A plain function whose answer is looked through."""
+
+    @functools.wraps(fn)
+    def looking(*args: Any, **kwargs: Any) -> Any:
+        return reader.looked_through(fn(*args, **kwargs))
+
+    return looking
 
 
 def _counting(fn: Function, reader: Reader) -> Function:

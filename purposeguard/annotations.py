@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import array
 import builtins
 import contextlib
 import dataclasses
 import datetime
+import enum
 import functools
 import inspect
+import io
 import sys
 import types
 import typing
@@ -27,6 +30,10 @@ PLAIN: Final[frozenset[type]] = frozenset(
 )
 # fmt: on
 """The types of what has no fields, and holds nothing that could have any."""
+
+WITHOUT_FIELDS: Final = (str, bytes, bytearray, memoryview, range, array.array, enum.Enum, io.IOBase)
+"""The same of classes that others derive from. None of these is looked through, or made anew: there may be very much
+of it."""
 
 ALIASES: Final = tuple(
     {typing_extensions.TypeAliasType, getattr(typing, "TypeAliasType", typing_extensions.TypeAliasType)}
@@ -51,7 +58,9 @@ TRANSPARENT: Final = QUALIFIERS | {typing.Unpack, typing_extensions.Unpack, Awai
 NO_CONTAINERS: Final = frozenset({None, typing.Generic, typing.Protocol, typing_extensions.Protocol})
 """Bases of a class that say nothing of what it contains."""
 
-OPAQUE: Final = frozenset({typing.Literal, typing_extensions.Literal, type, Callable})
+LITERALS: Final = frozenset({typing.Literal, typing_extensions.Literal})
+
+OPAQUE: Final = LITERALS | {type, Callable}
 """What holds no value of its arguments."""
 
 READABLE: Final = "a pydantic model, dataclass, TypedDict, NamedTuple or attrs class"

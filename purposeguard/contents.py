@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import functools
 import inspect
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, ValuesView
@@ -12,15 +11,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from purposeguard.annotations import PLAIN, is_taggable, may_state
+from purposeguard.annotations import PLAIN, WITHOUT_FIELDS, is_taggable, may_state
 from purposeguard.errors import PurposeGuardError, SealedValue
 from purposeguard.label import Label
+from purposeguard.rows import entries_of
 from purposeguard.sealing import failure
 from purposeguard.shapes import Model, refuse_unread
 
 _CONTAINERS: Final = (Mapping, Sequence, AbstractSet, ValuesView)
-_OF_ITEMS_WITHOUT_FIELDS: Final = (str, bytes, bytearray, memoryview, range, array.array)
-"""Sequences that are not looked through: what is in them has no fields, and there may be very much of it."""
 
 
 def with_tags_in(value: Any, label: Label) -> Label:
@@ -75,8 +73,8 @@ def _items(value: Any, names: Iterable[str]) -> Iterable[Any]:
     try:
         inside: list[Any] = []
         if isinstance(value, Mapping):
-            inside += (*value.keys(), *value.values())
-        elif isinstance(value, _CONTAINERS) and not isinstance(value, _OF_ITEMS_WITHOUT_FIELDS):
+            inside += (part for entry in entries_of(value) for part in entry)
+        elif isinstance(value, _CONTAINERS) and not isinstance(value, WITHOUT_FIELDS):
             inside += value
         elif not names:
             _must_be_there(value)

@@ -151,6 +151,9 @@ def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> An
         ):
             object.__setattr__(instance, name, value)
         return instance
+    if hasattr(cls, "_sa_class_manager"):  # SQLAlchemy's attributes are read from there, and set by its sessions alone
+        instance.__dict__.update(visible)
+        return instance
     for name, value in visible.items():
         object.__setattr__(instance, name, value)
     return instance

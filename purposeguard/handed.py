@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import datetime
 import inspect
-import io
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, Unpack, get_origin
 
 import typing_extensions
 
 from purposeguard.about import About
-from purposeguard.annotations import PLAIN, evaluated
+from purposeguard.annotations import PLAIN, WITHOUT_FIELDS, evaluated
 from purposeguard.errors import UnlabelledData
 from purposeguard.label import Label
 from purposeguard.marks import Collected, Ended, Mark, SubjectMark
-from purposeguard.rows import LONG_AGO, MISSING, abouts_of, read_field, subject_in
+from purposeguard.rows import (
+    LONG_AGO,
+    MISSING,
+    SILENT,
+    Reading,
+    beside_fields,
+    entries_of,
+    gives_items_later,
+    gone_from,
+    read_field,
+    reading_of,
+    said_by,
+    subject_in,
+)
 from purposeguard.sealing import Sealed
 from purposeguard.shapes import Shape, shape_of
-from purposeguard.withheld import record_of
-from purposeguard.withholding import fields_known
 
 
 def parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) -> dict[str, Shape]:
@@ -43,10 +53,13 @@ def parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) 
     for name, parameter in inspect.signature(fn).parameters.items():
         annotation = evaluated(annotations.get(name), names, around)
         shape = shape_of(annotation)
-        several = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         # What is unpacked says what they are together.
         unpacked = get_origin(annotation) in _UNPACK or getattr(annotation, "__unpacked__", False)
-        found[name] = Shape(items=shape) if several and not unpacked else shape
+        if parameter.kind is parameter.VAR_POSITIONAL and not unpacked:
+            shape = Shape(items=shape)
+        elif parameter.kind is parameter.VAR_KEYWORD and not unpacked:
+            shape = Shape(items=shape, keys=SILENT)
+        found[name] = shape
     return found
 
 
@@ -102,59 +115,62 @@ class Handed:
         """
         if shape.marks:
             self._note(value, shape.marks)
+        else:
+            self._look(value, shape, path, parameter=True)
+
+    def _look(self, value: Any, shape: Shape, path: str, *, parameter: bool) -> None:
+        """The same of what is in an argument; `parameter`: marks in the shape stand on no field of a row."""
+        if type(value) in PLAIN and not shape.says_what:
             return
-        if type(value) in PLAIN or isinstance(value, io.IOBase):
-            return
+        iterates = isinstance(value, Iterator) and not isinstance(value, WITHOUT_FIELDS)
+        if iterates or gives_items_later(type(value), announced=shape.items is not None):
+            raise _unseen(value, path)
+        reading = reading_of(type(value), shape, path)
+        if reading.whole is not None:
+            self.labels.add(reading.whole)
         if isinstance(value, Sealed):
             self.labels.add(value.label)
             return
-        if isinstance(value, (Iterator, AsyncIterator)) or inspect.isawaitable(value):
-            raise _unseen(value, path)
         if id(value) in self._under_way:
             raise UnlabelledData(f"`{path}` holds itself: what runs in a circle cannot be looked through")
         self._under_way.add(id(value))
         try:
-            self._inside(value, shape, path)
+            if reading.fields is not None:
+                self._look_into(value, reading.fields, reading, path)
+            elif reading.contains:
+                self._look_through(value, reading, path, parameter=parameter)
         finally:
             self._under_way.discard(id(value))
 
-    def _inside(self, value: Any, shape: Shape, path: str) -> None:
-        fields = fields_known(value, shape.models)
-        if fields is not None:
-            around = self._around
-            found = abouts_of(value, shape.models, around)
-            self._rows.update(dict.fromkeys(found))
-            # What a row in it does not say of itself, this one does.
-            self._around = found or around
-            try:
-                self._look_into(value, fields, path)
-            finally:
-                self._around = around
-            return
-        contained = isinstance(value, Collection) and not isinstance(value, (str, bytes, bytearray, memoryview))
-        if any(model.marks() for model in shape.models) and not (contained and shape.items is not None):
-            kind = type(value).__qualname__
-            raise UnlabelledData(f"`{path}` is a {kind}, and not what its annotation says: whom it is about is unknown")
-        if not contained and _gives_items(value, announced=shape.items is not None):
-            raise _unseen(value, path)
-        if contained:
-            if isinstance(value, Mapping):
-                for key in value:
-                    self.look(key, shape.keys or Shape(), f"{path} (a key)")
-            items = shape.items or Shape()
-            for one in value.values() if isinstance(value, Mapping) else value:
-                self.look(one, items, f"{path}[]")
+    def _look_into(self, row: Any, fields: Mapping[str, Shape], reading: Reading, path: str) -> None:
+        around = self._around
+        abouts = said_by(row, reading.models, around)
+        self._rows.update(dict.fromkeys(abouts))
+        # What a row in it does not say of itself, this one does.
+        self._around = abouts or around
+        try:
+            gone = gone_from(type(row))
+            for name, inner in fields.items():
+                held = MISSING if name in gone else read_field(row, name)
+                if held is not MISSING:
+                    if inner.own_label is not None:
+                        self.labels.add(inner.own_label)
+                    # Its marks were read before, with those of the other fields.
+                    self._look(held, inner, f"{path}.{name}", parameter=False)
+            for _, held in beside_fields(row, fields):
+                self._look(held, reading.items, path, parameter=False)
+        finally:
+            self._around = around
 
-    def _look_into(self, row: Any, fields: Mapping[str, Shape], path: str) -> None:
-        gone = record_of(row).decisions if hasattr(type(row), "__purposeguard_withheld__") else {}
-        for name, inner in fields.items():
-            held = MISSING if name in gone else read_field(row, name)
-            if held is MISSING:
-                continue
-            if inner.own_label is not None:
-                self.labels.add(inner.own_label)
-            # Its marks were read before, with those of the other fields.
-            self.look(held, _unmarked(inner), f"{path}.{name}")
+    def _look_through(self, value: Collection[Any], reading: Reading, path: str, *, parameter: bool) -> None:
+        inside = self.look if parameter else partial(self._look, parameter=False)
+        if not isinstance(value, Mapping):
+            for one in value:
+                inside(one, reading.items, f"{path}[]")
+            return
+        for key, one in entries_of(value):
+            inside(key, reading.keys, f"{path}[key]")
+            inside(one, reading.items, f"{path}[]")
 
     def _note(self, value: Any, marks: Collection[Mark]) -> None:
         """What a marked parameter, or an item of it, was given."""
@@ -171,16 +187,6 @@ class Handed:
                 self._days[mark].append(LONG_AGO)  # it was to be said, and is not
 
 
-def _gives_items(value: Any, *, announced: bool) -> bool:
-    """Whether it can only be gone through, like a query: what it would give is not known now.
-
-    A connection or an open file can be gone through too, and is no container of rows unless it is announced as one.
-    """
-    if isinstance(value, (str, bytes, bytearray, memoryview)) or not isinstance(value, (Iterable, AsyncIterable)):
-        return False
-    return announced or not (isinstance(value, Container) or hasattr(value, "read"))
-
-
 def _unseen(value: Any, path: str) -> UnlabelledData:
     kind = type(value).__name__
     return UnlabelledData(f"`{path}` is a {kind}, which cannot be seen before it is handed over: give a list")
@@ -188,9 +194,3 @@ def _unseen(value: Any, path: str) -> UnlabelledData:
 
 def _order(day: datetime.date) -> tuple[int, int, int]:
     return day.year, day.month, day.day
-
-
-def _unmarked(shape: Shape) -> Shape:
-    """The shape without the marks that do not stand on fields of rows."""
-    items, keys = (None if part is None else _unmarked(part) for part in (shape.items, shape.keys))
-    return Shape(models=shape.models, items=items, keys=keys)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import collections
 import copy
-import enum
 import inspect
-import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
@@ -16,29 +14,51 @@ from purposeguard.annotations import PLAIN, is_namedtuple
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.label import Label
-from purposeguard.rows import MISSING, abouts_of, read_field
+from purposeguard.rows import (
+    MISSING,
+    Reading,
+    beside_fields,
+    entries_of,
+    gone_from,
+    read_field,
+    reading_of,
+    refilled,
+    said_by,
+)
 from purposeguard.sealing import Sealed
-from purposeguard.shapes import Model, Shape
-from purposeguard.withheld import record_of
-from purposeguard.withholding import fields_known
+from purposeguard.shapes import Shape
 
 LEFT_OUT: Final = object()
 """In place of a row that is left out."""
 
 
 class Plan(NamedTuple):
-    """What is looked at in the rows of a class.
+    """What is looked at in values of a class, where `shape` was announced.
 
-    `names` are its fields, `labels` those of what is in no row of its own, and in `inside` there are such rows.
+    `labels` are, of a row, those of what is in no row of its own. `unasked` is the label of what was not announced, and
+    so not asked for before it was there, or of all that was. `marked`: there are rows that say whose they are.
     """
 
-    names: tuple[str, ...]
+    shape: Shape
+    reading: Reading
     labels: tuple[Label, ...]
-    inside: tuple[tuple[str, Shape], ...]
+    unasked: Label | None
+    marked: bool
+
+    def finds_nothing_in(self, value: Any) -> bool:
+        """Whether a row is quickly seen to hold seals where they were announced, and nothing else that is looked at."""
+        fields = self.reading.fields
+        if fields is None or self.marked or self.unasked or beside_fields(value, fields):
+            return False
+        for name, field in fields.items():
+            held = read_field(value, name)
+            if not (field.sealed and isinstance(held, Sealed) if field.says_what else type(held) in PLAIN):
+                return False
+        return True
 
 
-Plans = MutableMapping[tuple[type, tuple[Model, ...]], Plan | None]
-"""By the class of a value and what its annotation says that it is; None for what is no row."""
+Plans = MutableMapping[tuple[type, int], Plan]
+"""By the class of a value and the identity of the shape that was announced, which the plan keeps."""
 
 _MOST_PLANS: Final = 1000
 
@@ -46,15 +66,16 @@ _MOST_PLANS: Final = 1000
 class Narrower:
     """Looks at each row in a value.
 
-    `decide` gives the decision where a label may not be used of somebody or from then, and None where it may; `refuse`
-    raises it, or lets it pass where it is only observed. With `leave_out` a row in a container is left out instead.
+    `decide` gives the decision where a label may not be used of somebody or from then, and None where it may; its last
+    argument says whether nobody asked for the label before, since it was not announced. `refuse` raises the decision,
+    or lets it pass where it is only observed. With `leave_out` a row in a container is left out instead.
     `named` are sources that everything in the value is said to come from, and with `named_only` all that is asked for:
     what the fields say is withheld. `plans` remembers what is looked at.
     """
 
     def __init__(
         self,
-        decide: Callable[[Label, tuple[About, ...]], Decision | None],
+        decide: Callable[[Label, tuple[About, ...], bool], Decision | None],
         refuse: Callable[[Decision, str | None], None],
         *,
         leave_out: bool,
@@ -69,6 +90,7 @@ class Narrower:
         self._named_only = named_only
         self._plans = plans
         self._under_way: set[int] = set()
+        self._holds_itself = False
         self._why: Decision
 
     def apply(self, value: Any, shape: Shape) -> Any:
@@ -88,52 +110,55 @@ class Narrower:
         return self._inside(value, shape, "", ())
 
     def _inside(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
-        if type(value) in PLAIN or isinstance(value, (str, bytes, bytearray, enum.Enum, io.IOBase)):
-            return self._in_the_place_of_a_row(value, shape, path, around)
-        if isinstance(value, Sealed):
+        if type(value) in PLAIN and not shape.says_what:
             return value
+        plan = self._plan(value, shape, path)
+        reading = plan.reading
+        if reading.fields is None and not reading.contains:
+            return self._judged(plan, around or (NOTHING_KNOWN,), value, path) if plan.unasked else value
         if id(value) in self._under_way:
-            raise UnlabelledData(f"`{path}` holds itself: its rows cannot be looked at one by one")
+            if plan.marked:
+                raise UnlabelledData(f"`{path}` holds itself: its rows cannot be looked at one by one")
+            self._holds_itself = True
+            return value
         self._under_way.add(id(value))
         try:
-            plan = self._plan(value, shape)
-            if plan is not None:
-                return self._from_row(value, shape, plan, path, around)
-            return self._from_container(value, shape, path, around)
+            if reading.fields is not None:
+                return self._from_row(value, reading.fields, plan, path, around)
+            return self._from_container(value, plan, path, around)
         finally:
             self._under_way.discard(id(value))
 
-    def _plan(self, value: Any, shape: Shape) -> Plan | None:
-        key = (type(value), shape.models)
+    def _plan(self, value: Any, shape: Shape, path: str) -> Plan:
+        key = (type(value), id(shape))
         try:
             return self._plans[key]
         except KeyError:
             pass
-        fields = fields_known(value, shape.models)
-        plan: Plan | None = None
-        if fields is not None:
-            # Apart: that what may be sealed could not be opened says nothing of what is plain.
-            outside = [part for field in fields.values() for part in field.outside_rows()]
-            parts = [sources for part in outside for sources in (part.tags, part.seal)]
-            labels = tuple(dict.fromkeys(Label(*sources) for sources in parts if sources))
-            inside = tuple((name, field) for name, field in fields.items() if field.is_marked)
-            plan = Plan(tuple(fields), labels, inside)
+        try:
+            reading = reading_of(type(value), shape, path)
+        except UnlabelledData:
+            if inspect.iscoroutine(value):
+                value.close()
+            raise
+        fields = (reading.fields or {}).values()
+        # Apart: that what may be sealed could not be opened says nothing of what is plain.
+        parts = [sources for field in fields for part in field.outside_rows() for sources in (part.tags, part.seal)]
+        labels = tuple(dict.fromkeys(Label(*sources) for sources in parts if sources))
+        asked = {source for label in shape.labels().values() for source in label.sources}
+        plain = {source for field in fields for label in field.labels().values() for source in label.sources} - asked
+        plain |= reading.whole.sources if reading.whole is not None else frozenset()
+        unasked = Label(*plain) if plain else None
+        marked = shape.is_marked or any(model.marks() for model in reading.models)
+        plan = Plan(shape, reading, labels, unasked, marked)
         if len(self._plans) < _MOST_PLANS:
             self._plans[key] = plan
         return plan
 
-    def _in_the_place_of_a_row(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
-        """What can hold no row; where its annotation says that it is one, it may be all that the row would be."""
-        if value is not None and shape.models and Shape(models=shape.models).is_marked:
-            label = shape.label_of_all()
-            labels = () if label is None or self._named_only else (label,)
-            return self._judged((*labels, *self._named), around or (NOTHING_KNOWN,), value, path)
-        return value
-
-    def _judged(self, labels: Iterable[Label], abouts: tuple[About, ...], value: Any, path: str) -> Any:
-        """The value where these may be used; else it is left out or refused."""
-        for label in labels:
-            decision = self._decide(label, abouts)
+    def _judged(self, plan: Plan, abouts: tuple[About, ...], value: Any, path: str) -> Any:
+        """The value where it may be used; else it is left out or refused."""
+        for label in self._named if self._named_only else (plan.unasked, *plan.labels, *self._named):
+            decision = self._decide(label, abouts, label is plan.unasked) if label is not None else None
             if decision is not None:
                 if self._leave_out:
                     self._why = decision
@@ -141,53 +166,71 @@ class Narrower:
                 self._refuse(decision, path.removesuffix("[]") or None)
         return value
 
-    def _from_row(self, value: Any, shape: Shape, plan: Plan, path: str, around: tuple[About, ...]) -> Any:
+    def _from_row(
+        self, value: Any, fields: Mapping[str, Shape], plan: Plan, path: str, around: tuple[About, ...]
+    ) -> Any:
         # A row without marks is about those whom the row around it is about.
-        abouts = abouts_of(value, shape.models, around) or around
-        if not abouts and _is_to_say_whose(value, shape):
-            abouts = (NOTHING_KNOWN,)
-        labels = self._named if self._named_only else (*plan.labels, *self._named)
-        if abouts and self._judged(labels, abouts, value, path) is LEFT_OUT:
+        said = said_by(value, plan.reading.models, around)
+        abouts = said or around
+        # What was announced of a row without marks was judged with the row around it.
+        if (said or plan.unasked) and self._judged(plan, abouts or (NOTHING_KNOWN,), value, path) is LEFT_OUT:
             return LEFT_OUT
         changed: dict[str, Any] = {}
-        for name, inner in plan.inside:
-            had = MISSING if name in _gone(value) else read_field(value, name)
-            if had is MISSING:
+        gone = gone_from(type(value))
+        for name, inner in fields.items():
+            had = MISSING if name in gone else read_field(value, name)
+            if had is MISSING or (type(had) in PLAIN and not inner.says_what):
                 continue
             left = self._inside(had, inner, f"{path}.{name}" if path else name, abouts)
             if left is not had:
                 changed[name] = None if left is LEFT_OUT else left
-        return _with(value, plan.names, changed) if changed else value
+        self._refuse_undeclared(value, plan.reading, path, abouts)
+        self._must_not_hold_itself(changed)
+        return _with(value, fields, changed) if changed else value
 
-    def _from_container(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
-        items = shape.items or Shape()  # where the annotation says nothing of the items, they are what they are
-        contained = isinstance(value, (Collection, Iterator)) and not isinstance(value, memoryview)
-        announced = contained and (shape.items is not None or shape.keys is not None)
-        if not announced and shape.is_marked:
-            _refuse_to_guess(value, path)
+    def _refuse_undeclared(self, value: Any, reading: Reading, path: str, around: tuple[About, ...]) -> None:
+        """Refuses a row that holds, beside what it declares, another that would have to be left out."""
+        for _, had in beside_fields(value, reading.fields or {}):
+            if self._inside(had, reading.items, path, around) is not had:
+                raise UnlabelledData(
+                    f"`{path or type(value).__qualname__}` holds rows in keys that it does not declare"
+                )
+
+    def _must_not_hold_itself(self, changed: Collection[Any]) -> None:
+        """Refuses to change what leads back to what was there before."""
+        if changed and self._holds_itself:
+            raise UnlabelledData("rows that may not be used are in data that runs in a circle: they cannot be left out")
+
+    def _from_container(self, value: Any, plan: Plan, path: str, around: tuple[About, ...]) -> Any:
+        reading = plan.reading
+        if plan.unasked and self._judged(plan, around or (NOTHING_KNOWN,), value, path) is LEFT_OUT:
+            return LEFT_OUT
+        items = reading.items
         if isinstance(value, Mapping):
-            return self._from_mapping(value, shape, path, around)
+            return self._from_mapping(value, reading, path, around)
         if isinstance(value, Iterator):
             return self._each(value, items, f"{path}[]", around)
-        if not contained:
+        if not items.says_what and PLAIN.issuperset(map(type, value)):
             return value
         left = [self._inside(one, items, f"{path}[]", around) for one in value]
         if all(new is old for new, old in zip(left, value, strict=True)):
             return value
+        self._must_not_hold_itself(left)
         return _refilled(value, [one for one in left if one is not LEFT_OUT])
 
-    def _from_mapping(self, value: Mapping[Any, Any], shape: Shape, path: str, around: tuple[About, ...]) -> Any:
+    def _from_mapping(self, value: Mapping[Any, Any], reading: Reading, path: str, around: tuple[About, ...]) -> Any:
         kept: dict[Any, Any] = {}
-        for key, one in value.items():
-            looked_at = self._inside(key, shape.keys or Shape(), path, around)
-            left = self._inside(one, shape.items or Shape(), f"{path}[]", around)
+        for key, one in entries_of(value):
+            looked_at = self._inside(key, reading.keys, f"{path}[key]", around)
+            left = self._inside(one, reading.items, f"{path}[]", around)
             if left is LEFT_OUT or looked_at is LEFT_OUT:
                 continue
             if looked_at is not key:
                 raise UnlabelledData(f"`{path}` has keys with rows in them, of which some cannot be left out")
             kept[key] = left
-        if len(kept) == len(value) and all(kept[key] is one for key, one in value.items()):
+        if len(kept) == len(value) and all(kept[key] is one for key, one in entries_of(value)):
             return value
+        self._must_not_hold_itself(value)
         return _refilled(value, kept)
 
     def _each(self, values: Iterator[Any], items: Shape, path: str, around: tuple[About, ...]) -> Iterator[Any]:
@@ -204,27 +247,6 @@ class Narrower:
             raise refusal.with_traceback(None)
 
 
-def _is_to_say_whose(value: Any, shape: Shape) -> bool:
-    """Whether a row stands where one was announced that says whose it is, and is none that was announced without."""
-    marked = [bool(model.marks()) for model in shape.models]
-    return any(marked) and not any(
-        not says and (isinstance(value, dict) if model.is_mapping else isinstance(value, model.cls))
-        for model, says in zip(shape.models, marked, strict=True)
-    )
-
-
-def _refuse_to_guess(value: Any, path: str) -> None:
-    """Raises UnlabelledData: there may be rows in a value that cannot be seen."""
-    kind = type(value).__qualname__
-    where = f"`{path}`" if path else "what was returned"
-    if inspect.iscoroutine(value):
-        value.close()
-    raise UnlabelledData(
-        f"{where} is a {kind}, and not what its annotation says, or nothing in which rows can be looked at one by one: "
-        "give a list, or an iterator, or make the function itself `async`"
-    )
-
-
 def _with(value: Any, names: Iterable[str], changed: Mapping[str, Any]) -> Any:
     """A row with other values in some of its fields.
 
@@ -232,14 +254,10 @@ def _with(value: Any, names: Iterable[str], changed: Mapping[str, Any]) -> Any:
     """
     if is_namedtuple(type(value)):
         return value._replace(**changed)
-    held = {name: read_field(value, name) for name in names if name not in _gone(value)}
+    gone = gone_from(type(value))
+    held = {name: read_field(value, name) for name in names if name not in gone}
     held = {name: one for name, one in held.items() if one is not MISSING} | dict(changed)
     return copies.fill(type(value), held, copies.beside(value))
-
-
-def _gone(value: Any) -> Collection[str]:
-    """The fields that a copy lacks, which are not to be read."""
-    return record_of(value).decisions if "__purposeguard_withheld__" in vars(type(value)) else ()
 
 
 def _refilled(value: Any, left: Any) -> Any:
@@ -249,10 +267,7 @@ def _refilled(value: Any, left: Any) -> Any:
         UnlabelledData: it is of a kind that cannot be made anew.
     """
     if isinstance(value, dict):
-        rows = copy.copy(value)
-        rows.clear()
-        rows.update(left)
-        return rows
+        return refilled(value, left)
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(left)
     if isinstance(value, (list, collections.deque)):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from pydantic import BaseModel
 from pydantic_core import CoreSchema, PydanticUndefined, SchemaSerializer
 
 from purposeguard.errors import PurposeViolation
-from purposeguard.withheld import base_of, record_of, visible_of
+from purposeguard.withheld import base_of, left_out_of, record_of, visible_of
 
 
 def fresh_private(declared: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -30,41 +31,59 @@ def visible_items(self: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _model_dump(self: Any, **options: Any) -> Any:
-    return base_of(self).model_dump(self, **_leaving_out(self, options))
+    return _leaving_out(self, base_of(self).model_dump, options)
 
 
 def _model_dump_json(self: Any, **options: Any) -> Any:
-    return base_of(self).model_dump_json(self, **_leaving_out(self, options))
+    return _leaving_out(self, base_of(self).model_dump_json, options)
 
 
-def _leaving_out(self: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """Options of a dump that also leave out the computed fields which cannot be computed without what was withheld."""
-    unreadable = unreadable_in(self)
+def _leaving_out(self: Any, dump: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """A dump that also leaves out what cannot be read, or computed, without what was withheld."""
+    dataclasses_in: set[int] = set()
+    unreadable = unreadable_in(self, dataclasses_in)
     if not unreadable:
-        return options
-    return {**options, "exclude": _both(options.get("exclude"), unreadable)}
+        return dump(self, **options)
+    token = left_out_of.set(frozenset(dataclasses_in))
+    try:
+        return dump(self, **{**options, "exclude": _both(options.get("exclude"), unreadable)})
+    finally:
+        left_out_of.reset(token)
 
 
-def unreadable_in(value: Any) -> dict[Any, Any]:
-    """What a dump of `value` has to leave out, in pydantic's form: `{"full_name": True, "orders": {0: {…}}}`."""
+def unreadable_in(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
+    """What a dump of `value` has to leave out, in pydantic's form: `{"full_name": True, "orders": {0: {…}}}`.
+
+    `copies` gets the identities of dataclasses from which something was withheld.
+    """
     found: dict[Any, Any] = {}
     items: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, BaseModel) and hasattr(type(value), "__purposeguard_withheld__"):
-        items = value.__dict__.items()
-        for name in type(value).model_computed_fields:
-            try:
-                getattr(value, name)
-            except PurposeViolation:
-                found[name] = True
-    elif isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)):
         items = enumerate(value)
+    elif hasattr(type(value), "__purposeguard_withheld__"):
+        found = dict.fromkeys(_unreadable_fields(value), True)
+        items = visible_of(value).items()
+        if copies is not None and dataclasses.is_dataclass(value):
+            copies.add(id(value))
     elif isinstance(value, dict):
         items = value.items()
     for key, item in items:
-        below = unreadable_in(item) if isinstance(item, (BaseModel, list, tuple, dict)) else None
+        below = unreadable_in(item, copies)
         if below:
             found[key] = below
     return found
+
+
+def _unreadable_fields(copied: Any) -> Iterator[str]:
+    """What pydantic would ask a copy for that it cannot say: fields of dataclasses, and computed ones of models."""
+    if dataclasses.is_dataclass(copied):
+        yield from record_of(copied).decisions
+    elif isinstance(copied, BaseModel):
+        for name in type(copied).model_computed_fields:
+            try:
+                getattr(copied, name)
+            except PurposeViolation:
+                yield name
 
 
 def _both(asked: Any, ours: dict[Any, Any]) -> dict[Any, Any]:

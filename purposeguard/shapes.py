@@ -19,11 +19,13 @@ from pydantic import BaseModel
 from purposeguard import hints
 from purposeguard.annotations import (
     ALIASES,
+    LITERALS,
     NO_CONTAINERS,
     OPAQUE,
     PLAIN,
     READABLE,
     TRANSPARENT,
+    WITHOUT_FIELDS,
     Missing,
     Statement,
     evaluated,
@@ -38,6 +40,8 @@ from purposeguard.label import Label
 from purposeguard.marks import TABLES_ALONE, Collected, Ended, Mark
 from purposeguard.sealing import Sealed
 from purposeguard.terms import Source, TermMeta, is_union
+
+_LEAVES: Final = (*(PLAIN - {type(None)}), *WITHOUT_FIELDS)
 
 Bindings = Mapping[Any, "Shape"]
 """What the type variables of a generic model stand for, and `Self`; `ForwardRef` for names that are not resolved."""
@@ -130,8 +134,9 @@ class Shape:
 
     `sealed`: it is, or may be, a sealed value; `seal` are its sources, where the annotation names sources. What is in a
     sealed value (`within`) is checked where it is opened, so it counts for nothing that is checked where it is read.
-    `keys` are those of a mapping, whose tags are among its own. `unread` are the classes that it may be and whose
-    fields are not read: where one says anything, what the value holds is unknown, and to ask for it is refused.
+    `keys` are those of a mapping, whose tags are among its own. `plain` are the classes without fields that it may be.
+    `unread` are the classes that it may be and whose fields are not read: where one says anything, what the value holds
+    is unknown, and to ask for it is refused.
     """
 
     tags: frozenset[type[Source]] = frozenset()
@@ -142,7 +147,13 @@ class Shape:
     within: Shape | None = None
     marks: frozenset[Mark] = frozenset()
     keys: Shape | None = None
+    plain: frozenset[type] = frozenset()
     unread: tuple[type, ...] = ()
+
+    @property
+    def says_what(self) -> bool:
+        """Whether it says what the value is: a model, a container or a seal. Else anything may come."""
+        return self.sealed or self.items is not None or bool(self.models)
 
     @property
     def own_label(self) -> Label | None:
@@ -161,9 +172,10 @@ class Shape:
         )
         models = tuple(dict.fromkeys((*self.models, *other.models)))
         sealed = self.sealed or other.sealed
-        marks = self.marks | other.marks
+        marks, plain = self.marks | other.marks, self.plain | other.plain
         unread = tuple(dict.fromkeys((*self.unread, *other.unread)))
-        return Shape(self.tags | other.tags, models, items, sealed, self.seal | other.seal, within, marks, keys, unread)
+        tags, seal = self.tags | other.tags, self.seal | other.seal
+        return Shape(tags, models, items, sealed, seal, within, marks, keys, plain, unread)
 
     def kept_by(self, other: Shape) -> Shape:
         """What holds still where a field of this shape was annotated anew, with another.
@@ -400,6 +412,9 @@ def _shape_of_class(cls: object, bindings: Bindings) -> Shape:
         return Shape(sealed=True)
     if is_taggable(cls):
         return Shape(models=(Model(cls),))
+    if isinstance(cls, type) and issubclass(cls, _LEAVES):
+        # As type checkers have it, an int is a float.
+        return Shape(plain=frozenset({cls, int} if cls is float else {cls}), unread=_unread(cls))
     return _shape_of_bases(cls, bindings) | Shape(unread=_unread(cls))
 
 
@@ -433,7 +448,7 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
     if is_union(annotation) or origin in TRANSPARENT:
         return _joined(args, bindings)
     if origin in OPAQUE:
-        return Shape()
+        return Shape(plain=frozenset(map(type, args)) if origin in LITERALS else frozenset())
     if isinstance(origin, ALIASES):
         return argument_shape(origin.__value__, {**bindings, **_bound(origin.__type_params__, args, bindings)})
     if isinstance(origin, type) and issubclass(origin, Sealed):

@@ -455,11 +455,13 @@ class Use(Opener, Generic[P]):
         """
         engine, activity, column = self._engine, self.activity, self._column
 
-        def decide(label: Label, abouts: tuple[About, ...]) -> Decision | None:
+        def decide(label: Label, abouts: tuple[About, ...], unasked: bool) -> Decision | None:
             decision = self.judged(label, abouts, column)
             if decision is None:
                 self.seen(label, abouts)
-            return decision if decision is not None and self.refuses_row(decision) else None
+                return None
+            # What is to be withheld is no reason to refuse the row.
+            return decision if (unasked and not access.withhold) or self.refuses_row(decision) else None
 
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)

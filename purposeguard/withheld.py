@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, cast
+from contextvars import ContextVar
+from typing import Any, Final, NoReturn, cast
 
 from pydantic import BaseModel
 
@@ -59,6 +60,26 @@ class _Gone:
 GONE = _Gone()
 
 
+left_out_of: Final[ContextVar[frozenset[int]]] = ContextVar("purposeguard_left_out_of", default=frozenset())
+"""The copies, by identity, that pydantic writes less what was withheld: it asks dataclasses for that all the same."""
+
+
+class _LeftOut:
+    """What a dump gets for a withheld field, to leave it out. Whoever else looks at it is refused."""
+
+    __slots__ = ("_field", "_record")
+
+    def __init__(self, record: Withheld, field: str) -> None:
+        self._record = record
+        self._field = field
+
+    def _refuse(self, *_: object) -> NoReturn:
+        self._record.refuse(self._field)
+
+    __str__ = __repr__ = __format__ = __bool__ = __len__ = __iter__ = __eq__ = __hash__ = __getitem__ = _refuse
+    __add__ = __radd__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __call__ = __getattr__ = _refuse
+
+
 class Refusing:
     """The attribute of a withheld field."""
 
@@ -70,6 +91,8 @@ class Refusing:
     def __get__(self, instance: object, owner: type) -> Any:
         if instance is None:
             return self
+        if id(instance) in left_out_of.get():
+            return _LeftOut(record_of(instance), self.name)
         return record_of(instance).refuse(self.name)
 
     def __set__(self, instance: object, value: object) -> NoReturn:

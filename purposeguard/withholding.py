@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import collections
 import copy
-import enum
-import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,10 +17,20 @@ from purposeguard.annotations import PLAIN, is_namedtuple, is_taggable
 from purposeguard.decision import Decision
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.label import Label
-from purposeguard.rows import MISSING, abouts_of, read_field
+from purposeguard.rows import (
+    MISSING,
+    Reading,
+    beside_fields,
+    entries_of,
+    gone_from,
+    read_field,
+    reading_of,
+    refilled,
+    said_by,
+)
 from purposeguard.sealing import Sealed
-from purposeguard.shapes import Model, Shape, refuse_unread
-from purposeguard.withheld import Withheld, base_of, fields_of, record_of
+from purposeguard.shapes import Model, Shape
+from purposeguard.withheld import Withheld, base_of, fields_of
 
 
 class Withholder:
@@ -53,6 +61,7 @@ class Withholder:
         self._met = met
         self._abouts: tuple[About, ...] = ()
         self._under_way: set[int] = set()
+        self._readings: dict[tuple[type, int], tuple[Reading, Shape]] = {}
 
     def apply(self, value: Any, shape: Shape, path: str = "") -> Any:
         """`value`, or a copy without what may not be used in it.
@@ -64,10 +73,7 @@ class Withholder:
         """
         if value is None:
             return value
-        own = shape.own_label
-        decision = self._denies(own, self._abouts) if own is not None else None
-        if decision is not None:
-            self._refuse(decision, path or None)
+        self._must_be_usable(shape.own_label, path)
         return self._alone(value, shape, path)
 
     def _alone(self, value: Any, shape: Shape, path: str) -> Any:
@@ -80,47 +86,59 @@ class Withholder:
         return value  # pragma: no cover  # a use that only observes denies no seal, so a denial is raised
 
     def _inside(self, value: Any, shape: Shape, path: str) -> Any:
-        if type(value) in PLAIN or isinstance(value, (enum.Enum, io.IOBase)):
-            # Members of enumerations and open files are what they are, and no copies of them can be made.
-            if type(value) not in PLAIN and is_taggable(type(value)):
-                shape |= Model(type(value)).shape
-            described = not shape.models and shape.items is None
-            return value if described else self._from_unexpected(value, shape, path)
-        if isinstance(value, Sealed):
-            decision = self._denies_seal(value.label, self._abouts)
-            if decision is not None:
-                raise _SealDenied(decision)
+        if type(value) in PLAIN and not shape.says_what:
+            return value
+        reading = self._reading(type(value), shape, path)
+        if reading.fields is None and not reading.contains:
+            self._must_be_usable(reading.whole, path)
+            if isinstance(value, Sealed):
+                decision = self._denies_seal(value.label, self._abouts)
+                if decision is not None:
+                    raise _SealDenied(decision)
             return value
         if id(value) in self._under_way:
             raise UnlabelledData(f"`{path}` holds itself: nothing can be withheld from data that runs in a circle")
         self._under_way.add(id(value))
         try:
-            return self._changed(value, shape, path)
+            if reading.fields is None:
+                return self._from_container(value, shape, reading, path)
+            around = self._abouts
+            # A row without marks is about those whom the row around it is about.
+            self._abouts = said_by(value, reading.models, around) or around
+            try:
+                self._must_be_usable(reading.whole, path)
+                return self._from_model(value, reading.fields, path)
+            finally:
+                self._abouts = around
         finally:
             self._under_way.discard(id(value))
 
-    def _changed(self, value: Any, shape: Shape, path: str) -> Any:
-        fields = fields_known(value, shape.models)
-        if fields is not None:
-            around = self._abouts
-            # A row without marks is about those whom the row around it is about.
-            self._abouts = abouts_of(value, shape.models, around) or around
-            try:
-                return self._from_model(value, fields, path)
-            finally:
-                self._abouts = around
-        if not shape.models or shape.items is not None:
-            # Where the annotation says nothing of the items, they are what they are.
-            items = shape.items or Shape()
-            inside: Callable[[Any, Shape, str], Any] = self._inside
-            if isinstance(value, Iterator):
-                inside = self._later(self._abouts)
-            if isinstance(value, Mapping):
-                self._refuse_keys(value, path)
-            rebuilt = rebuild(value, lambda item: inside(item, items, f"{path}[]"))
-            if rebuilt is not MISSING:
-                return rebuilt
-        return self._from_unexpected(value, shape, path)
+    def _reading(self, cls: type, shape: Shape, path: str) -> Reading:
+        """What values of this class are, looked up once for all of them; the shape is kept, so its id is its own."""
+        known = self._readings.get((cls, id(shape)))
+        if known is None:
+            known = self._readings[cls, id(shape)] = (reading_of(cls, shape, path), shape)
+        return known[0]
+
+    def _from_container(self, value: Any, shape: Shape, reading: Reading, path: str) -> Any:
+        self._must_be_usable(reading.whole, path)
+        items = reading.items
+        if isinstance(value, Mapping):
+            self._refuse_keys(value, reading.keys, path)
+        inside: Callable[[Any, Shape, str], Any] = self._inside
+        if isinstance(value, Iterator):
+            inside = self._later(self._abouts)
+        elif not items.says_what and PLAIN.issuperset(map(type, _values(value))):
+            return value
+        rebuilt = rebuild(value, lambda item: inside(item, items, f"{path}[]"))
+        if rebuilt is not MISSING:
+            return rebuilt
+        # Of a kind that cannot be made anew.
+        self._must_be_usable(shape.label_of_all(), path)
+        if any(self._inside(item, items, f"{path}[]") is not item for item in _values(value)):
+            kind = type(value).__qualname__
+            raise UnlabelledData(f"`{path}` is a {kind}, in which nothing can be withheld: give a list or a dict")
+        return value
 
     def _later(self, abouts: tuple[About, ...]) -> Callable[[Any, Shape, str], Any]:
         """For what an iterator gives, which is asked for when no field is being looked at any more."""
@@ -134,42 +152,25 @@ class Withholder:
 
         return inside
 
-    def _from_unexpected(self, value: Any, shape: Shape, path: str) -> Any:
-        """A value that its annotation does not describe is all that the annotation could mean."""
-        if value is None:
-            return value
-        label = shape.label_of_all()
-        if label is None:
-            self._refuse_hidden(value, path)
-            return value
-        decision = self._denies(label, self._abouts)
+    def _must_be_usable(self, label: Label | None, path: str) -> None:
+        """Refuses a value that is all that its annotation could mean, where any of that may not be used."""
+        decision = self._denies(label, self._abouts) if label is not None else None
         if decision is not None:
             self._refuse(decision, path or None)
-        return value
 
-    def _refuse_keys(self, value: Mapping[Any, Any], path: str) -> None:
+    def _refuse_keys(self, value: Mapping[Any, Any], keys: Shape, path: str) -> None:
         """Refuses a mapping with keys in which something would have to be withheld."""
+        if not keys.says_what and PLAIN.issuperset(map(type, value)):
+            return
         for key in value:
-            if type(key) not in PLAIN and self._inside(key, Shape(), path) is not key:
+            if self._inside(key, keys, f"{path}[key]") is not key:
                 raise UnlabelledData(f"`{path or type(value).__qualname__}` has keys in which nothing can be withheld")
-
-    def _refuse_hidden(self, value: Any, path: str) -> None:
-        """Refuses a container of a kind that cannot be made anew where something in it would have to be withheld."""
-        if isinstance(value, Mapping):
-            self._refuse_keys(value, path)
-        if isinstance(value, Collection):
-            items: Iterable[Any] = value.values() if isinstance(value, Mapping) else value
-            if any(self._inside(item, Shape(), f"{path}[]") is not item for item in items):
-                kind = type(value).__qualname__
-                raise UnlabelledData(f"`{path}` is a {kind}, in which nothing can be withheld: give a list or a dict")
 
     def _from_model(self, value: Any, fields: Mapping[str, Shape], path: str) -> Any:
         denied: dict[str, Decision] = {}
         visible: dict[str, Any] = {}
         changed = False
-        # Of what is a copy already, the fields that it lacks stay away.
-        earlier = record_of(value) if hasattr(type(value), "__purposeguard_withheld__") else None
-        gone = earlier.decisions if earlier is not None else {}
+        gone = gone_from(type(value))  # of what is a copy already, the fields that it lacks stay away
         for name, shape in fields.items():
             if name in gone:
                 continue
@@ -187,7 +188,7 @@ class Withholder:
                 denied[name] = sealed.decision
             else:
                 changed = changed or visible[name] is not had
-        if not denied and not changed and not _undeclared(value, fields):
+        if not denied and not changed and not beside_fields(value, fields):
             self._met.append(value)
             return value
         base, names = (base_of(value), fields_of(value)) if gone else (type(value), tuple(fields))
@@ -208,32 +209,6 @@ class _SealDenied(Exception):
         self.decision = decision
 
 
-def fields_known(value: Any, models: Iterable[Model]) -> Mapping[str, Shape] | None:
-    """The shapes of a model's fields, by what the value is as well as by what it was announced as."""
-    cls = type(value)
-    if isinstance(value, dict):
-        rows = [model.fields() for model in models if model.is_mapping]
-        return _united(rows) if rows else None
-    if not is_taggable(cls):
-        refuse_unread(cls)
-        return None
-    announced = [model.fields() for model in models if not model.is_mapping and isinstance(value, model.cls)]
-    if announced and any(model.cls is cls for model in models):
-        return _united(announced)
-    # A class of its own knows its fields; what a generic one was announced to hold, only the annotation says.
-    own = Model(cls).fields()
-    return _united([own, *({name: shape for name, shape in one.items() if name in own} for one in announced)])
-
-
-def _united(several: Iterable[Mapping[str, Shape]]) -> dict[str, Shape]:
-    """Field → all that it may be."""
-    merged: dict[str, Shape] = {}
-    for fields in several:
-        for name, shape in fields.items():
-            merged[name] = merged[name] | shape if name in merged else shape
-    return merged
-
-
 def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     """Whether the classes in a value say what it holds: taggable ones with tags, also inside containers."""
     if is_taggable(type(value)):
@@ -244,19 +219,15 @@ def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
         items = value
     elif isinstance(value, dict):
-        items = value.values()
+        items = dict.values(value)
     return bool(items) and all(describes_itself(item, seen | {id(value)}) for item in items)
 
 
 def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
     """A container with each item changed, the same object if none was; the marker where it is no known container."""
     if isinstance(value, dict):
-        new = {key: change(item) for key, item in value.items()}
-        if all(new[key] is item for key, item in value.items()):
-            return value
-        rows = copy.copy(value)
-        rows.update(new)
-        return rows
+        new = {key: change(item) for key, item in entries_of(value)}
+        return value if all(new[key] is item for key, item in entries_of(value)) else refilled(value, new)
     if isinstance(value, Iterator):
         return _each(value, change)
     if not isinstance(value, (list, tuple, set, frozenset, collections.deque)) or is_namedtuple(type(value)):
@@ -282,6 +253,11 @@ def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
     return MISSING
 
 
+def _values(value: Any) -> Collection[Any]:
+    """What is in a container."""
+    return [item for _, item in entries_of(value)] if isinstance(value, Mapping) else value
+
+
 def _each(items: Iterator[Any], change: Callable[[Any], Any]) -> Iterator[Any]:
     """Each item changed; where one is refused, nothing of it is left in the frames."""
     for item in items:
@@ -294,9 +270,3 @@ def _each(items: Iterator[Any], change: Callable[[Any], Any]) -> Iterator[Any]:
             continue
         del item
         raise refusal.with_traceback(None)
-
-
-def _undeclared(value: Any, fields: Mapping[str, Shape]) -> bool:
-    """Whether a value has keys that its class or annotation does not declare: nothing says what they are."""
-    keys: Any = value if isinstance(value, dict) else getattr(value, "__pydantic_extra__", None)
-    return bool(keys) and not fields.keys() >= set(keys)

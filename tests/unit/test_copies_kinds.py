@@ -12,13 +12,47 @@ import attrs
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, RootModel, TypeAdapter, computed_field
 from pydantic_core import PydanticUndefined
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column
+from sqlalchemy.orm.exc import UnmappedInstanceError
 
 import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.pydantic_copies import fresh_private
 from purposeguard.withheld import GONE
 from tests.unit.customers import Attrs, Data, Device, Email, Frozen, Model, Named, Slotted, T, withheld
 
 # --- dataclasses
+
+
+class Tables(MappedAsDataclass, DeclarativeBase):
+    pass
+
+
+class MappedCustomer(Tables):
+    __tablename__ = "customers"
+
+    key: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[Email]
+    device: Mapped[Device]
+
+
+def test_a_mapped_dataclass_is_withheld_as_any_other() -> None:
+    engine = create_engine("sqlite://")
+    Tables.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(MappedCustomer(key=7, email="e", device="d"))
+        session.commit()
+        row = session.get_one(MappedCustomer, 7)
+        one = withheld(row)
+        assert isinstance(one, MappedCustomer)
+        assert (one.key, one.email) == (7, "e")
+        assert repr(one) == "MappedCustomer(key=7, email='e')"
+        with pytest.raises(pg.PurposeViolation):
+            one.device  # noqa: B018
+        with pytest.raises(UnmappedInstanceError):
+            session.add(one)  # it would write what is left
+        assert withheld(row, purpose=tm.ProductProvision) is row
 
 
 def test_dataclass_tools_go_by_what_is_left() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import copy
-from typing import Annotated, Any, TypeVar
+import dataclasses
+import json
+from typing import Annotated, Any, NotRequired, TypeVar
 
 import pytest
 from pydantic import (
@@ -13,8 +16,12 @@ from pydantic import (
     PlainSerializer,
     TypeAdapter,
     computed_field,
+    create_model,
+    field_serializer,
 )
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import PydanticSerializationError
+from typing_extensions import TypedDict
 
 import purposeguard as pg
 from purposeguard import Personal, PersonalModel
@@ -311,3 +318,101 @@ def test_a_misspelt_wish_to_leave_out_is_refused(slip: dict[str, Any]) -> None:
         with pytest.raises(PydanticSerializationError, match=said):
             Plain.model_validate({"email": "x"}).model_dump(**slip)
     assert Tagged().model_dump(mode="other", context={"hold": 1, 5: 6}) == {"email": SECRET}
+
+
+# --- Dataclasses in it
+
+
+@dataclasses.dataclass
+class Contact:
+    email: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData] = SECRET
+
+
+@dataclasses.dataclass(slots=True)
+class SlottedContact:
+    email: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData] = SECRET
+    inner: Contact | None = None
+
+
+@pydantic_dataclass
+class ValidatedContact:
+    email: Annotated[str, tm.Registration]
+    device: Annotated[str, tm.ProductData] = SECRET
+
+
+def of(generic: Any, first: Any, *more: Any) -> Any:
+    """The generic class with these in brackets, which type checkers need not follow."""
+    return generic[(first, *more) if more else first]
+
+
+@pytest.mark.parametrize("cls", [Contact, SlottedContact, ValidatedContact], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("base", [PersonalModel, BaseModel], ids=lambda base: base.__name__)
+def test_dataclasses_in_it_are_written_without_what_may_not_be_used(cls: Any, base: Any) -> None:
+    made: Any = create_model
+    fields: dict[str, Any] = {"one": cls, "many": of(list, cls), "named": of(dict, str, cls)}
+    holder = made("Holder", __base__=base, **{name: (hint, ...) for name, hint in fields.items()})
+    value = holder(one=cls("e"), many=[cls("f")], named={"a": cls("g")})
+    how: Any = {"context": {"withhold": True}}
+    with guard.purpose(tm.RenewalGuidance) as use:
+        copy: Any = use.withhold(value)
+        written = [copy.model_dump(), copy.model_dump(mode="json"), json.loads(copy.model_dump_json())]
+        if base is PersonalModel:
+            written += [
+                value.model_dump(**how),
+                value.model_dump(mode="withhold"),
+                json.loads(value.model_dump_json(**how)),
+            ]
+        excluded = copy.model_dump(exclude={"one": {"email"}, "many": True})
+        with pytest.raises(pg.PurposeViolation):
+            copy.one.device  # noqa: B018  # a dump changes nothing of it
+    for row in written:
+        assert SECRET not in str(row)
+        assert [row["one"]["email"], row["many"][0]["email"], row["named"]["a"]["email"]] == ["e", "f", "g"]
+    assert "many" not in excluded
+    assert "email" not in excluded["one"]
+
+
+def test_dataclasses_in_dataclasses_and_where_nothing_can_be_left_out() -> None:
+    class Holder(PersonalModel):
+        outer: SlottedContact
+        some: collections.deque[Contact] = collections.deque()
+
+    value = Holder(outer=SlottedContact("e", inner=Contact("f")))
+    with guard.purpose(tm.RenewalGuidance):
+        assert value.model_dump(mode="withhold", exclude={"some"}) == {"outer": {"email": "e", "inner": {"email": "f"}}}
+        value.some.append(Contact("g"))
+        with pytest.raises(pg.PurposeViolation):
+            value.model_dump(mode="withhold")
+
+
+def test_who_asks_for_what_a_dump_leaves_out_is_refused() -> None:
+    asked: list[str] = []
+
+    class Holder(PersonalModel):
+        contact: Contact
+
+        @field_serializer("contact")
+        def told(self, contact: Contact) -> str:
+            asked.append("told")
+            return f"{contact.email} {contact.device}"
+
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(PydanticSerializationError, match="PurposeViolation"):
+        Holder(contact=Contact("e")).model_dump(mode="withhold")
+    assert asked == ["told"]
+
+
+class Row(TypedDict):
+    email: Annotated[str, tm.Registration]
+    device: NotRequired[Annotated[str, tm.ProductData]]
+
+
+def test_rows_in_it_are_written_without_what_may_not_be_used() -> None:
+    class Holder(PersonalModel):
+        rows: list[Row]
+        contact: Contact
+
+    value = Holder(rows=[{"email": "e", "device": SECRET}], contact=Contact("f"))
+    with guard.purpose(tm.RenewalGuidance):
+        assert value.model_dump(mode="withhold") == {"rows": [{"email": "e"}], "contact": {"email": "f"}}

@@ -100,7 +100,7 @@ def test_a_row_in_a_row_says_from_when_it_is_itself_and_the_other_whose() -> Non
 def test_a_row_in_a_row_may_be_somebody_elses() -> None:
     around = (pg.About(7, ended=DAY),)
     assert abouts_of(Review(9), (), around) == (pg.About(9, ended=DAY),)
-    assert abouts_of(Review(None), (), around) == (pg.About(ended=DAY),)
+    assert abouts_of(Review(None), (), around) == (pg.About(7, ended=DAY),)
     row = Account(8, reviews=[Review(9)])
     assert seen(row) is row
     with pytest.raises(pg.SubjectViolation):
@@ -111,6 +111,35 @@ def test_a_row_in_a_row_may_be_somebody_elses() -> None:
         half.reviews[0].text  # noqa: B018
     # Its account stopped the use, and the author of the review did not.
     assert kept(Account(7, reviews=[Review(9)])).reviews[0].text == "t"
+
+
+@dataclasses.dataclass
+class Note:
+    about: Annotated[Any, pg.Subject]
+    ended: Annotated[datetime.date | None, pg.Ended] = None
+    text: Email = "t"
+
+
+@dataclasses.dataclass
+class Thread:
+    key: Key
+    notes: list[Note]
+
+
+@pytest.mark.parametrize("nobody", [None, [], [None]], ids=str)
+def test_a_mark_that_holds_none_frees_nobody(nobody: Any) -> None:
+    """No mark, a mark that names nobody, and one that names another are three things."""
+    around = (pg.About(7, ended=DAY), pg.About(8, ended=DAY))
+    assert abouts_of(Note(nobody), (), around) == around
+    assert abouts_of(Note(9), (), around) == (pg.About(9, ended=DAY),)
+    assert abouts_of(Note(nobody)) == (pg.About(),)
+    thread = Thread(7, [Note(nobody)])
+    with pytest.raises(pg.SubjectViolation):
+        seen(thread)
+    assert seen(thread, narrow=True).notes == []
+    with pytest.raises(pg.SubjectViolation):
+        kept(thread).notes[0].text  # noqa: B018
+    assert kept(Thread(8, [Note(nobody)])).notes[0].text == "t"
 
 
 def test_a_row_without_marks_around_marked_ones() -> None:
@@ -365,13 +394,17 @@ def test_a_value_in_the_place_of_a_row_is_of_nobody_who_is_named() -> None:
         GONE = 1
 
     for value in ("gone", 1, b"x", Status.GONE, None):
-        assert read(Customer | Any, value) is value
-        assert read(list[Customer], [value]) == [value]
+        assert read(Customer | str | int | bytes | Status | None, value) is value
+        assert read(list[Customer | str | float | bytes | Status], [value]) == [value]
+    for value in ("gone", 1, b"x", Status.GONE):
+        for annotation in (Customer, Customer | Any, Customer | object, Customer | datetime.date):
+            with pytest.raises(pg.UnlabelledData, match=r"whom it is about\s+is unknown"):
+                read(annotation, value)
     strict = guarded(Office(requires_subject=True))
     assert read(Customer | None, None, guard=strict) is None
     with pytest.raises(pg.SubjectViolation, match="name the subject"):
         read(Customer | str, "e", guard=strict)
-    assert read(list[Customer], ["e"], guard=strict, narrow=True) == []
+    assert read(list[Customer | str], ["e"], guard=strict, narrow=True) == []
 
     class Marked(BaseModel):
         key: Key
@@ -379,14 +412,19 @@ def test_a_value_in_the_place_of_a_row_is_of_nobody_who_is_named() -> None:
     assert read(Marked | str, "e", tm.Registration) == "e"
 
 
-def test_another_row_in_the_place_of_one_that_says_whose_it_is_is_of_nobody_who_is_named() -> None:
-    strict = guarded(Office(requires_subject=True))
+ALL_OPTIONS: list[dict[str, Any]] = [{}, {"narrow": True}, {"withhold": True}]
+
+
+def test_another_row_in_the_place_of_one_that_says_whose_it_is_says_it_too_or_is_refused() -> None:
     other = Address()
-    assert read(list[Customer], [other]) == [other]
     for annotation, value in ((Customer, other), (list[Customer], [other]), (list[Dict], [other])):
-        with pytest.raises(pg.SubjectViolation, match="name the subject"):
-            read(annotation, value, guard=strict)
-    assert read(list[Customer], [other, Customer(key=8)], guard=strict, narrow=True) == [Customer(key=8)]
+        for options in ALL_OPTIONS:
+            with pytest.raises(pg.UnlabelledData, match="whom it is about is unknown"):
+                read(annotation, value, **options)
+    assert read(list[Customer], [Frozen(key=8)]) == [Frozen(key=8)]
+    assert read(list[Customer], [Frozen(key=8), Frozen(key=7)], narrow=True) == [Frozen(key=8)]
+    with pytest.raises(pg.SubjectViolation):
+        read(list[Customer], [Frozen(key=7)])
 
 
 # --- Sources that the decorator names
@@ -421,7 +459,7 @@ def test_sources_named_at_the_decorator_cannot_be_withheld() -> None:
         read(list[Both], [row, other], tm.Registration, withhold=True)
     (kept,) = read(list[Both], [row, other], tm.Registration, withhold=True, narrow=True)
     assert kept.key == 8
-    with pytest.raises(pg.PurposeViolation):
+    with pytest.raises(pg.UnlabelledData):
         read(list[Both], ["e"], tm.Registration, withhold=True)
     strict = guarded(Office(requires_subject=True))
     with pytest.raises(pg.SubjectViolation):

@@ -307,7 +307,7 @@ def test_unpack_is_read_where_arguments_are_handed_over() -> None:
         raise NotImplementedError
 
     assert guard.accesses[-1].label is R
-    assert parameter_shapes(lambda **more: more, None) == {"more": Shape(items=Shape())}
+    assert parameter_shapes(lambda **more: more, None) == {"more": Shape(items=Shape(), keys=Shape())}
 
     def send(*pair: *tuple[Email, int], **more: te.Unpack[Keys]) -> None: ...
 

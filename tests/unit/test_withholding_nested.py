@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import dataclasses
 from collections.abc import Iterator
-from typing import Annotated, Any, Generic, TypedDict
+from typing import Annotated, Any, Generic, TypedDict, TypeVar
 
 import pytest
 from pydantic import BaseModel
@@ -39,6 +40,15 @@ class Regeneric(Base[T]):
     more: T | None = None
 
 
+U = TypeVar("U")
+V = TypeVar("V")
+
+
+@dataclasses.dataclass
+class Renamed(Regeneric[U], Generic[V, U]):
+    other: V | None = None
+
+
 @pytest.mark.parametrize(
     ("value", "like", "left"),
     [
@@ -48,10 +58,11 @@ class Regeneric(Base[T]):
         (Base("e", "d"), Base[Device], "Base(email='e')"),
         (Base("e", "d"), Base[str], "Base(email='e', content='d')"),
         (Unbound("e", "d"), Base[Device], "Unbound(email='e')"),
-        (Regeneric("e", "d"), Base[Device], "Regeneric(email='e', more=None)"),
+        (Regeneric("e", "d", "m"), Base[Device], "Regeneric(email='e')"),
+        (Renamed("e", "d", "m", "o"), Base[Device], "Renamed(email='e', other='o')"),
         (Regeneric("e", "d", "m"), Regeneric[Device], "Regeneric(email='e')"),
     ],
-    ids=["own", "announced", "bound", "generic", "generic harmless", "unbound", "generic again", "both"],
+    ids=["own", "announced", "bound", "generic", "generic harmless", "unbound", "generic again", "renamed", "both"],
 )
 def test_generics_and_inheritance_withhold_what_the_annotation_or_the_class_says(
     value: Any, like: Any, left: str
@@ -278,6 +289,33 @@ def test_values_that_are_not_what_was_announced_are_refused_where_they_could_mat
             withheld(value, like)
         assert withheld(value, like, tm.ProductProvision) == value
     assert withheld([None], list[Row]) == [None]
+
+
+@dataclasses.dataclass
+class Picture:
+    device: Device
+    email: Email
+    raw: Any
+
+
+OPAQUE: list[Any] = [
+    bytearray(20_000_000),
+    memoryview(bytes(20_000_000)),
+    array.array("b", bytes(20_000_000)),
+    range(10**12),
+]
+
+
+@pytest.mark.parametrize("raw", OPAQUE, ids=lambda raw: type(raw).__name__)
+def test_bytes_of_all_kinds_are_looked_at_as_one_value(raw: Any) -> None:
+    one = withheld(Picture("d", "e", raw))
+    assert one.raw is raw
+    with pytest.raises(pg.PurposeViolation):
+        one.device  # noqa: B018
+    listed = withheld([raw, None], list[Picture | bytearray | memoryview | Any], tm.ProductProvision)
+    assert listed[0] is raw
+    with pytest.raises(pg.PurposeViolation):
+        withheld([raw], list[Picture])
 
 
 class SubModel(Model):
