@@ -242,12 +242,13 @@ class Sense:
         """A parent is a clause, and no clause stands above itself."""
         lineage = Lineage(self.document)
         clauses = {row.id for row in self.document.source}
+        settled = {*lineage.upwards()}
         for row in self.document.source:
             if row.parent is not None and row.parent not in clauses:
                 self._fault(
                     row, "parent", f"`{row.parent}` is no clause that data is collected under", "name a `[[source]]`"
                 )
-            chain = lineage.above(row.id)
+            chain = [] if row.id in settled else lineage.above(row.id)
             if row.id in chain:
                 message = f"a circle of parents: {' → '.join([row.id, *chain])}"
                 self._fault(row, "parent", message, "a clause stands under one that does not stand under it")
@@ -300,18 +301,15 @@ class Sense:
                 self._fault(row, key, f"says again what {_called(first)} is about", "keep one of the two")
 
     def _countries_differ(self) -> None:
-        """A country is listed, or its protection is equivalent, or it is home: one of them, once (clause 5)."""
+        """A country is equivalent for one reason. One that is listed too has the terms of its row."""
         transfer = getattr(self.document, "transfer", None)
-        if transfer is None:
-            return
-        listed = [(f"transfer.country[{index}].code", row.code) for index, row in enumerate(transfer.country)]
-        for index, group in enumerate(transfer.equivalent):
-            listed += [(f"transfer.equivalent[{index}].countries[{n}]", code) for n, code in enumerate(group.countries)]
-        seen = {transfer.home: "transfer.home"}
-        for place, code in listed:
-            if seen.setdefault(code, place) != place:
-                message = f"duplicate: `{code}` stands at `{seen[code]}` already"
-                self.faults.append(Fault(place, message, "name each country once"))
+        seen: dict[str, str] = {}
+        for index, group in enumerate(transfer.equivalent if transfer is not None else ()):
+            for number, code in enumerate(group.countries):
+                if seen.setdefault(code, group.id) != group.id:
+                    place = f"transfer.equivalent[{index}].countries[{number}]"
+                    message = f"duplicate: `{code}` is one of `{seen[code]}` already"
+                    self.faults.append(Fault(place, message, "name each country once"))
 
     def _nothing_twice(self, document: Document) -> None:
         """No list of the file says a thing twice, in whatever spelling: two rows that mean one could contradict.

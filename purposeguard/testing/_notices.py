@@ -8,7 +8,7 @@ the reference.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -183,11 +183,17 @@ def prohibition(draw: st.DrawFn, made: Tables, later: Sequence[str] = ()) -> dic
 
 def bans(made: Tables, most: int, later: Sequence[str] = ()) -> st.SearchStrategy[list[Tables]]:
     """Prohibitions of which none repeats another."""
-    return st.lists(
-        prohibition(made, later),
-        max_size=most,
-        unique_by=lambda row: (frozenset(row["sources"]), frozenset(row["purposes"])),
+    return st.lists(prohibition(made, later), max_size=most).map(
+        lambda rows: _differing(rows, lambda row: (frozenset(row["sources"]), frozenset(row["purposes"])))
     )
+
+
+def _differing(rows: list[Any], meaning: Callable[[Any], object]) -> list[Any]:
+    """The rows of which none means what one before it means."""
+    found: dict[object, Any] = {}
+    for row in rows:
+        found.setdefault(meaning(row), row)
+    return list(found.values())
 
 
 def _add_overlays(draw: st.DrawFn, made: Tables, ids: list[str]) -> None:
@@ -233,7 +239,7 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
     ) | st.sampled_from(['"', '"""', "'", "\\", "\\n", "\\u0041", "\N{NO-BREAK SPACE}", "{}", "#", "'''\"\"\"\\"])
     title = st.fixed_dictionaries({"en": text, "ja": text})
     kind = st.fixed_dictionaries({"id": st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True), "title": title})
-    kinds = st.lists(kind, min_size=1, max_size=3, unique_by=_folded_id)
+    kinds = st.lists(kind, min_size=1, max_size=3).map(lambda rows: _differing(rows, _folded_id))
     periods = st.lists(
         st.fixed_dictionaries(
             {"source": st.sampled_from(sources_of_tables(made)), "days": st.integers(1, 9_999)},
@@ -272,7 +278,9 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
         {
             "clause": st.just("7"),
             "requesters": st.sampled_from([["subject"], ["subject", "agent"]]),
-            "request": st.lists(requests, min_size=1, max_size=3, unique_by=_folded_id),
+            "request": st.lists(requests, min_size=1, max_size=3, unique_by=itemgetter("id")).map(
+                lambda rows: _differing(rows, _folded_id)
+            ),
         },
         optional={"days": st.integers(1, 60)},
     )

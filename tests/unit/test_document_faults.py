@@ -462,8 +462,6 @@ def places_of(change: Callable[[dict[str, Any]], object]) -> list[str]:
     ("change", "place"),
     numbered([
         (doubled("transfer.country"), "transfer.country[11].code"),
-        (doubled("transfer.country", code="JP"), "transfer.country[11].code"),
-        (doubled("transfer.country", code="DE"), "transfer.equivalent[0].countries[10]"),
         (doubled("transfer.equivalent.0.countries", text="GB"), "transfer.equivalent[1].countries[0]"),
         (doubled("transfer.equivalent.0.countries", text="DE"), "transfer.equivalent[0].countries[30]"),
         (doubled("transfer.equivalent", id="e-ea", countries=["CH"]), "transfer.equivalent[2].id"),
