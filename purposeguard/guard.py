@@ -67,7 +67,7 @@ class Guard:
         ledger: Ledger | None = None,
         strict: bool = False,
         governance: Oversight | None = None,
-        clock: Now = system_time,
+        clock: Now | Clock = system_time,
     ) -> None:
         """Compiles `notice`; of a `History`, the revision that is in force today.
 
@@ -82,7 +82,7 @@ class Guard:
             ValueError: `mode` is neither `enforce` nor `observe`.
             NoticeError: no revision of the history is in force yet.
         """
-        time = Clock(clock)
+        time = Clock.of(clock)
         present, history = _in_force(notice, time)
         self._mode: Mode = _mode(mode)
         self._transforms = Transforms()
