@@ -181,7 +181,7 @@ class Sweep:
         """
         if type(batch) is not int or batch < 1:
             raise ValueError("`batch` is a whole number above zero")
-        if isinstance(max_share, bool) or not isinstance(max_share, (int, float)) or not 0 <= max_share <= 1:
+        if type(max_share) not in (int, float) or not 0 <= max_share <= 1:
             raise ValueError("`max_share` is a number from 0 to 1")
         plan = self._sure(max_share)
         problems = {one.eraser: one.problem for one in plan.parts if one.before is not None and one.problem}

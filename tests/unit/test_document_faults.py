@@ -438,7 +438,7 @@ def doubled(place: str, **changes: Any) -> Callable[[dict[str, Any]], object]:
     """A change that says an entry of the list at this place a second time, with changes to it."""
 
     def change(made: dict[str, Any]) -> None:
-        rows = made
+        rows: Any = made
         for step in place.split("."):
             rows = rows[int(step) if step.isdecimal() else step]
         again = {**rows[0], **changes} if isinstance(rows[0], dict) else changes.get("text", rows[0])
@@ -521,7 +521,9 @@ def test_a_name_that_folds_to_another_kind_s_is_a_fault() -> None:
     assert "already the class of a source" in found["grant[0].purpose[1].class"].message
     for own in ({"id": "not personal"}, {"class": "Notpersonal"}):
         (place,) = own
-        fault = faults_of(changed(lambda t, own=own: t["source"][2].update(own)))[f"source[2].{place}"]
+        made = tables()
+        made["source"][2].update(own)
+        fault = faults_of(made)[f"source[2].{place}"]
         assert "not personal" in fault.message
 
 

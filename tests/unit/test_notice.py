@@ -337,7 +337,12 @@ def test_the_work_grows_as_the_notice_does(kind: str) -> None:
 def test_python_orders_the_bases_of_no_class_that_has_many(monkeypatch: pytest.MonkeyPatch) -> None:
     ordered: list[int] = []
     own = terms.linearised
-    monkeypatch.setattr(terms, "linearised", lambda cls: ordered.append(len(cls.__bases__)) or own(cls))
+
+    def counted(cls: type) -> list[type]:
+        ordered.append(len(cls.__bases__))
+        return own(cls)
+
+    monkeypatch.setattr(terms, "linearised", counted)
     notice = pg.Notice.parse(large(nested=3, purposes=500))
     assert ordered == [501]  # the items have the one base that has them all
     top, *items = notice.sources
