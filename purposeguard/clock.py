@@ -69,6 +69,8 @@ class Clock:
         self._began: tuple[datetime.datetime, float] | None = None
         self._latest = datetime.datetime.min.replace(tzinfo=UTC)
         self._lock = threading.RLock()  # a signal handler may ask while its thread holds it
+        if now is system_time:
+            self.span()  # what is set from now on shows
 
     @classmethod
     def of(cls, given: Now | Clock) -> Clock:

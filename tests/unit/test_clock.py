@@ -100,6 +100,13 @@ def test_a_clock_that_a_sandbox_does_not_have_is_not_asked(monkeypatch: pytest.M
     assert clock_module._counting() is time.monotonic
 
 
+def test_the_system_s_clock_is_watched_from_the_start() -> None:
+    elapsed = [0.0]
+    clock = Clock(system_time, lambda: elapsed[0])
+    elapsed[0] = 3600.0  # which the time of day does not show
+    assert clock.doubt() is not None
+
+
 def test_a_clock_stands_for_itself() -> None:
     clock = Two().clock
     assert Clock.of(clock) is clock
