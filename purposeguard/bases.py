@@ -29,9 +29,11 @@ def extended(document: Document) -> Extensions:
     everything that may serve the purpose, derivations included. A parent is extended where every one of its items is;
     where these are extended by several rows, one that asks for consent stands for all.
     """
+    found: Extensions = {}
+    if not document.extension:
+        return found
     pairs = granted(document)
     lineage = Lineage(document)
-    found: Extensions = {}
     for row in document.extension:
         for pair in reached(document, row, pairs):
             found.setdefault(pair, row)

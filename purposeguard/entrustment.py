@@ -272,8 +272,10 @@ def against(
     `stated`: the means must be said.
     """
     document = engine.state.matrix.notice.document
-    today = day_in(document.timezone, engine.clock.now())
-    reasons = objections(document, recipient, means=means, product=product, task=task, today=today)
+    reasons: tuple[str, ...] = ()
+    for moment in engine.clock.span():  # whichever of the two it is, a safeguard holds on it
+        today = day_in(document.timezone, moment)
+        reasons = reasons or objections(document, recipient, means=means, product=product, task=task, today=today)
     if stated and means is None:
         reasons += ("it is not said by which means the data travels: `means=…`, here or of the recipient",)
     if reasons:

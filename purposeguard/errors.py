@@ -18,6 +18,7 @@
     ├── StoreUnavailable       governance cannot be asked, or what it said last is too old
     ├── LedgerBroken           entries of a ledger were changed or removed, or cannot be read
     ├── RequestError           a request of a subject that cannot be handled like this
+    ├── SweepRefused           a sweep would erase more than it may, or at a time that is not sure
     ├── UnresolvedStatement    it cannot be told what a statement, plan or frame reads (also a ValueError)
     ├── FlowViolation          data would flow where its tags do not follow (also a PermissionError)
     └── PurposeViolation       the notice does not grant this use (also a PermissionError)
@@ -216,6 +217,10 @@ class LedgerBroken(PurposeGuardError):
 
 class RequestError(PurposeGuardError):
     """A request of a subject cannot be handled like this: it is unknown, not verified, or closed already (clause 7)."""
+
+
+class SweepRefused(PurposeGuardError):
+    """A sweep has erased nothing: more is due than it may erase, or it is not sure what time it is (clause 8)."""
 
 
 class UnresolvedStatement(PurposeGuardError, ValueError):

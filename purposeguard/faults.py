@@ -225,7 +225,20 @@ def _sense_of_sound_rows(tables: Mapping[str, Any]) -> Sense:
             places[id(row)] = place
             kept.append(row)
         rows[name] = tuple(kept)
-    return Sense(Document.model_construct(None, **rows), places, tables)
+    facts = {name: _sound(model, tables[name]) for name in tables if (model := _fact(name)) is not None}
+    return Sense(Document.model_construct(None, **rows, **facts), places, tables)
+
+
+def _fact(name: str) -> type[BaseModel] | None:
+    """The model of a table that has no rows, such as `[transfer]`."""
+    return None if name in ROWS else _inner(Document, name)
+
+
+def _sound(model: type[BaseModel], given: object) -> BaseModel | None:
+    try:
+        return model.model_validate(given)
+    except ValidationError:
+        return None  # reported by the first pass
 
 
 def _listed(given: object) -> list[Any]:

@@ -37,10 +37,22 @@ class Lineage:
 
     def above(self, source: str) -> list[str]:
         """The source's parent, its parent's parent, …; ends where a circle closes."""
-        chain: list[str] = []
+        chain: dict[str, None] = {}
         while (source := self.parent.get(source, "")) and source not in chain:
-            chain.append(source)
-        return chain
+            chain[source] = None
+        return list(chain)
+
+    def upwards(self) -> list[str]:
+        """All that have items or are one, items before their parents; without those in or above a circle."""
+        left = {parent: len(items) for parent, items in self.children.items()}
+        order = [one for one in self.parent if one not in left]
+        for source in order:
+            above = self.parent.get(source)
+            if above is not None:
+                left[above] -= 1
+                if not left[above]:
+                    order.append(above)
+        return order
 
     def leaves(self, source: str) -> list[str]:
         """The items that a source stands for: itself where it has none."""
@@ -73,11 +85,13 @@ def granted(document: Document) -> Grants:
         found[derivation.id] = {given: clause_of[given] for given in derivation.serves if given in clause_of}
     for source, purpose in forbidden:
         found.get(source, {}).pop(purpose, None)
-    for parent in lineage.children:
+    found |= {parent: {} for parent in lineage.children}  # those of a circle, which is reported
+    for parent in lineage.upwards():
         # A parent may serve what every one of its items may.
-        items = [found[item] for item in lineage.leaves(parent)]
-        common = set(items[0]).intersection(*items) if items else set()
-        found[parent] = {given: clause for given, clause in items[0].items() if given in common} if items else {}
+        items = [found[item] for item in lineage.children.get(parent, ())]
+        if items:
+            common = set(items[0]).intersection(*items)
+            found[parent] = {given: clause for given, clause in items[0].items() if given in common}
     for overlay in document.overlay:
         base = found.get(overlay.source, {})
         wanted = {given for given in overlay.serves if (overlay.id, given) not in forbidden}

@@ -70,7 +70,7 @@ class Guard:
         strict: bool = False,
         untagged: Untagged = "allow",
         governance: Oversight | None = None,
-        clock: Now = system_time,
+        clock: Now | Clock = system_time,
     ) -> None:
         """Compiles `notice`; of a `History`, the revision that is in force today.
 
@@ -88,7 +88,7 @@ class Guard:
             ValueError: `mode` is neither `enforce` nor `observe`, or `untagged` neither `allow` nor `refuse`.
             NoticeError: no revision of the history is in force yet.
         """
-        time = Clock(clock)
+        time = Clock.of(clock)
         present, history = _in_force(notice, time)
         self._mode: Mode = _mode(mode)
         if untagged not in get_args(Untagged):

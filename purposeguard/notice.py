@@ -40,6 +40,7 @@ class Notice(Immutable):
 
     __slots__ = (
         "_families",
+        "_own_purposes",
         "_purposes",
         "_sources",
         "channels",
@@ -58,6 +59,7 @@ class Notice(Immutable):
     channels: tuple[str, ...]
     grants: Mapping[type[Source], Mapping[type[Purpose], str]]
     prohibited: Mapping[tuple[str, str], Prohibition]
+    _own_purposes: frozenset[object]
     _sources: Mapping[str, object]
     _purposes: Mapping[str, object]
     _families: Mapping[str, object]
@@ -86,6 +88,7 @@ class Notice(Immutable):
             channels=tuple(row.id for row in document.channel),
             grants=MappingProxyType(grants),
             prohibited=MappingProxyType(prohibited(document)),
+            _own_purposes=frozenset(purpose_classes.values()),
             _sources=_named((one, one.clause, one.__name__) for one in sources),
             _purposes=_named((one, one.clause, one.__name__) for one in purpose_classes.values()),
             _families=_named((one, one.name, one.name) for one in families),
@@ -163,7 +166,7 @@ class Notice(Immutable):
         Raises:
             UnknownPurpose: with the nearest ids.
         """
-        if isinstance(given, TermMeta) and any(given is one for one in self.purposes):
+        if isinstance(given, TermMeta) and given in self._own_purposes:
             return cast("type[Purpose]", given)
         return cast("type[Purpose]", self._find(given, self._purposes, UnknownPurpose))
 

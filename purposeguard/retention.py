@@ -145,9 +145,17 @@ def _applying(document: Document) -> dict[str, tuple[Period, ...]]:
     sources = {row.id: row.source for row in document.overlay}
     inputs = {row.id: (*row.from_, *row.with_) for row in document.derivation}
 
-    def stated(source: str) -> list[Period]:
-        """Its own rows, or those of the nearest clause above it that has some."""
-        return next((rows[one] for one in (source, *lineage.above(source)) if one in rows), [])
+    order = lineage.upwards()
+    stated: dict[str, list[Period]] = {}
+    """Its own rows, or those of the nearest clause above it that has some."""
+    for source in [*(row.id for row in document.source if row.id not in lineage.parent), *reversed(order)]:
+        stated.setdefault(source, rows.get(source) or stated.get(lineage.parent.get(source, ""), []))
+    below: dict[str, dict[Period, None]] = {}
+    """Those, and what is stated of its items."""
+    for source in [*order, *stated]:
+        if source not in below:
+            items = (period for item in lineage.children.get(source, ()) for period in below[item])
+            below[source] = dict.fromkeys((*stated[source], *items))
 
     @functools.cache
     def applying(source: str) -> list[Period]:
@@ -155,7 +163,7 @@ def _applying(document: Document) -> dict[str, tuple[Period, ...]]:
             return rows.get(source, []) + applying(sources[source])
         if source in inputs:
             return rows.get(source) or [period for one in inputs[source] for period in applying(one)]
-        return [period for one in lineage.span((source,)) for period in stated(one)]
+        return list(below[source])
 
     found = {row.id: applying(row.id) for row in source_rows(document)} | {NotPersonal.clause: []}
     return {one: tuple(sorted(dict.fromkeys(periods), key=_days)) for one, periods in found.items()}

@@ -1,7 +1,7 @@
 """What no single row of a notice file can tell: whether the rows fit together.
 
-Duplicate ids, references to nothing, circles of parents, families that are none, overlays that widen; and, by way of
-`revising`, what a revision says of earlier ones. References may be spelled as generously as ids in code;
+What is said twice, references to nothing, circles of parents, families that are none, overlays that widen; and, by way
+of `revising`, what a revision says of earlier ones. References may be spelled as generously as ids in code;
 `Sense.document` has them in canonical spelling.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import builtins
 import keyword
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
@@ -18,7 +18,7 @@ from purposeguard.document import Channels, Document, FamilyRow, Named, Period, 
 from purposeguard.errors import Fault
 from purposeguard.grants import Lineage, granted, source_rows
 from purposeguard.revising import slips
-from purposeguard.terms import fold, nearest
+from purposeguard.terms import NotPersonal, fold, nearest
 
 RESERVED = frozenset(
     {
@@ -48,6 +48,9 @@ ROWS = ("channel", "source", "grant", "family", "derivation", "forbid", "overlay
 Names = dict[str, str]
 """Folded id → canonical id."""
 
+_KINDS: Final[Mapping[type[BaseModel], str]] = {PurposeRow: "purpose", FamilyRow: "family"}
+"""What rows of one namespace are, one by one."""
+
 Row = TypeVar("Row", bound=BaseModel)
 
 
@@ -67,18 +70,22 @@ class Sense:
         self._channels = self._names(((row, "id", row.id, row.id) for row in document.channel), "channel")
         self._names(((row, "clause", row.clause, row.clause) for row in document.grant), "grant")
         self._sources = self._names(_spellings(source_rows(document)), "source")
-        self._purposes = self._names(_spellings(document.purposes), "purpose")
-        self._families = self._names(_spellings(document.family), "family")
+        # A purpose and a family are asked for by the same argument, so their names are of one kind.
+        self._either = self._names(_spellings((*document.purposes, *document.family)), "purpose or family")
+        purposes = {row.id for row in document.purposes}
+        self._purposes = {folded: name for folded, name in self._either.items() if name in purposes}
         self._class_names(document)
         self._function_names(document)
         self.document = self._canonical(document)
         self._parents()
         self._grants_name_clauses()
         self._derivations_end()
-        self._families_differ()
         self._overlays_narrow()
+        self._rows_differ()
+        self._countries_differ()
         for row, key, message, suggestion in slips(self.document):
             self._fault(row, key, message, suggestion)
+        self._nothing_twice(document)
 
     def _fault(self, row: BaseModel, key: str, message: str, suggestion: str | None = None) -> None:
         self.faults.append(Fault(f"{self._places[id(row)]}.{key}", message, suggestion))
@@ -88,11 +95,16 @@ class Sense:
         owner: dict[str, BaseModel] = {}
         found: Names = {}
         for row, key, spelling, canonical in spellings:
-            folded = fold(spelling) or spelling
-            if owner.setdefault(folded, row) is row:
+            folded = _folded(spelling)
+            if kind == "source" and folded == _folded(NotPersonal.clause) and spelling not in RESERVED:
+                self._fault(
+                    row, key, f"`{spelling}` means data that is not personal, in every notice", "choose another"
+                )
+            elif owner.setdefault(folded, row) is row:
                 found[folded] = canonical
             else:
-                message = f"duplicate: `{spelling}` is already an id of {kind} `{found[folded]}`"
+                other = _KINDS.get(type(owner[folded]), kind)
+                message = f"duplicate: `{spelling}` is already an id of {other} `{found[folded]}`"
                 self._fault(row, key, message, "give each row an id of its own")
         return found
 
@@ -105,11 +117,12 @@ class Sense:
             ("family", document.family),
         ):
             for row in rows:
+                folded = _folded(row.class_)
                 if row.class_ in RESERVED:
                     message = f"`{row.class_}` is a name that generated modules need for themselves"
                     self._fault(row, "class", message, "choose another")
-                elif kinds.setdefault(row.class_, kind) != kind:
-                    message = f"duplicate: `{row.class_}` is already the class of a {kinds[row.class_]}"
+                elif (other := kinds.setdefault(folded, kind)) != kind and {other, kind} != {"purpose", "family"}:
+                    message = f"duplicate: `{row.class_}` is already the class of a {other}"
                     self._fault(row, "class", message, "give each row a class name of its own")
 
     def _function_names(self, document: Document) -> None:
@@ -125,7 +138,7 @@ class Sense:
 
     def _one(self, row: BaseModel, place: str, spelling: str, known: Names, kind: str) -> str | None:
         """The canonical id that a reference means; reports it where it means nothing."""
-        folded = fold(spelling) or spelling
+        folded = _folded(spelling)
         canonical = known.get(folded)
         if canonical is None and folded not in self._excused.get(kind, ()):
             close = nearest(spelling, known.values())
@@ -152,8 +165,7 @@ class Sense:
 
     def _canonical(self, document: Document) -> Document:
         """The document with every reference in the spelling of the row it refers to."""
-        sources, purposes = self._sources, self._purposes
-        either = self._families | purposes
+        sources, purposes, either = self._sources, self._purposes, self._either
 
         def refer(row: Row, **known: tuple[Names, str]) -> Row:
             changes = {
@@ -230,12 +242,13 @@ class Sense:
         """A parent is a clause, and no clause stands above itself."""
         lineage = Lineage(self.document)
         clauses = {row.id for row in self.document.source}
+        settled = {*lineage.upwards()}
         for row in self.document.source:
             if row.parent is not None and row.parent not in clauses:
                 self._fault(
                     row, "parent", f"`{row.parent}` is no clause that data is collected under", "name a `[[source]]`"
                 )
-            chain = lineage.above(row.id)
+            chain = [] if row.id in settled else lineage.above(row.id)
             if row.id in chain:
                 message = f"a circle of parents: {' → '.join([row.id, *chain])}"
                 self._fault(row, "parent", message, "a clause stands under one that does not stand under it")
@@ -263,14 +276,69 @@ class Sense:
             if row.id in reached:
                 self._fault(row, "from", f"a circle: `{row.id}` is derived from itself", "name other sources")
 
-    def _families_differ(self) -> None:
-        """Code writes a family as the union of its members, so two families cannot have the same."""
-        seen: dict[frozenset[str], str] = {}
-        for row in self.document.family:
-            # Fewer than two are left only where others were unknown or repeated, which is reported.
-            if len(row.purposes) > 1 and seen.setdefault(frozenset(row.purposes), row.class_) != row.class_:
-                other = seen[frozenset(row.purposes)]
-                self._fault(row, "purposes", f"are those of family `{other}`", "keep one of the two")
+    def _rows_differ(self) -> None:
+        """No two rows are about the same: the one could say otherwise than the other.
+
+        Code writes a family as the union of its members, an operation on two sources derives one source, and what an
+        item of a product may serve, or is forbidden, is said once.
+        """
+        self._differ(self.document.family, "purposes", lambda row: (frozenset(row.purposes[len(row.purposes) < 2 :]),))
+        self._differ(
+            self.document.derivation,
+            "operation",
+            lambda row: (row.operation, row.from_ and row.with_ and frozenset(map(frozenset, (row.from_, row.with_)))),
+        )
+        self._differ(self.document.overlay, "item", lambda row: (row.source, _folded(row.product), _folded(row.item)))
+        self._differ(self.document.forbid, "sources", lambda row: (frozenset(row.sources), frozenset(row.purposes)))
+
+    def _differ(self, rows: Sequence[Row], key: str, meaning: Callable[[Row], tuple[Hashable, ...]]) -> None:
+        """Reports rows of one meaning; not where part of it is empty, since it was unknown or unread, which is told."""
+        seen: dict[tuple[Hashable, ...], Row] = {}
+        for row in rows:
+            meant = meaning(row)
+            first = seen.setdefault(meant, row)
+            if all(meant) and first is not row and (_called(row) != _called(first) or _key(row) is None):
+                self._fault(row, key, f"says again what {_called(first)} is about", "keep one of the two")
+
+    def _countries_differ(self) -> None:
+        """A country is equivalent for one reason. One that is listed too has the terms of its row."""
+        transfer = getattr(self.document, "transfer", None)
+        seen: dict[str, str] = {}
+        for index, group in enumerate(transfer.equivalent if transfer is not None else ()):
+            for number, code in enumerate(group.countries):
+                if seen.setdefault(code, group.id) != group.id:
+                    place = f"transfer.equivalent[{index}].countries[{number}]"
+                    message = f"duplicate: `{code}` is one of `{seen[code]}` already"
+                    self.faults.append(Fault(place, message, "name each country once"))
+
+    def _nothing_twice(self, document: Document) -> None:
+        """No list of the file says a thing twice, in whatever spelling: two rows that mean one could contradict.
+
+        What is found above is not told a second time.
+        """
+        told = {fault.place for fault in self.faults}
+        for place, value in self._twice(document, ""):
+            if place not in told:
+                self.faults.append(Fault(place, f"duplicate: {value} is in this list already", "keep one of the two"))
+
+    def _twice(self, table: BaseModel, place: str) -> Iterator[tuple[str, str]]:
+        """The place of each entry that an earlier one of its list equals or means, and how it is called."""
+        for name, field in type(table).model_fields.items():
+            value = getattr(table, name, None)
+            here = f"{place}.{field.alias or name}" if place else field.alias or name
+            if isinstance(value, BaseModel):
+                yield from self._twice(value, here)
+            seen: set[str] = set()
+            for index, entry in enumerate(value if isinstance(value, tuple) else ()):
+                entry_place = self._places.get(id(entry), f"{here}[{index}]")
+                key = _key(entry)
+                if key or isinstance(entry, str):
+                    meant = _folded(getattr(entry, key) if key else entry)
+                    if meant in seen:
+                        yield f"{entry_place}.{key.rstrip('_')}" if key else entry_place, _called(entry)
+                    seen.add(meant)
+                if isinstance(entry, BaseModel):
+                    yield from self._twice(entry, entry_place)
 
     def _overlays_narrow(self) -> None:
         """Rule 8: an overlay may serve nothing that its source may not."""
@@ -286,6 +354,22 @@ class Sense:
             for given in wider if row.source else ():
                 message = f"widens: `{row.source}` may not serve `{given}`"
                 self._fault(row, "serves", message, "an overlay may only narrow what its source may serve")
+
+
+def _folded(spelling: str) -> str:
+    """What a spelling comes down to, everywhere in a notice: two that come down to the same mean the same."""
+    return fold(spelling) or spelling.casefold()
+
+
+def _key(entry: object) -> str | None:
+    """The field by which a row of a list is called, as the file has it; None where none is."""
+    fields = type(entry).model_fields if isinstance(entry, BaseModel) else {}
+    return next((name for name in ("id", "clause", "code", "class_") if name in fields), None)
+
+
+def _called(entry: object) -> str:
+    key = _key(entry)
+    return f"`{getattr(entry, key) if key else entry}`" if key or isinstance(entry, str) else "another row"
 
 
 def _spellings(rows: Iterable[Named | FamilyRow]) -> Iterator[tuple[BaseModel, str, str, str]]:
@@ -324,4 +408,4 @@ def _rows(given: object) -> list[Any]:
 
 def _spelled(rows: Iterable[Any]) -> frozenset[str]:
     given = (row.get(name) for row in rows if isinstance(row, Mapping) for name in ("id", "class"))
-    return frozenset(fold(one) or one for one in given if isinstance(one, str))
+    return frozenset(_folded(one) for one in given if isinstance(one, str))

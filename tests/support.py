@@ -27,7 +27,7 @@ from purposeguard import (
 )
 from purposeguard.document import Document
 from purposeguard.inventory import Reclassification
-from purposeguard.testing._notices import WORDS, Tables, copied, prohibition, some, tables, titled
+from purposeguard.testing._notices import WORDS, Tables, bans, copied, some, tables, titled
 
 Revisions = tuple[Notice, Notice]
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def revisions(draw: st.DrawFn) -> Revisions:
     other = copied(made)
     for grant in other["grant"]:
         grant["sources"] = draw(some([row["id"] for row in made["source"]]))
-    other["forbid"] = [draw(prohibition(made)) for _ in range(draw(st.integers(0, 2)))]
+    other["forbid"] = draw(bans(made, 2))
     return Notice.parse(made), Notice.parse(other)
 
 

@@ -1,4 +1,4 @@
-"""Routes that somebody else wrote, each under its purpose: around any ASGI application, and without a change to it.
+"""Routes that somebody else wrote, each under its purpose: around an application of Starlette or FastAPI.
 
 ::
 
@@ -13,9 +13,11 @@ Where the routes are your own, decorate the functions below them instead: those 
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Final
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Final, NamedTuple
 
 from purposeguard.activity import Block
 from purposeguard.inventory import Site
@@ -24,96 +26,205 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Run = Callable[[App, Scope, Receive, Send], Awaitable[None]]
 
-_ROUTE: Final = re.compile(r"(?P<method>[A-Z]+) (?P<path>/\S*)")
-_PARAMETER: Final = re.compile(r"\{[A-Za-z_]\w*(?::(?P<kind>\w+))?\}")
-_KINDS: Final[Mapping[str | None, str]] = {
-    None: "[^/]+",
-    "str": "[^/]+",
-    "path": ".*",
-    "int": "[0-9]+",
-    "float": r"[0-9]+(?:\.[0-9]+)?",
-    "uuid": "[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}",
-}
-"""What a parameter of a path stands for, as Starlette has it."""
+_NAME: Final = re.compile(r"[A-Z]+ [^\s/]*/\S*")
+_PLACE: Final = "purposeguard.place"
+"""The key of a scope under which the next route to be handled learns whose purposes hold."""
 
 WEBSOCKET: Final = "WEBSOCKET"
 """What stands for a method where the route is of a websocket."""
+_ANY: Final = "any method of"
 
 
 class PurposeRoutes:
-    """An ASGI application of which each request runs for the purpose of its route.
+    """An application of Starlette or FastAPI of which each request runs for the purpose of its route.
 
-    `routes` maps `METHOD /path/{parameter}`, as the application writes its routes, to a block, `guard.purpose(…)`, or
-    to None where a route uses nothing personal. The first that fits counts, so their order is that of the application,
-    and a route that is left out may be taken for one that is not: name them all. A request that fits none has no
-    purpose, and what it reads is refused. HEAD is as GET; a websocket is `WEBSOCKET /path`. Each route is an activity,
-    named after it unless its block has a name, and declared at once.
+    `routes` maps `METHOD /path/{parameter}`, exactly as the application writes its routes, to a block,
+    `guard.purpose(…)`, or to None where a route uses nothing personal. HEAD is as GET; a websocket is
+    `WEBSOCKET /path`. Routes under a mount or an included router begin with its path, those of a host with the host;
+    what is mounted and has no routes of its own is `/mount/{path:path}`. Each name is an activity, called after it
+    unless its block has a name, and declared at once.
 
-    The purpose holds in what runs in the task of the request: coroutines of the application, and tasks in the
+    No path of a request is read here: the router of the application chooses a route, and the purpose begins where it
+    hands the request over. Each route of the application is therefore given another `handle`, which does nothing
+    unless the request came through a PurposeRoutes. A route that is not named, or is added later, has no purpose, and
+    what it reads is refused; so have the middlewares of the application.
+
+    The purpose holds in what runs in the task of the route: its coroutine, its dependencies, and tasks in the
     background that it runs after its answer. Functions that a framework runs in threads, and tasks that are made
     beside, have none.
 
     Raises:
-        TypeError: a route is given something that is no block.
-        ValueError: a route is not written as above.
+        TypeError: a route is given something that is no block, or the application has no routes that can be asked.
+        ValueError: a route is not written as above, or the application has none of this name.
     """
 
     def __init__(self, app: App, routes: Mapping[str, Block[Any] | None]) -> None:
         self._app = app
-        self._routes = tuple((*_read(route), self._run(route, block)) for route, block in routes.items())
-
-    def _run(self, route: str, block: Block[Any] | None) -> App:
-        if block is None:
-            return self._app
-        if not isinstance(block, Block):
-            raise TypeError(f"`{route}` is given {type(block).__name__}: say what it is for, `guard.purpose(…)`")
-
-        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._app(scope, receive, send)
-
-        _, line, module = block._where
-        run: App = block._around(handle, Site(module, route, line))
-        return run
+        self._runs = {name: _run(name, block) for name, block in routes.items()}
+        self._hooked: dict[tuple[int, str, bool], Any] = {}
+        known = set(self._hook_all(_routes_of(app), ""))
+        for name in routes:
+            _must_be_known(name, known)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, or tells the application that it begins and ends."""
-        await self._found(scope)(scope, receive, send)
+        scope[_PLACE] = _Place(self, "")
+        await self._app(scope, receive, send)
 
-    def _found(self, scope: Scope) -> App:
-        method = {"http": scope.get("method"), "websocket": WEBSOCKET}.get(scope["type"])
-        if method is None:
-            return self._app
-        path = _path(scope)
-        for own, pattern, run in self._routes:
-            if (own == method or (own == "GET" and method == "HEAD")) and pattern.fullmatch(path):
-                return run
-        return self._app
+    def _hook_all(self, routes: Iterable[Any], prefix: str) -> Iterator[str]:
+        """Gives each route a `handle` that asks for its purpose. Yields the names by which the routes can be called."""
+        for route in routes:
+            for route_or_context in _contexts(route):
+                original = _original(route_or_context)
+                path = prefix + _path(route_or_context)
+                if original is not route and _is_api_route(original):
+                    self._hook(original, prefix, included=True)
+                nested = _nested(route_or_context)
+                yield from self._hook_all(nested, path) if nested else _names(route_or_context, path)
+            self._hook(route, prefix, included=False)
+
+    def _hook(self, route: Any, prefix: str, *, included: bool) -> None:
+        # The route is kept: its id is nobody else's as long as it lives.
+        self._hooked[id(route), prefix, included] = route
+        if not isinstance(vars(route).get("handle"), _Handle):
+            route.handle = _Handle(route)
+
+    async def _handle(self, handle: _Handle, place: _Place, scope: Scope, receive: Receive, send: Send) -> None:
+        run: Run | None = None
+        if (id(handle.route), place.prefix, place.included is not None) in self._hooked:
+            run = self._enter(handle.route, place, scope)
+        await (handle.inner(scope, receive, send) if run is None else run(handle.inner, scope, receive, send))
+
+    def _enter(self, route: Any, place: _Place, scope: Scope) -> Run | None:
+        """What runs the route for its purpose; or none, and where the request is now, if other routes come below it."""
+        chosen = place.included or _chosen(route, scope)
+        original = _original(chosen)
+        if chosen is None or (place.included and original is not route):
+            return None
+        if _nested(chosen):
+            scope[_PLACE] = _Place(self, place.prefix + _path(chosen))
+            return None
+        if original is not route and _is_api_route(original):
+            scope[_PLACE] = _Place(self, place.prefix, chosen)
+            return None
+        return self._of(chosen, place.prefix, scope)
+
+    def _of(self, route: Any, prefix: str, scope: Scope) -> Run | None:
+        path = prefix + _path(route)
+        method = WEBSOCKET if scope["type"] == "websocket" else scope["method"]
+        methods = getattr(route, "methods", None)
+        if method == "HEAD" and f"HEAD {path}" not in self._runs and (not methods or "GET" in methods):
+            method = "GET"
+        return self._runs.get(f"{method} {path}")
 
 
-def _path(scope: Scope) -> str:
-    """The path as the application sees it: without what it is mounted under."""
-    path, root = str(scope["path"]), str(scope.get("root_path", ""))
-    return path[len(root) :] or "/" if root and (path == root or path.startswith(f"{root}/")) else path
+class _Place(NamedTuple):
+    """Where a request is: whose purposes hold, below which mounts, and which route of an included router is next."""
+
+    purposes: PurposeRoutes
+    prefix: str
+    included: Any = None
 
 
-def _read(route: str) -> tuple[str, re.Pattern[str]]:
-    found = _ROUTE.fullmatch(route)
-    if found is None:
-        raise ValueError(f"`{route}` is no route: write it `GET /users/{{id}}`")
-    pattern, end = "", 0
-    for parameter in _PARAMETER.finditer(found["path"]):
-        pattern += _literal(route, found["path"][end : parameter.start()])
-        if parameter["kind"] not in _KINDS:
-            known = ", ".join(kind for kind in _KINDS if kind)
-            raise ValueError(f"`{route}` has a parameter of a kind that is not known, only {known}")
-        pattern += _KINDS[parameter["kind"]]
-        end = parameter.end()
-    pattern += _literal(route, found["path"][end:])
-    return found["method"], re.compile(pattern, re.DOTALL)
+class _Handle:
+    """Stands in a route for its `handle`, which its router calls when it has chosen the route."""
+
+    def __init__(self, route: Any) -> None:
+        self.route = route
+        self.inner: App = route.handle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        place: _Place | None = scope.get(_PLACE)
+        if place is None:
+            return await self.inner(scope, receive, send)
+        scope[_PLACE] = None  # what the route itself calls is no route of the application
+        try:
+            await place.purposes._handle(self, place, scope, receive, send)
+        finally:
+            scope[_PLACE] = place
 
 
-def _literal(route: str, text: str) -> str:
-    if "{" in text or "}" in text:
-        raise ValueError(f"`{route}` has a parameter that cannot be read: write it `{{id}}`, or `{{id:int}}`")
-    return re.escape(text)
+def _run(name: str, block: Block[Any] | None) -> Run | None:
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"`{name}` is no route: write it `GET /users/{{id}}`")
+    if block is None:
+        return None
+    if not isinstance(block, Block):
+        raise TypeError(f"`{name}` is given {type(block).__name__}: say what it is for, `guard.purpose(…)`")
+
+    async def handle(inner: App, scope: Scope, receive: Receive, send: Send) -> None:
+        await inner(scope, receive, send)
+
+    _, line, module = block._where
+    run: Run = block._around(handle, Site(module, name, line))
+    return run
+
+
+def _must_be_known(name: str, known: set[str]) -> None:
+    method, _, path = name.partition(" ")
+    if name in known or (method != WEBSOCKET and f"{_ANY} {path}" in known):
+        return
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f"; near it are {', '.join(f'`{other}`' for other in near)}" if near else ""
+    raise ValueError(f"the application has no route `{name}`: write it as the application does{hint}")
+
+
+def _routes_of(app: Any) -> Iterable[Any]:
+    """The routes of an application, or of what its middlewares stand around."""
+    layer = app
+    while (routes := getattr(layer, "routes", None)) is None:
+        layer = getattr(layer, "app", None)
+        if layer is None:
+            raise TypeError(
+                f"{type(app).__name__} has no routes that can be asked which of them a request is for: put "
+                "PurposeRoutes around an application of Starlette or FastAPI; elsewhere decorate what its routes call"
+            )
+    return list(routes)
+
+
+def _contexts(route: Any) -> Iterable[Any]:
+    """The route; or, where it is a router that FastAPI included, the routes of that, with their whole paths."""
+    fastapi: Any = sys.modules.get("fastapi.routing")
+    flat = getattr(fastapi, "iter_route_contexts", None)
+    return (route,) if flat is None else tuple(flat([route]))
+
+
+def _chosen(route: Any, scope: Scope) -> Any:
+    """What the framework's own match says of a route that was chosen: itself, or one of an included router."""
+    contexts = tuple(_contexts(route))
+    if len(contexts) == 1 and _original(contexts[0]) is route:
+        return contexts[0]
+    return next((context for context in contexts if context.matches(scope)[0].name == "FULL"), None)
+
+
+def _original(context: Any) -> Any:
+    return getattr(context, "original_route", context)
+
+
+def _is_api_route(route: Any) -> bool:
+    """Whether FastAPI hands the request to this very object; of other included routes it makes new ones."""
+    fastapi: Any = sys.modules.get("fastapi.routing")
+    return fastapi is not None and isinstance(route, fastapi.APIRoute)
+
+
+def _nested(route: Any) -> list[Any]:
+    return list(getattr(route, "routes", None) or ())
+
+
+def _path(route: Any) -> str:
+    """The path of a route as it is written. Of what is mounted without routes, all that is below."""
+    own = getattr(route, "path", None)
+    path = str(getattr(route, "host", "") if own is None else own)
+    opaque = getattr(_original(route), "routes", None) is not None and not _nested(route)
+    return f"{path}/{{path:path}}" if opaque else path
+
+
+def _names(route: Any, path: str) -> Iterator[str]:
+    methods = getattr(route, "methods", None)
+    of_any_kind = getattr(_original(route), "routes", None) is not None
+    if of_any_kind or not hasattr(_original(route), "methods"):
+        yield f"{WEBSOCKET} {path}"
+    if of_any_kind or hasattr(_original(route), "methods"):
+        yield from (f"{method} {path}" for method in methods or (_ANY,))

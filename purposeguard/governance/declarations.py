@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 import sqlalchemy as sa
 
 from purposeguard.circumstances import CLEAR, Standing
+from purposeguard.clock import Span
 from purposeguard.governance.schema import Moment, Serial, metadata
 
 Kind = Literal["suspension-of-use", "stop-of-provision", "erasure"]
@@ -117,10 +118,18 @@ class SubjectRecord:
 
 
 class Stands(NamedTuple):
-    """How things stand, and when they next change by themselves."""
+    """How things stand, and when they next change by themselves: from `until` on, or again before `since`.
+
+    What has ended does so once more where the clock was ahead, and is put right.
+    """
 
     standing: Standing
     until: datetime.datetime | None
+    since: datetime.datetime | None = None
+
+    def holds(self, span: Span) -> bool:
+        """Whether it is so still, between these moments."""
+        return (self.until is None or span.latest < self.until) and (self.since is None or span.earliest >= self.since)
 
 
 IN_FORCE: Final = (
@@ -161,16 +170,12 @@ def unchanged(clause: str, _revision: datetime.date) -> str:
     return clause
 
 
-def stands(
-    connection: sa.Connection, subject: str, now: datetime.datetime, clause_now: ClauseNow = unchanged
-) -> Stands:
+def stands(connection: sa.Connection, subject: str, now: Span, clause_now: ClauseNow = unchanged) -> Stands:
     """What is in force for a subject at a moment: one query, by index."""
     return _stands(connection.execute(IN_FORCE, {"subject": subject}).all(), now, clause_now)
 
 
-def all_stands(
-    connection: sa.Connection, now: datetime.datetime, clause_now: ClauseNow = unchanged
-) -> dict[str, Stands]:
+def all_stands(connection: sa.Connection, now: Span, clause_now: ClauseNow = unchanged) -> dict[str, Stands]:
     """What is in force at a moment for each subject for whom anything is: one query, streamed."""
     found: dict[str, Stands] = {}
     alike: dict[object, Stands] = {}  # few of a million subjects asked for what nobody else did
@@ -189,11 +194,16 @@ def all_stands(
     return found
 
 
-def _stands(rows: Sequence[Any], now: datetime.datetime, clause_now: ClauseNow) -> Stands:
-    """What declarations that were not revoked come to at a moment."""
-    living = [row for row in rows if row.until is None or row.until > now]
+def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow) -> Stands:
+    """What declarations that were not revoked come to: restrictions end by the earlier moment, consent by the later."""
+    living, since = [], None
+    for row in rows:
+        if row.until is None or row.until > (now.latest if row.kind == CONSENT else now.earliest):
+            living.append(row)
+        elif row.kind != CONSENT:
+            since = row.until if since is None else max(since, row.until)
     if not living:
-        return NOTHING_DECLARED
+        return Stands(CLEAR, None, since)
     suspensions = [row for row in living if row.kind == "suspension-of-use"]
     kinds = {row.kind for row in living}
     standing = Standing(
@@ -209,7 +219,7 @@ def _stands(rows: Sequence[Any], now: datetime.datetime, clause_now: ClauseNow) 
         # By the id that it had when they agreed: who decides knows what became of it since (`Standing.agreed`).
         consents=frozenset((row.purposes[0], row.revision) for row in living if row.kind == CONSENT),
     )
-    return Stands(standing, min((row.until for row in living if row.until is not None), default=None))
+    return Stands(standing, min((row.until for row in living if row.until is not None), default=None), since)
 
 
 NOTHING_DECLARED: Final = Stands(CLEAR, None)

@@ -53,7 +53,7 @@ class Governance:
         *,
         notice: Notice | History,
         ledger: Ledger | Literal[False] | None = None,
-        clock: Now = system_time,
+        clock: Now | Clock = system_time,
         staleness: float = 1.0,
         requires_subject: bool = False,
         days: int | None = None,
@@ -74,7 +74,7 @@ class Governance:
             ValueError: the URL is none of a SQLite file or of PostgreSQL.
             TypeError: `notice` is neither a Notice nor a History.
         """
-        self._clock = Clock(clock)
+        self._clock = Clock.of(clock)
         self._notice = _in_force(notice, self._clock)
         self._history = notice if isinstance(notice, History) else History(notice)
         self._guard: Guard | None = None
@@ -84,7 +84,7 @@ class Governance:
                 undo.callback(self.store.close)
                 if store is not None:
                     self.store.connect(store)
-            own = SqlLedger(self.store, clock=self._clock.now) if ledger is None else None
+            own = SqlLedger(self.store, clock=self._clock) if ledger is None else None
             self._own = own
             if own is not None:
                 undo.callback(own.close)

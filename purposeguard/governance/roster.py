@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import threading
 from collections.abc import Collection, Mapping
 from typing import Final
 
 from purposeguard.circumstances import CLEAR, Standing
-from purposeguard.governance.declarations import Stands, all_stands, stands
+from purposeguard.clock import Span
+from purposeguard.governance.declarations import NOTHING_DECLARED, Stands, all_stands, stands
 from purposeguard.governance.subjects import Subjects
 from purposeguard.oversight import Roster
 
@@ -31,7 +31,7 @@ class Rolls:
         self._unknown = True
         self._roster = Roster({})
         self._standings: dict[str, Stands] = {}
-        self._changes_at: datetime.datetime | None = None
+        self._changing = Stands(CLEAR, None)  # the first that does
 
     def changed(self, subjects: Collection[str], /) -> None:
         """These stand otherwise from now on."""
@@ -52,8 +52,8 @@ class Rolls:
             StoreUnavailable: it cannot be read now.
         """
         with self._lock:
-            now = self._subjects.clock.now()
-            due = self._changes_at is not None and now >= self._changes_at
+            now = self._subjects.clock.span()
+            due = not self._changing.holds(now)
             if not self._unknown and not self._dirty and not due:
                 return self._roster
             with self._telling:
@@ -61,7 +61,7 @@ class Rolls:
                 self._unknown, self._dirty = False, set()
             try:
                 if due:
-                    dirty.update(one for one, stood in self._standings.items() if _is_over(stood, now))
+                    dirty.update(one for one, stood in self._standings.items() if not stood.holds(now))
                 if whole or len(dirty) > MOST_ASKED_SINGLY:
                     self._standings = self._all(now)
                 else:
@@ -69,34 +69,34 @@ class Rolls:
             except BaseException:
                 self.forget()
                 raise
-            self._changes_at = min(
-                (one.until for one in self._standings.values() if one.until is not None), default=None
+            self._changing = Stands(
+                CLEAR,
+                min((one.until for one in self._standings.values() if one.until is not None), default=None),
+                max((one.since for one in self._standings.values() if one.since is not None), default=None),
             )
             found = _grouped(self._standings)
             if found.groups != self._roster.groups:  # a change that was told twice is none the second time
                 self._roster = found
             return self._roster
 
-    def _all(self, now: datetime.datetime) -> dict[str, Stands]:
+    def _all(self, now: Span) -> dict[str, Stands]:
         with self._subjects.store.reading() as connection:
             return all_stands(connection, now, self._subjects.clause_now)
 
-    def _read(self, dirty: Collection[str], now: datetime.datetime) -> None:
+    def _read(self, dirty: Collection[str], now: Span) -> None:
         with self._subjects.store.reading() as connection:
             for subject in dirty:
                 stood = stands(connection, subject, now, self._subjects.clause_now)
-                if stood.standing == CLEAR and stood.until is None:
+                if stood == NOTHING_DECLARED:
                     self._standings.pop(subject, None)
                 else:
                     self._standings[subject] = stood
 
 
-def _is_over(stood: Stands, now: datetime.datetime) -> bool:
-    return stood.until is not None and now >= stood.until
-
-
 def _grouped(standings: Mapping[str, Stands]) -> Roster:
     groups: dict[Standing, list[str]] = {}
     for subject, stood in standings.items():
+        if stood.standing == CLEAR:  # and may be otherwise at another time
+            continue
         groups.setdefault(stood.standing, []).append(subject)
     return Roster({standing: tuple(sorted(of)) for standing, of in groups.items()})

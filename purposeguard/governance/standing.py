@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import datetime
 import math
 import os
 import threading
@@ -18,14 +17,15 @@ import cachetools
 from purposeguard.circumstances import Standing
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
+from purposeguard.governance.declarations import Stands
 from purposeguard.governance.roster import Rolls
 from purposeguard.governance.subjects import Subjects
 from purposeguard.governance.unavailable import unavailable
 from purposeguard.governance.watching import Watcher
 from purposeguard.oversight import Roster
 
-Kept = tuple[Standing, float, datetime.datetime | None]
-"""How things stand; until when that is kept, by the monotonic clock; when it changes by itself."""
+Kept = tuple[Standing, float, Stands | None]
+"""How things stand; until when that is kept, by the monotonic clock; when it changes by itself, where it does."""
 
 PATIENCE: Final = 0.25
 """Seconds for which a check waits for the look that another thread has begun."""
@@ -96,11 +96,11 @@ class Standings:
             StoreUnavailable: it is not known, and cannot be read now.
         """
         try:
-            standing, ends, changes_at = self._cache[subject]
+            standing, ends, changing = self._cache[subject]
         except KeyError:
             return self._read(subject)
         now = time.monotonic()
-        if now < self._fresh_until and now < ends and changes_at is None:
+        if now < self._fresh_until and now < ends and changing is None:
             return standing
         return self._reconsidered(subject)
 
@@ -121,8 +121,8 @@ class Standings:
             kept = self._cache.get(subject)
         if kept is None:
             return self._read(subject)
-        standing, ends, changes_at = kept
-        if time.monotonic() >= ends or (changes_at is not None and self.subjects.clock.now() >= changes_at):
+        standing, ends, changing = kept
+        if time.monotonic() >= ends or (changing is not None and not changing.holds(self.subjects.clock.span())):
             return self._read(subject)
         return standing
 
@@ -133,18 +133,19 @@ class Standings:
         with self._lock:
             self._reads.setdefault(subject, set()).add(read)
         try:
-            standing, changes_at = self.subjects.stands(subject)
+            stood = self.subjects.stands(subject)
         except BaseException:
             with self._lock:
                 self._done(subject, read)
             raise
         with self._lock:
             self._done(subject, read)
-            standing = self._standings.setdefault(standing, standing)
+            standing = self._standings.setdefault(stood.standing, stood.standing)
             if not read.spoiled:
                 # In steps, so that what is read within one of them and stands alike is one object.
                 step = self._max_age / STEPS
-                entry = (standing, math.floor(time.monotonic() / step) * step + self._max_age, changes_at)
+                changing = None if stood.until is stood.since is None else stood._replace(standing=standing)
+                entry = (standing, math.floor(time.monotonic() / step) * step + self._max_age, changing)
                 cache[subject] = self._entries.setdefault(entry, entry)
         return standing
 

@@ -213,7 +213,7 @@ class Subjects:
         key = subject_key(subject)
         with self.store.reading() as connection:
             declared = history(connection, declaration.c.subject == key)
-            found = stands(connection, key, self.clock.now(), self.clause_now)
+            found = stands(connection, key, self.clock.span(), self.clause_now)
         return SubjectRecord(
             subject=key,
             restrictions=tuple(one for one in declared if isinstance(one, Restriction)),
@@ -225,7 +225,7 @@ class Subjects:
         """How things stand, as the store says now, and when they next change by themselves."""
         key = subject_key(subject)
         with self.store.reading(single=True) as connection:
-            return stands(connection, key, self.clock.now(), self.clause_now)
+            return stands(connection, key, self.clock.span(), self.clause_now)
 
     def standing(self, subject: SubjectId) -> Standing:
         """How things stand, as the store says now; CLEAR for a subject that nobody knows."""
@@ -265,7 +265,8 @@ class Subjects:
         asked: dict[str, Any],
     ) -> dict[str, Any]:
         ends = None if until is None else in_utc(until)
-        if ends is not None and ends <= asked["recorded_at"]:
+        now = self.clock.span()
+        if ends is not None and ends <= (now.latest if kind == CONSENT else now.earliest):
             raise ValueError("`until` has passed already")
         return {
             "subject": subject_key(subject),

@@ -14,19 +14,25 @@ import datetime
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from purposeguard.clock import Clock
 from purposeguard.document import Period
-from purposeguard.errors import PurposeGuardError, StoreUnavailable
+from purposeguard.errors import PurposeGuardError, StoreUnavailable, SweepRefused
 from purposeguard.governance.erasers import Erasers, Key, Registered, unserved, where_failed
 from purposeguard.governance.progress import UNENDED, Run, Told, part
 from purposeguard.governance.provisions import Appends
 from purposeguard.governance.store import Store
 from purposeguard.notice import Notice
 from purposeguard.retention import day_in
+
+MAX_SHARE: Final = 0.1
+"""How much of what an eraser knows a sweep erases, unless it is told to erase more."""
+
+LAST_DAY: Final = datetime.date(9999, 1, 1)
+"""A day before which everything began: what is due by it is all that an eraser knows."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,6 +50,13 @@ class Due:
     count: int = 0
     pending: int = 0
     problem: str | None = None
+    known: int = 0
+    """How many things the eraser knows in all whose period has begun."""
+
+    @property
+    def share(self) -> float:
+        """How much of what it knows it would erase, from 0 to 1."""
+        return min(1.0, (self.count + self.pending) / max(1, self.known + self.pending))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,7 +139,8 @@ class Sweep:
         return Plan(today, tuple(parts), unserved(self._notice, self._erasers), number)
 
     def _today(self) -> datetime.date:
-        return day_in(self._notice.document.timezone, self._clock.now())
+        """The day by the earliest that it can be: what is not due for sure is not due."""
+        return day_in(self._notice.document.timezone, self._clock.earliest())
 
     def _due(self, eraser: Registered, today: datetime.date, pending: int) -> Due:
         try:
@@ -137,7 +151,9 @@ class Sweep:
         if before is None:
             return found
         try:
-            return dataclasses.replace(found, count=sum(1 for _ in eraser.due(before)))
+            return dataclasses.replace(
+                found, count=sum(1 for _ in eraser.due(before)), known=sum(1 for _ in eraser.due(LAST_DAY))
+            )
         except Exception as error:  # noqa: BLE001  # of the application's own code; told, and nothing is erased by it
             return dataclasses.replace(found, problem=where_failed(f"{eraser.name}.due", error))
 
@@ -148,23 +164,33 @@ class Sweep:
             return period, None
         return period, today - datetime.timedelta(days=period.days)
 
-    def run(self, *, batch: int = 500, told: Told | None = None) -> Outcome:
+    def run(self, *, batch: int = 500, max_share: float = MAX_SHARE, told: Told | None = None) -> Outcome:
         """Erases what is due, in batches of so many, and goes on with a sweep that did not come to its end.
+
+        Nothing is erased where more than `max_share` of what an eraser knows is due, since a clock or a period may be
+        wrong: look at `plan()`, and say a higher share, up to 1.
 
         An eraser that fails stops there, the others go on. A sweep in which one failed is not at its end: the next run
         goes on with it.
 
         Raises:
+            SweepRefused: more is due than `max_share`, or it is not sure what time it is. Nothing was erased.
             StoreUnavailable: the store cannot be used, or another process has taken the sweep over.
-            ValueError: `batch` is no whole number above zero.
+            ValueError: `batch` is no whole number above zero, or `max_share` no number from 0 to 1.
             NoticeError: this machine does not know the notice's time zone.
         """
         if type(batch) is not int or batch < 1:
             raise ValueError("`batch` is a whole number above zero")
-        today = self._today()
+        if type(max_share) not in (int, float) or not 0 <= max_share <= 1:
+            raise ValueError("`max_share` is a number from 0 to 1")
+        plan = self._sure(max_share)
+        problems = {one.eraser: one.problem for one in plan.parts if one.before is not None and one.problem}
         run = Run(self._store, self._clock, self._ledger, told)
         pending = run.begin([one.name for one in self._erasers])
-        parts = [self._erase(run, one, today, batch, pending.pop(one.name, ())) for one in self._erasers]
+        parts = [
+            self._erase(run, one, plan.today, batch, pending.pop(one.name, ()), problem=problems.get(one.name))
+            for one in self._erasers
+        ]
         for name, keys in pending.items():
             gone = "there is no eraser of this name any more, and a batch of it was under way"
             parts.append(Erased(name, (), run.done[name], problem=gone if keys else None))
@@ -173,20 +199,48 @@ class Sweep:
             run.end()
         return Outcome(run.number, tuple(parts), ended)
 
-    def _erase(self, run: Run, eraser: Registered, today: datetime.date, batch: int, pending: Sequence[Key]) -> Erased:
+    def _sure(self, max_share: float) -> Plan:
+        """What is due, where it is sure, and no more than may be erased; raises SweepRefused where not."""
+        doubt = self._clock.doubt()
+        if doubt is not None:
+            raise SweepRefused(
+                f"the clock was set, or has jumped, by {doubt} since this process began, so it is not sure what is "
+                "due: set it right, and start anew"
+            )
+        plan = self.plan()
+        for one in plan.parts:
+            if one.share > max_share:
+                due = one.count + one.pending
+                raise SweepRefused(
+                    f"{due:,} of the {one.known + one.pending:,} things that eraser {one.eraser} knows are due on "
+                    f"{plan.today}, more than the share of {max_share:.0%} that may be erased: see that the date and "
+                    "the periods are right, and then allow more, up to `max_share=1` (`--max-share 1`)"
+                )
+        return plan
+
+    def _erase(
+        self,
+        run: Run,
+        eraser: Registered,
+        today: datetime.date,
+        batch: int,
+        pending: Sequence[Key],
+        *,
+        problem: str | None,
+    ) -> Erased:
+        """`problem`: why it is not known how much is due, so that nothing new is erased."""
         name = eraser.name
         try:
             sources = eraser.clauses(self._notice)
             _, before = self._begin(eraser, today)
         except PurposeGuardError as error:
             return Erased(name, (), run.done.get(name, 0), problem=str(error))
-        problem: str | None = None
         left = False
         try:
             if pending:
                 eraser.erase(pending)
                 run.batch_done(name, sources, len(pending))
-            if before is not None:
+            if before is not None and problem is None:
                 for keys in _batches(eraser.due(before), batch):
                     run.batch_begins(name, keys)
                     eraser.erase(keys)

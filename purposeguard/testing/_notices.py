@@ -8,7 +8,7 @@ the reference.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from purposeguard import reference
 from purposeguard.document import Document
 from purposeguard.grants import granted
+from purposeguard.terms import fold
 
 Tables = dict[str, Any]
 """The tables of a notice file, as TOML gives them."""
@@ -74,8 +75,7 @@ def tables(
     if derivations:
         _add_derivations(draw, made, later)
     if prohibitions:
-        for _ in range(draw(st.integers(0, 3))):
-            made.setdefault("forbid", []).append(draw(prohibition(made, later)))
+        made["forbid"] = draw(bans(made, 3, later))
     _add_overlays(draw, made, later)
     if facts:
         made |= draw(some_facts(made))
@@ -161,9 +161,14 @@ def _add_derivations(draw: st.DrawFn, made: Tables, overlays: list[str]) -> None
             "serves": draw(some(purposes_of(made))),
             "title": titled(given),
         }
-        rows.append(row)
-        known.append(given)  # what is derived may go into what is derived next
+        if all(_joined(row) != _joined(other) for other in rows):
+            rows.append(row)
+            known.append(given)  # what is derived may go into what is derived next
     made["derivation"] = rows if draw(st.booleans()) else rows[::-1]
+
+
+def _joined(row: Tables) -> tuple[str, frozenset[frozenset[str]]]:
+    return row["operation"], frozenset((frozenset(row["from"]), frozenset(row["with"])))
 
 
 @st.composite
@@ -174,6 +179,21 @@ def prohibition(draw: st.DrawFn, made: Tables, later: Sequence[str] = ()) -> dic
         "purposes": draw(some([*purposes_of(made), *families_of(made)], most=3)),
         "reason": titled("a prohibition"),
     }
+
+
+def bans(made: Tables, most: int, later: Sequence[str] = ()) -> st.SearchStrategy[list[Tables]]:
+    """Prohibitions of which none repeats another."""
+    return st.lists(prohibition(made, later), max_size=most).map(
+        lambda rows: _differing(rows, lambda row: (frozenset(row["sources"]), frozenset(row["purposes"])))
+    )
+
+
+def _differing(rows: list[Any], meaning: Callable[[Any], object]) -> list[Any]:
+    """The rows of which none means what one before it means."""
+    found: dict[object, Any] = {}
+    for row in rows:
+        found.setdefault(meaning(row), row)
+    return list(found.values())
 
 
 def _add_overlays(draw: st.DrawFn, made: Tables, ids: list[str]) -> None:
@@ -203,6 +223,10 @@ def may_serve(made: Tables, source: str) -> list[str]:
     return [given for given in purposes_of(made) if reference.may(document, source, given, None)]
 
 
+def _folded_id(row: Tables) -> str | None:
+    return fold(row["id"])
+
+
 def _effective(row: Tables, effect: str) -> Tables:
     return {**row, "effect": effect}
 
@@ -215,7 +239,7 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
     ) | st.sampled_from(['"', '"""', "'", "\\", "\\n", "\\u0041", "\N{NO-BREAK SPACE}", "{}", "#", "'''\"\"\"\\"])
     title = st.fixed_dictionaries({"en": text, "ja": text})
     kind = st.fixed_dictionaries({"id": st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True), "title": title})
-    kinds = st.lists(kind, min_size=1, max_size=3)
+    kinds = st.lists(kind, min_size=1, max_size=3).map(lambda rows: _differing(rows, _folded_id))
     periods = st.lists(
         st.fixed_dictionaries(
             {"source": st.sampled_from(sources_of_tables(made)), "days": st.integers(1, 9_999)},
@@ -226,7 +250,11 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
     )
     office = st.fixed_dictionaries(
         {"clause": st.just("9.1"), "name": title, "email": st.just("privacy@example.org")},
-        optional={"unit": title, "phone": st.lists(text, min_size=1, max_size=2), "address": title},
+        optional={
+            "unit": title,
+            "phone": st.lists(text, min_size=1, max_size=2, unique_by=lambda one: fold(one) or one.casefold()),
+            "address": title,
+        },
     )
     countries: Any = st.fixed_dictionaries(
         {"code": st.sampled_from(["TW", "PH", "US", "CN"]), "title": title},
@@ -250,7 +278,9 @@ def some_facts(draw: st.DrawFn, made: Tables) -> Tables:
         {
             "clause": st.just("7"),
             "requesters": st.sampled_from([["subject"], ["subject", "agent"]]),
-            "request": st.lists(requests, min_size=1, max_size=3, unique_by=itemgetter("id")),
+            "request": st.lists(requests, min_size=1, max_size=3, unique_by=itemgetter("id")).map(
+                lambda rows: _differing(rows, _folded_id)
+            ),
         },
         optional={"days": st.integers(1, 60)},
     )

@@ -18,9 +18,9 @@ from purposeguard.testing._notices import (
     Tables,
     add_bases,
     add_extensions,
+    bans,
     copied,
     families_of,
-    prohibition,
     purposes_of,
     some,
     sources_of_tables,
@@ -87,7 +87,7 @@ def _other_bases(draw: st.DrawFn, made: Tables) -> None:
 
 
 def _other_prohibitions(draw: st.DrawFn, made: Tables) -> None:
-    made["forbid"] = [draw(prohibition(made)) for _ in range(draw(st.integers(0, 2)))]
+    made["forbid"] = draw(bans(made, 2))
 
 
 def _fewer_purposes(draw: st.DrawFn, made: Tables) -> None:

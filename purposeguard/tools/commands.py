@@ -244,7 +244,7 @@ def inventory(
         raise typer.Exit(NO)
 
 
-@app.command(epilog="Exit codes: 0 listed, or all that was due is erased, 1 an eraser failed, 2 bad input or no store.")
+@app.command(epilog="Exit codes: 0 listed, or all due is erased, 1 an eraser failed, 2 refused, bad input or no store.")
 def sweep(
     target: Annotated[
         str,
@@ -258,13 +258,19 @@ def sweep(
         list[str] | None,
         typer.Option("--import", metavar="MODULE", help="Import this too; may be repeated.", show_default=False),
     ] = None,
+    *,
     apply: Annotated[bool, typer.Option("--apply", help="Erase what is due; without it, it is listed only.")] = False,
     batch: Annotated[int, typer.Option("--batch", min=1, help="How much an eraser is given at a time.")] = 500,
+    max_share: Annotated[
+        float,
+        typer.Option("--max-share", min=0, max=1, help="Erase nothing where more of what an eraser knows is due."),
+    ] = 0.1,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
 ) -> None:
     """List what may be kept no longer, or erase it, by the erasers of an application (clause 8).
 
-    A sweep that was cut short is gone on with. Erasers that fail, and periods that no eraser serves, go to standard
+    Nothing is erased where more is due than `--max-share`: a clock or a period may be wrong. A sweep that was cut short
+    is gone on with. Erasers that fail, and periods that no eraser serves, go to standard
     error.
     """
     with reporting():
@@ -276,7 +282,7 @@ def sweep(
         good = not any(one.problem for one in plan.parts)
         warnings = list(report.warnings)
         if apply:
-            outcome = swept(found, plan, batch, _err())
+            outcome = swept(found, plan, batch, max_share, _err())
             report = outcome_report(outcome)
             show(report, form, _out())
             good, warnings = outcome.good, [*plan_report(plan).warnings[: len(plan.unserved)], *report.warnings]

@@ -132,6 +132,7 @@ def _facts(found: Verdict) -> dict[str, Any]:
         "hash": found.head.hash,
         "open_uses": sum(found.head.open.values()),
         "unfinished_bytes": found.unfinished,
+        "went_back": found.went_back,
     }
 
 
@@ -141,6 +142,10 @@ def _told(data: dict[str, Any]) -> tuple[str, list[str]]:
         lines.append(f"{_counted(data['open_uses'], 'use')} counted in hours that are not over")
     if data["unfinished_bytes"]:
         lines.append(f"{_counted(data['unfinished_bytes'], 'byte')} behind them, of a write that was cut short")
+    if data["went_back"]:
+        lines.append(
+            f"{_counted(data['went_back'], 'time')} an entry is dated before the one before it: a clock was set"
+        )
     return _counted(data["entries"], "entry", "entries"), lines
 
 

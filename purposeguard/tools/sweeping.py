@@ -48,6 +48,7 @@ def plan_report(plan: Plan) -> Report:
                 **_period_data(one.period),
                 "before": None if one.before is None else one.before.isoformat(),
                 "due": one.count,
+                "known": one.known,
                 "pending": one.pending,
                 "problem": one.problem,
             }
@@ -65,7 +66,11 @@ def plan_report(plan: Plan) -> Report:
         tuple(
             (
                 *(one.eraser, " ".join(one.sources) or "-", _said(one.period)),
-                *("-" if one.before is None else one.before.isoformat(), _due(one), one.problem or ""),
+                *(
+                    "-" if one.before is None else one.before.isoformat(),
+                    _due(one),
+                    one.problem or "",
+                ),
             )
             for one in plan.parts
         ),
@@ -113,7 +118,7 @@ def outcome_report(outcome: Outcome) -> Report:
     return Report(data, (table,), table, tuple(warnings))
 
 
-def swept(sweep: Sweep, plan: Plan, batch: int, console: Console) -> Outcome:
+def swept(sweep: Sweep, plan: Plan, batch: int, max_share: float, console: Console) -> Outcome:
     """Erases what is due, with a bar for each eraser where there is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -122,7 +127,7 @@ def swept(sweep: Sweep, plan: Plan, batch: int, console: Console) -> Outcome:
         def told(eraser: str, count: int) -> None:
             progress.advance(bars[eraser], count)
 
-        return sweep.run(batch=batch, told=told)
+        return sweep.run(batch=batch, max_share=max_share, told=told)
 
 
 def _period_data(period: Period | None) -> dict[str, Any]:
@@ -138,7 +143,7 @@ def _said(period: Period | None) -> str:
 
 def _due(one: Due) -> str:
     under_way = f" and {one.pending:,} under way" if one.pending else ""
-    return f"{one.count:,}{under_way}"
+    return f"{one.count:,} of {one.known:,}{under_way}"
 
 
 def _became(left: bool, problem: str | None) -> str:

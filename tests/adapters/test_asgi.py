@@ -122,12 +122,12 @@ def test_threads_of_the_framework_have_none(client: TestClient) -> None:
 def test_what_fits_no_route_has_none(client: TestClient) -> None:
     assert client.get("/nowhere").status_code == 404
     with pytest.raises(PurposeMissing):
-        TestClient(PurposeRoutes(app, {"POST /customers/{key}": guard.purpose(tm.RenewalGuidance)})).get("/customers/7")
+        TestClient(PurposeRoutes(app, {"POST /letters": ROUTES["POST /letters"]})).get("/customers/7")
 
 
 def test_each_route_is_an_activity_where_it_is_given_its_purpose() -> None:
     found = {one.qualname: one for one in guard.activities if one.module == __name__}
-    assert set(found) == {route for route, block in ROUTES.items() if block is not None} | {"POST /customers/{key}"}
+    assert set(found) == {route for route, block in ROUTES.items() if block is not None}
     assert found["GET /customers/{key}"].name == f"{__name__}.GET /customers/{{key}}"
     assert found["POST /letters"].name == "letters"
     assert found["GET /customers/{key}"].line > 0
@@ -160,53 +160,7 @@ def test_it_may_be_mounted_and_a_middleware() -> None:
     assert TestClient(inner).get("/customers/7").json() == ["Aiko", "name"]
 
 
-@pytest.mark.parametrize(
-    ("route", "path", "fits"),
-    [
-        ("GET /a", "/a", True),
-        ("GET /a", "/a/", False),
-        ("GET /a.b", "/axb", False),
-        ("GET /{x}", "/a", True),
-        ("GET /{x}", "/a/b", False),
-        ("GET /{x:str}/y", "/a/y", True),
-        ("GET /{x:path}", "/a/b", True),
-        ("GET /{x:int}", "/12", True),
-        ("GET /{x:int}", "/me", False),
-        ("GET /{x:float}", "/1.5", True),
-        ("GET /{x:float}", "/1.", False),
-        ("GET /{x:uuid}", "/d9ea1281-0f52-4ae0-a968-74135a91e8f4", True),
-        ("GET /{x:uuid}", "/d9ea1281", False),
-        ("GET /a/{x}\u3042", "/a/b\u3042", True),
-        ("POST /a", "/a", False),
-        ("HEAD /a", "/a", False),
-    ],
-)
-def test_paths_are_read_as_the_framework_reads_them(route: str, path: str, fits: bool) -> None:
-    async def inner(scope: Any, receive: Any, send: Any) -> None:
-        found.append(guard.allows(tm.Registration, tm.RenewalGuidance) and bool(ambient()))
-
-    def ambient() -> bool:
-        try:
-            guard.use(tm.RenewalGuidance)
-        except PurposeMissing:
-            return False
-        return True
-
-    found: list[bool] = []
-    outer = PurposeRoutes(inner, {route: guard.purpose(tm.RenewalGuidance)})
-    asyncio.run(outer({"type": "http", "method": "GET", "path": path}, None, None))  # type: ignore[arg-type]
-    assert found == [fits]
-
-
-def test_head_is_as_get() -> None:
-    async def inner(scope: Any, receive: Any, send: Any) -> None:
-        guard.use(tm.RenewalGuidance)
-
-    outer = PurposeRoutes(inner, {"GET /a": guard.purpose(tm.RenewalGuidance)})
-    asyncio.run(outer({"type": "http", "method": "HEAD", "path": "/a"}, None, None))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("route", ["/a", "get /a", "GET a", "GET /{x", "GET /{x}}", "GET /{x:word}", "GET /{}", "GET"])
+@pytest.mark.parametrize("route", ["/a", "get /a", "GET a", "GET /a b", "GET /{x", "GET /{x:word}", "GET"])
 def test_what_is_no_route_is_refused(route: str) -> None:
     with pytest.raises(ValueError, match="`"):
         PurposeRoutes(app, {route: guard.purpose(tm.RenewalGuidance)})

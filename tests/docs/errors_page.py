@@ -49,6 +49,7 @@ PurposeGuardError
 ├── StoreUnavailable       governance cannot be asked, or what it said last is too old
 ├── LedgerBroken           entries of a ledger were changed or removed, or cannot be read
 ├── RequestError           a request of a subject that cannot be handled like this
+├── SweepRefused           a sweep would erase more than it may, or at a time that is not sure
 ├── UnresolvedStatement    it cannot be told what a statement, plan or frame reads; also a ValueError
 ├── FlowViolation          data would flow where its tags do not follow; also a PermissionError
 └── PurposeViolation       the notice does not grant this use; also a PermissionError
@@ -71,7 +72,7 @@ Errors carry their facts as attributes, so that code need not read messages:
 | `UnresolvedStatement` | `why` |
 | `FlowViolation` | `target`, `column`, `missing` (a `Label`) |
 | `UnlabelledData`, `PurposeMissing`, `SealedValue`, `SealedAttribute` | none; the message says it |
-| `StoreUnavailable`, `RequestError` | none likewise |
+| `StoreUnavailable`, `RequestError`, `SweepRefused` | none likewise |
 
 `UnknownSource` and the other unknown terms, `ChannelViolation` and the other violations have what the class above them
 has.

@@ -126,7 +126,7 @@ def test_the_order_of_hashes_does_not_matter() -> None:
 
 
 def test_ids_that_two_kinds_share_stay_apart() -> None:
-    """A purpose may have the id that a clause's group, or a family, would have."""
+    """A purpose may have the id that a clause's group would have."""
     notice = Notice.parse(
         {
             "format": 1,
@@ -142,17 +142,17 @@ def test_ids_that_two_kinds_share_stay_apart() -> None:
                     "sources": ["1"],
                     "purpose": [
                         {"id": "2", "class": "Answering", "title": TITLE},
-                        {"id": "AnyGoal", "class": "Mailing", "title": TITLE},
+                        {"id": "clause 2", "class": "Mailing", "title": TITLE},
                     ],
                 }
             ],
-            "family": [{"class": "AnyGoal", "purposes": ["2", "AnyGoal"], "title": TITLE}],
+            "family": [{"class": "AnyGoal", "purposes": ["2", "clause 2"], "title": TITLE}],
         }
     )
     files = export(notice.document)
     assert_valid(files)
     actions = [row["uid"]["id"] for row in json.loads(files[ENTITIES]) if row["uid"]["type"] == "Action"]
-    assert actions == ["clause 2", "2", "AnyGoal", "AnyGoal, 2"]
+    assert actions == ["clause 2, 2", "2", "clause 2", "AnyGoal"]
 
 
 TITLE = {"en": "it", "ja": "それ"}

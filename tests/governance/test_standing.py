@@ -17,7 +17,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from purposeguard.circumstances import CLEAR
+from purposeguard.circumstances import CLEAR, Standing
+from purposeguard.clock import Clock
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
 from purposeguard.governance.declarations import declaration
@@ -145,8 +146,45 @@ def test_what_ends_at_a_moment_ends_then(subjects: Subjects, time: Time, make: C
     assert standings.standing("7").consents
     time.passes(hours=1)
     assert standings.standing("7") == CLEAR
-    time.passes(hours=-3)
+    time.passes(hours=-3)  # which of the two times was wrong is not known
+    assert standings.standing("7") == Standing(suspended=frozenset({"1.2(1)①"}))
+    time.passes(hours=3)
     assert standings.standing("7") == CLEAR
+
+
+def test_one_wrong_reading_ends_no_restriction(subjects: Subjects, time: Time, make: Callable[..., Standings]) -> None:
+    standings = make()
+    subjects.restrict(7, "1.2(1)①", until=START + datetime.timedelta(days=1))
+    subjects.consent(7, "2.2①", until=START + datetime.timedelta(days=1))
+    before, roster = standings.standing("7"), standings.roster()
+    for years in (10, -10):
+        time.passes(days=3650 * (years // 10))
+        standings.standing("7")
+        standings.roster()
+        time.passes(days=-3650 * (years // 10))
+        assert standings.standing("7").suspended == before.suspended
+        assert [one.suspended for one in standings.roster().groups] == [one.suspended for one in roster.groups]
+
+
+def test_a_time_that_the_monotonic_clock_denies_ends_no_restriction_and_keeps_no_consent(
+    store: Store, time: Time
+) -> None:
+    subjects = Subjects(store, tm.NOTICE, clock=Clock(lambda: time.now, lambda: 0.0))
+    with closing(Standings(subjects)) as standings:
+        assert standings.standing("7") == CLEAR
+        subjects.restrict(7, "1.2(1)①", until=START + datetime.timedelta(days=1))
+        subjects.consent(7, "2.2①", until=START + datetime.timedelta(days=1))
+        both = standings.standing("7")
+        time.passes(days=3650)
+        stopped = Standing(suspended=frozenset({"1.2(1)①"}))
+        assert standings.standing("7") == subjects.of(7).standing == stopped
+        assert list(standings.roster().groups) == [stopped]
+        subjects.restrict(7, "2.2②", until=START + datetime.timedelta(days=2))  # it may be that it has not passed
+        with pytest.raises(ValueError, match="has passed already"):
+            subjects.consent(7, "2.2②", until=START + datetime.timedelta(days=2))
+        time.passes(days=-3650)
+        assert both.consents == standings.standing("7").consents
+        assert standings.standing("7").suspended == {"1.2(1)①", "2.2②"}
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_what_is_asked_for_until_a_moment_ends_then(subjects: Subjects, time: Ti
     assert subjects.standing(7).suspended == {"2.2①"}
     assert subjects.stands(7).until == START + datetime.timedelta(hours=2)
     time.passes(hours=1)
-    assert subjects.stands(7) == (CLEAR, None)
+    assert subjects.stands(7) == (CLEAR, None, START + datetime.timedelta(hours=2))
     assert len(subjects.of(7).restrictions) == 2
 
 

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 import purposeguard as pg
 from purposeguard.clock import Clock
-from purposeguard.errors import StoreUnavailable
+from purposeguard.errors import StoreUnavailable, SweepRefused
 from purposeguard.governance.erasers import Erasers
 from purposeguard.governance.progress import part
 from purposeguard.governance.store import Store
@@ -153,7 +153,7 @@ def test_without_a_period_nothing_is_due(store):
     assert [(one.period, one.before, one.count) for one in plan.parts] == [(None, None, 0)] * 2
     long = swept(store, (rows, "2", {"counted": "collection"}), notice=noticed(("2", 10**9, "collection")))
     assert long.plan().count == 0
-    assert done(long.run()) == {"e0": 0}
+    assert done(long.run(max_share=1)) == {"e0": 0}
     assert not rows.asked
 
 
@@ -188,7 +188,9 @@ def test_an_eraser_that_cannot_say_what_is_due_is_told(store):
 def test_clause_8_a_run_erases_in_batches_and_counts_each(store):
     rows = Rows({number: days_ago(number) for number in range(100)})
     ledger, steps = Entries(), []
-    outcome = swept(store, (rows, "1(a)"), ledger=ledger).run(batch=25, told=lambda *step: steps.append(step))
+    outcome = swept(store, (rows, "1(a)"), ledger=ledger).run(
+        max_share=1, batch=25, told=lambda *step: steps.append(step)
+    )
     assert outcome.good
     assert done(outcome) == {"e0": 69}
     assert sorted(rows.rows) == list(range(31))
@@ -200,7 +202,7 @@ def test_clause_8_a_run_erases_in_batches_and_counts_each(store):
         {"sweep": 1, "step": "ended", "erased": {"e0": 69}},
     ]
     assert ledger.counts() == {"e0": 69}
-    again = swept(store, (rows, "1(a)"), ledger=ledger).run()
+    again = swept(store, (rows, "1(a)"), ledger=ledger).run(max_share=1)
     assert (again.number, done(again), again.good) == (2, {"e0": 0}, True)
 
 
@@ -216,7 +218,7 @@ def test_an_eraser_that_fails_stops_and_the_others_go_on(store):
     failing = Failing(dict.fromkeys(range(10), date.min))
     rows = Rows(dict.fromkeys(range(10), date.min))
     ledger = Entries()
-    outcome = swept(store, (failing, "1(a)"), (rows, "1(a)"), ledger=ledger).run(batch=4)
+    outcome = swept(store, (failing, "1(a)"), (rows, "1(a)"), ledger=ledger).run(max_share=1, batch=4)
     assert done(outcome) == {"e0": 4, "e1": 10}
     assert not outcome.good
     assert "`e0` failed with OSError in line" in outcome.parts[0].problem
@@ -225,7 +227,7 @@ def test_an_eraser_that_fails_stops_and_the_others_go_on(store):
     assert (plan.resumes, plan.parts[0].count, plan.parts[0].pending) == (1, 6, 4)
 
     failing.broken = False
-    outcome = swept(store, (failing, "1(a)"), (rows, "1(a)"), ledger=ledger).run(batch=4)
+    outcome = swept(store, (failing, "1(a)"), (rows, "1(a)"), ledger=ledger).run(max_share=1, batch=4)
     assert (outcome.number, outcome.good, done(outcome)) == (1, True, {"e0": 10, "e1": 10})
     assert ledger.counts() == {"e0": 10, "e1": 10}
 
@@ -240,8 +242,8 @@ def test_keys_of_all_kinds_come_back_as_they_were(store):
                 raise OSError
 
     rows = Failing(dict.fromkeys(keys, date.min))
-    swept(store, (rows, "1(a)")).run()
-    swept(store, (rows, "1(a)")).run()
+    swept(store, (rows, "1(a)")).run(max_share=1)
+    swept(store, (rows, "1(a)")).run(max_share=1)
     assert rows.batches == [tuple(keys)] * 2
     assert [type(key) for key in rows.batches[1]] == [type(key) for key in keys]
 
@@ -252,7 +254,7 @@ def test_what_cannot_be_a_key_is_told(store):
             return [1, 2.5]
 
     rows = Odd({})
-    (one,) = swept(store, (rows, "1(a)")).run().parts
+    (one,) = swept(store, (rows, "1(a)")).run(max_share=1).parts
     assert one.problem == "`due` gives keys, which are int, text or UUID, and gave a float"
     assert not rows.batches
 
@@ -263,7 +265,7 @@ def test_a_key_twice_is_one(store):
             return [*super().due(before), *super().due(before)]
 
     rows = Twice({1: date.min, 2: date.min})
-    assert done(swept(store, (rows, "1(a)")).run()) == {"e0": 2}
+    assert done(swept(store, (rows, "1(a)")).run(max_share=1)) == {"e0": 2}
 
 
 def test_what_is_still_due_afterwards_is_told(store):
@@ -271,14 +273,14 @@ def test_what_is_still_due_afterwards_is_told(store):
         def erase(self, keys):
             pass
 
-    outcome = swept(store, (Idle({1: date.min}), "1(a)")).run()
+    outcome = swept(store, (Idle({1: date.min}), "1(a)")).run(max_share=1)
     assert outcome.parts[0].left
     assert outcome.ended
     assert not outcome.good
 
 
 def test_no_key_stays_in_the_store(store):
-    swept(store, (Rows({"hanako@example.jp": date.min}), "1(a)")).run()
+    swept(store, (Rows({"hanako@example.jp": date.min}), "1(a)")).run(max_share=1)
     with store.reading() as connection:
         assert connection.execute(sa.select(part.c.pending)).scalars().all() == [None]
 
@@ -290,14 +292,14 @@ def test_what_another_takes_over_is_given_up(store):
     class Slow(Rows):
         def erase(self, keys):
             if not inside:
-                inside.append(swept(store, (rows, "1(a)"), ledger=ledger).run(batch=2))
+                inside.append(swept(store, (rows, "1(a)"), ledger=ledger).run(max_share=1, batch=2))
             super().erase(keys)
 
     ledger = Entries()
     slow = Slow({})
     slow.rows = rows.rows
     with pytest.raises(StoreUnavailable, match="taken this sweep over"):
-        swept(store, (slow, "1(a)"), ledger=ledger).run(batch=2)
+        swept(store, (slow, "1(a)"), ledger=ledger).run(max_share=1, batch=2)
     assert inside[0].good
     assert ledger.counts() == {"e0": 6}
     assert not rows.rows
@@ -311,7 +313,7 @@ def test_two_that_begin_at_once_are_one_sweep(store_url):
         def work(store):
             start.wait()
             try:
-                numbers.append(swept(store, (Rows({1: date.min}), "1(a)")).run().number)
+                numbers.append(swept(store, (Rows({1: date.min}), "1(a)")).run(max_share=1).number)
             except StoreUnavailable:
                 numbers.append(None)
 
@@ -330,14 +332,14 @@ def test_an_eraser_that_is_gone_while_its_batch_was_under_way_is_told(store):
         def erase(self, keys):
             raise OSError
 
-    swept(store, (Failing({1: date.min}), "1(a)", {"name": "old"})).run()
+    swept(store, (Failing({1: date.min}), "1(a)", {"name": "old"})).run(max_share=1)
     sweep = swept(store, (Rows({}), "1(a)", {"name": "new"}))
     assert "no eraser of this name" in sweep.plan().parts[1].problem
-    outcome = sweep.run()
+    outcome = sweep.run(max_share=1)
     assert "no eraser of this name" in outcome.parts[1].problem
     assert not outcome.ended
     rows = Rows({})
-    assert swept(store, (rows, "1(a)", {"name": "old"})).run().good
+    assert swept(store, (rows, "1(a)", {"name": "old"})).run(max_share=1).good
     assert rows.batches == [(1,)]
 
 
@@ -354,7 +356,7 @@ def test_without_the_store_nothing_is_erased(store):
 @pytest.mark.parametrize("batch", [0, -1, 2.5, True])
 def test_a_batch_is_a_number(store, batch):
     with pytest.raises(ValueError, match="batch"):
-        swept(store).run(batch=batch)
+        swept(store).run(max_share=1, batch=batch)
 
 
 # ---- Declaring erasers
@@ -413,7 +415,7 @@ def test_an_eraser_of_a_source_that_the_notice_has_no_more_is_told(store):
     later["source"], later["grant"] = later["source"][:3], later["grant"][:2]
     sweep = Sweep(store, pg.Notice.parse(later), register, clock=Clock(lambda: NOW))
     assert "unknown source `2`" in str(sweep.plan().parts[0].problem)
-    assert "unknown source `2`" in str(sweep.run().parts[0].problem)
+    assert "unknown source `2`" in str(sweep.run(max_share=1).parts[0].problem)
     assert rows.rows
 
 
@@ -442,7 +444,7 @@ SWEEPING = textwrap.dedent(
     erasers.register("1(a)", name="accounts")(Accounts())
     with Store.open(url) as store:
         print("begun", flush=True)
-        Sweep(store, NOTICE, erasers, clock=Clock(lambda: NOW), ledger=Ledger()).run(batch=20)
+        Sweep(store, NOTICE, erasers, clock=Clock(lambda: NOW), ledger=Ledger()).run(max_share=1, batch=20)
     rows.close()
     """
 )
@@ -511,3 +513,68 @@ def test_sweeps_killed_many_times(store, store_url, told, tmp_path):
         left = list(killed_and_resumed(store, store_url, tmp_path, rounds=4, seed=seed))
         partly += sum(100 < one < 400 for one in left)
     assert partly > 10
+
+
+# ---- A clock, or a period, that is wrong
+
+
+def test_a_sweep_erases_nothing_where_more_is_due_than_it_may(store):
+    """A clock that is ten years ahead makes everything due."""
+    rows = Rows({number: days_ago(number) for number in range(20)})
+    sweep = swept(store, (rows, "1(a)"), now=NOW + timedelta(days=3650))
+    assert [(one.count, one.known, one.share) for one in sweep.plan().parts] == [(20, 20, 1)]
+    with pytest.raises(SweepRefused, match="20 of the 20 things that eraser e0 knows are due"):
+        sweep.run()
+    assert len(rows.rows) == 20
+    # One eraser that would erase too much stops all of them.
+    small = Rows({n: days_ago(n) for n in range(34)})
+    with pytest.raises(SweepRefused, match="2 of the 2 things that eraser e1 knows"):
+        swept(store, (small, "1(a)"), (Rows({0: date.min, 1: date.min}), "1(a)")).run()
+    assert len(small.rows) == 34
+
+
+def test_it_erases_what_is_within_the_share_and_more_when_told_to(store):
+    rows = Rows({number: days_ago(number) for number in range(34)})  # three are due
+    assert done(swept(store, (rows, "1(a)")).run()) == {"e0": 3}
+    rows = Rows({number: days_ago(number) for number in range(62)})
+    with pytest.raises(SweepRefused):
+        swept(store, (rows, "1(a)")).run(max_share=0.49)
+    assert done(swept(store, (rows, "1(a)")).run(max_share=0.5)) == {"e0": 31}
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan"), True, "1"])
+def test_a_share_is_a_number_from_0_to_1(store, share):
+    with pytest.raises(ValueError, match="max_share"):
+        swept(store).run(max_share=share)
+
+
+def test_an_eraser_that_cannot_say_how_much_it_knows_erases_nothing(store):
+    class Unsure(Rows):
+        def due(self, before):
+            if before.year > 9000:
+                raise OverflowError
+            return super().due(before)
+
+    rows = Unsure(dict.fromkeys(range(5), date.min))
+    outcome = swept(store, (rows, "1(a)")).run(max_share=1)
+    assert "e0.due` failed with OverflowError" in str(outcome.parts[0].problem)
+    assert not outcome.good
+    assert len(rows.rows) == 5
+
+
+@pytest.mark.parametrize("days", [3650, -3650])
+def test_a_sweep_refuses_at_a_time_that_is_not_sure(store, days):
+    now, elapsed = [NOW], [0.0]
+    rows = Rows({number: days_ago(number) for number in range(34)})
+    sweep = Sweep(store, NOTICE, swept(store, (rows, "1(a)"))._erasers, clock=Clock(lambda: now[0], lambda: elapsed[0]))
+    assert sweep.plan().count == 3
+    now[0] += timedelta(days=days)
+    assert sweep.plan().count == (3 if days > 0 else 0)  # what is not due for sure is not listed
+    with pytest.raises(SweepRefused, match=r"the clock was set, or has jumped, by 3650 days"):
+        sweep.run(max_share=1)
+    assert len(rows.rows) == 34
+    now[0] -= timedelta(days=days)  # put right
+    assert sweep.run().good
+    now[0] += timedelta(days=3)  # the machine was asleep, which both clocks count
+    elapsed[0] += 3 * 24 * 3600
+    assert done(sweep.run()) == {"e0": 3}

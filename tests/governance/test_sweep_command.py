@@ -57,9 +57,9 @@ def test_what_is_due_is_listed_and_nothing_is_erased(application):
     assert printed(result) == (
         "Due on 2026-06-15 (161)\n"
         "eraser   kept for                    erased if before due\n"
-        "accounts 30 days from the end of use 2026-05-16       69\n"
+        "accounts 30 days from the end of use 2026-05-16       69 of 100\n"
         "1(a)\n"
-        "visits   7 days from collection      2026-06-08       92\n"
+        "visits   7 days from collection      2026-06-08       92 of 100\n"
         "2\n"
         "\n"
         "Nothing was erased: `--apply` erases what is due.\n"
@@ -69,7 +69,7 @@ def test_what_is_due_is_listed_and_nothing_is_erased(application):
 
 
 def test_it_is_erased_when_that_is_asked_for(application):
-    result = run("sweep", application, "--apply", "--batch", 30, columns=120)
+    result = run("sweep", application, "--apply", "--max-share", 1, "--batch", 30, columns=120)
     assert result.exit_code == 0
     assert printed(result).endswith(
         "Sweep 1\neraser   erased outcome\naccounts 69     done\n1(a)\nvisits   92     done\n2\n\n"
@@ -82,6 +82,13 @@ def test_it_is_erased_when_that_is_asked_for(application):
     assert sum(entry.body["count"] for entry in told if entry.kind == "erasure") == 161
     assert data(application)[1]["due"] == 0
     assert "Nothing was erased" not in run("sweep", application).stdout
+
+
+def test_more_than_it_may_is_not_erased(application):
+    result = run("sweep", application, "--apply", columns=120)
+    assert result.exit_code == 2
+    assert "69 of the 100 things that eraser accounts knows are due" in " ".join(result.stderr.split())
+    assert len(sys.modules["cleaning"].accounts.rows) == 100
 
 
 def test_as_json(application):
@@ -99,6 +106,7 @@ def test_as_json(application):
                 "from": "end-of-use",
                 "before": "2026-05-16",
                 "due": 69,
+                "known": 100,
                 "pending": 0,
                 "problem": None,
             },
@@ -109,13 +117,14 @@ def test_as_json(application):
                 "from": "collection",
                 "before": "2026-06-08",
                 "due": 92,
+                "known": 100,
                 "pending": 0,
                 "problem": None,
             },
         ],
         "unserved": [{"source": "1(b)", "days": 1, "from": "end-of-use"}],
     }
-    assert data(application, "--apply")[1] == {
+    assert data(application, "--apply", "--max-share", 1)[1] == {
         "sweep": 1,
         "ended": True,
         "good": True,
@@ -136,7 +145,7 @@ def test_what_failed_is_said_and_gone_on_with(application):
 
     module.accounts.rows = Full(module.accounts.rows)
     module.governance.eraser("1(b)", name="usage")(module.Rows({1: module.days_ago(9)}))
-    result = run("sweep", application, "--apply", "--batch", 30, columns=120)
+    result = run("sweep", application, "--apply", "--max-share", 1, "--batch", 30, columns=120)
     assert result.exit_code == 1
     assert "hanako" not in result.output
     assert "Sweep 1, to be gone on with" in result.stdout
@@ -145,7 +154,7 @@ def test_what_failed_is_said_and_gone_on_with(application):
     result = run("sweep", application, columns=120)
     assert result.exit_code == 0
     assert "Due on 2026-06-15, going on with sweep 1 (99)" in result.stdout
-    assert "69 and 30 under way" in result.stdout
+    assert "69 of 100 and 30 under way" in result.stdout
 
 
 def test_what_cannot_say_what_is_due_is_said(application):
@@ -171,7 +180,7 @@ def test_what_is_left_is_said(application):
             pass
 
     module.governance.eraser("1(b)", name="usage")(Idle({1: module.days_ago(9)}))
-    result = run("sweep", application, "--apply", columns=120)
+    result = run("sweep", application, "--apply", "--max-share", 1, columns=120)
     assert result.exit_code == 1
     assert "something is left" in result.stdout
     assert "finding: eraser usage: something is still due after it was erased" in result.stderr
@@ -202,7 +211,7 @@ def test_a_terminal_sees_a_bar(application):
     data(application)
     sweep = sys.modules["cleaning"].governance.sweep
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    swept(sweep, sweep.plan(), 10, console)
+    swept(sweep, sweep.plan(), 10, 1, console)
     assert isinstance(console.file, io.StringIO)
     assert "accounts" in console.file.getvalue()
     assert "69/69" in console.file.getvalue()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import tomli_w
 from hypothesis import given
@@ -94,6 +97,36 @@ def test_every_fault_is_told_at_once(faulty: strategies.FaultyNotice) -> None:
     for table in ("source", "grant", "family", "derivation", "overlay"):
         rows = [int(place.split("[")[1].split("]")[0]) for place in found if place.startswith(f"{table}[")]
         assert rows == sorted(rows)
+
+
+def lists_in(table: dict[str, Any], place: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """Every list of a file that holds something, and its place."""
+    for key, value in table.items():
+        here = f"{place}.{key}" if place else key
+        if isinstance(value, dict):
+            yield from lists_in(value, here)
+        elif isinstance(value, list) and value:
+            yield here, value
+            for index, row in enumerate(value):
+                if isinstance(row, dict):
+                    yield from lists_in(row, f"{here}[{index}]")
+
+
+@given(data=st.data(), made=st.one_of(st.just(tm.NOTICE.dump()), _notices.tables(facts=True)))
+def test_whatever_is_said_twice_is_refused(data: st.DataObject, made: Tables) -> None:
+    """An entry of any list again, as it is or in another spelling of the same id."""
+    again = _notices.copied(made)
+    place, entries = data.draw(st.sampled_from(list(lists_in(again))))
+    entry = _notices.copied({"one": data.draw(st.sampled_from(entries))})["one"]
+    if isinstance(entry, str):
+        entry = data.draw(st.one_of(st.just(entry), spellings(entry)))
+    elif "id" in entry and "class" in entry:
+        # All but the id, or all but the class, of another row.
+        key = data.draw(st.sampled_from(["id", "class", "title"]))
+        entry[key] = {"id": "999.9", "class": "Nine", "title": entry["title"]}[key]
+    entries.append(entry)
+    places = faults_of(again)
+    assert any(one.startswith(f"{place}[{len(entries) - 1}]") for one in places), places
 
 
 @given(faulty=strategies.faulty_notices())

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import tomli_w
@@ -26,7 +27,7 @@ from purposeguard import (
 )
 from purposeguard.codegen import generate
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.terms import fold
+from purposeguard.terms import TermMeta, fold, linearised
 from purposeguard.testing import strategies
 from purposeguard.testing._notices import CIRCLED
 from tests.properties.spellings import glyphs, name_spellings, spellings
@@ -191,3 +192,18 @@ def test_characters_that_no_id_has_are_not_passed_over(name: str, char: str, dat
     at = data.draw(st.integers(0, len(name)))
     with pytest.raises(UnknownSource):
         tm.NOTICE.source(name[:at] + char + name[at:])
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=4, unique=True), max_size=10))
+def test_classes_are_ordered_as_python_orders_them(bases: list[list[int]]) -> None:
+    """Whatever stands above what, consistent or not; Python's own way is asked where a class has few bases."""
+    made: list[type] = [Purpose]
+    for number, chosen in enumerate(bases):
+        above = tuple(dict.fromkeys(made[one % len(made)] for one in chosen)) or (Purpose,)
+        try:
+            made.append(TermMeta(f"T{number}", above, {}))
+        except TypeError:
+            with pytest.raises(TypeError, match="no consistent order"):
+                linearised(cast("type", SimpleNamespace(__bases__=above, __name__="none")))
+        else:
+            assert tuple(linearised(made[-1])) == made[-1].__mro__

@@ -1,14 +1,16 @@
-"""Times that never go back, each with its time zone."""
+"""Times that are believed as far as they agree, each with its time zone."""
 
 from __future__ import annotations
 
 import datetime
 import threading
+import time
 from typing import Any
 
 import pytest
 
-from purposeguard.clock import Clock, in_utc, system_time
+from purposeguard import clock as clock_module
+from purposeguard.clock import TOLERANCE, Clock, in_utc, system_time
 from tests.support import in_threads, switching
 
 UTC = datetime.UTC
@@ -20,6 +22,95 @@ def test_a_clock_that_is_set_back_says_the_latest_time() -> None:
     times = iter([NOON, NOON - HOUR, NOON + HOUR, NOON, NOON + 2 * HOUR])
     clock = Clock(lambda: next(times))
     assert [clock.now() for _ in range(5)] == [NOON, NOON, NOON + HOUR, NOON + HOUR, NOON + 2 * HOUR]
+
+
+def test_what_has_not_ended_by_a_clock_that_is_set_back_has_not() -> None:
+    times = iter([NOON, NOON + 87600 * HOUR, NOON + HOUR, NOON])
+    clock = Clock(lambda: next(times))
+    assert [clock.earliest() for _ in range(4)] == [NOON, NOON + 87600 * HOUR, NOON + HOUR, NOON]
+
+
+class Two:
+    """A clock that can be set, and one that cannot."""
+
+    def __init__(self) -> None:
+        self.wall, self.elapsed = NOON, 100.0
+        self.clock = Clock(lambda: self.wall, lambda: self.elapsed)
+        self.clock.now()
+
+    def passes(self, wall: datetime.timedelta, elapsed: datetime.timedelta) -> None:
+        self.wall += wall
+        self.elapsed += elapsed.total_seconds()
+
+
+def test_the_present_is_between_the_clock_and_the_time_that_has_passed() -> None:
+    two = Two()
+    two.passes(HOUR, HOUR)
+    assert two.clock.span() == (NOON + HOUR, NOON + HOUR)
+    two.passes(87600 * HOUR, HOUR)
+    assert two.clock.span() == (NOON + 2 * HOUR, NOON + 87601 * HOUR)
+    assert two.clock.doubt() == 87599 * HOUR
+    two.passes(-87599 * HOUR, 0 * HOUR)  # put right: nothing is left of it
+    assert two.clock.span() == (NOON + 2 * HOUR, NOON + 2 * HOUR)
+    assert two.clock.doubt() is None
+    two.passes(-3 * HOUR, HOUR)
+    assert (two.clock.earliest(), two.clock.now()) == (NOON - HOUR, NOON + 3 * HOUR)
+    assert two.clock.read() == NOON - HOUR
+
+
+def test_a_clock_that_is_put_right_a_little_is_sure() -> None:
+    two = Two()
+    two.passes(TOLERANCE, 0 * HOUR)
+    assert two.clock.doubt() is None
+    two.passes(datetime.timedelta(microseconds=1), 0 * HOUR)
+    assert two.clock.doubt() is not None
+    two.passes(-2 * TOLERANCE, 0 * HOUR)
+    assert two.clock.doubt() is None
+
+
+def test_a_first_time_that_was_wrong_opens_nothing() -> None:
+    """Nobody knows then which of the two is right; the process is to be started anew."""
+    two = Two()
+    two.passes(-87600 * HOUR, HOUR)
+    assert two.clock.span() == (NOON - 87600 * HOUR, NOON + HOUR)
+    assert two.clock.doubt() is not None
+
+
+def test_time_that_runs_back_where_it_cannot_counts_as_none() -> None:
+    two = Two()
+    two.passes(0 * HOUR, -HOUR)
+    assert two.clock.span() == (NOON, NOON)
+
+
+@pytest.mark.parametrize("missing", [("CLOCK_BOOTTIME",), ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC")])
+def test_the_clock_that_cannot_be_set_is_the_best_that_there_is(
+    monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
+) -> None:
+    for name in missing:
+        monkeypatch.delattr(time, name, raising=False)
+    elapsed = clock_module._counting()
+    assert 0 < elapsed() <= elapsed()
+
+
+def test_a_clock_that_a_sandbox_does_not_have_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> float:
+        raise OSError
+
+    monkeypatch.setattr(time, "clock_gettime", refuse, raising=False)
+    assert clock_module._counting() is time.monotonic
+
+
+def test_the_system_s_clock_is_watched_from_the_start() -> None:
+    elapsed = [0.0]
+    clock = Clock(system_time, lambda: elapsed[0])
+    elapsed[0] = 3600.0  # which the time of day does not show
+    assert clock.doubt() is not None
+
+
+def test_a_clock_stands_for_itself() -> None:
+    clock = Two().clock
+    assert Clock.of(clock) is clock
+    assert Clock.of(lambda: NOON).now() == NOON
 
 
 def test_it_is_the_system_time_unless_another_is_given() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tracemalloc
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import purposeguard as pg
 from purposeguard.document import Document
 from purposeguard.faults import LARGEST_FILE
 from purposeguard.grants import granted
+from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import SMALL, changed, faults_of, numbered, tables
 
 
@@ -201,7 +203,7 @@ def test_a_fault_of_shape_has_its_place(change: Callable[[dict[str, Any]], objec
         (lambda t: t["grant"][1]["purpose"][0].update(id="3(1)-1"), "grant[1].purpose[0].id", ("duplicate", "3(1)①")),
         (lambda t: t["grant"][1]["purpose"][0].update({"class": "Usage"}), "grant[1].purpose[0].class",
          ("duplicate", "a source")),
-        (lambda t: t["family"][0].update({"class": "Offers"}), "family[0].class", ("duplicate", "a purpose")),
+        (lambda t: t["family"][0].update({"class": "Offers"}), "family[0].class", ("duplicate", "of purpose")),
         (lambda t: t["family"].append({**t["family"][0], "purposes": ["3(1)②", "4②"]}), "family[1].class",
          ("duplicate",)),
         (lambda t: t["source"][0].update({"class": "Source"}), "source[0].class", ("generated modules",)),
@@ -418,7 +420,7 @@ def test_overlays_of_the_wrong_shape_in_the_notice_itself(tmp_path: Path, conten
 
 def test_derivations_have_function_names_of_their_own() -> None:
     def same(t: dict[str, Any]) -> None:
-        t["derivation"].append({**t["derivation"][0], "id": "9", "class": "LinkedAgain"})
+        t["derivation"].append({**t["derivation"][0], "id": "9", "class": "LinkedAgain", "operation": "match"})
 
     name = tables()["derivation"][0]["function"]
     found = faults_of(changed(same))
@@ -430,3 +432,105 @@ def test_derivations_have_function_names_of_their_own() -> None:
 def test_names_that_a_generated_module_needs_are_no_functions_of_a_notice(name: str) -> None:
     found = faults_of(changed(lambda t: t["derivation"][0].update(function=name)))
     assert f"`{name}` is a name that generated modules need" in str(found["derivation[0].function"])
+
+
+def doubled(place: str, **changes: Any) -> Callable[[dict[str, Any]], object]:
+    """A change that says an entry of the list at this place a second time, with changes to it."""
+
+    def change(made: dict[str, Any]) -> None:
+        rows: Any = made
+        for step in place.split("."):
+            rows = rows[int(step) if step.isdecimal() else step]
+        again = {**rows[0], **changes} if isinstance(rows[0], dict) else changes.get("text", rows[0])
+        rows.append(again)
+
+    return change
+
+
+REFERENCE = tm.NOTICE.dump()
+
+
+def places_of(change: Callable[[dict[str, Any]], object]) -> list[str]:
+    made = json.loads(json.dumps(REFERENCE))
+    change(made)
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.parse(made)
+    return [fault.place for fault in caught.value.faults]
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    numbered([
+        (doubled("transfer.country"), "transfer.country[11].code"),
+        (doubled("transfer.equivalent.0.countries", text="GB"), "transfer.equivalent[1].countries[0]"),
+        (doubled("transfer.equivalent.0.countries", text="DE"), "transfer.equivalent[0].countries[30]"),
+        (doubled("transfer.equivalent", id="e-ea", countries=["CH"]), "transfer.equivalent[2].id"),
+        (doubled("transfer.country.10.limit.tasks"), "transfer.country[10].limit.tasks[3].id"),
+        (doubled("entrustment.recipients", id="over-seas-affiliate"), "entrustment.recipients[3].id"),
+        (doubled("safeguards.measures"), "safeguards.measures[2].id"),
+        (doubled("safeguards.means", id="data-base-access"), "safeguards.means[5].id"),
+        (doubled("rights.request", effect="deletes"), "rights.request[8].id"),
+        (doubled("rights.requesters"), "rights.requesters[2]"),
+        (doubled("retention.bases"), "retention.bases[2]"),
+        (doubled("changes.announced_by"), "changes.announced_by[2]"),
+        (doubled("channel", id="e_mail"), "channel[8].id"),
+    ]),
+)  # fmt: skip
+def test_what_is_said_twice_is_a_fault(change: Callable[[dict[str, Any]], object], place: str) -> None:
+    assert places_of(change) == [place]
+
+
+def test_what_two_rows_say_of_one_thing_is_a_fault() -> None:
+    def change(t: dict[str, Any]) -> None:
+        t["forbid"] = [
+            {"sources": ["2"], "purposes": ["Offers", "3(1)①"], "reason": t["title"]},
+            {"sources": ["Visit"], "purposes": ["3.1.1", "3.1.2"], "reason": t["source"][0]["title"]},
+        ]
+        t["overlay"] = [
+            {
+                "id": "P1",
+                "class": "OneItem",
+                "title": t["title"],
+                "source": "2",
+                "product": "A",
+                "item": "b",
+                "serves": [],
+            },
+            {
+                "id": "P2",
+                "class": "SameItem",
+                "title": t["title"],
+                "source": "2",
+                "product": " a",
+                "item": "B",
+                "serves": [],
+            },
+        ]
+        again = {"id": "9", "class": "LinkedAgain", "function": "again"}
+        t["derivation"].append(
+            {**t["derivation"][0], **again, "from": t["derivation"][0]["with"], "with": t["derivation"][0]["from"]}
+        )
+
+    assert set(faults_of(changed(change))) == {"derivation[1].operation", "forbid[1].sources", "overlay[1].item"}
+
+
+def test_a_name_that_folds_to_another_kind_s_is_a_fault() -> None:
+    found = faults_of(changed(lambda t: t["family"][0].update({"class": "OFFers"})))
+    assert "already an id of purpose" in found["family[0].class"].message
+    found = faults_of(changed(lambda t: t["source"][2].update({"class": "OFFers"})))
+    assert "already the class of a source" in found["grant[0].purpose[1].class"].message
+    for own in ({"id": "not personal"}, {"class": "Notpersonal"}):
+        (place,) = own
+        made = tables()
+        made["source"][2].update(own)
+        fault = faults_of(made)[f"source[2].{place}"]
+        assert "not personal" in fault.message
+
+
+def test_what_is_said_twice_is_told_beside_a_fault_of_shape() -> None:
+    def change(made: dict[str, Any]) -> None:
+        doubled("rights.request")(made)
+        made["source"][0]["colour"] = "red"
+        made["voluntary"]["optional"] = "perhaps"
+
+    assert places_of(change) == ["source[0].colour", "rights.request[8].id", "voluntary.optional"]

@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
+from purposeguard.clock import Clock
 from purposeguard.errors import StoreUnavailable, UnknownRecipient
 from purposeguard.marks import Collected, Ended, Subject
 from purposeguard.notices import trendmicro_jp as tm
@@ -167,6 +168,19 @@ def test_today_is_a_day_of_the_notice():
         else:
             with pytest.raises(pg.RecipientViolation, match="ended on 2026-06-15"):
                 guard.check_recipient("1.1a", "1.2(1)①", ends)
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_a_safeguard_holds_at_both_times_where_a_clock_has_jumped(years):
+    now = [NOW]
+    ends = replace(MAIL_HOUSE, safeguards=[replace(CONTRACT, since=date(2025, 1, 1), until=date(2027, 1, 1))])
+    guard = pg.Guard(tm.NOTICE, clock=Clock(lambda: now[0], lambda: 0.0))
+    guard.check_recipient("1.1a", "1.2(1)①", ends)
+    now[0] = NOW.replace(year=NOW.year + years)
+    with pytest.raises(pg.RecipientViolation):
+        guard.check_recipient("1.1a", "1.2(1)①", ends)
+    now[0] = NOW
+    guard.check_recipient("1.1a", "1.2(1)①", ends)
 
 
 def test_clause_7_subjects_stop_provision_and_use(guard, overseer):

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.circumstances import Standing
+from purposeguard.clock import Clock
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.tools.application import outcome
 from tests.unit.oversights import STOPPED, Counting, Office, told
@@ -353,6 +354,21 @@ def test_a_clock_that_is_set_back_brings_no_data_back() -> None:
     assert not guard.allows("1(a)", RENEWAL, subject=about)
     at(0)
     assert not guard.allows("1(a)", RENEWAL, subject=about)
+
+
+def test_a_clock_that_jumps_is_believed_as_far_as_it_allows_less() -> None:
+    """Held against the time that has passed; nothing of it is left when it is put right."""
+    now = [datetime.datetime(2024, 6, 10, tzinfo=datetime.UTC)]
+    guard = pg.Guard(made().notice, clock=Clock(lambda: now[0], lambda: 0.0))
+    new = pg.About(collected=datetime.date(2024, 6, 9))
+    old = pg.About(collected=datetime.date(2000, 1, 1))
+    assert guard.allows("1(a)", RENEWAL, subject=new)
+    for years in (10, -10):
+        now[0] = now[0].replace(year=2024 + years)
+        assert guard.allows("1(a)", RENEWAL, subject=new) is (years < 0)
+        assert not guard.allows("1(a)", RENEWAL, subject=old)
+        now[0] = now[0].replace(year=2024)
+        assert guard.allows("1(a)", RENEWAL, subject=new)
 
 
 def test_rows_past_their_period_are_refused_left_out_or_withheld() -> None:

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import copy
 import datetime
+import itertools
 import json
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import purposeguard as pg
+from purposeguard import Purpose, Source, terms
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import SMALL, changed, revised, tables
 
@@ -265,3 +269,84 @@ def test_a_notice_copies_to_itself() -> None:
     for notice in (small, tm.NOTICE):
         assert copy.copy(notice) is notice
         assert copy.deepcopy(notice) is notice
+
+
+# ---- How much work a notice takes -----------------------------------------------------------------------------------
+
+
+def titled(text: str) -> dict[str, str]:
+    return {"en": text, "ja": text}
+
+
+def large(*, nested: int = 1, purposes: int = 1) -> dict[str, Any]:
+    """A notice of so many clauses, each an item of the one before, and of so many purposes for all of them."""
+    return {
+        "format": 1,
+        "id": "large",
+        "revision": "2024-01-01",
+        "controller": titled("c"),
+        "title": titled("t"),
+        "source": [
+            {"id": f"{n + 1}", "class": f"S{n}x", "title": titled("s"), **({"parent": f"{n}"} if n else {})}
+            for n in range(nested)
+        ],
+        "grant": [
+            {
+                "clause": f"0({n // 40 + 1})",
+                "title": titled("g"),
+                "sources": ["1"],
+                "purpose": [
+                    {"id": f"0({n // 40 + 1}).{m}", "class": f"P{m}x", "title": titled("p")}
+                    for m in range(n, min(n + 40, purposes))
+                ],
+            }
+            for n in range(0, purposes, 40)
+        ],
+        "retention": {
+            "clause": "8",
+            "starts": "end-of-use",
+            "bases": ["law"],
+            "after": "law-only",
+            "period": [{"source": "1", "days": 30}],
+        },
+    }
+
+
+def calls_of(run: Callable[[], object]) -> int:
+    """How many functions a run calls, those of C included: a measure of its work that no clock spoils."""
+    count = itertools.count()
+    before = sys.getprofile()
+    sys.setprofile(lambda *_: next(count) and None)
+    try:
+        run()
+    finally:
+        sys.setprofile(before)
+    return next(count)
+
+
+@pytest.mark.parametrize("kind", ["nested", "purposes"])
+def test_the_work_grows_as_the_notice_does(kind: str) -> None:
+    def work(size: int) -> int:
+        made = large(**{kind: size})
+        return calls_of(lambda: pg.Guard(pg.Notice.parse(made)))
+
+    work(20)  # what is imported or compiled once
+    assert work(160) < 2.5 * work(80)
+
+
+def test_python_orders_the_bases_of_no_class_that_has_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    ordered: list[int] = []
+    own = terms.linearised
+
+    def counted(cls: type) -> list[type]:
+        ordered.append(len(cls.__bases__))
+        return own(cls)
+
+    monkeypatch.setattr(terms, "linearised", counted)
+    notice = pg.Notice.parse(large(nested=3, purposes=500))
+    assert ordered == [501]  # the items have the one base that has them all
+    top, *items = notice.sources
+    assert all(issubclass(source, purpose) for source in notice.sources for purpose in notice.purposes)
+    assert all(issubclass(item, top) for item in items)
+    assert not issubclass(top, items[0])
+    assert top.__mro__ == (top, *notice.purposes, Purpose, Source, object)

@@ -86,6 +86,13 @@ def hour_of(at: str) -> str:
     return f"{at[:13]}:00Z"
 
 
+def _hour_after(at: str) -> str | None:
+    try:
+        return hour_of(written(datetime.datetime.fromisoformat(at) + datetime.timedelta(hours=1)))
+    except (ValueError, OverflowError):  # no time is known yet, or there is none after it
+        return None
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
     """One entry: its number, from 1 on, when it was made (UTC), what kind it is and what it says.
@@ -191,14 +198,16 @@ def advanced(
 ) -> tuple[Sequence[Entry], Head]:
     """The entries to be added behind a head, and the head after them; its `bytes` are left as they are.
 
-    A time before that of the last entry is taken for that. Counts of hours that are over now, or with `close` of all,
-    become entries; the others stay open, also where the last entry is of a clock that was ahead.
+    Their order is that of their numbers: each has the time that was read for it, and one of a clock that was ahead
+    dates no other. Counts of other hours than this one, or with `close` of all, become entries; so do those of an hour
+    that has yet to come, save the next, which another process may be in already.
     """
-    at = max(now, head.at)
+    at = now or head.at
+    under_way = {hour_of(at), _hour_after(at)}
     still_open = dict(head.open)
     for key, count in (counts or {}).items():
         still_open[key] = still_open.get(key, 0) + count
-    over = sorted((key for key in still_open if close or key.hour < hour_of(now)), key=lambda one: one.order)
+    over = sorted((key for key in still_open if close or key.hour not in under_way), key=lambda one: one.order)
     bodies = [(USE, key.body(still_open.pop(key))) for key in over]
     entries: list[Entry] = []
     seq, last = head.seq, head.hash

@@ -188,7 +188,7 @@ class Counters:
         with self._one_at_a_time() as mine:
             if not mine:
                 return  # a signal handler, say: what it has interrupted is at it
-            hour = hour_of(written(self._clock.now()))
+            hour = hour_of(written(self._clock.read()))
             self._collect(hour)
             # Also when an hour is over of which counts were written, though nothing was counted since.
             if self._pending or (self._open and (last or self._open != hour)):
@@ -206,7 +206,7 @@ class Counters:
         with self._one_at_a_time() as mine:
             if not mine:
                 raise StoreUnavailable(INTERRUPTED)
-            hour = hour_of(written(self._clock.now()))
+            hour = hour_of(written(self._clock.read()))
             self._collect(hour)
             yield dict(self._pending)
             if self._pending:
@@ -290,7 +290,7 @@ class Counters:
             if not mine:
                 return
             known = self._pending.total()
-            self._collect(hour_of(written(self._clock.now())))
+            self._collect(hour_of(written(self._clock.read())))
             more = self._pending.total() > known
         if more:
             self.close()

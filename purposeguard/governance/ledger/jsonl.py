@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from purposeguard.clock import Now
+from purposeguard.clock import Clock, Now
 from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger.chain import Body, Counts, Entry, Head, advanced
 from purposeguard.governance.ledger.counting import INTERVAL
@@ -58,7 +58,7 @@ class JsonLinesLedger(Kept):
         digest: Callable[[str], str] | None = None,
         timeout: float = 5.0,
         interval: float = INTERVAL,
-        clock: Now | None = None,
+        clock: Now | Clock | None = None,
     ) -> None:
         must_have_locks()
         super().__init__(interval=interval, clock=clock, digest=digest)

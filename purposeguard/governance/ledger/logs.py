@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from purposeguard.clock import Now
+from purposeguard.clock import Clock, Now
 from purposeguard.governance.ledger.chain import ENTRY_KEYS, USE, Counts, Head, advanced
 from purposeguard.governance.ledger.counting import INTERVAL
 from purposeguard.governance.ledger.recorder import Recorder, entry_made
@@ -25,7 +25,7 @@ class LoggingLedger(Recorder):
     """
 
     def __init__(
-        self, logger: logging.Logger | str = NAME, *, interval: float = INTERVAL, clock: Now | None = None
+        self, logger: logging.Logger | str = NAME, *, interval: float = INTERVAL, clock: Now | Clock | None = None
     ) -> None:
         super().__init__(interval=interval, clock=clock, digest=None)
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger

@@ -27,8 +27,8 @@ class Recorder(abc.ABC):
     Counts are written every `interval` seconds, when the process ends, and by `flush` and `close`.
     """
 
-    def __init__(self, *, interval: float, clock: Now | None, digest: Callable[[str], str] | None) -> None:
-        self._clock = Clock(clock or system_time)
+    def __init__(self, *, interval: float, clock: Now | Clock | None, digest: Callable[[str], str] | None) -> None:
+        self._clock = Clock.of(clock or system_time)
         self._digest = digest
         self._counters = Counters(self.add, self._clock, interval)
 
@@ -50,7 +50,7 @@ class Recorder(abc.ABC):
         """
 
     def _now(self) -> str:
-        return written(self._clock.now())
+        return written(self._clock.read())
 
     # ---- told by a guard --------------------------------------------------------------------------------------------
 

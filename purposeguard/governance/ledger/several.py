@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from purposeguard.clock import Now
+from purposeguard.clock import Clock, Now
 from purposeguard.governance.ledger.chain import Counts
 from purposeguard.governance.ledger.counting import INTERVAL
 from purposeguard.governance.ledger.recorder import Recorder, entry_made
@@ -22,7 +22,7 @@ class Ledgers(Recorder):
     happen. Counts each of them keeps until it can write them.
     """
 
-    def __init__(self, *ledgers: Recorder, interval: float = INTERVAL, clock: Now | None = None) -> None:
+    def __init__(self, *ledgers: Recorder, interval: float = INTERVAL, clock: Now | Clock | None = None) -> None:
         """`interval`: within which counts are on record in all of them, where each has the same or a shorter one.
 
         Raises:

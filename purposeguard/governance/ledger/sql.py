@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from purposeguard.clock import Now
+from purposeguard.clock import Clock, Now
 from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger.chain import Body, Counts, Entry, Head, Hour, advanced
 from purposeguard.governance.ledger.counting import INTERVAL
@@ -57,7 +57,7 @@ class SqlLedger(Kept):
     `interval`: seconds between two writes of counts. `clock` gives the time, for tests.
     """
 
-    def __init__(self, store: Store, *, interval: float = INTERVAL, clock: Now | None = None) -> None:
+    def __init__(self, store: Store, *, interval: float = INTERVAL, clock: Now | Clock | None = None) -> None:
         super().__init__(interval=interval, clock=clock, digest=store.digest)
         self.store = store
         self._turn = Turn()

@@ -172,8 +172,8 @@ def test_the_hour_is_that_in_which_it_is_added_up(counters: Counters, book: Book
     time.goes_on(hours=-5)
     tick()
     counters.flush()
-    ten = hour(at="2026-05-02T10:00Z")
-    assert [counts for counts, _ in book.written] == [{hour(): 1}, {ten: 1}, {ten: 1}]
+    ten, five = hour(at="2026-05-02T10:00Z"), hour(at="2026-05-02T05:00Z")
+    assert [counts for counts, _ in book.written] == [{hour(): 1}, {ten: 1}, {five: 1}]
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------

@@ -302,12 +302,28 @@ def test_a_clock_that_is_set_back_changes_no_order(place: Place, time: Time) -> 
     other.append("sweep", {"number": 3})
     other.allowed("mail", "1.2(1)①", R, 1)
     other.flush()
+    back = time.now
     time.goes_on(days=401)
     other.append("sweep", {"number": 4})
     assert [entry.body["number"] for entry in ledger.entries(["sweep"])] == [1, 2, 3, 4]
-    assert [entry.moment for entry in ledger.entries(["sweep"])] == [START] * 3 + [time.now]
+    assert [entry.moment for entry in ledger.entries(["sweep"])] == [START, back, back, time.now]
     assert [key.hour for key in ledger.uses()] == ["2025-03-28T09:00Z"]
     assert ledger.verify().entries == 5
+    assert ledger.verify().went_back == 1
+
+
+def test_one_time_far_ahead_dates_no_other_entry_and_keeps_no_count_open(place: Place, time: Time) -> None:
+    ledger = place.open(clock=time)
+    time.goes_on(days=3650)
+    ledger.append("sweep", {"number": 1})
+    ledger.allowed("mail", "1.2(1)①", R, 1)
+    ledger.flush()
+    time.goes_on(days=-3650)
+    ledger.append("sweep", {"number": 2})
+    assert [entry.moment for entry in ledger.entries(["sweep"])] == [START + datetime.timedelta(days=3650), START]
+    assert [entry.kind for entry in ledger.entries()].count("use") == 1
+    assert sum(ledger.uses(since=START).values()) == 1
+    assert ledger.verify().went_back == 1
 
 
 def test_a_clock_without_a_time_zone_is_refused(place: Place) -> None:

@@ -51,7 +51,18 @@ def test_verify_says_that_a_ledger_is_whole(filled: Place) -> None:
         "at": "2026-05-02T10:18:00.000000Z",
         "open_uses": 3,
         "unfinished_bytes": 0,
+        "went_back": 0,
     }
+
+
+def test_verify_notes_that_a_clock_went_back(place: Place) -> None:
+    time = Time()
+    ledger = place.open(clock=time)
+    ledger.append("sweep", {})
+    time.goes_on(hours=-2)
+    ledger.append("sweep", {})
+    text = run("ledger", "verify", place.target).stdout
+    assert "1 time an entry is dated before the one before it" in text
 
 
 def test_verify_says_what_is_broken_and_where(filled: Place) -> None:

@@ -401,12 +401,9 @@ def forged(*bodies: tuple[str, str, dict[str, Any]]) -> tuple[list[Entry], Head]
 
 
 def test_a_chain_with_the_right_hashes_may_still_be_wrong() -> None:
-    entries, head = forged(("2026-05-02", "sweep", {}), ("2026-05-01", "sweep", {}))
-    assert broken(lambda: walked(entries, head)).what == "the entry is older than the one before it"
     entries, head = forged(("2026-05-02", "sweep", {}), ("2026-05-02", "sweep", {}))
-    for other in (Head(2, head.at, "f" * 64), Head(2, "2026-05-01", head.hash)):
-        error = broken(functools.partial(walked, entries, other))
-        assert (error.place, error.what) == ("head", "the head is not that of the last entry")
+    error = broken(functools.partial(walked, entries, Head(2, head.at, "f" * 64)))
+    assert (error.place, error.what) == ("head", "the head is not that of the last entry")
 
 
 def test_a_count_that_counts_nothing_is_found_when_uses_are_added_up(tmp_path: Path) -> None:
@@ -443,7 +440,6 @@ def test_what_is_told_is_read_back_and_anything_else_is_found(told: list[Any], d
     read = [entry_of(entry.line, "line") for entry in entries]
     assert read == entries == walked(read, head)
     assert [(one.kind, one.body) for one in read] == told
-    assert [one.at for one in read] == sorted(one.at for one in read)
     other = data.draw(st.permutations(entries) | st.lists(st.sampled_from(entries), max_size=len(entries)))
     if other != entries:
         broken(lambda: walked(other, head))
