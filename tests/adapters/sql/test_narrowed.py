@@ -155,6 +155,20 @@ def test_of_a_table_that_is_changed_the_other_rows_are_left_alone(engine: Engine
     assert engine.run("SELECT mail FROM crm ORDER BY id") == [("A",), ("b",), ("D",)]
 
 
+def test_a_row_that_may_not_be_used_is_not_met_by_an_insert(engine: Engine):
+    filled(engine, *ROWS)
+    engine.run("CREATE UNIQUE INDEX only_one ON crm (id)")
+    text = "INSERT INTO crm (id, mail) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET id = 1 RETURNING"
+    assert engine.run(f"{text} mail") == [("a",)]  # as it is without a guard
+    for returned in ("mail", "*", "id, length(mail)"):
+        with pytest.raises(UnresolvedStatement, match="rows that are there are not seen"):
+            narrow(engine, f"{text} {returned}", {"1": STOPPED})
+    # A key that is not personal tells what any query that asks for it alone does.
+    assert engine.run(narrow(engine, f"{text} id", {"1": STOPPED})) == [(1,)]
+    # It looks at no row that is there.
+    narrow(engine, "INSERT INTO crm (id, mail, origin) VALUES (9, 'x', '1.1(a)')", {"1": STOPPED})
+
+
 def test_parameters_stay_where_they_are(engine: Engine):
     filled(engine, *ROWS)
     mark = "%s" if engine.dialect == "postgres" else "?"
