@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import duckdb
 import pytest
 from sqlglot import exp, parse_one
 
@@ -22,6 +20,7 @@ from purposeguard.adapters.sql.words import _Words
 from purposeguard.adapters.tables import Tables
 from purposeguard.circumstances import Standing
 from purposeguard.notices import trendmicro_jp as tm
+from tests.adapters.sql.engines import Engine
 from tests.oversights import Told
 
 Run = Callable[..., list[Any]]
@@ -34,57 +33,6 @@ TABLES = {
     "plain": {"id": NotPersonal, "name": tm.Registration},
 }
 VIEWS = {"mails": "SELECT mail, id FROM crm WHERE id > 0"}
-
-
-class SQLite:
-    dialect = "sqlite"
-    errors = (sqlite3.Error,)
-
-    def __init__(self) -> None:
-        self.connection = sqlite3.connect(":memory:")
-
-    def run(self, text: str, *values: Any) -> list[Any]:
-        return self.connection.execute(text, values).fetchall()
-
-
-class DuckDB:
-    dialect = "duckdb"
-    errors = (duckdb.Error,)
-
-    def __init__(self) -> None:
-        self.connection = duckdb.connect(config={"threads": 1})
-
-    def run(self, text: str, *values: Any) -> list[Any]:
-        return self.connection.execute(text, values).fetchall()
-
-
-class PostgreSQL:
-    dialect = "postgres"
-
-    def __init__(self, url: str) -> None:
-        import psycopg
-
-        self.errors = (psycopg.Error,)
-        self.connection = psycopg.connect(url, autocommit=True)
-        self.connection.execute("SET search_path = pg_temp")
-
-    def run(self, text: str, *values: Any) -> list[Any]:
-        cursor = self.connection.execute(text.replace("?", "%s"), values or None)
-        return cursor.fetchall() if cursor.description else []
-
-
-Engine = SQLite | DuckDB | PostgreSQL
-
-
-@pytest.fixture(params=["sqlite", "duckdb", "postgres"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    made: Engine
-    if request.param == "postgres":
-        made = PostgreSQL(str(request.getfixturevalue("postgresql_url")))
-    else:
-        made = SQLite() if request.param == "sqlite" else DuckDB()
-    yield made
-    made.connection.close()
 
 
 def filled(engine: Engine, *rows: tuple[Any, ...], kind: str = "INTEGER") -> None:
