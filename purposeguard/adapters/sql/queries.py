@@ -193,8 +193,6 @@ class Queries(Sources):
 
     def _select(self, node: exp.Select, around: Scope | None, commons: Commons) -> Relation:
         only(node, _SELECT_OF[self.dialect])
-        if not node.expressions and self.dialect != "postgres":
-            refuse("it selects nothing, as it is read here, so some name in it is taken for a keyword: quote it")
         scope = Scope(around, self.commons(node, around, commons))
         from_ = node.args.get("from_")
         if from_ is not None:
@@ -296,6 +294,8 @@ class Queries(Sources):
     def items(self, node: exp.Select | exp.Returning, scope: Scope) -> Relation:
         """The items of SELECT. What they read is counted where somebody asks for them, save what makes rows."""
         columns: list[Column] = []
+        if not node.expressions and self.dialect != "postgres":
+            refuse("it selects nothing, as it is read here, so some name in it is taken for a keyword: quote it")
         rests: list[Column] = []
         complete = True
         for item in node.expressions:
