@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from sqlglot import exp
 
@@ -180,7 +180,7 @@ class Writes(Queries):
         conflict = node.args.get("conflict")
         if conflict is not None or node.args.get("alternative") or node.args.get("ignore"):
             # It looks at rows that are there already.
-            self.mentions[id(target)] = (target, into.table.name)
+            self.mentions[id(target)] = (cast("exp.Table", target), into.table.name)
             keys = NOTHING if conflict is not None and conflict.args.get("conflict_keys") else self._any_key(into)
             if conflict is not None:
                 self._conflict(conflict, scope, into, self._new_rows(node, columns, into), keys)
