@@ -90,7 +90,7 @@ class Frames:
             return frame
         kept = self._left(use, known, names)
         self._decider.meet_under(use, self._demand(known, tuple(kept), narrowed=False))
-        return frame if len(kept) == len(names) else _selected(kind, frame, kept)
+        return frame if len(kept) == len(names) else kind.settled(frame, kind.selected(frame, kept))
 
     def permitted(self, frame: Frame, tags: object = None, *, withhold: bool = False) -> Frame:
         """The rows of a frame that the purpose under way may use; with `withhold`, without the columns that it may not.
@@ -101,7 +101,7 @@ class Frames:
         Raises:
             UnlabelledData: a column carries no tag, one that is marked is not there, or a row does not say its source.
             UnknownSource: a row names a source that means nothing; or as `check`. Of a lazy frame, whatever its engine
-                raises for either when it is read.
+                raises for either when it is read, or carried out.
             StoreUnavailable: governance cannot tell what subjects asked for.
             PurposeMissing, PurposeViolation, UnresolvedStatement, TypeError: as `check`.
         """
@@ -114,7 +114,7 @@ class Frames:
         kept = self._left(use, known, names) if withhold else names
         rule = self._decider.rule(use, known, kept, _TABLE)
         self._decider.meet_under(use, self._demand(known, tuple(kept), narrowed=True), {_TABLE: rule})
-        found = frame
+        found: Any = frame
         if rule is not None:
             held = set(names)
             for one in rule.columns:
@@ -123,7 +123,9 @@ class Frames:
             subjects = {name for name, _ in known.subjects()}
             telling = {name for name in names if name in subjects or known[name].is_personal}
             found = kind.filtered(frame, rule, telling)
-        return found if len(kept) == len(names) else _selected(kind, found, kept)
+        if len(kept) < len(names):
+            found = kind.selected(found, kept)
+        return cast("Frame", frame if found is frame else kind.settled(frame, found))
 
     # ---- tags --------------------------------------------------------------------------------------------------------
 
@@ -207,7 +209,3 @@ def _covers(given: Tag, borne: Tag) -> bool:
     """Whether a tag that is given says at least what the one that a column bears does."""
     sources = borne.label is NOT_PERSONAL or borne.label.sources <= given.label.sources
     return sources and borne.by_row <= given.by_row and (borne.mark is None or borne.mark == given.mark)
-
-
-def _selected(kind: Kind, frame: Any, names: Iterable[str]) -> Any:
-    return kind.selected(frame, list(names))

@@ -21,6 +21,8 @@ from purposeguard.errors import UnlabelledData, UnresolvedStatement, shown
 class Kind(NamedTuple):
     """What is done with frames of one library; `packages` are those that its classes are from.
 
+    `settled` is given a frame and what is left of it, and makes that lead to nothing that was left out.
+
     `filtered` is told which columns are personal, or say whose the rows are: where a library keeps a list of the values
     that there are, beside the rows, nothing of the rows that are left out may stay in it.
     """
@@ -31,6 +33,7 @@ class Kind(NamedTuple):
     names: Callable[[Any], list[Any]]
     filtered: Callable[[Any, RowRule, Collection[str]], Any]
     selected: Callable[[Any, Sequence[str]], Any]
+    settled: Callable[[Any, Any], Any] = lambda _, left: left
 
 
 def kind_of(frame: object) -> Kind:
@@ -84,26 +87,33 @@ def _lazy_names(frame: Any) -> list[Any]:
     return list(frame.collect_schema().names())
 
 
+def _numbers_rows(index: Any) -> bool:
+    """Whether an index of pandas counts the rows, from 0: other numbers may be anybody's."""
+    return having.is_pandas_index(index) and (getattr(index, "start", None), getattr(index, "step", None)) == (0, 1)
+
+
 def _pandas_names(frame: Any) -> list[Any]:
     """The columns, and what stands in the index: it goes wherever the frame goes."""
     index = frame.index
     named = [name for name in index.names if name is not None]
-    if len(named) < index.nlevels:
-        kind = getattr(index, "dtype", None)
-        if index.nlevels > 1 or getattr(kind, "kind", "") not in ("i", "u"):
-            raise UnlabelledData(
-                "the index has no name, and holds more than the numbers of rows, so nothing says what it may be used "
-                "for: give it one, and a tag"
-            )
+    if len(named) < index.nlevels and not _numbers_rows(index):
+        raise UnlabelledData(
+            "the index has no name, and holds more than the numbers of rows, so nothing says what it may be used for: "
+            "give it one, and a tag, or number the rows anew, `reset_index(drop=True)`"
+        )
     names: list[Any] = frame.columns.tolist()
     return [*named, *names]
 
 
 def _pandas_selected(frame: Any, names: Sequence[str]) -> Any:
+    """Some columns, with memory of their own: a view of the frame would lead to the others, and so may its `attrs`."""
     gone = [name for name in frame.index.names if name is not None and name not in names]
     if gone:
         frame = frame.reset_index(level=gone, drop=True)
-    return frame[[name for name in frame.columns if name in set(names)]]
+    kept = frame[[name for name in frame.columns if name in set(names)]].copy()
+    kept.index = kept.index.copy(deep=True)
+    kept.attrs = {}
+    return kept
 
 
 def _dask_names(frame: Any) -> list[Any]:
@@ -149,6 +159,12 @@ def _by_arrow(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     return arrow.filtered(frame, rule, telling)
 
 
+def _settled_by_polars(frame: Any, left: Any) -> Any:
+    from purposeguard.adapters.frames import polars  # noqa: PLC0415  # a frame of it is there
+
+    return polars.settled(frame, left)
+
+
 def _by_duckdb(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
     _must_have_arrow("DuckDB")
     from purposeguard.adapters.words import duckdb  # noqa: PLC0415  # a frame of it is there
@@ -173,7 +189,15 @@ ARROW: Final = "Arrow"
 _KINDS: Final = (
     Kind("pandas", ("pandas",), having.is_pandas_dataframe, _pandas_names, _by_pandas, _pandas_selected),
     Kind("polars", ("polars",), having.is_polars_dataframe, _columns, _by_polars, _selected),
-    Kind("polars (lazy)", ("polars",), having.is_polars_lazyframe, _lazy_names, _by_polars, _selected),
+    Kind(
+        "polars (lazy)",
+        ("polars",),
+        having.is_polars_lazyframe,
+        _lazy_names,
+        _by_polars,
+        _selected,
+        _settled_by_polars,
+    ),
     Kind(ARROW, ("pyarrow",), having.is_pyarrow_table, _table_names, _by_arrow, _selected),
     Kind("DuckDB", ("duckdb", "_duckdb"), having.is_duckdb_relation, _columns, _by_duckdb, _selected),
     Kind(SPARK, ("pyspark",), _is_spark, _columns, _by_spark, _selected),

@@ -16,14 +16,25 @@ from purposeguard.adapters.words import values
 
 
 def filtered(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
-    """The rows of a pandas frame that may be used; `telling` columns have no other categories than stand in these."""
+    """The rows of a pandas frame that may be used; `telling` columns have no other categories than stand in these.
+
+    Where an index without a name numbers them they are numbered anew: a gap tells of a row.
+    """
+    kept = _rows(frame, rule, telling)
+    return kept.reset_index(drop=True) if kept is not frame and kept.index.names == [None] else kept
+
+
+def _rows(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     found = arrow_rows.mask(rule, _columns(frame, rule))
     if found is True:
         return frame
     if found is False:
-        return _with_what_stands_there(frame.iloc[:0], telling)
-    flat = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
-    return _with_what_stands_there(frame[flat.to_numpy(zero_copy_only=False)], telling)
+        kept = frame.take([])  # an empty part of it would lead to all rows
+    else:
+        flat = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+        kept = frame[flat.to_numpy(zero_copy_only=False)]
+    kept.attrs = {}
+    return _with_what_stands_there(kept, telling)
 
 
 def _with_what_stands_there(frame: Any, telling: Collection[str]) -> Any:
@@ -65,7 +76,7 @@ class _Rows:
         self._name = uuid.uuid4().hex
 
     def __call__(self, frame: Any) -> Any:
-        return filtered(frame, self._rule, self._telling)
+        return _rows(frame, self._rule, self._telling)
 
     def __dask_tokenize__(self) -> str:
         return self._name

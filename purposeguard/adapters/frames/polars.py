@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -22,6 +23,20 @@ def filtered(frame: Any, rule: RowRule) -> Any:
     test = rendered(rule, Words(rule, schema))
     return frame.filter(test)
 
+
+def settled(frame: Any, left: Any) -> Any:
+    """What is left of a lazy frame, with a plan that holds no other rows.
+
+    A plan goes along wherever the frame goes, in a pickle as well, with all that it was made of. So it is carried out
+    now, save where the frame does nothing but read a file.
+    """
+    first = frame.explain(optimized=False).lstrip().partition("\n")[0]
+    reads_file = _SCAN.match(first) is not None and "in-mem" not in first
+    return left if reads_file else left.collect().lazy()
+
+
+_SCAN: Final = re.compile(r"(?:Parquet|Csv|Ipc|NDJson) SCAN \[", re.IGNORECASE)
+"""How a plan begins that is the reading of a file, and nothing else."""
 
 _WITHIN_64_BITS: Final = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
 

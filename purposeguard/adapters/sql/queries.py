@@ -22,6 +22,22 @@ _SELECT: Final = words(
     windows distribute sort cluster order limit offset locks sample
     """
 )
+_SELECT_OF: Final = MappingProxyType(
+    {
+        dialect: _SELECT - words(lacking)
+        for dialect, lacking in {
+            "sqlite": "kind hint operation_modifiers laterals connect qualify distribute sort cluster locks sample",
+            "postgres": "kind hint operation_modifiers laterals connect qualify distribute sort cluster sample",
+            "mysql": "kind laterals connect qualify distribute sort cluster sample",
+            "duckdb": "kind hint operation_modifiers laterals connect distribute sort cluster locks",
+            "spark": "kind operation_modifiers connect locks sample",
+            "bigquery": "hint operation_modifiers laterals connect distribute sort cluster locks sample",
+            "snowflake": "kind hint operation_modifiers laterals distribute sort cluster locks sample",
+        }.items()
+    }
+)
+"""By dialect, without the clauses that it does not have: to the engine the words for these are names as any other."""
+
 _SET: Final = words("with_ this expression distinct by_name order limit offset side kind locks")
 _SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
 _SPREADING: Final = tuple(classes(words("Explode Posexplode Inline Stack Anonymous Unnest")))
@@ -176,7 +192,7 @@ class Queries(Sources):
     # ---- SELECT ----------------------------------------------------------------------------------------------------
 
     def _select(self, node: exp.Select, around: Scope | None, commons: Commons) -> Relation:
-        only(node, _SELECT)
+        only(node, _SELECT_OF[self.dialect])
         scope = Scope(around, self.commons(node, around, commons))
         from_ = node.args.get("from_")
         if from_ is not None:
@@ -278,6 +294,8 @@ class Queries(Sources):
     def items(self, node: exp.Select | exp.Returning, scope: Scope) -> Relation:
         """The items of SELECT. What they read is counted where somebody asks for them, save what makes rows."""
         columns: list[Column] = []
+        if not node.expressions and self.dialect != "postgres":
+            refuse("it selects nothing, as it is read here, so some name in it is taken for a keyword: quote it")
         rests: list[Column] = []
         complete = True
         for item in node.expressions:

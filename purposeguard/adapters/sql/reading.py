@@ -35,6 +35,12 @@ _NOT_OF_WORDS: Final = re.compile(r"[^\w\x00-\x7f]|[\u115f\u1160\u3164\uffa0\u03
 
 _ESCAPED_QUOTE: Final = re.compile(r"\\['\"`]")
 _REPLACE: Final = re.compile(r"(\s*)REPLACE\s+INTO\b", re.IGNORECASE)
+_NO_PERCENT: Final = frozenset({"sqlite", "duckdb", "spark"})
+"""Dialects whose drivers look for no parameters that begin with `%`."""
+
+_ACROSS: Final = re.compile(r"""(?<!%)(?:%%)*%\([^)]*?(?:['"`$(#]|--|/\*)""")
+"""A parameter whose name holds what ends a text, or begins one or a comment: to a parser it is none."""
+
 _COMMENTS: Final = re.compile(r"/\*.*?\*/|(?:--|#|//)[^\n]*", re.DOTALL)
 _RUN_COMMENT: Final = re.compile(r"\s*(!|M!)")
 
@@ -107,6 +113,11 @@ def _as_engines_read_it(text: str, tokens: list[Token], dialect: str, column_key
         raise UnresolvedStatement(
             "whether a backslash before a quote escapes it is a matter of dialect and settings: double the quote, or "
             "give the text as a parameter"
+        )
+    if dialect not in _NO_PERCENT and _ACROSS.search(text):
+        raise UnresolvedStatement(
+            "to some drivers `%(` begins a parameter, whatever stands before the next bracket, and here that is no "
+            "name: name parameters by words, give texts as parameters, and write `% (` where it is an operator"
         )
     if dialect == "spark" and "${" in text:
         raise UnresolvedStatement("`${…}` is replaced before the statement is read, nobody knows by what")

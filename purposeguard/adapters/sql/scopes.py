@@ -138,12 +138,11 @@ class Lookup:
         found: list[Column] = []
         while scope is not None:
             known = [*(source.relation for source in scope.visible), Relation(scope.aliases.values())]
-            found += [
-                column
-                for relation in known
-                for key in relation.names
-                if lower(key) == word and (column := relation.get(key)) is not None
-            ]
+            for relation in known:
+                hits = [relation.get(key) for key in relation.names if lower(key) == word] or [relation.rest]
+                found += [column for column in hits if column is not None]
+            # A table's name in place of a column's: its whole row.
+            found += [source.relation.whole(word) for source in scope.visible if lower(source.key) == word]
             scope = scope.parent
         return joined(found) if found else None
 

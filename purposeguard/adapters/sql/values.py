@@ -6,12 +6,13 @@ Every kind of node is either known here or refused, so that a construct nobody t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 from sqlglot import exp
 
 from purposeguard.adapters.sql.catalogue import Catalogue
-from purposeguard.adapters.sql.functions import HARMLESS, NAMED, NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS
+from purposeguard.adapters.sql.functions import HARMLESS, NAMED, NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS, words
 from purposeguard.adapters.sql.names import lower
 from purposeguard.adapters.sql.relations import NOTHING, Column, Flow, Read, Relation, flows
 from purposeguard.adapters.sql.scopes import Commons, Lookup, Scope, everything, refuse
@@ -136,6 +137,22 @@ class Values:
         """A word the parser takes for a keyword (a unit): where it is a column's name, it may be that."""
         column = self.lookup.anyhow(lower(str(node.this)), scope)
         return NOTHING if column is None else self.used(column)
+
+    def _bare(self, node: exp.Expr, scope: Scope) -> Flow:
+        """A function that may stand without brackets: some engines read a column first that has its name."""
+        columns = [self.lookup.anyhow(word, scope) for word in BARE[type(node)]]
+        return flows([*(self.used(one) for one in columns if one is not None), self.parts(node, scope)])
+
+    def _boolean(self, node: exp.Expr, scope: Scope) -> Flow:
+        """To SQLite a column that is called `true` or `false` is that one."""
+        column = self.lookup.anyhow("true" if node.this else "false", scope) if self.dialect == "sqlite" else None
+        return NOTHING if column is None else self.used(column)
+
+    def _fetch(self, node: exp.Expr, scope: Scope) -> Flow:
+        """FETCH FIRST, which to some engines is a name as any other."""
+        if self.dialect not in _WITH_FETCH or (self.dialect == "snowflake" and not node.args.get("count")):
+            refuse("whether `FETCH` is a name is a matter of the engine: write `LIMIT`, or quote the name")
+        return self.parts(node, scope)
 
     def _star(self, node: exp.Expr, scope: Scope) -> Flow:
         self.starred = True
@@ -336,6 +353,31 @@ class Values:
         return self.value(node.this, scope)
 
 
+_WITH_FETCH: Final = frozenset({"postgres", "mysql", "duckdb", "snowflake"})
+"""Dialects that have FETCH FIRST."""
+
+_WORDS: Final = MappingProxyType(
+    {
+        "CurrentCatalog": "current_catalog",
+        "CurrentDate": "current_date",
+        "CurrentDatetime": "current_datetime",
+        "CurrentRole": "current_role",
+        "CurrentSchema": "current_schema",
+        "CurrentTime": "current_time",
+        "CurrentTimestamp": "current_timestamp localtimestamp",
+        "CurrentUser": "current_user",
+        "Localtime": "localtime current_time",
+        "Localtimestamp": "localtimestamp current_timestamp",
+        "SessionUser": "session_user",
+        "UtcDate": "utc_date current_date",
+        "UtcTime": "utc_time current_time",
+        "UtcTimestamp": "utc_timestamp current_timestamp",
+    }
+)
+
+BARE: Final = MappingProxyType({getattr(exp, name): words(text) for name, text in _WORDS.items()})
+"""The functions that the parser reads, or writes, without brackets, each with the words for it."""
+
 _PLAIN_NAMES: Final = (exp.Identifier, exp.Var, exp.Literal)
 
 
@@ -365,6 +407,7 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.Aliases: Values._alias,
     exp.Anonymous: Values._named,
     exp.AnonymousAggFunc: Values._named,
+    exp.Boolean: Values._boolean,
     exp.Cast: Values._cast,
     exp.Collate: Values._collate,
     exp.Column: Values._column,
@@ -375,6 +418,7 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.Dot: Values._dot,
     exp.Except: Values._subquery,
     exp.Exists: Values._exists,
+    exp.Fetch: Values._fetch,
     exp.Hint: Values._nothing,
     exp.Identifier: Values._identifier,
     exp.In: Values._in,
@@ -398,5 +442,6 @@ SPECIAL: Final[dict[type, _Reader]] = {
 }
 """The kinds of nodes of which it is not enough to look at the parts."""
 
+SPECIAL.update(dict.fromkeys(BARE, Values._bare))
 SPECIAL.update(dict.fromkeys(CHAINS, Values._chain))
 SPECIAL.update(dict.fromkeys(TABLE_FUNCTIONS - SPECIAL.keys(), Values._rows_of))

@@ -53,11 +53,12 @@ _FAILURE: Final = {
     "duckdb": "ERROR({why})",
     "spark": "RAISE_ERROR({why})",
     "sqlite": "JSON_EXTRACT({why}, '$') = 1",
-    "mysql": "JSON_LENGTH({why}) = 0",
+    "mysql": "18446744073709551615 + CHAR_LENGTH({why}) = 0",
     "bigquery": "ERROR({why})",
     "snowflake": "TO_BOOLEAN({why})",
 }
-"""What fails when it is reached, and says why: where there is no word for it, what is no truth value, or no JSON."""
+"""What fails when it is reached, and says why: where there is no word for it, what is no truth value, no JSON, or no
+number of 64 bits (MariaDB gives NULL for what is no JSON, so that rows would be left out and nothing said)."""
 
 
 def test(rule: RowRule, names: Names) -> exp.Expr:
@@ -79,7 +80,7 @@ class _Words:
         return exp.EQ(this=exp.Literal.number(1), expression=exp.Literal.number(1))
 
     def false(self) -> exp.Expr:
-        return exp.EQ(this=exp.Literal.number(1), expression=exp.Literal.number(0))
+        return _false()
 
     def all_of(self, parts: Sequence[exp.Expr], /) -> exp.Expr:
         return exp.paren(exp.and_(*parts))
@@ -98,8 +99,8 @@ class _Words:
         text = self._as_text(column)
         return (
             exp.case()
-            .when(_within(text, (one for one, clause in known.items() if clause in clauses)), exp.true())
-            .when(_within(text, (one for one, clause in known.items() if clause not in clauses)), exp.false())
+            .when(_within(text, (one for one, clause in known.items() if clause in clauses)), self.true())
+            .when(_within(text, (one for one, clause in known.items() if clause not in clauses)), self.false())
             .else_(self._failure("the source of a row is not known: ", column, told=True))
         )
 
@@ -187,8 +188,13 @@ class _Words:
         return text if self._dialect in {"sqlite", "mysql"} else exp.cast(text, exp.DType.DATE)
 
 
+def _false() -> exp.Expr:
+    """Not the word, which to SQLite is a column where one has this name."""
+    return exp.EQ(this=exp.Literal.number(1), expression=exp.Literal.number(0))
+
+
 def _within(value: exp.Expr, texts: Iterable[str]) -> exp.Expr:
     listed: list[exp.Expr] = [exp.Literal.string(text) for text in sorted(texts)]
     if not listed:
-        return exp.false()
+        return _false()
     return exp.In(this=value.copy(), expressions=listed)

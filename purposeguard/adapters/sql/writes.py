@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from sqlglot import exp
 
 from purposeguard.adapters.sql.catalogue import Catalogue, Table
 from purposeguard.adapters.sql.functions import words
-from purposeguard.adapters.sql.names import perhaps
+from purposeguard.adapters.sql.names import lower, perhaps
 from purposeguard.adapters.sql.queries import Queries
 from purposeguard.adapters.sql.relations import NOTHING, Column, Flow, Read, Relation
 from purposeguard.adapters.sql.scopes import Commons, Scope, Source, refuse
@@ -178,10 +178,12 @@ class Writes(Queries):
         alias = target.args.get("alias")
         self._add(into.table.relation, alias, scope, target.this)
         conflict = node.args.get("conflict")
-        if conflict is not None:
-            self._conflict(conflict, scope, into, self._new_rows(node, columns, into))
-        elif node.args.get("alternative") or node.args.get("ignore"):
-            self._by_any_key(into)
+        if conflict is not None or node.args.get("alternative") or node.args.get("ignore"):
+            # It looks at rows that are there already.
+            self.mentions[id(target)] = (cast("exp.Table", target), into.table.name)
+            keys = NOTHING if conflict is not None and conflict.args.get("conflict_keys") else self._any_key(into)
+            if conflict is not None:
+                self._conflict(conflict, scope, into, self._new_rows(node, columns, into), keys)
         return self._done("insert", node, scope, into)
 
     def _new_rows(self, node: exp.Expr, columns: Sequence[str], into: _Flows) -> list[Source]:
@@ -201,13 +203,18 @@ class Writes(Queries):
             found.append(Source(self.catalogue.names.key(alias.this), alias.this.this, row))
         return found
 
-    def _by_any_key(self, into: _Flows) -> None:
+    def _any_key(self, into: _Flows) -> Flow:
         """Whether a row is there already is told by a key that nobody names: by any of the values may be.
 
-        MySQL has no words for a key, so there it is taken for one that tells nothing.
+        MySQL has no words for a key. So there it decides of what is set in the row that is there (see `_conflict`), and
+        is taken for none that decides which rows are written.
         """
+        own = frozenset((into.table.name, name) for name in into.found or into.table.columns)
+        self.reads |= own
+        keys = own.union(*into.found.values())
         if self.dialect != "mysql":
-            into.conditions |= NOTHING.union(*into.found.values())
+            into.conditions |= keys
+        return keys
 
     def _inserted(self, node: exp.Expr, commons: Commons) -> Relation:
         if node.args.get("default"):
@@ -228,8 +235,11 @@ class Writes(Queries):
         for column in relation.columns:
             into.put_column(into.named(column.key or "", column.name), column)
 
-    def _conflict(self, node: exp.Expr, scope: Scope, into: _Flows, rows: Sequence[Source]) -> None:
-        """ON CONFLICT and ON DUPLICATE KEY: what is there already is looked at, and changed."""
+    def _conflict(self, node: exp.Expr, scope: Scope, into: _Flows, rows: Sequence[Source], keys: Flow) -> None:
+        """ON CONFLICT and ON DUPLICATE KEY: what is there already is looked at, and changed.
+
+        `keys`: what may have decided that it is there, where no key is named.
+        """
         only(
             node,
             frozenset(
@@ -242,8 +252,6 @@ class Writes(Queries):
         within = Scope(excluded, scope.commons)
         within.sources = scope.sources
         self.inserted = rows[0].relation
-        if not node.args.get("conflict_keys"):
-            self._by_any_key(into)
         before, self.reads = self.reads, set()
         for one in node.args.get("conflict_keys") or ():
             self.value(one, within)
@@ -253,8 +261,23 @@ class Writes(Queries):
                 self.value(part, within)
         into.conditions |= frozenset(self.reads)
         self.reads |= before
-        self._assigned(node.expressions, within, into)
+        for one in node.expressions:
+            for column in self._assigned(one, within, into):
+                if not self._is_inserted(one, rows):
+                    into.add(column, keys)
         self.inserted = None
+
+    def _is_inserted(self, one: exp.Expr, rows: Sequence[Source]) -> bool:
+        """Whether a column is set to what would have been inserted into it, so that it is the same in either case."""
+        key, value = self.catalogue.names.key, one.expression
+        row: Source | None = None
+        if isinstance(value, exp.Anonymous) and lower(value.name) == "values" and len(value.expressions) == 1:
+            row, value = rows[0], value.expressions[0]
+        elif isinstance(value, exp.Column) and value.args.get("table"):
+            row = next((row for row in rows if row.key == key(value.args["table"])), None)
+        if row is None or not isinstance(value, (exp.Column, exp.Identifier)) or not isinstance(one.this, exp.Column):
+            return False
+        return row.relation.get(key(bare(value))) is rows[0].relation.get(key(bare(one.this)))
 
     # ---- CREATE ----------------------------------------------------------------------------------------------------
 
@@ -291,7 +314,8 @@ class Writes(Queries):
         from_ = node.args.get("from_")
         if from_ is not None:
             self.source(from_.this, scope)
-        self._assigned(node.expressions, scope, into)
+        for one in node.expressions:
+            self._assigned(one, scope, into)
         self._which(node, scope)
         return self._done("update", node, scope, into)
 
@@ -322,17 +346,18 @@ class Writes(Queries):
             self.value(where, scope)
         self._order(node, Relation(()), scope)
 
-    def _assigned(self, given: Sequence[exp.Expr], scope: Scope, into: _Flows) -> None:
-        """SET: what flows into which column."""
-        for one in given:
-            if type(one) is not exp.EQ:
-                refuse("SET holds something that is no assignment")
-            targets = one.this.expressions if isinstance(one.this, exp.Tuple) else [one.this]
-            columns = [self._set_column(part, scope, into) for part in targets]
-            with self._for_values():
-                several = isinstance(one.this, exp.Tuple)
-                row = self._several(one.expression, scope) if several else Relation([self._cell(one.expression, scope)])
-                self._put(columns, row, into)
+    def _assigned(self, node: exp.Expr, scope: Scope, into: _Flows) -> list[str]:
+        """One assignment of SET: what flows into which columns, which are handed back."""
+        if type(node) is not exp.EQ:
+            refuse("SET holds something that is no assignment")
+        several = isinstance(node.this, exp.Tuple)
+        targets = node.this.expressions if several else [node.this]
+        columns = [self._set_column(part, scope, into) for part in targets]
+        with self._for_values():
+            value = node.expression
+            row = self._several(value, scope) if several else Relation([self._cell(value, scope)])
+            self._put(columns, row, into)
+        return columns
 
     @contextmanager
     def _for_values(self) -> Generator[None]:
@@ -392,7 +417,8 @@ class Writes(Queries):
                 with self._for_values():
                     self._alike(source, into)
             else:
-                self._assigned(node.expressions, scope, into)
+                for one in node.expressions:
+                    self._assigned(one, scope, into)
         elif isinstance(node, exp.Insert):
             only(node, frozenset({"this", "expression"}))
             columns = list(into.table.columns)

@@ -104,7 +104,8 @@ class Recorder(SQLCompiler):
             written = holder is not None and holder.inserts == key
             found.setdefault(place, (table, set(), written))[1].add(name)
         for scope, key, shape, names in self._narrowings:
-            narrowings.setdefault((id(scope.holding(key)), key), []).append((shape, names))
+            if key in scope.froms:  # a test in a SELECT within leaves out none of the rows around it
+                narrowings.setdefault((id(scope), key), []).append((shape, names))
         analysis = self.purposeguard
         analysis.occurrences = tuple(
             Occurrence(table, frozenset(names), tuple(narrowings.get(place, ())), written)

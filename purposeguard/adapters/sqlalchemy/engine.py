@@ -114,7 +114,7 @@ def _deciding(method: Callable[..., Any], place: int) -> Callable[..., Any]:
     @functools.wraps(method)
     def execute(dialect: Any, cursor: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
         context = args[place] if len(args) > place else kwargs.get("context")
-        dialect.purposeguard.admit(statement, context)
+        dialect.purposeguard.admit(statement, context, bare=place == 0)
         return method(dialect, cursor, statement, *args, **kwargs)
 
     return execute

@@ -141,8 +141,10 @@ class Watch:
 
     # ---- before the driver gets it ---------------------------------------------------------------------------------
 
-    def admit(self, statement: str, context: Any) -> None:
+    def admit(self, statement: str, context: Any, *, bare: bool = False) -> None:
         """Nothing where a statement may be executed now; the ledger is told.
+
+        `bare`: the driver gets no parameters, so that it looks for none in the text.
 
         Raises:
             PurposeMissing, PurposeViolation: it uses what the purpose under way may not use.
@@ -151,7 +153,7 @@ class Watch:
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
         if context is None:  # SQLAlchemy always has one
-            self.text(statement, "it is text")
+            self.text(statement, "it is text", bare=bare)
             return
         compiled: Any = context.compiled
         analysis: Analysis | None = getattr(compiled, "purposeguard", None)
@@ -174,7 +176,8 @@ class Watch:
         defines = type(compiled.statement) if context.isddl else None
         if defines in _DEFINES and not hasattr(defines, "_compiler_dispatcher"):  # rendered by the application
             return
-        self.text(statement, "it is text" if analysis is None else analysis.untold or "its text was changed")
+        why = "it is text" if analysis is None else analysis.untold or "its text was changed"
+        self.text(statement, why, bare=bare)
 
     def plan(self, analysis: Analysis) -> Any:
         """What is to be asked about statements of a shape; `TEXT` where their text is to be asked."""
@@ -309,7 +312,7 @@ class Watch:
 
     # ---- text --------------------------------------------------------------------------------------------------------
 
-    def text(self, statement: str, why: str) -> None:
+    def text(self, statement: str, why: str, *, bare: bool) -> None:
         """Whether a statement that is text, or some of which is, may be executed.
 
         Raises:
@@ -321,17 +324,23 @@ class Watch:
         tables = self.catalogue.tables
         if self._statements is None or self._statements.tables is not tables:
             self._statements = _Texts(self.guard, tables, dialect=name, functions=self.functions)
-        self._statements.check(_plain_text(statement, self._dialect))
+        marked = not bare and self._dialect.paramstyle in ("pyformat", "format")
+        self._statements.check(_PYFORMAT.sub(_as_parameter, statement) if marked else statement)
 
 
-def _plain_text(statement: str, dialect: Any) -> str:
-    """The text as the database gets it, save for its parameters, which drivers mark in ways that no parser reads."""
-    if dialect.paramstyle in ("pyformat", "format"):
-        return _PYFORMAT.sub(lambda found: "%" if found[0] == "%%" else "$1", statement)
-    return statement
+_PYFORMAT: Final = re.compile(r"%%|%\(\w+(?:[ .-]\w+)*\)s|%s|%.?", re.DOTALL)
 
 
-_PYFORMAT: Final = re.compile(r"%%|%\([^)]*\)s|%s")
+def _as_parameter(found: re.Match[str]) -> str:
+    """What the database gets for what drivers mark in ways that no parser reads."""
+    if found[0] == "%%":
+        return "%"
+    if not found[0].endswith("s"):
+        raise UnresolvedStatement(
+            "a `%` in it begins no parameter that every driver reads alike: name parameters by words, and double a `%` "
+            "that is none"
+        )
+    return "$1"
 
 
 TEXT: Final = object()

@@ -401,3 +401,22 @@ def test_half_a_character_is_refused_without_the_text(connection):
     with pytest.raises(pg.UnresolvedStatement, match=r"U\+D800") as error:
         connection.sql("SELECT 'secret \ud800' AS x")
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("word", ["current_user", "session_user", "localtime", "current_date", "current_catalog"])
+def test_a_word_without_brackets_is_the_column_of_this_name(word):
+    # DuckDB reads the column, and gives the function's value where there is none.
+    tags = {"t": {"id": pg.NotPersonal, word: tm.Registration}}
+    with connect(GUARD, {"t": pa.table({"id": [1], word: ["mine"]})}, tags=tags) as connection:
+        text = f"SELECT {word}, upper({word}) FROM t WHERE {word} = 'mine'"  # noqa: S608  # words of ours
+        with GUARD.purpose(tm.RenewalGuidance):
+            found = connection.sql(text)
+            assert found.fetchall() == [("mine", "MINE")]
+            assert set(found.labels.values()) == {pg.Label(tm.Registration)}
+        with GUARD.purpose(tm.WebFeedback):
+            with pytest.raises(pg.PurposeViolation):
+                connection.sql(text)
+            with pytest.raises(pg.PurposeViolation):
+                connection.sql(f"SELECT id FROM t ORDER BY {word}")  # noqa: S608
+            assert connection.sql("SELECT id FROM t").fetchall() == [(1,)]
+        assert connection.sql(f"SELECT {word} IS NOT NULL FROM (SELECT 1 AS x)").fetchall() == [(True,)]  # noqa: S608

@@ -168,3 +168,30 @@ def test_what_would_not_be_put_where_it_goes_is_explained(connection):
         assert isinstance(found.refused, pg.UnlabelledData)
         assert connection.explain("INSERT INTO mailing (mail, plan) SELECT email, plan || email FROM customer").allowed
         assert connection.explain("DELETE FROM mailing").refused is None
+
+
+def test_a_row_that_is_there_already_is_found_for_a_purpose_alone(tmp_path):
+    path = tmp_path / "d.duckdb"
+    with duckdb.connect(path) as own:
+        own.execute("CREATE TABLE mailing (id INTEGER PRIMARY KEY, mail VARCHAR UNIQUE)")
+        own.execute("INSERT INTO mailing VALUES (1, 'there')")
+    guard = pg.Guard(tm.NOTICE, governance=Told({"1": Standing(all_suspended=True)}))
+    tags = {"mailing": {"id": pg.NotPersonal, "mail": tm.Registration}}
+    with connect(guard, {}, tags=tags, database=path) as connection:
+        for text in (
+            "INSERT OR IGNORE INTO mailing (mail) VALUES ('there')",
+            "INSERT INTO mailing (id, mail) VALUES (2, 'there') ON CONFLICT (mail) DO NOTHING",
+            "INSERT OR REPLACE INTO mailing VALUES (2, 'there')",
+            "MERGE INTO mailing AS m USING (SELECT 'there' AS x) AS s ON m.mail = s.x WHEN MATCHED THEN DELETE",
+        ):
+            with pytest.raises(pg.PurposeMissing):
+                connection.sql(text)
+            with guard.purpose(tm.WebFeedback), pytest.raises(pg.PurposeViolation):
+                connection.sql(text)
+        text = "INSERT INTO mailing VALUES (1, 'new') ON CONFLICT (id) DO UPDATE SET mail = excluded.mail"
+        assert connection.sql(text).fetchall() == [(1,)]
+    tags["mailing"]["id"] = [pg.NotPersonal, Subject]
+    with connect(guard, {}, tags=tags, database=path) as connection, guard.purpose(tm.RenewalGuidance):
+        with pytest.raises(pg.UnresolvedStatement, match="are left out"):
+            connection.sql("INSERT OR IGNORE INTO mailing VALUES (1, 'new')")
+        assert connection.sql("INSERT INTO mailing VALUES (3, 'other')").fetchall() == [(1,)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+from pathlib import Path
 from typing import Any
 
 import dask.dataframe as dd
@@ -121,6 +123,99 @@ def test_what_stands_in_the_index_is_a_column() -> None:
         assert list(left.columns) == ["email"]
         parts = FRAMES.withhold(dd.from_pandas(frame.set_index("device"), npartitions=1), TAGS)
         assert parts.compute().index.name is None
+
+
+@pytest.mark.parametrize(
+    "index", [[4711], pd.RangeIndex(4711, 4712), pd.Index([0]), pd.RangeIndex(0, 4711, 4711)], ids=range(4)
+)
+def test_numbers_in_an_index_without_a_name_may_be_anybodys(index: Any) -> None:
+    frame = pd.DataFrame({"email": ["a"]}, index=index)
+    with GUARD.purpose(tm.RenewalGuidance):
+        for found in (frame, dd.from_pandas(frame, npartitions=1)):
+            with pytest.raises(UnlabelledData, match="the index has no name"):
+                FRAMES.check(found, TAGS)
+            FRAMES.check(found.reset_index(drop=True), TAGS)
+
+
+def test_rows_that_are_left_are_numbered_anew() -> None:
+    guard = Guard(tm.NOTICE, governance=Told({"2": Standing(all_suspended=True)}))
+    tags = {"id": Subject, "email": tm.Registration}
+    frames, frame = Frames(guard), pd.DataFrame({"id": [1, 2, 3], "email": ["a", "b", "c"]})
+    with guard.purpose(tm.RenewalGuidance):
+        left = frames.permitted(frame, tags)
+        assert left.index.tolist() == [0, 1]  # a gap would say where somebody is
+        frames.permitted(left, tags)
+        assert frames.permitted(frame.rename_axis("n"), {**tags, "n": NotPersonal}).index.tolist() == [0, 2]
+
+
+def _reached(frame: pd.DataFrame) -> str:
+    """What can be got at from a frame: the memory that its values are views of, and what it keeps beside them."""
+    held: list[Any] = [frame.attrs]
+    pending: list[Any] = [*(block.values for block in frame._mgr.blocks), frame.index]
+    while pending:
+        one = pending.pop()
+        base = getattr(one, "base", None)
+        held.append(one)
+        pending += [base] if base is not None else []
+        pending += [one._data] if isinstance(one, pd.Index) and not isinstance(one, pd.RangeIndex) else []
+    return repr(held) + repr(pickle.dumps(frame))
+
+
+def test_what_was_withheld_from_a_frame_of_pandas_is_not_behind_it() -> None:
+    tags = {"n": tm.Registration, "device": tm.ProductData, "id": Subject, "text": tm.Registration}
+    frame = pd.DataFrame({"n": [1, 2], "device": [4711, 4712], "id": [1, 2], "text": ["a", "secret"]})
+    frame.attrs["all"] = "4711"
+    guard = Guard(tm.NOTICE)
+    told = Guard(tm.NOTICE, governance=Told({"2": Standing(all_suspended=True)}))
+    everybody = Guard(tm.NOTICE, governance=Told(requires_subject=True))
+    assert "4711" in _reached(frame[["n"]])
+    with guard.purpose(tm.RenewalGuidance):
+        left = Frames(guard).withhold(frame, tags)
+        assert list(left.columns) == ["n", "id", "text"]
+        assert "4711" not in _reached(left)
+        assert "4711" not in _reached(Frames(guard).withhold(frame.set_index("n"), tags))
+        assert "4711" not in _reached(Frames(guard).withhold(frame.set_index(["n", "device"]), tags))
+    with told.purpose(tm.RenewalGuidance):
+        left = Frames(told).permitted(frame, tags, withhold=True)
+        assert left["text"].tolist() == ["a"]
+        assert not [one for one in ("4711", "4712", "secret") if one in _reached(left)]
+    with everybody.purpose(tm.RenewalGuidance):
+        left = Frames(everybody).permitted(
+            frame.assign(id=pd.Series([None, None], dtype="string")), tags, withhold=True
+        )
+        assert len(left) == 0
+        assert "secret" not in _reached(left)
+    assert frame.attrs == {"all": "4711"}
+
+
+def test_what_was_left_out_of_a_lazy_frame_is_not_in_its_plan() -> None:
+    tags = {"source": RowSource, "email": ByRow, "device": tm.ProductData}
+    frame = pl.LazyFrame({"source": ["1.1(a)", "2.3"], "email": ["a", "left-out"], "device": ["secret", "secret"]})
+    assert b"left-out" in pickle.dumps(frame.filter(pl.col("email") == "a"))
+    made = frame.select("source").with_columns(frame.select("email", "device").collect())
+    with GUARD.purpose(tm.RenewalGuidance):
+        for whole in (frame, frame.sort("source"), pl.concat([frame, frame]), made):
+            left = FRAMES.permitted(whole, tags, withhold=True)
+            assert not [one for one in (b"left-out", b"secret") if one in pickle.dumps(left)]
+            assert set(left.collect()["email"]) == {"a"}
+            left = FRAMES.withhold(whole.drop("source"), {"email": tm.Registration, "device": tm.ProductData})
+            assert b"secret" not in pickle.dumps(left)
+
+
+def test_a_lazy_frame_that_reads_a_file_stays_lazy(tmp_path: Path) -> None:
+    tags = {"source": RowSource, "email": ByRow}
+    frame = pl.DataFrame({"source": ["1.1(a)", "2.3"], "email": ["a", "left-out"]})
+    for name in ("parquet", "csv", "ipc", "ndjson"):
+        path = tmp_path / f"people.{name}"
+        getattr(frame, f"write_{name}")(path)
+        with GUARD.purpose(tm.RenewalGuidance):
+            left = FRAMES.permitted(getattr(pl, f"scan_{name}")(path), tags)
+            within = FRAMES.permitted(getattr(pl, f"scan_{name}")(io.BytesIO(path.read_bytes())), tags)
+        assert "SCAN" in left.explain()
+        assert "SCAN" not in within.explain()
+        for one in (left, within):
+            assert b"left-out" not in pickle.dumps(one)
+            assert one.collect()["email"].to_list() == ["a"]
 
 
 def test_a_subject_in_the_index_is_asked_about() -> None:
@@ -329,9 +424,3 @@ def test_limit_a_function_within_a_lazy_frame_may_see_rows_that_are_left_out() -
     looked = left.filter(pl.col("email").map_batches(look, return_dtype=pl.Boolean, is_elementwise=True)).collect()
     assert looked.height == 0  # but what it saw depends on how the engine orders conditions
     assert set(seen) <= {"a", "b"}
-
-
-def test_limit_numbers_in_an_index_without_a_name_are_taken_for_numbers_of_rows() -> None:
-    frame = pd.DataFrame({"email": ["a"]}, index=[4711])
-    with GUARD.purpose(tm.RenewalGuidance):
-        FRAMES.check(frame, TAGS)

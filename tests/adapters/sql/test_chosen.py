@@ -8,7 +8,14 @@ import duckdb
 import pytest
 
 from purposeguard import UnresolvedStatement
-from tests.adapters.sql.shop import flows, read, used, writes
+from purposeguard.adapters.sql.analysis import Read
+from purposeguard.adapters.sql.analysis import read as parse
+from purposeguard.adapters.sql.catalogue import Catalogue
+from tests.adapters.sql.shop import TABLES, flows, read, used, writes
+
+
+def parsed_by(text: str, dialect: str) -> Read:
+    return parse(text, Catalogue(TABLES, dialect))
 
 
 def conditions(dialect: str, text: str) -> str:
@@ -33,12 +40,19 @@ WRITES = [
      "ON CONFLICT (id) DO UPDATE SET kind = (SELECT max(total) FROM orders WHERE excluded.address > 'a')"),
      "customer.email mailing.id"),
     # A key that nobody names.
-    ("sqlite", "INSERT OR IGNORE INTO mailing (address, kind) SELECT email, 1 FROM customer", "customer.email"),
-    ("sqlite", "REPLACE INTO mailing (address, kind) SELECT email, 1 FROM customer", "customer.email"),
+    ("sqlite", "INSERT OR IGNORE INTO mailing (address, kind) SELECT email, 1 FROM customer",
+     "customer.email mailing.address mailing.kind"),
+    ("sqlite", "REPLACE INTO mailing (address, kind) SELECT email, 1 FROM customer",
+     "customer.email mailing.address mailing.kind"),
     ("postgres", "INSERT INTO mailing (address, kind) SELECT email, 1 FROM customer ON CONFLICT DO NOTHING",
-     "customer.email"),
-    ("duckdb", "INSERT OR REPLACE INTO mailing (address, kind) SELECT email, 1 FROM customer", "customer.email"),
-    ("sqlite", "INSERT OR IGNORE INTO mailing (address, kind) VALUES (?, ?)", ""),
+     "customer.email mailing.address mailing.kind"),
+    ("postgres", "INSERT INTO mailing (address) VALUES (%s) ON CONFLICT ON CONSTRAINT only_one DO NOTHING",
+     "mailing.address"),
+    ("duckdb", "INSERT OR REPLACE INTO mailing (address, kind) SELECT email, 1 FROM customer",
+     "customer.email mailing.address mailing.kind"),
+    ("duckdb", "INSERT INTO mailing BY NAME SELECT 'a' AS address ON CONFLICT DO NOTHING", "mailing.address"),
+    ("sqlite", "INSERT OR IGNORE INTO mailing (address, kind) VALUES (?, ?)", "mailing.address mailing.kind"),
+    ("sqlite", "REPLACE INTO mailing DEFAULT VALUES", "mailing.address mailing.id mailing.kind"),
     ("postgres", "INSERT INTO mailing (id, address) SELECT id, email FROM customer ON CONFLICT (id) DO NOTHING",
      "mailing.id"),
 ]  # fmt: skip
@@ -47,6 +61,41 @@ WRITES = [
 @pytest.mark.parametrize(("dialect", "text", "expected"), WRITES, ids=range(len(WRITES)))
 def test_what_is_written_is_chosen_by(dialect: str, text: str, expected: str):
     assert conditions(dialect, text) == expected
+
+
+UPSERTS = [
+    ("sqlite", "INSERT OR IGNORE INTO mailing (address) VALUES (?)", "mailing.address"),
+    ("sqlite", "INSERT OR REPLACE INTO mailing (address, id) VALUES (?, 1)", "mailing.address mailing.id"),
+    ("sqlite", "REPLACE INTO mailing (address) VALUES (?)", "mailing.address"),
+    ("mysql", "REPLACE INTO mailing (address) VALUES (%s)", "mailing.address"),
+    ("mysql", "INSERT IGNORE INTO mailing (address) VALUES (%s)", "mailing.address"),
+    ("mysql", "INSERT INTO mailing SET address = %s ON DUPLICATE KEY UPDATE kind = 1", "mailing.address"),
+    ("postgres", "INSERT INTO mailing (address) VALUES (%s) ON CONFLICT DO NOTHING", "mailing.address"),
+    ("postgres", "INSERT INTO mailing (address, id) VALUES (%s, 1) ON CONFLICT (id) DO NOTHING", "mailing.id"),
+    ("postgres", "INSERT INTO mailing (address) VALUES (%s)", ""),
+]
+
+
+@pytest.mark.parametrize(("dialect", "text", "expected"), UPSERTS, ids=range(len(UPSERTS)))
+def test_whether_a_row_is_there_already_is_asked_of_its_keys(dialect: str, text: str, expected: str):
+    assert used(dialect, text) == expected
+    mentions = parsed_by(text, dialect).mentions
+    assert [name for _, name in mentions] == (["mailing"] if expected else [])
+
+
+def test_what_mysql_sets_where_a_row_is_there_tells_that_it_is():
+    text = "INSERT INTO mailing (address, kind) SELECT email, 1 FROM customer ON DUPLICATE KEY UPDATE"
+    told = "customer.email mailing.address mailing.kind"
+    assert writes("mysql", f"{text} kind = 'again'") == {"address": "customer.email", "kind": told}
+    # What would have been inserted is there afterwards in either case.
+    for same in ("kind = VALUES(kind)", "mailing.kind = VALUES(kind)"):
+        assert writes("mysql", f"{text} {same}") == {"address": "customer.email", "kind": ""}
+    assert writes("mysql", f"{text} kind = VALUES(kind) + 1")["kind"] == told
+    assert writes("mysql", f"{text} kind = VALUES(address)")["kind"] == told
+    rows = "INSERT INTO mailing (address, kind) VALUES (%s, 1) AS new ON DUPLICATE KEY UPDATE"
+    assert writes("mysql", f"{rows} kind = new.kind") == {"address": "", "kind": ""}
+    assert writes("mysql", f"{rows} kind = new.address")["kind"] == "mailing.address mailing.kind"
+    assert writes("mysql", f"{rows} kind = mailing.kind")["kind"] == "mailing.address mailing.kind"
 
 
 def test_what_is_read_for_an_item_of_returning_is_its_own():
@@ -59,9 +108,12 @@ def test_what_is_read_for_an_item_of_returning_is_its_own():
 
 def test_a_row_of_mysql_that_was_to_be_inserted_may_have_a_name():
     text = "INSERT INTO mailing (address, id) VALUES ((SELECT max(email) FROM customer), 1) AS new"
-    assert writes("mysql", f"{text} ON DUPLICATE KEY UPDATE kind = new.address")["kind"] == "customer.email"
-    assert writes("mysql", f"{text} (a, b) ON DUPLICATE KEY UPDATE kind = a")["kind"] == "customer.email"
-    assert writes("mysql", f"{text} (a, b) ON DUPLICATE KEY UPDATE kind = new.b")["kind"] == ""
+    keys = "customer.email mailing.address mailing.id"
+    assert writes("mysql", f"{text} ON DUPLICATE KEY UPDATE kind = new.address")["kind"] == keys
+    assert writes("mysql", f"{text} (kind, id) ON DUPLICATE KEY UPDATE kind = new.kind")["kind"] == keys
+    text = "INSERT INTO mailing (address, id) VALUES (1, (SELECT max(email) FROM customer)) AS new"
+    assert used("mysql", f"{text} (a, b) ON DUPLICATE KEY UPDATE kind = a") == keys
+    assert writes("mysql", f"{text} (a, b) ON DUPLICATE KEY UPDATE id = new.b")["id"] == keys
 
 
 ROWS = [

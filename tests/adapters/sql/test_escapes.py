@@ -169,6 +169,12 @@ REFUSED = [
     ("postgres", "SELECT ts_rewrite('a'::tsquery, 'SELECT email, email FROM customer')"),
     ("postgres", "SELECT table_to_xml('customer', true, true, '')"),
     ("spark", "SELECT * FROM customer TABLESAMPLE (BUCKET 1 OUT OF 2 ON my_function(email))"),
+    # To some drivers one parameter, with all that stands in it; to a parser two texts.
+    *((dialect, "SELECT ('%(a')s, ') || email FROM customer WHERE name <> ' FROM customer --'")
+      for dialect in ("postgres", "mysql", "bigquery", "snowflake")),
+    ("postgres", "SELECT id FROM customer WHERE name = '%(a' OR id = 1 OR name = ')s'"),
+    ("postgres", "SELECT id FROM customer WHERE id = %(a--)s\n)s"),
+    ("mysql", "SELECT id FROM customer WHERE id = %(a(b)')s', email, ''"),
     ("sqlite", "CREATE TRIGGER t AFTER INSERT ON orders BEGIN SELECT email FROM customer; END"),
 ]  # fmt: skip
 
@@ -181,6 +187,13 @@ def test_is_refused(dialect: str, text: str):
 
 def test_letters_beyond_ascii_are_read_where_all_agree_on_them():
     assert used("postgres", "SELECT id AS 顧客, '山田　太郎' AS \"x　y\" FROM customer -- 何か　も") == "customer.id"
+
+
+def test_a_percent_sign_and_a_bracket_are_read_where_no_driver_takes_more_for_a_parameter():
+    assert used("sqlite", "SELECT id FROM customer WHERE name LIKE '%(' || ? || ')%'") == "customer.id customer.name"
+    for like in ("'%%(' || %s", "'50%(x)%'", "%(name)s"):
+        assert used("postgres", f"SELECT id FROM customer WHERE name LIKE {like}") == "customer.id customer.name"  # noqa: S608
+    assert used("postgres", "SELECT id % (length(email)) FROM customer") == "customer.email customer.id"
 
 
 def test_an_update_of_what_was_excluded_flows_on():

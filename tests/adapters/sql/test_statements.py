@@ -78,6 +78,48 @@ def test_outside_a_purpose_nothing_personal_is_read(shop: Statements):
     assert shop.narrowed("SELECT id FROM customer") == "SELECT id FROM customer"
 
 
+PROBES = [
+    ("postgres", ("INSERT INTO customer (email) VALUES ('a') ON CONFLICT (email) DO UPDATE SET email = 'b' "
+     "RETURNING id")),
+    ("postgres", "INSERT INTO customer (email) VALUES ('a') ON CONFLICT (email) DO NOTHING RETURNING id"),
+    ("postgres", "INSERT INTO customer (email) VALUES ('a') ON CONFLICT DO NOTHING"),
+    ("postgres", "INSERT INTO customer (email) VALUES ('a') ON CONFLICT ON CONSTRAINT mails DO NOTHING"),
+    ("sqlite", "INSERT OR IGNORE INTO customer (email) VALUES ('a') RETURNING id"),
+    ("sqlite", "INSERT OR REPLACE INTO customer (email) VALUES ('a')"),
+    ("sqlite", "REPLACE INTO customer (email) VALUES ('a')"),
+    ("duckdb", "INSERT OR IGNORE INTO customer (email) VALUES ('a')"),
+    ("duckdb", "INSERT OR REPLACE INTO customer BY NAME SELECT 'a' AS email"),
+    ("mysql", "INSERT INTO customer (email) VALUES ('a') ON DUPLICATE KEY UPDATE email = 'b'"),
+    ("mysql", "INSERT IGNORE INTO customer SET email = 'a'"),
+    ("mysql", "REPLACE INTO customer (email) VALUES ('a')"),
+    ("postgres", ("MERGE INTO customer c USING (VALUES ('a')) v (a) ON c.email = v.a WHEN NOT MATCHED THEN DO NOTHING "
+     "RETURNING c.id")),
+    ("snowflake", "MERGE INTO customer c USING visit v ON c.email = 'a' WHEN MATCHED THEN UPDATE SET email = 'b'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dialect", "text"), PROBES, ids=range(len(PROBES)))
+def test_whether_a_row_is_there_already_is_asked_for_a_purpose(guard: Guard, dialect: str, text: str):
+    shop = Statements(guard, TABLES, dialect=dialect)
+    with pytest.raises(PurposeMissing):
+        shop.check(text)
+    with guard.purpose(tm.WebFeedback), pytest.raises(PurposeViolation):
+        shop.check(text)
+
+
+def test_a_row_that_may_be_there_already_is_told_by_its_key_alone(guard: Guard, shop: Statements):
+    text = "INSERT INTO customer (id, email) VALUES (1, 'a') ON CONFLICT {} DO UPDATE SET email = excluded.email"
+    shop.check(text.format("(id)"))
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(FlowViolation):
+        shop.check(text.format("(email)"))  # the id would tell of the address
+    mysql = Statements(guard, TABLES, dialect="mysql")
+    text = "INSERT INTO customer (id, email) VALUES (1, 'a') ON DUPLICATE KEY UPDATE"
+    with guard.purpose(tm.RenewalGuidance):
+        mysql.check(f"{text} email = VALUES(email), id = VALUES(id)")
+        with pytest.raises(FlowViolation):
+            mysql.check(f"{text} id = 2")
+
+
 def test_where_it_is_only_observed_it_is_recorded_and_runs_as_it_is(caplog: pytest.LogCaptureFixture):
     guard = Guard(tm.NOTICE, mode="observe", governance=Told())
     shop = Statements(guard, TABLES, dialect="postgres")

@@ -20,7 +20,7 @@ CASES = [
      "ON CONFLICT (address) DO UPDATE SET kind = excluded.address || m.kind"),
      {"address": "customer.email", "kind": "customer.email mailing.kind"}),
     ("mysql", "INSERT INTO mailing (address) SELECT email FROM customer ON DUPLICATE KEY UPDATE kind = VALUES(address)",
-     {"address": "customer.email", "kind": "customer.email"}),
+     {"address": "customer.email", "kind": "customer.email mailing.address"}),
     ("mysql", "INSERT INTO mailing SET address = (SELECT max(email) FROM customer)", {"address": "customer.email"}),
     ("mysql", "REPLACE INTO mailing (address) SELECT email FROM customer", {"address": "customer.email"}),
     ("sqlite", "INSERT OR REPLACE INTO mailing (address) SELECT email FROM customer", {"address": "customer.email"}),

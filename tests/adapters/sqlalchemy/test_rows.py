@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     update,
 )
@@ -241,6 +242,42 @@ def test_a_session_that_does_not_narrow_is_refused(shop: Shop, governed: Guard) 
 def test_a_full_join_narrows_nothing_in_its_condition(shop: Shop, governed: Guard) -> None:
     with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData):
         session.execute(select(Letter.id, Person.email).join(Person, full=True))
+
+
+def test_a_test_within_another_select_leaves_out_none_of_the_rows_around_it(shared: Shop) -> None:
+    # The rows around are of the table itself, which a session does not narrow. The SELECT within is of the class.
+    email = people.c.email
+    guard = Guard(tm.NOTICE, governance=shared.told)
+    within = select(Person.email).where(Person.id == 1)
+    one = within.correlate(people)
+    chosen = select(Letter.person_id).where(Letter.person_id == Person.id, Person.email != "x").correlate(people)
+    statements = [
+        select(email, within.scalar_subquery()),
+        select(email, one.exists()),
+        select(email).where(or_(one.exists(), people.c.id > 0)),
+        select(email).where(or_(people.c.id.in_(chosen), people.c.id > 0)),
+        select(email).order_by(one.scalar_subquery()),
+        select(email).group_by(email, people.c.id).having(or_(one.exists(), people.c.id > 0)),
+        select(email).outerjoin(Letter, one.exists()),
+        select(email, func.row_number().over(order_by=one.scalar_subquery())),
+        select(email).where(people.c.id.in_(select(one.cte().c.email))),
+        update(people).values(email="x").where(or_(one.exists(), email != "x")),
+        delete(people).where(or_(one.exists(), email != "x")),
+    ]
+    with shared.session(guard)() as session, guard.purpose(tm.RenewalGuidance):
+        for statement in statements:
+            with pytest.raises(UnlabelledData, match="whose they are"):
+                session.execute(statement)
+        # In the FROM and the WHERE of one SELECT it does.
+        assert sorted(session.scalars(select(email).select_from(Person))) == RENEWAL
+        found = select(Letter.id, select(Person.email).where(Person.id == Letter.person_id).scalar_subquery())
+        assert [one for _, one in sorted(map(tuple, session.execute(found)))][2:] == RENEWAL
+        if session.get_bind().dialect.name == "postgresql":
+            side = select(Person.email.label("mail")).where(Person.id == people.c.id).correlate(people).lateral()
+            with pytest.raises(UnlabelledData):
+                session.execute(select(email, side.c.mail).join(side, people.c.id > 0, isouter=True))
+            side = select(Person.email.label("mail")).where(Person.id == Letter.person_id).correlate(Letter).lateral()
+            assert sorted(session.scalars(select(side.c.mail).select_from(Letter).join(side, Letter.id > 0))) == RENEWAL
 
 
 def test_what_is_inserted_is_not_narrowed(shop: Shop, governed: Guard) -> None:

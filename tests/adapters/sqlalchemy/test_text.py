@@ -152,3 +152,30 @@ def test_functions_of_the_application_are_told(shop: Shop, guard: Guard) -> None
             connection.execute(select(func.rot13(Customer.device)))
         with pytest.raises(UnresolvedStatement):
             connection.execute(select(func.unheard_of(Customer.email)))
+
+
+def test_text_without_parameters_is_read_as_the_driver_gives_it_on(shop: Shop, guard: Guard) -> None:
+    across = "SELECT id FROM customers WHERE name = '%(a' OR device = 'd1' OR name = ')s'"
+    with shop.plain.connect().execution_options(no_parameters=True) as plain:
+        assert plain.exec_driver_sql(across).all() == [(1,)]  # it compares the device
+    engine = shop.guarded(guard)
+    with engine.connect().execution_options(no_parameters=True) as connection, guard.purpose(tm.RenewalGuidance):
+        for statement in (across, text(across), select(Customer.id).where(text(across.partition("WHERE ")[2]))):
+            with pytest.raises(PurposeGuardError):
+                connection.exec_driver_sql(statement) if isinstance(statement, str) else connection.execute(statement)
+        # Here `%` is an operator, and begins no parameter.
+        modulo = "SELECT id %(CAST(device AS INTEGER))s FROM customers"
+        with pytest.raises(PurposeGuardError):
+            connection.exec_driver_sql(modulo)
+        assert connection.exec_driver_sql("SELECT id FROM customers WHERE email LIKE 'e%' AND id % 3 = 1").all()
+
+
+@pytest.mark.parametrize("name", ["a'", "a(b)c", "a--", 'a"'])
+def test_a_parameter_that_drivers_may_read_in_two_ways_is_refused(shop: Shop, guard: Guard, name: str) -> None:
+    with shop.guarded(guard).connect() as connection, guard.purpose(tm.RenewalGuidance):
+        with pytest.raises(UnresolvedStatement):
+            connection.exec_driver_sql(f"SELECT id FROM customers WHERE id = %({name})s", {name: 1})  # noqa: S608
+        if connection.dialect.name == "postgresql":  # SQLite's driver looks for no such parameters
+            across = f"SELECT ('%({name})s, ') || email FROM customers WHERE name <> ' FROM customers --'"  # noqa: S608
+            with pytest.raises(UnresolvedStatement):
+                connection.exec_driver_sql(across, {name: 1})

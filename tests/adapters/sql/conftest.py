@@ -1,0 +1,20 @@
+"""A connection to each engine in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.adapters.sql.engines import DuckDB, Engine, PostgreSQL, SQLite
+
+
+@pytest.fixture(params=["sqlite", "duckdb", "postgres"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    made: Engine
+    if request.param == "postgres":
+        made = PostgreSQL(str(request.getfixturevalue("postgresql_url")))
+    else:
+        made = SQLite() if request.param == "sqlite" else DuckDB()
+    yield made
+    made.connection.close()
