@@ -18,6 +18,7 @@ from purposeguard.adapters.sql.names import lower
 from purposeguard.adapters.sql.statements import Statements
 from purposeguard.adapters.sqlalchemy.analysis import ALL, Analysis, Flow, Occurrence
 from purposeguard.adapters.sqlalchemy.functions import DIALECTS
+from purposeguard.adapters.sqlalchemy.objects import Attributes
 from purposeguard.adapters.sqlalchemy.rows import BAD_JSON, NO_SOURCE, Rows
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue
@@ -127,6 +128,7 @@ class Watch:
             rows=_ADVICE_ON_ROWS,
         )
         self.catalogue = catalogue
+        self._attributes = Attributes(catalogue)
         self.rows = Rows(dialect)
         self._rows_known: tuple[object, bool] | None = None
 
@@ -178,6 +180,7 @@ class Watch:
 
     def plan(self, analysis: Analysis) -> Any:
         """What is to be asked about statements of a shape; `TEXT` where their text is to be asked."""
+        self._attributes.ask()  # before there are objects that the statement loads
         if analysis.untold is not None:
             analysis.plan = TEXT
             return TEXT
