@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import Column
 from sqlalchemy.orm import ColumnProperty, CompositeProperty, InstrumentedAttribute, Mapper, RelationshipProperty
-from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.base import DEFAULT_STATE_ATTR as _STATE
 from sqlalchemy.sql import visitors
 
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, _all_mappers
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import UnlabelledData
+from purposeguard.tasks import get_ident
 from purposeguard.use import Use
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Keeper:
 
 def keeper_of(state: Any) -> Keeper | None:
     """Who says for which purpose an object that has left its session was loaded."""
-    found: Keeper | None = state.__dict__.get(_KEEPER)
+    found: Keeper | None = getattr(state, _KEEPER, None)
     return found
 
 
@@ -127,30 +128,47 @@ class _Asking:
 
     __slots__ = ()
     key: str
+    impl: Any
 
     def __get__(self, instance: Any, owner: Any) -> Any:
+        if instance is None:
+            return self
+        values, state = vars(instance), getattr(instance, _STATE, None)
+        keeper: Any = getattr(state, _KEEPER, None)
+        if (
+            keeper is not None
+            and keeper.ambient() is keeper.use
+            and state.session_id == keeper.session_id
+            and (keeper.use.owner == get_ident() or keeper.use.runs_here())
+            and self.key in values
+            and self.impl.supports_population
+        ):
+            return values[self.key]  # as SQLAlchemy does it
+        # Nothing is asked of an object that the application made; one without a state SQLAlchemy refuses.
+        if keeper is not None or (state is not None and state.key is not None):
+            _ask(state, self.key, keeper)
         above: Any = super()
-        if instance is not None:
-            try:
-                state: Any = instance_state(instance)
-            except AttributeError:  # it was made without its constructor: SQLAlchemy says so
-                return above.__get__(instance, owner)
-            keeper: Any = state.__dict__.get(_KEEPER)
-            if (
-                keeper is None
-                or keeper.use is None
-                or keeper.ambient() is not keeper.use
-                or state.session_id != keeper.session_id
-                or self.key not in state.dict
-                or not keeper.use.runs_here()
-            ):
-                _ask(state, self.key, keeper)
+        return above.__get__(instance, owner)
+
+
+class _AskingComposed:
+    """The same of an attribute that is put together of others, and keeps what it was put together to."""
+
+    __slots__ = ()
+    key: str
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        state: Any = getattr(instance, _STATE, None)
+        if state is not None and (keeper_of(state) is not None or state.key is not None):
+            _ask(state, self.key, keeper_of(state))
+        above: Any = super()
         return above.__get__(instance, owner)
 
 
 @functools.cache
 def _asking(cls: type) -> type:
-    return type(f"Asking{cls.__name__}", (_Asking, cls), {"__slots__": (), "inherit_cache": True})
+    mixin = _Asking if issubclass(cls, InstrumentedAttribute) else _AskingComposed
+    return type(f"Asking{cls.__name__}", (mixin, cls), {"__slots__": (), "inherit_cache": True})
 
 
 class Attributes:
@@ -174,7 +192,9 @@ class Attributes:
 
 def _make_ask(mapper: Mapper[Any], attribute: Any) -> None:
     composed = isinstance(mapper._props.get(attribute.key), CompositeProperty)  # it keeps what it is made of
-    if not isinstance(attribute, _Asking) and (composed or isinstance(attribute, InstrumentedAttribute)):
+    if not isinstance(attribute, (_Asking, _AskingComposed)) and (
+        composed or isinstance(attribute, InstrumentedAttribute)
+    ):
         attribute.__class__ = _asking(type(attribute))
 
 
@@ -233,7 +253,7 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
     """
     session = state.session
     own: Keeper | None = getattr(session, "_purposeguard", None)
-    if key in state.committed_state or (state.key is None and (own is not None or keeper is None)):
+    if key in state.committed_state or (state.key is None and own is not None):
         return  # what the application gave to it
     if own is not None:
         watch = session._watch_of(state.mapper)
@@ -255,7 +275,7 @@ def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:
             _decide(kept.watch, needed(kept.watch, _property(state, key)))
             session._keep_apart()
         return
-    # It is loaded now, and decided by its statement; but together with others, and where that is not awaited, not at all.
+    # Its statement is decided; but it loads what else is to be loaded too, or nothing, where nobody awaits it.
     prop, use = _property(state, key), kept.present()
     if use is None or isinstance(prop, RelationshipProperty) or kept.watch.observes(use):
         return
