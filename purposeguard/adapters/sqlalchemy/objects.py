@@ -5,7 +5,6 @@ A `Keeper` says for which purpose a session has what it has loaded; objects that
 
 from __future__ import annotations
 
-import functools
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -165,10 +164,11 @@ class _AskingComposed:
         return above.__get__(instance, owner)
 
 
-@functools.cache
-def _asking(cls: type) -> type:
-    mixin = _Asking if issubclass(cls, InstrumentedAttribute) else _AskingComposed
+def _asking(cls: type, mixin: type) -> type:
     return type(f"Asking{cls.__name__}", (mixin, cls), {"__slots__": (), "inherit_cache": True})
+
+
+_ATTRIBUTE: Final = _asking(InstrumentedAttribute, _Asking)
 
 
 class Attributes:
@@ -191,11 +191,13 @@ class Attributes:
 
 
 def _make_ask(mapper: Mapper[Any], attribute: Any) -> None:
-    composed = isinstance(mapper._props.get(attribute.key), CompositeProperty)  # it keeps what it is made of
-    if not isinstance(attribute, (_Asking, _AskingComposed)) and (
-        composed or isinstance(attribute, InstrumentedAttribute)
-    ):
-        attribute.__class__ = _asking(type(attribute))
+    kind = type(attribute)
+    if issubclass(kind, (_Asking, _AskingComposed)):
+        return
+    if issubclass(kind, InstrumentedAttribute):
+        attribute.__class__ = _ATTRIBUTE if kind is InstrumentedAttribute else _asking(kind, _Asking)
+    elif isinstance(mapper._props.get(attribute.key), CompositeProperty):
+        attribute.__class__ = _asking(kind, _AskingComposed)
 
 
 # ---- asking ----------------------------------------------------------------------------------------------------------

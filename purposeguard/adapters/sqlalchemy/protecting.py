@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.selectable import TableClause
 
 from purposeguard.adapters.sqlalchemy.engine import guard_engine
+from purposeguard.adapters.sqlalchemy.relied import must_be_known
 from purposeguard.adapters.sqlalchemy.session import watch_of
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, Where
 from purposeguard.adapters.sqlalchemy.watch import WHAT, Watch
@@ -43,8 +44,10 @@ def protect(
     Raises:
         TypeError: what is to be guarded is no engine; no tables are given, or by something else.
         UnknownSource, UnlabelledData: `tags` name no source of the guard's notice, or say nothing of a column.
+        UnresolvedStatement: this version of SQLAlchemy does not do what a guarded engine relies on.
         ValueError: the engine is guarded already.
     """
+    must_be_known()
     if not where:
         raise TypeError("say where the tables are: `protect(engine, guard, Base)`")
     if not isinstance(engine, (Engine, AsyncEngine)):
