@@ -53,18 +53,60 @@ _DEFINES: Final = frozenset(
 )
 """Statements that define tables and what belongs to them, and read none."""
 
-_own: ContextVar[bool] = ContextVar("purposeguard dialect", default=False)
-"""Whether what is executed is a dialect's own: about the database itself, and of no table of the application."""
+
+class _Own:
+    """A statement of a dialect's own, about the database itself and of no table of the application, while it runs.
+
+    `given` is the statement as the dialect gave it, or None where it is the next one.
+    """
+
+    __slots__ = ("given",)
+
+    def __init__(self, given: object = None) -> None:
+        self.given = given
+
+    def has(self, statement: str, context: Any) -> bool:
+        """Whether this is what is executed, and nothing that a listener put in its place."""
+        if self.given is None or isinstance(self.given, str):
+            return self.given is None or statement == self.given
+        return context.invoked_statement is self.given and statement == context.statement
+
+
+_ASKING: Final = object()
+"""In the place of a statement: a dialect is about to ask the database about itself."""
+
+_own: ContextVar[object] = ContextVar("purposeguard dialect", default=None)
 
 
 @contextmanager
 def own_statements() -> Any:
-    """What the dialect executes within is about the database itself."""
-    token = _own.set(True)
+    """What the dialect executes within is about the database itself; what listeners execute meanwhile is not."""
+    token = _own.set(_ASKING)
     try:
         yield
     finally:
         _own.reset(token)
+
+
+@contextmanager
+def own_statement(given: object = None) -> Any:
+    """One statement is executed: the dialect's own, or that of a listener which runs while one is executed."""
+    asking = _own.get() is _ASKING or given is None
+    token = _own.set(_Own(given) if asking else None)
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
+def is_asking() -> bool:
+    """Whether a dialect asks the database about itself."""
+    return _own.get() is not None
+
+
+def _is_own(statement: str, context: Any) -> bool:
+    own = _own.get()
+    return isinstance(own, _Own) and own.has(statement, context)
 
 
 class Narrowing(NamedTuple):
@@ -164,14 +206,14 @@ class Watch:
         ):
             plan = analysis.plan
             if plan is None or (plan is not TEXT and plan.stamp is not self.catalogue.refreshed()):
-                if _own.get():
+                if _is_own(statement, context):
                     return
                 plan = self.plan(analysis)
             if plan is not TEXT:
                 if plan.demand.is_personal or "schema_translate_map" in context.execution_options:
                     self._settle(plan, context)
                 return
-        if _own.get():
+        if _is_own(statement, context):
             return
         defines = type(compiled.statement) if context.isddl else None
         if defines in _DEFINES and not hasattr(defines, "_compiler_dispatcher"):  # rendered by the application
