@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -129,6 +130,14 @@ FOUND: Final = "purposeguard_rules"
 """The execution option by which a session hands them on: they are not found twice for one statement."""
 
 
+class UntaggedKey(UserWarning):
+    """A foreign key says whose the rows of a table are, and carries no source.
+
+    Then a statement may count these rows for each person, or ask who has none, and choose people by it, for a purpose
+    that may use nothing in the rows.
+    """
+
+
 class Plan:
     """What is to be asked of the guard about a statement of one shape."""
 
@@ -171,6 +180,8 @@ class Watch:
         )
         self.catalogue = catalogue
         self._attributes = Attributes(catalogue)
+        self._warned: set[str] = set()
+        self._looked_at: object = None
         self.rows = Rows(dialect)
         self._rows_known: tuple[object, bool] | None = None
 
@@ -182,6 +193,28 @@ class Watch:
             found = any(self.decider.asks_rows(columns, columns) for columns in self.catalogue.every())
             known = self._rows_known = (stamp, found)
         return known[1]
+
+    def warn_of_keys(self, stacklevel: int) -> None:
+        """Warns of foreign keys that are marked `Subject` and carry no source, once for each table."""
+        stamp = self.catalogue.refreshed()
+        if stamp is self._looked_at:
+            return
+        self._looked_at = stamp
+        for table in [table for place in self.catalogue._places for table in place.tables.values()]:
+            name = table.fullname
+            if name in self._warned or not self.catalogue.knows(name):
+                continue
+            _, columns = self.catalogue.find(table)
+            for column, mark in columns.subjects():
+                if table.columns[column].foreign_keys and not columns[column].is_personal:
+                    self._warned.add(name)
+                    warnings.warn(
+                        f"`{name}.{column}` says whose a row is, and carries no source: whoever counts the rows of a "
+                        "person, or asks who has none, chooses people by them for any purpose. Tag it with the source "
+                        f"of the rows, `Mapped[Annotated[int, {mark!r}, Source]]`",
+                        UntaggedKey,
+                        stacklevel=stacklevel + 1,
+                    )
 
     # ---- before the driver gets it ---------------------------------------------------------------------------------
 
@@ -227,6 +260,7 @@ class Watch:
             analysis.plan = TEXT
             return TEXT
         self.catalogue.refresh()
+        self.warn_of_keys(stacklevel=2)  # of tables that came later
         stamp = self.catalogue.refreshed()
         tables: dict[str, tuple[Columns, dict[str, None], list[Occurrence]]] = {}
         for table in analysis.tables:
