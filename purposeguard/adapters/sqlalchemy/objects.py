@@ -13,6 +13,8 @@ from sqlalchemy import Column
 from sqlalchemy.orm import ColumnProperty, CompositeProperty, InstrumentedAttribute, Mapper, RelationshipProperty
 from sqlalchemy.orm.base import DEFAULT_STATE_ATTR as _STATE
 from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import ColumnClause
+from sqlalchemy.sql.selectable import TableClause
 
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, _all_mappers
@@ -97,6 +99,10 @@ class Keeper:
             self._hurry()
         return found
 
+    def about(self, mapper: Mapper[Any]) -> list[Kept]:
+        """What is kept of engines that know a class."""
+        return [one for one in self.kept if _knows(one.watch.catalogue, mapper)]
+
     def moves(self) -> bool:
         """Takes the uses under way for those that all is for; gives whether one is for another purpose."""
         moved = [one.moves() for one in self.kept]
@@ -132,7 +138,8 @@ class _Asking:
     def __get__(self, instance: Any, owner: Any) -> Any:
         if instance is None:
             return self
-        values, state = vars(instance), getattr(instance, _STATE, None)
+        state: Any = getattr(instance, _STATE, None)
+        values = vars(instance)
         keeper: Any = getattr(state, _KEEPER, None)
         if (
             keeper is not None
@@ -184,7 +191,7 @@ class Attributes:
             manager: Mapping[str, Any] = mapper.class_manager
             if self._known.get(mapper) == len(manager):
                 continue
-            if any(self._catalogue.knows(getattr(table, "fullname", "")) for table in mapper.tables):
+            if _knows(self._catalogue, mapper):
                 for attribute in manager.values():
                     _make_ask(mapper, attribute)
                 self._known[mapper] = len(manager)
@@ -222,7 +229,7 @@ def needed(watch: Watch, prop: Any) -> Needed:
     rows = False
     parts = prop.props if isinstance(prop, CompositeProperty) else [prop]
     for given in (column for part in parts for column in getattr(part, "columns", ())):
-        held = [given] if isinstance(given, Column) else _columns_in(given)
+        held = _columns_in(given)
         rows = rows or not held  # nothing tells what it is made of
         for column in held:
             if isinstance(column.type, SealedType):
@@ -236,8 +243,18 @@ def needed(watch: Watch, prop: Any) -> Needed:
     return Needed(tables, rows)
 
 
-def _columns_in(expression: Any) -> list[Column[Any]]:
-    return [one for one in visitors.iterate(expression) if isinstance(one, Column) and one.table is not None]
+def _columns_in(expression: Any) -> list[Any]:
+    """The columns of tables that an expression is made of, also where it is of a subquery or an alias."""
+    found: list[Any] = []
+    for one in visitors.iterate(expression):
+        if not isinstance(one, ColumnClause):
+            continue
+        table: Any = one.table
+        if isinstance(table, TableClause):
+            found.append(one)
+        else:
+            found += [column for base in one.base_columns if base is not one for column in _columns_in(base)]
+    return found
 
 
 def asks_rows(watch: Watch, table: Any) -> bool:
@@ -258,16 +275,15 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
     if key in state.committed_state or (state.key is None and own is not None):
         return  # what the application gave to it
     if own is not None:
-        watch = session._watch_of(state.mapper)
-        if watch is not None:
-            _ask_attached(state, key, session, own.of(watch))
-            own.session_id = state.session_id
-            state.purposeguard_keeper = own
+        for one in own.about(state.mapper):
+            _ask_attached(state, key, session, one)
+        own.session_id = state.session_id
+        state.purposeguard_keeper = own
     elif keeper is not None:
         loaded = key in state.dict
         frozen = keeper.session_id == state.session_id
-        for one in keeper.kept:
-            if not (loaded and frozen and one.holds()) and _knows(one.watch, state.mapper):
+        for one in keeper.about(state.mapper):
+            if not (loaded and frozen and one.holds()):
                 _decide(one.watch, needed(one.watch, _property(state, key)), detached=loaded)
 
 
@@ -290,8 +306,10 @@ def _property(state: Any, key: str) -> Any:
     return state.mapper.get_property(key)
 
 
-def _knows(watch: Watch, mapper: Mapper[Any]) -> bool:
-    return any(watch.catalogue.knows(getattr(table, "fullname", "")) for table in mapper.tables)
+def _knows(catalogue: Catalogue, mapper: Mapper[Any]) -> bool:
+    """Whether a class is mapped to a table that is known, or to a query of one."""
+    held: Iterable[Any] = (*mapper.tables, *visitors.iterate(mapper.persist_selectable))
+    return any(catalogue.knows(one.fullname) for one in held if isinstance(one, TableClause))
 
 
 def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
@@ -330,7 +348,7 @@ def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> fro
 
 
 def _may_stay(watch: Watch, column: Any, use: Use[Any] | None) -> bool:
-    if not isinstance(column, Column):
+    if not isinstance(column, Column) or not isinstance(getattr(column, "table", None), TableClause):
         return False  # made of others
     name, columns = watch.catalogue.find(column.table)
     tag = columns.get(column.name)

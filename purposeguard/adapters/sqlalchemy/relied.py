@@ -94,7 +94,7 @@ def _compiles() -> Iterator[str]:
     held = MetaData()
     one = Table("one", held, *(Column(name, Integer) for name in "abcdef"))
     other = Table("other", held, Column("x", Integer), Column("y", Integer))
-    dialect: Any = postgresql.dialect()
+    dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own is not typed
     dialect.statement_compiler = recording(dialect.statement_compiler)
 
     def noted(statement: Any) -> Analysis:

@@ -54,29 +54,28 @@ class GuardedSession(Session):
         self._purposeguard = Keeper()
         super().__init__(bind, **kwargs)
 
-    def _watch_of(self, mapper: Mapper[Any]) -> Watch | None:
-        return watch_of(self.get_bind(mapper))  # it may be one of several
-
     def _keep_apart(self) -> None:
         """Forgets what was loaded for another purpose, and may not be used for the one under way."""
-        if not self._purposeguard.moves():
+        keeper = self._purposeguard
+        if not keeper.moves():
             return
         forgotten: dict[Mapper[Any], frozenset[str]] = {}
         for state in self.identity_map.all_states():
             mapper = state.mapper
             if mapper not in forgotten:
-                watch = self._watch_of(mapper)
-                kept = None if watch is None else self._purposeguard.of(watch)
-                forgotten[mapper] = forgotten_of(kept.watch, mapper, kept.present()) if kept else frozenset()
+                found = (forgotten_of(one.watch, mapper, one.present()) for one in keeper.about(mapper))
+                forgotten[mapper] = frozenset().union(*found)
             forget(state, forgotten[mapper])
 
     def _take_in(self, state: Any, keeper: Keeper | None) -> None:
         """Forgets what an object has loaded for another purpose than this session has, by what its keeper says."""
-        watch = self._watch_of(state.mapper)
+        watch = watch_of(self.get_bind(state.mapper))
         if watch is not None:
-            purpose = self._purposeguard.of(watch).purpose
-            if keeper is None or all(one.watch is not watch or one.purpose != purpose for one in keeper.kept):
-                forget(state, forgotten_of(watch, state.mapper, None))
+            self._purposeguard.of(watch)  # which may not have been spoken to yet
+        others = {one.watch: one.purpose for one in keeper.kept} if keeper is not None else {}
+        for one in self._purposeguard.about(state.mapper):
+            if one.watch not in others or others[one.watch] != one.purpose:
+                forget(state, forgotten_of(one.watch, state.mapper, None))
 
     def _merge(self, state: Any, *args: Any, **kwargs: Any) -> Any:
         self._keep_apart()

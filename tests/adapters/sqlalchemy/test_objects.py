@@ -28,7 +28,7 @@ from sqlalchemy.pool import StaticPool
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import AsyncGuardedSession, GuardedSession, protect
-from purposeguard.errors import PurposeMissing, PurposeViolation, UnlabelledData
+from purposeguard.errors import PurposeGuardError, PurposeMissing, PurposeViolation, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import capture_decisions
 from tests.adapters.sqlalchemy.shop import Base, Customer, Letter, Order, Person, Shop, customer
@@ -101,7 +101,8 @@ def test_collections_of_rows_are_asked_for_again(shop: Shop, governed: Guard) ->
             letter = session.scalars(select(Letter).where(Letter.id == 2).options(joinedload(Letter.person))).one()
             assert letter.person is not None
         with governed.purpose(tm.RenewalGuidance):
-            assert letter.person is None
+            person: Any = letter.person
+            assert person is None
     with GuardedSession(shop.guarded(governed)) as session:
         with governed.purpose(tm.ProductProvision):
             letter = session.scalars(select(Letter).where(Letter.id == 2).options(joinedload(Letter.person))).one()
@@ -222,12 +223,16 @@ def _populated(session: Session, found: Any, engine: Engine) -> Any:
     return session.scalars(statement).first().device  # type: ignore[union-attr]
 
 
+def _device(found: Any) -> Any:
+    return found.device
+
+
 WAYS: dict[str, Callable[[Session, Any, Engine], Any]] = {
     "merged into another session": _merged,
     "added to another session": _added,
     "added to another session below something": _added_below,
     "after another statement": _asked_between,
-    "from the identity map": lambda session, found, engine: next(iter(session.identity_map.values())).device,
+    "from the identity map": lambda session, found, engine: _device(next(iter(session.identity_map.values()))),
     "by a hybrid": lambda session, found, engine: found.address + found.device,
     "by a proxy": lambda session, found, engine: (list(found.totals), found.device),
     "by getattr": lambda session, found, engine: getattr(found, "device"),  # noqa: B009
@@ -244,7 +249,7 @@ def test_there_is_no_way_round(way: str, shop: Shop, guard: Guard) -> None:
     engine = shop.guarded(guard)
     with GuardedSession(engine) as session:
         with guard.purpose(tm.ProductProvision):
-            found = session.scalars(select(Customer).options(undefer(Customer.spent))).first()
+            found = session.scalars(select(Customer).options(undefer(Customer.spent))).first()  # type: ignore[attr-defined]
         with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
             WAYS[way](session, found, engine)
 
@@ -279,7 +284,7 @@ def test_what_is_put_together_of_columns_is_asked_for_again(guard: Guard) -> Non
         y: Mapped[Annotated[str, tm.ProductData]]
         point: Composite[Point] = composite(Point, "x", "y")
 
-    Place.both = column_property(Place.x + Place.y)  # type: ignore[attr-defined]
+    Place.both = column_property(Place.x + Place.y)
     engine = create_engine("sqlite://", poolclass=StaticPool)
     Own.metadata.create_all(engine)
     protect(engine, guard, Own)
@@ -297,7 +302,7 @@ def test_what_is_put_together_of_columns_is_asked_for_again(guard: Guard) -> Non
                     _ = found.point
                 with pytest.raises(PurposeViolation):
                     _ = found.both
-    Place.late = column_property(Place.x + "!")  # type: ignore[attr-defined]
+    Place.late = column_property(Place.x + "!")
     with GuardedSession(engine) as session:
         with guard.purpose(tm.ProductProvision):
             found = session.scalars(select(Place)).one()
@@ -329,3 +334,48 @@ def test_async_objects_are_asked_again(tmp_path: Any, guard: Guard) -> None:
     plain.fill()
     plain.close()
     asyncio.run(main())
+
+
+def test_a_class_that_is_mapped_to_a_query_is_asked_for_again(guard: Guard) -> None:
+    class Own(DeclarativeBase):
+        pass
+
+    class Place(Own):
+        __tablename__ = "places"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        x: Mapped[Annotated[str, tm.ProductData]]
+        y: Mapped[Annotated[str, tm.Registration]]
+
+    class Seen(Own):
+        __table__ = select(Place.id, Place.x, (Place.y + "!").label("z")).subquery()
+
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    Own.metadata.create_all(engine)
+    with Session(engine) as plain:
+        plain.add(Place(id=1, x="a", y="b"))
+        plain.commit()
+    protect(engine, guard, Own)
+    for left in (lambda session: None, lambda session: session.close()):
+        with GuardedSession(engine) as session:
+            with guard.purpose(tm.ProductProvision):
+                found: Any = session.scalars(select(Seen)).one()
+                left(session)
+                assert (found.x, found.z) == ("a", "b!")
+            with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
+                _ = found.x
+            with guard.purpose(tm.TrafficAnalysis), pytest.raises(PurposeViolation):
+                _ = found.z
+    engine.dispose()
+    Own.registry.dispose()
+
+
+def test_an_object_of_another_engine_than_its_class_is_bound_to_is_asked(shop: Shop, guard: Guard) -> None:
+    first, second = shop.guarded(guard), shop.guarded(guard)
+    for bind in (first, shop.plain):
+        with GuardedSession(bind) as session:
+            with guard.purpose(tm.ProductProvision):
+                statement = select(Customer).where(Customer.id == 1)
+                found = session.scalars(statement, bind_arguments={"bind": second}).one()
+                assert found.device == "d1"
+            with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeGuardError):
+                _ = found.device
