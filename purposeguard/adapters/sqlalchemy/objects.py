@@ -101,7 +101,7 @@ class Keeper:
 
     def about(self, mapper: Mapper[Any]) -> list[Kept]:
         """What is kept of engines that know a class."""
-        return [one for one in self.kept if _knows(one.watch.catalogue, mapper)]
+        return [one for one in self.kept if one.watch.attributes.knows(mapper)]
 
     def moves(self) -> bool:
         """Takes the uses under way for those that all is for; gives whether one is for another purpose."""
@@ -184,6 +184,21 @@ class Attributes:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._known: weakref.WeakKeyDictionary[Mapper[Any], int] = weakref.WeakKeyDictionary()
+        self._needed: weakref.WeakKeyDictionary[Mapper[Any], dict[str, tuple[object, Needed]]]
+        self._needed = weakref.WeakKeyDictionary()
+
+    def knows(self, mapper: Mapper[Any]) -> bool:
+        """Whether a class is mapped to a table of the catalogue, or to a query of one."""
+        return mapper in self._known or _knows(self._catalogue, mapper)
+
+    def needed(self, watch: Watch, mapper: Mapper[Any], key: str) -> Needed:
+        """What it takes to read an attribute; worked out once while the tags stay as they are."""
+        stamp = self._catalogue.refreshed()
+        known = self._needed.setdefault(mapper, {})
+        found = known.get(key)
+        if found is None or found[0] is not stamp:
+            found = known[key] = (stamp, needed(watch, mapper.get_property(key)))
+        return found[1]
 
     def ask(self) -> None:
         """Those of all classes whose tables are in the catalogue; some may have been mapped since, or added."""
@@ -284,30 +299,25 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
         frozen = keeper.session_id == state.session_id
         for one in keeper.about(state.mapper):
             if not (loaded and frozen and one.holds()):
-                _decide(one.watch, needed(one.watch, _property(state, key)), detached=loaded)
+                _decide(one.watch, one.watch.attributes.needed(one.watch, state.mapper, key), detached=loaded)
 
 
 def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:
     if key in state.dict:
         if not kept.holds():
-            _decide(kept.watch, needed(kept.watch, _property(state, key)))
+            _decide(kept.watch, kept.watch.attributes.needed(kept.watch, state.mapper, key))
             session._keep_apart()
         return
     # Its statement is decided; but it loads what else is to be loaded too, or nothing, where nobody awaits it.
-    prop, use = _property(state, key), kept.present()
-    if use is None or isinstance(prop, RelationshipProperty) or kept.watch.observes(use):
+    use = kept.present()
+    if use is None or kept.watch.observes(use):
         return
-    tables, _ = needed(kept.watch, prop)
+    tables, _ = kept.watch.attributes.needed(kept.watch, state.mapper, key)
     if any(kept.watch.decider.denied(use, columns, names, name) for name, (columns, names) in tables.items()):
         _decide(kept.watch, Needed(tables, rows=False))
 
 
-def _property(state: Any, key: str) -> Any:
-    return state.mapper.get_property(key)
-
-
 def _knows(catalogue: Catalogue, mapper: Mapper[Any]) -> bool:
-    """Whether a class is mapped to a table that is known, or to a query of one."""
     held: Iterable[Any] = (*mapper.tables, *visitors.iterate(mapper.persist_selectable))
     return any(catalogue.knows(one.fullname) for one in held if isinstance(one, TableClause))
 

@@ -179,7 +179,7 @@ class Watch:
             rows=_ADVICE_ON_ROWS,
         )
         self.catalogue = catalogue
-        self._attributes = Attributes(catalogue)
+        self.attributes = Attributes(catalogue)
         self._warned: set[str] = set()
         self._looked_at: object = None
         self.rows = Rows(dialect)
@@ -255,7 +255,7 @@ class Watch:
 
     def plan(self, analysis: Analysis) -> Any:
         """What is to be asked about statements of a shape; `TEXT` where their text is to be asked."""
-        self._attributes.ask()  # before there are objects that the statement loads
+        self.attributes.ask()  # before there are objects that the statement loads
         if analysis.untold is not None:
             analysis.plan = TEXT
             return TEXT
