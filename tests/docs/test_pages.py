@@ -118,6 +118,7 @@ ADAPTERS = ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb", "asgi")
 
 FOR_SQLALCHEMY = {
     *("AsyncGuardedSession.sync_session_class", "SealedColumns.registry"),
+    *("GuardedSession.expunge", "GuardedSession.expunge_all"),
     *(f"SealedType.{name}" for name in ("cache_ok", "impl", "python_type", "must_take")),
     *(f"SealedType.process_{name}" for name in ("bind_param", "literal_param", "result_value")),
 }

@@ -21,5 +21,14 @@ with Needs("sqlalchemy", "sqlalchemy", "sqlglot"):
     from purposeguard.adapters.sqlalchemy.protecting import permitted, protect
     from purposeguard.adapters.sqlalchemy.seals import SealedColumns, SealedType
     from purposeguard.adapters.sqlalchemy.session import AsyncGuardedSession, GuardedSession
+    from purposeguard.adapters.sqlalchemy.watch import UntaggedKey
 
-__all__ = ["AsyncGuardedSession", "GuardedSession", "SealedColumns", "SealedType", "permitted", "protect"]
+__all__ = [
+    "AsyncGuardedSession",
+    "GuardedSession",
+    "SealedColumns",
+    "SealedType",
+    "UntaggedKey",
+    "permitted",
+    "protect",
+]

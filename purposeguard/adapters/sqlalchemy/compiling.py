@@ -8,6 +8,7 @@ with the compiled statement, which SQLAlchemy caches by the statement's shape.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 from sqlalchemy import Function
@@ -39,6 +40,7 @@ from purposeguard.adapters.sqlalchemy.flows import (
     flows_of,
     is_count_of_all,
     is_place,
+    keys_of,
 )
 from purposeguard.adapters.sqlalchemy.functions import untold_of
 from purposeguard.adapters.sqlalchemy.narrowed import Narrowed
@@ -326,23 +328,21 @@ class Recorder(SQLCompiler):
         for rendered in expressions_of(state):
             self._look_at(rendered)
         self._chooses(state.statement)
-        self._written_in.append(Written(state, self._scope, tuple(self.column_keys or ())))
+        written = Written(state, self._scope, tuple(self.column_keys or ()))
+        self._written_in.append(written)
+        for name in keys_of(written):  # it is told whether such a row is there already
+            self._read(table, name)
         return text
 
     def visit_on_conflict_do_update(self, on_conflict: Any, **kw: Any) -> Any:
-        """Notes that what stands in it is about the row that is there; what is compared to find it is not used."""
+        """Notes that what stands in it is about the row that is there."""
+        if any(isinstance(one, Narrowed) for one in _walk(on_conflict.inferred_target_whereclause)):
+            self._untold("a test for rows stands where an index is named, and leaves none out")
         self._meeting += 1
         try:
             return _above(super()).visit_on_conflict_do_update(on_conflict, **kw)  # of some dialects
         finally:
             self._meeting -= 1
-
-    def _on_conflict_target(self, clause: Any, **kw: Any) -> Any:
-        kept = len(self._reads)
-        text = _above(super())._on_conflict_target(clause, **kw)  # of some dialects
-        if clause.inferred_target_whereclause is None:
-            del self._reads[kept:]
-        return text
 
     # ---- what is text ------------------------------------------------------------------------------------------------
 
@@ -429,6 +429,10 @@ def _sorts_seals(select: Any) -> bool:
         is_place(clause) or any(isinstance(getattr(one, "type", None), SealedType) for one in visitors.iterate(clause))
         for clause in clauses
     )
+
+
+def _walk(element: Any) -> Iterable[Any]:
+    return () if element is None else visitors.iterate(element)
 
 
 def _above(parent: Any) -> Any:

@@ -13,7 +13,7 @@ from sqlalchemy.engine.base import OptionEngine
 from sqlalchemy.exc import CompileError
 
 from purposeguard.adapters.sqlalchemy.compiling import recording
-from purposeguard.adapters.sqlalchemy.watch import Watch, own_statements
+from purposeguard.adapters.sqlalchemy.watch import Watch, is_asking, own_statement, own_statements
 from purposeguard.errors import PurposeGuardError, UnresolvedStatement
 
 _INSIDE: Final = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.pool.")
@@ -37,7 +37,32 @@ def _refuse(what: str) -> NoReturn:
     )
 
 
-class GuardedConnection(Connection):
+class _AskedConnection(Connection):
+    """A connection by which a dialect asks the database about itself: which statements are the dialect's is noted."""
+
+    def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        """As of any connection."""
+        if not is_asking():
+            return super().execute(statement, *args, **kwargs)
+        with own_statement(statement):
+            return super().execute(statement, *args, **kwargs)
+
+    def scalar(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        """As of any connection."""
+        if not is_asking():
+            return super().scalar(statement, *args, **kwargs)
+        with own_statement(statement):
+            return super().scalar(statement, *args, **kwargs)
+
+    def exec_driver_sql(self, statement: str, *args: Any, **kwargs: Any) -> Any:
+        """As of any connection."""
+        if not is_asking():
+            return super().exec_driver_sql(statement, *args, **kwargs)
+        with own_statement(statement):
+            return super().exec_driver_sql(statement, *args, **kwargs)
+
+
+class GuardedConnection(_AskedConnection):
     """A connection of a guarded engine."""
 
     _asking = False
@@ -137,12 +162,25 @@ def _its_own(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of a dialect that asks the database about itself."""
 
     @functools.wraps(method)
-    def asking(*args: Any, **kwargs: Any) -> Any:
+    def asking(dialect: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
+        if type(connection) is Connection:  # the first of an engine
+            connection.__class__ = _AskedConnection
         with own_statements():
-            found = method(*args, **kwargs)
+            found = method(dialect, connection, *args, **kwargs)
             return iter(list(found)) if inspect.isgenerator(found) else found  # not later, outside of this
 
     return asking
+
+
+def _sequence(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that asks for the next value of a sequence, by one statement that no connection is given."""
+
+    @functools.wraps(method)
+    def fire(*args: Any, **kwargs: Any) -> Any:
+        with own_statement():
+            return method(*args, **kwargs)
+
+    return fire
 
 
 _EXECUTES: Final = {"do_execute": 1, "do_executemany": 1, "do_execute_no_params": 0}
@@ -169,7 +207,7 @@ def _watched(cls: type) -> type:
 
 def _sequences_its_own(cls: Any) -> type:
     """The class of a dialect's execution contexts: the next value of a sequence is of no table."""
-    return type(f"Watched{cls.__name__}", (cls,), {"fire_sequence": _its_own(cls.fire_sequence)})
+    return type(f"Watched{cls.__name__}", (cls,), {"fire_sequence": _sequence(cls.fire_sequence)})
 
 
 def guard_engine(engine: Engine, watch: Watch) -> None:

@@ -66,13 +66,21 @@ def flows_of(written: Written, given: set[str], noted: Iterable[Deciding]) -> It
     deciding = [one for one in own if not (one.meeting or one.scope.meeting)] + others
     inserted = [*_written(state), *_chosen(statement, scope.chosen or ())]
     yield from _from_outside(written, deciding)
-    # The key by which a row is found to be there already decides what becomes of it.
-    keys = [value for column, value in inserted if _is_key(statement, _name(table, column))]
-    conditions = frozenset(sources_of([*(part for one in deciding for part in one.expressions), *_elements(keys)]))
+    # The key by which a row is found to be there already decides what becomes of it. MySQL has no words for a key, so
+    # there it is taken for one that decides of what is set in that row alone.
+    names = keys_of(written)
+    keys = [value for column, value in inserted if _name(table, column) in names]
+    found = frozenset((*sources_of(_elements(keys)), *((table, name) for name in names)))
+    conditions = frozenset(sources_of(part for one in deciding for part in one.expressions))
+    if names and _names_keys(statement):
+        conditions |= found
+        yield from (Flow(table, name, frozenset(), found) for name in _from_parameters(written))
     yield from _into(table, inserted, conditions, given)
     # What is looked at in the row that an INSERT meets decides of that alone.
     meeting = sources_of(part for one in own for part in one.expressions)
-    yield from _into(table, _updated(statement), conditions | meeting, given)
+    for column, value in _updated(statement):
+        same = _is_excluded(value, _name(table, column))  # it is the same in either case
+        yield from _into(table, [(column, value)], conditions | meeting | (frozenset() if same else found), given)
     for column, default in _defaults(state):
         # It may be executed by itself, before, so all that it names counts.
         named = [one for one in iterate(default) if isinstance(one, (ColumnClause, TextClause))]
@@ -102,12 +110,18 @@ def _into(
 
 def _from_outside(written: Written, deciding: Iterable[Deciding]) -> Iterator[Flow]:
     """What decides of columns whose values come with the execution, as those of objects that are flushed do."""
-    table = written.state.statement.table
-    names = [one.name for key in written.keys if (one := getattr(table, "columns", {}).get(key)) is not None]
+    names = _from_parameters(written)
     # A row that is named by its key, from outside: that is who is written to, and not what is written.
     parts = [part for one in deciding for part in one.expressions if not _names_row(part)]
     conditions = frozenset(sources_of(parts)) if names else frozenset()
-    yield from (Flow(table, name, frozenset(), conditions) for name in names)
+    table, _ = base_of(written.state.statement.table)
+    yield from (Flow(table, name, frozenset(), conditions) for name in names if table is not None)
+
+
+def _from_parameters(written: Written) -> list[str]:
+    """The columns whose values come with the execution."""
+    columns = getattr(written.state.statement.table, "columns", {})
+    return [one.name for key in written.keys if (one := columns.get(key)) is not None]
 
 
 def _names_row(test: Any) -> bool:
@@ -131,13 +145,40 @@ def _chosen(statement: Any, queries: Iterable[Any]) -> Iterator[tuple[Any, Any]]
         yield from zip(statement._select_names, query.selected_columns, strict=False)
 
 
-def _is_key(statement: Any, name: str) -> bool:
-    """Whether an INSERT may find by the column a row that is there already. MySQL names no key."""
+def keys_of(written: Written) -> frozenset[str]:
+    """The columns by which an INSERT may find that a row is there already: all that it writes, where it names none."""
+    state, scope, _ = written
+    statement = state.statement
     clause: Any = getattr(statement, "_post_values_clause", None)
-    if not hasattr(clause, "inferred_target_elements"):
-        return False
-    names = [getattr(one, "name", one) for one in clause.inferred_target_elements or ()]
-    return not names or name in names or not all(isinstance(one, str) for one in names)
+    if clause is None:
+        return frozenset()
+    table = statement.table
+    named: Iterable[Any] = getattr(clause, "inferred_target_elements", None) or ()
+    constraint = getattr(clause, "constraint_target", None)
+    if constraint is not None:
+        known = (*getattr(table, "constraints", ()), *getattr(table, "indexes", ()))
+        named = next((tuple(one.columns) for one in known if one.name == constraint), ())
+    if named:
+        return frozenset(
+            part if isinstance(part, str) else part.name
+            for one in named
+            for part in ([one] if isinstance(one, str) else iterate(one))
+            if isinstance(part, (str, ColumnClause))
+        )
+    values = (*_written(state), *_chosen(statement, scope.chosen or ()), *_defaults(state))
+    found = {_name(table, column) for column, _ in values}.union(_from_parameters(written))
+    return frozenset(found or (str(column.name) for column in table.columns))
+
+
+def _names_keys(statement: Any) -> bool:
+    return hasattr(statement._post_values_clause, "inferred_target_elements")
+
+
+def _is_excluded(value: Any, name: str) -> bool:
+    """Whether a value is what would have been inserted into the column."""
+    alias = getattr(value, "table", None)
+    new = isinstance(alias, Alias) and str(alias.name) in ("excluded", "inserted", "new")
+    return new and isinstance(value, ColumnClause) and value.name == name
 
 
 # ---- what decides which rows there are -------------------------------------------------------------------------------

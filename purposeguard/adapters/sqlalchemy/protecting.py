@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -12,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.selectable import TableClause
 
 from purposeguard.adapters.sqlalchemy.engine import guard_engine
+from purposeguard.adapters.sqlalchemy.relied import must_be_known
 from purposeguard.adapters.sqlalchemy.session import watch_of
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, Where
 from purposeguard.adapters.sqlalchemy.watch import WHAT, Watch
 from purposeguard.adapters.tables import several
-from purposeguard.errors import UnresolvedStatement
+from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 
 E = TypeVar("E", Engine, AsyncEngine)
@@ -40,11 +42,15 @@ def protect(
 
     Do it where the engine is made: a connection of the driver that was taken from it before is not guarded.
 
+    Warns, `UntaggedKey`, where a foreign key that is marked `Subject` carries no source.
+
     Raises:
         TypeError: what is to be guarded is no engine; no tables are given, or by something else.
         UnknownSource, UnlabelledData: `tags` name no source of the guard's notice, or say nothing of a column.
+        UnresolvedStatement: this version of SQLAlchemy does not do what a guarded engine relies on.
         ValueError: the engine is guarded already.
     """
+    must_be_known()
     if not where:
         raise TypeError("say where the tables are: `protect(engine, guard, Base)`")
     if not isinstance(engine, (Engine, AsyncEngine)):
@@ -57,6 +63,11 @@ def protect(
     catalogue = Catalogue(guard._engine.state.matrix.history, where, not_personal, tags)
     watch = Watch(guard, catalogue, sync.dialect, functions)
     guard_engine(sync, watch)
+    with suppress(
+        UnlabelledData, UnknownSource
+    ):  # it is said where a statement is executed; it may be mended until then
+        catalogue.refresh()
+        watch.warn_of_keys(stacklevel=2)
     return engine
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import Column, event
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import ColumnProperty, Mapper, ORMExecuteState, RelationshipProperty, Session
+from sqlalchemy.orm import Mapper, ORMExecuteState, Session
+from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.util import LoaderCriteriaOption
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.sql.selectable import TableClause
 
 from purposeguard.adapters.rowrule import RowRule
-from purposeguard.adapters.sqlalchemy.seals import SealedType
+from purposeguard.adapters.sqlalchemy.objects import Keeper, forget, forgotten_of, keeper_of
 from purposeguard.adapters.sqlalchemy.watch import FOUND, TEXT, Found, Watch
 from purposeguard.errors import UnresolvedStatement
-from purposeguard.use import Use
 
 
 class Narrowing(LoaderCriteriaOption):
@@ -40,131 +40,71 @@ class Narrowing(LoaderCriteriaOption):
         return ext_info._adapter.traverse(found) if ext_info.is_aliased_class else found
 
 
-class _Kept:
-    """For which purpose a session has what it keeps, as one engine's guard has it."""
-
-    __slots__ = ("ambient", "purpose", "use", "watch")
-
-    def __init__(self, watch: Watch) -> None:
-        self.watch = watch
-        self.ambient: Callable[[], Use[Any]] = watch.decider.engine.ambient
-        self.use: Use[Any] | None = None
-        self.purpose: object = None
-
-    def changed(self) -> bool:
-        """Takes the use under way for that; gives whether it is another purpose."""
-        use = self.use = self.ambient()
-        purpose: object = None
-        if use.runs_here():
-            activity = use.activity
-            purpose = (activity.purpose, activity.channel, activity.observing)
-        before, self.purpose = self.purpose, purpose
-        return purpose != before
-
-
 class GuardedSession(Session):
     """A session on a guarded engine: `sessionmaker(engine, class_=GuardedSession)`.
 
     Where rows say whose they are, from when, or under which source they were collected, those that the purpose under
     way may not use are left out, of relationships too. What was loaded under another purpose, and may not be used for
-    this one, is not found again in the session. Objects with changes keep those.
+    this one, is not found again in the session, and not in an object that is held: reading an attribute of it asks
+    again, also when the object has left the session. Objects with changes keep those.
     """
 
-    _purposeguard_kept: tuple[_Kept, ...] = ()
-
     def __init__(self, bind: Any = None, **kwargs: Any) -> None:
-        """As of any session. Where no row of the engine's tables is decided by itself, none is looked at."""
+        """As of any session."""
+        self._purposeguard = Keeper()
         super().__init__(bind, **kwargs)
-        watch = watch_of(self.bind) if self.bind is not None else None
-        self._speaks_to(watch)
-        routed = watch is None or type(self).get_bind is not Session.get_bind
-        if routed or watch.has_rows():  # type: ignore[union-attr]  # of what is routed it is not asked
-            events: Any = self.dispatch._join((_routing if routed else _narrowing).dispatch)
-            self.dispatch = events  # as connections get the events of their engine
-
-    def _speaks_to(self, watch: Watch | None) -> None:
-        kept = self._purposeguard_kept
-        if watch is not None and not (kept and any(one.watch is watch for one in kept)):
-            one = _Kept(watch)
-            one.changed()
-            self._purposeguard_kept = (*kept, one)
-
-    def _add_bind(self, key: Any, bind: Any) -> None:
-        super()._add_bind(key, bind)
-        self._speaks_to(watch_of(bind))
 
     def _keep_apart(self) -> None:
         """Forgets what was loaded for another purpose, and may not be used for the one under way."""
-        for one in self._purposeguard_kept:
-            if one.ambient() is not one.use and one.changed():
-                self._forget()
-
-    def _forget(self) -> None:
+        keeper = self._purposeguard
+        if not keeper.moves():
+            return
         forgotten: dict[Mapper[Any], frozenset[str]] = {}
         for state in self.identity_map.all_states():
             mapper = state.mapper
             if mapper not in forgotten:
-                forgotten[mapper] = self._forgotten(mapper)
-            names = forgotten[mapper].intersection(state.dict) - set(state.committed_state)
-            if names:
-                state._expire_attributes(state.dict, names)
+                found = (forgotten_of(one.watch, mapper, one.present()) for one in keeper.about(mapper))
+                forgotten[mapper] = frozenset().union(*found)
+            forget(state, forgotten[mapper])
 
-    def _forgotten(self, mapper: Mapper[Any]) -> frozenset[str]:
-        watch = watch_of(self.get_bind(mapper))  # it may be one of several
-        if watch is None:
-            return frozenset()
-        use = watch.decider.engine.ambient()
-        return forgotten_of(watch, mapper, use if use.runs_here() else None)
+    def _take_in(self, state: Any, keeper: Keeper | None) -> None:
+        """Forgets what an object has loaded for another purpose than this session has, by what its keeper says."""
+        watch = watch_of(self.get_bind(state.mapper))
+        if watch is not None:
+            self._purposeguard.of(watch)  # which may not have been spoken to yet
+        others = {one.watch: one.purpose for one in keeper.kept} if keeper is not None else {}
+        for one in self._purposeguard.about(state.mapper):
+            if one.watch not in others or others[one.watch] != one.purpose:
+                forget(state, forgotten_of(one.watch, state.mapper, None))
 
-    def _execute_internal(self, *args: Any, **kwargs: Any) -> Any:
+    def _merge(self, state: Any, *args: Any, **kwargs: Any) -> Any:
         self._keep_apart()
-        return super()._execute_internal(*args, **kwargs)
+        other, keeper = state.session, keeper_of(state)
+        if other is not self and isinstance(other, GuardedSession):
+            self._take_in(state, other._purposeguard)
+        elif other is None and keeper is not None:
+            self._take_in(state, keeper if keeper.session_id == state.session_id else None)
+        return super()._merge(state, *args, **kwargs)
 
-    def _get_impl(self, *args: Any, **kwargs: Any) -> Any:
-        self._keep_apart()
-        return super()._get_impl(*args, **kwargs)
+    def expunge(self, instance: object) -> None:
+        """As of any session; the object, and what goes with it, are asked for their purpose all the same."""
+        state: Any = instance_state(instance)
+        going = [state, *(one[2] for one in state.mapper.cascade_iterator("expunge", state))]
+        super().expunge(instance)
+        self._purposeguard.frozen().keep(going)
 
-    def _identity_lookup(self, *args: Any, **kwargs: Any) -> Any:
-        self._keep_apart()
-        return super()._identity_lookup(*args, **kwargs)
+    def expunge_all(self) -> None:
+        """As of any session, and when it is closed; the objects are asked for their purpose all the same."""
+        going = self.identity_map.all_states()
+        super().expunge_all()
+        if going:
+            self._purposeguard.frozen().keep(going)
 
-    def _merge(self, *args: Any, **kwargs: Any) -> Any:
-        self._keep_apart()
-        return super()._merge(*args, **kwargs)
-
-    def __iter__(self) -> Iterator[object]:
-        """The objects in it, as of any session."""
-        self._keep_apart()
-        return super().__iter__()
-
-
-def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> frozenset[str]:
-    """The attributes of loaded objects that a use is not to find in a session: what it may not use."""
-    found: set[str] = set()
-    for prop in mapper.iterate_properties:
-        if isinstance(prop, RelationshipProperty):
-            if any(_asks_rows(watch, table) for table in prop.mapper.tables):
-                found.add(prop.key)
-        elif isinstance(prop, ColumnProperty) and not _may_stay(watch, prop.columns[0], use):
-            found.add(prop.key)
-    return frozenset(found)
-
-
-def _asks_rows(watch: Watch, table: Any) -> bool:
-    _, columns = watch.catalogue.find(table)
-    return watch.decider.asks_rows(columns, columns)
-
-
-def _may_stay(watch: Watch, column: Any, use: Use[Any] | None) -> bool:
-    if not isinstance(column, Column):
-        return False  # made of others
-    name, columns = watch.catalogue.find(column.table)
-    tag = columns.get(column.name)
-    if tag is None or not tag.is_personal or isinstance(column.type, SealedType):
-        return tag is not None
-    if use is None or watch.decider.asks_rows(columns, {column.name: tag}):
-        return False
-    return not watch.decider.denied(use, columns, (column.name,), name)
+    def __del__(self) -> None:
+        """Nobody keeps the session; its objects may be kept."""
+        held: Any = self.__dict__.get("identity_map")
+        for state in held.all_states() if held else ():
+            state.purposeguard_keeper = self._purposeguard.frozen(state.session_id)
 
 
 class AsyncGuardedSession(AsyncSession):
@@ -248,17 +188,42 @@ def _options(watch: Watch, rule: RowRule, table: str) -> Iterator[Narrowing]:
             yield Narrowing(mapper, element, include_aliases=True, propagate_to_loaders=True)
 
 
+def _execute(state: ORMExecuteState) -> None:
+    """Keeps apart what is loaded from now on, and narrows what may be loaded."""
+    session: Any = state.session
+    session._keep_apart()
+    watch = watch_of(session.bind) if session.bind is not None else None
+    if watch is None or watch.has_rows() or type(session).get_bind is not Session.get_bind:
+        _narrow(state)
+
+
+def _flush(session: GuardedSession, *_: object) -> None:
+    session._keep_apart()  # the database may give values back
+
+
 def _begin(session: GuardedSession, _transaction: object, connection: Any) -> None:
-    """Keeps apart, from now on, what is loaded from an engine that a session was not made with."""
-    session._speaks_to(watch_of(connection))
+    watch = watch_of(connection)
+    if watch is not None:
+        session._purposeguard.of(watch)
 
 
-_narrowing: Final = Session()
-"""Has the event that narrows, for sessions that are to have it."""
+def _attach(session: GuardedSession, instance: object) -> None:
+    """An object that was loaded elsewhere, or that this session had expunged."""
+    state: Any = instance_state(instance)
+    keeper = keeper_of(state)
+    session._take_in(state, keeper if keeper is not None and keeper.session_id is None else None)
 
-_routing: Final = Session()
-"""Has that, and the event that tells with which engines a session speaks, where that is not known before."""
 
-for _one in (_narrowing, _routing):
-    event.listen(_one, "do_orm_execute", _narrow)
-event.listen(_routing, "after_begin", _begin)
+def _delete(session: GuardedSession, instance: object) -> None:
+    """An object leaves the session when its deletion is committed."""
+    session._purposeguard.keep([instance_state(instance)])
+
+
+for _name, _listener in (
+    ("do_orm_execute", _execute),
+    ("before_flush", _flush),
+    ("after_begin", _begin),
+    ("detached_to_persistent", _attach),
+    ("persistent_to_deleted", _delete),
+):
+    event.listen(GuardedSession, _name, _listener)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +19,7 @@ from purposeguard.adapters.sql.names import lower
 from purposeguard.adapters.sql.statements import Statements
 from purposeguard.adapters.sqlalchemy.analysis import ALL, Analysis, Flow, Occurrence
 from purposeguard.adapters.sqlalchemy.functions import DIALECTS
+from purposeguard.adapters.sqlalchemy.objects import Attributes
 from purposeguard.adapters.sqlalchemy.rows import BAD_JSON, NO_SOURCE, Rows
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue
@@ -52,18 +54,60 @@ _DEFINES: Final = frozenset(
 )
 """Statements that define tables and what belongs to them, and read none."""
 
-_own: ContextVar[bool] = ContextVar("purposeguard dialect", default=False)
-"""Whether what is executed is a dialect's own: about the database itself, and of no table of the application."""
+
+class _Own:
+    """A statement of a dialect's own, about the database itself and of no table of the application, while it runs.
+
+    `given` is the statement as the dialect gave it, or None where it is the next one.
+    """
+
+    __slots__ = ("given",)
+
+    def __init__(self, given: object = None) -> None:
+        self.given = given
+
+    def has(self, statement: str, context: Any) -> bool:
+        """Whether this is what is executed, and nothing that a listener put in its place."""
+        if self.given is None or isinstance(self.given, str):
+            return self.given is None or statement == self.given
+        return context.invoked_statement is self.given and statement == context.statement
+
+
+_ASKING: Final = object()
+"""In the place of a statement: a dialect is about to ask the database about itself."""
+
+_own: ContextVar[object] = ContextVar("purposeguard dialect", default=None)
 
 
 @contextmanager
 def own_statements() -> Any:
-    """What the dialect executes within is about the database itself."""
-    token = _own.set(True)
+    """What the dialect executes within is about the database itself; what listeners execute meanwhile is not."""
+    token = _own.set(_ASKING)
     try:
         yield
     finally:
         _own.reset(token)
+
+
+@contextmanager
+def own_statement(given: object = None) -> Any:
+    """One statement is executed: the dialect's own, or that of a listener which runs while one is executed."""
+    asking = _own.get() is _ASKING or given is None
+    token = _own.set(_Own(given) if asking else None)
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
+def is_asking() -> bool:
+    """Whether a dialect asks the database about itself."""
+    return _own.get() is not None
+
+
+def _is_own(statement: str, context: Any) -> bool:
+    own = _own.get()
+    return isinstance(own, _Own) and own.has(statement, context)
 
 
 class Narrowing(NamedTuple):
@@ -84,6 +128,14 @@ class Found(NamedTuple):
 
 FOUND: Final = "purposeguard_rules"
 """The execution option by which a session hands them on: they are not found twice for one statement."""
+
+
+class UntaggedKey(UserWarning):
+    """A foreign key says whose the rows of a table are, and carries no source.
+
+    Then a statement may count these rows for each person, or ask who has none, and choose people by it, for a purpose
+    that may use nothing in the rows.
+    """
 
 
 class Plan:
@@ -127,6 +179,9 @@ class Watch:
             rows=_ADVICE_ON_ROWS,
         )
         self.catalogue = catalogue
+        self.attributes = Attributes(catalogue)
+        self._warned: set[str] = set()
+        self._looked_at: object = None
         self.rows = Rows(dialect)
         self._rows_known: tuple[object, bool] | None = None
 
@@ -138,6 +193,28 @@ class Watch:
             found = any(self.decider.asks_rows(columns, columns) for columns in self.catalogue.every())
             known = self._rows_known = (stamp, found)
         return known[1]
+
+    def warn_of_keys(self, stacklevel: int) -> None:
+        """Warns of foreign keys that are marked `Subject` and carry no source, once for each table."""
+        stamp = self.catalogue.refreshed()
+        if stamp is self._looked_at:
+            return
+        self._looked_at = stamp
+        for table in [table for place in self.catalogue._places for table in place.tables.values()]:
+            name = table.fullname
+            if name in self._warned or not self.catalogue.knows(name):
+                continue
+            _, columns = self.catalogue.find(table)
+            for column, mark in columns.subjects():
+                if table.columns[column].foreign_keys and not columns[column].is_personal:
+                    self._warned.add(name)
+                    warnings.warn(
+                        f"`{name}.{column}` says whose a row is, and carries no source: whoever counts the rows of a "
+                        "person, or asks who has none, chooses people by them for any purpose. Tag it with the source "
+                        f"of the rows, `Mapped[Annotated[int, {mark!r}, Source]]`",
+                        UntaggedKey,
+                        stacklevel=stacklevel + 1,
+                    )
 
     # ---- before the driver gets it ---------------------------------------------------------------------------------
 
@@ -164,14 +241,14 @@ class Watch:
         ):
             plan = analysis.plan
             if plan is None or (plan is not TEXT and plan.stamp is not self.catalogue.refreshed()):
-                if _own.get():
+                if _is_own(statement, context):
                     return
                 plan = self.plan(analysis)
             if plan is not TEXT:
                 if plan.demand.is_personal or "schema_translate_map" in context.execution_options:
                     self._settle(plan, context)
                 return
-        if _own.get():
+        if _is_own(statement, context):
             return
         defines = type(compiled.statement) if context.isddl else None
         if defines in _DEFINES and not hasattr(defines, "_compiler_dispatcher"):  # rendered by the application
@@ -181,10 +258,12 @@ class Watch:
 
     def plan(self, analysis: Analysis) -> Any:
         """What is to be asked about statements of a shape; `TEXT` where their text is to be asked."""
+        self.attributes.ask()  # before there are objects that the statement loads
         if analysis.untold is not None:
             analysis.plan = TEXT
             return TEXT
         self.catalogue.refresh()
+        self.warn_of_keys(stacklevel=2)  # of tables that came later
         stamp = self.catalogue.refreshed()
         tables: dict[str, tuple[Columns, dict[str, None], list[Occurrence]]] = {}
         for table in analysis.tables:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     DDL,
     Column,
     Connection,
+    Engine,
     MetaData,
     String,
     Table,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    inspect,
     literal,
     literal_column,
     schema,
@@ -336,6 +338,73 @@ def test_sessions_bound_elsewhere_are_refused_there(shop: Shop, guard: Guard) ->
     engine = shop.guarded(guard)
     with GuardedSession(binds={Customer: shop.plain, Order: engine}) as session, pytest.raises(UnresolvedStatement):
         session.scalars(select(Customer.email))
+
+
+def _asking_on(connection: Connection, *_: Any) -> None:
+    connection.execute(select(customers.c.email))
+
+
+def _asking_in_text(connection: Connection, *_: Any) -> None:
+    connection.exec_driver_sql("SELECT email FROM customers")
+
+
+def _asking_elsewhere(connection: Connection, *_: Any) -> None:
+    with connection.engine.connect() as other:
+        other.scalars(select(customers.c.email)).all()
+
+
+def _asking_by_a_session(connection: Connection, *_: Any) -> None:
+    with GuardedSession(connection.engine) as session:
+        session.scalars(select(Customer.email)).all()
+
+
+ASKING: dict[str, Callable[..., Any]] = {
+    "a statement": _asking_on,
+    "a text": _asking_in_text,
+    "a statement on another connection": _asking_elsewhere,
+    "a statement of a session": _asking_by_a_session,
+}
+LOOKS: dict[str, Callable[[Engine], Any]] = {
+    "tables": lambda engine: MetaData().reflect(engine),
+    "names": lambda engine: inspect(engine).get_table_names(),
+}
+
+
+@pytest.mark.parametrize("asking", ASKING)
+@pytest.mark.parametrize("looked", LOOKS)
+def test_a_listener_does_not_ask_while_the_database_is_looked_at(
+    asking: str, looked: str, shared: Shop, guard: Guard
+) -> None:
+    for name in ("before_cursor_execute", "after_cursor_execute"):
+        engine = shared.guarded(guard)
+        LOOKS[looked](engine)
+        busy = False
+
+        def listen(*args: Any) -> None:
+            nonlocal busy
+            if not busy:  # of its own statement
+                busy = True
+                ASKING[asking](*args)
+                busy = False
+
+        event.listen(engine, name, listen)
+        with pytest.raises(PurposeGuardError):
+            LOOKS[looked](engine)
+
+
+def test_nothing_takes_the_place_of_how_the_database_is_looked_at(shared: Shop, guard: Guard) -> None:
+    engine = shared.guarded(guard)
+    event.listen(
+        engine, "before_cursor_execute", lambda *args: ("SELECT email FROM customers", ()), retval=True, named=False
+    )
+    with pytest.raises(PurposeGuardError):
+        inspect(engine).get_table_names()
+    if engine.dialect.name == "postgresql":  # SQLite is looked at by texts alone, of which this is not told
+        other = shared.guarded(guard)
+        instead = select(customers.c.email.label("relname"))
+        event.listen(other, "before_execute", lambda *args: (instead, [], {}), retval=True)
+        with pytest.raises(PurposeGuardError):
+            inspect(other).get_table_names()
 
 
 # ---- limits ----------------------------------------------------------------------------------------------------------

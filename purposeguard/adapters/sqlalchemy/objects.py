@@ -1,0 +1,369 @@
+"""Objects of guarded sessions: each attribute that is read asks whether what was loaded is for the purpose under way.
+
+A `Keeper` says for which purpose a session has what it has loaded; objects that leave their session keep a copy of it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sqlalchemy import Column
+from sqlalchemy.orm import ColumnProperty, CompositeProperty, InstrumentedAttribute, Mapper, RelationshipProperty
+from sqlalchemy.orm.base import DEFAULT_STATE_ATTR as _STATE
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import ColumnClause
+from sqlalchemy.sql.selectable import TableClause
+
+from purposeguard.adapters.sqlalchemy.seals import SealedType
+from purposeguard.adapters.sqlalchemy.tags import Catalogue, _all_mappers
+from purposeguard.adapters.tags import Columns
+from purposeguard.errors import UnlabelledData
+from purposeguard.tasks import get_ident
+from purposeguard.use import Use
+
+if TYPE_CHECKING:
+    from purposeguard.adapters.sqlalchemy.watch import Watch
+
+READ: Final = "an object was read"
+_KEEPER: Final = "purposeguard_keeper"
+"""Under which name the state of an object has the keeper of what was loaded."""
+
+
+class Kept:
+    """For which purpose a session has what it loaded from one engine; None where it was for none."""
+
+    __slots__ = ("ambient", "purpose", "use", "watch")
+
+    def __init__(self, watch: Watch, use: Use[Any] | None = None, purpose: object = None) -> None:
+        self.watch = watch
+        self.ambient: Callable[[], Use[Any]] = watch.decider.engine.ambient
+        self.use = use
+        self.purpose = purpose
+
+    def present(self) -> Use[Any] | None:
+        """The use under way here, if any."""
+        use = self.ambient()
+        return use if use.runs_here() else None
+
+    def holds(self) -> bool:
+        """Whether it is for the purpose under way here."""
+        use = self.present()
+        return (use is not None and use is self.use) or self.purpose == self._purpose(use)
+
+    def moves(self) -> bool:
+        """Takes the use under way for that which it is for; gives whether its purpose is another.
+
+        Outside any purpose nothing personal is loaded, so that changes nothing, unless it is only observed.
+        """
+        use = self.present()
+        if use is self.use if use is not None else not self.watch.decider.engine.observing:
+            return False
+        self.use = use
+        before, self.purpose = self.purpose, self._purpose(use)
+        return self.purpose != before
+
+    def _purpose(self, use: Use[Any] | None) -> object:
+        if use is None:
+            return None
+        activity = use.activity
+        return (activity.purpose, activity.channel, activity.observing, self.watch.decider.engine.state)
+
+
+class Keeper:
+    """For which purposes a session has what it has loaded, by engine.
+
+    `ambient` and `use` are for the quick way, where it speaks to one engine; `session_id` is that of the objects for
+    which the keeper holds.
+    """
+
+    __slots__ = ("ambient", "kept", "session_id", "use")
+
+    def __init__(self, kept: tuple[Kept, ...] = (), session_id: int | None = None) -> None:
+        self.kept = kept
+        self.session_id = session_id
+        self._hurry()
+
+    def _hurry(self) -> None:
+        self.use = self.kept[0].use if len(self.kept) == 1 else None
+        self.ambient: Callable[[], Use[Any]] | None = self.kept[0].ambient if self.kept else None
+
+    def of(self, watch: Watch) -> Kept:
+        """What is kept of the engine that is watched."""
+        found = next((one for one in self.kept if one.watch is watch), None)
+        if found is None:
+            found = Kept(watch)
+            self.kept = (*self.kept, found)
+            found.moves()
+            self._hurry()
+        return found
+
+    def about(self, mapper: Mapper[Any]) -> list[Kept]:
+        """What is kept of engines that know a class."""
+        return [one for one in self.kept if one.watch.attributes.knows(mapper)]
+
+    def moves(self) -> bool:
+        """Takes the uses under way for those that all is for; gives whether one is for another purpose."""
+        moved = [one.moves() for one in self.kept]
+        self._hurry()
+        return any(moved)
+
+    def frozen(self, session_id: int | None = None) -> Keeper:
+        """As it is now, for objects that leave the session."""
+        return Keeper(tuple(Kept(one.watch, one.use, one.purpose) for one in self.kept), session_id)
+
+    def keep(self, states: Iterable[Any]) -> None:
+        """From now on objects ask this keeper, wherever they are."""
+        for state in states:
+            state.purposeguard_keeper = self
+
+
+def keeper_of(state: Any) -> Keeper | None:
+    """Who says for which purpose an object that has left its session was loaded."""
+    found: Keeper | None = getattr(state, _KEEPER, None)
+    return found
+
+
+# ---- attributes that ask ---------------------------------------------------------------------------------------------
+
+
+class _Asking:
+    """Mixed in before the class of an attribute."""
+
+    __slots__ = ()
+    key: str
+    impl: Any
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        if instance is None:
+            return self
+        state: Any = getattr(instance, _STATE, None)
+        values = vars(instance)
+        keeper: Any = getattr(state, _KEEPER, None)
+        if (
+            keeper is not None
+            and keeper.ambient() is keeper.use
+            and state.session_id == keeper.session_id
+            and (keeper.use.owner == get_ident() or keeper.use.runs_here())
+            and self.key in values
+            and self.impl.supports_population
+        ):
+            return values[self.key]  # as SQLAlchemy does it
+        # Nothing is asked of an object that the application made; one without a state SQLAlchemy refuses.
+        if keeper is not None or (state is not None and state.key is not None):
+            _ask(state, self.key, keeper)
+        above: Any = super()
+        return above.__get__(instance, owner)
+
+
+class _AskingComposed:
+    """The same of an attribute that is put together of others, and keeps what it was put together to."""
+
+    __slots__ = ()
+    key: str
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        state: Any = getattr(instance, _STATE, None)
+        if state is not None and (keeper_of(state) is not None or state.key is not None):
+            _ask(state, self.key, keeper_of(state))
+        above: Any = super()
+        return above.__get__(instance, owner)
+
+
+def _asking(cls: type, mixin: type) -> type:
+    return type(f"Asking{cls.__name__}", (mixin, cls), {"__slots__": (), "inherit_cache": True})
+
+
+_ATTRIBUTE: Final = _asking(InstrumentedAttribute, _Asking)
+
+
+class Attributes:
+    """Makes the attributes of mapped classes ask, where they stand: whoever holds one holds one that asks."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._known: weakref.WeakKeyDictionary[Mapper[Any], int] = weakref.WeakKeyDictionary()
+        self._needed: weakref.WeakKeyDictionary[Mapper[Any], dict[str, tuple[object, Needed]]]
+        self._needed = weakref.WeakKeyDictionary()
+
+    def knows(self, mapper: Mapper[Any]) -> bool:
+        """Whether a class is mapped to a table of the catalogue, or to a query of one."""
+        return mapper in self._known or _knows(self._catalogue, mapper)
+
+    def needed(self, watch: Watch, mapper: Mapper[Any], key: str) -> Needed:
+        """What it takes to read an attribute; worked out once while the tags stay as they are."""
+        stamp = self._catalogue.refreshed()
+        known = self._needed.setdefault(mapper, {})
+        found = known.get(key)
+        if found is None or found[0] is not stamp:
+            found = known[key] = (stamp, needed(watch, mapper.get_property(key)))
+        return found[1]
+
+    def ask(self) -> None:
+        """Those of all classes whose tables are in the catalogue; some may have been mapped since, or added."""
+        for mapper in _all_mappers():
+            manager: Mapping[str, Any] = mapper.class_manager
+            if self._known.get(mapper) == len(manager):
+                continue
+            if _knows(self._catalogue, mapper):
+                for attribute in manager.values():
+                    _make_ask(mapper, attribute)
+                self._known[mapper] = len(manager)
+
+
+def _make_ask(mapper: Mapper[Any], attribute: Any) -> None:
+    kind = type(attribute)
+    if issubclass(kind, (_Asking, _AskingComposed)):
+        return
+    if issubclass(kind, InstrumentedAttribute):
+        attribute.__class__ = _ATTRIBUTE if kind is InstrumentedAttribute else _asking(kind, _Asking)
+    elif isinstance(mapper._props.get(attribute.key), CompositeProperty):
+        attribute.__class__ = _asking(kind, _AskingComposed)
+
+
+# ---- asking ----------------------------------------------------------------------------------------------------------
+
+
+class Needed(NamedTuple):
+    """What it takes to read an attribute: columns of tables; and `rows`, where each is decided by itself."""
+
+    tables: Mapping[str, tuple[Columns, tuple[str, ...]]]
+    rows: bool
+
+
+def needed(watch: Watch, prop: Any) -> Needed:
+    """What it takes to read what an attribute has loaded.
+
+    Raises:
+        UnlabelledData: it is of a column without a tag.
+    """
+    if isinstance(prop, RelationshipProperty):
+        return Needed({}, any(asks_rows(watch, table) for table in prop.mapper.tables))
+    tables: dict[str, tuple[Columns, tuple[str, ...]]] = {}
+    rows = False
+    parts = prop.props if isinstance(prop, CompositeProperty) else [prop]
+    for given in (column for part in parts for column in getattr(part, "columns", ())):
+        held = _columns_in(given)
+        rows = rows or not held  # nothing tells what it is made of
+        for column in held:
+            if isinstance(column.type, SealedType):
+                continue  # its values stay sealed
+            name, columns = watch.catalogue.find(column.table)
+            tag = columns.get(column.name)
+            if tag is None or tag.is_personal:
+                _, names = tables.get(name, (columns, ()))
+                tables[name] = (columns, (*names, column.name))
+                rows = rows or (tag is not None and watch.decider.asks_rows(columns, {column.name: tag}))
+    return Needed(tables, rows)
+
+
+def _columns_in(expression: Any) -> list[Any]:
+    """The columns of tables that an expression is made of, also where it is of a subquery or an alias."""
+    found: list[Any] = []
+    for one in visitors.iterate(expression):
+        if not isinstance(one, ColumnClause):
+            continue
+        table: Any = one.table
+        if isinstance(table, TableClause):
+            found.append(one)
+        else:
+            found += [column for base in one.base_columns if base is not one for column in _columns_in(base)]
+    return found
+
+
+def asks_rows(watch: Watch, table: Any) -> bool:
+    """Whether rows of a table are decided one by one."""
+    _, columns = watch.catalogue.find(table)
+    return watch.decider.asks_rows(columns, columns)
+
+
+def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
+    """Whether an attribute of an object may be read now.
+
+    Raises:
+        PurposeMissing, PurposeViolation: it holds what the purpose under way may not use.
+        UnlabelledData: its row is to be asked for again, and the object has left its session.
+    """
+    session = state.session
+    own: Keeper | None = getattr(session, "_purposeguard", None)
+    if key in state.committed_state or (state.key is None and own is not None):
+        return  # what the application gave to it
+    if own is not None:
+        for one in own.about(state.mapper):
+            _ask_attached(state, key, session, one)
+        own.session_id = state.session_id
+        state.purposeguard_keeper = own
+    elif keeper is not None:
+        loaded = key in state.dict
+        frozen = keeper.session_id == state.session_id
+        for one in keeper.about(state.mapper):
+            if not (loaded and frozen and one.holds()):
+                _decide(one.watch, one.watch.attributes.needed(one.watch, state.mapper, key), detached=loaded)
+
+
+def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:
+    if key in state.dict:
+        if not kept.holds():
+            _decide(kept.watch, kept.watch.attributes.needed(kept.watch, state.mapper, key))
+            session._keep_apart()
+        return
+    # Its statement is decided; but it loads what else is to be loaded too, or nothing, where nobody awaits it.
+    use = kept.present()
+    if use is None or kept.watch.observes(use):
+        return
+    tables, _ = kept.watch.attributes.needed(kept.watch, state.mapper, key)
+    if any(kept.watch.decider.denied(use, columns, names, name) for name, (columns, names) in tables.items()):
+        _decide(kept.watch, Needed(tables, rows=False))
+
+
+def _knows(catalogue: Catalogue, mapper: Mapper[Any]) -> bool:
+    held: Iterable[Any] = (*mapper.tables, *visitors.iterate(mapper.persist_selectable))
+    return any(catalogue.knows(one.fullname) for one in held if isinstance(one, TableClause))
+
+
+def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
+    if not asked.tables and not asked.rows:
+        return
+    decider = watch.decider
+    use = decider.engine.present(READ)
+    decider.meet_under(use, decider.demand(asked.tables, frozenset(asked.tables)))
+    if asked.rows and detached and not watch.observes(use):
+        raise UnlabelledData(
+            "an object was loaded for another purpose, and its row may be about somebody who stopped this one: load it "
+            "anew, since it has left its session and cannot ask for its row again"
+        )
+
+
+# ---- forgetting ------------------------------------------------------------------------------------------------------
+
+
+def forget(state: Any, names: frozenset[str]) -> None:
+    """Takes what was loaded of these attributes from an object; what the application gave to it stays."""
+    held = names.intersection(state.dict) - set(state.committed_state)
+    if held:
+        state._expire_attributes(state.dict, held)
+
+
+def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> frozenset[str]:
+    """The attributes of loaded objects that a use is not to find in a session: what it may not use."""
+    found: set[str] = set()
+    for prop in mapper.iterate_properties:
+        if isinstance(prop, RelationshipProperty):
+            if any(asks_rows(watch, table) for table in prop.mapper.tables):
+                found.add(prop.key)
+        elif isinstance(prop, ColumnProperty) and not _may_stay(watch, prop.columns[0], use):
+            found.add(prop.key)
+    return frozenset(found)
+
+
+def _may_stay(watch: Watch, column: Any, use: Use[Any] | None) -> bool:
+    if not isinstance(column, Column) or not isinstance(getattr(column, "table", None), TableClause):
+        return False  # made of others
+    name, columns = watch.catalogue.find(column.table)
+    tag = columns.get(column.name)
+    if tag is None or not tag.is_personal or isinstance(column.type, SealedType):
+        return tag is not None
+    if use is None or watch.decider.asks_rows(columns, {column.name: tag}):
+        return False
+    return not watch.decider.denied(use, columns, (column.name,), name)

@@ -1,0 +1,256 @@
+"""What guarded engines and sessions rely on without SQLAlchemy promising it, tried once before an engine is guarded.
+
+A hook that is overridden, and that another version no longer calls, would let pass in silence what it is there for. So
+each is looked for by its name and parameters, and seen to be called: statements are compiled and their notes compared,
+and a database in memory is asked through a guarded engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, Final
+
+import sqlalchemy
+from sqlalchemy import Column, Integer, MetaData, Table, create_engine, insert, literal_column, select, text, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import LoaderCriteriaOption, Session, registry
+from sqlalchemy.orm.attributes import instance_dict, instance_state
+from sqlalchemy.orm.state import InstanceState
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from purposeguard.adapters.sqlalchemy.analysis import Analysis
+from purposeguard.adapters.sqlalchemy.compiling import recording
+from purposeguard.adapters.sqlalchemy.engine import GuardedConnection, GuardedEngine, guard_engine
+from purposeguard.adapters.sqlalchemy.objects import _make_ask
+from purposeguard.adapters.sqlalchemy.session import GuardedSession
+from purposeguard.errors import UnresolvedStatement
+
+_HOOKS: Final[tuple[tuple[type, str, str], ...]] = (
+    (Session, "_merge", "self state state_dict"),
+    (Connection, "_handle_dbapi_exception", "self e statement parameters cursor context"),
+    (Connection, "_safe_close_cursor", "self cursor"),
+    (Connection, "_rollback_impl", "self"),
+    (DefaultDialect, "_deliver_insertmanyvalues_batches", "self connection cursor statement parameters"),
+    (SQLCompiler, "_label_select_column", "self select column populate_result_map"),
+    (SQLCompiler, "_setup_select_stack", "self select compile_state"),
+    (LoaderCriteriaOption, "_resolve_where_criteria", "self ext_info"),
+    (InstanceState, "_expire_attributes", "self dict_ attribute_names"),
+)
+"""Methods that are overridden or called, each with the parameters that it is known to begin with."""
+
+TESTED: Final = "sqlalchemy>=2.0.36,<2.2"
+"""The versions that the extra `sqlalchemy` names."""
+
+
+def must_be_known() -> None:
+    """Nothing where SQLAlchemy does what is relied on; looked at once in a process.
+
+    Raises:
+        UnresolvedStatement: it does not, so statements or objects would pass that nobody decides.
+    """
+    wrong = _differences()
+    if wrong:
+        raise UnresolvedStatement(
+            f"SQLAlchemy {sqlalchemy.__version__} does not do what its guard relies on ({', '.join(wrong)}), so it "
+            f"could not be seen what passes: install {TESTED}"
+        )
+
+
+@functools.cache
+def _differences() -> tuple[str, ...]:
+    missing = tuple(_unknown())
+    return missing or tuple(name for check in (_compiles, _executes, _loads) for name in _tried(check))
+
+
+def _unknown() -> Iterator[str]:
+    for cls, name, known in _HOOKS:
+        method = vars(cls).get(name)
+        names = known.split()
+        if method is None or list(inspect.signature(method).parameters)[: len(names)] != names:
+            yield f"{cls.__name__}.{name}"
+
+
+def _tried(check: Callable[[], Iterator[str]]) -> list[str]:
+    try:
+        return list(check())
+    except (AttributeError, LookupError, NotImplementedError, SQLAlchemyError, TypeError) as error:
+        said = str(error).partition("\n")[0]  # it is about what was tried, and says which name is not there
+        return [said or f"{type(error).__name__} in {check.__name__.strip('_')}"]
+
+
+# ---- statements ------------------------------------------------------------------------------------------------------
+
+
+def _compiles() -> Iterator[str]:
+    """What is noted of statements whose columns are known, each for what it notes it by."""
+    held = MetaData()
+    one = Table("one", held, *(Column(name, Integer) for name in "abcdef"))
+    other = Table("other", held, Column("x", Integer), Column("y", Integer))
+    dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own is not typed
+    dialect.statement_compiler = recording(dialect.statement_compiler)
+
+    def noted(statement: Any) -> Analysis:
+        return statement.compile(dialect=dialect).purposeguard  # type: ignore[no-any-return]  # of a recorder
+
+    def read(statement: Any) -> set[str]:
+        return {name for place in noted(statement).occurrences for name in place.names}
+
+    def flowing(statement: Any) -> tuple[set[str], set[str]]:
+        flows = noted(statement).flows
+        return (
+            {source[1] for flow in flows for source in flow.columns if isinstance(source, tuple)},
+            {source[1] for flow in flows for source in flow.conditions if isinstance(source, tuple)},
+        )
+
+    chosen = select(one.c.a).where(one.c.b == 1).group_by(one.c.c).having(one.c.d > 1).order_by(one.c.e).distinct()
+    if read(chosen) != set("abcde"):
+        yield "columns that are read"
+    if flowing(insert(other).from_select(["x"], chosen)) != ({"a"}, set("abcde")):
+        yield "SQLCompiler._setup_select_stack"
+    if flowing(update(other).values(x=one.c.a).where(one.c.b == other.c.y)) != ({"a"}, {"b", "y"}):
+        yield "what an UPDATE writes"
+    into = postgresql.insert(other).values(y=select(one.c.a).where(one.c.b == 1).scalar_subquery())
+    met = into.on_conflict_do_update(index_elements=["x"], set_={"y": other.c.y}, where=other.c.x > 1)
+    if flowing(met) != ({"a", "y"}, {"b", "x"}) or read(met) != {"a", "b", "x", "y"}:
+        yield "Insert._post_values_clause"
+    for name, statement in (
+        ("Select._hints", select(one.c.a).with_hint(one, "ONLY")),
+        ("Select._statement_hints", select(one.c.a).with_statement_hint("x")),
+        ("visit_textclause", select(text("a")).select_from(one)),
+        ("visit_column", select(literal_column("a")).select_from(one)),
+        ("visit_custom_op_binary", select(one.c.a.op("of text")(1))),
+    ):
+        if noted(statement).untold is None:
+            yield name
+
+
+# ---- the engine ------------------------------------------------------------------------------------------------------
+
+
+class _Quiet(logging.Logger):
+    """A logger of nobody's: what is tried is not logged."""
+
+
+class _Probe(GuardedEngine):
+    """Counts how often it is asked whether rows are logged, and has the connection ask."""
+
+    def _should_log_info(self) -> bool:
+        return True
+
+    def _should_log_debug(self) -> bool:
+        watch: Any = self.dialect.purposeguard  # type: ignore[attr-defined]  # of a guarded one
+        watch.asked += 1
+        return super()._should_log_debug()
+
+
+class _Watch:
+    """Takes the place of what decides: notes the statements that it is asked about, and errors."""
+
+    functions: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.admitted: list[tuple[str, bool]] = []
+        self.failed = self.asked = 0
+
+    def admit(self, statement: str, context: Any) -> None:
+        batch = getattr(context, "purposeguard_batch", None)
+        self.admitted.append((statement.partition(" ")[0], batch == statement))
+
+    def of_rows(self, *_: object) -> None:
+        self.failed += 1
+
+
+def _executes() -> Iterator[str]:
+    """Whether each statement is asked about, and each way to the driver closed."""
+    engine = create_engine("sqlite://")
+    watch: Any = _Watch()
+    guard_engine(engine, watch)
+    quiet: Any = engine
+    quiet.__class__, quiet.logger = _Probe, _Quiet("purposeguard", logging.CRITICAL)
+    table = Table("one", MetaData(), Column("a", Integer, primary_key=True), Column("b", Integer))
+    try:
+        if not isinstance(engine.execution_options(logging_token="x"), GuardedEngine):  # noqa: S106  # no password
+            yield "Engine._option_cls"
+        with engine.connect() as connection:
+            if not isinstance(connection, GuardedConnection):
+                yield "Engine._connection_cls"
+                return
+            connection.exec_driver_sql("CREATE TABLE one (a INTEGER PRIMARY KEY, b INTEGER)")
+            connection.execute(insert(table), [{"b": 1}, {"b": 2}])
+            connection.execute(insert(table).returning(table.c.a), [{"b": 3}, {"b": 4}]).all()
+            connection.execute(select(table.c.a)).all()
+            with contextlib.suppress(DBAPIError):
+                connection.exec_driver_sql("SELECT none FROM nowhere")
+        said = [(word, batch) for word, batch in watch.admitted if word in ("CREATE", "INSERT", "SELECT")]
+        if said != [("CREATE", False), ("INSERT", False), ("INSERT", True), ("SELECT", False), ("SELECT", False)]:
+            yield "DefaultDialect.do_execute"
+        if watch.failed != 1:
+            yield "Connection._handle_dbapi_exception"
+        if not watch.asked:
+            yield "Engine._should_log_debug"
+        for name, way in (("Engine.raw_connection", engine.raw_connection), ("Pool.connect", engine.pool.connect)):
+            try:
+                way()
+            except UnresolvedStatement:
+                continue
+            yield name
+    finally:
+        engine.dispose()
+
+
+# ---- sessions and objects --------------------------------------------------------------------------------------------
+
+
+class _Asked(Exception):
+    """A hook was called."""
+
+
+class _ProbeSession(GuardedSession):
+    def _merge(self, *_: Any, **__: Any) -> Any:
+        raise _Asked
+
+    def expunge_all(self) -> None:
+        raise _Asked
+
+
+def _loads() -> Iterator[str]:
+    """Whether a session calls what is overridden, and attributes that are read ask."""
+
+    class Thing:  # another each time: threads may look at once
+        pass
+
+    mapped = registry()
+    mapper = mapped.map_imperatively(Thing, Table("things", mapped.metadata, Column("a", Integer, primary_key=True)))
+    try:
+        thing: Any = Thing()
+        session = _ProbeSession()
+        for name, call in (
+            ("Session._merge", lambda: session.merge(thing)),
+            ("Session.expunge_all", session.close),
+            ("InstrumentedAttribute.__get__", lambda: thing.a),
+        ):
+            if name.startswith("Instrumented"):
+                for attribute in mapper.class_manager.values():
+                    _make_ask(mapper, attribute)
+                instance_dict(thing)["a"] = 1
+                state: Any = instance_state(thing)
+                state.purposeguard_keeper = SimpleNamespace(use=None, ambient=_asked)
+            try:
+                call()
+            except _Asked:
+                continue
+            yield name
+    finally:
+        mapped.dispose()
+
+
+def _asked() -> None:
+    raise _Asked
