@@ -7,23 +7,21 @@ import copy
 import enum
 import inspect
 import io
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
 from purposeguard import copies
 from purposeguard.about import NOTHING_KNOWN, About
 from purposeguard.annotations import PLAIN, is_namedtuple
 from purposeguard.decision import Decision
-from purposeguard.errors import PurposeGuardError, UnlabelledData
+from purposeguard.errors import UnlabelledData
 from purposeguard.label import Label
 from purposeguard.rows import MISSING, abouts_of, read_field
 from purposeguard.sealing import Sealed
 from purposeguard.shapes import Model, Shape
+from purposeguard.streams import LEFT_OUT, iterates
 from purposeguard.withheld import record_of
-from purposeguard.withholding import fields_known
-
-LEFT_OUT: Final = object()
-"""In place of a row that is left out."""
+from purposeguard.withholding import Stream, fields_known
 
 
 class Plan(NamedTuple):
@@ -49,7 +47,8 @@ class Narrower:
     `decide` gives the decision where a label may not be used of somebody or from then, and None where it may; `refuse`
     raises it, or lets it pass where it is only observed. With `leave_out` a row in a container is left out instead.
     `named` are sources that everything in the value is said to come from, and with `named_only` all that is asked for:
-    what the fields say is withheld. `plans` remembers what is looked at.
+    what the fields say is withheld. `plans` remembers what is looked at. `stream` gives what stands before an iterator
+    of this shape, at this path, in a row about these, and looks at each row when it comes.
     """
 
     def __init__(
@@ -60,6 +59,7 @@ class Narrower:
         leave_out: bool,
         named: Label | None,
         plans: Plans,
+        stream: Stream,
         named_only: bool = False,
     ) -> None:
         self._decide = decide
@@ -68,24 +68,25 @@ class Narrower:
         self._named = () if named is None else (named,)
         self._named_only = named_only
         self._plans = plans
+        self._stream = stream
         self._under_way: set[int] = set()
         self._why: Decision
 
-    def apply(self, value: Any, shape: Shape) -> Any:
-        """`value`, or what is left of it.
+    def apply(self, value: Any, shape: Shape, path: str = "", around: tuple[About, ...] = ()) -> Any:
+        """`value`, or what is left of it. `around` are those that the row is about that it is in, at this path.
 
         Raises:
             PurposeViolation: a row may not be used, and is in nothing that it could be left out of.
             UnlabelledData: marked fields cannot be read, or it cannot be seen what rows there are.
         """
-        left = self._inside(value, shape, "", ())
+        left = self._inside(value, shape, path, around)
         if left is LEFT_OUT:
             self._refuse(self._why, None)  # raises: where denials are only observed nothing is left out
         return left
 
-    def item(self, value: Any, shape: Shape) -> Any:
+    def item(self, value: Any, shape: Shape, path: str = "", around: tuple[About, ...] = ()) -> Any:
         """The same of what a generator yields: LEFT_OUT where it is a row that is left out."""
-        return self._inside(value, shape, "", ())
+        return self._inside(value, shape, path, around)
 
     def _inside(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
         if type(value) in PLAIN or isinstance(value, (str, bytes, bytearray, enum.Enum, io.IOBase)):
@@ -161,14 +162,15 @@ class Narrower:
 
     def _from_container(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
         items = shape.items or Shape()  # where the annotation says nothing of the items, they are what they are
-        contained = isinstance(value, (Collection, Iterator)) and not isinstance(value, memoryview)
+        later = iterates(type(value))
+        contained = later or (isinstance(value, Collection) and not isinstance(value, memoryview))
         announced = contained and (shape.items is not None or shape.keys is not None)
         if not announced and shape.is_marked:
             _refuse_to_guess(value, path)
+        if later:
+            return self._stream(value, shape, path, around)
         if isinstance(value, Mapping):
             return self._from_mapping(value, shape, path, around)
-        if isinstance(value, Iterator):
-            return self._each(value, items, f"{path}[]", around)
         if not contained:
             return value
         left = [self._inside(one, items, f"{path}[]", around) for one in value]
@@ -189,19 +191,6 @@ class Narrower:
         if len(kept) == len(value) and all(kept[key] is one for key, one in value.items()):
             return value
         return _refilled(value, kept)
-
-    def _each(self, values: Iterator[Any], items: Shape, path: str, around: tuple[About, ...]) -> Iterator[Any]:
-        for one in values:
-            try:
-                left = self._inside(one, items, path, around)
-            except PurposeGuardError as error:
-                refusal = error
-            else:
-                if left is not LEFT_OUT:
-                    yield left
-                continue
-            del one
-            raise refusal.with_traceback(None)
 
 
 def _is_to_say_whose(value: Any, shape: Shape) -> bool:

@@ -10,19 +10,22 @@ import collections
 import copy
 import enum
 import io
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from purposeguard import copies
 from purposeguard.about import About
 from purposeguard.annotations import PLAIN, is_namedtuple, is_taggable
 from purposeguard.decision import Decision
-from purposeguard.errors import PurposeGuardError, UnlabelledData
+from purposeguard.errors import UnlabelledData
 from purposeguard.label import Label
 from purposeguard.rows import MISSING, abouts_of, read_field
 from purposeguard.sealing import Sealed
 from purposeguard.shapes import Model, Shape
+from purposeguard.streams import runs_later
 from purposeguard.withheld import Withheld, base_of, fields_of, record_of
+
+Stream = Callable[[Any, Shape, str, tuple[About, ...]], Any]
 
 
 class Withholder:
@@ -30,7 +33,9 @@ class Withholder:
 
     `denies` gives the decision where a label may not be used (of those that a row is about) and None where it may,
     `denies_seal` the same of a sealed value, which is not opened by it; `key` tells uses apart that decide or report
-    differently. `met` gets all models that are given back, themselves or as copies.
+    differently. `met` gets all models that are given back, themselves or as copies. `stream` gives what stands before
+    an iterator or a coroutine of this shape, at this path, about these, and asks at each step. `abouts` are those that
+    all of the value is about that says nothing else.
     """
 
     def __init__(
@@ -43,6 +48,8 @@ class Withholder:
         key: tuple[object, ...],
         classes: copies.Classes,
         met: list[Any],
+        stream: Stream,
+        abouts: tuple[About, ...] = (),
     ) -> None:
         self._denies = denies
         self._denies_seal = denies_seal
@@ -51,7 +58,8 @@ class Withholder:
         self._key = key
         self._classes = classes
         self._met = met
-        self._abouts: tuple[About, ...] = ()
+        self._stream = stream
+        self._abouts = abouts
         self._under_way: set[int] = set()
 
     def apply(self, value: Any, shape: Shape, path: str = "") -> Any:
@@ -109,30 +117,17 @@ class Withholder:
                 return self._from_model(value, fields, path)
             finally:
                 self._abouts = around
+        if runs_later(type(value)):
+            return self._stream(value, shape, path, self._abouts)
         if not shape.models or shape.items is not None:
             # Where the annotation says nothing of the items, they are what they are.
             items = shape.items or Shape()
-            inside: Callable[[Any, Shape, str], Any] = self._inside
-            if isinstance(value, Iterator):
-                inside = self._later(self._abouts)
             if isinstance(value, Mapping):
                 self._refuse_keys(value, path)
-            rebuilt = rebuild(value, lambda item: inside(item, items, f"{path}[]"))
+            rebuilt = rebuild(value, lambda item: self._inside(item, items, f"{path}[]"))
             if rebuilt is not MISSING:
                 return rebuilt
         return self._from_unexpected(value, shape, path)
-
-    def _later(self, abouts: tuple[About, ...]) -> Callable[[Any, Shape, str], Any]:
-        """For what an iterator gives, which is asked for when no field is being looked at any more."""
-
-        def inside(value: Any, shape: Shape, path: str) -> Any:
-            around, self._abouts = self._abouts, abouts
-            try:
-                return self._alone(value, shape, path)
-            finally:
-                self._abouts = around
-
-        return inside
 
     def _from_unexpected(self, value: Any, shape: Shape, path: str) -> Any:
         """A value that its annotation does not describe is all that the annotation could mean."""
@@ -256,8 +251,6 @@ def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
         rows = copy.copy(value)
         rows.update(new)
         return rows
-    if isinstance(value, Iterator):
-        return _each(value, change)
     if not isinstance(value, (list, tuple, set, frozenset, collections.deque)) or is_namedtuple(type(value)):
         return MISSING
     items = [change(item) for item in value]
@@ -279,20 +272,6 @@ def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
         other.extend(items)
         return other
     return MISSING
-
-
-def _each(items: Iterator[Any], change: Callable[[Any], Any]) -> Iterator[Any]:
-    """Each item changed; where one is refused, nothing of it is left in the frames."""
-    for item in items:
-        try:
-            changed = change(item)
-        except PurposeGuardError as error:
-            refusal = error
-        else:
-            yield changed
-            continue
-        del item
-        raise refusal.with_traceback(None)
 
 
 def _undeclared(value: Any, fields: Mapping[str, Shape]) -> bool:
