@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import threading
 from collections.abc import Callable
 from typing import Final
+
+from purposeguard.locks import new_lock
 
 Now = Callable[[], datetime.datetime]
 """Gives the present time, with its time zone."""
@@ -26,7 +27,7 @@ class Clock:
     def __init__(self, now: Now = system_time) -> None:
         self._now = now
         self._latest = datetime.datetime.min.replace(tzinfo=UTC)
-        self._lock = threading.RLock()  # a signal handler may ask while its thread holds it
+        self._lock = new_lock()  # a signal handler may ask while its thread holds it
 
     def now(self) -> datetime.datetime:
         """The present time in UTC.

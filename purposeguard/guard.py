@@ -6,7 +6,6 @@ import datetime
 import functools
 import inspect
 import sys
-import threading
 from collections.abc import Callable, Iterable
 from types import FrameType, FunctionType
 from typing import Any, Literal, TypeVar, cast, get_args, overload
@@ -27,6 +26,7 @@ from purposeguard.inventory import Access, Activity, Entrustment, Reclassificati
 from purposeguard.label import Label, OneSource, Sources
 from purposeguard.ledger import Ledger
 from purposeguard.linking import combined
+from purposeguard.locks import new_lock
 from purposeguard.notice import Notice
 from purposeguard.oversight import Oversight
 from purposeguard.personal import Personal
@@ -57,7 +57,7 @@ class Guard:
     told to the ledger. `ledger` is told every denial, and how often each activity used what.
     """
 
-    __slots__ = ("__weakref__", "_engine", "_known", "_mode", "_register", "_replacing", "_transforms")
+    __slots__ = ("__weakref__", "_engine", "_mode", "_register", "_replacing", "_transforms")
 
     def __init__(
         self,
@@ -97,9 +97,7 @@ class Guard:
             clock=time,
         )
         self._register = Register()
-        self._replacing = threading.Lock()
-        # What `allows` has been asked before, at hand: replaced as one with the matrix.
-        self._known = self._engine.state.matrix.known
+        self._replacing = new_lock()
         self._attach()
 
     def _attach(self) -> None:
@@ -154,7 +152,7 @@ class Guard:
             fault = Fault("id", f"`{present.id}` is another notice than `{self.notice.id}`", "make a guard of its own")
             raise NoticeError([fault], "replace")
         with self._replacing:
-            self._known = self._engine.replace(present, history).known
+            self._engine.replace(present, history)
         self._attach()
 
     def allows(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> bool:
@@ -173,7 +171,7 @@ class Guard:
         if subject is not None:
             return bool(self.explain(sources, purpose, channel, subject=subject))
         if channel is None:
-            rows, purposes = self._known
+            rows, purposes = self._engine.state.known  # of one revision, whole
             try:
                 if type(sources) is set:  # as ids come; left to raise TypeError it would cost twice as much
                     return purposes[purpose] in rows[frozenset(sources)]  # pyright: ignore[reportArgumentType]  # it is a set
