@@ -87,7 +87,7 @@ class Tally:
                 self._noted.extend([(*used, count) for used, count in counts.items()])
             self._most = _NOTED_AT_MOST + len(self._noted)
             if self._ended:
-                self._tell_all()
+                self._tell_all()  # type: ignore[unreachable]  # another thread, or what interrupts this, has ended it
 
     def tell(self) -> None:
         """Tells the ledger of everything counted; what is counted from now on, it is told at once."""
