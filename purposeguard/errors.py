@@ -258,27 +258,45 @@ class PurposeViolation(PurposeGuardError, PermissionError):
 
     `decision` says why and what would be allowed; `activity` is the processing under way, `function` the access
     function that was asked, `field` the first field that the purpose may not use (each None where not known).
+
+    `args` holds the message, as that of other exceptions does. Queues that send `args` alone make the error anew from
+    it: such a one says the same, and has no `decision`.
     """
 
     _done = "read"
     """What the function was asked to do with the data."""
 
+    _text: str | None = None
+    """All that is known of an error that was made anew from its message."""
+
+    decision: Decision
+
     def __init__(
         self,
-        decision: Decision,
+        decision: Decision | str,
         activity: str | None = None,
         function: str | None = None,
         field: str | None = None,
         advice: str | None = None,
     ) -> None:
         super().__init__()
-        self.decision = decision
+        if isinstance(decision, str):
+            self._text = decision
+        else:
+            self.decision = decision
         self.activity = activity
         self.function = function
         self.field = field
         self.advice = advice
 
+    @property
+    def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # built when it is read
+        """The message."""
+        return (str(self),)
+
     def __str__(self) -> str:
+        if self._text is not None:
+            return self._text
         head = self.decision.headline
         if self.function:
             head += f", {self._done} by {self.function}"
@@ -292,10 +310,13 @@ class PurposeViolation(PurposeGuardError, PermissionError):
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.decision.headline}>"
+        headline = self.decision.headline if self._text is None else self._text.partition("\n")[0]
+        return f"<{type(self).__name__}: {headline}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.decision, self.activity, self.function, self.field, self.advice)
+        beside = dict(vars(self))  # notes, and what was done
+        known = beside.pop("decision", self._text)
+        return type(self), (known, *(beside.pop(name) for name in ("activity", "function", "field", "advice"))), beside
 
 
 class ChannelViolation(PurposeViolation):
