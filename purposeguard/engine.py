@@ -213,7 +213,10 @@ class Engine:
         `use` is one that does not hold here: of an activity that enforces it is not let pass.
         """
         error = PurposeMissing(f"{what} outside any purpose: {why}")
-        observed = self.observing and (use is None or use.activity.observing)
+        self.lacking(error, observed=self.observing and (use is None or use.activity.observing))
+
+    def lacking(self, error: PurposeMissing, *, observed: bool) -> None:
+        """Tells the ledger of an error and raises it, or lets it pass where it is only observed."""
         if self.ledger is not None:
             self.ledger.denied(error, observed=observed)
         if not observed:

@@ -17,7 +17,7 @@ from purposeguard.activity import Block, carried, decorated
 from purposeguard.caching import cached_function
 from purposeguard.clock import Clock, Now, system_time
 from purposeguard.decision import Decision, name_of
-from purposeguard.engine import Engine, Transforms
+from purposeguard.engine import Engine, Opening, Transforms
 from purposeguard.entrustment import Entrusting, against, must_be_recipient, resolved
 from purposeguard.errors import Fault, NoticeError, PurposeMissing, UnknownPurpose
 from purposeguard.exceptions import ExceptionBlock, LegalBasis, Subjects
@@ -34,7 +34,7 @@ from purposeguard.recipients import Recipient
 from purposeguard.reclassification import Reclassifier
 from purposeguard.rows import Whose
 from purposeguard.terms import Family, Purpose, Source, TermMeta
-from purposeguard.use import NO_USE, Narrowed, Use
+from purposeguard.use import NO_USE, Narrowed, Observed, Use
 from purposeguard.wrapping import Function
 
 P = TypeVar("P", bound=Purpose)
@@ -576,10 +576,11 @@ class Guard:
 
     @property
     def current(self) -> Use[Any]:
-        """The use under way here; raises PurposeMissing where there is none."""
-        use = self._engine.present("a use was asked for")
-        if use is None:
-            raise PurposeMissing("no purpose is under way here, so there is no use to give")
+        """The use under way here; raises PurposeMissing where there is none, in any mode: no purpose is there to go by."""
+        use = self._engine.ambient()
+        absence = use.absence()
+        if absence is not None:
+            self._engine.lacking(PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False)
         return use
 
     @overload
@@ -592,20 +593,28 @@ class Guard:
         """The use under way here, which must be for this purpose, or for a family that it is of.
 
         As `current`, for the body of a decorated activity, and with its type. Of a family's use, asked for a member, it
-        opens what that member may use.
+        opens what that member may use. Where it is only observed that no such purpose is under way, it is a use for
+        this one, which observes.
 
         Raises:
             UnknownPurpose: an id means nothing in the notice.
             PurposeMissing: no purpose is under way here, or another one.
         """
-        wanted = self._engine.state.matrix.purpose(purpose)
-        use = self.current
-        held = use.purpose
-        if held == wanted:
-            return use
-        if isinstance(held, Family) and not isinstance(wanted, Family) and wanted in held.members:
-            return Narrowed(use, wanted)
-        raise PurposeMissing(f"a use for {name_of(wanted)} was asked for, and what is under way is for {name_of(held)}")
+        engine = self._engine
+        wanted = engine.state.matrix.purpose(purpose)
+        use = engine.present("a use was asked for")
+        if use is not None:
+            held = use.purpose
+            if held == wanted:
+                return use
+            if isinstance(held, Family) and not isinstance(wanted, Family) and wanted in held.members:
+                return Narrowed(use, wanted)
+            what = f"a use for {name_of(wanted)} was asked for, and what is under way is for {name_of(held)}"
+            engine.lacking(PurposeMissing(what), observed=use.activity.observing)
+            return Narrowed(use, wanted)  # which ends with it
+        frame = sys._getframe(1)
+        site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
+        return Observed(Opening(engine, Activity(site.dotted, wanted, None, True, site)))
 
     @property
     def activities(self) -> tuple[Activity, ...]:

@@ -18,7 +18,7 @@ from purposeguard.engine import Engine, Opening
 from purposeguard.errors import ChannelViolation, PurposeGuardError, PurposeViolation, UnknownSource, UnlabelledData
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label, Sources
-from purposeguard.ledger import NO_COUNTS, Tally, Tick
+from purposeguard.ledger import NO_COUNTS, Ledger, Tally, Tick
 from purposeguard.narrowing import Narrower, Plans
 from purposeguard.openers import Opener
 from purposeguard.personal import Personal, must_be_sealed
@@ -681,6 +681,29 @@ class Narrowed(Use[Any]):
     def absence(self) -> str | None:
         """Why the family's use does not hold here and now; None where it does."""
         return self._whole.absence()
+
+
+class Observed(Use[Any]):
+    """A use for a purpose that is not under way, where that is only observed: it refuses nothing, and has no end."""
+
+    __slots__ = ()
+
+    carries: ClassVar[bool] = False
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._before = NO_USE
+        self.owner = here()
+        self.cleared = NOTHING
+        self.counted = NO_COUNTS
+
+    def _count(self, label: Label, times: int, column: Column | None) -> None:
+        """Tells a ledger that does not count itself at once: there is no end at which it could be told."""
+        if self._engine.counting is not None:
+            super()._count(label, times, column)
+        else:
+            ledger = cast("Ledger", self._engine.ledger)
+            ledger.allowed(self.activity.name, self.activity.purpose_id, label, times)
 
 
 class _NoUse(Use[Any]):

@@ -96,7 +96,7 @@ with guard.purpose(tm.NOTICE.family("AnyFeedback")) as by_family:
 
 
 # A known limit: a purpose that is chosen when it runs is to every checker a union (to mypy any purpose), and so is the
-# use, which is accepted to open what either may use. The one that was chosen decides, so one of these lines raises when it runs.
+# use, which is accepted to open what either may use. The one that was chosen decides, so one of these lines raises.
 
 
 def chosen(analyse: bool, customer: pg.Personal[str, tm.Registration], cookie: pg.Personal[str, tm.Cookie]) -> None:
