@@ -576,7 +576,7 @@ class Guard:
 
     @property
     def current(self) -> Use[Any]:
-        """The use under way here; raises PurposeMissing where there is none, in any mode: no purpose is there to go by."""
+        """The use under way here; raises PurposeMissing where there is none, in any mode: there is none to go by."""
         use = self._engine.ambient()
         absence = use.absence()
         if absence is not None:

@@ -558,7 +558,19 @@ class Use(Opener, Generic[P]):
             return None
         if self._is_carried():
             return None
-        return f"activity {self.activity.name} runs in another task or thread; hand it over with `guard.carry(fn)`"
+        name = self.activity.name
+        if not self.carries:
+            return (
+                f"{name} holds in the task or thread that entered it, and is not carried: enter it where it is needed"
+            )
+        elsewhere = f"activity {name} runs in another task or thread"
+        if self._engine.ambient() is not self:
+            return f"{elsewhere}; hand it over with `guard.carry(fn)`"
+        # This one has inherited the context. It may be part of the activity, or a request that a server began in it.
+        return (
+            f"{elsewhere}, which began this one; what is part of it is handed over there, with `guard.carry(fn)`, and "
+            "what is not states a purpose here, with `@guard.purpose(…)`"
+        )
 
     def _ended(self) -> str:
         ended = f"activity {self.activity.name} has ended"
