@@ -33,10 +33,12 @@ and handled costs no text. No message holds a personal value.
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin
 
 if TYPE_CHECKING:
     from purposeguard.decision import Decision
@@ -49,6 +51,7 @@ LINE = 100
 def wrapped(text: str, indent: str = "") -> str:
     """`text` on lines of ordinary length, the later ones set in by four more blanks."""
     # A denial is told in microseconds; textwrap alone would take more than all the rest of it.
+    text = printable(text)
     if len(indent) + len(text) <= LINE:
         return indent + text
     lines: list[str] = []
@@ -63,6 +66,17 @@ def wrapped(text: str, indent: str = "") -> str:
             indent += "    "
         text = text[end + 1 :]
     return "\n".join([*lines, indent + text])
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal obeys or reorders by: control characters but line ends, and those of direction."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in _SPACES else _REPLACED for char in text)
+
+
+_REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
+_SPACES: Final = frozenset("\n\N{IDEOGRAPHIC SPACE}\N{NO-BREAK SPACE}")
 
 
 class PurposeGuardError(Exception):
@@ -95,20 +109,22 @@ class NoticeError(PurposeGuardError):
 
     def __str__(self) -> str:
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        return "\n".join([f"{self.origin}: {count}", *(wrapped(str(fault), "  ") for fault in self.faults)])
+        return "\n".join([printable(f"{self.origin}: {count}"), *(wrapped(str(fault), "  ") for fault in self.faults)])
 
 
 class UnknownTerm(PurposeGuardError, LookupError):
     """An id that means nothing in the notice. `kind` is source, purpose, …; `given` is what was asked for.
 
-    `suggestions`, the nearest ids, are looked for only when read: a flood of nonsense costs microseconds.
+    `suggestions`, the nearest ids, are looked for only when read: a flood of nonsense costs microseconds. What was
+    given in the place of an id may be personal: a text is told where it looks like an id (`is_like_an_id`), and of
+    other values the class.
     """
 
     kind = "term"
 
     def __init__(self, given: object, why: str = "", nearest: Callable[[], tuple[str, ...]] | None = None) -> None:
-        super().__init__(shown(given), why)
-        self.given = given
+        super().__init__()
+        self._given = given
         self.why = why
         self._nearest = nearest
         self._suggestions: tuple[str, ...] | None = None
@@ -120,8 +136,22 @@ class UnknownTerm(PurposeGuardError, LookupError):
             self._suggestions = self._nearest() if self._nearest else ()
         return self._suggestions
 
+    @property
+    def given(self) -> object:
+        """What was asked for; of a text or value that may be personal, what kind of thing it is."""
+        return self._given if isinstance(self._given, type) or _is_union(self._given) else self._shown[1:-1]
+
+    @property
+    def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # built when it is read
+        """What was asked for, as the message shows it, and why it means nothing."""
+        return _Told(self._shown[1:-1]), self.why
+
+    @property
+    def _shown(self) -> str:
+        return shown_id(self._given, self.suggestions)
+
     def __str__(self) -> str:
-        text = f"unknown {self.kind} {shown(self.given)}"
+        text = f"unknown {self.kind} {self._shown}"
         if self.why:
             text += f": {self.why}"
         if self.suggestions:
@@ -129,7 +159,7 @@ class UnknownTerm(PurposeGuardError, LookupError):
         return wrapped(text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _thaw_unknown, (type(self), shown(self.given), self.why, self.suggestions)
+        return _thaw_unknown, (type(self), self._shown[1:-1], self.why, self.suggestions)
 
 
 class UnknownSource(UnknownTerm):
@@ -360,11 +390,15 @@ REFUSALS = frozenset(
 """The errors whose messages are made of clauses and names of code alone."""
 
 
+def _is_union(given: object) -> bool:
+    return isinstance(given, UnionType) or get_origin(given) is Union
+
+
 def shown(given: object) -> str:
-    """`given` for a message: short, one line, printable."""
+    """`given`, which names something in code, for a message: short, one line, printable."""
     if isinstance(given, str):
         text = given
-    elif isinstance(given, UnionType) or get_origin(given) is Union:
+    elif _is_union(given):
         text = " | ".join(sorted(getattr(one, "__name__", "?") for one in get_args(given)))
     elif isinstance(given, type):
         text = f"{given.__module__}.{given.__qualname__}"
@@ -373,8 +407,45 @@ def shown(given: object) -> str:
         text = f"<{type(given).__name__}>"
     if len(text) > 60:
         text = f"{text[:57]}… ({len(text):,} characters)"
-    return "`" + "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text) + "`"
+    return "`" + printable(text).replace("\n", _REPLACED) + "`"
+
+
+_NUMBERS: Final = r"\u2460-\u249b\u24f5-\u24fe\u2776-\u2793"  # ① and its like
+_CLAUSE: Final = re.compile(
+    rf"(?=.*[0-9{_NUMBERS}])(?!.*[0-9]{{3}})(?!.*[A-Za-z]{{3}})[0-9A-Za-z()\[\]./_:§\u2010\u2013{_NUMBERS}-]{{1,24}}"
+)
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}")
+_ALIKE: Final = 0.7
+
+
+def is_like_an_id(text: str, suggestions: Sequence[str] = ()) -> bool:
+    """Whether a text may be shown, since it looks like an id of a notice, and not like what a person is known by.
+
+    Either it is numbered as clauses are (`1.2(1)①`: without blanks, of 24 characters at most, with no more than two
+    digits or letters in a row), so that it is no address, telephone number, date or name; or it is one word, of three
+    letters at most or much like an id of the notice.
+    """
+    if _CLAUSE.fullmatch(text) is not None:
+        return True
+    if _WORD.fullmatch(text) is None:
+        return False
+    return len(text) <= 3 or any(
+        difflib.SequenceMatcher(None, text.casefold(), one.casefold()).ratio() >= _ALIKE for one in suggestions
+    )
+
+
+def shown_id(given: object, suggestions: Sequence[str] = ()) -> str:
+    """What was given where an id belongs, for a message: a text that is like no id is not told."""
+    if isinstance(given, str) and not isinstance(given, _Told) and not is_like_an_id(given, suggestions):
+        return f"`<a text of {len(given):,} characters>`"
+    return shown(given)
+
+
+class _Told(str):
+    """What an error has shown already."""
+
+    __slots__ = ()
 
 
 def _thaw_unknown(kind: type[UnknownTerm], given: str, why: str, suggestions: tuple[str, ...]) -> UnknownTerm:
-    return kind(given.strip("`"), why, lambda: suggestions)
+    return kind(_Told(given), why, lambda: suggestions)

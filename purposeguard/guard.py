@@ -19,7 +19,7 @@ from purposeguard.clock import Clock, Now, system_time
 from purposeguard.decision import Decision, name_of
 from purposeguard.engine import Engine, Opening, Transforms
 from purposeguard.entrustment import Entrusting, against, must_be_recipient, resolved
-from purposeguard.errors import Fault, NoticeError, PurposeMissing, UnknownPurpose
+from purposeguard.errors import Fault, NoticeError, PurposeMissing, UnknownPurpose, shown_id
 from purposeguard.exceptions import ExceptionBlock, LegalBasis, Subjects
 from purposeguard.history import History
 from purposeguard.inventory import Access, Activity, Entrustment, Reclassification, Register, Site, Transform
@@ -648,7 +648,7 @@ class Guard:
 def _mode(mode: str) -> Mode:
     if mode in get_args(Mode):
         return cast("Mode", mode)
-    raise ValueError(f"mode is `enforce` or `observe`, not `{mode}`")
+    raise ValueError(f"mode is `enforce` or `observe`, not {shown_id(mode, get_args(Mode))}")
 
 
 def _in_force(given: object, clock: Clock) -> tuple[Notice, History | None]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from purposeguard.document import Document, Named, Prohibition
-from purposeguard.errors import Fault, NoticeError, UnknownChannel, UnknownPurpose, UnknownSource, UnknownTerm
+from purposeguard.errors import Fault, NoticeError, UnknownChannel, UnknownPurpose, UnknownSource, UnknownTerm, shown_id
 from purposeguard.faults import merged, parse_toml, read_toml, validated
 from purposeguard.grants import Grants, granted, prohibited, source_rows
 from purposeguard.terms import (
@@ -128,7 +128,7 @@ class Notice(Immutable):
         package = importlib.import_module("purposeguard.notices")
         names = {module.name.replace("_", "-"): module.name for module in pkgutil.iter_modules(package.__path__)}
         if name not in names:
-            message = f"no bundled notice is called `{name}`"
+            message = f"no bundled notice is called {shown_id(name, sorted(names))}"
             raise NoticeError([Fault("", message, f"bundled are: {', '.join(sorted(names))}")], "bundled notice")
         module = importlib.import_module(f"purposeguard.notices.{names[name]}")
         return cast("Notice", module.NOTICE)

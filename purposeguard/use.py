@@ -560,7 +560,7 @@ class Use(Opener, Generic[P]):
             return None
         name = self.activity.name
         if not self.carries:
-            return f"{name} holds where it was entered, and is not carried to a task or thread: enter it where it is needed"
+            return f"{name} holds where it was entered, and is not carried elsewhere: enter it where it is needed"
         elsewhere = f"activity {name} runs in another task or thread"
         if self._engine.ambient() is not self:
             return f"{elsewhere}; hand it over with `guard.carry(fn)`"

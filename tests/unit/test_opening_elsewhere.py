@@ -391,7 +391,5 @@ def test_an_exception_by_law_is_not_to_be_carried() -> None:
     with case.door():
         context = contextvars.copy_context()
         said = in_thread(lambda: context.run(read))
-    assert (
-        "rescue holds where it was entered, and is not carried to a task or thread: enter it where it is needed" in said
-    )
+    assert "rescue holds where it was entered, and is not carried elsewhere: enter it where it is needed" in said
     assert "guard.carry" not in said
