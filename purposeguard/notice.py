@@ -103,7 +103,7 @@ class Notice(Immutable):
 
     @classmethod
     def loads(cls, text: str, origin: str = "notice") -> Notice:
-        """Reads a notice from a TOML text; raises NoticeError as `load` does."""
+        """Reads a notice from a TOML text; raises NoticeError as `load` does, TypeError where it is no text."""
         return cls.parse(parse_toml(text, origin), origin)
 
     @classmethod
@@ -111,6 +111,8 @@ class Notice(Immutable):
         cls, tables: Mapping[str, Any], origin: str = "notice", classes: Mapping[str, object] | None = None
     ) -> Notice:
         """Reads a notice from the tables that a TOML file, or `dump`, gives; raises NoticeError as `load` does.
+
+        What is no mapping, such as the path or the text of a file, is a TypeError.
 
         `classes`, the namespace of a generated module, are taken as the vocabulary in place of new ones; where they
         are not those of the notice the module is stale, which is a NoticeError too.
