@@ -331,9 +331,9 @@ class Opening:
         self.column = engine.column(activity)
         self.counted: dict[object, Tick] = {}
         self.ticks: dict[Label, Tick] = {}
-        self._narrower: dict[type[Purpose], Opening] = {}
+        self._narrower: dict[type[Purpose] | Family, Opening] = {}
 
-    def narrowed(self, member: type[Purpose]) -> Opening:
+    def narrowed(self, member: type[Purpose] | Family) -> Opening:
         """The same of one member of the family that the activity is for."""
         found = self._narrower.get(member)
         if found is None:

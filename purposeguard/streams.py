@@ -7,7 +7,8 @@ another purpose or under none; so something stands before it that checks at each
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine
+import inspect
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final, NamedTuple, NoReturn
 
 from purposeguard.errors import PurposeGuardError
@@ -38,14 +39,17 @@ def iterates(cls: type) -> bool:
 
 
 def runs_later(cls: type) -> bool:
-    """Whether what a value of this class gives is read when it is asked for: an iterator, or a coroutine."""
-    return iterates(cls) or _has(cls, "__await__", "send", "throw")
+    """Whether what a value of this class gives is read when it is asked for: an iterator, a coroutine, an awaitable.
+
+    A future is none: what it gives is read elsewhere, whoever awaits it.
+    """
+    return iterates(cls) or (_has(cls, "__await__") and not hasattr(cls, "_asyncio_future_blocking"))
 
 
 def stepwise(value: Any, steps: Steps) -> Any:
     """`value`, which runs later, asked about at each step; it keeps the protocols that it has, and its methods."""
     cls = type(value)
-    if not iterates(cls):
+    if inspect.iscoroutine(value):
         return _awaited(value, steps)
     return _made(tuple(part for names, part in _PARTS if _has(cls, *names)))(value, steps)
 
@@ -96,6 +100,14 @@ class _Stepwise:
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         """Refuses: what is pickled would be asked about by nobody."""
+        self.__deepcopy__()
+
+    def __reduce__(self) -> NoReturn:
+        """Likewise."""
+        self.__deepcopy__()
+
+    def __getstate__(self) -> NoReturn:
+        """Likewise."""
         self.__deepcopy__()
 
     def __deepcopy__(self, _memo: object = None) -> NoReturn:
@@ -180,6 +192,14 @@ class _AsyncGenerator(_Stepwise):
         await self._behind.aclose()
 
 
+class _Awaitable(_Stepwise):
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        token = self._steps.before()
+        return _shown(self._steps.other, [(yield from self._behind.__await__())], token)
+
+
 class _Context(_Stepwise):
     __slots__ = ()
 
@@ -209,6 +229,7 @@ _PARTS: Final[tuple[tuple[tuple[str, ...], type[_Stepwise]], ...]] = (
     (("__next__", "send", "throw", "close"), _Generator),
     (("__anext__",), _AsyncIterator),
     (("__anext__", "asend", "athrow", "aclose"), _AsyncGenerator),
+    (("__await__",), _Awaitable),
     (("__enter__", "__exit__"), _Context),
     (("__aenter__", "__aexit__"), _AsyncContext),
 )

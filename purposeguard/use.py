@@ -660,7 +660,7 @@ class Narrowed(Use[Any]):
 
     _whole: Use[Any]
 
-    def __init__(self, whole: Use[Any], member: type[Purpose]) -> None:
+    def __init__(self, whole: Use[Any], member: type[Purpose] | Family) -> None:
         """`whole` is the use of the family."""
         self._whole = whole
         self._opening = whole._opening.narrowed(member)

@@ -320,7 +320,8 @@ def test_it_is_neither_copied_nor_pickled() -> None:
 
     with guard.purpose(MAY):
         rows = load()
-    for leave in (copy.copy, copy.deepcopy, pickle.dumps):
+    leaving = (copy.copy, copy.deepcopy, pickle.dumps, lambda one: one.__reduce__(), lambda one: one.__getstate__())
+    for leave in leaving:
         with pytest.raises(TypeError, match="asks at each item"):
             leave(rows)
     assert "Contact" not in repr(rows)
@@ -456,6 +457,29 @@ def test_a_coroutine_asks_when_it_runs(options: dict[str, bool]) -> None:
 
     asyncio.run(run())
     assert len(ran) == (2 if options else 1)
+
+
+@pytest.mark.parametrize("options", [{}, {"withhold": True}])
+def test_an_awaitable_of_ones_own_asks_when_it_is_awaited(options: dict[str, bool]) -> None:
+    class Query:
+        """As some libraries have: awaited it gives its rows."""
+
+        def __await__(self) -> Generator[Any, Any, Customer]:
+            yield from asyncio.sleep(0).__await__()
+            return Customer()
+
+    load = guard.access(**options)(announced(Awaitable[Customer], Query))
+
+    async def run() -> None:
+        with guard.purpose(WHOLE):
+            assert (await load()).device == "d"
+            late = load()
+        with pytest.raises(pg.PurposeMissing):
+            await late
+        with guard.purpose(MAY), pytest.raises(pg.PurposeViolation):
+            (await late).device  # noqa: B018
+
+    asyncio.run(run())
 
 
 def test_coroutine_functions_that_give_iterators() -> None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import purposeguard as pg
-from purposeguard.errors import RequestError, SealedAttribute, StoreUnavailable, TooFewSubjects, UnknownRecipient
+from purposeguard.errors import RequestError, SealedAttribute, StoreUnavailable, TooFewSubjects, UnknownRecipient, shown
 from purposeguard.notices import trendmicro_jp as tm
 
 guard = pg.Guard(tm.NOTICE)
@@ -262,3 +262,8 @@ def test_what_was_not_resolved_and_what_would_flow_say_so_and_cross_to_another_p
         assert (error.target, error.column, error.missing) == ("letter", "note", pg.Label(tm.Registration))
         assert str(error).startswith("data of 1.1(a) would flow into `letter.note`, whose tags do not name it")
         assert isinstance(error, PermissionError)
+
+
+def test_what_names_something_in_code_is_shown_short() -> None:
+    assert shown(int | str) == "`int | str`"
+    assert shown("c" * 100) == f"`{'c' * 57}… (100 characters)`"

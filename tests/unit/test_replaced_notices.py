@@ -45,6 +45,7 @@ def test_notices_that_were_replaced_are_not_kept(dates: list[str]) -> None:
     kept: list[weakref.ref[Any]] = []
     named = [guard.notice.purpose("3(2)①")]
     block = guard.purpose(named[0])
+    notice = None
     for _, date in zip(range(TIMES), itertools.cycle(dates), strict=False):
         notice = revision(date)
         kept += [weakref.ref(one) for one in (*notice.sources, *notice.purposes)]
@@ -73,7 +74,7 @@ def test_a_thousand_replacements_leave_as_much_as_one() -> None:
     def sizes() -> list[int]:
         matrix = guard._engine.state.matrix
         used(guard)
-        parts = (matrix._dates, matrix._by_date, matrix._then, matrix._alias, guard.history, guard._engine._states)
+        parts: Any = (matrix._dates, matrix._by_date, matrix._then, matrix._alias, guard.history, guard._engine._states)
         return [*map(len, parts), sum(map(len, matrix._tables.values()))]
 
     guard.replace(second)

@@ -293,7 +293,8 @@ def test_a_stack_that_leaves_a_block_ends_no_use_of_another_thread() -> None:
 def test_a_use_that_is_not_under_way_observes_where_that_is_observed(counts: bool) -> None:
     tape = Counting() if counts else Tape()
     observing = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
-    name, device = pg.Personal("n", tm.Registration), pg.Personal("d", tm.ProductData)
+    name: Any = pg.Personal("n", tm.Registration)
+    device: Any = pg.Personal("d", tm.ProductData)
 
     def ask() -> list[str]:
         use = observing.use(tm.RenewalGuidance)
@@ -312,7 +313,7 @@ def test_a_use_that_is_not_under_way_observes_where_that_is_observed(counts: boo
 
 def test_a_use_that_an_observed_activity_asks_for_ends_with_it() -> None:
     with guard.purpose(tm.UsageAnalysis, mode="observe"):
-        use = guard.use(tm.RenewalGuidance)
+        use = guard.use("1.2(1)①")
         assert use.open(pg.Personal("d", tm.ProductData)) == "d"
     with pytest.raises(pg.PurposeMissing):
         use.open(pg.Personal("n", tm.Registration))
