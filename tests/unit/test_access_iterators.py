@@ -423,10 +423,10 @@ def test_an_async_cursor_is_entered_and_asked_as_before() -> None:
     async def run() -> None:
         with guard.purpose(MAY):
             async with load() as rows:
-                assert stream.open
+                assert vars(stream) == {"open": True}
                 assert (await rows.fetch()).email == "e"
                 later = rows.fetch()
-            assert not stream.open
+            assert vars(stream) == {"open": False}
         with pytest.raises(pg.PurposeMissing):
             await later
 
