@@ -144,7 +144,7 @@ class UnknownTerm(PurposeGuardError, LookupError):
     @property
     def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # built when it is read
         """What was asked for, as the message shows it, and why it means nothing."""
-        return _Told(self._shown[1:-1]), self.why
+        return Told(self._shown[1:-1]), self.why
 
     @property
     def _shown(self) -> str:
@@ -436,16 +436,16 @@ def is_like_an_id(text: str, suggestions: Sequence[str] = ()) -> bool:
 
 def shown_id(given: object, suggestions: Sequence[str] = ()) -> str:
     """What was given where an id belongs, for a message: a text that is like no id is not told."""
-    if isinstance(given, str) and not isinstance(given, _Told) and not is_like_an_id(given, suggestions):
+    if isinstance(given, str) and not isinstance(given, Told) and not is_like_an_id(given, suggestions):
         return f"`<a text of {len(given):,} characters>`"
     return shown(given)
 
 
-class _Told(str):
-    """What an error has shown already."""
+class Told(str):
+    """A text that may be shown: an id of the notice itself, or what an error has shown already."""
 
     __slots__ = ()
 
 
 def _thaw_unknown(kind: type[UnknownTerm], given: str, why: str, suggestions: tuple[str, ...]) -> UnknownTerm:
-    return kind(_Told(given), why, lambda: suggestions)
+    return kind(Told(given), why, lambda: suggestions)

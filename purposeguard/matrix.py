@@ -321,7 +321,7 @@ class Matrix(Immutable):
 
     def _origin(self, term: object) -> Notice | None:
         """The notice of another revision that a class is of; None where it is of none that is known here."""
-        if not isinstance(term, TermMeta) or term in self.notice.grants or term in self.notice.purposes:
+        if not isinstance(term, TermMeta) or any(term is one for one in (*self.notice.grants, *self.notice.purposes)):
             return None
         date = self._dates.get(term)
         return None if date is None else self._by_date.get(date)
