@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from typing import Annotated, Any, Final, NewType, TypeVar, get_args, get_origin
 
-from purposeguard.annotations import evaluated
+from purposeguard.annotations import ALIASES, OPAQUE, TRANSPARENT, evaluated, is_taggable
 from purposeguard.engine import Engine
 from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.inventory import WHOLE, Access, Site
 from purposeguard.kinds import is_plain, kind_of
 from purposeguard.label import Label
-from purposeguard.narrowing import LEFT_OUT, Plans
+from purposeguard.narrowing import Plans
 from purposeguard.sealing import Sealed
-from purposeguard.shapes import Shape, shape_of
+from purposeguard.shapes import Shape, hints_of, shape_of
+from purposeguard.streams import LEFT_OUT, Steps, iterates, runs_later, stepwise
 from purposeguard.tasks import get_ident, here
+from purposeguard.terms import is_union
 from purposeguard.use import Use
 from purposeguard.wrapping import Function, must_be_function, surrounded
 
@@ -48,8 +50,11 @@ class Reader:
         self._shape: Shape | None = None
         self._outside: Label | None = None
         self._plans: Plans = {}
+        self._yields = kind_of(fn) in ("generator", "async generator")
+        self._holds_later = False
         self.marked = False
         self.looked_at = False
+        self.at_rest: set[type] = set()
         try:
             self.resolve(localns)
         except NameError:
@@ -66,7 +71,8 @@ class Reader:
             NameError: the annotation names what is not defined (yet).
         """
         access = self.access
-        shape = shape_of(_return_annotation(self._fn, localns))
+        annotation = _return_annotation(self._fn, localns)
+        shape = shape_of(annotation)
         fields, seals = shape.labels(), shape.seals()
         label = Label.join(*fields.values()) if fields else None
         if access.named is not None:
@@ -106,6 +112,7 @@ class Reader:
         access.whole = shape.own_label
         access.fields = {_field(path): one for path, one in fields.items() if path}
         access.sealed = {_field(path) or WHOLE: one for path, one in seals.items()}
+        self._holds_later = _holds_later(annotation)
         access.label, self._shape = label, shape
         return label
 
@@ -142,8 +149,13 @@ class Reader:
 
     @property
     def settles_quickly(self) -> bool:
-        """Whether all that it is asked is one label: nothing is withheld, and no row says whose it is."""
-        return not self.access.withhold and not self.marked and self._shape is not None
+        """Whether all that it is asked is one label: nothing is withheld, and nothing in it says whose it is."""
+        return not (self.access.withhold or self.marked or self._holds_later) and self._shape is not None
+
+    @property
+    def _looks_inside(self) -> bool:
+        """Whether what the function gives is looked through before it is given out."""
+        return self.access.withhold or self.looked_at or self._holds_later
 
     def belongs_to(self, engine: Engine) -> bool:
         """Whether it is decided by this guard's notice."""
@@ -174,12 +186,18 @@ class Reader:
 
     def run_authorised(self, *args: Any, **kwargs: Any) -> Any:
         """What is to be kept, for a caller that has just called `authorise` in the same context."""
-        value = self._fn(*args, **kwargs)
-        return value if self.looked_at else self._result_here(value)
+        return self._kept(self._fn(*args, **kwargs))
 
     async def run_authorised_coroutine(self, *args: Any, **kwargs: Any) -> Any:
         """The same for a coroutine function."""
-        value = await self._fn(*args, **kwargs)
+        return self._kept(await self._fn(*args, **kwargs))
+
+    def _kept(self, value: Any) -> Any:
+        if runs_later(type(value)):
+            raise TypeError(
+                f"{self.access.name} gave a {type(value).__name__}, which is used up by the first who asks: give a "
+                "list, which `guard.cached` can keep"
+            )
         return value if self.looked_at else self._result_here(value)
 
     def answered(self, value: Any) -> Any:
@@ -200,7 +218,7 @@ class Reader:
         finally:
             del value  # from the traceback, where it is refused
 
-    def looked_through(self, value: Any) -> Any:
+    def _looked_through(self, value: Any) -> Any:
         """What a function without withholding or marks gave, once what was announced as sealed is seen to be."""
         shape = self._shape
         if isinstance(value, Sealed) and shape is not None and shape.sealed:
@@ -238,31 +256,71 @@ class Reader:
 
     def result(self, value: Any, token: Use[Any] | None) -> Any:
         """What the function gave, without what the purpose may not use where the access withholds."""
-        access, shape = self.access, self._shape
-        if token is None or shape is None or not (access.withhold or self.looked_at):
-            return value
-        stream = kind_of(self._fn) in ("generator", "async generator")
-        if shape.items is not None and stream:
+        shape = self._shape or Shape()
+        if self._yields and shape.items is not None:
             shape = shape.items  # one item at a time
         try:
-            if self.looked_at and (access.narrow or not access.withhold or access.named is not None):
-                value = token.narrowed(value, shape, access, self._plans, one=stream)
-                if value is LEFT_OUT:
-                    return value
-            return token.without(value, shape, access) if access.withhold else value
+            return self._given(value, token, shape, one=self._yields)
         finally:
             del value  # from the traceback, where it is refused
+
+    def stepwise(self, value: Any) -> Any:
+        """What a function without withholding or marks gave: what runs later asks at each step."""
+        if self.looked_at:
+            return self._looked_through(value)
+        cls = type(value)
+        if runs_later(cls):
+            return self._given(value, None, self._shape or Shape(), one=False)
+        if len(self.at_rest) < _MOST_CLASSES:
+            self.at_rest.add(cls)
+        return value
+
+    def _given(self, value: Any, token: Use[Any] | None, shape: Shape, *, one: bool) -> Any:
+        """What is given out for a value of this shape. `one`: it is an item, and may be left out itself."""
+        access = self.access
+        try:
+            if self._runs_later(value, shape):
+                return stepwise(value, self._steps(shape))
+            if token is None or not self._looks_inside:
+                return value
+            if self.looked_at and (access.narrow or not access.withhold or access.named is not None):
+                value = token.narrowed(value, shape, access, self._plans, one=one, again=self.before)
+                if value is LEFT_OUT:
+                    return value
+            if access.withhold:
+                return token.without(value, shape, access, again=self.before)
+            return token.with_steps(value, shape, self.before) if self._holds_later else value
+        finally:
+            del value  # from the traceback, where it is refused
+
+    def _runs_later(self, value: Any, shape: Shape) -> bool:
+        cls = type(value)
+        if not self._looks_inside:
+            return runs_later(cls)
+        if is_taggable(cls):  # what is in it is looked at by its fields
+            return False
+        # Of rows that say whose they are it must be seen where they come.
+        return (iterates(cls) and shape.items is not None) if self.marked else runs_later(cls)
+
+    def _steps(self, shape: Shape) -> Steps:
+        """What surrounds the steps of what runs later; of a class that was not announced, an item may be all of it."""
+        items = shape.items or shape
+        whole = shape | items
+        return Steps(
+            self.before,
+            lambda item, use: self._given(item, use, items, one=True),
+            lambda value, use: self._given(value, use, whole, one=False),
+        )
+
+
+_MOST_CLASSES: Final = 100
+"""Classes of results that a function is known to give and that do not run later."""
 
 
 def access_function(fn: F, reader: Reader) -> F:
     """`fn`, which runs only where the ambient purpose may use what it reads."""
     quick = is_plain(fn) and reader.settles_quickly
-    if quick:
-        body = _looking(fn, reader) if reader.looked_at else fn
-        wrapper = (_counting if reader.counts else _quick)(body, reader)
-        wrapper.__wrapped__ = fn  # type: ignore[attr-defined]  # as functools.wraps has it
-    else:
-        wrapper = surrounded(fn, reader)
+    wrapper = (_counting if reader.counts else _quick)(fn, reader) if quick else surrounded(fn, reader)
     reader.wrapper = wrapper
     wrapper.__purposeguard_access__ = reader  # type: ignore[attr-defined]  # for the cache, which must check before it answers
     return wrapper  # type: ignore[return-value]  # a wrapper is typed as what it wraps
@@ -272,6 +330,7 @@ def _quick(fn: Function, reader: Reader) -> Function:
     """The wrapper of a plain function: what was allowed before is one look-up in the ambient use."""
     ambient = reader.ambient
     label = reader.access.label
+    at_rest = reader.at_rest
 
     @functools.wraps(fn)
     def access_wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -279,25 +338,17 @@ def _quick(fn: Function, reader: Reader) -> Function:
         use = ambient()
         if label not in use.cleared or use.owner != get_ident():
             label = reader.settled(label)
-        return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
+        value = fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
+        return value if type(value) in at_rest else reader.stepwise(value)
 
     return access_wrapper
-
-
-def _looking(fn: Function, reader: Reader) -> Function:
-    """A plain function whose answer is looked through."""
-
-    @functools.wraps(fn)
-    def looking(*args: Any, **kwargs: Any) -> Any:
-        return reader.looked_through(fn(*args, **kwargs))
-
-    return looking
 
 
 def _counting(fn: Function, reader: Reader) -> Function:
     """The same where the ledger counts each use."""
     ambient = reader.ambient
     label = reader.access.label
+    at_rest = reader.at_rest
 
     @functools.wraps(fn)
     def access_wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -308,9 +359,33 @@ def _counting(fn: Function, reader: Reader) -> Function:
             label = reader.settled(label)
         else:
             tick()
-        return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
+        value = fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
+        return value if type(value) in at_rest else reader.stepwise(value)
 
     return access_wrapper
+
+
+def _holds_later(annotation: Any, seen: frozenset[Any] = frozenset(), *, inside: bool = False) -> bool:
+    """Whether there is an iterator or a coroutine inside of what is annotated like this, or may be.
+
+    What is one itself, or gives another one, is seen where it comes.
+    """
+    if isinstance(annotation, ALIASES):
+        return _holds_later(annotation.__value__, seen, inside=inside)
+    if isinstance(annotation, NewType):
+        return _holds_later(annotation.__supertype__, seen, inside=inside)
+    origin = get_origin(annotation) or annotation
+    if isinstance(origin, list) or origin in OPAQUE:
+        return False
+    later = isinstance(origin, type) and runs_later(origin)
+    if inside and (later or origin in (Iterable, AsyncIterable)):
+        return True
+    if is_taggable(origin) and origin not in seen:
+        hints = hints_of(origin).values()
+        if any(_holds_later(hint, seen | {origin}, inside=True) for hint in hints):
+            return True
+    passed = later or origin is Annotated or is_union(annotation) or origin in TRANSPARENT
+    return any(_holds_later(one, seen, inside=inside or not passed) for one in get_args(annotation))
 
 
 def _field(path: str) -> str:

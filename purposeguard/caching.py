@@ -7,7 +7,7 @@ This one checks before it answers and keeps apart what each purpose was given. T
 from __future__ import annotations
 
 import functools
-import threading
+from threading import RLock
 from typing import Any
 
 import cachetools
@@ -16,6 +16,7 @@ from cachetools.keys import hashkey, typedkey
 from purposeguard.access import Reader
 from purposeguard.engine import Engine
 from purposeguard.kinds import is_plain, kind_of
+from purposeguard.locks import new_lock
 from purposeguard.wrapping import Function
 
 
@@ -49,7 +50,7 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
         # The state is in the key: what was read under a notice since replaced is not found again.
         return engine.state, about, reader.label(), make_key(*args, **kwargs)
 
-    lock = threading.RLock()  # a finaliser may call what is cached while its thread holds it
+    lock = new_lock()  # a finaliser may call what is cached while its thread holds it
     if is_plain(fn):
 
         @functools.wraps(fn)
@@ -87,7 +88,7 @@ def _answering(kept: Any, fn: Function, reader: Reader) -> Function:
     return wrapper
 
 
-def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, lock: threading.RLock) -> Function:
+def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, lock: RLock) -> Function:
     """As `cachetools.cached`, which knows no coroutines; calls that miss at the same time each run the function."""
     hits = misses = 0
     absent = object()

@@ -9,10 +9,11 @@ well again as soon as the clock is right.
 from __future__ import annotations
 
 import datetime
-import threading
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
+
+from purposeguard.locks import new_lock
 
 Now = Callable[[], datetime.datetime]
 """Gives the present time, with its time zone."""
@@ -68,7 +69,7 @@ class Clock:
         self._elapsed = system_elapsed if elapsed is None and now is system_time else elapsed
         self._began: tuple[datetime.datetime, float] | None = None
         self._latest = datetime.datetime.min.replace(tzinfo=UTC)
-        self._lock = threading.RLock()  # a signal handler may ask while its thread holds it
+        self._lock = new_lock()  # a signal handler may ask while its thread holds it
         if now is system_time:
             self.span()  # what is set from now on shows
 

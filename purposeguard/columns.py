@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 import weakref
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ from purposeguard.circumstances import BY_ANY_CHANNEL, NONE_KNOWN, NOT_NAMED, Ci
 from purposeguard.decision import Decision
 from purposeguard.label import Label
 from purposeguard.ledger import Tick
+from purposeguard.locks import new_lock
 from purposeguard.matrix import MOST_REMEMBERED, Matrix
 from purposeguard.retention import Periods
 from purposeguard.terms import Family, NotPersonal, Purpose
@@ -76,7 +76,7 @@ class Column:
         # It may have closed it before: what was collected then is not for an activity that may use any (rules 7 and 9).
         self._unstated = channel is None and not matrix.opened.isdisjoint(members)
         self.retired = False
-        self._lock = threading.RLock()  # a signal handler or finaliser may ask while its thread holds it; so below
+        self._lock = new_lock()  # a signal handler or finaliser may ask while its thread holds it; so below
 
     def permits(self, label: Label) -> bool:
         """Whether data of this label may be opened; an allowed label is cleared from then on."""
@@ -154,18 +154,30 @@ class Column:
 class State:
     """A matrix and its columns: replaced as one."""
 
-    __slots__ = ("_clears", "_columns", "_lock", "_named", "_retired", "checked", "matrix", "periods")
+    __slots__ = (
+        "__weakref__",
+        "_clears",
+        "_columns",
+        "_lock",
+        "_named",
+        "_retired",
+        "checked",
+        "known",
+        "matrix",
+        "periods",
+    )
 
     def __init__(self, matrix: Matrix, *, clears: bool = True, named: bool = False) -> None:
         """`clears`: no ledger is to be told of uses; `named`: nothing is opened without saying whose it is."""
         self.matrix = matrix
+        self.known = matrix.known  # at hand for `Guard.allows`
         self.periods = Periods(matrix.notice.document)
         self._clears = clears
         self._named = named
         self._columns: dict[tuple[object, str | None], Column] = {}
         self.checked: dict[object, Tick] = {}
         self._retired = False
-        self._lock = threading.RLock()
+        self._lock = new_lock()
 
     def column(self, purpose: type[Purpose] | Family, channel: str | None) -> Column:
         """The column of a purpose, in the classes of any revision; raises UnknownPurpose where this one has none."""

@@ -12,7 +12,6 @@ import abc
 import collections
 import copy
 import dataclasses
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, cast
 
@@ -22,6 +21,7 @@ from pydantic import BaseModel
 from purposeguard import pydantic_copies
 from purposeguard.annotations import is_attrs, is_namedtuple
 from purposeguard.errors import UnlabelledData
+from purposeguard.locks import new_lock
 from purposeguard.withheld import GONE, Refusing, Withheld, base_of, fields_of, record_of, visible_of
 
 _HEAP_TYPE: Final = 1 << 9
@@ -47,15 +47,17 @@ class Classes:
 
     def __init__(self, most: int = 1024) -> None:
         self._known: cachetools.LRUCache[object, type] = cachetools.LRUCache(most)
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def get(self, key: object, make: Callable[[], type]) -> type:
         """The class for this key, made if it is not known."""
         with self._lock:
             found = self._known.get(key)
-            if found is None:
-                found = self._known[key] = make()
-            return found
+        if found is None:
+            made = make()  # which runs the code of metaclasses, so not under the lock: of two made at once one is kept
+            with self._lock:
+                found = self._known.setdefault(key, made)
+        return found
 
 
 def made(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:

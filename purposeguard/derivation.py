@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from purposeguard.errors import UnknownOperation
+from purposeguard.errors import Told, UnknownOperation
 from purposeguard.label import Label
 from purposeguard.notice import Notice
 from purposeguard.terms import Source
@@ -38,4 +38,5 @@ def derived_label(
         f"`{row.operation}` of {', '.join(row.from_)} with {', '.join(row.with_)}" for row in notice.document.derivation
     )
     why = f"the notice derives nothing from {sides} by this; it declares {known or 'no derivation'}"
-    raise UnknownOperation(operation, why)
+    declared = {row.operation for row in notice.document.derivation}
+    raise UnknownOperation(Told(operation) if operation in declared else operation, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from types import MethodType
@@ -65,6 +66,7 @@ class Engine:
 
     __slots__ = (
         "__weakref__",
+        "_states",
         "ambient",
         "classes",
         "clock",
@@ -103,6 +105,7 @@ class Engine:
         self.clock = clock or Clock()
         self.ledger = ledger
         self.state = self._state(Matrix(notice, history=history))
+        self._states: weakref.WeakSet[State] = weakref.WeakSet([self.state])
         self.counting = cast("CountingLedger", ledger) if hasattr(ledger, "counter") else None
         self.observing = observing
         ambient: ContextVar[Use[Any]] = ContextVar("purposeguard", default=nothing)
@@ -176,12 +179,20 @@ class Engine:
         label = column.matrix.label(sources)
         return all(column.permits_of(label, self.circumstances(about, label, column)) for about in abouts)
 
-    def replace(self, notice: Notice, history: History | None = None) -> Matrix:
-        """Puts another revision in force, at one stroke; one caller at a time."""
-        earlier = self.state
-        self.state = self._state(Matrix(notice, earlier.matrix, history))
+    def replace(self, notice: Notice, history: History | None = None) -> None:
+        """Puts another revision in force, at one stroke; one thread at a time."""
+        while True:
+            earlier = self.state
+            state = self._state(Matrix(notice, earlier.matrix, history))
+            if self.state is earlier:  # else a signal handler has put another one in force, which this one follows on
+                break
+        # Retired before, so that no process that is forked in between goes on with columns of a revision that is over.
         earlier.retire()
-        return self.state.matrix
+        self.state = state
+        self._states.add(state)  # not before: what is not in force yet is not to be retired by who comes between
+        for one in list(self._states):
+            if one is not self.state:  # a signal handler may have come between after all
+                one.retire()
 
     def column(self, activity: Activity) -> Column:
         """What an activity may open under the matrix in force; raises UnknownPurpose where its purpose is gone."""
@@ -206,7 +217,10 @@ class Engine:
         `use` is one that does not hold here: of an activity that enforces it is not let pass.
         """
         error = PurposeMissing(f"{what} outside any purpose: {why}")
-        observed = self.observing and (use is None or use.activity.observing)
+        self.lacking(error, observed=self.observing and (use is None or use.activity.observing))
+
+    def lacking(self, error: PurposeMissing, *, observed: bool) -> None:
+        """Tells the ledger of an error and raises it, or lets it pass where it is only observed."""
         if self.ledger is not None:
             self.ledger.denied(error, observed=observed)
         if not observed:
@@ -321,9 +335,9 @@ class Opening:
         self.column = engine.column(activity)
         self.counted: dict[object, Tick] = {}
         self.ticks: dict[Label, Tick] = {}
-        self._narrower: dict[type[Purpose], Opening] = {}
+        self._narrower: dict[type[Purpose] | Family, Opening] = {}
 
-    def narrowed(self, member: type[Purpose]) -> Opening:
+    def narrowed(self, member: type[Purpose] | Family) -> Opening:
         """The same of one member of the family that the activity is for."""
         found = self._narrower.get(member)
         if found is None:

@@ -279,7 +279,7 @@ def against(
     if stated and means is None:
         reasons += ("it is not said by which means the data travels: `means=…`, here or of the recipient",)
     if reasons:
-        yield refusal(asked, recipient, reasons)
+        yield refusal(document, asked, recipient, reasons)
     oversight = engine.oversight
     subjects = dict.fromkeys(one.subject for one in abouts if one.subject is not None)
     if oversight is not None and any(oversight.standing(one).provision_stopped for one in subjects):

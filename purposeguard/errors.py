@@ -34,10 +34,12 @@ and handled costs no text. No message holds a personal value.
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin
 
 if TYPE_CHECKING:
     from purposeguard.decision import Decision
@@ -50,6 +52,7 @@ LINE = 100
 def wrapped(text: str, indent: str = "") -> str:
     """`text` on lines of ordinary length, the later ones set in by four more blanks."""
     # A denial is told in microseconds; textwrap alone would take more than all the rest of it.
+    text = printable(text)
     if len(indent) + len(text) <= LINE:
         return indent + text
     lines: list[str] = []
@@ -64,6 +67,17 @@ def wrapped(text: str, indent: str = "") -> str:
             indent += "    "
         text = text[end + 1 :]
     return "\n".join([*lines, indent + text])
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal obeys or reorders by: control characters but line ends, and those of direction."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in _SPACES else _REPLACED for char in text)
+
+
+_REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
+_SPACES: Final = frozenset("\n\N{IDEOGRAPHIC SPACE}\N{NO-BREAK SPACE}")
 
 
 class PurposeGuardError(Exception):
@@ -96,20 +110,22 @@ class NoticeError(PurposeGuardError):
 
     def __str__(self) -> str:
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        return "\n".join([f"{self.origin}: {count}", *(wrapped(str(fault), "  ") for fault in self.faults)])
+        return "\n".join([printable(f"{self.origin}: {count}"), *(wrapped(str(fault), "  ") for fault in self.faults)])
 
 
 class UnknownTerm(PurposeGuardError, LookupError):
     """An id that means nothing in the notice. `kind` is source, purpose, …; `given` is what was asked for.
 
-    `suggestions`, the nearest ids, are looked for only when read: a flood of nonsense costs microseconds.
+    `suggestions`, the nearest ids, are looked for only when read: a flood of nonsense costs microseconds. What was
+    given in the place of an id may be personal: a text is told where it looks like an id (`is_like_an_id`), and of
+    other values the class.
     """
 
     kind = "term"
 
     def __init__(self, given: object, why: str = "", nearest: Callable[[], tuple[str, ...]] | None = None) -> None:
-        super().__init__(shown(given), why)
-        self.given = given
+        super().__init__()
+        self._given = given
         self.why = why
         self._nearest = nearest
         self._suggestions: tuple[str, ...] | None = None
@@ -121,8 +137,22 @@ class UnknownTerm(PurposeGuardError, LookupError):
             self._suggestions = self._nearest() if self._nearest else ()
         return self._suggestions
 
+    @property
+    def given(self) -> object:
+        """What was asked for; of a text or value that may be personal, what kind of thing it is."""
+        return self._given if isinstance(self._given, type) or _is_union(self._given) else self._shown[1:-1]
+
+    @property
+    def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # built when it is read
+        """What was asked for, as the message shows it, and why it means nothing."""
+        return Told(self._shown[1:-1]), self.why
+
+    @property
+    def _shown(self) -> str:
+        return shown_id(self._given, self.suggestions)
+
     def __str__(self) -> str:
-        text = f"unknown {self.kind} {shown(self.given)}"
+        text = f"unknown {self.kind} {self._shown}"
         if self.why:
             text += f": {self.why}"
         if self.suggestions:
@@ -130,7 +160,7 @@ class UnknownTerm(PurposeGuardError, LookupError):
         return wrapped(text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _thaw_unknown, (type(self), shown(self.given), self.why, self.suggestions)
+        return _thaw_unknown, (type(self), self._shown[1:-1], self.why, self.suggestions)
 
 
 class UnknownSource(UnknownTerm):
@@ -263,27 +293,45 @@ class PurposeViolation(PurposeGuardError, PermissionError):
 
     `decision` says why and what would be allowed; `activity` is the processing under way, `function` the access
     function that was asked, `field` the first field that the purpose may not use (each None where not known).
+
+    `args` holds the message, as that of other exceptions does. Queues that send `args` alone make the error anew from
+    it: such a one says the same, and has no `decision`.
     """
 
     _done = "read"
     """What the function was asked to do with the data."""
 
+    _text: str | None = None
+    """All that is known of an error that was made anew from its message."""
+
+    decision: Decision
+
     def __init__(
         self,
-        decision: Decision,
+        decision: Decision | str,
         activity: str | None = None,
         function: str | None = None,
         field: str | None = None,
         advice: str | None = None,
     ) -> None:
         super().__init__()
-        self.decision = decision
+        if isinstance(decision, str):
+            self._text = decision
+        else:
+            self.decision = decision
         self.activity = activity
         self.function = function
         self.field = field
         self.advice = advice
 
+    @property
+    def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # built when it is read
+        """The message."""
+        return (str(self),)
+
     def __str__(self) -> str:
+        if self._text is not None:
+            return self._text
         head = self.decision.headline
         if self.function:
             head += f", {self._done} by {self.function}"
@@ -297,10 +345,13 @@ class PurposeViolation(PurposeGuardError, PermissionError):
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.decision.headline}>"
+        headline = self.decision.headline if self._text is None else self._text.partition("\n")[0]
+        return f"<{type(self).__name__}: {headline}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.decision, self.activity, self.function, self.field, self.advice)
+        beside = dict(vars(self))  # notes, and what was done
+        known = beside.pop("decision", self._text)
+        return type(self), (known, *(beside.pop(name) for name in ("activity", "function", "field", "advice"))), beside
 
 
 class ChannelViolation(PurposeViolation):
@@ -344,11 +395,15 @@ REFUSALS = frozenset(
 """The errors whose messages are made of clauses and names of code alone."""
 
 
+def _is_union(given: object) -> bool:
+    return isinstance(given, UnionType) or get_origin(given) is Union
+
+
 def shown(given: object) -> str:
-    """`given` for a message: short, one line, printable."""
+    """`given`, which names something in code, for a message: short, one line, printable."""
     if isinstance(given, str):
         text = given
-    elif isinstance(given, UnionType) or get_origin(given) is Union:
+    elif _is_union(given):
         text = " | ".join(sorted(getattr(one, "__name__", "?") for one in get_args(given)))
     elif isinstance(given, type):
         text = f"{given.__module__}.{given.__qualname__}"
@@ -357,8 +412,45 @@ def shown(given: object) -> str:
         text = f"<{type(given).__name__}>"
     if len(text) > 60:
         text = f"{text[:57]}… ({len(text):,} characters)"
-    return "`" + "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text) + "`"
+    return "`" + printable(text).replace("\n", _REPLACED) + "`"
+
+
+_NUMBERS: Final = r"\u2460-\u249b\u24f5-\u24fe\u2776-\u2793"  # ① and its like
+_CLAUSE: Final = re.compile(
+    rf"(?=.*[0-9{_NUMBERS}])(?!.*[0-9]{{3}})(?!.*[A-Za-z]{{3}})[0-9A-Za-z()\[\]./_:§\u2010\u2013{_NUMBERS}-]{{1,24}}"
+)
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}")
+_ALIKE: Final = 0.7
+
+
+def is_like_an_id(text: str, suggestions: Sequence[str] = ()) -> bool:
+    """Whether a text may be shown, since it looks like an id of a notice, and not like what a person is known by.
+
+    Either it is numbered as clauses are (`1.2(1)①`: without blanks, of 24 characters at most, with no more than two
+    digits or letters in a row), so that it is no address, telephone number, date or name; or it is one word, of three
+    letters at most or much like an id of the notice.
+    """
+    if _CLAUSE.fullmatch(text) is not None:
+        return True
+    if _WORD.fullmatch(text) is None:
+        return False
+    return len(text) <= 3 or any(
+        difflib.SequenceMatcher(None, text.casefold(), one.casefold()).ratio() >= _ALIKE for one in suggestions
+    )
+
+
+def shown_id(given: object, suggestions: Sequence[str] = ()) -> str:
+    """What was given where an id belongs, for a message: a text that is like no id is not told."""
+    if isinstance(given, str) and not isinstance(given, Told) and not is_like_an_id(given, suggestions):
+        return f"`<a text of {len(given):,} characters>`"
+    return shown(given)
+
+
+class Told(str):
+    """A text that may be shown: an id of the notice itself, or what an error has shown already."""
+
+    __slots__ = ()
 
 
 def _thaw_unknown(kind: type[UnknownTerm], given: str, why: str, suggestions: tuple[str, ...]) -> UnknownTerm:
-    return kind(given.strip("`"), why, lambda: suggestions)
+    return kind(Told(given), why, lambda: suggestions)

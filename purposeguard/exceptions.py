@@ -89,9 +89,7 @@ class ExceptionBlock:
 
     def _enter(self) -> Use[Any]:
         if self._engine.clock.now() >= self._exception.until:
-            over = PurposeMissing(_over(self._exception))
-            cast("Ledger", self._engine.ledger).denied(over, observed=False)
-            raise over
+            self._engine.lacking(PurposeMissing(_over(self._exception)), observed=self._engine.observing)
         use = ExceptedUse(self._engine, self._exception)
         self._entered.append(use)
         return use
@@ -151,7 +149,7 @@ class ExceptedUse(Use[Any]):
 
     def __init__(self, engine: Engine, exception: LegalException) -> None:
         self._exception = exception
-        activity = Activity(exception.name, OutsideTheNotice, None, False, exception.site)
+        activity = Activity(exception.name, OutsideTheNotice, None, engine.observing, exception.site)
         super().__init__(_ExceptedOpening(engine, activity))
         self.cleared = NOTHING
         self.counted = NO_COUNTS

@@ -51,7 +51,11 @@ def parse_toml(text: str, origin: str) -> dict[str, Any]:
 
     Raises:
         NoticeError: the text is empty or not TOML.
+        TypeError: it is no text.
     """
+    given: object = text  # callers may be untyped
+    if not isinstance(given, str):
+        raise TypeError(f"a notice is read from a text in TOML, not from {_article(given)}")
     try:
         tables = tomllib.loads(text)
     except RecursionError as error:
@@ -63,12 +67,23 @@ def parse_toml(text: str, origin: str) -> dict[str, Any]:
     return tables
 
 
+def _article(given: object) -> str:
+    return "None" if given is None else f"a {type(given).__name__}"
+
+
 def validated(tables: Mapping[str, Any], origin: str) -> Document:
     """The document that these tables are, its references in canonical spelling.
 
     Raises:
         NoticeError: with every fault of shape and of sense.
+        TypeError: there are no tables, but something else.
     """
+    given: object = tables  # callers may be untyped
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"a notice is read from the tables of its file, a mapping, not from {_article(given)}: `Notice.load(path)` "
+            "reads a file, `Notice.loads(text)` a text"
+        )
     faults: list[Fault] = []
     try:
         sense = Sense(Document.model_validate(tables))

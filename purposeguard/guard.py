@@ -6,7 +6,6 @@ import datetime
 import functools
 import inspect
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType, FunctionType
@@ -19,15 +18,16 @@ from purposeguard.activity import Block, carried, decorated
 from purposeguard.caching import cached_function
 from purposeguard.clock import Clock, Now, system_time
 from purposeguard.decision import Decision, name_of
-from purposeguard.engine import Engine, Transforms
+from purposeguard.engine import Engine, Opening, Transforms
 from purposeguard.entrustment import Entrusting, against, must_be_recipient, resolved
-from purposeguard.errors import Fault, NoticeError, PurposeMissing, UnknownPurpose
+from purposeguard.errors import Fault, NoticeError, PurposeMissing, UnknownPurpose, shown_id
 from purposeguard.exceptions import ExceptionBlock, LegalBasis, Subjects
 from purposeguard.history import History
 from purposeguard.inventory import Access, Activity, Entrustment, Reclassification, Register, Site, Transform
 from purposeguard.label import Label, OneSource, Sources
 from purposeguard.ledger import Ledger
 from purposeguard.linking import combined
+from purposeguard.locks import new_lock
 from purposeguard.notice import Notice
 from purposeguard.oversight import Oversight
 from purposeguard.personal import Personal
@@ -35,7 +35,7 @@ from purposeguard.recipients import Recipient
 from purposeguard.reclassification import Reclassifier
 from purposeguard.rows import Whose
 from purposeguard.terms import Family, Purpose, Source, TermMeta
-from purposeguard.use import NO_USE, Narrowed, Use
+from purposeguard.use import NO_USE, Narrowed, Observed, Use
 from purposeguard.wrapping import Function
 
 P = TypeVar("P", bound=Purpose)
@@ -59,7 +59,7 @@ class Guard:
     told to the ledger. `ledger` is told every denial, and how often each activity used what.
     """
 
-    __slots__ = ("__weakref__", "_engine", "_known", "_mode", "_register", "_replacing", "_transforms")
+    __slots__ = ("__weakref__", "_engine", "_mode", "_register", "_replacing", "_transforms")
 
     def __init__(
         self,
@@ -106,9 +106,7 @@ class Guard:
             untagged_refused=untagged == "refuse",
         )
         self._register = Register()
-        self._replacing = threading.Lock()
-        # What `allows` has been asked before, at hand: replaced as one with the matrix.
-        self._known = self._engine.state.matrix.known
+        self._replacing = new_lock()
         LIVE_GUARDS.add(self)
         self._attach()
 
@@ -169,7 +167,7 @@ class Guard:
             fault = Fault("id", f"`{present.id}` is another notice than `{self.notice.id}`", "make a guard of its own")
             raise NoticeError([fault], "replace")
         with self._replacing:
-            self._known = self._engine.replace(present, history).known
+            self._engine.replace(present, history)
         self._attach()
 
     def allows(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> bool:
@@ -188,7 +186,7 @@ class Guard:
         if subject is not None:
             return bool(self.explain(sources, purpose, channel, subject=subject))
         if channel is None:
-            rows, purposes = self._known
+            rows, purposes = self._engine.state.known  # of one revision, whole
             try:
                 if type(sources) is set:  # as ids come; left to raise TypeError it would cost twice as much
                     return purposes[purpose] in rows[frozenset(sources)]  # pyright: ignore[reportArgumentType]  # it is a set
@@ -594,10 +592,11 @@ class Guard:
 
     @property
     def current(self) -> Use[Any]:
-        """The use under way here; raises PurposeMissing where there is none."""
-        use = self._engine.present("a use was asked for")
-        if use is None:
-            raise PurposeMissing("no purpose is under way here, so there is no use to give")
+        """The use under way here; raises PurposeMissing where there is none, in any mode: there is none to go by."""
+        use = self._engine.ambient()
+        absence = use.absence()
+        if absence is not None:
+            self._engine.lacking(PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False)
         return use
 
     @overload
@@ -610,20 +609,28 @@ class Guard:
         """The use under way here, which must be for this purpose, or for a family that it is of.
 
         As `current`, for the body of a decorated activity, and with its type. Of a family's use, asked for a member, it
-        opens what that member may use.
+        opens what that member may use. Where it is only observed that no such purpose is under way, it is a use for
+        this one, which observes.
 
         Raises:
             UnknownPurpose: an id means nothing in the notice.
             PurposeMissing: no purpose is under way here, or another one.
         """
-        wanted = self._engine.state.matrix.purpose(purpose)
-        use = self.current
-        held = use.purpose
-        if held == wanted:
-            return use
-        if isinstance(held, Family) and not isinstance(wanted, Family) and wanted in held.members:
-            return Narrowed(use, wanted)
-        raise PurposeMissing(f"a use for {name_of(wanted)} was asked for, and what is under way is for {name_of(held)}")
+        engine = self._engine
+        wanted = engine.state.matrix.purpose(purpose)
+        use = engine.present("a use was asked for")
+        if use is not None:
+            held = use.purpose
+            if held == wanted:
+                return use
+            if isinstance(held, Family) and not isinstance(wanted, Family) and wanted in held.members:
+                return Narrowed(use, wanted)
+            what = f"a use for {name_of(wanted)} was asked for, and what is under way is for {name_of(held)}"
+            engine.lacking(PurposeMissing(what), observed=use.activity.observing)
+            return Narrowed(use, wanted)  # which ends with it
+        frame = sys._getframe(1)
+        site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
+        return Observed(Opening(engine, Activity(site.dotted, wanted, None, True, site)))
 
     @property
     def activities(self) -> tuple[Activity, ...]:
@@ -661,7 +668,7 @@ LIVE_GUARDS: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
 def _mode(mode: str) -> Mode:
     if mode in get_args(Mode):
         return cast("Mode", mode)
-    raise ValueError(f"mode is `enforce` or `observe`, not `{mode}`")
+    raise ValueError(f"mode is `enforce` or `observe`, not {shown_id(mode, get_args(Mode))}")
 
 
 def _in_force(given: object, clock: Clock) -> tuple[Notice, History | None]:

@@ -205,8 +205,14 @@ class Register:
         self._transforms: dict[object, Transform] = {}
 
     def add_activity(self, key: object, activity: Activity) -> None:
-        """Lists an activity, unless one is listed from this place for this purpose."""
-        self._activities.setdefault((key, activity.purpose, activity.channel), activity)
+        """Lists an activity, unless one is listed from this place for this purpose.
+
+        One of a notice that was replaced since is listed no more: its classes are not kept.
+        """
+        where = (key, activity.purpose_id, activity.channel)
+        listed = self._activities.get(where)
+        if listed is None or listed.purpose is not activity.purpose:
+            self._activities[where] = activity
 
     def add_access(self, access: Access) -> None:
         """Lists an access function; one defined again (a reloaded module) replaces the first."""

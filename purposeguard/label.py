@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any, Self, cast
 
 from purposeguard.errors import UnknownSource, UnlabelledData
+from purposeguard.locks import new_lock
 from purposeguard.terms import Immutable, NotPersonal, Purpose, Source, TermMeta, by_clause
 
 
@@ -95,4 +95,4 @@ Sources = OneSource | Iterable[OneSource]
 
 # Not on the decision path: labels are made when code is loaded or values are joined, and looked up by identity after.
 _interned: weakref.WeakValueDictionary[frozenset[type[Source]], Any] = weakref.WeakValueDictionary()
-_interning = threading.RLock()
+_interning = new_lock()

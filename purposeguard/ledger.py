@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -61,7 +60,7 @@ class Tally:
     is noted in one step, and added up now and then by whoever gets to it.
     """
 
-    __slots__ = ("_activity", "_adding", "_counts", "_ended", "_ledger", "_noted")
+    __slots__ = ("_activity", "_ended", "_ledger", "_most", "_noted")
 
     def __init__(self, ledger: Ledger, activity: str) -> None:
         self._ledger = ledger
@@ -72,36 +71,40 @@ class Tally:
     def forget(self) -> None:
         """Forgets what was counted: in a forked process, since the parent tells of it."""
         self._noted: collections.deque[tuple[str, Label, int]] = collections.deque()
-        self._counts: collections.Counter[tuple[str, Label]] = collections.Counter()
-        self._adding = threading.Lock()
+        self._most = _NOTED_AT_MOST
 
     def add(self, purpose: str, used: Mapping[Label, int]) -> None:
         """Counts what was used for a purpose (or as a family), by its id or name."""
         self._noted.extend([(purpose, label, count) for label, count in used.items()])
         if self._ended:  # in another thread, which had been let in before
-            self._tell(self._add_up(collections.Counter()))
-        elif len(self._noted) > _NOTED_AT_MOST and self._adding.acquire(blocking=False):
+            self._tell_all()
+        elif len(self._noted) > self._most:
+            # Without a lock: whoever else is at it, or interrupts this, takes what is left, and puts it back likewise.
+            counts: collections.Counter[tuple[str, Label]] = collections.Counter()
             try:
-                self._add_up(self._counts)
-            finally:
-                self._adding.release()
+                self._add_up(counts)
+            finally:  # also where it is interrupted for good
+                self._noted.extend([(*used, count) for used, count in counts.items()])
+            self._most = _NOTED_AT_MOST + len(self._noted)
+            if self._ended:
+                self._tell_all()  # type: ignore[unreachable]  # another thread, or what interrupts this, has ended it
 
     def tell(self) -> None:
         """Tells the ledger of everything counted; what is counted from now on, it is told at once."""
         self._ended = True
-        with self._adding:
-            counts, self._counts = self._counts, collections.Counter()
-        self._tell(self._add_up(counts))
+        self._tell_all()
 
-    def _add_up(self, counts: collections.Counter[tuple[str, Label]]) -> collections.Counter[tuple[str, Label]]:
+    def _add_up(self, counts: collections.Counter[tuple[str, Label]]) -> None:
         while True:
             try:
                 purpose, label, count = self._noted.popleft()
             except IndexError:  # nothing is left; another thread may be at it too
-                return counts
+                return
             counts[purpose, label] += count
 
-    def _tell(self, counts: Mapping[tuple[str, Label], int]) -> None:
+    def _tell_all(self) -> None:
+        counts: collections.Counter[tuple[str, Label]] = collections.Counter()
+        self._add_up(counts)
         failed: Exception | None = None
         for (purpose, label), count in counts.items():
             try:

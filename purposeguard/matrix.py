@@ -12,6 +12,7 @@ revision of collection, of a period that is over.
 from __future__ import annotations
 
 import datetime
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Literal, Union, cast
 
@@ -38,15 +39,18 @@ class Matrix(Immutable):
 
     `earlier`, the matrix that this one replaces, and the other revisions of `history` lend their classes: what is
     tagged with the classes of one revision was collected under it, and goes on to be decided by clause (rule 9). What
-    the revision in force no longer has is unknown, so it is refused.
+    the revision in force no longer has is unknown, so it is refused. Of several notices of one date the last one that
+    was in force decides for the classes of all, and the others are not kept.
     """
 
     __slots__ = (
         "_alias",
+        "_by_clause",
+        "_by_date",
         "_circumstantial",
+        "_dates",
         "_labels",
         "_named",
-        "_origins",
         "_purposes",
         "_tables",
         "_then",
@@ -70,12 +74,14 @@ class Matrix(Immutable):
     children: Mapping[type[Source], tuple[type[Source], ...]]
     families: Mapping[object, list[Family]]
     items: tuple[type[Source], ...]
-    _alias: Mapping[object, object]
+    _alias: weakref.WeakKeyDictionary[TermMeta, object]
+    _by_clause: Mapping[type[Source | Purpose], Mapping[str | None, object]]
+    _by_date: Mapping[datetime.date, Notice]
+    _dates: weakref.WeakKeyDictionary[TermMeta, datetime.date]
     _labels: Mapping[type[Source], Label]
     _purposes: dict[object, type[Purpose] | Family]
     _tables: Mapping[str | None, dict[object, Row]]
     _named: Mapping[type[Purpose], Names]
-    _origins: Mapping[object, Notice]
     _then: dict[object, Matrix]
     _circumstantial: dict[object, Row]
 
@@ -91,9 +97,13 @@ class Matrix(Immutable):
         self._fill(items=tuple(source for source in notice.sources if source.clause not in parents))
         below = Lineage(notice.document).children
         self._fill(children={notice.source(one): tuple(map(notice.source, items)) for one, items in below.items()})
-        origins = _origins(notice, earlier, history)
-        self._fill(opened=_opened(notice, {*origins.values(), *history}, history).difference(self.closed))
-        self._fill(_origins=origins, _alias=_aliases(notice, origins, history), _named=_names(notice, history))
+        self._fill(_by_date=_by_date(earlier, history), _dates=_dates(notice, earlier, history))
+        self._fill(opened=_opened(notice, self._by_date.values(), history).difference(self.closed))
+        by_clause = {
+            Source: {fold(one.clause): one for one in notice.sources},
+            Purpose: {fold(one.clause): one for one in notice.purposes},
+        }
+        self._fill(_by_clause=by_clause, _alias=weakref.WeakKeyDictionary(), _named=_names(notice, history))
         families: dict[type[Purpose], list[Family]] = {}
         for family in notice.families:
             for member in family.members:
@@ -238,7 +248,7 @@ class Matrix(Immutable):
     def _under(self, source: type[Source], circumstances: Circumstances) -> Matrix | None:
         """The matrix of the revision under which data was collected; None where that is the one in force."""
         # A class of another revision says it of all that it tags; a row may say of itself that it is from before that.
-        notice, now, said = self._origins.get(source), self.notice.revision, circumstances.under
+        notice, now, said = self._origin(source), self.notice.revision, circumstances.under
         if said not in (None, now) and (notice is None or notice.revision == now or said < notice.revision):
             notice = next((one for one in self.history if one.revision == said), None)
         return None if notice is None or notice.revision == now else self.compiled(notice)
@@ -302,10 +312,35 @@ class Matrix(Immutable):
     def _source(self, given: object) -> type[Source]:
         if given is NotPersonal:
             return NotPersonal
-        if isinstance(given, TermMeta) and given in self._alias:
-            self.notice.source(self._alias[given])
-            return cast("type[Source]", given)
+        if isinstance(given, TermMeta) and given not in self.notice.grants:
+            present = self._present(given)
+            if present is not given:
+                self.notice.source(present)
+                return cast("type[Source]", given)
         return self.notice.source(given)
+
+    def _origin(self, term: object) -> Notice | None:
+        """The notice of another revision that a class is of; None where it is of none that is known here."""
+        if not isinstance(term, TermMeta) or any(term is one for one in (*self.notice.grants, *self.notice.purposes)):
+            return None
+        date = self._dates.get(term)
+        return None if date is None else self._by_date.get(date)
+
+    def _present(self, term: object) -> object:
+        """What stands for a class of another revision in this one, or an id that is unknown where nothing does."""
+        origin = self._origin(term)
+        if origin is None:
+            return term
+        found = self._alias.get(cast("TermMeta", term))
+        if found is None:
+            other = cast("type[Source | Purpose]", term)
+            kind: Literal["source", "purpose"] = "source" if issubclass(other, Source) else "purpose"
+            clause = self.history.clause_in(kind, other.clause, origin, self.notice)
+            found = self._by_clause[Source if kind == "source" else Purpose].get(clause)
+            if found is None:
+                found = f"{other.clause} of {origin.revision}"
+            self._alias[cast("TermMeta", term)] = found
+        return found
 
     def purpose(self, given: object) -> type[Purpose] | Family:
         """The purpose or family that a purpose argument means.
@@ -325,11 +360,11 @@ class Matrix(Immutable):
 
     def _purpose(self, given: object) -> type[Purpose] | Family:
         if isinstance(given, TermMeta):
-            return self.notice.purpose(self._alias.get(given, given))
+            return self.notice.purpose(self._present(given))
         if isinstance(given, Family):
             given = given.union
-        if self._alias and is_union(given):
-            members = {self._alias.get(one, one) for one in union_members(given)}
+        if is_union(given) and any(self._origin(one) is not None for one in union_members(given)):
+            members = {self._present(one) for one in union_members(given)}
             for gone in (one for one in members if isinstance(one, str)):
                 self.notice.purpose(gone)  # raises: the revision has no such clause
             if len(members) > 1:
@@ -355,7 +390,7 @@ class Matrix(Immutable):
 
     def current(self, source: type[Source]) -> type[Source]:
         """The class that stands for this source in the present revision."""
-        return cast("type[Source]", self._alias.get(source, source))
+        return source if source in self.notice.grants else cast("type[Source]", self._present(source))
 
     def derived(self, operation: str, one: object, other: object) -> Label:
         """The label of two values joined by an operation that the notice declares (rule 6).
@@ -366,7 +401,7 @@ class Matrix(Immutable):
         left, right = self.label(one), self.label(other)
         made = derived_label(self.notice, operation, left, right, self.current)
         # What is made of data of several revisions was collected under all of them.
-        then = {self._origins.get(source, self.notice) for source in (left | right).sources}
+        then = {self._origin(source) or self.notice for source in (left | right).sources}
         others = [one for one in then if one.revision != self.notice.revision]
         if not others:
             return made
@@ -402,14 +437,25 @@ def _opened(notice: Notice, others: Iterable[Notice], history: History) -> set[t
     return found
 
 
-def _origins(notice: Notice, earlier: Matrix | None, history: History) -> dict[object, Notice]:
-    """The classes of other revisions → the notice that they are of."""
-    found: dict[object, Notice] = dict(earlier._origins) if earlier is not None else {}
-    for one in (*((earlier.notice,) if earlier is not None else ()), *history):
-        found.update(dict.fromkeys((*one.sources, *one.purposes), one))
-    for own in (*notice.sources, *notice.purposes):
-        found.pop(own, None)
-    return found
+def _by_date(earlier: Matrix | None, history: History) -> dict[datetime.date, Notice]:
+    """The revisions that are known, those that were in force before and are not in the history among them."""
+    before = dict(earlier._by_date) if earlier is not None else {}
+    return before | {one.revision: one for one in history}
+
+
+def _dates(
+    notice: Notice, earlier: Matrix | None, history: History
+) -> weakref.WeakKeyDictionary[TermMeta, datetime.date]:
+    """The classes of all revisions that are or were known → the dates of these; one dictionary for all that follow.
+
+    It keeps no class: who replaces notices all day long has as many in it as there are tags of theirs.
+    """
+    dates = earlier._dates if earlier is not None else weakref.WeakKeyDictionary[TermMeta, datetime.date]()
+    known = {id(one) for one in earlier._by_date.values()} if earlier is not None else set[int]()
+    for one in {id(one): one for one in (notice, *history)}.values():
+        if id(one) not in known:
+            dates.update(dict.fromkeys((*one.sources, *one.purposes), one.revision))
+    return dates
 
 
 def _names(notice: Notice, history: History) -> dict[type[Purpose], Names]:
@@ -425,20 +471,6 @@ def _names(notice: Notice, history: History) -> dict[type[Purpose], Names]:
                 names[one.revision] = next((held.clause for held in one.purposes if fold(held.clause) == clause), None)
         if names:
             found[purpose] = names
-    return found
-
-
-def _aliases(notice: Notice, origins: Mapping[object, Notice], history: History) -> dict[object, object]:
-    """The classes of other revisions → those of this one; of what it has no more, an id that is unknown."""
-    sources = {fold(one.clause): one for one in notice.sources}
-    purposes = {fold(one.clause): one for one in notice.purposes}
-    found: dict[object, object] = {}
-    for other, origin in origins.items():
-        term = cast("type[Source | Purpose]", other)
-        is_source = issubclass(term, Source)
-        clause = history.clause_in("source" if is_source else "purpose", term.clause, origin, notice)
-        present = (sources if is_source else purposes).get(clause)
-        found[term] = present if present is not None else f"{term.clause} of {origin.revision}"
     return found
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import collections
 import copy
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
 from purposeguard import copies
 from purposeguard.about import NOTHING_KNOWN, About
 from purposeguard.annotations import PLAIN, is_namedtuple
 from purposeguard.decision import Decision
-from purposeguard.errors import PurposeGuardError, UnlabelledData
+from purposeguard.errors import UnlabelledData
 from purposeguard.label import Label
 from purposeguard.rows import (
     MISSING,
@@ -27,9 +27,8 @@ from purposeguard.rows import (
 )
 from purposeguard.sealing import Sealed
 from purposeguard.shapes import Shape
-
-LEFT_OUT: Final = object()
-"""In place of a row that is left out."""
+from purposeguard.streams import LEFT_OUT, iterates
+from purposeguard.withholding import Stream
 
 
 class Plan(NamedTuple):
@@ -70,7 +69,8 @@ class Narrower:
     argument says whether nobody asked for the label before, since it was not announced. `refuse` raises the decision,
     or lets it pass where it is only observed. With `leave_out` a row in a container is left out instead.
     `named` are sources that everything in the value is said to come from, and with `named_only` all that is asked for:
-    what the fields say is withheld. `plans` remembers what is looked at.
+    what the fields say is withheld. `plans` remembers what is looked at. `stream` gives what stands before an iterator
+    of this shape, at this path, in a row about these, and looks at each row when it comes.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class Narrower:
         leave_out: bool,
         named: Label | None,
         plans: Plans,
+        stream: Stream,
         named_only: bool = False,
     ) -> None:
         self._decide = decide
@@ -89,25 +90,26 @@ class Narrower:
         self._named = () if named is None else (named,)
         self._named_only = named_only
         self._plans = plans
+        self._stream = stream
         self._under_way: set[int] = set()
         self._holds_itself = False
         self._why: Decision
 
-    def apply(self, value: Any, shape: Shape) -> Any:
-        """`value`, or what is left of it.
+    def apply(self, value: Any, shape: Shape, path: str = "", around: tuple[About, ...] = ()) -> Any:
+        """`value`, or what is left of it. `around` are those that the row is about that it is in, at this path.
 
         Raises:
             PurposeViolation: a row may not be used, and is in nothing that it could be left out of.
             UnlabelledData: marked fields cannot be read, or it cannot be seen what rows there are.
         """
-        left = self._inside(value, shape, "", ())
+        left = self._inside(value, shape, path, around)
         if left is LEFT_OUT:
             self._refuse(self._why, None)  # raises: where denials are only observed nothing is left out
         return left
 
-    def item(self, value: Any, shape: Shape) -> Any:
+    def item(self, value: Any, shape: Shape, path: str = "", around: tuple[About, ...] = ()) -> Any:
         """The same of what a generator yields: LEFT_OUT where it is a row that is left out."""
-        return self._inside(value, shape, "", ())
+        return self._inside(value, shape, path, around)
 
     def _inside(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
         if type(value) in PLAIN and not shape.says_what:
@@ -206,10 +208,10 @@ class Narrower:
         if plan.unasked and self._judged(plan, around or (NOTHING_KNOWN,), value, path) is LEFT_OUT:
             return LEFT_OUT
         items = reading.items
+        if iterates(type(value)):
+            return self._stream(value, plan.shape, path, around)
         if isinstance(value, Mapping):
             return self._from_mapping(value, reading, path, around)
-        if isinstance(value, Iterator):
-            return self._each(value, items, f"{path}[]", around)
         if not items.says_what and PLAIN.issuperset(map(type, value)):
             return value
         left = [self._inside(one, items, f"{path}[]", around) for one in value]
@@ -232,19 +234,6 @@ class Narrower:
             return value
         self._must_not_hold_itself(value)
         return _refilled(value, kept)
-
-    def _each(self, values: Iterator[Any], items: Shape, path: str, around: tuple[About, ...]) -> Iterator[Any]:
-        for one in values:
-            try:
-                left = self._inside(one, items, path, around)
-            except PurposeGuardError as error:
-                refusal = error
-            else:
-                if left is not LEFT_OUT:
-                    yield left
-                continue
-            del one
-            raise refusal.with_traceback(None)
 
 
 def _with(value: Any, names: Iterable[str], changed: Mapping[str, Any]) -> Any:

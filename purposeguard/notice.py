@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from purposeguard.document import Document, Named, Prohibition
-from purposeguard.errors import Fault, NoticeError, UnknownChannel, UnknownPurpose, UnknownSource, UnknownTerm
+from purposeguard.errors import Fault, NoticeError, UnknownChannel, UnknownPurpose, UnknownSource, UnknownTerm, shown_id
 from purposeguard.faults import merged, parse_toml, read_toml, validated
 from purposeguard.grants import Grants, granted, prohibited, source_rows
 from purposeguard.terms import (
@@ -106,7 +106,7 @@ class Notice(Immutable):
 
     @classmethod
     def loads(cls, text: str, origin: str = "notice") -> Notice:
-        """Reads a notice from a TOML text; raises NoticeError as `load` does."""
+        """Reads a notice from a TOML text; raises NoticeError as `load` does, TypeError where it is no text."""
         return cls.parse(parse_toml(text, origin), origin)
 
     @classmethod
@@ -114,6 +114,8 @@ class Notice(Immutable):
         cls, tables: Mapping[str, Any], origin: str = "notice", classes: Mapping[str, object] | None = None
     ) -> Notice:
         """Reads a notice from the tables that a TOML file, or `dump`, gives; raises NoticeError as `load` does.
+
+        What is no mapping, such as the path or the text of a file, is a TypeError.
 
         `classes`, the namespace of a generated module, are taken as the vocabulary in place of new ones; where they
         are not those of the notice the module is stale, which is a NoticeError too.
@@ -131,7 +133,7 @@ class Notice(Immutable):
         package = importlib.import_module("purposeguard.notices")
         names = {module.name.replace("_", "-"): module.name for module in pkgutil.iter_modules(package.__path__)}
         if name not in names:
-            message = f"no bundled notice is called `{name}`"
+            message = f"no bundled notice is called {shown_id(name, sorted(names))}"
             raise NoticeError([Fault("", message, f"bundled are: {', '.join(sorted(names))}")], "bundled notice")
         module = importlib.import_module(f"purposeguard.notices.{names[name]}")
         return cast("Notice", module.NOTICE)

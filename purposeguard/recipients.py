@@ -22,7 +22,7 @@ from purposeguard.document import (
     Transfer,
     TransferLimit,
 )
-from purposeguard.errors import RecipientViolation
+from purposeguard.errors import RecipientViolation, shown_id
 from purposeguard.terms import fold
 
 OWN_SUBSIDIARY: Final = "own-subsidiary"
@@ -167,10 +167,12 @@ def objections(
     return tuple(found)
 
 
-def refusal(decision: Decision, recipient: Recipient, reasons: tuple[str, ...]) -> Decision:
+def refusal(document: Document, decision: Decision, recipient: Recipient, reasons: tuple[str, ...]) -> Decision:
     """The decision that the data may not be handed to this recipient, where the notice lets it serve the purpose."""
     what = ", ".join(source.clause for source in decision.label)
-    whom = f"{recipient.id} ({recipient.kind}, {recipient.country})"
+    kinds = document.entrustment.recipients if document.entrustment is not None else ()
+    kind = _found(kinds, recipient.kind)
+    whom = f"{recipient.id} ({'no kind of the notice' if kind is None else kind.id}, {recipient.country})"
     return overruled(
         decision, RecipientViolation, f"{name_of(decision.purpose)} may not hand {what} to {whom}", reasons
     )
@@ -184,7 +186,8 @@ def _of_entrustment(rule: Entrustment, recipient: Recipient, home: str | None, t
     """Clause 4: kinds of recipients, at home or abroad, each of them supervised."""
     kind = _found(rule.recipients, recipient.kind)
     if not isinstance(kind, RecipientKind):
-        yield f"clause {rule.clause} entrusts data to {_ids(rule.recipients)}, not to {_quoted(recipient.kind)}"
+        other = _shown(recipient.kind, rule.recipients)
+        yield f"clause {rule.clause} entrusts data to {_ids(rule.recipients)}, not to {other}"
     elif kind.place is not None and home is not None and (kind.place == "home") != (recipient.country == home):
         where = f"in {home}" if kind.place == "home" else f"outside {home}"
         here = recipient.country
@@ -220,12 +223,13 @@ def _of_limit(
     if product is None:
         yield f"{products}, and no product is stated: `product=…`"
     elif _name(product) not in {_name(one) for one in recipient.products}:
-        yield f"{products}, and {_quoted(product)} is none of the `products` of this recipient"
+        other = shown_id(product, tuple(recipient.products))
+        yield f"{products}, and {other} is none of the `products` of this recipient"
     tasks = f"{only} for {_ids(limit.tasks)}"
     if task is None:
         yield f"{tasks}, and no task is stated: `task=…`"
     elif _found(limit.tasks, task) is None:
-        yield f"{tasks}, not for {_quoted(task)}"
+        yield f"{tasks}, not for {_shown(task, limit.tasks)}"
 
 
 def _of_safeguards(rule: Safeguards, recipient: Recipient, means: str | None, today: datetime.date) -> Iterator[str]:
@@ -234,14 +238,14 @@ def _of_safeguards(rule: Safeguards, recipient: Recipient, means: str | None, to
     if not any(one.holds(today) for one in known):
         yield _no_measure(rule, recipient, known, today)
     if means is not None and _found(rule.means, means) is None:
-        yield f"data travels by {_ids(rule.means)} (clause {rule.clause}), not by {_quoted(means)}"
+        yield f"data travels by {_ids(rule.means)} (clause {rule.clause}), not by {_shown(means, rule.means)}"
 
 
 def _no_measure(rule: Safeguards, recipient: Recipient, known: list[Safeguard], today: datetime.date) -> str:
     if not recipient.safeguards:
         return f"no safeguard is on record, such as {_ids(rule.measures)} (clause {rule.clause})"
     if not known:
-        others = ", ".join(_quoted(one.measure) for one in recipient.safeguards)
+        others = ", ".join(_shown(one.measure, rule.measures) for one in recipient.safeguards)
         return f"{others} is no measure of clause {rule.clause}, which names {_ids(rule.measures)}"
     ended = [one.until for one in known if one.until is not None and one.until < today]
     if ended:
@@ -271,8 +275,8 @@ def _name(product: str) -> str:
     return " ".join(product.split()).casefold()
 
 
-def _quoted(text: str) -> str:
-    return f"`{text}`"
+def _shown(given: str, kinds: Iterable[Kind]) -> str:
+    return shown_id(given, [one.id for one in kinds])
 
 
 def _must_be_texts(record: object, *names: str) -> None:

@@ -130,7 +130,9 @@ def _reading_of_row(cls: type, shape: Shape, models: tuple[Model, ...], path: st
 def _contains(cls: type) -> bool:
     """Whether its values are containers, or iterators, of which items can be looked at one by one."""
     return (
-        cls not in PLAIN and issubclass(cls, (Collection, Iterator)) and not issubclass(cls, (*WITHOUT_FIELDS, Sealed))
+        cls not in PLAIN
+        and issubclass(cls, (Collection, Iterator, AsyncIterator))
+        and not issubclass(cls, (*WITHOUT_FIELDS, Sealed))
     )
 
 

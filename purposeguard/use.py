@@ -6,7 +6,7 @@ import gc
 import os
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token, copy_context
 from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
@@ -18,17 +18,18 @@ from purposeguard.engine import Engine, Opening
 from purposeguard.errors import ChannelViolation, PurposeGuardError, PurposeViolation, UnknownSource, UnlabelledData
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label, Sources
-from purposeguard.ledger import NO_COUNTS, Tally, Tick
+from purposeguard.ledger import NO_COUNTS, Ledger, Tally, Tick
 from purposeguard.narrowing import Narrower, Plans
 from purposeguard.openers import Opener
 from purposeguard.personal import Personal, must_be_sealed
 from purposeguard.rows import Whose
 from purposeguard.sealing import content, plain
 from purposeguard.shapes import Shape, shape_of
+from purposeguard.streams import Steps, stepwise
 from purposeguard.tasks import get_ident, here
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
 from purposeguard.withheld import Withheld
-from purposeguard.withholding import Withholder, describes_itself
+from purposeguard.withholding import Stream, Withholder, describes_itself
 
 # Invariant: were it contravariant, what gives a use would give whatever use is asked for (`P` would be solved as the
 # union of its argument and of what is asked for), and a reminder could be written under another purpose.
@@ -39,6 +40,9 @@ D = TypeVar("D")
 
 _IDS: Final = frozenset({int, str, uuid.UUID})
 """What names a subject outright."""
+
+_Where = tuple[str, tuple[About, ...]]
+"""The path of a part of a value, and those that it is about unless it says so itself."""
 
 _SEALED: Final = "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
 
@@ -375,16 +379,14 @@ class Use(Opener, Generic[P]):
         """`value`, or a copy without the fields that may not be used here.
 
         Models, dataclasses, attrs objects and NamedTuples are read by their classes, also inside containers; rows that
-        are plain dicts by `like`, an annotation such as `list[InvoiceRow]`.
+        are plain dicts by `like`, an annotation such as `list[InvoiceRow]`. An iterator asks this use at each item.
 
         Raises:
             PurposeMissing: the block has ended, or is another task's or thread's.
             PurposeViolation: what may not be used cannot be told apart in it.
             UnlabelledData: nothing says what the value holds.
         """
-        absence = self.absence()
-        if absence is not None:
-            self._engine.missing("data was to be withheld", absence, self)
+        if self._to_withhold() is None:
             return value
         shape = Shape() if like is None else shape_of(like)  # without an annotation, by the classes in the value
         if not (describes_itself(value) if like is None else shape.has_tags):
@@ -400,14 +402,34 @@ class Use(Opener, Generic[P]):
 
         `met` gets all models in it, as they are given back. Raises as `withhold` does, save UnlabelledData.
         """
-        absence = self.absence()
-        if absence is not None:
-            self._engine.missing("data was to be withheld", absence, self)
+        if self._to_withhold() is None:
             return value
         return cast("T", self.without(value, Shape(), None, met))
 
-    def without(self, value: Any, shape: Shape, access: Access | None, met: list[Any] | None = None) -> Any:
-        """`value` of this shape without what may not be used here; for guards and wrappers."""
+    def _to_withhold(self) -> Use[Any] | None:
+        """This use, where it holds here and now; None where that it does not is only observed."""
+        absence = self.absence()
+        if absence is None:
+            return self
+        self._engine.missing("data was to be withheld", absence, self)
+        return None
+
+    def without(
+        self,
+        value: Any,
+        shape: Shape,
+        access: Access | None,
+        met: list[Any] | None = None,
+        *,
+        again: Callable[[], Use[Any] | None] | None = None,
+        path: str = "",
+        abouts: tuple[About, ...] = (),
+    ) -> Any:
+        """`value` of this shape without what may not be used here; for guards and wrappers.
+
+        `again` gives the use that each step of an iterator is asked of; without it, it is this one. The value is at
+        this path in what is about these.
+        """
         engine, activity = self._engine, self.activity
         column = self._column  # once: all of the value is decided by one revision
         function = access.name if access is not None else None
@@ -429,6 +451,10 @@ class Use(Opener, Generic[P]):
         def record(decisions: Mapping[str, Decision]) -> Withheld:
             return Withheld(decisions, activity.name, function, lambda violation: engine.tell(violation, activity))
 
+        def given(part: Any, shape: Shape, use: Use[Any], where: _Where, _item: bool) -> Any:
+            return use.without(part, shape, access, met, again=ask, path=where[0], abouts=where[1])
+
+        ask = again or self._to_withhold
         key = (activity.name, function, activity.purpose, activity.channel, column)
         try:
             withholder = Withholder(
@@ -439,19 +465,50 @@ class Use(Opener, Generic[P]):
                 key=key,
                 classes=engine.classes,
                 met=[] if met is None else met,
+                stream=_stream(ask, given),
+                abouts=abouts,
             )
-            return withholder.apply(value, shape)
+            return withholder.apply(value, shape, path)
         except PurposeGuardError as error:
             refusal = error
         # Reporters that show the locals of a traceback's frames must not find the value there.
         value = None
         raise refusal.with_traceback(None)
 
-    def narrowed(self, value: Any, shape: Shape, access: Access, plans: Plans, *, one: bool) -> Any:
+    def with_steps(self, value: Any, shape: Shape, again: Callable[[], Use[Any] | None]) -> Any:
+        """`value`, all of which may be used, with iterators in it that ask `again` at each step; for wrappers."""
+
+        def given(part: Any, shape: Shape, use: Use[Any], _where: _Where, _item: bool) -> Any:
+            return use.with_steps(part, shape, again)
+
+        return Withholder(
+            denies=_nothing,
+            denies_seal=_nothing,
+            refuse=_nothing,
+            record=lambda decisions: Withheld(decisions, None, None, None),
+            key=(),
+            classes=self._engine.classes,
+            met=[],
+            stream=_stream(again, given),
+        ).apply(value, shape)
+
+    def narrowed(
+        self,
+        value: Any,
+        shape: Shape,
+        access: Access,
+        plans: Plans,
+        *,
+        one: bool,
+        again: Callable[[], Use[Any] | None],
+        path: str = "",
+        around: tuple[About, ...] = (),
+    ) -> Any:
         """`value` once each row in it is seen to be usable for what its marked fields say; for wrappers.
 
         With `access.narrow` the others are left out. What is withheld from rows alone is not asked for here. `one`: it
-        is what a generator yields, and may be left out itself. `plans` remembers what is looked at in rows.
+        is what a generator yields, and may be left out itself. `plans` remembers what is looked at in rows. `again`,
+        `path`: as `without`; `around` are those that the row is about that the value is in.
         """
         engine, activity, column = self._engine, self.activity, self._column
 
@@ -466,16 +523,20 @@ class Use(Opener, Generic[P]):
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
 
+        def given(part: Any, shape: Shape, use: Use[Any], where: _Where, item: bool) -> Any:
+            return use.narrowed(part, shape, access, plans, one=item, again=again, path=where[0], around=where[1])
+
         narrower = Narrower(
             decide,
             refuse,
             leave_out=access.narrow and not activity.observing,
             named=access.named,
             plans=plans,
+            stream=_stream(again, given),
             named_only=access.withhold and not access.narrow,
         )
         try:
-            return narrower.item(value, shape) if one else narrower.apply(value, shape)
+            return (narrower.item if one else narrower.apply)(value, shape, path, around)
         except PurposeGuardError as error:
             refusal = error
         value = None  # from the traceback
@@ -499,7 +560,17 @@ class Use(Opener, Generic[P]):
             return None
         if self._is_carried():
             return None
-        return f"activity {self.activity.name} runs in another task or thread; hand it over with `guard.carry(fn)`"
+        name = self.activity.name
+        if not self.carries:
+            return f"{name} holds where it was entered, and is not carried elsewhere: enter it where it is needed"
+        elsewhere = f"activity {name} runs in another task or thread"
+        if self._engine.ambient() is not self:
+            return f"{elsewhere}; hand it over with `guard.carry(fn)`"
+        # This one has inherited the context. It may be part of the activity, or a request that a server began in it.
+        return (
+            f"{elsewhere}, which began this one; what is part of it is handed over there, with `guard.carry(fn)`, and "
+            "what is not states a purpose here, with `@guard.purpose(…)`"
+        )
 
     def _ended(self) -> str:
         ended = f"activity {self.activity.name} has ended"
@@ -541,6 +612,31 @@ class Use(Opener, Generic[P]):
         return f"<Use of {self.activity.name} for {self.activity.purpose_id}, {state}>"
 
 
+def _stream(
+    again: Callable[[], Use[Any] | None],
+    given: Callable[[Any, Shape, Use[Any], _Where, bool], Any],
+) -> Stream:
+    """What stands before iterators in a value: `given` gives what is given of a part, by the use that `again` gives."""
+
+    def stream(value: Any, shape: Shape, path: str, abouts: tuple[About, ...]) -> Any:
+        items = shape.items or shape  # where it was not announced, an item may be all that the value would be
+        whole = shape | items
+
+        def item(part: Any, use: Use[Any] | None) -> Any:
+            return part if use is None else given(part, items, use, (f"{path}[]", abouts), True)
+
+        def other(part: Any, use: Use[Any] | None) -> Any:
+            return part if use is None else given(part, whole, use, (path, abouts), False)
+
+        return stepwise(value, Steps(again, item, other))
+
+    return stream
+
+
+def _nothing(*_asked: object) -> None:
+    """Nothing is denied, so nothing is refused."""
+
+
 class Carried(Use[Any]):
     """A use that `guard.carry` made elsewhere of one that is under way: there, that one holds while this one does."""
 
@@ -566,7 +662,7 @@ class Narrowed(Use[Any]):
 
     _whole: Use[Any]
 
-    def __init__(self, whole: Use[Any], member: type[Purpose]) -> None:
+    def __init__(self, whole: Use[Any], member: type[Purpose] | Family) -> None:
         """`whole` is the use of the family."""
         self._whole = whole
         self._opening = whole._opening.narrowed(member)
@@ -597,6 +693,29 @@ class Narrowed(Use[Any]):
     def absence(self) -> str | None:
         """Why the family's use does not hold here and now; None where it does."""
         return self._whole.absence()
+
+
+class Observed(Use[Any]):
+    """A use for a purpose that is not under way, where that is only observed: it refuses nothing, and has no end."""
+
+    __slots__ = ()
+
+    carries: ClassVar[bool] = False
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._before = NO_USE
+        self.owner = here()
+        self.cleared = NOTHING
+        self.counted = NO_COUNTS
+
+    def _count(self, label: Label, times: int, column: Column | None) -> None:
+        """Tells a ledger that does not count itself at once: there is no end at which it could be told."""
+        if self._engine.counting is not None:
+            super()._count(label, times, column)
+        else:
+            ledger = cast("Ledger", self._engine.ledger)
+            ledger.allowed(self.activity.name, self.activity.purpose_id, label, times)
 
 
 class _NoUse(Use[Any]):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import collections
 import copy
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from purposeguard import copies
 from purposeguard.about import About
-from purposeguard.annotations import PLAIN, is_namedtuple, is_taggable
+from purposeguard.annotations import PLAIN, WITHOUT_FIELDS, is_namedtuple, is_taggable
 from purposeguard.decision import Decision
-from purposeguard.errors import PurposeGuardError, UnlabelledData
+from purposeguard.errors import UnlabelledData
 from purposeguard.label import Label
 from purposeguard.rows import (
     MISSING,
@@ -30,7 +30,10 @@ from purposeguard.rows import (
 )
 from purposeguard.sealing import Sealed
 from purposeguard.shapes import Model, Shape
+from purposeguard.streams import runs_later
 from purposeguard.withheld import Withheld, base_of, fields_of
+
+Stream = Callable[[Any, Shape, str, tuple[About, ...]], Any]
 
 
 class Withholder:
@@ -38,7 +41,9 @@ class Withholder:
 
     `denies` gives the decision where a label may not be used (of those that a row is about) and None where it may,
     `denies_seal` the same of a sealed value, which is not opened by it; `key` tells uses apart that decide or report
-    differently. `met` gets all models that are given back, themselves or as copies.
+    differently. `met` gets all models that are given back, themselves or as copies. `stream` gives what stands before
+    an iterator or a coroutine of this shape, at this path, about these, and asks at each step. `abouts` are those that
+    all of the value is about that says nothing else.
     """
 
     def __init__(
@@ -51,6 +56,8 @@ class Withholder:
         key: tuple[object, ...],
         classes: copies.Classes,
         met: list[Any],
+        stream: Stream,
+        abouts: tuple[About, ...] = (),
     ) -> None:
         self._denies = denies
         self._denies_seal = denies_seal
@@ -59,7 +66,8 @@ class Withholder:
         self._key = key
         self._classes = classes
         self._met = met
-        self._abouts: tuple[About, ...] = ()
+        self._stream = stream
+        self._abouts = abouts
         self._under_way: set[int] = set()
         self._readings: dict[tuple[type, int], tuple[Reading, Shape]] = {}
 
@@ -88,6 +96,8 @@ class Withholder:
     def _inside(self, value: Any, shape: Shape, path: str) -> Any:
         if type(value) in PLAIN and not shape.says_what:
             return value
+        if runs_later(type(value)) and not (is_taggable(type(value)) or isinstance(value, WITHOUT_FIELDS)):
+            return self._stream(value, shape, path, self._abouts)
         reading = self._reading(type(value), shape, path)
         if reading.fields is None and not reading.contains:
             self._must_be_usable(reading.whole, path)
@@ -125,12 +135,9 @@ class Withholder:
         items = reading.items
         if isinstance(value, Mapping):
             self._refuse_keys(value, reading.keys, path)
-        inside: Callable[[Any, Shape, str], Any] = self._inside
-        if isinstance(value, Iterator):
-            inside = self._later(self._abouts)
-        elif not items.says_what and PLAIN.issuperset(map(type, _values(value))):
+        if not items.says_what and PLAIN.issuperset(map(type, _values(value))):
             return value
-        rebuilt = rebuild(value, lambda item: inside(item, items, f"{path}[]"))
+        rebuilt = rebuild(value, lambda item: self._inside(item, items, f"{path}[]"))
         if rebuilt is not MISSING:
             return rebuilt
         # Of a kind that cannot be made anew.
@@ -139,18 +146,6 @@ class Withholder:
             kind = type(value).__qualname__
             raise UnlabelledData(f"`{path}` is a {kind}, in which nothing can be withheld: give a list or a dict")
         return value
-
-    def _later(self, abouts: tuple[About, ...]) -> Callable[[Any, Shape, str], Any]:
-        """For what an iterator gives, which is asked for when no field is being looked at any more."""
-
-        def inside(value: Any, shape: Shape, path: str) -> Any:
-            around, self._abouts = self._abouts, abouts
-            try:
-                return self._alone(value, shape, path)
-            finally:
-                self._abouts = around
-
-        return inside
 
     def _must_be_usable(self, label: Label | None, path: str) -> None:
         """Refuses a value that is all that its annotation could mean, where any of that may not be used."""
@@ -228,8 +223,6 @@ def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, dict):
         new = {key: change(item) for key, item in entries_of(value)}
         return value if all(new[key] is item for key, item in entries_of(value)) else refilled(value, new)
-    if isinstance(value, Iterator):
-        return _each(value, change)
     if not isinstance(value, (list, tuple, set, frozenset, collections.deque)) or is_namedtuple(type(value)):
         return MISSING
     items = [change(item) for item in value]
@@ -256,17 +249,3 @@ def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
 def _values(value: Any) -> Collection[Any]:
     """What is in a container."""
     return [item for _, item in entries_of(value)] if isinstance(value, Mapping) else value
-
-
-def _each(items: Iterator[Any], change: Callable[[Any], Any]) -> Iterator[Any]:
-    """Each item changed; where one is refused, nothing of it is left in the frames."""
-    for item in items:
-        try:
-            changed = change(item)
-        except PurposeGuardError as error:
-            refusal = error
-        else:
-            yield changed
-            continue
-        del item
-        raise refusal.with_traceback(None)

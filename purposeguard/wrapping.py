@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 from purposeguard.inventory import Site
 from purposeguard.kinds import Kind, kind_of
-from purposeguard.narrowing import LEFT_OUT
+from purposeguard.streams import LEFT_OUT
 
 F = TypeVar("F", bound=Callable[..., Any])
 Function = Callable[..., Any]

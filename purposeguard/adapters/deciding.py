@@ -6,7 +6,6 @@ the use that is under way, tells the ledger, and finds which rows may be used.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Container, Iterable, Mapping
 from types import MappingProxyType
@@ -26,6 +25,7 @@ from purposeguard.errors import FlowViolation, UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.history import History
 from purposeguard.label import Label
+from purposeguard.locks import new_lock
 from purposeguard.marks import Collected, Ended, RowSource
 from purposeguard.notice import Notice
 from purposeguard.oversight import Roster, Rostered
@@ -108,7 +108,7 @@ class Decider:
         self._ask_roster: Callable[[], object] | None = oversight.roster if isinstance(oversight, Rostered) else None
         self._keys: weakref.WeakKeyDictionary[Roster, dict[frozenset[Standing], KeySet]] = weakref.WeakKeyDictionary()
         self._recent: weakref.WeakValueDictionary[frozenset[Standing], KeySet] = weakref.WeakValueDictionary()
-        self._lock = threading.RLock()  # of all of these
+        self._lock = new_lock()  # of all of these
 
     @property
     def revisions(self) -> History:

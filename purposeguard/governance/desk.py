@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from purposeguard.about import SubjectId, subject_key
 from purposeguard.clock import in_utc
 from purposeguard.document import Request as Right
-from purposeguard.errors import RequestError, shown
+from purposeguard.errors import RequestError, shown_id
 from purposeguard.governance.declarations import Person, Restriction
 from purposeguard.governance.given import clauses_of, optional_text, period_of, text_of
 from purposeguard.governance.report import Disclosure, Language
@@ -131,7 +131,8 @@ class Desk:
         row = self._right(kind)
         if requester not in self._requesters:
             raise RequestError(
-                f"the notice takes requests from {' or '.join(self._requesters)}, not {shown(requester)}"
+                f"the notice takes requests from {' or '.join(self._requesters)}, not "
+                f"{shown_id(requester, self._requesters)}"
             )
         if authority is not None and requester != "agent":
             raise RequestError('only an agent acts by an authority (help: `requester="agent"`)')
@@ -330,7 +331,7 @@ class Desk:
         known = {row.id: row for row in rights.request}
         if kind not in known:
             close = nearest(kind, known) or tuple(known)
-            raise RequestError(f"the notice grants no request {shown(kind)} (help: {', '.join(close)})")
+            raise RequestError(f"the notice grants no request {shown_id(kind, close)} (help: {', '.join(close)})")
         return known[kind]
 
     def _day(self, moment: datetime.datetime) -> datetime.date:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -10,6 +9,7 @@ from purposeguard.circumstances import CLEAR, Standing
 from purposeguard.clock import Span
 from purposeguard.governance.declarations import NOTHING_DECLARED, Stands, all_stands, stands
 from purposeguard.governance.subjects import Subjects
+from purposeguard.locks import new_lock
 from purposeguard.oversight import Roster
 
 MOST_ASKED_SINGLY: Final = 200
@@ -25,8 +25,9 @@ class Rolls:
 
     def __init__(self, subjects: Subjects) -> None:
         self._subjects = subjects
-        self._lock = threading.Lock()  # held while reading: others wait for the same answer
-        self._telling = threading.Lock()  # of the three that follow; never held for long
+        self._lock = new_lock()  # held while reading: others wait for the same answer
+        self._reading = False
+        self._telling = new_lock()  # of the three that follow; never held for long
         self._dirty: set[str] = set()
         self._unknown = True
         self._roster = Roster({})
@@ -53,9 +54,12 @@ class Rolls:
         """
         with self._lock:
             now = self._subjects.clock.span()
+            if self._reading:  # a signal handler or finaliser, which cannot wait for the answer of what it interrupts
+                return _grouped(self._all(now))
             due = not self._changing.holds(now)
             if not self._unknown and not self._dirty and not due:
                 return self._roster
+            self._reading = True
             with self._telling:
                 whole, dirty = self._unknown, set(self._dirty)
                 self._unknown, self._dirty = False, set()
@@ -69,6 +73,8 @@ class Rolls:
             except BaseException:
                 self.forget()
                 raise
+            finally:
+                self._reading = False
             self._changing = Stands(
                 CLEAR,
                 min((one.until for one in self._standings.values() if one.until is not None), default=None),

@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import math
 import os
-import threading
 import time
 import weakref
 from collections.abc import Collection, Iterator
@@ -22,6 +21,7 @@ from purposeguard.governance.roster import Rolls
 from purposeguard.governance.subjects import Subjects
 from purposeguard.governance.unavailable import unavailable
 from purposeguard.governance.watching import Watcher
+from purposeguard.locks import new_lock
 from purposeguard.oversight import Roster
 
 Kept = tuple[Standing, float, Stands | None]
@@ -81,8 +81,8 @@ class Standings:
         self._entries: cachetools.FIFOCache[Kept, Kept] = cachetools.FIFOCache(SHARED)
         self._reads: dict[str, set[_Read]] = {}
         self._rolls = Rolls(self.subjects)
-        self._lock = threading.RLock()  # of these four; a finaliser may ask while its thread holds it
-        self._looking = threading.Lock()  # of those that follow
+        self._lock = new_lock()  # of these four; a finaliser may ask while its thread holds it
+        self._looking = new_lock()  # of those that follow
         self._look_began = self._failed_until = self._fresh_until = -math.inf
         self._failure = ""
         self._seen: int | None = None

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from purposeguard.about import SubjectId, subject_key
 from purposeguard.circumstances import Standing
 from purposeguard.clock import Clock, in_utc
-from purposeguard.errors import RequestError, UnknownPurpose, shown
+from purposeguard.errors import RequestError, UnknownPurpose, shown_id
 from purposeguard.governance import changes
 from purposeguard.governance.declarations import (
     CONSENT,
@@ -118,7 +118,7 @@ class Subjects:
             ValueError: provision is stopped, and data erased, for all purposes alone; no purpose at all is given.
         """
         if kind not in KINDS:
-            raise ValueError(f"a restriction is one of {', '.join(sorted(KINDS))}, not {shown(kind)}")
+            raise ValueError(f"a restriction is one of {', '.join(sorted(KINDS))}, not {shown_id(kind, sorted(KINDS))}")
         clauses = None if purposes is None else self._clauses(_each(purposes))
         if clauses is not None and kind != "suspension-of-use":
             raise ValueError(f"{kind} is for all purposes: only use can be suspended for some")
@@ -281,7 +281,7 @@ class Subjects:
         self, by: str, at: datetime.datetime | None, reference: str | None, request: int | None
     ) -> dict[str, Any]:
         if by not in PERSONS:
-            raise ValueError(f"who asks is {' or '.join(sorted(PERSONS))}, not {shown(by)}")
+            raise ValueError(f"who asks is {' or '.join(sorted(PERSONS))}, not {shown_id(by, sorted(PERSONS))}")
         now = self.clock.now()
         asked = now if at is None else in_utc(at)
         if asked > now:

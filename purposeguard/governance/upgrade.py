@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import secrets
-import threading
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +16,12 @@ from alembic.script import ScriptDirectory
 from purposeguard.clock import UTC
 from purposeguard.governance.schema import keys
 from purposeguard.governance.unavailable import unavailable
+from purposeguard.locks import new_lock
 
 VERSION_TABLE: Final = "purposeguard_version"
 """Not Alembic's usual one, which an application that shares the database has for itself."""
 
-_ONE_AT_A_TIME: Final = threading.Lock()
+_ONE_AT_A_TIME: Final = new_lock()
 # Alembic's operations go to whatever context was entered last in the process, whichever thread entered it.
 
 

@@ -16,6 +16,7 @@ from collections.abc import Collection, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from purposeguard.locks import new_lock
 from purposeguard.testing._patching import Patches
 
 PINS: Final = ("random", "uuid", "time")
@@ -51,7 +52,7 @@ class _Numbers:
 
     def __init__(self) -> None:
         self._random = random.Random(20240401)  # noqa: S311  # to be no secret is what it is for
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def urandom(self, size: int) -> bytes:
         with self._lock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +12,7 @@ from purposeguard.errors import PurposeMissing, PurposeViolation
 from purposeguard.guard import Guard
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label
+from purposeguard.locks import new_lock
 from purposeguard.notice import Notice
 from purposeguard.terms import Family, Purpose
 from purposeguard.testing._flipping import Cell, notice_key
@@ -135,7 +135,7 @@ class Collector(Watcher):
         self._is_test = is_test
         self._test: str | None = None
         self._fixtures: list[Any] = []
-        self._lock = threading.RLock()  # finalisers may decide as well
+        self._lock = new_lock()  # finalisers may decide as well
         self._counts: dict[tuple[int, int, bool], list[Any]] = {}
         self._entered: dict[int, list[Any]] = {}
         self._called: dict[int, list[Any]] = {}

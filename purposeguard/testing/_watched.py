@@ -192,11 +192,10 @@ class WatchedEngine(Engine):
         before = cast("WatchedState", self.state)
         return WatchedState(matrix, before.teller.own, named=before._named)
 
-    def replace(self, notice: Notice, history: History | None = None) -> Matrix:
+    def replace(self, notice: Notice, history: History | None = None) -> None:
         """Puts another revision in force, which follows on the plain matrix of the one before."""
         earlier = cast("WatchedState", self.state)
         self.state = self._state(Matrix(notice, earlier.plain, history))
-        return self.state.matrix
 
     def column(self, activity: Activity) -> Column:
         """What an activity may open, told."""

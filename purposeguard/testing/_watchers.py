@@ -13,6 +13,7 @@ from purposeguard.errors import PurposeMissing, PurposeViolation
 from purposeguard.guard import Guard
 from purposeguard.inventory import Access, Activity
 from purposeguard.label import Label
+from purposeguard.locks import new_lock
 from purposeguard.matrix import MOST_REMEMBERED, Matrix
 from purposeguard.notice import Notice
 from purposeguard.terms import Family, NotPersonal, Purpose, Source
@@ -86,7 +87,7 @@ class Everywhere:
         self.watchers: tuple[Watcher, ...] = ()
         self.guards: weakref.WeakSet[Guard] = weakref.WeakSet()
         self.flip: Cell | None = None
-        self.lock = threading.RLock()
+        self.lock = new_lock()
         self.attach: Callable[[Guard], None] | None = None
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, overload
 
+from purposeguard.locks import new_lock
 from purposeguard.testing import _files, _http, _logs, _processes, _sockets, _sql, _streams
 from purposeguard.testing._descriptors import Descriptors
 from purposeguard.testing._patching import Lines, Parts, Patches, Tell, text_of
@@ -164,7 +165,7 @@ class _Watch:
     """What is watching now, in this process."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = new_lock()
         self.watching: list[Effects] = []
         self.arranging = 0
         self.depth = 0

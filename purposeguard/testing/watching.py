@@ -43,7 +43,6 @@ def _watch(guard: Guard, watcher: Watcher | None = None) -> None:
                 engine.state = watched
                 _turn_into(engine, WatchedEngine)
                 aside.put()
-                guard._known = watched.matrix.known
             everywhere.guards.add(guard)
         if watcher is not None:
             own = cast("WatchedState", engine.state).teller.own
@@ -73,7 +72,6 @@ def _leave(guard: Guard, watcher: Watcher | None = None) -> None:
                 engine.state = aside.state
             else:  # the notice was replaced meanwhile
                 engine.state = engine._state(watched.plain)
-            guard._known = engine.state.matrix.known
         everywhere.guards.discard(guard)
 
 

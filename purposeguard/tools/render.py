@@ -23,7 +23,15 @@ from rich.text import Text
 
 Cell = str | bool
 
-MARKS = {True: Text("✓", "bold green"), False: Text("·", "dim red")}
+CONSENT = "consent"
+"""In the place of a yes: of subjects who consent."""
+
+CONSENT_MARK = "c"
+MARKS: dict[Cell, Text] = {
+    True: Text("✓", "bold green"),
+    False: Text("·", "dim red"),
+    CONSENT: Text(CONSENT_MARK, "bold yellow"),
+}
 VERDICTS = {
     "allowed": "green",
     "broken": "bold red",
@@ -51,8 +59,8 @@ class Format(StrEnum):
 class Column:
     """A column of a table, and what it looks like in a terminal.
 
-    `text`; `under`: beneath the column before it, in the same place; `mark`: a yes or no; `verdict`: coloured by its
-    first word; `group`: said once for all rows that share it.
+    `text`; `under`: beneath the column before it, in the same place; `mark`: yes, no or `consent`; `verdict`: coloured
+    by its first word; `group`: said once for all rows that share it.
     """
 
     name: str
@@ -61,7 +69,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under columns: text, or True and False under a `mark`."""
+    """Rows under columns: text, or under a `mark` True, False or `consent`."""
 
     title: str
     columns: tuple[Column, ...]
@@ -176,7 +184,7 @@ def _grid(table: Table, title: str, marks: Sequence[int], upright: bool) -> Grid
             grid.add_row()
         for line, row in enumerate(rows):
             cells = [Text("") if line and index in leading else _with_those_under(table, row, index) for index in shown]
-            grid.add_row(*cells, *(MARKS[bool(row[index])] for index in marks))
+            grid.add_row(*cells, *(MARKS[row[index]] for index in marks))
     return grid
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from purposeguard.decision import Decision
 from purposeguard.document import Channels
+from purposeguard.errors import SubjectViolation
 from purposeguard.guard import Guard
 from purposeguard.notice import Notice
 from purposeguard.terms import Family, Purpose, Source
-from purposeguard.tools.render import Column, Report, Table
+from purposeguard.tools.render import CONSENT, CONSENT_MARK, Cell, Column, Report, Table
 
 
 class Language(StrEnum):
@@ -23,6 +24,8 @@ class Language(StrEnum):
 def matrix_report(notice: Notice, channel: str | None, language: Language) -> Report:
     """What each source may serve: every purpose and every family, by the channel where one is given.
 
+    What rests on consent is granted for the data of subjects who gave it: `consent` stands there.
+
     Raises:
         UnknownChannel: the notice names no such channel.
     """
@@ -30,8 +33,12 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
     channel = None if channel is None else notice.channel(channel)
     named = {row.id: row.channels for row in notice.document.purposes}
 
-    def cells(purpose: type[Purpose] | Family) -> dict[str, bool]:
-        return {source.clause: guard.allows(source, purpose, channel) for source in notice.sources}
+    def cells(purpose: type[Purpose] | Family) -> dict[str, Cell]:
+        return {source.clause: cell(guard.explain(source, purpose, channel)) for source in notice.sources}
+
+    def cell(decision: Decision) -> Cell:
+        # Nobody is asked about here, so that nothing but consent is missing from a subject.
+        return CONSENT if decision.violation is SubjectViolation and not decision else decision.allowed
 
     purposes: list[dict[str, Any]] = [
         {
@@ -64,6 +71,8 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
     marks = tuple(Column(one.clause, "mark") for one in notice.sources)
     by = f" by {channel}" if channel else ""
     head = f"{notice.id}, revision of {notice.revision}: what may serve each"
+    if any(CONSENT in row["sources"].values() for row in (*purposes, *families)):
+        by += f" ({CONSENT_MARK}: of subjects who consent to it)"
     rows = tuple(
         (row["id"], row["title"], _channels_text(named[row["id"]]), *row["sources"].values()) for row in purposes
     )

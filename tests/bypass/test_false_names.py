@@ -200,7 +200,7 @@ def test_catching_a_violation_gives_no_data() -> None:
         with pytest.raises(PermissionError) as caught:
             device()
         assert ran == []
-        assert caught.value.args == ()
+        assert caught.value.args == (str(caught.value),)
         assert outcome(device) == "PurposeViolation"  # asked again, refused again
     assert ran == []
 

@@ -158,7 +158,7 @@ CHANGES: dict[str, Callable[[Tables], object]] = {
         t["grant"][2].update(sources=["1(b)"]),
         t["derivation"].clear(),
         t.update(extension=[]),
-        t["overlay"].append({**t["overlay"][0], "id": "2", "class": "Visit", "serves": ["4①"]}),
+        t["overlay"].append({**t["overlay"][0], "id": "2", "class": "Visit", "item": "visits", "serves": ["4①"]}),
     ),
 }
 

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 
 import purposeguard as pg
+from purposeguard.errors import RequestError, SealedAttribute, StoreUnavailable, TooFewSubjects, UnknownRecipient, shown
 from purposeguard.notices import trendmicro_jp as tm
 
 guard = pg.Guard(tm.NOTICE)
@@ -83,6 +86,93 @@ def test_a_violation_crosses_to_another_process_with_its_facts(again) -> None:
     assert (there.activity, there.function, there.field) == ("shop.remind", "shop.load", "device")
     assert there.decision.alternatives == error.decision.alternatives
     assert there.decision.allowed is False
+
+
+ELSEWHERE = """
+import pickle, sys
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+
+guard = pg.Guard(pg.Notice.parse(tm.NOTICE.dump()))  # classes that are in no module
+error = pg.PurposeViolation(guard.explain("1.1b", "1.2(1)①"), activity="shop.remind", field="device")
+error.add_note("in the night run")
+sys.stdout.buffer.write(pickle.dumps([error, str(error), error.args]))
+"""
+
+
+def test_a_violation_says_the_same_in_another_process() -> None:
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, timeout=60, check=True)
+    error, text, args = pickle.loads(done.stdout)
+    assert type(error) is pg.PurposeViolation
+    assert text.startswith("renewal-guidance (1.2(1)①) may not use product-data (1.1(b))")
+    assert (str(error), error.args, args) == (text, (text,), (text,))
+    assert error.__notes__ == ["in the night run"]
+    assert error.decision.alternatives
+    with pytest.raises(pg.UnknownSource):  # what it names is of no notice here
+        guard.allows(error.decision.label, tm.RenewalGuidance)
+
+
+KINDS = [
+    pg.PurposeViolation,
+    pg.ChannelViolation,
+    pg.RecipientViolation,
+    pg.SubjectViolation,
+    pg.RetentionViolation,
+    pg.RevisionViolation,
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_violation_says_the_same_once_a_queue_has_sent_its_args_alone(kind: type[pg.PurposeViolation]) -> None:
+    error = kind(guard.explain(tm.ProductData, tm.RenewalGuidance), activity="shop.remind")
+    for there in (kind(*error.args), pickle.loads(pickle.dumps(kind(*error.args)))):
+        assert (str(there), there.args, type(there)) == (str(error), error.args, kind)
+        assert repr(there) == f"<{kind.__name__}: {str(error).splitlines()[0]}>"
+        assert not hasattr(there, "decision")
+
+
+@pytest.mark.parametrize("again", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
+def test_what_was_done_with_the_data_crosses_too(again) -> None:
+    error = violation(function="shop.send")
+    error._done = "handed over"
+    assert "handed over by shop.send" in str(again(error))
+
+
+def test_the_message_is_built_when_it_is_read() -> None:
+    decision = guard.explain(tm.ProductData, tm.RenewalGuidance)
+    error = pg.PurposeViolation(decision)
+    assert "headline" not in vars(decision)
+    assert error.args
+    assert "headline" in vars(decision)
+
+
+EVERY = {
+    "missing": pg.PurposeMissing("data was read outside any purpose"),
+    "unlabelled": pg.UnlabelledData("nothing says what it is"),
+    "sealed": pg.SealedValue("open it"),
+    "attribute": SealedAttribute("open it"),
+    "few": TooFewSubjects("a mean", 5),
+    "store": StoreUnavailable("it is closed"),
+    "ledger": pg.LedgerBroken("entry 17", "was changed"),
+    "request": RequestError("it is closed"),
+    "unresolved": pg.UnresolvedStatement("it may read anything"),
+    "flow": pg.FlowViolation("letter", "note", pg.Label(tm.Registration)),
+    "notice": pg.NoticeError([pg.Fault("id", "is wrong")], "my.toml"),
+    "source": pg.UnknownSource("1.1z", "none such", lambda: ("1.1(a)",)),
+    "operation": pg.UnknownOperation("join"),
+    "recipient": UnknownRecipient("r-1"),
+    "violation": violation(field="device"),
+}
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("again", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
+def test_every_error_says_the_same_once_it_was_sent(kind: str, again) -> None:
+    error = EVERY[kind]
+    there = again(error)
+    assert (type(there), str(there)) == (type(error), str(error))
+    assert error.args
+    assert there.args
 
 
 @pytest.mark.parametrize("kind", [pg.UnknownSource, pg.UnknownPurpose, pg.UnknownChannel, pg.UnknownOperation])
@@ -172,3 +262,8 @@ def test_what_was_not_resolved_and_what_would_flow_say_so_and_cross_to_another_p
         assert (error.target, error.column, error.missing) == ("letter", "note", pg.Label(tm.Registration))
         assert str(error).startswith("data of 1.1(a) would flow into `letter.note`, whose tags do not name it")
         assert isinstance(error, PermissionError)
+
+
+def test_what_names_something_in_code_is_shown_short() -> None:
+    assert shown(int | str) == "`int | str`"
+    assert shown("c" * 100) == f"`{'c' * 57}… (100 characters)`"

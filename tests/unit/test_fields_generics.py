@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import io
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 import pytest
@@ -290,8 +290,10 @@ def test_files_and_members_are_let_through_only_where_they_can_hold_nothing() ->
         return unexpected  # type: ignore[no-any-return]  # other than it says
 
     with guard.purpose(tm.RenewalGuidance) as use:
-        with pytest.raises(pg.PurposeViolation):
-            entries()
+        taken: list[Callable[[Any], Any]] = [next, list, lambda file: file.read(), lambda file: file.getvalue()]
+        for take in taken:
+            with pytest.raises(pg.PurposeViolation):
+                take(entries())
         with pytest.raises(pg.PurposeViolation):
             use.withhold([Known.AIKO])
     with guard.purpose(tm.ProductProvision) as may:

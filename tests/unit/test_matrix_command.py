@@ -7,6 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 import purposeguard as pg
+from purposeguard.bases import bases
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.command_line import OVERLAY, TINY, run
 
@@ -152,3 +153,27 @@ def test_overlay_on_a_bundled_notice(tmp_path):
     result = run("explain", "scanner-names", "product-improvement", "--overlay", tmp_path / "one.toml")
     assert result.exit_code == 1
     assert run("explain", "scanner-names", "product-improvement").exit_code == 2
+
+
+def test_a_purpose_that_rests_on_consent_is_shown_as_granted_on_consent(tmp_path):
+    path = "examples/gdpr/notice.toml"
+    notice = pg.Notice.load(path)
+    guard = pg.Guard(notice)
+    data = json.loads(run("matrix", "--notice", path, "--format", "json").stdout)
+    cells = {one["id"]: one["sources"] for one in data["purposes"]}
+    rests = {clause for clause, basis in bases(notice.document).items() if basis == "consent"}
+    seen = set()
+    for purpose in notice.purposes:
+        for source in notice.sources:
+            granted = purpose in notice.grants[source]
+            cell = cells[purpose.clause][source.clause]
+            assert cell == ("consent" if granted and purpose.clause in rests else granted)
+            assert (cell is True) == guard.allows(source, purpose)
+            seen.add(cell)
+    assert seen == {True, False, "consent"}
+    rows = list(csv.DictReader(io.StringIO(run("matrix", "--notice", path, "--format", "csv").stdout)))
+    assert {cell for row in rows for cell in row.values()} > {"yes", "no", "consent"}
+    assert "| consent |" in run("matrix", "--notice", path, "--format", "markdown").stdout
+    shown = run("matrix", "--notice", path).stdout
+    assert "c: of subjects who consent" in " ".join(shown.split())
+    assert "of subjects who consent" not in run("matrix").stdout

@@ -323,7 +323,9 @@ def test_an_iterator_leaves_out_as_it_goes() -> None:
 
 def test_no_more_plans_are_kept_than_some() -> None:
     plans: dict[Any, Any] = dict.fromkeys(range(1000))
-    narrower = Narrower(lambda *_: None, lambda *_: None, leave_out=True, named=None, plans=plans)
+    narrower = Narrower(
+        lambda *_: None, lambda *_: None, leave_out=True, named=None, plans=plans, stream=lambda *_: None
+    )
     row = good()
     assert narrower.apply(row, shape_of(Frozen)) is row
     assert len(plans) == 1000

@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -350,3 +351,25 @@ def test_python_orders_the_bases_of_no_class_that_has_many(monkeypatch: pytest.M
     assert all(issubclass(item, top) for item in items)
     assert not issubclass(top, items[0])
     assert top.__mro__ == (top, *notice.purposes, Purpose, Source, object)
+
+
+@pytest.mark.parametrize("given", [None, b"id = 1", 5, Path("notice.toml"), "notice.toml", ["id"], {"id"}])
+def test_what_is_no_table_is_a_mistake_that_is_told(given):
+    with pytest.raises(TypeError, match="a notice is read from the tables of its file, a mapping, not from") as caught:
+        pg.Notice.parse(given)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    assert "notice.toml" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [None, b"id = 1", 5, Path("notice.toml"), {}, ["id"]])
+def test_what_is_no_text_is_a_mistake_that_is_told(given):
+    with pytest.raises(TypeError, match="a notice is read from a text in TOML, not from"):
+        pg.Notice.loads(given)
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {1: 2}, {None: {}}, {("id",): "x"}, {"source": None}, {"grant": {1: 2}}, {"source": [None, 5]}]
+)
+def test_tables_that_are_none_are_faults(given):
+    with pytest.raises(pg.NoticeError):
+        pg.Notice.parse(given)

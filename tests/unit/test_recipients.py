@@ -44,7 +44,7 @@ def test_clause_4_each_kind_that_the_notice_names_may_handle_data():
 
 def test_clause_4_any_other_kind_is_refused():
     (why,) = against(replace(HOME, kind="advertiser"))
-    assert "`advertiser`" in why
+    assert "`<a text of 10 characters>`" in why
     assert "overseas-affiliate, overseas-contractor or domestic-contractor" in why
 
 
@@ -111,7 +111,7 @@ def test_clause_5_china_to_nobody_but_the_own_subsidiary():
 def test_clause_5_china_for_no_product_but_those_the_application_names():
     for product in ("Virus Buster", "Deep Security 20", "Deep"):
         (why,) = against(CHINA, product=product, task="maintenance")
-        assert f"`{product}` is none of the `products`" in why
+        assert f"`<a text of {len(product)} characters>` is none of the `products`" in why
     (why,) = against(replace(CHINA, products=()), **IN_CHINA)
     assert "none of the `products`" in why
     (why,) = against(CHINA, task="maintenance")
@@ -168,14 +168,14 @@ def test_clause_6_a_measure_holds_today():
 
 def test_clause_6_what_the_notice_does_not_name_is_no_measure():
     (why,) = against(replace(HOME, safeguards=(replace(CONTRACT, measure="handshake"),)))
-    assert "`handshake` is no measure of clause 6.2, which names contract or other" in why
+    assert "`<a text of 9 characters>` is no measure of clause 6.2, which names contract or other" in why
 
 
 def test_clause_6_data_travels_by_the_means_of_the_notice():
     for means in ("database-access", "email", "cloud-storage", "storage-media", "other", "Cloud storage"):
         assert against(HOME, means=means) == []
     (why,) = against(HOME, means="carrier-pigeon")
-    assert "not by `carrier-pigeon`" in why
+    assert "not by `<a text of 14 characters>`" in why
 
 
 # ---- All clauses together
@@ -191,7 +191,7 @@ def test_reasons_come_in_the_order_of_the_clauses():
     bad = Recipient("x", "advertiser", "XX")
     why = against(bad, means="pigeon")
     assert ["clause 4" in why[0], "clause 4" in why[1], "clause 5" in why[2], "clause 6" in why[3]] == [True] * 4
-    assert "`pigeon`" in why[4]
+    assert "`<a text of 6 characters>`" in why[4]
     assert len(against(bad, without("entrustment", "transfer", "safeguards"))) == 3
 
 
@@ -203,7 +203,7 @@ def test_the_clauses_that_a_hand_over_rests_on():
 
 def test_a_refusal_is_a_decision_with_its_reasons():
     allowed = pg.Guard(tm.NOTICE).explain("1.1(a)", "1.2(1)①")
-    denied = refusal(allowed, ABROAD, ("no contract", "no supervision"))
+    denied = refusal(tm.NOTICE.document, allowed, ABROAD, ("no contract", "no supervision"))
     assert allowed
     assert not denied
     assert denied.violation is pg.RecipientViolation

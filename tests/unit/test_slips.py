@@ -108,7 +108,7 @@ def test_an_operation_that_is_not_declared_says_what_is() -> None:
     with pytest.raises(pg.UnknownOperation) as caught:
         guard.derive("join", [tm.Registration, tm.Contract], tm.Cookie)
     assert " ".join(str(caught.value).split()) == (
-        "unknown operation `join`: the notice derives nothing from 1.1(a), 1.1(c) and 2.3 by this; "
+        "unknown operation `<a text of 4 characters>`: the notice derives nothing from 1.1(a), 1.1(c) and 2.3 by this; "
         "it declares `link` of 2.3 with 1.1, 2.1, 3.1"
     )
 

@@ -20,6 +20,7 @@ from purposeguard.columns import State
 from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.use import Use
+from tests.unit.oversights import Counting
 from tests.unit.samples import Tape
 
 guard = pg.Guard(tm.NOTICE)
@@ -286,6 +287,48 @@ def test_a_stack_that_leaves_a_block_ends_no_use_of_another_thread() -> None:
     assert seen == [True]
     with pytest.raises(pg.PurposeMissing):
         guard.current  # noqa: B018
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_a_use_that_is_not_under_way_observes_where_that_is_observed(counts: bool) -> None:
+    tape = Counting() if counts else Tape()
+    observing = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
+    name: Any = pg.Personal("n", tm.Registration)
+    device: Any = pg.Personal("d", tm.ProductData)
+
+    def ask() -> list[str]:
+        use = observing.use(tm.RenewalGuidance)
+        assert use.active
+        assert use.purpose is tm.RenewalGuidance
+        return [use.open(name), use.open(device), *use.open_all([name, device])]
+
+    assert ask() == ["n", "d", "n", "d"]
+    with observing.purpose(tm.UsageAnalysis):
+        assert ask() == ["n", "d", "n", "d"]
+    counted = tape.counts if isinstance(tape, Counting) else tape.uses
+    assert {pg.Label(tm.Registration)} == {label for _, _, label, *_ in counted}
+    assert {type(error) for error, observed in tape.denials if observed} == {pg.PurposeMissing, pg.PurposeViolation}
+    assert all(observed for _, observed in tape.denials)
+
+
+def test_a_use_that_an_observed_activity_asks_for_ends_with_it() -> None:
+    with guard.purpose(tm.UsageAnalysis, mode="observe"):
+        use = guard.use("1.2(1)①")
+        assert use.open(pg.Personal("d", tm.ProductData)) == "d"
+    with pytest.raises(pg.PurposeMissing):
+        use.open(pg.Personal("n", tm.Registration))
+    with guard.purpose(tm.UsageAnalysis), pytest.raises(pg.PurposeMissing):
+        guard.use(tm.RenewalGuidance)
+    with pytest.raises(pg.PurposeMissing):
+        guard.use(tm.RenewalGuidance)
+
+
+def test_without_a_purpose_there_is_no_present_use_in_any_mode() -> None:
+    tape = Tape()
+    observing = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
+    with pytest.raises(pg.PurposeMissing, match="a use was asked for outside any purpose"):
+        observing.current  # noqa: B018
+    assert [observed for _, observed in tape.denials] == [False]
 
 
 def test_a_block_is_not_left_from_where_it_cannot_be_told_which_use_is_meant() -> None:

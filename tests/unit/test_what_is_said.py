@@ -352,7 +352,7 @@ def test_what_is_not_bundled_is_told_what_is() -> None:
     assert caught.value.origin == "bundled notice"
     assert str(caught.value).splitlines() == [
         "bundled notice: 1 fault",
-        "  no bundled notice is called `nowhere` (help: bundled are: trendmicro-jp)",
+        "  no bundled notice is called `<a text of 7 characters>` (help: bundled are: trendmicro-jp)",
     ]
 
 

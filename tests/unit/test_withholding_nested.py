@@ -167,8 +167,9 @@ def test_iterators_are_withheld_item_by_item() -> None:
     def rows() -> Iterator[Data]:
         yield Data("e", "d")
 
-    one = withheld(rows(), Iterator[Data])
-    assert repr(list(one)) == "[Data(email='e', note='n')]"
+    with guard.purpose(tm.RenewalGuidance) as use:
+        one = use.withhold(rows(), Iterator[Data])
+        assert repr(list(one)) == "[Data(email='e', note='n')]"
 
 
 def test_data_that_runs_in_a_circle_is_refused() -> None:

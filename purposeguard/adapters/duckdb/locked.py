@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from purposeguard.adapters.duckdb.cursors import Cursor, Shown, literal, quoted
 from purposeguard.adapters.duckdb.rows import Ready
 from purposeguard.adapters.duckdb.sources import OFFLINE, Parquet, Source
 from purposeguard.errors import UnresolvedStatement
+from purposeguard.locks import new_lock
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Locked:
         self._root: Final = duckdb.connect(database, config=dict(OFFLINE))
         self._idle: Final[list[Cursor]] = []
         self._every: Final[list[duckdb.DuckDBPyConnection]] = []
-        self._lock: Final = threading.Lock()  # of the two
+        self._lock: Final = new_lock()  # of the two
         self._closed = False
         try:
             self._refuse_macros()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -30,6 +29,7 @@ from purposeguard.decision import Decision
 from purposeguard.errors import FlowViolation, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.label import Label
+from purposeguard.locks import new_lock
 from purposeguard.marks import RowSource
 from purposeguard.use import Use
 
@@ -130,7 +130,7 @@ class Runner:
         self._world = _World(known, MappingProxyType(dict(views)))
         for text in views.values():
             read(text, self._world.catalogue)
-        self._lock: Final = threading.RLock()  # of the world, and of what was seen in it
+        self._lock: Final = new_lock()  # of the world, and of what was seen in it
 
     def run(self, text: str, parameters: Parameters) -> Result:
         """See `Connection.sql`."""

@@ -6,7 +6,6 @@ Also of pandas, whose columns Arrow reads where they lie. Columns are cut into p
 from __future__ import annotations
 
 import datetime
-import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import pyarrow.compute
 
 from purposeguard.adapters.rowrule import LONGEST, NO_ID, KeySet, RowRule, rendered
 from purposeguard.adapters.words import values
+from purposeguard.locks import new_lock
 
 pc: Final[Any] = pyarrow.compute
 """Its functions are made when it is loaded, so that no type checker knows them."""
@@ -212,16 +212,16 @@ def _numbers_by_dictionary(found: Any, column: str, meant: values.Meant) -> pa.C
 # ---- subjects --------------------------------------------------------------------------------------------------------
 
 _kept: weakref.WeakKeyDictionary[KeySet, dict[str, Any]] = weakref.WeakKeyDictionary()
-_keeping: Final = threading.RLock()
+_keeping: Final = new_lock()
 
 
 def _own(keys: KeySet, form: str, make: Callable[[], Any]) -> Any:
     """The form in which Arrow asks for keys, made once for each set of them."""
     with _keeping:
         known = _kept.setdefault(keys, {})
-        if form not in known:
-            known[form] = make()
-        return known[form]
+    if form not in known:
+        known.setdefault(form, make())
+    return known[form]
 
 
 def _subject_in(found: Any, column: str, keys: KeySet) -> Mask:

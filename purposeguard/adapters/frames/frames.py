@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Iterable, MutableMapping
 from typing import Any, Final, TypeVar, cast
@@ -17,6 +16,7 @@ from purposeguard.adapters.words import values
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.history import History
+from purposeguard.locks import new_lock
 from purposeguard.use import Use
 
 Frame = TypeVar("Frame")
@@ -47,7 +47,7 @@ class Frames:
         self._same: cachetools.LRUCache[Columns, Columns] = cachetools.LRUCache(_KEPT)
         self._given: cachetools.LRUCache[Columns, tuple[History, Columns]] = cachetools.LRUCache(_KEPT)
         self._borne: cachetools.LRUCache[object, tuple[Any, History, Columns]] = cachetools.LRUCache(_KEPT)
-        self._lock = threading.RLock()
+        self._lock = new_lock()
 
     def check(self, frame: object, tags: object = None, columns: Iterable[str] | None = None) -> None:
         """Nothing where the purpose under way may use the columns: all of them, or those named.

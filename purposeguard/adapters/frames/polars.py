@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -14,6 +13,7 @@ import polars as pl
 from purposeguard.adapters.rowrule import LONGEST, NO_ID, KeySet, RowRule, rendered
 from purposeguard.adapters.words import values
 from purposeguard.errors import UnknownSource
+from purposeguard.locks import new_lock
 from purposeguard.notice import Notice
 
 
@@ -245,16 +245,16 @@ _FORMS: Final[dict[str, Callable[[KeySet], pl.Series]]] = {
     "digits": lambda keys: pl.Series(keys.uuids, dtype=pl.String),
 }
 _kept: weakref.WeakKeyDictionary[KeySet, dict[str, pl.Series]] = weakref.WeakKeyDictionary()
-_keeping: Final = threading.RLock()
+_keeping: Final = new_lock()
 
 
 def _series(keys: KeySet, form: str) -> pl.Series:
     """The keys as a series, made once for each set of them."""
     with _keeping:
         known = _kept.setdefault(keys, {})
-        if form not in known:
-            known[form] = _FORMS[form](keys)
-        return known[form]
+    if form not in known:
+        known.setdefault(form, _FORMS[form](keys))
+    return known[form]
 
 
 def _own(keys: KeySet, form: str) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -19,6 +18,7 @@ from purposeguard.adapters.rowrule import RowRule
 from purposeguard.adapters.spark.lineage import Relation, Scope
 from purposeguard.adapters.spark.plan import Key, Listing, Node, key_of, short
 from purposeguard.adapters.tags import Tag
+from purposeguard.locks import new_lock
 
 _ATTRIBUTES_KEPT: Final = 500_000
 _CALLS_KEPT: Final = 20_000
@@ -65,7 +65,7 @@ class SparkMemory:
         self._kept: cachetools.LRUCache[str, Kept] = cachetools.LRUCache(_CALLS_KEPT)
         self._by_number: cachetools.LRUCache[int, Kept] = cachetools.LRUCache(_CALLS_KEPT)
         self._count = 0
-        self._lock = threading.RLock()
+        self._lock = new_lock()
 
     # ---- relations ---------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -25,6 +24,7 @@ from purposeguard.adapters.tags import KEY, Columns, columns_of, encode
 from purposeguard.decision import Decision
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
+from purposeguard.locks import new_lock
 from purposeguard.use import Use
 
 _WHAT: Final = "a Spark frame was read"
@@ -61,7 +61,7 @@ class Spark:
         self._roll: Final = Roll()
         self._asked: weakref.WeakKeyDictionary[DataFrame, tuple[object, _Asked]] = weakref.WeakKeyDictionary()
         self._tags: Final = TagReader(self._decider, self._memory)
-        self._lock = threading.RLock()
+        self._lock = new_lock()
 
     # ---- whether a frame may be read ---------------------------------------------------------------------------------
 

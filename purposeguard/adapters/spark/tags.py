@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Final
 
 import cachetools
@@ -12,6 +11,7 @@ from purposeguard.adapters.spark.frames import Traced
 from purposeguard.adapters.spark.lineage import Atom, Flow, Relation
 from purposeguard.adapters.spark.memory import SparkMemory
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag, decode
+from purposeguard.locks import new_lock
 from purposeguard.marks import RowSource
 
 _TAGS_KEPT: Final = 10_000
@@ -24,7 +24,7 @@ class TagReader:
         self._decider = decider
         self._memory = memory
         self._read: cachetools.LRUCache[tuple[object, str], Tag] = cachetools.LRUCache(_TAGS_KEPT)
-        self._lock = threading.RLock()
+        self._lock = new_lock()
 
     def of_frame(self, found: Traced, sources: frozenset[int]) -> Columns:
         """The tags of a frame's columns: of what their values come from, and of what decides which rows there are.

@@ -10,7 +10,6 @@ import functools
 import importlib.util
 import operator
 import re
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -22,6 +21,7 @@ from pyspark.sql import types as T  # noqa: N812  # likewise
 
 from purposeguard.adapters.rowrule import LONGEST, NO_ID, UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
 from purposeguard.errors import UnlabelledData
+from purposeguard.locks import new_lock
 from purposeguard.terms import fold
 
 MOST_IN_A_CONDITION: Final = 500
@@ -42,16 +42,16 @@ class Roll:
 
     def __init__(self) -> None:
         self._made: weakref.WeakKeyDictionary[KeySet, dict[tuple[int, str], DataFrame]] = weakref.WeakKeyDictionary()
-        self._lock = threading.RLock()
+        self._lock = new_lock()
 
     def relation(self, session: SparkSession, keys: KeySet, form: str) -> DataFrame:
         """Subjects as a relation of one column; `form` is `ints`, `texts` or `uuids`."""
         with self._lock:
             made = self._made.setdefault(keys, {})
-            found = made.get((id(session), form))
-            if found is None:
-                found = made[id(session), form] = _relation(session, getattr(keys, form), whole=form == "ints")
-            return found
+        found = made.get((id(session), form))
+        if found is None:
+            found = made.setdefault((id(session), form), _relation(session, getattr(keys, form), whole=form == "ints"))
+        return found
 
 
 def _relation(session: SparkSession, keys: Sequence[Any], *, whole: bool) -> DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, get_args, get_origin
@@ -27,6 +26,7 @@ from purposeguard.adapters.tables import Tables, several
 from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, Tag, columns_of, specs_of, tag_of
 from purposeguard.annotations import attributes, evaluated, is_taggable, names_around
 from purposeguard.errors import UnlabelledData
+from purposeguard.locks import new_lock
 from purposeguard.marks import Mark
 from purposeguard.shapes import NOBODY, Shape, argument_shape, shape_of
 from purposeguard.terms import NotPersonal, TermMeta
@@ -74,7 +74,7 @@ class Catalogue:
         self._stamp: object = None
         self._count = -1
         self._tables: Tables | None = None
-        self._lock = threading.RLock()
+        self._lock = new_lock()
 
     def refresh(self) -> bool:
         """Reads the tables again, where some were added since; gives whether there were.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -14,6 +13,7 @@ import pyarrow as pa
 from purposeguard.adapters.rowrule import LONGEST, NO_ID, KeySet, RowRule, rendered
 from purposeguard.adapters.words import values
 from purposeguard.errors import UnknownSource
+from purposeguard.locks import new_lock
 from purposeguard.terms import fold
 
 KEYS: Final = "purposeguard_keys"
@@ -214,7 +214,7 @@ class Words:
 
 
 _kept: weakref.WeakKeyDictionary[KeySet, dict[str, pa.Array]] = weakref.WeakKeyDictionary()
-_keeping: Final = threading.RLock()
+_keeping: Final = new_lock()
 _FORMS: Final[dict[str, Callable[[KeySet], pa.Array]]] = {
     "ints": lambda keys: pa.array(keys.ints, pa.int64()),
     "texts": lambda keys: pa.array(keys.texts, pa.string()),
@@ -225,9 +225,9 @@ _FORMS: Final[dict[str, Callable[[KeySet], pa.Array]]] = {
 def _table(keys: KeySet, form: str, which: int) -> pa.Table:
     with _keeping:
         known = _kept.setdefault(keys, {})
-        held = known.get(form)
-        if held is None:
-            held = known[form] = _FORMS[form](keys)
+    held = known.get(form)
+    if held is None:
+        held = known.setdefault(form, _FORMS[form](keys))
     count = len(held)
     numbers = held if form == "ints" else pa.nulls(count, pa.int64())
     spelt = pa.nulls(count, pa.string()) if form == "ints" else held

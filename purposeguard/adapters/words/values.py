@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 import functools
 import json
-import threading
 from collections.abc import Collection, Iterable
 from typing import Final
 
 from purposeguard.adapters.rowrule import LONGEST, Branch, KeySet, clause_meant, spellings
 from purposeguard.errors import UnlabelledData, shown
+from purposeguard.locks import new_lock
 from purposeguard.notice import Notice
 from purposeguard.zones import zone
 
@@ -36,7 +36,7 @@ class Meant:
 
     def __init__(self, notice: Notice, first: frozenset[str]) -> None:
         self._notice = notice
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         every = [source.clause for source in notice.sources]
         self.order: list[str] = sorted(every, key=lambda clause: clause not in first)
         self._number = {clause: number for number, clause in enumerate(self.order)}

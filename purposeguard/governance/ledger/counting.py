@@ -23,6 +23,7 @@ from purposeguard.governance.ledger.entries import clauses
 from purposeguard.governance.ledger.turns import INTERRUPTED
 from purposeguard.label import Label
 from purposeguard.ledger import Tick
+from purposeguard.locks import new_lock
 
 INTERVAL: Final = 0.5
 """Seconds between two writes of counts. A process that is killed loses no more than was counted since the last."""
@@ -100,8 +101,8 @@ class Counters:
         _COUNTERS.add(self)
 
     def _make_locks(self) -> None:
-        self._lock = threading.RLock()  # of starting the thread; a finaliser may want to while its own holds it
-        self._turn = threading.RLock()  # of writing; likewise
+        self._lock = new_lock()  # of starting the thread; a finaliser may want to while its own holds it
+        self._turn = new_lock()  # of writing; likewise
         self._writing = False
         self._ended = threading.Event()
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Final
 
 from purposeguard.errors import StoreUnavailable
+from purposeguard.locks import new_lock
 
 INTERRUPTED: Final = "the ledger was interrupted while it wrote, and cannot be written from in between"
 
@@ -23,7 +23,7 @@ class Turn:
         self._renew()
 
     def _renew(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._taken = False
         self._pid = os.getpid()
 

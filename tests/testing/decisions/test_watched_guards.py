@@ -240,7 +240,7 @@ def seen(guard: pg.Guard) -> list[object]:
     """What a guard remembers, by identity and by value."""
     state = guard._engine.state
     columns = [(id(one), set(one.cleared), dict(one._known), one.retired) for one in state._columns.values()]
-    return [id(state), type(guard._engine), id(guard._known[0]), dict(state.checked), columns, state._retired]
+    return [id(state), type(guard._engine), id(state.known[0]), dict(state.checked), columns, state._retired]
 
 
 @pytest.mark.parametrize("ledger", LEDGERS, ids=["none", "told at the end", "counting"])

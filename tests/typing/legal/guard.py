@@ -95,6 +95,20 @@ with guard.purpose(tm.NOTICE.family("AnyFeedback")) as by_family:
     assert_type(by_family, pg.Use[Any])
 
 
+# A known limit: a purpose that is chosen when it runs is to every checker a union (to mypy any purpose), and so is the
+# use, which is accepted to open what either may use. The one that was chosen decides, so one of these lines raises.
+
+
+def chosen(analyse: bool, customer: pg.Personal[str, tm.Registration], cookie: pg.Personal[str, tm.Cookie]) -> None:
+    either = tm.UsageAnalysis if analyse else tm.RenewalGuidance
+    with guard.purpose(either) as use:
+        use.open(cookie)
+        use.open(customer)
+    for each in (tm.UsageAnalysis, tm.RenewalGuidance):
+        with guard.purpose(each) as another:
+            another.open(customer)
+
+
 async def block() -> None:
     async with guard.purpose(tm.RenewalGuidance) as use:
         assert_type(use, pg.Use[tm.RenewalGuidance])

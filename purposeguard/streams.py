@@ -1,0 +1,242 @@
+"""What is read when it is asked for: an iterator or a coroutine that a function gives, asked about at each step.
+
+A decorated generator is checked each time that its body goes on. What a plain function gives may go on as well, under
+another purpose or under none; so something stands before it that checks at each step, and works as it does otherwise.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Final, NamedTuple, NoReturn
+
+from purposeguard.errors import PurposeGuardError
+
+LEFT_OUT: Final = object()
+"""In place of a row that is left out."""
+
+
+class Steps(NamedTuple):
+    """What surrounds each step. Whatever `before` gives is handed to the other two.
+
+    `before` raises where nothing may be read. `item` is what is given for an item (LEFT_OUT: the next one is), `other`
+    for whatever else it gives: what a generator returns, what another method does.
+    """
+
+    before: Callable[[], Any]
+    item: Callable[[Any, Any], Any]
+    other: Callable[[Any, Any], Any]
+
+
+def _has(cls: type, *names: str) -> bool:
+    return all(getattr(cls, name, None) is not None for name in names)
+
+
+def iterates(cls: type) -> bool:
+    """Whether a value of this class is an iterator, or an asynchronous one."""
+    return _has(cls, "__next__") or _has(cls, "__anext__")
+
+
+def runs_later(cls: type) -> bool:
+    """Whether what a value of this class gives is read when it is asked for: an iterator, a coroutine, an awaitable.
+
+    A future is none: what it gives is read elsewhere, whoever awaits it.
+    """
+    return iterates(cls) or (_has(cls, "__await__") and not hasattr(cls, "_asyncio_future_blocking"))
+
+
+def stepwise(value: Any, steps: Steps) -> Any:
+    """`value`, which runs later, asked about at each step; it keeps the protocols that it has, and its methods."""
+    cls = type(value)
+    if inspect.iscoroutine(value):
+        return _awaited(value, steps)
+    return _made(tuple(part for names, part in _PARTS if _has(cls, *names)))(value, steps)
+
+
+async def _awaited(coroutine: Coroutine[Any, Any, Any], steps: Steps) -> Any:
+    try:
+        token = steps.before()
+    except BaseException:
+        coroutine.close()  # it will not run
+        raise
+    return _shown(steps.other, [await coroutine], token)
+
+
+def _shown(result: Callable[[Any, Any], Any], value: list[Any], token: Any) -> Any:
+    """What `result` gives for the value in this list. Where it is refused, nothing of it is left in any frame."""
+    try:
+        return result(value.pop(), token)
+    except PurposeGuardError as error:
+        refusal = error
+    raise refusal.with_traceback(None)
+
+
+class _Stepwise:
+    """Stands before an iterator. What protocols it has is for the parts below to say."""
+
+    __slots__ = ("__weakref__", "_behind", "_steps")
+
+    def __init__(self, behind: Any, steps: Steps) -> None:
+        self._behind = behind
+        self._steps = steps
+
+    def __getattr__(self, name: str) -> Any:
+        behind, steps = self._behind, self._steps
+        if name in _CLEANING:  # which reads nothing
+            return getattr(behind, name)
+        if name.startswith("__") and not callable(getattr(type(behind), name, None)):
+            raise AttributeError(name)  # no protocol, but how the object keeps what it holds
+        token = steps.before()
+        value = getattr(behind, name)
+        if not callable(value):
+            return _shown(steps.other, [value], token)
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            token = steps.before()
+            return _shown(steps.other, [value(*args, **kwargs)], token)
+
+        return method
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        """Refuses: what is pickled would be asked about by nobody."""
+        self.__deepcopy__()
+
+    def __reduce__(self) -> NoReturn:
+        """Likewise."""
+        self.__deepcopy__()
+
+    def __getstate__(self) -> NoReturn:
+        """Likewise."""
+        self.__deepcopy__()
+
+    def __deepcopy__(self, _memo: object = None) -> NoReturn:
+        """Refuses likewise."""
+        raise TypeError(f"a {type(self._behind).__name__} that asks at each item is neither copied nor pickled")
+
+
+_CLEANING: Final = frozenset({"close", "aclose"})
+
+
+class _Iterator(_Stepwise):
+    __slots__ = ()
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return self._step(next, self._behind)
+
+    def _step(self, step: Callable[..., Any], *args: Any) -> Any:
+        before, result, other = self._steps
+        while True:
+            token = before()
+            try:
+                read = [step(*args)]
+            except StopIteration as stop:
+                last = [stop.value]
+            else:
+                item = _shown(result, read, token)
+                if item is not LEFT_OUT:
+                    return item
+                step, args = next, (self._behind,)
+                continue
+            # Not inside of the handler: the error that is handled there holds what was returned.
+            raise StopIteration(_shown(other, last, token))
+
+
+class _Generator(_Stepwise):
+    __slots__ = ()
+    _step: Callable[..., Any]
+
+    def send(self, value: Any) -> Any:
+        return self._step(self._behind.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._step(self._behind.throw, *error)
+
+    def close(self) -> None:
+        self._behind.close()  # what it returns is not passed on: nobody has asked for it
+
+
+class _AsyncIterator(_Stepwise):
+    __slots__ = ()
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await self._astep(anext, self._behind)
+
+    async def _astep(self, step: Callable[..., Any], *args: Any) -> Any:
+        before, result, _ = self._steps
+        while True:
+            token = before()
+            item = _shown(result, [await step(*args)], token)
+            if item is not LEFT_OUT:
+                return item
+            step, args = anext, (self._behind,)
+
+
+class _AsyncGenerator(_Stepwise):
+    __slots__ = ()
+    _astep: Callable[..., Any]
+
+    async def asend(self, value: Any) -> Any:
+        return await self._astep(self._behind.asend, value)
+
+    async def athrow(self, *error: Any) -> Any:
+        return await self._astep(self._behind.athrow, *error)
+
+    async def aclose(self) -> None:
+        await self._behind.aclose()
+
+
+class _Awaitable(_Stepwise):
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        token = self._steps.before()
+        return _shown(self._steps.other, [(yield from self._behind.__await__())], token)
+
+
+class _Context(_Stepwise):
+    __slots__ = ()
+
+    def __enter__(self) -> Any:
+        token = self._steps.before()
+        entered = self._behind.__enter__()
+        return self if entered is self._behind else _shown(self._steps.other, [entered], token)
+
+    def __exit__(self, *error: object) -> Any:
+        return self._behind.__exit__(*error)
+
+
+class _AsyncContext(_Stepwise):
+    __slots__ = ()
+
+    async def __aenter__(self) -> Any:
+        token = self._steps.before()
+        entered = await self._behind.__aenter__()
+        return self if entered is self._behind else _shown(self._steps.other, [entered], token)
+
+    async def __aexit__(self, *error: object) -> Any:
+        return await self._behind.__aexit__(*error)
+
+
+_PARTS: Final[tuple[tuple[tuple[str, ...], type[_Stepwise]], ...]] = (
+    (("__next__",), _Iterator),
+    (("__next__", "send", "throw", "close"), _Generator),
+    (("__anext__",), _AsyncIterator),
+    (("__anext__", "asend", "athrow", "aclose"), _AsyncGenerator),
+    (("__await__",), _Awaitable),
+    (("__enter__", "__exit__"), _Context),
+    (("__aenter__", "__aexit__"), _AsyncContext),
+)
+"""The methods by which a class shows a protocol, and what passes them on."""
+
+
+@functools.cache
+def _made(parts: tuple[type[_Stepwise], ...]) -> type[_Stepwise]:
+    """The class of these parts; there are no more than combinations of them."""
+    return type("Stepwise", parts, {"__slots__": ()})

@@ -1,0 +1,282 @@
+"""Locks: what interrupts a thread, what is forked, and code of others while classes are made, wait for none of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.clock import Clock
+from purposeguard.columns import State
+from purposeguard.copies import Classes
+from purposeguard.engine import Engine
+from purposeguard.ledger import Tally
+from purposeguard.locks import _LOCKS, _free_in_child, new_lock
+from purposeguard.notices import trendmicro_jp as tm
+from tests.support import crossed
+from tests.unit.samples import Tape
+
+PACKAGE = Path(pg.__file__).parent
+
+
+def done(act: Callable[[], Any]) -> Any:
+    """What comes of it in a thread of its own; fails where that waits for ever."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(act()), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive(), "it waits for a lock"
+    return results[0] if results else pytest.fail("it failed")
+
+
+def test_all_locks_are_of_one_kind() -> None:
+    stray = [
+        f"{path.relative_to(PACKAGE)}:{number}"
+        for path in PACKAGE.rglob("*.py")
+        if path != PACKAGE / "locks.py"
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"\b(R?Lock|Condition|(Bounded)?Semaphore)\(", line)
+    ]
+    assert stray == []
+
+
+# --- In the middle of it
+
+
+def test_a_lock_lets_its_own_thread_in_again() -> None:
+    guard = pg.Guard(tm.NOTICE)
+    classes, clock = Classes(), Clock()
+
+    def replace() -> bool:
+        with guard._replacing:
+            guard.replace(tm.NOTICE)
+        return True
+
+    def make() -> type:
+        with classes._lock:
+            return classes.get(1, lambda: int)
+
+    def ask() -> bool:
+        with clock._lock:
+            return clock.now() is not None
+
+    assert (done(replace), done(make), done(ask)) == (True, int, True)
+
+
+def test_a_class_is_made_where_another_thread_may_make_one() -> None:
+    guard = pg.Guard(tm.NOTICE)
+    waited: list[object] = []
+
+    class Slow(type):
+        def __new__(cls, name: str, bases: tuple[type, ...], names: dict[str, Any]) -> Any:
+            if waited and waited[0] is None:
+                waited[0] = done(lambda: withheld(Other("o", "d")))
+            return super().__new__(cls, name, bases, names)
+
+    @dataclasses.dataclass
+    class Row(metaclass=Slow):
+        email: Annotated[str, tm.Registration]
+        device: Annotated[str, tm.ProductData]
+
+    @dataclasses.dataclass
+    class Other:
+        email: Annotated[str, tm.Registration]
+        device: Annotated[str, tm.ProductData]
+
+    def withheld(row: Any) -> str:
+        with guard.purpose(tm.RenewalGuidance) as use:
+            return repr(use.withhold(row)).rpartition(".")[2]
+
+    waited.append(None)
+    assert withheld(Row("r", "d")) == "Row(email='r')"
+    assert waited == ["Other(email='o')"]
+
+
+def test_of_two_classes_made_at_once_one_is_kept() -> None:
+    classes = Classes()
+
+    def make() -> type:
+        classes.get(1, lambda: int)  # as another thread, or a metaclass, may meanwhile
+        return str
+
+    assert classes.get(1, make) is classes.get(1, lambda: bytes) is int
+
+
+@pytest.mark.parametrize("interrupted", [Engine.replace, State.retire])
+def test_a_notice_that_is_replaced_while_one_is_replaced(interrupted: Any) -> None:
+    """A signal handler may come at any line; whatever is in force afterwards, all of it is."""
+    before, after = crossed()
+    source, purpose = before.source("1.1"), before.purposes[0]
+    tried = set()
+    for line in range(1, 40):
+        guard = pg.Guard(before)
+        block = guard.purpose(purpose)
+        with block as use:
+            assert use.allows(source)
+
+            def interrupt(frame: FrameType, event: str, _: object, line: int = line, guard: pg.Guard = guard) -> Any:
+                if frame.f_code is not interrupted.__code__:
+                    return None if event == "call" else interrupt
+                if event == "line" and frame.f_lineno - frame.f_code.co_firstlineno == line:
+                    sys.settrace(None)
+                    frame.f_trace = None
+                    tried.add(line)
+                    guard.replace(before)
+                    guard.allows(source, purpose)
+                    with guard.purpose(purpose) as inner:
+                        inner.allows(source)
+                return interrupt
+
+            def act(guard: pg.Guard = guard, trace: Any = interrupt) -> bool:
+                sys.settrace(trace)
+                guard.replace(after)
+                sys.settrace(None)
+                return True
+
+            assert done(act)
+            expected = guard.notice is before
+            assert guard.notice in (before, after)
+            asked = after.source("1.1")
+            assert use.allows(asked if not expected else source) is expected
+            assert guard.allows(source, purpose) is expected
+            assert [one.retired for one in guard._engine.state._columns.values()] in ([], [False])
+        with block as use:
+            assert use.allows(source) is expected
+    assert len(tried) > 3
+
+
+def test_counts_that_were_added_up_are_told_at_the_end() -> None:
+    tape = Tape()
+    tally = Tally(tape, "it")
+    label = pg.Label(tm.Registration)
+    for _ in range(2500):
+        tally.add("p", {label: 1})
+    assert not tape.uses
+    tally.tell()
+    assert tape.uses == [("it", "p", label, 2500)]
+
+
+def test_a_use_that_ends_while_its_counts_are_added_up_loses_none() -> None:
+    tape = Tape()
+    tally = Tally(tape, "it")
+    label = pg.Label(tm.Registration)
+
+    class Key(str):
+        """While it is added up, the use ends."""
+
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            if not tally._ended:
+                tally.tell()
+            return super().__hash__()
+
+        __eq__ = str.__eq__
+
+    tally.add(Key("q"), {label: 1})
+    for _ in range(1000):
+        tally.add("p", {label: 1})
+    assert tally._ended
+    assert sum(use[-1] for use in tape.uses) == 1001
+
+
+# --- Forks
+
+
+def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
+    script = """
+        import os, threading, warnings
+        import purposeguard as pg
+        from purposeguard.clock import Clock
+        from purposeguard.locks import _LOCKS, new_lock
+        from purposeguard.notices import trendmicro_jp as tm
+        from typing import Annotated
+        from pydantic import BaseModel
+
+        class Customer(BaseModel):
+            email: Annotated[str, tm.Registration] = "e"
+            device: Annotated[str, tm.ProductData] = "d"
+
+        guard = pg.Guard(tm.NOTICE)
+
+        @guard.cached()
+        @guard.access(withhold=True)
+        def load(key: int) -> Customer:
+            return Customer()
+
+        @guard.purpose(tm.RenewalGuidance)
+        def work():
+            return repr(load(1))
+
+        work()
+        held, go = threading.Event(), threading.Event()
+
+        def hold():
+            for lock in list(_LOCKS):
+                lock.acquire()
+            held.set()
+            go.wait()
+            for lock in list(_LOCKS):
+                lock.release()
+
+        own = new_lock()
+        thread = threading.Thread(target=hold)
+        with own:
+            pass
+        _LOCKS.discard(own)
+        own.acquire()
+        thread.start()
+        held.wait()
+        _LOCKS.add(own)
+        warnings.simplefilter("ignore")
+        child = os.fork()
+        if child == 0:
+            own.release()  # it goes on where it was: what it holds, it leaves
+            assert work() == "Customer(email='e')"
+            guard.replace(tm.NOTICE)
+            pg.Label(tm.Registration, tm.Contract)
+            assert work() == "Customer(email='e')"
+            os._exit(0)
+        _LOCKS.discard(own)
+        go.set()
+        thread.join()
+        own.release()
+        print(os.waitpid(child, 0)[1])
+    """
+    process = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (process.stdout, process.stderr) == ("0\n", "")
+
+
+def test_what_is_free_in_a_child_is_what_others_held() -> None:
+    before = set(_LOCKS)
+    own, others = new_lock(), new_lock()
+    for lock in before:  # those of other tests are left as they are
+        _LOCKS.discard(lock)
+    try:
+        threading.Thread(target=others.acquire).start()
+        with own:
+            assert not others.acquire(blocking=False)
+            _free_in_child()
+            assert others.acquire(blocking=False)
+            assert done(lambda: own.acquire(blocking=False)) is False
+    finally:
+        _LOCKS.update(before)
+
+
+def test_a_lock_is_a_lock() -> None:
+    lock = new_lock()
+    with lock:
+        assert done(lambda: lock.acquire(blocking=False)) is False
+    assert done(lambda: lock.acquire(blocking=False)) is True
