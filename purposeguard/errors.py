@@ -416,8 +416,9 @@ def shown(given: object) -> str:
 
 
 _NUMBERS: Final = r"\u2460-\u249b\u24f5-\u24fe\u2776-\u2793"  # ① and its like
+_LETTERS: Final = r"A-Za-z\u0370-\u04ff"  # Greek and Cyrillic ones look alike, and it helps to see that they are
 _CLAUSE: Final = re.compile(
-    rf"(?=.*[0-9{_NUMBERS}])(?!.*[0-9]{{3}})(?!.*[A-Za-z]{{3}})[0-9A-Za-z()\[\]./_:§\u2010\u2013{_NUMBERS}-]{{1,24}}"
+    rf"(?=.*[0-9{_NUMBERS}])(?!.*[0-9]{{3}})(?!.*[{_LETTERS}]{{3}})[0-9{_LETTERS}()\[\]./_:§\u2010\u2013{_NUMBERS}-]{{1,24}}"
 )
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}")
 _ALIKE: Final = 0.7

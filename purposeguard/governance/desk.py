@@ -132,7 +132,7 @@ class Desk:
         if requester not in self._requesters:
             raise RequestError(
                 f"the notice takes requests from {' or '.join(self._requesters)}, not "
-                f"{shown_id(requester, self._requesters)}"
+                f"{shown_id(requester, (*self._requesters, 'agent'))}"
             )
         if authority is not None and requester != "agent":
             raise RequestError('only an agent acts by an authority (help: `requester="agent"`)')

@@ -242,7 +242,7 @@ def test_a_refusal_says_why_and_restricts_nothing(store: Store) -> None:
 NO_REQUESTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"kind": "suspension"}, RequestError, r"grants no request `suspension` \(help: suspension-of-use"),
     ({"kind": "free-text"}, RequestError, "notification-of-purposes, disclosure"),
-    ({"requester": "neighbour"}, RequestError, "takes requests from subject or agent, not `neighbour`"),
+    ({"requester": "neighbour"}, RequestError, "takes requests from subject or agent, not `<a text of 9 characters>`"),
     ({"kind": "erasure", "purposes": ["1.2(1)①"]}, RequestError, "only use is suspended for some"),
     ({"kind": "correction", "suspend_while_open": True}, RequestError, "stops nothing"),
     ({"purposes": ["1.2(1)①", "9.9①"]}, pg.UnknownPurpose, "9.9①"),
