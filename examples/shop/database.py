@@ -1,5 +1,7 @@
 """Tables and sessions. Each column says under which clause of the notice it was collected, and whose a row is.
 
+So does a foreign key that says whose a row is: people could be chosen by how many rows they have.
+
 `Session` takes no notice of that: it collects, and `examples.shop.repository` reads by it and gives tagged models out.
 `examples.shop.reports` read the same tables by a session that does.
 """
@@ -63,7 +65,7 @@ class ContractRow(Base):
     __tablename__ = "contracts"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    customer_id: Mapped[CustomerId] = mapped_column(ForeignKey("customers.id"), index=True)
+    customer_id: Mapped[Annotated[CustomerId, tm.Contract]] = mapped_column(ForeignKey("customers.id"), index=True)
     product: Mapped[Annotated[str, tm.Contract]]
     renews_on: Mapped[Annotated[date, tm.Contract]] = mapped_column(index=True)
     customer: Mapped[CustomerRow] = relationship(back_populates="contracts")
@@ -75,7 +77,7 @@ class EventRow(Base):
     __tablename__ = "events"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    customer_id: Mapped[CustomerId] = mapped_column(ForeignKey("customers.id"), index=True)
+    customer_id: Mapped[Annotated[CustomerId, tm.ProductData]] = mapped_column(ForeignKey("customers.id"), index=True)
     product: Mapped[Annotated[str, tm.ProductData]] = mapped_column(index=True)
     device: Mapped[Annotated[str, tm.ProductData]]
     kind: Mapped[Annotated[str, tm.ProductData]]
@@ -91,7 +93,7 @@ class VisitRow(Base):
     ip: Mapped[Annotated[str, tm.Cookie]]
     browser: Mapped[Annotated[str, tm.Cookie]]
     page: Mapped[Annotated[str, tm.Cookie]]
-    customer_id: Mapped[CustomerId | None] = mapped_column(ForeignKey("customers.id"))
+    customer_id: Mapped[Annotated[CustomerId | None, tm.Cookie]] = mapped_column(ForeignKey("customers.id"))
     """Known where the visitor was logged in."""
 
 
@@ -124,9 +126,9 @@ class InquiryRow(Base):
     __tablename__ = "inquiries"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    customer_id: Mapped[CustomerId | None] = mapped_column(ForeignKey("customers.id"))
-    lead_id: Mapped[LeadId | None] = mapped_column(ForeignKey("leads.id"))
-    prospect_id: Mapped[ProspectId | None] = mapped_column(ForeignKey("prospects.id"))
+    customer_id: Mapped[Annotated[CustomerId | None, tm.Registration]] = mapped_column(ForeignKey("customers.id"))
+    lead_id: Mapped[Annotated[LeadId | None, tm.WebForm]] = mapped_column(ForeignKey("leads.id"))
+    prospect_id: Mapped[Annotated[ProspectId | None, tm.ProspectSubmission]] = mapped_column(ForeignKey("prospects.id"))
     text: Mapped[Annotated[str, tm.Registration, tm.WebForm, tm.ProspectSubmission]]
     customer: Mapped[CustomerRow | None] = relationship()
     lead: Mapped[LeadRow | None] = relationship()

@@ -69,7 +69,7 @@ def test_the_demo_tells_its_story(folder, options):
         "    | web-product-guidance (2.2①) may use website (2.1) no more",
         "  = under the first revision the newsletter goes out",
         "  = five of six contracts: Ben's is not counted",
-        "  = the column is named by which it was to be sorted",
+        "  = the column is named by which telemetry was joined",
         '  < 200 {"listed": 7, "written_to": 6}',
         "    | Shield  6    3.3",
         "    | refused: renewal-guidance (1.2(1)①) may not use product-data (1.1(b)), in field `events.kind`",

@@ -19,7 +19,7 @@ def monthly(story: Story) -> None:
     crashes = story.ask("GET", "/reports/crashes")
     story.check([one["crashes"] for one in crashes] == [1, 0], "one crash was counted, under the first contract to end")
     refused = story.ask("GET", "/mistakes/call-list", status=403)
-    story.check(refused.get("field") == "events.kind", "the column is named by which it was to be sorted")
+    story.check(refused.get("field") == "events.customer_id", "the column is named by which telemetry was joined")
     story.check(newest_denial_is(story, "PurposeViolation"), "and the ledger has it")
 
 
