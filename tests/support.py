@@ -33,7 +33,7 @@ Revisions = tuple[Notice, Notice]
 T = TypeVar("T")
 
 
-def smallest(strategy: st.SearchStrategy[T], condition: Callable[[T], object]) -> T:
+def smallest(strategy: st.SearchStrategy[T], condition: Callable[[T], bool]) -> T:
     """The smallest value that meets a condition: a search so long that no profile and no seed changes what it finds."""
     return find(strategy, condition, settings=settings(max_examples=10_000, derandomize=True, database=None))
 

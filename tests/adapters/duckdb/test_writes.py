@@ -1,5 +1,7 @@
 """What is written follows its tags: tables that are made get them, and tables that are there must cover them."""
 
+from typing import Any
+
 import duckdb
 import pyarrow as pa
 import pytest
@@ -176,7 +178,7 @@ def test_a_row_that_is_there_already_is_found_for_a_purpose_alone(tmp_path):
         own.execute("CREATE TABLE mailing (id INTEGER PRIMARY KEY, mail VARCHAR UNIQUE)")
         own.execute("INSERT INTO mailing VALUES (1, 'there')")
     guard = pg.Guard(tm.NOTICE, governance=Told({"1": Standing(all_suspended=True)}))
-    tags = {"mailing": {"id": pg.NotPersonal, "mail": tm.Registration}}
+    tags: dict[str, Any] = {"mailing": {"id": pg.NotPersonal, "mail": tm.Registration}}
     with connect(guard, {}, tags=tags, database=path) as connection:
         for text in (
             "INSERT OR IGNORE INTO mailing (mail) VALUES ('there')",
