@@ -162,7 +162,7 @@ class Handed:
         finally:
             self._around = around
 
-    def _look_through(self, value: Collection[Any], reading: Reading, path: str, *, parameter: bool) -> None:
+    def _look_through(self, value: Any, reading: Reading, path: str, *, parameter: bool) -> None:
         inside = self.look if parameter else partial(self._look, parameter=False)
         if not isinstance(value, Mapping):
             for one in value:
