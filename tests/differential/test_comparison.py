@@ -25,7 +25,7 @@ def test_the_cells_that_differ_are_those_that_are_decided_differently() -> None:
 
     ask()
     assert tally[1] > 1_000
-    assert 0.05 < tally[0] / tally[1] < 0.9
+    assert 10 < tally[0] < tally[1] - 10  # some differ and some do not; how many hangs on what is drawn
 
 
 @settings(max_examples=25)

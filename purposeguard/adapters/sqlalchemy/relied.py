@@ -160,7 +160,7 @@ class _Watch:
         self.admitted: list[tuple[str, bool]] = []
         self.failed = self.asked = 0
 
-    def admit(self, statement: str, context: Any) -> None:
+    def admit(self, statement: str, context: Any, *, bare: bool = False) -> None:  # noqa: ARG002  # as the guard asks
         batch = getattr(context, "purposeguard_batch", None)
         self.admitted.append((statement.partition(" ")[0], batch == statement))
 

@@ -278,8 +278,11 @@ def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any],
                 yield from ((column, specs) for column in _own(prop, table))
         elif isinstance(prop, CompositeProperty):
             columns = [column for part in prop.props for column in _own(part, table)]
-            shapes = [shape for _, shape in _shapes(mapper.class_, prop.key)]
-            for shape in shapes or [shape_of(prop.composite_class)]:
+            composite = prop.composite_class
+            # Its class is known where the annotation names one that stands in a function.
+            names = {composite.__name__: composite} if isinstance(composite, type) else {}
+            shapes = [shape for _, shape in _shapes(mapper.class_, prop.key, names)]
+            for shape in shapes or [shape_of(composite)]:
                 yield from zip(columns, _divided(shape, len(columns), where), strict=True)
 
 
@@ -335,22 +338,25 @@ def _refuse_hidden(mapper: Mapper[Any], table: Table) -> None:
                     )
 
 
-def _shapes(cls: type, name: str) -> list[tuple[type, Shape]]:
-    """What a class, and each of those that it derives from, says of a mapped attribute: all of it holds."""
+def _shapes(cls: type, name: str, names: Mapping[str, Any] = MappingProxyType({})) -> list[tuple[type, Shape]]:
+    """What a class, and each of those that it derives from, says of a mapped attribute: all of it holds.
+
+    `names` are known beside those around the class.
+    """
     found = []
     for owner in cls.__mro__:
         stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
         member = vars(owner).get(name)
         if name in stated:
-            found.append((owner, _shape(owner, name, stated[name])))
+            found.append((owner, _shape(owner, name, stated[name], names)))
         elif isinstance(member, declared_attr) and "return" in getattr(member.fget, "__annotations__", {}):
-            found.append((owner, _shape(owner, name, member.fget.__annotations__["return"])))
+            found.append((owner, _shape(owner, name, member.fget.__annotations__["return"], names)))
     return found
 
 
-def _shape(cls: type, name: str, annotation: object) -> Shape:
+def _shape(cls: type, name: str, annotation: object, names: Mapping[str, Any]) -> Shape:
     try:
-        return shape_of(mapped_type(evaluated(annotation, dict(names_around(cls)), dict(vars(cls)))))
+        return shape_of(mapped_type(evaluated(annotation, dict(names_around(cls)), {**vars(cls), **names})))
     except NameError as error:
         raise UnlabelledData(
             f"{cls.__qualname__}.{name}: its annotation names `{error.name}`, which is not defined, so its tag is "
