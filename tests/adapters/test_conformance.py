@@ -39,9 +39,14 @@ PAIRS = [(engine, case) for engine in ENGINES.values() for case in cases() if en
 STARTS_SPARK = ("spark-plan", "spark-sql")
 
 
-def _param(engine: Engine, case: Case) -> Any:
-    marks = [pytest.mark.spark] if engine.name in STARTS_SPARK else []
-    return pytest.param(engine, case, id=f"{engine.name}: {case.id}", marks=marks)
+def _themes() -> Iterator[Any]:
+    """Each engine with the cases of one theme: one test for each case would cost more than the case."""
+    themes: dict[tuple[str, str], list[Case]] = {}
+    for engine, case in PAIRS:
+        themes.setdefault((engine.name, case.theme), []).append(case)
+    for (name, theme), some in themes.items():
+        marks = [pytest.mark.spark] if name in STARTS_SPARK else []
+        yield pytest.param(ENGINES[name], some, id=f"{name}: {theme}", marks=marks)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,8 +67,21 @@ def asking(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("asking")
-@pytest.mark.parametrize(("engine", "case"), [_param(*pair) for pair in PAIRS])
-def test_every_engine_gives_the_answer_of_the_case(engine: Engine, case: Case) -> None:
+@pytest.mark.parametrize(("engine", "some"), list(_themes()))
+def test_every_engine_gives_the_answers_of_the_cases(engine: Engine, some: list[Case]) -> None:
+    failures: list[BaseException] = []
+    for case in some:
+        try:
+            _hold(engine, case)
+        except (Exception, pytest.fail.Exception) as error:
+            error.add_note(f"in the case {case.id!r}")
+            failures.append(error)
+    if failures:
+        raise BaseExceptionGroup(f"{engine.name} gives other answers", failures)
+
+
+def _hold(engine: Engine, case: Case) -> None:
+    """Holds the answer of an engine to what a case expects."""
     guard = case.guard()
     own_errors: tuple[type[Exception], ...] = (*engine.own_errors, errors.UnknownSource)
     if case.refused is None:
