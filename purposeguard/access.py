@@ -303,7 +303,7 @@ class Reader:
 
     def _steps(self, shape: Shape) -> Steps:
         """What surrounds the steps of what runs later; of a class that was not announced, an item may be all of it."""
-        items = shape.items or shape
+        items = shape.gives or shape
         whole = shape | items
         return Steps(
             self.before,

@@ -158,6 +158,11 @@ class Shape:
         return self.sealed or self.items is not None or bool(self.models)
 
     @property
+    def gives(self) -> Shape | None:
+        """What comes where it is gone through as something else than a mapping: its items or, of a mapping, keys."""
+        return self.items | self.keys if self.items and self.keys else self.items
+
+    @property
     def own_label(self) -> Label | None:
         """The label of the value as a whole: its own tags, and those of plain items in it."""
         tags = set(self.tags)

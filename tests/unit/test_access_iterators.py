@@ -21,6 +21,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.support import crossed
 from tests.unit.marked_rows import Frozen
+from tests.unit.marked_rows import Named as MarkedKey
 from tests.unit.oversights import STOPPED, Office, guarded
 from tests.unit.samples import Tape
 
@@ -756,6 +757,19 @@ def test_what_is_awaited_later_in_a_row_is_of_its_subject_then() -> None:
             office.standings["7"] = STOPPED
             with pytest.raises(pg.SubjectViolation):
                 asyncio.run(awaited(row.latest))
+
+
+@pytest.mark.parametrize("options", [{}, {"narrow": True}, {"withhold": True}])
+def test_an_iterator_in_the_place_of_a_mapping_may_give_its_keys(options: dict[str, bool]) -> None:
+    mine = guarded()
+    rows = {MarkedKey(7): 1, MarkedKey(8): 2}
+    load = mine.access(**options)(announced(dict[MarkedKey, int], lambda: iter(rows)))
+    others = mine.access(**options)(announced(dict[MarkedKey, int], contacts))
+    with mine.purpose(MAY):
+        if options:
+            assert [row.key for row in load() if "email" in row._asdict()] in ([8], [7, 8])
+        with pytest.raises(pg.UnlabelledData, match="whom it is about is unknown"):
+            next(others())
 
 
 async def awaited(value: Awaitable[Any]) -> Any:
