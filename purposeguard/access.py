@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, NewType, TypeVar, get_args, get_origin
 
-from purposeguard.annotations import ALIASES, OPAQUE, TRANSPARENT, evaluated, is_taggable
+from purposeguard.annotations import ALIASES, OPAQUE, TRANSPARENT, evaluated, is_taggable, written
 from purposeguard.engine import Engine
 from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.inventory import WHOLE, Access, Site
@@ -304,7 +303,7 @@ class Reader:
 
     def _steps(self, shape: Shape) -> Steps:
         """What surrounds the steps of what runs later; of a class that was not announced, an item may be all of it."""
-        items = shape.items or shape
+        items = shape.gives or shape
         whole = shape | items
         return Steps(
             self.before,
@@ -401,17 +400,9 @@ def _return_annotation(fn: Function, localns: Mapping[str, Any] | None) -> Any:
     Raises:
         NameError: a name is not defined.
     """
-    inner = fn
-    while isinstance(inner, functools.partial):
-        inner = inner.func
-    if not hasattr(inner, "__globals__") and not inspect.isroutine(inner):
-        inner = type(inner).__call__  # an object that is called as a function
-    inner = inspect.unwrap(inner)
-
     # Only the return annotation is asked for: those of parameters may name what exists for type checkers alone.
-    annotation = getattr(inner, "__annotations__", {}).get("return")
-    names = inspect.getclosurevars(inner).nonlocals if inspect.isfunction(inner) else {}
-    return evaluated(annotation, getattr(inner, "__globals__", {}), {**names, **(localns or {})})
+    annotations, names, around = written(fn, localns)
+    return evaluated(annotations.get("return"), names, around)
 
 
 def _refuse_cached(fn: Any) -> None:

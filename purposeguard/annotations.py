@@ -115,6 +115,34 @@ def what_is(given: object) -> str:
     return f"a {type(given).__qualname__}"
 
 
+class Written(NamedTuple):
+    """How a function is annotated: parameter, or `return`, → annotation, and the names that these may use."""
+
+    annotations: Mapping[str, Any]
+    names: dict[str, Any]
+    around: Mapping[str, Any]
+
+
+def written(fn: Callable[..., Any], localns: Mapping[str, Any] | None = None) -> Written:
+    """How the function is annotated that runs where `fn` is called.
+
+    `around` are the names of the function that it is defined in, as far as they have a value by now, and `localns`.
+    """
+    inner: Any = fn
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    if not hasattr(inner, "__globals__") and not inspect.isroutine(inner):
+        inner = type(inner).__call__  # an object that is called as a function
+    inner = inspect.unwrap(inner)
+    around: dict[str, Any] = {}
+    if isinstance(inner, types.FunctionType):
+        for name, cell in zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=True):
+            with contextlib.suppress(ValueError):  # empty: the name is given its value later, maybe this function
+                around[name] = cell.cell_contents
+    annotations = getattr(inner, "__annotations__", {})
+    return Written(annotations, getattr(inner, "__globals__", {}), {**around, **(localns or {})})
+
+
 def evaluated(annotation: object, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
     """One annotation with its names resolved, without looking at the others beside it.
 

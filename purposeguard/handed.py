@@ -11,7 +11,7 @@ from typing import Any, Final, Unpack, get_origin
 import typing_extensions
 
 from purposeguard.about import About
-from purposeguard.annotations import PLAIN, WITHOUT_FIELDS, evaluated
+from purposeguard.annotations import PLAIN, WITHOUT_FIELDS, evaluated, written
 from purposeguard.errors import UnlabelledData
 from purposeguard.label import Label
 from purposeguard.marks import Collected, Ended, Mark, SubjectMark
@@ -40,15 +40,7 @@ def parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) 
         NameError: an annotation names what is not defined (yet).
         UnlabelledData, UnknownSource: as `shape_of`.
     """
-    inner: Any = fn
-    while isinstance(inner, partial):
-        inner = inner.func
-    if not hasattr(inner, "__globals__") and not inspect.isroutine(inner):
-        inner = type(inner).__call__  # an object that is called as a function
-    inner = inspect.unwrap(inner)
-    annotations: Mapping[str, Any] = getattr(inner, "__annotations__", {})
-    closed = inspect.getclosurevars(inner).nonlocals if inspect.isfunction(inner) else {}
-    names, around = getattr(inner, "__globals__", {}), {**closed, **(localns or {})}
+    annotations, names, around = written(fn, localns)
     found: dict[str, Shape] = {}
     for name, parameter in inspect.signature(fn).parameters.items():
         annotation = evaluated(annotations.get(name), names, around)

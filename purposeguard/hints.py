@@ -201,7 +201,7 @@ def restated(cls: type, names: Iterable[str], localns: Mapping[str, Any] | None)
         UnlabelledData: an annotation cannot be resolved.
     """
     found: list[Statement] = []
-    origins = {getattr(one, _GENERIC, {}).get("origin") for one in cls.__mro__}
+    origins = {getattr(one, GENERIC, {}).get("origin") for one in cls.__mro__}
     for owner in lineage(cls)[1:]:
         if issubclass(owner, BaseModel):
             # A generic model is told by the one that its type variables were replaced in.
@@ -220,7 +220,7 @@ def restated(cls: type, names: Iterable[str], localns: Mapping[str, Any] | None)
     return found
 
 
-_GENERIC: Final = "__pydantic_generic_metadata__"
+GENERIC: Final = "__pydantic_generic_metadata__"
 """Where a model keeps what it was made of, and its type variables."""
 
 

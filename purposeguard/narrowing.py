@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from purposeguard import copies
 from purposeguard.about import NOTHING_KNOWN, About
-from purposeguard.annotations import PLAIN, is_namedtuple
+from purposeguard.annotations import PLAIN, WITHOUT_FIELDS, is_namedtuple
 from purposeguard.decision import Decision
 from purposeguard.errors import UnlabelledData
 from purposeguard.label import Label
@@ -27,22 +27,25 @@ from purposeguard.rows import (
 )
 from purposeguard.sealing import Sealed
 from purposeguard.shapes import Shape
-from purposeguard.streams import LEFT_OUT, iterates
+from purposeguard.streams import LEFT_OUT, runs_later
 from purposeguard.withholding import Stream
 
 
 class Plan(NamedTuple):
     """What is looked at in values of a class, where `shape` was announced.
 
-    `labels` are, of a row, those of what is in no row of its own. `unasked` is the label of what was not announced, and
-    so not asked for before it was there, or of all that was. `marked`: there are rows that say whose they are.
+    `labels` are, of a row, those of what is in no row of its own; `announced` are those of all that was announced.
+    `unasked` is the label of what was not announced, and so not asked for before it was there, or of all that was.
+    `marked`: there are rows that say whose they are. `later`: what is in the value is read when it is asked for.
     """
 
     shape: Shape
     reading: Reading
     labels: tuple[Label, ...]
+    announced: tuple[Label, ...]
     unasked: Label | None
     marked: bool
+    later: bool
 
     def finds_nothing_in(self, value: Any) -> bool:
         """Whether a row is quickly seen to hold seals where they were announced, and nothing else that is looked at."""
@@ -102,13 +105,18 @@ class Narrower:
             PurposeViolation: a row may not be used, and is in nothing that it could be left out of.
             UnlabelledData: marked fields cannot be read, or it cannot be seen what rows there are.
         """
-        left = self._inside(value, shape, path, around)
+        left = self.item(value, shape, path, around)
         if left is LEFT_OUT:
             self._refuse(self._why, None)  # raises: where denials are only observed nothing is left out
         return left
 
     def item(self, value: Any, shape: Shape, path: str = "", around: tuple[About, ...] = ()) -> Any:
         """The same of what a generator yields: LEFT_OUT where it is a row that is left out."""
+        if around and value is not None:
+            # It comes later than the row that it is in, which was looked at then.
+            plan = self._plan(value, shape, path)
+            if self._leaves_out(None, plan.announced, around, path):
+                return LEFT_OUT
         return self._inside(value, shape, path, around)
 
     def _inside(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
@@ -117,7 +125,9 @@ class Narrower:
         plan = self._plan(value, shape, path)
         reading = plan.reading
         if reading.fields is None and not reading.contains:
-            return self._judged(plan, around or (NOTHING_KNOWN,), value, path) if plan.unasked else value
+            if plan.unasked and self._leaves_out(plan.unasked, plan.labels, around, path):
+                return LEFT_OUT
+            return self._stream(value, shape, path, around) if plan.later else value
         if id(value) in self._under_way:
             if plan.marked:
                 raise UnlabelledData(f"`{path}` holds itself: its rows cannot be looked at one by one")
@@ -144,29 +154,31 @@ class Narrower:
                 value.close()
             raise
         fields = (reading.fields or {}).values()
-        # Apart: that what may be sealed could not be opened says nothing of what is plain.
-        parts = [sources for field in fields for part in field.outside_rows() for sources in (part.tags, part.seal)]
-        labels = tuple(dict.fromkeys(Label(*sources) for sources in parts if sources))
         asked = {source for label in shape.labels().values() for source in label.sources}
         plain = {source for field in fields for label in field.labels().values() for source in label.sources} - asked
         plain |= reading.whole.sources if reading.whole is not None else frozenset()
         unasked = Label(*plain) if plain else None
         marked = shape.is_marked or any(model.marks() for model in reading.models)
-        plan = Plan(shape, reading, labels, unasked, marked)
+        later = runs_later(type(value)) and not (reading.fields is not None or isinstance(value, WITHOUT_FIELDS))
+        plan = Plan(shape, reading, _labels_outside_rows(*fields), _labels_outside_rows(shape), unasked, marked, later)
         if len(self._plans) < _MOST_PLANS:
             self._plans[key] = plan
         return plan
 
-    def _judged(self, plan: Plan, abouts: tuple[About, ...], value: Any, path: str) -> Any:
-        """The value where it may be used; else it is left out or refused."""
-        for label in self._named if self._named_only else (plan.unasked, *plan.labels, *self._named):
-            decision = self._decide(label, abouts, label is plan.unasked) if label is not None else None
+    def _leaves_out(
+        self, unasked: Label | None, labels: tuple[Label, ...], abouts: tuple[About, ...], path: str
+    ) -> bool:
+        """Whether what has these labels, and is about these, is to be left out; where it may not be, it is refused."""
+        for label in self._named if self._named_only else (unasked, *labels, *self._named):
+            decision = None
+            if label is not None:
+                decision = self._decide(label, abouts or (NOTHING_KNOWN,), label is unasked)
             if decision is not None:
                 if self._leave_out:
                     self._why = decision
-                    return LEFT_OUT
+                    return True
                 self._refuse(decision, path.removesuffix("[]") or None)
-        return value
+        return False
 
     def _from_row(
         self, value: Any, fields: Mapping[str, Shape], plan: Plan, path: str, around: tuple[About, ...]
@@ -175,7 +187,7 @@ class Narrower:
         said = said_by(value, plan.reading.models, around)
         abouts = said or around
         # What was announced of a row without marks was judged with the row around it.
-        if (said or plan.unasked) and self._judged(plan, abouts or (NOTHING_KNOWN,), value, path) is LEFT_OUT:
+        if (said or plan.unasked) and self._leaves_out(plan.unasked, plan.labels, abouts, path):
             return LEFT_OUT
         changed: dict[str, Any] = {}
         gone = gone_from(type(value))
@@ -205,10 +217,10 @@ class Narrower:
 
     def _from_container(self, value: Any, plan: Plan, path: str, around: tuple[About, ...]) -> Any:
         reading = plan.reading
-        if plan.unasked and self._judged(plan, around or (NOTHING_KNOWN,), value, path) is LEFT_OUT:
+        if plan.unasked and self._leaves_out(plan.unasked, plan.labels, around, path):
             return LEFT_OUT
         items = reading.items
-        if iterates(type(value)):
+        if plan.later:
             return self._stream(value, plan.shape, path, around)
         if isinstance(value, Mapping):
             return self._from_mapping(value, reading, path, around)
@@ -234,6 +246,15 @@ class Narrower:
             return value
         self._must_not_hold_itself(value)
         return _refilled(value, kept)
+
+
+def _labels_outside_rows(*shapes: Shape) -> tuple[Label, ...]:
+    """The labels of what is in these and in no row of its own.
+
+    Apart: that what may be sealed could not be opened says nothing of what is plain.
+    """
+    parts = [sources for shape in shapes for part in shape.outside_rows() for sources in (part.tags, part.seal)]
+    return tuple(dict.fromkeys(Label(*sources) for sources in parts if sources))
 
 
 def _with(value: Any, names: Iterable[str], changed: Mapping[str, Any]) -> Any:

@@ -141,7 +141,7 @@ def _contents(cls: type, shape: Shape) -> tuple[Shape, Shape]:
     items = shape.items or SILENT
     if shape.keys is None:
         return items, items
-    return (items, shape.keys) if issubclass(cls, Mapping) else (items | shape.keys, SILENT)
+    return (items, shape.keys) if issubclass(cls, Mapping) else (shape.gives or SILENT, SILENT)
 
 
 def _models_of(cls: type, announced: Iterable[Model]) -> tuple[Model, ...]:

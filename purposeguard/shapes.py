@@ -94,7 +94,9 @@ class Model:
         fields = hints_of(self.cls)
 
         def bindings_of(owner: type) -> Bindings:
-            return {**scopes.get(owner, {}), typing_extensions.Self: self.shape}
+            # Pydantic says what models inherit in the variables of the class that inherits it.
+            scope = self.cls if issubclass(owner, BaseModel) else owner
+            return {**scopes.get(scope, {}), typing_extensions.Self: self.shape}
 
         found = {
             name: self._field(name, hint, bindings_of(hints.stated_by(self.cls, name))) for name, hint in fields.items()
@@ -154,6 +156,11 @@ class Shape:
     def says_what(self) -> bool:
         """Whether it says what the value is: a model, a container or a seal. Else anything may come."""
         return self.sealed or self.items is not None or bool(self.models)
+
+    @property
+    def gives(self) -> Shape | None:
+        """What comes where it is gone through as something else than a mapping: its items or, of a mapping, keys."""
+        return self.items | self.keys if self.items and self.keys else self.items
 
     @property
     def own_label(self) -> Label | None:
@@ -411,11 +418,28 @@ def _shape_of_class(cls: object, bindings: Bindings) -> Shape:
     if isinstance(cls, type) and issubclass(cls, Sealed):
         return Shape(sealed=True)
     if is_taggable(cls):
-        return Shape(models=(Model(cls),))
+        return Shape(models=(_model_of(cls, bindings),))
     if isinstance(cls, type) and issubclass(cls, _LEAVES):
         # As type checkers have it, an int is a float.
         return Shape(plain=frozenset({cls, int} if cls is float else {cls}), unread=_unread(cls))
     return _shape_of_bases(cls, bindings) | Shape(unread=_unread(cls))
+
+
+def _model_of(cls: type, bindings: Bindings) -> Model:
+    """A class that was written without brackets; pydantic makes a class of a generic model with brackets, as well.
+
+    That class is the generic one itself where the brackets hold its own variables, and else keeps what was in them.
+    """
+    made: Mapping[str, Any] = getattr(cls, hints.GENERIC, {})
+    if not made.get("parameters"):
+        return Model(cls)
+    if made["origin"] is not None:
+        return _generic_model(made["origin"], made["args"], bindings)
+    return Model(cls, tuple((name, bindings[name]) for name in made["parameters"] if name in bindings))
+
+
+def _generic_model(origin: type, args: tuple[Any, ...], bindings: Bindings) -> Model:
+    return Model(origin, tuple(_bound(getattr(origin, "__parameters__", ()), args, bindings).items()))
 
 
 def _unread(cls: object) -> tuple[type, ...]:
@@ -454,8 +478,7 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
     if isinstance(origin, type) and issubclass(origin, Sealed):
         return _shape_of_seal(args, bindings)
     if is_taggable(origin):
-        bound = _bound(getattr(origin, "__parameters__", ()), args, bindings)
-        return Shape(models=(Model(origin, tuple(bound.items())),))
+        return Shape(models=(_generic_model(origin, args, bindings),))
     if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
         keys = argument_shape(args[0], bindings)
         values = argument_shape(args[1], bindings)

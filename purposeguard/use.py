@@ -619,7 +619,7 @@ def _stream(
     """What stands before iterators in a value: `given` gives what is given of a part, by the use that `again` gives."""
 
     def stream(value: Any, shape: Shape, path: str, abouts: tuple[About, ...]) -> Any:
-        items = shape.items or shape  # where it was not announced, an item may be all that the value would be
+        items = shape.gives or shape  # where it was not announced, an item may be all that the value would be
         whole = shape | items
 
         def item(part: Any, use: Use[Any] | None) -> Any:

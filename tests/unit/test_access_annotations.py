@@ -200,3 +200,24 @@ def test_a_function_behind_a_cache_that_knows_no_purposes_is_refused() -> None:
     around.__dict__["__wrapped__"] = around  # a circle must not hang
     with pytest.raises(ValueError, match="loop"):
         guard.access(tm.Registration)(around)
+
+
+def test_a_local_function_that_calls_itself_is_read_with_the_names_that_have_a_value_by_then() -> None:
+    class Local(BaseModel):
+        email: Email = "e"
+
+    @guard.access
+    def load(depth: int) -> Local:
+        return load(depth - 1) if depth else Local()
+
+    @guard.access
+    def early() -> Later:
+        return Later()
+
+    class Later(BaseModel):
+        device: Device = "d"
+
+    with guard.purpose(tm.RenewalGuidance):
+        assert load(2).email == "e"
+        with pytest.raises(pg.PurposeViolation):
+            early()

@@ -21,6 +21,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.support import crossed
 from tests.unit.marked_rows import Frozen
+from tests.unit.marked_rows import Named as MarkedKey
 from tests.unit.oversights import STOPPED, Office, guarded
 from tests.unit.samples import Tape
 
@@ -709,6 +710,70 @@ def test_rows_of_iterators_inside_rows_are_looked_at_when_they_come() -> None:
             rows = load().rows
         with mine.purpose(MAY_NOT), pytest.raises(pg.PurposeViolation):
             _ = next(rows).email
+
+
+@dataclasses.dataclass
+class Owned:
+    """A row that says whose it is, of what says nothing of that itself."""
+
+    key: Annotated[int, pg.Subject]
+    contacts: Iterator[Contact] | None = None
+    emails: Iterator[Email] | None = None
+    latest: Awaitable[Contact] | None = None
+
+
+@pytest.mark.parametrize("name", ["contacts", "emails"])
+@pytest.mark.parametrize("options", [{}, {"narrow": True}, {"withhold": True}])
+def test_what_comes_later_in_a_row_is_of_its_subject_then(name: str, options: dict[str, bool]) -> None:
+    office = Office({})
+    mine = guarded(office)
+    items = {"contacts": contacts, "emails": lambda: (row.email for row in contacts())}
+    load = mine.access(**options)(announced(Owned, lambda: Owned(7, **{name: items[name]()})))
+    with mine.purpose(MAY):
+        rows = getattr(load(), name)
+        assert next(rows) in (Contact(email="e0"), "e0")
+        office.standings["7"] = STOPPED
+        if "narrow" in options:
+            assert list(rows) == []
+        elif name == "contacts" and options:
+            assert "email" not in vars(next(rows))
+        else:
+            with pytest.raises(pg.SubjectViolation):
+                next(rows)
+
+
+def test_what_is_awaited_later_in_a_row_is_of_its_subject_then() -> None:
+    office = Office({})
+    mine = guarded(office)
+
+    async def contact() -> Contact:
+        return Contact()
+
+    for options in ({}, {"narrow": True}):
+        office.standings.clear()
+        load = mine.access(**options)(announced(Owned, lambda: Owned(7, latest=contact())))
+        with mine.purpose(MAY):
+            row = load()
+            office.standings["7"] = STOPPED
+            with pytest.raises(pg.SubjectViolation):
+                asyncio.run(awaited(row.latest))
+
+
+@pytest.mark.parametrize("options", [{}, {"narrow": True}, {"withhold": True}])
+def test_an_iterator_in_the_place_of_a_mapping_may_give_its_keys(options: dict[str, bool]) -> None:
+    mine = guarded()
+    rows = {MarkedKey(7): 1, MarkedKey(8): 2}
+    load = mine.access(**options)(announced(dict[MarkedKey, int], lambda: iter(rows)))
+    others = mine.access(**options)(announced(dict[MarkedKey, int], contacts))
+    with mine.purpose(MAY):
+        if options:
+            assert [row.key for row in load() if "email" in row._asdict()] in ([8], [7, 8])
+        with pytest.raises(pg.UnlabelledData, match="whom it is about is unknown"):
+            next(others())
+
+
+async def awaited(value: Awaitable[Any]) -> Any:
+    return await value
 
 
 # --- Where nothing is refused, or nothing can be kept

@@ -313,3 +313,79 @@ def test_what_is_to_be_done_to_the_text_is_stated_inside_the_seal(option: str) -
 
         class Outside(pg.PersonalModel):
             name: Annotated[pg.Personal[str, tm.Registration], constraints]
+
+
+# --- Generic pydantic models inside of other generics, where pydantic has put no class in the place of their variables
+
+U = TypeVar("U")
+
+
+class Page(BaseModel, Generic[T]):
+    owner: Registered = "o"
+    items: list[T]
+
+
+class Lists(Page[list[U]], Generic[U]):
+    """What is inherited was said in the variable of this class."""
+
+
+@dataclasses.dataclass
+class OwnVariable(Generic[T]):
+    page: Page[T]
+
+
+@dataclasses.dataclass
+class OtherVariable(Generic[U]):
+    page: Page[U]
+
+
+@dataclasses.dataclass
+class Deeper(Generic[T]):
+    page: Page[list[T] | None]
+
+
+@dataclasses.dataclass
+class Inherited(Generic[T]):
+    page: Lists[T]
+
+
+class PagedRow(te.TypedDict, Generic[U]):
+    page: Page[U]
+
+
+OwnAlias = te.TypeAliasType("OwnAlias", Page[T], type_params=(T,))
+OtherAlias = te.TypeAliasType("OtherAlias", Page[U], type_params=(U,))
+
+
+class Owned(BaseModel):
+    device: Device = DEVICE
+
+
+@pytest.mark.parametrize(
+    ("annotation", "path"),
+    [
+        (OwnVariable[Owned], "page.items[].device"),
+        (OtherVariable[Owned], "page.items[].device"),
+        (Deeper[Owned], "page.items[][].device"),
+        (Inherited[Owned], "page.items[][].device"),
+        (PagedRow[Owned], "page.items[].device"),
+        (OwnAlias[Owned], "items[].device"),
+        (OtherAlias[Owned], "items[].device"),
+    ],
+)
+def test_a_generic_model_inside_of_a_generic_holds_what_that_is_given(annotation: Any, path: str) -> None:
+    assert pg.sources_of(annotation)[path] == D
+
+
+def test_what_a_generic_model_inside_of_a_generic_holds_is_asked_for_and_withheld() -> None:
+    def read() -> OtherVariable[Owned]:
+        return OtherVariable(Page(items=[Owned()]))
+
+    with guard.purpose(tm.RenewalGuidance):
+        with pytest.raises(pg.PurposeViolation):
+            guard.access(read)()
+        assert "device" not in vars(guard.access(withhold=True)(read)().page.items[0])
+
+
+def test_a_generic_model_that_is_given_nothing_holds_what_its_variable_may_be() -> None:
+    assert pg.sources_of(OtherVariable) == {"page.owner": R}
