@@ -31,6 +31,7 @@ from purposeguard.adapters.sqlalchemy.compiling import recording
 from purposeguard.adapters.sqlalchemy.engine import GuardedConnection, GuardedEngine, guard_engine
 from purposeguard.adapters.sqlalchemy.objects import _make_ask
 from purposeguard.adapters.sqlalchemy.session import GuardedSession
+from purposeguard.adapters.sqlalchemy.watch import Watch
 from purposeguard.errors import UnresolvedStatement
 
 _HOOKS: Final[tuple[tuple[type, str, str], ...]] = (
@@ -151,27 +152,26 @@ class _Probe(GuardedEngine):
         return super()._should_log_debug()
 
 
-class _Watch:
+class _Watch(Watch):
     """Takes the place of what decides: notes the statements that it is asked about, and errors."""
 
-    functions: tuple[str, ...] = ()
-
     def __init__(self) -> None:
+        self.functions = frozenset()
         self.admitted: list[tuple[str, bool]] = []
         self.failed = self.asked = 0
 
-    def admit(self, statement: str, context: Any) -> None:
+    def admit(self, statement: str, context: Any, *, bare: bool = False) -> None:
         batch = getattr(context, "purposeguard_batch", None)
         self.admitted.append((statement.partition(" ")[0], batch == statement))
 
-    def of_rows(self, *_: object) -> None:
+    def of_rows(self, error: BaseException, connection: Any, context: Any) -> None:
         self.failed += 1
 
 
 def _executes() -> Iterator[str]:
     """Whether each statement is asked about, and each way to the driver closed."""
     engine = create_engine("sqlite://")
-    watch: Any = _Watch()
+    watch = _Watch()
     guard_engine(engine, watch)
     quiet: Any = engine
     quiet.__class__, quiet.logger = _Probe, _Quiet("purposeguard", logging.CRITICAL)
