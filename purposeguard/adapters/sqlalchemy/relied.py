@@ -160,11 +160,11 @@ class _Watch(Watch):
         self.admitted: list[tuple[str, bool]] = []
         self.failed = self.asked = 0
 
-    def admit(self, statement: str, context: Any, *, bare: bool = False) -> None:
+    def admit(self, statement: str, context: Any, *, bare: bool = False) -> None:  # noqa: ARG002  # as of any watch
         batch = getattr(context, "purposeguard_batch", None)
         self.admitted.append((statement.partition(" ")[0], batch == statement))
 
-    def of_rows(self, error: BaseException, connection: Any, context: Any) -> None:
+    def of_rows(self, *_: object) -> None:
         self.failed += 1
 
 

@@ -278,7 +278,9 @@ def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any],
                 yield from ((column, specs) for column in _own(prop, table))
         elif isinstance(prop, CompositeProperty):
             columns = [column for part in prop.props for column in _own(part, table)]
-            shapes = [shape for _, shape in _shapes(mapper.class_, prop.key)]
+            # SQLAlchemy is given the class itself, so nobody needs its name to be one of the module.
+            made = {getattr(prop.composite_class, "__name__", ""): prop.composite_class}
+            shapes = [shape for _, shape in _shapes(mapper.class_, prop.key, made)]
             for shape in shapes or [shape_of(prop.composite_class)]:
                 yield from zip(columns, _divided(shape, len(columns), where), strict=True)
 
@@ -335,22 +337,25 @@ def _refuse_hidden(mapper: Mapper[Any], table: Table) -> None:
                     )
 
 
-def _shapes(cls: type, name: str) -> list[tuple[type, Shape]]:
-    """What a class, and each of those that it derives from, says of a mapped attribute: all of it holds."""
+def _shapes(cls: type, name: str, names: Mapping[str, object] = MappingProxyType({})) -> list[tuple[type, Shape]]:
+    """What a class, and each of those that it derives from, says of a mapped attribute: all of it holds.
+
+    `names` may stand in what it says, and need not be names of its module.
+    """
     found = []
     for owner in cls.__mro__:
         stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
         member = vars(owner).get(name)
         if name in stated:
-            found.append((owner, _shape(owner, name, stated[name])))
+            found.append((owner, _shape(owner, name, stated[name], names)))
         elif isinstance(member, declared_attr) and "return" in getattr(member.fget, "__annotations__", {}):
-            found.append((owner, _shape(owner, name, member.fget.__annotations__["return"])))
+            found.append((owner, _shape(owner, name, member.fget.__annotations__["return"], names)))
     return found
 
 
-def _shape(cls: type, name: str, annotation: object) -> Shape:
+def _shape(cls: type, name: str, annotation: object, names: Mapping[str, object]) -> Shape:
     try:
-        return shape_of(mapped_type(evaluated(annotation, dict(names_around(cls)), dict(vars(cls)))))
+        return shape_of(mapped_type(evaluated(annotation, {**names, **names_around(cls)}, dict(vars(cls)))))
     except NameError as error:
         raise UnlabelledData(
             f"{cls.__qualname__}.{name}: its annotation names `{error.name}`, which is not defined, so its tag is "
