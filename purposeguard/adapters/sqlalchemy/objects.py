@@ -87,7 +87,7 @@ class Keeper:
 
     def _hurry(self) -> None:
         self.use = self.kept[0].use if len(self.kept) == 1 else None
-        self.ambient: Callable[[], Use[Any]] | None = self.kept[0].ambient if self.kept else None
+        self.ambient: Callable[[], object] = self.kept[0].ambient if self.kept else _nobody
 
     def of(self, watch: Watch) -> Kept:
         """What is kept of the engine that is watched."""
@@ -117,6 +117,14 @@ class Keeper:
         """From now on objects ask this keeper, wherever they are."""
         for state in states:
             state.purposeguard_keeper = self
+
+
+def _nobody() -> object:
+    """In place of the use under way, where the session has spoken to no engine: it is never that of the keeper."""
+    return _NOBODY
+
+
+_NOBODY: Final = object()
 
 
 def keeper_of(state: Any) -> Keeper | None:
@@ -238,11 +246,13 @@ def needed(watch: Watch, prop: Any) -> Needed:
     Raises:
         UnlabelledData: it is of a column without a tag.
     """
-    if isinstance(prop, RelationshipProperty):
-        return Needed({}, any(asks_rows(watch, table) for table in prop.mapper.tables))
     tables: dict[str, tuple[Columns, tuple[str, ...]]] = {}
     rows = False
-    parts = prop.props if isinstance(prop, CompositeProperty) else [prop]
+    if isinstance(prop, RelationshipProperty):
+        parts = _keys_of(prop)
+        rows = any(asks_rows(watch, table) for table in prop.mapper.tables)
+    else:
+        parts = prop.props if isinstance(prop, CompositeProperty) else [prop]
     for given in (column for part in parts for column in getattr(part, "columns", ())):
         held = _columns_in(given)
         rows = rows or not held  # nothing tells what it is made of
@@ -256,6 +266,16 @@ def needed(watch: Watch, prop: Any) -> Needed:
                 tables[name] = (columns, (*names, column.name))
                 rows = rows or (tag is not None and watch.decider.asks_rows(columns, {column.name: tag}))
     return Needed(tables, rows)
+
+
+def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
+    """What the keys of a relationship that is a mapping are made of; nothing tells what those of a function are."""
+    collection: Any = prop.collection_class() if prop.collection_class is not None else None
+    if not isinstance(collection, Mapping):
+        return []
+    name = getattr(getattr(collection, "keyfunc", None), "attr_name", None)
+    known = prop.mapper.column_attrs
+    return [known[name]] if name in known else list(known)
 
 
 def _columns_in(expression: Any) -> list[Any]:

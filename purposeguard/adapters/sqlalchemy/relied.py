@@ -31,6 +31,7 @@ from purposeguard.adapters.sqlalchemy.compiling import recording
 from purposeguard.adapters.sqlalchemy.engine import GuardedConnection, GuardedEngine, guard_engine
 from purposeguard.adapters.sqlalchemy.objects import _make_ask
 from purposeguard.adapters.sqlalchemy.session import GuardedSession
+from purposeguard.adapters.sqlalchemy.watch import Watch
 from purposeguard.errors import UnresolvedStatement
 
 _HOOKS: Final[tuple[tuple[type, str, str], ...]] = (
@@ -151,16 +152,15 @@ class _Probe(GuardedEngine):
         return super()._should_log_debug()
 
 
-class _Watch:
+class _Watch(Watch):
     """Takes the place of what decides: notes the statements that it is asked about, and errors."""
 
-    functions: tuple[str, ...] = ()
-
     def __init__(self) -> None:
+        self.functions = frozenset()
         self.admitted: list[tuple[str, bool]] = []
         self.failed = self.asked = 0
 
-    def admit(self, statement: str, context: Any, *, bare: bool = False) -> None:  # noqa: ARG002  # as the guard asks
+    def admit(self, statement: str, context: Any, *, bare: bool = False) -> None:  # noqa: ARG002  # as of any watch
         batch = getattr(context, "purposeguard_batch", None)
         self.admitted.append((statement.partition(" ")[0], batch == statement))
 
@@ -171,7 +171,7 @@ class _Watch:
 def _executes() -> Iterator[str]:
     """Whether each statement is asked about, and each way to the driver closed."""
     engine = create_engine("sqlite://")
-    watch: Any = _Watch()
+    watch = _Watch()
     guard_engine(engine, watch)
     quiet: Any = engine
     quiet.__class__, quiet.logger = _Probe, _Quiet("purposeguard", logging.CRITICAL)

@@ -278,11 +278,10 @@ def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any],
                 yield from ((column, specs) for column in _own(prop, table))
         elif isinstance(prop, CompositeProperty):
             columns = [column for part in prop.props for column in _own(part, table)]
-            composite = prop.composite_class
-            # Its class is known where the annotation names one that stands in a function.
-            names = {composite.__name__: composite} if isinstance(composite, type) else {}
-            shapes = [shape for _, shape in _shapes(mapper.class_, prop.key, names)]
-            for shape in shapes or [shape_of(composite)]:
+            # SQLAlchemy is given the class itself, so nobody needs its name to be one of the module.
+            made = {getattr(prop.composite_class, "__name__", ""): prop.composite_class}
+            shapes = [shape for _, shape in _shapes(mapper.class_, prop.key, made)]
+            for shape in shapes or [shape_of(prop.composite_class)]:
                 yield from zip(columns, _divided(shape, len(columns), where), strict=True)
 
 
@@ -338,10 +337,10 @@ def _refuse_hidden(mapper: Mapper[Any], table: Table) -> None:
                     )
 
 
-def _shapes(cls: type, name: str, names: Mapping[str, Any] = MappingProxyType({})) -> list[tuple[type, Shape]]:
+def _shapes(cls: type, name: str, names: Mapping[str, object] = MappingProxyType({})) -> list[tuple[type, Shape]]:
     """What a class, and each of those that it derives from, says of a mapped attribute: all of it holds.
 
-    `names` are known beside those around the class.
+    `names` may stand in what it says, and need not be names of its module.
     """
     found = []
     for owner in cls.__mro__:
@@ -354,9 +353,9 @@ def _shapes(cls: type, name: str, names: Mapping[str, Any] = MappingProxyType({}
     return found
 
 
-def _shape(cls: type, name: str, annotation: object, names: Mapping[str, Any]) -> Shape:
+def _shape(cls: type, name: str, annotation: object, names: Mapping[str, object]) -> Shape:
     try:
-        return shape_of(mapped_type(evaluated(annotation, dict(names_around(cls)), {**vars(cls), **names})))
+        return shape_of(mapped_type(evaluated(annotation, {**names, **names_around(cls)}, dict(vars(cls)))))
     except NameError as error:
         raise UnlabelledData(
             f"{cls.__qualname__}.{name}: its annotation names `{error.name}`, which is not defined, so its tag is "

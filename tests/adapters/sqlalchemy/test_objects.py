@@ -9,23 +9,27 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, inspect, select
+from sqlalchemy import Engine, ForeignKey, create_engine, inspect, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import (
     Composite,
     DeclarativeBase,
     Mapped,
     Session,
+    attribute_keyed_dict,
     column_property,
     composite,
     joinedload,
+    mapped_collection,
     mapped_column,
+    relationship,
     selectinload,
     undefer,
 )
 from sqlalchemy.orm.exc import ObjectDeletedError
 from sqlalchemy.pool import StaticPool
 
+import purposeguard as pg
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import AsyncGuardedSession, GuardedSession, protect
 from purposeguard.errors import PurposeGuardError, PurposeMissing, PurposeViolation, UnlabelledData
@@ -379,3 +383,51 @@ def test_an_object_of_another_engine_than_its_class_is_bound_to_is_asked(shop: S
                 assert found.device == "d1"
             with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeGuardError):
                 _ = found.device
+
+
+class Pets(DeclarativeBase):
+    pass
+
+
+class Owner(Pets):
+    __tablename__ = "owners"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    by_name: Mapped[dict[str, Pet]] = relationship(collection_class=attribute_keyed_dict("name"))
+    by_chip: Mapped[dict[str, Pet]] = relationship(collection_class=attribute_keyed_dict("chip"), viewonly=True)
+    by_any: Mapped[dict[str, Pet]] = relationship(
+        collection_class=mapped_collection(lambda pet: pet.name), viewonly=True
+    )
+
+
+class Pet(Pets):
+    __tablename__ = "pets"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[int] = mapped_column(ForeignKey("owners.id"))
+    name: Mapped[Annotated[str, tm.ProductData]]
+    chip: Mapped[Annotated[str, pg.NotPersonal]]
+
+
+def test_keys_of_a_mapping_are_asked_for_again(guard: Guard) -> None:
+    engine = protect(create_engine("sqlite://", poolclass=StaticPool), guard, Pets, not_personal=[Owner])
+    Pets.metadata.create_all(engine)
+    with GuardedSession(engine) as session:
+        with guard.purpose(tm.ProductProvision):
+            session.add(Owner(by_name={"rex": Pet(name="rex", chip="7")}))
+            session.commit()
+            owner = session.get_one(Owner, 1)
+            assert (list(owner.by_name), list(owner.by_chip), list(owner.by_any)) == (["rex"], ["7"], ["rex"])
+        with guard.purpose(tm.RenewalGuidance):
+            for name in ("by_name", "by_any"):
+                with pytest.raises(PurposeViolation):
+                    getattr(owner, name)
+            assert list(owner.by_chip) == ["7"]
+
+
+def test_an_object_leaves_a_session_that_has_asked_nothing(shop: Shop, guard: Guard) -> None:
+    with GuardedSession(shop.guarded(guard)) as session:
+        made = customer(1)
+        session.add(made)
+        session.expunge(made)
+        assert made.email == customer(1).email
