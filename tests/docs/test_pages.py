@@ -87,7 +87,7 @@ PUBLIC = (
 FOR_WRAPPERS = {
     *("absence", "carries", "circumstances", "cleared", "close", "counted", "for_dump", "judged", "keeps", "knows"),
     *("narrowed", "nothing", "open_about", "owner", "refusal", "refusal_later", "refuses_row", "runs_here", "seen"),
-    *("under_way", "used", "without"),
+    *("under_way", "used", "with_steps", "without"),
 }
 """What a use offers to the library's own wrappers; not promised to anybody."""
 
