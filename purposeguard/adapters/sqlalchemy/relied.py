@@ -160,7 +160,8 @@ class _Watch:
         self.admitted: list[tuple[str, bool]] = []
         self.failed = self.asked = 0
 
-    def admit(self, statement: str, context: Any) -> None:
+    def admit(self, statement: str, context: Any, *, bare: bool) -> None:
+        del bare  # the ways to the driver are what is tried
         batch = getattr(context, "purposeguard_batch", None)
         self.admitted.append((statement.partition(" ")[0], batch == statement))
 
