@@ -411,3 +411,18 @@ def test_what_a_class_is_made_of_may_say_nothing() -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
         row = NoTag(held=Quiet("n"))
         assert use.withhold(row) is row
+
+
+class Keyed:
+    beside: dict[Keyed, dict[Keyed, int]]
+
+
+class KeyedByTagged:
+    beside: dict[Device, int]
+
+
+def test_a_class_that_is_a_key_in_itself_is_looked_through_once() -> None:
+    assert pg.sources_of(Keyed | Email) == {"": R}
+    assert pg.sources_of(dict[Keyed, Email]) == {"[]": R}
+    with pytest.raises(pg.UnlabelledData, match=r"`KeyedByTagged\.beside` holds"):
+        pg.sources_of(KeyedByTagged | Email)
