@@ -180,6 +180,7 @@ def statements(cls: type) -> Iterator[Statement]:
         if may_state(owner):
             yield from attributes(owner)
             yield from properties(owner)
+            yield from parameters(owner)
 
 
 def attributes(owner: type) -> Iterator[Statement]:
@@ -200,6 +201,14 @@ def properties(owner: type) -> Iterator[Statement]:
             getter = inspect.getattr_static(member, "fget", None)  # of another kind of property
         if isinstance(getter, types.FunctionType) and "return" in getter.__annotations__:
             yield _statement(owner, name, getter.__annotations__["return"], getter.__globals__)
+
+
+def parameters(owner: type) -> Iterator[Statement]:
+    """What the objects of a class are made of, and so hold: the parameters of the `__init__` that it defines itself."""
+    init = vars(owner).get("__init__")
+    if isinstance(init, types.FunctionType):
+        for name, annotation in init.__annotations__.items():
+            yield _statement(owner, f"__init__({name})", annotation, init.__globals__)
 
 
 def names_around(cls: type) -> dict[str, Any]:

@@ -482,7 +482,9 @@ def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bi
     if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
         keys = argument_shape(args[0], bindings)
         values = argument_shape(args[1], bindings)
-        tags = frozenset(source for label in keys.labels().values() for source in label.sources)
+        # Of what is no field the keys are looked at with the rest, and the class that says it may be among them.
+        labels = {} if ForwardRef in bindings else keys.labels()
+        tags = frozenset(source for label in labels.values() for source in label.sources)
         return Shape(tags, (), values, keys.sealed, keys.seal, keys.within, keys=keys, unread=_unread(origin))
     # A container; of a generic class that is not known to be one, its arguments are taken to be inside.
     items = _joined((arg for arg in args if arg is not ...), bindings)

@@ -727,8 +727,11 @@ class Owned:
 def test_what_comes_later_in_a_row_is_of_its_subject_then(name: str, options: dict[str, bool]) -> None:
     office = Office({})
     mine = guarded(office)
-    items = {"contacts": contacts, "emails": lambda: (row.email for row in contacts())}
-    load = mine.access(**options)(announced(Owned, lambda: Owned(7, **{name: items[name]()})))
+    make: dict[str, Callable[[], Owned]] = {
+        "contacts": lambda: Owned(7, contacts=contacts()),
+        "emails": lambda: Owned(7, emails=(row.email for row in contacts())),
+    }
+    load = mine.access(**options)(announced(Owned, make[name]))
     with mine.purpose(MAY):
         rows = getattr(load(), name)
         assert next(rows) in (Contact(email="e0"), "e0")

@@ -851,3 +851,14 @@ def test_under_another_revision_the_new_rules_decide(guard, overseer):
         with pytest.raises(pg.RecipientViolation, match=r"no \[entrustment\]"):
             hand_over(HANAKO)
     assert len(overseer.provisions) == 1
+
+
+def test_a_local_function_that_calls_itself_hands_over(guard, overseer):
+    @guard.entrust(MAIL_HOUSE)
+    def send(customer: Customer, again: int = 1) -> None:
+        if again:
+            send(customer, again - 1)
+
+    with guard.purpose(tm.RenewalGuidance):
+        send(HANAKO)
+    assert [one.subjects for one in overseer.provisions] == [("7",)] * 2

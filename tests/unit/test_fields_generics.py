@@ -320,28 +320,28 @@ def test_what_is_to_be_done_to_the_text_is_stated_inside_the_seal(option: str) -
 U = TypeVar("U")
 
 
-class Page(BaseModel, Generic[T]):
+class Paged(BaseModel, Generic[T]):
     owner: Registered = "o"
     items: list[T]
 
 
-class Lists(Page[list[U]], Generic[U]):
+class Lists(Paged[list[U]], Generic[U]):
     """What is inherited was said in the variable of this class."""
 
 
 @dataclasses.dataclass
 class OwnVariable(Generic[T]):
-    page: Page[T]
+    page: Paged[T]
 
 
 @dataclasses.dataclass
 class OtherVariable(Generic[U]):
-    page: Page[U]
+    page: Paged[U]
 
 
 @dataclasses.dataclass
 class Deeper(Generic[T]):
-    page: Page[list[T] | None]
+    page: Paged[list[T] | None]
 
 
 @dataclasses.dataclass
@@ -350,11 +350,11 @@ class Inherited(Generic[T]):
 
 
 class PagedRow(te.TypedDict, Generic[U]):
-    page: Page[U]
+    page: Paged[U]
 
 
-OwnAlias = te.TypeAliasType("OwnAlias", Page[T], type_params=(T,))
-OtherAlias = te.TypeAliasType("OtherAlias", Page[U], type_params=(U,))
+OwnAlias = te.TypeAliasType("OwnAlias", Paged[T], type_params=(T,))
+OtherAlias = te.TypeAliasType("OtherAlias", Paged[U], type_params=(U,))
 
 
 class Owned(BaseModel):
@@ -379,7 +379,7 @@ def test_a_generic_model_inside_of_a_generic_holds_what_that_is_given(annotation
 
 def test_what_a_generic_model_inside_of_a_generic_holds_is_asked_for_and_withheld() -> None:
     def read() -> OtherVariable[Owned]:
-        return OtherVariable(Page(items=[Owned()]))
+        return OtherVariable(Paged(items=[Owned()]))
 
     with guard.purpose(tm.RenewalGuidance):
         with pytest.raises(pg.PurposeViolation):

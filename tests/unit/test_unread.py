@@ -371,3 +371,58 @@ class Fine(BaseModel):
 
 def test_other_properties_are_what_they_were() -> None:
     assert pg.sources_of(Fine) == {"email": R, "phone": D, "domain": R}
+
+
+class Given:
+    def __init__(self, device: Device, note: str = "") -> None:
+        self.device = device
+        self.note = note
+
+
+class Around:
+    def __init__(self, given: Given) -> None:
+        self.given = given
+
+
+class OfGiven(Given):
+    """Is made of the same."""
+
+
+class Quiet:
+    def __init__(self, note: str, context: Context | None = None) -> None:
+        self.note = note
+
+
+class NoTag(BaseModel):
+    email: Email = "e"
+    held: Any = None
+
+
+@pytest.mark.parametrize("cls", [Given, OfGiven, Around])
+def test_what_a_class_is_made_of_says_what_its_objects_hold(cls: Any) -> None:
+    with pytest.raises(pg.UnlabelledData, match=r"\.__init__\((device|given)\)` holds"):
+        pg.sources_of(cls | Email)
+    with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(pg.UnlabelledData, match="nobody reads it"):
+        use.withhold(NoTag(held=cls("d")))
+
+
+def test_what_a_class_is_made_of_may_say_nothing() -> None:
+    assert pg.sources_of(Quiet | Email) == {"": R}
+    with guard.purpose(tm.RenewalGuidance) as use:
+        row = NoTag(held=Quiet("n"))
+        assert use.withhold(row) is row
+
+
+class Keyed:
+    beside: dict[Keyed, dict[Keyed, int]]
+
+
+class KeyedByTagged:
+    beside: dict[Device, int]
+
+
+def test_a_class_that_is_a_key_in_itself_is_looked_through_once() -> None:
+    assert pg.sources_of(Keyed | Email) == {"": R}
+    assert pg.sources_of(dict[Keyed, Email]) == {"[]": R}
+    with pytest.raises(pg.UnlabelledData, match=r"`KeyedByTagged\.beside` holds"):
+        pg.sources_of(KeyedByTagged | Email)
