@@ -252,7 +252,7 @@ def needed(watch: Watch, prop: Any) -> Needed:
         parts = _keys_of(prop)
         rows = any(asks_rows(watch, table) for table in prop.mapper.tables)
     else:
-        parts = prop.props if isinstance(prop, CompositeProperty) else [prop]
+        parts = list(prop.props) if isinstance(prop, CompositeProperty) else [prop]
     for given in (column for part in parts for column in getattr(part, "columns", ())):
         held = _columns_in(given)
         rows = rows or not held  # nothing tells what it is made of
@@ -273,7 +273,7 @@ def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
     collection: Any = prop.collection_class() if prop.collection_class is not None else None
     if not isinstance(collection, Mapping):
         return []
-    name = getattr(getattr(collection, "keyfunc", None), "attr_name", None)
+    name: Any = getattr(getattr(collection, "keyfunc", None), "attr_name", None)
     known = prop.mapper.column_attrs
     return [known[name]] if name in known else list(known)
 

@@ -168,8 +168,8 @@ def _where(statement: Any, test: Any) -> Any:
     """A statement with one more test: of the columns of a class below, it stands in what SQLAlchemy made by itself."""
     if not isinstance(statement, FromStatement):
         return statement.where(test)
-    within = statement._generate()
-    within.element = statement.element.where(test)
+    within: Any = statement._generate()
+    within.element = within.element.where(test)
     return within
 
 

@@ -718,7 +718,7 @@ class Answer(Post):
     __mapper_args__ = {"polymorphic_identity": "answer"}
 
 
-Board.number = column_property(  # type: ignore[attr-defined]  # added later
+Board.number = column_property(
     select(func.count(Post.words)).where(Post.board_id == Board.id).correlate_except(Post).scalar_subquery()
 )
 
