@@ -158,6 +158,9 @@ def keys_of(written: Written) -> frozenset[str]:
     if constraint is not None:
         known = (*getattr(table, "constraints", ()), *getattr(table, "indexes", ()))
         named = next((tuple(one.columns) for one in known if one.name == constraint), ())
+        key: Any = getattr(table, "primary_key", None)
+        if not named and key is not None and key.name is None and constraint == f"{table.name}_pkey":
+            named = tuple(key.columns)  # as PostgreSQL calls it where nobody names it
     if named:
         return frozenset(
             part if isinstance(part, str) else part.name

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import Column
+from sqlalchemy.ext.mutable import MutableBase
 from sqlalchemy.orm import ColumnProperty, CompositeProperty, InstrumentedAttribute, Mapper, RelationshipProperty
 from sqlalchemy.orm.base import DEFAULT_STATE_ATTR as _STATE
 from sqlalchemy.sql import visitors
@@ -252,7 +253,7 @@ def needed(watch: Watch, prop: Any) -> Needed:
         parts = _keys_of(prop)
         rows = any(asks_rows(watch, table) for table in prop.mapper.tables)
     else:
-        parts = prop.props if isinstance(prop, CompositeProperty) else [prop]
+        parts = list(prop.props) if isinstance(prop, CompositeProperty) else [prop]
     for given in (column for part in parts for column in getattr(part, "columns", ())):
         held = _columns_in(given)
         rows = rows or not held  # nothing tells what it is made of
@@ -273,7 +274,7 @@ def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
     collection: Any = prop.collection_class() if prop.collection_class is not None else None
     if not isinstance(collection, Mapping):
         return []
-    name = getattr(getattr(collection, "keyfunc", None), "attr_name", None)
+    name: Any = getattr(getattr(collection, "keyfunc", None), "attr_name", None)
     known = prop.mapper.column_attrs
     return [known[name]] if name in known else list(known)
 
@@ -307,8 +308,10 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
     """
     session = state.session
     own: Keeper | None = getattr(session, "_purposeguard", None)
-    if key in state.committed_state or (state.key is None and own is not None):
+    if state.key is None and own is not None:
         return  # what the application gave to it
+    if key in state.committed_state and not (state.key is not None and _changes_in_place(state, key)):
+        return  # likewise
     if own is not None:
         for one in own.about(state.mapper):
             _ask_attached(state, key, session, one)
@@ -320,6 +323,12 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
         for one in keeper.about(state.mapper):
             if not (loaded and frozen and one.holds()):
                 _decide(one.watch, one.watch.attributes.needed(one.watch, state.mapper, key), detached=loaded)
+
+
+def _changes_in_place(state: Any, key: str) -> bool:
+    """Whether what the application changed may still hold what was loaded: a collection, or a value that is tracked."""
+    impl = getattr(state.manager.get(key), "impl", None)
+    return getattr(impl, "collection", False) or isinstance(state.dict.get(key), MutableBase)
 
 
 def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:

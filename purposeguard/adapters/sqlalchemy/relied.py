@@ -164,7 +164,7 @@ class _Watch(Watch):
         batch = getattr(context, "purposeguard_batch", None)
         self.admitted.append((statement.partition(" ")[0], batch == statement))
 
-    def of_rows(self, *_: object) -> None:
+    def of_rows(self, error: BaseException, connection: Any, context: Any) -> None:  # noqa: ARG002  # likewise
         self.failed += 1
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.context import FromStatement
 from sqlalchemy.orm.util import LoaderCriteriaOption
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ColumnClause
@@ -147,19 +148,29 @@ def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -
     use = watch.decider.engine.ambient()
     if use.absence() is not None or watch.observes(use):
         return statement  # a purpose that is missing is told, and refused, where the statement is executed
+    own = state.bind_mapper.tables if state.bind_mapper is not None else None
     options: list[Narrowing] = []
     rules: dict[tuple[str, tuple[str, ...]], RowRule | None] = {}
     for one in plan.narrowings:
         rule = rules[one.table, one.names] = watch.decider.rule(use, one.columns, one.names, one.table)
         if rule is None:
             continue
-        if state.is_column_load:  # loader criteria are not added to these
+        options += _options(watch, rule, one.table)
+        if state.is_column_load:  # loader criteria are added to the queries in these, and not to the rows themselves
             for occurrence in one.occurrences:
-                statement = statement.where(watch.rows.test(rule, one.table, occurrence.table).element)
-        else:
-            options += _options(watch, rule, one.table)
+                if own is None or occurrence.table in own:
+                    statement = _where(statement, watch.rows.test(rule, one.table, occurrence.table).element)
     state.update_execution_options(**{FOUND: Found(use, rules)})
     return statement.options(*options) if options else statement
+
+
+def _where(statement: Any, test: Any) -> Any:
+    """A statement with one more test: of the columns of a class below, it stands in what SQLAlchemy made by itself."""
+    if not isinstance(statement, FromStatement):
+        return statement.where(test)
+    within: Any = statement._generate()
+    within.element = within.element.where(test)
+    return within
 
 
 def _plan(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -> Any:

@@ -49,6 +49,14 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def no_connections_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A server bears a hundred connections, and each engine of a test keeps one."""
+    yield
+    if "shared" in request.fixturenames:
+        request.getfixturevalue("shared").let_go()
+
+
 @pytest.fixture
 def guard() -> Guard:
     """A guard that keeps nothing of subjects."""

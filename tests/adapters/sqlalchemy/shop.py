@@ -154,9 +154,14 @@ class Shop:
     def session(self, guard: Guard) -> sessionmaker[GuardedSession]:
         return sessionmaker(self.guarded(guard), class_=GuardedSession)
 
+    def let_go(self) -> None:
+        """Ends the connections of what was guarded."""
+        while len(self.engines) > 1:
+            self.engines.pop().dispose()
+
     def close(self) -> None:
-        for engine in self.engines:
-            engine.dispose()
+        self.let_go()
+        self.plain.dispose()
 
 
 def customer(n: int) -> Customer:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import Engine, ForeignKey, create_engine, inspect, select
+from sqlalchemy import JSON, Engine, ForeignKey, create_engine, inspect, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import (
     Composite,
     DeclarativeBase,
@@ -407,6 +408,7 @@ class Pet(Pets):
     owner_id: Mapped[int] = mapped_column(ForeignKey("owners.id"))
     name: Mapped[Annotated[str, tm.ProductData]]
     chip: Mapped[Annotated[str, pg.NotPersonal]]
+    likes: Mapped[Annotated[dict[str, str], tm.ProductData]] = mapped_column(MutableDict.as_mutable(JSON), default=dict)
 
 
 def test_keys_of_a_mapping_are_asked_for_again(guard: Guard) -> None:
@@ -431,3 +433,23 @@ def test_an_object_leaves_a_session_that_has_asked_nothing(shop: Shop, guard: Gu
         session.add(made)
         session.expunge(made)
         assert made.email == customer(1).email
+
+
+def test_what_was_loaded_is_asked_for_after_a_change_in_place(guard: Guard) -> None:
+    engine = protect(create_engine("sqlite://", poolclass=StaticPool), guard, Pets, not_personal=[Owner])
+    Pets.metadata.create_all(engine)
+    with GuardedSession(engine) as session:
+        with guard.purpose(tm.ProductProvision):
+            session.add(Owner(by_name={"rex": Pet(name="rex", chip="7", likes={"food": "meat"})}))
+            session.commit()
+            owner = session.get_one(Owner, 1)
+            pet = owner.by_name["rex"]
+            pet.likes["place"] = "sofa"
+            owner.by_name["max"] = Pet(name="max", chip="8")
+        with guard.purpose(tm.RenewalGuidance):
+            for read in (lambda: pet.likes, lambda: owner.by_name):
+                with pytest.raises(PurposeViolation):
+                    read()
+        with guard.purpose(tm.ProductProvision):
+            assert (dict(pet.likes), sorted(owner.by_name)) == ({"food": "meat", "place": "sofa"}, ["max", "rex"])
+            session.commit()

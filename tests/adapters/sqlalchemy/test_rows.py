@@ -33,6 +33,7 @@ from sqlalchemy.orm import (
     Mapped,
     Session,
     aliased,
+    column_property,
     contains_eager,
     joinedload,
     load_only,
@@ -43,6 +44,7 @@ from sqlalchemy.orm import (
     subqueryload,
 )
 from sqlalchemy.orm.exc import ObjectDeletedError
+from sqlalchemy.pool import NullPool
 
 import purposeguard as pg
 from purposeguard import Guard, History, Notice
@@ -355,7 +357,7 @@ def test_sources_are_read_in_any_spelling(other: Engine, shop: Shop) -> None:
         with Session(shop.plain) as plain:
             plain.add(Mixed(key=94, source="1.1 a b", note="94"))
             plain.commit()
-        with guard.purpose(tm.TrafficAnalysis), pytest.raises(UnknownSource, match=r"mixed\.source"):
+        with guard.purpose(tm.TrafficAnalysis), pytest.raises(UnknownSource, match=r"names it in `mixed\.source`"):
             session.scalars(select(Mixed.note)).all()
 
 
@@ -681,3 +683,84 @@ def test_what_tells_which_rows_may_be_used_does_not_flow(other: Engine) -> None:
         name = permitted(session, Member, "name").c.name
         assert session.scalars(select(name)).all() == ["b"]
         session.execute(insert(Member).from_select(["name", "key"], select(name, literal(2))))
+
+
+class Boards(DeclarativeBase):
+    pass
+
+
+class Board(Boards):
+    __tablename__ = "boards"
+
+    id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(primary_key=True)
+    posts: Mapped[list[Post]] = relationship(lazy="joined", order_by=lambda: Post.id)
+
+
+class Post(Boards):
+    __tablename__ = "posts"
+
+    id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(primary_key=True)
+    kind: Mapped[Annotated[str, pg.NotPersonal]]
+    board_id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(ForeignKey("boards.id"))
+    author: Mapped[Annotated[int, pg.Subject("customer"), tm.Registration]]
+    words: Mapped[Annotated[str, tm.Registration]]
+
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "post"}
+
+
+class Answer(Post):
+    __tablename__ = "answers"
+
+    id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(ForeignKey("posts.id"), primary_key=True)
+    asker: Mapped[Annotated[int, pg.Subject("customer"), tm.Registration]]
+    question: Mapped[Annotated[str, tm.Registration]]
+
+    __mapper_args__ = {"polymorphic_identity": "answer"}
+
+
+Board.number = column_property(
+    select(func.count(Post.words)).where(Post.board_id == Board.id).correlate_except(Post).scalar_subquery()
+)
+
+
+@pytest.fixture
+def boards(tmp_path: Any) -> sessionmaker[GuardedSession]:
+    """One board: customer 2, who stopped all, wrote a post, and asked what an answer is to."""
+    url = f"sqlite:///{tmp_path}/boards.db"
+    plain = create_engine(url)
+    Boards.metadata.create_all(plain)
+    with Session(plain) as session:
+        session.add(Board(id=1))
+        session.flush()
+        session.add_all(Post(id=n, board_id=1, author=n, words=f"w{n}") for n in (1, 2))
+        session.add_all(
+            Answer(id=n, board_id=1, author=n, words=f"w{n}", asker=asker, question="q")
+            for n, asker in ((3, 1), (4, 2))
+        )
+        session.commit()
+    plain.dispose()
+    governed = Guard(tm.NOTICE, governance=Told({"customer:2": Standing(all_suspended=True)}))
+    engine = protect(create_engine(url, poolclass=NullPool), governed, Boards)
+    return sessionmaker(engine, class_=GuardedSession, info={"guard": governed})
+
+
+def test_what_is_counted_for_an_object_is_narrowed_when_it_is_loaded_again(
+    boards: sessionmaker[GuardedSession],
+) -> None:
+    with boards() as session, session.info["guard"].purpose(tm.RenewalGuidance):
+        board: Any = session.get_one(Board, 1)
+        for again in (lambda: None, lambda: session.refresh(board), lambda: session.expire(board), session.commit):
+            again()
+            assert (board.number, [post.words for post in board.posts]) == (3, ["w1", "w3", "w4"])
+
+
+def test_columns_of_a_class_below_are_loaded_later(boards: sessionmaker[GuardedSession]) -> None:
+    with boards() as session, session.info["guard"].purpose(tm.RenewalGuidance):
+        answer: Any = session.get_one(Post, 3)
+        assert answer.question == "q"
+        answer.question = "new"
+        session.commit()
+        assert answer.question == "new"
+        other: Any = session.get_one(Post, 4)
+        with pytest.raises((KeyError, ObjectDeletedError)):  # whichever SQLAlchemy has for a row that is gone
+            _ = other.question

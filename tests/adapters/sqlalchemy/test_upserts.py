@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, UniqueConstraint, create_engine
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, UniqueConstraint, create_engine, func
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from purposeguard import Guard
@@ -71,6 +71,10 @@ def test_keys_of_constraints_are_read(guard: Guard) -> None:
     engine, into = _engine("postgresql+psycopg://", guard), postgresql.insert(members).values(EMAIL)
     for name, probe in BY_CONSTRAINT.items():
         assert used(probe(into), engine) == _told("email"), name
+    by_id = postgresql.insert(members).values(EMAIL | {"id": 1})
+    assert used(_update(by_id, constraint="members_pkey"), engine) == set()  # as PostgreSQL calls it
+    by_part = into.on_conflict_do_nothing(index_elements=[func.lower(members.c.email)])
+    assert used(by_part, engine) == _told("email")
 
 
 def test_mysql_names_no_key() -> None:
