@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from purposeguard.engine import Engine
 from purposeguard.matrix import Matrix
 from tests.unit.samples import changed
 
@@ -83,6 +84,25 @@ def test_a_thousand_replacements_leave_as_much_as_one() -> None:
         guard.replace(first)
         guard.replace(second)
     assert sizes() == once
+
+
+def test_a_replacement_follows_the_one_that_came_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = pg.Guard(revision())
+    between, last = revision("2025-01-01"), revision("2026-01-01")
+    make, calls = Engine._state, []
+
+    def interrupted(engine: Engine, matrix: Matrix) -> Any:
+        state = make(engine, matrix)
+        calls.append(matrix.notice)
+        if len(calls) == 1:  # as a signal handler does
+            engine.replace(between)
+        return state
+
+    monkeypatch.setattr(Engine, "_state", interrupted)
+    guard.replace(last)
+    assert calls == [last, between, last]
+    assert guard.notice is last
+    assert guard.allows(between.source("1(a)"), last.purpose("3(2)①"))  # the classes of what came in between are known
 
 
 def test_what_is_tagged_with_a_notice_that_was_put_right_is_decided_by_the_right_one() -> None:
