@@ -9,6 +9,7 @@ ARGS   ?=
 
 # A lock is complete (tests/unit/test_locks.py), so it is installed as it is: no resolver is asked.
 PIP     = -m pip install --quiet --disable-pip-version-check --no-input --no-deps
+THOROUGH = HYPOTHESIS_PROFILE=thorough
 PYTEST  = -m pytest -n $(JOBS) --dist worksteal
 RULES   = purposeguard/notices/trendmicro_jp
 # The core, whose branches are all covered: the modules of the package itself, not its sub-packages at the rim.
@@ -74,7 +75,7 @@ test: $(DEV) ## all that finds a mistake in a change, in about three minutes
 	$(VENV)/bin/python $(PYTEST) $(ARGS)
 
 test-all: $(DEV) ## the same and the slow kinds: Spark, type checkers, pages, seeded faults, processes
-	$(VENV)/bin/python $(PYTEST) -m "not deep" $(ARGS)
+	$(THOROUGH) $(VENV)/bin/python $(PYTEST) -m "not deep" $(ARGS)
 
 lint: $(DEV) ## ruff: rules and format
 	$(VENV)/bin/ruff check .
@@ -99,7 +100,7 @@ generated: $(DEV) ## the generated module and the schema are what their sources 
 	$(VENV)/bin/purposeguard schema -o purposeguard/notices/notice.schema.json --check
 
 coverage: $(DEV) ## the same as `test`, and every branch of the core run by it
-	$(VENV)/bin/python $(PYTEST) --cov --cov-report= $(ARGS)
+	$(THOROUGH) $(VENV)/bin/python $(PYTEST) --cov --cov-report= $(ARGS)
 	$(VENV)/bin/coverage report --include='$(CORE)' --fail-under=100
 
 # What hangs on the version of a dependency: the core on pydantic, the adapters and governance on what they adapt.

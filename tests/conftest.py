@@ -1,12 +1,13 @@
 """How far the property tests go.
 
-Every run draws the same examples, whatever the environment says. `HYPOTHESIS_PROFILE=explore` draws others each time;
-`deep` draws many of them.
+Every run draws the same examples: few, and more with `HYPOTHESIS_PROFILE=thorough`, as `make test-all` says. `explore`
+draws others each time, and `deep` many of them.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -27,36 +28,54 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 KINDS = {
+    "tests/adapters/frames/test_rows.py": "faults",
+    "tests/adapters/sql/test_generated.py": "faults",
+    "tests/adapters/sql/test_tpc.py": "faults",
+    "tests/adapters/sqlalchemy/test_changed_columns.py": "faults",
+    "tests/adapters/test_row_rules.py": "faults",
     "tests/docs/test_examples.py": "pages",
     "tests/end_to_end/test_demo.py": "processes",
     "tests/end_to_end/test_shop_canaries.py": "faults",
     "tests/end_to_end/test_shop_noninterference.py": "faults",
     "tests/end_to_end/test_shop_stories.py": "faults",
     "tests/end_to_end/test_shop_types.py": "checkers",
+    "tests/exporting/test_cedar_agreement.py": "faults",
     "tests/faults": "faults",
     "tests/governance/ledger/test_killed.py": "processes",
+    "tests/governance/test_desk_at_once.py": "processes",
     "tests/governance/test_two_processes.py": "processes",
+    "tests/testing/canaries": "faults",
+    "tests/testing/effects": "faults",
+    "tests/testing/noninterference": "faults",
     "tests/third_party": "faults",
     "tests/typing": "checkers",
 }
 """Folder or file → the slow kind that its tests are. Other tests are marked where they stand."""
 
+STARTS = {"spark": "spark", "postgresql": "processes", "postgresql_url": "processes"}
+"""Fixture, or parameter of a test, → the slow kind of what it starts."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the slow kinds, before some of them are deselected."""
+    kinds = {ROOT / place: kind for place, kind in KINDS.items()}
     for item in items:
-        for place, kind in KINDS.items():
-            if item.path.is_relative_to(ROOT / place):
-                item.add_marker(kind)
-        if "spark" in getattr(item, "fixturenames", ()):
-            item.add_marker("spark")
+        for place in (item.path, *item.path.parents):
+            if place in kinds:
+                item.add_marker(kinds[place])
+        asked = {*getattr(item, "fixturenames", ()), *re.split(r"[^\w]+", item.name)}
+        for name in asked & STARTS.keys():
+            item.add_marker(STARTS[name])
 
 
 # No deadlines: a machine under load is no fault of the code, and nothing here is a measurement.
 _always = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
-settings.register_profile("fixed", _always, max_examples=40, derandomize=True, database=None, print_blob=True)
+_fixed = settings(_always, derandomize=True, database=None, print_blob=True)
+
+settings.register_profile("fixed", _fixed, max_examples=15)
+settings.register_profile("thorough", _fixed, max_examples=60)
 settings.register_profile("explore", _always, max_examples=100, print_blob=True)
 settings.register_profile("deep", _always, max_examples=1_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "fixed")
