@@ -443,7 +443,7 @@ def is_like_an_id(text: str, suggestions: Sequence[str] = ()) -> bool:
 def shown_id(given: object, suggestions: Sequence[str] = ()) -> str:
     """What was given where an id belongs, for a message: a text that is like no id is not told."""
     if isinstance(given, str) and not isinstance(given, Told) and not is_like_an_id(given, suggestions):
-        return f"`<a text of {len(given):,} characters>`"
+        return f"`<a text of {len(given):,} character{'' if len(given) == 1 else 's'}>`"
     return shown(given)
 
 

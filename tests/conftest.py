@@ -47,6 +47,9 @@ KINDS = {
     "tests/testing/canaries": "faults",
     "tests/testing/effects": "faults",
     "tests/testing/noninterference": "faults",
+    "tests/testing/plugin": "processes",
+    "tests/testing/stateful": "faults",
+    "tests/testing/strategies": "faults",
     "tests/third_party": "faults",
     "tests/typing": "checkers",
 }

