@@ -106,7 +106,7 @@ coverage: $(DEV) ## the same as `test`, and every branch of the core run by it
 # What hangs on the version of a dependency: the core on pydantic, the adapters and governance on what they adapt.
 VERSIONED = tests/unit tests/adapters tests/governance tests/testing/strategies tests/testing/plugin
 lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each dependency: the tests that touch one
-	$(VENV)-lowest/bin/python $(PYTEST) $(VERSIONED) $(ARGS)
+	$(VENV)-lowest/bin/python $(PYTEST) -m "not (checkers or deep or pages)" $(VERSIONED) $(ARGS)
 
 deep: $(DEV) ## the long property tests: millions of cases
 	HYPOTHESIS_PROFILE=deep $(VENV)/bin/python $(PYTEST) -m deep $(ARGS)
