@@ -59,6 +59,13 @@ STARTS = {"spark": "spark", "postgresql": "processes", "postgresql_url": "proces
 """Fixture, or parameter of a test, → the slow kind of what it starts."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out the files of kinds that the run deselects: to import them takes long."""
+    kind = KINDS.get(str(collection_path.relative_to(ROOT))) if collection_path.is_relative_to(ROOT) else None
+    wanted: str = config.getoption("markexpr")
+    return True if kind is not None and wanted.startswith("not ") and kind in wanted else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the slow kinds, before some of them are deselected."""

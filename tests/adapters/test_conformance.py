@@ -36,7 +36,8 @@ def _asked(name: str) -> object:
 
 ENGINES = engines(_asked, _folder())
 PAIRS = [(engine, case) for engine in ENGINES.values() for case in cases() if engine.cannot(case) is None]
-STARTS_SPARK = ("spark-plan", "spark-sql")
+SLOW = {"spark-plan": "spark", "spark-sql": "spark", "duckdb-connection": "faults", "dask": "faults"}
+"""Engines that take long, and the kinds of tests that they are left to."""
 
 
 def _themes() -> Iterator[Any]:
@@ -45,7 +46,7 @@ def _themes() -> Iterator[Any]:
     for engine, case in PAIRS:
         themes.setdefault((engine.name, case.theme), []).append(case)
     for (name, theme), some in themes.items():
-        marks = [pytest.mark.spark] if name in STARTS_SPARK else []
+        marks = [getattr(pytest.mark, SLOW[name])] if name in SLOW else []
         yield pytest.param(ENGINES[name], some, id=f"{name}: {theme}", marks=marks)
 
 
