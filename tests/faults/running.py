@@ -52,6 +52,8 @@ def seen(copy: Path, folder: Path, part: str, only: Sequence[str] = (), reach: s
         "pythonpath=",
         "-p",
         "no:cacheprovider",
+        "-m",
+        "not deep",
     ]
     # Modules that pytest would rewrite are here already, and assert nothing.
     options += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
