@@ -107,8 +107,9 @@ coverage: $(DEV) ## the tests of the core, and every branch of it run by them
 
 # What hangs on the version of a dependency: the core on pydantic, the adapters and governance on what they adapt.
 VERSIONED = tests/unit tests/adapters tests/governance tests/testing/strategies tests/testing/plugin
+LONG      = tests/adapters/test_conformance.py tests/adapters/sql/test_tpc.py tests/adapters/sql/test_generated.py
 lowest: $(VENV)-lowest/.lowest ## with the lowest version allowed of each dependency: the tests that touch one
-	$(VENV)-lowest/bin/python $(PYTEST) -m "not (checkers or deep or pages)" $(VERSIONED) $(ARGS)
+	$(VENV)-lowest/bin/python $(PYTEST) -m "not (checkers or deep or pages)" $(VERSIONED) $(LONG:%=--ignore=%) $(ARGS)
 
 deep: $(DEV) ## the long property tests: millions of cases
 	HYPOTHESIS_PROFILE=deep $(VENV)/bin/python $(PYTEST) -m deep $(ARGS)

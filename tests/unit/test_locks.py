@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import distribution
+from importlib.metadata import distributions
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.locks import FOLDER, LOCKS, PYTHONS, lines, locked, metadata, unmet
 
@@ -34,12 +35,11 @@ def test_every_lock_is_known() -> None:
 
 def test_packages_require_what_is_noted() -> None:
     """Of those that are installed here: the environment may be that of another lock, or of a user."""
-    differing = []
+    differing: list[str] = []
+    here = {canonicalize_name(one.name): one for one in distributions()}
     for name, version in locked(lines("dev"), f"{sys.version_info.major}.{sys.version_info.minor}").items():
-        if f"{name}=={version}" not in NOTED:
-            continue
-        installed = distribution(name)
-        if installed.version == version:
+        installed = here.get(canonicalize_name(name))
+        if installed is not None and installed.version == version:
             required = {str(Requirement(text)) for text in installed.requires or ()}
             noted = {str(Requirement(text)) for text in NOTED[f"{name}=={version}"]}
             differing += [f"{name}: {text}" for text in noted - required]

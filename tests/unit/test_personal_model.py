@@ -383,7 +383,8 @@ def test_dataclasses_in_dataclasses_and_where_nothing_can_be_left_out() -> None:
     with guard.purpose(tm.RenewalGuidance):
         assert value.model_dump(mode="withhold", exclude={"some"}) == {"outer": {"email": "e", "inner": {"email": "f"}}}
         value.some.append(Contact("g"))
-        with pytest.raises(pg.PurposeViolation):
+        # Which of the two hangs on the version of pydantic.
+        with pytest.raises((pg.PurposeViolation, PydanticSerializationError)):
             value.model_dump(mode="withhold")
 
 
