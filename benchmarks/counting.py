@@ -30,8 +30,8 @@ from benchmarks.timing import Case, Times, race
 from purposeguard.governance import Governance
 from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
 from purposeguard.governance.store import Store
-from purposeguard.ledger import Ledger
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.observer import Ledger
 
 BLOCKS = 60
 WITHOUT = "no ledger"

@@ -32,16 +32,16 @@ COUNTED_DENIAL = "a denial that is on record, durably, when it is raised"
 
 _IMPORT = "import purposeguard"
 
-# The models are those of purposeguard.document, without the package around them and without the functions that its
+# The models are those of purposeguard.notice.schema, without the package around them and without the functions that its
 # validators call, so that nothing of the library's own is on this side of the ratio.
 _PYDANTIC = """
 import pydantic
 stub = type(pydantic)
-package, terms = stub("purposeguard"), stub("purposeguard.terms")
+package, terms = stub("purposeguard"), stub("purposeguard.notice.vocabulary")
 package.__path__ = [ROOT + "/purposeguard"]
 terms.__getattr__ = lambda name: str
-sys.modules.update({"purposeguard": package, "purposeguard.terms": terms})
-import purposeguard.document
+sys.modules.update({"purposeguard": package, "purposeguard.notice.vocabulary": terms})
+import purposeguard.notice.schema
 from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError, model_serializer, model_validator
 class PersonalModel(BaseModel):

@@ -24,12 +24,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from benchmarks.timing import Case, race
-from purposeguard.about import subject_key
 from purposeguard.governance.declarations import IN_FORCE, declaration
 from purposeguard.governance.standing import Standings
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.row_context import subject_key
 
 SUBJECTS = 10_000_000
 RESTRICTED = 1_000_000

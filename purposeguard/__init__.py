@@ -4,26 +4,16 @@ Tags personal-data fields with the clause they were collected under, and checks 
 notice grants. Start with `Notice.bundled("trendmicro-jp")` or `Notice.load("notice.toml")`, and a `Guard` over it.
 """
 
-from purposeguard.about import About
-from purposeguard.decision import Decision
-from purposeguard.encoding import decode_sealed, encode_sealed
 from purposeguard.errors import (
-    ChannelViolation,
     Fault,
-    FlowViolation,
     LedgerBroken,
     NoticeError,
     PurposeGuardError,
     PurposeMissing,
-    PurposeViolation,
-    RecipientViolation,
     RequestError,
-    RetentionViolation,
-    RevisionViolation,
     SealedAttribute,
     SealedValue,
     StoreUnavailable,
-    SubjectViolation,
     SweepRefused,
     TooFewSubjects,
     UnknownChannel,
@@ -35,23 +25,33 @@ from purposeguard.errors import (
     UnlabelledData,
     UnresolvedStatement,
 )
-from purposeguard.fields import sources_of, untagged
-from purposeguard.foreign import tag
 from purposeguard.guard import Guard
-from purposeguard.history import History
-from purposeguard.inventory import Access, Activity, Entrustment, Reclassification, Transform
-from purposeguard.label import Label
-from purposeguard.ledger import Ledger
-from purposeguard.linking import derive
-from purposeguard.marks import ByRow, Collected, Ended, RowSource, Subject
-from purposeguard.notice import Notice
-from purposeguard.oversight import Oversight
-from purposeguard.personal import Personal
-from purposeguard.personal_model import PersonalModel
-from purposeguard.recipients import Provision, Recipient, Safeguard
-from purposeguard.reclassification import Reclassifier
-from purposeguard.terms import Family, NotPersonal, Purpose, Source
-from purposeguard.use import Use
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.policy.explanation import Decision
+from purposeguard.policy.row_context import About
+from purposeguard.policy.transfers import Provision, Recipient, Safeguard
+from purposeguard.policy.violations import (
+    ChannelViolation,
+    FlowViolation,
+    PurposeViolation,
+    RecipientViolation,
+    RetentionViolation,
+    RevisionViolation,
+    SubjectViolation,
+)
+from purposeguard.runtime.declassification import Reclassifier
+from purposeguard.runtime.observer import Ledger
+from purposeguard.runtime.protocols import Oversight
+from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Transform
+from purposeguard.runtime.use import Use
+from purposeguard.values.json import decode_sealed, encode_sealed
+from purposeguard.values.markers import ByRow, Collected, Ended, RowSource, Subject
+from purposeguard.values.personal import Personal, derive
+from purposeguard.values.personal_model import PersonalModel
+from purposeguard.values.tagging import sources_of, tag, untagged
 
 __all__ = [
     "About",

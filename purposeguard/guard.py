@@ -13,30 +13,29 @@ from typing import Any, Final, Literal, TypeVar, cast, get_args, overload
 
 from typing_extensions import TypeForm
 
-from purposeguard.access import Reader, access_function
-from purposeguard.activity import Block, carried, decorated
-from purposeguard.caching import cached_function
-from purposeguard.clock import Clock, Now, system_time
-from purposeguard.decision import Decision, name_of
-from purposeguard.engine import Engine, Opening, Transforms
-from purposeguard.entrustment import Entrusting, against, must_be_recipient, resolved
 from purposeguard.errors import Fault, NoticeError, PurposeMissing, UnknownPurpose, shown_id
-from purposeguard.exceptions import ExceptionBlock, LegalBasis, Subjects
-from purposeguard.history import History
-from purposeguard.inventory import Access, Activity, Entrustment, Reclassification, Register, Site, Transform
-from purposeguard.label import Label, OneSource, Sources
-from purposeguard.ledger import Ledger
-from purposeguard.linking import combined
 from purposeguard.locks import new_lock
-from purposeguard.notice import Notice
-from purposeguard.oversight import Oversight
-from purposeguard.personal import Personal
-from purposeguard.recipients import Recipient
-from purposeguard.reclassification import Reclassifier
-from purposeguard.rows import Whose
-from purposeguard.terms import Family, Purpose, Source, TermMeta
-from purposeguard.use import NO_USE, Narrowed, Observed, Use
-from purposeguard.wrapping import Function
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label, OneSource, Sources
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
+from purposeguard.policy.explanation import Decision, name_of
+from purposeguard.policy.transfers import Recipient
+from purposeguard.runtime.access import Reader, access_function
+from purposeguard.runtime.activity import Block, carried, decorated
+from purposeguard.runtime.cache import cached_function
+from purposeguard.runtime.clock import Clock, Now, system_time
+from purposeguard.runtime.declassification import Reclassifier
+from purposeguard.runtime.handover import Entrusting, against, must_be_recipient, resolved
+from purposeguard.runtime.legal_override import ExceptionBlock, LegalBasis, Subjects
+from purposeguard.runtime.observer import Ledger
+from purposeguard.runtime.protocols import Oversight
+from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Register, Site, Transform
+from purposeguard.runtime.snapshot import Engine, Opening, Transforms
+from purposeguard.runtime.use import NO_USE, Narrowed, Observed, Use
+from purposeguard.runtime.wrapping import Function
+from purposeguard.values.personal import Personal, combined
+from purposeguard.values.rows import Whose
 
 P = TypeVar("P", bound=Purpose)
 F = TypeVar("F", bound=Callable[..., Any])

@@ -9,11 +9,11 @@ from typing import cast
 import pytest
 
 from purposeguard import About, Guard, History, Notice, Source, UnknownSource
-from purposeguard import reference_circumstances as reference
-from purposeguard.circumstances import Standing
-from purposeguard.comparing import Cell, Change, Comparison, Level, compare
-from purposeguard.comparing.matching import AnyPair, id_of
-from purposeguard.grants import Lineage
+from purposeguard.notice.grants import Lineage
+from purposeguard.policy import spec
+from purposeguard.policy.context import Standing
+from purposeguard.policy.diff import Cell, Change, Comparison, Level, compare
+from purposeguard.policy.diff.matching import AnyPair, id_of
 from tests.oversights import Told
 
 Question = tuple[int, int, str | None]
@@ -39,7 +39,7 @@ class Asked:
     def level_of_earlier(self, source: str, purpose: str, channel: str | None) -> Level:
         """Of data collected under the earlier revision, once the later is in force."""
         documents = [self.new.document, self.old.document]
-        now = reference.moved(documents, "source", source, self.new.revision)
+        now = spec.moved(documents, "source", source, self.new.revision)
         if now not in {one.clause for one in self.new.sources}:
             with pytest.raises(UnknownSource):
                 self.after.allows(self.old.source(source), purpose)
@@ -51,7 +51,7 @@ class Asked:
         under = None if source in guard.notice.sources else self.old.revision
         found = Level.NO
         for who, consents, level in (("agreed", self.consents, Level.CONSENT), ("nobody", frozenset(), Level.YES)):
-            allowed = reference.allowed(documents, [now], purpose, channel, collected_under=under, consents=consents)
+            allowed = spec.allowed(documents, [now], purpose, channel, collected_under=under, consents=consents)
             if channel is None or channel in guard.notice.channels:
                 assert guard.allows(source, purpose, channel, subject=About(who)) is allowed
             found = level if allowed else found
@@ -166,8 +166,8 @@ class Stated:
         """That it reaches data collected earlier is put down to what the earlier revision granted where that is so."""
         if change["earlier"] not in {"none", "no"} and source.old is not None:
             documents = [self.old.document, self.new.document]
-            was = reference.moved(documents, "purpose", purpose.id, self.old.revision)
-            then = was is not None and reference.granted(self.old.document, id_of(source.old), was, channel)
+            was = spec.moved(documents, "purpose", purpose.id, self.old.revision)
+            then = was is not None and spec.granted(self.old.document, id_of(source.old), was, channel)
             assert (change["earlier"] == "same-id") is then
 
     def hold_channels(self, source: AnyPair, purpose: AnyPair, by_channel: dict[str, Levels]) -> None:

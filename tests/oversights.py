@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from purposeguard.circumstances import CLEAR, Standing
-from purposeguard.ledger import Ledger
-from purposeguard.oversight import Roster
-from purposeguard.recipients import Provision
+from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.transfers import Provision
+from purposeguard.runtime.observer import Ledger
+from purposeguard.runtime.protocols import Roster
 
 
 class Told:

@@ -15,18 +15,10 @@ from unittest import mock
 from hypothesis import find, settings
 from hypothesis import strategies as st
 
-from purposeguard import (
-    Label,
-    Notice,
-    Purpose,
-    PurposeGuardError,
-    PurposeMissing,
-    PurposeViolation,
-    Source,
-    reference,
-)
-from purposeguard.document import Document
-from purposeguard.inventory import Reclassification
+from purposeguard import Label, Notice, Purpose, PurposeGuardError, PurposeMissing, PurposeViolation, Source
+from purposeguard.notice.schema import Document
+from purposeguard.policy import spec
+from purposeguard.runtime.registry import Reclassification
 from purposeguard.testing._notices import WORDS, Tables, bans, copied, some, tables, titled
 
 Revisions = tuple[Notice, Notice]
@@ -97,18 +89,18 @@ Answer = Callable[[Collection[str], str, str | None], bool]
 
 
 def plain_reference(document: Document) -> Answer:
-    """`reference.allowed` of a document."""
-    return partial(reference.allowed, document)
+    """`spec.permits` of a document."""
+    return partial(spec.permits, document)
 
 
 @contextmanager
 def remembering_reference(document: Document) -> Iterator[Answer]:
-    """`reference.allowed` of a document, with the answers of `reference.may` remembered.
+    """`spec.permits` of a document, with the answers of `spec.may` remembered.
 
     A document is frozen and `may` is a function of it and its arguments alone. Rules 2 and 3, which are about several
     sources and several purposes, stand in `allowed` and are worked out anew at every question.
     """
-    may = reference.may
+    may = spec.may
 
     @cache
     def remembered(source: str, purpose: str, channel: str | None) -> bool:
@@ -117,8 +109,8 @@ def remembering_reference(document: Document) -> Iterator[Answer]:
     def fake(asked: Document, source: str, purpose: str, channel: str | None) -> bool:
         return remembered(source, purpose, channel) if asked is document else may(asked, source, purpose, channel)
 
-    with mock.patch.object(reference, "may", fake):
-        yield partial(reference.allowed, document)
+    with mock.patch.object(spec, "may", fake):
+        yield partial(spec.permits, document)
 
 
 # ---- Doubles ------------------------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from sqlglot.optimizer.qualify import qualify
 from benchmarks.data.measured import Row, often, paired
 from purposeguard import Guard
 from purposeguard.adapters.sql import Statements
+from purposeguard.notice.vocabulary import Source
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.terms import Source
 
 PACKAGES = ("sqlglot",)
 

@@ -19,8 +19,8 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
-from purposeguard.activity import Block
-from purposeguard.inventory import Site
+from purposeguard.runtime.activity import Block
+from purposeguard.runtime.registry import Site
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -13,25 +13,25 @@ from typing import Any, Final, cast
 
 import cachetools
 
-from purposeguard.about import NOTHING_KNOWN
 from purposeguard.adapters.finding import Finder, Needed
 from purposeguard.adapters.rowrule import KeySet, RowRule
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
-from purposeguard.circumstances import ASKED_LATER, Standing
-from purposeguard.columns import Column
-from purposeguard.decision import Decision
-from purposeguard.engine import Engine, only_observed
-from purposeguard.errors import FlowViolation, UnlabelledData
+from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
-from purposeguard.history import History
-from purposeguard.label import Label
 from purposeguard.locks import new_lock
-from purposeguard.marks import Collected, Ended, RowSource
-from purposeguard.notice import Notice
-from purposeguard.oversight import Roster, Rostered
-from purposeguard.retention import day_in
-from purposeguard.terms import Immutable, NotPersonal
-from purposeguard.use import Use
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.retention import day_in
+from purposeguard.notice.vocabulary import Immutable, NotPersonal
+from purposeguard.policy.context import ASKED_LATER, Standing
+from purposeguard.policy.explanation import Decision
+from purposeguard.policy.row_context import NOTHING_KNOWN
+from purposeguard.policy.violations import FlowViolation
+from purposeguard.runtime.protocols import Roster, Rostered
+from purposeguard.runtime.snapshot import Column, Engine, only_observed
+from purposeguard.runtime.use import Use
+from purposeguard.values.markers import Collected, Ended, RowSource
 
 RULES_KEPT: Final = 1000
 """Row rules that are remembered by a decider."""

@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from purposeguard.adapters.rowrule import NO_DAY, Branch, KeySet, Span, SubjectTest
-from purposeguard.circumstances import CLEAR, Standing
-from purposeguard.columns import Column
-from purposeguard.engine import Engine
-from purposeguard.label import Label
-from purposeguard.oversight import Roster
-from purposeguard.retention import day_in
-from purposeguard.rows import LONG_AGO
-from purposeguard.terms import NotPersonal, Source
+from purposeguard.notice.label import Label
+from purposeguard.notice.retention import day_in
+from purposeguard.notice.vocabulary import NotPersonal, Source
+from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.runtime.protocols import Roster
+from purposeguard.runtime.snapshot import Column, Engine
+from purposeguard.values.rows import LONG_AGO
 
 Needed = tuple[tuple[Label, bool], ...]
 """The labels of what is read, each with whether the row's own source counts besides."""

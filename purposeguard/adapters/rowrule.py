@@ -14,11 +14,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
-from purposeguard.about import LONGEST_SUBJECT
 from purposeguard.errors import UnknownSource
-from purposeguard.label import Label
-from purposeguard.marks import SubjectMark
-from purposeguard.notice import Notice
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.policy.row_context import LONGEST_SUBJECT
+from purposeguard.values.markers import SubjectMark
 
 E = TypeVar("E")
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from purposeguard.adapters.tags import Columns, Revisions, columns_of
-from purposeguard.terms import Immutable
+from purposeguard.notice.vocabulary import Immutable
 
 
 class Tables(Immutable, Mapping[str, Columns]):

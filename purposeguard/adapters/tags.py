@@ -12,14 +12,14 @@ from typing import Any, ClassVar, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from purposeguard.annotations import is_taggable
 from purposeguard.errors import UnknownSource, UnlabelledData, shown
-from purposeguard.history import History
-from purposeguard.label import Label
-from purposeguard.marks import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
-from purposeguard.notice import Notice
-from purposeguard.shapes import Model, Shape
-from purposeguard.terms import Immutable, NotPersonal, Source, TermMeta
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Immutable, NotPersonal, Source, TermMeta
+from purposeguard.values.annotations import is_taggable
+from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
+from purposeguard.values.type_schema import Model, Shape
 
 KEY: Final = "purposeguard"
 """The metadata key under which a column bears its tag."""

@@ -14,9 +14,9 @@ from typing import Any, Final, Literal, NamedTuple, cast
 
 import sqlalchemy as sa
 
-from purposeguard.circumstances import CLEAR, Standing
-from purposeguard.clock import Span
 from purposeguard.governance.schema import Moment, Serial, metadata
+from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.runtime.clock import Span
 
 Kind = Literal["suspension-of-use", "stop-of-provision", "erasure"]
 """What a subject may ask for that restricts what is done with the data."""

@@ -9,9 +9,6 @@ from typing import Literal, Protocol, cast
 
 import sqlalchemy as sa
 
-from purposeguard.about import SubjectId, subject_key
-from purposeguard.clock import in_utc
-from purposeguard.document import Request as Right
 from purposeguard.errors import RequestError, shown_id
 from purposeguard.governance.declarations import Person, Restriction
 from purposeguard.governance.given import clauses_of, optional_text, period_of, text_of
@@ -34,9 +31,12 @@ from purposeguard.governance.requests import (
 from purposeguard.governance.steps import KIND_OF, Steps
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
-from purposeguard.notice import Notice
-from purposeguard.retention import day_in
-from purposeguard.terms import nearest
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.retention import day_in
+from purposeguard.notice.schema import Request as Right
+from purposeguard.notice.vocabulary import nearest
+from purposeguard.policy.row_context import SubjectId, subject_key
+from purposeguard.runtime.clock import in_utc
 
 
 class Discloses(Protocol):

@@ -11,9 +11,6 @@ from typing import Any, Literal
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
-from purposeguard.about import NOTHING_KNOWN, About, Day
-from purposeguard.bases import bases
-from purposeguard.document import Office, Titles
 from purposeguard.errors import RequestError, UnknownSource
 from purposeguard.governance.holdings import Held, Holding, held_in, opened
 from purposeguard.governance.report import (
@@ -35,15 +32,18 @@ from purposeguard.governance.report import (
     RightsPart,
     SourcePart,
 )
-from purposeguard.history import History
-from purposeguard.label import Label
-from purposeguard.notice import Notice
-from purposeguard.oversight import CLEAR, Standing
-from purposeguard.retention import Periods, day_in
-from purposeguard.rows import abouts_of
-from purposeguard.sealing import quiet
-from purposeguard.terms import NotPersonal, Source
-from purposeguard.zones import zone
+from purposeguard.notice.grants import bases
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.retention import Periods, day_in
+from purposeguard.notice.schema import Office, Titles
+from purposeguard.notice.timezones import Day, zone
+from purposeguard.notice.vocabulary import NotPersonal, Source
+from purposeguard.policy.row_context import NOTHING_KNOWN, About
+from purposeguard.runtime.protocols import CLEAR, Standing
+from purposeguard.values.rows import abouts_of
+from purposeguard.values.sealed import quiet
 
 Opens = Callable[[Any], Any]
 """Opens one sealed value of the subject."""

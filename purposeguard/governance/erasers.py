@@ -13,13 +13,13 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, Protocol, TypeVar, get_args
 
-from purposeguard.document import Document, Period
 from purposeguard.errors import UnknownSource
-from purposeguard.grants import Lineage
-from purposeguard.history import History
-from purposeguard.label import Label, OneSource
-from purposeguard.notice import Notice
-from purposeguard.retention import Periods
+from purposeguard.notice.grants import Lineage
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label, OneSource
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.retention import Periods
+from purposeguard.notice.schema import Document, Period
 
 Key = int | str | uuid.UUID
 """What an eraser calls one thing that it erases."""

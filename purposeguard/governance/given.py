@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from purposeguard.errors import UnknownPurpose
-from purposeguard.notice import Notice
-from purposeguard.terms import Family, TermMeta, is_union
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, TermMeta, is_union
 
 LONGEST_TEXT: Final = 10_000
 """Characters of what a clerk says, at most."""

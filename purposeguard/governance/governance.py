@@ -10,9 +10,6 @@ from typing import Any, Final, Literal, Self, cast
 
 from sqlalchemy.engine import URL
 
-from purposeguard.about import SubjectId, subject_key
-from purposeguard.circumstances import Standing
-from purposeguard.clock import Clock, Now, system_time
 from purposeguard.errors import Fault, NoticeError, RequestError, UnknownPurpose
 from purposeguard.governance.desk import Desk
 from purposeguard.governance.disclosure import Door, disclosure
@@ -28,11 +25,14 @@ from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.governance.sweep import Sweep
 from purposeguard.guard import Guard
-from purposeguard.history import History
-from purposeguard.ledger import Ledger
-from purposeguard.notice import Notice
-from purposeguard.oversight import Roster
-from purposeguard.recipients import Provision, Recipient
+from purposeguard.notice.history import History
+from purposeguard.notice.notice import Notice
+from purposeguard.policy.context import Standing
+from purposeguard.policy.row_context import SubjectId, subject_key
+from purposeguard.policy.transfers import Provision, Recipient
+from purposeguard.runtime.clock import Clock, Now, system_time
+from purposeguard.runtime.observer import Ledger
+from purposeguard.runtime.protocols import Roster
 
 OPEN_FOR: Final = datetime.timedelta(minutes=10)
 """How long the exception holds, at most, under which a report is made."""

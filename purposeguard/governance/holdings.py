@@ -9,13 +9,13 @@ from typing import Any, Final, TypeVar, cast
 
 import typing_extensions
 
-from purposeguard.annotations import is_taggable
 from purposeguard.errors import UnlabelledData
-from purposeguard.inventory import WHOLE, Site
-from purposeguard.label import Label
-from purposeguard.sealing import Sealed
-from purposeguard.shapes import Model, Shape, shape_of
-from purposeguard.terms import NotPersonal, Source, is_text
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import NotPersonal, Source, is_text
+from purposeguard.runtime.registry import WHOLE, Site
+from purposeguard.values.annotations import is_taggable
+from purposeguard.values.sealed import Sealed
+from purposeguard.values.type_schema import Model, Shape, shape_of
 
 F = TypeVar("F", bound=Callable[[str], Any])
 

@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping
 
-from purposeguard.document import Kind
 from purposeguard.errors import UnknownPurpose
 from purposeguard.governance.declarations import ClauseNow, SubjectRecord, unchanged
 from purposeguard.governance.disclosure import OnRecord, said
@@ -14,10 +13,11 @@ from purposeguard.governance.provisions import ProvisionRecord
 from purposeguard.governance.report import ConsentPart, Language, ProvisionPart, RequestPart, RestrictionPart
 from purposeguard.governance.requests import Request
 from purposeguard.governance.steps import KIND_OF
-from purposeguard.notice import Notice
-from purposeguard.retention import day_in
-from purposeguard.terms import Family
-from purposeguard.zones import zone
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.retention import day_in
+from purposeguard.notice.schema import Kind
+from purposeguard.notice.timezones import zone
+from purposeguard.notice.vocabulary import Family
 
 
 def on_record(

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from purposeguard.clock import Clock
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.changes import counter
 from purposeguard.governance.erasers import LONGEST_NAME, Key
 from purposeguard.governance.provisions import Appends
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.governance.store import Store
+from purposeguard.runtime.clock import Clock
 
 sweep: Final = sa.Table(
     "purposeguard_sweep",

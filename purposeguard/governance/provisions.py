@@ -14,13 +14,13 @@ from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
-from purposeguard.about import SubjectId, subject_key
-from purposeguard.clock import Clock, in_utc
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.register import Recipients
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.governance.store import Store
-from purposeguard.recipients import LONGEST_TEXT, Provision
+from purposeguard.policy.row_context import SubjectId, subject_key
+from purposeguard.policy.transfers import LONGEST_TEXT, Provision
+from purposeguard.runtime.clock import Clock, in_utc
 
 provision: Final = sa.Table(
     "purposeguard_provision",

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from purposeguard.clock import Clock
 from purposeguard.errors import UnknownRecipient
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.governance.store import Store
-from purposeguard.recipients import LONGEST_TEXT, Recipient, Safeguard
-from purposeguard.retention import day_in
-from purposeguard.terms import nearest
+from purposeguard.notice.retention import day_in
+from purposeguard.notice.vocabulary import nearest
+from purposeguard.policy.transfers import LONGEST_TEXT, Recipient, Safeguard
+from purposeguard.runtime.clock import Clock
 
 fact: Final = sa.Table(
     "purposeguard_recipient",

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from purposeguard.errors import RequestError
 from purposeguard.governance.declarations import Person
 from purposeguard.governance.schema import Moment, Serial, metadata
-from purposeguard.retention import day_in
+from purposeguard.notice.retention import day_in
 
 State = Literal["open", "verified", "fulfilled", "refused", "withdrawn"]
 """`open`: received; `verified`: it is known who asks, and that they may; the others: closed."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from purposeguard.circumstances import CLEAR, Standing
-from purposeguard.clock import Span
 from purposeguard.governance.declarations import NOTHING_DECLARED, Stands, all_stands, stands
 from purposeguard.governance.subjects import Subjects
 from purposeguard.locks import new_lock
-from purposeguard.oversight import Roster
+from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.runtime.clock import Span
+from purposeguard.runtime.protocols import Roster
 
 MOST_ASKED_SINGLY: Final = 200
 """Subjects who are asked about one by one where they changed; of more than that all is read again."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from purposeguard.clock import UTC, in_utc
+from purposeguard.runtime.clock import UTC, in_utc
 
 metadata: Final = sa.MetaData(
     # Names of our own for what each dialect would name in its own way, so that migrations can speak of them.

@@ -13,7 +13,6 @@ from typing import Final
 
 import cachetools
 
-from purposeguard.circumstances import Standing
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
 from purposeguard.governance.declarations import Stands
@@ -22,7 +21,8 @@ from purposeguard.governance.subjects import Subjects
 from purposeguard.governance.unavailable import unavailable
 from purposeguard.governance.watching import Watcher
 from purposeguard.locks import new_lock
-from purposeguard.oversight import Roster
+from purposeguard.policy.context import Standing
+from purposeguard.runtime.protocols import Roster
 
 Kept = tuple[Standing, float, Stands | None]
 """How things stand; until when that is kept, by the monotonic clock; when it changes by itself, where it does."""

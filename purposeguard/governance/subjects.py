@@ -9,9 +9,6 @@ from typing import Any, Final, Protocol, cast, runtime_checkable
 
 import sqlalchemy as sa
 
-from purposeguard.about import SubjectId, subject_key
-from purposeguard.circumstances import Standing
-from purposeguard.clock import Clock, in_utc
 from purposeguard.errors import RequestError, UnknownPurpose, shown_id
 from purposeguard.governance import changes
 from purposeguard.governance.declarations import (
@@ -34,8 +31,11 @@ from purposeguard.governance.declarations import (
 )
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.store import Store
-from purposeguard.notice import Notice
-from purposeguard.terms import Family, TermMeta, is_union
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, TermMeta, is_union
+from purposeguard.policy.context import Standing
+from purposeguard.policy.row_context import SubjectId, subject_key
+from purposeguard.runtime.clock import Clock, in_utc
 
 LONGEST_REFERENCE: Final = 1000
 """Characters of a reference at most."""

@@ -18,15 +18,15 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from purposeguard.clock import Clock
-from purposeguard.document import Period
 from purposeguard.errors import PurposeGuardError, StoreUnavailable, SweepRefused
 from purposeguard.governance.erasers import Erasers, Key, Registered, unserved, where_failed
 from purposeguard.governance.progress import UNENDED, Run, Told, part
 from purposeguard.governance.provisions import Appends
 from purposeguard.governance.store import Store
-from purposeguard.notice import Notice
-from purposeguard.retention import day_in
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.retention import day_in
+from purposeguard.notice.schema import Period
+from purposeguard.runtime.clock import Clock
 
 MAX_SHARE: Final = 0.1
 """How much of what an eraser knows a sweep erases, unless it is told to erase more."""

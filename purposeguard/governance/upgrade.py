@@ -13,10 +13,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from purposeguard.clock import UTC
 from purposeguard.governance.schema import keys
 from purposeguard.governance.unavailable import unavailable
 from purposeguard.locks import new_lock
+from purposeguard.runtime.clock import UTC
 
 VERSION_TABLE: Final = "purposeguard_version"
 """Not Alembic's usual one, which an application that shares the database has for itself."""

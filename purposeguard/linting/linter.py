@@ -19,7 +19,7 @@ from purposeguard.linting.finding import Finding, Found, Place, Rule, Unread
 from purposeguard.linting.program import Checked, Program
 from purposeguard.linting.project import Module, Project
 from purposeguard.linting.rules import cached, mapped, stored, swallowed, unguarded, unknown, untagged
-from purposeguard.notice import Notice
+from purposeguard.notice.notice import Notice
 
 CHECKS: Final = tuple(
     Checked(one.RULE, one.check) for one in (untagged, unguarded, cached, stored, mapped, swallowed, unknown)

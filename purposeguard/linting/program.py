@@ -14,7 +14,7 @@ from purposeguard.linting.project import Module, Project
 from purposeguard.linting.tagging import Tags
 from purposeguard.linting.telling import Told
 from purposeguard.linting.values import Values
-from purposeguard.notice import Notice
+from purposeguard.notice.notice import Notice
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ import typing_extensions
 from hypothesis.strategies import SearchStrategy
 from pydantic import StringConstraints
 
-from purposeguard.annotations import ALIASES, TRANSPARENT, is_taggable
-from purposeguard.label import Label
-from purposeguard.marks import Collected, Ended, Mark, SubjectMark
-from purposeguard.sealing import Sealed
-from purposeguard.shapes import argument_shape, shape_of
-from purposeguard.terms import NotPersonal, TermMeta, is_union
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import NotPersonal, TermMeta, is_union
 from purposeguard.testing._checks import Check
 from purposeguard.testing._leaves import fixed
 from purposeguard.testing._models import Field, Names, bindings_of, fields_of, scope_of, substituted
+from purposeguard.values.annotations import ALIASES, TRANSPARENT, is_taggable
+from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
+from purposeguard.values.sealed import Sealed
+from purposeguard.values.type_schema import argument_shape, shape_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

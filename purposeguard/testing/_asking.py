@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from contextlib import suppress
 
-from purposeguard.errors import ChannelViolation
 from purposeguard.guard import Guard
-from purposeguard.notice import Notice
-from purposeguard.terms import Family, Purpose, Source
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.policy.violations import ChannelViolation
 
 Asked = type[Purpose] | Family
 """What can be asked for as a purpose."""

@@ -10,13 +10,13 @@ import sys
 from types import CodeType, FrameType
 from typing import Any, Final, Literal, cast
 
-from purposeguard.access import Reader
-from purposeguard.decision import Decision
-from purposeguard.engine import Engine, Opening
-from purposeguard.entrustment import Handing
 from purposeguard.guard import Guard
-from purposeguard.label import Label
-from purposeguard.use import Use
+from purposeguard.notice.label import Label
+from purposeguard.policy.explanation import Decision
+from purposeguard.runtime.access import Reader
+from purposeguard.runtime.handover import Handing
+from purposeguard.runtime.snapshot import Engine, Opening
+from purposeguard.runtime.use import Use
 
 Kind = Literal["used", "asked"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from purposeguard import errors
+import purposeguard
 
 _ANYTHING: Final = frozenset({"BaseException", "Exception"})
 _OF_SYSTEMS: Final = frozenset({"EnvironmentError", "IOError", "OSError", "PermissionError"})
@@ -19,7 +19,9 @@ _GROUPS: Final = frozenset({"BaseExceptionGroup", "ExceptionGroup"})
 """What the errors of tasks come in."""
 
 _OWN: Final = frozenset(
-    name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.PurposeGuardError)
+    name
+    for name, one in vars(purposeguard).items()
+    if isinstance(one, type) and issubclass(one, purposeguard.PurposeGuardError)
 )
 
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)

@@ -13,9 +13,9 @@ from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.control import BuildContext
 
-from purposeguard.decision import Decision
 from purposeguard.guard import Guard
-from purposeguard.label import Label
+from purposeguard.notice.label import Label
+from purposeguard.policy.explanation import Decision
 from purposeguard.testing import _telling
 from purposeguard.testing._forbidden import Fields, alike, grafted, placed, present, values_at
 from purposeguard.testing._hypothesising import aside, choices_of, is_explicit, several

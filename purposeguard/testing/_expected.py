@@ -11,15 +11,17 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
-from purposeguard import reference, reference_circumstances, retention
-from purposeguard.about import About, Day, SubjectId, subject_key
-from purposeguard.circumstances import CLEAR, Standing
 from purposeguard.errors import UnknownTerm
-from purposeguard.label import Label
-from purposeguard.notice import Notice
-from purposeguard.shapes import Shape, shape_of
-from purposeguard.terms import Family, NotPersonal, Source
+from purposeguard.notice import retention
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.timezones import Day
+from purposeguard.notice.vocabulary import Family, NotPersonal, Source
+from purposeguard.policy import spec
+from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.row_context import About, SubjectId, subject_key
 from purposeguard.testing._asking import Asked, asked_of, name_of
+from purposeguard.values.type_schema import Shape, shape_of
 
 T = TypeVar("T")
 
@@ -135,7 +137,7 @@ class Expected:
         # The specification follows ids back from the last one, wherever that stands by date.
         documents = [*(one.document for one in self.known if one is not notice), notice.document]
         for term in notice.sources if kind == "source" else notice.purposes:
-            if reference_circumstances.moved(documents, kind, term.clause, held.revision) == given:
+            if spec.moved(documents, kind, term.clause, held.revision) == given:
                 return term.clause
         return None
 
@@ -161,7 +163,7 @@ class Expected:
             UnknownSource: a source is of no revision that is known.
         """
         if to_activity and probe.channel is None:
-            if any(not reference._admits(self.notice.document, one, _ANY) for one in self._members(probe.purpose)):
+            if any(not spec._admits(self.notice.document, one, _ANY) for one in self._members(probe.purpose)):
                 return False
             probe = probe._replace(channel=_ANY)
         sources = _personal(probe.label)
@@ -178,7 +180,7 @@ class Expected:
             on = self._held_on(about.collected)
             under = on if under is None else min(on, under)
         standing = self._standings.get(about.subject, CLEAR) if about.subject is not None else CLEAR
-        return reference_circumstances.allowed(
+        return spec.allowed(
             [one.document for one in self.known],
             [given],
             probe.purpose,
@@ -198,7 +200,7 @@ class Expected:
         return max((one.revision for one in self.known if one.revision <= on), default=datetime.date.min)
 
     def _admits(self, purpose: str, channel: str | None) -> bool:
-        return any(reference._admits(self.notice.document, one, channel) for one in self._members(purpose))
+        return any(spec._admits(self.notice.document, one, channel) for one in self._members(purpose))
 
     def _members(self, purpose: str) -> Collection[str]:
         return {row.class_: row.purposes for row in self.notice.document.family}.get(purpose, (purpose,))
@@ -212,7 +214,7 @@ class Expected:
         known = [one for one in ids if one is not None]
         if len(known) < len(ids) or not _has(notice, purpose):
             return False
-        return not known or reference.allowed(notice.document, known, purpose)
+        return not known or spec.permits(notice.document, known, purpose)
 
 
 def _personal(label: Label) -> list[type[Source]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from purposeguard.circumstances import NONE_KNOWN
-from purposeguard.matrix import Matrix, Row
-from purposeguard.notice import Notice
-from purposeguard.terms import NotPersonal, Purpose, Source
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source
+from purposeguard.policy.context import NONE_KNOWN
+from purposeguard.policy.table import Matrix, Row
 
 M = TypeVar("M", bound=Matrix)
 

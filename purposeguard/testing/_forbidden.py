@@ -11,16 +11,16 @@ from typing import Any, Final, cast
 
 import typing_extensions
 
-from purposeguard.annotations import is_taggable
 from purposeguard.errors import UnlabelledData
-from purposeguard.fields import sources_of
-from purposeguard.label import Label
-from purposeguard.personal import Personal
-from purposeguard.rows import MISSING, read_field
-from purposeguard.sealing import Sealed, plain
-from purposeguard.shapes import Shape, shape_of
+from purposeguard.notice.label import Label
 from purposeguard.testing._models import replaced
 from purposeguard.testing._places import _fields_of, places
+from purposeguard.values.annotations import is_taggable
+from purposeguard.values.personal import Personal
+from purposeguard.values.rows import MISSING, read_field
+from purposeguard.values.sealed import Sealed, plain
+from purposeguard.values.tagging import sources_of
+from purposeguard.values.type_schema import Shape, shape_of
 
 
 @dataclass(frozen=True)

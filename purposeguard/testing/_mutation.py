@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from purposeguard.errors import wrapped
-from purposeguard.terms import Family
+from purposeguard.notice.vocabulary import Family
 from purposeguard.testing import watching
 from purposeguard.testing._flipping import Cell
 from purposeguard.testing._records import Collector

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from purposeguard import reference
-from purposeguard.document import Document
-from purposeguard.grants import granted
-from purposeguard.terms import fold
+from purposeguard.notice.grants import granted
+from purposeguard.notice.schema import Document
+from purposeguard.notice.vocabulary import fold
+from purposeguard.policy import spec
 
 Tables = dict[str, Any]
 """The tables of a notice file, as TOML gives them."""
@@ -220,7 +220,7 @@ def _add_overlays(draw: st.DrawFn, made: Tables, ids: list[str]) -> None:
 def may_serve(made: Tables, source: str) -> list[str]:
     """What one of the clauses of the tables may serve, by the reference."""
     document = Document.model_validate({key: rows for key, rows in made.items() if key != "overlay"})
-    return [given for given in purposes_of(made) if reference.may(document, source, given, None)]
+    return [given for given in purposes_of(made) if spec.may(document, source, given, None)]
 
 
 def _folded_id(row: Tables) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from purposeguard.circumstances import CLEAR, Standing
-from purposeguard.errors import PurposeMissing, PurposeViolation
-from purposeguard.inventory import Reclassification
-from purposeguard.label import Label
-from purposeguard.ledger import Ledger
-from purposeguard.oversight import Roster
-from purposeguard.recipients import Provision
+from purposeguard.errors import PurposeMissing
+from purposeguard.notice.label import Label
+from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.transfers import Provision
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.observer import Ledger
+from purposeguard.runtime.protocols import Roster
+from purposeguard.runtime.registry import Reclassification
 
 
 class WrittenDown:

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from purposeguard.annotations import is_taggable
-from purposeguard.rows import MISSING, read_field
-from purposeguard.sealing import Sealed, plain
-from purposeguard.shapes import Model, Shape, shape_of
+from purposeguard.values.annotations import is_taggable
+from purposeguard.values.rows import MISSING, read_field
+from purposeguard.values.sealed import Sealed, plain
+from purposeguard.values.type_schema import Model, Shape, shape_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.errors import PurposeMissing
 from purposeguard.guard import Guard
-from purposeguard.inventory import Access, Activity
-from purposeguard.label import Label
 from purposeguard.locks import new_lock
-from purposeguard.notice import Notice
-from purposeguard.terms import Family, Purpose
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, Purpose
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.registry import Access, Activity
 from purposeguard.testing._flipping import Cell, notice_key
 from purposeguard.testing._swallowed import Swallowing
 from purposeguard.testing.watching import Asked, Watcher

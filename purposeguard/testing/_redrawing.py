@@ -9,16 +9,16 @@ from typing import Any, Final, cast, get_args, get_origin
 
 from hypothesis import reject
 
-from purposeguard.annotations import is_taggable
-from purposeguard.personal import Personal
-from purposeguard.rows import read_field
-from purposeguard.sealing import Pending, Sealed, content
-from purposeguard.terms import is_union
+from purposeguard.notice.vocabulary import is_union
 from purposeguard.testing._annotations import Spot, taken_apart
 from purposeguard.testing._checks import passes
 from purposeguard.testing._drawing import NOWHERE, Drawing
 from purposeguard.testing._leaf import Unsolvable
 from purposeguard.testing._models import Field, Names, bindings_of, current, fields_of, made, replaced, scope_of
+from purposeguard.values.annotations import is_taggable
+from purposeguard.values.personal import Personal
+from purposeguard.values.rows import read_field
+from purposeguard.values.sealed import Pending, Sealed, content
 
 _ATTEMPTS: Final = 5
 _SPARSE: Final = (1, 3)

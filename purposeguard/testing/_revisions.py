@@ -9,9 +9,9 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from purposeguard.document import Document
-from purposeguard.grants import granted
-from purposeguard.notice import Notice
+from purposeguard.notice.grants import granted
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.schema import Document
 from purposeguard.testing._notices import (
     CHANNELS,
     WORDS,

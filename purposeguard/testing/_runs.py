@@ -16,9 +16,8 @@ from typing import Any, Final, cast
 
 from hypothesis.errors import HypothesisException
 
-from purposeguard.activity import Block
-from purposeguard.annotations import is_taggable
-from purposeguard.sealing import plain
+from purposeguard.runtime.activity import Block
+from purposeguard.runtime.use import Use
 from purposeguard.testing._patching import Lines
 from purposeguard.testing._pins import pinned
 from purposeguard.testing._raising import told
@@ -27,7 +26,8 @@ from purposeguard.testing._sql import open_connections
 from purposeguard.testing._views import STREAMED, lines_of
 from purposeguard.testing._waiting import Waiting
 from purposeguard.testing.effects import Effect, captured
-from purposeguard.use import Use
+from purposeguard.values.annotations import is_taggable
+from purposeguard.values.sealed import plain
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.errors import PurposeMissing
+from purposeguard.policy.violations import PurposeViolation
 from purposeguard.testing._clauses import clause_at, names_refusals
 from purposeguard.testing._unasked import Look, Place, Waiting, is_work, waiting, work_here
 

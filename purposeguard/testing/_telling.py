@@ -6,14 +6,14 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from purposeguard.decision import Decision, name_of
 from purposeguard.errors import wrapped
-from purposeguard.fields import sources_of
-from purposeguard.label import Label
-from purposeguard.terms import NotPersonal
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import NotPersonal
+from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.testing._differences import Difference, cut
 from purposeguard.testing._forbidden import shown_as, values_at
 from purposeguard.testing._pins import PINS, time_machine
+from purposeguard.values.tagging import sources_of
 
 if TYPE_CHECKING:
     from purposeguard.testing._forbidden import Fields

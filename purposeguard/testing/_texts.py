@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from pydantic import Secret, SecretBytes, SecretStr
 
-from purposeguard.annotations import is_taggable
-from purposeguard.rows import MISSING, read_field
-from purposeguard.sealing import Sealed, content
-from purposeguard.shapes import Model
+from purposeguard.values.annotations import is_taggable
+from purposeguard.values.rows import MISSING, read_field
+from purposeguard.values.sealed import Sealed, content
+from purposeguard.values.type_schema import Model
 
 SHORTEST: Final = 5
 """Characters of a text that is known again; a shorter one may stand anywhere by chance."""

@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from purposeguard.annotations import is_namedtuple
 from purposeguard.errors import PurposeGuardError
-from purposeguard.sealing import Sealed
 from purposeguard.testing._patching import Lines
 from purposeguard.testing._raising import told
+from purposeguard.values.annotations import is_namedtuple
+from purposeguard.values.sealed import Sealed
 
 Open = Callable[[Any], Any]
 """The plain value of a sealed one, where it may be opened; the seal itself, where not."""

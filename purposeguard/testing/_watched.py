@@ -7,22 +7,22 @@ import weakref
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-from purposeguard.circumstances import BY_ANY_CHANNEL, NONE_KNOWN, NOT_NAMED, Circumstances, Standing
-from purposeguard.columns import Column, State
-from purposeguard.decision import Decision
-from purposeguard.engine import Engine, Opening
-from purposeguard.errors import PurposeMissing, PurposeViolation
-from purposeguard.history import History
-from purposeguard.inventory import Access, Activity
-from purposeguard.label import Label
-from purposeguard.ledger import Tick
-from purposeguard.matrix import Matrix, Row
-from purposeguard.notice import Notice
-from purposeguard.terms import Family, NotPersonal, Purpose
+from purposeguard.errors import PurposeMissing
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose
+from purposeguard.policy.context import BY_ANY_CHANNEL, NONE_KNOWN, NOT_NAMED, Circumstances, Standing
+from purposeguard.policy.explanation import Decision
+from purposeguard.policy.table import Matrix, Row
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.observer import Tick
+from purposeguard.runtime.registry import Access, Activity
+from purposeguard.runtime.snapshot import Column, Engine, Opening, State
+from purposeguard.runtime.use import Use
 from purposeguard.testing import _callers
 from purposeguard.testing._flipping import copied, flipped
 from purposeguard.testing._watchers import Own, Teller, Watcher, everywhere
-from purposeguard.use import Use
 
 _NOT_PERSONAL: Final = Label(NotPersonal)
 _NOTHING_KNOWN: Final = (MappingProxyType[Any, Any]({}), MappingProxyType[Any, Any]({}))

@@ -8,15 +8,16 @@ import weakref
 from collections.abc import Callable, Generator, Iterator
 from typing import Final, NamedTuple
 
-from purposeguard.circumstances import NONE_KNOWN, Circumstances
-from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.errors import PurposeMissing
 from purposeguard.guard import Guard
-from purposeguard.inventory import Access, Activity
-from purposeguard.label import Label
 from purposeguard.locks import new_lock
-from purposeguard.matrix import MOST_REMEMBERED, Matrix
-from purposeguard.notice import Notice
-from purposeguard.terms import Family, NotPersonal, Purpose, Source
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.policy.context import NONE_KNOWN, Circumstances
+from purposeguard.policy.table import MOST_REMEMBERED, Matrix
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.registry import Access, Activity
 from purposeguard.testing import _callers
 from purposeguard.testing._flipping import Cell, notice_key
 

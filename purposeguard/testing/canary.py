@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from purposeguard.activity import Block
-from purposeguard.decision import Decision
 from purposeguard.guard import Guard
-from purposeguard.label import Label
-from purposeguard.sealing import plain
+from purposeguard.notice.label import Label
+from purposeguard.policy.explanation import Decision
+from purposeguard.runtime.activity import Block
+from purposeguard.runtime.use import Use
 from purposeguard.testing import _telling
 from purposeguard.testing._raising import each
 from purposeguard.testing._views import lines_of
@@ -37,7 +37,7 @@ from purposeguard.testing.failures import Escape, Leaked, NothingToProve, Unreco
 from purposeguard.testing.interference import must_be_known
 from purposeguard.testing.traces import Haystack, joined
 from purposeguard.testing.values import Mark, Markers
-from purposeguard.use import Use
+from purposeguard.values.sealed import plain
 
 T = TypeVar("T")
 

@@ -11,12 +11,13 @@ from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar, overload
 
-from purposeguard.decision import Decision, name_of
-from purposeguard.errors import PurposeMissing, PurposeViolation, wrapped
+from purposeguard.errors import PurposeMissing, wrapped
 from purposeguard.guard import Guard
-from purposeguard.inventory import Site
-from purposeguard.label import Label
-from purposeguard.terms import Family, Purpose, Source, fold, is_union, union_members
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Family, Purpose, Source, fold, is_union, union_members
+from purposeguard.policy.explanation import Decision, name_of
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.registry import Site
 from purposeguard.testing.watching import Asked, Watcher, watching
 
 R = TypeVar("R")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from purposeguard.label import Label
+from purposeguard.notice.label import Label
 from purposeguard.testing import _telling
 from purposeguard.testing._differences import Difference, differences
 
 if TYPE_CHECKING:
-    from purposeguard.decision import Decision
+    from purposeguard.policy.explanation import Decision
     from purposeguard.testing._forbidden import Fields
     from purposeguard.testing._judging import Leak
     from purposeguard.testing._runs import Outcome

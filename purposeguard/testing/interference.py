@@ -26,9 +26,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.control import current_build_context
 
-from purposeguard.activity import Block
 from purposeguard.guard import Guard
-from purposeguard.inventory import Site
+from purposeguard.runtime.activity import Block
+from purposeguard.runtime.registry import Site
 from purposeguard.testing import _telling
 from purposeguard.testing._examples import Asked, Errors, Example, State
 from purposeguard.testing._forbidden import Fields, annotations_of, forbidden_in, is_tagged, model_of

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from purposeguard.history import History
-from purposeguard.label import Label
-from purposeguard.notice import Notice
-from purposeguard.personal import Personal
-from purposeguard.terms import Family, TermMeta
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, TermMeta
+from purposeguard.values.personal import Personal
 
 BUNDLED: Final = "trendmicro-jp"
 """The notice that labels, terms and families are of where nothing says which: who has another registers for it."""

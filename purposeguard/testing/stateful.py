@@ -15,7 +15,7 @@ class ShopMachine(PurposeMachine):
 TestShop = ShopMachine.TestCase
 ```
 
-The machine keeps by itself what everybody asked for, and asks the executable specification (`purposeguard.reference`)
+The machine keeps by itself what everybody asked for, and asks the executable specification (`purposeguard.policy.spec`)
 what follows. Needs hypothesis: `pip install 'purposeguard[hypothesis]'`.
 """
 
@@ -29,21 +29,23 @@ from typing import Any, ClassVar, Final
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from purposeguard.about import About, Day, SubjectId, subject_key
-from purposeguard.activity import Block
-from purposeguard.circumstances import Standing
-from purposeguard.errors import PurposeGuardError, PurposeMissing, PurposeViolation, UnknownSource, UnknownTerm
+from purposeguard.errors import PurposeGuardError, PurposeMissing, UnknownSource, UnknownTerm
 from purposeguard.guard import Guard
-from purposeguard.history import History
-from purposeguard.label import Label
-from purposeguard.notice import Notice
-from purposeguard.oversight import Oversight
-from purposeguard.personal import Personal
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.timezones import Day
+from purposeguard.policy.context import Standing
+from purposeguard.policy.row_context import About, SubjectId, subject_key
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.activity import Block
+from purposeguard.runtime.protocols import Oversight
+from purposeguard.runtime.use import Use
 from purposeguard.testing import strategies
 from purposeguard.testing._asking import name_of
 from purposeguard.testing._expected import Expected, Probe
 from purposeguard.testing._office import Office, WrittenDown
-from purposeguard.use import Use
+from purposeguard.values.personal import Personal
 
 __all__ = ["Office", "PurposeMachine", "WrittenDown"]
 

@@ -11,20 +11,20 @@ from typing import Any, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
-from purposeguard.activity import Block
-from purposeguard.fields import sources_of
 from purposeguard.guard import Guard
-from purposeguard.history import History
-from purposeguard.label import Label
-from purposeguard.notice import Notice
-from purposeguard.personal import Personal
-from purposeguard.terms import Family, NotPersonal, Purpose, Source
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.runtime.activity import Block
 from purposeguard.testing import _notices, _revisions
 from purposeguard.testing._asking import Asked, asked_of, declarable
 from purposeguard.testing._drawing import Drawing
 from purposeguard.testing._faults import FaultyNotice, PlantedFault, faulty
 from purposeguard.testing._redrawing import Redrawing
 from purposeguard.testing.values import Markers, value_strategy
+from purposeguard.values.personal import Personal
+from purposeguard.values.tagging import sources_of
 
 __all__ = [
     "FaultyNotice",

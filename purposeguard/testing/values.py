@@ -20,16 +20,16 @@ from hypothesis import HealthCheck, Phase, currently_in_test_context, given, set
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
-from purposeguard.annotations import what_is
-from purposeguard.fields import sources_of
-from purposeguard.label import Label
-from purposeguard.sealing import Sealed
-from purposeguard.terms import NotPersonal
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.testing._annotations import few_valued
 from purposeguard.testing._drawing import Drawing
 from purposeguard.testing._places import places
 from purposeguard.testing._redrawing import Redrawing
 from purposeguard.testing._texts import texts_of
+from purposeguard.values.annotations import what_is
+from purposeguard.values.sealed import Sealed
+from purposeguard.values.tagging import sources_of
 
 __all__ = ["Mark", "Markers", "simplest", "texts_of", "value_strategy"]
 

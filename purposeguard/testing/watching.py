@@ -11,8 +11,8 @@ import contextlib
 from collections.abc import Generator
 from typing import cast
 
-from purposeguard.engine import Engine
 from purposeguard.guard import LIVE_GUARDS, Guard
+from purposeguard.runtime.snapshot import Engine
 from purposeguard.testing._flipping import Cell, notice_key
 from purposeguard.testing._watched import Aside, WatchedEngine, WatchedState
 from purposeguard.testing._watchers import Asked, Own, Watcher, everywhere, silence

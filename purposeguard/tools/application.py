@@ -16,13 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from purposeguard.access import Reader
-from purposeguard.decision import Decision
-from purposeguard.entrustment import Handing
-from purposeguard.errors import PurposeGuardError, SubjectViolation
+from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
-from purposeguard.inventory import WHOLE, Access, Activity, Entrustment, Site
-from purposeguard.label import Label
+from purposeguard.notice.label import Label
+from purposeguard.policy.explanation import Decision, is_about_the_subject
+from purposeguard.runtime.access import Reader
+from purposeguard.runtime.handover import Handing
+from purposeguard.runtime.registry import WHOLE, Access, Activity, Entrustment, Site
 from purposeguard.tools.problems import Problem
 
 
@@ -167,7 +167,7 @@ def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None
 
 def standing_against(decision: Decision, *, by_row: bool) -> tuple[str, ...]:
     """Why a call is refused. What a subject could agree to is asked of each row, where rows say whose they are."""
-    return () if by_row and not decision and decision.violation is SubjectViolation else decision.reasons
+    return () if by_row and is_about_the_subject(decision) else decision.reasons
 
 
 def forecast(

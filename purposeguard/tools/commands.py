@@ -13,10 +13,10 @@ from typing import Annotated, ParamSpec
 import typer
 from rich.console import Console
 
-from purposeguard.codegen import generate
 from purposeguard.errors import NoticeError, PurposeGuardError
 from purposeguard.guard import Guard
-from purposeguard.notice import Notice
+from purposeguard.notice.codegen import generate
+from purposeguard.notice.notice import Notice
 from purposeguard.tools.application import find_guard
 from purposeguard.tools.desk_commands import disclose, list_requests
 from purposeguard.tools.diff_command import diff

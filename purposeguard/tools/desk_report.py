@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from purposeguard.guard import Guard
-from purposeguard.notice import Notice
+from purposeguard.notice.notice import Notice
 from purposeguard.tools.application import find
 from purposeguard.tools.problems import Problem
 from purposeguard.tools.render import Column, Report, Table

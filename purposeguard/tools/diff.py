@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from purposeguard.comparing import Cell, Change, Comparison
-from purposeguard.document import Changes
+from purposeguard.notice.schema import Changes
+from purposeguard.policy.diff import Cell, Change, Comparison
 from purposeguard.tools.application import Outcome
 from purposeguard.tools.diff_words import Words
 from purposeguard.tools.effects import Effect

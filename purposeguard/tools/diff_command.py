@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from purposeguard.comparing import compare
+from purposeguard.policy.diff import compare
 from purposeguard.tools.application import find_guard
 from purposeguard.tools.diff import Diff, Section, headline
 from purposeguard.tools.effects import effects

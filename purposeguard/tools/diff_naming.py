@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from purposeguard.comparing import Comparison
-from purposeguard.document import Document, Titles
-from purposeguard.grants import Lineage, source_rows
-from purposeguard.terms import slug_of
+from purposeguard.notice.grants import Lineage, source_rows
+from purposeguard.notice.schema import Document, Titles
+from purposeguard.notice.vocabulary import slug_of
+from purposeguard.policy.diff import Comparison
 from purposeguard.tools.reports import Language
 
 WHAT: Final[Mapping[str, tuple[str, str]]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from purposeguard.comparing import Change
+from purposeguard.policy.diff import Change
 from purposeguard.tools.diff_uses import OfUses
 
 NEEDS: Final[Mapping[str | None, tuple[str, str]]] = {

@@ -10,15 +10,15 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from purposeguard.circumstances import BY_ANY_CHANNEL, NONE_KNOWN
-from purposeguard.comparing import Comparison
-from purposeguard.decision import Decision
 from purposeguard.guard import Guard
-from purposeguard.inventory import Access, Activity
-from purposeguard.label import Label
-from purposeguard.matrix import Matrix
-from purposeguard.notice import Notice
-from purposeguard.terms import Family, NotPersonal, Purpose, Source
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.policy.context import BY_ANY_CHANNEL, NONE_KNOWN
+from purposeguard.policy.diff import Comparison
+from purposeguard.policy.explanation import Decision
+from purposeguard.policy.table import Matrix
+from purposeguard.runtime.registry import Access, Activity
 from purposeguard.tools.application import Outcome, forecast, read_annotations, says_whose, standing_against
 
 WIDTH = {"refused": 0, "unknown": 0, "withheld": 1, "allowed": 2}

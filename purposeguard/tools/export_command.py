@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from purposeguard.errors import PurposeGuardError
-from purposeguard.exporting.cedar import export
+from purposeguard.notice.export.cedar import export
 from purposeguard.tools.files import difference, read_notice, write
 from purposeguard.tools.problems import Problem
 from purposeguard.tools.render import complain

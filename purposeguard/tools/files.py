@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from purposeguard.errors import NoticeError
-from purposeguard.faults import merged, read_toml
-from purposeguard.notice import Notice
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.parsing import merged, read_toml
 from purposeguard.tools.problems import Problem
 
 LINES_OF_DIFF = 20

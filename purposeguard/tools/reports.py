@@ -5,12 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from purposeguard.decision import Decision
-from purposeguard.document import Channels
-from purposeguard.errors import SubjectViolation
 from purposeguard.guard import Guard
-from purposeguard.notice import Notice
-from purposeguard.terms import Family, Purpose, Source
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.schema import Channels
+from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.policy.explanation import Decision, is_about_the_subject
 from purposeguard.tools.render import CONSENT, CONSENT_MARK, Cell, Column, Report, Table
 
 
@@ -38,7 +37,7 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
 
     def cell(decision: Decision) -> Cell:
         # Nobody is asked about here, so that nothing but consent is missing from a subject.
-        return CONSENT if decision.violation is SubjectViolation and not decision else decision.allowed
+        return CONSENT if is_about_the_subject(decision) else decision.allowed
 
     purposes: list[dict[str, Any]] = [
         {

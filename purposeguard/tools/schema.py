@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from purposeguard.document import Document
+from purposeguard.notice.schema import Document
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from purposeguard.errors import FlowViolation, PurposeGuardError, PurposeViolation, UnlabelledData, UnresolvedStatement
+from purposeguard.errors import PurposeGuardError, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
-from purposeguard.notice import Notice
+from purposeguard.notice.notice import Notice
+from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from purposeguard.tools.files import read_notice
 from purposeguard.tools.problems import Problem
 from purposeguard.tools.render import Format as ReportFormat

@@ -8,7 +8,7 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from purposeguard.label import Label
+from purposeguard.notice.label import Label
 from purposeguard.tools.render import Column, Report, Table
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from purposeguard.adapters.tags import Columns, Spec, tag_of
 from purposeguard.errors import Fault, NoticeError, PurposeGuardError, UnknownTerm, UnlabelledData
-from purposeguard.faults import read_toml
-from purposeguard.marks import ByRow, Collected, Ended, Mark, RowSource, Subject
-from purposeguard.notice import Notice
-from purposeguard.terms import nearest
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.parsing import read_toml
+from purposeguard.notice.vocabulary import nearest
 from purposeguard.tools.problems import Problem
+from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject
 
 MARKS: Final[Mapping[str, Mark]] = {
     "subject": Subject,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from purposeguard.decision import name_of
 from purposeguard.guard import Guard
-from purposeguard.inventory import Access, Activity, Entrustment, Reclassification, Site
-from purposeguard.matrix import Matrix
-from purposeguard.recipients import Recipient, objections
-from purposeguard.retention import day_in
-from purposeguard.terms import Family
+from purposeguard.notice.retention import day_in
+from purposeguard.notice.vocabulary import Family
+from purposeguard.policy.explanation import name_of
+from purposeguard.policy.table import Matrix
+from purposeguard.policy.transfers import Recipient, objections
+from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Site
 from purposeguard.tools.application import Outcome, outcome, read_annotations
 from purposeguard.tools.render import Column, Report, Table
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from purposeguard.document import Period
 from purposeguard.guard import Guard
+from purposeguard.notice.schema import Period
 from purposeguard.tools.application import find
 from purposeguard.tools.problems import Problem
 from purposeguard.tools.render import Column, Report, Table

@@ -8,8 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from purposeguard import Notice
-from purposeguard.about import subject_key
 from purposeguard.adapters.rowrule import KeySet, clause_meant
+from purposeguard.policy.row_context import subject_key
 
 Test = Callable[[Any], bool]
 

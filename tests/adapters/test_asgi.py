@@ -13,8 +13,9 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.adapters.asgi import PurposeRoutes
-from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.errors import PurposeMissing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import PurposeViolation
 
 guard = pg.Guard(tm.NOTICE)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import purposeguard as pg
 from purposeguard import errors
 from tests.adapters.conformance.cases import Case, cases
 from tests.adapters.conformance.engines import Answer, Engine, plain_rows
@@ -100,7 +101,7 @@ def _hold(engine: Engine, case: Case) -> None:
         if not isinstance(caught.value, engine.own_errors):
             _compare_refusal(engine, case, caught.value)
     else:
-        kind: type[errors.PurposeGuardError] = getattr(errors, case.refused)
+        kind: type[errors.PurposeGuardError] = getattr(pg, case.refused)
         with pytest.raises(kind) as refused:
             engine.answer(case, guard)
         assert type(refused.value) is kind
@@ -111,13 +112,13 @@ def _compare_refusal(engine: Engine, case: Case, error: BaseException) -> None:
     column: str | None = case.expect.get("column")
     if column is not None:
         bare = column.rpartition(".")[2]
-        if isinstance(error, errors.PurposeViolation):
+        if isinstance(error, pg.PurposeViolation):
             assert error.field in ((column,) if engine.tables_have_names else (column, bare))
         else:
             assert f"`{column}`" in str(error) or f"`{bare}`" in str(error)
     if "names" in case.expect:
         assert case.expect["names"] in str(error)
-    if isinstance(error, errors.FlowViolation):
+    if isinstance(error, pg.FlowViolation):
         assert f"{error.target}.{error.column}" == column
         if "missing" in case.expect:
             assert sorted(one.clause for one in error.missing.sources) == sorted(case.expect["missing"])

@@ -26,9 +26,9 @@ from purposeguard import (
 from purposeguard.adapters.deciding import NOTHING_PERSONAL, Decider, Demand
 from purposeguard.adapters.rowrule import KeySet, Span, clause_meant, spellings
 from purposeguard.adapters.tags import Columns, columns_of
-from purposeguard.circumstances import Standing
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.oversight import Roster
+from purposeguard.policy.context import Standing
+from purposeguard.runtime.protocols import Roster
 from tests.oversights import Told
 
 NOTICE = tm.NOTICE

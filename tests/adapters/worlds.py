@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from purposeguard import About, Guard, History, Label, Notice, NotPersonal
 from purposeguard.adapters.tags import Columns, Tag
-from purposeguard.circumstances import Standing
-from purposeguard.marks import Collected, Ended, RowSource, Subject
+from purposeguard.policy.context import Standing
+from purposeguard.runtime.use import Use
 from purposeguard.testing._asking import asked_of
 from purposeguard.testing._notices import Tables, add_bases, tables
 from purposeguard.testing._revisions import revision_after
-from purposeguard.use import Use
+from purposeguard.values.markers import Collected, Ended, RowSource, Subject
 from tests.oversights import Told
 
 NOW = datetime.datetime(2025, 6, 15, 12, tzinfo=datetime.UTC)

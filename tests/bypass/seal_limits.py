@@ -25,9 +25,9 @@ from unittest import mock
 from pydantic import BaseModel, ValidationError
 
 import purposeguard as pg
-from purposeguard.columns import Column
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.sealing import content
+from purposeguard.runtime.snapshot import Column
+from purposeguard.values.sealed import content
 from tests.bypass.seal_forks import in_a_fork
 from tests.bypass.seal_looking import NUMBER, TEXT, guard, opened, seal
 

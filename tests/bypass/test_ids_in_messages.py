@@ -13,7 +13,7 @@ import purposeguard as pg
 from purposeguard.errors import is_like_an_id, printable, shown_id
 from purposeguard.governance import Governance
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.recipients import Recipient
+from purposeguard.policy.transfers import Recipient
 from tests.unit.oversights import Counting
 
 PERSONAL = {

@@ -18,8 +18,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 import purposeguard as pg
-from purposeguard.circumstances import CLEAR, Standing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import CLEAR, Standing
 from tests.bypass.seal_forks import in_a_fork
 from tests.bypass.seal_looking import TEXT, leaks
 from tests.support import in_threads, switching

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.ledger import Tally
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.observer import Tally
 from tests.unit.samples import Tape
 
 R = pg.Label(tm.Registration)

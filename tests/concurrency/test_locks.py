@@ -16,13 +16,12 @@ from typing import Annotated, Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.clock import Clock
-from purposeguard.columns import State
-from purposeguard.copies import Classes
-from purposeguard.engine import Engine
-from purposeguard.ledger import Tally
 from purposeguard.locks import _LOCKS, _free_in_child, new_lock
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.clock import Clock
+from purposeguard.runtime.observer import Tally
+from purposeguard.runtime.snapshot import Engine, State
+from purposeguard.values.redaction import Classes
 from tests.support import crossed
 from tests.unit.samples import Tape
 
@@ -197,7 +196,7 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
     script = """
         import os, threading, warnings
         import purposeguard as pg
-        from purposeguard.clock import Clock
+        from purposeguard.runtime.clock import Clock
         from purposeguard.locks import _LOCKS, new_lock
         from purposeguard.notices import trendmicro_jp as tm
         from typing import Annotated

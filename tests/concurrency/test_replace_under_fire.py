@@ -12,8 +12,8 @@ from unittest import mock
 import pytest
 
 from purposeguard import Guard, Notice, NoticeError, PurposeViolation, UnknownPurpose, UnknownSource, UnknownTerm
-from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.table import Matrix
 from tests import support
 
 

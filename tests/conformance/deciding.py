@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from purposeguard import About, Family, Guard, History, Label, Notice
-from purposeguard.circumstances import Circumstances, Standing
-from purposeguard.matrix import Matrix
+from purposeguard.policy.context import Circumstances, Standing
+from purposeguard.policy.table import Matrix
 from tests.oversights import Told
 
 PATH = Path(__file__).parent / "decisions.json"

@@ -11,11 +11,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from purposeguard import About, Guard, Label, Notice, Source
-from purposeguard import reference_circumstances as reference
-from purposeguard.circumstances import BEFORE_ALL, Circumstances, Standing
-from purposeguard.history import History
-from purposeguard.matrix import Matrix
-from purposeguard.retention import overdue
+from purposeguard.notice.history import History
+from purposeguard.notice.retention import overdue
+from purposeguard.policy import spec
+from purposeguard.policy.context import BEFORE_ALL, Circumstances, Standing
+from purposeguard.policy.table import Matrix
 from purposeguard.testing import _revisions, strategies
 from purposeguard.testing._asking import asked_of, name_of
 from tests import histories
@@ -41,7 +41,7 @@ class Tally:
                 row = matrix.row_for(label, channel, replace(given, unstated=activity and channel is None))
                 for purpose in asked_of(matrix.notice):
                     shut = activity and channel is None and matrix.must_state_channel(purpose)
-                    expected = reference.allowed(documents, ids, name_of(purpose), channel, **known, activity=activity)
+                    expected = spec.allowed(documents, ids, name_of(purpose), channel, **known, activity=activity)
                     if (purpose in row and not shut) is not expected:
                         asked = name_of(purpose)
                         pytest.fail(f"{ids} for {asked} by {channel}, {known}: the specification says {expected}")
@@ -132,7 +132,7 @@ def test_guards_with_a_history_and_an_oversight(
     documents = [one.document for one in (*notices, inforce)]
     for channel in (None, *inforce.channels):
         for purpose in asked_of(inforce):
-            expected = reference.allowed(documents, ids, name_of(purpose), channel, **known | {"overdue": over})
+            expected = spec.allowed(documents, ids, name_of(purpose), channel, **known | {"overdue": over})
             assert guard.allows(label, purpose, channel, subject=about) is expected
             assert bool(guard.explain(ids, name_of(purpose), channel, subject=about)) is expected
 
@@ -167,7 +167,7 @@ def test_classes_of_a_revision_say_that_data_was_collected_under_it(
         row = matrix.row_for(Label(*(source for _, source, _ in chosen)), channel, compiled(known))
         for purpose in asked_of(inforce):
             expected = all(
-                reference.allowed(
+                spec.allowed(
                     documents,
                     [clause],
                     name_of(purpose),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 
 from purposeguard import Guard, History, Notice, UnknownSource
-from purposeguard import reference_circumstances as reference
-from purposeguard.circumstances import Standing
-from purposeguard.comparing import compare
+from purposeguard.policy import spec
+from purposeguard.policy.context import Standing
+from purposeguard.policy.diff import compare
 from purposeguard.testing import _revisions
 from tests.comparisons import LATER, hold_equal, hold_to_what_is_stated, stated
 from tests.oversights import Told
@@ -47,7 +47,7 @@ def test_extensions_are_told_where_still_earlier_data_feels_them(pair: tuple[Not
     after = Guard(History(*pair), governance=oversight, clock=lambda: LATER)
     for source in first.sources:
         for purpose in new.purposes:
-            ids = [reference.moved([n.document for n in (new, old, first)], "source", source.clause, new.revision)]
+            ids = [spec.moved([n.document for n in (new, old, first)], "source", source.clause, new.revision)]
             key = (ids[0] or "", purpose.clause)
             try:
                 now = after.allows(source, purpose, subject="agreed")
@@ -56,5 +56,5 @@ def test_extensions_are_told_where_still_earlier_data_feels_them(pair: tuple[Not
             if key in kinds["extended"]:
                 assert now
             if key in kinds["extension-dropped"] and not now:
-                was = reference.moved([n.document for n in (old, new)], "purpose", purpose.clause, old.revision)
+                was = spec.moved([n.document for n in (old, new)], "purpose", purpose.clause, old.revision)
                 assert before.allows(source, was, subject="agreed")

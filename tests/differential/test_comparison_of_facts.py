@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purposeguard import Notice
-from purposeguard.comparing import Change, compare
-from purposeguard.document import Document, Transfer
-from purposeguard.recipients import Recipient, _of_transfer
-from purposeguard.retention import Periods
+from purposeguard.notice.retention import Periods
+from purposeguard.notice.schema import Document, Transfer
+from purposeguard.policy.diff import Change, compare
+from purposeguard.policy.transfers import Recipient, _of_transfer
 from purposeguard.testing import _notices, _revisions
 from purposeguard.testing._notices import Tables, titled
 from purposeguard.tools.diff import Diff, headline

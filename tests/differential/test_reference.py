@@ -1,6 +1,6 @@
 """The compiled matrix answers as the executable specification does: everywhere on the bundled notice, widely elsewhere.
 
-`reference.py` is slow on purpose, so most of the questions about three and four sources go to it with the answers for
+`spec.py` is slow on purpose, so most of the questions about three and four sources go to it with the answers for
 a single source remembered (see `support.remembering_reference`): what is special about several sources, rules 2 and 3,
 is worked out anew each time. Labels of one and two sources are asked of the plain reference, and `make deep` asks it
 everything.
@@ -16,18 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purposeguard import (
-    ChannelViolation,
-    Guard,
-    Label,
-    Notice,
-    PurposeViolation,
-    Source,
-    UnknownSource,
-    notices,
-    reference,
-)
+from purposeguard import ChannelViolation, Guard, Label, Notice, PurposeViolation, Source, UnknownSource, notices
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy import spec
+from purposeguard.policy.violations import violation_of
 from purposeguard.testing import strategies
 from purposeguard.testing._asking import asked_of, name_of
 from tests import support
@@ -127,7 +119,7 @@ def test_questions_by_id(data: st.DataObject, notice: Notice) -> None:
     for ids, purpose, channel in data.draw(
         st.lists(strategies.questions(notice, most=6).map(in_words), min_size=5, max_size=30)
     ):
-        assert guard.allows(ids, purpose, channel) is reference.allowed(notice.document, ids, purpose, channel)
+        assert guard.allows(ids, purpose, channel) is spec.permits(notice.document, ids, purpose, channel)
 
 
 def assert_consistent(notice: Notice, guard: Guard, sources: tuple[type[Source], ...], channel: str | None) -> None:
@@ -136,23 +128,23 @@ def assert_consistent(notice: Notice, guard: Guard, sources: tuple[type[Source],
     ids = [source.clause for source in sources]
     clause_of = {row.id: grant.clause for grant in document.grant for row in grant.purpose}
     members = {row.class_: row.purposes for row in document.family}
-    may_serve = tuple(one for one in notice.purposes if reference.allowed(document, ids, one.clause, channel))
+    may_serve = tuple(one for one in notice.purposes if spec.permits(document, ids, one.clause, channel))
     for purpose in asked_of(notice):
         given_id = name_of(purpose)
         decision = guard.explain(sources, purpose, channel)
-        allowed = reference.allowed(document, ids, given_id, channel)
+        allowed = spec.permits(document, ids, given_id, channel)
         assert bool(decision) is decision.allowed is allowed
         assert decision.label is Label(*sources)
         assert (decision.purpose, decision.channel) == (purpose, channel)
-        refused = {one for one in sources if not reference.allowed(document, [one.clause], given_id, channel)}
+        refused = {one for one in sources if not spec.permits(document, [one.clause], given_id, channel)}
         assert set(decision.denied) == refused
         assert len(decision.denied) == len(refused)
         assert set(decision.grants) == set(sources) - refused
         assert set(decision.grants.values()) <= {clause_of[one] for one in members.get(given_id, (given_id,))}
         assert len(decision.reasons) == len(refused)
         assert decision.alternatives == may_serve
-        by_channel = not allowed and reference.allowed(document, ids, given_id)
-        assert allowed or decision.violation is (ChannelViolation if by_channel else PurposeViolation)
+        by_channel = not allowed and spec.permits(document, ids, given_id)
+        assert allowed or violation_of(decision) is (ChannelViolation if by_channel else PurposeViolation)
         assert all(one.clause in str(decision) for one in (sources if allowed else refused))
 
 
@@ -187,7 +179,7 @@ def compare_derivations(notice: Notice) -> int:
     for operation in ("link", "match", "no-such-operation"):
         for one in notice.sources:
             for other in notice.sources:
-                expected = reference.derived(notice.document, operation, one.clause, other.clause)
+                expected = spec.derived(notice.document, operation, one.clause, other.clause)
                 assert derived(guard, operation, one, other) == expected
                 declared += expected is not None
     return declared
@@ -208,7 +200,7 @@ def test_derivations_of_generated_notices(data: st.DataObject, notice: Notice) -
         if derived(guard, operation, left, right) is not None:
             # What is derived from mixed data could have been derived from any part of it.
             pairs = [(one.clause, other.clause) for one in left for other in right]
-            assert all(reference.derived(notice.document, operation, *pair) for pair in pairs)
+            assert all(spec.derived(notice.document, operation, *pair) for pair in pairs)
 
 
 @settings(max_examples=10)
@@ -221,6 +213,6 @@ def test_remembered_answers_are_the_plain_ones(notice: Notice) -> None:
         for purpose in asked_of(notice)
         for channel in (None, *notice.channels)
     ]
-    plain = [reference.allowed(notice.document, *question) for question in questions]
+    plain = [spec.permits(notice.document, *question) for question in questions]
     with support.remembering_reference(notice.document) as answer:
         assert [answer(*question) for question in questions] == plain

@@ -41,7 +41,7 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser
 
 import purposeguard as pg
-from purposeguard.document import Document as NoticeDocument
+from purposeguard.notice.schema import Document as NoticeDocument
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "shop"

@@ -9,11 +9,12 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard import document, governance
-from purposeguard.circumstances import Standing
+from purposeguard import governance
 from purposeguard.governance.provisions import Provisions
 from purposeguard.governance.register import Recipients
 from purposeguard.governance.standing import Standings
+from purposeguard.notice import schema as document
+from purposeguard.policy.context import Standing
 from tests.docs.running import ROOT, documents
 
 DOCS = ROOT / "docs"

@@ -12,7 +12,7 @@ import purposeguard as pg
 from examples.shop import models
 from examples.shop.privacy import guard
 from examples.shop.settings import Settings
-from purposeguard.rows import abouts_of
+from purposeguard.values.rows import abouts_of
 
 ACTIVITIES = {
     "activities.mail.remind_of_renewal": ("1.2(1)①", "email", False),

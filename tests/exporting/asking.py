@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import cedarpy
 
 from purposeguard import Guard, Notice
-from purposeguard.document import Document
-from purposeguard.exporting.cedar import ENTITIES, POLICIES, SCHEMA, export
+from purposeguard.notice.export.cedar import ENTITIES, POLICIES, SCHEMA, export
+from purposeguard.notice.schema import Document
 from purposeguard.testing._asking import asked_of, name_of
 
 AT_ONCE = 5_000

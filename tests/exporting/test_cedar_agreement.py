@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purposeguard import Guard, History, Label, Notice, reference_circumstances
-from purposeguard.circumstances import Circumstances, Standing
-from purposeguard.exporting.cedar import SCHEMA, export
-from purposeguard.matrix import Matrix
+from purposeguard import Guard, History, Label, Notice
+from purposeguard.notice.export.cedar import SCHEMA, export
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy import spec
+from purposeguard.policy.context import Circumstances, Standing
+from purposeguard.policy.table import Matrix
 from purposeguard.testing import strategies
 from purposeguard.testing._asking import asked_of, name_of
 from tests.exporting.asking import Cedar, NoAnswer, Question, drawn
@@ -121,7 +122,7 @@ def compare_consents(notice: Notice, questions: Sequence[Question]) -> int:
         row = matrix.row_for(label, question.channel, Circumstances(Standing(consents=agreed)))
         assert told is (notice.purpose_or_family(question.purpose) in row), question
         asked = (question.sources, question.purpose, question.channel)
-        assert told is reference_circumstances.allowed([notice.document], *asked, consents=agreed), question
+        assert told is spec.allowed([notice.document], *asked, consents=agreed), question
     return len(questions)
 
 
@@ -157,8 +158,8 @@ def test_what_the_exports_of_two_revisions_both_allow_is_allowed(history: Histor
     purposes = {one.clause for one in then.purposes}
     asked: list[tuple[Question, Question]] = []
     for question in drawn(now, 40, random.Random(seed)):
-        old = reference_circumstances.moved(documents, "purpose", question.purpose, then.revision)
-        sources = [reference_circumstances.moved(documents, "source", one, then.revision) for one in question.sources]
+        old = spec.moved(documents, "purpose", question.purpose, then.revision)
+        sources = [spec.moved(documents, "source", one, then.revision) for one in question.sources]
         known = tuple(one for one in sources if one is not None)
         if old in purposes and len(known) == len(sources) and question.channel in (None, *then.channels):
             asked.append((question, Question(known, old, question.channel)))
@@ -167,7 +168,7 @@ def test_what_the_exports_of_two_revisions_both_allow_is_allowed(history: Histor
     for (question, _), one, other in zip(asked, answers, earlier, strict=True):
         given_ = (question.sources, question.purpose, question.channel)
         if one and other:
-            assert reference_circumstances.allowed(documents, *given_, collected_under=then.revision), question
+            assert spec.allowed(documents, *given_, collected_under=then.revision), question
 
 
 # ---- What can only be asked of Cedar ------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 
 from purposeguard import Notice
-from purposeguard.exporting.cedar import ENTITIES, POLICIES, SCHEMA, export
-from purposeguard.exporting.notation import around, comment, text
+from purposeguard.notice.export.cedar import ENTITIES, POLICIES, SCHEMA, export
+from purposeguard.notice.export.notation import around, comment, text
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies
 from purposeguard.testing._asking import name_of
@@ -108,7 +108,7 @@ def test_lines_are_of_ordinary_length() -> None:
 
 def test_the_order_of_hashes_does_not_matter() -> None:
     code = (
-        "import sys, hashlib; from purposeguard import Notice; from purposeguard.exporting.cedar import export; "
+        "import sys, hashlib; from purposeguard import Notice; from purposeguard.notice.export.cedar import export; "
         f"print(hashlib.sha256(repr(export(Notice.load({str(GOLDEN / 'everything' / 'notice.toml')!r}).document))"
         ".encode()).hexdigest())"
     )

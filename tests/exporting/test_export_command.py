@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from purposeguard.exporting.cedar import export
+from purposeguard.notice.export.cedar import export
 from purposeguard.notices import trendmicro_jp as tm
 from tests.exporting.samples import GOLDEN
 from tests.unit.command_line import OVERLAY, ROOT, TINY, process, run

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from purposeguard import Notice, reference_circumstances
-from purposeguard.exporting.cedar import POLICIES, export
+from purposeguard import Notice
+from purposeguard.notice.export.cedar import POLICIES, export
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy import spec
 from purposeguard.testing._asking import asked_of, name_of
 from tests.exporting.asking import Cedar, Question
 from tests.exporting.mutants import Mutant, mutants
@@ -61,7 +62,7 @@ def expected(notice: Notice, question: Question) -> bool:
     """What the specification says."""
     agreed = [(one, notice.revision) for one in question.consents]
     asked = (question.sources, question.purpose, question.channel)
-    return reference_circumstances.allowed([notice.document], *asked, consents=agreed)
+    return spec.allowed([notice.document], *asked, consents=agreed)
 
 
 Asked = Sequence[tuple[Question, bool, set[str]]]

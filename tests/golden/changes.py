@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import purposeguard as pg
-from purposeguard.comparing import compare
+from purposeguard.policy.diff import compare
 from purposeguard.tools.diff_words import Words
 from purposeguard.tools.reports import Language
 from tests.unit.samples import tables

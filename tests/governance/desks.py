@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from purposeguard.clock import Clock
 from purposeguard.errors import RequestError
 from purposeguard.governance.desk import Desk
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
+from purposeguard.runtime.clock import Clock
 from tests.governance.disclosures import NOTICE, NOW
 
 DAY = datetime.timedelta(days=1)

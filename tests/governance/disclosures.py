@@ -21,10 +21,10 @@ from purposeguard.governance.report import (
     RequestPart,
     RestrictionPart,
 )
-from purposeguard.marks import Collected, Ended, Subject
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.oversight import Standing
-from purposeguard.sealing import plain
+from purposeguard.runtime.protocols import Standing
+from purposeguard.values.markers import Collected, Ended, Subject
+from purposeguard.values.sealed import plain
 
 NOW = datetime.datetime(2026, 5, 2, 22, 30, tzinfo=datetime.UTC)  # the third of May already in Tokyo
 HOSTILE = '<script>alert("1")</script>"><img src=x onerror=alert(2)>&amp;\'{{ 7 * 7 }}{% raw %}'

@@ -11,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 
 import purposeguard as pg
-from purposeguard.circumstances import Standing
 from purposeguard.errors import RequestError, StoreUnavailable
 from purposeguard.governance.desk import Desk
 from purposeguard.governance.requests import request as table
@@ -19,6 +18,7 @@ from purposeguard.governance.requests import step
 from purposeguard.governance.standing import Standings
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
 from tests.governance.desks import DAY, TODAY, Entries, Time, desk, refusing
 from tests.governance.disclosures import NOTICE, NOW, report
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from purposeguard.circumstances import Standing
 from purposeguard.errors import RequestError
 from purposeguard.governance.store import Store
+from purposeguard.policy.context import Standing
 from tests.governance.desks import desk
 from tests.support import in_threads
 

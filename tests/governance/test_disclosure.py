@@ -20,9 +20,9 @@ from purposeguard.errors import RequestError, UnlabelledData
 from purposeguard.governance.disclosure import OnRecord, disclosure
 from purposeguard.governance.holdings import Holdings
 from purposeguard.governance.report import Disclosure, Part
-from purposeguard.marks import Subject
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.oversight import Standing
+from purposeguard.runtime.protocols import Standing
+from purposeguard.values.markers import Subject
 from tests.governance.disclosures import NOTICE, NOW, customer, door, holdings, on_record, report
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import purposeguard as pg
-from purposeguard.bases import bases
-from purposeguard.codegen import generate
 from purposeguard.governance import Governance
-from purposeguard.recipients import Recipient, Safeguard, objections
+from purposeguard.notice.codegen import generate
+from purposeguard.notice.grants import bases
+from purposeguard.policy.transfers import Recipient, Safeguard, objections
 from tests.governance.times import Time
 
 TOML = Path(__file__).resolve().parents[2] / "examples" / "gdpr" / "notice.toml"

@@ -14,16 +14,17 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.circumstances import Standing
-from purposeguard.errors import StoreUnavailable, SubjectViolation, UnknownRecipient
+from purposeguard.errors import StoreUnavailable, UnknownRecipient
 from purposeguard.governance import Governance, Store
 from purposeguard.governance.ledger import Ledgers, LoggingLedger, SqlLedger
 from purposeguard.governance.standing import Standings
 from purposeguard.governance.subjects import Subjects
-from purposeguard.history import History
-from purposeguard.marks import Subject
+from purposeguard.notice.history import History
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.recipients import Provision
+from purposeguard.policy.context import Standing
+from purposeguard.policy.transfers import Provision
+from purposeguard.policy.violations import SubjectViolation
+from purposeguard.values.markers import Subject
 from tests.governance.desks import DAY, Time, refusing
 from tests.governance.disclosures import NOTICE, NOW
 

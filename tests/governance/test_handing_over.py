@@ -11,9 +11,9 @@ import sqlalchemy as sa
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable, UnknownRecipient
 from purposeguard.governance.governance import Governance
-from purposeguard.marks import Subject
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.recipients import Recipient, Safeguard
+from purposeguard.policy.transfers import Recipient, Safeguard
+from purposeguard.values.markers import Subject
 
 NOW = datetime.datetime(2026, 6, 15, 3, 0, tzinfo=UTC)
 CONTRACT = Safeguard("contract", "2026-117", since=date(2026, 4, 1))

@@ -14,7 +14,7 @@ import purposeguard as pg
 from purposeguard.errors import UnlabelledData
 from purposeguard.governance.holdings import Holdings, held_in, opened
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.sealing import plain
+from purposeguard.values.sealed import plain
 
 
 class Address(BaseModel):

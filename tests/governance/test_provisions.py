@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from purposeguard.clock import Clock
 from purposeguard.errors import StoreUnavailable, UnknownRecipient
 from purposeguard.governance.provisions import Provisions, provided_subject
 from purposeguard.governance.store import Store
-from purposeguard.recipients import Provision, Recipient, Safeguard
+from purposeguard.policy.transfers import Provision, Recipient, Safeguard
+from purposeguard.runtime.clock import Clock
 
 NOW = datetime.datetime(2026, 6, 15, 3, 0, tzinfo=UTC)
 CONTRACT = Safeguard("contract", "2026-117", since=date(2026, 4, 1))

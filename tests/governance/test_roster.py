@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import event
 
 from purposeguard import Guard, Notice
-from purposeguard.circumstances import CLEAR, Standing
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import Governance
 from purposeguard.governance.standing import Standings
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.oversight import Roster
+from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.runtime.protocols import Roster
 from tests.governance.outages import outage
 from tests.governance.times import Time
 

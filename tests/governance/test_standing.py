@@ -17,8 +17,6 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from purposeguard.circumstances import CLEAR, Standing
-from purposeguard.clock import Clock
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
 from purposeguard.governance.declarations import declaration
@@ -26,6 +24,8 @@ from purposeguard.governance.standing import Standings
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.runtime.clock import Clock
 from tests.governance.conftest import Databases
 from tests.governance.outages import outage
 from tests.governance.times import START, Time

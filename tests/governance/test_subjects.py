@@ -11,12 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from purposeguard import Notice, UnknownPurpose
-from purposeguard.circumstances import CLEAR
-from purposeguard.clock import UTC
 from purposeguard.errors import RequestError
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import CLEAR
+from purposeguard.runtime.clock import UTC
 from tests.governance.times import START, Time
 
 FIRST = tm.NOTICE.revision

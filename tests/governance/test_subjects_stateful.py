@@ -19,11 +19,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from purposeguard.circumstances import Standing
 from purposeguard.governance.standing import Standings
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
 from tests.governance.times import Time
 
 FAMILIES = {family.name: {member.clause for member in family.members} for family in tm.NOTICE.families[:2]}

@@ -19,12 +19,12 @@ import pytest
 import sqlalchemy as sa
 
 import purposeguard as pg
-from purposeguard.clock import Clock
 from purposeguard.errors import StoreUnavailable, SweepRefused
 from purposeguard.governance.erasers import Erasers
 from purposeguard.governance.progress import part
 from purposeguard.governance.store import Store
 from purposeguard.governance.sweep import Outcome, Sweep
+from purposeguard.runtime.clock import Clock
 from tests.unit.command_line import ROOT
 from tests.unit.samples import tables
 
@@ -126,7 +126,7 @@ def test_what_is_due_is_what_is_refused(store):
     notice = noticed(("2", 30, "collection"))
     rows = Rows({days: days_ago(days) for days in range(25, 35)})
     (one,) = swept(store, (rows, "2", {"counted": "collection"}), notice=notice).plan().parts
-    from purposeguard.retention import overdue
+    from purposeguard.notice.retention import overdue
 
     late = {days for days, day in rows.rows.items() if overdue(notice.document, ["2"], collected=day, today=TODAY)}
     assert set(rows.due(one.before)) == late == set(range(31, 35))
@@ -424,7 +424,7 @@ def test_an_eraser_of_a_source_that_the_notice_has_no_more_is_told(store):
 SWEEPING = textwrap.dedent(
     """
     import datetime, sqlite3, sys, time
-    from purposeguard.clock import Clock
+    from purposeguard.runtime.clock import Clock
     from tests.governance.test_sweep import NOTICE, NOW, Erasers, Store, Sweep, Ledger
 
     url, application = sys.argv[1:]

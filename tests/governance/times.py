@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from purposeguard.clock import UTC, Clock
+from purposeguard.runtime.clock import UTC, Clock
 
 START = datetime.datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from purposeguard import Notice, NotPersonal, Personal, Source
-from purposeguard.codegen import generate
+from purposeguard.notice.codegen import generate
 from tests.support import Answer
 
 PLAIN: st.SearchStrategy[object] = st.one_of(

@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.recipients import Recipient, Safeguard
+from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.unit.oversights import STOPPED, Office
 
 HIDDEN: Final = "what-may-not-be-used"

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import purposeguard as pg
-from purposeguard import reference, retention
-from purposeguard import reference_circumstances as specification
-from purposeguard.circumstances import Standing
+from purposeguard.notice import retention
+from purposeguard.policy import spec
+from purposeguard.policy.context import Standing
+from purposeguard.policy.violations import violation_of
 from purposeguard.testing import _revisions, strategies
 from purposeguard.testing._asking import declarable
 from tests import support
@@ -56,7 +57,7 @@ class Case:
         collected, under = self.about.collected, None
         if isinstance(collected, datetime.date):
             under = max((one.revision for one in self.notices if one.revision <= collected), default=datetime.date.min)
-        return specification.allowed(
+        return spec.allowed(
             [one.document for one in (*self.notices, self.inforce)],
             ids,
             purpose,
@@ -116,7 +117,7 @@ def refuses(ask: Callable[[], object]) -> bool:
     try:
         ask()
     except pg.PurposeViolation as error:
-        return type(error) is error.decision.violation
+        return type(error) is violation_of(error.decision)
     return False
 
 
@@ -197,7 +198,7 @@ def test_nothing_that_is_known_of_a_datum_widens(case: Case) -> None:
     ids = [source.clause for source in case.label]
     for purpose, channel in declarable(guard):
         if guard.allows(case.label, purpose, channel, subject=case.about):
-            assert reference.allowed(case.inforce.document, ids, purpose, channel)
+            assert spec.permits(case.inforce.document, ids, purpose, channel)
 
 
 @settings(max_examples=8)

@@ -20,10 +20,10 @@ from purposeguard import (
     UnknownSource,
     UnknownTerm,
     UnlabelledData,
-    reference,
 )
-from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy import spec
+from purposeguard.policy.table import Matrix
 from purposeguard.testing import _notices, strategies
 from purposeguard.testing._asking import asked_of, name_of
 from purposeguard.testing._notices import Tables
@@ -120,7 +120,7 @@ def test_empty_label_is_refused(notice: Notice, data: st.DataObject) -> None:
         with pytest.raises(UnlabelledData):
             make()
     with pytest.raises(UnlabelledData):
-        reference.allowed(notice.document, [], name_of(purpose), channel)
+        spec.permits(notice.document, [], name_of(purpose), channel)
 
 
 @given(data=st.data(), made=_notices.tables(overlays=False))

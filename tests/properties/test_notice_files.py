@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purposeguard import Notice, NoticeError
-from purposeguard.document import Document
+from purposeguard.notice.schema import Document
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import _notices, strategies
 from purposeguard.testing._faults import PLANTS

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.recipients import Recipient, Safeguard, objections
+from purposeguard.policy.transfers import Recipient, Safeguard, objections
 
 HOME = "JP"
 LISTED = {"TW", "PH", "CA", "AU", "US", "IN", "ID", "MY", "SG", "AE"}

@@ -26,9 +26,9 @@ from purposeguard import (
     UnknownOperation,
     Use,
     derive,
-    reference,
 )
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy import spec
 from purposeguard.testing import _notices, strategies
 from purposeguard.testing._asking import declarable, name_of
 from tests import support
@@ -223,7 +223,7 @@ def assert_derived(notice: Notice, guard: Guard, operation: str, one: Sample, ot
         lambda: guard.derive(operation, one.value, other.value),
     ]
     (left,), (right,) = one.sources, other.sources
-    expected = reference.derived(notice.document, operation, left.clause, right.clause)
+    expected = spec.derived(notice.document, operation, left.clause, right.clause)
     if expected is None:
         for way in ways:
             with pytest.raises(UnknownOperation, match="derives nothing"):
@@ -234,7 +234,7 @@ def assert_derived(notice: Notice, guard: Guard, operation: str, one: Sample, ot
         assert linked.label is Label(notice.source(expected))
         for purpose, channel in declarable(guard):
             with guard.purpose(purpose, channel=channel) as use:
-                may = reference.allowed(notice.document, [expected], purpose, channel)
+                may = spec.permits(notice.document, [expected], purpose, channel)
                 opened = use.try_open(linked, ABSENT)
                 assert (opened is not ABSENT) is may
                 assert not may or opened == (one.plain, other.plain)
@@ -265,7 +265,7 @@ def test_what_is_derived_from_mixed_data_could_be_derived_from_any_part(notice: 
         except UnknownOperation:
             continue
         pairs = [(one.clause, other.clause) for one in left.label for other in right.label]
-        assert all(reference.derived(notice.document, row.operation, *pair) for pair in pairs)
+        assert all(spec.derived(notice.document, row.operation, *pair) for pair in pairs)
 
 
 def test_derived_values_of_the_bundled_notice() -> None:
@@ -285,7 +285,7 @@ def test_generated_functions_derive_as_the_notice_does(made: _notices.Tables) ->
                 pair = Personal(1, notice.source(left)), Personal(2, notice.source(right))
                 linked, same = names[row.function](*pair), derive(notice, row.operation, *pair)
                 # Where several rows describe the two, the first of them decides.
-                expected = reference.derived(notice.document, row.operation, left, right)
+                expected = spec.derived(notice.document, row.operation, left, right)
                 assert linked.label is same.label is Label(notice.source(expected or ""))
 
 

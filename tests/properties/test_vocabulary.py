@@ -25,9 +25,9 @@ from purposeguard import (
     UnknownSource,
     notices,
 )
-from purposeguard.codegen import generate
+from purposeguard.notice.codegen import generate
+from purposeguard.notice.vocabulary import TermMeta, fold, linearised
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.terms import TermMeta, fold, linearised
 from purposeguard.testing import strategies
 from purposeguard.testing._notices import CIRCLED
 from tests.properties.spellings import glyphs, name_spellings, spellings

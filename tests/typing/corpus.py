@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from purposeguard.codegen import generate
+from purposeguard.notice.codegen import generate
 from tests.typing.checkers import VERSIONS, Report, report
 from tests.typing.revisions.drafts import DRAFTS, revision
 

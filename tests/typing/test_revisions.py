@@ -15,7 +15,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard import Personal
-from purposeguard.codegen import generate
+from purposeguard.notice.codegen import generate
 from tests.typing.corpus import APPLICATION, Findings, marked
 from tests.typing.revisions.drafts import DRAFTS, NARROWER, revision
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.exceptions import ExceptionBlock
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.legal_override import ExceptionBlock
 from tests.unit.oversights import Counting, Office, guarded
 
 UTC = datetime.UTC

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.circumstances import CLEAR, Standing
 from purposeguard.errors import StoreUnavailable
-from purposeguard.inventory import LegalException
-from purposeguard.ledger import Tick
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.recipients import Provision
+from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.transfers import Provision
+from purposeguard.runtime.observer import Tick
+from purposeguard.runtime.registry import LegalException
 from tests.unit.samples import Tape
 
 STOPPED = Standing(all_suspended=True)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.about import LONGEST_SUBJECT, NOTHING_KNOWN, subject_key
+from purposeguard.policy.row_context import LONGEST_SUBJECT, NOTHING_KNOWN, subject_key
 
 UTC = datetime.UTC
 DAY = datetime.date(2025, 3, 1)

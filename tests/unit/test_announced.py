@@ -14,10 +14,10 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 import purposeguard as pg
-from purposeguard.handed import Handed
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.rows import reading_of
-from purposeguard.shapes import Shape, shape_of
+from purposeguard.values.rows import reading_of
+from purposeguard.values.type_schema import Shape, shape_of
+from purposeguard.values.walk import Handed
 from tests.unit.customers import Data, Device, Email, Model, withheld
 from tests.unit.marked_rows import Customer, Dict, Frozen, Key, P, read, reading
 from tests.unit.oversights import Counting, guarded

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from purposeguard import clock as clock_module
-from purposeguard.clock import TOLERANCE, Clock, in_utc, system_time
+from purposeguard.runtime import clock as clock_module
+from purposeguard.runtime.clock import TOLERANCE, Clock, in_utc, system_time
 from tests.support import in_threads, switching
 
 UTC = datetime.UTC

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.codegen import WIDTH, generate
+from purposeguard.notice.codegen import WIDTH, generate
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import SMALL, changed, tables
 

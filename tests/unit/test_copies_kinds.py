@@ -18,8 +18,8 @@ from sqlalchemy.orm.exc import UnmappedInstanceError
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.pydantic_copies import fresh_private
-from purposeguard.withheld import GONE
+from purposeguard.values.pydantic import fresh_private
+from purposeguard.values.withheld import GONE
 from tests.unit.customers import Attrs, Data, Device, Email, Frozen, Model, Named, Slotted, T, withheld
 
 # --- dataclasses

@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.copies import Classes
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.redaction import Classes
 from tests.unit.customers import Attrs, Data, Device, Email, Frozen, Model, Named, Slotted, guard, withheld
 from tests.unit.samples import revised
 

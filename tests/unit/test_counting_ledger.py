@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import pytest
 
 import purposeguard as pg
-from purposeguard import columns
-from purposeguard.engine import Opening
-from purposeguard.ledger import Tick
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime import snapshot as columns
+from purposeguard.runtime.observer import Tick
+from purposeguard.runtime.snapshot import Opening
 from tests.unit.samples import Tape, revised
 
 R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)

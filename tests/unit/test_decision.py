@@ -7,6 +7,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import violation_of
 from tests.unit.samples import SMALL, changed
 
 guard = pg.Guard(tm.NOTICE)
@@ -92,7 +93,7 @@ def test_a_prohibition_of_a_family_is_a_prohibition_of_its_members() -> None:
 
 def test_a_refused_channel_says_which_are_admitted() -> None:
     decision = guard.explain("2.1a", tm.WebSecurityMail, channel="phone")
-    assert decision.violation is pg.ChannelViolation
+    assert violation_of(decision) is pg.ChannelViolation
     assert decision.channel == "phone"
     assert decision.reasons == (
         "web-security-mail (2.2③) may reach people whose data is 2.1(a) by email only, not by phone",
@@ -105,7 +106,7 @@ def test_a_refused_channel_says_which_are_admitted() -> None:
 
 def test_a_purpose_that_is_refused_by_any_channel_is_no_matter_of_channels() -> None:
     decision = guard.explain("1.1b", tm.WebSecurityMail, channel="phone")
-    assert decision.violation is pg.PurposeViolation
+    assert violation_of(decision) is pg.PurposeViolation
     assert "by phone" not in decision.headline
 
 
@@ -155,7 +156,7 @@ def test_a_decision_takes_its_facts_along(again) -> None:
     ):
         there = again(decision)
         assert bool(there) is bool(decision)
-        for fact in ("label", "purpose", "channel", "reasons", "alternatives", "denied", "violation", "details"):
+        for fact in ("label", "purpose", "channel", "reasons", "alternatives", "denied", "reason", "details"):
             assert getattr(there, fact) == getattr(decision, fact), fact
         assert dict(there.grants) == dict(decision.grants)
         assert str(there) == str(decision)
@@ -169,5 +170,5 @@ def test_what_a_decision_says_cannot_be_changed_by_its_reader() -> None:
 
 
 def test_what_a_decision_tells_is_documented() -> None:
-    for name in ("violation", "denied", "grants", "alternatives", "reasons", "headline", "details"):
+    for name in ("reason", "denied", "grants", "alternatives", "reasons", "headline", "details"):
         assert getattr(pg.Decision, name).__doc__

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.codegen import generate
+from purposeguard.notice.codegen import generate
 from tests.comparisons import hold_equal, hold_to_what_is_stated
 from tests.golden.changes import CHANGES, after, before
 from tests.golden.write import FOLDER, FORMS, STEPS, said, said_of_changes

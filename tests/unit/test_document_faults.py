@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.document import Document
-from purposeguard.faults import LARGEST_FILE
-from purposeguard.grants import granted
+from purposeguard.notice.grants import granted
+from purposeguard.notice.parsing import LARGEST_FILE
+from purposeguard.notice.schema import Document
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import SMALL, changed, faults_of, numbered, tables
 

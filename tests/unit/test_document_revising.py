@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard import zones
-from purposeguard.bases import bases, extended
-from purposeguard.document import Document
+from purposeguard.notice import timezones as zones
+from purposeguard.notice.grants import bases, extended
+from purposeguard.notice.schema import Document
 from tests.unit.samples import changed, faults_of, numbered, tables
 
 RELATED = {"purposes": ["3(2)①"], "basis": "related", "notified": date(2023, 12, 1)}

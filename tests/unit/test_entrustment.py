@@ -15,12 +15,13 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.clock import Clock
 from purposeguard.errors import StoreUnavailable, UnknownRecipient
-from purposeguard.marks import Collected, Ended, Subject
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.oversight import CLEAR, Standing
-from purposeguard.recipients import Provision, Recipient, Safeguard
+from purposeguard.policy.transfers import Provision, Recipient, Safeguard
+from purposeguard.policy.violations import violation_of
+from purposeguard.runtime.clock import Clock
+from purposeguard.runtime.protocols import CLEAR, Standing
+from purposeguard.values.markers import Collected, Ended, Subject
 from tests.unit.samples import Tape
 
 NOW = datetime.datetime(2026, 6, 15, 3, 0, tzinfo=UTC)
@@ -149,7 +150,7 @@ def test_a_recipient_that_the_notice_does_not_allow_is_refused(guard, recipient,
         guard.check_recipient("1.1a", "1.2(1)①", recipient, **terms)
     assert why in unwrapped(caught.value)
     assert not caught.value.decision
-    assert caught.value.decision.violation is pg.RecipientViolation
+    assert violation_of(caught.value.decision) is pg.RecipientViolation
     assert isinstance(caught.value, PermissionError)
 
 

@@ -225,7 +225,7 @@ def test_an_id_is_shown_short_and_on_one_line() -> None:
 
 
 def test_a_class_is_shown_by_its_name() -> None:
-    assert "`purposeguard.terms.Purpose`" in str(pg.UnknownSource(pg.Purpose))
+    assert "`purposeguard.notice.vocabulary.Purpose`" in str(pg.UnknownSource(pg.Purpose))
 
 
 def test_a_notice_error_lists_every_fault_with_its_place() -> None:

@@ -13,10 +13,10 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.circumstances import Standing
-from purposeguard.exceptions import LegalBasis, OutsideTheNotice
-from purposeguard.inventory import LegalException
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
+from purposeguard.runtime.legal_override import LegalBasis, OutsideTheNotice
+from purposeguard.runtime.registry import LegalException
 from tests.unit.excepted import DEVICE, FREE, HOUR, NAME, NOON, Case, D, P, R, Row, Two, Watch
 from tests.unit.oversights import STOPPED, Counting, Office, guarded, told
 from tests.unit.samples import Tape

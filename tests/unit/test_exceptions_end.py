@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.circumstances import NONE_KNOWN
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import NONE_KNOWN
 from tests.unit.excepted import DEVICE, HOUR, NAME, NOON, Case, P, R, Row
 from tests.unit.oversights import told
 from tests.unit.samples import revised

@@ -13,9 +13,9 @@ import typing_extensions
 from pydantic import BaseModel, ConfigDict, EmailStr, Field, PrivateAttr, RootModel, computed_field
 
 import purposeguard as pg
-from purposeguard.annotations import is_taggable
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.shapes import Shape, shape_of
+from purposeguard.values.annotations import is_taggable
+from purposeguard.values.type_schema import Shape, shape_of
 
 R, D, C = pg.Label(tm.Registration), pg.Label(tm.ProductData), pg.Label(tm.Contract)
 Email = Annotated[str, tm.Registration]

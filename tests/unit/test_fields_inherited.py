@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, computed_field
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.shapes import Model
+from purposeguard.values.type_schema import Model
 
 R, D, C = pg.Label(tm.Registration), pg.Label(tm.ProductData), pg.Label(tm.Contract)
 Email = Annotated[str, tm.Registration]

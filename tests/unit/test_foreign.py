@@ -14,8 +14,9 @@ from pydantic import BaseModel, computed_field
 from typing_extensions import TypedDict as NewTypedDict
 
 import purposeguard as pg
-from purposeguard.errors import PurposeViolation, UnknownSource, UnlabelledData
+from purposeguard.errors import UnknownSource, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import PurposeViolation
 
 R, D, C = pg.Label(tm.Registration), pg.Label(tm.ProductData), pg.Label(tm.Contract)
 T = TypeVar("T")

@@ -478,7 +478,7 @@ from dataclasses import dataclass
 from typing import Annotated
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.recipients import Recipient, Safeguard
+from purposeguard.policy.transfers import Recipient, Safeguard
 
 class Book:
     def denied(self, error, *, observed): ...

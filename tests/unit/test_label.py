@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.label import _interned
+from purposeguard.notice.label import _interned
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import tables
 

@@ -9,9 +9,10 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.circumstances import Standing
-from purposeguard.clock import Clock
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
+from purposeguard.policy.violations import violation_of
+from purposeguard.runtime.clock import Clock
 from purposeguard.tools.application import outcome
 from tests.unit.oversights import STOPPED, Counting, Office, told
 from tests.unit.samples import revised, tables
@@ -144,7 +145,7 @@ def test_a_family_is_served_by_a_member_that_asks_for_no_consent() -> None:
     assert guard.allows("2", "AnyAdvice")
     assert guard.allows(both, "AnyAdvice", subject=1)
     decision = guard.explain(both, "AnyAdvice")
-    assert decision.violation is pg.SubjectViolation
+    assert violation_of(decision) is pg.SubjectViolation
     assert decision.denied == (both[0],)
 
 
@@ -428,8 +429,8 @@ def test_of_several_things_the_first_is_told() -> None:
     asked = [(STATISTICS, pg.RevisionViolation), (RENEWAL, pg.RetentionViolation), (BILLING, pg.SubjectViolation)]
     for purpose, error in asked:
         decision = guard.explain("1(a)", purpose, subject=pg.About(7, collected=COLLECTED))
-        assert decision.violation is error
-    assert guard.explain("1(b)", RENEWAL, subject=pg.About(7, collected=COLLECTED)).violation is pg.PurposeViolation
+        assert violation_of(decision) is error
+    assert violation_of(guard.explain("1(b)", RENEWAL, subject=pg.About(7, collected=COLLECTED))) is pg.PurposeViolation
 
 
 def test_the_bundled_notice_states_no_basis() -> None:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard import matrix as compiled
-from purposeguard import reference
-from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy import spec
+from purposeguard.policy import table as compiled
+from purposeguard.policy.table import Matrix
 from tests.unit.samples import SMALL, changed, revised
 
 small = pg.Notice.loads(SMALL)
@@ -23,7 +23,7 @@ def test_the_matrix_decides_every_single_source_as_the_reference_does(notice: pg
         for purpose in every:
             asked = purpose.name if isinstance(purpose, pg.Family) else purpose.clause
             for channel in (None, *notice.channels):
-                expected = reference.allowed(document, {source.clause}, asked, channel)
+                expected = spec.permits(document, {source.clause}, asked, channel)
                 assert matrix.allows(source, purpose, channel) is expected, (source, purpose, channel)
 
 
@@ -32,7 +32,7 @@ def test_the_matrix_derives_as_the_reference_does(notice: pg.Notice) -> None:
     matrix = Matrix(notice)
     for one in notice.sources:
         for other in notice.sources:
-            expected = reference.derived(notice.document, "link", one.clause, other.clause)
+            expected = spec.derived(notice.document, "link", one.clause, other.clause)
             if expected is None:
                 with pytest.raises(pg.UnknownSource):
                     matrix.derived("link", one, other)
@@ -41,15 +41,15 @@ def test_the_matrix_derives_as_the_reference_does(notice: pg.Notice) -> None:
 
 
 def test_the_reference_derives_by_declared_operations_only() -> None:
-    assert reference.derived(small.document, "link", "2", "1(a)") == "5"
-    assert reference.derived(small.document, "merge", "2", "1(a)") is None
+    assert spec.derived(small.document, "link", "2", "1(a)") == "5"
+    assert spec.derived(small.document, "merge", "2", "1(a)") is None
 
 
 def test_the_reference_refuses_an_empty_label_and_unknown_ids() -> None:
     with pytest.raises(pg.UnlabelledData):
-        reference.allowed(small.document, set(), "3(2)①")
+        spec.permits(small.document, set(), "3(2)①")
     with pytest.raises(KeyError):
-        reference.allowed(small.document, {"9"}, "3(2)①")
+        spec.permits(small.document, {"9"}, "3(2)①")
 
 
 def test_a_source_asked_for_in_any_form_gives_the_same_row() -> None:

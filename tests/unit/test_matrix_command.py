@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 import purposeguard as pg
-from purposeguard.bases import bases
+from purposeguard.notice.grants import bases
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.command_line import OVERLAY, TINY, run
 

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.narrowing import Narrower
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.shapes import shape_of
+from purposeguard.values.row_filter import Narrower
+from purposeguard.values.type_schema import shape_of
 from tests.unit.marked_rows import (
     KINDS,
     Email,

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard import Purpose, Source, terms
+from purposeguard import Purpose, Source
+from purposeguard.notice import vocabulary as terms
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import SMALL, changed, revised, tables
 

@@ -12,9 +12,9 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.openers import Opener, opener_for
+from purposeguard.policy.table import Matrix
+from purposeguard.values.opener import Opener, opener_for
 from tests.unit.samples import revised
 from tests.unit.seals import ABSENT, BILL, COOKIE, DEVICE, FREE, NAME, C, D, R, Told, words
 

@@ -18,7 +18,7 @@ import trio
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.use import _leave_to_the_parent
+from purposeguard.runtime.use import _leave_to_the_parent
 from tests.unit.excepted import Case
 from tests.unit.seals import DEVICE, NAME, Told, words
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard import sealing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values import sealed as sealing
 from tests.unit.seals import SENTINEL, C, D, R, words
 
 guard = pg.Guard(tm.NOTICE)
@@ -52,7 +52,7 @@ def test_without_sources_nothing_is_sealed() -> None:
     ("sources", "said"),
     [
         ([tm.RenewalGuidance], "RenewalGuidance`: is a purpose, and a label is made of source classes"),
-        ([pg.Source], "`purposeguard.terms.Source`: a label is made of source classes"),
+        ([pg.Source], "`purposeguard.notice.vocabulary.Source`: a label is made of source classes"),
         (["1.1(a)"], "`builtins.str`: a value is sealed under source classes, or one `Label`"),
         ([[tm.Registration]], "`builtins.list`: a value is sealed under several sources by naming each"),
         ([None], "`builtins.NoneType`: a value is sealed under source classes"),

@@ -21,8 +21,8 @@ CONTRACT = [
 
 OPTIONAL = [
     "asyncio", "attr", "attrs", "email_validator", "fastapi", "hypothesis", "importlib.resources", "jsonschema",
-    "logging", "pytest", "rich", "sqlalchemy", "starlette", "trio", "typer", "purposeguard.codegen",
-    "purposeguard.notices", "purposeguard.notices.trendmicro_jp", "purposeguard.reference", "purposeguard.tools",
+    "logging", "pytest", "rich", "sqlalchemy", "starlette", "trio", "typer", "purposeguard.notice.codegen",
+    "purposeguard.notices", "purposeguard.notices.trendmicro_jp", "purposeguard.policy.spec", "purposeguard.tools",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.openers import Opener, opener_for
+from purposeguard.values.opener import Opener, opener_for
 from tests.unit.samples import SMALL, Tape
 from tests.unit.sealed_fields import SECRET, dumped, guard, made, not_written, ways_to_write
 

@@ -8,7 +8,8 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.recipients import Recipient, Safeguard, clauses, objections, refusal
+from purposeguard.policy.transfers import Recipient, Safeguard, clauses, objections, refusal
+from purposeguard.policy.violations import violation_of
 
 TODAY = date(2026, 6, 15)
 CONTRACT = Safeguard("contract", "2026-117", since=date(2026, 4, 1))
@@ -206,7 +207,7 @@ def test_a_refusal_is_a_decision_with_its_reasons():
     denied = refusal(tm.NOTICE.document, allowed, ABROAD, ("no contract", "no supervision"))
     assert allowed
     assert not denied
-    assert denied.violation is pg.RecipientViolation
+    assert violation_of(denied) is pg.RecipientViolation
     assert denied.reasons == ("no contract", "no supervision")
     assert str(denied).splitlines() == [
         "renewal-guidance (1.2(1)①) may not hand 1.1(a) to support-centre (overseas-contractor, PH)",

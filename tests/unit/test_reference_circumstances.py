@@ -6,8 +6,8 @@ from datetime import date
 from typing import Any
 
 import purposeguard as pg
-from purposeguard.document import Document
-from purposeguard.reference_circumstances import allowed
+from purposeguard.notice.schema import Document
+from purposeguard.policy.spec import allowed
 from tests.unit.samples import changed
 
 FIRST, SECOND, THIRD = date(2024, 1, 1), date(2025, 1, 1), date(2026, 1, 1)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.engine import Engine
-from purposeguard.matrix import Matrix
+from purposeguard.policy.table import Matrix
+from purposeguard.runtime.snapshot import Engine
 from tests.unit.samples import changed
 
 TIMES = 60

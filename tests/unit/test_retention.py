@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import purposeguard as pg
-from purposeguard.document import Document
-from purposeguard.retention import Periods, due_on, overdue
-from purposeguard.rows import LONG_AGO
+from purposeguard.notice.retention import Periods, due_on, overdue
+from purposeguard.notice.schema import Document
+from purposeguard.values.rows import LONG_AGO
 from tests.unit.samples import tables
 
 TOKYO = ZoneInfo("Asia/Tokyo")

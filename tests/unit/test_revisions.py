@@ -10,8 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.circumstances import Standing
-from purposeguard.comparing import compare
+from purposeguard.policy.context import Standing
+from purposeguard.policy.diff import compare
+from purposeguard.policy.violations import violation_of
 from purposeguard.tools.effects import effects
 from tests.unit.oversights import Office, told
 from tests.unit.samples import Tape, revised, tables
@@ -159,7 +160,7 @@ def test_an_activity_that_states_no_channel_uses_nothing_that_was_collected_for_
             assert not use.allows(asked, subject=about)
             assert not use.allows(asked, subject=about)
             decision = use.explain(asked, subject=about)
-            assert decision.violation is pg.RevisionViolation
+            assert violation_of(decision) is pg.RevisionViolation
             assert "names its channels and closes the list" in decision.reasons[0]
             with pytest.raises(pg.RevisionViolation):
                 use.check(asked, subject=about)
@@ -233,7 +234,7 @@ def test_of_a_family_each_source_may_serve_another_member() -> None:
     assert not guard.allows(label, RENEWAL, subject=about)
     assert not guard.allows(label, ADVICE, subject=about)
     assert guard.explain(label, ADVICE, subject=about).denied == (guard.notice.source("1(a)"),)
-    assert guard.explain(guard.notice.source("1(b)"), "AnyAdvice", subject=about).violation is pg.PurposeViolation
+    assert violation_of(guard.explain(guard.notice.source("1(b)"), "AnyAdvice", subject=about)) is pg.PurposeViolation
 
 
 # --- What a revision extends to earlier data
@@ -289,7 +290,7 @@ def test_classes_of_a_revision_say_that_data_was_collected_under_it() -> None:
     assert not answers(guard, old, STATISTICS)
     assert not guard.allows([old, new], STATISTICS)
     assert guard.explain([old, new], STATISTICS).denied == (old,)
-    assert guard.explain(old, STATISTICS).violation is pg.RevisionViolation
+    assert violation_of(guard.explain(old, STATISTICS)) is pg.RevisionViolation
     assert "under the revision of 2024-01-01" in guard.explain(old, STATISTICS).reasons[0]
 
 
@@ -353,7 +354,7 @@ def test_what_is_derived_was_collected_under_all_that_went_into_it() -> None:
     assert guard.allows(guard.derive("link", new_visit, new_account), "3(2)①")
     for label in (mixed, guard.derive("link", old_visit, old_account)):
         assert guard.allows(label, "4①")
-        assert guard.explain(label, "3(2)①").violation is pg.RevisionViolation
+        assert violation_of(guard.explain(label, "3(2)①")) is pg.RevisionViolation
 
 
 # --- Rows that say when they were collected
@@ -460,7 +461,7 @@ def test_a_revision_that_is_put_back_grants_later_data_no_more_than_both() -> No
     about = pg.About(collected=NOW)
     assert guard.allows("1(a)", STATISTICS)
     assert not guard.allows("1(a)", STATISTICS, subject=about)
-    assert guard.explain("1(a)", STATISTICS, subject=about).violation is pg.RevisionViolation
+    assert violation_of(guard.explain("1(a)", STATISTICS, subject=about)) is pg.RevisionViolation
 
 
 def test_the_revision_put_right_decides_in_its_place() -> None:
@@ -564,7 +565,7 @@ def test_a_notice_that_is_replaced_during_a_check_is_decided_by_whole() -> None:
 
 
 def test_no_more_is_remembered_than_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("purposeguard.matrix.MOST_REMEMBERED", 1)
+    monkeypatch.setattr("purposeguard.policy.table.MOST_REMEMBERED", 1)
     guard = pg.Guard(pg.History(FIRST, WIDE))
     for _ in range(2):
         assert not guard.allows("1(a)", STATISTICS, subject=pg.About(collected=THEN))

@@ -14,10 +14,10 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.circumstances import Standing
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.rows import LONG_AGO, abouts_of
-from purposeguard.shapes import Model, shape_of
+from purposeguard.policy.context import Standing
+from purposeguard.values.rows import LONG_AGO, abouts_of
+from purposeguard.values.type_schema import Model, shape_of
 from tests.unit.marked_rows import (
     DAY,
     KINDS,

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.rows import abouts_of
+from purposeguard.values.rows import abouts_of
 from tests.unit.marked_rows import (
     DAY,
     Box,

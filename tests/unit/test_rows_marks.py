@@ -14,7 +14,7 @@ from pydantic import BaseModel, PrivateAttr, computed_field
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.shapes import Model, Shape, shape_of
+from purposeguard.values.type_schema import Model, Shape, shape_of
 from tests.unit.marked_rows import (
     Customer,
     Device,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 
 import purposeguard
-from purposeguard import Notice, NoticeError, document
+from purposeguard import Notice, NoticeError
+from purposeguard.notice import schema as document
 from purposeguard.notices import trendmicro_jp
 from purposeguard.testing import _notices
 from purposeguard.tools.schema import COMMON, DIALECT, KEYS, RULES, notice_schema, schema_text

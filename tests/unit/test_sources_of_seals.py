@@ -25,7 +25,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.shapes import shape_of
+from purposeguard.values.type_schema import shape_of
 from tests.unit.seals import C, D, R
 
 T = TypeVar("T")

@@ -16,9 +16,10 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.circumstances import CLEAR, Standing
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.oversight import Roster
+from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.violations import violation_of
+from purposeguard.runtime.protocols import Roster
 from tests.unit.oversights import ERASED, STOPPED, Counting, Office, guarded, told
 from tests.unit.samples import Tape
 
@@ -201,7 +202,7 @@ def test_of_a_family_each_member_may_be_suspended() -> None:
     assert not guard.allows(tm.WebForm, tm.AnySurveyInvitation, subject=2)
     decision = guard.explain(label, tm.AnySurveyInvitation, subject=1)
     assert decision.denied == (tm.Registration,)
-    assert decision.violation is pg.SubjectViolation
+    assert violation_of(decision) is pg.SubjectViolation
     assert decision.grants == {tm.WebForm: "2.2"}
 
 
@@ -228,7 +229,7 @@ def test_what_no_clause_grants_is_refused_as_such() -> None:
     with pytest.raises(pg.SubjectViolation):
         guard.check("2.1", "2.2③", "email", subject=7)
     mixed = guard.explain([tm.ProductData, tm.Registration], P, subject=7)
-    assert mixed.violation is pg.PurposeViolation
+    assert violation_of(mixed) is pg.PurposeViolation
     assert mixed.denied == (tm.Registration, tm.ProductData)
     assert mixed.alternatives == ()
 
@@ -442,7 +443,7 @@ def test_an_office_that_says_nothing_of_a_subject_is_no_licence(answer: Any) -> 
 
 @pytest.mark.usefixtures("remembers")
 def test_no_more_standings_are_remembered_than_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("purposeguard.columns.MOST_REMEMBERED", 1)
+    monkeypatch.setattr("purposeguard.runtime.snapshot.MOST_REMEMBERED", 1)
     other = Standing(provision_stopped=True)
     guard = guarded(Office({"7": STOPPED, "9": other}))
     for _ in range(2):
@@ -539,7 +540,7 @@ def test_the_guard_says_who_is_asked() -> None:
 def test_standings_are_the_same_in_another_process() -> None:
     standing = Standing(suspended=frozenset({"1.2(1)①"}), consents=frozenset({("2.3①", datetime.date(2024, 4, 1))}))
     code = (
-        "import pickle, sys; from purposeguard.circumstances import Standing\n"
+        "import pickle, sys; from purposeguard.policy.context import Standing\n"
         "one = pickle.loads(sys.stdin.buffer.read())\n"
         "print(one in {Standing(one.suspended, one.all_suspended, one.erased, one.provision_stopped, one.consents)})"
     )
@@ -591,7 +592,7 @@ def test_a_dump_knows_in_which_row_a_sealed_value_is() -> None:
 def test_what_is_allowed_of_more_subjects_than_are_remembered_is_decided_each_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("purposeguard.columns.MOST_REMEMBERED", 1)
+    monkeypatch.setattr("purposeguard.runtime.snapshot.MOST_REMEMBERED", 1)
     office = Office({"1": Standing(provision_stopped=True), "2": STOPPED, "3": CLEAR})
     with guarded(office).purpose(P) as use:
         for _ in range(2):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.ledger import Tally
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.observer import Tally
 from tests.unit.samples import Tape
 
 R, D = pg.Label(tm.Registration), pg.Label(tm.ProductData)

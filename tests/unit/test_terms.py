@@ -7,8 +7,8 @@ from typing import Any, Union
 import pytest
 
 import purposeguard as pg
+from purposeguard.notice.vocabulary import LONGEST_ID, fold, nearest, slug_of
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.terms import LONGEST_ID, fold, nearest, slug_of
 from tests.unit.samples import SMALL
 
 

@@ -19,9 +19,9 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import purposeguard as pg
-from purposeguard.handed import Handed, label_of, parameter_shapes
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.shapes import Shape, shape_of
+from purposeguard.values.type_schema import Shape, shape_of
+from purposeguard.values.walk import Handed, label_of, parameter_shapes
 
 if TYPE_CHECKING:
     from decimal import Context

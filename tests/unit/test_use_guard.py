@@ -15,11 +15,11 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard import tasks
-from purposeguard.columns import State
-from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.use import Use
+from purposeguard.policy.table import Matrix
+from purposeguard.runtime import execution as tasks
+from purposeguard.runtime.snapshot import State
+from purposeguard.runtime.use import Use
 from tests.unit.oversights import Counting
 from tests.unit.samples import Tape
 

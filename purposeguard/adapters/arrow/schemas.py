@@ -22,10 +22,10 @@ from purposeguard.adapters.arrow.types import (
     says_itself,
 )
 from purposeguard.adapters.tags import KEY, NOT_PERSONAL, Columns, Revisions, Tag, decode, encode
-from purposeguard.annotations import is_taggable, what_is
 from purposeguard.errors import UnlabelledData, shown
-from purposeguard.label import Label
-from purposeguard.marks import ByRow
+from purposeguard.notice.label import Label
+from purposeguard.values.annotations import is_taggable, what_is
+from purposeguard.values.markers import ByRow
 
 Data = TypeVar("Data")
 

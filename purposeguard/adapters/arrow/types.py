@@ -17,13 +17,13 @@ import pydantic
 import typing_extensions
 from pydantic import BaseModel
 
-from purposeguard.annotations import ALIASES, QUALIFIERS, is_taggable, what_is
 from purposeguard.errors import UnlabelledData
-from purposeguard.label import Label
-from purposeguard.marks import Mark
-from purposeguard.sealing import Sealed
-from purposeguard.shapes import Model, hints_of
-from purposeguard.terms import NotPersonal, Source, TermMeta, is_union
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
+from purposeguard.values.annotations import ALIASES, QUALIFIERS, is_taggable, what_is
+from purposeguard.values.markers import Mark
+from purposeguard.values.sealed import Sealed
+from purposeguard.values.type_schema import Model, hints_of
 
 Bindings = Mapping[Any, object]
 """What the type variables of a generic model stand for."""

@@ -10,9 +10,9 @@ from typing import Any, Final, NoReturn, cast
 import pyarrow as pa
 
 from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, encode
-from purposeguard.engine import Engine
-from purposeguard.label import Label
-from purposeguard.use import Use
+from purposeguard.notice.label import Label
+from purposeguard.runtime.snapshot import Engine
+from purposeguard.runtime.use import Use
 
 _WHOLE: Final = frozenset({"HUGEINT", "UHUGEINT"})
 """Whole numbers of DuckDB that Arrow has no type for, and gives as decimals."""

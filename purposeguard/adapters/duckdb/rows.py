@@ -17,7 +17,7 @@ from purposeguard.adapters.sql.narrowing import narrowed
 from purposeguard.adapters.words import duckdb as frames
 from purposeguard.adapters.words import values
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
-from purposeguard.notice import Notice
+from purposeguard.notice.notice import Notice
 
 Types = Mapping[str, Any]
 """The types of a table's columns, as DuckDB has them."""

@@ -25,13 +25,14 @@ from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS
 from purposeguard.adapters.sql.reading import parsed
 from purposeguard.adapters.sql.relations import Flow
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
-from purposeguard.decision import Decision
-from purposeguard.errors import FlowViolation, UnknownSource, UnlabelledData, UnresolvedStatement
+from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
-from purposeguard.label import Label
 from purposeguard.locks import new_lock
-from purposeguard.marks import RowSource
-from purposeguard.use import Use
+from purposeguard.notice.label import Label
+from purposeguard.policy.explanation import Decision
+from purposeguard.policy.violations import FlowViolation
+from purposeguard.runtime.use import Use
+from purposeguard.values.markers import RowSource
 
 DIALECT: Final = "duckdb"
 STATEMENTS_KEPT: Final = 1000

@@ -15,9 +15,9 @@ from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.adapters.words import values
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
-from purposeguard.history import History
 from purposeguard.locks import new_lock
-from purposeguard.use import Use
+from purposeguard.notice.history import History
+from purposeguard.runtime.use import Use
 
 Frame = TypeVar("Frame")
 

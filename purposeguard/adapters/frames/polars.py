@@ -14,7 +14,7 @@ from purposeguard.adapters.rowrule import LONGEST, NO_ID, KeySet, RowRule, rende
 from purposeguard.adapters.words import values
 from purposeguard.errors import UnknownSource
 from purposeguard.locks import new_lock
-from purposeguard.notice import Notice
+from purposeguard.notice.notice import Notice
 
 
 def filtered(frame: Any, rule: RowRule) -> Any:

@@ -21,11 +21,11 @@ from purposeguard.adapters.spark.tags import TagReader
 from purposeguard.adapters.spark.words import Roll, SparkWords, are_told_apart, quoted
 from purposeguard.adapters.spark.writing import covered, existing, in_order, schema_with
 from purposeguard.adapters.tags import KEY, Columns, columns_of, encode
-from purposeguard.decision import Decision
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
-from purposeguard.use import Use
+from purposeguard.policy.explanation import Decision
+from purposeguard.runtime.use import Use
 
 _WHAT: Final = "a Spark frame was read"
 _WITHOUT: Final = "drop the column, as `Spark.withhold` does, and do not choose rows by it either"

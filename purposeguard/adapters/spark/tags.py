@@ -12,7 +12,7 @@ from purposeguard.adapters.spark.lineage import Atom, Flow, Relation
 from purposeguard.adapters.spark.memory import SparkMemory
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag, decode
 from purposeguard.locks import new_lock
-from purposeguard.marks import RowSource
+from purposeguard.values.markers import RowSource
 
 _TAGS_KEPT: Final = 10_000
 

@@ -22,7 +22,7 @@ from pyspark.sql import types as T  # noqa: N812  # likewise
 from purposeguard.adapters.rowrule import LONGEST, NO_ID, UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import new_lock
-from purposeguard.terms import fold
+from purposeguard.notice.vocabulary import fold
 
 MOST_IN_A_CONDITION: Final = 500
 """Subjects that stand in the condition itself."""

@@ -13,7 +13,7 @@ from purposeguard.adapters.sql.reading import parsed
 from purposeguard.adapters.sql.relations import Flow, Relation
 from purposeguard.adapters.sql.writes import Writes
 from purposeguard.errors import UnresolvedStatement
-from purposeguard.terms import Immutable
+from purposeguard.notice.vocabulary import Immutable
 
 
 class Analysis(Immutable):

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from purposeguard.terms import nearest
+from purposeguard.notice.vocabulary import nearest
 
 DIALECTS: Final = ("sqlite", "postgres", "mysql", "duckdb", "spark", "bigquery", "snowflake")
 

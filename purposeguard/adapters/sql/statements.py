@@ -18,9 +18,9 @@ from purposeguard.adapters.sql.words import test
 from purposeguard.adapters.tables import Tables, several
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.guard import Guard
-from purposeguard.label import Label
-from purposeguard.marks import RowSource
-from purposeguard.use import Use
+from purposeguard.notice.label import Label
+from purposeguard.runtime.use import Use
+from purposeguard.values.markers import RowSource
 
 KEPT: Final = 1000
 """Texts that are remembered."""

@@ -21,8 +21,8 @@ from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, _all_mappers
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import UnlabelledData
-from purposeguard.tasks import get_ident
-from purposeguard.use import Use
+from purposeguard.runtime.execution import get_ident
+from purposeguard.runtime.use import Use
 
 if TYPE_CHECKING:
     from purposeguard.adapters.sqlalchemy.watch import Watch

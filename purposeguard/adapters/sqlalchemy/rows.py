@@ -31,8 +31,8 @@ from sqlalchemy.types import (
 from purposeguard.adapters.rowrule import UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
 from purposeguard.adapters.sqlalchemy.narrowed import Among, Constant, Narrowed
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
-from purposeguard.notice import Notice
-from purposeguard.zones import zone
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.timezones import zone
 
 NO_SOURCE: Final = "the source of a row is not known: "
 """What an error of PostgreSQL says where a row names no source of the notice; the id that it names comes after it."""

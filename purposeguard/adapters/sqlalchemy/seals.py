@@ -12,12 +12,13 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import ColumnProperty, Mapped, Mapper, registry
 from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
 
-from purposeguard.annotations import evaluated
-from purposeguard.errors import FlowViolation, SealedValue, UnlabelledData
-from purposeguard.label import Label
-from purposeguard.personal import Personal
-from purposeguard.sealing import Sealed, plain
-from purposeguard.terms import NotPersonal, Source, TermMeta, is_union
+from purposeguard.errors import SealedValue, UnlabelledData
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
+from purposeguard.policy.violations import FlowViolation
+from purposeguard.values.annotations import evaluated
+from purposeguard.values.personal import Personal
+from purposeguard.values.sealed import Sealed, plain
 
 
 class SealedType(TypeDecorator[Any]):

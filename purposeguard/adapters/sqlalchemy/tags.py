@@ -24,12 +24,12 @@ from sqlalchemy.sql.expression import TableClause
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tables import Tables, several
 from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, Tag, columns_of, specs_of, tag_of
-from purposeguard.annotations import attributes, evaluated, is_taggable, names_around
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import new_lock
-from purposeguard.marks import Mark
-from purposeguard.shapes import NOBODY, Shape, argument_shape, shape_of
-from purposeguard.terms import NotPersonal, TermMeta
+from purposeguard.notice.vocabulary import NotPersonal, TermMeta
+from purposeguard.values.annotations import attributes, evaluated, is_taggable, names_around
+from purposeguard.values.markers import Mark
+from purposeguard.values.type_schema import NOBODY, Shape, argument_shape, shape_of
 
 Where = MetaData | registry | type[DeclarativeBase]
 """What holds tables: a declarative base, a registry or a `MetaData`."""

@@ -26,8 +26,8 @@ from purposeguard.adapters.sqlalchemy.tags import Catalogue
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
-from purposeguard.marks import RowSource
-from purposeguard.use import Use
+from purposeguard.runtime.use import Use
+from purposeguard.values.markers import RowSource
 
 WHAT: Final = "a statement was executed"
 

@@ -14,7 +14,7 @@ from purposeguard.adapters.rowrule import LONGEST, NO_ID, KeySet, RowRule, rende
 from purposeguard.adapters.words import values
 from purposeguard.errors import UnknownSource
 from purposeguard.locks import new_lock
-from purposeguard.terms import fold
+from purposeguard.notice.vocabulary import fold
 
 KEYS: Final = "purposeguard_keys"
 """What a query calls the table of many keys."""

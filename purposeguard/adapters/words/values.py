@@ -11,8 +11,8 @@ from typing import Final
 from purposeguard.adapters.rowrule import LONGEST, Branch, KeySet, clause_meant, spellings
 from purposeguard.errors import UnlabelledData, shown
 from purposeguard.locks import new_lock
-from purposeguard.notice import Notice
-from purposeguard.zones import zone
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.timezones import zone
 
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 PER_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from purposeguard.clock import UTC
+from purposeguard.runtime.clock import UTC
 
 Body = Mapping[str, Any]
 """What an entry says: JSON without fractions."""

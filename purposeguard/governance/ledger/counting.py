@@ -16,14 +16,14 @@ import weakref
 from collections.abc import Callable, Generator
 from typing import Final
 
-from purposeguard.clock import Clock
 from purposeguard.errors import PurposeGuardError, StoreUnavailable
 from purposeguard.governance.ledger.chain import Counts, Hour, hour_of, written
 from purposeguard.governance.ledger.entries import clauses
 from purposeguard.governance.ledger.turns import INTERRUPTED
-from purposeguard.label import Label
-from purposeguard.ledger import Tick
 from purposeguard.locks import new_lock
+from purposeguard.notice.label import Label
+from purposeguard.runtime.clock import Clock
+from purposeguard.runtime.observer import Tick
 
 INTERVAL: Final = 0.5
 """Seconds between two writes of counts. A process that is killed loses no more than was counted since the last."""

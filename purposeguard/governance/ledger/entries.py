@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.errors import PurposeMissing
 from purposeguard.governance.ledger.chain import written
-from purposeguard.inventory import LegalException, Reclassification
-from purposeguard.label import Label
-from purposeguard.recipients import Provision
-from purposeguard.terms import Family, Purpose, Source
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.policy.transfers import Provision
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.registry import LegalException, Reclassification
 
 KINDS: Final = {
     "use": "how often an activity used what, in an hour",

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from purposeguard.clock import Clock, Now
 from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger.chain import Body, Counts, Entry, Head, advanced
 from purposeguard.governance.ledger.counting import INTERVAL
@@ -34,6 +33,7 @@ from purposeguard.governance.ledger.snapshots import (
     telling,
 )
 from purposeguard.governance.ledger.turns import Turn
+from purposeguard.runtime.clock import Clock, Now
 
 TORN: Final = ".torn"
 """How the file is called that holds what was set aside, behind the ledger's name."""

@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from purposeguard.clock import Clock, Now
 from purposeguard.governance.ledger.chain import ENTRY_KEYS, USE, Counts, Head, advanced
 from purposeguard.governance.ledger.counting import INTERVAL
 from purposeguard.governance.ledger.recorder import Recorder, entry_made
 from purposeguard.governance.ledger.turns import Turn
+from purposeguard.runtime.clock import Clock, Now
 
 NAME: Final = "purposeguard.ledger"
 

@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
-from purposeguard.clock import Clock, Now, system_time
-from purposeguard.errors import PurposeMissing, PurposeViolation, StoreUnavailable
+from purposeguard.errors import PurposeMissing, StoreUnavailable
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.ledger.chain import USE, Counts, canonical, written
 from purposeguard.governance.ledger.counting import Counters
-from purposeguard.inventory import LegalException, Reclassification
-from purposeguard.label import Label
-from purposeguard.ledger import Tick
-from purposeguard.recipients import Provision
+from purposeguard.notice.label import Label
+from purposeguard.policy.transfers import Provision
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.clock import Clock, Now, system_time
+from purposeguard.runtime.observer import Tick
+from purposeguard.runtime.registry import LegalException, Reclassification
 
 LONGEST_BODY: Final = 1_000_000
 """Characters of an entry's body at most."""

@@ -7,12 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from purposeguard.clock import Clock, Now
 from purposeguard.governance.ledger.chain import Counts
 from purposeguard.governance.ledger.counting import INTERVAL
 from purposeguard.governance.ledger.recorder import Recorder, entry_made
 from purposeguard.governance.ledger.sql import SqlLedger
 from purposeguard.governance.store import Store
+from purposeguard.runtime.clock import Clock, Now
 
 
 class Ledgers(Recorder):

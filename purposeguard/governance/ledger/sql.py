@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from purposeguard.clock import Clock, Now
 from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger.chain import Body, Counts, Entry, Head, Hour, advanced
 from purposeguard.governance.ledger.counting import INTERVAL
@@ -20,6 +19,7 @@ from purposeguard.governance.ledger.recorder import entry_made
 from purposeguard.governance.ledger.turns import Turn
 from purposeguard.governance.schema import Serial, metadata
 from purposeguard.governance.store import Store
+from purposeguard.runtime.clock import Clock, Now
 
 ledger: Final = sa.Table(
     "purposeguard_ledger",

@@ -15,7 +15,7 @@ from purposeguard.linting.program import Program
 from purposeguard.linting.project import Module
 from purposeguard.linting.scopes import Assigned, Scope
 from purposeguard.linting.values import GOVERNANCE, GUARD, NOTICE, USE
-from purposeguard.notice import Notice
+from purposeguard.notice.notice import Notice
 
 RULE: Final = Rule(
     "unknown-id",

@@ -16,8 +16,8 @@ from purposeguard import Label, UnlabelledData
 from purposeguard.adapters import tags
 from purposeguard.adapters.arrow import KEY, columns_of, concatenated, schema_of, tagged
 from purposeguard.adapters.tags import Tag
-from purposeguard.marks import ByRow
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.markers import ByRow
 from tests.adapters.arrow.models import Address
 
 NOTICE = tm.NOTICE

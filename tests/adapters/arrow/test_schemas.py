@@ -19,8 +19,8 @@ from purposeguard import History, Label, Notice, NotPersonal, Subject, UnknownSo
 from purposeguard.adapters import tags
 from purposeguard.adapters.arrow import KEY, columns_of, concatenated, model_of, schema_of, tagged
 from purposeguard.adapters.tags import Columns, Tag
-from purposeguard.marks import Collected, Ended
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.markers import Collected, Ended
 from tests.adapters.arrow.models import (
     Address,
     AsAttrs,

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from purposeguard import Guard, History, Label, Notice, NotPersonal
-from purposeguard.about import subject_key
 from purposeguard.adapters.tags import Columns, Tag
-from purposeguard.circumstances import Standing
-from purposeguard.marks import Collected, Ended, Mark, RowSource, Subject
+from purposeguard.policy.context import Standing
+from purposeguard.policy.row_context import subject_key
+from purposeguard.values.markers import Collected, Ended, Mark, RowSource, Subject
 from tests.oversights import Told
 
 FOLDER = Path(__file__).resolve().parents[2] / "conformance"

@@ -11,13 +11,13 @@ import datetime
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from purposeguard import reference, reference_circumstances
-from purposeguard.about import subject_key
 from purposeguard.adapters.tags import Tag
-from purposeguard.circumstances import CLEAR, Standing
-from purposeguard.marks import Collected, Ended, RowSource
-from purposeguard.retention import Periods, day_in
-from purposeguard.terms import Family, NotPersonal
+from purposeguard.notice.retention import Periods, day_in
+from purposeguard.notice.vocabulary import Family, NotPersonal
+from purposeguard.policy import spec
+from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.row_context import subject_key
+from purposeguard.values.markers import Collected, Ended, RowSource
 from tests.adapters.conformance.cases import Case, Table, standing
 
 Used = frozenset[tuple[str, str]]
@@ -274,7 +274,7 @@ class Judge:
         if who is None and self.case.given.get("requires_subject"):
             return False
         who = who or CLEAR
-        return reference_circumstances.allowed(
+        return spec.allowed(
             self.documents,
             sources,
             self.purpose,
@@ -301,7 +301,7 @@ class Judge:
     def granted(self, tag: Tag) -> bool:
         """Whether a column may be used for the purpose at all, whoever its rows are about, and from when."""
         _, sources = self._sources(tag, None)
-        return not sources or reference.allowed(self.documents[-1], sources, self.purpose, self.case.channel)
+        return not sources or spec.permits(self.documents[-1], sources, self.purpose, self.case.channel)
 
     def rows(self, table: Table, used: Used) -> list[dict[str, Any]]:
         """The rows of a table of which these columns may be used."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from purposeguard import reference
 from purposeguard.adapters.tags import Tag
-from purposeguard.circumstances import Standing
 from purposeguard.errors import PurposeGuardError
-from purposeguard.marks import Collected, Ended, RowSource
-from purposeguard.terms import Family
+from purposeguard.notice.vocabulary import Family
+from purposeguard.policy import spec
+from purposeguard.policy.context import Standing
+from purposeguard.values.markers import Collected, Ended, RowSource
 from tests.adapters.conformance.cases import Case, Table
 from tests.adapters.conformance.evaluator import Judge, Used
 
@@ -96,7 +96,7 @@ def _denied(case: Case, judge: Judge, table: Table, tag: Tag) -> str | None:
     if not judge.granted(tag):
         clauses = [one.clause for one in tag.label.sources]
         document = case.history.latest.document
-        by_any = all(reference.allowed(document, [one], judge.purpose, None) for one in clauses)
+        by_any = all(spec.permits(document, [one], judge.purpose, None) for one in clauses)
         return "ChannelViolation" if by_any else "PurposeViolation"
     if not _asks_rows(case, table, tag) and judge.may(tag, {}):
         return None

@@ -10,8 +10,8 @@ from purposeguard.adapters.duckdb import connect
 from purposeguard.adapters.duckdb.locked import MEMORY, Locked
 from purposeguard.adapters.duckdb.rows import Ready
 from purposeguard.adapters.duckdb.sources import source_of
-from purposeguard.circumstances import Standing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
 from tests.adapters.duckdb.places import GUARD, customer, parquet, written
 from tests.oversights import Told
 

@@ -10,8 +10,8 @@ import pytest
 import purposeguard as pg
 from purposeguard import ByRow, Collected, Ended, RowSource, Subject
 from purposeguard.adapters.duckdb import connect
-from purposeguard.circumstances import Standing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
 from tests.oversights import Told
 
 MIXED = pa.table(

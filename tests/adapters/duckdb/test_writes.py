@@ -9,8 +9,8 @@ import pytest
 import purposeguard as pg
 from purposeguard import ByRow, RowSource, Subject
 from purposeguard.adapters.duckdb import connect
-from purposeguard.circumstances import Standing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
 from tests.adapters.duckdb.places import GUARD, customer
 from tests.oversights import Told
 

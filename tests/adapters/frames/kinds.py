@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from purposeguard.adapters.tags import Columns
-from purposeguard.marks import Collected, Ended, RowSource
+from purposeguard.values.markers import Collected, Ended, RowSource
 
 Row = Mapping[str, Any]
 NUMBER = "number"

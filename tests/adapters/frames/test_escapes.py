@@ -31,8 +31,8 @@ from purposeguard import (
 from purposeguard.adapters import arrow
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns
-from purposeguard.circumstances import Standing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
 from tests.adapters.frames.kinds import content
 from tests.oversights import Told
 

@@ -8,8 +8,8 @@ import pytest
 
 from purposeguard import ByRow, Guard, PurposeViolation, RowSource, Subject, UnlabelledData
 from purposeguard.adapters.frames import Frames
-from purposeguard.circumstances import Standing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
 from tests.oversights import Told
 
 TAGS = {"source": RowSource, "id": Subject, "email": ByRow, "device": tm.ProductData}

@@ -31,8 +31,8 @@ from purposeguard import (
     UnlabelledData,
 )
 from purposeguard.adapters.frames import Frames
-from purposeguard.circumstances import Standing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
 from tests.adapters.frames.kinds import content
 from tests.oversights import Told
 

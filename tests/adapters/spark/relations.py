@@ -10,8 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 from purposeguard import NotPersonal
 from purposeguard.adapters.spark import Spark
 from purposeguard.adapters.spark.frames import Traced, traced
-from purposeguard.marks import ByRow, RowSource
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.markers import ByRow, RowSource
 
 CUSTOMER: Mapping[str, Any] = {
     "id": NotPersonal,

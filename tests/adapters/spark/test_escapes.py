@@ -27,8 +27,9 @@ from purposeguard.adapters.spark import Spark
 from purposeguard.adapters.spark.guarded import GuardedFrame
 from purposeguard.adapters.spark.plan import words
 from purposeguard.adapters.tags import KEY, Tag, encode
-from purposeguard.errors import FlowViolation, SealedAttribute
+from purposeguard.errors import SealedAttribute
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import FlowViolation
 from tests.adapters.spark.relations import MIXED, frame, used
 
 pytestmark = pytest.mark.xdist_group("spark")

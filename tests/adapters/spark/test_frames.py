@@ -31,9 +31,9 @@ from purposeguard import (
 from purposeguard.adapters import arrow
 from purposeguard.adapters.spark import Spark
 from purposeguard.adapters.tags import KEY, columns_of
-from purposeguard.circumstances import Standing
-from purposeguard.marks import ByRow, RowSource
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
+from purposeguard.values.markers import ByRow, RowSource
 from tests.adapters.spark.relations import CUSTOMER, CUSTOMERS, MIXED, frame
 from tests.oversights import Told
 from tests.support import RecordingLedger

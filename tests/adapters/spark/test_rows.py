@@ -22,8 +22,8 @@ from purposeguard.adapters.spark import Spark, words
 from purposeguard.adapters.spark.words import Roll, SparkWords, literal
 from purposeguard.adapters.tags import KEY, encode
 from purposeguard.errors import UnknownSource
-from purposeguard.marks import Collected, Ended, Subject
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.markers import Collected, Ended, Subject
 from tests.adapters.worlds import World, worlds
 
 pytestmark = pytest.mark.xdist_group("spark")

@@ -18,8 +18,8 @@ from purposeguard.adapters.sql.names import DIALECTS, Names
 from purposeguard.adapters.sql.narrowing import narrowed
 from purposeguard.adapters.sql.words import _Words
 from purposeguard.adapters.tables import Tables
-from purposeguard.circumstances import Standing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
 from tests.adapters.sql.engines import Engine
 from tests.oversights import Told
 

@@ -14,9 +14,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, ma
 import purposeguard as pg
 from purposeguard import Guard, Personal
 from purposeguard.adapters.sqlalchemy import GuardedSession, SealedColumns, protect
-from purposeguard.circumstances import Standing
-from purposeguard.marks import ByRow, RowSource
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
+from purposeguard.values.markers import ByRow, RowSource
 from tests.oversights import Told
 
 Email = Annotated[str, mapped_column(String(80)), tm.Registration]

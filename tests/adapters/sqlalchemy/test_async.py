@@ -12,8 +12,9 @@ from sqlalchemy.orm import load_only, selectinload
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import AsyncGuardedSession, permitted, protect
-from purposeguard.errors import PurposeMissing, PurposeViolation, UnlabelledData, UnresolvedStatement
+from purposeguard.errors import PurposeMissing, UnlabelledData, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import PurposeViolation
 from tests.adapters.sqlalchemy.shop import Base, Customer, Letter, Person, Setting, Shop
 
 Session = async_sessionmaker[AsyncGuardedSession]

@@ -34,14 +34,9 @@ from sqlalchemy.orm import Session, defer, joinedload, load_only, selectinload
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
-from purposeguard.errors import (
-    FlowViolation,
-    PurposeMissing,
-    PurposeViolation,
-    UnlabelledData,
-    UnresolvedStatement,
-)
+from purposeguard.errors import PurposeMissing, UnlabelledData, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from tests.adapters.sqlalchemy.shop import Base, Customer, Login, Order, Setting, Shop, Visit, customer, exports
 
 customers: Any = Customer.__table__

@@ -34,8 +34,9 @@ from sqlalchemy.sql.elements import ColumnElement, quoted_name
 
 from purposeguard import Guard, Personal
 from purposeguard.adapters.sqlalchemy import GuardedSession, SealedType, protect, watch
-from purposeguard.errors import FlowViolation, PurposeMissing, UnlabelledData
+from purposeguard.errors import PurposeMissing, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import FlowViolation
 from tests.adapters.sqlalchemy.shop import Customer, Order, Shop, exports
 
 customers: Any = Customer.__table__

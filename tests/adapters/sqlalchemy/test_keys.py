@@ -12,9 +12,9 @@ from sqlalchemy.pool import StaticPool
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import GuardedSession, UntaggedKey, protect
-from purposeguard.errors import PurposeViolation
-from purposeguard.marks import Subject
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.values.markers import Subject
 
 
 def _shop(annotation: Any) -> tuple[Any, Any, Any]:

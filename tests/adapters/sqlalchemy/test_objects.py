@@ -33,8 +33,9 @@ from sqlalchemy.pool import StaticPool
 import purposeguard as pg
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import AsyncGuardedSession, GuardedSession, protect
-from purposeguard.errors import PurposeGuardError, PurposeMissing, PurposeViolation, UnlabelledData
+from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import PurposeViolation
 from purposeguard.testing import capture_decisions
 from tests.adapters.sqlalchemy.shop import Base, Customer, Letter, Order, Person, Shop, customer
 

@@ -50,10 +50,11 @@ import purposeguard as pg
 from purposeguard import Guard, History, Notice
 from purposeguard.adapters.rowrule import KeySet
 from purposeguard.adapters.sqlalchemy import GuardedSession, permitted, protect
-from purposeguard.circumstances import Standing
-from purposeguard.errors import PurposeMissing, PurposeViolation, UnknownSource, UnlabelledData, UnresolvedStatement
-from purposeguard.marks import ByRow, RowSource
+from purposeguard.errors import PurposeMissing, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import Standing
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.values.markers import ByRow, RowSource
 from tests.adapters.sqlalchemy.shop import Letter, Person, Shop
 from tests.oversights import Told
 from tests.support import RecordingLedger

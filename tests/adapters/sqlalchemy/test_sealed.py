@@ -26,8 +26,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, regi
 
 from purposeguard import Guard, Label, Personal
 from purposeguard.adapters.sqlalchemy import GuardedSession, SealedColumns, SealedType, protect
-from purposeguard.errors import FlowViolation, PurposeMissing, PurposeViolation, SealedValue, UnlabelledData
+from purposeguard.errors import PurposeMissing, SealedValue, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from tests.adapters.sqlalchemy.shop import Customer, Shop
 
 

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import GuardedSession
-from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.errors import PurposeMissing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import PurposeViolation
 from tests.adapters.sqlalchemy.shop import Base, Customer, Setting, Shop
 
 

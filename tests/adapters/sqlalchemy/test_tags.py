@@ -28,9 +28,10 @@ from purposeguard import Guard, Label, NotPersonal
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
 from purposeguard.adapters.sqlalchemy.tags import Catalogue
 from purposeguard.adapters.tags import Columns, Tag, columns_of
-from purposeguard.errors import PurposeMissing, PurposeViolation, UnknownSource, UnlabelledData
-from purposeguard.marks import ByRow, Collected, Ended, RowSource, Subject
+from purposeguard.errors import PurposeMissing, UnknownSource, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.values.markers import ByRow, Collected, Ended, RowSource, Subject
 from tests.adapters.sqlalchemy.shop import Shop
 
 OTHER: Any = pg.Notice.parse(tm.NOTICE.dump())

@@ -11,15 +11,9 @@ from sqlalchemy.orm import Session
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import protect
-from purposeguard.errors import (
-    FlowViolation,
-    PurposeGuardError,
-    PurposeMissing,
-    PurposeViolation,
-    UnlabelledData,
-    UnresolvedStatement,
-)
+from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from tests.adapters.sqlalchemy.shop import Base, Customer, Person, Setting, Shop
 
 

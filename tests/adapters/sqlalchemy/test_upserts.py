@@ -12,9 +12,10 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import GuardedSession, permitted, protect
 from purposeguard.adapters.sqlalchemy.compiling import recording
-from purposeguard.errors import FlowViolation, PurposeGuardError, PurposeMissing, PurposeViolation, UnlabelledData
-from purposeguard.marks import Subject
+from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import FlowViolation, PurposeViolation
+from purposeguard.values.markers import Subject
 from tests.adapters.sqlalchemy.shop import Person, Shop
 from tests.adapters.sqlalchemy.test_columns import used
 

@@ -13,9 +13,10 @@ import purposeguard as pg
 from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
 from purposeguard.governance.ledger.kept import Kept
 from purposeguard.governance.store import Store
-from purposeguard.inventory import LegalException, Site
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.recipients import Provision
+from purposeguard.policy.transfers import Provision
+from purposeguard.policy.violations import violation_of
+from purposeguard.runtime.registry import LegalException, Site
 
 START = datetime.datetime(2026, 5, 2, 9, 15, tzinfo=datetime.UTC)
 SITE = Site("shop.mail", "remind", 7)
@@ -89,7 +90,7 @@ def denial(
 ) -> pg.PurposeViolation:
     """What a guard tells of a refusal."""
     decision = pg.Guard(tm.NOTICE).explain(source, purpose)
-    return decision.violation(decision, **facts)
+    return violation_of(decision)(decision, **facts)
 
 
 RECLASSIFICATION = pg.Reclassification("totals", D, pg.Label(pg.NotPersonal), "a sum names nobody", "privacy", SITE)

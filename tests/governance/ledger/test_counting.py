@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.clock import Clock
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.ledger import JsonLinesLedger, counting
 from purposeguard.governance.ledger.chain import Counts, Hour
 from purposeguard.governance.ledger.counting import Counters
 from purposeguard.governance.ledger.recorder import Recorder
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.clock import Clock
 from tests.governance.ledger.places import NEVER, C, D, R, Time
 from tests.unit.command_line import ROOT
 

@@ -15,10 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import purposeguard as pg
-from purposeguard import reference
-from purposeguard.columns import Column, State
-from purposeguard.engine import Engine
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy import spec
+from purposeguard.runtime.snapshot import Column, Engine, State
 from purposeguard.testing import strategies, watching
 from purposeguard.testing._asking import declarable, name_of
 from purposeguard.testing._watched import WatchedEngine
@@ -64,7 +63,7 @@ def test_it_decides_as_the_reference(notice: pg.Notice, data: st.DataObject) -> 
     assert len(before) <= len(questions)
     for label, purpose, channel in questions:
         ids = [one.clause for one in label]
-        expected = reference.allowed(notice.document, ids, name_of(notice_term(notice, purpose)), channel)
+        expected = spec.permits(notice.document, ids, name_of(notice_term(notice, purpose)), channel)
         with capture_decisions(guard) as found:
             assert guard.allows(label, purpose, channel) is expected
             assert guard.allows(iter(ids), purpose, channel) is expected

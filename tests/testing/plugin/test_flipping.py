@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import purposeguard as pg
-from purposeguard.circumstances import CLEAR, Circumstances
-from purposeguard.matrix import Matrix
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import CLEAR, Circumstances
+from purposeguard.policy.table import Matrix
 from purposeguard.testing import strategies, watching
 from purposeguard.testing._asking import asked_of, name_of
 from purposeguard.testing._flipping import Cell, flipped, notice_key

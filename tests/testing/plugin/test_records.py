@@ -13,8 +13,9 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.errors import PurposeMissing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import PurposeViolation
 from purposeguard.testing import _records, watching
 from purposeguard.testing._records import Collector, Records
 from purposeguard.testing._report import Report

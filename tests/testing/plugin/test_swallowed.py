@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.errors import PurposeMissing, PurposeViolation
+from purposeguard.errors import PurposeMissing
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import PurposeViolation
 from purposeguard.testing._records import Collector
 from purposeguard.testing._swallowed import swallowed
 from purposeguard.testing.watching import watching

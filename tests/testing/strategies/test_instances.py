@@ -14,10 +14,10 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.sealing import plain
 from purposeguard.testing._places import places
 from purposeguard.testing.strategies import instances
 from purposeguard.testing.values import Markers, simplest, texts_of
+from purposeguard.values.sealed import plain
 from tests.testing.strategies.models import MODELS, Aliased, Base, Frozen, Keys, Nested, Plain, Sealed, Tree, name_of
 
 

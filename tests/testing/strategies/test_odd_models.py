@@ -32,8 +32,8 @@ from pydantic import (
 import purposeguard as pg
 from examples.shop import models as shop
 from purposeguard import Personal
-from purposeguard.about import subject_key
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.row_context import subject_key
 from purposeguard.testing.stateful import Office
 from purposeguard.testing.strategies import instances, twins
 from purposeguard.testing.values import Markers, simplest

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import purposeguard as pg
 from purposeguard import Personal
+from purposeguard.notice.vocabulary import TermMeta
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.terms import TermMeta
 from purposeguard.testing.registering import register
 from purposeguard.testing.values import simplest
 

@@ -48,11 +48,11 @@ from pydantic_core import core_schema
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.sealing import plain
 from purposeguard.testing._kinds import TEXTS, digits, number_of, word
 from purposeguard.testing._patterns import matching
 from purposeguard.testing.strategies import instances
 from purposeguard.testing.values import Markers, simplest, texts_of, value_strategy
+from purposeguard.values.sealed import plain
 from tests.support import smallest
 from tests.testing.ids import told
 

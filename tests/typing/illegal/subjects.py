@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard import Personal, Use
-from purposeguard.exceptions import ExceptionLedger
+from purposeguard.runtime.legal_override import ExceptionLedger
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.oversight import Standing
+from purposeguard.runtime.protocols import Standing
 
 guard = pg.Guard(tm.NOTICE)
 DAY = datetime.date(2026, 6, 1)

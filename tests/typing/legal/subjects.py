@@ -13,11 +13,11 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard import Personal, Use
-from purposeguard.exceptions import ExceptionLedger
-from purposeguard.inventory import LegalException
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.oversight import CLEAR, Standing
-from purposeguard.recipients import Provision
+from purposeguard.policy.transfers import Provision
+from purposeguard.runtime.legal_override import ExceptionLedger
+from purposeguard.runtime.protocols import CLEAR, Standing
+from purposeguard.runtime.registry import LegalException
 
 # What keeps what subjects asked for is whatever has these four.
 

@@ -1,0 +1,164 @@
+"""What the rows of a notice say of each source, for engines that decide by sets of sources.
+
+Worked out anew from the document, clause by clause, and from nothing else of this library: where an engine that was
+told this answers as the library does, two readings of the notice agree. Ids are in the document's canonical spelling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from purposeguard.notice.schema import Document, FamilyRow, Grant, Prohibition, PurposeRow
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """On what else it depends whether a purpose may be served: the channel, and whether the subject agreed."""
+
+    channels: tuple[str, ...] | None = None
+    """These and no other; None where any will do."""
+    consent: str | None = None
+    """The purpose that the subject must have agreed to; None where it rests on something else."""
+
+    @property
+    def free(self) -> bool:
+        """Whether it depends on nothing else."""
+        return self.channels is None and self.consent is None
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A prohibition, with all that it reaches: `purposes` may not be served by `sources`."""
+
+    rule: Prohibition
+    sources: tuple[str, ...]
+    purposes: tuple[str, ...]
+
+
+class Reading:
+    """A document, read for its sources.
+
+    `listed`: clause → the sources of which it speaks: items, parents all of whose items it names, and what comes of
+    them. `narrow`: overlays and derivations → the purposes that these may serve and no other (rules 6 and 8); they are
+    listed by a clause where they may serve a purpose of it. `bans`: the prohibitions (rule 5). `terms`: purpose → on
+    what else it depends.
+    """
+
+    __slots__ = ("_above", "_below", "_origins", "bans", "document", "listed", "narrow", "sources", "terms")
+
+    document: Document
+    sources: tuple[str, ...]
+    listed: Mapping[str, tuple[str, ...]]
+    narrow: Mapping[str, tuple[str, ...]]
+    bans: tuple[Ban, ...]
+    terms: Mapping[str, Term]
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.sources = tuple(row.id for row in (*document.source, *document.overlay, *document.derivation))
+        overlays = {row.id: row.serves for row in document.overlay}
+        self.narrow = overlays | {row.id: row.serves for row in document.derivation}
+        parent = {row.id: row.parent for row in document.source}
+        self._above: dict[str, tuple[str, ...]] = {one: tuple(_chain(one, parent)) for one in parent}
+        self._below: dict[str, list[str]] = {one: [] for one in parent}
+        for one, above in self._above.items():
+            for other in above:
+                self._below[other].append(one)
+        self._origins: dict[str, frozenset[str]] = {}
+        self.listed = {grant.clause: self._in_order(self._of_clause(grant)) for grant in document.grant}
+        members = {row.class_: row.purposes for row in document.family}
+        self.bans = tuple(
+            Ban(
+                rule,
+                self._in_order(self._reached(rule)),
+                tuple(dict.fromkeys(one for given in rule.purposes for one in members.get(given, (given,)))),
+            )
+            for rule in document.forbid
+        )
+        self.terms = {row.id: _term(grant, row) for grant in document.grant for row in grant.purpose}
+
+    def serving(self, family: FamilyRow) -> dict[tuple[Term, ...], tuple[str, ...]]:
+        """The sources that may serve some purpose of a family, by the terms of which one must be met (rule 3).
+
+        No terms: such a source may serve a purpose that depends on nothing else.
+        """
+        clauses = {row.id: grant.clause for grant in self.document.grant for row in grant.purpose}
+        may: dict[str, list[Term]] = {}
+        for purpose in family.purposes:
+            banned = {source for ban in self.bans if purpose in ban.purposes for source in ban.sources}
+            for source in self.listed[clauses[purpose]]:
+                if source not in banned and purpose in self.narrow.get(source, (purpose,)):
+                    may.setdefault(source, []).append(self.terms[purpose])
+        found: dict[tuple[Term, ...], list[str]] = {}
+        for source in self._in_order(may):
+            needed = () if any(term.free for term in may[source]) else _merged(may[source])
+            found.setdefault(needed, []).append(source)
+        return {terms: tuple(sources) for terms, sources in found.items()}
+
+    def _in_order(self, given: Iterable[str]) -> tuple[str, ...]:
+        found = set(given)
+        return tuple(one for one in self.sources if one in found)
+
+    def _of_clause(self, grant: Grant) -> Iterator[str]:
+        purposes = {row.id for row in grant.purpose}
+        named = {item for given in grant.sources for item in (given, *self._below[given])}
+        # A parent is data of which it is not known from which item it comes: every one of them must be named.
+        whole = {one for one in self._below if named.issuperset(self._items(one))}
+        yield from whole
+        for overlay in self.document.overlay:
+            if overlay.source in whole and not purposes.isdisjoint(overlay.serves):
+                yield overlay.id
+        for derivation in self.document.derivation:
+            if not purposes.isdisjoint(derivation.serves):
+                yield derivation.id
+
+    def _reached(self, rule: Prohibition) -> Iterator[str]:
+        """The sources that a prohibition reaches: those it names, their items, and whatever may hold such data."""
+        named = set(rule.sources)
+        reached = {one for one in self.sources if not named.isdisjoint(self._origin(one))}
+        # What is not known to come from another item may come from the one that is named.
+        reached |= {one for one in self._below if not reached.isdisjoint(self._items(one))}
+        yield from reached
+        yield from (overlay.id for overlay in self.document.overlay if overlay.source in reached)
+
+    def _items(self, source: str) -> list[str]:
+        """The items of a clause that have none themselves; the clause where it has none."""
+        return [one for one in (source, *self._below[source]) if not self._below[one]]
+
+    def _origin(self, source: str) -> frozenset[str]:
+        """A source, and all that it is a part of, narrows, or may be derived from."""
+        if source in self._above:
+            return frozenset((source, *self._above[source]))
+        if source not in self._origins:
+            found = {source}
+            for overlay in (row for row in self.document.overlay if row.id == source):
+                found |= self._origin(overlay.source)
+            for derivation in (row for row in self.document.derivation if row.id == source):
+                for given in (*derivation.from_, *derivation.with_):
+                    for one in (given, *self._below.get(given, ())):
+                        found |= self._origin(one)
+            self._origins[source] = frozenset(found)
+        return self._origins[source]
+
+
+def _chain(source: str, parent: Mapping[str, str | None]) -> Iterator[str]:
+    """What stands above a clause."""
+    above = parent[source]
+    while above is not None:
+        yield above
+        above = parent[above]
+
+
+def _term(grant: Grant, purpose: PurposeRow) -> Term:
+    consent = purpose.id if (purpose.basis or grant.basis) == "consent" else None
+    return Term(purpose.channels.closed if purpose.channels else None, consent)
+
+
+def _merged(terms: Iterable[Term]) -> tuple[Term, ...]:
+    """The same terms in fewer: those that ask for a channel alone as one, without those that ask for more than it."""
+    given = list(dict.fromkeys(terms))
+    channels = tuple(dict.fromkeys(one for term in given if term.consent is None for one in term.channels or ()))
+    others = [term for term in given if term.consent is not None]
+    others = [term for term in others if term.channels is None or not set(term.channels) <= set(channels)]
+    return (*((Term(channels),) if channels else ()), *others)

@@ -1,0 +1,98 @@
+"""Label: the sources that a value derives from, interned, so that equal labels are one object."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any, Self, cast
+
+from purposeguard.errors import UnknownSource, UnlabelledData
+from purposeguard.locks import new_lock
+from purposeguard.notice.vocabulary import Immutable, NotPersonal, Purpose, Source, TermMeta, by_clause
+
+
+class Label(Immutable):
+    """`Label(Registration, Contract)`: data derived from both. Immutable, compared by identity, never empty.
+
+    `a | b` and `Label.join(…)` unite sources (rule 2: combining never widens). `NotPersonal` adds nothing to a label
+    that has other sources.
+
+    Raises:
+        UnlabelledData: no sources were given (rule 4).
+        UnknownSource: a class is no source category.
+    """
+
+    __slots__ = ("__weakref__", "sources")
+
+    sources: frozenset[type[Source]]
+
+    def __new__(cls, *sources: type[Source]) -> Self:
+        """Gives the one label of these sources."""
+        given: tuple[Any, ...] = sources  # types are erased where the sources come from untyped code
+        for source in given:
+            if not isinstance(source, type) or not issubclass(source, Source) or source is Source:
+                raise UnknownSource(source, _why_no_source(source))
+        return cls._of(frozenset(sources))
+
+    @classmethod
+    def _of(cls, sources: frozenset[type[Source]]) -> Self:
+        if len(sources) > 1 and NotPersonal in sources:
+            sources -= {NotPersonal}
+        if not sources:
+            raise UnlabelledData("a label without sources: data that is not personal is marked `NotPersonal`")
+        with _interning:
+            label = _interned.get(sources)
+            if label is None:
+                made = object.__new__(cls)
+                made._fill(sources=sources)
+                # A finaliser that ran meanwhile, in this thread, may have made the same.
+                label = _interned.setdefault(sources, made)
+        return cast("Self", label)
+
+    @classmethod
+    def join(cls, *labels: Label) -> Label:
+        """The label of a value made from values of all these labels.
+
+        Raises:
+            UnlabelledData: no labels were given.
+        """
+        if len(labels) == 1:
+            return labels[0]
+        return cls._of(frozenset().union(*(label.sources for label in labels)))
+
+    def __or__(self, other: object) -> Label:
+        if other is self:
+            return self
+        return Label._of(self.sources | other.sources) if isinstance(other, Label) else NotImplemented
+
+    def __iter__(self) -> Iterator[type[Source]]:
+        """The source classes, ordered by clause."""
+        return iter(sorted(self.sources, key=by_clause) if len(self.sources) > 1 else self.sources)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __contains__(self, source: type[Source]) -> bool:
+        return source in self.sources
+
+    def __repr__(self) -> str:
+        return f"Label({', '.join(source.clause for source in self)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Label, tuple(self)
+
+
+def _why_no_source(given: object) -> str:
+    if isinstance(given, TermMeta) and issubclass(given, Purpose):
+        return "is a purpose, and a label is made of source classes"
+    return "a label is made of source classes"
+
+
+OneSource = type[Source] | str | Label
+Sources = OneSource | Iterable[OneSource]
+"""A source class, an id, a label, or an iterable of these."""
+
+
+# Not on the decision path: labels are made when code is loaded or values are joined, and looked up by identity after.
+_interned: weakref.WeakValueDictionary[frozenset[type[Source]], Any] = weakref.WeakValueDictionary()
+_interning = new_lock()

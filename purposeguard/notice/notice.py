@@ -1,0 +1,332 @@
+"""A notice: one revision of a published privacy notice, its vocabulary as classes and what it grants."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+from purposeguard.errors import Fault, NoticeError, UnknownChannel, UnknownPurpose, UnknownSource, UnknownTerm, shown_id
+from purposeguard.notice.grants import Grants, granted, prohibited, source_rows
+from purposeguard.notice.parsing import merged, parse_toml, read_toml, validated
+from purposeguard.notice.schema import Document, Named, Prohibition
+from purposeguard.notice.vocabulary import (
+    Family,
+    Immutable,
+    NotPersonal,
+    Purpose,
+    Source,
+    TermMeta,
+    fold,
+    is_union,
+    nearest,
+    union_members,
+)
+
+Titles = Mapping[str, str]
+
+
+class Notice(Immutable):
+    """A privacy notice in one dated revision. Immutable; two notices are equal when their documents are.
+
+    `sources`, `purposes` and `families` are in the notice's order; `document` holds the whole file as models;
+    `grants` says, source class by source class, which purposes are granted and by which clause; `prohibited` which
+    pairs of source id and purpose id are forbidden, and by which row.
+    """
+
+    __slots__ = (
+        "_families",
+        "_own_purposes",
+        "_purposes",
+        "_sources",
+        "channels",
+        "document",
+        "families",
+        "grants",
+        "prohibited",
+        "purposes",
+        "sources",
+    )
+
+    document: Document
+    sources: tuple[type[Source], ...]
+    purposes: tuple[type[Purpose], ...]
+    families: tuple[Family, ...]
+    channels: tuple[str, ...]
+    grants: Mapping[type[Source], Mapping[type[Purpose], str]]
+    prohibited: Mapping[tuple[str, str], Prohibition]
+    _own_purposes: frozenset[object]
+    _sources: Mapping[str, object]
+    _purposes: Mapping[str, object]
+    _families: Mapping[str, object]
+
+    def __init__(self, document: Document, classes: Mapping[str, object] | None = None) -> None:
+        """Use `load`, `loads`, `parse` or `bundled`; `classes` is for generated modules."""
+        pairs = granted(document)
+        purposes = {row.id: row for row in document.purposes}
+        made = build_classes(document, pairs) if classes is None else _bound_classes(document, pairs, classes)
+        purpose_classes = {id_: cast("type[Purpose]", made[row.class_]) for id_, row in purposes.items()}
+        source_classes = {row.id: cast("type[Source]", made[row.class_]) for row in source_rows(document)}
+        families = tuple(
+            Family(row.class_, row.slug, row.title.model_dump(), tuple(purpose_classes[id_] for id_ in row.purposes))
+            for row in document.family
+        )
+        sources = tuple(source_classes.values())
+        grants = {
+            source: MappingProxyType({purpose_classes[id_]: clause for id_, clause in pairs[given].items()})
+            for given, source in source_classes.items()
+        }
+        self._fill(
+            document=document,
+            sources=sources,
+            purposes=tuple(purpose_classes.values()),
+            families=families,
+            channels=tuple(row.id for row in document.channel),
+            grants=MappingProxyType(grants),
+            prohibited=MappingProxyType(prohibited(document)),
+            _own_purposes=frozenset(purpose_classes.values()),
+            _sources=_named((one, one.clause, one.__name__) for one in sources),
+            _purposes=_named((one, one.clause, one.__name__) for one in purpose_classes.values()),
+            _families=_named((one, one.name, one.name) for one in families),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, *overlays: str | Path) -> Notice:
+        """Reads a notice from a TOML file, and product overlays (rule 8) from further ones.
+
+        Raises:
+            NoticeError: with every fault of the files, each with its place.
+        """
+        extra = [(str(overlay), read_toml(Path(overlay))) for overlay in overlays]
+        return cls.parse(merged(read_toml(Path(path)), extra), origin=str(path))
+
+    @classmethod
+    def loads(cls, text: str, origin: str = "notice") -> Notice:
+        """Reads a notice from a TOML text; raises NoticeError as `load` does, TypeError where it is no text."""
+        return cls.parse(parse_toml(text, origin), origin)
+
+    @classmethod
+    def parse(
+        cls, tables: Mapping[str, Any], origin: str = "notice", classes: Mapping[str, object] | None = None
+    ) -> Notice:
+        """Reads a notice from the tables that a TOML file, or `dump`, gives; raises NoticeError as `load` does.
+
+        What is no mapping, such as the path or the text of a file, is a TypeError.
+
+        `classes`, the namespace of a generated module, are taken as the vocabulary in place of new ones; where they
+        are not those of the notice the module is stale, which is a NoticeError too.
+        """
+        return cls(validated(tables, origin), classes)
+
+    @classmethod
+    def bundled(cls, name: str) -> Notice:
+        """A notice that comes with the library, e.g. `trendmicro-jp`.
+
+        Raises:
+            NoticeError: no notice of this name is bundled.
+        """
+        # Found by name, so that the core imports no notice.
+        package = importlib.import_module("purposeguard.notices")
+        names = {module.name.replace("_", "-"): module.name for module in pkgutil.iter_modules(package.__path__)}
+        if name not in names:
+            message = f"no bundled notice is called {shown_id(name, sorted(names))}"
+            raise NoticeError([Fault("", message, f"bundled are: {', '.join(sorted(names))}")], "bundled notice")
+        module = importlib.import_module(f"purposeguard.notices.{names[name]}")
+        return cast("Notice", module.NOTICE)
+
+    def dump(self) -> dict[str, Any]:
+        """The tables of the notice file, as plain JSON values; `Notice.parse(notice.dump()) == notice`."""
+        return self.document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+    @property
+    def id(self) -> str:
+        """The notice's own name, the same in all its revisions."""
+        return self.document.id
+
+    @property
+    def revision(self) -> datetime.date:
+        """The day from which this revision holds."""
+        return self.document.revision
+
+    def source(self, given: object) -> type[Source]:
+        """The source category that an id, a class name, a slug or a class of this notice means.
+
+        Raises:
+            UnknownSource: with the nearest ids.
+        """
+        if isinstance(given, TermMeta) and given in self.grants:
+            return cast("type[Source]", given)
+        return cast("type[Source]", self._find(given, self._sources, UnknownSource))
+
+    def purpose(self, given: object) -> type[Purpose]:
+        """The purpose that an id, a class name, a slug or a class of this notice means.
+
+        Raises:
+            UnknownPurpose: with the nearest ids.
+        """
+        if isinstance(given, TermMeta) and given in self._own_purposes:
+            return cast("type[Purpose]", given)
+        return cast("type[Purpose]", self._find(given, self._purposes, UnknownPurpose))
+
+    def family(self, given: object) -> Family:
+        """The family that a name, a slug or the union of its members means.
+
+        Raises:
+            UnknownPurpose: with the nearest names.
+        """
+        for family in self.families:
+            if family == given:
+                return family
+        return cast("Family", self._find(given, self._families, UnknownPurpose))
+
+    def channel(self, given: object) -> str:
+        """The channel that a name means; case, blanks and hyphens do not matter.
+
+        Raises:
+            UnknownChannel: with the nearest names.
+        """
+        found = isinstance(given, str) and fold(given)
+        for channel in self.channels:
+            if found and fold(channel) == found:
+                return channel
+        known = f"the notice knows {', '.join(self.channels)}" if self.channels else "the notice names no channels"
+        raise UnknownChannel(given, known, lambda: nearest(given, self.channels))
+
+    def purpose_or_family(self, given: object) -> type[Purpose] | Family:
+        """What a purpose argument means; raises UnknownPurpose where it means nothing."""
+        if isinstance(given, str):
+            folded = fold(given)
+            found = self._purposes.get(folded or "") or self._families.get(folded or "")
+            if found is not None:
+                return cast("type[Purpose] | Family", found)
+            names = [*_ids(self.purposes), *(family.name for family in self.families)]
+            raise UnknownPurpose(given, self._holder, lambda: nearest(given, names))
+        if isinstance(given, TermMeta):
+            return self.purpose(given)
+        return self.family(given)
+
+    @property
+    def _holder(self) -> str:
+        return f"notice {self.id} ({self.revision}) has none of this id"
+
+    def _find(self, given: object, known: Mapping[str, object], error: type[UnknownTerm]) -> object:
+        if isinstance(given, str):
+            found = known.get(fold(given) or "")
+            if found is not None:
+                return found
+            names = [name for term in dict.fromkeys(known.values()) for name in _names(term)]
+            raise error(given, self._holder, lambda: nearest(given, names))
+        if isinstance(given, TermMeta):
+            raise error(given, self._why_not(given, error))
+        if error is UnknownPurpose and is_union(given):
+            names = [family.name for family in self.families]
+            why = "no declared family has just these purposes, and no other union is a purpose (rule 3)"
+            near = [family.name for family in self.families if not union_members(given).isdisjoint(family.members)]
+            raise error(given, why, lambda: tuple(near[:3]) or nearest(given, names))
+        raise error(given, "an id is a text or a class")
+
+    def _why_not(self, given: Any, error: type[UnknownTerm]) -> str:
+        if given is Source or given is Purpose:
+            return f"is the base of all {error.kind}s"
+        if given in self.grants or given in self.purposes:
+            return f"is a {'source' if given in self.grants else 'purpose'}, not a {error.kind}"
+        advice = f"use this one's classes, or the id `{given.clause}`"
+        return f"is a class of another notice, of another copy of {self.id}, or made by hand: {advice}"
+
+    def __eq__(self, other: object) -> bool:
+        return self.document == other.document if isinstance(other, Notice) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.revision))
+
+    def __repr__(self) -> str:
+        return f"<Notice {self.id} {self.revision}: {len(self.sources)} sources, {len(self.purposes)} purposes>"
+
+
+def bases_of(document: Document, pairs: Grants) -> dict[str, tuple[str, ...]]:
+    """Source id → the class names it derives from: its parent, then the purposes that the parent may not serve.
+
+    In an order in which parents come before their items, as classes must be made.
+    """
+    rows = {row.id: row for row in source_rows(document)}
+    parent = {row.id: row.parent for row in document.source if row.parent}
+    class_of = {row.id: row.class_ for row in document.purposes}
+    found: dict[str, tuple[str, ...]] = {}
+    for given in rows:
+        chain = [given]
+        while (above := parent.get(chain[-1])) and above not in found:
+            chain.append(above)
+        for one in reversed(chain):
+            above = parent.get(one)
+            inherited = pairs[above] if above else {}
+            own = tuple(class_of[id_] for id_ in class_of if id_ in pairs[one] and id_ not in inherited)
+            found.setdefault(one, (rows[above].class_, *own) if above else (*own, "Source"))
+    return found
+
+
+def build_classes(document: Document, pairs: Grants) -> Mapping[str, type]:
+    """The vocabulary of a document as new classes, by class name."""
+    made: dict[str, type] = {"Source": Source}
+    for purpose in document.purposes:
+        made[purpose.class_] = TermMeta(purpose.class_, (Purpose,), _namespace(purpose))
+    rows = {row.id: row for row in source_rows(document)}
+    for given, bases in bases_of(document, pairs).items():
+        row = rows[given]
+        made[row.class_] = TermMeta(row.class_, tuple(made[base] for base in bases), _namespace(row))
+    return made
+
+
+def _namespace(row: Named) -> dict[str, Any]:
+    return {
+        "clause": row.id,
+        "slug": row.slug,
+        "title": row.title.model_dump(),
+        "__doc__": f"{row.title.en} ({row.id}).",
+        "__module__": "purposeguard.notice.notice",
+    }
+
+
+def _bound_classes(document: Document, pairs: Grants, classes: Mapping[str, object]) -> Mapping[str, object]:
+    """The classes of a generated module, once they are seen to be those of the document."""
+    expected = build_classes(document, pairs)
+    faults = []
+    for row in (*document.purposes, *source_rows(document)):
+        found, want = classes.get(row.class_), expected[row.class_]
+        given = cast("type[Source | Purpose]", found) if isinstance(found, TermMeta) else None
+        if (
+            given is None
+            or (given.clause, given.slug, given.title) != (row.id, row.slug, row.title.model_dump())
+            or [base.__name__ for base in given.__mro__] != [base.__name__ for base in want.__mro__]
+        ):
+            faults.append(Fault(row.class_, "is not the class that the notice states", "run `purposeguard codegen`"))
+    if faults:
+        raise NoticeError(faults, f"generated module of {document.id}")
+    return classes
+
+
+def _named(terms: Iterable[tuple[object, str, str]]) -> Mapping[str, object]:
+    """Every folded spelling of every term."""
+    found: dict[str, object] = {}
+    for term, *spellings in terms:
+        for spelling in spellings:
+            found[fold(spelling) or spelling] = term
+    return MappingProxyType(found)
+
+
+def _names(term: object) -> tuple[str, ...]:
+    if isinstance(term, Family):
+        return term.name, term.slug
+    named = cast("type[Source]", term)
+    return named.clause, named.__name__, named.slug
+
+
+def _ids(terms: Iterable[type[Source | Purpose]]) -> list[str]:
+    return [name for term in terms for name in _names(term)]
+
+
+UNIVERSAL = NotPersonal
+"""The one source that every notice knows: data that is explicitly not personal."""

@@ -1,0 +1,172 @@
+"""How long data is kept (clause 8): which periods apply to a source, and whether one of them is over.
+
+A period is a number of whole days after the day of collection, or after the day on which the subject's use ended. That
+day is not counted, so of 30 days from 1 June the last is 1 July, and the data is overdue on 2 July. Days are those of
+the notice's time zone: a moment falls on one of them, a date is one. Hours play no part, nor does daylight saving.
+
+Which periods apply, shortest first, since data is overdue as soon as one of them is over:
+
+- A source has the periods of its own rows; one without rows has those of the clause that it is an item of.
+- A clause with items stands for any of them, so theirs apply to it as well.
+- An overlay narrows its source, so the periods of that apply to it as well (rule 8).
+- A derivation without rows has those of all that may go into it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from purposeguard.errors import UnknownSource
+from purposeguard.notice.grants import Lineage, source_rows
+from purposeguard.notice.schema import Document, Period
+from purposeguard.notice.timezones import Day, zone
+from purposeguard.notice.vocabulary import Immutable, NotPersonal, nearest
+
+
+class Periods(Immutable):
+    """The periods of a notice, compiled: `of(source)`, `overdue(sources, …)`, `due_on(source, …)`.
+
+    Sources are named by clause.
+    """
+
+    __slots__ = ("_of", "timezone")
+
+    timezone: str
+    _of: Mapping[str, tuple[Period, ...]]
+
+    def __init__(self, document: Document) -> None:
+        self._fill(timezone=document.timezone, _of=MappingProxyType(_applying(document)))
+
+    def of(self, source: str) -> tuple[Period, ...]:
+        """The periods that apply to a source, the shortest first; none where the controller has set none.
+
+        Raises:
+            UnknownSource: the notice has no such clause.
+        """
+        found = self._of.get(source)
+        if found is None:
+            raise UnknownSource(source, "a period belongs to a clause", lambda: nearest(source, self._of))
+        return found
+
+    def overdue(
+        self,
+        sources: Iterable[str],
+        *,
+        collected: Day | None = None,
+        ended: Day | None = None,
+        today: Day,
+    ) -> frozenset[str]:
+        """Those of the sources that may be kept no longer, for a datum collected and ended on these days.
+
+        `ended` is None while the use goes on: a period from the end of use has not begun. Where `collected` is None the
+        datum does not say when it was collected, and a period from collection cannot be counted. (A row that is marked
+        to say so, and does not, is taken to be from `date.min`: see `purposeguard.values.rows`.)
+
+        Raises:
+            UnknownSource: as `of`.
+            NoticeError: this machine does not know the notice's time zone.
+        """
+        now = self._day(today)
+        began = {"collection": self._day_or_none(collected), "end-of-use": self._day_or_none(ended)}
+        found: set[str] = set()
+        for source in sources:
+            for period in self.of(source):
+                day = began[period.from_]
+                # A difference, since a day so far ahead may be in no calendar.
+                if day is not None and (now - day).days > period.days:
+                    found.add(source)
+                    break
+        return frozenset(found)
+
+    def due_on(self, source: str, *, collected: Day | None = None, ended: Day | None = None) -> datetime.date | None:
+        """The first day on which a datum may be kept no longer; None where no period has begun.
+
+        Raises:
+            UnknownSource, NoticeError: as `overdue`.
+        """
+        began = {"collection": self._day_or_none(collected), "end-of-use": self._day_or_none(ended)}
+        found: list[datetime.date] = []
+        for period in self.of(source):
+            day = began[period.from_]
+            if day is not None and (datetime.date.max - day).days > period.days:
+                found.append(day + datetime.timedelta(days=period.days + 1))
+        return min(found, default=None)
+
+    def _day_or_none(self, given: Day | None) -> datetime.date | None:
+        return None if given is None else self._day(given)
+
+    def _day(self, given: Day) -> datetime.date:
+        return day_in(self.timezone, given)
+
+
+def overdue(
+    document: Document, sources: Iterable[str], *, collected: Day | None = None, ended: Day | None = None, today: Day
+) -> frozenset[str]:
+    """`Periods(document).overdue(…)`, for one question."""
+    return Periods(document).overdue(sources, collected=collected, ended=ended, today=today)
+
+
+def due_on(
+    document: Document, source: str, *, collected: Day | None = None, ended: Day | None = None
+) -> datetime.date | None:
+    """`Periods(document).due_on(…)`, for one question."""
+    return Periods(document).due_on(source, collected=collected, ended=ended)
+
+
+def day_in(timezone: str, given: Day) -> datetime.date:
+    """The day that a moment falls on in a time zone; a date is what it is.
+
+    Raises:
+        TypeError, ValueError: it is no day, or a moment without its time zone.
+        NoticeError: this machine does not know the time zone.
+    """
+    if not isinstance(given, datetime.datetime):
+        if not isinstance(given, datetime.date):
+            raise TypeError(f"a day is a date or a datetime, not {type(given).__name__}")
+        return given
+    if given.utcoffset() is None:
+        raise ValueError("a moment without its time zone could be one of two days: give `tzinfo`, or a date")
+    try:
+        return given.astimezone(zone(timezone)).date()
+    except OverflowError:  # within a day of the first or the last moment that there is
+        return given.date()
+
+
+def _applying(document: Document) -> dict[str, tuple[Period, ...]]:
+    """Source id → the periods that apply to it, the shortest first."""
+    rows: dict[str, list[Period]] = {}
+    for row in document.retention.period if document.retention is not None else ():
+        rows.setdefault(row.source, []).append(row)
+    lineage = Lineage(document)
+    sources = {row.id: row.source for row in document.overlay}
+    inputs = {row.id: (*row.from_, *row.with_) for row in document.derivation}
+
+    order = lineage.upwards()
+    stated: dict[str, list[Period]] = {}
+    """Its own rows, or those of the nearest clause above it that has some."""
+    for source in [*(row.id for row in document.source if row.id not in lineage.parent), *reversed(order)]:
+        stated.setdefault(source, rows.get(source) or stated.get(lineage.parent.get(source, ""), []))
+    below: dict[str, dict[Period, None]] = {}
+    """Those, and what is stated of its items."""
+    for source in [*order, *stated]:
+        if source not in below:
+            items = (period for item in lineage.children.get(source, ()) for period in below[item])
+            below[source] = dict.fromkeys((*stated[source], *items))
+
+    @functools.cache
+    def applying(source: str) -> list[Period]:
+        if source in sources:
+            return rows.get(source, []) + applying(sources[source])
+        if source in inputs:
+            return rows.get(source) or [period for one in inputs[source] for period in applying(one)]
+        return list(below[source])
+
+    found = {row.id: applying(row.id) for row in source_rows(document)} | {NotPersonal.clause: []}
+    return {one: tuple(sorted(dict.fromkeys(periods), key=_days)) for one, periods in found.items()}
+
+
+def _days(period: Period) -> int:
+    return period.days

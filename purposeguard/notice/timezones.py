@@ -1,0 +1,50 @@
+"""Time zones, in which a notice counts its days. Not every machine has a database of them: asked when needed."""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+
+from purposeguard.errors import Fault, NoticeError
+from purposeguard.notice.vocabulary import nearest
+
+Day = datetime.date | datetime.datetime
+"""A day, or a moment with its time zone, which falls on a day of the notice's time zone."""
+
+UTC = "UTC"
+"""The time zone of a notice that names none; known everywhere."""
+
+
+def zone(name: str) -> datetime.tzinfo:
+    """The time zone of this name.
+
+    Raises:
+        NoticeError: this machine does not know it.
+    """
+    found = _found(name)
+    if found is not None:
+        return found
+    if zoneinfo.available_timezones():
+        raise NoticeError([Fault("timezone", f"unknown time zone `{name}`", suggestion(name))])
+    message = f"this machine has no database of time zones, so `{name}` cannot be looked up"
+    raise NoticeError([Fault("timezone", message, "pip install tzdata")])
+
+
+def known(name: str) -> bool:
+    """Whether there is such a time zone; True also where this machine has no database that could tell."""
+    return _found(name) is not None or not zoneinfo.available_timezones()
+
+
+def suggestion(name: str) -> str:
+    """What to write instead of a name that is unknown."""
+    close = nearest(name, sorted(zoneinfo.available_timezones()))
+    return f"did you mean {' or '.join(f'`{one}`' for one in close)}?" if close else "e.g. `Europe/Berlin`"
+
+
+def _found(name: str) -> datetime.tzinfo | None:
+    if name == UTC:
+        return datetime.UTC
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # names that no file can have are the last two
+        return None

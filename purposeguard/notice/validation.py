@@ -1,0 +1,483 @@
+"""Whether the rows of a notice file fit together, which no single row can tell.
+
+Duplicates, references to nothing, circles of parents, families that are none, overlays that widen; and whether what a
+revision says of earlier ones, its extensions and renamings, makes sense. References may be spelled as generously as ids
+in code; `Sense.document` has them in canonical spelling.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel
+
+from purposeguard.errors import Fault
+from purposeguard.notice.grants import Grants, Lineage, granted, reached, source_rows
+from purposeguard.notice.schema import Channels, Document, Extension, FamilyRow, Named, Period, PurposeRow, Renaming
+from purposeguard.notice.vocabulary import NotPersonal, fold, nearest
+
+Slip = tuple[Extension | Renaming, str, str, str]
+"""The row and the key at fault, what is wrong, and what to do."""
+
+
+def slips(document: Document) -> Iterator[Slip]:
+    """All that is wrong with what the document says of earlier revisions."""
+    if document.extension:
+        yield from _not_granted(document)
+        yield from _not_notified(document)
+    yield from _renamings(document)
+
+
+def _not_granted(document: Document) -> Iterator[Slip]:
+    """Only what this revision grants can be extended to data collected earlier, and that once (rule 9)."""
+    pairs = granted(document)
+    narrowed = {overlay.id: overlay.source for overlay in document.overlay}
+    seen: set[tuple[str, str]] = set()
+    for row in document.extension:
+        for given in row.sources or ():
+            if given in narrowed:
+                message = f"`{given}` is an overlay, and is extended with what it narrows"
+                yield row, "sources", message, f"name `{narrowed[given]}`"
+        covered = set(reached(document, row, pairs))
+        if lacking := list(_lacking(document, row, pairs)):
+            yield row, "purposes", f"no grant lets {', or '.join(lacking)}", "extend what a grant gives"
+        elif twice := sorted(covered & seen):
+            message = f"extends data of `{twice[0][0]}` to `{twice[0][1]}` a second time"
+            yield row, "purposes", message, "say each once, on one basis"
+        seen |= covered
+
+
+def _lacking(document: Document, row: Extension, pairs: Grants) -> Iterator[str]:
+    """What of a row no grant gives, in words."""
+    members = {family.class_: family.purposes for family in document.family}
+    overlays = {overlay.id for overlay in document.overlay}
+    for given in row.purposes:
+        purposes = set(members.get(given, (given,)))
+        if row.sources is None and all(purposes.isdisjoint(served) for served in pairs.values()):
+            yield f"anything serve `{given}`"
+        for source in row.sources or ():
+            if source not in overlays and purposes.isdisjoint(pairs.get(source, ())):
+                yield f"`{source}` serve `{given}`"
+
+
+def _not_notified(document: Document) -> Iterator[Slip]:
+    """What is related to a purpose stated earlier is extended by giving notice of it, and not before."""
+    revision = getattr(document, "revision", None)  # none where the file's own is at fault
+    for row in document.extension:
+        if row.basis == "related" and row.notified is None:
+            yield row, "notified", "is missing", "what is `related` needs the day on which notice was given"
+        elif row.notified is not None and revision is not None and row.notified > revision:
+            yield row, "notified", f"is later than {revision}, from which this revision holds", "give notice first"
+
+
+def _renamings(document: Document) -> Iterator[Slip]:
+    """One id becomes one other."""
+    olds: dict[tuple[str, str], str] = {}
+    news: dict[tuple[str, str], str] = {}
+    for row in document.renamed:
+        old = fold(row.old) or row.old
+        if not row.new:
+            continue  # reported as unknown
+        if old == fold(row.new):
+            yield row, "old", f"is the id that the {row.kind} has now", "name the one that it had before"
+        elif (row.kind, old) in olds:
+            yield row, "old", f"`{row.old}` is renamed a second time", f"it is `{olds[row.kind, old]}` already"
+        elif (row.kind, row.new) in news:
+            was = news[row.kind, row.new]
+            yield row, "new", f"`{row.new}` has another old id already", f"that is `{was}`: one becomes one other"
+        olds.setdefault((row.kind, old), row.new)
+        news.setdefault((row.kind, row.new), row.old)
+
+
+RESERVED = frozenset(
+    {
+        "ClassVar",
+        "Family",
+        "Final",
+        "Label",
+        "Mapping",
+        "NOTICE",
+        "NotPersonal",
+        "Notice",
+        "Personal",
+        "Purpose",
+        "REVISION",
+        "Source",
+        "TypeVar",
+    }
+)
+"""Class names that a generated module needs for itself."""
+
+RESERVED_FUNCTIONS = frozenset({"derive", "final", "json", *keyword.kwlist, *dir(builtins)})
+"""Names of functions that it needs too, or that none can have."""
+
+ROWS = ("channel", "source", "grant", "family", "derivation", "forbid", "overlay", "extension", "renamed")
+"""The tables of rows in which faults of sense can be, in the order of the file."""
+
+Names = dict[str, str]
+"""Folded id → canonical id."""
+
+_KINDS: Final[Mapping[type[BaseModel], str]] = {PurposeRow: "purpose", FamilyRow: "family"}
+"""What rows of one namespace are, one by one."""
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+class Sense:
+    """`faults`, all that is wrong between the rows of `document`, and `document` with canonical references.
+
+    `places` tells where rows stand in the file, if not where they stand in the document; `tables` is the file as
+    read, so that a reference to a row that is itself at fault is not reported a second time.
+    """
+
+    def __init__(
+        self, document: Document, places: Mapping[int, str] | None = None, tables: Mapping[str, Any] | None = None
+    ) -> None:
+        self.faults: list[Fault] = []
+        self._places = dict(places or {id(row): place for place, row in _walk(document)})
+        self._excused = _ids(tables) if tables else {}
+        self._channels = self._names(((row, "id", row.id, row.id) for row in document.channel), "channel")
+        self._names(((row, "clause", row.clause, row.clause) for row in document.grant), "grant")
+        self._sources = self._names(_spellings(source_rows(document)), "source")
+        # A purpose and a family are asked for by the same argument, so their names are of one kind.
+        self._either = self._names(_spellings((*document.purposes, *document.family)), "purpose or family")
+        purposes = {row.id for row in document.purposes}
+        self._purposes = {folded: name for folded, name in self._either.items() if name in purposes}
+        self._class_names(document)
+        self._function_names(document)
+        self.document = self._canonical(document)
+        self._parents()
+        self._grants_name_clauses()
+        self._derivations_end()
+        self._overlays_narrow()
+        self._rows_differ()
+        self._countries_differ()
+        for row, key, message, suggestion in slips(self.document):
+            self._fault(row, key, message, suggestion)
+        self._nothing_twice(document)
+
+    def _fault(self, row: BaseModel, key: str, message: str, suggestion: str | None = None) -> None:
+        self.faults.append(Fault(f"{self._places[id(row)]}.{key}", message, suggestion))
+
+    def _names(self, spellings: Iterable[tuple[BaseModel, str, str, str]], kind: str) -> Names:
+        """Reads (row, key, spelling, canonical id); reports the ids that two rows share."""
+        owner: dict[str, BaseModel] = {}
+        found: Names = {}
+        for row, key, spelling, canonical in spellings:
+            folded = _folded(spelling)
+            if kind == "source" and folded == _folded(NotPersonal.clause) and spelling not in RESERVED:
+                self._fault(
+                    row, key, f"`{spelling}` means data that is not personal, in every notice", "choose another"
+                )
+            elif owner.setdefault(folded, row) is row:
+                found[folded] = canonical
+            else:
+                other = _KINDS.get(type(owner[folded]), kind)
+                message = f"duplicate: `{spelling}` is already an id of {other} `{found[folded]}`"
+                self._fault(row, key, message, "give each row an id of its own")
+        return found
+
+    def _class_names(self, document: Document) -> None:
+        """A generated module holds all classes side by side, so no two kinds may share a name either."""
+        kinds: dict[str, str] = {}
+        for kind, rows in (
+            ("source", source_rows(document)),
+            ("purpose", document.purposes),
+            ("family", document.family),
+        ):
+            for row in rows:
+                folded = _folded(row.class_)
+                if row.class_ in RESERVED:
+                    message = f"`{row.class_}` is a name that generated modules need for themselves"
+                    self._fault(row, "class", message, "choose another")
+                elif (other := kinds.setdefault(folded, kind)) != kind and {other, kind} != {"purpose", "family"}:
+                    message = f"duplicate: `{row.class_}` is already the class of a {other}"
+                    self._fault(row, "class", message, "give each row a class name of its own")
+
+    def _function_names(self, document: Document) -> None:
+        """Each derivation has a function of its own in the generated module."""
+        seen: dict[str, str] = {}
+        for row in document.derivation:
+            if row.function in RESERVED_FUNCTIONS:
+                message = f"`{row.function}` is a name that generated modules need for themselves"
+                self._fault(row, "function", message, "choose another")
+            elif seen.setdefault(row.function, row.id) != row.id:
+                message = f"duplicate: `{row.function}` is already the function of `{seen[row.function]}`"
+                self._fault(row, "function", message, "give each derivation a function name of its own")
+
+    def _one(self, row: BaseModel, place: str, spelling: str, known: Names, kind: str) -> str | None:
+        """The canonical id that a reference means; reports it where it means nothing."""
+        folded = _folded(spelling)
+        canonical = known.get(folded)
+        if canonical is None and folded not in self._excused.get(kind, ()):
+            close = nearest(spelling, known.values())
+            suggestion = f"did you mean {' or '.join(f'`{name}`' for name in close)}?" if close else None
+            self._fault(row, place, f"unknown {kind} `{spelling}`", suggestion)
+        return canonical
+
+    def _all(self, row: BaseModel, key: str, given: Sequence[str], known: Names, kind: str) -> tuple[str, ...]:
+        """The canonical ids of a list of references; reports what is unknown or named twice."""
+        found: dict[str, None] = {}
+        for index, spelling in enumerate(given):
+            canonical = self._one(row, f"{key}[{index}]", spelling, known, kind)
+            if canonical in found:
+                self._fault(row, f"{key}[{index}]", f"names {kind} `{canonical}` a second time", "remove one")
+            elif canonical is not None:
+                found[canonical] = None
+        return tuple(found)
+
+    def _with(self, row: Row, **changes: object) -> Row:
+        """A copy of the row that stands at the same place."""
+        copy = row.model_copy(update=changes)
+        self._places[id(copy)] = self._places[id(row)]
+        return copy
+
+    def _canonical(self, document: Document) -> Document:
+        """The document with every reference in the spelling of the row it refers to."""
+        sources, purposes, either = self._sources, self._purposes, self._either
+
+        def refer(row: Row, **known: tuple[Names, str]) -> Row:
+            changes = {
+                name: self._all(row, name.rstrip("_"), getattr(row, name), names, kind)
+                for name, (names, kind) in known.items()
+            }
+            return self._with(row, **changes)
+
+        to_sources, to_purposes = (sources, "source"), (purposes, "purpose")
+        changes: dict[str, object] = {
+            "source": tuple(
+                self._with(row, parent=self._one(row, "parent", row.parent, sources, "source"))
+                if row.parent is not None
+                else row
+                for row in document.source
+            ),
+            "grant": tuple(
+                self._with(refer(grant, sources=to_sources), purpose=tuple(map(self._channelled, grant.purpose)))
+                for grant in document.grant
+            ),
+            "family": tuple(refer(row, purposes=to_purposes) for row in document.family),
+            "derivation": tuple(
+                refer(row, from_=to_sources, with_=to_sources, serves=to_purposes) for row in document.derivation
+            ),
+            "forbid": tuple(
+                refer(row, sources=to_sources, purposes=(either, "purpose or family")) for row in document.forbid
+            ),
+            "overlay": tuple(
+                self._with(
+                    refer(row, serves=to_purposes), source=self._one(row, "source", row.source, sources, "source") or ""
+                )
+                for row in document.overlay
+            ),
+        }
+        changes["extension"] = tuple(
+            refer(
+                row, purposes=(either, "purpose or family"), **({} if row.sources is None else {"sources": to_sources})
+            )
+            for row in document.extension
+        )
+        changes["renamed"] = tuple(
+            self._with(
+                row, new=self._one(row, "new", row.new, sources if row.kind == "source" else purposes, row.kind) or ""
+            )
+            for row in document.renamed
+        )
+        retention = getattr(document, "retention", None)
+        if retention is not None:
+            changes["retention"] = retention.model_copy(update={"period": self._periods(retention.period)})
+        return document.model_copy(update=changes)
+
+    def _periods(self, rows: tuple[Period, ...]) -> tuple[Period, ...]:
+        self._places.update({id(row): f"retention.period[{index}]" for index, row in enumerate(rows)})
+        seen: set[tuple[str, str]] = set()
+        kept: list[Period] = []
+        for row in rows:
+            source = self._one(row, "source", row.source, self._sources, "source")
+            if source is not None and (source, row.from_) in seen:
+                message = f"a second period of `{source}` from {row.from_.replace('-', ' ')}"
+                self._fault(row, "source", message, "keep one of the two")
+            elif source is not None:
+                seen.add((source, row.from_))
+            kept.append(self._with(row, source=source))
+        return tuple(kept)
+
+    def _channelled(self, row: PurposeRow) -> PurposeRow:
+        if row.channels is None:
+            return row
+        key, given = ("closed", row.channels.closed) if row.channels.closed else ("open", row.channels.open)
+        named = self._all(row, f"channels.{key}", given or (), self._channels, "channel")
+        return self._with(row, channels=Channels.model_construct(None, **{key: named}))
+
+    def _parents(self) -> None:
+        """A parent is a clause, and no clause stands above itself."""
+        lineage = Lineage(self.document)
+        clauses = {row.id for row in self.document.source}
+        settled = {*lineage.upwards()}
+        for row in self.document.source:
+            if row.parent is not None and row.parent not in clauses:
+                self._fault(
+                    row, "parent", f"`{row.parent}` is no clause that data is collected under", "name a `[[source]]`"
+                )
+            chain = [] if row.id in settled else lineage.above(row.id)
+            if row.id in chain:
+                message = f"a circle of parents: {' → '.join([row.id, *chain])}"
+                self._fault(row, "parent", message, "a clause stands under one that does not stand under it")
+
+    def _grants_name_clauses(self) -> None:
+        """What overlays and derivations may serve is said in their own rows."""
+        clauses = {row.id for row in self.document.source}
+        for row in self.document.grant:
+            for given in row.sources:
+                if given not in clauses:
+                    self._fault(
+                        row, "sources", f"`{given}` is no clause", "say what it serves in its own row, `serves`"
+                    )
+
+    def _derivations_end(self) -> None:
+        """What is derived may go into another derivation, but not, by any way, into its own."""
+        inputs = {row.id: {*row.from_, *row.with_} for row in self.document.derivation}
+        for row in self.document.derivation:
+            reached: set[str] = set()
+            pending = [row.id]
+            while pending:
+                fresh = inputs.get(pending.pop(), set()) - reached
+                reached |= fresh
+                pending += fresh
+            if row.id in reached:
+                self._fault(row, "from", f"a circle: `{row.id}` is derived from itself", "name other sources")
+
+    def _rows_differ(self) -> None:
+        """No two rows are about the same: the one could say otherwise than the other.
+
+        Code writes a family as the union of its members, an operation on two sources derives one source, and what an
+        item of a product may serve, or is forbidden, is said once.
+        """
+        self._differ(self.document.family, "purposes", lambda row: (frozenset(row.purposes[len(row.purposes) < 2 :]),))
+        self._differ(
+            self.document.derivation,
+            "operation",
+            lambda row: (row.operation, row.from_ and row.with_ and frozenset(map(frozenset, (row.from_, row.with_)))),
+        )
+        self._differ(self.document.overlay, "item", lambda row: (row.source, _folded(row.product), _folded(row.item)))
+        self._differ(self.document.forbid, "sources", lambda row: (frozenset(row.sources), frozenset(row.purposes)))
+
+    def _differ(self, rows: Sequence[Row], key: str, meaning: Callable[[Row], tuple[Hashable, ...]]) -> None:
+        """Reports rows of one meaning; not where part of it is empty, since it was unknown or unread, which is told."""
+        seen: dict[tuple[Hashable, ...], Row] = {}
+        for row in rows:
+            meant = meaning(row)
+            first = seen.setdefault(meant, row)
+            if all(meant) and first is not row and (_called(row) != _called(first) or _key(row) is None):
+                self._fault(row, key, f"says again what {_called(first)} is about", "keep one of the two")
+
+    def _countries_differ(self) -> None:
+        """A country is equivalent for one reason. One that is listed too has the terms of its row."""
+        transfer = getattr(self.document, "transfer", None)
+        seen: dict[str, str] = {}
+        for index, group in enumerate(transfer.equivalent if transfer is not None else ()):
+            for number, code in enumerate(group.countries):
+                if seen.setdefault(code, group.id) != group.id:
+                    place = f"transfer.equivalent[{index}].countries[{number}]"
+                    message = f"duplicate: `{code}` is one of `{seen[code]}` already"
+                    self.faults.append(Fault(place, message, "name each country once"))
+
+    def _nothing_twice(self, document: Document) -> None:
+        """No list of the file says a thing twice, in whatever spelling: two rows that mean one could contradict.
+
+        What is found above is not told a second time.
+        """
+        told = {fault.place for fault in self.faults}
+        for place, value in self._twice(document, ""):
+            if place not in told:
+                self.faults.append(Fault(place, f"duplicate: {value} is in this list already", "keep one of the two"))
+
+    def _twice(self, table: BaseModel, place: str) -> Iterator[tuple[str, str]]:
+        """The place of each entry that an earlier one of its list equals or means, and how it is called."""
+        for name, field in type(table).model_fields.items():
+            value = getattr(table, name, None)
+            here = f"{place}.{field.alias or name}" if place else field.alias or name
+            if isinstance(value, BaseModel):
+                yield from self._twice(value, here)
+            seen: set[str] = set()
+            for index, entry in enumerate(value if isinstance(value, tuple) else ()):
+                entry_place = self._places.get(id(entry), f"{here}[{index}]")
+                key = _key(entry)
+                if key or isinstance(entry, str):
+                    meant = _folded(getattr(entry, key) if key else entry)
+                    if meant in seen:
+                        yield f"{entry_place}.{key.rstrip('_')}" if key else entry_place, _called(entry)
+                    seen.add(meant)
+                if isinstance(entry, BaseModel):
+                    yield from self._twice(entry, entry_place)
+
+    def _overlays_narrow(self) -> None:
+        """Rule 8: an overlay may serve nothing that its source may not."""
+        if not self.document.overlay:
+            return
+        allowed = granted(self.document)
+        plain = {row.id for row in self.document.source}
+        for row in self.document.overlay:
+            if row.source and row.source not in plain:
+                self._fault(row, "source", f"`{row.source}` is no source of a clause", "an overlay narrows a clause")
+                continue
+            wider = [given for given in row.serves if given not in allowed.get(row.source, {})]
+            for given in wider if row.source else ():
+                message = f"widens: `{row.source}` may not serve `{given}`"
+                self._fault(row, "serves", message, "an overlay may only narrow what its source may serve")
+
+
+def _folded(spelling: str) -> str:
+    """What a spelling comes down to, everywhere in a notice: two that come down to the same mean the same."""
+    return fold(spelling) or spelling.casefold()
+
+
+def _key(entry: object) -> str | None:
+    """The field by which a row of a list is called, as the file has it; None where none is."""
+    fields = type(entry).model_fields if isinstance(entry, BaseModel) else {}
+    return next((name for name in ("id", "clause", "code", "class_") if name in fields), None)
+
+
+def _called(entry: object) -> str:
+    key = _key(entry)
+    return f"`{getattr(entry, key) if key else entry}`" if key or isinstance(entry, str) else "another row"
+
+
+def _spellings(rows: Iterable[Named | FamilyRow]) -> Iterator[tuple[BaseModel, str, str, str]]:
+    for row in rows:
+        canonical = row.id if isinstance(row, Named) else row.class_
+        if isinstance(row, Named):
+            yield row, "id", row.id, canonical
+        yield row, "class", row.class_, canonical
+
+
+def _walk(document: Document) -> Iterator[tuple[str, BaseModel]]:
+    """Every row that faults can be found in, with its place."""
+    for name in ROWS:
+        for index, row in enumerate(getattr(document, name)):
+            yield f"{name}[{index}]", row
+    for index, grant in enumerate(document.grant):
+        for number, row in enumerate(grant.purpose):
+            yield f"grant[{index}].purpose[{number}]", row
+
+
+def _ids(tables: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Kind → whatever the file as read could mean as an id of that kind, in rows sound or not."""
+    grants = [row for row in _rows(tables.get("grant")) if isinstance(row, Mapping)]
+    purposes = [one for row in grants for one in _rows(row.get("purpose"))]
+    found = {
+        "channel": _spelled(_rows(tables.get("channel"))),
+        "source": _spelled([one for name in ("source", "overlay", "derivation") for one in _rows(tables.get(name))]),
+        "purpose": _spelled(purposes),
+    }
+    return {**found, "purpose or family": found["purpose"] | _spelled(_rows(tables.get("family")))}
+
+
+def _rows(given: object) -> list[Any]:
+    return given if isinstance(given, list) else []
+
+
+def _spelled(rows: Iterable[Any]) -> frozenset[str]:
+    given = (row.get(name) for row in rows if isinstance(row, Mapping) for name in ("id", "class"))
+    return frozenset(_folded(one) for one in given if isinstance(one, str))

@@ -1,0 +1,136 @@
+"""Circumstances: what decides beside the label. What a subject asked for, when data was collected, how long ago."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+Names = Mapping[datetime.date, str | None]
+"""Revision → the id that a purpose had in it; None where it had none."""
+
+NO_NAMES: Final[Names] = MappingProxyType({})
+"""A purpose that has the same id in every revision."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Standing:
+    """What one subject asked for and agreed to, as it is in force now (clause 7). Purposes are named by clause.
+
+    `suspended`: purposes that may not use the subject's data; `all_suspended`: none may. `erased`: erasure was asked
+    for, so none may either. `provision_stopped`: the data may not be provided to third parties. `consents`: purposes
+    that the subject agreed to, each with the revision of the notice under which it was given.
+    """
+
+    suspended: frozenset[str] = frozenset()
+    all_suspended: bool = False
+    erased: bool = False
+    provision_stopped: bool = False
+    consents: frozenset[tuple[str, datetime.date]] = frozenset()
+    _hash: int = dataclasses.field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        facts = (self.suspended, self.all_suspended, self.erased, self.provision_stopped, self.consents)
+        object.__setattr__(self, "_hash", hash(facts))  # once: decisions are looked up by it
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Made anew elsewhere: hashes are of their process.
+        facts = (self.suspended, self.all_suspended, self.erased, self.provision_stopped, self.consents)
+        return type(self), facts
+
+    def agreed(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:
+        """Whether the subject agreed to a purpose (under a revision later than this one).
+
+        `named` says what it was called in revisions in which it had another id, or was not there.
+        """
+        return any(
+            clause == named.get(given, purpose) and (after is None or given > after) for clause, given in self.consents
+        )
+
+    def stops(self, purpose: str) -> bool:
+        """Whether the subject's data may not be used for a purpose."""
+        return self.erased or self.all_suspended or purpose in self.suspended
+
+
+class _Unnamed(Standing):
+    """The standing of nobody in particular, where nothing may be opened without a name."""
+
+    __slots__ = ()
+
+    def stops(self, purpose: str) -> bool:  # noqa: ARG002  # as Standing has it
+        return True
+
+
+class _Anyone(Standing):
+    """The standing of whoever it will turn out to be: who it is is asked later, row by row."""
+
+    __slots__ = ()
+
+    def agreed(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:  # noqa: ARG002  # as Standing has it
+        return True
+
+
+CLEAR: Final = Standing()
+"""The standing of a subject who asked for nothing and agreed to nothing."""
+
+UNNAMED: Final = _Unnamed(all_suspended=True)
+"""In place of a standing where it must be said whose the data is, and is not."""
+
+ANYONE: Final = _Anyone()
+"""In place of a standing where the rows that will be read say whose they are."""
+
+BEFORE_ALL: Final = datetime.date.min
+"""In place of a revision: the data was collected before the earliest revision that is known."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What decides beside the label.
+
+    `standing` is None where no subject is named. `under` is the revision under which the data was collected, None for
+    the one in force. `overdue` are the sources, by clause, whose period of retention is over. `unstated`: an activity
+    asks that states no channel, so it may use any, also one that the revision of collection does not admit.
+    """
+
+    standing: Standing | None = None
+    under: datetime.date | None = None
+    overdue: frozenset[str] = frozenset()
+    unstated: bool = False
+
+
+NONE_KNOWN: Final = Circumstances()
+"""Nothing is known but the label."""
+
+BY_ANY_CHANNEL: Final = Circumstances(unstated=True)
+"""Nothing is known but the label, and that an activity states no channel."""
+
+NOT_NAMED: Final = Circumstances(UNNAMED)
+"""Nothing is known but the label, where it must be said whose the data is."""
+
+ASKED_LATER: Final = Circumstances(ANYONE)
+"""What is to be known is asked of each row that is read."""
+
+
+class DenialReason(enum.IntEnum):
+    """What stands between a source and a purpose; of several things the first."""
+
+    GRANT = 0
+    """No clause grants it (rules 1, 5, 6 and 8)."""
+    CHANNEL = 1
+    """The purpose does not admit the channel (rule 7)."""
+    REVISION = 2
+    """The revision under which the data was collected does not grant it (rule 9)."""
+    RETENTION = 3
+    """The period for which the data may be kept is over (clause 8)."""
+    SUBJECT = 4
+    """The subject asked for the use to stop (clause 7), or it is not said who that is."""
+    CONSENT = 5
+    """It rests on consent, and the subject did not give it."""
+    RECIPIENT = 6
+    """The data may not be handed to this recipient (clauses 4, 5 and 6)."""

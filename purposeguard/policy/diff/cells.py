@@ -1,0 +1,113 @@
+"""The cells that differ: what data of one source may do for one purpose, by one channel, in one revision and the next.
+
+Worked out by deciding: by the compiled table of each revision, and for data that was collected under the earlier one,
+by that of the later with both in its history (rule 9).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Any
+
+from purposeguard.errors import UnknownSource
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.schema import FamilyRow, Named, PurposeRow
+from purposeguard.policy.context import ASKED_LATER, CLEAR, Circumstances
+from purposeguard.policy.diff.matching import Matching, Pair, id_of
+from purposeguard.policy.table import Matrix
+
+AnyPurpose = Pair[PurposeRow] | Pair[FamilyRow]
+
+
+class Level(enum.IntEnum):
+    """Whether data may serve a purpose."""
+
+    NO = 0
+    CONSENT = 1
+    """That of subjects who agreed."""
+    YES = 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cell:
+    """What data of `source` may do for `purpose`, by `channel` (None: to be read, by whichever).
+
+    `before`, in the earlier revision; `after`, in the later one, if it is collected under that; `earlier`, in the later
+    one, if it was collected under the earlier one. None where that had no such source: there is no such data.
+    """
+
+    source: Pair[Named]
+    purpose: AnyPurpose
+    channel: str | None
+    before: Level
+    after: Level
+    earlier: Level | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything is allowed or refused that was not, to data of either revision."""
+        return self.before != self.after or self.earlier not in (None, self.before)
+
+
+Levels = dict[Any, Level]
+"""Purpose class or family → level; what is not in it is refused."""
+
+
+def cells(history: History, matching: Matching) -> tuple[Cell, ...]:
+    """All cells that the first and the last revision decide differently, in the order of the last, by channel."""
+    old, *_, new = history
+    past, present = Matrix(old), Matrix(new, history=history)
+    every: tuple[AnyPurpose, ...] = (*matching.purposes, *matching.families)
+    purposes = [(pair, _class(old, pair.old), _class(new, pair.new)) for pair in every]
+    places = {term: place for place, (_, *terms) in enumerate(purposes) for term in terms if term is not None}
+    channels = (None, *dict.fromkeys((*new.channels, *old.channels)))
+    found: list[Cell] = []
+    for source in matching.sources:
+        for channel in channels:
+            was = _source(old, source.old)
+            before = _levels(past, was, channel)
+            after = _levels(present, _source(new, source.new), channel)
+            earlier = _levels(present, was, channel)
+            asked = sorted({places[term] for levels in (before, after, earlier) for term in levels})
+            found += (
+                cell
+                for pair, one, other in (purposes[place] for place in asked)
+                if (
+                    cell := Cell(
+                        source,
+                        pair,
+                        channel,
+                        before.get(one, Level.NO),
+                        after.get(other, Level.NO),
+                        None if was is None else earlier.get(other, Level.NO),
+                    )
+                ).differs
+            )
+    return tuple(found)
+
+
+def _class(notice: Notice, row: PurposeRow | FamilyRow | None) -> object:
+    """The class of a purpose, or the family."""
+    if row is None:
+        return None
+    return notice.purpose(id_of(row)) if isinstance(row, PurposeRow) else notice.family(id_of(row))
+
+
+def _source(notice: Notice, row: Named | None) -> Any:
+    return None if row is None else notice.source(row.id)
+
+
+def _levels(matrix: Matrix, source: Any, channel: str | None) -> Levels:
+    """What data tagged with a source may serve; nothing where the matrix knows no such clause."""
+    if source is None:
+        return {}
+    try:
+        label = matrix.label(Label(source))
+    except UnknownSource:
+        return {}
+    agreed = matrix.row_for(label, channel, ASKED_LATER)
+    anyhow = matrix.row_for(label, channel, Circumstances(CLEAR))
+    return {one: Level.YES if one in anyhow else Level.CONSENT for one in agreed}

@@ -1,0 +1,71 @@
+"""The comparison of two revisions of a notice, whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from purposeguard.notice.history import History
+from purposeguard.notice.notice import Notice
+from purposeguard.policy.diff.cells import Cell, cells
+from purposeguard.policy.diff.changes import Change, Direction, Needs
+from purposeguard.policy.diff.facts import facts
+from purposeguard.policy.diff.matching import Matching, matched
+from purposeguard.policy.diff.terms import terms
+from purposeguard.policy.diff.uses import Uses
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a later revision, the last of `history`, does differently from an earlier one, the first.
+
+    `matching` says which term is which; `cells` holds each source, purpose and channel that is decided differently, for
+    data of either revision; `changes` says all that is different, in as few sentences as it takes.
+    """
+
+    history: History
+    matching: Matching
+    cells: tuple[Cell, ...]
+    changes: tuple[Change, ...]
+
+    @property
+    def old(self) -> Notice:
+        """The earlier revision."""
+        return self.history.notices[0]
+
+    @property
+    def new(self) -> Notice:
+        """The later revision."""
+        return self.history.latest
+
+    def __bool__(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.changes) or bool(self.cells)
+
+    def of(self, direction: Direction) -> Iterator[Change]:
+        """The changes in one direction."""
+        return (one for one in self.changes if one.direction == direction)
+
+    def needing(self, needs: Needs | None = None) -> Iterator[Change]:
+        """The material changes (clause 11): those that need notice, or consent, or either."""
+        return (one for one in self.changes if one.needs is not None and needs in (None, one.needs))
+
+
+def compare(old: Notice, new: Notice, between: Sequence[Notice] = ()) -> Comparison:
+    """Compares two revisions of one notice; `between` are those that came between them, whose renamings are followed.
+
+    Raises:
+        NoticeError: they are of different notices, or not in the order of their dates.
+    """
+    if old == new and not between:
+        alone = History(old)
+        return Comparison(alone, matched(alone), (), ())
+    history = History(old, *between, new)
+    pairs = matched(history)
+    differing = cells(history, pairs)
+    changes = (
+        *Uses(history, pairs, differing).changes,
+        *facts(old.document, new.document, pairs),
+        *terms(history, pairs),
+    )
+    return Comparison(history, pairs, differing, changes)

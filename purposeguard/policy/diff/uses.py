@@ -1,0 +1,286 @@
+"""What data may be used for, before and after: the cells that differ, told in as few changes as they make.
+
+Purposes that changed alike are told together, and so are sources. A clause is told where none of its items is, a family
+where none of its members is; what is gone altogether is told by itself, in `terms`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from purposeguard.notice.grants import Extensions, Grants, Lineage, bases, extended, granted
+from purposeguard.notice.history import History
+from purposeguard.notice.schema import Basis, Extension, FamilyRow, Named, PurposeRow
+from purposeguard.notice.vocabulary import fold
+from purposeguard.policy.diff.cells import AnyPurpose, Cell, Level
+from purposeguard.policy.diff.changes import Change, Direction, Fact, Needs
+from purposeguard.policy.diff.matching import Matching, Pair
+
+Rows = dict[str | None, Cell]
+"""Channel (None: to be read) → the cell of one source and purpose, where it differs."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Told:
+    """What is said of a source and a purpose, but for their names.
+
+    `earlier` says what becomes of data collected earlier: there is `none` of the source, or `no` such use of it; it may
+    with the `consent` of each subject, or since it is `related` and notice was given; or since the earlier revision
+    `granted` it as well, in no such family, or granted another purpose by the `same-id`.
+    """
+
+    kind: str
+    direction: Direction
+    channels: tuple[str, ...] = ()
+    consent: bool = False
+    earlier: str = "none"
+    notified: str | None = None
+
+    @property
+    def needs(self) -> Needs | None:
+        if self.direction != "widened":
+            return None
+        if self.consent or self.earlier == "consent":
+            return "consent"
+        return "notice" if self.earlier in {"related", "same-id"} else None
+
+    def change(self, purposes: Iterable[str], sources: Iterable[str]) -> Change:
+        facts: dict[str, Fact] = {"purposes": tuple(purposes), "sources": tuple(sources)}
+        if self.channels:
+            facts["channels"] = self.channels
+        if self.direction == "widened":
+            facts |= {"consent": self.consent, "earlier": self.earlier, "notified": self.notified}
+        return Change(self.kind, self.direction, facts, self.needs)
+
+
+class Uses:
+    """`changes`: what widened and what narrowed of the uses of data."""
+
+    def __init__(self, history: History, matching: Matching, cells: Iterable[Cell]) -> None:
+        """`history` leads from the one revision to the other."""
+        self._history = history
+        self._old, self._new = old, new = history.notices[0].document, history.latest.document
+        self._matching = matching
+        self._granted_then: Grants = granted(old)
+        self._extended: Extensions = extended(new)
+        every = [
+            (source.id, purpose.id, one)
+            for (source, purpose), rows in _spoken(cells).items()
+            for one in self._told(source, purpose, rows)
+        ]
+        told: dict[tuple[str, _Told], list[str]] = {}  # purpose, and what is said of it → sources
+        for source_id, purpose_id, one in _without_parents(every, Lineage(new)):
+            told.setdefault((purpose_id, one), []).append(source_id)
+        alike: dict[tuple[_Told, tuple[str, ...]], list[str]] = {}
+        for (purpose_id, one), sources in told.items():
+            alike.setdefault((one, tuple(sources)), []).append(purpose_id)
+        self.changes = (
+            *(one.change(purposes, sources) for (one, sources), purposes in alike.items()),
+            *self._channels(
+                {purpose_id for (purpose_id, one) in told if one.kind not in {"withdrawn", "earlier-lost"}}
+            ),
+            *self._bases(),
+            *self._extensions(),
+        )
+
+    def _told(self, source: Pair[Named], purpose: AnyPurpose, rows: Rows) -> Iterator[_Told]:
+        base = rows.get(None)
+        by_channel = {channel: cell for channel, cell in rows.items() if channel is not None}
+        if base is not None and not base.before and base.after:
+            reach = self._reach(source, purpose, base)
+            yield _Told("granted", "widened", _closed(purpose), base.after == Level.CONSENT, *reach)
+        elif base is not None and base.before and not base.after:
+            yield _Told("withdrawn", "narrowed")
+        else:
+            opened = {one: cell for one, cell in by_channel.items() if not cell.before and cell.after}
+            if opened:
+                first = next(iter(opened.values()))
+                reach = self._reach(source, purpose, first)
+                yield _Told("channels-opened", "widened", tuple(opened), first.after == Level.CONSENT, *reach)
+            if shut := tuple(one for one, cell in by_channel.items() if cell.before and not cell.after):
+                yield _Told("channels-closed", "narrowed", shut)
+        if base is not None and _lost(base):
+            yield _Told("earlier-lost", "narrowed")
+        elif lost := tuple(one for one, cell in by_channel.items() if _lost(cell)):
+            yield _Told("earlier-lost", "narrowed", lost)
+
+    def _reach(self, source: Pair[Named], purpose: AnyPurpose, cell: Cell) -> tuple[str, str | None]:
+        """What becomes of data collected earlier, and the day on which notice of that was given."""
+        if cell.earlier is None or source.old_id is None:
+            return "none", None
+        if not cell.earlier:
+            return "no", None
+        now = self._moved("source", source.old_id, forward=True)
+        rows = [
+            row
+            for member in _members(purpose)
+            if not self._granted_before(source.old_id, member, cell.channel)
+            if (row := self._extended.get((now or "", member))) is not None
+        ]
+        if not rows:
+            return "granted" if isinstance(purpose.row, FamilyRow) else "same-id", None
+        row = next((one for one in rows if one.basis == "related"), rows[0])
+        return row.basis, _day(row)
+
+    def _moved(self, kind: Literal["source", "purpose"], given: str, *, forward: bool) -> str | None:
+        """The id that a term of one revision has in the other, as rule 9 has it."""
+        old, new = self._history.notices[0], self._history.latest
+        since, until = (old, new) if forward else (new, old)
+        folded = self._history.clause_in(kind, given, since, until)
+        there = until.sources if kind == "source" else until.purposes
+        return next((one.clause for one in there if fold(one.clause) == folded), None)
+
+    def _channels(self, told: Container[str]) -> Iterator[Change]:
+        """What a purpose's clause names otherwise, and opens or closes nothing: of these purposes it is `told` already.
+
+        A list that names all the channels that there are closes none, and yet asks activities to state theirs (rule 7).
+        """
+        kept = {row.id for row in self._old.channel} & {row.id for row in self._new.channel}
+        for pair in self._matching.purposes:
+            if pair.old is None or pair.new is None or pair.id in told:
+                continue
+            was, is_ = _named(pair.old), _named(pair.new)
+            if was.kept(kept) != is_.kept(kept):
+                facts: dict[str, Fact] = {"purpose": pair.id, "old": was.channels, "old_alone": was.alone}
+                facts |= {"new": is_.channels, "new_alone": is_.alone}
+                yield Change("channels-named", "neutral", facts)
+
+    def _bases(self) -> Iterator[Change]:
+        then, now = bases(self._old), bases(self._new)
+        for pair in self._matching.purposes:
+            if pair.old is not None and pair.new is not None and then[pair.old.id] != now[pair.new.id]:
+                was, is_ = then[pair.old.id], now[pair.new.id]
+                direction = _direction(was, is_)
+                needs: Needs | None = "consent" if is_ == "consent" else "notice" if is_ == "law" else None
+                yield Change("basis", direction, {"purpose": pair.id, "old": was, "new": is_}, needs)
+
+    def _extensions(self) -> Iterator[Change]:
+        """What of it data collected before the earlier revision feels, which that one cannot tell."""
+        now = granted(self._new)
+        before = {
+            (source, purpose): row
+            for (one, other), row in extended(self._old).items()
+            if (source := self._moved("source", one, forward=True)) is not None
+            if (purpose := self._moved("purpose", other, forward=True)) is not None
+        }
+        found: dict[tuple[str, Direction, str, str | None], list[tuple[str, str]]] = {}
+        for key, row in self._extended.items():
+            if key in before:
+                if before[key].basis != row.basis:
+                    direction: Direction = "widened" if row.basis == "related" else "narrowed"
+                    found.setdefault(("extension-basis", direction, row.basis, _day(row)), []).append(key)
+            elif self._granted_before(self._moved("source", key[0], forward=False), key[1]):
+                found.setdefault(("extended", "widened", row.basis, _day(row)), []).append(key)
+        for key, row in before.items():
+            if key not in self._extended and key[1] in now.get(key[0], ()):
+                found.setdefault(("extension-dropped", "narrowed", row.basis, None), []).append(key)
+        for (kind, direction, basis, day), pairs in found.items():
+            needs: Needs = "notice" if basis == "related" else "consent"
+            for purposes, sources in _blocks(pairs):
+                facts: dict[str, Fact] = {"purposes": purposes, "sources": sources, "basis": basis, "notified": day}
+                yield Change(kind, direction, facts, needs if direction == "widened" else None)
+
+    def _granted_before(self, source: str | None, purpose: str, channel: str | None = None) -> bool:
+        """Whether the earlier revision grants to a source of its own what is a purpose of the later one (by a channel).
+
+        Data that was collected under it then feels no extension.
+        """
+        was = self._moved("purpose", purpose, forward=False)
+        if was is None or was not in self._granted_then.get(source or "", {}):
+            return False
+        closed = next((_closed_row(row) for row in self._old.purposes if row.id == was), ())
+        return channel is None or not closed or channel in closed
+
+
+def _spoken(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose], Rows]:
+    """The cells to tell of, by source and purpose: none of what is gone, and of families what no member tells."""
+    found: dict[tuple[Pair[Named], AnyPurpose], Rows] = {}
+    for cell in cells:
+        if cell.source.new is not None and cell.purpose.new is not None:
+            found.setdefault((cell.source, cell.purpose), {})[cell.channel] = cell
+    told = {(source, _ways(rows), one) for (source, purpose), rows in found.items() for one in _names(purpose)}
+    ways: dict[tuple[Pair[Named], str], set[int]] = {}
+    for source, directions, name in told:
+        ways.setdefault((source, name), set()).update(directions)
+    return {
+        (source, purpose): rows
+        for (source, purpose), rows in found.items()
+        if isinstance(purpose.row, PurposeRow)
+        or not any(_ways(rows) & ways.get((source, member), set()) for member in _members(purpose))
+    }
+
+
+def _without_parents(every: list[tuple[str, str, _Told]], lineage: Lineage) -> Iterator[tuple[str, str, _Told]]:
+    """Without what is told of a clause as a whole, where the same is told of one of its items: it follows from that."""
+    told = {(source, purpose, one.kind) for source, purpose, one in every}
+    for source, purpose, one in every:
+        leaves = lineage.leaves(source) if source in lineage.children else ()
+        if not any((leaf, purpose, one.kind) in told for leaf in leaves):
+            yield source, purpose, one
+
+
+def _ways(rows: Rows) -> frozenset[int]:
+    """Whether cells rose, fell, or fell for data collected earlier."""
+    found = {(cell.after > cell.before) - (cell.after < cell.before) for cell in rows.values()}
+    return frozenset({*found, *(2 for cell in rows.values() if _lost(cell))} - {0})
+
+
+def _names(purpose: AnyPurpose) -> tuple[str, ...]:
+    return (purpose.id,) if isinstance(purpose.row, PurposeRow) else ()
+
+
+def _members(purpose: AnyPurpose) -> tuple[str, ...]:
+    return purpose.row.purposes if isinstance(purpose.row, FamilyRow) else (purpose.id,)
+
+
+def _closed(purpose: AnyPurpose) -> tuple[str, ...]:
+    return _closed_row(purpose.row) if isinstance(purpose.row, PurposeRow) else ()
+
+
+def _closed_row(row: PurposeRow) -> tuple[str, ...]:
+    """The channels that a purpose names and closes; none where any will do."""
+    return (row.channels.closed or ()) if row.channels is not None else ()
+
+
+class _Named(NamedTuple):
+    """The channels that a clause names, and whether it names these `alone`, or for example."""
+
+    alone: bool
+    channels: tuple[str, ...]
+
+    def kept(self, channels: Container[str]) -> _Named:
+        return _Named(self.alone, tuple(sorted(one for one in self.channels if one in channels)))
+
+
+def _named(row: PurposeRow) -> _Named:
+    closed = _closed_row(row)
+    return _Named(bool(closed), closed or (row.channels.open or () if row.channels is not None else ()))
+
+
+def _lost(cell: Cell) -> bool:
+    """Whether data collected earlier may no longer what both revisions grant: its ids mean something else now."""
+    return cell.earlier is not None and cell.earlier < min(cell.before, cell.after)
+
+
+def _direction(was: Basis | None, is_: Basis | None) -> Direction:
+    # What rests on law may go on past the period of retention; what rests on consent serves those who gave it alone.
+    width = {"consent": 0, "law": 2}
+    change = width.get(is_ or "", 1) - width.get(was or "", 1)
+    return "widened" if change > 0 else "narrowed" if change < 0 else "neutral"
+
+
+def _day(row: Extension) -> str | None:
+    return row.notified.isoformat() if row.notified is not None else None
+
+
+def _blocks(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Pairs of source and purpose, as purposes that have the same sources."""
+    sources: dict[str, list[str]] = {}
+    for source, purpose in pairs:
+        sources.setdefault(purpose, []).append(source)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for purpose, found in sources.items():
+        alike.setdefault(tuple(found), []).append(purpose)
+    yield from ((tuple(purposes), found) for found, purposes in alike.items())

@@ -1,0 +1,351 @@
+"""Decision: whether, by which clause, why not, and what instead."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Generic, Self, TypeVar, overload
+
+from purposeguard.errors import wrapped
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Circumstances, DenialReason
+from purposeguard.policy.table import Matrix, Row
+
+T = TypeVar("T")
+
+
+class _once(Generic[T]):  # noqa: N801  # used as a decorator
+    """`functools.cached_property` without its lock, which up to Python 3.11 takes a third of a denial's time.
+
+    Two threads that read one decision for the first time may both work the same answer out.
+    """
+
+    def __init__(self, work: Callable[[Any], T]) -> None:
+        self._work = work
+        self.__doc__ = work.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: Any, owner: type) -> Self | T:
+        if instance is None:
+            return self
+        value = instance.__dict__[self._work.__name__] = self._work(instance)
+        return value
+
+
+class Decision:
+    """The answer to one question, with its reasons; true where the use is allowed.
+
+    `allowed`, `label`, `purpose` (a purpose class or a family) and `channel` say what was asked and answered. The
+    rest is worked out when read: `grants` (source → clause that grants it this purpose), `reasons` (why not, in the
+    order of the clauses), `alternatives` (purposes that the label may serve). `str()` is for people.
+    """
+
+    label: Label
+    purpose: type[Purpose] | Family
+    channel: str | None
+    allowed: bool
+    circumstances: Circumstances
+
+    def __init__(
+        self,
+        matrix: Matrix,
+        label: Label,
+        purpose: type[Purpose] | Family,
+        channel: str | None = None,
+        *,
+        declared: bool = False,
+        circumstances: Circumstances = NONE_KNOWN,
+    ) -> None:
+        """`declared`: it is about an activity as such, which must state a channel where its purpose is closed."""
+        self._matrix = matrix
+        self.circumstances = circumstances
+        self._declared = declared
+        self._unstated = declared and channel is None and matrix.must_state_channel(purpose)
+        self.label = label
+        self.purpose = purpose
+        self.channel = channel
+        self.allowed = not self._unstated and purpose in matrix.row_for(label, channel, circumstances)
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+    @_once
+    def reason(self) -> DenialReason | None:
+        """What stands in the way: the purpose itself, the channel, the subject, …; None where the use is allowed."""
+        if self.allowed:
+            return None
+        if self._declared:
+            return DenialReason.CHANNEL
+        if self._ungranted:
+            return DenialReason.GRANT  # whatever else stands in the way of it
+        return min((bar for one in self.denied if (bar := self._bar(one)) is not None), default=DenialReason.GRANT)
+
+    @_once
+    def denied(self) -> tuple[type[Source], ...]:
+        """The sources that may not serve the purpose (by the channel, for the subject), ordered by clause."""
+        return tuple(source for source in self.label if not self._may(source))
+
+    @property
+    def _ungranted(self) -> bool:
+        """Whether no clause grants some source the purpose, or a member of the family: the usual case, told quickly."""
+        return any(self._lacks_grant(source) for source in self.label.sources)
+
+    def _lacks_grant(self, source: type[Source]) -> bool:
+        if source is NotPersonal:
+            return False
+        return self._matrix.notice.grants[self._matrix.current(source)].keys().isdisjoint(_members(self.purpose))
+
+    def _row(self, source: type[Source]) -> Row:
+        if self.circumstances is NONE_KNOWN:
+            return self._matrix.row(source, self.channel)
+        return self._matrix.row_for(Label(source), self.channel, self.circumstances)
+
+    def _may(self, source: type[Source]) -> bool:
+        return self.purpose in self._row(source)
+
+    def _bar(self, source: type[Source]) -> DenialReason | None:
+        """What stands between a source and the purpose: of a family, where the least does."""
+        if source is NotPersonal:
+            return None if self._may(source) else DenialReason.CHANNEL
+        if self._lacks_grant(source):
+            return DenialReason.GRANT
+        bars = [self._matrix.bar(source, one, self.channel, self.circumstances) for one in _members(self.purpose)]
+        return None if None in bars else max(bar for bar in bars if bar is not None)
+
+    @_once
+    def grants(self) -> Mapping[type[Source], str]:
+        """For each source that may serve the purpose, the clause that grants it."""
+        found: dict[type[Source], str] = {}
+        for source in self.label:
+            granted = self._matrix.notice.grants.get(self._matrix.current(source), {})
+            row = self._row(source)
+            for member in _members(self.purpose):
+                if member in granted and member in row:
+                    found.setdefault(source, granted[member])
+        return MappingProxyType(found)
+
+    @_once
+    def alternatives(self) -> tuple[type[Purpose], ...]:
+        """The purposes that the whole label may serve (by the channel, for the subject), in the notice's order."""
+        row = self._matrix.row_for(self.label, self.channel, self.circumstances)
+        return tuple(one for one in self._matrix.notice.purposes if one in row)
+
+    @_once
+    def reasons(self) -> tuple[str, ...]:
+        """Why not: one sentence for each source that is refused. Empty where the use is allowed."""
+        if self._declared and not self.allowed:
+            only = " or ".join(self._matrix.admitted(self.purpose))
+            return (f"{name_of(self.purpose)} names its channels and closes the list: {only}",)
+        return tuple(self._reason(source) or self._no_grant(source) for source in self.denied)
+
+    def _no_grant(self, source: type[Source]) -> str:
+        return f"no clause grants {name_of(self.purpose)} to {source.clause}"
+
+    def _reason(self, source: type[Source]) -> str | None:
+        """Why a source is refused, where there is more to say than that no clause grants it the purpose."""
+        purpose = name_of(self.purpose)
+        bar = self._bar(source)
+        if bar is not None and bar > DenialReason.CHANNEL:
+            return self._circumstance(bar, source)
+        if bar is DenialReason.CHANNEL:
+            only = ", ".join(self._matrix.admitted(self.purpose)) or "none"
+            return f"{purpose} may reach people whose data is {source.clause} by {only} only, not by {self.channel}"
+        current = self._matrix.current(source)
+        for member in _members(self.purpose):
+            rule = self._matrix.notice.prohibited.get((current.clause, member.clause))
+            if rule is not None:
+                return f"{source.clause} is forbidden to serve {name_of(member)}: {rule.reason.en}"
+        items = self._matrix.children.get(current, ())
+        denied = [item for item in items if not self._may(item)]
+        if denied and len(denied) < len(items):
+            first = self._reason(denied[0]) or self._no_grant(denied[0])
+            return f"{source.clause} stands for any of its items, and {first}"
+        return None
+
+    def _circumstance(self, bar: DenialReason, source: type[Source]) -> str:
+        """Why a source is refused that some clause grants the purpose."""
+        purpose = name_of(self.purpose)
+        standing = self.circumstances.standing
+        if bar is DenialReason.REVISION:
+            then = self._matrix.collected_under(source, self.circumstances)
+            now = self._matrix.notice.revision
+            if then is None or then == BEFORE_ALL:
+                first = self._matrix.history.notices[0].revision
+                return (
+                    f"{source.clause} was collected before {first}, the earliest revision in the guard's history, so "
+                    "nothing says what was promised then (rule 9)"
+                )
+            if self.circumstances.unstated and self._is_for_want_of_a_channel(source):
+                return (
+                    f"{source.clause} was collected under the revision of {then}, in which {purpose} names its "
+                    "channels and closes the list, and no channel is stated: `channel=…` (rules 7 and 9)"
+                )
+            return (
+                f"{source.clause} was collected under the revision of {then}, which does not grant {purpose}, and that "
+                f"of {now} does not extend it to such data (rule 9)"
+            )
+        if bar is DenialReason.RETENTION:
+            return f"the period for which {source.clause} may be kept is over, save for a use based on law (clause 8)"
+        if standing is None or standing is UNNAMED:
+            rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else ""
+            return f"{rests}it is not said whose data of {source.clause} this is: name the subject"
+        if bar is DenialReason.CONSENT:
+            return f"{purpose} rests on consent here, which the subject did not give, or took back"
+        if standing.erased:
+            return "the subject asked for the data to be erased (clause 7)"
+        what = "all use" if standing.all_suspended else f"the use for {purpose}"
+        return f"the subject asked for {what} of the data to stop (clause 7)"
+
+    def _is_for_want_of_a_channel(self, source: type[Source]) -> bool:
+        """Whether the revision of collection grants what is refused, by channels that it names."""
+        stated = dataclasses.replace(self.circumstances, unstated=False)
+        bars = [self._matrix.bar(source, one, self.channel, stated) for one in _members(self.purpose)]
+        return any(bar is not DenialReason.REVISION and bar is not DenialReason.GRANT for bar in bars)
+
+    @_once
+    def headline(self) -> str:
+        """One line: who may, or may not, do what."""
+        if self.allowed:
+            return f"{name_of(self.purpose)} may use {_listed(map(name_of, self.label))}"
+        if self._declared and not self.allowed:
+            by = "without a stated channel" if self.channel is None else f"by {self.channel}"
+            return f"{name_of(self.purpose)} may not be pursued {by}"
+        by = f" by {self.channel}" if self.reason is DenialReason.CHANNEL else ""
+        whose = " of this subject" if is_about_the_subject(self) else ""
+        return f"{name_of(self.purpose)} may not use {_listed(map(name_of, self.denied))}{whose}{by}"
+
+    @_once
+    def details(self) -> tuple[str, ...]:
+        """Lines that say by which clause, or why not and what instead."""
+        if self.allowed:
+            return tuple(f"{source.clause}: granted by {clause}" for source, clause in self.grants.items())
+        lines = list(self.reasons) if self._declared else [told for one in self.denied if (told := self._reason(one))]
+        notice = self._matrix.notice
+        if self.reason is DenialReason.GRANT:
+            for member in _members(self.purpose):
+                holders = [source for source in self._matrix.items if member in notice.grants[source]]
+                clauses = dict.fromkeys(notice.grants[source][member] for source in holders)
+                whose = ", ".join(source.clause for source in holders)
+                grant = ", ".join(clauses) or member.clause
+                lines.append(f"{grant} grants {member.slug} to: {whose or 'no source'}")
+            lines += [f"{source.clause} may serve: {_may_serve(self._matrix, source)}" for source in self.denied]
+            row = self._matrix.row_for(self.label, self.channel, self.circumstances)
+            families = [family for family in self._matrix.families.get(self.purpose, ()) if family in row]
+            if len(self.label) > 1 and (self.alternatives or not families):
+                both = ", ".join(one.slug for one in self.alternatives[:6]) or "nothing; keep the data apart"
+                lines.append(f"combined, {_listed(s.clause for s in self.label)} may serve: {both}")
+            lines += [
+                f"its family {family.slug} may use the data, each source by a clause of its own" for family in families
+            ]
+        return tuple(lines)
+
+    def __str__(self) -> str:
+        return "\n".join([wrapped(self.headline), *(wrapped(line, "  ") for line in self.details)])
+
+    def __repr__(self) -> str:
+        verdict = "allowed" if self.allowed else "denied"
+        by = f" by {self.channel}" if self.channel else ""
+        return f"<Decision {verdict}: {self.label} for {name_of(self.purpose)}{by}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A violation may cross to another process: it takes its facts along, not the compiled notice.
+        return _thaw, ({name: getattr(self, name) for name in _FACTS} | {"grants": dict(self.grants)},)
+
+
+_FACTS = (
+    "allowed",
+    "label",
+    "purpose",
+    "channel",
+    "circumstances",
+    "reason",
+    "denied",
+    "grants",
+    "alternatives",
+    "reasons",
+    "headline",
+    "details",
+)
+
+
+def _thaw(facts: dict[str, Any]) -> Decision:
+    decision = Decision.__new__(Decision)
+    decision.__dict__.update(facts | {"grants": MappingProxyType(facts["grants"])})
+    return decision
+
+
+def overruled(decision: Decision, reason: DenialReason, headline: str, reasons: tuple[str, ...]) -> Decision:
+    """What is refused for reasons that lie outside the table: about the same data, purpose and channel."""
+    facts = {name: getattr(decision, name) for name in _FACTS} | {"allowed": False, "reason": reason}
+    return _thaw(facts | {"headline": headline, "reasons": reasons, "details": reasons})
+
+
+def outside_the_table(
+    label: Label,
+    purpose: type[Purpose],
+    *,
+    allowed: bool,
+    headline: str,
+    reasons: tuple[str, ...] = (),
+    reason: DenialReason | None = None,
+) -> Decision:
+    """A decision about what no table knows: it is made elsewhere, and told like the others."""
+    return _thaw(
+        {
+            "allowed": allowed,
+            "label": label,
+            "purpose": purpose,
+            "channel": None,
+            "circumstances": NONE_KNOWN,
+            "reason": reason,
+            "denied": () if allowed else tuple(label),
+            "grants": {},
+            "alternatives": (),
+            "reasons": reasons,
+            "headline": headline,
+            "details": reasons,
+        }
+    )
+
+
+def is_about_the_subject(decision: Decision) -> bool:
+    """True if the use is denied for what the subject asked for, or did not agree to (clause 7)."""
+    return decision.reason in (DenialReason.SUBJECT, DenialReason.CONSENT)
+
+
+def name_of(term: type[Source | Purpose] | Family) -> str:
+    """A term as messages name it: `renewal-guidance (1.2(1)①)`."""
+    if isinstance(term, Family):
+        return f"{term.slug} ({', '.join(member.clause for member in term.members)})"
+    return f"{term.slug} ({term.clause})"
+
+
+def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
+    return purpose.members if isinstance(purpose, Family) else (purpose,)
+
+
+def _may_serve(matrix: Matrix, source: type[Source]) -> str:
+    """The purposes that a source may serve, the first few by name and all by clause."""
+    granted = matrix.notice.grants[matrix.current(source)]
+    if not granted:
+        return "nothing"
+    slugs = [one.slug for one in granted]
+    shown = ", ".join(slugs[:4]) + (f" and {len(slugs) - 4} more" if len(slugs) > 4 else "")
+    by_clause: dict[str, list[str]] = {}
+    for one, clause in granted.items():
+        by_clause.setdefault(clause, []).append(one.clause.removeprefix(clause))
+    spans = [
+        clause + (items[0] if len(items) == 1 else f"{items[0]}-{items[-1]}") for clause, items in by_clause.items()
+    ]
+    return f"{shown} ({', '.join(spans)})"
+
+
+def _listed(names: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

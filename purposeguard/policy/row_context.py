@@ -1,0 +1,144 @@
+"""About: what is known of a datum beyond its label. Whose it is, when it was collected, when its use ended."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import unicodedata
+import uuid
+from typing import Any, Final
+
+from purposeguard.notice.timezones import Day
+from purposeguard.notice.vocabulary import Immutable
+
+SubjectId = int | str | uuid.UUID
+"""How an application names the person whom a datum is about."""
+
+REALM: Final = r"[a-z][a-z0-9_-]{0,49}"
+"""The name of a realm, within which ids count: `customer:7`."""
+
+_CANONICAL: Final = re.compile(rf"(?:{REALM}:)?[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
+"""A UUID as it is spelt already, perhaps within a realm."""
+
+_SPELT: Final = re.compile(rf"((?!urn:uuid:){REALM}:)?((?:urn:uuid:)?\{{?[0-9A-Fa-f-]+\}}?)")
+"""A UUID in other spellings; `uuid.UUID` takes more for one, such as `0x` and 30 digits."""
+
+_SHORTEST_UUID: Final = 32
+
+LONGEST_SUBJECT: Final = 200
+"""Characters of a subject's id at most."""
+
+_SHORT: Final = 10 ** (_SHORTEST_UUID - 1)
+"""Numbers below have fewer digits than a UUID."""
+
+_LONG: Final = 10**LONGEST_SUBJECT
+
+
+def subject_key(given: object) -> str:
+    """The one spelling of a subject's id: `7` and `"7"` are one subject, and so are all spellings of a UUID.
+
+    Within a realm too: `customer:` before a UUID in capitals is what a field marked `Subject("customer")` says.
+
+    Capitals count, save in a UUID: where ids are addresses, fold them before they come here.
+
+    Raises:
+        TypeError: it is no int, str or UUID; a bool is none of them.
+        ValueError: it is blank, begins or ends with a blank, is longer than 200 characters, or does not print.
+    """
+    if type(given) is int:
+        return str(given) if -_SHORT < given < _SHORT else _of_digits(given)
+    if type(given) is str:
+        return _in_one_spelling(given)
+    if isinstance(given, uuid.UUID):
+        return uuid.UUID.__str__(given)
+    if isinstance(given, bool) or not isinstance(given, (int, str)):
+        raise TypeError(f"a subject's id is an int, a text or a UUID, not {type(given).__name__}")
+    # Of a class that derives from one of them, the plain number or text, whatever it says of itself.
+    return _of_digits(int.__index__(given)) if isinstance(given, int) else _in_one_spelling(str.__str__(given))
+
+
+def _of_digits(given: int) -> str:
+    """A number, as its digits in a text are taken; no text is made of one that is too long."""
+    return _in_one_spelling(str(given) if -_LONG < given < _LONG else "")
+
+
+def _in_one_spelling(text: str) -> str:
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)  # one letter may be written as several characters
+    length = len(text)
+    # The blank is the one space that prints.
+    if not 0 < length <= LONGEST_SUBJECT or text[0] == " " or text[-1] == " " or not text.isprintable():
+        raise ValueError(
+            f"a subject's id is a text of 1 to {LONGEST_SUBJECT} characters that print, with no blank at either end"
+        )
+    if length < _SHORTEST_UUID or _CANONICAL.fullmatch(text):
+        return text
+    spelt = _SPELT.fullmatch(text)
+    if spelt is None:
+        return text
+    try:
+        # In capitals, in braces or without hyphens it is the same one.
+        return f"{spelt[1] or ''}{uuid.UUID(spelt[2])}"
+    except ValueError:
+        return text
+
+
+class About(Immutable):
+    """`About(7, collected=date(2025, 3, 1))`: the subject, the day of collection, the day on which use ended.
+
+    Each may be left out where it is not known. Immutable; `subject` is kept in its one spelling.
+
+    Raises:
+        TypeError, ValueError: the subject is no id (see `subject_key`); a day is no date, or has no time zone.
+    """
+
+    __slots__ = ("collected", "ended", "subject")
+
+    subject: str | None
+    collected: Day | None
+    ended: Day | None
+
+    def __init__(
+        self, subject: SubjectId | None = None, *, collected: Day | None = None, ended: Day | None = None
+    ) -> None:
+        self._fill(
+            subject=None if subject is None else subject_key(subject),
+            collected=_day("collected", collected),
+            ended=_day("ended", ended),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return self._key == other._key if isinstance(other, About) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        return self.subject, self.collected, self.ended
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _thaw, self._key
+
+    def __repr__(self) -> str:
+        # Not whose it is: this lands in messages and logs.
+        known = [name for name in self.__slots__ if getattr(self, name) is not None]
+        return f"<About {', '.join(known) or 'nothing known'}>"
+
+
+def _thaw(subject: str | None, collected: Day | None, ended: Day | None) -> About:
+    return About(subject, collected=collected, ended=ended)
+
+
+def _day(name: str, given: object) -> Day | None:
+    if given is None:
+        return None
+    if not isinstance(given, datetime.date):  # a datetime is one
+        raise TypeError(f"`{name}` is a date or a datetime, not {type(given).__name__}")
+    if isinstance(given, datetime.datetime) and given.utcoffset() is None:
+        raise ValueError(f"`{name}` has no time zone, so it could be one of two days: give `tzinfo`, or a date")
+    return given
+
+
+NOTHING_KNOWN: Final = About()
+"""Nothing but its label is known of a datum."""

@@ -1,0 +1,522 @@
+"""A notice compiled: immutable, one look-up a decision, equal to `spec` everywhere.
+
+For each channel (and for none) a table leads from the sources, in whatever form they were asked for, to the row of
+purposes and families that they may serve. The row of a label is the intersection of the rows of its sources: rule 2
+for purposes and rule 3 for families at once. Rows of labels are computed when first asked for and kept; they are
+derived from what cannot change, so keeping them is safe, and their number is bounded.
+
+What rests on consent is in no row of the tables. `row_for` gives the row in a context: of a subject, of a revision of
+collection, of a period that is over.
+"""
+
+from __future__ import annotations
+
+import datetime
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, Union, cast
+
+from purposeguard.errors import Told, UnknownOperation, UnknownSource, UnknownTerm, UnlabelledData
+from purposeguard.notice.grants import Lineage, bases, extended
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.schema import Basis, Document, Extension
+from purposeguard.notice.vocabulary import (
+    Family,
+    Immutable,
+    NotPersonal,
+    Purpose,
+    Source,
+    TermMeta,
+    fold,
+    is_union,
+    union_members,
+)
+from purposeguard.policy.context import NO_NAMES, NONE_KNOWN, Circumstances, DenialReason, Names, Standing
+
+
+def derived_label(
+    notice: Notice,
+    operation: str,
+    left: Label,
+    right: Label,
+    current: Callable[[type[Source]], type[Source]] = lambda source: source,
+) -> Label:
+    """The label of two values joined by an operation; `current` gives the notice's own class for one of a label.
+
+    Raises:
+        UnknownOperation: the notice declares no such operation between the two.
+    """
+
+    def all_under(label: Label, heads: tuple[type[Source], ...]) -> bool:
+        # An item is a subclass of its parent, and of no other source.
+        return all(issubclass(current(source), heads) for source in label.sources)
+
+    for row in notice.document.derivation:
+        from_, with_ = (tuple(map(notice.source, ids)) for ids in (row.from_, row.with_))
+        if row.operation == operation and (
+            (all_under(left, from_) and all_under(right, with_)) or (all_under(right, from_) and all_under(left, with_))
+        ):
+            return Label(notice.source(row.id))
+    sides = " and ".join(", ".join(source.clause for source in label) for label in (left, right))
+    known = "; ".join(
+        f"`{row.operation}` of {', '.join(row.from_)} with {', '.join(row.with_)}" for row in notice.document.derivation
+    )
+    why = f"the notice derives nothing from {sides} by this; it declares {known or 'no derivation'}"
+    declared = {row.operation for row in notice.document.derivation}
+    raise UnknownOperation(Told(operation) if operation in declared else operation, why)
+
+
+Row = frozenset[object]
+"""Purpose classes and families."""
+
+MOST_REMEMBERED = 50_000
+"""Spellings and labels remembered a table at most; what comes after is decided each time anew."""
+
+
+class Matrix(Immutable):
+    """The decisions of one notice.
+
+    `earlier`, the matrix that this one replaces, and the other revisions of `history` lend their classes: what is
+    tagged with the classes of one revision was collected under it, and goes on to be decided by clause (rule 9). What
+    the revision in force no longer has is unknown, so it is refused. Of several notices of one date the last one that
+    was in force decides for the classes of all, and the others are not kept.
+    """
+
+    __slots__ = (
+        "_alias",
+        "_by_clause",
+        "_by_date",
+        "_circumstantial",
+        "_dates",
+        "_labels",
+        "_named",
+        "_purposes",
+        "_tables",
+        "_then",
+        "bases",
+        "children",
+        "closed",
+        "extended",
+        "families",
+        "history",
+        "items",
+        "notice",
+        "opened",
+    )
+
+    notice: Notice
+    history: History
+    bases: Mapping[str, Basis | None]
+    extended: Mapping[tuple[str, str], Extension]
+    closed: Mapping[type[Purpose], frozenset[str]]
+    opened: frozenset[type[Purpose]]
+    children: Mapping[type[Source], tuple[type[Source], ...]]
+    families: Mapping[object, list[Family]]
+    items: tuple[type[Source], ...]
+    _alias: weakref.WeakKeyDictionary[TermMeta, object]
+    _by_clause: Mapping[type[Source | Purpose], Mapping[str | None, object]]
+    _by_date: Mapping[datetime.date, Notice]
+    _dates: weakref.WeakKeyDictionary[TermMeta, datetime.date]
+    _labels: Mapping[type[Source], Label]
+    _purposes: dict[object, type[Purpose] | Family]
+    _tables: Mapping[str | None, dict[object, Row]]
+    _named: Mapping[type[Purpose], Names]
+    _then: dict[object, Matrix]
+    _circumstantial: dict[object, Row]
+
+    def __init__(self, notice: Notice, earlier: Matrix | None = None, history: History | None = None) -> None:
+        """`history` has the notice among its revisions; without one it is that of `earlier`, and the notice."""
+        if history is None:
+            history = earlier.history.with_(notice) if earlier is not None else History(notice)
+        self._fill(notice=notice, history=history, _then={}, _circumstantial={})
+        self._fill(bases=bases(notice.document), extended=extended(notice.document))
+        closed = _closed(notice.document)
+        self._fill(closed={one: closed[one.clause] for one in notice.purposes if one.clause in closed})
+        parents = {row.parent for row in notice.document.source}
+        self._fill(items=tuple(source for source in notice.sources if source.clause not in parents))
+        below = Lineage(notice.document).children
+        self._fill(children={notice.source(one): tuple(map(notice.source, items)) for one, items in below.items()})
+        self._fill(_by_date=_by_date(earlier, history), _dates=_dates(notice, earlier, history))
+        self._fill(opened=_opened(notice, self._by_date.values(), history).difference(self.closed))
+        by_clause = {
+            Source: {fold(one.clause): one for one in notice.sources},
+            Purpose: {fold(one.clause): one for one in notice.purposes},
+        }
+        self._fill(_by_clause=by_clause, _alias=weakref.WeakKeyDictionary(), _named=_names(notice, history))
+        families: dict[type[Purpose], list[Family]] = {}
+        for family in notice.families:
+            for member in family.members:
+                families.setdefault(member, []).append(family)
+        self._fill(families=families)
+        every = frozenset((*notice.purposes, *notice.families))
+        tables: dict[str | None, dict[object, Row]] = {}
+        for channel in (None, *notice.channels):
+            shut = {one for one, named in self.closed.items() if channel is not None and channel not in named}
+            table = tables[channel] = {}
+            for source, granted in notice.grants.items():
+                if channel is not None and shut.isdisjoint(granted):
+                    table[source] = tables[None][source]
+                    continue
+                may = [one for one in granted if one not in shut and self.bases[one.clause] != "consent"]
+                table[source] = frozenset((*may, *(family for one in may for family in families.get(one, ()))))
+            open_ = every - shut
+            table[NotPersonal] = frozenset(
+                one for one in open_ if not isinstance(one, Family) or not open_.isdisjoint(one.members)
+            )
+        self._fill(_tables=tables)
+        self._fill(_labels={source: Label(source) for source in notice.sources})
+        purposes: dict[object, type[Purpose] | Family] = {one: one for one in notice.purposes}
+        purposes.update((one.clause, one) for one in notice.purposes)
+        for family in notice.families:
+            purposes[family.name] = family
+        self._fill(_purposes=purposes)
+
+    @property
+    def known(self) -> tuple[Mapping[object, Row], Mapping[object, type[Purpose] | Family]]:
+        """What was asked before: sources → row where no channel is stated, and purposes. For a guard's fast path."""
+        return self._tables[None], self._purposes
+
+    def allows(self, sources: object, purpose: object, channel: str | None = None) -> bool:
+        """Whether the sources may serve the purpose or family.
+
+        Raises:
+            UnknownTerm: an id means nothing in the notice.
+            UnlabelledData: there are no sources.
+        """
+        return self.purpose(purpose) in self.row(sources, channel)
+
+    def row(self, sources: object, channel: str | None = None) -> Row:
+        """What the sources may serve; raises as `allows` does."""
+        table = self._tables.get(channel) if channel is None or type(channel) is str else None
+        if table is None:
+            channel = self.notice.channel(channel)
+            table = self._tables[channel]
+        asked: object = None
+        row = None
+        try:
+            asked = frozenset(sources) if isinstance(sources, (set, frozenset, list)) and sources else sources
+            row = table.get(asked)
+        except TypeError:  # not hashable: no form that is remembered
+            asked = None
+        if row is None:
+            label = self.label(sources if asked is None else asked)
+            row = table.get(label) or self._row_of(label, channel, table)
+            for seen in (label, asked):
+                if seen is not None and len(table) < MOST_REMEMBERED and _lasting(seen):
+                    table[seen] = row
+        return row
+
+    def _row_of(self, label: Label, channel: str | None, table: dict[object, Row]) -> Row:
+        for source in label.sources:
+            if source not in table:  # of another revision
+                table[source] = self._source_row(source, channel, NONE_KNOWN)
+        first, *others = (table[source] for source in label.sources)
+        return first.intersection(*others)
+
+    def row_for(self, label: Label, channel: str | None, circumstances: Circumstances) -> Row:
+        """What data of this label may serve under these circumstances; the label is of this matrix."""
+        if circumstances is NONE_KNOWN or circumstances == NONE_KNOWN:
+            return self.row(label, channel)
+        key = (label, channel, circumstances)
+        row = self._circumstantial.get(key)
+        if row is None:
+            first, *others = (self._source_row(source, channel, circumstances) for source in label.sources)
+            row = first.intersection(*others)
+            if len(self._circumstantial) < MOST_REMEMBERED:
+                self._circumstantial[key] = row
+        return row
+
+    def _source_row(self, source: type[Source], channel: str | None, circumstances: Circumstances) -> Row:
+        if source is NotPersonal:
+            return self._tables[channel][NotPersonal]
+        granted = self.notice.grants[self.current(source)]
+        may = [one for one in granted if self.bar(source, one, channel, circumstances) is None]
+        return frozenset((*may, *(family for one in may for family in self.families.get(one, ()))))
+
+    def bar(
+        self, source: type[Source], purpose: type[Purpose], channel: str | None, circumstances: Circumstances
+    ) -> DenialReason | None:
+        """What stands between a source and a purpose of the notice; None where the source may serve it."""
+        current = self.current(source)
+        if purpose not in self.notice.grants[current]:
+            return DenialReason.GRANT
+        if not self._admits(purpose, channel):
+            return DenialReason.CHANNEL
+        standing = circumstances.standing
+        consent = self.bases[purpose.clause] == "consent"
+        then = self._under(source, circumstances)
+        if then is not None:
+            held = self._basis_then(then, source, purpose, channel, circumstances.unstated)
+            bar = self._bar_of_earlier(current, purpose, standing, then) if held is None else None
+            if bar is not None:
+                return bar
+            consent = consent or held == "consent"
+        elif circumstances.under not in (None, self.notice.revision):
+            return DenialReason.REVISION  # of one that is not known, or from before all that are
+        if current.clause in circumstances.overdue and self.bases[purpose.clause] != "law":
+            return DenialReason.RETENTION
+        if standing is not None and self._stops(standing, purpose):
+            return DenialReason.SUBJECT
+        if consent and not self._agreed(standing, purpose):
+            return DenialReason.CONSENT
+        return None
+
+    def _stops(self, standing: Standing, purpose: type[Purpose]) -> bool:
+        """Whether the subject stopped the use for a purpose, by any id that it ever had."""
+        names = self._named.get(purpose, NO_NAMES).values()
+        return any(standing.stops(one) for one in (purpose.clause, *names) if one is not None)
+
+    def _agreed(self, standing: Standing | None, purpose: type[Purpose], after: datetime.date | None = None) -> bool:
+        """Whether the subject agreed to a purpose, by the id that it had when they did."""
+        return standing is not None and standing.agreed(purpose.clause, after, self._named.get(purpose, NO_NAMES))
+
+    def _bar_of_earlier(
+        self, source: type[Source], purpose: type[Purpose], standing: Standing | None, then: Matrix
+    ) -> DenialReason | None:
+        """What stands in the way of a purpose that the revision of collection does not grant (rule 9)."""
+        extension = self.extended.get((source.clause, purpose.clause))
+        if extension is None or then.notice.revision > self.notice.revision:
+            return DenialReason.REVISION
+        agreed = self._agreed(standing, purpose, after=then.notice.revision)
+        return None if extension.basis == "related" or agreed else DenialReason.CONSENT
+
+    def _admits(self, purpose: type[Purpose], channel: str | None) -> bool:
+        only = self.closed.get(purpose)
+        return channel is None or only is None or channel in only
+
+    def _under(self, source: type[Source], circumstances: Circumstances) -> Matrix | None:
+        """The matrix of the revision under which data was collected; None where that is the one in force."""
+        # A class of another revision says it of all that it tags; a row may say of itself that it is from before that.
+        notice, now, said = self._origin(source), self.notice.revision, circumstances.under
+        if said not in (None, now) and (notice is None or notice.revision == now or said < notice.revision):
+            notice = next((one for one in self.history if one.revision == said), None)
+        return None if notice is None or notice.revision == now else self.compiled(notice)
+
+    def collected_under(self, source: type[Source], circumstances: Circumstances) -> datetime.date | None:
+        """The date of the revision under which data was collected; None where that is the one in force."""
+        then = self._under(source, circumstances)
+        return circumstances.under if then is None else then.notice.revision
+
+    def compiled(self, notice: Notice) -> Matrix:
+        """The matrix of another revision, as it was when that revision was in force."""
+        known = self._then.get(id(notice))
+        if known is None:
+            known = self._then.setdefault(id(notice), Matrix(notice))
+        return known
+
+    def _basis_then(
+        self, then: Matrix, source: type[Source], purpose: type[Purpose], channel: str | None, unstated: bool
+    ) -> Basis | Literal["stated"] | None:
+        """The basis on which another revision grants a purpose to a source; None where it does not grant it.
+
+        `unstated`: to an activity that states no channel, which it does not where it closed them (rule 7).
+        """
+        notice = then.notice
+        own, one = source, self.history.clause_in("purpose", purpose.clause, self.notice, notice)
+        known = self.history.clause_in("source", self.current(source).clause, self.notice, notice)
+        try:
+            own = notice.source(source if source in notice.grants else known)
+            granted = notice.purpose(one)
+        except UnknownTerm:
+            return None
+        if granted not in notice.grants[own] or not then._admits(granted, channel):
+            return None
+        if unstated and granted in then.closed:
+            return None
+        return then.bases[granted.clause] or "stated"
+
+    def label(self, sources: object) -> Label:
+        """The label that a sources argument means: a class, an id, a label, or an iterable of these.
+
+        Raises:
+            UnknownSource: an id means nothing, or a class belongs to another notice.
+            UnlabelledData: there are no sources.
+        """
+        if isinstance(sources, Label):
+            for source in sources.sources:
+                self._source(source)
+            return sources
+        if isinstance(sources, (str, TermMeta)):
+            source = self._source(sources)
+            return self._labels.get(source) or Label(source)
+        if isinstance(sources, (bytes, bytearray, Mapping)) or not isinstance(sources, Iterable):
+            raise UnknownSource(sources, "sources are a class, an id, a Label, or an iterable of classes and ids")
+        found: set[type[Source]] = set()
+        for one in sources:
+            found |= self.label(one).sources if isinstance(one, Label) else {self._source(one)}
+        if not found:
+            raise UnlabelledData("a check with no sources: an empty label is no licence (rule 4)")
+        return Label(*found)
+
+    def _source(self, given: object) -> type[Source]:
+        if given is NotPersonal:
+            return NotPersonal
+        if isinstance(given, TermMeta) and given not in self.notice.grants:
+            present = self._present(given)
+            if present is not given:
+                self.notice.source(present)
+                return cast("type[Source]", given)
+        return self.notice.source(given)
+
+    def _origin(self, term: object) -> Notice | None:
+        """The notice of another revision that a class is of; None where it is of none that is known here."""
+        if not isinstance(term, TermMeta) or any(term is one for one in (*self.notice.grants, *self.notice.purposes)):
+            return None
+        date = self._dates.get(term)
+        return None if date is None else self._by_date.get(date)
+
+    def _present(self, term: object) -> object:
+        """What stands for a class of another revision in this one, or an id that is unknown where nothing does."""
+        origin = self._origin(term)
+        if origin is None:
+            return term
+        found = self._alias.get(cast("TermMeta", term))
+        if found is None:
+            other = cast("type[Source | Purpose]", term)
+            kind: Literal["source", "purpose"] = "source" if issubclass(other, Source) else "purpose"
+            clause = self.history.clause_in(kind, other.clause, origin, self.notice)
+            found = self._by_clause[Source if kind == "source" else Purpose].get(clause)
+            if found is None:
+                found = f"{other.clause} of {origin.revision}"
+            self._alias[cast("TermMeta", term)] = found
+        return found
+
+    def purpose(self, given: object) -> type[Purpose] | Family:
+        """The purpose or family that a purpose argument means.
+
+        Raises:
+            UnknownPurpose: it means nothing in the notice, or is a union that is no declared family (rule 3).
+        """
+        try:
+            found = self._purposes.get(given)
+        except TypeError:
+            found = None
+        if found is None:
+            found = self._purpose(given)
+            if len(self._purposes) < MOST_REMEMBERED and _lasting(given):
+                self._purposes[given] = found
+        return found
+
+    def _purpose(self, given: object) -> type[Purpose] | Family:
+        if isinstance(given, TermMeta):
+            return self.notice.purpose(self._present(given))
+        if isinstance(given, Family):
+            given = given.union
+        if is_union(given) and any(self._origin(one) is not None for one in union_members(given)):
+            members = {self._present(one) for one in union_members(given)}
+            for gone in (one for one in members if isinstance(one, str)):
+                self.notice.purpose(gone)  # raises: the revision has no such clause
+            if len(members) > 1:
+                given = Union[tuple(members)]  # noqa: UP007  # the members are known only now
+        return self.notice.purpose_or_family(given)
+
+    def channel(self, given: str | None) -> str | None:
+        """The channel that a name means, None for none; raises UnknownChannel."""
+        return None if given is None else self.notice.channel(given)
+
+    def must_state_channel(self, purpose: type[Purpose] | Family) -> bool:
+        """Whether an activity under this purpose must say its channel (rule 7)."""
+        members = purpose.members if isinstance(purpose, Family) else (purpose,)
+        return any(member in self.closed for member in members)
+
+    def admitted(self, purpose: type[Purpose] | Family) -> tuple[str, ...]:
+        """The channels that some purpose here admits, in the notice's order."""
+        members = purpose.members if isinstance(purpose, Family) else (purpose,)
+        named = [self.closed.get(member) for member in members]
+        return tuple(
+            channel for channel in self.notice.channels if any(only is None or channel in only for only in named)
+        )
+
+    def current(self, source: type[Source]) -> type[Source]:
+        """The class that stands for this source in the present revision."""
+        return source if source in self.notice.grants else cast("type[Source]", self._present(source))
+
+    def derived(self, operation: str, one: object, other: object) -> Label:
+        """The label of two values joined by an operation that the notice declares (rule 6).
+
+        Raises:
+            UnknownOperation: the notice declares no such operation between the two.
+        """
+        left, right = self.label(one), self.label(other)
+        made = derived_label(self.notice, operation, left, right, self.current)
+        # What is made of data of several revisions was collected under all of them.
+        then = {self._origin(source) or self.notice for source in (left | right).sources}
+        others = [one for one in then if one.revision != self.notice.revision]
+        if not others:
+            return made
+        present = made.sources if len(others) < len(then) else frozenset[type[Source]]()
+        return Label(*present, *(self._called_in(one, source) for one in others for source in made))
+
+    def _called_in(self, notice: Notice, source: type[Source]) -> type[Source]:
+        """The source of another revision that this one is; raises UnknownSource where it has none."""
+        clause = self.history.clause_in("source", source.clause, self.notice, notice)
+        return notice.source(clause if clause is not None else f"{source.clause} of {self.notice.revision}")
+
+    def __repr__(self) -> str:
+        return f"<Matrix of {self.notice!r}>"
+
+
+def _closed(document: Document) -> dict[str, frozenset[str]]:
+    return {
+        row.id: frozenset(row.channels.closed)
+        for row in document.purposes
+        if row.channels is not None and row.channels.closed is not None
+    }
+
+
+def _opened(notice: Notice, others: Iterable[Notice], history: History) -> set[type[Purpose]]:
+    """The purposes that another revision lets reach people by some channels alone."""
+    found: set[type[Purpose]] = set()
+    for other in others:
+        shut = {fold(one) for one in _closed(other.document)} if other is not notice else set[str | None]()
+        if shut:
+            found.update(
+                one for one in notice.purposes if history.clause_in("purpose", one.clause, notice, other) in shut
+            )
+    return found
+
+
+def _by_date(earlier: Matrix | None, history: History) -> dict[datetime.date, Notice]:
+    """The revisions that are known, those that were in force before and are not in the history among them."""
+    before = dict(earlier._by_date) if earlier is not None else {}
+    return before | {one.revision: one for one in history}
+
+
+def _dates(
+    notice: Notice, earlier: Matrix | None, history: History
+) -> weakref.WeakKeyDictionary[TermMeta, datetime.date]:
+    """The classes of all revisions that are or were known → the dates of these; one dictionary for all that follow.
+
+    It keeps no class: who replaces notices all day long has as many in it as there are tags of theirs.
+    """
+    dates = earlier._dates if earlier is not None else weakref.WeakKeyDictionary[TermMeta, datetime.date]()
+    known = {id(one) for one in earlier._by_date.values()} if earlier is not None else set[int]()
+    for one in {id(one): one for one in (notice, *history)}.values():
+        if id(one) not in known:
+            dates.update(dict.fromkeys((*one.sources, *one.purposes), one.revision))
+    return dates
+
+
+def _names(notice: Notice, history: History) -> dict[type[Purpose], Names]:
+    """The purposes that had another id in some revision, or whose id was another's → their ids by revision."""
+    if not any(one.document.renamed for one in history):
+        return {}
+    found: dict[type[Purpose], Names] = {}
+    for purpose in notice.purposes:
+        names: dict[datetime.date, str | None] = {}
+        for one in history:
+            clause = history.clause_in("purpose", purpose.clause, notice, one)
+            if clause != fold(purpose.clause):
+                names[one.revision] = next((held.clause for held in one.purposes if fold(held.clause) == clause), None)
+        if names:
+            found[purpose] = names
+    return found
+
+
+def _lasting(given: object) -> bool:
+    """Whether a form asked for may be remembered: ids of ordinary length, labels, and sets of these and of classes."""
+    if type(given) is frozenset:
+        return len(given) <= 64 and all(_lasting(one) for one in given)
+    return isinstance(given, (Label, TermMeta, Family)) or is_union(given) or (type(given) is str and len(given) <= 100)

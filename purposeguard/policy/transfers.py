@@ -1,0 +1,306 @@
+"""Recipients: to whom data may be handed, where and under which terms (clauses 4, 5 and 6).
+
+`objections` says the rules of these clauses as plainly as it can, each as a function of its own, and reads everything
+that a notice may decide from the notice. It fails closed: what is not stated, not listed or not on record is a reason
+against.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
+
+from purposeguard.errors import shown_id
+from purposeguard.notice.schema import (
+    Document,
+    Entrustment,
+    Kind,
+    RecipientKind,
+    Safeguards,
+    Transfer,
+    TransferLimit,
+)
+from purposeguard.notice.vocabulary import fold
+from purposeguard.policy.context import DenialReason
+from purposeguard.policy.explanation import Decision, name_of, overruled
+
+OWN_SUBSIDIARY: Final = "own-subsidiary"
+"""What a limit calls a subsidiary of the controller, as which `Recipient.own_subsidiary` shows itself."""
+
+LONGEST_TEXT: Final = 200
+"""Characters of a name, a kind or a reference at most."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Safeguard:
+    """`Safeguard("contract", "2026-117", since=date(2026, 4, 1))`: a measure on record (clause 6).
+
+    `measure` is one that the notice names, `reference` says where to find it. It holds from `since` to `until`, both
+    included; without an `until`, until further notice.
+
+    Raises:
+        TypeError, ValueError: a text is blank or none; a day is none; `until` is before `since`.
+    """
+
+    measure: str
+    reference: str
+    since: datetime.date
+    until: datetime.date | None = None
+
+    def __post_init__(self) -> None:
+        _must_be_texts(self, "measure", "reference")
+        _must_be_days(self, "since", "until")
+        if self.until is not None and self.until < self.since:
+            raise ValueError(f"a safeguard that ends on {self.until} did not begin on {self.since}")
+
+    def holds(self, day: datetime.date) -> bool:
+        """Whether it is in force on a day."""
+        return self.since <= day and (self.until is None or day <= self.until)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recipient:
+    """A party that handles data for the controller: `Recipient("mail-house", "domestic-contractor", "JP")`.
+
+    `id` is what records call it, `kind` one of the notice's, `country` the ISO 3166-1 alpha-2 code of where it handles
+    the data. The rest is what clauses 4 to 6 ask for: its `safeguards`, the day on which it was last `supervised_on`,
+    whether it is the controller's `own_subsidiary`, and `products`, for which of the controller's products it may
+    handle data where the notice limits them (it says “some”, the application says which). `means` is how data goes to
+    it, unless a hand-over says otherwise.
+
+    Raises:
+        TypeError, ValueError: a text is blank or none; the country is no two letters; a day is none.
+    """
+
+    id: str
+    kind: str
+    country: str
+    _: dataclasses.KW_ONLY
+    name: str | None = None
+    safeguards: Collection[Safeguard] = ()
+    supervised_on: datetime.date | None = None
+    own_subsidiary: bool = False
+    products: Collection[str] = ()
+    means: str | None = None
+
+    def __post_init__(self) -> None:
+        _must_be_texts(self, "id", "kind", "country", "name", "means")
+        _must_be_days(self, "supervised_on")
+        products: tuple[object, ...] = tuple(self.products)  # callers may be untyped
+        safeguards: tuple[object, ...] = tuple(self.safeguards)
+        if isinstance(self.products, str) or not all(isinstance(one, str) and one.strip() for one in products):
+            raise TypeError("`products` are the names of products, in a set or a list")
+        if not all(isinstance(one, Safeguard) for one in safeguards):
+            raise TypeError("`safeguards` are `Safeguard(…)`, in a list or a tuple")
+        if type(self.own_subsidiary) is not bool:  # what is only truthy opens no country
+            raise TypeError("`own_subsidiary` is True or False")
+        country = self.country.strip().upper()
+        if not (len(country) == 2 and country.isascii() and country.isalpha()):
+            raise ValueError("a country is given by its two letters in ISO 3166-1, e.g. `JP` or `US`")
+        object.__setattr__(self, "country", country)
+        object.__setattr__(self, "products", frozenset(products))
+        object.__setattr__(self, "safeguards", safeguards)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Provision:
+    """A hand-over of data to a recipient, as it is recorded before it takes place.
+
+    `clauses` are those that it rests on, `sources` and `purpose` what was handed over and for what, as ids of the
+    notice in its `revision`. `subjects` are the canonical keys of those whom the data is about, as far as known.
+    """
+
+    recipient: str
+    kind: str
+    country: str
+    clauses: tuple[str, ...]
+    sources: tuple[str, ...]
+    purpose: str | None
+    revision: datetime.date
+    activity: str | None
+    means: str
+    subjects: tuple[str, ...] = dataclasses.field(repr=False)
+    at: datetime.datetime
+    _: dataclasses.KW_ONLY
+    name: str | None = None
+    product: str | None = None
+    task: str | None = None
+
+
+def clauses(document: Document, recipient: Recipient) -> tuple[str, ...]:
+    """The clauses that a hand-over to this recipient rests on; that on foreign recipients where it goes abroad."""
+    found = [document.entrustment.clause] if document.entrustment is not None else []
+    if document.transfer is not None and document.transfer.home != recipient.country:
+        found.append(document.transfer.clause)
+    return (*found, document.safeguards.clause) if document.safeguards is not None else tuple(found)
+
+
+def objections(
+    document: Document,
+    recipient: Recipient,
+    *,
+    means: str | None = None,
+    product: str | None = None,
+    task: str | None = None,
+    today: datetime.date,
+) -> tuple[str, ...]:
+    """Why data may not be handed to this recipient today, in the order of the clauses; empty where it may.
+
+    Which data, and for what, is not asked here: it may be handed over only for a purpose that it may serve (clause 4),
+    which the table of the notice decides. `means` is judged where it is given.
+    """
+    found: list[str] = []
+    home = document.transfer.home if document.transfer is not None else None
+    if document.entrustment is None:
+        found.append(_missing("entrustment", "4", "entrusts data to nobody"))
+    else:
+        found += _of_entrustment(document.entrustment, recipient, home, today)
+    if document.transfer is None:
+        found.append(_missing("transfer", "5", "names no country to which data may go"))
+    else:
+        found += _of_transfer(document.transfer, recipient, product, task)
+    if document.safeguards is None:
+        found.append(_missing("safeguards", "6", "names no measure and no means"))
+    else:
+        found += _of_safeguards(document.safeguards, recipient, means, today)
+    return tuple(found)
+
+
+def refusal(document: Document, decision: Decision, recipient: Recipient, reasons: tuple[str, ...]) -> Decision:
+    """The decision that the data may not be handed to this recipient, where the notice lets it serve the purpose."""
+    what = ", ".join(source.clause for source in decision.label)
+    kinds = document.entrustment.recipients if document.entrustment is not None else ()
+    kind = _found(kinds, recipient.kind)
+    whom = f"{recipient.id} ({'no kind of the notice' if kind is None else kind.id}, {recipient.country})"
+    return overruled(
+        decision, DenialReason.RECIPIENT, f"{name_of(decision.purpose)} may not hand {what} to {whom}", reasons
+    )
+
+
+def _missing(table: str, clause: str, what: str) -> str:
+    return f"the notice has no [{table}] (clause {clause}), so it {what}"
+
+
+def _of_entrustment(rule: Entrustment, recipient: Recipient, home: str | None, today: datetime.date) -> Iterator[str]:
+    """Clause 4: kinds of recipients, at home or abroad, each of them supervised."""
+    kind = _found(rule.recipients, recipient.kind)
+    if not isinstance(kind, RecipientKind):
+        other = _shown(recipient.kind, rule.recipients)
+        yield f"clause {rule.clause} entrusts data to {_ids(rule.recipients)}, not to {other}"
+    elif kind.place is not None and home is not None and (kind.place == "home") != (recipient.country == home):
+        where = f"in {home}" if kind.place == "home" else f"outside {home}"
+        here = recipient.country
+        yield f"a recipient of the kind {kind.id} is {where}, and this one is in {here} (clause {rule.clause})"
+    if rule.supervision == "required":
+        if recipient.supervised_on is None:
+            yield f"no supervision of it is on record, which clause {rule.clause} requires"
+        elif recipient.supervised_on > today:
+            yield f"its first supervision is on record for {recipient.supervised_on} only (clause {rule.clause})"
+
+
+def _of_transfer(rule: Transfer, recipient: Recipient, product: str | None, task: str | None) -> Iterator[str]:
+    """Clause 5: at home, in a country of equivalent protection, or in a listed one, under the terms of its row."""
+    row = next((one for one in rule.country if one.code == recipient.country), None)
+    if row is not None:  # first, since its terms may be narrower
+        if row.limit is not None:
+            only = f"clause {rule.clause} lets data go to {row.code} only"
+            yield from _of_limit(row.limit, only, recipient, product, task)
+        return
+    equivalent = {code for group in rule.equivalent for code in group.countries}
+    if recipient.country != rule.home and recipient.country not in equivalent:
+        yield f"clause {rule.clause} names no country {recipient.country}, and any that it does not name is refused"
+
+
+def _of_limit(
+    limit: TransferLimit, only: str, recipient: Recipient, product: str | None, task: str | None
+) -> Iterator[str]:
+    """The narrower terms of one country: this recipient only, for these products only, for these tasks only."""
+    own = recipient.own_subsidiary and limit.recipient.id == OWN_SUBSIDIARY
+    if not own and fold(recipient.kind) != fold(limit.recipient.id):
+        yield f"{only} to {limit.recipient.id} ({limit.recipient.title.en}), and this recipient is not said to be it"
+    products = f"{only} for {limit.products.id} ({limit.products.title.en})"
+    if product is None:
+        yield f"{products}, and no product is stated: `product=…`"
+    elif _name(product) not in {_name(one) for one in recipient.products}:
+        other = shown_id(product, tuple(recipient.products))
+        yield f"{products}, and {other} is none of the `products` of this recipient"
+    tasks = f"{only} for {_ids(limit.tasks)}"
+    if task is None:
+        yield f"{tasks}, and no task is stated: `task=…`"
+    elif _found(limit.tasks, task) is None:
+        yield f"{tasks}, not for {_shown(task, limit.tasks)}"
+
+
+def _of_safeguards(rule: Safeguards, recipient: Recipient, means: str | None, today: datetime.date) -> Iterator[str]:
+    """Clause 6: a measure that holds today is on record before anything is handed over, by a means of the notice."""
+    known = [one for one in recipient.safeguards if _found(rule.measures, one.measure) is not None]
+    if not any(one.holds(today) for one in known):
+        yield _no_measure(rule, recipient, known, today)
+    if means is not None and _found(rule.means, means) is None:
+        yield f"data travels by {_ids(rule.means)} (clause {rule.clause}), not by {_shown(means, rule.means)}"
+
+
+def _no_measure(rule: Safeguards, recipient: Recipient, known: list[Safeguard], today: datetime.date) -> str:
+    if not recipient.safeguards:
+        return f"no safeguard is on record, such as {_ids(rule.measures)} (clause {rule.clause})"
+    if not known:
+        others = ", ".join(_shown(one.measure, rule.measures) for one in recipient.safeguards)
+        return f"{others} is no measure of clause {rule.clause}, which names {_ids(rule.measures)}"
+    ended = [one.until for one in known if one.until is not None and one.until < today]
+    if ended:
+        return f"its last safeguard on record ended on {max(ended)} (clause {rule.clause})"
+    return f"its first safeguard on record begins on {min(one.since for one in known)} (clause {rule.clause})"
+
+
+def _found(kinds: Iterable[Kind], given: str) -> Kind | None:
+    """The entry that an id means; case, blanks and hyphens do not matter."""
+    wanted = fold(given)
+    return next((one for one in kinds if wanted is not None and fold(one.id) == wanted), None)
+
+
+def canonical(kinds: Iterable[Kind], given: str) -> str:
+    """An id as the notice spells it; as it was given where the notice has none like it."""
+    found = _found(kinds, given)
+    return given if found is None else found.id
+
+
+def _ids(kinds: Iterable[Kind]) -> str:
+    *first, last = (one.id for one in kinds)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _name(product: str) -> str:
+    """A product's name, to be compared: case and blanks do not matter, everything else does."""
+    return " ".join(product.split()).casefold()
+
+
+def _shown(given: str, kinds: Iterable[Kind]) -> str:
+    return shown_id(given, [one.id for one in kinds])
+
+
+def _must_be_texts(record: object, *names: str) -> None:
+    """Raises where one of the fields is no text, or blank."""
+    for name in names:
+        given = getattr(record, name)
+        if given is None and name in _OPTIONAL:
+            continue
+        if not isinstance(given, str):
+            raise TypeError(f"`{name}` is a text, not {type(given).__name__}")
+        if not given.strip() or not given.isprintable() or len(given) > LONGEST_TEXT:
+            raise ValueError(f"`{name}` is a text of one line, not blank, of {LONGEST_TEXT} characters at most")
+
+
+def _must_be_days(record: object, *names: str) -> None:
+    """Raises where one of the fields is no day."""
+    for name in names:
+        given = getattr(record, name)
+        if given is None and name in _OPTIONAL:
+            continue
+        if not isinstance(given, datetime.date) or isinstance(given, datetime.datetime):
+            raise TypeError(f"`{name}` is a date, not {type(given).__name__}")
+
+
+_OPTIONAL: Final = frozenset({"means", "name", "supervised_on", "until"})
+"""The fields that may be left out."""

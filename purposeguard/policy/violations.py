@@ -1,0 +1,174 @@
+"""Violations: the notice does not grant a use, or data would flow where its tags do not follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from purposeguard.errors import (
+    PurposeGuardError,
+    PurposeMissing,
+    SealedAttribute,
+    SealedValue,
+    StoreUnavailable,
+    TooFewSubjects,
+    wrapped,
+)
+from purposeguard.notice.label import Label
+from purposeguard.policy.context import DenialReason
+from purposeguard.policy.explanation import Decision
+
+
+class FlowViolation(PurposeGuardError, PermissionError):
+    """Data would flow into a column whose tags do not cover it: what is read there later would seem to be less.
+
+    `target` and `column` are where it would go; `missing` is the label of the sources that the tags there lack.
+    """
+
+    def __init__(self, target: str, column: str, missing: Label) -> None:
+        super().__init__(target, column, missing)
+        self.target = target
+        self.column = column
+        self.missing = missing
+
+    def __str__(self) -> str:
+        lacks = ", ".join(source.clause for source in self.missing)
+        return "\n".join(
+            (
+                wrapped(f"data of {lacks} would flow into `{self.target}.{self.column}`, whose tags do not name it"),
+                wrapped(
+                    f"tag the column with {lacks} as well, or leave out what comes from there or is chosen by it", "  "
+                ),
+            )
+        )
+
+
+class PurposeViolation(PurposeGuardError, PermissionError):
+    """The notice does not grant this use.
+
+    `decision` says why and what would be allowed; `activity` is the processing under way, `function` the access
+    function that was asked, `field` the first field that the purpose may not use (each None where not known).
+
+    `args` holds the message, as that of other exceptions does. Queues that send `args` alone make the error anew from
+    it: such a one says the same, and has no `decision`.
+    """
+
+    _done = "read"
+    """What the function was asked to do with the data."""
+
+    _text: str | None = None
+    """All that is known of an error that was made anew from its message."""
+
+    decision: Decision
+
+    def __init__(
+        self,
+        decision: Decision | str,
+        activity: str | None = None,
+        function: str | None = None,
+        field: str | None = None,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(decision, str):
+            self._text = decision
+        else:
+            self.decision = decision
+        self.activity = activity
+        self.function = function
+        self.field = field
+        self.advice = advice
+
+    @property
+    def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # built when it is read
+        """The message."""
+        return (str(self),)
+
+    def __str__(self) -> str:
+        if self._text is not None:
+            return self._text
+        head = self.decision.headline
+        if self.function:
+            head += f", {self._done} by {self.function}"
+        if self.field and not self.function:
+            head += f", in field `{self.field}`"
+        if self.activity:
+            head += f" for activity {self.activity}"
+        lines = [wrapped(head), *(wrapped(line, "  ") for line in self.decision.details)]
+        if self.advice:
+            lines.append(wrapped(self.advice, "  "))
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        headline = self.decision.headline if self._text is None else self._text.partition("\n")[0]
+        return f"<{type(self).__name__}: {headline}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        beside = dict(vars(self))  # notes, and what was done
+        known = beside.pop("decision", self._text)
+        return type(self), (known, *(beside.pop(name) for name in ("activity", "function", "field", "advice"))), beside
+
+
+class ChannelViolation(PurposeViolation):
+    """The purpose names its channels and this is none of them, or an activity under it states none (rule 7)."""
+
+
+class RecipientViolation(PurposeViolation):
+    """The data may not be handed to this recipient (clauses 4, 5 and 6)."""
+
+    _done = "handed over"
+
+
+class SubjectViolation(PurposeViolation):
+    """The subject asked for the use to stop, or never agreed to it (clause 7)."""
+
+
+class RetentionViolation(PurposeViolation):
+    """The period for which the data may be kept is over (clause 8)."""
+
+
+class RevisionViolation(PurposeViolation):
+    """The revision under which the data was collected does not grant this use (rule 9)."""
+
+
+REFUSALS = frozenset(
+    {
+        PurposeMissing,
+        SealedValue,
+        SealedAttribute,
+        TooFewSubjects,
+        StoreUnavailable,
+        FlowViolation,
+        PurposeViolation,
+        ChannelViolation,
+        RecipientViolation,
+        SubjectViolation,
+        RetentionViolation,
+        RevisionViolation,
+    }
+)
+"""The errors whose messages are made of clauses and names of code alone."""
+
+_BY_REASON: Final[Mapping[DenialReason, type[PurposeViolation]]] = MappingProxyType(
+    {
+        DenialReason.GRANT: PurposeViolation,
+        DenialReason.CHANNEL: ChannelViolation,
+        DenialReason.REVISION: RevisionViolation,
+        DenialReason.RETENTION: RetentionViolation,
+        DenialReason.SUBJECT: SubjectViolation,
+        DenialReason.CONSENT: SubjectViolation,
+        DenialReason.RECIPIENT: RecipientViolation,
+    }
+)
+
+
+def violation_of(decision: Decision) -> type[PurposeViolation]:
+    """The class of the error that a denial is: about the purpose itself, the channel, the subject, ….
+
+    Raises:
+        ValueError: the decision allows the use.
+    """
+    if decision.reason is None:
+        raise ValueError("the decision allows the use, so no error tells of it")
+    return _BY_REASON[decision.reason]

@@ -1,0 +1,260 @@
+"""Activities: a purpose around a function or a block, and the present purpose carried elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+
+from purposeguard.errors import PurposeMissing
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.policy.explanation import Decision
+from purposeguard.policy.violations import ChannelViolation
+from purposeguard.runtime.execution import ASYNCIO, TRIO, get_ident, here, modules
+from purposeguard.runtime.observer import NO_COUNTS
+from purposeguard.runtime.registry import Activity, Register, Site
+from purposeguard.runtime.snapshot import NOTHING, Engine, Opening
+from purposeguard.runtime.use import NO_USE, Carried, Use
+from purposeguard.runtime.wrapping import Function, must_be_function, must_be_no_method, surrounded, unwrapped_method
+from purposeguard.values.callables import is_plain, kind_of
+
+P = TypeVar("P", bound=Source | Purpose)
+F = TypeVar("F")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+
+
+class Block(Generic[P]):
+    """What `guard.purpose(…)` gives: a decorator for functions of any kind, and a sync or async context manager.
+
+    As a context manager it gives the `Use`; one block may be entered again, also by several tasks at a time.
+    """
+
+    __slots__ = (
+        "_channel",
+        "_engine",
+        "_entered",
+        "_name",
+        "_observing",
+        "_opening",
+        "_purpose",
+        "_register",
+        "_where",
+    )
+
+    def __init__(
+        self,
+        engine: Engine,
+        register: Register,
+        purpose: type[Purpose] | Family,
+        channel: str | None,
+        name: str | None,
+        *,
+        observing: bool,
+        frame: FrameType,
+    ) -> None:
+        self._engine = engine
+        self._register = register
+        self._purpose = purpose
+        self._channel = channel
+        self._name = name
+        self._observing = observing
+        self._where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
+        self._opening: Opening | None = None
+        self._entered: list[tuple[FrameType, Use[P]]] = []
+        _must_fit(engine, self._declared(Site("", "", 0), name or ""))
+
+    def _declared(self, site: Site, name: str) -> Activity:
+        return Activity(name, self._purpose, self._channel, self._observing, site)
+
+    def __call__(self, fn: F) -> F:
+        """Makes `fn` an activity: whenever its body runs, it runs for this purpose."""
+        return decorated(fn, self._around)
+
+    def with_use(self, fn: Callable[Concatenate[Use[P], Q], R], /) -> Callable[Q, R]:
+        """Makes `fn` an activity that is given its use as its first argument; callers leave it out.
+
+        Raises:
+            TypeError: `fn` is no function; or a generator, each of whose steps has a use of its own, or a method, whose
+                first argument is another: these ask `guard.use(…)`.
+        """
+        must_be_no_method(fn, "ask `guard.use(…)` in it")
+        given: Any = decorated(fn, lambda inner: self._around(with_use(inner, self._engine), Site.of(inner)))
+        return cast("Callable[Q, R]", given)
+
+    def _around(self, fn: Function, site: Site | None = None) -> Function:
+        site = site or Site.of(fn)
+        activity = self._declared(site, self._name or site.dotted)
+        wrapper = _during(fn, self._engine, activity)
+        self._register.add_activity(site, activity)
+        return wrapper
+
+    def __enter__(self) -> Use[P]:
+        return self._enter(sys._getframe(1))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(sys._getframe(1))
+
+    async def __aenter__(self) -> Use[P]:
+        return self._enter(sys._getframe(1))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(sys._getframe(1))
+
+    def _enter(self, frame: FrameType) -> Use[P]:
+        opening = self._opening
+        if opening is None:
+            code, line, module = self._where
+            site = Site(module, code.co_qualname, line)
+            activity = self._declared(site, self._name or site.dotted)
+            opening = self._opening = Opening(self._engine, activity)
+            self._register.add_activity(site, activity)
+        use: Use[P] = Use(opening)
+        self._entered.append((frame, use))
+        return use
+
+    def _leave(self, frame: FrameType) -> None:
+        entered = self._entered[::-1]
+        if not entered:
+            raise RuntimeError("this block was left more often than it was entered")
+        # A `with` statement leaves from the frame that it entered from, in whichever context. Whoever calls by hand
+        # (an exit stack does) leaves the ambient use or, in another context, the last that was entered here.
+        ambient = self._engine.ambient()
+        mine = (
+            next((one for one in entered if one[0] is frame), None)
+            or next((one for one in entered if one[1] is ambient), None)
+            or next((one for one in entered if one[1].runs_here()), entered[0] if len(entered) == 1 else None)
+        )
+        if mine is None:
+            raise RuntimeError(
+                "this block was entered several times, and left from where it was never entered: leave it in the task "
+                "or thread that entered it, or make a block for each"
+            )
+        self._entered.remove(mine)
+        mine[1].close()
+
+
+def decorated(fn: F, wrap: Callable[[Function], Function]) -> F:
+    """`fn` wrapped, inside its classmethod or staticmethod where it is one."""
+    inside = unwrapped_method(fn, wrap)
+    return inside if inside is not None else wrap(fn)  # type: ignore[return-value,arg-type]  # a wrapper is typed as what it wraps
+
+
+def with_use(fn: Function, engine: Engine) -> Function:
+    """`fn` without its first parameter, which is the use under way."""
+    must_be_function(fn)
+    ambient = engine.ambient
+    signature = inspect.signature(fn)
+
+    @functools.wraps(fn)
+    def given(*args: Any, **kwargs: Any) -> Any:
+        return fn(ambient(), *args, **kwargs)
+
+    @functools.wraps(fn)
+    async def given_to_coroutine(*args: Any, **kwargs: Any) -> Any:
+        return await fn(ambient(), *args, **kwargs)
+
+    kind = kind_of(fn)
+    if kind not in ("plain", "coroutine"):
+        raise TypeError(f"{Site.of(fn).dotted} yields, and each of its steps has a use of its own: ask `guard.use(…)`")
+    wrapper: Any = given if kind == "plain" else given_to_coroutine
+    wrapper.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
+    return cast("Function", wrapper)
+
+
+class During:
+    """A use around each run of a body."""
+
+    __slots__ = ("_opening", "_origin")
+
+    def __init__(self, opening: Opening, origin: Use[Any] | None = None) -> None:
+        """`origin` is the use that is carried, where one is."""
+        self._opening = opening
+        self._origin = origin
+
+    def before(self) -> Use[Any]:
+        """Makes a new use ambient."""
+        return Use(self._opening) if self._origin is None else Carried(self._opening, self._origin)
+
+    closing = before
+
+    def after(self, token: Use[Any]) -> None:
+        """Ends it."""
+        token.close()
+
+    def result(self, value: Any, token: Use[Any]) -> Any:  # noqa: ARG002  # as Around has it
+        """What the body gave, as it is."""
+        return value
+
+
+def _during(fn: Function, engine: Engine, activity: Activity) -> Function:
+    """`fn` with its body run as this activity."""
+    opening = Opening(engine, activity)
+    wrapper = surrounded(fn, During(opening))
+    told_at_the_end = engine.ledger is not None and engine.counting is None
+    return _quick(fn, opening) if is_plain(fn) and not told_at_the_end else wrapper
+
+
+def _quick(fn: Function, opening: Opening) -> Function:
+    """The wrapper of a plain function after which no ledger is told: what `Use` does, without a call for each step.
+
+    The body runs, and the use ends, in the context that it was entered in, so that a token restores the one before.
+    """
+    enter, leave = opening.engine.set_ambient, opening.engine.reset_ambient
+    new: Callable[[type[Use[Any]]], Use[Any]] = object.__new__
+    counted = opening.counted
+
+    @functools.wraps(fn)
+    def activity_wrapper(*args: Any, **kwargs: Any) -> Any:
+        column = opening.column
+        if column.retired:
+            column = opening.current()
+        use = new(Use)
+        use._opening = opening
+        use.owner = here() if ASYNCIO in modules or TRIO in modules else get_ident()
+        use.cleared = column.cleared
+        use.counted = counted
+        use._before = token = enter(use)
+        try:
+            return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
+        finally:
+            use.owner = None
+            use.cleared = NOTHING
+            use.counted = NO_COUNTS
+            use._before = NO_USE
+            leave(token)
+
+    return activity_wrapper
+
+
+def carried(fn: F, engine: Engine) -> F:
+    """`fn` bound to the purpose under way; raises PurposeMissing where there is none."""
+    use = engine.present(f"{Site.of(fn).dotted} was to be carried")
+    if use is None:  # observed only
+        return fn
+    if not use.carries:
+        raise PurposeMissing(f"{use.activity.name} is an exception, which is not carried: enter it where it is needed")
+    during = During(Opening(engine, use.activity), use)
+    return decorated(fn, lambda inner: surrounded(inner, during))
+
+
+def _must_fit(engine: Engine, activity: Activity) -> None:
+    """Rule 7: an activity states a channel where its purpose is closed, and one that its purpose admits."""
+    matrix = engine.state.matrix
+    admitted = matrix.admitted(activity.purpose)
+    if activity.channel in admitted or (activity.channel is None and not matrix.must_state_channel(activity.purpose)):
+        return
+    holders = [source for source in matrix.notice.sources if activity.purpose in matrix.row(source)]
+    heads = [one for one in holders if not any(one is not other and issubclass(one, other) for other in holders)]
+    label = Label(*(heads or (NotPersonal,)))
+    decision = Decision(matrix, label, activity.purpose, activity.channel, declared=True)
+    advice = "state " + " or ".join(f'`channel="{channel}"`' for channel in admitted)
+    engine.tell(ChannelViolation(decision, activity.name or None, advice=advice), activity)

@@ -1,0 +1,326 @@
+"""Entrustment: data handed to a recipient, once the notice lets it, and once it is on record (clauses 4 to 6)."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import FrameType
+from typing import Any, Protocol, TypeVar, cast
+
+from purposeguard.errors import PurposeGuardError, UnlabelledData
+from purposeguard.notice.label import Label
+from purposeguard.notice.retention import day_in
+from purposeguard.notice.vocabulary import is_text
+from purposeguard.policy.context import DenialReason
+from purposeguard.policy.explanation import Decision, name_of, overruled
+from purposeguard.policy.row_context import About
+from purposeguard.policy.transfers import Provision, Recipient, canonical, clauses, objections, refusal
+from purposeguard.policy.violations import violation_of
+from purposeguard.runtime.observer import Ledger
+from purposeguard.runtime.protocols import Oversight
+from purposeguard.runtime.registry import Entrustment, Register, Site
+from purposeguard.runtime.snapshot import Engine
+from purposeguard.runtime.use import Use
+from purposeguard.runtime.wrapping import Function, must_be_function, unwrapped_method
+from purposeguard.values.callables import kind_of
+from purposeguard.values.type_schema import Shape
+from purposeguard.values.walk import Handed, label_of, parameter_shapes
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ProvisionLedger(Ledger, Protocol):
+    """A ledger that can be told of hand-overs."""
+
+    def provided(self, provision: Provision, /) -> None:
+        """A hand-over is about to take place; on record, durably, before this returns."""
+
+
+class RecipientRegister(Oversight, Protocol):
+    """Governance that keeps a register of recipients."""
+
+    def recipient(self, given: str, /) -> Recipient:
+        """What holds of a recipient now; raises UnknownRecipient."""
+        ...
+
+
+class Entrusting:
+    """What `guard.entrust(…)` gives: a decorator for functions that hand data over."""
+
+    __slots__ = ("_declared", "_engine", "_frame", "_record", "_register")
+
+    def __init__(self, engine: Engine, register: Register, declared: Entrustment, frame: FrameType) -> None:
+        """`declared` is what is stated at the decorator.
+
+        Raises:
+            TypeError: nobody can record hand-overs, or keeps the recipient that is named; no means is stated.
+            ValueError: `means`, `product` or `task` is blank.
+        """
+        must_be_recipient(engine, declared.recipient)
+        for name in ("means", "product", "task"):
+            given = getattr(declared, name)
+            if given is not None and not is_text(given):
+                raise ValueError(f"`{name}` is a text, and not blank")
+        if isinstance(declared.recipient, Recipient) and not (declared.means or declared.recipient.means):
+            raise TypeError("a hand-over says how the data travels: `means=…`, here or of the recipient (clause 6)")
+        self._record = _recorders(engine)
+        if not self._record:
+            raise TypeError(
+                "a hand-over is on record before it takes place, and nobody here could record it: give the guard a "
+                "`governance=`, or a ledger that has `provided`"
+            )
+        self._engine = engine
+        self._register = register
+        self._declared = declared
+        self._frame = frame
+
+    def __call__(self, fn: F) -> F:
+        """`fn`, which runs once its hand-over is allowed and on record.
+
+        Raises:
+            TypeError: `fn` is no function, or a generator, which would hand over a step at a time.
+            UnlabelledData: neither the decorator nor a parameter names a source.
+        """
+        inside = unwrapped_method(fn, self._around)
+        return cast("F", inside if inside is not None else self._around(fn))
+
+    def _around(self, fn: Function) -> Function:
+        must_be_function(fn)
+        site = Site.of(fn)
+        kind = kind_of(fn)
+        if kind not in ("plain", "coroutine"):
+            raise TypeError(f"{site.dotted} yields, and a hand-over is one call: collect what is handed over in a list")
+        local = self._frame.f_locals if self._frame.f_locals is not self._frame.f_globals else None
+        hand = Handing(fn, self._engine, self._declared.at(site), self._record, local)
+        self._register.add_entrustment(hand.declared)
+
+        @functools.wraps(fn)
+        def handing_over(*args: Any, **kwargs: Any) -> Any:
+            refused = hand.refused(args, kwargs)
+            if refused is None:
+                return fn(*args, **kwargs)
+            del args, kwargs  # from the traceback
+            raise refused
+
+        @functools.wraps(fn)
+        async def handing_over_later(*args: Any, **kwargs: Any) -> Any:
+            refused = hand.refused(args, kwargs)
+            if refused is None:
+                return await fn(*args, **kwargs)
+            del args, kwargs
+            raise refused
+
+        wrapper: Any = handing_over if kind == "plain" else handing_over_later
+        wrapper.__purposeguard_entrustment__ = hand  # for inventories
+        return cast("Function", wrapper)
+
+
+class Handing:
+    """One function that hands data over, and what comes before its body."""
+
+    __slots__ = ("_engine", "_fn", "_record", "_shapes", "_signature", "declared")
+
+    def __init__(
+        self,
+        fn: Function,
+        engine: Engine,
+        declared: Entrustment,
+        record: Iterable[Callable[[Provision], None]],
+        localns: Mapping[str, Any] | None,
+    ) -> None:
+        """`localns` are the names around a function that is defined inside another."""
+        self._fn = fn
+        self._engine = engine
+        self._record = tuple(record)
+        self._signature = inspect.signature(fn)
+        self._shapes: dict[str, Shape] | None = None
+        self.declared = declared
+        try:
+            self._resolve(localns)
+        except NameError:
+            declared.label = declared.named  # asked again at the first call, when the names may be defined
+
+    def _resolve(self, localns: Mapping[str, Any] | None = None) -> dict[str, Shape]:
+        declared = self.declared
+        shapes = parameter_shapes(self._fn, localns)
+        label = declared.named or label_of(shapes)
+        if label is None:
+            raise UnlabelledData(
+                f"{declared.name}: neither its parameters' annotations nor the decorator names a source; annotate them "
+                "with tagged models, or name the sources: `@guard.entrust(recipient, Source, …)`"
+            )
+        self._engine.state.matrix.label(label)  # sources of another notice are refused here
+        declared.label, self._shapes = label, shapes
+        return shapes
+
+    def shapes(self) -> dict[str, Shape]:
+        """What the parameters' annotations say, resolved by now.
+
+        Raises:
+            UnlabelledData: one still is not resolved.
+        """
+        if self._shapes is not None:
+            return self._shapes
+        try:
+            return self._resolve()
+        except NameError as error:
+            raise UnlabelledData(
+                f"{self.declared.name}: an annotation names `{error.name}`, which is not defined when it runs, so it "
+                "is unknown what it is given: import it where type checkers are not alone"
+            ) from error
+
+    def refused(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> PurposeGuardError | None:
+        """Why the function may not be called; None once the hand-over is on record.
+
+        What is given back has no frames: those would show what was to be handed over.
+        """
+        try:
+            self._authorise(args, kwargs)
+        except PurposeGuardError as error:
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
+        return None
+
+    def _authorise(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        engine, declared = self._engine, self.declared
+        shapes = self.shapes()
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        found = Handed()
+        for name, value in bound.arguments.items():
+            found.look(value, shapes[name], name)
+        # What the decorator names is what is handed over; else what is announced, and what is met beyond it.
+        label = declared.named or Label.join(cast("Label", declared.label), *found.labels)
+        engine.state.matrix.label(label)
+        abouts = found.abouts
+        use = engine.present(f"{declared.name} was called")
+        recipient = resolved(engine, declared.recipient)
+        means = declared.means or recipient.means
+        if use is not None:
+            self._judge(use, label, recipient, means, abouts)
+        provision = self._provision(use, label, recipient, means, abouts)
+        for record in self._record:
+            record(provision)
+
+    def _judge(
+        self, use: Use[Any], label: Label, recipient: Recipient, means: str | None, abouts: tuple[About, ...]
+    ) -> None:
+        """Tells all that stands against the hand-over; raises the first of it, unless it is only observed."""
+        engine, declared = self._engine, self.declared
+        purpose = use.judged(label, abouts)
+        if purpose is not None:
+            self._refuse(purpose, use, f"it was to be handed to {recipient.id}")
+        others = list(
+            against(
+                engine,
+                Decision(engine.state.matrix, label, use.purpose, use.channel),
+                recipient,
+                abouts,
+                means=means,
+                product=declared.product,
+                task=declared.task,
+                stated=True,
+            )
+        )
+        for decision in others:
+            self._refuse(decision, use)
+        if purpose is None and not others:
+            use.refusal(label, abouts=abouts)  # which counts it; what was refused was not used
+
+    def _refuse(self, decision: Decision, use: Use[Any], advice: str | None = None) -> None:
+        violation = violation_of(decision)(decision, use.activity.name, self.declared.name, None, advice)
+        violation._done = "handed over"
+        self._engine.tell(violation, use.activity)
+
+    def _provision(
+        self, use: Use[Any] | None, label: Label, recipient: Recipient, means: str | None, abouts: Iterable[About]
+    ) -> Provision:
+        notice = self._engine.state.matrix.notice
+        document = notice.document
+        kinds = document.entrustment.recipients if document.entrustment is not None else ()
+        ways = document.safeguards.means if document.safeguards is not None else ()
+        return Provision(
+            recipient=recipient.id,
+            kind=canonical(kinds, recipient.kind),
+            country=recipient.country,
+            clauses=clauses(document, recipient),
+            sources=tuple(source.clause for source in label),
+            purpose=use.activity.purpose_id if use is not None else None,
+            revision=notice.revision,
+            activity=use.activity.name if use is not None else None,
+            means=canonical(ways, means or "not stated"),
+            subjects=tuple(dict.fromkeys(one.subject for one in abouts if one.subject is not None)),
+            at=self._engine.clock.now(),
+            name=recipient.name,
+            product=self.declared.product,
+            task=self.declared.task,
+        )
+
+
+def against(
+    engine: Engine,
+    asked: Decision,
+    recipient: Recipient,
+    abouts: Iterable[About],
+    *,
+    means: str | None,
+    product: str | None,
+    task: str | None,
+    stated: bool = False,
+) -> Iterator[Decision]:
+    """What stands against a hand-over beside its purpose: the recipient, and subjects who stopped provision.
+
+    `stated`: the means must be said.
+    """
+    document = engine.state.matrix.notice.document
+    reasons: tuple[str, ...] = ()
+    for moment in engine.clock.span():  # whichever of the two it is, a safeguard holds on it
+        today = day_in(document.timezone, moment)
+        reasons = reasons or objections(document, recipient, means=means, product=product, task=task, today=today)
+    if stated and means is None:
+        reasons += ("it is not said by which means the data travels: `means=…`, here or of the recipient",)
+    if reasons:
+        yield refusal(document, asked, recipient, reasons)
+    oversight = engine.oversight
+    subjects = dict.fromkeys(one.subject for one in abouts if one.subject is not None)
+    if oversight is not None and any(oversight.standing(one).provision_stopped for one in subjects):
+        clause = document.rights.clause if document.rights is not None else "7"
+        what = ", ".join(source.clause for source in asked.label)
+        yield overruled(
+            asked,
+            DenialReason.SUBJECT,
+            f"{name_of(asked.purpose)} may not hand {what} of this subject to {recipient.id}",
+            (f"the subject asked for the provision of the data to others to stop (clause {clause})",),
+        )
+
+
+def must_be_recipient(engine: Engine, given: object) -> None:
+    """Raises TypeError where something is no recipient, nor the id of one on a register that can be asked."""
+    if isinstance(given, Recipient):
+        return
+    if not isinstance(given, str):
+        raise TypeError(f"a recipient is a `Recipient(…)`, or the id of a registered one, not {type(given).__name__}")
+    if not hasattr(engine.oversight, "recipient"):
+        raise TypeError(
+            "there is no register to look a recipient up in: give a `Recipient(…)`, or the guard governance"
+        )
+
+
+def resolved(engine: Engine, given: Recipient | str) -> Recipient:
+    """The recipient that is meant, as it is now.
+
+    Raises:
+        UnknownRecipient: none of this id is on the register.
+        StoreUnavailable: the register cannot be asked.
+    """
+    return given if isinstance(given, Recipient) else cast("RecipientRegister", engine.oversight).recipient(given)
+
+
+def _recorders(engine: Engine) -> tuple[Callable[[Provision], None], ...]:
+    """Who is told of a hand-over: governance, whose own ledger hears of it there, and any other ledger that can be."""
+    oversight, ledger = engine.oversight, engine.ledger
+    found: list[Callable[[Provision], None]] = [] if oversight is None else [oversight.provided]
+    if hasattr(ledger, "provided") and (oversight is None or ledger is not oversight.ledger):
+        found.append(cast("ProvisionLedger", ledger).provided)
+    return tuple(found)

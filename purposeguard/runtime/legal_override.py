@@ -1,0 +1,278 @@
+"""Exceptions: uses that law itself permits outside the purposes of the notice, through one door, each on record."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, ClassVar, Final, Literal, NoReturn, Protocol, cast, get_args
+
+from purposeguard.errors import PurposeMissing
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import NotPersonal, Purpose, is_text
+from purposeguard.policy.context import Circumstances, DenialReason
+from purposeguard.policy.explanation import Decision, outside_the_table
+from purposeguard.policy.row_context import NOTHING_KNOWN, About, SubjectId, subject_key
+from purposeguard.policy.table import Matrix
+from purposeguard.runtime.clock import in_utc
+from purposeguard.runtime.observer import NO_COUNTS, Ledger
+from purposeguard.runtime.registry import Activity, LegalException, Site
+from purposeguard.runtime.snapshot import NOTHING, Column, Engine, Opening
+from purposeguard.runtime.use import Use
+from purposeguard.values.rows import Whose, given_abouts
+
+LegalBasis = Literal["law", "vital-interest", "public-health", "public-authority", "academic-research"]
+"""On what an exception rests: an order or provision of law, danger to life, body or property, public health and the
+raising of children, co-operation with public authorities, academic research."""
+
+Subjects = Iterable[SubjectId] | Literal["all"]
+"""Whom an exception concerns; `"all"` where it cannot be told beforehand."""
+
+_NOT_PERSONAL: Final = Label(NotPersonal)
+
+
+class OutsideTheNotice(Purpose):
+    """What an exception is for, in the place of a purpose: no notice states it, and no clause grants it."""
+
+    clause = "exception"
+    slug = "exception-by-law"
+    title: ClassVar[Mapping[str, str]] = {"en": "Use that law permits outside the notice", "ja": "法令に基づく例外利用"}
+
+
+class ExceptionLedger(Ledger, Protocol):
+    """A ledger that can be told of uses under an exception."""
+
+    def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:
+        """Data of this label (of this subject, by `subject_key`) is about to be used under an exception.
+
+        On record, durably, before it returns. `subject` is None where the use does not say whose the data is.
+        """
+
+
+class ExceptionBlock:
+    """What `guard.exception(…)` gives: a sync or async context manager with a `Use` that law permits."""
+
+    __slots__ = ("_engine", "_entered", "_exception")
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        basis: LegalBasis,
+        reason: str,
+        approver: str,
+        subjects: Subjects,
+        until: datetime.datetime,
+        activity: str | None,
+        site: Site,
+    ) -> None:
+        """States the exception.
+
+        Raises:
+            TypeError: the guard has no ledger that could be told, or an argument is of another kind.
+            ValueError: the basis is none that law knows, `reason` or `approver` is blank, no subject is named, or
+                `until` has no time zone.
+        """
+        if not hasattr(engine.ledger, "excepted"):
+            raise TypeError("an exception needs a ledger that is told of each use under it: `Guard(governance=…)`")
+        if basis not in get_args(LegalBasis):
+            raise ValueError(f"`basis` is one of {', '.join(get_args(LegalBasis))}")
+        for name, text in (("reason", reason), ("approver", approver)):
+            if not is_text(text):
+                raise ValueError(f"`{name}` is a text, and not blank: an exception says why, and who approved it")
+        self._exception = LegalException(
+            activity or site.dotted, basis, reason, approver, _keys(subjects), in_utc(until), site
+        )
+        self._engine = engine
+        self._entered: list[ExceptedUse] = []
+
+    def _enter(self) -> Use[Any]:
+        if self._engine.clock.now() >= self._exception.until:
+            self._engine.lacking(PurposeMissing(_over(self._exception)), observed=self._engine.observing)
+        use = ExceptedUse(self._engine, self._exception)
+        self._entered.append(use)
+        return use
+
+    def _leave(self) -> None:
+        here = [one for one in self._entered if one.runs_here()] or self._entered
+        if not here:
+            raise RuntimeError("this block was left more often than it was entered")
+        use = here[-1]
+        self._entered.remove(use)
+        use.close()
+
+    def __enter__(self) -> Use[Any]:
+        return self._enter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    async def __aenter__(self) -> Use[Any]:
+        return self._enter()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    def __call__(self, fn: object) -> NoReturn:  # noqa: ARG002  # a decorator is given a function
+        """Refuses: an exception is entered where it is needed, for this once."""
+        raise TypeError("an exception decorates nothing: enter it where it is needed, `with guard.exception(…) as use`")
+
+
+def _over(exception: LegalException) -> str:
+    return f"the exception {exception.name} ended on {exception.until:%Y-%m-%d at %H:%M} UTC: have another approved"
+
+
+def _keys(subjects: object) -> frozenset[str] | None:
+    if subjects == "all":
+        return None
+    if isinstance(subjects, (str, bytes, Mapping)) or not isinstance(subjects, Iterable):
+        raise TypeError('`subjects` are the ids of those concerned, e.g. `[7, 8]`, or `"all"`')
+    keys = frozenset(subject_key(one) for one in subjects)
+    if not keys:
+        raise ValueError('`subjects` are those concerned, and there are none: name them, or say `"all"`')
+    return keys
+
+
+class ExceptedUse(Use[Any]):
+    """A use that law permits: opens data of any label of those concerned, and has each use put on record first."""
+
+    __slots__ = ("_exception",)
+
+    carries: ClassVar[bool] = False
+    keeps: ClassVar[bool] = False  # each is of subjects of its own, and each use under it is on record
+    _exception: LegalException
+
+    def __init__(self, engine: Engine, exception: LegalException) -> None:
+        self._exception = exception
+        activity = Activity(exception.name, OutsideTheNotice, None, engine.observing, exception.site)
+        super().__init__(_ExceptedOpening(engine, activity))
+        self.cleared = NOTHING
+        self.counted = NO_COUNTS
+
+    def absence(self) -> str | None:
+        """Why this use does not hold here and now; None where it does."""
+        absence = super().absence()
+        if absence is None and self._is_over():
+            return _over(self._exception)
+        return absence
+
+    def judged(self, label: Label, abouts: tuple[About, ...], column: Column | None = None) -> Decision | None:
+        """Why this use may not open data of this label; None where it may."""
+        column = column or self._column
+        column.matrix.label(label)  # raises where it is of another notice
+        if label is _NOT_PERSONAL:
+            return None
+        if self._is_over():
+            return _not_covered(label, _over(self._exception), DenialReason.GRANT)
+        subjects = self._exception.subjects
+        named = {about.subject for about in abouts}
+        if subjects is None or (named and None not in named and named <= subjects):
+            return None
+        unnamed = not named or None in named
+        why = "it is not said whose data this is: name the subject" if unnamed else "it does not concern this subject"
+        return _not_covered(label, f"an exception covers the subjects that it names, and {why}", DenialReason.SUBJECT)
+
+    def _is_over(self) -> bool:
+        return self._engine.clock.now() >= self._exception.until
+
+    def allows(self, sources: Any, subject: Whose = None) -> bool:
+        """Whether data from these sources (of this subject) may be used under the exception."""
+        return self.judged(self._column.matrix.label(sources), self._abouts_of(subject)) is None
+
+    def explain(self, sources: Any, subject: Whose = None) -> Decision:
+        """The decision; only denials have reasons, since no clause grants what law permits."""
+        label = self._column.matrix.label(sources)
+        refusal = self.judged(label, self._abouts_of(subject))
+        return refusal if refusal is not None else _permitted(label)
+
+    def _abouts_of(self, subject: object) -> tuple[About, ...]:
+        return () if subject is None else self._abouts(subject)
+
+    def _abouts(self, subject: object) -> tuple[About, ...]:
+        """What `subject=` says; the exception names whom it concerns, so nobody else is asked."""
+        return given_abouts(subject)
+
+    def refusal_later(self, label: Label, outside: Label | None) -> Decision | None:
+        """Rows say whose they are when they are there, and are put on record then; what is in no row is so now."""
+        self._column.matrix.label(label)
+        return None if outside is None else self.refusal(outside)
+
+    def _open_of(self, value: Any, subject: object) -> Any:
+        return self._open((value,), abouts=(self._abouts(subject),))[0]
+
+    def used(self, label: Label, abouts: tuple[About, ...], column: Column, times: int) -> None:  # noqa: ARG002  # as Use has it
+        """Puts what is about to be used on record."""
+        if label is _NOT_PERSONAL:
+            return
+        ledger = cast("ExceptionLedger", self._engine.ledger)
+        for subject in dict.fromkeys(about.subject for about in abouts or (NOTHING_KNOWN,)):
+            ledger.excepted(self._exception, label, subject, times)
+
+    def refuses_row(self, decision: Decision) -> bool:  # noqa: ARG002  # as Use has it
+        """Whatever is refused is: nothing was refused before."""
+        return True
+
+    def seen(self, label: Label, abouts: tuple[About, ...]) -> None:
+        """Puts on record whose row is given out."""
+        self.used(label, abouts, self._column, 1)
+
+    def __repr__(self) -> str:
+        return f"<Use under the exception {self._exception.name}, {'active' if self.active else 'not active'}>"
+
+
+class _ExceptedColumn(Column):
+    """What may be opened under an exception is decided by its use; here is the matrix, and nothing is remembered."""
+
+    __slots__ = ()
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.matrix = matrix
+        self.purpose = OutsideTheNotice
+        self.channel = None
+        self.cleared = set()
+        self.closed = False
+        self.retired = False
+
+    def permits(self, label: Label) -> bool:  # noqa: ARG002  # as Column has it; so below
+        """Nothing, unless the use says so."""
+        return False
+
+    def permits_of(self, label: Label, circumstances: Circumstances) -> bool:  # noqa: ARG002  # likewise
+        """Likewise."""
+        return False
+
+
+class _ExceptedOpening(Opening):
+    __slots__ = ()
+
+    def __init__(self, engine: Engine, activity: Activity) -> None:
+        self.engine = engine
+        self.activity = activity
+        self.column = _ExceptedColumn(engine.state.matrix)
+        self.counted = {}
+        self.ticks = {}
+        self._narrower = {}
+
+    def current(self) -> Column:
+        """By the notice in force: its vocabulary is what counts here."""
+        matrix = self.engine.state.matrix
+        if self.column.matrix is not matrix:
+            self.column = _ExceptedColumn(matrix)
+        return self.column
+
+
+def _permitted(label: Label) -> Decision:
+    """That law permits a use."""
+    headline = "law permits this use, outside the purposes of the notice"
+    return outside_the_table(label, OutsideTheNotice, allowed=True, headline=headline)
+
+
+def _not_covered(label: Label, why: str, reason: DenialReason) -> Decision:
+    """That an exception does not cover a use: it does not concern the subject, or is over."""
+    clauses = ", ".join(source.clause for source in label)
+    headline = f"the exception does not cover this use of {clauses}"
+    return outside_the_table(label, OutsideTheNotice, allowed=False, headline=headline, reasons=(why,), reason=reason)

@@ -1,0 +1,75 @@
+"""The seat of governance: what a guard asks of whoever keeps requests, consents and records of provision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from purposeguard.notice.vocabulary import Immutable
+from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.runtime.observer import Ledger
+
+if TYPE_CHECKING:
+    from purposeguard.policy.transfers import Provision
+
+__all__ = ["CLEAR", "Oversight", "Roster", "Rostered", "Standing"]
+
+
+class Oversight(Protocol):
+    """Asked by a guard, from any thread."""
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Who is told of uses and denials, unless the guard is given another."""
+
+    @property
+    def requires_subject(self) -> bool:
+        """Whether nothing may be opened without saying whose it is."""
+        ...
+
+    def standing(self, subject: str, /) -> Standing:
+        """What holds for a subject, by `subject_key`; CLEAR for one that nothing is known of.
+
+        Raises:
+            StoreUnavailable: it cannot be known now.
+        """
+        ...
+
+    def provided(self, provision: Provision, /) -> None:
+        """A hand-over is about to take place; on record, durably, before this returns.
+
+        Raises:
+            StoreUnavailable: it cannot be recorded, so it must not take place.
+        """
+
+
+class Roster(Immutable):
+    """All subjects for whom things do not stand as they do for everybody: whose standing is not `CLEAR`.
+
+    `groups` has them by standing, each subject by its `subject_key`, in order. Immutable; who keeps a roster gives the
+    same object as long as nothing has changed, so that what was worked out from one can be kept.
+    """
+
+    __slots__ = ("__weakref__", "groups")
+
+    groups: Mapping[Standing, tuple[str, ...]]
+
+    def __init__(self, groups: Mapping[Standing, tuple[str, ...]]) -> None:
+        self._fill(groups=MappingProxyType({one: tuple(of) for one, of in groups.items() if one != CLEAR and of}))
+
+    def __repr__(self) -> str:
+        return f"<Roster of {sum(map(len, self.groups.values())):,} subjects, {len(self.groups)} standings>"
+
+
+@runtime_checkable
+class Rostered(Protocol):
+    """An oversight that can tell of all subjects at once, as is asked where a query reads the rows of many."""
+
+    def roster(self) -> Roster:
+        """How things stand for all subjects for whom something was asked.
+
+        Raises:
+            StoreUnavailable: it cannot be known now.
+        """
+        ...

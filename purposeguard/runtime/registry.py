@@ -1,0 +1,258 @@
+"""What an application declares: its activities and its access functions, where they stand and what they are for."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Mapping
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType, ModuleType
+from typing import Any, Final
+
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.policy.transfers import Recipient
+
+WHOLE: Final = "(value)"
+"""The path, in an inventory, of a value that is sealed as a whole."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Site:
+    """Where something is declared: module, qualified name and line (0 where it has none, as built-ins)."""
+
+    module: str
+    qualname: str
+    line: int
+
+    @classmethod
+    def of(cls, fn: Any) -> Site:
+        """The place of a function or other callable."""
+        module = getattr(fn, "__module__", None) or type(fn).__module__
+        qualname = getattr(fn, "__qualname__", None) or type(fn).__qualname__
+        return cls(module, qualname, getattr(getattr(fn, "__code__", None), "co_firstlineno", 0))
+
+    @property
+    def dotted(self) -> str:
+        """Module and qualified name, `shop.mail.remind_customers`."""
+        return f"{self.module}.{self.qualname}"
+
+
+class Declared:
+    """What is declared at a site."""
+
+    __slots__ = ()
+
+    site: Site
+
+    @property
+    def module(self) -> str:
+        """The module that declares it."""
+        return self.site.module
+
+    @property
+    def qualname(self) -> str:
+        """The function that it is; for a block, the one that contains it."""
+        return self.site.qualname
+
+    @property
+    def line(self) -> int:
+        """The line of the function or block."""
+        return self.site.line
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Activity(Declared):
+    """A named piece of processing: one purpose or family, by one channel where it has one."""
+
+    name: str
+    purpose: type[Purpose] | Family
+    channel: str | None
+    observing: bool
+    site: Site
+
+    @property
+    def purpose_id(self) -> str:
+        """The canonical id of the purpose, or the name of the family."""
+        return self.purpose.name if isinstance(self.purpose, Family) else self.purpose.clause
+
+
+@dataclasses.dataclass(slots=True)
+class Access(Declared):
+    """A data-access function and the sources it reads.
+
+    `withhold`: it gives what it reads without the fields that may not be used; `narrow`: without the rows whose
+    subjects, or dates, do not allow it. `named` are the sources named at the decorator; `fields` those of its return
+    annotation, by path; `whole` those of the returned value as such; `sealed` those of sealed values in it, by path,
+    which are checked where they are opened. `label` is all that counts here, None where everything is sealed. They are
+    known at decoration, save where the annotation names what is defined later: then they are, after the first call.
+    """
+
+    site: Site
+    withhold: bool
+    narrow: bool = False
+    label: Label | None = None
+    named: Label | None = None
+    whole: Label | None = None
+    fields: Mapping[str, Label] = dataclasses.field(default_factory=dict)
+    sealed: Mapping[str, Label] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Module and qualified name."""
+        return self.site.dotted
+
+    def fields_from(self, sources: Iterable[type[Source]]) -> tuple[str, ...]:
+        """The fields that derive from any of these sources."""
+        wanted = frozenset(sources)
+        return tuple(path for path, label in self.fields.items() if not wanted.isdisjoint(label.sources))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reclassification(Declared):
+    """A declared way from some sources to another, or out of personal data: what for, and who approved it."""
+
+    name: str
+    sources: Label
+    to: Label
+    why: str
+    approver: str | None
+    site: Site
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Transform(Declared):
+    """A function that a strict guard lets see plain values."""
+
+    name: str
+    site: Site
+
+
+@dataclasses.dataclass(slots=True)
+class Entrustment(Declared):
+    """A function that hands data to a recipient: by which means, for which product and task, from which sources.
+
+    `recipient` is one, or the id of one on the register. `named` are the sources named at the decorator; `label` is
+    what counts: these, or those of its parameters' annotations, known as soon as these can be read.
+    """
+
+    site: Site
+    recipient: Recipient | str
+    means: str | None = None
+    product: str | None = None
+    task: str | None = None
+    named: Label | None = None
+    label: Label | None = None
+
+    def at(self, site: Site) -> Entrustment:
+        """The same of the function at this place."""
+        return dataclasses.replace(self, site=site)
+
+    @property
+    def name(self) -> str:
+        """Module and qualified name."""
+        return self.site.dotted
+
+    @property
+    def recipient_id(self) -> str:
+        """What records call the recipient."""
+        return self.recipient if isinstance(self.recipient, str) else self.recipient.id
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LegalException(Declared):
+    """A use that law permits outside the notice: on what basis, why, who approved it, of whom, until when.
+
+    `subjects` are the keys of those concerned (`subject_key`), None where it is stated to concern all.
+    """
+
+    name: str
+    basis: str
+    reason: str
+    approver: str
+    subjects: frozenset[str] | None = dataclasses.field(repr=False)
+    until: datetime.datetime
+    site: Site
+
+
+def how_to_register(fn: object) -> str:
+    """What to do so that a strict guard, which tells functions apart by identity, knows this one."""
+    if isinstance(fn, (FunctionType, MethodType)):
+        return "register it with `@guard.transform`"
+    if isinstance(fn, (MethodDescriptorType, type)) or (
+        isinstance(fn, BuiltinFunctionType) and isinstance(fn.__self__, ModuleType)
+    ):
+        return f"register it, `guard.transform({fn.__qualname__})`"
+    # `"Dear {}".format`, a partial, an `itemgetter`: what was registered is not what the next such expression makes.
+    why = "it may be another object each time that it is written"
+    return f"{why}, so bind it once, `fn = guard.transform(…)`, and use that"
+
+
+class Register:
+    """What was declared, in the order of its declaration; nothing is decided by it.
+
+    Activities, accesses, entrustments and transforms are listed once for each place in the code, activities also for
+    each purpose and channel there. Reclassifications are listed once for each different declaration, since one place
+    may declare several and somebody is to read them all; running one lists nothing.
+    """
+
+    __slots__ = ("_accesses", "_activities", "_entrustments", "_reclassifications", "_transforms")
+
+    def __init__(self) -> None:
+        self._activities: dict[object, Activity] = {}
+        self._accesses: dict[object, Access] = {}
+        self._entrustments: dict[object, Entrustment] = {}
+        self._reclassifications: dict[Reclassification, None] = {}
+        self._transforms: dict[object, Transform] = {}
+
+    def add_activity(self, key: object, activity: Activity) -> None:
+        """Lists an activity, unless one is listed from this place for this purpose.
+
+        One of a notice that was replaced since is listed no more: its classes are not kept.
+        """
+        where = (key, activity.purpose_id, activity.channel)
+        listed = self._activities.get(where)
+        if listed is None or listed.purpose is not activity.purpose:
+            self._activities[where] = activity
+
+    def add_access(self, access: Access) -> None:
+        """Lists an access function; one defined again (a reloaded module) replaces the first."""
+        self._accesses[access.site] = access
+
+    def add_entrustment(self, entrustment: Entrustment) -> None:
+        """Lists a function that hands data over; one defined again (a reloaded module) replaces the first."""
+        self._entrustments[entrustment.site] = entrustment
+
+    def add_reclassification(self, declared: Reclassification, instead: Reclassification | None = None) -> None:
+        """Lists a reclassification, unless the same is listed; `instead` of what said less of it."""
+        if instead is not None:
+            self._reclassifications.pop(instead, None)
+        self._reclassifications.setdefault(declared)
+
+    def add_transform(self, declared: Transform) -> None:
+        """Lists a function that may see plain values, unless it is listed."""
+        self._transforms.setdefault((declared.site, declared.name), declared)
+
+    @property
+    def entrustments(self) -> tuple[Entrustment, ...]:
+        """In the order of their declaration."""
+        return tuple(self._entrustments.values())
+
+    @property
+    def reclassifications(self) -> tuple[Reclassification, ...]:
+        """In the order of their declaration."""
+        return tuple(self._reclassifications)
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """In the order of their declaration."""
+        return tuple(self._transforms.values())
+
+    @property
+    def activities(self) -> tuple[Activity, ...]:
+        """In the order of their declaration."""
+        return tuple(self._activities.values())
+
+    @property
+    def accesses(self) -> tuple[Access, ...]:
+        """In the order of their declaration."""
+        return tuple(self._accesses.values())

@@ -1,0 +1,782 @@
+"""Use: one act of opening data for a purpose."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import Token, copy_context
+from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
+
+from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData
+from purposeguard.notice.label import Label, Sources
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.policy.context import ASKED_LATER, DenialReason
+from purposeguard.policy.explanation import Decision
+from purposeguard.policy.row_context import About, subject_key
+from purposeguard.runtime.execution import get_ident, here
+from purposeguard.runtime.observer import NO_COUNTS, Ledger, Tally, Tick
+from purposeguard.runtime.registry import Access, Activity
+from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, Column, Engine, Opening
+from purposeguard.values.opener import Opener
+from purposeguard.values.personal import Personal, must_be_sealed
+from purposeguard.values.redaction import Stream, Withholder, describes_itself
+from purposeguard.values.row_filter import Narrower, Plans
+from purposeguard.values.rows import Whose
+from purposeguard.values.sealed import content, plain
+from purposeguard.values.streams import Steps, stepwise
+from purposeguard.values.type_schema import Shape, shape_of
+from purposeguard.values.withheld import Withheld
+
+# Invariant: were it contravariant, what gives a use would give whatever use is asked for (`P` would be solved as the
+# union of its argument and of what is asked for), and a reminder could be written under another purpose.
+P = TypeVar("P", bound=Source | Purpose)
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+_IDS: Final = frozenset({int, str, uuid.UUID})
+"""What names a subject outright."""
+
+_Where = tuple[str, tuple[About, ...]]
+"""The path of a part of a value, and those that it is about unless it says so itself."""
+
+_SEALED: Final = "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
+
+
+class Use(Opener, Generic[P]):
+    """One act of opening data for a purpose: what `with guard.purpose(…) as use` gives.
+
+    It holds in the task or thread that entered it, until its block ends; in another one, while what `guard.carry`
+    gave runs there. `Use[P]` opens sealed values whose sources may all serve `P`. Invariant, so a use is of just its
+    purpose; `guard.use(Member)` gives that of a family's member inside the family's block.
+    """
+
+    # `cleared`, `counted` and `owner` are read by wrappers on their fast path. `cleared` holds what is known to be
+    # allowed where no ledger is to be told, `counted` what is known to be where the ledger counts uses one by one, with
+    # what counts it; neither holds anything once the block has ended. `owner` is the task or thread that entered (None
+    # before and after).
+    __slots__ = ("_before", "_opening", "_tally", "cleared", "counted", "owner")
+
+    carries: ClassVar[bool] = True
+    """Whether `guard.carry` may take it elsewhere."""
+
+    keeps: ClassVar[bool] = True
+    """Whether what was read in it may be kept for another like it, and it may be given what was kept."""
+
+    _opening: Opening
+    cleared: set[object] | frozenset[object]
+    counted: Mapping[object, Tick]
+    owner: object
+    _before: Use[Any] | Token[Use[Any]]
+    _tally: Tally
+
+    def __init__(self, opening: Opening) -> None:
+        """Makes this the ambient use of the present task or thread."""
+        # `activity._quick` does the same without the call.
+        self._opening = opening
+        engine = opening.engine
+        self._before = living(engine.ambient())
+        self.owner = here()
+        self.cleared = opening.current().cleared  # empty where there is a ledger
+        self.counted = opening.counted
+        if engine.ledger is not None and engine.counting is None:
+            self._tally = Tally(engine.ledger, self.activity.name)
+        engine.set_ambient(self)
+
+    @property
+    def activity(self) -> Activity:
+        """What is under way."""
+        return self._opening.activity
+
+    @property
+    def _engine(self) -> Engine:
+        return self._opening.engine
+
+    @property
+    def purpose(self) -> type[Purpose] | Family:
+        """The purpose, or family, of this use."""
+        return self._column.purpose
+
+    @property
+    def channel(self) -> str | None:
+        """How the person is contacted, where the activity says."""
+        return self.activity.channel
+
+    @property
+    def active(self) -> bool:
+        """Whether its block is under way (wherever that is)."""
+        return self.owner is not None
+
+    @property
+    def _column(self) -> Column:
+        return self._opening.current()
+
+    def close(self) -> None:
+        """Ends this use and restores the one before; for guards and wrappers."""
+        engine = self._engine
+        self.owner = None
+        self.cleared = NOTHING
+        self.counted = NO_COUNTS
+        self._before = before = living(_around(self))  # no more than that is kept of those that have ended
+        if engine.ambient() is self:
+            # Not where a block is left in another context than it was entered in: there is nothing to restore there.
+            engine.set_ambient(before)
+        if engine.ledger is not None and engine.counting is None:
+            self._tally.tell()
+
+    def refusal(self, label: Label, column: Column | None = None, abouts: tuple[About, ...] = ()) -> Decision | None:
+        """Why this use may not open data of this label; None where it may, which a ledger is told. For wrappers.
+
+        `abouts`: what is known of the data beside its label.
+        """
+        column = column or self._column  # once: the decision and its reasons are of one revision
+        decision = self.judged(label, abouts, column)
+        if decision is None and self._engine.ledger is not None:
+            self.used(label, abouts, column, 1)
+        return decision
+
+    def judged(self, label: Label, abouts: tuple[About, ...], column: Column | None = None) -> Decision | None:
+        """Why this use may not open data of this label; None where it may. Nobody is told. For wrappers."""
+        column = column or self._column
+        if not abouts:
+            return None if column.permits(label) else column.decision(label)
+        for about in abouts:
+            circumstances = self._engine.circumstances(about, label, column)
+            if not column.permits_of(label, circumstances):
+                return column.decision(label, circumstances)
+        return None
+
+    def refusal_later(self, label: Label, outside: Label | None) -> Decision | None:
+        """As `refusal`, of rows that will say whose they are: what is decided by that is decided later.
+
+        `outside` is the label of what is in no such row, which nothing will be said of.
+        """
+        column = self._column
+        if outside is not None and not column.permits(outside):
+            return column.decision(outside)
+        if not column.permits_of(label, ASKED_LATER):
+            return column.decision(label, ASKED_LATER)
+        if self._engine.ledger is not None:
+            self._count(label, 1, None)
+        return None
+
+    def used(self, label: Label, abouts: tuple[About, ...], column: Column, times: int) -> None:
+        """Tells the ledger of what is allowed, and about to be used."""
+        self._count(label, times, None if abouts else column)
+
+    def _count(self, label: Label, times: int, column: Column | None) -> None:
+        """Counts what was used: at once where the ledger counts one by one, or else until the use ends."""
+        counting = self._engine.counting
+        if counting is None:
+            self._tally.add(self.activity.purpose_id, {label: times})
+        else:
+            self._opening.count(counting, label, times, column)
+
+    def allows(self, sources: Sources, subject: Whose = None) -> bool:
+        """Whether data from these sources (of this subject) may be used here: a question, never an error for a denial.
+
+        Raises:
+            UnknownSource, UnlabelledData, StoreUnavailable: as `Guard.allows`.
+        """
+        if subject is not None:
+            column = self._column
+            if type(sources) is Label and type(subject) in _IDS and sources in self._cleared_of(column, subject):
+                return True
+            return self._engine.allowed(column, sources, self._abouts(subject))
+        try:
+            if sources in self.cleared:
+                return True
+        except TypeError:
+            pass  # not hashable, so never cleared: decided below
+        return self._column.allows(sources)
+
+    def explain(self, sources: Sources, subject: Whose = None) -> Decision:
+        """The decision on these sources (of this subject), with its reasons; raises as `allows` does."""
+        column = self._column
+        if subject is None:
+            return column.decision(sources)
+        label = column.matrix.label(sources)
+        abouts = self._abouts(subject)
+        refusal = self.judged(label, abouts, column)
+        if refusal is not None:
+            return refusal
+        return column.decision(label, self._engine.circumstances(abouts[0], label, column))
+
+    def _abouts(self, subject: object) -> tuple[About, ...]:
+        """What `subject=` says."""
+        return self._engine.abouts(subject)
+
+    def check(self, sources: Sources, subject: Whose = None) -> None:
+        """Nothing where data from these sources (of this subject) may be used here.
+
+        Raises:
+            PurposeMissing: the block has ended, or is another task's or thread's.
+            PurposeViolation: the notice does not grant it.
+            UnknownSource, UnlabelledData: as `Guard.allows`.
+        """
+        engine = self._engine
+        label = engine.state.matrix.label(sources)
+        absence = self.absence()
+        if absence is not None:
+            engine.missing("a check was made", absence, self)
+            return
+        refusal = self.refusal(label, abouts=() if subject is None else self._abouts(subject))
+        if refusal is not None:
+            engine.refuse(refusal, self)
+
+    def open(self, value: Personal[T, P | NotPersonal], /, subject: Whose = None) -> T:
+        """The plain value of a sealed one, where this purpose may use all its sources.
+
+        `subject` says whose it is, where there is somebody who keeps what subjects asked for (`Guard(governance=…)`):
+        an id, an `About`, or a row whose marked fields say it.
+
+        Raises:
+            PurposeMissing: the block has ended, or is another task's or thread's.
+            PurposeViolation: the notice does not grant it.
+            UnknownSource: its sources are of another notice.
+            SealedValue: a function given to `map` failed, or is not registered with a strict guard.
+        """
+        if subject is not None:
+            return self._open_of(value, subject)
+        try:
+            if value._ready in self.cleared and (self.owner == get_ident() or self.runs_here()):
+                return content(value)  # type: ignore[no-any-return]  # the slot knows no type
+            tick = self.counted[value._ready]
+            if self.owner == get_ident() or self.runs_here():
+                tick()
+                return content(value)  # type: ignore[no-any-return]  # likewise
+        except (AttributeError, KeyError, TypeError):
+            pass  # not used before, or something is to be applied first; or it is no sealed value, which is said below
+        must_be_sealed(value, "`open`")
+        return self._open((value,))[0]
+
+    def _open_of(self, value: Personal[T, Any], subject: object) -> T:
+        """The plain value of somebody's: the way of `open` where a subject is named."""
+        engine = self._engine
+        try:
+            if type(subject) in _IDS and (self.owner == get_ident() or self.runs_here()):
+                label = value._ready
+                if label in self._cleared_of(self._column, subject):
+                    if engine.ledger is None:
+                        return content(value)  # type: ignore[no-any-return]  # the slot knows no type
+                    tick = self._opening.ticks.get(label)
+                    if tick is not None:
+                        tick()
+                        return content(value)  # type: ignore[no-any-return]  # likewise
+        except (AttributeError, TypeError):
+            pass  # as in `open`; what is no id is said below
+        must_be_sealed(value, "`open`")
+        return self._open((value,), abouts=(self._abouts(subject),))[0]
+
+    def _cleared_of(self, column: Column, subject: object) -> set[Label] | frozenset[Label]:
+        """The labels known to be allowed of a subject, by its id."""
+        oversight = self._engine.oversight
+        return NO_LABELS if oversight is None else column.known_of(oversight.standing(subject_key(subject)))
+
+    def open_about(self, value: Personal[T, Any], abouts: tuple[About, ...], /) -> T:
+        """The plain value of a sealed one that this is known of; for dumps, of whose rows it is. Raises as `open`."""
+        return self._open((value,), abouts=(abouts,))[0]
+
+    def open_all(
+        self, values: Iterable[Personal[T, P | NotPersonal]], /, subjects: Iterable[Whose] | None = None
+    ) -> list[T]:
+        """The plain values of sealed ones, in their order: of all or, where one may not be opened, of none.
+
+        `subjects` says of each value in turn whose it is, as `subject` of `open` does.
+
+        Raises:
+            PurposeMissing, PurposeViolation, UnknownSource, SealedValue: as `open`.
+            ValueError: there are fewer or more subjects than values.
+            TypeError: one subject is named, and not one for each.
+        """
+        sealed = tuple(values)
+        if subjects is not None:
+            if isinstance(subjects, (str, bytes, Mapping)):
+                raise TypeError("`subjects` says of each value in turn whose it is: give a list")
+            for value in sealed:
+                must_be_sealed(value, "`open_all`")
+            abouts = tuple(() if one is None else self._abouts(one) for one in subjects)
+            if len(abouts) != len(sealed):
+                raise ValueError(f"there are {len(sealed)} values and {len(abouts)} subjects: name one for each")
+            return self._open(sealed, abouts=abouts)
+        try:
+            if self.cleared.issuperset({value._ready for value in sealed}) and self.runs_here():
+                return list(map(content, sealed))
+            ticks = [self.counted[value._ready] for value in sealed]
+            if self.runs_here():
+                for tick in ticks:
+                    tick()
+                return list(map(content, sealed))
+        except (AttributeError, KeyError, TypeError):
+            pass  # as above, of one of them
+        for value in sealed:
+            must_be_sealed(value, "`open_all`")
+        return self._open(sealed)
+
+    def try_open(self, value: Personal[T, Any], default: D, /, *, subject: Whose = None) -> T | D:
+        """The plain value where this purpose may use it, or else `default`: a question, never an error for a denial.
+
+        Where denials are only observed it gives the default as well: code that asks is ready for it.
+
+        Raises:
+            PurposeMissing, UnknownSource, SealedValue: as `open`.
+        """
+        must_be_sealed(value, "`try_open`")
+        column = self._column  # once: the question and the opening are decided by one revision
+        abouts = () if subject is None else self._abouts(subject)
+        if self.absence() is None and self.judged(value.label, abouts, column) is not None:
+            return default
+        return self._open((value,), column, (abouts,))[0]
+
+    def _open(
+        self,
+        values: tuple[Personal[T, Any], ...],
+        column: Column | None = None,
+        abouts: tuple[tuple[About, ...], ...] | None = None,
+    ) -> list[T]:
+        """All of these, checked before the first is opened; the way of `open` where it is not a short one.
+
+        `abouts` says of each what is known of it beside its label.
+        """
+        engine = self._engine
+        absence = self.absence()
+        if absence is not None:
+            engine.missing("a sealed value was to be opened", absence, self)
+        engine.must_be_registered(values)
+        if absence is None:
+            column = column or self._column  # once: all are decided by one revision
+            asked: dict[tuple[Label, tuple[About, ...]], int] = {}
+            for value, known in zip(values, abouts or ((),) * len(values), strict=True):
+                asked[value.label, known] = asked.get((value.label, known), 0) + 1
+            judged = {one: self.judged(*one, column) for one in asked}
+            for one, refusal in judged.items():
+                if refusal is not None:
+                    engine.refuse(refusal, self, advice=_SEALED)
+                    del asked[one]  # observed only
+            if engine.ledger is not None:
+                for (label, known), times in asked.items():
+                    self.used(label, known, column, times)
+        return [plain(value) for value in values]
+
+    def under_way(self) -> Use[Any]:
+        """The use of its guard that is under way here; itself where there is none."""
+        ambient = self._engine.ambient()
+        return self if ambient.nothing else ambient
+
+    def knows(self, label: Label) -> bool:
+        """Whether the sources of this label are of the notice in force."""
+        try:
+            self._engine.state.matrix.label(label)
+        except UnknownSource:
+            return False
+        return True
+
+    def withhold(self, value: T, like: object = None) -> T:
+        """`value`, or a copy without the fields that may not be used here.
+
+        Models, dataclasses, attrs objects and NamedTuples are read by their classes, also inside containers; rows that
+        are plain dicts by `like`, an annotation such as `list[InvoiceRow]`. An iterator asks this use at each item.
+
+        Raises:
+            PurposeMissing: the block has ended, or is another task's or thread's.
+            PurposeViolation: what may not be used cannot be told apart in it.
+            UnlabelledData: nothing says what the value holds.
+        """
+        if self._to_withhold() is None:
+            return value
+        shape = Shape() if like is None else shape_of(like)  # without an annotation, by the classes in the value
+        if not (describes_itself(value) if like is None else shape.has_tags):
+            what = type(value).__qualname__
+            raise UnlabelledData(f"no field of {what} carries a tag: give `like=`, an annotation whose fields do")
+        try:
+            return cast("T", self.without(value, shape, None))
+        finally:
+            del value  # from the traceback, where it is refused
+
+    def for_dump(self, value: T, met: list[Any]) -> T:
+        """`value`, or a copy without the fields that may not be used here, whatever it is; for dumps.
+
+        `met` gets all models in it, as they are given back. Raises as `withhold` does, save UnlabelledData.
+        """
+        if self._to_withhold() is None:
+            return value
+        return cast("T", self.without(value, Shape(), None, met))
+
+    def _to_withhold(self) -> Use[Any] | None:
+        """This use, where it holds here and now; None where that it does not is only observed."""
+        absence = self.absence()
+        if absence is None:
+            return self
+        self._engine.missing("data was to be withheld", absence, self)
+        return None
+
+    def without(
+        self,
+        value: Any,
+        shape: Shape,
+        access: Access | None,
+        met: list[Any] | None = None,
+        *,
+        again: Callable[[], Use[Any] | None] | None = None,
+        path: str = "",
+        abouts: tuple[About, ...] = (),
+    ) -> Any:
+        """`value` of this shape without what may not be used here; for guards and wrappers.
+
+        `again` gives the use that each step of an iterator is asked of; without it, it is this one. The value is at
+        this path in what is about these.
+        """
+        engine, activity = self._engine, self.activity
+        column = self._column  # once: all of the value is decided by one revision
+        function = access.name if access is not None else None
+
+        def denies(label: Label, abouts: tuple[About, ...]) -> Decision | None:
+            decision = self.refusal(label, column, abouts)
+            if decision is not None and activity.observing:
+                engine.refuse(decision, self, access)  # recorded, and the value stays
+                return None
+            return decision
+
+        def denies_seal(label: Label, abouts: tuple[About, ...]) -> Decision | None:
+            # Nothing is opened, so nothing is counted, nor recorded where it is only observed.
+            return None if activity.observing else self.judged(label, abouts, column)
+
+        def refuse(decision: Decision, field: str | None) -> None:
+            engine.refuse(decision, self, access, field)
+
+        def record(decisions: Mapping[str, Decision]) -> Withheld:
+            return Withheld(decisions, activity.name, function, lambda violation: engine.tell(violation, activity))
+
+        def given(part: Any, shape: Shape, use: Use[Any], where: _Where, _item: bool) -> Any:
+            return use.without(part, shape, access, met, again=ask, path=where[0], abouts=where[1])
+
+        ask = again or self._to_withhold
+        key = (activity.name, function, activity.purpose, activity.channel, column)
+        try:
+            withholder = Withholder(
+                denies=denies,
+                denies_seal=denies_seal,
+                refuse=refuse,
+                record=record,
+                key=key,
+                classes=engine.classes,
+                met=[] if met is None else met,
+                stream=_stream(ask, given),
+                abouts=abouts,
+            )
+            return withholder.apply(value, shape, path)
+        except PurposeGuardError as error:
+            refusal = error
+        # Reporters that show the locals of a traceback's frames must not find the value there.
+        value = None
+        raise refusal.with_traceback(None)
+
+    def with_steps(self, value: Any, shape: Shape, again: Callable[[], Use[Any] | None]) -> Any:
+        """`value`, all of which may be used, with iterators in it that ask `again` at each step; for wrappers."""
+
+        def given(part: Any, shape: Shape, use: Use[Any], _where: _Where, _item: bool) -> Any:
+            return use.with_steps(part, shape, again)
+
+        return Withholder(
+            denies=_nothing,
+            denies_seal=_nothing,
+            refuse=_nothing,
+            record=lambda decisions: Withheld(decisions, None, None, None),
+            key=(),
+            classes=self._engine.classes,
+            met=[],
+            stream=_stream(again, given),
+        ).apply(value, shape)
+
+    def narrowed(
+        self,
+        value: Any,
+        shape: Shape,
+        access: Access,
+        plans: Plans,
+        *,
+        one: bool,
+        again: Callable[[], Use[Any] | None],
+        path: str = "",
+        around: tuple[About, ...] = (),
+    ) -> Any:
+        """`value` once each row in it is seen to be usable for what its marked fields say; for wrappers.
+
+        With `access.narrow` the others are left out. What is withheld from rows alone is not asked for here. `one`: it
+        is what a generator yields, and may be left out itself. `plans` remembers what is looked at in rows. `again`,
+        `path`: as `without`; `around` are those that the row is about that the value is in.
+        """
+        engine, activity, column = self._engine, self.activity, self._column
+
+        def decide(label: Label, abouts: tuple[About, ...], unasked: bool) -> Decision | None:
+            decision = self.judged(label, abouts, column)
+            if decision is None:
+                self.seen(label, abouts)
+                return None
+            # What is to be withheld is no reason to refuse the row.
+            return decision if (unasked and not access.withhold) or self.refuses_row(decision) else None
+
+        def refuse(decision: Decision, field: str | None) -> None:
+            engine.refuse(decision, self, access, field)
+
+        def given(part: Any, shape: Shape, use: Use[Any], where: _Where, item: bool) -> Any:
+            return use.narrowed(part, shape, access, plans, one=item, again=again, path=where[0], around=where[1])
+
+        narrower = Narrower(
+            decide,
+            refuse,
+            leave_out=access.narrow and not activity.observing,
+            named=access.named,
+            plans=plans,
+            stream=_stream(again, given),
+            named_only=access.withhold and not access.narrow,
+        )
+        try:
+            return (narrower.item if one else narrower.apply)(value, shape, path, around)
+        except PurposeGuardError as error:
+            refusal = error
+        value = None  # from the traceback
+        raise refusal.with_traceback(None)
+
+    def refuses_row(self, decision: Decision) -> bool:
+        """Whether a denial is about the row, whose data was asked for before: for wrappers.
+
+        That no clause grants it was refused then, or the value is sealed and cannot be opened.
+        """
+        return decision.reason not in (DenialReason.GRANT, DenialReason.CHANNEL)
+
+    def seen(self, label: Label, abouts: tuple[About, ...]) -> None:
+        """A row of these is given out; what it holds was counted when it was asked for."""
+
+    def absence(self) -> str | None:
+        """Why this use does not hold here and now; None where it does."""
+        if self.owner is None:
+            return self._ended()
+        if self.runs_here():
+            return None
+        if self._is_carried():
+            return None
+        name = self.activity.name
+        if not self.carries:
+            return f"{name} holds where it was entered, and is not carried elsewhere: enter it where it is needed"
+        elsewhere = f"activity {name} runs in another task or thread"
+        if self._engine.ambient() is not self:
+            return f"{elsewhere}; hand it over with `guard.carry(fn)`"
+        # This one has inherited the context. It may be part of the activity, or a request that a server began in it.
+        return (
+            f"{elsewhere}, which began this one; what is part of it is handed over there, with `guard.carry(fn)`, and "
+            "what is not states a purpose here, with `@guard.purpose(…)`"
+        )
+
+    def _ended(self) -> str:
+        ended = f"activity {self.activity.name} has ended"
+        if self._engine.ambient() is self:
+            return ended
+        ambient = self._engine.ambient()
+        if isinstance(ambient, Carried) and ambient.runs_here():
+            return f"{ended}, and what was carried has a use of its own: ask `guard.use(…)` in it"
+        return f"{ended}, or the step of a generator that this use was for: ask `guard.use(…)` where it is needed"
+
+    def runs_here(self) -> bool:
+        """Whether what entered it is what runs now; for guards.
+
+        A use opened outside any event loop belongs to its thread, and to a loop that its body runs there.
+        """
+        owner = self.owner
+        return owner == get_ident() if isinstance(owner, int) else owner is not None and owner is here()
+
+    def _is_carried(self) -> bool:
+        """Whether it was carried to what runs here: by the use under way here, or one that this one is nested in."""
+        carrier = self._engine.ambient()
+        while not carrier.nothing:
+            if isinstance(carrier, Carried) and carrier.stands_for(self):
+                return carrier.runs_here()
+            carrier = _around(carrier)
+        return False
+
+    def __copy__(self) -> Self:
+        return self  # a copy would go on after the block
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a use belongs to its block, and goes to no other process")
+
+    def __repr__(self) -> str:
+        state = "active" if self.active else "not active"
+        return f"<Use of {self.activity.name} for {self.activity.purpose_id}, {state}>"
+
+
+def _stream(
+    again: Callable[[], Use[Any] | None],
+    given: Callable[[Any, Shape, Use[Any], _Where, bool], Any],
+) -> Stream:
+    """What stands before iterators in a value: `given` gives what is given of a part, by the use that `again` gives."""
+
+    def stream(value: Any, shape: Shape, path: str, abouts: tuple[About, ...]) -> Any:
+        items = shape.gives or shape  # where it was not announced, an item may be all that the value would be
+        whole = shape | items
+
+        def item(part: Any, use: Use[Any] | None) -> Any:
+            return part if use is None else given(part, items, use, (f"{path}[]", abouts), True)
+
+        def other(part: Any, use: Use[Any] | None) -> Any:
+            return part if use is None else given(part, whole, use, (path, abouts), False)
+
+        return stepwise(value, Steps(again, item, other))
+
+    return stream
+
+
+def _nothing(*_asked: object) -> None:
+    """Nothing is denied, so nothing is refused."""
+
+
+class Carried(Use[Any]):
+    """A use that `guard.carry` made elsewhere of one that is under way: there, that one holds while this one does."""
+
+    __slots__ = ("_origins",)
+
+    _origins: tuple[Use[Any], ...]
+
+    def __init__(self, opening: Opening, origin: Use[Any]) -> None:
+        """`origin` is the use that was carried."""
+        further = origin._origins if isinstance(origin, Carried) else ()
+        self._origins = tuple(one for one in (origin, *further) if one.active)
+        super().__init__(opening)  # last: from then on it is ambient
+
+    def stands_for(self, use: Use[Any]) -> bool:
+        """Whether it was carried from this use, directly or by way of others."""
+        return any(one is use for one in self._origins)
+
+
+class Narrowed(Use[Any]):
+    """The use of a family for one of its members: holds where and as long as that does, and opens less."""
+
+    __slots__ = ("_whole",)
+
+    _whole: Use[Any]
+
+    def __init__(self, whole: Use[Any], member: type[Purpose] | Family) -> None:
+        """`whole` is the use of the family."""
+        self._whole = whole
+        self._opening = whole._opening.narrowed(member)
+        engine = whole._engine
+        if engine.ledger is not None and engine.counting is None:
+            self._tally = whole._tally
+
+    @property
+    def owner(self) -> object:  # type: ignore[override]  # asked of the whole, which may have ended
+        """The task or thread that entered the family's."""
+        return self._whole.owner
+
+    @property
+    def cleared(self) -> set[object] | frozenset[object]:  # type: ignore[override]  # likewise
+        """What is known to be allowed to the member."""
+        return NOTHING if self._whole.cleared is NOTHING else self._column.cleared
+
+    @property
+    def counted(self) -> Mapping[object, Tick]:  # type: ignore[override]  # likewise
+        """The same, with what counts it."""
+        return NO_COUNTS if self._whole.counted is NO_COUNTS else self._opening.counted
+
+    @property
+    def _column(self) -> Column:
+        self._whole._opening.current()  # raises where the revision in force has no such family
+        return self._opening.current()
+
+    def absence(self) -> str | None:
+        """Why the family's use does not hold here and now; None where it does."""
+        return self._whole.absence()
+
+
+class Observed(Use[Any]):
+    """A use for a purpose that is not under way, where that is only observed: it refuses nothing, and has no end."""
+
+    __slots__ = ()
+
+    carries: ClassVar[bool] = False
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._before = NO_USE
+        self.owner = here()
+        self.cleared = NOTHING
+        self.counted = NO_COUNTS
+
+    def _count(self, label: Label, times: int, column: Column | None) -> None:
+        """Tells a ledger that does not count itself at once: there is no end at which it could be told."""
+        if self._engine.counting is not None:
+            super()._count(label, times, column)
+        else:
+            ledger = cast("Ledger", self._engine.ledger)
+            ledger.allowed(self.activity.name, self.activity.purpose_id, label, times)
+
+
+class _NoUse(Use[Any]):
+    """What is ambient where nothing is: never active, clears nothing."""
+
+    __slots__ = ()
+
+    nothing = True
+
+    def __init__(self) -> None:
+        self.cleared = NOTHING
+        self.counted = NO_COUNTS
+        self.owner = None
+
+    def __repr__(self) -> str:
+        return "<no use>"
+
+    def absence(self) -> str:
+        if any(isinstance(one, Use) and one.active and one.runs_here() for one in copy_context().values()):
+            return "what is under way is of another guard: make one guard, and import it where it is needed"
+        advice = "decorate the function that needs the data with `@guard.purpose(…)`, or enter `with guard.purpose(…)`"
+        if threading.current_thread() is not threading.main_thread():
+            advice += "; where the caller in another thread has a purpose, it hands it over with `guard.carry(fn)`"
+        return advice
+
+
+NO_USE: Final = _NoUse()
+
+
+def living(use: Use[Any]) -> Use[Any]:
+    """This use, or the nearest one around it that has not ended: of blocks that were left out of order."""
+    while use.owner is None and use is not NO_USE:
+        use = _around(use)
+    return use
+
+
+def _around(use: Use[Any]) -> Use[Any]:
+    """The use that this one was entered in."""
+    before = getattr(use, "_before", NO_USE)  # not set yet where a signal interrupts a quick wrapper
+    if not isinstance(before, Token):
+        return before
+    earlier = before.old_value  # a quick wrapper keeps what the context variable gave it
+    return earlier if isinstance(earlier, Use) else NO_USE
+
+
+def _leave_to_the_parent() -> None:
+    """In a forked child nothing is under way: its thread is the parent's by name alone, and its work is another."""
+    if not any(isinstance(one, Use) and one.active for one in copy_context().values()):
+        return  # looking at every object would undo what servers win by forking
+    frozen = gc.get_freeze_count()
+    if frozen:
+        gc.unfreeze()
+    for one in gc.get_objects():  # also those further up the stack, which inner ones would restore
+        if Use in type(one).__mro__ and type(one) not in (Narrowed, _NoUse):
+            one.owner = None
+            one.cleared = NOTHING
+            one.counted = NO_COUNTS
+            if hasattr(one, "_tally"):
+                one._tally.forget()
+    if frozen:
+        gc.freeze()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
+    os.register_at_fork(after_in_child=_leave_to_the_parent)

@@ -1,0 +1,200 @@
+"""Wrapping a function of any kind: what happens before and after its body, however the body is run.
+
+A generator's or coroutine's `before` and `after` surround the running of the body, not its creation. A generator's
+body is left at every `yield` and entered again after it, so that nothing of it holds in the consumer meanwhile.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from purposeguard.runtime.registry import Site
+from purposeguard.values.callables import Kind, kind_of
+from purposeguard.values.streams import LEFT_OUT
+
+F = TypeVar("F", bound=Callable[..., Any])
+Function = Callable[..., Any]
+
+
+class Around(Protocol):
+    """What surrounds each run of a body. Whatever `before` gives is handed to the other two."""
+
+    def before(self) -> Any:
+        """Runs before the body, and again whenever a generator's body goes on; raises to keep it from running."""
+
+    def after(self, token: Any) -> None:
+        """Runs when the body is left, by whichever way."""
+
+    def closing(self) -> Any:
+        """Runs instead of `before` where a generator's body is only let clean up."""
+
+    def result(self, value: Any, token: Any) -> Any:
+        """What the caller gets for what the body returned or yielded."""
+
+
+def unwrapped_method(fn: Any, wrap: Callable[[Function], Function]) -> Any | None:
+    """`fn` wrapped inside its classmethod or staticmethod; None where it is neither."""
+    if isinstance(fn, (classmethod, staticmethod)):
+        return type(fn)(wrap(cast("Function", fn.__func__)))
+    return None
+
+
+def surrounded(fn: Any, around: Around) -> Function:
+    """`fn` with `around` around its body: same signature, same kind (sync, async, generator, async generator).
+
+    Raises:
+        TypeError: `fn` is not a function or another callable object.
+    """
+    must_be_function(fn)
+    return _WRAPPERS[kind_of(fn)](fn, around)
+
+
+def must_be_function(fn: Any) -> None:
+    """Raises TypeError where `fn` is not a function or another callable object."""
+    if isinstance(fn, type) or not callable(fn):
+        kind = "a class" if isinstance(fn, type) else f"a {type(fn).__name__}"
+        raise TypeError(f"decorates functions and methods, not {kind}: decorate the functions that run")
+
+
+def must_be_no_method(fn: Any, instead: str) -> None:
+    """Raises where the first argument of `fn` is its object or class, and so not what a wrapper puts there.
+
+    To be asked before a classmethod or staticmethod is unwrapped; a staticmethod is a function like any other.
+
+    Raises:
+        TypeError: `fn` is a classmethod, or a method by the name of its first parameter. `instead` is what to do.
+    """
+    if isinstance(fn, classmethod):
+        inner: Any = cast("Function", fn.__func__)
+    elif inspect.isfunction(fn) and next(iter(inspect.signature(fn).parameters), None) in {"self", "cls"}:
+        inner = fn
+    else:
+        return
+    raise TypeError(f"{Site.of(inner).dotted} is a method, whose first argument is another: {instead}")
+
+
+def _plain(fn: Function, around: Around) -> Function:
+    before, after, result = around.before, around.after, around.result
+
+    @functools.wraps(fn)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        token = before()
+        try:
+            return result(fn(*args, **kwargs), token)
+        finally:
+            after(token)
+
+    return wrapper
+
+
+def _coroutine(fn: Function, around: Around) -> Function:
+    before, after, result = around.before, around.after, around.result
+
+    @functools.wraps(fn)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        token = before()
+        try:
+            return result(await fn(*args, **kwargs), token)
+        finally:
+            after(token)
+
+    return wrapper
+
+
+def _generator(fn: Function, around: Around) -> Function:
+    before, after, result = around.before, around.after, around.result
+
+    @functools.wraps(fn)
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        body: Generator[Any, Any, Any] = fn(*args, **kwargs)
+        step: Callable[[Any], Any] = body.send
+        given: Any = None
+        try:
+            while True:
+                token = before()
+                try:
+                    item = result(step(given), token)
+                except StopIteration as stop:
+                    last = result(stop.value, token)
+                    return None if last is LEFT_OUT else last
+                finally:
+                    after(token)
+                if item is LEFT_OUT:
+                    given, step = None, body.send
+                    continue
+                try:
+                    given, step = (yield item), body.send
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # noqa: BLE001  # whatever the consumer throws in is the body's to handle
+                    given, step = error, body.throw
+        finally:
+            _close(body, around)
+
+    return wrapper
+
+
+def _close(body: Generator[Any, Any, Any], around: Around) -> None:
+    """Lets a body that was not exhausted clean up, inside what surrounds it."""
+    if inspect.getgeneratorstate(body) in (inspect.GEN_CLOSED, inspect.GEN_CREATED):
+        body.close()
+        return
+    token = around.closing()
+    try:
+        body.close()
+    finally:
+        around.after(token)
+
+
+def _async_generator(fn: Function, around: Around) -> Function:
+    before, after, result = around.before, around.after, around.result
+
+    @functools.wraps(fn)
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        body: AsyncGenerator[Any, Any] = fn(*args, **kwargs)
+        step: Callable[[Any], Any] = body.asend
+        given: Any = None
+        live = True
+        try:
+            while True:
+                token = before()
+                try:
+                    item = result(await step(given), token)
+                except StopAsyncIteration:
+                    live = False
+                    return
+                except BaseException:
+                    # It goes to the consumer. The body has ended by it, or what it yielded was refused.
+                    live = getattr(body, "ag_frame", None) is not None
+                    raise
+                finally:
+                    after(token)
+                if item is LEFT_OUT:
+                    given, step = None, body.asend
+                    continue
+                try:
+                    given, step = (yield item), body.asend
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # noqa: BLE001  # whatever the consumer throws in is the body's to handle
+                    given, step = error, body.athrow
+        finally:
+            if live:
+                token = around.closing()
+                try:
+                    await body.aclose()
+                finally:
+                    after(token)
+
+    return wrapper
+
+
+_WRAPPERS: Final[Mapping[Kind, Callable[[Function, Around], Function]]] = {
+    "plain": _plain,
+    "coroutine": _coroutine,
+    "generator": _generator,
+    "async generator": _async_generator,
+}

@@ -1,0 +1,513 @@
+"""Annotations of classes: which have fields that carry tags, and what was said of a field, inside or from outside."""
+
+from __future__ import annotations
+
+import array
+import builtins
+import contextlib
+import dataclasses
+import datetime
+import enum
+import functools
+import inspect
+import io
+import re
+import sys
+import types
+import typing
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Annotated, Any, Final, NamedTuple, TypeGuard, cast, get_args, get_origin
+
+import typing_extensions
+from pydantic import BaseModel
+from pydantic.errors import PydanticUndefinedAnnotation
+from pydantic_core import PydanticUndefined
+
+from purposeguard.errors import UnlabelledData
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Purpose, Source, TermMeta, fold
+from purposeguard.values.markers import Mark
+
+# fmt: off
+PLAIN: Final[frozenset[type]] = frozenset(
+    {
+        type(None), bool, int, float, complex, str, bytes, Decimal,
+        datetime.date, datetime.datetime, datetime.time, datetime.timedelta,
+    }
+)
+# fmt: on
+"""The types of what has no fields, and holds nothing that could have any."""
+
+WITHOUT_FIELDS: Final = (str, bytes, bytearray, memoryview, range, array.array, enum.Enum, io.IOBase)
+"""The same of classes that others derive from. None of these is looked through, or made anew: there may be very much
+of it."""
+
+ALIASES: Final = tuple(
+    {typing_extensions.TypeAliasType, getattr(typing, "TypeAliasType", typing_extensions.TypeAliasType)}
+)
+
+QUALIFIERS: Final = frozenset(
+    {
+        typing.Required,
+        typing_extensions.Required,
+        typing.NotRequired,
+        typing_extensions.NotRequired,
+        typing_extensions.ReadOnly,
+        getattr(typing, "ReadOnly", typing_extensions.ReadOnly),
+        typing.Final,
+    }
+)
+"""What wraps an annotation without being a type of its own."""
+
+TRANSPARENT: Final = QUALIFIERS | {typing.Unpack, typing_extensions.Unpack, Awaitable, Coroutine}
+"""What wraps a value without being a container of it."""
+
+NO_CONTAINERS: Final = frozenset({None, typing.Generic, typing.Protocol, typing_extensions.Protocol})
+"""Bases of a class that say nothing of what it contains."""
+
+LITERALS: Final = frozenset({typing.Literal, typing_extensions.Literal})
+
+OPAQUE: Final = LITERALS | {type, Callable}
+"""What holds no value of its arguments."""
+
+READABLE: Final = "a pydantic model, dataclass, TypedDict, NamedTuple or attrs class"
+"""The classes whose fields can carry tags, in messages."""
+
+_IMMUTABLE: Final = 1 << 8
+"""The flag of types that are written in C: they have no annotations."""
+
+
+def is_taggable(cls: object) -> TypeGuard[type]:
+    """Whether the fields of a class can carry tags."""
+    if not isinstance(cls, type) or cls is BaseModel:
+        return False
+    return (
+        issubclass(cls, BaseModel)
+        or dataclasses.is_dataclass(cls)
+        or typing_extensions.is_typeddict(cls)
+        or is_namedtuple(cls)
+        or is_attrs(cls)
+    )
+
+
+def is_namedtuple(cls: type) -> bool:
+    """Whether a class is a NamedTuple."""
+    return issubclass(cls, tuple) and hasattr(cls, "_fields") and hasattr(cls, "_field_defaults")
+
+
+def is_attrs(cls: type) -> bool:
+    """Whether a class was made by attrs (which is not imported for it)."""
+    return any("__attrs_attrs__" in vars(one) for one in cls.__mro__)
+
+
+def names_of(cls: type) -> tuple[str, ...]:
+    """The names of the fields of a taggable class, also where their annotations cannot be resolved yet."""
+    if issubclass(cls, BaseModel):
+        return (*cls.model_fields, *cls.model_computed_fields)
+    if dataclasses.is_dataclass(cls):
+        return tuple(field.name for field in dataclasses.fields(cls))
+    if is_namedtuple(cls):
+        return tuple(cast("Any", cls)._fields)
+    if is_attrs(cls):
+        return tuple(field.name for field in cast("Any", cls).__attrs_attrs__)
+    return tuple(typing_extensions.get_annotations(cls, format=typing_extensions.Format.FORWARDREF))
+
+
+def what_is(given: object) -> str:
+    """What a message calls what should have been a class or an annotation: never a value's own text."""
+    if isinstance(given, type):
+        return given.__qualname__
+    if get_origin(given) is not None or type(given).__module__ in ("typing", "typing_extensions"):
+        return str(given)
+    return f"a {type(given).__qualname__}"
+
+
+class Written(NamedTuple):
+    """How a function is annotated: parameter, or `return`, → annotation, and the names that these may use."""
+
+    annotations: Mapping[str, Any]
+    names: dict[str, Any]
+    around: Mapping[str, Any]
+
+
+def written(fn: Callable[..., Any], localns: Mapping[str, Any] | None = None) -> Written:
+    """How the function is annotated that runs where `fn` is called.
+
+    `around` are the names of the function that it is defined in, as far as they have a value by now, and `localns`.
+    """
+    inner: Any = fn
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    if not hasattr(inner, "__globals__") and not inspect.isroutine(inner):
+        inner = type(inner).__call__  # an object that is called as a function
+    inner = inspect.unwrap(inner)
+    around: dict[str, Any] = {}
+    if isinstance(inner, types.FunctionType):
+        for name, cell in zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=True):
+            with contextlib.suppress(ValueError):  # empty: the name is given its value later, maybe this function
+                around[name] = cell.cell_contents
+    annotations = getattr(inner, "__annotations__", {})
+    return Written(annotations, getattr(inner, "__globals__", {}), {**around, **(localns or {})})
+
+
+def evaluated(annotation: object, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
+    """One annotation with its names resolved, without looking at the others beside it.
+
+    Raises:
+        NameError: one is not defined.
+    """
+
+    def probe() -> None: ...
+
+    probe.__annotations__ = {"it": annotation}
+    return typing_extensions.get_type_hints(probe, names, localns, include_extras=True)["it"]
+
+
+Missing = tuple[tuple[Mapping[str, Any], str], ...]
+"""Names, each with where it would be."""
+
+
+def may_state(cls: type) -> bool:
+    """Whether a class may say something of its attributes: those that are written in C do not."""
+    return not cls.__flags__ & _IMMUTABLE
+
+
+class Statement(NamedTuple):
+    """What a class says of one of its attributes; `missing` are the names in it that nobody defines, by now."""
+
+    owner: type
+    name: str
+    annotation: Any
+    missing: Missing = ()
+
+
+def statements(cls: type) -> Iterator[Statement]:
+    """What a class, and those that it derives from, say of attributes, also where it is no class with fields."""
+    for owner in cls.__mro__:
+        if may_state(owner):
+            yield from attributes(owner)
+            yield from properties(owner)
+            yield from parameters(owner)
+
+
+def attributes(owner: type) -> Iterator[Statement]:
+    """What a class says of attributes itself."""
+    stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
+    for name, annotation in stated.items():
+        yield _statement(owner, name, annotation, names_around(owner))
+
+
+def properties(owner: type) -> Iterator[Statement]:
+    """What the properties that a class defines itself are annotated to give."""
+    for name, member in vars(owner).items():
+        if isinstance(member, property):
+            getter: object = member.fget
+        elif isinstance(member, functools.cached_property):
+            getter = member.func
+        else:
+            getter = inspect.getattr_static(member, "fget", None)  # of another kind of property
+        if isinstance(getter, types.FunctionType) and "return" in getter.__annotations__:
+            yield _statement(owner, name, getter.__annotations__["return"], getter.__globals__)
+
+
+def parameters(owner: type) -> Iterator[Statement]:
+    """What the objects of a class are made of, and so hold: the parameters of the `__init__` that it defines itself."""
+    init = vars(owner).get("__init__")
+    if isinstance(init, types.FunctionType):
+        for name, annotation in init.__annotations__.items():
+            yield _statement(owner, f"__init__({name})", annotation, init.__globals__)
+
+
+def names_around(cls: type) -> dict[str, Any]:
+    """The names of the module in which a class is defined."""
+    names: dict[str, Any] = getattr(sys.modules.get(cls.__module__), "__dict__", {})
+    return names
+
+
+class _Unresolved(type):
+    """The class of what stands for a name that nobody defines: what is made of it is no more than it."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return cls
+
+    def __getitem__(cls, item: Any) -> Any:
+        return types.GenericAlias(list, item)  # what stands in its brackets is looked at
+
+    def __call__(cls, *_args: object, **_kwargs: object) -> Any:
+        return cls
+
+
+class Unresolved(metaclass=_Unresolved):
+    """Stands for a name that is not defined, and may be there for type checkers alone."""
+
+
+class _Names(dict[str, Any]):
+    """The names in these mappings, in this order, and `Unresolved` for any other."""
+
+    def __init__(self, *known: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.missing: list[str] = []
+        self._known = (*known, vars(builtins))
+
+    def __missing__(self, name: str) -> Any:
+        for names in self._known:
+            if name in names:
+                return names[name]
+        self.missing.append(name)
+        return Unresolved
+
+
+def _statement(owner: type, name: str, annotation: Any, around: dict[str, Any]) -> Statement:
+    names = _Names(around, vars(owner))  # in the order of `get_type_hints`
+    try:
+        found = resolved(annotation, around, names)
+    except Exception:  # noqa: BLE001  # whatever a text raises that is no annotation, or not here
+        # Where the text shows that it may be a tag, it is taken for one.
+        tagged = isinstance(annotation, str) and ("Annotated" in annotation or "Personal" in annotation)
+        return Statement(owner, name, typing.Annotated[object, Unresolved] if tagged else object)
+    return Statement(owner, name, found, tuple((around, one) for one in names.missing))
+
+
+def resolved(annotation: Any, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
+    """One annotation of a class, as `evaluated`: a class alone may have a ClassVar.
+
+    Raises:
+        NameError: a name is not defined.
+    """
+    probe = type("probe", (), {"__annotations__": {"it": annotation}})
+    return typing_extensions.get_type_hints(probe, names, localns, include_extras=True)["it"]
+
+
+def resolvable(stated: Mapping[str, Any], names: dict[str, Any]) -> dict[str, Any]:
+    """Annotations of a class, resolved; without those that name what only type checkers know."""
+    found: dict[str, Any] = {}
+    for name, annotation in stated.items():
+        with contextlib.suppress(NameError):
+            found[name] = resolved(annotation, names)
+    return found
+
+
+_TOLD: Final = "__purposeguard_told__"
+"""Where a class keeps what was said of its fields from outside."""
+
+_READER: Final = "__purposeguard_reader__"
+"""Where it keeps the name of the first class, itself or a subclass, whose tags were read: too late to say more."""
+
+EXTRA_ITEMS: Final = "__extra_items__"
+"""What a TypedDict may hold beside its keys."""
+
+Told = tuple[type[Source] | Label | Mark, ...]
+"""What is said of a field from outside, as it would stand in its annotation."""
+
+
+def told_of(cls: type) -> Mapping[str, Told]:
+    """Field → what was said of it from outside, of this class itself."""
+    told: Mapping[str, Told] = vars(cls).get(_TOLD, types.MappingProxyType({}))
+    return told
+
+
+def with_told(cls: type, name: str, annotation: Any) -> Any:
+    """The annotation of a field with what was said of it from outside, of the class and of those it derives from."""
+    tags = [tag for one in lineage(cls) for tag in told_of(one).get(name, ())]
+    return Annotated[(annotation, *tags)] if tags else annotation
+
+
+def tell(cls: type, told: Mapping[str, Told]) -> None:
+    """Has a class keep what is said of it."""
+    type.__setattr__(cls, _TOLD, told)
+
+
+def reader_of(cls: type) -> str | None:
+    """The name of the first class, this one or a subclass, whose tags were read; None where none were."""
+    reader: str | None = vars(cls).get(_READER)
+    return reader
+
+
+def read(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any], list[Statement]]:
+    """Field → annotation, with its tags and those said from outside; the same of what is no field; and what `restated`.
+
+    Of pydantic models those that are no fields are not told: they have fields with a leading underscore of their own
+    kind. From here on nothing more can be said of the class from outside.
+
+    Raises:
+        UnlabelledData: one cannot be resolved; `localns` gives names it may need.
+    """
+    fields, others = (_pydantic(cls, localns), {}) if issubclass(cls, BaseModel) else _plain(cls, localns)
+    for one in lineage(cls):
+        if is_taggable(one) and reader_of(one) is None:
+            type.__setattr__(one, _READER, cls.__qualname__)
+    _refuse_metadata(cls)
+    told = {name: with_told(cls, name, hint) for name, hint in fields.items()}
+    return told, others, restated(cls, fields, localns)
+
+
+def _refuse_metadata(cls: type) -> None:
+    """Raises UnlabelledData where a tag stands in what a field keeps for other libraries: here, nobody reads it."""
+    kept: dict[str, Any] = {}
+    if issubclass(cls, BaseModel):
+        kept = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
+    elif dataclasses.is_dataclass(cls) or is_attrs(cls):
+        fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else cast("Any", cls).__attrs_attrs__
+        kept = {field.name: field.metadata for field in fields}
+    for name, metadata in kept.items():
+        if isinstance(metadata, Mapping) and (_KEY in metadata or any(map(is_tag, metadata.values()))):
+            raise UnlabelledData(
+                f"{cls.__qualname__}.{name}: a tag stands in the metadata of the field, where nobody reads it: put it "
+                "into the annotation, `Annotated[str, Source]`"
+            )
+
+
+_KEY: Final = "purposeguard"
+"""What a column of a table has its tag under, in the metadata of other libraries."""
+
+
+def _pydantic(cls: type[BaseModel], localns: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not cls.__pydantic_complete__:
+        try:
+            cls.model_rebuild(_types_namespace=localns)
+        except PydanticUndefinedAnnotation as error:
+            raise _unresolved(cls, error.name) from error
+    hints: dict[str, Any] = {}
+    for name, field in cls.model_fields.items():
+        marks = tuple(mark for mark in field.metadata if is_tag(mark) or is_meant_as_tag(mark))
+        hints[name] = Annotated[(field.annotation, *marks)] if marks else field.annotation
+    for name, computed in cls.model_computed_fields.items():
+        hints[name] = computed.return_type if computed.return_type is not PydanticUndefined else object
+    return hints
+
+
+def _plain(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        found = typing_extensions.get_type_hints(cls, localns=dict(localns) if localns else None, include_extras=True)
+    except NameError as error:
+        raise _unresolved(cls, error.name) from error
+    if dataclasses.is_dataclass(cls):
+        fields = {field.name: found.get(field.name, object) for field in dataclasses.fields(cls)}
+    elif is_namedtuple(cls):
+        fields = {name: found.get(name, object) for name in cast("Any", cls)._fields}
+    elif is_attrs(cls):
+        fields = {field.name: found.get(field.name, field.type) for field in cast("Any", cls).__attrs_attrs__}
+    else:
+        return found, {EXTRA_ITEMS: getattr(cls, EXTRA_ITEMS, None)}
+    return fields, {name: hint for name, hint in found.items() if name not in fields}
+
+
+def _unresolved(cls: type, name: str | None) -> UnlabelledData:
+    return UnlabelledData(
+        f"{cls.__qualname__}: the annotation `{name}` cannot be resolved, so the tags behind it are unknown; define it "
+        "at module level, or name it in `localns`"
+    )
+
+
+def is_tag(stated: object) -> bool:
+    """Whether what stands in `Annotated` is a term of a notice, a label or a mark."""
+    return isinstance(stated, (TermMeta, Label, Mark))
+
+
+def is_meant_as_tag(stated: object) -> bool:
+    """Whether what stands in `Annotated`, and is no tag, may have been meant as one: it names or holds one.
+
+    What other libraries put there is not: their objects are looked into only where they are containers.
+    """
+    pending = [stated]
+    seen: list[object] = []
+    while pending:
+        part = pending.pop()
+        if any(part is earlier for earlier in seen):
+            continue
+        seen.append(part)
+        if isinstance(part, str):
+            if _reads_as_id(part):
+                return True
+        elif _is_of_this_library(part) or isinstance(part, Iterator):
+            return True
+        elif isinstance(part, Mapping):
+            pending += (*part.keys(), *part.values())
+        elif isinstance(part, (list, tuple, set, frozenset, deque)) or hasattr(type(part), _GROUP):
+            pending += cast("Iterable[object]", part)
+        else:
+            pending += get_args(part)
+    return False
+
+
+_GROUP: Final = "__is_annotated_types_grouped_metadata__"
+"""What marks an object that stands in `Annotated` for all that it gives when it is gone through."""
+
+_CLAUSE: Final = re.compile(r"[0-9]+(\.([0-9]+|[a-z]))+")
+"""What the ids of clauses come down to."""
+
+
+def _reads_as_id(text: str) -> bool:
+    folded = fold(text)
+    return folded is not None and (bool(_CLAUSE.fullmatch(folded)) or folded in _ids_of_terms())
+
+
+def _ids_of_terms() -> set[str | None]:
+    """The ids, slugs and names of all terms of the notices that are loaded."""
+    terms: set[type] = set()
+    pending: list[type] = [Source, Purpose]
+    while pending:
+        derived: set[type] = set(type.__subclasses__(pending.pop())) - terms
+        terms |= derived
+        pending += derived
+    names = {vars(term).get(name, "") for term in terms for name in ("clause", "slug")}
+    return {fold(name) for name in {*names, *(term.__name__ for term in terms)}}
+
+
+def _is_of_this_library(part: object) -> bool:
+    if isinstance(part, (TermMeta, Source, Purpose)):
+        return True
+    cls = part if isinstance(part, type) else type(part)
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def restated(cls: type, names: Iterable[str], localns: Mapping[str, Any] | None) -> list[Statement]:
+    """What classes that a class derives from say of its fields, where it was annotated anew since.
+
+    Raises:
+        UnlabelledData: an annotation cannot be resolved.
+    """
+    found: list[Statement] = []
+    origins = {getattr(one, GENERIC, {}).get("origin") for one in cls.__mro__}
+    for owner in lineage(cls)[1:]:
+        if issubclass(owner, BaseModel):
+            # A generic model is told by the one that its type variables were replaced in.
+            hints = _pydantic(owner, localns) if owner is not BaseModel and owner not in origins else {}
+            found += (Statement(owner, name, hints[name]) for name in names if name in hints)
+            continue
+        made = {field.name: field.type for field in vars(owner).get("__attrs_attrs__", ()) if field.type is not None}
+        stated = made | typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
+        for name in stated.keys() & names:
+            if owner is not stated_by(cls, name):
+                try:
+                    hint = resolved(stated[name], {**vars(owner), **names_around(owner)}, localns)
+                except NameError as error:
+                    raise _unresolved(owner, error.name) from error
+                found.append(Statement(owner, name, hint))
+    return found
+
+
+GENERIC: Final = "__pydantic_generic_metadata__"
+"""Where a model keeps what it was made of, and its type variables."""
+
+
+def lineage(cls: type) -> Sequence[type]:
+    """A class and those that it derives from; a TypedDict has no others in its order of bases."""
+    if not typing_extensions.is_typeddict(cls):
+        return cls.__mro__
+    bases = [get_origin(base) or base for base in vars(cls).get("__orig_bases__", ())]
+    return [cls, *(one for base in bases if typing_extensions.is_typeddict(base) for one in lineage(base))]
+
+
+def stated_by(cls: type, field: str) -> type:
+    """The class that annotates a field: the given one, or one that it derives from."""
+    if typing_extensions.is_typeddict(cls):  # each has the annotations of those before it
+        return [one for one in lineage(cls) if one.__annotations__.get(field) == cls.__annotations__[field]][-1]
+    for one in cls.__mro__:
+        if field in typing_extensions.get_annotations(one, format=typing_extensions.Format.FORWARDREF):
+            return one
+    return cls

@@ -1,0 +1,50 @@
+"""Hooks for encoders and decoders that know nothing of sealed values."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, get_origin
+
+from pydantic import TypeAdapter
+
+from purposeguard.values.annotations import what_is
+from purposeguard.values.opener import opener_for
+from purposeguard.values.personal import Personal
+
+
+def encode_sealed(value: Any) -> Any:
+    """The plain value of a sealed one, in the purpose under way: `json.dumps(…, default=pg.encode_sealed)`.
+
+    Also for msgspec's `enc_hook` and orjson's `default`.
+
+    Raises:
+        PurposeMissing, PurposeViolation: it may not be opened here.
+        TypeError: `value` is not sealed, and nothing else is known of it.
+    """
+    if type(value) is not Personal:
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    return opener_for(value.label).open(value)
+
+
+def decode_sealed(annotation: Any, given: Any) -> Any:
+    """What was decoded, validated and sealed as `Personal[T, S]` says: msgspec's `dec_hook`.
+
+    Raises:
+        pydantic.ValidationError: it is no valid `T`; the error does not show it.
+        NotImplementedError: `annotation` is no sealed value's.
+    """
+    try:
+        if get_origin(annotation) is not Personal:
+            raise NotImplementedError(f"{what_is(annotation)} is not known here")
+        try:
+            adapter = _adapter(annotation)
+        except TypeError:  # something in it has no hash
+            adapter = TypeAdapter(annotation)
+        return adapter.validate_python(given)
+    finally:
+        del given  # from the traceback, where it is refused
+
+
+@functools.lru_cache(maxsize=256)
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation)

@@ -1,0 +1,76 @@
+"""Who can open a sealed value here: the use that is named, or those under way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import copy_context
+from typing import Any, ClassVar
+
+from purposeguard.errors import PurposeMissing
+from purposeguard.notice.label import Label
+from purposeguard.policy.row_context import About
+
+
+class Opener:
+    """What opens sealed values: a use. Found by what it is, in the context in which code runs."""
+
+    __slots__ = ()
+
+    nothing: ClassVar[bool] = False
+    """Whether it only says that nothing is under way."""
+
+    def absence(self) -> str | None:
+        """Why it does not hold here and now; None where it does."""
+        raise NotImplementedError
+
+    def under_way(self) -> Opener:
+        """What its guard has under way here; itself where that is nothing."""
+        raise NotImplementedError
+
+    def knows(self, label: Label) -> bool:
+        """Whether the sources of this label are of its notice."""
+        raise NotImplementedError
+
+    def open(self, value: Any, /) -> Any:
+        """The plain value of a sealed one."""
+        raise NotImplementedError
+
+    def open_about(self, value: Any, abouts: tuple[About, ...], /) -> Any:
+        """The same of one that this is known of."""
+        raise NotImplementedError
+
+    def for_dump(self, value: Any, met: list[Any]) -> Any:
+        """A value without what may not be used; `met` gets all models in it."""
+        raise NotImplementedError
+
+
+def opener_for(label: Label | None, context: object = None) -> Opener:
+    """The use that decides here: the one in `context["use"]`, or the one under way.
+
+    Raises:
+        PurposeMissing: there is none, or uses of several guards are under way and each could decide.
+        TypeError: `context["use"]` is no use.
+    """
+    if isinstance(context, Mapping) and "use" in context:
+        named = context["use"]
+        if not isinstance(named, Opener):
+            raise TypeError(f'`context={{"use": …}}` names a use, not {type(named).__name__}')
+        return named
+    # Each guard keeps its own in a context variable; the default, where nothing is under way, is in no context.
+    # An application may keep uses in variables of its own as well: of each guard the one under way decides.
+    every = [one.under_way() for one in copy_context().values() if isinstance(one, Opener) and not one.nothing]
+    found = list({id(one): one for one in every}.values())
+    here = [one for one in found if one.absence() is None] or found
+    if len(here) > 1 and label is not None:
+        here = [one for one in here if one.knows(label)] or here
+    if not here:
+        raise PurposeMissing(
+            "a sealed value was to be opened outside any purpose: enter `with guard.purpose(…)`, decorate the function "
+            'with `@guard.purpose(…)`, or name a use where there is a context for it, `context={"use": use}`'
+        )
+    if len(here) > 1:
+        raise PurposeMissing(
+            "a sealed value was to be opened while uses of several guards are under way, and each could decide: name "
+            'one, `context={"use": use}`'
+        )
+    return here[0]

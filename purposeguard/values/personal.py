@@ -1,0 +1,305 @@
+"""Personal: a sealed value, which type checkers follow by the sources it derives from; and values joined (rule 6)."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, final, overload
+
+from purposeguard.errors import PurposeGuardError, SealedAttribute, SealedValue, UnknownSource, UnlabelledData
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, is_union
+from purposeguard.policy.table import derived_label
+from purposeguard.values.annotations import PLAIN, is_taggable
+from purposeguard.values.callables import is_plain
+from purposeguard.values.pydantic import SealedField
+from purposeguard.values.sealed import Sealed, joined, mapped, named, seal
+from purposeguard.values.walk import with_tags_in
+
+T = TypeVar("T")
+U = TypeVar("U")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+S1 = TypeVar("S1", bound=Source)
+S2 = TypeVar("S2", bound=Source)
+S3 = TypeVar("S3", bound=Source)
+S4 = TypeVar("S4", bound=Source)
+S5 = TypeVar("S5", bound=Source)
+R1 = TypeVar("R1", bound=Source | Purpose)
+R2 = TypeVar("R2", bound=Source | Purpose)
+R3 = TypeVar("R3", bound=Source | Purpose)
+T_co = TypeVar("T_co", covariant=True)
+S_co = TypeVar("S_co", bound=Source | Purpose, covariant=True)
+
+
+_ADVICE = "open it with `use.open(…)` in a purpose that may use it, or work on the seal with `map`, `zip` and `collect`"
+_JSON_REFUSES = json.JSONEncoder.default.__code__
+_REFUSED = {
+    "a sealed value is neither true nor false (to see whether there is one, compare with `None`)": "bool",
+    "a sealed value is no container": "len iter reversed contains getitem setitem delitem",
+    "a sealed value is no number": "int float complex index round trunc floor ceil neg pos abs invert",
+    "a sealed value is neither bytes nor a path": "bytes fspath",
+    "sealed values have no order": "lt le gt ge",
+    "a sealed value is no operand": """
+        add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or
+        radd rsub rmul rmatmul rtruediv rfloordiv rmod rdivmod rpow rlshift rrshift rand rxor ror
+        iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ixor ior
+    """,
+    "a sealed value cannot be pickled": "reduce reduce_ex getstate setstate getnewargs getnewargs_ex",
+}
+"""The special methods by which code would take a value for plain, by what is said of it."""
+
+
+def _class(sealed: object) -> type:
+    """What `__class__` is asked for: `isinstance`, and the message of `json`, which no other hook reaches."""
+    if sys._getframe(1).f_code is _JSON_REFUSES:
+        raise SealedValue(f"a sealed value is not written as JSON: {_ADVICE}; `default=pg.encode_sealed` opens it")
+    return type(sealed)
+
+
+def _attribute(_: object, name: str) -> NoReturn:
+    raise SealedAttribute(f"a sealed value has no `{name}`: {_ADVICE}")
+
+
+def _refusing(what: str) -> Callable[..., NoReturn]:
+    def refuse(*_: object) -> NoReturn:
+        raise SealedValue(f"{what}: {_ADVICE}")
+
+    return refuse
+
+
+@final
+class Personal(Sealed, SealedField, Generic[T_co, S_co]):
+    """`Personal(value, *sources)`: a value of type `T` that was collected under the sources `S`, sealed.
+
+    It is opened by a use whose purpose all its sources may serve: `use.open(value)`. Nothing else leads to the plain
+    value: printing, logging and comparing show or use the seal, and what takes it for a container, a number, an operand
+    or a condition, or would write it, raises `SealedValue`.
+    Seals are compared and hashed by identity, since comparing values would find them out by guessing.
+
+    Covariant in both: a source is a subtype of each purpose it may serve, so `Personal[str, Registration]` goes where
+    `Personal[str, RenewalGuidance]` is asked for. At run time the label says the sources themselves.
+
+    Raises:
+        UnlabelledData: no sources were given (rule 4).
+        UnknownSource: a source is no source class.
+    """
+
+    __slots__ = ()
+
+    @overload
+    def __new__(cls, value: T, source: type[S1], /) -> Personal[T, S1]: ...
+    @overload
+    def __new__(cls, value: T, source: type[S1], other: type[S2], /) -> Personal[T, S1 | S2]: ...
+    @overload
+    def __new__(cls, value: T, source: type[S1], b: type[S2], c: type[S3], /) -> Personal[T, S1 | S2 | S3]: ...
+    @overload
+    def __new__(
+        cls, value: T, source: type[S1], b: type[S2], c: type[S3], d: type[S4], /
+    ) -> Personal[T, S1 | S2 | S3 | S4]: ...
+    @overload
+    def __new__(
+        cls, value: T, source: type[S1], b: type[S2], c: type[S3], d: type[S4], e: type[S5], /, *more: type[S5]
+    ) -> Personal[T, S1 | S2 | S3 | S4 | S5]: ...
+    @overload
+    def __new__(cls, value: T, label: Label, /) -> Personal[T, Any]: ...
+    def __new__(cls, value: Any, /, *sources: Any) -> Personal[Any, Any]:
+        """Seals `value` under these sources (or one `Label`), and those that its own fields are tagged with."""
+        refusal: Exception
+        try:
+            label = _label(*sources)
+            if type(value) not in PLAIN:
+                label = with_tags_in(value, label)
+            return seal(cls, value, label)
+        except PurposeGuardError as error:
+            refusal = error.with_traceback(None)
+        finally:
+            del value, sources  # from the traceback: they are easily swapped
+        raise refusal
+
+    def map(self, fn: Callable[[T_co], U], /) -> Personal[U, S_co]:
+        """The value with `fn` applied, sealed under the same label (what is derived keeps its sources).
+
+        `fn` sees the plain value, so it runs when the value is opened, inside the purpose that opens it, at each
+        opening anew: let it depend on its argument alone. Where it fails, `SealedValue` is raised without what it said.
+
+        Raises:
+            TypeError: `fn` cannot be called; or is a coroutine function or a generator, which would run when the
+                opening, and perhaps the purpose, is over.
+        """
+        if not callable(fn):
+            raise TypeError(f"`map` takes a function, not {type(fn).__name__}")
+        if not is_plain(fn):
+            raise TypeError(f"`map` takes a function that runs when it is called, and {named(fn)} would run later")
+        return seal(Personal, mapped(self, fn), self.label)
+
+    @overload
+    def zip(self, a: Personal[A, R1], /) -> Personal[tuple[T_co, A], S_co | R1]: ...
+    @overload
+    def zip(self, a: Personal[A, R1], b: Personal[B, R2], /) -> Personal[tuple[T_co, A, B], S_co | R1 | R2]: ...
+    @overload
+    def zip(
+        self, a: Personal[A, R1], b: Personal[B, R2], c: Personal[C, R3], /
+    ) -> Personal[tuple[T_co, A, B, C], S_co | R1 | R2 | R3]: ...
+    @overload
+    def zip(
+        self, a: Personal[A, R1], b: Personal[A, R1], c: Personal[A, R1], d: Personal[A, R1], /, *more: Personal[A, R1]
+    ) -> Personal[tuple[T_co | A, ...], S_co | R1]: ...
+    def zip(self, *others: Personal[Any, Any]) -> Personal[Any, Any]:
+        """The values as a tuple, sealed under the union of the labels (rule 2).
+
+        Raises:
+            TypeError: there is no other value, or one is not sealed.
+        """
+        if not others:
+            raise TypeError("`zip` takes at least one other sealed value")
+        return _joined((self, *others), ())
+
+    @overload
+    @staticmethod
+    def collect(values: Iterable[Personal[T, R1]], /) -> Personal[tuple[T, ...], R1]: ...
+    @overload
+    @staticmethod
+    def collect(values: Iterable[Personal[T, R1]], source: type[S1], /) -> Personal[tuple[T, ...], R1 | S1]: ...
+    @overload
+    @staticmethod
+    def collect(
+        values: Iterable[Personal[T, R1]], source: type[S1], other: type[S2], /, *more: type[S2]
+    ) -> Personal[tuple[T, ...], R1 | S1 | S2]: ...
+    @staticmethod
+    def collect(values: Iterable[Personal[Any, Any]], /, *sources: Any) -> Personal[Any, Any]:
+        """The values as one tuple, sealed under the union of their labels, and of `sources` where given.
+
+        How many there are is known of a list of sealed values, and sealed in the collected one. Where there may be
+        none, name the sources: an empty label is no licence.
+
+        Raises:
+            UnlabelledData: there are no values and no sources (rule 4).
+            TypeError: one of them is not sealed.
+        """
+        refusal: Exception
+        try:
+            return _joined(tuple(values), sources)
+        except PurposeGuardError as error:
+            refusal = error.with_traceback(None)
+        finally:
+            del values, sources
+        raise refusal
+
+    def __repr__(self) -> str:
+        return f"<sealed {', '.join(source.clause for source in self.label)}>"
+
+    def __format__(self, spec: str, /) -> str:
+        if spec:
+            raise SealedValue(f"a sealed value has no format `{spec}`: {_ADVICE}")
+        return repr(self)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __init_subclass__(cls) -> NoReturn:
+        raise TypeError("Personal is final: a subclass could not see the value, and would only look as if it did")
+
+    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
+        # Type checkers must not see these: to them, as to everybody, a sealed value is no container, number or text,
+        # and none of its attributes can be set.
+        def __setattr__(self, name: str, value: object) -> NoReturn:
+            raise AttributeError(f"a sealed value cannot be changed: `{name}` cannot be set")
+
+        def __delattr__(self, name: str) -> NoReturn:
+            raise AttributeError(f"a sealed value cannot be changed: `{name}` cannot be removed")
+
+        __class__ = property(_class)
+        __getattr__ = _attribute
+        vars().update({f"__{name}__": _refusing(what) for what, names in _REFUSED.items() for name in names.split()})
+
+
+def must_be_sealed(value: object, who: str) -> None:
+    """Raises TypeError where something that is to be a sealed value is none; `who` takes it."""
+    if type(value) is not Personal:
+        if value is None:
+            raise TypeError(f"{who} takes sealed values, and was given `None`: compare with `None` first")
+        instead = "`Personal(value, Source)` seals one, `Personal(value, NotPersonal)` what is not personal"
+        if is_taggable(type(value)):
+            instead = "give its fields"
+        elif isinstance(value, (list, tuple, set, frozenset, dict)) and "open" in who:
+            instead = "`open_all` opens what is in a list"
+        raise TypeError(f"{who} takes sealed values, and was given a {type(value).__name__}: {instead}")
+
+
+def _joined(parts: tuple[Personal[Any, Any], ...], sources: tuple[Any, ...]) -> Personal[Any, Any]:
+    """All parts in one seal."""
+    for part in parts:
+        must_be_sealed(part, "a combination")
+    labels = {part.label for part in parts}
+    if sources:
+        labels.add(_label(*sources))
+    if not labels:
+        raise UnlabelledData("nothing was collected, and no source named: `Personal.collect(values, Source)` names it")
+    return seal(Personal, joined(parts), Label.join(*labels))
+
+
+def _label(*sources: Any) -> Label:
+    """The label of these sources.
+
+    Raises:
+        UnlabelledData: there are none.
+        UnknownSource: one is no source class.
+    """
+    try:  # quicker than `suppress`, which would take longer than all the rest
+        return _known_label(*sources)
+    except TypeError:
+        pass
+    return _label_of(*sources)  # one has no hash, so it is no class: refused here, with no other error behind it
+
+
+def _label_of(*sources: Any) -> Label:
+    if not sources:
+        raise UnlabelledData("a value is sealed under the sources that it derives from: `Personal(value, Source)`")
+    for one in sources:
+        if not isinstance(one, (Label, TermMeta)):
+            why = "a value is sealed under source classes, or one `Label`"
+            if is_union(one) or isinstance(one, (list, tuple, set, frozenset)):
+                why = "a value is sealed under several sources by naming each, `Personal(value, Source, Other)`"
+            raise UnknownSource(type(one), why)  # never the thing itself, which may be the value
+    return Label.join(*(one if isinstance(one, Label) else Label(one) for one in sources))
+
+
+_known_label = functools.lru_cache(maxsize=1024)(_label_of)
+
+
+def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Personal[Any, Any]) -> Personal[Any, Any]:
+    """Both values as a tuple, sealed under the source that the notice gives their combination (rule 6).
+
+    A generated module has a typed function for each derivation, `link_usage(cookie, personal)`; this is what they call.
+
+    Raises:
+        UnknownOperation: the notice declares no such operation between the two.
+        UnknownSource: a source is of another notice.
+        TypeError: one of them is not sealed.
+    """
+
+    def label_of(left: Label, right: Label) -> Label:
+        for source in (*left.sources, *right.sources):
+            if source is not NotPersonal:
+                notice.source(source)  # raises: a class made by hand may be a subclass of a source
+        return derived_label(notice, operation, left, right)
+
+    return combined(label_of, one, other)
+
+
+def combined(
+    label_of: Callable[[Label, Label], Label], one: Personal[Any, Any], other: Personal[Any, Any]
+) -> Personal[Any, Any]:
+    """Both values as a tuple, under the label that their labels give together."""
+    for value in (one, other):
+        must_be_sealed(value, "a derivation")
+    sealed: Personal[Any, Any] = seal(Personal, joined((one, other)), label_of(one.label, other.label))
+    return sealed

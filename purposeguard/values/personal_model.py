@@ -1,0 +1,362 @@
+"""A base for pydantic models that hold personal data: errors without the input, dumps that can leave things out."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, Self, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+from pydantic.functional_validators import ModelWrapValidatorHandler
+from pydantic_core import InitErrorDetails, PydanticSerializationError
+
+from purposeguard.errors import PurposeGuardError, UnlabelledData
+from purposeguard.notice.vocabulary import is_union, nearest
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.values.opener import Opener, opener_for
+from purposeguard.values.pydantic import (
+    HIDDEN,
+    Refusal,
+    RowUnderWay,
+    SealedField,
+    aliases_of,
+    field_names,
+    is_withholding,
+    quiet_line,
+    refusals,
+    row_under_way,
+    same_line,
+    tell_refusal,
+    unreadable_in,
+)
+from purposeguard.values.sealed import Sealed, failure
+from purposeguard.values.type_schema import Model
+
+_MISSPELT: Final = 0.75
+"""How like the name of a field a key is at least that is told: `nmae` is, `Jane` is not."""
+
+_met: ContextVar[tuple[Opener, frozenset[int]] | None] = ContextVar("purposeguard met", default=None)
+"""Of the dump under way: who withheld what may not be used, and from which models (by identity)."""
+
+# fmt: off
+_CONSTRAINTS: Final = (
+    "gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "max_digits", "decimal_places",
+    "allow_inf_nan", "strip_whitespace", "to_lower", "to_upper",
+)
+# fmt: on
+"""What pydantic would ask of the seal itself, were it stated of a sealed field."""
+
+
+_SERIALISED: Final = "_purposeguard_serialised"
+"""What the names of serialisers begin with that withhold."""
+
+
+class PersonalModel(BaseModel):
+    """A pydantic model that does three things beyond `BaseModel`, for its tagged and sealed fields.
+
+    - `model_dump(mode="withhold")` leaves out what the purpose under way may not use. For JSON and for type adapters,
+      whose modes are pydantic's own, `context={"withhold": True}` does the same.
+    - A dump that is refused raises the violation itself; of a plain `BaseModel` it is pydantic's error about it.
+    - Errors of validation show neither what was given for such a field nor the whole input.
+
+    Raises:
+        TypeError: when a class is made: a constraint is stated outside of a seal, or a model serialiser comes from a
+            base that is no `PersonalModel`.
+    """
+
+    if TYPE_CHECKING:
+        # To type checkers that know pydantic, a constructor takes what its fields are, not all that would be converted.
+        model_config = ConfigDict(strict=True)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # Of each class its own, by another name than those of its bases: validators of a model stand around each other
+        # in the order in which they are declared, and this one is to be outside all of them, wherever the model is.
+        validator: Any = classmethod(_validated)
+        setattr(cls, f"_purposeguard_validated_{len(cls.__mro__)}", model_validator(mode="wrap")(validator))
+        # Of serialisers of a model the last one takes the place of all others: one of the application's runs inside.
+        for one in [one for one in vars(cls).values() if _is_serialiser(one)]:
+            setattr(cls, f"{_SERIALISED}_{id(cls)}", _around(one))
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        *_, last = cls.__pydantic_decorators__.model_serializers.values()
+        if not last.cls_var_name.startswith(_SERIALISED):
+            raise TypeError(
+                f"{cls.__qualname__} gets the model serialiser `{last.cls_var_name}` from a base that is no "
+                "PersonalModel, and would write what is to be withheld: define it in a PersonalModel"
+            )
+        for name, field in cls.model_fields.items():
+            stated = [one for one in _CONSTRAINTS for meta in field.metadata if getattr(meta, one, None) is not None]
+            if stated and _is_sealed(field.annotation):
+                raise TypeError(
+                    f"field `{name}` of {cls.__qualname__} states `{stated[0]}` of the seal; it belongs to the type "
+                    f"inside: `Personal[Annotated[…, Field({stated[0]}=…)], …]`"
+                )
+
+    # Without an annotation for what it returns: pydantic would take that for the schema of what is written.
+    @model_serializer(mode="wrap")
+    def _purposeguard_serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]  # see above
+        return _written(self, handler, info)
+
+    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
+        # To type checkers these are pydantic's own, with all their options.
+
+        def model_dump(self, **options: Any) -> dict[str, Any]:
+            """As pydantic's; raises the violation itself where the dump is refused."""
+            with _refusal(self):
+                return super().model_dump(**options)
+
+        def model_dump_json(self, **options: Any) -> str:
+            """As pydantic's; raises the violation itself where the dump is refused."""
+            with _refusal(self):
+                return super().model_dump_json(**options)
+
+        @classmethod
+        def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+            """As pydantic's; does not show text that is no JSON."""
+            try:
+                return super().model_validate_json(json_data, **options)
+            except ValidationError as error:
+                hidden = _hidden(error, cls)
+            finally:
+                del json_data  # from the traceback
+            raise hidden
+
+        @classmethod
+        def parse_raw(cls, b: str | bytes, **options: Any) -> Self:
+            """As pydantic's, which advises against it; does not show text that is no JSON."""
+            try:
+                return super().parse_raw(b, **options)
+            except ValidationError as error:
+                hidden = _hidden(error, cls)
+            finally:
+                del b  # from the traceback
+            raise hidden
+
+        def __setattr__(self, name: str, value: object) -> None:
+            """As pydantic's; does not show what was to be set."""
+            try:
+                return super().__setattr__(name, value)
+            except ValidationError as error:
+                # Of a frozen model or field; any other has gone through the validators.
+                hidden = _hidden(error, type(self)) if "frozen" in error.errors()[0]["type"] else error
+            finally:
+                del value  # from the traceback
+            raise hidden
+
+
+_ROWS: Final = "__purposeguard_rows__"
+"""Where a class keeps that the rows in it were looked at."""
+
+
+def _must_say_whose(cls: type[BaseModel]) -> None:
+    """Raises UnlabelledData where a row in a model would be written as if it were about those whom the model is about.
+
+    A dump is told by PersonalModels alone which row it is in.
+    """
+    if _ROWS in vars(cls):
+        return
+    for inner in Model(cls).shape.every_model():
+        if not issubclass(inner.cls, PersonalModel) and inner.marks() and inner.shape.holds_seals:
+            name = inner.cls.__qualname__
+            raise UnlabelledData(
+                f"{name} marks whose it is, and a dump of {cls.__qualname__} could not tell: derive {name} from "
+                "PersonalModel"
+            )
+    type.__setattr__(cls, _ROWS, True)
+
+
+def _written(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
+    """What a dump writes of a model: all of it, or what may be used."""
+    met = _met.get()
+    try:
+        _must_say_whose(type(model))
+    except UnlabelledData as error:
+        tell_refusal(error)
+        raise
+    row = row_under_way.set(RowUnderWay(model, row_under_way.get(), judged=met is not None and id(model) in met[1]))
+    try:
+        return _written_of(model, write, info)
+    finally:
+        row_under_way.reset(row)
+
+
+def _written_of(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
+    try:
+        leaving_out = is_withholding(info)
+    except TypeError as error:
+        tell_refusal(error)
+        raise
+    if not leaving_out:
+        return write(model)
+    models: list[Any] = []
+    try:
+        opener = opener_for(None, info.context)
+        met = _met.get()
+        if met is not None and met[0] is opener and id(model) in met[1]:
+            return write(model)  # inside one from which all was withheld
+        shown = opener.for_dump(model, models)
+    except (PurposeGuardError, TypeError) as error:
+        tell_refusal(error)
+        raise
+    token = _met.set((opener, frozenset(map(id, models))))
+    try:
+        if unreadable_in(shown):
+            # A computed field that needs what was withheld: only a dump of its own can leave it out.
+            options = {name: getattr(info, name) for name in _OPTIONS if hasattr(info, name)}
+            return shown.model_dump(**options)
+        return write(shown)
+    except PurposeViolation as error:  # what is written needs what was withheld, such as a root
+        tell_refusal(error)
+        raise
+    finally:
+        _met.reset(token)
+
+
+_OPTIONS: Final = (
+    "mode",
+    "include",
+    "exclude",
+    "context",
+    "by_alias",
+    "exclude_unset",
+    "exclude_defaults",
+    "exclude_none",
+    "exclude_computed_fields",
+    "round_trip",
+    "serialize_as_any",
+    "polymorphic_serialization",
+)
+"""Options of a dump that a serialiser is told, as far as the version of pydantic has them."""
+
+
+_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _is_serialiser(member: Any) -> bool:
+    return getattr(getattr(member, "decorator_info", None), "decorator_repr", None) == "@model_serializer"
+
+
+def _around(proxy: Any) -> Any:
+    """A model serialiser of the application's, of which `_written` decides what it sees."""
+    fn, declared = proxy.wrapped, proxy.decorator_info
+    wraps = declared.mode == "wrap"
+    parameters = [one for one in inspect.signature(fn).parameters.values() if one.kind in _POSITIONAL]
+    takes_info = len(parameters) > 1 + wraps
+
+    # Annotated below, as the application's is.
+    def serialised(self: PersonalModel, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]  # see above
+        if declared.when_used.startswith("json") and not info.mode_is_json():
+            return _written(self, handler, info)
+        given = ((handler,) if wraps else ()) + ((info,) if takes_info else ())
+        return _written(self, lambda shown: fn(shown, *given), info)
+
+    # What it returns is what the application's returns: pydantic reads the schema of what is written from it.
+    serialised.__module__ = fn.__module__
+    if "return" in fn.__annotations__:
+        serialised.__annotations__ = {"return": fn.__annotations__["return"]}
+    return model_serializer(mode="wrap", return_type=declared.return_type)(serialised)
+
+
+def _is_sealed(annotation: Any) -> bool:
+    """Whether what an annotation means is a seal, or may be one."""
+    kinds = [get_origin(one) or one for one in (get_args(annotation) if is_union(annotation) else (annotation,))]
+    return any(isinstance(kind, type) and issubclass(kind, SealedField) for kind in kinds)
+
+
+def _validated(
+    cls: type[PersonalModel], value: Any, handler: ModelWrapValidatorHandler[PersonalModel]
+) -> PersonalModel:
+    hidden: Exception
+    try:
+        return handler(value)
+    except ValidationError as error:
+        hidden = _hidden(error, cls)
+    except Exception as error:  # noqa: BLE001  # raised below, or told without what it may show
+        # A validator's slip shows what it slipped on; what an application raises by a class of its own, it means.
+        slip = type(error).__module__.partition(".")[0] in sys.stdlib_module_names
+        hidden = failure(f"a validator of {cls.__qualname__}", error) if slip else error
+    finally:
+        del value  # from the traceback
+    raise hidden
+
+
+@contextmanager
+def _refusal(model: BaseModel) -> Generator[None]:
+    """Raises why a dump was refused in the place of pydantic's error, which tells it as text."""
+    told: list[Refusal] = []
+    token = refusals.set(told)
+    failed = False
+    try:
+        yield
+    except PydanticSerializationError:
+        if not told:
+            raise
+        failed = True
+    finally:
+        refusals.reset(token)
+    # After a refusal in a union pydantic goes on, and gives the seal. One that was about no sealed value may have been
+    # a member that the value is not of.
+    refusal = next((one for one in told if one.value is not None), told[0] if failed else None)
+    if refusal is not None:
+        field = (_place(model, refusal.value) or "").removeprefix(".")
+        if field and isinstance(refusal.error, PurposeViolation):
+            refusal.error.field = field
+        elif field:
+            refusal.error.add_note(f"in field `{field}` of {type(model).__name__}")
+        raise refusal.error.with_traceback(None) from None
+
+
+def _place(inside: object, value: Sealed | None, above: frozenset[int] = frozenset()) -> str | None:
+    """Where in a model, or what it holds, a sealed value is: `orders[].address`."""
+    if id(inside) in above:
+        return None
+    above |= {id(inside)}
+    items: Iterable[tuple[str, object]] = ()
+    if isinstance(inside, BaseModel):
+        items = ((f".{name}", item) for name, item in inside.__dict__.items())
+    elif isinstance(inside, Mapping):
+        items = (("[]", item) for pair in inside.items() for item in pair)
+    elif isinstance(inside, (list, tuple, set, frozenset)):
+        items = (("[]", item) for item in inside)
+    for name, item in items:
+        below = "" if item is value else _place(item, value, above)
+        if below is not None:
+            return f"{name}{below}"
+    return None
+
+
+def _hidden(error: ValidationError, cls: type[BaseModel]) -> ValidationError:
+    """The same error, without what was given for tagged and sealed fields, and without the whole input."""
+    fields = Model(cls).fields()
+    aliases: dict[Any, set[str]] = aliases_of(cls)
+    names = frozenset(field_names(Model(cls).shape))
+    lines: list[InitErrorDetails] = []
+    for one in error.errors():
+        where = one["loc"]
+        meant = sorted({*aliases.get(where[0], ()), *fields.keys() & {where[0]}}) if where else []
+        if meant and not any(fields[field].has_tags for field in meant):
+            shown = isinstance(one["input"], (str, int, float, type(None)))
+            lines.append(same_line(one, one["input"] if shown else HIDDEN))
+        elif one["type"] == "no_such_attribute" or (
+            # A key is told that may be the name of a field, misspelt; it is gone where a base has hidden it.
+            one["type"] == "extra_forbidden" and where and nearest(where[0], names, _MISSPELT)
+        ):
+            lines.append(same_line(one, HIDDEN))
+        else:
+            told = tuple(part for part in where if part in names)
+            lines.append(quiet_line(one, told, meant[0] if len(meant) == 1 else cls.__name__))
+    return ValidationError.from_exception_data(error.title, lines)

@@ -1,0 +1,532 @@
+"""Pydantic: sealed values as fields of models, and what copies of models need beside what all copies do.
+
+A sealed field is validated like what is in it, and written only in a purpose that may use it.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Annotated, Any, Final, NamedTuple, NoReturn, TypeVar, cast, get_args, get_origin
+
+from pydantic import AliasChoices, AliasPath, BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+from pydantic_core import (
+    CoreSchema,
+    ErrorDetails,
+    InitErrorDetails,
+    PydanticCustomError,
+    PydanticOmit,
+    PydanticSerializationUnexpectedValue,
+    PydanticUndefined,
+    PydanticUseDefault,
+    SchemaError,
+    SchemaSerializer,
+    core_schema,
+)
+
+from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, by_clause, is_union, nearest
+from purposeguard.policy.row_context import About
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.values.annotations import ALIASES
+from purposeguard.values.opener import opener_for
+from purposeguard.values.rows import abouts_of
+from purposeguard.values.sealed import Sealed, failure, quiet
+from purposeguard.values.type_schema import Shape, shape_of
+from purposeguard.values.withheld import base_of, left_out_of, record_of, visible_of
+
+
+def fresh_private(declared: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Pydantic's private attributes as a new object would have them, save those made from the fields' values."""
+    found: dict[str, Any] = {}
+    for name, one in declared.items():
+        if one.default_factory is None:
+            found[name] = copy.deepcopy(one.default)
+        elif not getattr(one, "default_factory_takes_validated_data", False):
+            found[name] = one.default_factory()
+    return {name: value for name, value in found.items() if value is not PydanticUndefined} if declared else None
+
+
+def visible_items(self: Any) -> Iterator[tuple[str, Any]]:
+    """The fields that are left, as pydantic asks for them to print."""
+    return iter(visible_of(self).items())
+
+
+def _model_dump(self: Any, **options: Any) -> Any:
+    return _leaving_out(self, base_of(self).model_dump, options)
+
+
+def _model_dump_json(self: Any, **options: Any) -> Any:
+    return _leaving_out(self, base_of(self).model_dump_json, options)
+
+
+def _leaving_out(self: Any, dump: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """A dump that also leaves out what cannot be read, or computed, without what was withheld."""
+    dataclasses_in: set[int] = set()
+    unreadable = unreadable_in(self, dataclasses_in)
+    if not unreadable:
+        return dump(self, **options)
+    token = left_out_of.set(frozenset(dataclasses_in))
+    try:
+        return dump(self, **{**options, "exclude": _both(options.get("exclude"), unreadable)})
+    finally:
+        left_out_of.reset(token)
+
+
+def unreadable_in(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
+    """What a dump of `value` has to leave out, in pydantic's form: `{"full_name": True, "orders": {0: {…}}}`.
+
+    `copies` gets the identities of dataclasses from which something was withheld.
+    """
+    found: dict[Any, Any] = {}
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    elif hasattr(type(value), "__purposeguard_withheld__"):
+        found = dict.fromkeys(_unreadable_fields(value), True)
+        items = visible_of(value).items()
+        if copies is not None and dataclasses.is_dataclass(value):
+            copies.add(id(value))
+    elif isinstance(value, dict):
+        items = value.items()
+    for key, item in items:
+        below = unreadable_in(item, copies)
+        if below:
+            found[key] = below
+    return found
+
+
+def _unreadable_fields(copied: Any) -> Iterator[str]:
+    """What pydantic would ask a copy for that it cannot say: fields of dataclasses, and computed ones of models."""
+    if dataclasses.is_dataclass(copied):
+        yield from record_of(copied).decisions
+    elif isinstance(copied, BaseModel):
+        for name in type(copied).model_computed_fields:
+            try:
+                getattr(copied, name)
+            except PurposeViolation:
+                yield name
+
+
+def _both(asked: Any, ours: dict[Any, Any]) -> dict[Any, Any]:
+    """What a caller wants left out, and what has to be."""
+    given: dict[Any, Any] = dict(asked) if isinstance(asked, Mapping) else dict.fromkeys(asked or (), True)
+    every = given.get("__all__")
+    for key, value in ours.items():
+        known = given.get(key, every)
+        if known is True or known is ... or value is True:
+            given[key] = True
+        else:
+            given[key] = _both(known, value)
+    return given
+
+
+def _pydantic_setattr(self: Any, name: str, value: Any) -> None:
+    _must_be_left(self, name)
+    base_of(self).__setattr__(self, name, value)
+
+
+def _pydantic_delattr(self: Any, name: str) -> None:
+    _must_be_left(self, name)
+    base_of(self).__delattr__(self, name)
+
+
+def _must_be_left(instance: Any, name: str) -> None:
+    # pydantic sets its fields past the attributes of the class.
+    if name in record_of(instance).decisions:
+        raise AttributeError(f"`{name}` is withheld here and cannot be set")
+
+
+def _pydantic_str(self: Any) -> str:
+    return " ".join(f"{name}={value!r}" for name, value in visible_of(self).items())
+
+
+class OwnSerializer:
+    """The serialiser of a copy's class, made when it is first asked for: the base's, for instances of the copy's.
+
+    With the base's own, pydantic would ask the class of the value for a serialiser of its own without end, where it is
+    told to write each object as what it is (`polymorphic_serialization`).
+    """
+
+    __slots__ = ()
+
+    def __get__(self, instance: object, owner: Any) -> SchemaSerializer:
+        base = owner.__bases__[-1]
+        schema = _for_class(base.__pydantic_core_schema__, owner, ())
+        own: SchemaSerializer = base.__pydantic_serializer__ if schema is None else SchemaSerializer(schema)
+        type.__setattr__(owner, "__pydantic_serializer__", own)
+        return own
+
+
+def _for_class(schema: Mapping[str, Any], cls: type, definitions: Iterable[Mapping[str, Any]]) -> CoreSchema | None:
+    """The schema of a model as that of a subclass; None where it is of a kind that a class has made for itself."""
+    changed: Any = {key: value for key, value in schema.items() if key != "ref"}
+    if schema["type"] in {"model", "dataclass"}:
+        return cast("CoreSchema", {**changed, "cls": cls})
+    if schema["type"] == "definition-ref":
+        found = next(one for one in definitions if one["ref"] == schema["schema_ref"])
+        return _for_class(found, cls, definitions)
+    if "schema" not in schema:
+        return None
+    inner = _for_class(schema["schema"], cls, schema.get("definitions", definitions))
+    return None if inner is None else cast("CoreSchema", {**changed, "schema": inner})
+
+
+METHODS: Final = {
+    "__str__": _pydantic_str,
+    "__repr_args__": visible_items,
+    "__setattr__": _pydantic_setattr,
+    "__delattr__": _pydantic_delattr,
+    "model_dump": _model_dump,
+    "model_dump_json": _model_dump_json,
+    "__pydantic_serializer__": OwnSerializer(),
+}
+"""The methods of a copy's class that are its own."""
+
+WITHHOLD: Final = "withhold"
+"""The mode of a dump that leaves out what may not be used."""
+
+_NOT_LEFT_OUT: Final = (
+    "withholding leaves fields out of models that derive from `pg.PersonalModel`; of others dump `use.withhold(model)`"
+)
+
+_NOT_WRITTEN: Final = (
+    "exclude the field, or write it under a purpose that may use it; models that derive from `pg.PersonalModel` leave "
+    'it out by `context={"withhold": True}`'
+)
+
+HIDDEN: Final = "<sealed>"
+"""What errors of validation show in the place of an input."""
+
+
+class Refusal(NamedTuple):
+    """Why a dump was refused, and which value it was to open (None: the whole)."""
+
+    error: Exception
+    value: Sealed | None
+
+
+refusals: ContextVar[list[Refusal] | None] = ContextVar("purposeguard refusals", default=None)
+"""Where a dump that wants to know puts why it was refused: pydantic tells it as text only."""
+
+
+class RowUnderWay:
+    """Whose the sealed values in a row are, and from when; read where one is to be opened."""
+
+    __slots__ = ("_around", "_judged", "_row")
+
+    def __init__(self, row: object, around: RowUnderWay | None, *, judged: bool) -> None:
+        """`around` is the row that this one is in; `judged`: what may not be used was just withheld from it."""
+        self._row = row
+        self._around = around
+        self._judged = judged
+
+    @property
+    def abouts(self) -> tuple[About, ...]:
+        """What the row says, or the one around it; nothing where neither has marks."""
+        around = () if self._around is None else self._around.abouts
+        try:
+            return abouts_of(self._row, (), around) or around
+        except UnlabelledData:
+            if not self._judged:
+                raise
+        return around  # its marked field was withheld, after it had been read
+
+
+row_under_way: ContextVar[RowUnderWay | None] = ContextVar("purposeguard row", default=None)
+"""Of the dump under way: the row that is being written."""
+
+
+def tell_refusal(error: Exception, value: Sealed | None = None) -> None:
+    """Tells the dump under way why it was refused, where it wants to know."""
+    told = refusals.get()
+    if told is not None:
+        told.append(Refusal(error, value))
+
+
+def is_withholding(info: core_schema.SerializationInfo) -> bool:
+    """Whether a dump is to leave out what may not be used.
+
+    Raises:
+        TypeError: its mode, or a key of its context, would say so, were it not misspelt.
+    """
+    context: Mapping[Any, Any] = info.context if isinstance(info.context, Mapping) else {}
+    for said in (info.mode, *context):
+        if isinstance(said, str) and _is_misspelt(said):
+            raise TypeError(f"a dump leaves out what may not be used by `{WITHHOLD}`, not by `{said}`")
+    return info.mode == WITHHOLD or bool(context.get(WITHHOLD))
+
+
+@functools.lru_cache(maxsize=256)
+def _is_misspelt(said: str) -> bool:
+    return said != WITHHOLD and bool(nearest(said, (WITHHOLD,), 0.75))
+
+
+class SealedField:
+    """What makes a class of sealed values a pydantic type."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validates as the type inside and seals, or takes what is sealed under no other sources.
+
+        Raises:
+            UnlabelledData: the annotation does not say what is sealed, and under which sources.
+        """
+        given = get_args(source)
+        if len(given) != 2:
+            raise _NoField("a sealed field says what is in it and its sources: `Personal[str, Source]`")
+        inner_type, terms = given
+        # As an annotation of the type inside, which may be a definition that others refer to: what the hooks of this
+        # class added to the JSON Schema of a reference, pydantic would add to the definition.
+        return handler.generate_schema(Annotated[inner_type, _Field(cls, inner_type, _members(terms))])
+
+
+class _NoField(UnlabelledData, PydanticSchemaGenerationError):
+    """An annotation that is no sealed field; to pydantic, a type that it has no schema for."""
+
+
+class _Field:
+    """One annotation `Personal[T, S]`, as pydantic asks it.
+
+    What is in `T` is looked at when it is asked for: models in it may be defined later.
+    """
+
+    def __init__(self, cls: Any, inner_type: object, members: tuple[TermMeta, ...]) -> None:
+        self._cls = cls
+        self._members = members
+        self._inner_type = inner_type
+        self._seals = bool(members) and all(issubclass(one, Source) and "clause" in vars(one) for one in members)
+        """Whether plain input can be sealed; not where the annotation names purposes, or leaves them open."""
+        self._kind = _name(inner_type)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        inner = handler(source)
+        if inner["type"] == "generator":  # what it gives would be validated when it is opened, and used up by that
+            raise _NoField(f"`{self._kind}` is validated as an iterator, which cannot be sealed: say `list[…]`")
+        sealed = core_schema.no_info_wrap_validator_function(
+            self.validate,
+            inner,
+            serialization=core_schema.wrap_serializer_function_ser_schema(self.serialise, info_arg=True, schema=inner),
+        )
+        # A layer that does nothing: a serialiser of the field takes the place of the outermost one, and what its
+        # handler calls is to be the one above.
+        return core_schema.no_info_after_validator_function(_as_it_is, sealed)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), **self.facts}
+
+    @functools.cached_property
+    def _label(self) -> Label:
+        """What plain input is sealed under."""
+        own = Label(*cast("tuple[type[Source], ...]", self._members))
+        inside = shape_of(self._inner_type).label_of_all()
+        return own if inside is None else own | inside  # what is inside keeps its tags
+
+    @functools.cached_property
+    def _takes(self) -> tuple[TermMeta, ...]:
+        """Of what sealed values may be; where a purpose is named, of what is not personal as well.
+
+        Nothing where the annotation leaves it open: then they may be of anything.
+        """
+        if self._seals:  # also what is inside: what the field sealed once, and a seal of such a value, is taken
+            return tuple(dict.fromkeys((*self._members, *self._label)))
+        return (*self._members, NotPersonal) if self._members else ()
+
+    @functools.cached_property
+    def _names(self) -> frozenset[str]:
+        """The names of fields in `T`: places in an error that come from code, not from the input."""
+        return frozenset(field_names(shape_of(self._inner_type)))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the JSON Schema says beside the type."""
+        if self._seals:
+            return {"x-collected-under": [source.clause for source in self._label]}
+        clauses = [one.__dict__["clause"] for one in self._members if "clause" in vars(one)]
+        return {"x-may-serve": clauses} if clauses else {}
+
+    def validate(self, value: Any, handler: Callable[[Any], Any]) -> Any:
+        """A sealed value as it is, and anything else sealed once it is valid; errors do not show it."""
+        if isinstance(value, Sealed):
+            if self._takes and not all(issubclass(one, self._takes) for one in value.label.sources):
+                may = " or ".join(one.__name__ for one in (self._takes if self._seals else self._members))
+                own = ", ".join(source.clause for source in value.label)
+                self._refuse("sealed_source", f"is sealed under {own}, and this field takes {may} only")
+            return value  # what is in it nobody may look at here, not even to see whether it is valid
+        if not self._seals:
+            self._refuse("sealed_needed", "is not sealed, and this field does not say under which source it would be")
+        label = self._label
+        try:
+            return self._cls(handler(value), label)
+        except ValidationError as error:
+            hidden: Exception = self._hidden(error)
+        except Exception as error:  # noqa: BLE001  # what a validator raised may show the value; raised below, without it
+            hidden = _signal(error) or quiet(f"validation as {self._kind}", error)
+        finally:
+            del value  # from the traceback
+        raise hidden
+
+    def serialise(self, value: Any, handler: Callable[[Any], Any], info: core_schema.SerializationInfo) -> Any:
+        """The plain value, written as its type is; only in a use that may open it."""
+        leaving_out = False
+        try:
+            leaving_out = is_withholding(info)
+            if not isinstance(value, Sealed):
+                given = type(value).__name__
+                raise SealedValue(
+                    f"a field of sealed values holds a {given}, which was never validated: give it "
+                    "`Personal(value, Source)`, or make the model with `model_validate`"
+                )
+            opener, known = opener_for(value.label, info.context), row_under_way.get()
+            abouts = () if known is None else known.abouts
+            opened = [opener.open_about(value, abouts) if abouts else opener.open(value)]
+        except (PurposeGuardError, TypeError) as error:
+            if isinstance(error, PurposeViolation):
+                error.advice = _NOT_LEFT_OUT if leaving_out else _NOT_WRITTEN
+            tell_refusal(error, value if isinstance(value, Sealed) else None)
+            raise
+        below: list[Refusal] = []
+        token = refusals.set(below)
+        try:
+            return handler(opened.pop())  # so that no local holds it, should the handler fail
+        except PydanticSerializationUnexpectedValue:  # a union asks its members in turn; this one is not it
+            failed: Exception = PydanticSerializationUnexpectedValue(f"what is sealed is no {self._kind}")
+        except Exception as error:  # noqa: BLE001  # what a serialiser said may show the value; raised below, without it
+            # Of a seal within this one pydantic tells the refusal as text: it is raised again itself.
+            failed = below[0].error if below else failure(f"writing {self._kind}", error)
+        finally:
+            refusals.reset(token)
+        if not isinstance(failed, PydanticSerializationUnexpectedValue):
+            tell_refusal(failed, value if below else None)
+        raise failed.with_traceback(None)
+
+    def _refuse(self, kind: str, why: str) -> NoReturn:
+        # An error of any other class would show the input that it came of.
+        raise ValidationError.from_exception_data(self._kind, [_line(kind, why, ())])
+
+    def _hidden(self, error: ValidationError) -> ValidationError:
+        """The same error, without the input and whatever else might show it."""
+        lines = [
+            # Names of fields come from code; all else in a place (keys, indices) may come from the input.
+            quiet_line(one, tuple(part for part in one["loc"] if part in self._names), self._kind)
+            for one in error.errors(include_input=False)
+        ]
+        return ValidationError.from_exception_data(self._kind, lines, hide_input=True)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _signal(error: Exception) -> Exception | None:
+    """What an inner validator told pydantic to do, which reaches a validator around it as another error."""
+    said = str(error).partition(":")[0] if isinstance(error, SchemaError) else ""
+    if said.startswith("Uncaught "):  # "Uncaught Omit error, …", "Uncaught `PydanticUseDefault` exception: …"
+        return PydanticUseDefault() if "UseDefault" in said else PydanticOmit()
+    return None
+
+
+def quiet_line(one: ErrorDetails, where: tuple[int | str, ...], kind: str) -> InitErrorDetails:
+    """A line of a validation error without the input, and without a message that may show it."""
+    why = one.get("ctx", {}).get("why")
+    if type(why) is _Why:
+        return _line(one["type"], why, where)
+    # An error of a validator's own may bear any name; of pydantic's, which alone have an address, these tell the rule.
+    if one["type"] in _TOLD and "url" in one:
+        return same_line({**one, "loc": where}, HIDDEN)
+    return _line("sealed_value", f"is not a valid {kind}", where)
+
+
+def same_line(one: ErrorDetails, shown: object) -> InitErrorDetails:
+    """A line of a validation error, to be raised again with `shown` in the place of its input."""
+    kind: Any = one["type"]
+    # A validator's own error may bear the name of one of pydantic's, which alone have an address.
+    if kind not in _KNOWN or "url" not in one:
+        kind = PydanticCustomError(kind, one["msg"])  # pyright: ignore[reportArgumentType]  # its message, as it is
+    return {"type": kind, "loc": one["loc"], "input": shown, "ctx": one.get("ctx", {})}
+
+
+class _Why(str):
+    """What this module says of a value: never anything of the value."""
+
+    __slots__ = ()
+
+
+def _line(kind: Any, why: str, where: tuple[int | str, ...]) -> InitErrorDetails:
+    return {"type": PydanticCustomError(kind, "value {why}", {"why": _Why(why)}), "loc": where, "input": HIDDEN}
+
+
+def _name(annotation: object) -> str:
+    """What an error calls what is in a seal."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    kind = get_origin(annotation) or annotation
+    return kind.__name__ if isinstance(kind, type) and not is_union(annotation) else "value"
+
+
+def _members(terms: object) -> tuple[TermMeta, ...]:
+    """The sources or purposes of an annotation, by clause; none where it leaves them open (`Any`, a type variable)."""
+    while isinstance(terms, ALIASES):
+        terms = cast("Any", terms).__value__
+    given = get_args(terms) if is_union(terms) else (terms,)
+    found = tuple(one for one in given if isinstance(one, TermMeta))
+    if len(found) != len(given) and not (isinstance(terms, TypeVar) or terms is Any):
+        raise UnlabelledData(
+            "a sealed field says its sources by their classes: `Personal[str, Registration | Contract]`"
+        )
+    # `typing` gives one object for `A | B` and `B | A`, in the order that was written first anywhere.
+    return tuple(sorted(found, key=by_clause))
+
+
+def field_names(shape: Shape, seen: frozenset[type] = frozenset()) -> Iterator[str]:
+    """The names of the fields of all models in a shape, and the other names that pydantic knows them by."""
+    for part in (shape.items, shape.within):
+        if part is not None:
+            yield from field_names(part, seen)
+    for model in shape.models:
+        if model.cls not in seen:
+            yield from aliases_of(model.cls)
+            for name, inside in model.fields().items():
+                yield name
+                yield from field_names(inside, seen | {model.cls})
+
+
+def aliases_of(cls: type) -> dict[str, set[str]]:
+    """The other names by which an error calls the fields of a pydantic model, with the fields that each may mean."""
+    found: dict[str, set[str]] = {}
+    for name, field in cls.model_fields.items() if issubclass(cls, BaseModel) else ():
+        for alias in (field.alias, field.validation_alias):
+            choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+            for one in choices:
+                if one is not None:
+                    first = one.path[0] if isinstance(one, AliasPath) else one
+                    found.setdefault(str(first), set()).add(name)
+    return found
+
+
+# fmt: off
+_TOLD: Final = frozenset(
+    {
+        "missing", "extra_forbidden", "none_required", "string_type", "string_too_short", "string_too_long",
+        "string_pattern_mismatch", "int_type", "int_parsing", "int_parsing_size", "int_from_float", "float_type",
+        "float_parsing", "finite_number", "bool_type", "bool_parsing", "bytes_type", "bytes_too_short",
+        "bytes_too_long", "decimal_type", "decimal_parsing", "decimal_max_digits", "decimal_max_places",
+        "decimal_whole_digits", "greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of",
+        "date_type", "date_past", "date_future", "date_from_datetime_inexact", "datetime_type", "datetime_past",
+        "datetime_future", "timezone_naive", "timezone_aware", "time_type", "time_delta_type", "list_type",
+        "tuple_type", "set_type", "frozen_set_type", "dict_type", "mapping_type", "model_type",
+        "model_attributes_type", "dataclass_type", "is_instance_of", "callable_type", "url_type", "url_scheme",
+        "url_too_long", "uuid_type", "uuid_version", "json_invalid", "json_type", "frozen_field", "frozen_instance",
+    }
+)
+# fmt: on
+"""Errors of pydantic that tell the rule alone, never what was given."""
+
+_KNOWN: Final = frozenset(get_args(core_schema.ErrorType))

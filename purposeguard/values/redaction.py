@@ -1,0 +1,533 @@
+"""Redaction: what of a value a use may not open, and the value without it.
+
+Withholding walks a value along the shape of its annotation. What the annotation does not describe is taken to be all
+that it could mean, and refused where any of that is. A copy without some fields is an instance of a subclass made for
+it, so `isinstance` holds and methods work. It does not hold the withheld values in any form: reading one raises. What
+the object kept besides its declared fields (cached properties, private attributes, extra keys) is left behind too,
+since nothing says from what it was made.
+"""
+
+from __future__ import annotations
+
+import abc
+import collections
+import copy
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, Final, cast
+
+import cachetools
+from pydantic import BaseModel
+
+from purposeguard.errors import UnlabelledData
+from purposeguard.locks import new_lock
+from purposeguard.notice.label import Label
+from purposeguard.policy.explanation import Decision
+from purposeguard.policy.row_context import About
+from purposeguard.values import pydantic
+from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, is_attrs, is_namedtuple, is_taggable
+from purposeguard.values.rows import (
+    MISSING,
+    Reading,
+    beside_fields,
+    entries_of,
+    gone_from,
+    read_field,
+    reading_of,
+    refilled,
+    said_by,
+)
+from purposeguard.values.sealed import Sealed
+from purposeguard.values.streams import runs_later
+from purposeguard.values.type_schema import Model, Shape
+from purposeguard.values.withheld import GONE, Refusing, Withheld, base_of, fields_of, record_of, visible_of
+
+_HEAP_TYPE: Final = 1 << 9
+"""The flag of classes that are written in Python."""
+
+_INIT_VAR: Final = dataclasses._FIELD_INITVAR  # type: ignore[attr-defined]  # dataclasses tells its kinds of fields apart by this alone
+
+
+class _Attributes(tuple[Any, ...]):
+    """The attributes of an attrs class, by position and by name, as `attrs.fields` gives them."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        for one in self:
+            if one.name == name:
+                return one
+        raise AttributeError(name)
+
+
+class Classes:
+    """The subclasses made for copies: remembered, bounded, safe between threads."""
+
+    def __init__(self, most: int = 1024) -> None:
+        self._known: cachetools.LRUCache[object, type] = cachetools.LRUCache(most)
+        self._lock = new_lock()
+
+    def get(self, key: object, make: Callable[[], type]) -> type:
+        """The class for this key, made if it is not known."""
+        with self._lock:
+            found = self._known.get(key)
+        if found is None:
+            made = make()  # which runs the code of metaclasses, so not under the lock: of two made at once one is kept
+            with self._lock:
+                found = self._known.setdefault(key, made)
+        return found
+
+
+def subclass_without(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:
+    """A subclass of `cls` in which the fields that `record` denies raise; `fields` are all declared ones.
+
+    Raises:
+        UnlabelledData: instances of `cls` may hold data where nothing can be withheld from.
+    """
+    gone = frozenset(record.decisions)
+    names = tuple(name for name in fields if name not in gone)
+    namespace: dict[str, Any] = {
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "__doc__": cls.__doc__,
+        "__purposeguard_withheld__": record,
+        "__purposeguard_fields__": fields,
+        "__eq__": _equal,
+        "__ne__": _unequal,
+        "__hash__": _hash if cls.__hash__ is not None else None,
+        "__copy__": _copy,
+        "__deepcopy__": _deepcopy,
+        "__reduce_ex__": _reduce,
+    }
+    if not cls.__dictoffset__ or issubclass(cls, BaseModel):
+        namespace["__slots__"] = ()
+    if issubclass(cls, dict):
+        return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace | _DICT_METHODS))
+    foreign = [base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE and base is not object]
+    if foreign and not is_namedtuple(cls):
+        raise UnlabelledData(
+            f"{cls.__qualname__} is a {foreign[0].__name__} and may hold its data there, where it cannot be withheld"
+        )
+    namespace |= {name: Refusing(name) for name in gone}
+    namespace |= {"__repr__": _repr, "__str__": _repr, "__format__": _format}
+    if issubclass(cls, BaseModel):
+        # pydantic's metaclass would build a schema anew; the parent's serves.
+        namespace |= pydantic.METHODS
+        return cast("type", abc.ABCMeta.__new__(type(cls), cls.__name__, (_Quiet, cls), namespace))
+    namespace["__match_args__"] = tuple(name for name in getattr(cls, "__match_args__", ()) if name not in gone)
+    if is_namedtuple(cls):
+        return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace | _TUPLE_METHODS | {"_fields": names}))
+    namespace["__init__"] = _init
+    if hasattr(cls, "__dataclass_fields__"):
+        kept = {name: field for name, field in cls.__dataclass_fields__.items() if name not in gone}
+        namespace["__dataclass_fields__"] = kept
+    if hasattr(cls, "__pydantic_serializer__"):  # a dataclass of pydantic's
+        namespace["__pydantic_serializer__"] = pydantic.OwnSerializer()
+    if is_attrs(cls):
+        namespace["__attrs_attrs__"] = _Attributes(one for one in cls.__attrs_attrs__ if one.name not in gone)
+    return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace))
+
+
+class _Quiet:
+    """Stands before the copied class, so that no `__init_subclass__` hears of the copy's class."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **_kwargs: object) -> None: ...
+
+
+def beside(value: Any) -> dict[str, Any]:
+    """What an object keeps besides its values and `fill` needs: which fields were set, how defaults are made."""
+    if isinstance(value, BaseModel):
+        return {"fields_set": set(value.__pydantic_fields_set__)}
+    if isinstance(value, collections.defaultdict):
+        return {"default_factory": value.default_factory}
+    return {}
+
+
+def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
+    """An instance of a class from `subclass_without` that holds these values and no others."""
+    model: Any = cls
+    instance: Any
+    if issubclass(cls, dict):
+        # An OrderedDict keeps its order by its own methods only.
+        kind: Any = collections.OrderedDict if issubclass(cls, collections.OrderedDict) else dict
+        instance = kind.__new__(cls)
+        for name, value in visible.items():
+            kind.__setitem__(instance, name, value)
+        if "default_factory" in beside:
+            instance.default_factory = beside["default_factory"]
+        return instance
+    if issubclass(cls, tuple):
+        return tuple.__new__(cls, [visible.get(name, GONE) for name in model.__purposeguard_fields__])
+    instance = object.__new__(cls)
+    if issubclass(cls, BaseModel):
+        values = {name: value for name, value in visible.items() if name in model.model_fields}
+        for name, value in (
+            ("__dict__", values),
+            ("__pydantic_fields_set__", beside.get("fields_set", set()) & set(values)),
+            ("__pydantic_extra__", {} if model.model_config.get("extra") == "allow" else None),
+            ("__pydantic_private__", pydantic.fresh_private(model.__private_attributes__)),
+        ):
+            object.__setattr__(instance, name, value)
+        return instance
+    if hasattr(cls, "_sa_class_manager"):  # SQLAlchemy's attributes are read from there, and set by its sessions alone
+        instance.__dict__.update(visible)
+        return instance
+    for name, value in visible.items():
+        object.__setattr__(instance, name, value)
+    return instance
+
+
+def _repr(self: Any) -> str:
+    return f"{base_of(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in visible_of(self).items())})"
+
+
+def _format(self: Any, spec: str) -> str:
+    return format(str(self), spec)
+
+
+def _identity(instance: Any) -> tuple[object, ...]:
+    return base_of(instance), frozenset(record_of(instance).decisions), visible_of(instance)
+
+
+def _equal(self: Any, other: Any) -> bool:
+    # A copy equals no object that has the field: else comparing would find the value out.
+    return hasattr(type(other), "__purposeguard_withheld__") and _identity(self) == _identity(other)
+
+
+def _unequal(self: Any, other: Any) -> bool:
+    return not _equal(self, other)
+
+
+def _hash(self: Any) -> int:
+    base, gone, visible = _identity(self)
+    return hash((base, gone, tuple(cast("dict[str, Any]", visible).items())))
+
+
+def _copy(self: Any) -> Any:
+    return fill(type(self), visible_of(self), beside(self))
+
+
+def _deepcopy(self: Any, memo: dict[int, Any] | None = None) -> Any:
+    visible = copy.deepcopy(visible_of(self), memo)
+    return fill(type(self), visible, beside(self))
+
+
+def _reduce(self: Any, _protocol: int) -> tuple[Any, ...]:
+    return _restored, (base_of(self), fields_of(self), record_of(self), visible_of(self), beside(self))
+
+
+_known = Classes()
+
+
+def _restored(
+    cls: type, fields: tuple[str, ...], record: Withheld, visible: dict[str, Any], kept: dict[str, Any]
+) -> Any:
+    """A copy that was pickled: reading a withheld field raises as before, but the ledger is not told."""
+    why = tuple((name, decision.headline) for name, decision in record.decisions.items())
+    key = (cls, fields, why, record.activity, record.function)
+    return fill(_known.get(key, lambda: subclass_without(cls, fields, record)), visible, kept)
+
+
+def _init(self: Any, **given: Any) -> None:
+    """What `dataclasses.replace` and `attrs.evolve` call: the fields that are left, by name."""
+    gone = record_of(self).decisions
+    declared: dict[str, Any] = getattr(type(self), "__dataclass_fields__", {})
+    aliases = {one.alias: one.name for one in getattr(type(self), "__attrs_attrs__", ())}
+    for name, value in given.items():
+        field = aliases.get(name, name)
+        if name in declared and declared[name]._field_type is _INIT_VAR:
+            continue  # only ever an argument of the original's __init__, which is not run
+        if field in gone or field not in fields_of(self):
+            raise TypeError(f"{base_of(self).__qualname__}: `{field}` is withheld or no field and cannot be given")
+        object.__setattr__(self, field, value)
+    for name, spec in declared.items():
+        if not spec.init and name not in given:
+            if spec.default is not dataclasses.MISSING:
+                object.__setattr__(self, name, spec.default)
+            elif spec.default_factory is not dataclasses.MISSING:
+                object.__setattr__(self, name, spec.default_factory())
+
+
+def _dict_missing(self: Any, key: Any) -> Any:
+    if key in record_of(self).decisions:
+        record_of(self).refuse(key)
+    inherited = getattr(super(type(self), self), "__missing__", None)
+    if inherited is None:
+        raise KeyError(key)
+    return inherited(key)
+
+
+def _dict_get(self: Any, key: Any, default: Any = None) -> Any:
+    return self[key] if key in self or key in record_of(self).decisions else default
+
+
+def _dict_pop(self: Any, key: Any, *default: Any) -> Any:
+    if key not in self and key in record_of(self).decisions:
+        record_of(self).refuse(key)
+    return dict.pop(self, key, *default)
+
+
+def _dict_setdefault(self: Any, key: Any, default: Any = None) -> Any:
+    if key not in self and key in record_of(self).decisions:
+        record_of(self).refuse(key)
+    return dict.setdefault(self, key, default)
+
+
+_DICT_METHODS: Final = {
+    "__missing__": _dict_missing,
+    "get": _dict_get,
+    "pop": _dict_pop,
+    "setdefault": _dict_setdefault,
+    "copy": _copy,
+}
+
+
+def _tuple_iter(self: Any) -> Iterator[Any]:
+    return (item for item in tuple.__iter__(self) if item is not GONE)
+
+
+def _tuple_len(self: Any) -> int:
+    return sum(1 for _ in _tuple_iter(self))
+
+
+def _tuple_getitem(self: Any, index: Any) -> Any:
+    item = tuple.__getitem__(self, index)
+    if item is GONE:
+        record_of(self).refuse(fields_of(self)[index])
+    return tuple(one for one in item if one is not GONE) if isinstance(index, slice) else item
+
+
+def _tuple_replace(self: Any, /, **given: Any) -> Any:
+    visible = visible_of(self)
+    unknown = sorted(given.keys() - visible.keys())
+    if unknown:
+        raise TypeError(f"{base_of(self).__qualname__}: {', '.join(unknown)} withheld or no fields and cannot be given")
+    return fill(type(self), visible | given, {})
+
+
+_TUPLE_METHODS: Final = {
+    "__iter__": _tuple_iter,
+    "__len__": _tuple_len,
+    "__getitem__": _tuple_getitem,
+    "_replace": _tuple_replace,
+    "__replace__": _tuple_replace,
+}
+
+Stream = Callable[[Any, Shape, str, tuple[About, ...]], Any]
+
+
+class Withholder:
+    """Withholds from values what a use may not open.
+
+    `denies` gives the decision where a label may not be used (of those that a row is about) and None where it may,
+    `denies_seal` the same of a sealed value, which is not opened by it; `key` tells uses apart that decide or report
+    differently. `met` gets all models that are given back, themselves or as  `stream` gives what stands before
+    an iterator or a coroutine of this shape, at this path, about these, and asks at each step. `abouts` are those that
+    all of the value is about that says nothing else.
+    """
+
+    def __init__(
+        self,
+        *,
+        denies: Callable[[Label, tuple[About, ...]], Decision | None],
+        denies_seal: Callable[[Label, tuple[About, ...]], Decision | None],
+        refuse: Callable[[Decision, str | None], None],
+        record: Callable[[Mapping[str, Decision]], Withheld],
+        key: tuple[object, ...],
+        classes: Classes,
+        met: list[Any],
+        stream: Stream,
+        abouts: tuple[About, ...] = (),
+    ) -> None:
+        self._denies = denies
+        self._denies_seal = denies_seal
+        self._refuse = refuse
+        self._record = record
+        self._key = key
+        self._classes = classes
+        self._met = met
+        self._stream = stream
+        self._abouts = abouts
+        self._under_way: set[int] = set()
+        self._readings: dict[tuple[type, int], tuple[Reading, Shape]] = {}
+
+    def apply(self, value: Any, shape: Shape, path: str = "") -> Any:
+        """`value`, or a copy without what may not be used in it.
+
+        Raises:
+            PurposeViolation: the value itself may not be used, or is not what its annotation says and may hold
+                what may not be used.
+            UnlabelledData: the value is of a class that nothing can be withheld from.
+        """
+        if value is None:
+            return value
+        self._must_be_usable(shape.own_label, path)
+        return self._alone(value, shape, path)
+
+    def _alone(self, value: Any, shape: Shape, path: str) -> Any:
+        """A value that is no field: what of it is sealed and may not be opened is refused with all of it."""
+        try:
+            return self._inside(value, shape, path)
+        except _SealDenied as denied:
+            decision = denied.decision
+        self._refuse(decision, path or None)
+        return value  # pragma: no cover  # a use that only observes denies no seal, so a denial is raised
+
+    def _inside(self, value: Any, shape: Shape, path: str) -> Any:
+        if type(value) in PLAIN and not shape.says_what:
+            return value
+        if runs_later(type(value)) and not (is_taggable(type(value)) or isinstance(value, WITHOUT_FIELDS)):
+            return self._stream(value, shape, path, self._abouts)
+        reading = self._reading(type(value), shape, path)
+        if reading.fields is None and not reading.contains:
+            self._must_be_usable(reading.whole, path)
+            if isinstance(value, Sealed):
+                decision = self._denies_seal(value.label, self._abouts)
+                if decision is not None:
+                    raise _SealDenied(decision)
+            return value
+        if id(value) in self._under_way:
+            raise UnlabelledData(f"`{path}` holds itself: nothing can be withheld from data that runs in a circle")
+        self._under_way.add(id(value))
+        try:
+            if reading.fields is None:
+                return self._from_container(value, shape, reading, path)
+            around = self._abouts
+            # A row without marks is about those whom the row around it is about.
+            self._abouts = said_by(value, reading.models, around) or around
+            try:
+                self._must_be_usable(reading.whole, path)
+                return self._from_model(value, reading.fields, path)
+            finally:
+                self._abouts = around
+        finally:
+            self._under_way.discard(id(value))
+
+    def _reading(self, cls: type, shape: Shape, path: str) -> Reading:
+        """What values of this class are, looked up once for all of them; the shape is kept, so its id is its own."""
+        known = self._readings.get((cls, id(shape)))
+        if known is None:
+            known = self._readings[cls, id(shape)] = (reading_of(cls, shape, path), shape)
+        return known[0]
+
+    def _from_container(self, value: Any, shape: Shape, reading: Reading, path: str) -> Any:
+        self._must_be_usable(reading.whole, path)
+        items = reading.items
+        if isinstance(value, Mapping):
+            self._refuse_keys(value, reading.keys, path)
+        if not items.says_what and PLAIN.issuperset(map(type, _values(value))):
+            return value
+        rebuilt = rebuild(value, lambda item: self._inside(item, items, f"{path}[]"))
+        if rebuilt is not MISSING:
+            return rebuilt
+        # Of a kind that cannot be made anew.
+        self._must_be_usable(shape.label_of_all(), path)
+        if any(self._inside(item, items, f"{path}[]") is not item for item in _values(value)):
+            kind = type(value).__qualname__
+            raise UnlabelledData(f"`{path}` is a {kind}, in which nothing can be withheld: give a list or a dict")
+        return value
+
+    def _must_be_usable(self, label: Label | None, path: str) -> None:
+        """Refuses a value that is all that its annotation could mean, where any of that may not be used."""
+        decision = self._denies(label, self._abouts) if label is not None else None
+        if decision is not None:
+            self._refuse(decision, path or None)
+
+    def _refuse_keys(self, value: Mapping[Any, Any], keys: Shape, path: str) -> None:
+        """Refuses a mapping with keys in which something would have to be withheld."""
+        if not keys.says_what and PLAIN.issuperset(map(type, value)):
+            return
+        for key in value:
+            if self._inside(key, keys, f"{path}[key]") is not key:
+                raise UnlabelledData(f"`{path or type(value).__qualname__}` has keys in which nothing can be withheld")
+
+    def _from_model(self, value: Any, fields: Mapping[str, Shape], path: str) -> Any:
+        denied: dict[str, Decision] = {}
+        visible: dict[str, Any] = {}
+        changed = False
+        gone = gone_from(type(value))  # of what is a copy already, the fields that it lacks stay away
+        for name, shape in fields.items():
+            if name in gone:
+                continue
+            label = shape.own_label
+            decision = self._denies(label, self._abouts) if label is not None else None
+            if decision is not None:
+                denied[name] = decision
+                continue
+            had = read_field(value, name)
+            if had is MISSING:
+                continue
+            try:
+                visible[name] = self._inside(had, shape, f"{path}.{name}" if path else name)
+            except _SealDenied as sealed:
+                denied[name] = sealed.decision
+            else:
+                changed = changed or visible[name] is not had
+        if not denied and not changed and not beside_fields(value, fields):
+            self._met.append(value)
+            return value
+        base, names = (base_of(value), fields_of(value)) if gone else (type(value), tuple(fields))
+        denied = {**gone, **denied}
+        why = frozenset((name, decision.label, decision.circumstances) for name, decision in denied.items())
+        key = (base, names, why, *self._key)
+        cls = self._classes.get(key, lambda: subclass_without(base, names, self._record(denied)))
+        redacted = fill(cls, visible, beside(value))
+        self._met.append(redacted)
+        return redacted
+
+
+class _SealDenied(Exception):
+    """A sealed value was met that may not be opened: the field that holds it is withheld."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__()
+        self.decision = decision
+
+
+def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
+    """Whether the classes in a value say what it holds: taggable ones with tags, also inside containers."""
+    if is_taggable(type(value)):
+        return Model(type(value)).shape.has_tags
+    if id(value) in seen or value is None or isinstance(value, Sealed):
+        return True
+    items: Iterable[Any] = ()
+    if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
+        items = value
+    elif isinstance(value, dict):
+        items = dict.values(value)
+    return bool(items) and all(describes_itself(item, seen | {id(value)}) for item in items)
+
+
+def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A container with each item changed, the same object if none was; the marker where it is no known container."""
+    if isinstance(value, dict):
+        new = {key: change(item) for key, item in entries_of(value)}
+        return value if all(new[key] is item for key, item in entries_of(value)) else refilled(value, new)
+    if not isinstance(value, (list, tuple, set, frozenset, collections.deque)) or is_namedtuple(type(value)):
+        return MISSING
+    items = [change(item) for item in value]
+    if all(new is old for new, old in zip(items, value, strict=True)):
+        return value
+    if type(value) in (list, tuple):
+        return type(value)(items)
+    if type(value) in (set, frozenset):
+        try:
+            return type(value)(items)
+        except TypeError:
+            kind = type(value).__name__
+        finally:
+            del items, value
+        raise UnlabelledData(f"a {kind} of what has no hash without what is withheld: give a list") from None
+    if isinstance(value, (list, collections.deque)):
+        other = copy.copy(value)
+        other.clear()
+        other.extend(items)
+        return other
+    return MISSING
+
+
+def _values(value: Any) -> Collection[Any]:
+    """What is in a container."""
+    return [item for _, item in entries_of(value)] if isinstance(value, Mapping) else value

@@ -1,0 +1,185 @@
+"""Where a sealed value keeps its plain value, and the one way to it.
+
+`Sealed` is the base of `Personal`. The plain value lies in a slot that no attribute leads to: the slot's descriptor is
+taken off the class once the class is made, and this module alone keeps it. Functions given to `map` wait until a use
+opens the value, so they run inside a purpose that may use it, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from purposeguard.errors import SealedValue
+from purposeguard.notice.label import Label
+from purposeguard.policy.violations import REFUSALS
+
+_object_new: Final = object.__new__
+
+
+class Sealing(type):
+    """The class of sealed values' classes: their attributes stay as they were made.
+
+    A patched `label` or `map` would be a way round the seal.
+    """
+
+    def __init__(cls, *args: Any) -> None:
+        super().__init__(*args)
+        type.__setattr__(cls, "_made", True)
+
+    def __setattr__(cls, name: str, value: object) -> None:
+        if "_made" in cls.__dict__:
+            raise AttributeError(f"{cls.__name__} is sealed: `{name}` cannot be changed")
+        super().__setattr__(name, value)  # `typing` does, while a generic class is made
+
+    def __delattr__(cls, name: str) -> None:
+        raise AttributeError(f"{cls.__name__} is sealed: `{name}` cannot be removed")
+
+
+class Sealed(metaclass=Sealing):
+    """A value with its label. Knows nothing but to keep them.
+
+    `_ready` is the label once more where nothing has to be applied before the value is opened, and unset where
+    something has: a use that has cleared it may open the value at once.
+    """
+
+    if TYPE_CHECKING:
+        # As type checkers are to see it: a label that is read only, and no slot with the value.
+        _ready: Label
+
+        @property
+        def label(self) -> Label:
+            """The sources that the value derives from."""
+            raise NotImplementedError
+
+    else:
+        __slots__ = ("_plain", "_ready", "label")
+
+
+C = TypeVar("C", bound=Sealed)
+
+_slot: Final[Any] = vars(Sealed)["_plain"]
+_label_slot: Final[Any] = vars(Sealed)["label"]
+_ready_slot: Final[Any] = vars(Sealed)["_ready"]
+type.__delattr__(Sealed, "_plain")
+type.__setattr__(Sealed, "__slots__", ("label",))
+
+content: Final[Callable[[Sealed], Any]] = _slot.__get__
+"""What lies in the slot: the plain value, or `Pending`. For the use that opens it; no user has a reason to call it."""
+
+_set_content: Final[Callable[[Sealed, object], None]] = _slot.__set__
+_set_label: Final[Callable[[Sealed, Label], None]] = _label_slot.__set__
+_set_ready: Final[Callable[[Sealed, Label], None]] = _ready_slot.__set__
+
+
+def seal(cls: type[C], value: object, label: Label) -> C:
+    """A sealed value of class `cls`."""
+    sealed = _object_new(cls)
+    _set_content(sealed, value)
+    _set_label(sealed, label)
+    if type(value) is not Pending:
+        _set_ready(sealed, label)
+    return sealed
+
+
+class Pending:
+    """What a sealed value is yet to be made from: `fn` of one part, or all parts as a tuple where there is none."""
+
+    __slots__ = ("fn", "parts")
+
+    def __init__(self, fn: Callable[[Any], Any] | None, parts: tuple[Sealed, ...]) -> None:
+        self.fn = fn
+        self.parts = parts
+
+
+def mapped(sealed: Sealed, fn: Callable[[Any], Any]) -> Pending:
+    """What a sealed value is once `fn` was applied to it."""
+    return Pending(fn, (sealed,))
+
+
+def joined(parts: tuple[Sealed, ...]) -> object:
+    """The values of all parts in a tuple, at once where nothing has to be applied first."""
+    values = tuple(map(content, parts))
+    return Pending(None, parts) if any(type(value) is Pending for value in values) else values
+
+
+def functions(sealed: Sealed) -> Iterator[Callable[[Any], Any]]:
+    """The functions that are applied when a sealed value is opened."""
+    return (node.fn for node in _nodes(content(sealed)) if node.fn is not None)
+
+
+def plain(sealed: Sealed) -> Any:
+    """The plain value, with all functions applied. Only for a use that may open it, or a declared reclassifier.
+
+    Raises:
+        SealedValue: one of the functions failed. What it raised may show the value, so it is not told.
+    """
+    top = content(sealed)
+    if type(top) is not Pending:
+        return top
+    # From the parts to the whole, each once: chains may be long, and one value may go into several.
+    made: dict[int, Any] = {}
+    try:
+        for node in reversed(_nodes(top)):
+            parts = [made[id(inner)] if type(inner) is Pending else inner for inner in map(content, node.parts)]
+            made[id(node)] = tuple(parts) if node.fn is None else _applied(node.fn, parts)
+            parts.clear()
+        return made.pop(id(top))
+    finally:
+        made.clear()  # nothing is left of it in the frame, where it failed
+
+
+def _nodes(top: object) -> list[Pending]:
+    """The pending steps below and with `top`, each before all that it is made from."""
+    ordered: list[Pending] = []
+    done: set[int] = set()
+    stack: list[tuple[Any, bool]] = [(top, False)]
+    while stack:
+        node, below_done = stack.pop()
+        if below_done:
+            ordered.append(node)
+        elif type(node) is Pending and id(node) not in done:
+            done.add(id(node))
+            stack.append((node, True))
+            stack.extend((content(part), False) for part in node.parts)
+    ordered.reverse()
+    return ordered
+
+
+def _applied(fn: Callable[[Any], Any], parts: list[Any]) -> Any:
+    try:
+        return fn(parts.pop())
+    except Exception as error:  # noqa: BLE001  # what it says may show the value; raised below, without it
+        told = quiet(f"{named(fn)}, given to `map`,", error)
+    raise told
+
+
+def quiet(what: str, error: Exception) -> Exception:
+    """What is raised in the place of an error of code that saw a plain value: nothing that could show it.
+
+    The library's own refusals hold none; any other is replaced. Neither brings frames, notes or other errors along.
+    """
+    if type(error) not in REFUSALS:
+        return failure(what, error)
+    error.__cause__ = error.__context__ = None
+    vars(error).pop("__notes__", None)
+    return error.with_traceback(None)
+
+
+def failure(what: str, error: Exception) -> SealedValue:
+    """What is raised in the place of an error that may show a value: what failed, how and where."""
+    trace = error.__traceback__
+    last = None
+    while trace is not None:
+        last, trace = trace, trace.tb_next
+    where = ""
+    if last is not None and not str(last.tb_frame.f_globals.get("__name__")).startswith("purposeguard."):
+        where = f" in line {last.tb_lineno} of {last.tb_frame.f_globals.get('__name__')}"
+    kind = type(error).__name__
+    return SealedValue(f"{what} failed with {kind}{where}; what it said is not told, since it may show the value")
+
+
+def named(fn: object) -> str:
+    """A function's name for a message."""
+    name = getattr(fn, "__qualname__", None) or getattr(fn, "__name__", None)
+    return f"`{name}`" if isinstance(name, str) else f"a {type(fn).__name__}"

@@ -1,0 +1,109 @@
+"""Tags of fields: which fields of a model carry personal data, and tags for classes that somebody else wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, cast
+
+from purposeguard.errors import UnlabelledData, wrapped
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Source, TermMeta
+from purposeguard.values.annotations import READABLE, Told, is_taggable, names_of, reader_of, tell, told_of, what_is
+from purposeguard.values.markers import Mark
+from purposeguard.values.type_schema import Shape, hints_of, shape_of
+
+
+def sources_of(model: object, localns: Mapping[str, Any] | None = None) -> dict[str, Label]:
+    """The tagged and sealed fields of a model, `{"email": Label(1.1(a)), "orders[].address": …}`, in its order.
+
+    Containers stand in the path as `[]`, mappings by their values (a tag on the keys counts for the mapping).
+    Instead of a model any annotation that holds one may be given, e.g. `list[Customer]`.
+
+    Raises:
+        TypeError: there is no taggable class in `model`.
+        UnlabelledData: an annotation cannot be resolved; `localns` gives names it may need.
+    """
+    return _taggable(model, localns).all_labels()
+
+
+def untagged(model: object, localns: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """The paths of the fields that carry no tag and contain no model whose fields could.
+
+    Raises:
+        TypeError, UnlabelledData: as `sources_of`.
+    """
+    return tuple(dict.fromkeys(path for path, _ in _taggable(model, localns).untagged()))
+
+
+def _taggable(model: object, localns: Mapping[str, Any] | None) -> Shape:
+    if localns and is_taggable(model):
+        hints_of(model, localns)
+    shape = Shape() if isinstance(model, str) else shape_of(model)  # a text is no forward reference to anything here
+    if not shape.has_fields:
+        shape.all_labels()  # raises where the class has tags and is of no kind that is read
+        raise TypeError(
+            wrapped(
+                f"{what_is(model)} has no fields to read tags from: give {READABLE}, or an annotation that holds one"
+            )
+        )
+    return shape
+
+
+OneTag = type[Source] | Label | Mark
+Tags = OneTag | Iterable[OneTag]
+"""What is said of a field: a source class, a label, a mark; or several of these."""
+
+
+def tag(cls: type, /, **fields: Tags) -> None:
+    """Tags the fields of a class from outside, as `Annotated[…]` would in its own text.
+
+    `tag(User, id=pg.Subject, email=Account, segment=(Account, Orders))`. It holds for subclasses too (of a TypedDict as
+    far as it knows what it derives from), and adds to what annotations say: a tag is never taken back. Fields that are
+    not named stay as they are; `untagged` lists them. Do it where the class is imported, before anything asks for its
+    tags: guards remember what they have read.
+
+    Raises:
+        TypeError: `cls` can carry no tags, or a field is told by something that is no tag.
+        UnknownSource: a tag is a purpose, or the bare `Source`.
+        UnlabelledData: there is no such field, or nothing is said of one; it was tagged from outside before, in another
+            way; or the tags of the class, or of a subclass, were read already.
+    """
+    if not is_taggable(cls):
+        raise TypeError(f"{what_is(cls)} has no fields that can carry tags: give {READABLE}")
+    known = names_of(cls)
+    told = {name: _read(f"{cls.__qualname__}.{name}", spec) for name, spec in fields.items()}
+    for name in told:
+        if name not in known:
+            raise UnlabelledData(f"{cls.__qualname__} has no field `{name}`: it has {', '.join(known) or 'none'}")
+    before = told_of(cls)
+    changed = {name: tags for name, tags in told.items() if before.get(name) != tags}
+    for name in changed:
+        if name in before:
+            raise UnlabelledData(f"{cls.__qualname__}.{name} was tagged from outside before, in another way")
+    if not changed:
+        return  # a module that is loaded again says the same again
+    reader = reader_of(cls)
+    if reader is not None:
+        raise UnlabelledData(
+            f"the tags of {reader} were read already, and guards remember them: tag {cls.__qualname__} where it is "
+            "imported, before a function or table that holds it is guarded"
+        )
+    tell(cls, MappingProxyType({**before, **changed}))
+
+
+def _read(where: str, spec: object) -> Told:
+    parts: tuple[object, ...]
+    if isinstance(spec, (TermMeta, Label, Mark)):
+        parts = (spec,)
+    elif isinstance(spec, Iterable) and not isinstance(spec, (str, bytes)):
+        parts = tuple(spec)
+    else:
+        parts = (spec,)
+    for part in parts:
+        if not isinstance(part, (TermMeta, Label, Mark)):
+            raise TypeError(f"`{where}` is told by a source class, a label or a mark, not {type(part).__name__}")
+    if not parts:
+        raise UnlabelledData(f"`{where}` is told by nothing: say `NotPersonal` where it is not personal (rule 4)")
+    shape_of(Annotated[(object, *parts)])  # a purpose is no tag
+    return cast("Told", parts)

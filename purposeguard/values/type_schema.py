@@ -1,0 +1,694 @@
+"""What an annotation says of a value: its tags and marks, its models, its containers.
+
+`Annotated[str, Registration]` tags a value. Read are pydantic models, dataclasses, TypedDicts, NamedTuples and attrs
+classes, through optionals, unions, containers, nested and generic models, forward references and type aliases.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+import types
+from collections.abc import AsyncIterable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, ForwardRef, NewType, TypeVar, TypeVarTuple, cast, get_args, get_origin
+
+import typing_extensions
+from pydantic import BaseModel
+
+from purposeguard.errors import UnknownSource, UnlabelledData
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Source, TermMeta, is_union
+from purposeguard.values import annotations as hints
+from purposeguard.values.annotations import (
+    ALIASES,
+    LITERALS,
+    NO_CONTAINERS,
+    OPAQUE,
+    PLAIN,
+    READABLE,
+    TRANSPARENT,
+    WITHOUT_FIELDS,
+    Missing,
+    Statement,
+    evaluated,
+    is_taggable,
+    may_state,
+    properties,
+    resolvable,
+    statements,
+)
+from purposeguard.values.markers import TABLES_ALONE, Collected, Ended, Mark
+from purposeguard.values.sealed import Sealed
+
+_LEAVES: Final = (*(PLAIN - {type(None)}), *WITHOUT_FIELDS)
+
+Bindings = Mapping[Any, "Shape"]
+"""What the type variables of a generic model stand for, and `Self`; `ForwardRef` for names that are not resolved."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Model:
+    """A taggable class as an annotation names it, with what its type variables stand for."""
+
+    cls: type
+    bindings: tuple[tuple[Any, Shape], ...] = ()
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether its values are plain dicts that do not know their class."""
+        return typing_extensions.is_typeddict(self.cls)
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of a value of this class."""
+        return Shape(models=(self,))
+
+    def fields(self) -> Mapping[str, Shape]:
+        """The shape of each field, in the class's order; read once for each class that is not generic.
+
+        Raises:
+            UnlabelledData: an annotation cannot be resolved, so what the field holds is unknown; or only the rows of a
+                table say where it was collected, which is not asked here.
+        """
+        known: Mapping[str, Shape] | None = vars(self.cls).get(_SHAPES) if not self.bindings else None
+        if known is None:
+            known = self.columns()
+            for name, shape in known.items():
+                if not shape.marks_within.isdisjoint(TABLES_ALONE):
+                    raise UnlabelledData(
+                        f"{self.cls.__qualname__}.{name} is marked as a column of a table whose rows say where they "
+                        "were collected: read them through `purposeguard.adapters`, or tag the field with its sources"
+                    )
+            if not self.bindings:
+                type.__setattr__(self.cls, _SHAPES, known)
+        return known
+
+    def columns(self) -> Mapping[str, Shape]:
+        """The same of a table whose rows the class describes, which may have marks that no field of a model has.
+
+        Raises:
+            UnlabelledData: an annotation cannot be resolved.
+        """
+        scopes = _scopes(self.cls, dict(self.bindings))
+        fields = hints_of(self.cls)
+
+        def bindings_of(owner: type) -> Bindings:
+            # Pydantic says what models inherit in the variables of the class that inherits it.
+            scope = self.cls if issubclass(owner, BaseModel) else owner
+            return {**scopes.get(scope, {}), typing_extensions.Self: self.shape}
+
+        found = {
+            name: self._field(name, hint, bindings_of(hints.stated_by(self.cls, name))) for name, hint in fields.items()
+        }
+        for stated in vars(self.cls)[_RESTATED]:
+            earlier = self._field(stated.name, stated.annotation, bindings_of(stated.owner))
+            found[stated.name] |= earlier.kept_by(found[stated.name])
+        return found
+
+    def _field(self, name: str, annotation: object, bindings: Bindings) -> Shape:
+        where = f"{self.cls.__qualname__}.{name}"
+        try:
+            return shape_of(annotation, bindings)
+        except UnknownSource as error:
+            raise UnknownSource(error.given, f"{error.why}, and tags `{where}`") from None
+        except UnlabelledData as error:
+            raise UnlabelledData(f"{where}: {error.args[0]}") from None
+
+    def marks(self) -> Mapping[Mark, tuple[str, ...]]:
+        """Mark → the fields that bear it, themselves or on their items; likewise.
+
+        Raises:
+            UnlabelledData: a mark is on a sealed field or on keys, or twice where one field is to say it. Also as
+                `fields`.
+        """
+        known: Mapping[Mark, tuple[str, ...]] | None = vars(self.cls).get(_MARKED) if not self.bindings else None
+        if known is None:
+            known = _marks_of(self.cls, self.fields())
+            if not self.bindings:
+                type.__setattr__(self.cls, _MARKED, known)
+        return known
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shape:
+    """What an annotation says of a value: its own tags, the models it may be, and what it contains.
+
+    `sealed`: it is, or may be, a sealed value; `seal` are its sources, where the annotation names sources. What is in a
+    sealed value (`within`) is checked where it is opened, so it counts for nothing that is checked where it is read.
+    `keys` are those of a mapping, whose tags are among its own. `plain` are the classes without fields that it may be.
+    `unread` are the classes that it may be and whose fields are not read: where one says anything, what the value holds
+    is unknown, and to ask for it is refused.
+    """
+
+    tags: frozenset[type[Source]] = frozenset()
+    models: tuple[Model, ...] = ()
+    items: Shape | None = None
+    sealed: bool = False
+    seal: frozenset[type[Source]] = frozenset()
+    within: Shape | None = None
+    marks: frozenset[Mark] = frozenset()
+    keys: Shape | None = None
+    plain: frozenset[type] = frozenset()
+    unread: tuple[type, ...] = ()
+
+    @property
+    def says_what(self) -> bool:
+        """Whether it says what the value is: a model, a container or a seal. Else anything may come."""
+        return self.sealed or self.items is not None or bool(self.models)
+
+    @property
+    def gives(self) -> Shape | None:
+        """What comes where it is gone through as something else than a mapping: its items or, of a mapping, keys."""
+        return self.items | self.keys if self.items and self.keys else self.items
+
+    @property
+    def own_label(self) -> Label | None:
+        """The label of the value as a whole: its own tags, and those of plain items in it."""
+        tags = set(self.tags)
+        items = self.items
+        while items is not None:
+            tags |= items.tags
+            items = items.items
+        return Label(*tags) if tags else None
+
+    def __or__(self, other: Shape) -> Shape:
+        items, within, keys = (
+            one | another if one and another else one or another
+            for one, another in ((self.items, other.items), (self.within, other.within), (self.keys, other.keys))
+        )
+        models = tuple(dict.fromkeys((*self.models, *other.models)))
+        sealed = self.sealed or other.sealed
+        marks, plain = self.marks | other.marks, self.plain | other.plain
+        unread = tuple(dict.fromkeys((*self.unread, *other.unread)))
+        tags, seal = self.tags | other.tags, self.seal | other.seal
+        return Shape(tags, models, items, sealed, seal, within, marks, keys, plain, unread)
+
+    def kept_by(self, other: Shape) -> Shape:
+        """What holds still where a field of this shape was annotated anew, with another.
+
+        A sealed value has a label of its own. What was to be sealed and is plain now has the sources of the seal.
+        """
+        items, keys = (
+            None if part is None else part.kept_by(theirs or Shape())
+            for part, theirs in ((self.items, other.items), (self.keys, other.keys))
+        )
+        tags = self.tags
+        if self.sealed and not other.sealed:
+            tags = tags.union(self.seal, *(() if self.within is None else self.within.everything(set())))
+        return Shape(tags, self.models, items, marks=self.marks, keys=keys, unread=self.unread)
+
+    def parts(self) -> Iterator[Shape]:
+        """It, and what it contains: items and keys, and neither the fields of models nor what is in a seal."""
+        yield self
+        for part in (self.items, self.keys):
+            if part is not None:
+                yield from part.parts()
+
+    def refuse_unread(self) -> None:
+        """Raises UnlabelledData where it may be of a class that says something which nobody reads."""
+        for cls in self.unread:
+            refuse_unread(cls)
+
+    def walk(self, path: str = "", seen: tuple[Model, ...] = ()) -> Iterator[tuple[str, Shape]]:
+        """Every value below this one by its path, e.g. `orders[].address`; a model inside itself is not entered.
+
+        Raises:
+            UnlabelledData: there may be a value in it of which nothing says what it holds.
+        """
+        self.refuse_unread()
+        if path or self.tags or self.seal:
+            yield path, self
+        if self.within is not None:  # what is in it keeps its tags, and none of it is seen from outside
+            yield path, Shape(sealed=True, seal=frozenset().union(*self.within.everything(set())))
+        if self.items is not None:
+            yield from self.items.walk(f"{path}[]", seen)
+        for model in self.models:
+            if _is_new(model, seen):
+                for name, shape in model.fields().items():
+                    yield from shape.walk(f"{path}.{name}" if path else name, (*seen, model))
+
+    def everything(self, seen: set[Model]) -> Iterator[frozenset[type[Source]]]:
+        """The sources of all that is in it, each model entered once; raises as `walk` does."""
+        self.refuse_unread()
+        yield self.tags | self.seal
+        for part in (self.items, self.within):
+            if part is not None:
+                yield from part.everything(seen)
+        for model in self.models:
+            if _is_new(model, seen):
+                seen.add(model)
+                for shape in model.fields().values():
+                    yield from shape.everything(seen)
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether there are rows in it that say whose they are, or from when."""
+        return any(model.marks() for model in self.every_model())
+
+    @property
+    def marks_within(self) -> frozenset[Mark]:
+        """The marks that stand on it, or on what it contains, and not on a field of a row."""
+        parts = (self.items, self.keys, self.within)
+        return self.marks.union(*(part.marks_within for part in parts if part is not None))
+
+    @property
+    def is_marked_itself(self) -> bool:
+        """Whether a mark stands on it, or on what it contains, and not on a field of a row."""
+        return bool(self.marks_within)
+
+    def outside_rows(self) -> Iterator[Shape]:
+        """It, and what is in it and in no marked row: nothing will say whose that is."""
+        pending: list[Shape] = [self]
+        seen: list[Model] = []
+        while pending:
+            shape = pending.pop()
+            yield shape
+            if shape.items is not None:
+                pending.append(shape.items)
+            for model in shape.models:
+                if not model.marks() and _is_new(model, tuple(seen)):
+                    seen.append(model)
+                    pending += model.fields().values()
+
+    def every_model(self) -> Iterator[Model]:
+        """The models in it, each once; raises as `walk` does."""
+        seen: list[Model] = []
+        pending = [self]
+        while pending:
+            shape = pending.pop()
+            shape.refuse_unread()
+            pending += [one for one in (shape.items, shape.keys, shape.within) if one is not None]
+            for model in shape.models:
+                if _is_new(model, tuple(seen)):
+                    seen.append(model)
+                    yield model
+                    pending += model.fields().values()
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether there is a model in it, or a tag."""
+        return bool(self.models or self.tags or self.sealed) or (self.items is not None and self.items.has_fields)
+
+    @property
+    def holds_seals(self) -> bool:
+        """Whether there may be a sealed value in it."""
+        return any(shape.sealed for _, shape in self.walk("value"))
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether anything in it is tagged or sealed."""
+        return self.holds_seals or bool(self.all_labels())
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether nothing below it can carry a tag of its own."""
+        return not self.models and (self.items is None or self.items.is_leaf)
+
+    def labels(self) -> dict[str, Label]:
+        """Path → label of everything tagged and plain."""
+        return _united_labels((path, shape.tags) for path, shape in self.walk())
+
+    def seals(self) -> dict[str, Label]:
+        """Path → label of everything sealed."""
+        return _united_labels((path, shape.seal) for path, shape in self.walk())
+
+    def all_labels(self) -> dict[str, Label]:
+        """Path → label of everything tagged or sealed."""
+        return _united_labels((path, shape.tags | shape.seal) for path, shape in self.walk())
+
+    def untagged(self) -> Iterator[tuple[str, Shape]]:
+        """Path and shape of the fields that carry no tag, have none around them and hold no model that could have."""
+        tagged = self.all_labels()
+        for path, shape in self.walk():
+            says_nothing = shape.is_leaf and not shape.sealed and not path.endswith("[]")
+            if says_nothing and not any(one == path or _covers(one, path) for one in tagged):
+                yield path, shape
+
+    def label_of_all(self) -> Label | None:
+        """The label of the value with everything in it; None where nothing is tagged or sealed."""
+        labels = self.all_labels()
+        return Label.join(*labels.values()) if labels else None
+
+
+def _covers(tagged: str, path: str) -> bool:
+    """Whether `tagged` is about the items of `path`, or holds it."""
+    return not tagged or tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
+
+
+def says_nothing(cls: type) -> bool:
+    """Whether a class is known to have no marks; quicker than to ask its model, where it was asked before."""
+    own = vars(cls)
+    return not own.get(_MARKED, True) and "__purposeguard_withheld__" not in own
+
+
+def _is_new(model: Model, seen: Collection[Model]) -> bool:
+    """Whether a model was not entered yet: a class with other arguments is another.
+
+    Raises:
+        UnlabelledData: its arguments grow each time that it holds itself, so there is no end of it.
+    """
+    if sum(one.cls is model.cls for one in seen) > _DEEPEST:
+        raise UnlabelledData(f"{model.cls.__qualname__} holds itself with ever more arguments: its tags have no end")
+    return model not in seen
+
+
+_DEEPEST: Final = 50
+"""How often a generic class may hold itself with other arguments."""
+
+
+def _united_labels(found: Iterable[tuple[str, frozenset[type[Source]]]]) -> dict[str, Label]:
+    united: dict[str, Label] = {}
+    for path, sources in found:
+        if sources:
+            label = Label(*sources)
+            united[path] = united[path] | label if path in united else label
+    return united
+
+
+def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})) -> Shape:
+    """The shape of an annotation.
+
+    Raises:
+        UnlabelledData: it is, or holds, a name that is not resolved, or what may have been meant as a tag and is none.
+        UnknownSource: a tag is a purpose, or the bare `Source`.
+    """
+    shape = argument_shape(annotation, bindings)
+    if any(part.seal and not part.sealed for part in shape.parts()):
+        raise UnlabelledData(
+            "a source class stands where the type of a value belongs: write `Annotated[str, Source]`, or "
+            "`Personal[str, Source]`"
+        )
+    return shape
+
+
+def argument_shape(annotation: object, bindings: Bindings) -> Shape:
+    """The same of what stands in brackets: that may be a source, as in `Personal[T, Source]`."""
+    if isinstance(annotation, (TypeVar, TypeVarTuple)):
+        return bindings[annotation] if annotation in bindings else _shape_of_unbound(annotation, bindings)
+    if annotation is typing_extensions.Self:
+        if annotation not in bindings:
+            raise UnlabelledData("`Self` does not say here which class it is: write its name")
+        return bindings[annotation]
+    if isinstance(annotation, (str, ForwardRef)):
+        if ForwardRef not in bindings:
+            raise UnlabelledData(f"the annotation {annotation!r} is not resolved, so what it holds is unknown")
+        return bindings[ForwardRef]
+    for kind, stands_for in _NAMES:
+        if isinstance(annotation, kind):
+            return argument_shape(getattr(annotation, stands_for), bindings)
+    origin = get_origin(annotation)
+    if origin is not None:
+        return _shape_of_generic(annotation, origin, get_args(annotation), bindings)
+    if isinstance(annotation, TermMeta):  # what a type variable or an alias stands for in `Personal[T, S]`
+        is_source = issubclass(annotation, Source) and "clause" in vars(annotation)
+        return Shape(seal=frozenset({cast("type[Source]", annotation)}) if is_source else frozenset())
+    return _shape_of_class(annotation, bindings)
+
+
+_NAMES: Final = (
+    (NewType, "__supertype__"),
+    (dataclasses.InitVar, "type"),
+    *((alias, "__value__") for alias in ALIASES),
+)
+"""What is another name of an annotation, or stands around it, and where that is."""
+
+
+def _shape_of_class(cls: object, bindings: Bindings) -> Shape:
+    if isinstance(cls, type) and issubclass(cls, Sealed):
+        return Shape(sealed=True)
+    if is_taggable(cls):
+        return Shape(models=(_model_of(cls, bindings),))
+    if isinstance(cls, type) and issubclass(cls, _LEAVES):
+        # As type checkers have it, an int is a float.
+        return Shape(plain=frozenset({cls, int} if cls is float else {cls}), unread=_unread(cls))
+    return _shape_of_bases(cls, bindings) | Shape(unread=_unread(cls))
+
+
+def _model_of(cls: type, bindings: Bindings) -> Model:
+    """A class that was written without brackets; pydantic makes a class of a generic model with brackets, as well.
+
+    That class is the generic one itself where the brackets hold its own variables, and else keeps what was in them.
+    """
+    made: Mapping[str, Any] = getattr(cls, hints.GENERIC, {})
+    if not made.get("parameters"):
+        return Model(cls)
+    if made["origin"] is not None:
+        return _generic_model(made["origin"], made["args"], bindings)
+    return Model(cls, tuple((name, bindings[name]) for name in made["parameters"] if name in bindings))
+
+
+def _generic_model(origin: type, args: tuple[Any, ...], bindings: Bindings) -> Model:
+    return Model(origin, tuple(_bound(getattr(origin, "__parameters__", ()), args, bindings).items()))
+
+
+def _unread(cls: object) -> tuple[type, ...]:
+    return (cls,) if isinstance(cls, type) and cls not in PLAIN and may_state(cls) else ()
+
+
+def _shape_of_unbound(name: Any, bindings: Bindings) -> Shape:
+    """The shape of a type variable that nothing is given for: all that it may be."""
+    default = getattr(name, "__default__", typing_extensions.NoDefault)
+    stated = [getattr(name, "__bound__", None), *getattr(name, "__constraints__", ())]
+    return _joined(stated if default is typing_extensions.NoDefault else [*stated, default], bindings)
+
+
+def _shape_of_bases(cls: object, bindings: Bindings) -> Shape:
+    """The shape of a class that is no model: one that derives from `list[Customer]` holds customers."""
+    bases = [base for one in getattr(cls, "__mro__", ()) for base in vars(one).get("__orig_bases__", ())]
+    return _joined((base for base in bases if get_origin(base) not in NO_CONTAINERS), bindings)
+
+
+def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
+    """The shape of what was written with brackets, or as a union."""
+    if origin is Annotated:
+        if any(not hints.is_tag(one) and hints.is_meant_as_tag(one) for one in args[1:]):
+            raise UnlabelledData(
+                "what stands in `Annotated` seems to be meant as a tag, and is none: name each source class by itself, "
+                "`Annotated[str, Source, Other]`; a text that is no id goes into `Doc(…)`"
+            )
+        marks = frozenset(one for one in args[1:] if isinstance(one, Mark))
+        return Shape(frozenset(_tags(args[1:])), marks=marks) | argument_shape(args[0], bindings)
+    if is_union(annotation) or origin in TRANSPARENT:
+        return _joined(args, bindings)
+    if origin in OPAQUE:
+        return Shape(plain=frozenset(map(type, args)) if origin in LITERALS else frozenset())
+    if isinstance(origin, ALIASES):
+        return argument_shape(origin.__value__, {**bindings, **_bound(origin.__type_params__, args, bindings)})
+    if isinstance(origin, type) and issubclass(origin, Sealed):
+        return _shape_of_seal(args, bindings)
+    if is_taggable(origin):
+        return Shape(models=(_generic_model(origin, args, bindings),))
+    if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
+        keys = argument_shape(args[0], bindings)
+        values = argument_shape(args[1], bindings)
+        # Of what is no field the keys are looked at with the rest, and the class that says it may be among them.
+        labels = {} if ForwardRef in bindings else keys.labels()
+        tags = frozenset(source for label in labels.values() for source in label.sources)
+        return Shape(tags, (), values, keys.sealed, keys.seal, keys.within, keys=keys, unread=_unread(origin))
+    # A container; of a generic class that is not known to be one, its arguments are taken to be inside.
+    items = _joined((arg for arg in args if arg is not ...), bindings)
+    if not items.sealed and isinstance(origin, type) and not issubclass(origin, (Iterable, AsyncIterable)):
+        items = dataclasses.replace(items, seal=frozenset())  # a source that it is about, as in `Reclassifier[S, To]`
+    return Shape(items=items, unread=_unread(origin))
+
+
+def _bound(parameters: Sequence[Any], args: Sequence[Any], bindings: Bindings) -> dict[Any, Shape]:
+    """What the type variables of a generic class or alias stand for."""
+    found: dict[Any, Shape] = {}
+    left = list(args)
+    for number, name in enumerate(parameters):
+        if isinstance(name, TypeVarTuple):  # takes what the ones behind it leave
+            end = max(0, len(left) - (len(parameters) - number - 1))
+            found[name], left = _joined(left[:end], bindings), left[end:]
+        elif left:
+            found[name] = argument_shape(left.pop(0), bindings)
+    return found
+
+
+def _shape_of_seal(args: tuple[Any, ...], bindings: Bindings) -> Shape:
+    """The shape of `Personal[T, S]`."""
+    return Shape(sealed=True, seal=argument_shape(args[1], bindings).seal, within=shape_of(args[0], bindings))
+
+
+def _joined(annotations: Iterable[object], bindings: Bindings) -> Shape:
+    shape = Shape()
+    for annotation in annotations:
+        if annotation is not None:
+            shape |= argument_shape(annotation, bindings)
+    return shape
+
+
+def _tags(marks: Iterable[object]) -> Iterator[type[Source]]:
+    for mark in marks:
+        if isinstance(mark, TermMeta):
+            yield from Label(cast("type[Source]", mark)).sources
+        elif isinstance(mark, Label):
+            yield from mark.sources
+
+
+_MARKED: Final = "__purposeguard_marks__"
+"""Where a class keeps which of its fields are marked."""
+
+
+def _marks_of(cls: type, fields: Mapping[str, Shape]) -> dict[Mark, tuple[str, ...]]:
+    found: dict[Mark, tuple[str, ...]] = {}
+    for name, shape in fields.items():
+        part: Shape | None = shape
+        while part is not None:
+            if (part.marks and part.sealed) or (part.within is not None and part.within.is_marked_itself):
+                raise UnlabelledData(f"{cls.__qualname__}.{name} is sealed and marked: nobody could read the mark")
+            if part.keys is not None and part.keys.is_marked_itself:
+                raise UnlabelledData(
+                    f"{cls.__qualname__}.{name} has marked keys: a mark stands on a field, or its items"
+                )
+            for mark in part.marks:
+                found[mark] = (*found.get(mark, ()), name)
+            part = part.items
+    for mark in (Collected, Ended):
+        if len(found.get(mark, ())) > 1:
+            names = " and ".join(f"`{name}`" for name in found[mark])
+            raise UnlabelledData(f"{cls.__qualname__}: {names} are both marked {mark!r}, and one is to say it")
+    return found
+
+
+_READ: Final = "__purposeguard_hints__"
+"""Where a class keeps its annotations once they are read: they do not change, and go when it goes."""
+
+_RESTATED: Final = "__purposeguard_restated__"
+"""Where it keeps what classes that it derives from say of fields that were annotated anew."""
+
+_SHAPES: Final = "__purposeguard_shapes__"
+"""Where it keeps what they say."""
+
+_HIDDEN: Final = "__purposeguard_hidden__"
+"""Where a class whose fields are not read keeps which of them says something, a blank text where none does, and the
+names that were not defined then."""
+
+NOBODY: Final[Bindings] = types.MappingProxyType({ForwardRef: Shape(), typing_extensions.Self: Shape()})
+"""For annotations of what is no field."""
+
+
+def refuse_unread(cls: type) -> None:
+    """Raises UnlabelledData where a class whose fields are not read says what they hold, or where that is in it."""
+    where = _hidden_in(cls) if may_state(cls) else ""
+    if where:
+        raise UnlabelledData(
+            f"`{where}` holds what is tagged, marked or sealed, and nobody reads it: {cls.__qualname__} is not "
+            f"{READABLE}; make it one, or give one with these fields"
+        )
+
+
+def _hidden_in(cls: type) -> str:
+    known: tuple[str, Missing] | None = vars(cls).get(_HIDDEN)
+    if known is not None and not any(name in around for around, name in known[1]):
+        return known[0]
+    found = ""
+    missing: Missing = ()
+    models: list[Model] = []
+    unread: dict[type, None] = {}
+    pending = [("", Shape(unread=(cls,)))]
+    while pending and not found:
+        where, shape = pending.pop()
+        for part in shape.parts():
+            if part.tags or part.marks or part.sealed or part.seal:
+                found = where
+            holders: list[Model | type] = [*part.models, *(one for one in part.unread if one not in unread)]
+            for other in holders:
+                if isinstance(other, Model):
+                    if not _is_new(other, models):
+                        continue
+                    models.append(other)
+                else:
+                    unread[other] = None
+                fields, names = _stated_by(other)
+                pending += ((where or place, field) for place, field in fields)
+                missing += names
+    # All that was looked at on the way holds nothing either.
+    for one in (cls,) if found else unread:
+        with contextlib.suppress(TypeError):  # of a metaclass that is written in C
+            type.__setattr__(one, _HIDDEN, (found, missing))
+    return found
+
+
+def _stated_by(holder: Model | type) -> tuple[list[tuple[str, Shape]], Missing]:
+    """Place → what is said of it, by a class that is read or by one that is not; and the names that are not defined."""
+    if isinstance(holder, Model):
+        try:
+            return [(f"{holder.cls.__qualname__}.{name}", shape) for name, shape in holder.fields().items()], ()
+        except UnlabelledData:  # some names are there for type checkers alone: what else is in it?
+            holder = holder.cls
+    stated = list(statements(holder))
+    missing = tuple(name for one in stated for name in one.missing)
+    return [(f"{holder.__qualname__}.{one.name}", _shape_of_stated(one)) for one in stated], missing
+
+
+def _shape_of_stated(stated: Statement) -> Shape:
+    try:
+        return argument_shape(stated.annotation, NOBODY)
+    except UnlabelledData as error:
+        raise UnlabelledData(f"{stated.owner.__qualname__}.{stated.name}: {error.args[0]}") from None
+
+
+def hints_of(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Field → resolved annotation, tags included, those said from outside as well."""
+    known: dict[str, Any] | None = vars(cls).get(_READ)  # of its own: a subclass has more
+    if known is None or localns:
+        known, others, restated = hints.read(cls, localns)
+        if issubclass(cls, BaseModel):
+            _refuse_hidden_tags(cls)
+        elif hints.EXTRA_ITEMS in others and shape_of(others[hints.EXTRA_ITEMS]).labels():
+            raise UnlabelledData(f"{cls.__qualname__}: extra items cannot carry a tag: declare a key, or seal it")
+        given = {stated.name: stated.annotation for one in cls.__mro__ for stated in properties(one)}
+        _refuse_hidden(cls, {**others, **{name: hint for name, hint in given.items() if name not in known}})
+        type.__setattr__(cls, _RESTATED, restated)
+        type.__setattr__(cls, _READ, known)
+        type.__setattr__(cls, _SHAPES, None)  # they may have been read with other names before
+    return known
+
+
+def _refuse_hidden_tags(cls: type[BaseModel]) -> None:
+    """Raises UnlabelledData where what is no field carries a tag: nobody would read it. Seals look after themselves."""
+    for one in cls.__mro__:
+        stated = typing_extensions.get_annotations(one, format=typing_extensions.Format.FORWARDREF)
+        names = getattr(sys.modules.get(one.__module__), "__dict__", {})
+        for name in ("__pydantic_extra__", *vars(one).get("__private_attributes__", ())):
+            with contextlib.suppress(NameError):  # what only type checkers know is no tag
+                if one is not BaseModel and name in stated and shape_of(evaluated(stated[name], names)).labels():
+                    what = "extra fields" if name == "__pydantic_extra__" else f"the private attribute `{name}`"
+                    raise UnlabelledData(f"{one.__qualname__}: {what} cannot carry a tag: declare a field, or seal it")
+        if one is not BaseModel:
+            _refuse_hidden(one, resolvable({n: a for n, a in stated.items() if n not in cls.model_fields}, names))
+
+
+def _refuse_hidden(cls: type, others: Mapping[str, object]) -> None:
+    """Raises UnlabelledData where one of these, which are no fields, says something: nobody would read it.
+
+    What a mark says no row would hold, and nobody would ask for a tag. Seals look after themselves.
+    """
+    if "__purposeguard_withheld__" in vars(cls):
+        return  # a copy, which lacks some of the fields: which, it says itself
+    for name, annotation in others.items():
+        shape = _shape_of_stated(Statement(cls, name, annotation))
+        if shape.is_marked_itself:
+            raise UnlabelledData(
+                f"{cls.__qualname__}: `{name}` is marked and is no field, so no row says whose it is, or from when: "
+                "declare a field"
+            )
+        if any(part.tags for part in shape.parts()):
+            raise UnlabelledData(
+                f"{cls.__qualname__}: `{name}` is tagged and is no field, so nobody reads its tag: declare a field (of "
+                "a property of a pydantic model, a computed one), or seal it"
+            )
+
+
+def _scopes(cls: type, bindings: Bindings) -> dict[type, Bindings]:
+    """Class → what its type variables stand for; two generic classes may use one variable for different things."""
+    scopes: dict[type, Bindings] = {cls: bindings}
+    for one in hints.lineage(cls):
+        for base in one.__dict__.get("__orig_bases__", ()):
+            origin = get_origin(base)
+            if isinstance(origin, type):
+                names = getattr(origin, "__parameters__", ())
+                scopes.setdefault(origin, _bound(names, get_args(base), scopes.get(one, {})))
+    return scopes

@@ -1,0 +1,125 @@
+"""What stands behind the fields that a copy was made without: who is told when one is read, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any, Final, NoReturn, cast
+
+from pydantic import BaseModel
+
+from purposeguard.policy.explanation import Decision
+from purposeguard.policy.violations import PurposeViolation, violation_of
+
+_MISSING = object()
+
+
+class Withheld:
+    """What stands behind the withheld fields of one copy: the decisions, and whom to tell when one is read."""
+
+    __slots__ = ("activity", "decisions", "function", "tell")
+
+    def __init__(
+        self,
+        decisions: Mapping[str, Decision],
+        activity: str | None,
+        function: str | None,
+        tell: Callable[[PurposeViolation], None] | None,
+    ) -> None:
+        self.decisions = decisions
+        self.activity = activity
+        self.function = function
+        self.tell = tell
+
+    def refuse(self, field: str) -> NoReturn:
+        """Raises the violation that reading this field is, once the ledger has been told."""
+        decision = self.decisions[field]
+        advice = f"the field `{field}` was withheld: read it under a purpose that may use it, or do without"
+        violation = violation_of(decision)(decision, self.activity, self.function, field, advice)
+        if self.tell is not None:
+            self.tell(violation)
+        raise violation
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The ledger stays in its process.
+        return Withheld, (dict(self.decisions), self.activity, self.function, None)
+
+
+class _Gone:
+    """Stands in a tuple where a value was withheld."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<withheld>"
+
+    def __reduce__(self) -> str:
+        return "GONE"
+
+
+GONE = _Gone()
+
+
+left_out_of: Final[ContextVar[frozenset[int]]] = ContextVar("purposeguard_left_out_of", default=frozenset())
+"""The copies, by identity, that pydantic writes less what was withheld: it asks dataclasses for that all the same."""
+
+
+class _LeftOut:
+    """What a dump gets for a withheld field, to leave it out. Whoever else looks at it is refused."""
+
+    __slots__ = ("_field", "_record")
+
+    def __init__(self, record: Withheld, field: str) -> None:
+        self._record = record
+        self._field = field
+
+    def _refuse(self, *_: object) -> NoReturn:
+        self._record.refuse(self._field)
+
+    __str__ = __repr__ = __format__ = __bool__ = __len__ = __iter__ = __eq__ = __hash__ = __getitem__ = _refuse
+    __add__ = __radd__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __call__ = __getattr__ = _refuse
+
+
+class Refusing:
+    """The attribute of a withheld field."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        if instance is None:
+            return self
+        if id(instance) in left_out_of.get():
+            return _LeftOut(record_of(instance), self.name)
+        return record_of(instance).refuse(self.name)
+
+    def __set__(self, instance: object, value: object) -> NoReturn:
+        raise AttributeError(f"`{self.name}` is withheld here and cannot be set")
+
+
+def record_of(instance: object) -> Withheld:
+    """What stands behind a withheld copy."""
+    return cast("Withheld", type(instance).__purposeguard_withheld__)  # type: ignore[attr-defined]  # set by _made
+
+
+def base_of(instance: Any) -> Any:
+    """The class that the copy is a copy of."""
+    return type(instance).__bases__[-1]
+
+
+def visible_of(instance: Any) -> dict[str, Any]:
+    """The fields that are left, with their values."""
+    if isinstance(instance, dict):
+        return dict(instance)
+    if isinstance(instance, BaseModel):
+        return dict(instance.__dict__)
+    gone = record_of(instance).decisions
+    found = {name: getattr(instance, name, _MISSING) for name in fields_of(instance) if name not in gone}
+    return {name: value for name, value in found.items() if value is not _MISSING}
+
+
+def fields_of(instance: Any) -> tuple[str, ...]:
+    """All declared fields of what a copy is a copy of."""
+    return cast("tuple[str, ...]", type(instance).__purposeguard_fields__)
