@@ -117,18 +117,18 @@ def _insert(store: Store, connection: sa.Connection, count: int, subject: str, d
 
 def measure(store: Store) -> None:
     subjects = Subjects(store, tm.NOTICE)
-    with contextlib.closing(Standings(subjects)) as standings:
-        standings.standing("0")
+    with contextlib.closing(Standings(subjects)) as all_preferences:
+        all_preferences.preferences("0")
         chosen = [str(number) for number in random.sample(range(1, SUBJECTS + 1), COLD)]
-        each = [_timed(standings.standing, subject) for subject in chosen]
+        each = [_timed(all_preferences.preferences, subject) for subject in chosen]
         low, _, high = statistics.quantiles(each, n=4)
         print(
             f"a cold check: {statistics.median(each):.0f} µs (quartiles {low:.0f} to {high:.0f}), by this query alone:"
         )
         for line in plan(store):
             print(f"    {line}")
-        memory(standings)
-        warm(standings)
+        memory(all_preferences)
+        warm(all_preferences)
 
 
 def _timed(call: Callable[[str], object], argument: str) -> float:
@@ -148,25 +148,25 @@ def plan(store: Store) -> list[str]:
     return [str(row[-1]) for row in rows]
 
 
-def memory(standings: Standings) -> None:
+def memory(all_preferences: Standings) -> None:
     """As many subjects as are kept, and twice as many others after them."""
     gc.collect()
     before = resident()
     print(f"memory of the process: {before / 2**20:.1f} MiB with few subjects kept")
-    for count in (standings.maxsize, 2 * standings.maxsize):
+    for count in (all_preferences.maxsize, 2 * all_preferences.maxsize):
         for _ in range(count):
-            standings.standing(str(random.randint(1, SUBJECTS)))  # noqa: S311  # whom to ask for is no secret
+            all_preferences.preferences(str(random.randint(1, SUBJECTS)))  # noqa: S311  # whom to ask for is no secret
         gc.collect()
         grown = resident() - before
-        each = f"{grown / len(standings):.0f} bytes each"
-        print(f"    {(before + grown) / 2**20:.1f} MiB with {len(standings):,} kept, of {count:,} (more): {each}")
+        each = f"{grown / len(all_preferences):.0f} bytes each"
+        print(f"    {(before + grown) / 2**20:.1f} MiB with {len(all_preferences):,} kept, of {count:,} (more): {each}")
 
 
-def warm(standings: Standings) -> None:
+def warm(all_preferences: Standings) -> None:
     """Of subjects all over the cache, so that the processor does not have them at hand already."""
-    kept = list(standings)[:: max(1, len(standings) // 20_000)]
+    kept = list(all_preferences)[:: max(1, len(all_preferences) // 20_000)]
     numbers = [int(subject) for subject in kept]
-    names = {"standing": standings.standing, "subject_key": subject_key, "kept": kept, "numbers": numbers}
+    names = {"standing": all_preferences.preferences, "subject_key": subject_key, "kept": kept, "numbers": numbers}
     cases = [
         Case("one subject, over and over, by its key", "standing(key)", {**names, "key": kept[0]}),
         Case("by its key", "for key in kept: standing(key)", names, of=len(kept)),

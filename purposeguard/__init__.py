@@ -31,7 +31,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
-from purposeguard.policy.row_context import About
+from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.transfers import Provision, Recipient, Safeguard
 from purposeguard.policy.violations import (
     ChannelViolation,
@@ -54,7 +54,6 @@ from purposeguard.values.personal_model import PersonalModel
 from purposeguard.values.tagging import sources_of, tag, untagged
 
 __all__ = [
-    "About",
     "Access",
     "Activity",
     "ByRow",
@@ -89,6 +88,7 @@ __all__ = [
     "RequestError",
     "RetentionViolation",
     "RevisionViolation",
+    "RowContext",
     "RowSource",
     "Safeguard",
     "SealedAttribute",

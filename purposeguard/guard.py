@@ -31,7 +31,7 @@ from purposeguard.runtime.legal_override import ExceptionBlock, LegalBasis, Subj
 from purposeguard.runtime.observer import Ledger
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Register, Site, Transform
-from purposeguard.runtime.snapshot import Engine, Opening, Transforms
+from purposeguard.runtime.snapshot import ActivityHandle, Engine, Transforms
 from purposeguard.runtime.use import NO_USE, Narrowed, Observed, Use
 from purposeguard.runtime.wrapping import Function
 from purposeguard.values.personal import Personal, combined
@@ -142,12 +142,12 @@ class Guard:
     @property
     def notice(self) -> Notice:
         """The notice in force."""
-        return self._engine.state.matrix.notice
+        return self._engine.snapshot.matrix.notice
 
     @property
     def history(self) -> History:
         """The revisions of the notice that are known."""
-        return self._engine.state.matrix.history
+        return self._engine.snapshot.matrix.history
 
     def replace(self, notice: Notice | History) -> None:
         """Puts another revision of the notice in force, at one stroke, while other threads decide.
@@ -173,8 +173,8 @@ class Guard:
         """Whether the notice lets these sources (of this subject) serve this purpose (by this channel).
 
         `purpose` is a class, an id, a family's name, or the union of a family's members. `subject` is the id of a
-        subject, an `About`, or a row whose marked fields say whose it is and from when. What rests on consent serves
-        subjects who gave it, so nobody where none is named.
+        subject, a `RowContext`, or a row whose marked fields say whose it is and from when. What rests on consent
+        serves subjects who gave it, so nobody where none is named.
 
         Raises:
             UnknownTerm: an id means nothing in the notice.
@@ -185,7 +185,7 @@ class Guard:
         if subject is not None:
             return bool(self.explain(sources, purpose, channel, subject=subject))
         if channel is None:
-            rows, purposes = self._engine.state.known  # of one revision, whole
+            rows, purposes = self._engine.snapshot.known  # of one revision, whole
             try:
                 if type(sources) is set:  # as ids come; left to raise TypeError it would cost twice as much
                     return purposes[purpose] in rows[frozenset(sources)]  # pyright: ignore[reportArgumentType]  # it is a set
@@ -194,7 +194,7 @@ class Guard:
                 return purpose in row or purposes[purpose] in row
             except (KeyError, TypeError):
                 pass  # not asked in this form before, or not hashable
-        matrix = self._engine.state.matrix
+        matrix = self._engine.snapshot.matrix
         return matrix.purpose(purpose) in matrix.row(sources, channel)
 
     def check(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> None:
@@ -210,10 +210,10 @@ class Guard:
             sources = tuple(cast("Iterable[OneSource]", sources))
         if subject is None and engine.ledger is None and self.allows(sources, purpose, channel):
             return
-        state = engine.state
+        snapshot = engine.snapshot
         if subject is None and engine.counting is not None:
             try:
-                tick = state.checked[sources, purpose, channel]
+                tick = snapshot.checked[sources, purpose, channel]
             except (KeyError, TypeError):
                 pass  # not allowed in this form before, or not hashable
             else:
@@ -225,19 +225,21 @@ class Guard:
         elif engine.ledger is not None:
             counted = engine.count_check(decision)
             if counted is not None and subject is None and isinstance(sources, (str, Label, TermMeta)):
-                state.remember((sources, purpose, channel), counted)  # not an iterable, which may give others next time
+                snapshot.remember(
+                    (sources, purpose, channel), counted
+                )  # not an iterable, which may give others next time
 
     def explain(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> Decision:
         """The decision with its reasons; an error only as in `allows`, never for a denial."""
         engine = self._engine
-        state = engine.state  # once: all is decided by one revision
-        matrix = state.matrix
+        snapshot = engine.snapshot  # once: all is decided by one revision
+        matrix = snapshot.matrix
         label, wanted, by = matrix.label(sources), matrix.purpose(purpose), matrix.channel(channel)
         if subject is None:
             return Decision(matrix, label, wanted, by)
         decisions = [
-            Decision(matrix, label, wanted, by, circumstances=engine.circumstances(about, label, state))
-            for about in engine.abouts(subject)
+            Decision(matrix, label, wanted, by, context=engine.context(row_context, label, snapshot))
+            for row_context in engine.row_contexts(subject)
         ]
         return next((one for one in decisions if not one), decisions[0])
 
@@ -254,7 +256,7 @@ class Guard:
         Raises:
             UnknownOperation: the notice declares no such operation between the two.
         """
-        derived = functools.partial(self._engine.state.matrix.derived, operation)
+        derived = functools.partial(self._engine.snapshot.matrix.derived, operation)
         if isinstance(one, Personal) or isinstance(other, Personal):
             return combined(derived, one, other)
         return derived(one, other)
@@ -345,7 +347,7 @@ class Guard:
             ValueError: `why`, `approver` or `name` is blank, or no text; `at_least` is no whole number above 1.
             TypeError: the guard's ledger cannot be told.
         """
-        matrix = self._engine.state.matrix
+        matrix = self._engine.snapshot.matrix
         if self.ledger is not None and not hasattr(self.ledger, "reclassified"):
             raise TypeError(f"the ledger {type(self.ledger).__name__} has no `reclassified`, so it could not be told")
         return Reclassifier(
@@ -442,7 +444,7 @@ class Guard:
         """
         if isinstance(purpose, (FunctionType, classmethod, staticmethod)):
             raise UnknownPurpose(purpose, "an activity says what it is for: `@guard.purpose(Purpose)`")
-        matrix = self._engine.state.matrix
+        matrix = self._engine.snapshot.matrix
         return Block(
             self._engine,
             self._register,
@@ -476,7 +478,7 @@ class Guard:
         """
         frame = sys._getframe(1)
         bare = len(sources) == 1 and not isinstance(sources[0], (TermMeta, str, Label)) and not (withhold or narrow)
-        named = None if bare or not sources else self._engine.state.matrix.label(sources)
+        named = None if bare or not sources else self._engine.snapshot.matrix.label(sources)
 
         def decorate(fn: Any) -> Any:
             return decorated(fn, lambda inner: self._access(inner, named, withhold, narrow, frame))
@@ -521,9 +523,9 @@ class Guard:
         if not decision:
             engine.refuse(decision)
         party = resolved(engine, recipient)
-        abouts = () if subject is None else engine.abouts(subject)
+        row_contexts = () if subject is None else engine.row_contexts(subject)
         means = means or party.means
-        for refusal in against(engine, decision, party, abouts, means=means, product=product, task=task):
+        for refusal in against(engine, decision, party, row_contexts, means=means, product=product, task=task):
             engine.refuse(refusal)
 
     def entrust(
@@ -550,7 +552,7 @@ class Guard:
             UnknownSource: a source is not of this guard's notice.
             ValueError: `means`, `product` or `task` is blank.
         """
-        named = self._engine.state.matrix.label(sources) if sources else None
+        named = self._engine.snapshot.matrix.label(sources) if sources else None
         declared = Entrustment(Site("", "", 0), recipient, means, product, task, named)
         return Entrusting(self._engine, self._register, declared, sys._getframe(1))
 
@@ -616,7 +618,7 @@ class Guard:
             PurposeMissing: no purpose is under way here, or another one.
         """
         engine = self._engine
-        wanted = engine.state.matrix.purpose(purpose)
+        wanted = engine.snapshot.matrix.purpose(purpose)
         use = engine.present("a use was asked for")
         if use is not None:
             held = use.purpose
@@ -629,7 +631,7 @@ class Guard:
             return Narrowed(use, wanted)  # which ends with it
         frame = sys._getframe(1)
         site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
-        return Observed(Opening(engine, Activity(site.dotted, wanted, None, True, site)))
+        return Observed(ActivityHandle(engine, Activity(site.dotted, wanted, None, True, site)))
 
     @property
     def activities(self) -> tuple[Activity, ...]:

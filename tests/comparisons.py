@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from purposeguard import About, Guard, History, Notice, Source, UnknownSource
+from purposeguard import Guard, History, Notice, RowContext, Source, UnknownSource
 from purposeguard.notice.grants import Lineage
 from purposeguard.policy import spec
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import Cell, Change, Comparison, Level, compare
 from purposeguard.policy.diff.matching import AnyPair, id_of
 from tests.oversights import Told
@@ -28,7 +28,7 @@ class Asked:
     def __init__(self, old: Notice, new: Notice) -> None:
         self.old, self.new = old, new
         self.consents = frozenset((one.clause, notice.revision) for notice in (old, new) for one in notice.purposes)
-        oversight = Told({"agreed": Standing(consents=self.consents)})
+        oversight = Told({"agreed": SubjectPreferences(consents=self.consents)})
         self.before = Guard(old, governance=oversight, clock=lambda: LATER)
         self.after = Guard(History(old, new), governance=oversight, clock=lambda: LATER)
 
@@ -53,7 +53,7 @@ class Asked:
         for who, consents, level in (("agreed", self.consents, Level.CONSENT), ("nobody", frozenset(), Level.YES)):
             allowed = spec.allowed(documents, [now], purpose, channel, collected_under=under, consents=consents)
             if channel is None or channel in guard.notice.channels:
-                assert guard.allows(source, purpose, channel, subject=About(who)) is allowed
+                assert guard.allows(source, purpose, channel, subject=RowContext(who)) is allowed
             found = level if allowed else found
         return found
 

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from purposeguard import Notice
 
-Circumstances = dict[str, Any]
+Context = dict[str, Any]
 """The keyword arguments of `reference_circumstances.allowed`."""
 
 
 @st.composite
-def circumstances(draw: st.DrawFn, notices: tuple[Notice, ...], inforce: Notice) -> Circumstances:
+def context(draw: st.DrawFn, notices: tuple[Notice, ...], inforce: Notice) -> Context:
     """What may be known of a datum: mostly little, so that neither answer is rare."""
     purposes = [one.clause for one in inforce.purposes]
     revisions = [one.revision for one in notices]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.transfers import Provision
 from purposeguard.runtime.observer import Ledger
 from purposeguard.runtime.protocols import Roster
@@ -13,8 +13,10 @@ from purposeguard.runtime.protocols import Roster
 class Told:
     """Subjects stand as it was told: key → standing."""
 
-    def __init__(self, standings: Mapping[str, Standing] | None = None, *, requires_subject: bool = False) -> None:
-        self.standings = dict(standings or {})
+    def __init__(
+        self, all_preferences: Mapping[str, SubjectPreferences] | None = None, *, requires_subject: bool = False
+    ) -> None:
+        self.all_preferences = dict(all_preferences or {})
         self.provisions: list[Provision] = []
         self._requires_subject = requires_subject
         self._roster = self._grouped()
@@ -27,8 +29,8 @@ class Told:
     def requires_subject(self) -> bool:
         return self._requires_subject
 
-    def standing(self, subject: str, /) -> Standing:
-        return self.standings.get(subject, CLEAR)
+    def preferences(self, subject: str, /) -> SubjectPreferences:
+        return self.all_preferences.get(subject, CLEAR)
 
     def provided(self, provision: Provision, /) -> None:
         self.provisions.append(provision)
@@ -40,7 +42,7 @@ class Told:
         return self._roster
 
     def _grouped(self) -> Roster:
-        groups: dict[Standing, list[str]] = {}
-        for subject, standing in self.standings.items():
-            groups.setdefault(standing, []).append(subject)
-        return Roster({standing: tuple(of) for standing, of in groups.items()})
+        groups: dict[SubjectPreferences, list[str]] = {}
+        for subject, preferences in self.all_preferences.items():
+            groups.setdefault(preferences, []).append(subject)
+        return Roster({preferences: tuple(of) for preferences, of in groups.items()})

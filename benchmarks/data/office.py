@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.transfers import Provision
 from purposeguard.runtime.observer import Ledger
 from purposeguard.runtime.protocols import Roster
@@ -15,11 +15,11 @@ class Office:
     requires_subject = False
 
     def __init__(self, stopped: list[int]) -> None:
-        self._stopped = Standing(all_suspended=True)
+        self._stopped = SubjectPreferences(all_suspended=True)
         self._roster = Roster({self._stopped: tuple(map(str, stopped))})
         self._held = frozenset(stopped)
 
-    def standing(self, subject: str, /) -> Standing:
+    def preferences(self, subject: str, /) -> SubjectPreferences:
         return self._stopped if int(subject) in self._held else CLEAR
 
     def roster(self) -> Roster:

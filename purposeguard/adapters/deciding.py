@@ -24,12 +24,12 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import day_in
 from purposeguard.notice.vocabulary import Immutable, NotPersonal
-from purposeguard.policy.context import ASKED_LATER, Standing
+from purposeguard.policy.context import ASKED_LATER, SubjectPreferences
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import NOTHING_KNOWN
 from purposeguard.policy.violations import FlowViolation
 from purposeguard.runtime.protocols import Roster, Rostered
-from purposeguard.runtime.snapshot import Column, Engine, only_observed
+from purposeguard.runtime.snapshot import Engine, Permissions, only_observed
 from purposeguard.runtime.use import Use
 from purposeguard.values.markers import Collected, Ended, RowSource
 
@@ -106,14 +106,16 @@ class Decider:
         # Once: it costs microseconds to see whether an object has what a protocol asks.
         oversight = cast("object", guard._engine.oversight)
         self._ask_roster: Callable[[], object] | None = oversight.roster if isinstance(oversight, Rostered) else None
-        self._keys: weakref.WeakKeyDictionary[Roster, dict[frozenset[Standing], KeySet]] = weakref.WeakKeyDictionary()
-        self._recent: weakref.WeakValueDictionary[frozenset[Standing], KeySet] = weakref.WeakValueDictionary()
+        self._keys: weakref.WeakKeyDictionary[Roster, dict[frozenset[SubjectPreferences], KeySet]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._recent: weakref.WeakValueDictionary[frozenset[SubjectPreferences], KeySet] = weakref.WeakValueDictionary()
         self._lock = new_lock()  # of all of these
 
     @property
     def revisions(self) -> History:
         """The revisions of the notice, whose sources tags may name."""
-        return self.engine.state.matrix.history
+        return self.engine.snapshot.matrix.history
 
     # ---- what is asked ---------------------------------------------------------------------------------------------
 
@@ -173,7 +175,7 @@ class Decider:
             return
         if not demand.rows:
             use = self.engine.ambient()
-            if use.cleared.issuperset(demand.labels) and use.runs_here():
+            if use.allowed_labels.issuperset(demand.labels) and use.runs_here():
                 return
             counted = use.counted
             if counted and all(label in counted for label in demand.labels) and use.runs_here():
@@ -192,7 +194,7 @@ class Decider:
         if use is None or not demand.is_personal:
             return
         engine = self.engine
-        column = use._column  # once: all is decided by one revision
+        column = use._permissions  # once: all is decided by one revision
         denied: set[Label] = set()
         for field, label in demand.fields:
             self._decided(use.judged(label, (), column), label, field, use, denied)
@@ -215,7 +217,7 @@ class Decider:
             denied.add(label)  # where it is only observed, each once
             self.engine.refuse(decision, use, field=field, advice=self._advice_on_columns)
 
-    def _later(self, column: Column, label: Label) -> Decision | None:
+    def _later(self, column: Permissions, label: Label) -> Decision | None:
         """Why no row may be used, whatever it says of itself."""
         if label is NOT_PERSONAL or column.permits_of(label, ASKED_LATER):
             return None
@@ -228,7 +230,7 @@ class Decider:
             UnlabelledData: a column carries no tag.
         """
         found: dict[str, Decision] = {}
-        column = use._column
+        column = use._permissions
         used = {name: tagged(columns, name, table) for name in names}
         for name, tag in used.items():
             if tag.label is NOT_PERSONAL:
@@ -265,7 +267,7 @@ class Decider:
             )
         subjects = columns.subjects() if self.engine.oversight is not None else ()
         roster = self.roster() if subjects else None
-        column = use._column
+        column = use._permissions
         notice = column.matrix.notice
         today = day_in(notice.document.timezone, self.engine.clock.now())
         key = (column, columns, needed, today)
@@ -303,16 +305,18 @@ class Decider:
             raise TypeError(f"`roster` of {type(self.engine.oversight).__qualname__} gave no Roster")
         return found
 
-    def _keys_of(self, roster: Roster, standings: frozenset[Standing]) -> KeySet:
+    def _keys_of(self, roster: Roster, all_preferences: frozenset[SubjectPreferences]) -> KeySet:
         with self._lock:
             known = self._keys.setdefault(roster, {})
-            found = known.get(standings)
+            found = known.get(all_preferences)
             if found is None:
-                found = KeySet(one for standing, of in roster.groups.items() if standing in standings for one in of)
-                before = self._recent.get(standings)
+                found = KeySet(
+                    one for preferences, of in roster.groups.items() if preferences in all_preferences for one in of
+                )
+                before = self._recent.get(all_preferences)
                 if before is not None and before.keys == found.keys:
                     found = before  # others asked for something since, and these stand as they did
-                known[standings] = self._recent[standings] = found
+                known[all_preferences] = self._recent[all_preferences] = found
             return found
 
 

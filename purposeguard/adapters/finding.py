@@ -15,9 +15,9 @@ from purposeguard.adapters.rowrule import NO_DAY, Branch, KeySet, Span, SubjectT
 from purposeguard.notice.label import Label
 from purposeguard.notice.retention import day_in
 from purposeguard.notice.vocabulary import NotPersonal, Source
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.protocols import Roster
-from purposeguard.runtime.snapshot import Column, Engine
+from purposeguard.runtime.snapshot import Engine, Permissions
 from purposeguard.values.rows import LONG_AGO
 
 Needed = tuple[tuple[Label, bool], ...]
@@ -29,12 +29,12 @@ class Answer(NamedTuple):
 
     nobody: bool
     clear: bool
-    standings: frozenset[Standing]
+    all_preferences: frozenset[SubjectPreferences]
 
     @property
     def is_never(self) -> bool:
         """Whether no row of the kind may be used."""
-        return not (self.nobody or self.clear or self.standings)
+        return not (self.nobody or self.clear or self.all_preferences)
 
 
 class Finder:
@@ -47,10 +47,10 @@ class Finder:
     def __init__(
         self,
         engine: Engine,
-        column: Column,
+        column: Permissions,
         needed: Needed,
         roster: Roster | None,
-        keys_of: Callable[[Roster, frozenset[Standing]], KeySet],
+        keys_of: Callable[[Roster, frozenset[SubjectPreferences]], KeySet],
     ) -> None:
         self._engine = engine
         self._column = column
@@ -100,7 +100,7 @@ class Finder:
         ended = None if over is None or over is NO_DAY else over.since or LONG_AGO
         labels = [label | Label(source) if source is not None and counts else label for label, counts in self._needed]
         labels = [label for label in dict.fromkeys(labels) if NotPersonal not in label]
-        nobody = self._may(labels, self._engine.standing_of(None), collected, ended)
+        nobody = self._may(labels, self._engine.preferences_of(None), collected, ended)
         if self._roster is None:
             return Answer(nobody, nobody, frozenset())
         clear = self._may(labels, CLEAR, collected, ended)
@@ -110,13 +110,13 @@ class Finder:
     def _may(
         self,
         labels: Iterable[Label],
-        standing: Standing | None,
+        preferences: SubjectPreferences | None,
         collected: datetime.date | None,
         ended: datetime.date | None,
     ) -> bool:
         engine, column = self._engine, self._column
         return all(
-            column.permits_of(label, engine.circumstances_of(standing, collected, ended, label, column))
+            column.permits_of(label, engine.context_of(preferences, collected, ended, label, column))
             for label in labels
         )
 
@@ -126,7 +126,7 @@ class Finder:
         roster = self._roster
         if roster is None:
             return None
-        those = answer.standings if not answer.clear else frozenset(roster.groups) - answer.standings
+        those = answer.all_preferences if not answer.clear else frozenset(roster.groups) - answer.all_preferences
         if answer.clear and answer.nobody and not those:
             return None
         return SubjectTest(self._keys_of(roster, those), only=not answer.clear, nobody=answer.nobody)

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 import sqlalchemy as sa
 
 from purposeguard.governance.schema import Moment, Serial, metadata
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Span
 
 Kind = Literal["suspension-of-use", "stop-of-provision", "erasure"]
@@ -114,7 +114,7 @@ class SubjectRecord:
     subject: str = dataclasses.field(repr=False)
     restrictions: tuple[Restriction, ...]
     consents: tuple[Consent, ...]
-    standing: Standing
+    preferences: SubjectPreferences
 
 
 class Stands(NamedTuple):
@@ -123,7 +123,7 @@ class Stands(NamedTuple):
     What has ended does so once more where the clock was ahead, and is put right.
     """
 
-    standing: Standing
+    preferences: SubjectPreferences
     until: datetime.datetime | None
     since: datetime.datetime | None = None
 
@@ -206,7 +206,7 @@ def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow) -> Stands:
         return Stands(CLEAR, None, since)
     suspensions = [row for row in living if row.kind == "suspension-of-use"]
     kinds = {row.kind for row in living}
-    standing = Standing(
+    preferences = SubjectPreferences(
         suspended=frozenset(
             now_called
             for row in suspensions
@@ -219,7 +219,7 @@ def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow) -> Stands:
         # By the id that it had when they agreed: who decides knows what became of it since (`Standing.agreed`).
         consents=frozenset((row.purposes[0], row.revision) for row in living if row.kind == CONSENT),
     )
-    return Stands(standing, min((row.until for row in living if row.until is not None), default=None), since)
+    return Stands(preferences, min((row.until for row in living if row.until is not None), default=None), since)
 
 
 NOTHING_DECLARED: Final = Stands(CLEAR, None)

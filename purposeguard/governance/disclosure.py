@@ -40,8 +40,8 @@ from purposeguard.notice.retention import Periods, day_in
 from purposeguard.notice.schema import Office, Titles
 from purposeguard.notice.timezones import Day, zone
 from purposeguard.notice.vocabulary import NotPersonal, Source
-from purposeguard.policy.row_context import NOTHING_KNOWN, About
-from purposeguard.runtime.protocols import CLEAR, Standing
+from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext
+from purposeguard.runtime.protocols import CLEAR, SubjectPreferences
 from purposeguard.values.rows import abouts_of
 from purposeguard.values.sealed import quiet
 
@@ -56,7 +56,7 @@ Door = Callable[[str], contextlib.AbstractContextManager[Opens]]
 class OnRecord:
     """What governance has on record about a subject, as parts of the report."""
 
-    standing: Standing = CLEAR
+    preferences: SubjectPreferences = CLEAR
     restrictions: tuple[RestrictionPart, ...] = ()
     consents: tuple[ConsentPart, ...] = ()
     provisions: tuple[ProvisionPart, ...] = ()
@@ -104,7 +104,7 @@ def disclosure(
         holdings=parts,
         sources=_sources(notice, reading.labels, language),
         categories=categories,
-        purposes=_purposes(notice, wanted, record.standing, language),
+        purposes=_purposes(notice, wanted, record.preferences, language),
         restrictions=record.restrictions,
         consents=record.consents,
         provisions=record.provisions,
@@ -144,20 +144,20 @@ class _Reading:
 
     def _record(self, holding: Holding, record: Any, opens: Opens) -> RecordPart:
         try:
-            abouts = abouts_of(record, holding.row.models)
-            whose = {one.subject for one in abouts} - {None}
+            row_contexts = abouts_of(record, holding.row.models)
+            whose = {one.subject for one in row_contexts} - {None}
             if whose and self._subject not in whose:
                 raise RequestError(
                     f"the holding `{holding.name}` gave a record of another subject than was asked for: it is not "
                     "disclosed"
                 )
-            about = abouts[0] if abouts else NOTHING_KNOWN  # the days are the same in each
+            about = row_contexts[0] if row_contexts else NOTHING_KNOWN  # the days are the same in each
             items = [item for one in held_in(record, holding.row) for item in self._items(holding, one, about, opens)]
             return RecordPart(collected=self._day(about.collected), ended=self._day(about.ended), items=tuple(items))
         finally:
             del record
 
-    def _items(self, holding: Holding, one: Held, about: About, opens: Opens) -> Iterator[ItemPart]:
+    def _items(self, holding: Holding, one: Held, about: RowContext, opens: Opens) -> Iterator[ItemPart]:
         """A datum, as one item; a sealed one that holds a model, when it is opened, as one for each of its fields."""
         try:
             for inner in opened(one, opens) if self._values else (one,):
@@ -191,7 +191,7 @@ class _Reading:
         except UnknownSource:
             return None
 
-    def _due_on(self, label: Label, about: About) -> datetime.date | None:
+    def _due_on(self, label: Label, about: RowContext) -> datetime.date | None:
         known = [one.clause for one in label if _in_force(self._notice, one)]
         days = (self._periods.due_on(one, collected=about.collected, ended=about.ended) for one in known)
         return min((day for day in days if day is not None), default=None)
@@ -270,7 +270,7 @@ def _sources(notice: Notice, labels: Iterable[Label], language: Language) -> tup
 
 
 def _purposes(
-    notice: Notice, wanted: Container[str], standing: Standing, language: Language
+    notice: Notice, wanted: Container[str], preferences: SubjectPreferences, language: Language
 ) -> tuple[PurposePart, ...]:
     resting_on = bases(notice.document)
     clause_of = {row.id: grant.clause for grant in notice.document.grant for row in grant.purpose}
@@ -280,8 +280,8 @@ def _purposes(
             title=one.title[language],
             granted_by=clause_of[one.clause],
             basis=resting_on[one.clause],
-            suspended=standing.stops(one.clause),
-            agreed=standing.agreed(one.clause) if resting_on[one.clause] == "consent" else None,
+            suspended=preferences.stops(one.clause),
+            agreed=preferences.agreed(one.clause) if resting_on[one.clause] == "consent" else None,
         )
         for one in notice.purposes
         if one.clause in wanted

@@ -27,7 +27,7 @@ from purposeguard.governance.sweep import Sweep
 from purposeguard.guard import Guard
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.policy.transfers import Provision, Recipient
 from purposeguard.runtime.clock import Clock, Now, system_time
@@ -94,8 +94,8 @@ class Governance:
             self.subjects: Final = Subjects(
                 self.store, lambda: self.notice, clock=self._clock, ledger=told, clause_now=self._clause_now
             )
-            self.standings: Final = Standings(self.subjects, staleness=staleness, poll=min(0.2, staleness / 2))
-            undo.callback(self.standings.close)
+            self.all_preferences: Final = Standings(self.subjects, staleness=staleness, poll=min(0.2, staleness / 2))
+            undo.callback(self.all_preferences.close)
             self.desk: Final = Desk(
                 self.subjects, days=days, suspend_while_open=suspend_while_open, disclose=self._answered
             )
@@ -129,13 +129,13 @@ class Governance:
         """Whether nothing may be opened without saying whose it is."""
         return self._requires_subject
 
-    def standing(self, subject: str, /) -> Standing:
+    def preferences(self, subject: str, /) -> SubjectPreferences:
         """What holds for a subject, by `subject_key`.
 
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        return self.standings.standing(subject)
+        return self.all_preferences.preferences(subject)
 
     def roster(self) -> Roster:
         """What holds for all subjects for whom something was asked; for queries, which read the rows of many.
@@ -143,7 +143,7 @@ class Governance:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        return self.standings.roster()
+        return self.all_preferences.roster()
 
     def provided(self, provision: Provision, /) -> None:
         """Records a hand-over that is about to take place.
@@ -190,7 +190,7 @@ class Governance:
         """
         self.notice = guard.notice
         self._guard = guard
-        self.standings.forget()  # another revision may call purposes by other clauses
+        self.all_preferences.forget()  # another revision may call purposes by other clauses
 
     @property
     def _revisions(self) -> History:
@@ -304,7 +304,7 @@ class Governance:
         self.store.connect(url, timeout=timeout)
         if self._resting:
             self._resting = False
-            self.standings.resume()
+            self.all_preferences.resume()
             if self._own is not None:
                 self._own.resume()
 
@@ -316,7 +316,7 @@ class Governance:
                 ending.callback(self.store.close)
             if self._own is not None:
                 ending.callback(self._own.close)
-            ending.callback(self.standings.close)
+            ending.callback(self.all_preferences.close)
 
     def __enter__(self) -> Self:
         return self

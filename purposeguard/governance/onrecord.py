@@ -35,10 +35,10 @@ def on_record(
     `clause_now` says by which clause it calls a purpose of the revision under which something was recorded.
     """
     words = _Words(notice, language, clause_now)
-    consents = ((clause_now(clause, given), given) for clause, given in subject.standing.consents)
+    consents = ((clause_now(clause, given), given) for clause, given in subject.preferences.consents)
     return OnRecord(
-        standing=dataclasses.replace(
-            subject.standing, consents=frozenset((now, given) for now, given in consents if now is not None)
+        preferences=dataclasses.replace(
+            subject.preferences, consents=frozenset((now, given) for now, given in consents if now is not None)
         ),
         restrictions=tuple(
             RestrictionPart(

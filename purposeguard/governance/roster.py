@@ -8,7 +8,7 @@ from typing import Final
 from purposeguard.governance.declarations import NOTHING_DECLARED, Stands, all_stands, stands
 from purposeguard.governance.subjects import Subjects
 from purposeguard.locks import new_lock
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Span
 from purposeguard.runtime.protocols import Roster
 
@@ -31,7 +31,7 @@ class Rolls:
         self._dirty: set[str] = set()
         self._unknown = True
         self._roster = Roster({})
-        self._standings: dict[str, Stands] = {}
+        self._all_preferences: dict[str, Stands] = {}
         self._changing = Stands(CLEAR, None)  # the first that does
 
     def changed(self, subjects: Collection[str], /) -> None:
@@ -65,9 +65,9 @@ class Rolls:
                 self._unknown, self._dirty = False, set()
             try:
                 if due:
-                    dirty.update(one for one, stood in self._standings.items() if not stood.holds(now))
+                    dirty.update(one for one, stood in self._all_preferences.items() if not stood.holds(now))
                 if whole or len(dirty) > MOST_ASKED_SINGLY:
-                    self._standings = self._all(now)
+                    self._all_preferences = self._all(now)
                 else:
                     self._read(dirty, now)
             except BaseException:
@@ -77,10 +77,10 @@ class Rolls:
                 self._reading = False
             self._changing = Stands(
                 CLEAR,
-                min((one.until for one in self._standings.values() if one.until is not None), default=None),
-                max((one.since for one in self._standings.values() if one.since is not None), default=None),
+                min((one.until for one in self._all_preferences.values() if one.until is not None), default=None),
+                max((one.since for one in self._all_preferences.values() if one.since is not None), default=None),
             )
-            found = _grouped(self._standings)
+            found = _grouped(self._all_preferences)
             if found.groups != self._roster.groups:  # a change that was told twice is none the second time
                 self._roster = found
             return self._roster
@@ -94,15 +94,15 @@ class Rolls:
             for subject in dirty:
                 stood = stands(connection, subject, now, self._subjects.clause_now)
                 if stood == NOTHING_DECLARED:
-                    self._standings.pop(subject, None)
+                    self._all_preferences.pop(subject, None)
                 else:
-                    self._standings[subject] = stood
+                    self._all_preferences[subject] = stood
 
 
-def _grouped(standings: Mapping[str, Stands]) -> Roster:
-    groups: dict[Standing, list[str]] = {}
-    for subject, stood in standings.items():
-        if stood.standing == CLEAR:  # and may be otherwise at another time
+def _grouped(all_preferences: Mapping[str, Stands]) -> Roster:
+    groups: dict[SubjectPreferences, list[str]] = {}
+    for subject, stood in all_preferences.items():
+        if stood.preferences == CLEAR:  # and may be otherwise at another time
             continue
-        groups.setdefault(stood.standing, []).append(subject)
-    return Roster({standing: tuple(sorted(of)) for standing, of in groups.items()})
+        groups.setdefault(stood.preferences, []).append(subject)
+    return Roster({preferences: tuple(sorted(of)) for preferences, of in groups.items()})

@@ -21,10 +21,10 @@ from purposeguard.governance.subjects import Subjects
 from purposeguard.governance.unavailable import unavailable
 from purposeguard.governance.watching import Watcher
 from purposeguard.locks import new_lock
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.protocols import Roster
 
-Kept = tuple[Standing, float, Stands | None]
+Kept = tuple[SubjectPreferences, float, Stands | None]
 """How things stand; until when that is kept, by the monotonic clock; when it changes by itself, where it does."""
 
 PATIENCE: Final = 0.25
@@ -77,7 +77,9 @@ class Standings:
         # Which entry goes first says less than a read costs: reads of a FIFO cache change nothing, so they need no
         # lock (one look-up in a dictionary, which the interpreter makes whole); those of an LRU cache would.
         self._cache: cachetools.FIFOCache[str, Kept] = cachetools.FIFOCache(self.maxsize)
-        self._standings: cachetools.FIFOCache[Standing, Standing] = cachetools.FIFOCache(SHARED)
+        self._all_preferences: cachetools.FIFOCache[SubjectPreferences, SubjectPreferences] = cachetools.FIFOCache(
+            SHARED
+        )
         self._entries: cachetools.FIFOCache[Kept, Kept] = cachetools.FIFOCache(SHARED)
         self._reads: dict[str, set[_Read]] = {}
         self._rolls = Rolls(self.subjects)
@@ -89,23 +91,23 @@ class Standings:
         self._interruptions = self.store.interruptions
         self._watcher: Watcher | None = None
 
-    def standing(self, subject: str, /) -> Standing:
+    def preferences(self, subject: str, /) -> SubjectPreferences:
         """How things stand for a subject, by its `subject_key`.
 
         Raises:
             StoreUnavailable: it is not known, and cannot be read now.
         """
         try:
-            standing, ends, changing = self._cache[subject]
+            preferences, ends, changing = self._cache[subject]
         except KeyError:
             return self._read(subject)
         now = time.monotonic()
         if now < self._fresh_until and now < ends and changing is None:
-            return standing
+            return preferences
         return self._reconsidered(subject)
 
     def roster(self) -> Roster:
-        """How things stand for all subjects for whom something was asked; as old as `standing` may be, at most.
+        """How things stand for all subjects for whom something was asked; as old as `preferences` may be, at most.
 
         The first time all of it is read, afterwards only what has changed.
 
@@ -115,18 +117,18 @@ class Standings:
         self._look_if_stale()  # what is read from now on is what the next look would find changed
         return self._rolls.roster()
 
-    def _reconsidered(self, subject: str) -> Standing:
+    def _reconsidered(self, subject: str) -> SubjectPreferences:
         self._look_if_stale()
         with self._lock:
             kept = self._cache.get(subject)
         if kept is None:
             return self._read(subject)
-        standing, ends, changing = kept
+        preferences, ends, changing = kept
         if time.monotonic() >= ends or (changing is not None and not changing.holds(self.subjects.clock.span())):
             return self._read(subject)
-        return standing
+        return preferences
 
-    def _read(self, subject: str) -> Standing:
+    def _read(self, subject: str) -> SubjectPreferences:
         cache = self._cache  # of before: where all begins anew meanwhile, this may be of another store
         self._look_if_stale()  # what is kept from now on is what the next look would find changed
         read = _Read()
@@ -140,14 +142,14 @@ class Standings:
             raise
         with self._lock:
             self._done(subject, read)
-            standing = self._standings.setdefault(stood.standing, stood.standing)
+            preferences = self._all_preferences.setdefault(stood.preferences, stood.preferences)
             if not read.spoiled:
                 # In steps, so that what is read within one of them and stands alike is one object.
                 step = self._max_age / STEPS
-                changing = None if stood.until is stood.since is None else stood._replace(standing=standing)
-                entry = (standing, math.floor(time.monotonic() / step) * step + self._max_age, changing)
+                changing = None if stood.until is stood.since is None else stood._replace(preferences=preferences)
+                entry = (preferences, math.floor(time.monotonic() / step) * step + self._max_age, changing)
                 cache[subject] = self._entries.setdefault(entry, entry)
-        return standing
+        return preferences
 
     def _done(self, subject: str, read: _Read) -> None:
         others = self._reads.get(subject, set())
@@ -282,14 +284,14 @@ _STANDINGS: Final[weakref.WeakSet[Standings]] = weakref.WeakSet()
 
 
 def _forked() -> None:
-    for standings in list(_STANDINGS):
-        standings.leave_to_the_parent()
+    for all_preferences in list(_STANDINGS):
+        all_preferences.leave_to_the_parent()
 
 
 @atexit.register
 def _close_all() -> None:
-    for standings in list(_STANDINGS):
-        standings.close()
+    for all_preferences in list(_STANDINGS):
+        all_preferences.close()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks

@@ -33,7 +33,7 @@ from purposeguard.governance.ledger import entries
 from purposeguard.governance.store import Store
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, TermMeta, is_union
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.runtime.clock import Clock, in_utc
 
@@ -151,10 +151,10 @@ class Subjects:
             if not found:
                 raise RequestError(f"there is no restriction {number}")
             changes.record(connection, [found[0].subject])  # from here on nobody else lifts it
-            standing = in_force(history(connection, declaration.c.id == number))
-            if not standing:
+            preferences = in_force(history(connection, declaration.c.id == number))
+            if not preferences:
                 raise RequestError(f"restriction {number} was lifted already")
-            return cast("Restriction", self._revoke(connection, "lifted", standing, row)[0])
+            return cast("Restriction", self._revoke(connection, "lifted", preferences, row)[0])
 
     def consent(
         self,
@@ -203,10 +203,10 @@ class Subjects:
         with self._writing(within) as connection:
             changes.record(connection, [key])
             consents = history(connection, declaration.c.subject == key, declaration.c.kind == CONSENT)
-            standing = cast("list[Consent]", in_force(consents))
+            preferences = cast("list[Consent]", in_force(consents))
             if purpose is not None:
-                standing = self._meant(standing, purpose)
-            return cast("tuple[Consent, ...]", self._revoke(connection, "withdrawn", standing, row))
+                preferences = self._meant(preferences, purpose)
+            return cast("tuple[Consent, ...]", self._revoke(connection, "withdrawn", preferences, row))
 
     def of(self, subject: SubjectId) -> SubjectRecord:
         """Everything on record about a subject; of one that nobody knows, nothing."""
@@ -218,7 +218,7 @@ class Subjects:
             subject=key,
             restrictions=tuple(one for one in declared if isinstance(one, Restriction)),
             consents=tuple(one for one in declared if isinstance(one, Consent)),
-            standing=found.standing,
+            preferences=found.preferences,
         )
 
     def stands(self, subject: SubjectId) -> Stands:
@@ -227,9 +227,9 @@ class Subjects:
         with self.store.reading(single=True) as connection:
             return stands(connection, key, self.clock.span(), self.clause_now)
 
-    def standing(self, subject: SubjectId) -> Standing:
+    def preferences(self, subject: SubjectId) -> SubjectPreferences:
         """How things stand, as the store says now; CLEAR for a subject that nobody knows."""
-        return self.stands(subject).standing
+        return self.stands(subject).preferences
 
     # ---- what they share ------------------------------------------------------------------------------------------
 
@@ -241,12 +241,12 @@ class Subjects:
             wanted.update(found.members if isinstance(found, Family) else (found,))
         return tuple(purpose.clause for purpose in self.notice.purposes if purpose in wanted)
 
-    def _meant(self, standing: Iterable[Consent], purpose: object) -> list[Consent]:
+    def _meant(self, preferences: Iterable[Consent], purpose: object) -> list[Consent]:
         """The consents to a purpose, or to those of a family, whatever they were called when they were given.
 
         What the notice has no more is known by the clause that it had.
         """
-        called = [(one, self.clause_now(one.purpose, one.revision)) for one in standing]
+        called = [(one, self.clause_now(one.purpose, one.revision)) for one in preferences]
         try:
             clauses = self._clauses([purpose])
         except UnknownPurpose:

@@ -26,7 +26,18 @@ PYDANTIC: Final = frozenset({"v1", "main", "networks", "types", "fields"})
 
 PUBLIC: Final = frozenset(
     {
-        *("About", "Collected", "Decision", "Ended", "ByRow", "Family", "Guard", "History", "Label", "NotPersonal"),
+        *(
+            "RowContext",
+            "Collected",
+            "Decision",
+            "Ended",
+            "ByRow",
+            "Family",
+            "Guard",
+            "History",
+            "Label",
+            "NotPersonal",
+        ),
         *("Notice", "Personal", "PersonalModel", "Purpose", "RowSource", "Source", "Subject", "Use", "derive"),
         *("encode_sealed", "decode_sealed", "sources_of", "tag", "untagged", "PurposeViolation", "PurposeGuardError"),
     }

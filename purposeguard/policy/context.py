@@ -17,7 +17,7 @@ NO_NAMES: Final[Names] = MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Standing:
+class SubjectPreferences:
     """What one subject asked for and agreed to, as it is in force now (clause 7). Purposes are named by clause.
 
     `suspended`: purposes that may not use the subject's data; `all_suspended`: none may. `erased`: erasure was asked
@@ -58,7 +58,7 @@ class Standing:
         return self.erased or self.all_suspended or purpose in self.suspended
 
 
-class _Unnamed(Standing):
+class _Unnamed(SubjectPreferences):
     """The standing of nobody in particular, where nothing may be opened without a name."""
 
     __slots__ = ()
@@ -67,7 +67,7 @@ class _Unnamed(Standing):
         return True
 
 
-class _Anyone(Standing):
+class _Anyone(SubjectPreferences):
     """The standing of whoever it will turn out to be: who it is is asked later, row by row."""
 
     __slots__ = ()
@@ -76,7 +76,7 @@ class _Anyone(Standing):
         return True
 
 
-CLEAR: Final = Standing()
+CLEAR: Final = SubjectPreferences()
 """The standing of a subject who asked for nothing and agreed to nothing."""
 
 UNNAMED: Final = _Unnamed(all_suspended=True)
@@ -90,30 +90,30 @@ BEFORE_ALL: Final = datetime.date.min
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Circumstances:
+class Context:
     """What decides beside the label.
 
-    `standing` is None where no subject is named. `under` is the revision under which the data was collected, None for
-    the one in force. `overdue` are the sources, by clause, whose period of retention is over. `unstated`: an activity
-    asks that states no channel, so it may use any, also one that the revision of collection does not admit.
+    `preferences` is None where no subject is named. `under` is the revision under which the data was collected, None
+    for the one in force. `overdue` are the sources, by clause, whose period of retention is over. `unstated`: an
+    activity asks that states no channel, so it may use any, also one that the revision of collection does not admit.
     """
 
-    standing: Standing | None = None
+    preferences: SubjectPreferences | None = None
     under: datetime.date | None = None
     overdue: frozenset[str] = frozenset()
     unstated: bool = False
 
 
-NONE_KNOWN: Final = Circumstances()
+NONE_KNOWN: Final = Context()
 """Nothing is known but the label."""
 
-BY_ANY_CHANNEL: Final = Circumstances(unstated=True)
+BY_ANY_CHANNEL: Final = Context(unstated=True)
 """Nothing is known but the label, and that an activity states no channel."""
 
-NOT_NAMED: Final = Circumstances(UNNAMED)
+NOT_NAMED: Final = Context(UNNAMED)
 """Nothing is known but the label, where it must be said whose the data is."""
 
-ASKED_LATER: Final = Circumstances(ANYONE)
+ASKED_LATER: Final = Context(ANYONE)
 """What is to be known is asked of each row that is read."""
 
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 from purposeguard.errors import wrapped
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
-from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Circumstances, DenialReason
+from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Context, DenialReason
 from purposeguard.policy.table import Matrix, Row
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Decision:
     purpose: type[Purpose] | Family
     channel: str | None
     allowed: bool
-    circumstances: Circumstances
+    context: Context
 
     def __init__(
         self,
@@ -59,17 +59,17 @@ class Decision:
         channel: str | None = None,
         *,
         declared: bool = False,
-        circumstances: Circumstances = NONE_KNOWN,
+        context: Context = NONE_KNOWN,
     ) -> None:
         """`declared`: it is about an activity as such, which must state a channel where its purpose is closed."""
         self._matrix = matrix
-        self.circumstances = circumstances
+        self.context = context
         self._declared = declared
         self._unstated = declared and channel is None and matrix.must_state_channel(purpose)
         self.label = label
         self.purpose = purpose
         self.channel = channel
-        self.allowed = not self._unstated and purpose in matrix.row_for(label, channel, circumstances)
+        self.allowed = not self._unstated and purpose in matrix.row_for(label, channel, context)
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -101,9 +101,9 @@ class Decision:
         return self._matrix.notice.grants[self._matrix.current(source)].keys().isdisjoint(_members(self.purpose))
 
     def _row(self, source: type[Source]) -> Row:
-        if self.circumstances is NONE_KNOWN:
+        if self.context is NONE_KNOWN:
             return self._matrix.row(source, self.channel)
-        return self._matrix.row_for(Label(source), self.channel, self.circumstances)
+        return self._matrix.row_for(Label(source), self.channel, self.context)
 
     def _may(self, source: type[Source]) -> bool:
         return self.purpose in self._row(source)
@@ -114,7 +114,7 @@ class Decision:
             return None if self._may(source) else DenialReason.CHANNEL
         if self._lacks_grant(source):
             return DenialReason.GRANT
-        bars = [self._matrix.bar(source, one, self.channel, self.circumstances) for one in _members(self.purpose)]
+        bars = [self._matrix.bar(source, one, self.channel, self.context) for one in _members(self.purpose)]
         return None if None in bars else max(bar for bar in bars if bar is not None)
 
     @_once
@@ -132,7 +132,7 @@ class Decision:
     @_once
     def alternatives(self) -> tuple[type[Purpose], ...]:
         """The purposes that the whole label may serve (by the channel, for the subject), in the notice's order."""
-        row = self._matrix.row_for(self.label, self.channel, self.circumstances)
+        row = self._matrix.row_for(self.label, self.channel, self.context)
         return tuple(one for one in self._matrix.notice.purposes if one in row)
 
     @_once
@@ -170,9 +170,9 @@ class Decision:
     def _circumstance(self, bar: DenialReason, source: type[Source]) -> str:
         """Why a source is refused that some clause grants the purpose."""
         purpose = name_of(self.purpose)
-        standing = self.circumstances.standing
+        preferences = self.context.preferences
         if bar is DenialReason.REVISION:
-            then = self._matrix.collected_under(source, self.circumstances)
+            then = self._matrix.collected_under(source, self.context)
             now = self._matrix.notice.revision
             if then is None or then == BEFORE_ALL:
                 first = self._matrix.history.notices[0].revision
@@ -180,7 +180,7 @@ class Decision:
                     f"{source.clause} was collected before {first}, the earliest revision in the guard's history, so "
                     "nothing says what was promised then (rule 9)"
                 )
-            if self.circumstances.unstated and self._is_for_want_of_a_channel(source):
+            if self.context.unstated and self._is_for_want_of_a_channel(source):
                 return (
                     f"{source.clause} was collected under the revision of {then}, in which {purpose} names its "
                     "channels and closes the list, and no channel is stated: `channel=…` (rules 7 and 9)"
@@ -191,19 +191,19 @@ class Decision:
             )
         if bar is DenialReason.RETENTION:
             return f"the period for which {source.clause} may be kept is over, save for a use based on law (clause 8)"
-        if standing is None or standing is UNNAMED:
+        if preferences is None or preferences is UNNAMED:
             rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else ""
             return f"{rests}it is not said whose data of {source.clause} this is: name the subject"
         if bar is DenialReason.CONSENT:
             return f"{purpose} rests on consent here, which the subject did not give, or took back"
-        if standing.erased:
+        if preferences.erased:
             return "the subject asked for the data to be erased (clause 7)"
-        what = "all use" if standing.all_suspended else f"the use for {purpose}"
+        what = "all use" if preferences.all_suspended else f"the use for {purpose}"
         return f"the subject asked for {what} of the data to stop (clause 7)"
 
     def _is_for_want_of_a_channel(self, source: type[Source]) -> bool:
         """Whether the revision of collection grants what is refused, by channels that it names."""
-        stated = dataclasses.replace(self.circumstances, unstated=False)
+        stated = dataclasses.replace(self.context, unstated=False)
         bars = [self._matrix.bar(source, one, self.channel, stated) for one in _members(self.purpose)]
         return any(bar is not DenialReason.REVISION and bar is not DenialReason.GRANT for bar in bars)
 
@@ -234,7 +234,7 @@ class Decision:
                 grant = ", ".join(clauses) or member.clause
                 lines.append(f"{grant} grants {member.slug} to: {whose or 'no source'}")
             lines += [f"{source.clause} may serve: {_may_serve(self._matrix, source)}" for source in self.denied]
-            row = self._matrix.row_for(self.label, self.channel, self.circumstances)
+            row = self._matrix.row_for(self.label, self.channel, self.context)
             families = [family for family in self._matrix.families.get(self.purpose, ()) if family in row]
             if len(self.label) > 1 and (self.alternatives or not families):
                 both = ", ".join(one.slug for one in self.alternatives[:6]) or "nothing; keep the data apart"
@@ -262,7 +262,7 @@ _FACTS = (
     "label",
     "purpose",
     "channel",
-    "circumstances",
+    "context",
     "reason",
     "denied",
     "grants",
@@ -301,7 +301,7 @@ def outside_the_table(
             "label": label,
             "purpose": purpose,
             "channel": None,
-            "circumstances": NONE_KNOWN,
+            "context": NONE_KNOWN,
             "reason": reason,
             "denied": () if allowed else tuple(label),
             "grants": {},

@@ -83,7 +83,7 @@ def _in_one_spelling(text: str) -> str:
         return text
 
 
-class About(Immutable):
+class RowContext(Immutable):
     """`About(7, collected=date(2025, 3, 1))`: the subject, the day of collection, the day on which use ended.
 
     Each may be left out where it is not known. Immutable; `subject` is kept in its one spelling.
@@ -108,7 +108,7 @@ class About(Immutable):
         )
 
     def __eq__(self, other: object) -> bool:
-        return self._key == other._key if isinstance(other, About) else NotImplemented
+        return self._key == other._key if isinstance(other, RowContext) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -123,11 +123,11 @@ class About(Immutable):
     def __repr__(self) -> str:
         # Not whose it is: this lands in messages and logs.
         known = [name for name in self.__slots__ if getattr(self, name) is not None]
-        return f"<About {', '.join(known) or 'nothing known'}>"
+        return f"<RowContext {', '.join(known) or 'nothing known'}>"
 
 
-def _thaw(subject: str | None, collected: Day | None, ended: Day | None) -> About:
-    return About(subject, collected=collected, ended=ended)
+def _thaw(subject: str | None, collected: Day | None, ended: Day | None) -> RowContext:
+    return RowContext(subject, collected=collected, ended=ended)
 
 
 def _day(name: str, given: object) -> Day | None:
@@ -140,5 +140,5 @@ def _day(name: str, given: object) -> Day | None:
     return given
 
 
-NOTHING_KNOWN: Final = About()
+NOTHING_KNOWN: Final = RowContext()
 """Nothing but its label is known of a datum."""

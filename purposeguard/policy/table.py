@@ -33,7 +33,7 @@ from purposeguard.notice.vocabulary import (
     is_union,
     union_members,
 )
-from purposeguard.policy.context import NO_NAMES, NONE_KNOWN, Circumstances, DenialReason, Names, Standing
+from purposeguard.policy.context import NO_NAMES, NONE_KNOWN, Context, DenialReason, Names, SubjectPreferences
 
 
 def derived_label(
@@ -215,28 +215,28 @@ class Matrix(Immutable):
         first, *others = (table[source] for source in label.sources)
         return first.intersection(*others)
 
-    def row_for(self, label: Label, channel: str | None, circumstances: Circumstances) -> Row:
+    def row_for(self, label: Label, channel: str | None, context: Context) -> Row:
         """What data of this label may serve under these circumstances; the label is of this matrix."""
-        if circumstances is NONE_KNOWN or circumstances == NONE_KNOWN:
+        if context is NONE_KNOWN or context == NONE_KNOWN:
             return self.row(label, channel)
-        key = (label, channel, circumstances)
+        key = (label, channel, context)
         row = self._circumstantial.get(key)
         if row is None:
-            first, *others = (self._source_row(source, channel, circumstances) for source in label.sources)
+            first, *others = (self._source_row(source, channel, context) for source in label.sources)
             row = first.intersection(*others)
             if len(self._circumstantial) < MOST_REMEMBERED:
                 self._circumstantial[key] = row
         return row
 
-    def _source_row(self, source: type[Source], channel: str | None, circumstances: Circumstances) -> Row:
+    def _source_row(self, source: type[Source], channel: str | None, context: Context) -> Row:
         if source is NotPersonal:
             return self._tables[channel][NotPersonal]
         granted = self.notice.grants[self.current(source)]
-        may = [one for one in granted if self.bar(source, one, channel, circumstances) is None]
+        may = [one for one in granted if self.bar(source, one, channel, context) is None]
         return frozenset((*may, *(family for one in may for family in self.families.get(one, ()))))
 
     def bar(
-        self, source: type[Source], purpose: type[Purpose], channel: str | None, circumstances: Circumstances
+        self, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
     ) -> DenialReason | None:
         """What stands between a source and a purpose of the notice; None where the source may serve it."""
         current = self.current(source)
@@ -244,60 +244,62 @@ class Matrix(Immutable):
             return DenialReason.GRANT
         if not self._admits(purpose, channel):
             return DenialReason.CHANNEL
-        standing = circumstances.standing
+        preferences = context.preferences
         consent = self.bases[purpose.clause] == "consent"
-        then = self._under(source, circumstances)
+        then = self._under(source, context)
         if then is not None:
-            held = self._basis_then(then, source, purpose, channel, circumstances.unstated)
-            bar = self._bar_of_earlier(current, purpose, standing, then) if held is None else None
+            held = self._basis_then(then, source, purpose, channel, context.unstated)
+            bar = self._bar_of_earlier(current, purpose, preferences, then) if held is None else None
             if bar is not None:
                 return bar
             consent = consent or held == "consent"
-        elif circumstances.under not in (None, self.notice.revision):
+        elif context.under not in (None, self.notice.revision):
             return DenialReason.REVISION  # of one that is not known, or from before all that are
-        if current.clause in circumstances.overdue and self.bases[purpose.clause] != "law":
+        if current.clause in context.overdue and self.bases[purpose.clause] != "law":
             return DenialReason.RETENTION
-        if standing is not None and self._stops(standing, purpose):
+        if preferences is not None and self._stops(preferences, purpose):
             return DenialReason.SUBJECT
-        if consent and not self._agreed(standing, purpose):
+        if consent and not self._agreed(preferences, purpose):
             return DenialReason.CONSENT
         return None
 
-    def _stops(self, standing: Standing, purpose: type[Purpose]) -> bool:
+    def _stops(self, preferences: SubjectPreferences, purpose: type[Purpose]) -> bool:
         """Whether the subject stopped the use for a purpose, by any id that it ever had."""
         names = self._named.get(purpose, NO_NAMES).values()
-        return any(standing.stops(one) for one in (purpose.clause, *names) if one is not None)
+        return any(preferences.stops(one) for one in (purpose.clause, *names) if one is not None)
 
-    def _agreed(self, standing: Standing | None, purpose: type[Purpose], after: datetime.date | None = None) -> bool:
+    def _agreed(
+        self, preferences: SubjectPreferences | None, purpose: type[Purpose], after: datetime.date | None = None
+    ) -> bool:
         """Whether the subject agreed to a purpose, by the id that it had when they did."""
-        return standing is not None and standing.agreed(purpose.clause, after, self._named.get(purpose, NO_NAMES))
+        return preferences is not None and preferences.agreed(purpose.clause, after, self._named.get(purpose, NO_NAMES))
 
     def _bar_of_earlier(
-        self, source: type[Source], purpose: type[Purpose], standing: Standing | None, then: Matrix
+        self, source: type[Source], purpose: type[Purpose], preferences: SubjectPreferences | None, then: Matrix
     ) -> DenialReason | None:
         """What stands in the way of a purpose that the revision of collection does not grant (rule 9)."""
         extension = self.extended.get((source.clause, purpose.clause))
         if extension is None or then.notice.revision > self.notice.revision:
             return DenialReason.REVISION
-        agreed = self._agreed(standing, purpose, after=then.notice.revision)
+        agreed = self._agreed(preferences, purpose, after=then.notice.revision)
         return None if extension.basis == "related" or agreed else DenialReason.CONSENT
 
     def _admits(self, purpose: type[Purpose], channel: str | None) -> bool:
         only = self.closed.get(purpose)
         return channel is None or only is None or channel in only
 
-    def _under(self, source: type[Source], circumstances: Circumstances) -> Matrix | None:
+    def _under(self, source: type[Source], context: Context) -> Matrix | None:
         """The matrix of the revision under which data was collected; None where that is the one in force."""
         # A class of another revision says it of all that it tags; a row may say of itself that it is from before that.
-        notice, now, said = self._origin(source), self.notice.revision, circumstances.under
+        notice, now, said = self._origin(source), self.notice.revision, context.under
         if said not in (None, now) and (notice is None or notice.revision == now or said < notice.revision):
             notice = next((one for one in self.history if one.revision == said), None)
         return None if notice is None or notice.revision == now else self.compiled(notice)
 
-    def collected_under(self, source: type[Source], circumstances: Circumstances) -> datetime.date | None:
+    def collected_under(self, source: type[Source], context: Context) -> datetime.date | None:
         """The date of the revision under which data was collected; None where that is the one in force."""
-        then = self._under(source, circumstances)
-        return circumstances.under if then is None else then.notice.revision
+        then = self._under(source, context)
+        return context.under if then is None else then.notice.revision
 
     def compiled(self, notice: Notice) -> Matrix:
         """The matrix of another revision, as it was when that revision was in force."""

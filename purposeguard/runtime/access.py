@@ -107,7 +107,7 @@ class Reader:
         self._outside = Label(*outside) if outside else None
         for one in (label, *seals.values()):
             if one is not None:
-                self._engine.state.matrix.label(one)  # sources of another notice are refused here
+                self._engine.snapshot.matrix.label(one)  # sources of another notice are refused here
         access.whole = shape.own_label
         access.fields = {_field(path): one for path, one in fields.items() if path}
         access.sealed = {_field(path) or WHOLE: one for path, one in seals.items()}
@@ -234,7 +234,7 @@ class Reader:
         """The label of a function without withholding, once it may run here: `authorise`, quicker within a task."""
         use = self.ambient()
         if use.owner is here():
-            if label in use.cleared:
+            if label in use.allowed_labels:
                 return label
             tick = use.counted.get(label)
             if tick is not None:
@@ -335,7 +335,7 @@ def _quick(fn: Function, reader: Reader) -> Function:
     def access_wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal label
         use = ambient()
-        if label not in use.cleared or use.owner != get_ident():
+        if label not in use.allowed_labels or use.owner != get_ident():
             label = reader.settled(label)
         value = fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
         return value if type(value) in at_rest else reader.stepwise(value)

@@ -17,7 +17,7 @@ from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.execution import ASYNCIO, TRIO, get_ident, here, modules
 from purposeguard.runtime.observer import NO_COUNTS
 from purposeguard.runtime.registry import Activity, Register, Site
-from purposeguard.runtime.snapshot import NOTHING, Engine, Opening
+from purposeguard.runtime.snapshot import NOTHING, ActivityHandle, Engine
 from purposeguard.runtime.use import NO_USE, Carried, Use
 from purposeguard.runtime.wrapping import Function, must_be_function, must_be_no_method, surrounded, unwrapped_method
 from purposeguard.values.callables import is_plain, kind_of
@@ -38,9 +38,9 @@ class Block(Generic[P]):
         "_channel",
         "_engine",
         "_entered",
+        "_handle",
         "_name",
         "_observing",
-        "_opening",
         "_purpose",
         "_register",
         "_where",
@@ -64,7 +64,7 @@ class Block(Generic[P]):
         self._name = name
         self._observing = observing
         self._where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
-        self._opening: Opening | None = None
+        self._handle: ActivityHandle | None = None
         self._entered: list[tuple[FrameType, Use[P]]] = []
         _must_fit(engine, self._declared(Site("", "", 0), name or ""))
 
@@ -110,14 +110,14 @@ class Block(Generic[P]):
         self._leave(sys._getframe(1))
 
     def _enter(self, frame: FrameType) -> Use[P]:
-        opening = self._opening
-        if opening is None:
+        handle = self._handle
+        if handle is None:
             code, line, module = self._where
             site = Site(module, code.co_qualname, line)
             activity = self._declared(site, self._name or site.dotted)
-            opening = self._opening = Opening(self._engine, activity)
+            handle = self._handle = ActivityHandle(self._engine, activity)
             self._register.add_activity(site, activity)
-        use: Use[P] = Use(opening)
+        use: Use[P] = Use(handle)
         self._entered.append((frame, use))
         return use
 
@@ -173,16 +173,16 @@ def with_use(fn: Function, engine: Engine) -> Function:
 class During:
     """A use around each run of a body."""
 
-    __slots__ = ("_opening", "_origin")
+    __slots__ = ("_handle", "_origin")
 
-    def __init__(self, opening: Opening, origin: Use[Any] | None = None) -> None:
+    def __init__(self, handle: ActivityHandle, origin: Use[Any] | None = None) -> None:
         """`origin` is the use that is carried, where one is."""
-        self._opening = opening
+        self._handle = handle
         self._origin = origin
 
     def before(self) -> Use[Any]:
         """Makes a new use ambient."""
-        return Use(self._opening) if self._origin is None else Carried(self._opening, self._origin)
+        return Use(self._handle) if self._origin is None else Carried(self._handle, self._origin)
 
     closing = before
 
@@ -197,37 +197,37 @@ class During:
 
 def _during(fn: Function, engine: Engine, activity: Activity) -> Function:
     """`fn` with its body run as this activity."""
-    opening = Opening(engine, activity)
-    wrapper = surrounded(fn, During(opening))
+    handle = ActivityHandle(engine, activity)
+    wrapper = surrounded(fn, During(handle))
     told_at_the_end = engine.ledger is not None and engine.counting is None
-    return _quick(fn, opening) if is_plain(fn) and not told_at_the_end else wrapper
+    return _quick(fn, handle) if is_plain(fn) and not told_at_the_end else wrapper
 
 
-def _quick(fn: Function, opening: Opening) -> Function:
+def _quick(fn: Function, handle: ActivityHandle) -> Function:
     """The wrapper of a plain function after which no ledger is told: what `Use` does, without a call for each step.
 
     The body runs, and the use ends, in the context that it was entered in, so that a token restores the one before.
     """
-    enter, leave = opening.engine.set_ambient, opening.engine.reset_ambient
+    enter, leave = handle.engine.set_ambient, handle.engine.reset_ambient
     new: Callable[[type[Use[Any]]], Use[Any]] = object.__new__
-    counted = opening.counted
+    counted = handle.counted
 
     @functools.wraps(fn)
     def activity_wrapper(*args: Any, **kwargs: Any) -> Any:
-        column = opening.column
-        if column.retired:
-            column = opening.current()
+        permissions = handle.permissions
+        if permissions.retired:
+            permissions = handle.current()
         use = new(Use)
-        use._opening = opening
+        use._handle = handle
         use.owner = here() if ASYNCIO in modules or TRIO in modules else get_ident()
-        use.cleared = column.cleared
+        use.allowed_labels = permissions.allowed_labels
         use.counted = counted
         use._before = token = enter(use)
         try:
             return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
         finally:
             use.owner = None
-            use.cleared = NOTHING
+            use.allowed_labels = NOTHING
             use.counted = NO_COUNTS
             use._before = NO_USE
             leave(token)
@@ -242,13 +242,13 @@ def carried(fn: F, engine: Engine) -> F:
         return fn
     if not use.carries:
         raise PurposeMissing(f"{use.activity.name} is an exception, which is not carried: enter it where it is needed")
-    during = During(Opening(engine, use.activity), use)
+    during = During(ActivityHandle(engine, use.activity), use)
     return decorated(fn, lambda inner: surrounded(inner, during))
 
 
 def _must_fit(engine: Engine, activity: Activity) -> None:
     """Rule 7: an activity states a channel where its purpose is closed, and one that its purpose admits."""
-    matrix = engine.state.matrix
+    matrix = engine.snapshot.matrix
     admitted = matrix.admitted(activity.purpose)
     if activity.channel in admitted or (activity.channel is None and not matrix.must_state_channel(activity.purpose)):
         return

@@ -41,14 +41,14 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
 
     def key(*args: Any, **kwargs: Any) -> object:
         use = reader.authorise()  # refuses whether or not an answer is kept
-        about: tuple[object, ...] = ()
+        who: tuple[object, ...] = ()
         if use is not None:
             activity = use.activity
-            about = (activity.purpose, activity.channel, activity.observing)
+            who = (activity.purpose, activity.channel, activity.observing)
             if reader.access.withhold:  # what was withheld says for which activity
-                about += (activity.name,)
+                who += (activity.name,)
         # The state is in the key: what was read under a notice since replaced is not found again.
-        return engine.state, about, reader.label(), make_key(*args, **kwargs)
+        return engine.snapshot, who, reader.label(), make_key(*args, **kwargs)
 
     lock = new_lock()  # a finaliser may call what is cached while its thread holds it
     if is_plain(fn):

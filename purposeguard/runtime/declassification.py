@@ -206,8 +206,8 @@ class Reclassifier(Generic[S, To]):
     ) -> Personal[Any, To]:
         must_be_sealed(value, declared.name)
         engine = self._engine
-        engine.state.matrix.label(value.label)  # raises: a class made by hand may be a subclass of a source
-        current = engine.state.matrix.current
+        engine.snapshot.matrix.label(value.label)  # raises: a class made by hand may be a subclass of a source
+        current = engine.snapshot.matrix.current
         heads = tuple(map(current, self._from.sources))
         others = [one for one in value.label if not issubclass(current(one), (*heads, NotPersonal))]
         if others:

@@ -14,7 +14,7 @@ from purposeguard.notice.retention import day_in
 from purposeguard.notice.vocabulary import is_text
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, name_of, overruled
-from purposeguard.policy.row_context import About
+from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.transfers import Provision, Recipient, canonical, clauses, objections, refusal
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.observer import Ledger
@@ -150,7 +150,7 @@ class Handing:
                 f"{declared.name}: neither its parameters' annotations nor the decorator names a source; annotate them "
                 "with tagged models, or name the sources: `@guard.entrust(recipient, Source, …)`"
             )
-        self._engine.state.matrix.label(label)  # sources of another notice are refused here
+        self._engine.snapshot.matrix.label(label)  # sources of another notice are refused here
         declared.label, self._shapes = label, shapes
         return shapes
 
@@ -192,31 +192,31 @@ class Handing:
             found.look(value, shapes[name], name)
         # What the decorator names is what is handed over; else what is announced, and what is met beyond it.
         label = declared.named or Label.join(cast("Label", declared.label), *found.labels)
-        engine.state.matrix.label(label)
-        abouts = found.abouts
+        engine.snapshot.matrix.label(label)
+        row_contexts = found.row_contexts
         use = engine.present(f"{declared.name} was called")
         recipient = resolved(engine, declared.recipient)
         means = declared.means or recipient.means
         if use is not None:
-            self._judge(use, label, recipient, means, abouts)
-        provision = self._provision(use, label, recipient, means, abouts)
+            self._judge(use, label, recipient, means, row_contexts)
+        provision = self._provision(use, label, recipient, means, row_contexts)
         for record in self._record:
             record(provision)
 
     def _judge(
-        self, use: Use[Any], label: Label, recipient: Recipient, means: str | None, abouts: tuple[About, ...]
+        self, use: Use[Any], label: Label, recipient: Recipient, means: str | None, row_contexts: tuple[RowContext, ...]
     ) -> None:
         """Tells all that stands against the hand-over; raises the first of it, unless it is only observed."""
         engine, declared = self._engine, self.declared
-        purpose = use.judged(label, abouts)
+        purpose = use.judged(label, row_contexts)
         if purpose is not None:
             self._refuse(purpose, use, f"it was to be handed to {recipient.id}")
         others = list(
             against(
                 engine,
-                Decision(engine.state.matrix, label, use.purpose, use.channel),
+                Decision(engine.snapshot.matrix, label, use.purpose, use.channel),
                 recipient,
-                abouts,
+                row_contexts,
                 means=means,
                 product=declared.product,
                 task=declared.task,
@@ -226,7 +226,7 @@ class Handing:
         for decision in others:
             self._refuse(decision, use)
         if purpose is None and not others:
-            use.refusal(label, abouts=abouts)  # which counts it; what was refused was not used
+            use.refusal(label, row_contexts=row_contexts)  # which counts it; what was refused was not used
 
     def _refuse(self, decision: Decision, use: Use[Any], advice: str | None = None) -> None:
         violation = violation_of(decision)(decision, use.activity.name, self.declared.name, None, advice)
@@ -234,9 +234,14 @@ class Handing:
         self._engine.tell(violation, use.activity)
 
     def _provision(
-        self, use: Use[Any] | None, label: Label, recipient: Recipient, means: str | None, abouts: Iterable[About]
+        self,
+        use: Use[Any] | None,
+        label: Label,
+        recipient: Recipient,
+        means: str | None,
+        row_contexts: Iterable[RowContext],
     ) -> Provision:
-        notice = self._engine.state.matrix.notice
+        notice = self._engine.snapshot.matrix.notice
         document = notice.document
         kinds = document.entrustment.recipients if document.entrustment is not None else ()
         ways = document.safeguards.means if document.safeguards is not None else ()
@@ -250,7 +255,7 @@ class Handing:
             revision=notice.revision,
             activity=use.activity.name if use is not None else None,
             means=canonical(ways, means or "not stated"),
-            subjects=tuple(dict.fromkeys(one.subject for one in abouts if one.subject is not None)),
+            subjects=tuple(dict.fromkeys(one.subject for one in row_contexts if one.subject is not None)),
             at=self._engine.clock.now(),
             name=recipient.name,
             product=self.declared.product,
@@ -262,7 +267,7 @@ def against(
     engine: Engine,
     asked: Decision,
     recipient: Recipient,
-    abouts: Iterable[About],
+    row_contexts: Iterable[RowContext],
     *,
     means: str | None,
     product: str | None,
@@ -273,7 +278,7 @@ def against(
 
     `stated`: the means must be said.
     """
-    document = engine.state.matrix.notice.document
+    document = engine.snapshot.matrix.notice.document
     reasons: tuple[str, ...] = ()
     for moment in engine.clock.span():  # whichever of the two it is, a safeguard holds on it
         today = day_in(document.timezone, moment)
@@ -283,8 +288,8 @@ def against(
     if reasons:
         yield refusal(document, asked, recipient, reasons)
     oversight = engine.oversight
-    subjects = dict.fromkeys(one.subject for one in abouts if one.subject is not None)
-    if oversight is not None and any(oversight.standing(one).provision_stopped for one in subjects):
+    subjects = dict.fromkeys(one.subject for one in row_contexts if one.subject is not None)
+    if oversight is not None and any(oversight.preferences(one).provision_stopped for one in subjects):
         clause = document.rights.clause if document.rights is not None else "7"
         what = ", ".join(source.clause for source in asked.label)
         yield overruled(

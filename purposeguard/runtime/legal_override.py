@@ -10,16 +10,16 @@ from typing import Any, ClassVar, Final, Literal, NoReturn, Protocol, cast, get_
 from purposeguard.errors import PurposeMissing
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, is_text
-from purposeguard.policy.context import Circumstances, DenialReason
+from purposeguard.policy.context import Context, DenialReason
 from purposeguard.policy.explanation import Decision, outside_the_table
-from purposeguard.policy.row_context import NOTHING_KNOWN, About, SubjectId, subject_key
+from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext, SubjectId, subject_key
 from purposeguard.policy.table import Matrix
 from purposeguard.runtime.clock import in_utc
 from purposeguard.runtime.observer import NO_COUNTS, Ledger
 from purposeguard.runtime.registry import Activity, LegalException, Site
-from purposeguard.runtime.snapshot import NOTHING, Column, Engine, Opening
+from purposeguard.runtime.snapshot import NOTHING, ActivityHandle, Engine, Permissions
 from purposeguard.runtime.use import Use
-from purposeguard.values.rows import Whose, given_abouts
+from purposeguard.values.rows import Whose, given_row_contexts
 
 LegalBasis = Literal["law", "vital-interest", "public-health", "public-authority", "academic-research"]
 """On what an exception rests: an order or provision of law, danger to life, body or property, public health and the
@@ -150,7 +150,7 @@ class ExceptedUse(Use[Any]):
         self._exception = exception
         activity = Activity(exception.name, OutsideTheNotice, None, engine.observing, exception.site)
         super().__init__(_ExceptedOpening(engine, activity))
-        self.cleared = NOTHING
+        self.allowed_labels = NOTHING
         self.counted = NO_COUNTS
 
     def absence(self) -> str | None:
@@ -160,16 +160,18 @@ class ExceptedUse(Use[Any]):
             return _over(self._exception)
         return absence
 
-    def judged(self, label: Label, abouts: tuple[About, ...], column: Column | None = None) -> Decision | None:
+    def judged(
+        self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions | None = None
+    ) -> Decision | None:
         """Why this use may not open data of this label; None where it may."""
-        column = column or self._column
-        column.matrix.label(label)  # raises where it is of another notice
+        permissions = permissions or self._permissions
+        permissions.matrix.label(label)  # raises where it is of another notice
         if label is _NOT_PERSONAL:
             return None
         if self._is_over():
             return _not_covered(label, _over(self._exception), DenialReason.GRANT)
         subjects = self._exception.subjects
-        named = {about.subject for about in abouts}
+        named = {row_context.subject for row_context in row_contexts}
         if subjects is None or (named and None not in named and named <= subjects):
             return None
         unnamed = not named or None in named
@@ -181,50 +183,50 @@ class ExceptedUse(Use[Any]):
 
     def allows(self, sources: Any, subject: Whose = None) -> bool:
         """Whether data from these sources (of this subject) may be used under the exception."""
-        return self.judged(self._column.matrix.label(sources), self._abouts_of(subject)) is None
+        return self.judged(self._permissions.matrix.label(sources), self._abouts_of(subject)) is None
 
     def explain(self, sources: Any, subject: Whose = None) -> Decision:
         """The decision; only denials have reasons, since no clause grants what law permits."""
-        label = self._column.matrix.label(sources)
+        label = self._permissions.matrix.label(sources)
         refusal = self.judged(label, self._abouts_of(subject))
         return refusal if refusal is not None else _permitted(label)
 
-    def _abouts_of(self, subject: object) -> tuple[About, ...]:
-        return () if subject is None else self._abouts(subject)
+    def _abouts_of(self, subject: object) -> tuple[RowContext, ...]:
+        return () if subject is None else self._row_contexts(subject)
 
-    def _abouts(self, subject: object) -> tuple[About, ...]:
+    def _row_contexts(self, subject: object) -> tuple[RowContext, ...]:
         """What `subject=` says; the exception names whom it concerns, so nobody else is asked."""
-        return given_abouts(subject)
+        return given_row_contexts(subject)
 
     def refusal_later(self, label: Label, outside: Label | None) -> Decision | None:
         """Rows say whose they are when they are there, and are put on record then; what is in no row is so now."""
-        self._column.matrix.label(label)
+        self._permissions.matrix.label(label)
         return None if outside is None else self.refusal(outside)
 
     def _open_of(self, value: Any, subject: object) -> Any:
-        return self._open((value,), abouts=(self._abouts(subject),))[0]
+        return self._open((value,), row_contexts=(self._row_contexts(subject),))[0]
 
-    def used(self, label: Label, abouts: tuple[About, ...], column: Column, times: int) -> None:  # noqa: ARG002  # as Use has it
+    def used(self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int) -> None:  # noqa: ARG002  # as Use has it
         """Puts what is about to be used on record."""
         if label is _NOT_PERSONAL:
             return
         ledger = cast("ExceptionLedger", self._engine.ledger)
-        for subject in dict.fromkeys(about.subject for about in abouts or (NOTHING_KNOWN,)):
+        for subject in dict.fromkeys(row_context.subject for row_context in row_contexts or (NOTHING_KNOWN,)):
             ledger.excepted(self._exception, label, subject, times)
 
     def refuses_row(self, decision: Decision) -> bool:  # noqa: ARG002  # as Use has it
         """Whatever is refused is: nothing was refused before."""
         return True
 
-    def seen(self, label: Label, abouts: tuple[About, ...]) -> None:
+    def seen(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
         """Puts on record whose row is given out."""
-        self.used(label, abouts, self._column, 1)
+        self.used(label, row_contexts, self._permissions, 1)
 
     def __repr__(self) -> str:
         return f"<Use under the exception {self._exception.name}, {'active' if self.active else 'not active'}>"
 
 
-class _ExceptedColumn(Column):
+class _ExceptedPermissions(Permissions):
     """What may be opened under an exception is decided by its use; here is the matrix, and nothing is remembered."""
 
     __slots__ = ()
@@ -233,7 +235,7 @@ class _ExceptedColumn(Column):
         self.matrix = matrix
         self.purpose = OutsideTheNotice
         self.channel = None
-        self.cleared = set()
+        self.allowed_labels = set()
         self.closed = False
         self.retired = False
 
@@ -241,28 +243,28 @@ class _ExceptedColumn(Column):
         """Nothing, unless the use says so."""
         return False
 
-    def permits_of(self, label: Label, circumstances: Circumstances) -> bool:  # noqa: ARG002  # likewise
+    def permits_of(self, label: Label, context: Context) -> bool:  # noqa: ARG002  # likewise
         """Likewise."""
         return False
 
 
-class _ExceptedOpening(Opening):
+class _ExceptedOpening(ActivityHandle):
     __slots__ = ()
 
     def __init__(self, engine: Engine, activity: Activity) -> None:
         self.engine = engine
         self.activity = activity
-        self.column = _ExceptedColumn(engine.state.matrix)
+        self.permissions = _ExceptedPermissions(engine.snapshot.matrix)
         self.counted = {}
         self.ticks = {}
         self._narrower = {}
 
-    def current(self) -> Column:
+    def current(self) -> Permissions:
         """By the notice in force: its vocabulary is what counts here."""
-        matrix = self.engine.state.matrix
-        if self.column.matrix is not matrix:
-            self.column = _ExceptedColumn(matrix)
-        return self.column
+        matrix = self.engine.snapshot.matrix
+        if self.permissions.matrix is not matrix:
+            self.permissions = _ExceptedPermissions(matrix)
+        return self.permissions
 
 
 def _permitted(label: Label) -> Decision:

@@ -7,13 +7,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from purposeguard.notice.vocabulary import Immutable
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.observer import Ledger
 
 if TYPE_CHECKING:
     from purposeguard.policy.transfers import Provision
 
-__all__ = ["CLEAR", "Oversight", "Roster", "Rostered", "Standing"]
+__all__ = ["CLEAR", "Oversight", "Roster", "Rostered", "SubjectPreferences"]
 
 
 class Oversight(Protocol):
@@ -28,7 +28,7 @@ class Oversight(Protocol):
         """Whether nothing may be opened without saying whose it is."""
         ...
 
-    def standing(self, subject: str, /) -> Standing:
+    def preferences(self, subject: str, /) -> SubjectPreferences:
         """What holds for a subject, by `subject_key`; CLEAR for one that nothing is known of.
 
         Raises:
@@ -53,9 +53,9 @@ class Roster(Immutable):
 
     __slots__ = ("__weakref__", "groups")
 
-    groups: Mapping[Standing, tuple[str, ...]]
+    groups: Mapping[SubjectPreferences, tuple[str, ...]]
 
-    def __init__(self, groups: Mapping[Standing, tuple[str, ...]]) -> None:
+    def __init__(self, groups: Mapping[SubjectPreferences, tuple[str, ...]]) -> None:
         self._fill(groups=MappingProxyType({one: tuple(of) for one, of in groups.items() if one != CLEAR and of}))
 
     def __repr__(self) -> str:

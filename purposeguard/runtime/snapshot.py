@@ -23,11 +23,11 @@ from purposeguard.policy.context import (
     NONE_KNOWN,
     NOT_NAMED,
     UNNAMED,
-    Circumstances,
-    Standing,
+    Context,
+    SubjectPreferences,
 )
 from purposeguard.policy.explanation import Decision, is_about_the_subject
-from purposeguard.policy.row_context import About
+from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.table import MOST_REMEMBERED, Matrix
 from purposeguard.policy.violations import PurposeViolation, violation_of
 from purposeguard.runtime.clock import Clock
@@ -36,7 +36,7 @@ from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Access, Activity, how_to_register
 from purposeguard.values.personal import Personal
 from purposeguard.values.redaction import Classes
-from purposeguard.values.rows import given_abouts
+from purposeguard.values.rows import given_row_contexts
 from purposeguard.values.sealed import functions, named
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ _CHECKS_AT_MOST: Final = 1000
 """Different bare checks that are remembered."""
 
 
-class Column:
+class Permissions:
     """What may be opened for one purpose by one channel under one matrix.
 
-    `cleared` holds the labels seen to be allowed, where no ledger is to be told. When the matrix is replaced the column
-    is retired: emptied, and never filled again, so that uses under way fall back to the slow path and are decided by
-    the new matrix; so are the `counted` of its openings.
+    `allowed_labels` holds the labels seen to be allowed, where no ledger is to be told. When the matrix is replaced
+    they are retired: emptied, and never filled again, so that uses under way fall back to the slow path and are decided
+    by the new matrix; so are the `counted` of its activities.
     """
 
     __slots__ = (
@@ -65,8 +65,8 @@ class Column:
         "_lock",
         "_named",
         "_unstated",
+        "allowed_labels",
         "channel",
-        "cleared",
         "closed",
         "matrix",
         "periods",
@@ -89,11 +89,11 @@ class Column:
         self.periods = periods
         self.purpose = purpose
         self.channel = channel
-        self.cleared: set[object] = set()
+        self.allowed_labels: set[object] = set()
         self._clears = clears
         self._named = named
-        self._known: dict[Standing, set[Label]] = {}
-        self._counting: weakref.WeakValueDictionary[int, Opening] = weakref.WeakValueDictionary()
+        self._known: dict[SubjectPreferences, set[Label]] = {}
+        self._counting: weakref.WeakValueDictionary[int, ActivityHandle] = weakref.WeakValueDictionary()
         # A revision may close a purpose under which an activity states no channel: it may then open nothing (rule 7).
         self.closed = channel is None and matrix.must_state_channel(purpose)
         members = purpose.members if isinstance(purpose, Family) else (purpose,)
@@ -109,15 +109,15 @@ class Column:
         if self._clears:
             with self._lock:
                 if not self.retired:
-                    self.cleared.add(label)
+                    self.allowed_labels.add(label)
         return True
 
-    def count_by(self, opening: Opening, label: Label, tick: Tick) -> None:
+    def count_by(self, handle: ActivityHandle, label: Label, tick: Tick) -> None:
         """From now on an allowed label is counted by `tick`, the short way, where data is used by this opening."""
         with self._lock:
             if not self.retired:
-                self._counting[id(opening)] = opening
-                opening.counted[label] = tick
+                self._counting[id(handle)] = handle
+                handle.counted[label] = tick
 
     def allows(self, sources: object) -> bool:
         """Whether data from these sources may be opened; raises as `Matrix.allows` does."""
@@ -129,61 +129,59 @@ class Column:
             row = self.matrix.row(sources, self.channel)
         return self.purpose in row and not self.closed
 
-    def permits_of(self, label: Label, circumstances: Circumstances) -> bool:
+    def permits_of(self, label: Label, context: Context) -> bool:
         """Whether data of this label may be opened under circumstances, which say all that is known of it."""
-        known = self._known.get(circumstances.standing) if circumstances.standing is not None else None
-        plain = circumstances.under is None and not circumstances.overdue
+        known = self._known.get(context.preferences) if context.preferences is not None else None
+        plain = context.under is None and not context.overdue
         if plain and known is not None and label in known:
             return True
         self.matrix.label(label)  # raises where it is of another notice, or of a clause that is gone
         if self._unstated:
-            circumstances = dataclasses.replace(circumstances, unstated=True)
-        if self.closed or self.purpose not in self.matrix.row_for(label, self.channel, circumstances):
+            context = dataclasses.replace(context, unstated=True)
+        if self.closed or self.purpose not in self.matrix.row_for(label, self.channel, context):
             return False
-        if plain and circumstances.standing is not None:
-            self._remember(label, circumstances.standing)
+        if plain and context.preferences is not None:
+            self._remember(label, context.preferences)
         return True
 
-    def _remember(self, label: Label, standing: Standing) -> None:
+    def _remember(self, label: Label, preferences: SubjectPreferences) -> None:
         with self._lock:
             if not self.retired and len(self._known) < MOST_REMEMBERED:
-                self._known.setdefault(standing, set()).add(label)
+                self._known.setdefault(preferences, set()).add(label)
 
-    def known_of(self, standing: Standing) -> set[Label] | frozenset[Label]:
+    def known_of(self, preferences: SubjectPreferences) -> set[Label] | frozenset[Label]:
         """The labels seen to be allowed of subjects of this standing."""
-        return self._known.get(standing, NO_LABELS)
+        return self._known.get(preferences, NO_LABELS)
 
-    def decision(self, sources: object, circumstances: Circumstances | None = None) -> Decision:
+    def decision(self, sources: object, context: Context | None = None) -> Decision:
         """The same, with its reasons."""
         label = self.matrix.label(sources)
-        if circumstances is None:
-            circumstances = NOT_NAMED if self._named and label is not _NOT_PERSONAL else NONE_KNOWN
+        if context is None:
+            context = NOT_NAMED if self._named and label is not _NOT_PERSONAL else NONE_KNOWN
         if self._unstated:
-            circumstances = dataclasses.replace(circumstances, unstated=True)
-        return Decision(
-            self.matrix, label, self.purpose, self.channel, declared=self.closed, circumstances=circumstances
-        )
+            context = dataclasses.replace(context, unstated=True)
+        return Decision(self.matrix, label, self.purpose, self.channel, declared=self.closed, context=context)
 
     def retire(self) -> None:
         """Clears nothing any more."""
         with self._lock:
             self.retired = True
-            self.cleared.clear()
+            self.allowed_labels.clear()
             self._known.clear()
             # A copy: a finaliser may add to it meanwhile.
-            for opening in filter(None, [reference() for reference in self._counting.valuerefs()]):
-                opening.counted.clear()
+            for handle in filter(None, [reference() for reference in self._counting.valuerefs()]):
+                handle.counted.clear()
 
 
-class State:
+class PolicySnapshot:
     """A matrix and its columns: replaced as one."""
 
     __slots__ = (
         "__weakref__",
         "_clears",
-        "_columns",
         "_lock",
         "_named",
+        "_permissions",
         "_retired",
         "checked",
         "known",
@@ -198,19 +196,19 @@ class State:
         self.periods = Periods(matrix.notice.document)
         self._clears = clears
         self._named = named
-        self._columns: dict[tuple[object, str | None], Column] = {}
+        self._permissions: dict[tuple[object, str | None], Permissions] = {}
         self.checked: dict[object, Tick] = {}
         self._retired = False
         self._lock = new_lock()
 
-    def column(self, purpose: type[Purpose] | Family, channel: str | None) -> Column:
+    def permissions(self, purpose: type[Purpose] | Family, channel: str | None) -> Permissions:
         """The column of a purpose, in the classes of any revision; raises UnknownPurpose where this one has none."""
-        found = self._columns.get((purpose, channel))
+        found = self._permissions.get((purpose, channel))
         if found is None:
             purpose, channel = self.matrix.purpose(purpose), self.matrix.channel(channel)
-            found = Column(self.matrix, self.periods, purpose, channel, clears=self._clears, named=self._named)
+            found = Permissions(self.matrix, self.periods, purpose, channel, clears=self._clears, named=self._named)
             with self._lock:
-                found = self._columns.setdefault((purpose, channel), found)
+                found = self._permissions.setdefault((purpose, channel), found)
                 if self._retired:  # asked for while the matrix was being replaced
                     found.retire()
         return found
@@ -224,8 +222,8 @@ class State:
         """Retires all columns, those asked for from now on too."""
         with self._lock:
             self._retired = True
-            for column in self._columns.values():
-                column.retire()
+            for permissions in self._permissions.values():
+                permissions.retire()
 
 
 class Transforms:
@@ -255,7 +253,7 @@ class Engine:
 
     __slots__ = (
         "__weakref__",
-        "_states",
+        "_snapshots",
         "ambient",
         "classes",
         "clock",
@@ -265,7 +263,7 @@ class Engine:
         "oversight",
         "reset_ambient",
         "set_ambient",
-        "state",
+        "snapshot",
         "transforms",
         "untagged_refused",
     )
@@ -293,8 +291,8 @@ class Engine:
         self.oversight = oversight
         self.clock = clock or Clock()
         self.ledger = ledger
-        self.state = self._state(Matrix(notice, history=history))
-        self._states: weakref.WeakSet[State] = weakref.WeakSet([self.state])
+        self.snapshot = self._snapshot(Matrix(notice, history=history))
+        self._snapshots: weakref.WeakSet[PolicySnapshot] = weakref.WeakSet([self.snapshot])
         self.counting = cast("CountingLedger", ledger) if hasattr(ledger, "counter") else None
         self.observing = observing
         ambient: ContextVar[Use[Any]] = ContextVar("purposeguard", default=nothing)
@@ -303,20 +301,22 @@ class Engine:
         self.reset_ambient = ambient.reset
         self.classes = Classes()
 
-    def _state(self, matrix: Matrix) -> State:
+    def _snapshot(self, matrix: Matrix) -> PolicySnapshot:
         named = self.oversight is not None and self.oversight.requires_subject
-        return State(matrix, clears=self.ledger is None, named=named)
+        return PolicySnapshot(matrix, clears=self.ledger is None, named=named)
 
-    def circumstances(self, about: About, label: Label, by: State | Column) -> Circumstances:
+    def context(self, row_context: RowContext, label: Label, by: PolicySnapshot | Permissions) -> Context:
         """What decides of a datum beside its label, by what is known of it; `by` is what decides.
 
         Raises:
             StoreUnavailable: governance cannot say what the subject asked for.
             UnknownSource: a source is of another notice, or of a clause that is gone.
         """
-        return self.circumstances_of(self.standing_of(about.subject), about.collected, about.ended, label, by)
+        return self.context_of(
+            self.preferences_of(row_context.subject), row_context.collected, row_context.ended, label, by
+        )
 
-    def standing_of(self, subject: str | None) -> Standing | None:
+    def preferences_of(self, subject: str | None) -> SubjectPreferences | None:
         """How things stand for a subject; None where nobody is named, or nobody knows.
 
         Raises:
@@ -324,18 +324,23 @@ class Engine:
         """
         oversight = self.oversight
         if oversight is not None and subject is not None:
-            standing = oversight.standing(subject)
-            if not isinstance(standing, Standing):  # None would be taken for nobody's
-                raise TypeError(f"`standing` of {type(oversight).__qualname__} gave no Standing of a subject")
-            return standing
+            preferences = oversight.preferences(subject)
+            if not isinstance(preferences, SubjectPreferences):  # None would be taken for nobody's
+                raise TypeError(f"`preferences` of {type(oversight).__qualname__} gave no Standing of a subject")
+            return preferences
         return UNNAMED if oversight is not None and oversight.requires_subject else None
 
-    def circumstances_of(
-        self, standing: Standing | None, collected: Day | None, ended: Day | None, label: Label, by: State | Column
-    ) -> Circumstances:
+    def context_of(
+        self,
+        preferences: SubjectPreferences | None,
+        collected: Day | None,
+        ended: Day | None,
+        label: Label,
+        by: PolicySnapshot | Permissions,
+    ) -> Context:
         """The same of what is known to stand like this, collected and ended on these days."""
         if collected is None and ended is None:
-            return Circumstances(standing)
+            return Context(preferences)
         under = None
         matrix = by.matrix  # the notice may have been replaced meanwhile
         if collected is not None:
@@ -345,16 +350,16 @@ class Engine:
                 under = None
         sources = [matrix.current(one).clause for one in matrix.label(label).sources if one is not NotPersonal]
         overdue = by.periods.overdue(sources, collected=collected, ended=ended, today=self.clock.now())
-        return Circumstances(standing, under, overdue)
+        return Context(preferences, under, overdue)
 
-    def abouts(self, subject: object) -> tuple[About, ...]:
+    def row_contexts(self, subject: object) -> tuple[RowContext, ...]:
         """What a caller says of a datum by `subject=`.
 
         Raises:
             TypeError: nobody keeps what subjects asked for, so naming one would promise what is not done; or as
                 `given_abouts`, as do ValueError and UnlabelledData.
         """
-        found = given_abouts(subject)
+        found = given_row_contexts(subject)
         if self.oversight is None and any(one.subject is not None for one in found):
             message = (
                 "a subject is named, and this guard asks nobody what subjects wanted: give it one that keeps it, "
@@ -363,29 +368,31 @@ class Engine:
             raise TypeError(wrapped(message))
         return found
 
-    def allowed(self, column: Column, sources: object, abouts: tuple[About, ...]) -> bool:
+    def allowed(self, permissions: Permissions, sources: object, row_contexts: tuple[RowContext, ...]) -> bool:
         """Whether data from these sources, of which this is known, may be opened."""
-        label = column.matrix.label(sources)
-        return all(column.permits_of(label, self.circumstances(about, label, column)) for about in abouts)
+        label = permissions.matrix.label(sources)
+        return all(
+            permissions.permits_of(label, self.context(row_context, label, permissions)) for row_context in row_contexts
+        )
 
     def replace(self, notice: Notice, history: History | None = None) -> None:
         """Puts another revision in force, at one stroke; one thread at a time."""
         while True:
-            earlier = self.state
-            state = self._state(Matrix(notice, earlier.matrix, history))
-            if self.state is earlier:  # else a signal handler has put another one in force, which this one follows on
+            earlier = self.snapshot
+            snapshot = self._snapshot(Matrix(notice, earlier.matrix, history))
+            if self.snapshot is earlier:  # else a signal handler has put another in force, which this one follows
                 break
         # Retired before, so that no process that is forked in between goes on with columns of a revision that is over.
         earlier.retire()
-        self.state = state
-        self._states.add(state)  # not before: what is not in force yet is not to be retired by who comes between
-        for one in list(self._states):
-            if one is not self.state:  # a signal handler may have come between after all
+        self.snapshot = snapshot
+        self._snapshots.add(snapshot)  # not before: what is not in force yet is not to be retired by who comes between
+        for one in list(self._snapshots):
+            if one is not self.snapshot:  # a signal handler may have come between after all
                 one.retire()
 
-    def column(self, activity: Activity) -> Column:
+    def permissions(self, activity: Activity) -> Permissions:
         """What an activity may open under the matrix in force; raises UnknownPurpose where its purpose is gone."""
-        return self.state.column(activity.purpose, activity.channel)
+        return self.snapshot.permissions(activity.purpose, activity.channel)
 
     def present(self, what: str = "data was read") -> Use[Any] | None:
         """The `Use` under way here; None in observe mode where there is none.
@@ -493,11 +500,11 @@ def only_observed(error: Exception) -> None:
 def _advice(decision: Decision, access: Access | None, fields: tuple[str, ...]) -> str | None:
     if access is None or not fields:
         return None
-    if decision.circumstances.standing is UNNAMED:
+    if decision.context.preferences is UNNAMED:
         return "mark the field that says whose a row is, `Annotated[int, Subject]`"
-    if is_about_the_subject(decision) and decision.circumstances is NONE_KNOWN:
+    if is_about_the_subject(decision) and decision.context is NONE_KNOWN:
         return None  # of an exception, whose reasons say all
-    if decision.circumstances not in (NONE_KNOWN, BY_ANY_CHANNEL):
+    if decision.context not in (NONE_KNOWN, BY_ANY_CHANNEL):
         return (
             "leave such rows out with @guard.access(narrow=True), or withhold what may not be used of them with "
             "@guard.access(withhold=True)"
@@ -509,45 +516,45 @@ def _advice(decision: Decision, access: Access | None, fields: tuple[str, ...]) 
     return f"either read without {named}, or withhold it with @guard.access(withhold=True)"
 
 
-class Opening:
+class ActivityHandle:
     """An activity of a guard, ready to be entered: knows its column, so that entering is quick.
 
     `counted` holds the labels seen to be allowed, each with what counts its uses, where the ledger counts them itself;
     `ticks` what counts uses of any label.
     """
 
-    __slots__ = ("__weakref__", "_narrower", "activity", "column", "counted", "engine", "ticks")
+    __slots__ = ("__weakref__", "_narrower", "activity", "counted", "engine", "permissions", "ticks")
 
     def __init__(self, engine: Engine, activity: Activity) -> None:
         self.engine = engine
         self.activity = activity
-        self.column = engine.column(activity)
+        self.permissions = engine.permissions(activity)
         self.counted: dict[object, Tick] = {}
         self.ticks: dict[Label, Tick] = {}
-        self._narrower: dict[type[Purpose] | Family, Opening] = {}
+        self._narrower: dict[type[Purpose] | Family, ActivityHandle] = {}
 
-    def narrowed(self, member: type[Purpose] | Family) -> Opening:
+    def narrowed(self, member: type[Purpose] | Family) -> ActivityHandle:
         """The same of one member of the family that the activity is for."""
         found = self._narrower.get(member)
         if found is None:
-            narrower = Opening(self.engine, dataclasses.replace(self.activity, purpose=member))
+            narrower = ActivityHandle(self.engine, dataclasses.replace(self.activity, purpose=member))
             found = self._narrower.setdefault(member, narrower)
         return found
 
-    def current(self) -> Column:
+    def current(self) -> Permissions:
         """What may be opened under the matrix in force; raises UnknownPurpose where the purpose is gone."""
-        column = self.column
-        if column.retired:
-            column = self.column = self.engine.column(self.activity)
-        return column
+        permissions = self.permissions
+        if permissions.retired:
+            permissions = self.permissions = self.engine.permissions(self.activity)
+        return permissions
 
-    def count(self, counting: CountingLedger, label: Label, times: int, column: Column | None) -> None:
+    def count(self, counting: CountingLedger, label: Label, times: int, permissions: Permissions | None) -> None:
         """Counts uses of a label that this column permits; None where it does so of some subjects only."""
         tick = self.ticks.get(label)
         if tick is None:
             tick = counting.counter(self.activity.name, self.activity.purpose_id, label)
             self.ticks[label] = tick
-        if column is not None and label not in self.counted:
-            column.count_by(self, label, tick)
+        if permissions is not None and label not in self.counted:
+            permissions.count_by(self, label, tick)
         for _ in range(times):
             tick()

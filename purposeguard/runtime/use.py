@@ -15,11 +15,11 @@ from purposeguard.notice.label import Label, Sources
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import ASKED_LATER, DenialReason
 from purposeguard.policy.explanation import Decision
-from purposeguard.policy.row_context import About, subject_key
+from purposeguard.policy.row_context import RowContext, subject_key
 from purposeguard.runtime.execution import get_ident, here
 from purposeguard.runtime.observer import NO_COUNTS, Ledger, Tally, Tick
 from purposeguard.runtime.registry import Access, Activity
-from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, Column, Engine, Opening
+from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, ActivityHandle, Engine, Permissions
 from purposeguard.values.opener import Opener
 from purposeguard.values.personal import Personal, must_be_sealed
 from purposeguard.values.redaction import Stream, Withholder, describes_itself
@@ -40,7 +40,7 @@ D = TypeVar("D")
 _IDS: Final = frozenset({int, str, uuid.UUID})
 """What names a subject outright."""
 
-_Where = tuple[str, tuple[About, ...]]
+_Where = tuple[str, tuple[RowContext, ...]]
 """The path of a part of a value, and those that it is about unless it says so itself."""
 
 _SEALED: Final = "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
@@ -54,11 +54,11 @@ class Use(Opener, Generic[P]):
     purpose; `guard.use(Member)` gives that of a family's member inside the family's block.
     """
 
-    # `cleared`, `counted` and `owner` are read by wrappers on their fast path. `cleared` holds what is known to be
-    # allowed where no ledger is to be told, `counted` what is known to be where the ledger counts uses one by one, with
+    # `allowed_labels`, `counted` and `owner` are read by wrappers on their fast path. `allowed_labels` holds what is
+    # known to be allowed where no ledger is to be told, `counted` what is where the ledger counts uses one by one, with
     # what counts it; neither holds anything once the block has ended. `owner` is the task or thread that entered (None
     # before and after).
-    __slots__ = ("_before", "_opening", "_tally", "cleared", "counted", "owner")
+    __slots__ = ("_before", "_handle", "_tally", "allowed_labels", "counted", "owner")
 
     carries: ClassVar[bool] = True
     """Whether `guard.carry` may take it elsewhere."""
@@ -66,22 +66,22 @@ class Use(Opener, Generic[P]):
     keeps: ClassVar[bool] = True
     """Whether what was read in it may be kept for another like it, and it may be given what was kept."""
 
-    _opening: Opening
-    cleared: set[object] | frozenset[object]
+    _handle: ActivityHandle
+    allowed_labels: set[object] | frozenset[object]
     counted: Mapping[object, Tick]
     owner: object
     _before: Use[Any] | Token[Use[Any]]
     _tally: Tally
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, handle: ActivityHandle) -> None:
         """Makes this the ambient use of the present task or thread."""
         # `activity._quick` does the same without the call.
-        self._opening = opening
-        engine = opening.engine
+        self._handle = handle
+        engine = handle.engine
         self._before = living(engine.ambient())
         self.owner = here()
-        self.cleared = opening.current().cleared  # empty where there is a ledger
-        self.counted = opening.counted
+        self.allowed_labels = handle.current().allowed_labels  # empty where there is a ledger
+        self.counted = handle.counted
         if engine.ledger is not None and engine.counting is None:
             self._tally = Tally(engine.ledger, self.activity.name)
         engine.set_ambient(self)
@@ -89,16 +89,16 @@ class Use(Opener, Generic[P]):
     @property
     def activity(self) -> Activity:
         """What is under way."""
-        return self._opening.activity
+        return self._handle.activity
 
     @property
     def _engine(self) -> Engine:
-        return self._opening.engine
+        return self._handle.engine
 
     @property
     def purpose(self) -> type[Purpose] | Family:
         """The purpose, or family, of this use."""
-        return self._column.purpose
+        return self._permissions.purpose
 
     @property
     def channel(self) -> str | None:
@@ -111,14 +111,14 @@ class Use(Opener, Generic[P]):
         return self.owner is not None
 
     @property
-    def _column(self) -> Column:
-        return self._opening.current()
+    def _permissions(self) -> Permissions:
+        return self._handle.current()
 
     def close(self) -> None:
         """Ends this use and restores the one before; for guards and wrappers."""
         engine = self._engine
         self.owner = None
-        self.cleared = NOTHING
+        self.allowed_labels = NOTHING
         self.counted = NO_COUNTS
         self._before = before = living(_around(self))  # no more than that is kept of those that have ended
         if engine.ambient() is self:
@@ -127,26 +127,30 @@ class Use(Opener, Generic[P]):
         if engine.ledger is not None and engine.counting is None:
             self._tally.tell()
 
-    def refusal(self, label: Label, column: Column | None = None, abouts: tuple[About, ...] = ()) -> Decision | None:
+    def refusal(
+        self, label: Label, permissions: Permissions | None = None, row_contexts: tuple[RowContext, ...] = ()
+    ) -> Decision | None:
         """Why this use may not open data of this label; None where it may, which a ledger is told. For wrappers.
 
-        `abouts`: what is known of the data beside its label.
+        `row_contexts`: what is known of the data beside its label.
         """
-        column = column or self._column  # once: the decision and its reasons are of one revision
-        decision = self.judged(label, abouts, column)
+        permissions = permissions or self._permissions  # once: the decision and its reasons are of one revision
+        decision = self.judged(label, row_contexts, permissions)
         if decision is None and self._engine.ledger is not None:
-            self.used(label, abouts, column, 1)
+            self.used(label, row_contexts, permissions, 1)
         return decision
 
-    def judged(self, label: Label, abouts: tuple[About, ...], column: Column | None = None) -> Decision | None:
+    def judged(
+        self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions | None = None
+    ) -> Decision | None:
         """Why this use may not open data of this label; None where it may. Nobody is told. For wrappers."""
-        column = column or self._column
-        if not abouts:
-            return None if column.permits(label) else column.decision(label)
-        for about in abouts:
-            circumstances = self._engine.circumstances(about, label, column)
-            if not column.permits_of(label, circumstances):
-                return column.decision(label, circumstances)
+        permissions = permissions or self._permissions
+        if not row_contexts:
+            return None if permissions.permits(label) else permissions.decision(label)
+        for row_context in row_contexts:
+            context = self._engine.context(row_context, label, permissions)
+            if not permissions.permits_of(label, context):
+                return permissions.decision(label, context)
         return None
 
     def refusal_later(self, label: Label, outside: Label | None) -> Decision | None:
@@ -154,26 +158,26 @@ class Use(Opener, Generic[P]):
 
         `outside` is the label of what is in no such row, which nothing will be said of.
         """
-        column = self._column
-        if outside is not None and not column.permits(outside):
-            return column.decision(outside)
-        if not column.permits_of(label, ASKED_LATER):
-            return column.decision(label, ASKED_LATER)
+        permissions = self._permissions
+        if outside is not None and not permissions.permits(outside):
+            return permissions.decision(outside)
+        if not permissions.permits_of(label, ASKED_LATER):
+            return permissions.decision(label, ASKED_LATER)
         if self._engine.ledger is not None:
             self._count(label, 1, None)
         return None
 
-    def used(self, label: Label, abouts: tuple[About, ...], column: Column, times: int) -> None:
+    def used(self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int) -> None:
         """Tells the ledger of what is allowed, and about to be used."""
-        self._count(label, times, None if abouts else column)
+        self._count(label, times, None if row_contexts else permissions)
 
-    def _count(self, label: Label, times: int, column: Column | None) -> None:
+    def _count(self, label: Label, times: int, permissions: Permissions | None) -> None:
         """Counts what was used: at once where the ledger counts one by one, or else until the use ends."""
         counting = self._engine.counting
         if counting is None:
             self._tally.add(self.activity.purpose_id, {label: times})
         else:
-            self._opening.count(counting, label, times, column)
+            self._handle.count(counting, label, times, permissions)
 
     def allows(self, sources: Sources, subject: Whose = None) -> bool:
         """Whether data from these sources (of this subject) may be used here: a question, never an error for a denial.
@@ -182,32 +186,32 @@ class Use(Opener, Generic[P]):
             UnknownSource, UnlabelledData, StoreUnavailable: as `Guard.allows`.
         """
         if subject is not None:
-            column = self._column
-            if type(sources) is Label and type(subject) in _IDS and sources in self._cleared_of(column, subject):
+            permissions = self._permissions
+            if type(sources) is Label and type(subject) in _IDS and sources in self._cleared_of(permissions, subject):
                 return True
-            return self._engine.allowed(column, sources, self._abouts(subject))
+            return self._engine.allowed(permissions, sources, self._row_contexts(subject))
         try:
-            if sources in self.cleared:
+            if sources in self.allowed_labels:
                 return True
         except TypeError:
             pass  # not hashable, so never cleared: decided below
-        return self._column.allows(sources)
+        return self._permissions.allows(sources)
 
     def explain(self, sources: Sources, subject: Whose = None) -> Decision:
         """The decision on these sources (of this subject), with its reasons; raises as `allows` does."""
-        column = self._column
+        permissions = self._permissions
         if subject is None:
-            return column.decision(sources)
-        label = column.matrix.label(sources)
-        abouts = self._abouts(subject)
-        refusal = self.judged(label, abouts, column)
+            return permissions.decision(sources)
+        label = permissions.matrix.label(sources)
+        row_contexts = self._row_contexts(subject)
+        refusal = self.judged(label, row_contexts, permissions)
         if refusal is not None:
             return refusal
-        return column.decision(label, self._engine.circumstances(abouts[0], label, column))
+        return permissions.decision(label, self._engine.context(row_contexts[0], label, permissions))
 
-    def _abouts(self, subject: object) -> tuple[About, ...]:
+    def _row_contexts(self, subject: object) -> tuple[RowContext, ...]:
         """What `subject=` says."""
-        return self._engine.abouts(subject)
+        return self._engine.row_contexts(subject)
 
     def check(self, sources: Sources, subject: Whose = None) -> None:
         """Nothing where data from these sources (of this subject) may be used here.
@@ -218,12 +222,12 @@ class Use(Opener, Generic[P]):
             UnknownSource, UnlabelledData: as `Guard.allows`.
         """
         engine = self._engine
-        label = engine.state.matrix.label(sources)
+        label = engine.snapshot.matrix.label(sources)
         absence = self.absence()
         if absence is not None:
             engine.missing("a check was made", absence, self)
             return
-        refusal = self.refusal(label, abouts=() if subject is None else self._abouts(subject))
+        refusal = self.refusal(label, row_contexts=() if subject is None else self._row_contexts(subject))
         if refusal is not None:
             engine.refuse(refusal, self)
 
@@ -231,7 +235,7 @@ class Use(Opener, Generic[P]):
         """The plain value of a sealed one, where this purpose may use all its sources.
 
         `subject` says whose it is, where there is somebody who keeps what subjects asked for (`Guard(governance=…)`):
-        an id, an `About`, or a row whose marked fields say it.
+        an id, a `RowContext`, or a row whose marked fields say it.
 
         Raises:
             PurposeMissing: the block has ended, or is another task's or thread's.
@@ -242,7 +246,7 @@ class Use(Opener, Generic[P]):
         if subject is not None:
             return self._open_of(value, subject)
         try:
-            if value._ready in self.cleared and (self.owner == get_ident() or self.runs_here()):
+            if value._ready in self.allowed_labels and (self.owner == get_ident() or self.runs_here()):
                 return content(value)  # type: ignore[no-any-return]  # the slot knows no type
             tick = self.counted[value._ready]
             if self.owner == get_ident() or self.runs_here():
@@ -259,26 +263,26 @@ class Use(Opener, Generic[P]):
         try:
             if type(subject) in _IDS and (self.owner == get_ident() or self.runs_here()):
                 label = value._ready
-                if label in self._cleared_of(self._column, subject):
+                if label in self._cleared_of(self._permissions, subject):
                     if engine.ledger is None:
                         return content(value)  # type: ignore[no-any-return]  # the slot knows no type
-                    tick = self._opening.ticks.get(label)
+                    tick = self._handle.ticks.get(label)
                     if tick is not None:
                         tick()
                         return content(value)  # type: ignore[no-any-return]  # likewise
         except (AttributeError, TypeError):
             pass  # as in `open`; what is no id is said below
         must_be_sealed(value, "`open`")
-        return self._open((value,), abouts=(self._abouts(subject),))[0]
+        return self._open((value,), row_contexts=(self._row_contexts(subject),))[0]
 
-    def _cleared_of(self, column: Column, subject: object) -> set[Label] | frozenset[Label]:
+    def _cleared_of(self, permissions: Permissions, subject: object) -> set[Label] | frozenset[Label]:
         """The labels known to be allowed of a subject, by its id."""
         oversight = self._engine.oversight
-        return NO_LABELS if oversight is None else column.known_of(oversight.standing(subject_key(subject)))
+        return NO_LABELS if oversight is None else permissions.known_of(oversight.preferences(subject_key(subject)))
 
-    def open_about(self, value: Personal[T, Any], abouts: tuple[About, ...], /) -> T:
+    def open_in_context(self, value: Personal[T, Any], row_contexts: tuple[RowContext, ...], /) -> T:
         """The plain value of a sealed one that this is known of; for dumps, of whose rows it is. Raises as `open`."""
-        return self._open((value,), abouts=(abouts,))[0]
+        return self._open((value,), row_contexts=(row_contexts,))[0]
 
     def open_all(
         self, values: Iterable[Personal[T, P | NotPersonal]], /, subjects: Iterable[Whose] | None = None
@@ -298,12 +302,12 @@ class Use(Opener, Generic[P]):
                 raise TypeError("`subjects` says of each value in turn whose it is: give a list")
             for value in sealed:
                 must_be_sealed(value, "`open_all`")
-            abouts = tuple(() if one is None else self._abouts(one) for one in subjects)
-            if len(abouts) != len(sealed):
-                raise ValueError(f"there are {len(sealed)} values and {len(abouts)} subjects: name one for each")
-            return self._open(sealed, abouts=abouts)
+            row_contexts = tuple(() if one is None else self._row_contexts(one) for one in subjects)
+            if len(row_contexts) != len(sealed):
+                raise ValueError(f"there are {len(sealed)} values and {len(row_contexts)} subjects: name one for each")
+            return self._open(sealed, row_contexts=row_contexts)
         try:
-            if self.cleared.issuperset({value._ready for value in sealed}) and self.runs_here():
+            if self.allowed_labels.issuperset({value._ready for value in sealed}) and self.runs_here():
                 return list(map(content, sealed))
             ticks = [self.counted[value._ready] for value in sealed]
             if self.runs_here():
@@ -325,21 +329,21 @@ class Use(Opener, Generic[P]):
             PurposeMissing, UnknownSource, SealedValue: as `open`.
         """
         must_be_sealed(value, "`try_open`")
-        column = self._column  # once: the question and the opening are decided by one revision
-        abouts = () if subject is None else self._abouts(subject)
-        if self.absence() is None and self.judged(value.label, abouts, column) is not None:
+        permissions = self._permissions  # once: the question and the opening are decided by one revision
+        row_contexts = () if subject is None else self._row_contexts(subject)
+        if self.absence() is None and self.judged(value.label, row_contexts, permissions) is not None:
             return default
-        return self._open((value,), column, (abouts,))[0]
+        return self._open((value,), permissions, (row_contexts,))[0]
 
     def _open(
         self,
         values: tuple[Personal[T, Any], ...],
-        column: Column | None = None,
-        abouts: tuple[tuple[About, ...], ...] | None = None,
+        permissions: Permissions | None = None,
+        row_contexts: tuple[tuple[RowContext, ...], ...] | None = None,
     ) -> list[T]:
         """All of these, checked before the first is opened; the way of `open` where it is not a short one.
 
-        `abouts` says of each what is known of it beside its label.
+        `row_contexts` says of each what is known of it beside its label.
         """
         engine = self._engine
         absence = self.absence()
@@ -347,18 +351,18 @@ class Use(Opener, Generic[P]):
             engine.missing("a sealed value was to be opened", absence, self)
         engine.must_be_registered(values)
         if absence is None:
-            column = column or self._column  # once: all are decided by one revision
-            asked: dict[tuple[Label, tuple[About, ...]], int] = {}
-            for value, known in zip(values, abouts or ((),) * len(values), strict=True):
+            permissions = permissions or self._permissions  # once: all are decided by one revision
+            asked: dict[tuple[Label, tuple[RowContext, ...]], int] = {}
+            for value, known in zip(values, row_contexts or ((),) * len(values), strict=True):
                 asked[value.label, known] = asked.get((value.label, known), 0) + 1
-            judged = {one: self.judged(*one, column) for one in asked}
+            judged = {one: self.judged(*one, permissions) for one in asked}
             for one, refusal in judged.items():
                 if refusal is not None:
                     engine.refuse(refusal, self, advice=_SEALED)
                     del asked[one]  # observed only
             if engine.ledger is not None:
                 for (label, known), times in asked.items():
-                    self.used(label, known, column, times)
+                    self.used(label, known, permissions, times)
         return [plain(value) for value in values]
 
     def under_way(self) -> Use[Any]:
@@ -369,7 +373,7 @@ class Use(Opener, Generic[P]):
     def knows(self, label: Label) -> bool:
         """Whether the sources of this label are of the notice in force."""
         try:
-            self._engine.state.matrix.label(label)
+            self._engine.snapshot.matrix.label(label)
         except UnknownSource:
             return False
         return True
@@ -422,7 +426,7 @@ class Use(Opener, Generic[P]):
         *,
         again: Callable[[], Use[Any] | None] | None = None,
         path: str = "",
-        abouts: tuple[About, ...] = (),
+        row_contexts: tuple[RowContext, ...] = (),
     ) -> Any:
         """`value` of this shape without what may not be used here; for guards and wrappers.
 
@@ -430,19 +434,19 @@ class Use(Opener, Generic[P]):
         this path in what is about these.
         """
         engine, activity = self._engine, self.activity
-        column = self._column  # once: all of the value is decided by one revision
+        permissions = self._permissions  # once: all of the value is decided by one revision
         function = access.name if access is not None else None
 
-        def denies(label: Label, abouts: tuple[About, ...]) -> Decision | None:
-            decision = self.refusal(label, column, abouts)
+        def denies(label: Label, row_contexts: tuple[RowContext, ...]) -> Decision | None:
+            decision = self.refusal(label, permissions, row_contexts)
             if decision is not None and activity.observing:
                 engine.refuse(decision, self, access)  # recorded, and the value stays
                 return None
             return decision
 
-        def denies_seal(label: Label, abouts: tuple[About, ...]) -> Decision | None:
+        def denies_seal(label: Label, row_contexts: tuple[RowContext, ...]) -> Decision | None:
             # Nothing is opened, so nothing is counted, nor recorded where it is only observed.
-            return None if activity.observing else self.judged(label, abouts, column)
+            return None if activity.observing else self.judged(label, row_contexts, permissions)
 
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
@@ -451,10 +455,10 @@ class Use(Opener, Generic[P]):
             return Withheld(decisions, activity.name, function, lambda violation: engine.tell(violation, activity))
 
         def given(part: Any, shape: Shape, use: Use[Any], where: _Where, _item: bool) -> Any:
-            return use.without(part, shape, access, met, again=ask, path=where[0], abouts=where[1])
+            return use.without(part, shape, access, met, again=ask, path=where[0], row_contexts=where[1])
 
         ask = again or self._to_withhold
-        key = (activity.name, function, activity.purpose, activity.channel, column)
+        key = (activity.name, function, activity.purpose, activity.channel, permissions)
         try:
             withholder = Withholder(
                 denies=denies,
@@ -465,7 +469,7 @@ class Use(Opener, Generic[P]):
                 classes=engine.classes,
                 met=[] if met is None else met,
                 stream=_stream(ask, given),
-                abouts=abouts,
+                row_contexts=row_contexts,
             )
             return withholder.apply(value, shape, path)
         except PurposeGuardError as error:
@@ -501,7 +505,7 @@ class Use(Opener, Generic[P]):
         one: bool,
         again: Callable[[], Use[Any] | None],
         path: str = "",
-        around: tuple[About, ...] = (),
+        around: tuple[RowContext, ...] = (),
     ) -> Any:
         """`value` once each row in it is seen to be usable for what its marked fields say; for wrappers.
 
@@ -509,12 +513,12 @@ class Use(Opener, Generic[P]):
         is what a generator yields, and may be left out itself. `plans` remembers what is looked at in rows. `again`,
         `path`: as `without`; `around` are those that the row is about that the value is in.
         """
-        engine, activity, column = self._engine, self.activity, self._column
+        engine, activity, permissions = self._engine, self.activity, self._permissions
 
-        def decide(label: Label, abouts: tuple[About, ...], unasked: bool) -> Decision | None:
-            decision = self.judged(label, abouts, column)
+        def decide(label: Label, row_contexts: tuple[RowContext, ...], unasked: bool) -> Decision | None:
+            decision = self.judged(label, row_contexts, permissions)
             if decision is None:
-                self.seen(label, abouts)
+                self.seen(label, row_contexts)
                 return None
             # What is to be withheld is no reason to refuse the row.
             return decision if (unasked and not access.withhold) or self.refuses_row(decision) else None
@@ -548,7 +552,7 @@ class Use(Opener, Generic[P]):
         """
         return decision.reason not in (DenialReason.GRANT, DenialReason.CHANNEL)
 
-    def seen(self, label: Label, abouts: tuple[About, ...]) -> None:
+    def seen(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
         """A row of these is given out; what it holds was counted when it was asked for."""
 
     def absence(self) -> str | None:
@@ -617,15 +621,15 @@ def _stream(
 ) -> Stream:
     """What stands before iterators in a value: `given` gives what is given of a part, by the use that `again` gives."""
 
-    def stream(value: Any, shape: Shape, path: str, abouts: tuple[About, ...]) -> Any:
+    def stream(value: Any, shape: Shape, path: str, row_contexts: tuple[RowContext, ...]) -> Any:
         items = shape.gives or shape  # where it was not announced, an item may be all that the value would be
         whole = shape | items
 
         def item(part: Any, use: Use[Any] | None) -> Any:
-            return part if use is None else given(part, items, use, (f"{path}[]", abouts), True)
+            return part if use is None else given(part, items, use, (f"{path}[]", row_contexts), True)
 
         def other(part: Any, use: Use[Any] | None) -> Any:
-            return part if use is None else given(part, whole, use, (path, abouts), False)
+            return part if use is None else given(part, whole, use, (path, row_contexts), False)
 
         return stepwise(value, Steps(again, item, other))
 
@@ -643,11 +647,11 @@ class Carried(Use[Any]):
 
     _origins: tuple[Use[Any], ...]
 
-    def __init__(self, opening: Opening, origin: Use[Any]) -> None:
+    def __init__(self, handle: ActivityHandle, origin: Use[Any]) -> None:
         """`origin` is the use that was carried."""
         further = origin._origins if isinstance(origin, Carried) else ()
         self._origins = tuple(one for one in (origin, *further) if one.active)
-        super().__init__(opening)  # last: from then on it is ambient
+        super().__init__(handle)  # last: from then on it is ambient
 
     def stands_for(self, use: Use[Any]) -> bool:
         """Whether it was carried from this use, directly or by way of others."""
@@ -664,7 +668,7 @@ class Narrowed(Use[Any]):
     def __init__(self, whole: Use[Any], member: type[Purpose] | Family) -> None:
         """`whole` is the use of the family."""
         self._whole = whole
-        self._opening = whole._opening.narrowed(member)
+        self._handle = whole._handle.narrowed(member)
         engine = whole._engine
         if engine.ledger is not None and engine.counting is None:
             self._tally = whole._tally
@@ -675,19 +679,19 @@ class Narrowed(Use[Any]):
         return self._whole.owner
 
     @property
-    def cleared(self) -> set[object] | frozenset[object]:  # type: ignore[override]  # likewise
+    def allowed_labels(self) -> set[object] | frozenset[object]:  # type: ignore[override]  # likewise
         """What is known to be allowed to the member."""
-        return NOTHING if self._whole.cleared is NOTHING else self._column.cleared
+        return NOTHING if self._whole.allowed_labels is NOTHING else self._permissions.allowed_labels
 
     @property
     def counted(self) -> Mapping[object, Tick]:  # type: ignore[override]  # likewise
         """The same, with what counts it."""
-        return NO_COUNTS if self._whole.counted is NO_COUNTS else self._opening.counted
+        return NO_COUNTS if self._whole.counted is NO_COUNTS else self._handle.counted
 
     @property
-    def _column(self) -> Column:
-        self._whole._opening.current()  # raises where the revision in force has no such family
-        return self._opening.current()
+    def _permissions(self) -> Permissions:
+        self._whole._handle.current()  # raises where the revision in force has no such family
+        return self._handle.current()
 
     def absence(self) -> str | None:
         """Why the family's use does not hold here and now; None where it does."""
@@ -701,17 +705,17 @@ class Observed(Use[Any]):
 
     carries: ClassVar[bool] = False
 
-    def __init__(self, opening: Opening) -> None:
-        self._opening = opening
+    def __init__(self, handle: ActivityHandle) -> None:
+        self._handle = handle
         self._before = NO_USE
         self.owner = here()
-        self.cleared = NOTHING
+        self.allowed_labels = NOTHING
         self.counted = NO_COUNTS
 
-    def _count(self, label: Label, times: int, column: Column | None) -> None:
+    def _count(self, label: Label, times: int, permissions: Permissions | None) -> None:
         """Tells a ledger that does not count itself at once: there is no end at which it could be told."""
         if self._engine.counting is not None:
-            super()._count(label, times, column)
+            super()._count(label, times, permissions)
         else:
             ledger = cast("Ledger", self._engine.ledger)
             ledger.allowed(self.activity.name, self.activity.purpose_id, label, times)
@@ -725,7 +729,7 @@ class _NoUse(Use[Any]):
     nothing = True
 
     def __init__(self) -> None:
-        self.cleared = NOTHING
+        self.allowed_labels = NOTHING
         self.counted = NO_COUNTS
         self.owner = None
 
@@ -770,7 +774,7 @@ def _leave_to_the_parent() -> None:
     for one in gc.get_objects():  # also those further up the stack, which inner ones would restore
         if Use in type(one).__mro__ and type(one) not in (Narrowed, _NoUse):
             one.owner = None
-            one.cleared = NOTHING
+            one.allowed_labels = NOTHING
             one.counted = NO_COUNTS
             if hasattr(one, "_tally"):
                 one._tally.forget()

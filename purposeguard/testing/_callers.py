@@ -15,7 +15,7 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.runtime.access import Reader
 from purposeguard.runtime.handover import Handing
-from purposeguard.runtime.snapshot import Engine, Opening
+from purposeguard.runtime.snapshot import ActivityHandle, Engine
 from purposeguard.runtime.use import Use
 
 Kind = Literal["used", "asked"]
@@ -32,7 +32,7 @@ _CHECK_RECIPIENT: Final = _code(Guard.check_recipient)
 _DECISION: Final = _code(Decision.__init__)
 _ENGINE_ALLOWED: Final = _code(Engine.allowed)
 _ENGINE_AUTHORISE: Final = _code(Engine.authorise)
-_CURRENT: Final = _code(Opening.current)
+_CURRENT: Final = _code(ActivityHandle.current)
 _AUTHORISING: Final = frozenset({_code(Reader.authorise), _code(Reader._authorise_rows)})
 _USE_ALLOWS: Final = _code(Use.allows)
 _USE_EXPLAIN: Final = _code(Use.explain)

@@ -18,8 +18,8 @@ from purposeguard.notice.notice import Notice
 from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import Family, NotPersonal, Source
 from purposeguard.policy import spec
-from purposeguard.policy.context import CLEAR, Standing
-from purposeguard.policy.row_context import About, SubjectId, subject_key
+from purposeguard.policy.context import CLEAR, SubjectPreferences
+from purposeguard.policy.row_context import RowContext, SubjectId, subject_key
 from purposeguard.testing._asking import Asked, asked_of, name_of
 from purposeguard.values.type_schema import Shape, shape_of
 
@@ -36,7 +36,7 @@ class Probe(NamedTuple):
     label: Label
     purpose: str
     channel: str | None
-    about: About
+    about: RowContext
 
 
 class Expected:
@@ -44,26 +44,26 @@ class Expected:
 
     def __init__(self, notice: Notice) -> None:
         self.known: Final = [notice]
-        self._standings: dict[str, Standing] = {}
+        self._all_preferences: dict[str, SubjectPreferences] = {}
 
     @property
     def notice(self) -> Notice:
         """The revision in force."""
         return self.known[-1]
 
-    def standing(self, subject: SubjectId | None) -> Standing:
+    def preferences(self, subject: SubjectId | None) -> SubjectPreferences:
         """What a subject asked for and agreed to."""
-        return CLEAR if subject is None else self._standings.get(subject_key(subject), CLEAR)
+        return CLEAR if subject is None else self._all_preferences.get(subject_key(subject), CLEAR)
 
-    def stands(self, subject: SubjectId, **changes: Any) -> Standing:
+    def stands(self, subject: SubjectId, **changes: Any) -> SubjectPreferences:
         """From now on it stands otherwise for a subject: so."""
-        standing = dataclasses.replace(self.standing(subject), **changes)
-        self._standings[subject_key(subject)] = standing
-        return standing
+        preferences = dataclasses.replace(self.preferences(subject), **changes)
+        self._all_preferences[subject_key(subject)] = preferences
+        return preferences
 
     # ---- What is asked for ----------------------------------------------------------------------------------------
 
-    def probe(self, sources: object, purpose: object, channel: str | None, about: About) -> Probe | None:
+    def probe(self, sources: object, purpose: object, channel: str | None, about: RowContext) -> Probe | None:
         """A question, by the ids of the revision in force; None where that has something of it no more.
 
         Raises:
@@ -179,16 +179,16 @@ class Expected:
         if about.collected is not None:  # where both say something the earlier counts
             on = self._held_on(about.collected)
             under = on if under is None else min(on, under)
-        standing = self._standings.get(about.subject, CLEAR) if about.subject is not None else CLEAR
+        preferences = self._all_preferences.get(about.subject, CLEAR) if about.subject is not None else CLEAR
         return spec.allowed(
             [one.document for one in self.known],
             [given],
             probe.purpose,
             probe.channel,
             collected_under=under,
-            suspended=standing.suspended,
-            stopped=standing.all_suspended or standing.erased,
-            consents=standing.consents,
+            suspended=preferences.suspended,
+            stopped=preferences.all_suspended or preferences.erased,
+            consents=preferences.consents,
             overdue=retention.overdue(
                 self.notice.document, [given], collected=about.collected, ended=about.ended, today=now
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from purposeguard.errors import PurposeMissing
 from purposeguard.notice.label import Label
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.observer import Ledger
@@ -40,13 +40,13 @@ class Office:
     requires_subject = False
 
     def __init__(self) -> None:
-        self.standings: dict[str, Standing] = {}
+        self.all_preferences: dict[str, SubjectPreferences] = {}
         self.provisions: list[Provision] = []
         self._roster = Roster({})
 
-    def standing(self, subject: str, /) -> Standing:
+    def preferences(self, subject: str, /) -> SubjectPreferences:
         """How it stands for a subject."""
-        return self.standings.get(subject, CLEAR)
+        return self.all_preferences.get(subject, CLEAR)
 
     def provided(self, provision: Provision, /) -> None:
         """Keeps the hand-over."""
@@ -54,9 +54,9 @@ class Office:
 
     def roster(self) -> Roster:
         """How it stands for all."""
-        groups: dict[Standing, tuple[str, ...]] = {}
-        for subject, standing in sorted(self.standings.items()):
-            groups[standing] = (*groups.get(standing, ()), subject)
+        groups: dict[SubjectPreferences, tuple[str, ...]] = {}
+        for subject, preferences in sorted(self.all_preferences.items()):
+            groups[preferences] = (*groups.get(preferences, ()), subject)
         roster = Roster(groups)
         if roster.groups != self._roster.groups:
             self._roster = roster

@@ -12,13 +12,13 @@ from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose
-from purposeguard.policy.context import BY_ANY_CHANNEL, NONE_KNOWN, NOT_NAMED, Circumstances, Standing
+from purposeguard.policy.context import BY_ANY_CHANNEL, NONE_KNOWN, NOT_NAMED, Context, SubjectPreferences
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.table import Matrix, Row
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.observer import Tick
 from purposeguard.runtime.registry import Access, Activity
-from purposeguard.runtime.snapshot import Column, Engine, Opening, State
+from purposeguard.runtime.snapshot import ActivityHandle, Engine, Permissions, PolicySnapshot
 from purposeguard.runtime.use import Use
 from purposeguard.testing import _callers
 from purposeguard.testing._flipping import copied, flipped
@@ -35,12 +35,12 @@ class _Answer:
     __slots__ = ("_channel", "_circumstances", "_label", "_row", "_teller", "_used")
 
     def __init__(
-        self, teller: Teller, label: Label, channel: str | None, circumstances: Circumstances, row: Row, *, used: bool
+        self, teller: Teller, label: Label, channel: str | None, context: Context, row: Row, *, used: bool
     ) -> None:
         self._teller = teller
         self._label = label
         self._channel = channel
-        self._circumstances = circumstances
+        self._circumstances = context
         self._row = row
         self._used = used
 
@@ -73,16 +73,16 @@ class WatchedMatrix(Matrix):
         row = super().row(label, by)
         return cast("Row", _Answer(self.teller, label, by, NONE_KNOWN, row, used=kind == "used"))
 
-    def row_for(self, label: Label, channel: str | None, circumstances: Circumstances) -> Row:
+    def row_for(self, label: Label, channel: str | None, context: Context) -> Row:
         """Likewise, to the decision that `Guard.explain` makes."""
-        kind = _callers.of_explain(named=circumstances is not NONE_KNOWN)
-        row = super().row_for(label, channel, circumstances)
+        kind = _callers.of_explain(named=context is not NONE_KNOWN)
+        row = super().row_for(label, channel, context)
         if kind is None:
             return row
-        return cast("Row", _Answer(self.teller, label, channel, circumstances, row, used=kind == "used"))
+        return cast("Row", _Answer(self.teller, label, channel, context, row, used=kind == "used"))
 
 
-class WatchedColumn(Column):
+class WatchedColumn(Permissions):
     """What an activity may open: decided as in any column, each time anew, and told."""
 
     __slots__ = ("_teller", "activity")
@@ -97,20 +97,20 @@ class WatchedColumn(Column):
 
     def permits(self, label: Label) -> bool:
         """Whether data of this label may be opened; nothing is cleared."""
-        allowed = Column.allows(self, label)
+        allowed = Permissions.allows(self, label)
         kind = _callers.of_column(label, allowed=allowed)
         if kind is not None:
             self._tell(label, self._known_of(label), allowed, kind)
         return allowed
 
-    def permits_of(self, label: Label, circumstances: Circumstances) -> bool:
+    def permits_of(self, label: Label, context: Context) -> bool:
         """The same under circumstances."""
-        allowed = super().permits_of(label, circumstances)
+        allowed = super().permits_of(label, context)
         kind = _callers.of_column(label, allowed=allowed)
         if kind is not None:
             if self._unstated:
-                circumstances = dataclasses.replace(circumstances, unstated=True)
-            self._tell(label, circumstances, allowed, kind)
+                context = dataclasses.replace(context, unstated=True)
+            self._tell(label, context, allowed, kind)
         return allowed
 
     def allows(self, sources: object) -> bool:
@@ -121,25 +121,25 @@ class WatchedColumn(Column):
             self._tell(label, self._known_of(label), allowed, "asked")
         return allowed
 
-    def decision(self, sources: object, circumstances: Circumstances | None = None) -> Decision:
+    def decision(self, sources: object, context: Context | None = None) -> Decision:
         """The same with its reasons; told where `Use.explain` asks, since otherwise it was decided before."""
         label = self.matrix.label(sources)
-        decision = super().decision(label, circumstances)
-        if circumstances is None and _callers.is_explained_outside():
+        decision = super().decision(label, context)
+        if context is None and _callers.is_explained_outside():
             self._tell(label, self._known_of(label), decision.allowed, "asked")
         return decision
 
-    def _known_of(self, label: Label) -> Circumstances:
+    def _known_of(self, label: Label) -> Context:
         if self._named and label is not _NOT_PERSONAL:
             return NOT_NAMED
         return BY_ANY_CHANNEL if self._unstated else NONE_KNOWN
 
-    def _tell(self, label: Label, circumstances: Circumstances, allowed: bool, kind: str) -> None:
+    def _tell(self, label: Label, context: Context, allowed: bool, kind: str) -> None:
         self._teller.tell(
             label,
             self.purpose,
             self.channel,
-            circumstances,
+            context,
             allowed=allowed,
             used=kind == "used",
             activity=self.activity,
@@ -147,7 +147,7 @@ class WatchedColumn(Column):
         )
 
 
-class WatchedState(State):
+class WatchedState(PolicySnapshot):
     """The state of a watched guard. Clears nothing, and remembers no checks.
 
     `plain` is the matrix that the guard has when nobody watches; `aside` what it had remembered until then.
@@ -188,19 +188,19 @@ class WatchedEngine(Engine):
 
     __slots__ = ()
 
-    def _state(self, matrix: Matrix) -> State:
-        before = cast("WatchedState", self.state)
+    def _snapshot(self, matrix: Matrix) -> PolicySnapshot:
+        before = cast("WatchedState", self.snapshot)
         return WatchedState(matrix, before.teller.own, named=before._named)
 
     def replace(self, notice: Notice, history: History | None = None) -> None:
         """Puts another revision in force, which follows on the plain matrix of the one before."""
-        earlier = cast("WatchedState", self.state)
-        self.state = self._state(Matrix(notice, earlier.plain, history))
+        earlier = cast("WatchedState", self.snapshot)
+        self.snapshot = self._snapshot(Matrix(notice, earlier.plain, history))
 
-    def column(self, activity: Activity) -> Column:
+    def permissions(self, activity: Activity) -> Permissions:
         """What an activity may open, told."""
-        state = self.state
-        column = state.of(activity) if isinstance(state, WatchedState) else Engine.column(self, activity)
+        state = self.snapshot
+        column = state.of(activity) if isinstance(state, WatchedState) else Engine.permissions(self, activity)
         if _callers.is_entering():
             _entered(_watchers(self), activity)
         return column
@@ -234,7 +234,7 @@ class WatchedEngine(Engine):
 
 
 def _watchers(engine: Engine) -> tuple[Watcher, ...]:
-    state = engine.state
+    state = engine.snapshot
     return state.teller.watchers if isinstance(state, WatchedState) else ()
 
 
@@ -256,20 +256,20 @@ def _refused(watchers: tuple[Watcher, ...], error: PurposeViolation | PurposeMis
 class Aside:
     """What a guard remembered before it was watched, put aside: its columns are retired until it is put back."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: PolicySnapshot) -> None:
         self.state = state
-        self._columns: list[tuple[Column, set[object], dict[Standing, set[Label]]]] = []
-        self._counted: list[tuple[weakref.ref[Opening], dict[object, Tick]]] = []
+        self._columns: list[tuple[Permissions, set[object], dict[SubjectPreferences, set[Label]]]] = []
+        self._counted: list[tuple[weakref.ref[ActivityHandle], dict[object, Tick]]] = []
 
     def put(self) -> None:
         """To be called once the guard has another state."""
         state = self.state
         with state._lock:
             state._retired = True
-            columns = [one for one in state._columns.values() if not one.retired]
+            columns = [one for one in state._permissions.values() if not one.retired]
         for column in columns:
             with column._lock:
-                self._columns.append((column, set(column.cleared), dict(column._known)))
+                self._columns.append((column, set(column.allowed_labels), dict(column._known)))
                 for opening in filter(None, [reference() for reference in column._counting.valuerefs()]):
                     self._counted.append((weakref.ref(opening), dict(opening.counted)))
             column.retire()
@@ -277,12 +277,12 @@ class Aside:
     def back(self) -> None:
         """To be called before the guard has its state again."""
         state = self.state
-        for column, cleared, known in self._columns:
+        for column, allowed_labels, known in self._columns:
             with column._lock:
-                column.cleared.update(cleared)
+                column.allowed_labels.update(allowed_labels)
                 column._known.update(known)
                 column.retired = False
-        for column in list(state._columns.values()):
+        for column in list(state._permissions.values()):
             column.retired = False  # also those asked for since
         for reference, counted in self._counted:
             opening = reference()

@@ -14,7 +14,7 @@ from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
-from purposeguard.policy.context import NONE_KNOWN, Circumstances
+from purposeguard.policy.context import NONE_KNOWN, Context
 from purposeguard.policy.table import MOST_REMEMBERED, Matrix
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.registry import Access, Activity
@@ -117,7 +117,7 @@ class Teller:
         label: Label,
         purpose: type[Purpose] | Family,
         channel: str | None,
-        circumstances: Circumstances,
+        context: Context,
         *,
         allowed: bool,
         used: bool,
@@ -129,11 +129,11 @@ class Teller:
         if not watchers or label is _NOT_PERSONAL:
             return
         # That nothing is known is the usual case, and has the costliest hash.
-        plain = circumstances is NONE_KNOWN
-        key = (label, purpose, channel, closed) if plain else (label, purpose, channel, closed, circumstances)
+        plain = context is NONE_KNOWN
+        key = (label, purpose, channel, closed) if plain else (label, purpose, channel, closed, context)
         answers = self._answers.get(key)
         if answers is None:
-            answers = tuple(self._answers_of(label, purpose, channel, circumstances, closed))
+            answers = tuple(self._answers_of(label, purpose, channel, context, closed))
             if len(self._answers) < MOST_REMEMBERED:
                 self._answers[key] = answers
         asked = Asked(self.matrix.notice, label, purpose, channel, allowed, used, activity, answers)
@@ -151,7 +151,7 @@ class Teller:
         label: Label,
         purpose: type[Purpose] | Family,
         channel: str | None,
-        circumstances: Circumstances,
+        context: Context,
         closed: bool,
     ) -> Iterator[tuple[Cell, bool]]:
         matrix = self.matrix
@@ -159,7 +159,7 @@ class Teller:
         for source in label:
             if source is NotPersonal:
                 continue
-            row = matrix.row_for(Label(source), channel, circumstances)
+            row = matrix.row_for(Label(source), channel, context)
             may = [one for one in members if one in row and not closed]
             clause = matrix.current(source).clause
             for one in may or members:

@@ -35,8 +35,8 @@ from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.timezones import Day
-from purposeguard.policy.context import Standing
-from purposeguard.policy.row_context import About, SubjectId, subject_key
+from purposeguard.policy.context import SubjectPreferences
+from purposeguard.policy.row_context import RowContext, SubjectId, subject_key
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.protocols import Oversight
@@ -143,9 +143,9 @@ class PurposeMachine(RuleBasedStateMachine):
         """The use under way that a rule entered, if there is one."""
         return self._blocks[-1][1] if self._blocks else None
 
-    def standing(self, subject: SubjectId | None) -> Standing:
+    def preferences(self, subject: SubjectId | None) -> SubjectPreferences:
         """What a subject asked for and agreed to."""
-        return self._expected.standing(subject)
+        return self._expected.preferences(subject)
 
     def may(
         self,
@@ -166,7 +166,7 @@ class PurposeMachine(RuleBasedStateMachine):
             UnknownTerm: no revision that was in force has a source, the purpose or the channel.
             TypeError: `sources` is none of these.
         """
-        probe = self._expected.probe(sources, purpose, channel, About(subject, collected=collected))
+        probe = self._expected.probe(sources, purpose, channel, RowContext(subject, collected=collected))
         return probe is not None and self._expected.allows(probe, self.now)
 
     @contextmanager
@@ -188,7 +188,7 @@ class PurposeMachine(RuleBasedStateMachine):
             AssertionError: it was refused though it is allowed, or went through though it is denied.
             UnknownTerm, TypeError: as `may`.
         """
-        probe = self._expected.probe(sources, purpose, channel, About(subject, collected=collected))
+        probe = self._expected.probe(sources, purpose, channel, RowContext(subject, collected=collected))
         allowed = probe is not None and self._expected.allows(probe, self.now)
         before = len(self.ledger.denials)
         try:
@@ -233,7 +233,7 @@ class PurposeMachine(RuleBasedStateMachine):
         subject = data.draw(st.sampled_from(self.subjects), "subject")
         purposes = [one.clause for one in self.notice.purposes]
         stopped = data.draw(st.none() | st.sampled_from(purposes), "purpose")
-        held = self.standing(subject)
+        held = self.preferences(subject)
         if stopped is None:
             self._stands(subject, all_suspended=True)
         else:
@@ -259,7 +259,7 @@ class PurposeMachine(RuleBasedStateMachine):
         """A subject agrees to a purpose, under the revision in force."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
         purpose = data.draw(strategies.purposes(self.notice), "purpose").clause
-        self._stands(subject, consents=self.standing(subject).consents | {(purpose, self.notice.revision)})
+        self._stands(subject, consents=self.preferences(subject).consents | {(purpose, self.notice.revision)})
         self.consented(subject, purpose)
 
     @rule(data=st.data())
@@ -270,7 +270,7 @@ class PurposeMachine(RuleBasedStateMachine):
         self.withdrew(subject)
 
     def _stands(self, subject: SubjectId, **changes: Any) -> None:
-        self.office.standings[subject_key(subject)] = self._expected.stands(subject, **changes)
+        self.office.all_preferences[subject_key(subject)] = self._expected.stands(subject, **changes)
 
     @rule(days=st.sampled_from([1, 30, 365, 3650]))
     def let_days_pass(self, days: int) -> None:
@@ -293,7 +293,7 @@ class PurposeMachine(RuleBasedStateMachine):
         question = data.draw(strategies.questions(self.notice, most=3), "question")
         subject = data.draw(st.none() | st.sampled_from(self.subjects), "subject")
         collected = data.draw(st.none() | st.sampled_from([one.revision for one in self._expected.known]), "collected")
-        about = About(subject, collected=collected)
+        about = RowContext(subject, collected=collected)
         probe = Probe(question.sources, name_of(question.purpose), question.channel, about)
         self._probes = [*self._probes[-REMEMBERED + 1 :], probe]
 
@@ -360,7 +360,7 @@ class PurposeMachine(RuleBasedStateMachine):
             self._must_open_nothing(use, "a use whose purpose or channel is gone opened a sealed value")
             return
         for value, subject in self._sealed:
-            probe = Probe(value.label, purpose, use.channel, About(subject))
+            probe = Probe(value.label, purpose, use.channel, RowContext(subject))
             expected = self._expected.allows(probe, self.now, to_activity=True)
             before = len(self.ledger.denials)
             try:

@@ -36,16 +36,16 @@ def _watch(guard: Guard, watcher: Watcher | None = None) -> None:
         engine = guard._engine
         if not isinstance(engine, WatchedEngine):
             with guard._replacing:
-                state = engine.state
+                state = engine.snapshot
                 aside = Aside(state)
                 watched = WatchedState(state.matrix, Own(), named=state._named, aside=aside)
                 # In this order, and back in the other: other threads may be in the middle of either.
-                engine.state = watched
+                engine.snapshot = watched
                 _turn_into(engine, WatchedEngine)
                 aside.put()
             everywhere.guards.add(guard)
         if watcher is not None:
-            own = cast("WatchedState", engine.state).teller.own
+            own = cast("WatchedState", engine.snapshot).teller.own
             own.watchers = (*own.watchers, watcher)
 
 
@@ -59,19 +59,19 @@ def _leave(guard: Guard, watcher: Watcher | None = None) -> None:
         engine = guard._engine
         if not isinstance(engine, WatchedEngine):
             return
-        own = cast("WatchedState", engine.state).teller.own
+        own = cast("WatchedState", engine.snapshot).teller.own
         own.watchers = tuple(one for one in own.watchers if one is not watcher)
         if own.watchers or everywhere.watchers:
             return
         with guard._replacing:
-            watched = cast("WatchedState", engine.state)
+            watched = cast("WatchedState", engine.snapshot)
             _turn_into(engine, Engine)
             aside = watched.aside
             if aside is not None:
                 aside.back()
-                engine.state = aside.state
+                engine.snapshot = aside.state
             else:  # the notice was replaced meanwhile
-                engine.state = engine._state(watched.plain)
+                engine.snapshot = engine._snapshot(watched.plain)
         everywhere.guards.discard(guard)
 
 
@@ -144,5 +144,5 @@ def turn(cell: Cell | None) -> None:
         for guard in list(everywhere.guards):
             engine = guard._engine
             with guard._replacing:
-                before = cast("WatchedState", engine.state)
-                engine.state = WatchedState(before.plain, before.teller.own, named=before._named, aside=before.aside)
+                before = cast("WatchedState", engine.snapshot)
+                engine.snapshot = WatchedState(before.plain, before.teller.own, named=before._named, aside=before.aside)

@@ -156,5 +156,5 @@ class _Side:
             return (f"the revision of {self._matrix.notice.revision} has no source {gone[0].clause}",)
         purpose = cast("type[Purpose] | Family", self._purpose)
         known = BY_ANY_CHANNEL if self._channel is None else NONE_KNOWN
-        decision = Decision(self._matrix, Label(*found), purpose, self._channel, circumstances=known)
+        decision = Decision(self._matrix, Label(*found), purpose, self._channel, context=known)
         return standing_against(decision, by_row=self._by_row)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from purposeguard.errors import PurposeMissing
 from purposeguard.notice.label import Label
-from purposeguard.policy.row_context import About
+from purposeguard.policy.row_context import RowContext
 
 
 class Opener:
@@ -35,7 +35,7 @@ class Opener:
         """The plain value of a sealed one."""
         raise NotImplementedError
 
-    def open_about(self, value: Any, abouts: tuple[About, ...], /) -> Any:
+    def open_in_context(self, value: Any, row_contexts: tuple[RowContext, ...], /) -> Any:
         """The same of one that this is known of."""
         raise NotImplementedError
 

@@ -31,7 +31,7 @@ from pydantic_core import (
 from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, by_clause, is_union, nearest
-from purposeguard.policy.row_context import About
+from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.annotations import ALIASES
 from purposeguard.values.opener import opener_for
@@ -227,9 +227,9 @@ class RowUnderWay:
         self._judged = judged
 
     @property
-    def abouts(self) -> tuple[About, ...]:
+    def row_contexts(self) -> tuple[RowContext, ...]:
         """What the row says, or the one around it; nothing where neither has marks."""
-        around = () if self._around is None else self._around.abouts
+        around = () if self._around is None else self._around.row_contexts
         try:
             return abouts_of(self._row, (), around) or around
         except UnlabelledData:
@@ -385,8 +385,8 @@ class _Field:
                     "`Personal(value, Source)`, or make the model with `model_validate`"
                 )
             opener, known = opener_for(value.label, info.context), row_under_way.get()
-            abouts = () if known is None else known.abouts
-            opened = [opener.open_about(value, abouts) if abouts else opener.open(value)]
+            row_contexts = () if known is None else known.row_contexts
+            opened = [opener.open_in_context(value, row_contexts) if row_contexts else opener.open(value)]
         except (PurposeGuardError, TypeError) as error:
             if isinstance(error, PurposeViolation):
                 error.advice = _NOT_LEFT_OUT if leaving_out else _NOT_WRITTEN

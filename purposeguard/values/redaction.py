@@ -23,7 +23,7 @@ from purposeguard.errors import UnlabelledData
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
-from purposeguard.policy.row_context import About
+from purposeguard.policy.row_context import RowContext
 from purposeguard.values import pydantic
 from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, is_attrs, is_namedtuple, is_taggable
 from purposeguard.values.rows import (
@@ -315,7 +315,7 @@ _TUPLE_METHODS: Final = {
     "__replace__": _tuple_replace,
 }
 
-Stream = Callable[[Any, Shape, str, tuple[About, ...]], Any]
+Stream = Callable[[Any, Shape, str, tuple[RowContext, ...]], Any]
 
 
 class Withholder:
@@ -323,23 +323,23 @@ class Withholder:
 
     `denies` gives the decision where a label may not be used (of those that a row is about) and None where it may,
     `denies_seal` the same of a sealed value, which is not opened by it; `key` tells uses apart that decide or report
-    differently. `met` gets all models that are given back, themselves or as  `stream` gives what stands before
-    an iterator or a coroutine of this shape, at this path, about these, and asks at each step. `abouts` are those that
-    all of the value is about that says nothing else.
+    differently. `met` gets all models that are given back, themselves or as copies. `stream` gives what stands
+    before an iterator or a coroutine of this shape, at this path, about these, and asks at each step. `row_contexts`
+    are those that all of the value is about that says nothing else.
     """
 
     def __init__(
         self,
         *,
-        denies: Callable[[Label, tuple[About, ...]], Decision | None],
-        denies_seal: Callable[[Label, tuple[About, ...]], Decision | None],
+        denies: Callable[[Label, tuple[RowContext, ...]], Decision | None],
+        denies_seal: Callable[[Label, tuple[RowContext, ...]], Decision | None],
         refuse: Callable[[Decision, str | None], None],
         record: Callable[[Mapping[str, Decision]], Withheld],
         key: tuple[object, ...],
         classes: Classes,
         met: list[Any],
         stream: Stream,
-        abouts: tuple[About, ...] = (),
+        row_contexts: tuple[RowContext, ...] = (),
     ) -> None:
         self._denies = denies
         self._denies_seal = denies_seal
@@ -349,7 +349,7 @@ class Withholder:
         self._classes = classes
         self._met = met
         self._stream = stream
-        self._abouts = abouts
+        self._row_contexts = row_contexts
         self._under_way: set[int] = set()
         self._readings: dict[tuple[type, int], tuple[Reading, Shape]] = {}
 
@@ -379,12 +379,12 @@ class Withholder:
         if type(value) in PLAIN and not shape.says_what:
             return value
         if runs_later(type(value)) and not (is_taggable(type(value)) or isinstance(value, WITHOUT_FIELDS)):
-            return self._stream(value, shape, path, self._abouts)
+            return self._stream(value, shape, path, self._row_contexts)
         reading = self._reading(type(value), shape, path)
         if reading.fields is None and not reading.contains:
             self._must_be_usable(reading.whole, path)
             if isinstance(value, Sealed):
-                decision = self._denies_seal(value.label, self._abouts)
+                decision = self._denies_seal(value.label, self._row_contexts)
                 if decision is not None:
                     raise _SealDenied(decision)
             return value
@@ -394,14 +394,14 @@ class Withholder:
         try:
             if reading.fields is None:
                 return self._from_container(value, shape, reading, path)
-            around = self._abouts
+            around = self._row_contexts
             # A row without marks is about those whom the row around it is about.
-            self._abouts = said_by(value, reading.models, around) or around
+            self._row_contexts = said_by(value, reading.models, around) or around
             try:
                 self._must_be_usable(reading.whole, path)
                 return self._from_model(value, reading.fields, path)
             finally:
-                self._abouts = around
+                self._row_contexts = around
         finally:
             self._under_way.discard(id(value))
 
@@ -431,7 +431,7 @@ class Withholder:
 
     def _must_be_usable(self, label: Label | None, path: str) -> None:
         """Refuses a value that is all that its annotation could mean, where any of that may not be used."""
-        decision = self._denies(label, self._abouts) if label is not None else None
+        decision = self._denies(label, self._row_contexts) if label is not None else None
         if decision is not None:
             self._refuse(decision, path or None)
 
@@ -452,7 +452,7 @@ class Withholder:
             if name in gone:
                 continue
             label = shape.own_label
-            decision = self._denies(label, self._abouts) if label is not None else None
+            decision = self._denies(label, self._row_contexts) if label is not None else None
             if decision is not None:
                 denied[name] = decision
                 continue
@@ -470,7 +470,7 @@ class Withholder:
             return value
         base, names = (base_of(value), fields_of(value)) if gone else (type(value), tuple(fields))
         denied = {**gone, **denied}
-        why = frozenset((name, decision.label, decision.circumstances) for name, decision in denied.items())
+        why = frozenset((name, decision.label, decision.context) for name, decision in denied.items())
         key = (base, names, why, *self._key)
         cls = self._classes.get(key, lambda: subclass_without(base, names, self._record(denied)))
         redacted = fill(cls, visible, beside(value))

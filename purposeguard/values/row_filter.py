@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
-from purposeguard.policy.row_context import NOTHING_KNOWN, About
+from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext
 from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, is_namedtuple
 from purposeguard.values.redaction import Stream, beside, fill
 from purposeguard.values.rows import (
@@ -77,7 +77,7 @@ class Narrower:
 
     def __init__(
         self,
-        decide: Callable[[Label, tuple[About, ...], bool], Decision | None],
+        decide: Callable[[Label, tuple[RowContext, ...], bool], Decision | None],
         refuse: Callable[[Decision, str | None], None],
         *,
         leave_out: bool,
@@ -97,7 +97,7 @@ class Narrower:
         self._holds_itself = False
         self._why: Decision
 
-    def apply(self, value: Any, shape: Shape, path: str = "", around: tuple[About, ...] = ()) -> Any:
+    def apply(self, value: Any, shape: Shape, path: str = "", around: tuple[RowContext, ...] = ()) -> Any:
         """`value`, or what is left of it. `around` are those that the row is about that it is in, at this path.
 
         Raises:
@@ -109,7 +109,7 @@ class Narrower:
             self._refuse(self._why, None)  # raises: where denials are only observed nothing is left out
         return left
 
-    def item(self, value: Any, shape: Shape, path: str = "", around: tuple[About, ...] = ()) -> Any:
+    def item(self, value: Any, shape: Shape, path: str = "", around: tuple[RowContext, ...] = ()) -> Any:
         """The same of what a generator yields: LEFT_OUT where it is a row that is left out."""
         if around and value is not None:
             # It comes later than the row that it is in, which was looked at then.
@@ -118,7 +118,7 @@ class Narrower:
                 return LEFT_OUT
         return self._inside(value, shape, path, around)
 
-    def _inside(self, value: Any, shape: Shape, path: str, around: tuple[About, ...]) -> Any:
+    def _inside(self, value: Any, shape: Shape, path: str, around: tuple[RowContext, ...]) -> Any:
         if type(value) in PLAIN and not shape.says_what:
             return value
         plan = self._plan(value, shape, path)
@@ -165,13 +165,13 @@ class Narrower:
         return plan
 
     def _leaves_out(
-        self, unasked: Label | None, labels: tuple[Label, ...], abouts: tuple[About, ...], path: str
+        self, unasked: Label | None, labels: tuple[Label, ...], row_contexts: tuple[RowContext, ...], path: str
     ) -> bool:
         """Whether what has these labels, and is about these, is to be left out; where it may not be, it is refused."""
         for label in self._named if self._named_only else (unasked, *labels, *self._named):
             decision = None
             if label is not None:
-                decision = self._decide(label, abouts or (NOTHING_KNOWN,), label is unasked)
+                decision = self._decide(label, row_contexts or (NOTHING_KNOWN,), label is unasked)
             if decision is not None:
                 if self._leave_out:
                     self._why = decision
@@ -180,13 +180,13 @@ class Narrower:
         return False
 
     def _from_row(
-        self, value: Any, fields: Mapping[str, Shape], plan: Plan, path: str, around: tuple[About, ...]
+        self, value: Any, fields: Mapping[str, Shape], plan: Plan, path: str, around: tuple[RowContext, ...]
     ) -> Any:
         # A row without marks is about those whom the row around it is about.
         said = said_by(value, plan.reading.models, around)
-        abouts = said or around
+        row_contexts = said or around
         # What was announced of a row without marks was judged with the row around it.
-        if (said or plan.unasked) and self._leaves_out(plan.unasked, plan.labels, abouts, path):
+        if (said or plan.unasked) and self._leaves_out(plan.unasked, plan.labels, row_contexts, path):
             return LEFT_OUT
         changed: dict[str, Any] = {}
         gone = gone_from(type(value))
@@ -194,14 +194,14 @@ class Narrower:
             had = MISSING if name in gone else read_field(value, name)
             if had is MISSING or (type(had) in PLAIN and not inner.says_what):
                 continue
-            left = self._inside(had, inner, f"{path}.{name}" if path else name, abouts)
+            left = self._inside(had, inner, f"{path}.{name}" if path else name, row_contexts)
             if left is not had:
                 changed[name] = None if left is LEFT_OUT else left
-        self._refuse_undeclared(value, plan.reading, path, abouts)
+        self._refuse_undeclared(value, plan.reading, path, row_contexts)
         self._must_not_hold_itself(changed)
         return _with(value, fields, changed) if changed else value
 
-    def _refuse_undeclared(self, value: Any, reading: Reading, path: str, around: tuple[About, ...]) -> None:
+    def _refuse_undeclared(self, value: Any, reading: Reading, path: str, around: tuple[RowContext, ...]) -> None:
         """Refuses a row that holds, beside what it declares, another that would have to be left out."""
         for _, had in beside_fields(value, reading.fields or {}):
             if self._inside(had, reading.items, path, around) is not had:
@@ -214,7 +214,7 @@ class Narrower:
         if changed and self._holds_itself:
             raise UnlabelledData("rows that may not be used are in data that runs in a circle: they cannot be left out")
 
-    def _from_container(self, value: Any, plan: Plan, path: str, around: tuple[About, ...]) -> Any:
+    def _from_container(self, value: Any, plan: Plan, path: str, around: tuple[RowContext, ...]) -> Any:
         reading = plan.reading
         if plan.unasked and self._leaves_out(plan.unasked, plan.labels, around, path):
             return LEFT_OUT
@@ -231,7 +231,9 @@ class Narrower:
         self._must_not_hold_itself(left)
         return _refilled(value, [one for one in left if one is not LEFT_OUT])
 
-    def _from_mapping(self, value: Mapping[Any, Any], reading: Reading, path: str, around: tuple[About, ...]) -> Any:
+    def _from_mapping(
+        self, value: Mapping[Any, Any], reading: Reading, path: str, around: tuple[RowContext, ...]
+    ) -> Any:
         kept: dict[Any, Any] = {}
         for key, one in entries_of(value):
             looked_at = self._inside(key, reading.keys, f"{path}[key]", around)

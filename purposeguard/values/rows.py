@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
-from purposeguard.policy.row_context import About, SubjectId, subject_key
+from purposeguard.policy.row_context import RowContext, SubjectId, subject_key
 from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, is_namedtuple, is_taggable, names_of
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
 from purposeguard.values.sealed import Sealed
@@ -48,8 +48,8 @@ class _NamedTuple(Protocol):
     def _asdict(self) -> dict[str, Any]: ...
 
 
-Whose = SubjectId | About | BaseModel | _Dataclass | _Attrs | _NamedTuple | None
-"""What `subject=` may be: the id of a subject, an `About`, or a row with marked fields; None where nobody is named."""
+Whose = SubjectId | RowContext | BaseModel | _Dataclass | _Attrs | _NamedTuple | None
+"""What `subject=` may be: the id of a subject, a `RowContext`, a row with marked fields; None where nobody is named."""
 
 MISSING: Final = object()
 """In place of a field's value that is not there."""
@@ -282,14 +282,14 @@ def gone_from(cls: type) -> Mapping[str, Decision]:
     return record.decisions if record is not None else {}
 
 
-def abouts_of(value: Any, models: Iterable[Model] = (), around: tuple[About, ...] = ()) -> tuple[About, ...]:
+def abouts_of(value: Any, models: Iterable[Model] = (), around: tuple[RowContext, ...] = ()) -> tuple[RowContext, ...]:
     """What the marked fields of a row say, as `said_by`; `models` are what its annotation says that it is."""
     if not models and says_nothing(type(value)):
         return ()
     return said_by(value, _models_of(type(value), tuple(models)), around)
 
 
-def said_by(value: Any, models: Iterable[Model], around: tuple[About, ...] = ()) -> tuple[About, ...]:
+def said_by(value: Any, models: Iterable[Model], around: tuple[RowContext, ...] = ()) -> tuple[RowContext, ...]:
     """What the fields say that the classes of a row mark, once for each subject; nothing where they mark none.
 
     `around` is what is known of the row that this one is in: whose, or from when, is taken from there where no field of
@@ -317,7 +317,7 @@ def said_by(value: Any, models: Iterable[Model], around: tuple[About, ...] = ())
         subjects = [one.subject for one in around]
     try:
         subjects = _subjects(value, marked, what) or subjects
-        return tuple(About(one, collected=begun, ended=over) for one in subjects)
+        return tuple(RowContext(one, collected=begun, ended=over) for one in subjects)
     except (TypeError, ValueError) as error:
         why = str(error)
     # Without the error itself, whose frames hold the row.
@@ -340,24 +340,25 @@ def subject_in(mark: SubjectMark, given: Any) -> Any:
     return given if mark.realm is None else f"{mark.realm}:{subject_key(given)}"
 
 
-def given_abouts(given: object) -> tuple[About, ...]:
-    """What `subject=` means: an `About`, the id of a subject, or a row whose marked fields say it.
+def given_row_contexts(given: object) -> tuple[RowContext, ...]:
+    """What `subject=` means: a `RowContext`, the id of a subject, or a row whose marked fields say it.
 
     Raises:
         TypeError, ValueError: it is none of them, or a row of a class without marks.
         UnlabelledData: as `abouts_of`.
     """
-    if isinstance(given, About):
+    if isinstance(given, RowContext):
         return (given,)
     if isinstance(given, (int, str, uuid.UUID)):
-        return (About(given),)
+        return (RowContext(given),)
     if is_taggable(type(given)):
         found = abouts_of(given)
         if found:
             return found
         raise TypeError(f"{type(given).__qualname__} has no marked field: mark one, `Annotated[int, Subject]`")
     raise TypeError(
-        f"`subject` is an id (an int, a text or a UUID), an `About`, or a row with marks, not {type(given).__name__}"
+        "`subject` is an id (an int, a text or a UUID), a `RowContext`, or a row with marks, "
+        f"not {type(given).__name__}"
     )
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
 from purposeguard.notice.label import Label
-from purposeguard.policy.row_context import About
+from purposeguard.policy.row_context import RowContext
 from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, evaluated, is_taggable, may_state, written
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
 from purposeguard.values.rows import (
@@ -169,21 +169,21 @@ def label_of(shapes: Mapping[str, Shape]) -> Label | None:
 
 
 class Handed:
-    """Looks through the arguments of a call: `labels` of what is met in them, `abouts`, whom and when it is about.
+    """Looks through the arguments of a call: `labels` of what is met in them, `row_contexts` for whom and when.
 
     Rows say whom they are about by their marked fields, parameters by marks of their own.
     """
 
     def __init__(self) -> None:
         self.labels: set[Label] = set()
-        self._rows: dict[About, None] = {}
-        self._around: tuple[About, ...] = ()
+        self._rows: dict[RowContext, None] = {}
+        self._around: tuple[RowContext, ...] = ()
         self._subjects: list[tuple[SubjectMark, Any]] = []
         self._days: dict[Mark, list[Any]] = {Collected: [], Ended: []}
         self._under_way: set[int] = set()
 
     @property
-    def abouts(self) -> tuple[About, ...]:
+    def row_contexts(self) -> tuple[RowContext, ...]:
         """What is known of the data beside its label, each once.
 
         Raises:
@@ -198,7 +198,7 @@ class Handed:
                 "collected": min(collected, default=None, key=_order),
                 "ended": min(ended, default=None, key=_order),
             }
-            own = [About(one, **days) for one in subjects or (None,)]
+            own = [RowContext(one, **days) for one in subjects or (None,)]
         except (AttributeError, TypeError, ValueError) as error:
             raise UnlabelledData(f"a marked parameter was given what cannot be read: {error}") from None
         return tuple({**self._rows, **dict.fromkeys(own)})
@@ -240,10 +240,10 @@ class Handed:
 
     def _look_into(self, row: Any, fields: Mapping[str, Shape], reading: Reading, path: str) -> None:
         around = self._around
-        abouts = said_by(row, reading.models, around)
-        self._rows.update(dict.fromkeys(abouts))
+        row_contexts = said_by(row, reading.models, around)
+        self._rows.update(dict.fromkeys(row_contexts))
         # What a row in it does not say of itself, this one does.
-        self._around = abouts or around
+        self._around = row_contexts or around
         try:
             gone = gone_from(type(row))
             for name, inner in fields.items():

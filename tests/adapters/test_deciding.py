@@ -27,7 +27,7 @@ from purposeguard.adapters.deciding import NOTHING_PERSONAL, Decider, Demand
 from purposeguard.adapters.rowrule import KeySet, Span, clause_meant, spellings
 from purposeguard.adapters.tags import Columns, columns_of
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.protocols import Roster
 from tests.oversights import Told
 
@@ -43,7 +43,7 @@ SALES = columns_of(
     },
 )
 MIXED = columns_of(NOTICE, {"who": Subject, "name": ByRow, "origin": RowSource, "since": Collected, "n": NotPersonal})
-STOPPED = Standing(all_suspended=True)
+STOPPED = SubjectPreferences(all_suspended=True)
 
 
 class Counted:
@@ -188,7 +188,11 @@ def test_columns_by_row_need_the_column_that_says_the_source() -> None:
 
 def test_a_rule_says_which_sources_and_subjects_may_be_used() -> None:
     told = Told(
-        {"1": STOPPED, "2": Standing(suspended=frozenset({"1.2(1)①"})), "3": Standing(suspended=frozenset({"2.2①"}))}
+        {
+            "1": STOPPED,
+            "2": SubjectPreferences(suspended=frozenset({"1.2(1)①"})),
+            "3": SubjectPreferences(suspended=frozenset({"2.2①"})),
+        }
     )
     guard = Guard(NOTICE, governance=told)
     columns = columns_of(NOTICE, {"who": Subject, "name": ByRow, "origin": RowSource})
@@ -206,7 +210,7 @@ def test_a_rule_says_which_sources_and_subjects_may_be_used() -> None:
         assert rule.permitted == {"1.1(a)", "1.1(c)"}
         assert rule.label_of(Label(NotPersonal)) is Label(tm.Registration, tm.Contract)
         assert decider.rule(use, columns, ["name", "who"]) is rule
-        told.standings["9"] = STOPPED
+        told.all_preferences["9"] = STOPPED
         later = decider.rule(use, columns, ["name"])
         assert later is not rule
         assert later is not None
@@ -215,14 +219,14 @@ def test_a_rule_says_which_sources_and_subjects_may_be_used() -> None:
 
 
 def test_a_rule_stays_the_same_where_others_asked_for_something_else() -> None:
-    told = Told({"1": STOPPED, "2": Standing(suspended=frozenset({"2.2①"}))})
+    told = Told({"1": STOPPED, "2": SubjectPreferences(suspended=frozenset({"2.2①"}))})
     guard = Guard(NOTICE, governance=told)
     decider = Decider(guard)
     with guard.purpose(tm.RenewalGuidance) as use:
         before = decider.rule(use, SALES, ["email"])
-        told.standings["3"] = Standing(suspended=frozenset({"2.2①"}))
+        told.all_preferences["3"] = SubjectPreferences(suspended=frozenset({"2.2①"}))
         assert decider.rule(use, SALES, ["email"]) == before
-        told.standings["4"] = STOPPED
+        told.all_preferences["4"] = STOPPED
         assert decider.rule(use, SALES, ["email"]) != before
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from purposeguard import About, Guard, History, Label, Notice, NotPersonal
+from purposeguard import Guard, History, Label, Notice, NotPersonal, RowContext
 from purposeguard.adapters.tags import Columns, Tag
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.use import Use
 from purposeguard.testing._asking import asked_of
 from purposeguard.testing._notices import Tables, add_bases, tables
@@ -53,9 +53,9 @@ class World:
             if source is None:
                 raise AssertionError("a world with columns by row has a column that says the source")
             label = label | Label(notice.source(row[source]))
-        return all(use.judged(label, (about,)) is None for about in self._abouts(row))
+        return all(use.judged(label, (about,)) is None for about in self._row_contexts(row))
 
-    def _abouts(self, row: Row) -> Iterator[About]:
+    def _row_contexts(self, row: Row) -> Iterator[RowContext]:
         begun, over = self.columns.marked(Collected), self.columns.marked(Ended)
         collected = None if begun is None else row[begun] or datetime.date.min
         ended = None if over is None else row[over]
@@ -67,7 +67,7 @@ class World:
         if self.guard.governance is None:
             subjects = []
         for subject in subjects or [None]:
-            yield About(subject, collected=collected, ended=ended)
+            yield RowContext(subject, collected=collected, ended=ended)
 
 
 KEYS = ["1", "2", "3", "4", "a", "b", "customer:1", "customer:2", "customer:a", "lead:1"]
@@ -118,14 +118,14 @@ def _oversights(notice: Notice, history: History) -> st.SearchStrategy[Told]:
     consents = st.frozensets(
         st.tuples(st.sampled_from(purposes), st.sampled_from([one.revision for one in history])), max_size=4
     )
-    standings = st.builds(
-        Standing,
+    all_preferences = st.builds(
+        SubjectPreferences,
         suspended=st.frozensets(st.sampled_from(purposes), max_size=3),
         all_suspended=st.sampled_from([False, False, False, True]),
         erased=st.sampled_from([False, False, False, True]),
         consents=consents,
     )
-    told = st.dictionaries(st.sampled_from(KEYS), standings, max_size=6)
+    told = st.dictionaries(st.sampled_from(KEYS), all_preferences, max_size=6)
     return st.builds(Told, told, requires_subject=st.sampled_from([False, False, False, True]))
 
 

@@ -19,7 +19,7 @@ from pydantic_core import PydanticSerializationError
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from tests.bypass.seal_forks import in_a_fork
 from tests.bypass.seal_looking import TEXT, leaks
 from tests.support import in_threads, switching
@@ -96,8 +96,8 @@ def ways_without_a_subject(guard: pg.Guard, use: pg.Use[Any]) -> dict[str, Calla
     return {
         "open": lambda: use.open(NAME),
         "open none": lambda: use.open(NAME, subject=None),
-        "open about": lambda: use.open(NAME, subject=pg.About()),
-        "open dated": lambda: use.open(NAME, subject=pg.About(collected=datetime.date(2025, 1, 1))),
+        "open about": lambda: use.open(NAME, subject=pg.RowContext()),
+        "open dated": lambda: use.open(NAME, subject=pg.RowContext(collected=datetime.date(2025, 1, 1))),
         "open_all": lambda: use.open_all([NAME]),
         "open_all none": lambda: use.open_all([NAME], subjects=[None]),
         "try_open": lambda: use.try_open(NAME, None),
@@ -139,7 +139,7 @@ def test_nothing_is_opened_of_nobody_where_somebody_must_be_named(ledger: Any) -
         with guard.purpose(P) as use:
             assert blocked(guard, use) == {}
             # What was opened of somebody is known to be allowed, and opens nothing of nobody.
-            for subject in (8, "8", pg.About(8), Row(key=8)):
+            for subject in (8, "8", pg.RowContext(8), Row(key=8)):
                 assert use.open(NAME, subject=subject) == "name"
                 assert use.allows(R, subject=subject)
             use.check(R, subject=8)
@@ -155,7 +155,7 @@ SERVICE = CONSENT.purpose("3(2)①")
 @pytest.mark.parametrize("ledger", [None, Tape, Counting], ids=["none", "tape", "counting"])
 def test_what_one_agreed_to_opens_nothing_of_another_or_of_nobody(ledger: Any) -> None:
     """Labels known to be allowed of a subject who agreed are known of those alone who stand like this."""
-    agreed = Standing(consents=frozenset({("3(2)①", DAY)}))
+    agreed = SubjectPreferences(consents=frozenset({("3(2)①", DAY)}))
     guard = guarded(Office({"1": agreed}), CONSENT, ledger=ledger and ledger())
     value: pg.Personal[str, Any] = pg.Personal("v", CONSENT.source("1(a)"))
     for _ in range(2):
@@ -165,7 +165,7 @@ def test_what_one_agreed_to_opens_nothing_of_another_or_of_nobody(ledger: Any) -
                 assert use.open_all([value], subjects=[1]) == ["v"]
                 assert use.allows(value.label, subject=1)
                 use.check(value.label, subject=1)
-            for subject in (2, None, pg.About(), "1 of another"):
+            for subject in (2, None, pg.RowContext(), "1 of another"):
                 assert answer(lambda: use.open(value, subject=subject)) is pg.SubjectViolation  # noqa: B023
                 assert not use.allows(value.label, subject=subject)
                 assert answer(lambda: use.check(value.label, subject=subject)) is pg.SubjectViolation  # noqa: B023
@@ -188,7 +188,7 @@ def test_what_is_opened_of_nobody_opens_nothing_of_who_stopped_it(ledger: Any) -
 
 
 def test_what_one_purpose_may_open_of_a_subject_another_may_not() -> None:
-    office = Office({"1": Standing(suspended=frozenset({P.clause}))})
+    office = Office({"1": SubjectPreferences(suspended=frozenset({P.clause}))})
     guard = guarded(office)
     with guard.purpose(tm.ProductGuidance) as other:
         assert other.open(NAME, subject=1) == other.open(NAME, subject=1) == "name"
@@ -215,11 +215,15 @@ def test_what_was_asked_before_says_nothing_of_now() -> None:
         opening, asking = use.open, use.allows
         assert opening(NAME, subject=1) == "name"
         assert asking(R, subject=1)
-        for standing in (STOPPED, Standing(erased=True), Standing(suspended=frozenset({P.clause}))):
-            office.standings["1"] = standing
+        for preferences in (
+            STOPPED,
+            SubjectPreferences(erased=True),
+            SubjectPreferences(suspended=frozenset({P.clause})),
+        ):
+            office.all_preferences["1"] = preferences
             assert answer(lambda: opening(NAME, subject=1)) is pg.SubjectViolation
             assert not asking(R, subject=1)
-            office.standings["1"] = CLEAR
+            office.all_preferences["1"] = CLEAR
             assert opening(NAME, subject=1) == "name"
 
 
@@ -244,7 +248,7 @@ def test_an_iterator_is_decided_as_it_goes() -> None:
         some, rows, copies = narrowed(), stream(), withheld()
         lazily = use.withhold((Row(key=key) for key in (1, 1)), Iterator[Row])
         assert next(some).key == next(rows).key == next(copies).key == next(lazily).key == 1
-        office.standings = {"1": STOPPED, "2": STOPPED}
+        office.all_preferences = {"1": STOPPED, "2": STOPPED}
         assert list(some) == list(some) == []
         assert answer(lambda: next(rows)) is pg.SubjectViolation
         assert answer(lambda: next(rows)) is StopIteration
@@ -274,7 +278,7 @@ def test_a_copy_says_what_was_decided_when_it_was_made() -> None:
     guard = guarded(office)
     with guard.purpose(P) as use:
         stopped, free = use.withhold(Row(key=7, email=TEXT)), use.withhold(Row(key=8))
-    office.standings = {"8": STOPPED}
+    office.all_preferences = {"8": STOPPED}
     assert leaks(stopped) == []
     assert answer(lambda: stopped.email) is pg.SubjectViolation
     assert free.email == "e"
@@ -310,9 +314,9 @@ def test_no_cache_answers_for_a_subject(ledger: Any) -> None:
     asks: list[Callable[[int], Any]] = [load, lambda key: asyncio.run(later(key)), withheld]
     for _ in range(2):
         with guard.purpose(P):
-            office.standings = {}
+            office.all_preferences = {}
             assert [ask(1).email for ask in asks] == ["e"] * 3
-            office.standings = {"1": STOPPED}
+            office.all_preferences = {"1": STOPPED}
             assert [answer(lambda ask=ask: ask(1).email) for ask in asks] == [pg.SubjectViolation] * 3  # type: ignore[misc]  # a default binds it
             office.closed = True
             assert [answer(lambda ask=ask: ask(1).email) for ask in asks] == [pg.StoreUnavailable] * 3  # type: ignore[misc]  # likewise
@@ -371,7 +375,7 @@ def test_what_is_carried_asks_for_its_subjects_there() -> None:
             assert given == found
         carried = guard.carry(lambda: answer(lambda: guard.use(P).open(NAME, subject=9)))
         assert pool.submit(carried).result() == "name"
-        office.standings["9"] = STOPPED
+        office.all_preferences["9"] = STOPPED
         assert pool.submit(carried).result() is pg.SubjectViolation
     assert answer(carried) in (pg.SubjectViolation, pg.PurposeMissing)
 
@@ -395,7 +399,7 @@ def test_a_stop_holds_in_every_thread_from_then_on() -> None:
                     late.append(found == [pg.SubjectViolation, False, pg.SubjectViolation])
 
     def stop() -> None:
-        office.standings["1"] = STOPPED
+        office.all_preferences["1"] = STOPPED
         stopped.set()
 
     with switching():
@@ -415,7 +419,7 @@ def test_a_revision_that_is_put_in_force_forgets_what_was_allowed() -> None:
                 assert use.open(NAME, subject=subject) == use.open(NAME, subject=subject) == "name"
             guard.replace(revised(tm.NOTICE, less, "2025-01-01"))
             whose: Any
-            for whose in (8, 7, None, pg.About(8), Row(key=8)):
+            for whose in (8, 7, None, pg.RowContext(8), Row(key=8)):
                 assert answer(lambda: use.open(NAME, subject=whose)) is pg.PurposeViolation  # noqa: B023
                 assert not use.allows(R, subject=whose)
             guard.replace(tm.NOTICE)

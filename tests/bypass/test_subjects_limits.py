@@ -69,7 +69,7 @@ def test_limit_what_was_given_out_stays_out() -> None:
 
     with guard.purpose(P):
         row = load()
-        office.standings["1"] = STOPPED
+        office.all_preferences["1"] = STOPPED
         assert row.email == "e"
 
 

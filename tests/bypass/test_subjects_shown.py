@@ -283,10 +283,10 @@ async def cached_later(key: Any) -> list[Data]:
 def test_what_a_cache_keeps_is_not_shown_by_its_errors(ask: Callable[[Any], Any]) -> None:
     with GUARD.purpose(P):
         ask(9)
-        OFFICE.standings["9"] = STOPPED
+        OFFICE.all_preferences["9"] = STOPPED
         with pytest.raises(pg.SubjectViolation) as caught:
             ask(9)
-        del OFFICE.standings["9"]
+        del OFFICE.all_preferences["9"]
     with GUARD.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation) as refused:
         ask(9)
     for error in (caught.value, refused.value):
@@ -308,7 +308,7 @@ def test_ledgers_and_logs_are_told_of_no_subject(caplog: pytest.LogCaptureFixtur
         return Row(key=NUMBER)
 
     with guard.purpose(P) as use:
-        for subject in (NUMBER, str(NUMBER), pg.About(NUMBER), Row(key=NUMBER)):
+        for subject in (NUMBER, str(NUMBER), pg.RowContext(NUMBER), Row(key=NUMBER)):
             use.open(NAME, subject=subject)
             use.check(R, subject=subject)
             use.explain(R, subject=subject)

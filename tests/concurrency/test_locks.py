@@ -20,7 +20,7 @@ from purposeguard.locks import _LOCKS, _free_in_child, new_lock
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.observer import Tally
-from purposeguard.runtime.snapshot import Engine, State
+from purposeguard.runtime.snapshot import Engine, PolicySnapshot
 from purposeguard.values.redaction import Classes
 from tests.support import crossed
 from tests.unit.samples import Tape
@@ -111,7 +111,7 @@ def test_of_two_classes_made_at_once_one_is_kept() -> None:
     assert classes.get(1, make) is classes.get(1, lambda: bytes) is int
 
 
-@pytest.mark.parametrize("interrupted", [Engine.replace, State.retire])
+@pytest.mark.parametrize("interrupted", [Engine.replace, PolicySnapshot.retire])
 def test_a_notice_that_is_replaced_while_one_is_replaced(interrupted: Any) -> None:
     """A signal handler may come at any line; whatever is in force afterwards, all of it is."""
     before, after = crossed()
@@ -148,7 +148,7 @@ def test_a_notice_that_is_replaced_while_one_is_replaced(interrupted: Any) -> No
             asked = after.source("1.1")
             assert use.allows(asked if not expected else source) is expected
             assert guard.allows(source, purpose) is expected
-            assert [one.retired for one in guard._engine.state._columns.values()] in ([], [False])
+            assert [one.retired for one in guard._engine.snapshot._permissions.values()] in ([], [False])
         with block as use:
             assert use.allows(source) is expected
     assert len(tried) > 3

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from purposeguard import About, Family, Guard, History, Label, Notice
-from purposeguard.policy.context import Circumstances, Standing
+from purposeguard import Family, Guard, History, Label, Notice, RowContext
+from purposeguard.policy.context import Context, SubjectPreferences
 from purposeguard.policy.table import Matrix
 from tests.oversights import Told
 
@@ -84,9 +84,9 @@ class Case:
         return self.matrix.notice
 
     def guard(self) -> Guard:
-        standings = {"7": self.standing}
+        all_preferences = {"7": self.preferences}
         noon = datetime.datetime.combine(TODAY, datetime.time(3), datetime.UTC)
-        return Guard(self.history, governance=Told(standings), clock=lambda: noon)
+        return Guard(self.history, governance=Told(all_preferences), clock=lambda: noon)
 
     def sources(self, guard: Guard) -> Any:
         """What is asked for: ids, or the label of what was linked."""
@@ -95,12 +95,12 @@ class Case:
         return given if operation is None else guard.derive(operation, *given)
 
     @property
-    def about(self) -> About | None:
+    def about(self) -> RowContext | None:
         """Whose the data is and when it was collected, where anything is known of it."""
         if self.is_plain:
             return None
         ended = LONG_AGO if self.given.get("overdue") else None
-        return About(7, collected=self._collected, ended=ended)
+        return RowContext(7, collected=self._collected, ended=ended)
 
     @property
     def _collected(self) -> datetime.date | None:
@@ -108,10 +108,10 @@ class Case:
         return None if day is None else datetime.date.fromisoformat(day)
 
     @property
-    def standing(self) -> Standing:
+    def preferences(self) -> SubjectPreferences:
         given = self.given.get("subject", {})
         restricted = given.get("restricted", ())
-        return Standing(
+        return SubjectPreferences(
             suspended=frozenset() if restricted == "all" else frozenset(restricted),
             all_suspended=restricted == "all",
             erased=given.get("erased", False),
@@ -124,8 +124,8 @@ class Case:
         return frozenset((one, datetime.date.fromisoformat(day)) for one, day in rows)
 
     @property
-    def circumstances(self) -> Circumstances:
-        return Circumstances(self.standing, self._collected, frozenset(self.given.get("overdue", ())))
+    def context(self) -> Context:
+        return Context(self.preferences, self._collected, frozenset(self.given.get("overdue", ())))
 
     # ---- the same by canonical ids ----------------------------------------------------------------------------------
 
@@ -148,12 +148,12 @@ class Case:
     @property
     def known(self) -> dict[str, Any]:
         """The keyword arguments of `reference_circumstances.allowed`."""
-        standing = self.standing
+        preferences = self.preferences
         return {
             "collected_under": self._collected,
-            "suspended": standing.suspended,
-            "stopped": standing.erased or standing.all_suspended,
-            "consents": standing.consents,
+            "suspended": preferences.suspended,
+            "stopped": preferences.erased or preferences.all_suspended,
+            "consents": preferences.consents,
             "overdue": tuple(self.given.get("overdue", ())),
         }
 

@@ -108,10 +108,10 @@ def test_the_compiled_table_answers() -> None:
         matrix = case.matrix
         label, purpose = case.label, case.notice.purpose_or_family(case.given["purpose"])
         channel = None if case.channel is None else case.notice.channel(case.channel)
-        row = matrix.row_for(label, channel, case.circumstances)
+        row = matrix.row_for(label, channel, case.context)
         assert (purpose in row) is (case.refused is None), case.given
         for source in label:
-            alone = matrix.row_for(Label(source), channel, case.circumstances)
+            alone = matrix.row_for(Label(source), channel, case.context)
             assert (purpose not in alone) is (source.clause in case.denied), case.given
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from purposeguard import About, Guard, Label, Notice, Source
+from purposeguard import Guard, Label, Notice, RowContext, Source
 from purposeguard.notice.history import History
 from purposeguard.notice.retention import overdue
 from purposeguard.policy import spec
-from purposeguard.policy.context import BEFORE_ALL, Circumstances, Standing
+from purposeguard.policy.context import BEFORE_ALL, Context, SubjectPreferences
 from purposeguard.policy.table import Matrix
 from purposeguard.testing import _revisions, strategies
 from purposeguard.testing._asking import asked_of, name_of
@@ -29,9 +29,7 @@ class Tally:
         self.asked = 0
         self.allowed = 0
 
-    def hold_equal(
-        self, matrix: Matrix, label: Label, notices: Sequence[Notice], known: histories.Circumstances
-    ) -> None:
+    def hold_equal(self, matrix: Matrix, label: Label, notices: Sequence[Notice], known: histories.Context) -> None:
         """Asks both whether data of this label may serve every purpose and family, by every channel."""
         documents = [one.document for one in (*notices, matrix.notice)]
         given = compiled(known)
@@ -49,14 +47,14 @@ class Tally:
                     self.allowed += expected
 
 
-def compiled(known: histories.Circumstances) -> Circumstances:
+def compiled(known: histories.Context) -> Context:
     """The same circumstances as the matrix takes them, of whoever asks."""
-    standing = Standing(
+    preferences = SubjectPreferences(
         suspended=frozenset(known["suspended"]),
         erased=known["stopped"],
         consents=frozenset(known["consents"]),
     )
-    return Circumstances(standing, known["collected_under"], frozenset(known["overdue"]))
+    return Context(preferences, known["collected_under"], frozenset(known["overdue"]))
 
 
 @st.composite
@@ -70,7 +68,7 @@ def compare(tally: Tally, data: st.DataObject, situation: tuple[tuple[Notice, ..
     notices, inforce = situation
     matrix = Matrix(inforce, history=History(*notices))
     for _ in range(6):
-        known = data.draw(histories.circumstances(notices, inforce))
+        known = data.draw(histories.context(notices, inforce))
         tally.hold_equal(matrix, data.draw(strategies.labels(inforce, most=3)), notices, known)
 
 
@@ -109,10 +107,10 @@ def test_guards_with_a_history_and_an_oversight(
 ) -> None:
     """What code asks: of a subject, of a day of collection, of a period that is over."""
     notices, inforce = situation
-    known = data.draw(histories.circumstances(notices, inforce))
+    known = data.draw(histories.context(notices, inforce))
     days = data.draw(st.integers(0, 3))
-    standing = compiled(known | {"overdue": ()}).standing
-    assert standing is not None
+    preferences = compiled(known | {"overdue": ()}).preferences
+    assert preferences is not None
     made = inforce.dump() | {"retention": RETENTION}
     made["retention"]["period"] = [{"source": inforce.sources[0].clause, "days": 2}]
     inforce = Notice.parse(made)
@@ -120,12 +118,12 @@ def test_guards_with_a_history_and_an_oversight(
     today = max(one.revision for one in notices) + datetime.timedelta(days=days)
     guard = Guard(
         History(*notices),
-        governance=Told({"7": standing}),
+        governance=Told({"7": preferences}),
         clock=lambda: datetime.datetime.combine(today, datetime.time(12), datetime.UTC),
     )
     guard.replace(inforce)  # where an earlier one was put back
     under = known["collected_under"]
-    about = About(7, collected=under, ended=today - datetime.timedelta(days=days))
+    about = RowContext(7, collected=under, ended=today - datetime.timedelta(days=days))
     label = data.draw(strategies.labels(inforce, most=2))
     ids = [source.clause for source in label]
     over = overdue(inforce.document, ids, ended=about.ended, today=today)
@@ -147,10 +145,10 @@ def test_classes_of_a_revision_say_that_data_was_collected_under_it(
     """A label may hold sources of several revisions: each is judged by its own."""
     notices, inforce = situation
     matrix = Matrix(inforce, history=History(*notices))
-    known = data.draw(histories.circumstances(notices, inforce))
+    known = data.draw(histories.context(notices, inforce))
     said = known["collected_under"]
 
-    def told(of: Notice) -> histories.Circumstances:
+    def told(of: Notice) -> histories.Context:
         """Of what the revision in force tags, they say when it was collected; of another's, that it was earlier."""
         earlier = said not in (None, inforce.revision) and said < of.revision
         return known if of is inforce or earlier else known | {"collected_under": of.revision}
@@ -186,7 +184,7 @@ def test_a_revision_that_is_not_known_grants_nothing(
     notices, inforce = situation
     matrix = Matrix(inforce, history=History(*notices))
     label = data.draw(strategies.labels(inforce, most=2))
-    known = data.draw(histories.circumstances(notices, inforce)) | {"collected_under": datetime.date(2019, 1, 1)}
+    known = data.draw(histories.context(notices, inforce)) | {"collected_under": datetime.date(2019, 1, 1)}
     Tally().hold_equal(matrix, label, notices, known)
     given_ = compiled(known)
-    assert matrix.row_for(label, None, Circumstances(given_.standing, BEFORE_ALL, given_.overdue)) == frozenset()
+    assert matrix.row_for(label, None, Context(given_.preferences, BEFORE_ALL, given_.overdue)) == frozenset()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from purposeguard import Guard, History, Notice, UnknownSource
 from purposeguard.policy import spec
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import compare
 from purposeguard.testing import _revisions
 from tests.comparisons import LATER, hold_equal, hold_to_what_is_stated, stated
@@ -42,7 +42,7 @@ def test_extensions_are_told_where_still_earlier_data_feels_them(pair: tuple[Not
     found = compare(old, new)
     kinds = {kind: stated(found, kind) for kind in ("extended", "extension-dropped")}
     consents = frozenset((one.clause, notice.revision) for notice in pair for one in notice.purposes)
-    oversight = Told({"agreed": Standing(consents=consents)})
+    oversight = Told({"agreed": SubjectPreferences(consents=consents)})
     before = Guard(History(first, old), governance=oversight, clock=lambda: LATER)
     after = Guard(History(*pair), governance=oversight, clock=lambda: LATER)
     for source in first.sources:

@@ -14,7 +14,7 @@ from purposeguard.governance.provisions import Provisions
 from purposeguard.governance.register import Recipients
 from purposeguard.governance.standing import Standings
 from purposeguard.notice import schema as document
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from tests.docs.running import ROOT, documents
 
 DOCS = ROOT / "docs"
@@ -80,13 +80,13 @@ def test_notice_format_names_no_model_that_is_gone():
 PUBLIC = (
     *(pg.Guard, pg.Use, pg.Notice, pg.Decision, pg.Label, pg.Ledger, pg.Activity, pg.Access, pg.Family, pg.Fault),
     *(pg.Personal, pg.Reclassification, pg.Reclassifier, pg.Transform, pg.Entrustment),
-    *(pg.About, pg.History, pg.Oversight, pg.Provision, pg.Recipient, pg.Safeguard),
+    *(pg.RowContext, pg.History, pg.Oversight, pg.Provision, pg.Recipient, pg.Safeguard),
     *(getattr(governance, name) for name in governance.__all__),
-    *(Provisions, Recipients, Standing, Standings),
+    *(Provisions, Recipients, SubjectPreferences, Standings),
 )
 
 FOR_WRAPPERS = {
-    *("absence", "carries", "circumstances", "cleared", "close", "counted", "for_dump", "judged", "keeps", "knows"),
+    *("absence", "carries", "context", "allowed_labels", "close", "counted", "for_dump", "judged", "keeps", "knows"),
     *("narrowed", "nothing", "open_about", "owner", "refusal", "refusal_later", "refuses_row", "runs_here", "seen"),
     *("under_way", "used", "with_steps", "without"),
 }

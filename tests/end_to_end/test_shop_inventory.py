@@ -195,7 +195,7 @@ MARKED = {
 def test_rows_about_people_say_whose_they_are_and_since_when(name):
     row = getattr(models, name).model_construct(id=7, registered_on=date(2024, 4, 2))
     (about,) = abouts_of(row)
-    assert about == pg.About(MARKED[name], collected=date(2024, 4, 2))
+    assert about == pg.RowContext(MARKED[name], collected=date(2024, 4, 2))
 
 
 def test_hand_overs_are_listed(shop):

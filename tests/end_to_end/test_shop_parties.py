@@ -147,7 +147,7 @@ def test_what_is_said_to_go_on_goes_on(people, mailer):
 def test_data_of_either_revision_is_narrowed(people):
     people.put("/privacy/notice", json=NARROWER)
     for collected in (revisions.PUBLISHED, revisions.REVISIONS[max(revisions.REVISIONS)].revision):
-        about = pg.About("lead:1", collected=collected)
+        about = pg.RowContext("lead:1", collected=collected)
         assert not guard.allows(tm.WebContact, tm.WebProductGuidance, subject=about)
         assert guard.allows(tm.WebContact, tm.WebSecurityMail, subject=about)
 

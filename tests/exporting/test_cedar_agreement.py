@@ -17,7 +17,7 @@ from purposeguard import Guard, History, Label, Notice
 from purposeguard.notice.export.cedar import SCHEMA, export
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
-from purposeguard.policy.context import Circumstances, Standing
+from purposeguard.policy.context import Context, SubjectPreferences
 from purposeguard.policy.table import Matrix
 from purposeguard.testing import strategies
 from purposeguard.testing._asking import asked_of, name_of
@@ -119,7 +119,7 @@ def compare_consents(notice: Notice, questions: Sequence[Question]) -> int:
     for question, told in zip(questions, Cedar(notice.document).answers(questions), strict=True):
         agreed = frozenset((one, notice.revision) for one in question.consents)
         label = Label(*map(notice.source, question.sources))
-        row = matrix.row_for(label, question.channel, Circumstances(Standing(consents=agreed)))
+        row = matrix.row_for(label, question.channel, Context(SubjectPreferences(consents=agreed)))
         assert told is (notice.purpose_or_family(question.purpose) in row), question
         asked = (question.sources, question.purpose, question.channel)
         assert told is spec.allowed([notice.document], *asked, consents=agreed), question

@@ -22,7 +22,7 @@ from purposeguard.governance.report import (
     RestrictionPart,
 )
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.protocols import Standing
+from purposeguard.runtime.protocols import SubjectPreferences
 from purposeguard.values.markers import Collected, Ended, Subject
 from purposeguard.values.sealed import plain
 
@@ -102,7 +102,9 @@ def door(subject: str) -> Iterator[Callable[[Any], Any]]:
 def on_record(language: Language = "en") -> OnRecord:
     ja = language == "ja"
     return OnRecord(
-        standing=Standing(suspended=frozenset({"1.2(1)①"}), consents=frozenset({("1.2(1)②", NOTICE.revision)})),
+        preferences=SubjectPreferences(
+            suspended=frozenset({"1.2(1)①"}), consents=frozenset({("1.2(1)②", NOTICE.revision)})
+        ),
         restrictions=(
             RestrictionPart(
                 kind="suspension",

@@ -222,7 +222,7 @@ def test_clause_8_retention(store_url: str) -> None:
     time = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
     with Governance(store_url, notice=notice) as governance:
         guard = pg.Guard(notice, governance=governance, clock=lambda: time)
-        about = pg.About("customer:1", collected=dt.date(2025, 3, 1), ended=dt.date(2026, 1, 30))
+        about = pg.RowContext("customer:1", collected=dt.date(2025, 3, 1), ended=dt.date(2026, 1, 30))
         for days, kept in ((0, True), (1, False), (400, False)):
             time = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC) + days * DAY
             assert guard.allows("1.1(a)", "1.2(1)①", subject=about) is kept
@@ -276,14 +276,14 @@ def test_clause_11_changes(store_url: str) -> None:
         old = {"collected": dt.date(2025, 6, 1)}
         who = "customer:1"
         # Of data collected before, only what was expressly extended to it, on the stated basis.
-        assert guard.allows("1.1(b)", "1.2(1)④", subject=pg.About(who, collected=dt.date(2026, 2, 1)))
+        assert guard.allows("1.1(b)", "1.2(1)④", subject=pg.RowContext(who, collected=dt.date(2026, 2, 1)))
         with pytest.raises(pg.RevisionViolation):
-            guard.check("1.1(b)", "1.2(1)④", subject=pg.About(who, **old))
-        assert guard.allows("1.1(b)", "1.2(1)①", subject=pg.About(who, **old))
+            guard.check("1.1(b)", "1.2(1)④", subject=pg.RowContext(who, **old))
+        assert guard.allows("1.1(b)", "1.2(1)①", subject=pg.RowContext(who, **old))
         with pytest.raises(pg.SubjectViolation):
-            guard.check("1.1(b)", "1.2(1)②", subject=pg.About(who, **old))
+            guard.check("1.1(b)", "1.2(1)②", subject=pg.RowContext(who, **old))
         service.governance.consent(who, "1.2(1)②")
-        assert guard.allows("1.1(b)", "1.2(1)②", subject=pg.About(who, **old))
+        assert guard.allows("1.1(b)", "1.2(1)②", subject=pg.RowContext(who, **old))
         # What is gone is gone for all data.
         with pytest.raises(pg.UnknownPurpose):
             guard.allows("1.1(a)", "1.2(1)③")

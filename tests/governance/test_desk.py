@@ -18,7 +18,7 @@ from purposeguard.governance.requests import step
 from purposeguard.governance.standing import Standings
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from tests.governance.desks import DAY, TODAY, Entries, Time, desk, refusing
 from tests.governance.disclosures import NOTICE, NOW, report
 
@@ -38,8 +38,8 @@ def verified(it: Desk, kind: str = "suspension-of-use", **more: Any) -> Any:
     return it.verify(opened(it, kind, **more), how="log-in", by="clerk 3")
 
 
-def standing(it: Desk, subject: Any = 7) -> Standing:
-    return it.subjects.standing(subject)
+def preferences(it: Desk, subject: Any = 7) -> SubjectPreferences:
+    return it.subjects.preferences(subject)
 
 
 # ---- From receipt to answer ---------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ def test_clause_7_a_request_is_received_verified_and_fulfilled(store: Store, tim
     assert it.get(one) == answer.request
     assert answer.restriction is not None
     assert (answer.restriction.request, answer.restriction.at, answer.restriction.until) == (one.id, NOW, None)
-    assert standing(it) == Standing(suspended=frozenset({"1.2(1)①"}))
+    assert preferences(it) == SubjectPreferences(suspended=frozenset({"1.2(1)①"}))
     assert [(each.number, each.by, each.did, each.state, each.text) for each in it.steps(one)] == [
         (1, "clerk 1", "opened", "open", "by telephone"),
         (2, "clerk 2", "verified", "verified", "called back"),
@@ -68,14 +68,14 @@ def test_clause_7_a_request_is_received_verified_and_fulfilled(store: Store, tim
 
 
 EFFECTS = {
-    "notification-of-purposes": Standing(),
-    "disclosure": Standing(),
-    "correction": Standing(),
-    "addition": Standing(),
-    "deletion": Standing(),
-    "suspension-of-use": Standing(all_suspended=True),
-    "erasure": Standing(erased=True),
-    "stop-of-provision": Standing(provision_stopped=True),
+    "notification-of-purposes": SubjectPreferences(),
+    "disclosure": SubjectPreferences(),
+    "correction": SubjectPreferences(),
+    "addition": SubjectPreferences(),
+    "deletion": SubjectPreferences(),
+    "suspension-of-use": SubjectPreferences(all_suspended=True),
+    "erasure": SubjectPreferences(erased=True),
+    "stop-of-provision": SubjectPreferences(provision_stopped=True),
 }
 
 
@@ -85,31 +85,31 @@ def test_clause_7_each_kind_of_request_has_its_effect(store: Store) -> None:
     assert [row.id for row in it.notice.document.rights.request] == list(EFFECTS)
     for kind, expected in EFFECTS.items():
         answer = it.fulfil(verified(it, kind, subject=kind), by="clerk", done="as asked")
-        assert standing(it, kind) == expected
-        assert (answer.restriction is not None) is (expected != Standing())
-    assert standing(it, 8) == Standing()
+        assert preferences(it, kind) == expected
+        assert (answer.restriction is not None) is (expected != SubjectPreferences())
+    assert preferences(it, 8) == SubjectPreferences()
 
 
 def test_clause_7_a_suspension_takes_effect_on_the_next_check(store: Store) -> None:
     it = desk(store)
-    standings = Standings(it.subjects)
-    guard = pg.Guard(NOTICE, governance=_Oversight(standings))
-    email, other = pg.About(7), pg.About(8)
+    all_preferences = Standings(it.subjects)
+    guard = pg.Guard(NOTICE, governance=_Oversight(all_preferences))
+    email, other = pg.RowContext(7), pg.RowContext(8)
     one = verified(it, purposes=tm.AnySecurityInformation)
     assert guard.allows("1.1(b)", "1.2(2)④", subject=email)
     it.fulfil(one, by="clerk")
     assert not guard.allows("1.1(b)", "1.2(2)④", subject=email)
     assert guard.allows("1.1(b)", "1.2(2)②", subject=email)
     assert guard.allows("1.1(b)", "1.2(2)④", subject=other)
-    standings.close()
+    all_preferences.close()
 
 
 class _Oversight:
     ledger = None
     requires_subject = False
 
-    def __init__(self, standings: Standings) -> None:
-        self.standing = standings.standing
+    def __init__(self, all_preferences: Standings) -> None:
+        self.preferences = all_preferences.preferences
 
     def provided(self, provision: Any, /) -> None: ...
 
@@ -152,7 +152,7 @@ def test_a_request_about_somebody_whom_nobody_knows_is_a_request(store: Store) -
     it = desk(store)
     one = verified(it, "erasure", subject="00000000-0000-0000-0000-00000000ABCD")
     it.fulfil(one, by="clerk")
-    assert standing(it, "{00000000-0000-0000-0000-00000000abcd}").erased
+    assert preferences(it, "{00000000-0000-0000-0000-00000000abcd}").erased
     assert it.of("nobody") == ()
 
 
@@ -199,7 +199,7 @@ def test_only_a_verified_request_is_fulfilled(store: Store) -> None:
         f"request {one.id} (suspension-of-use) cannot be fulfilled: it is open, and only a verified request is "
         f"fulfilled (help: verify first who asks, `desk.verify({one.id}, how=…, by=…)`)"
     )
-    assert standing(it) == Standing()
+    assert preferences(it) == SubjectPreferences()
     it.verify(one, how="log-in", by="clerk")
     with refusing("it is verified already"):
         it.verify(one, how="log-in", by="clerk")
@@ -220,11 +220,11 @@ def test_a_closed_request_is_not_changed(store: Store) -> None:
     for end in ("fulfil", "refuse", "withdraw"):
         one = verified(it)
         ways(one)[end]()
-        before = it.get(one), it.steps(one), standing(it)
+        before = it.get(one), it.steps(one), preferences(it)
         for again in ways(one).values():
             with refusing(r"was (fulfilled|refused|withdrawn) on 2026-05-02, and what is closed is not changed"):
                 again()
-        assert (it.get(one), it.steps(one), standing(it)) == before
+        assert (it.get(one), it.steps(one), preferences(it)) == before
 
 
 def test_a_refusal_says_why_and_restricts_nothing(store: Store) -> None:
@@ -232,7 +232,7 @@ def test_a_refusal_says_why_and_restricts_nothing(store: Store) -> None:
     one, other = opened(it), verified(it)
     it.refuse(one, reason="who asked could not be found", by="clerk")
     it.withdraw(other, by="clerk", reason="changed their mind")
-    assert standing(it) == Standing()
+    assert preferences(it) == SubjectPreferences()
     assert it.reasons(it.of(7)) == {one.id: "who asked could not be found"}
     assert [each.state for each in it.of(7)] == ["refused", "withdrawn"]
     with pytest.raises(TypeError, match="`reason` is a text, not NoneType"):
@@ -440,9 +440,12 @@ def test_an_overview_says_how_the_desk_stood(store: Store, time: Time) -> None:
 
 
 MEANWHILE = {
-    "suspension-of-use": (Standing(all_suspended=True), Standing(all_suspended=True)),
-    "erasure": (Standing(all_suspended=True), Standing(erased=True)),  # what is erased too soon is lost
-    "stop-of-provision": (Standing(provision_stopped=True), Standing(provision_stopped=True)),
+    "suspension-of-use": (SubjectPreferences(all_suspended=True), SubjectPreferences(all_suspended=True)),
+    "erasure": (
+        SubjectPreferences(all_suspended=True),
+        SubjectPreferences(erased=True),
+    ),  # what is erased too soon is lost
+    "stop-of-provision": (SubjectPreferences(provision_stopped=True), SubjectPreferences(provision_stopped=True)),
 }
 
 
@@ -452,15 +455,15 @@ def test_use_may_be_suspended_while_a_request_is_open(store: Store) -> None:
         for end in ("fulfil", "refuse", "withdraw"):
             subject = f"{kind} {end}"
             one = opened(it, kind, subject=subject)
-            assert standing(it, subject) == meanwhile
+            assert preferences(it, subject) == meanwhile
             it.verify(one, how="x", by="clerk")
-            assert standing(it, subject) == meanwhile
+            assert preferences(it, subject) == meanwhile
             if end == "fulfil":
                 it.fulfil(one, by="clerk")
-                assert standing(it, subject) == then
+                assert preferences(it, subject) == then
             else:
                 it.refuse(one, reason="x", by="clerk") if end == "refuse" else it.withdraw(one, by="clerk")
-                assert standing(it, subject) == Standing()
+                assert preferences(it, subject) == SubjectPreferences()
             assert it.get(one).interim is None
 
 
@@ -469,9 +472,9 @@ def test_use_is_suspended_once_it_is_known_whose(store: Store) -> None:
     one = it.open("suspension-of-use", purposes="1.2(1)①", suspend_while_open=True)
     assert one.interim is None
     assert it.verify(one, how="x", by="clerk", subject=7).interim is not None
-    assert standing(it).suspended == {"1.2(1)①"}
+    assert preferences(it).suspended == {"1.2(1)①"}
     it.refuse(one, reason="x", by="clerk")
-    assert standing(it) == Standing()
+    assert preferences(it) == SubjectPreferences()
     assert opened(desk(store, suspend_while_open=True), suspend_while_open=False).interim is None
     assert opened(desk(store, suspend_while_open=True), "correction").interim is None
 
@@ -550,7 +553,7 @@ def test_what_the_ledger_cannot_be_told_does_not_happen(store: Store) -> None:
     with pytest.raises(OSError, match="no room"):
         opened(it)
     assert it.get(one).state == "verified"
-    assert standing(it) == Standing()
+    assert preferences(it) == SubjectPreferences()
     assert len(it.steps(one)) == 2
     assert [each.id for each in it.of(7)] == [one.id]
 
@@ -563,7 +566,7 @@ def test_what_cannot_be_kept_does_not_happen(store: Store) -> None:
     with pytest.raises(StoreUnavailable):
         it.fulfil(one, by="clerk")
     assert it.get(one).state == "verified"
-    assert standing(it) == Standing()
+    assert preferences(it) == SubjectPreferences()
 
 
 def test_requests_show_nothing_of_whom_they_are_about(store: Store) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from purposeguard.errors import RequestError
 from purposeguard.governance.store import Store
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from tests.governance.desks import desk
 from tests.support import in_threads
 
@@ -58,7 +58,7 @@ def test_of_clerks_who_fulfil_a_request_at_once_one_does(stores: Any) -> None:
             for each in told
             if each != "done"
         )
-        assert one.subjects.standing(number) == Standing(all_suspended=True)
+        assert one.subjects.preferences(number) == SubjectPreferences(all_suspended=True)
         assert len(one.subjects.of(number).restrictions) == 1
         assert [step.did for step in one.steps(asked)] == ["opened", "verified", "fulfilled"]
 
@@ -78,7 +78,7 @@ def test_of_different_answers_at_once_one_counts(stores: Any) -> None:
         assert told.count("done") == 1
         state = other.get(asked.id).state
         seen[state] += 1
-        assert one.subjects.standing(number) == Standing(erased=state == "fulfilled")
+        assert one.subjects.preferences(number) == SubjectPreferences(erased=state == "fulfilled")
         assert len(one.steps(asked)) == 3
 
 
@@ -108,7 +108,7 @@ def test_requests_and_restrictions_at_once_stand_in_nobody_s_way(stores: Any) ->
     assert len(one.of("a")) == 10
     numbers = [asked.id for asked in one.of("a")]
     assert len(set(numbers)) == 10
-    assert one.subjects.standing("a") == Standing(all_suspended=True)
+    assert one.subjects.preferences("a") == SubjectPreferences(all_suspended=True)
 
 
 WITHIN = """

@@ -151,7 +151,7 @@ class Machine(RuleBasedStateMachine):
     def standings_are_what_requests_have_made_them(self) -> None:
         for person, subject in self.people.items():
             stops = {stop for one in self.asked.values() if one.subject == person for stop in one.stops()}
-            found = self.desk.subjects.standing(subject)
+            found = self.desk.subjects.preferences(subject)
             assert found.suspended == {purpose for kind, purpose in stops if kind == "suspension-of-use" and purpose}
             assert found.all_suspended == (("suspension-of-use", None) in stops)
             assert found.erased == (("erasure", None) in stops)

@@ -21,7 +21,7 @@ from purposeguard.governance.disclosure import OnRecord, disclosure
 from purposeguard.governance.holdings import Holdings
 from purposeguard.governance.report import Disclosure, Part
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.protocols import Standing
+from purposeguard.runtime.protocols import SubjectPreferences
 from purposeguard.values.markers import Subject
 from tests.governance.disclosures import NOTICE, NOW, customer, door, holdings, on_record, report
 
@@ -86,7 +86,7 @@ def test_purposes_say_their_clause_and_basis_and_what_the_subject_asked() -> Non
     assert [one for one, purpose in found.items() if purpose.suspended] == ["1.2(1)①"]
     agreed = {one: purpose.agreed for one, purpose in found.items() if purpose.agreed is not None}
     assert agreed == {"1.2(1)②": True, "1.2(1)③": False, "1.2(1)④": False, "1.2(1)⑤": False}
-    erased = disclosure(NOTICE, "7", holdings(), OnRecord(standing=Standing(erased=True)), now=NOW)
+    erased = disclosure(NOTICE, "7", holdings(), OnRecord(preferences=SubjectPreferences(erased=True)), now=NOW)
     assert all(one.suspended for one in erased.purposes)
 
 

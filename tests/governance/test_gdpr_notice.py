@@ -134,7 +134,7 @@ def test_data_about_health_makes_no_offers_whatever_was_agreed(company: Company)
 def test_past_its_period_data_serves_what_law_demands(company: Company, source: str, days: int, start: str) -> None:
     purpose = {"account": "warranty", "order": "warranty", "ride": "ride-history"}[source]
     # What was collected so long ago was collected under the revision before, which granted it too.
-    last, over = (pg.About(7, **{start: NOON.date() - age * DAY}) for age in (days, days + 1))
+    last, over = (pg.RowContext(7, **{start: NOON.date() - age * DAY}) for age in (days, days + 1))
     assert company.allows(source, purpose, subject=last)
     assert not company.allows(source, purpose, subject=over)
     if source == "ride":  # no law demands rides, and vital interests go no further than the period
@@ -145,7 +145,10 @@ def test_past_its_period_data_serves_what_law_demands(company: Company, source: 
 
 def test_days_are_those_of_berlin(company: Company) -> None:
     midnight = datetime.datetime(2025, 12, 31, 23, tzinfo=datetime.UTC)
-    new, old = pg.About(7, collected=midnight), pg.About(7, collected=midnight - datetime.timedelta(seconds=1))
+    new, old = (
+        pg.RowContext(7, collected=midnight),
+        pg.RowContext(7, collected=midnight - datetime.timedelta(seconds=1)),
+    )
     company.governance.consent(7, "coaching", by="subject", at=NOON)
     assert HISTORY.on(midnight) is NOTICE
     # The revision before did not use visits of customers' cases; since it was announced, it reaches them.
@@ -155,7 +158,7 @@ def test_days_are_those_of_berlin(company: Company) -> None:
 
 
 def test_earlier_data_serves_new_purposes_where_they_are_related_or_with_consent(company: Company) -> None:
-    before = pg.About(7, collected=datetime.date(2025, 6, 1))
+    before = pg.RowContext(7, collected=datetime.date(2025, 6, 1))
     assert company.allows("support-case", "service-improvement", subject=before)
     assert not company.allows("ride", "coaching", subject=before)
     company.governance.consent(7, "coaching", by="subject")

@@ -21,7 +21,7 @@ from purposeguard.governance.standing import Standings
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notice.history import History
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import SubjectViolation
 from purposeguard.values.markers import Subject
@@ -80,12 +80,12 @@ def test_what_is_asked_for_without_a_desk(store: Store) -> None:
     with opened(store) as governance:
         made = governance.restrict(7, kind="stop-of-provision")
         governance.consent(7, "1.2(1)②")
-        assert governance.standing("7") == Standing(
+        assert governance.preferences("7") == SubjectPreferences(
             provision_stopped=True, consents=frozenset({("1.2(1)②", NOTICE.revision)})
         )
         governance.lift(made)
         governance.withdraw(7)
-        assert governance.standing("7") == Standing()
+        assert governance.preferences("7") == SubjectPreferences()
 
 
 def test_it_is_an_oversight(store: Store) -> None:
@@ -209,7 +209,7 @@ def test_the_notice_is_the_guard_s_whenever_that_is_replaced(store: Store) -> No
         guard.replace(revised())
         assert governance.notice is guard.notice
         governance.consent(7, "1.2(1)⑥")
-        assert governance.standing("7").consents == {("1.2(1)⑥", datetime.date(2026, 5, 1))}
+        assert governance.preferences("7").consents == {("1.2(1)⑥", datetime.date(2026, 5, 1))}
         assert governance.desk.open("erasure").due_on == datetime.date(2026, 6, 1)
         assert governance.sweep.plan().today == datetime.date(2026, 5, 2)
         assert governance.disclose(7, by="clerk").notice.revision == datetime.date(2026, 5, 1)
@@ -371,9 +371,9 @@ def test_what_it_opened_it_closes_and_what_it_was_given_stays(store_url: str, st
     governance.close()
     governance.close()
     with pytest.raises(StoreUnavailable):
-        governance.standing("7")
+        governance.preferences("7")
     with opened(store_url) as again:
-        assert again.standing("7").all_suspended
+        assert again.preferences("7").all_suspended
 
 
 def test_what_cannot_be_opened_leaves_nothing_open(tmp_path: Path) -> None:
@@ -430,15 +430,15 @@ def test_nothing_is_known_of_a_store_that_is_opened_in_another_s_place(
     monkeypatch.setattr(Standings, "_watch", lambda _: None)
     store = Store.open(f"sqlite:///{tmp_path}/one.db")
     subjects = Subjects(store, tm.NOTICE)
-    standings = Standings(subjects, staleness=60, poll=30)  # nobody looks meanwhile
+    all_preferences = Standings(subjects, staleness=60, poll=30)  # nobody looks meanwhile
     try:
         subjects.restrict(7)
-        assert standings.standing("7").all_suspended
+        assert all_preferences.preferences("7").all_suspended
         store.close()
         store.connect(f"sqlite:///{tmp_path}/two.db")
-        assert not standings.standing("7").all_suspended
+        assert not all_preferences.preferences("7").all_suspended
     finally:
-        standings.close()
+        all_preferences.close()
         store.close()
 
 

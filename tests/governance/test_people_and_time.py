@@ -210,7 +210,7 @@ class Machine(RuleBasedStateMachine):
         notice = self.guard.notice
         asked = [one for one, served in GRANTS.items() if served[self.now]] + [one.name for one in notice.families]
         for datum in self.held:
-            about = pg.About(self.name(datum.subject), collected=datum.collected, ended=datum.ended)
+            about = pg.RowContext(self.name(datum.subject), collected=datum.collected, ended=datum.ended)
             sources = [f"Data{one}" for one in datum.sources]
             for purpose in asked:
                 expected = may(datum, purpose, self.said, self.now, self.time.now.date())

@@ -1,4 +1,4 @@
-"""The roster tells of all subjects what `standing` tells of each, and is read anew only where something has changed."""
+"""The roster tells of all subjects what `preferences` tells of each, and is read anew only after a change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from purposeguard.governance.standing import Standings
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.protocols import Roster
 from tests.governance.outages import outage
 from tests.governance.times import Time
@@ -33,25 +33,27 @@ def subjects(store: Store, time: Time) -> Subjects:
 
 
 @pytest.fixture
-def standings(subjects: Subjects) -> Iterator[Standings]:
+def all_preferences(subjects: Subjects) -> Iterator[Standings]:
     with closing(Standings(subjects)) as found:
         yield found
 
 
-def _by_subject(roster: Roster) -> dict[str, Standing]:
-    return {subject: standing for standing, of in roster.groups.items() for subject in of}
+def _by_subject(roster: Roster) -> dict[str, SubjectPreferences]:
+    return {subject: preferences for preferences, of in roster.groups.items() for subject in of}
 
 
-def _agrees(standings: Standings, subjects: Subjects, keys: list[str]) -> bool:
-    told = _by_subject(standings.roster())
-    return all(told.get(key, CLEAR) == subjects.standing(key) for key in keys)
+def _agrees(all_preferences: Standings, subjects: Subjects, keys: list[str]) -> bool:
+    told = _by_subject(all_preferences.roster())
+    return all(told.get(key, CLEAR) == subjects.preferences(key) for key in keys)
 
 
 KEYS = [str(number) for number in range(12)]
 
 
-def test_it_tells_of_each_subject_what_standing_tells(standings: Standings, subjects: Subjects, time: Time) -> None:
-    assert standings.roster().groups == {}
+def test_it_tells_of_each_subject_what_standing_tells(
+    all_preferences: Standings, subjects: Subjects, time: Time
+) -> None:
+    assert all_preferences.roster().groups == {}
     subjects.restrict(1)
     subjects.restrict(2, tm.RenewalGuidance)
     subjects.restrict(3, tm.RenewalGuidance)
@@ -62,15 +64,17 @@ def test_it_tells_of_each_subject_what_standing_tells(standings: Standings, subj
     ended = subjects.restrict(7)
     subjects.lift(ended)
     subjects.restrict(8, until=time.now + datetime.timedelta(days=1))
-    assert _agrees(standings, subjects, KEYS)
-    told = _by_subject(standings.roster())
+    assert _agrees(all_preferences, subjects, KEYS)
+    told = _by_subject(all_preferences.roster())
     assert sorted(told) == ["1", "2", "3", "4", "5", "6", "8"]
     assert told["1"].all_suspended
 
 
-def test_nothing_is_read_again_while_nothing_changes(standings: Standings, subjects: Subjects, store: Store) -> None:
+def test_nothing_is_read_again_while_nothing_changes(
+    all_preferences: Standings, subjects: Subjects, store: Store
+) -> None:
     subjects.restrict(1)
-    first = standings.roster()
+    first = all_preferences.roster()
     asked: list[str] = []
 
     @event.listens_for(store.engine, "before_cursor_execute")
@@ -78,54 +82,56 @@ def test_nothing_is_read_again_while_nothing_changes(standings: Standings, subje
         if "purposeguard_declaration" in statement:
             asked.append(statement)
 
-    assert standings.roster() is first
+    assert all_preferences.roster() is first
     assert asked == []
     subjects.restrict(2)
     asked.clear()
-    second = standings.roster()
+    second = all_preferences.roster()
     assert second is not first
     assert len(asked) == 1  # of the subject who changed
     assert sorted(_by_subject(second)) == ["1", "2"]
 
 
-def test_a_change_of_another_process_is_in_it_within_a_second(standings: Standings, store_url: str, time: Time) -> None:
-    assert standings.roster().groups == {}
+def test_a_change_of_another_process_is_in_it_within_a_second(
+    all_preferences: Standings, store_url: str, time: Time
+) -> None:
+    assert all_preferences.roster().groups == {}
     with Store.open(store_url) as other:
         Subjects(other, tm.NOTICE, clock=time.clock).restrict(7)
-        standings.look()
-        assert sorted(_by_subject(standings.roster())) == ["7"]
+        all_preferences.look()
+        assert sorted(_by_subject(all_preferences.roster())) == ["7"]
 
 
-def test_what_ends_by_itself_is_out_of_it_then(standings: Standings, subjects: Subjects, time: Time) -> None:
+def test_what_ends_by_itself_is_out_of_it_then(all_preferences: Standings, subjects: Subjects, time: Time) -> None:
     subjects.restrict(1, until=time.now + datetime.timedelta(hours=1))
     subjects.restrict(2)
-    before = standings.roster()
+    before = all_preferences.roster()
     assert sorted(_by_subject(before)) == ["1", "2"]
     time.passes(minutes=59)
-    assert standings.roster() is before
+    assert all_preferences.roster() is before
     time.passes(minutes=1)
-    assert sorted(_by_subject(standings.roster())) == ["2"]
+    assert sorted(_by_subject(all_preferences.roster())) == ["2"]
 
 
-def test_many_changes_are_read_at_once(standings: Standings, subjects: Subjects) -> None:
-    standings.roster()
+def test_many_changes_are_read_at_once(all_preferences: Standings, subjects: Subjects) -> None:
+    all_preferences.roster()
     for number in range(250):
         subjects.restrict(number, tm.EventInvitation)
-    assert len(_by_subject(standings.roster())) == 250
-    assert _agrees(standings, subjects, KEYS)
+    assert len(_by_subject(all_preferences.roster())) == 250
+    assert _agrees(all_preferences, subjects, KEYS)
 
 
 def test_it_is_refused_where_the_store_cannot_be_read(
-    standings: Standings, subjects: Subjects, store: Store, request: pytest.FixtureRequest
+    all_preferences: Standings, subjects: Subjects, store: Store, request: pytest.FixtureRequest
 ) -> None:
     subjects.restrict(1)
     with outage(store, request):
         with pytest.raises(StoreUnavailable):
-            standings.roster()
+            all_preferences.roster()
         with pytest.raises(StoreUnavailable):
-            standings.roster()
-    standings.look()
-    assert sorted(_by_subject(standings.roster())) == ["1"]
+            all_preferences.roster()
+    all_preferences.look()
+    assert sorted(_by_subject(all_preferences.roster())) == ["1"]
 
 
 def test_another_revision_is_asked_anew(store: Store) -> None:
@@ -141,11 +147,11 @@ def test_another_revision_is_asked_anew(store: Store) -> None:
         assert _by_subject(governance.roster()) == _by_subject(before)
 
 
-def test_a_change_that_is_told_twice_gives_one_roster(standings: Standings, subjects: Subjects) -> None:
-    standings.roster()
+def test_a_change_that_is_told_twice_gives_one_roster(all_preferences: Standings, subjects: Subjects) -> None:
+    all_preferences.roster()
     subjects.restrict(1)
-    told = standings.roster()  # by the store, in the process that changed it
-    standings.changed(["1"])  # and by the feed, a little later
-    assert standings.roster() is told
-    standings.forget()
-    assert standings.roster() is told
+    told = all_preferences.roster()  # by the store, in the process that changed it
+    all_preferences.changed(["1"])  # and by the feed, a little later
+    assert all_preferences.roster() is told
+    all_preferences.forget()
+    assert all_preferences.roster() is told

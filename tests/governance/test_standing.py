@@ -24,7 +24,7 @@ from purposeguard.governance.standing import Standings
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Clock
 from tests.governance.conftest import Databases
 from tests.governance.outages import outage
@@ -84,12 +84,12 @@ def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
 def test_a_check_asks_the_store_once_and_by_index(
     store: Store, subjects: Subjects, make: Callable[..., Standings]
 ) -> None:
-    standings = make(staleness=NEVER)
+    all_preferences = make(staleness=NEVER)
     subjects.restrict(7)
     with queries(store) as asked:
         for _ in range(3):
-            assert standings.standing("7").all_suspended
-            assert standings.standing("8") is CLEAR
+            assert all_preferences.preferences("7").all_suspended
+            assert all_preferences.preferences("8") is CLEAR
     assert len(asked) == 2
     explain = "EXPLAIN QUERY PLAN " if store.dialect == "sqlite" else "EXPLAIN "
     statement = sa.text(explain + asked[0].replace("?", ":subject").replace("%(subject)s::VARCHAR", ":subject"))
@@ -102,89 +102,89 @@ def test_a_check_asks_the_store_once_and_by_index(
 
 
 def test_those_for_whom_things_stand_alike_share_one_object(subjects: Subjects, make: Callable[..., Standings]) -> None:
-    standings = make()
+    all_preferences = make()
     for number in range(20):
         subjects.restrict(number, "1.2(1)①")
-    assert len({id(standings.standing(str(number))) for number in range(20)}) == 1
-    assert all(standings.standing(str(number)) is CLEAR for number in range(100, 120))
+    assert len({id(all_preferences.preferences(str(number))) for number in range(20)}) == 1
+    assert all(all_preferences.preferences(str(number)) is CLEAR for number in range(100, 120))
 
 
 def test_the_number_of_subjects_that_are_kept_is_bounded(
     store: Store, subjects: Subjects, make: Callable[..., Standings]
 ) -> None:
-    standings = make(maxsize=3, staleness=NEVER)
+    all_preferences = make(maxsize=3, staleness=NEVER)
     for number in range(10):
-        standings.standing(str(number))
+        all_preferences.preferences(str(number))
     with queries(store) as asked:
         for number in range(7, 10):
-            standings.standing(str(number))
+            all_preferences.preferences(str(number))
         assert asked == []
-        standings.standing("0")
+        all_preferences.preferences("0")
     assert len(asked) == 1
 
 
 def test_what_is_kept_is_read_again_when_it_is_too_old(
     store: Store, subjects: Subjects, make: Callable[..., Standings]
 ) -> None:
-    standings = make(max_age=0.1, staleness=NEVER)
-    assert standings.standing("7") is CLEAR
+    all_preferences = make(max_age=0.1, staleness=NEVER)
+    assert all_preferences.preferences("7") is CLEAR
     with store.writing() as connection:  # behind the back of those who tell of changes
         made = subjects.restrict(8, within=connection)
         connection.execute(sa.update(declaration).where(declaration.c.id == made.id).values(subject="7"))
-    assert until(lambda: standings.standing("7").all_suspended) <= 1
+    assert until(lambda: all_preferences.preferences("7").all_suspended) <= 1
 
 
 def test_what_ends_at_a_moment_ends_then(subjects: Subjects, time: Time, make: Callable[..., Standings]) -> None:
-    standings = make()
+    all_preferences = make()
     subjects.restrict(7, "1.2(1)①", until=START + datetime.timedelta(hours=1))
     subjects.consent(7, "2.2①", until=START + datetime.timedelta(hours=2))
-    assert standings.standing("7").suspended
+    assert all_preferences.preferences("7").suspended
     time.passes(minutes=59)
-    assert standings.standing("7").suspended
+    assert all_preferences.preferences("7").suspended
     time.passes(minutes=1)
-    assert not standings.standing("7").suspended
-    assert standings.standing("7").consents
+    assert not all_preferences.preferences("7").suspended
+    assert all_preferences.preferences("7").consents
     time.passes(hours=1)
-    assert standings.standing("7") == CLEAR
+    assert all_preferences.preferences("7") == CLEAR
     time.passes(hours=-3)  # which of the two times was wrong is not known
-    assert standings.standing("7") == Standing(suspended=frozenset({"1.2(1)①"}))
+    assert all_preferences.preferences("7") == SubjectPreferences(suspended=frozenset({"1.2(1)①"}))
     time.passes(hours=3)
-    assert standings.standing("7") == CLEAR
+    assert all_preferences.preferences("7") == CLEAR
 
 
 def test_one_wrong_reading_ends_no_restriction(subjects: Subjects, time: Time, make: Callable[..., Standings]) -> None:
-    standings = make()
+    all_preferences = make()
     subjects.restrict(7, "1.2(1)①", until=START + datetime.timedelta(days=1))
     subjects.consent(7, "2.2①", until=START + datetime.timedelta(days=1))
-    before, roster = standings.standing("7"), standings.roster()
+    before, roster = all_preferences.preferences("7"), all_preferences.roster()
     for years in (10, -10):
         time.passes(days=3650 * (years // 10))
-        standings.standing("7")
-        standings.roster()
+        all_preferences.preferences("7")
+        all_preferences.roster()
         time.passes(days=-3650 * (years // 10))
-        assert standings.standing("7").suspended == before.suspended
-        assert [one.suspended for one in standings.roster().groups] == [one.suspended for one in roster.groups]
+        assert all_preferences.preferences("7").suspended == before.suspended
+        assert [one.suspended for one in all_preferences.roster().groups] == [one.suspended for one in roster.groups]
 
 
 def test_a_time_that_the_monotonic_clock_denies_ends_no_restriction_and_keeps_no_consent(
     store: Store, time: Time
 ) -> None:
     subjects = Subjects(store, tm.NOTICE, clock=Clock(lambda: time.now, lambda: 0.0))
-    with closing(Standings(subjects)) as standings:
-        assert standings.standing("7") == CLEAR
+    with closing(Standings(subjects)) as all_preferences:
+        assert all_preferences.preferences("7") == CLEAR
         subjects.restrict(7, "1.2(1)①", until=START + datetime.timedelta(days=1))
         subjects.consent(7, "2.2①", until=START + datetime.timedelta(days=1))
-        both = standings.standing("7")
+        both = all_preferences.preferences("7")
         time.passes(days=3650)
-        stopped = Standing(suspended=frozenset({"1.2(1)①"}))
-        assert standings.standing("7") == subjects.of(7).standing == stopped
-        assert list(standings.roster().groups) == [stopped]
+        stopped = SubjectPreferences(suspended=frozenset({"1.2(1)①"}))
+        assert all_preferences.preferences("7") == subjects.of(7).preferences == stopped
+        assert list(all_preferences.roster().groups) == [stopped]
         subjects.restrict(7, "2.2②", until=START + datetime.timedelta(days=2))  # it may be that it has not passed
         with pytest.raises(ValueError, match="has passed already"):
             subjects.consent(7, "2.2②", until=START + datetime.timedelta(days=2))
         time.passes(days=-3650)
-        assert both.consents == standings.standing("7").consents
-        assert standings.standing("7").suspended == {"1.2(1)①", "2.2②"}
+        assert both.consents == all_preferences.preferences("7").consents
+        assert all_preferences.preferences("7").suspended == {"1.2(1)①", "2.2②"}
 
 
 @pytest.mark.parametrize(
@@ -201,33 +201,33 @@ def test_standings_need_room_and_time(subjects: Subjects, parts: dict[str, Any])
 def test_a_change_is_in_force_when_the_method_that_made_it_returns(
     subjects: Subjects, make: Callable[..., Standings]
 ) -> None:
-    standings = make(staleness=NEVER, poll=NEVER / 2)
-    assert standings.standing("7") is CLEAR
+    all_preferences = make(staleness=NEVER, poll=NEVER / 2)
+    assert all_preferences.preferences("7") is CLEAR
     made = subjects.restrict(7)
-    assert standings.standing("7").all_suspended
+    assert all_preferences.preferences("7").all_suspended
     subjects.lift(made)
-    assert standings.standing("7") == CLEAR
+    assert all_preferences.preferences("7") == CLEAR
     subjects.consent(7, "1.2(1)①")
-    assert standings.standing("7").consents
+    assert all_preferences.preferences("7").consents
     subjects.withdraw(7)
-    assert standings.standing("7") == CLEAR
+    assert all_preferences.preferences("7") == CLEAR
 
 
 def test_a_change_within_a_transaction_is_in_force_when_that_ends(
     store: Store, subjects: Subjects, make: Callable[..., Standings]
 ) -> None:
-    standings = make(staleness=NEVER, poll=NEVER / 2)
-    assert standings.standing("7") is CLEAR
+    all_preferences = make(staleness=NEVER, poll=NEVER / 2)
+    assert all_preferences.preferences("7") is CLEAR
     with store.writing() as connection:
         subjects.restrict(7, within=connection)
-        assert standings.standing("7") is CLEAR
-    assert standings.standing("7").all_suspended
+        assert all_preferences.preferences("7") is CLEAR
+    assert all_preferences.preferences("7").all_suspended
 
 
 def test_what_was_read_before_a_change_is_not_kept_after_it(
     subjects: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    standings = make(staleness=NEVER, poll=NEVER / 2)
+    all_preferences = make(staleness=NEVER, poll=NEVER / 2)
     read = subjects.stands
 
     def interrupted(subject: str) -> Any:
@@ -237,49 +237,49 @@ def test_what_was_read_before_a_change_is_not_kept_after_it(
         return found
 
     monkeypatch.setattr(subjects, "stands", interrupted)
-    assert standings.standing("7") is CLEAR  # the check came before the change
-    assert standings.standing("7").all_suspended
+    assert all_preferences.preferences("7") is CLEAR  # the check came before the change
+    assert all_preferences.preferences("7").all_suspended
 
     def forgotten(subject: str) -> Any:
         found = read(subject)
-        standings.forget()
+        all_preferences.forget()
         return found
 
     monkeypatch.setattr(subjects, "stands", forgotten)
-    standings.standing("8")
-    assert "8" not in standings._cache
+    all_preferences.preferences("8")
+    assert "8" not in all_preferences._cache
 
 
 def test_a_read_that_fails_leaves_nothing_behind(
     subjects: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    standings = make()
+    all_preferences = make()
     monkeypatch.setattr(subjects, "stands", lambda _subject: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        standings.standing("7")
+        all_preferences.preferences("7")
     monkeypatch.undo()
-    assert standings._reads == {}
-    assert standings.standing("7") is CLEAR
+    assert all_preferences._reads == {}
+    assert all_preferences.preferences("7") is CLEAR
 
 
 def test_no_thread_sees_what_was_before_a_change_that_it_made(
     subjects: Subjects, make: Callable[..., Standings]
 ) -> None:
-    standings = make(maxsize=4)  # so that they are also read and dropped all the time
+    all_preferences = make(maxsize=4)  # so that they are also read and dropped all the time
     seen: list[bool] = []
     ended = threading.Event()
 
     def change(subject: str) -> None:
         for _ in range(15):
             made = subjects.restrict(subject)
-            seen.append(standings.standing(subject).all_suspended)
+            seen.append(all_preferences.preferences(subject).all_suspended)
             subjects.lift(made)
-            seen.append(not standings.standing(subject).all_suspended)
+            seen.append(not all_preferences.preferences(subject).all_suspended)
 
     def check() -> None:
         while not ended.is_set():
             for number in range(8):
-                standings.standing(str(number))
+                all_preferences.preferences(str(number))
 
     checking = [threading.Thread(target=check) for _ in range(2)]
     changing = [threading.Thread(target=change, args=[str(number)]) for number in range(3)]
@@ -308,25 +308,30 @@ def elsewhere(store_url: str) -> Iterator[Subjects]:
 
 
 def test_a_change_elsewhere_is_in_force_within_a_second(elsewhere: Subjects, make: Callable[..., Standings]) -> None:
-    standings = make()
-    assert standings.standing("7") is CLEAR
+    all_preferences = make()
+    assert all_preferences.preferences("7") is CLEAR
     made = elsewhere.restrict(7)
-    assert until(lambda: standings.standing("7").all_suspended) < 1
+    assert until(lambda: all_preferences.preferences("7").all_suspended) < 1
     elsewhere.lift(made)
-    assert until(lambda: not standings.standing("7").all_suspended) < 1
+    assert until(lambda: not all_preferences.preferences("7").all_suspended) < 1
 
 
 def test_only_what_has_changed_is_read_again(store: Store, elsewhere: Subjects, make: Callable[..., Standings]) -> None:
-    standings = make()
-    standings.standing("7")
-    until(lambda: standings._watcher is not None and (store.dialect == "sqlite" or standings._watcher._ear is not None))
-    standings.look()
-    standings.standing("7")
-    standings.standing("8")
+    all_preferences = make()
+    all_preferences.preferences("7")
+    until(
+        lambda: (
+            all_preferences._watcher is not None
+            and (store.dialect == "sqlite" or all_preferences._watcher._ear is not None)
+        )
+    )
+    all_preferences.look()
+    all_preferences.preferences("7")
+    all_preferences.preferences("8")
     elsewhere.restrict(7)
     with queries(store) as asked:
-        until(lambda: standings.standing("7").all_suspended)
-        standings.standing("8")
+        until(lambda: all_preferences.preferences("7").all_suspended)
+        all_preferences.preferences("8")
     assert len(asked) == 1
 
 
@@ -334,54 +339,54 @@ def test_where_more_has_changed_than_is_kept_everything_is_read_again(
     elsewhere: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(changes, "KEPT", 5)
-    standings = make(staleness=NEVER, poll=NEVER / 2)
-    assert standings.standing("7") is CLEAR
-    assert standings.standing("0") is CLEAR
+    all_preferences = make(staleness=NEVER, poll=NEVER / 2)
+    assert all_preferences.preferences("7") is CLEAR
+    assert all_preferences.preferences("0") is CLEAR
     with elsewhere.store.writing() as connection:
         elsewhere.restrict(7, within=connection)
         for number in range(100, 110):
             elsewhere.restrict(number, within=connection)
         assert connection.execute(sa.select(sa.func.count()).select_from(changes.change)).scalar_one() == 5
-    standings.look()
-    assert standings.standing("7").all_suspended
+    all_preferences.look()
+    assert all_preferences.preferences("7").all_suspended
 
 
 def test_where_the_feed_has_a_hole_everything_is_read_again(
     elsewhere: Subjects, make: Callable[..., Standings]
 ) -> None:
-    standings = make(staleness=NEVER, poll=NEVER / 2)
-    assert standings.standing("7") is CLEAR
+    all_preferences = make(staleness=NEVER, poll=NEVER / 2)
+    assert all_preferences.preferences("7") is CLEAR
     elsewhere.restrict(7)
     elsewhere.restrict(8)
     with elsewhere.store.writing() as connection:
         connection.execute(sa.delete(changes.change).where(changes.change.c.subject == "7"))
-    standings.look()
-    assert standings.standing("7").all_suspended
+    all_preferences.look()
+    assert all_preferences.preferences("7").all_suspended
 
 
 def test_a_store_that_was_put_back_to_an_earlier_state_is_read_again(
     elsewhere: Subjects, make: Callable[..., Standings]
 ) -> None:
-    standings = make(staleness=NEVER, poll=NEVER / 2)
+    all_preferences = make(staleness=NEVER, poll=NEVER / 2)
     elsewhere.restrict(7)
-    assert standings.standing("7").all_suspended
+    assert all_preferences.preferences("7").all_suspended
     with elsewhere.store.writing() as connection:
         connection.execute(sa.delete(declaration))
         connection.execute(sa.delete(changes.change))
         connection.execute(sa.update(changes.counter).values(seq=0))
-    standings.look()
-    assert standings.standing("7") is CLEAR
+    all_preferences.look()
+    assert all_preferences.preferences("7") is CLEAR
 
 
 def test_a_process_that_was_halted_looks_before_it_answers(elsewhere: Subjects, make: Callable[..., Standings]) -> None:
-    standings = make(staleness=0.3, poll=0.1)
-    assert standings.standing("7") is CLEAR
-    assert standings._watcher is not None
-    standings._watcher.stop()  # as if no thread had run
+    all_preferences = make(staleness=0.3, poll=0.1)
+    assert all_preferences.preferences("7") is CLEAR
+    assert all_preferences._watcher is not None
+    all_preferences._watcher.stop()  # as if no thread had run
     elsewhere.restrict(7)
     real.sleep(0.31)
-    assert standings.standing("7").all_suspended
-    assert standings._watcher.alive
+    assert all_preferences.preferences("7").all_suspended
+    assert all_preferences._watcher.alive
 
 
 def test_where_no_thread_can_be_started_checks_look_themselves(
@@ -391,10 +396,10 @@ def test_where_no_thread_can_be_started_checks_look_themselves(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    standings = make(staleness=0.2, poll=0.1)
-    assert standings.standing("7") is CLEAR
+    all_preferences = make(staleness=0.2, poll=0.1)
+    assert all_preferences.preferences("7") is CLEAR
     elsewhere.restrict(7)
-    assert until(lambda: standings.standing("7").all_suspended) < 1
+    assert until(lambda: all_preferences.preferences("7").all_suspended) < 1
 
 
 # ---- outages ----------------------------------------------------------------------------------------------------
@@ -403,23 +408,23 @@ def test_where_no_thread_can_be_started_checks_look_themselves(
 def test_clause_7_without_its_store_a_check_refuses_once_it_is_stale_and_recovers(
     store: Store, subjects: Subjects, make: Callable[..., Standings], request: pytest.FixtureRequest
 ) -> None:
-    standings = make(staleness=0.5, poll=0.05)
-    assert standings.standing("7") is CLEAR
+    all_preferences = make(staleness=0.5, poll=0.05)
+    assert all_preferences.preferences("7") is CLEAR
     with outage(store, request):
         began = real.monotonic()
-        assert standings.standing("7") is CLEAR  # looked at within half a second
+        assert all_preferences.preferences("7") is CLEAR  # looked at within half a second
         with pytest.raises(StoreUnavailable):
-            standings.standing("8")
-        until(lambda: not known(standings, "7"))
+            all_preferences.preferences("8")
+        until(lambda: not known(all_preferences, "7"))
         assert real.monotonic() - began < 1
         with pytest.raises(StoreUnavailable):
             subjects.restrict(7)
-        assert refusals(standings) == 400
-    took = until(lambda: known(standings, "7"))
+        assert refusals(all_preferences) == 400
+    took = until(lambda: known(all_preferences, "7"))
     assert took < 5
-    assert standings.standing("7") is CLEAR
+    assert all_preferences.preferences("7") is CLEAR
     subjects.restrict(7)
-    assert standings.standing("7").all_suspended
+    assert all_preferences.preferences("7").all_suspended
 
 
 def test_what_changes_during_an_outage_is_in_force_after_it(
@@ -428,37 +433,37 @@ def test_what_changes_during_an_outage_is_in_force_after_it(
     make: Callable[..., Standings],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    standings = make(staleness=0.2, poll=0.05)
-    assert standings.standing("7") is CLEAR
+    all_preferences = make(staleness=0.2, poll=0.05)
+    assert all_preferences.preferences("7") is CLEAR
 
     def lost(*_: object) -> None:
         raise StoreUnavailable("no way to it from here")
 
     monkeypatch.setattr(store, "_connection", lost)
-    until(lambda: not known(standings, "7"))
+    until(lambda: not known(all_preferences, "7"))
     elsewhere.restrict(7)
     with elsewhere.store.writing() as connection:  # as long as nobody was told of it
         connection.execute(sa.delete(changes.change))
         connection.execute(sa.update(changes.counter).values(seq=0))
     monkeypatch.undo()
-    until(lambda: known(standings, "7"))
-    assert standings.standing("7").all_suspended
+    until(lambda: known(all_preferences, "7"))
+    assert all_preferences.preferences("7").all_suspended
 
 
-def known(standings: Standings, subject: str) -> bool:
+def known(all_preferences: Standings, subject: str) -> bool:
     try:
-        standings.standing(subject)
+        all_preferences.preferences(subject)
     except StoreUnavailable:
         return False
     return True
 
 
-def refusals(standings: Standings) -> int:
+def refusals(all_preferences: Standings) -> int:
     """How many of 400 checks in eight threads are refused, within two seconds."""
     counted: list[int] = []
 
     def check() -> None:
-        counted.append(sum(not known(standings, str(number % 3)) for number in range(50)))
+        counted.append(sum(not known(all_preferences, str(number % 3)) for number in range(50)))
 
     threads = [threading.Thread(target=check) for _ in range(8)]
     began = real.monotonic()
@@ -473,8 +478,8 @@ def refusals(standings: Standings) -> int:
 def test_nobody_waits_long_for_a_look_that_does_not_end(
     store: Store, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    standings = make(staleness=0.2, poll=0.1)
-    assert standings.standing("7") is CLEAR
+    all_preferences = make(staleness=0.2, poll=0.1)
+    assert all_preferences.preferences("7") is CLEAR
     going_on = threading.Event()
     latest = changes.latest
 
@@ -484,27 +489,27 @@ def test_nobody_waits_long_for_a_look_that_does_not_end(
 
     monkeypatch.setattr(changes, "latest", slow)
     began = real.monotonic()
-    until(lambda: not known(standings, "7"))
+    until(lambda: not known(all_preferences, "7"))
     with pytest.raises(StoreUnavailable, match=r"does\s+not\s+answer"):
-        standings.standing("7")
-    assert refusals(standings) == 400
+        all_preferences.preferences("7")
+    assert refusals(all_preferences) == 400
     assert real.monotonic() - began < 2
     going_on.set()
-    until(lambda: known(standings, "7"))
+    until(lambda: known(all_preferences, "7"))
 
 
 def test_nobody_waits_long_for_a_server_that_does_not_answer(postgresql: Databases) -> None:
     name = postgresql.create(postgresql.template)
     with Store.open(postgresql.url(name), timeout=0.5) as store:
         subjects = Subjects(store, tm.NOTICE)
-        with closing(Standings(subjects, staleness=0.4, poll=0.1)) as standings:
-            assert standings.standing("7") is CLEAR
+        with closing(Standings(subjects, staleness=0.4, poll=0.1)) as all_preferences:
+            assert all_preferences.preferences("7") is CLEAR
             with postgresql.frozen():
-                until(lambda: not known(standings, "7"), seconds=2)
-                assert refusals(standings) == 400
-            until(lambda: known(standings, "7"))
+                until(lambda: not known(all_preferences, "7"), seconds=2)
+                assert refusals(all_preferences) == 400
+            until(lambda: known(all_preferences, "7"))
             subjects.restrict(7)
-            assert standings.standing("7").all_suspended
+            assert all_preferences.preferences("7").all_suspended
     postgresql.drop(name)
 
 
@@ -515,12 +520,12 @@ def test_where_nothing_is_notified_looking_is_enough(
         raise StoreUnavailable("too many connections")
 
     monkeypatch.setattr(store, "own_connection", refuse)
-    standings = make()
-    assert standings.standing("7") is CLEAR
+    all_preferences = make()
+    assert all_preferences.preferences("7") is CLEAR
     elsewhere.restrict(7)
-    assert until(lambda: standings.standing("7").all_suspended) < 1
-    assert standings._watcher is not None
-    assert standings._watcher._ear is None
+    assert until(lambda: all_preferences.preferences("7").all_suspended) < 1
+    assert all_preferences._watcher is not None
+    assert all_preferences._watcher._ear is None
 
 
 LISTENING = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN purposeguard_changes'"
@@ -530,21 +535,21 @@ def test_a_listening_connection_that_is_lost_is_made_anew(postgresql: Databases)
     name = postgresql.create(postgresql.template)
     with ExitStack() as stack:
         store, other = (stack.enter_context(Store.open(postgresql.url(name))) for _ in range(2))
-        standings = stack.enter_context(closing(Standings(Subjects(store, tm.NOTICE), staleness=NEVER)))
-        assert standings.standing("7") is CLEAR
-        watcher = standings._watcher
+        all_preferences = stack.enter_context(closing(Standings(Subjects(store, tm.NOTICE), staleness=NEVER)))
+        assert all_preferences.preferences("7") is CLEAR
+        watcher = all_preferences._watcher
         assert watcher is not None
         until(lambda: watcher._ear is not None)
         lost = watcher._ear
-        assert len(standings) == 1
+        assert len(all_preferences) == 1
         with postgresql.admin() as connection:
             assert connection.execute(LISTENING).fetchall() == [(True,)]
         until(lambda: watcher._ear is not lost)
-        until(lambda: len(standings) == 0)  # the server may have been put back to an earlier state
+        until(lambda: len(all_preferences) == 0)  # the server may have been put back to an earlier state
         until(lambda: watcher._ear is not None)
-        assert standings.standing("7") is CLEAR
+        assert all_preferences.preferences("7") is CLEAR
         Subjects(other, tm.NOTICE).restrict(7)
-        assert until(lambda: standings.standing("7").all_suspended) < 1
+        assert until(lambda: all_preferences.preferences("7").all_suspended) < 1
     postgresql.drop(name)
 
 
@@ -552,46 +557,46 @@ def test_a_listening_connection_that_is_lost_is_made_anew(postgresql: Databases)
 
 
 def test_what_was_closed_refuses_and_its_thread_has_ended(subjects: Subjects, make: Callable[..., Standings]) -> None:
-    standings = make()
-    standings.standing("7")
-    watcher = standings._watcher
+    all_preferences = make()
+    all_preferences.preferences("7")
+    watcher = all_preferences._watcher
     assert watcher is not None
-    standings.close()
+    all_preferences.close()
     assert not watcher.alive
     with pytest.raises(StoreUnavailable, match=r"was\s+closed"):
-        standings.standing("7")
-    standings.look()
+        all_preferences.preferences("7")
+    all_preferences.look()
     with pytest.raises(StoreUnavailable, match=r"was\s+closed"):
-        standings.standing("7")
-    standings.close()
-    standings.resume()
-    assert standings.standing("7") is CLEAR
+        all_preferences.preferences("7")
+    all_preferences.close()
+    all_preferences.resume()
+    assert all_preferences.preferences("7") is CLEAR
 
 
 def test_what_is_read_while_all_begins_anew_is_not_kept(
     subjects: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    standings = make()
-    look = standings._look_if_stale
+    all_preferences = make()
+    look = all_preferences._look_if_stale
 
     def interrupted() -> None:
         look()
-        standings.close()
-        standings.resume()  # of another store, perhaps
+        all_preferences.close()
+        all_preferences.resume()  # of another store, perhaps
 
     with monkeypatch.context() as patched:
-        patched.setattr(standings, "_look_if_stale", interrupted)
-        assert standings.standing("7") is CLEAR
-    assert len(standings) == 0
-    assert standings.standing("7") is CLEAR
+        patched.setattr(all_preferences, "_look_if_stale", interrupted)
+        assert all_preferences.preferences("7") is CLEAR
+    assert len(all_preferences) == 0
+    assert all_preferences.preferences("7") is CLEAR
 
 
 def test_what_nobody_holds_any_more_is_not_watched(store: Store) -> None:
-    standings = Standings(Subjects(store, tm.NOTICE), poll=0.01)
-    standings.standing("7")
-    watcher, gone = standings._watcher, weakref.ref(standings)
+    all_preferences = Standings(Subjects(store, tm.NOTICE), poll=0.01)
+    all_preferences.preferences("7")
+    watcher, gone = all_preferences._watcher, weakref.ref(all_preferences)
     assert watcher is not None
-    del standings
+    del all_preferences
     until(lambda: gc.collect() >= 0 and gone() is None and not watcher.alive)
     watcher.stop()
 

@@ -172,7 +172,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(sqlite_store: Store) -> None:
     assert "SQLITE_FULL" in said(refused)
     assert "free some space" in said(refused)
     event.remove(sqlite_store.engine, "begin", no_more_pages)
-    assert [subjects.standing(number).all_suspended for number in (0, 7, 999)] == [False, True, False]
+    assert [subjects.preferences(number).all_suspended for number in (0, 7, 999)] == [False, True, False]
     sqlite_store.engine.dispose()
     assert subjects.restrict(8).id == 2
 
@@ -198,8 +198,8 @@ def test_a_file_that_is_moved_away_is_missed(sqlite_store: Store, tmp_path: Path
             subjects.restrict(8)
     assert not path.exists()
     (tmp_path / "away.db").rename(path)
-    assert subjects.standing(7).all_suspended
-    assert not subjects.standing(8).all_suspended
+    assert subjects.preferences(7).all_suspended
+    assert not subjects.preferences(8).all_suspended
 
 
 def test_a_file_that_takes_the_place_of_another_is_seen(sqlite_store: Store, tmp_path: Path) -> None:
@@ -210,11 +210,11 @@ def test_a_file_that_takes_the_place_of_another_is_seen(sqlite_store: Store, tmp
     for file in list(tmp_path.glob("store.db*")):
         file.rename(tmp_path / "away" / file.name)
     Store.open(f"sqlite:///{tmp_path}/store.db").close()
-    assert not subjects.standing(7).all_suspended
+    assert not subjects.preferences(7).all_suspended
     assert sqlite_store.interruptions > before
     for file in list((tmp_path / "away").iterdir()):
         file.replace(tmp_path / file.name)
-    assert subjects.standing(7).all_suspended
+    assert subjects.preferences(7).all_suspended
 
 
 # ---- what is said of rows ---------------------------------------------------------------------------------------
@@ -285,12 +285,12 @@ def test_a_server_that_was_started_again_is_found_again(postgresql: Databases) -
         before = store.interruptions
         with postgresql.stopped():
             with pytest.raises(StoreUnavailable, match=r"cannot\s+be\s+used"):
-                subjects.standing(7)
+                subjects.preferences(7)
             with pytest.raises(StoreUnavailable, match=r"cannot\s+be\s+used"):
                 subjects.restrict(7, kind="erasure")
             with pytest.raises(StoreUnavailable, match=r"cannot\s+be\s+used"), store.own_connection():
                 pass
-        assert subjects.standing(7).all_suspended
-        assert not subjects.standing(7).erased
+        assert subjects.preferences(7).all_suspended
+        assert not subjects.preferences(7).erased
         assert store.interruptions > before
     postgresql.drop(name)

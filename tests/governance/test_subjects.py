@@ -38,29 +38,29 @@ def subjects(store: Store, time: Time) -> Subjects:
 def test_clause_7_use_is_suspended_for_one_purpose(subjects: Subjects) -> None:
     made = subjects.restrict(7, "1.2(1)①")
     assert (made.kind, made.purposes, made.by, made.at) == ("suspension-of-use", ("1.2(1)①",), "subject", START)
-    assert subjects.standing(7).suspended == {"1.2(1)①"}
-    assert subjects.standing("7").suspended == {"1.2(1)①"}
-    assert subjects.standing(8) is CLEAR
+    assert subjects.preferences(7).suspended == {"1.2(1)①"}
+    assert subjects.preferences("7").suspended == {"1.2(1)①"}
+    assert subjects.preferences(8) is CLEAR
 
 
 def test_clause_7_use_is_suspended_for_every_purpose(subjects: Subjects) -> None:
     subjects.restrict(7)
-    standing = subjects.standing(7)
-    assert standing.all_suspended
-    assert not standing.erased
-    assert not standing.provision_stopped
+    preferences = subjects.preferences(7)
+    assert preferences.all_suspended
+    assert not preferences.erased
+    assert not preferences.provision_stopped
 
 
 def test_clause_7_provision_is_stopped(subjects: Subjects) -> None:
     assert subjects.restrict(7, kind="stop-of-provision", by="agent").by == "agent"
-    standing = subjects.standing(7)
-    assert standing.provision_stopped
-    assert not standing.all_suspended
+    preferences = subjects.preferences(7)
+    assert preferences.provision_stopped
+    assert not preferences.all_suspended
 
 
 def test_clause_7_erasure_is_asked_for(subjects: Subjects) -> None:
     subjects.restrict(7, kind="erasure")
-    assert subjects.standing(7).erased
+    assert subjects.preferences(7).erased
 
 
 def test_a_family_stands_for_each_of_its_members(subjects: Subjects) -> None:
@@ -126,15 +126,15 @@ def test_ids_as_int_str_and_uuid_are_one_subject_each(subjects: Subjects) -> Non
         subjects.restrict(spelling, "1.2(1)①")
     assert len(subjects.of(someone).restrictions) == 4
     subjects.restrict(42)
-    assert subjects.standing("42").all_suspended
+    assert subjects.preferences("42").all_suspended
 
 
 def test_the_same_may_be_asked_for_twice_and_stands_until_both_are_lifted(subjects: Subjects) -> None:
     one, other = subjects.restrict(7, "1.2(1)①"), subjects.restrict(7, "1.2(1)①")
     subjects.lift(one)
-    assert subjects.standing(7).suspended == {"1.2(1)①"}
+    assert subjects.preferences(7).suspended == {"1.2(1)①"}
     subjects.lift(other.id)
-    assert subjects.standing(7) is CLEAR
+    assert subjects.preferences(7) is CLEAR
 
 
 # ---- lifting ----------------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_lifting_adds_to_the_history(subjects: Subjects, time: Time) -> None:
     assert lifted.lifted is not None
     assert (lifted.lifted.by, lifted.lifted.at, lifted.lifted.request) == ("agent", time.now, 4)
     assert lifted.lifted.reference == "by telephone"
-    assert subjects.standing(7) == CLEAR
+    assert subjects.preferences(7) == CLEAR
 
 
 def test_a_restriction_that_is_not_there_cannot_be_lifted(subjects: Subjects) -> None:
@@ -164,7 +164,7 @@ def test_a_restriction_that_is_not_there_cannot_be_lifted(subjects: Subjects) ->
             subjects.lift(number)
     with pytest.raises(TypeError):
         subjects.lift("7")  # type: ignore[arg-type]  # that is what is refused
-    assert subjects.standing(7).consents
+    assert subjects.preferences(7).consents
 
 
 # ---- time -------------------------------------------------------------------------------------------------------
@@ -175,9 +175,9 @@ def test_what_is_asked_for_until_a_moment_ends_then(subjects: Subjects, time: Ti
     subjects.restrict(7, "2.2①", until=START + datetime.timedelta(hours=2))
     assert subjects.stands(7).until == START + datetime.timedelta(hours=1)
     time.passes(minutes=59, seconds=59)
-    assert subjects.standing(7).suspended == {"1.2(1)①", "2.2①"}
+    assert subjects.preferences(7).suspended == {"1.2(1)①", "2.2①"}
     time.passes(seconds=1)
-    assert subjects.standing(7).suspended == {"2.2①"}
+    assert subjects.preferences(7).suspended == {"2.2①"}
     assert subjects.stands(7).until == START + datetime.timedelta(hours=2)
     time.passes(hours=1)
     assert subjects.stands(7) == (CLEAR, None, START + datetime.timedelta(hours=2))
@@ -195,15 +195,15 @@ def test_moments_of_any_time_zone_are_kept_in_utc(subjects: Subjects, time: Time
     assert until == [datetime.datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1)]
     assert all(one is not None and one.tzinfo is UTC for one in until)
     time.now = datetime.datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
-    assert subjects.standing(7).suspended == {"2.2①"}
+    assert subjects.preferences(7).suspended == {"2.2①"}
 
 
 def test_a_clock_that_is_set_back_brings_nothing_back(subjects: Subjects, time: Time) -> None:
     subjects.consent(7, "1.2(1)①", until=START + datetime.timedelta(hours=1))
     time.passes(hours=2)
-    assert not subjects.standing(7).consents
+    assert not subjects.preferences(7).consents
     time.passes(hours=-2)
-    assert not subjects.standing(7).consents
+    assert not subjects.preferences(7).consents
 
 
 # ---- consents ---------------------------------------------------------------------------------------------------
@@ -212,10 +212,10 @@ def test_a_clock_that_is_set_back_brings_nothing_back(subjects: Subjects, time: 
 def test_clause_7_consent_is_given_under_a_revision_and_withdrawn(subjects: Subjects) -> None:
     (given,) = subjects.consent(7, "1.2(1)①", by="agent", reference="form 12")
     assert (given.purpose, given.revision, given.by, given.reference) == ("1.2(1)①", FIRST, "agent", "form 12")
-    assert subjects.standing(7).consents == {("1.2(1)①", FIRST)}
+    assert subjects.preferences(7).consents == {("1.2(1)①", FIRST)}
     (withdrawn,) = subjects.withdraw(7, tm.RenewalGuidance)
     assert withdrawn.withdrawn is not None
-    assert subjects.standing(7) == CLEAR
+    assert subjects.preferences(7) == CLEAR
     assert subjects.of(7).consents == (withdrawn,)
     assert subjects.withdraw(7, tm.RenewalGuidance) == ()
 
@@ -223,9 +223,9 @@ def test_clause_7_consent_is_given_under_a_revision_and_withdrawn(subjects: Subj
 def test_consent_to_a_family_is_one_to_each_member_and_may_be_withdrawn_for_one(subjects: Subjects) -> None:
     assert [one.purpose for one in subjects.consent(7, "AnyFeedback")] == ["1.2(2)⑥", "2.2⑦", "3.2⑧"]
     subjects.withdraw(7, "2.2⑦")
-    assert subjects.standing(7).consents == {("1.2(2)⑥", FIRST), ("3.2⑧", FIRST)}
+    assert subjects.preferences(7).consents == {("1.2(2)⑥", FIRST), ("3.2⑧", FIRST)}
     assert len(subjects.withdraw(7, "AnyFeedback")) == 2
-    assert subjects.standing(7) == CLEAR
+    assert subjects.preferences(7) == CLEAR
 
 
 def test_what_a_later_revision_no_longer_knows_can_still_be_withdrawn(subjects: Subjects) -> None:
@@ -237,7 +237,11 @@ def test_what_a_later_revision_no_longer_knows_can_still_be_withdrawn(subjects: 
         grant["purpose"] = [row for row in grant["purpose"] if row["id"] != "1.2(1)①"]
     subjects.notice = Notice.parse(later)
     subjects.consent(7, "2.2①")
-    assert subjects.standing(7).consents == {("1.2(1)①", FIRST), ("2.2①", FIRST), ("2.2①", datetime.date(2030, 1, 1))}
+    assert subjects.preferences(7).consents == {
+        ("1.2(1)①", FIRST),
+        ("2.2①", FIRST),
+        ("2.2①", datetime.date(2030, 1, 1)),
+    }
     with pytest.raises(UnknownPurpose):
         subjects.restrict(7, "1.2(1)①")
     with pytest.raises(UnknownPurpose):
@@ -246,17 +250,17 @@ def test_what_a_later_revision_no_longer_knows_can_still_be_withdrawn(subjects: 
     assert len(subjects.withdraw(7, "2.2①")) == 2  # under any revision
     subjects.consent(7, "2.2①")
     assert len(subjects.withdraw(7)) == 1
-    assert subjects.standing(7) == CLEAR
+    assert subjects.preferences(7) == CLEAR
 
 
 # ---- what is kept, and told -------------------------------------------------------------------------------------
 
 
 def test_a_subject_that_nobody_knows_has_nothing_on_record(subjects: Subjects) -> None:
-    assert subjects.standing("nobody") is CLEAR
+    assert subjects.preferences("nobody") is CLEAR
     assert subjects.withdraw("nobody") == ()
     record = subjects.of("nobody")
-    assert (record.restrictions, record.consents, record.standing) == ((), (), CLEAR)
+    assert (record.restrictions, record.consents, record.preferences) == ((), (), CLEAR)
 
 
 def test_no_text_of_a_record_says_whose_it_is(subjects: Subjects) -> None:
@@ -354,9 +358,9 @@ def test_several_changes_are_one_where_they_are_made_within_one_transaction(subj
         subjects.lift(made, within=connection)
         subjects.consent(7, "1.2(1)①", within=connection)
         subjects.restrict(8, within=connection)
-    assert subjects.standing(7).consents
+    assert subjects.preferences(7).consents
     with pytest.raises(RequestError), store.writing() as connection:  # noqa: PT012  # the second one undoes the first
         subjects.withdraw(7, within=connection)
         subjects.lift(made, within=connection)
-    assert subjects.standing(7).consents
-    assert subjects.standing(8).all_suspended
+    assert subjects.preferences(7).consents
+    assert subjects.preferences(8).all_suspended

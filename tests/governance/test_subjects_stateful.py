@@ -23,7 +23,7 @@ from purposeguard.governance.standing import Standings
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from tests.governance.times import Time
 
 FAMILIES = {family.name: {member.clause for member in family.members} for family in tm.NOTICE.families[:2]}
@@ -50,14 +50,14 @@ class Model:
     def __init__(self) -> None:
         self.declared: list[Declared] = []
 
-    def of(self, subject: int, now: datetime.datetime) -> Standing:
+    def of(self, subject: int, now: datetime.datetime) -> SubjectPreferences:
         living = [
             one
             for one in self.declared
             if one.subject == subject and not one.revoked and (one.until is None or now < one.until)
         ]
         suspensions = [one.purposes for one in living if one.kind == "suspension-of-use"]
-        return Standing(
+        return SubjectPreferences(
             suspended=frozenset().union(*(purposes for purposes in suspensions if purposes is not None)),
             all_suspended=None in suspensions,
             erased=any(one.kind == "erasure" for one in living),
@@ -99,10 +99,10 @@ class Machine(RuleBasedStateMachine):
             "here": Subjects(here, tm.NOTICE, clock=self.time.clock),
             "elsewhere": Subjects(elsewhere, tm.NOTICE, clock=self.time.clock),
         }
-        self.standings = Standings(self.processes["here"], maxsize=2, staleness=1000, poll=500)
+        self.all_preferences = Standings(self.processes["here"], maxsize=2, staleness=1000, poll=500)
 
     def teardown(self) -> None:
-        self.standings.close()
+        self.all_preferences.close()
 
     def name(self, subject: int) -> str:
         return f"{self.example}-{subject}"
@@ -112,12 +112,12 @@ class Machine(RuleBasedStateMachine):
 
     def done(self, process: str) -> None:
         if process == "elsewhere":
-            self.standings.look()  # within a second; what is seen is said by the tests of standings
+            self.all_preferences.look()  # within a second; what is seen is said by the tests of standings
 
     @initialize()
     def asked_before(self) -> None:
         for subject in SUBJECTS:
-            self.standings.standing(self.name(subject))
+            self.all_preferences.preferences(self.name(subject))
 
     @rule(
         target=restrictions,
@@ -161,15 +161,15 @@ class Machine(RuleBasedStateMachine):
     @rule(process=processes, subject=subjects, purpose=st.none() | purposes)
     def withdraw(self, process: str, subject: int, purpose: str | None) -> None:
         withdrawn = self.processes[process].withdraw(self.name(subject), purpose)
-        standing = [
+        preferences = [
             one
             for one in self.model.declared
             if (one.subject, one.kind, one.revoked) == (subject, "consent", False)
             and (purpose is None or one.purposes is None or one.purposes <= members(purpose))
         ]
-        for one in standing:
+        for one in preferences:
             one.revoked = True
-        assert len(withdrawn) == len(standing)
+        assert len(withdrawn) == len(preferences)
         self.done(process)
 
     @rule(minutes=st.sampled_from([5, 10, 30]))
@@ -186,13 +186,13 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def things_stand_as_in_the_model(self) -> None:
         for subject in SUBJECTS:
-            assert self.standings.standing(self.name(subject)) == self.model.of(subject, self.time.now)
+            assert self.all_preferences.preferences(self.name(subject)) == self.model.of(subject, self.time.now)
 
     @invariant()
     def nothing_on_record_is_lost(self) -> None:
         for subject in SUBJECTS:
             record = self.processes["elsewhere"].of(self.name(subject))
-            assert record.standing == self.model.of(subject, self.time.now)
+            assert record.preferences == self.model.of(subject, self.time.now)
             expected = [one for one in self.model.declared if one.subject == subject]
             assert len(record.restrictions) + len(record.consents) == len(expected)
             revoked = [one.lifted for one in record.restrictions] + [one.withdrawn for one in record.consents]

@@ -63,17 +63,17 @@ def another(url: str) -> Iterator[Other]:
 def measured(store: Store, url: str, rounds: int) -> list[float]:
     """Seconds from a suspension in another process to the first check here that refuses."""
     found = []
-    with contextlib.closing(Standings(Subjects(store, tm.NOTICE))) as standings, another(url) as other:
+    with contextlib.closing(Standings(Subjects(store, tm.NOTICE))) as all_preferences, another(url) as other:
         for number in range(rounds):
             subject = str(number % 7)
-            assert not standings.standing(subject).stops("1.2(1)①")
+            assert not all_preferences.preferences(subject).stops("1.2(1)①")
             done = other.told("restrict", subject)
-            while not standings.standing(subject).stops("1.2(1)①"):
+            while not all_preferences.preferences(subject).stops("1.2(1)①"):
                 assert time.monotonic() < done + 10
                 time.sleep(0.0005)
             found.append(max(0.0, time.monotonic() - done))
             other.told("lift", subject)
-            standings.look()
+            all_preferences.look()
     return found
 
 
@@ -96,14 +96,14 @@ def test_clause_7_measured_a_thousand_times(store: Store, store_url: str, capsys
 def test_clause_7_both_processes_find_their_store_again(
     store: Store, store_url: str, request: pytest.FixtureRequest
 ) -> None:
-    with contextlib.closing(Standings(Subjects(store, tm.NOTICE))) as standings, another(store_url) as other:
-        assert not standings.standing("7").stops("1.2(1)①")
+    with contextlib.closing(Standings(Subjects(store, tm.NOTICE))) as all_preferences, another(store_url) as other:
+        assert not all_preferences.preferences("7").stops("1.2(1)①")
         other.told("restrict", "8")
         with outage(store, request):
             pass
         done = other.told("restrict", "7")
-        while not standings.standing("7").stops("1.2(1)①"):
+        while not all_preferences.preferences("7").stops("1.2(1)①"):
             assert time.monotonic() < done + 10
             time.sleep(0.001)
         assert time.monotonic() < done + 1
-        assert standings.standing("8").stops("1.2(1)①")
+        assert all_preferences.preferences("8").stops("1.2(1)①")

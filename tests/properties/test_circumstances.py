@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import purposeguard as pg
 from purposeguard.notice import retention
 from purposeguard.policy import spec
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import violation_of
 from purposeguard.testing import _revisions, strategies
 from purposeguard.testing._asking import declarable
@@ -31,13 +31,13 @@ class Case:
     notices: tuple[pg.Notice, ...]
     inforce: pg.Notice
     label: pg.Label
-    about: pg.About
-    standing: Standing
+    about: pg.RowContext
+    preferences: SubjectPreferences
     today: datetime.date
     strict: bool
 
     def guard(self, **options: Any) -> pg.Guard:
-        office = Office({"1": self.standing}, requires_subject=self.strict)
+        office = Office({"1": self.preferences}, requires_subject=self.strict)
         now = datetime.datetime.combine(self.notices[-1].revision, datetime.time(12), UTC)
         guard = pg.Guard(pg.History(*self.notices), governance=office, clock=lambda: max(now, self.moment), **options)
         if guard.notice is not self.inforce:
@@ -53,7 +53,7 @@ class Case:
         if self.strict and self.about.subject is None:
             return False
         ids = [source.clause for source in self.label]
-        standing = self.standing if self.about.subject == "1" else Standing()
+        preferences = self.preferences if self.about.subject == "1" else SubjectPreferences()
         collected, under = self.about.collected, None
         if isinstance(collected, datetime.date):
             under = max((one.revision for one in self.notices if one.revision <= collected), default=datetime.date.min)
@@ -63,9 +63,9 @@ class Case:
             purpose,
             channel,
             collected_under=under,
-            suspended=standing.suspended,
-            stopped=standing.erased or standing.all_suspended,
-            consents=standing.consents,
+            suspended=preferences.suspended,
+            stopped=preferences.erased or preferences.all_suspended,
+            consents=preferences.consents,
             overdue=retention.overdue(
                 self.inforce.document, ids, collected=collected, ended=self.about.ended, today=self.moment
             ),
@@ -85,8 +85,8 @@ def cases(draw: st.DrawFn) -> Case:
         notices,
         inforce,
         draw(strategies.labels(inforce, most=3)),
-        pg.About(draw(st.sampled_from([1, 1, 1, 2, None])), collected=draw(days), ended=draw(days)),
-        Standing(
+        pg.RowContext(draw(st.sampled_from([1, 1, 1, 2, None])), collected=draw(days), ended=draw(days)),
+        SubjectPreferences(
             suspended=frozenset(draw(st.sampled_from([(), (), purposes[:1], purposes[1:3]]))),
             all_suspended=draw(st.sampled_from([False] * 9 + [True])),
             erased=draw(st.sampled_from([False] * 9 + [True])),
@@ -204,15 +204,15 @@ def test_nothing_that_is_known_of_a_datum_widens(case: Case) -> None:
 @settings(max_examples=8)
 @given(case=cases())
 def test_a_stop_widens_nothing_and_consent_narrows_nothing(case: Case) -> None:
-    about = pg.About(1, collected=case.about.collected, ended=case.about.ended)
+    about = pg.RowContext(1, collected=case.about.collected, ended=case.about.ended)
     purposes = [one.clause for one in case.inforce.purposes]
     every = frozenset((one, notice.revision) for one in purposes for notice in case.notices)
     more, less, none = (
-        dataclasses.replace(case, standing=standing).guard()
-        for standing in (
-            dataclasses.replace(case.standing, consents=case.standing.consents | every),
-            dataclasses.replace(case.standing, suspended=case.standing.suspended | set(purposes[:2])),
-            dataclasses.replace(case.standing, all_suspended=True),
+        dataclasses.replace(case, preferences=preferences).guard()
+        for preferences in (
+            dataclasses.replace(case.preferences, consents=case.preferences.consents | every),
+            dataclasses.replace(case.preferences, suspended=case.preferences.suspended | set(purposes[:2])),
+            dataclasses.replace(case.preferences, all_suspended=True),
         )
     )
     guard = case.guard()

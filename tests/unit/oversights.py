@@ -10,14 +10,14 @@ import pytest
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.transfers import Provision
 from purposeguard.runtime.observer import Tick
 from purposeguard.runtime.registry import LegalException
 from tests.unit.samples import Tape
 
-STOPPED = Standing(all_suspended=True)
-ERASED = Standing(erased=True)
+STOPPED = SubjectPreferences(all_suspended=True)
+ERASED = SubjectPreferences(erased=True)
 
 SUSPENDED = 7
 """The id of a subject who stopped all use; everybody else asked for nothing."""
@@ -28,12 +28,12 @@ class Office:
 
     def __init__(
         self,
-        standings: dict[str, Standing] | None = None,
+        all_preferences: dict[str, SubjectPreferences] | None = None,
         *,
         requires_subject: bool = False,
         ledger: pg.Ledger | None = None,
     ) -> None:
-        self.standings = {str(SUSPENDED): STOPPED} if standings is None else standings
+        self.all_preferences = {str(SUSPENDED): STOPPED} if all_preferences is None else all_preferences
         self.asked: list[str] = []
         self.closed = False
         self._requires_subject = requires_subject
@@ -47,12 +47,12 @@ class Office:
     def requires_subject(self) -> bool:
         return self._requires_subject
 
-    def standing(self, subject: str, /) -> Standing:
+    def preferences(self, subject: str, /) -> SubjectPreferences:
         assert type(subject) is str
         self.asked.append(subject)
         if self.closed:
             raise StoreUnavailable("the store is closed")
-        return self.standings.get(subject, CLEAR)
+        return self.all_preferences.get(subject, CLEAR)
 
     def provided(self, provision: Provision, /) -> None:
         raise AssertionError("nothing is handed over here")

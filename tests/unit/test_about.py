@@ -147,23 +147,23 @@ def test_nothing_else_names_a_subject(given: Any) -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    about = pg.About()
+    about = pg.RowContext()
     assert (about.subject, about.collected, about.ended) == (None, None, None)
     assert about == NOTHING_KNOWN
 
 
 def test_equal_where_the_same_is_known() -> None:
-    one, other = pg.About(7, collected=DAY), pg.About("7", collected=DAY)
+    one, other = pg.RowContext(7, collected=DAY), pg.RowContext("7", collected=DAY)
     assert one == other
     assert hash(one) == hash(other)
-    assert one != pg.About(7)
-    assert one != pg.About(7, collected=DAY, ended=DAY)
+    assert one != pg.RowContext(7)
+    assert one != pg.RowContext(7, collected=DAY, ended=DAY)
     assert one != "7"
     assert one != ("7", DAY, None)
 
 
 def test_it_is_kept_as_it_was_made() -> None:
-    about = pg.About(SOME, collected=MOMENT, ended=DAY)
+    about = pg.RowContext(SOME, collected=MOMENT, ended=DAY)
     assert copy.copy(about) is about
     assert copy.deepcopy(about) is about
     assert pickle.loads(pickle.dumps(about)) == about
@@ -176,12 +176,12 @@ def test_it_is_kept_as_it_was_made() -> None:
 
 
 def test_it_does_not_show_whose_it_is() -> None:
-    about = pg.About("jane.doe", collected=DAY, ended=DAY)
+    about = pg.RowContext("jane.doe", collected=DAY, ended=DAY)
     for shown in (repr(about), str(about), f"{about}", format(about), ascii(about)):
         assert "jane" not in shown
         assert "2025" not in shown
-    assert repr(about) == "<About collected, ended, subject>"
-    assert repr(pg.About()) == "<About nothing known>"
+    assert repr(about) == "<RowContext collected, ended, subject>"
+    assert repr(pg.RowContext()) == "<RowContext nothing known>"
 
 
 @pytest.mark.parametrize("name", ["collected", "ended"])
@@ -195,12 +195,12 @@ def test_a_day_is_a_date_or_a_moment_with_its_time_zone(name: str) -> None:
             _about(name, wrong)
 
 
-def _about(name: str, given: Any) -> pg.About:
-    return pg.About(7, **{name: given})
+def _about(name: str, given: Any) -> pg.RowContext:
+    return pg.RowContext(7, **{name: given})
 
 
 def test_its_subject_is_an_id() -> None:
     with pytest.raises(TypeError):
-        pg.About(True)
+        pg.RowContext(True)
     with pytest.raises(ValueError, match="1 to 200"):
-        pg.About("")
+        pg.RowContext("")

@@ -567,7 +567,7 @@ def test_each_row_of_an_iterator_is_looked_at_when_it_comes(options: dict[str, b
     with mine.purpose(MAY):
         rows = reading()
         assert next(rows).email == "e"
-        office.standings["8"] = STOPPED
+        office.all_preferences["8"] = STOPPED
         if "narrow" in options:
             assert next(rows).key == 9
             assert next(rows, None) is None
@@ -598,7 +598,7 @@ def test_rows_of_async_iterators_are_left_out_as_they_come() -> None:
         with mine.purpose(MAY):
             stream = load()
             assert (await anext(stream)).key == 7
-            office.standings["8"] = STOPPED
+            office.all_preferences["8"] = STOPPED
             assert (await anext(stream)).key == 9
             assert await anext(stream, None) is None
 
@@ -689,7 +689,7 @@ def test_rows_of_iterators_inside_rows_are_looked_at_when_they_come() -> None:
         rows: Iterator[Frozen]
 
     for options in ({}, {"narrow": True}, {"narrow": True, "withhold": True}):
-        office.standings.clear()
+        office.all_preferences.clear()
 
         def batch() -> Any:
             return Batch(map(frozen, (7, 8, 9)))
@@ -698,7 +698,7 @@ def test_rows_of_iterators_inside_rows_are_looked_at_when_they_come() -> None:
         with mine.purpose(MAY):
             rows = load().rows
             assert next(rows).key == 7
-            office.standings["8"] = STOPPED
+            office.all_preferences["8"] = STOPPED
             if options:
                 assert next(rows).key == 9
             else:
@@ -735,7 +735,7 @@ def test_what_comes_later_in_a_row_is_of_its_subject_then(name: str, options: di
     with mine.purpose(MAY):
         rows = getattr(load(), name)
         assert next(rows) in (Contact(email="e0"), "e0")
-        office.standings["7"] = STOPPED
+        office.all_preferences["7"] = STOPPED
         if "narrow" in options:
             assert list(rows) == []
         elif name == "contacts" and options:
@@ -753,11 +753,11 @@ def test_what_is_awaited_later_in_a_row_is_of_its_subject_then() -> None:
         return Contact()
 
     for options in ({}, {"narrow": True}):
-        office.standings.clear()
+        office.all_preferences.clear()
         load = mine.access(**options)(announced(Owned, lambda: Owned(7, latest=contact())))
         with mine.purpose(MAY):
             row = load()
-            office.standings["7"] = STOPPED
+            office.all_preferences["7"] = STOPPED
             with pytest.raises(pg.SubjectViolation):
                 asyncio.run(awaited(row.latest))
 

@@ -369,9 +369,9 @@ def test_what_gives_its_items_later_is_refused_where_nothing_says_what_they_are(
 def test_rows_beside_what_is_declared_are_handed_over_as_what_they_are() -> None:
     looked = Handed()
     looked.look({"key": 8, "email": "e", "more": BAD}, shape_of(Dict), "row")
-    assert {about.subject for about in looked.abouts} == {"8", "7"}
+    assert {about.subject for about in looked.row_contexts} == {"8", "7"}
     looked.look(ManyValued(a=[Customer(key=9), Customer(key=10)]), shape_of(dict[str, list[Customer]]), "rows")
-    assert {about.subject for about in looked.abouts} == {"8", "7", "9", "10"}
+    assert {about.subject for about in looked.row_contexts} == {"8", "7", "9", "10"}
     looked.look(("d", "e"), shape_of(Data), "row")
     assert looked.labels >= {D | R}
 

@@ -15,7 +15,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime import snapshot as columns
 from purposeguard.runtime.observer import Tick
-from purposeguard.runtime.snapshot import Opening
+from purposeguard.runtime.snapshot import ActivityHandle
 from tests.unit.samples import Tape, revised
 
 R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)
@@ -187,7 +187,7 @@ def test_another_revision_is_asked_at_the_next_use(guard: pg.Guard, clicks: Clic
 
     with guard.purpose(tm.RenewalGuidance, activity="it") as use:
         assert use.open(NAME) + use.open(PLAN) + read() == "nameplanread"
-        opening, column = use._opening, use._opening.column
+        opening, column = use._handle, use._handle.permissions
         guard.replace(revised(tm.NOTICE, forbidding("1.1(a)", "1.2(1)①")))
         assert use.counted == {}
         column.count_by(opening, R, lambda: None)  # allowed before, and told too late
@@ -208,7 +208,9 @@ def test_openings_that_are_gone_are_not_kept(guard: pg.Guard, clicks: Clicks) ->
     for number in range(20):
         run(number)
     gc.collect()
-    assert not [one for one in gc.get_objects() if isinstance(one, Opening) and one.activity.name.startswith("job ")]
+    assert not [
+        one for one in gc.get_objects() if isinstance(one, ActivityHandle) and one.activity.name.startswith("job ")
+    ]
     assert sum(clicks.counts.values()) == 20
     guard.replace(revised(tm.NOTICE, lambda tables: None))
 
@@ -286,7 +288,7 @@ def test_checks_that_are_remembered_are_bounded(
     for blanks in range(10):
         guard.check("1.1(a)" + " " * blanks, tm.RenewalGuidance)
     assert clicks.counts == {(None, "1.2(1)①", R): 10}
-    assert len(guard._engine.state.checked) == 3
+    assert len(guard._engine.snapshot.checked) == 3
 
 
 def test_what_is_no_sealed_value_is_said_as_ever(guard: pg.Guard) -> None:

@@ -20,7 +20,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision, Recipient, Safeguard
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.clock import Clock
-from purposeguard.runtime.protocols import CLEAR, Standing
+from purposeguard.runtime.protocols import CLEAR, SubjectPreferences
 from purposeguard.values.markers import Collected, Ended, Subject
 from tests.unit.samples import Tape
 
@@ -43,15 +43,15 @@ class Overseer:
 
     requires_subject = False
 
-    def __init__(self, ledger=None, **standings) -> None:
+    def __init__(self, ledger=None, **all_preferences) -> None:
         self.ledger = ledger
-        self.standings: dict[str, Standing] = standings
+        self.all_preferences: dict[str, SubjectPreferences] = all_preferences
         self.register: dict[str, Recipient] = {}
         self.provisions: list[Provision] = []
         self.fails: Exception | None = None
 
-    def standing(self, subject: str, /) -> Standing:
-        return self.standings.get(subject, CLEAR)
+    def preferences(self, subject: str, /) -> SubjectPreferences:
+        return self.all_preferences.get(subject, CLEAR)
 
     def provided(self, provision: Provision, /) -> None:
         if self.fails is not None:
@@ -185,7 +185,10 @@ def test_a_safeguard_holds_at_both_times_where_a_clock_has_jumped(years):
 
 
 def test_clause_7_subjects_stop_provision_and_use(guard, overseer):
-    overseer.standings = {"7": Standing(provision_stopped=True), "8": Standing(all_suspended=True)}
+    overseer.all_preferences = {
+        "7": SubjectPreferences(provision_stopped=True),
+        "8": SubjectPreferences(all_suspended=True),
+    }
     for subject in (7, "8"):
         with pytest.raises(pg.SubjectViolation):
             guard.check_recipient("1.1a", "1.2(1)①", MAIL_HOUSE, subject=subject)
@@ -346,12 +349,12 @@ def test_of_a_subject_who_stopped_it_nothing_is_handed_over(guard, overseer):
     def hand_over(customers: list[Customer]) -> None:
         raise AssertionError
 
-    for standing in (
-        Standing(provision_stopped=True),
-        Standing(suspended=frozenset({"1.2(1)①"})),
-        Standing(erased=True),
+    for preferences in (
+        SubjectPreferences(provision_stopped=True),
+        SubjectPreferences(suspended=frozenset({"1.2(1)①"})),
+        SubjectPreferences(erased=True),
     ):
-        overseer.standings = {"8": standing}
+        overseer.all_preferences = {"8": preferences}
         with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.SubjectViolation):
             hand_over([HANAKO, TARO])
     assert not overseer.provisions
@@ -535,7 +538,7 @@ def test_marked_keys_say_whom_it_is_about(guard, overseer):
     @guard.entrust(MAIL_HOUSE)
     def hand_over(addresses: dict[Annotated[int, Subject], Annotated[str, tm.Registration]]) -> None: ...
 
-    overseer.standings = {"9": Standing(provision_stopped=True)}
+    overseer.all_preferences = {"9": SubjectPreferences(provision_stopped=True)}
     with guard.purpose(tm.RenewalGuidance):
         hand_over({7: "Tokyo", 8: "Osaka"})
         with pytest.raises(pg.SubjectViolation):
@@ -551,7 +554,7 @@ def test_marked_parameters_count_within_their_realm(guard, overseer):
         send([7, 8])
         send([7], 7)
         assert [one.subjects for one in overseer.provisions] == [("lead:7", "lead:8"), ("lead:7", "7")]
-        overseer.standings["lead:7"] = Standing(provision_stopped=True)
+        overseer.all_preferences["lead:7"] = SubjectPreferences(provision_stopped=True)
         with pytest.raises(pg.SubjectViolation):
             send([7, 8])
         send([8], 7)
@@ -584,7 +587,7 @@ def test_what_a_row_in_a_row_does_not_say_the_other_does():
         assert [one.subjects for one in overseer.provisions] == [("8",)]
         with pytest.raises(pg.RevisionViolation):
             send([Buyer(8, [Order(date(2020, 3, 1))])])
-        overseer.standings["8"] = Standing(all_suspended=True)
+        overseer.all_preferences["8"] = SubjectPreferences(all_suspended=True)
         with pytest.raises(pg.SubjectViolation):
             send([Buyer(8, [Order(date(2025, 3, 1))])])
 
@@ -665,7 +668,7 @@ class Session(Query):
 
 
 def test_a_query_is_not_handed_over_before_its_rows_are_read(guard, overseer):
-    overseer.standings["7"] = Standing(provision_stopped=True)
+    overseer.all_preferences["7"] = SubjectPreferences(provision_stopped=True)
 
     @guard.entrust(MAIL_HOUSE)
     def hand_over(customers: Iterable[Customer], _connection: Any = None) -> None:

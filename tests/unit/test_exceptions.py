@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.legal_override import LegalBasis, OutsideTheNotice
 from purposeguard.runtime.registry import LegalException
 from tests.unit.excepted import DEVICE, FREE, HOUR, NAME, NOON, Case, D, P, R, Row, Two, Watch
@@ -110,18 +110,18 @@ def test_an_exception_decorates_nothing() -> None:
 
 
 def test_it_opens_what_no_clause_grants_and_nobody_else_may() -> None:
-    office = Office({"7": STOPPED, "8": Standing(erased=True)})
+    office = Office({"7": STOPPED, "8": SubjectPreferences(erased=True)})
     case = Case(office)
     with case.door() as use:
         assert use.open(DEVICE, subject=7) == "device"
         assert use.open(NAME, subject="8") == "name"
         assert use.open_all([NAME, DEVICE, NAME], subjects=[7, 8, 7]) == ["name", "device", "name"]
-        assert use.try_open(NAME, "else", subject=pg.About(7)) == "name"
+        assert use.try_open(NAME, "else", subject=pg.RowContext(7)) == "name"
         assert use.open(NAME.map(str.upper), subject=7) == "NAME"
         use.check({"1.1a", "2.3"}, subject=7)
         assert use.allows("2.3", subject=7)
         assert use.explain("2.3", subject=7)
-        old = pg.About(7, collected=datetime.date(1999, 1, 1), ended=datetime.date(1999, 1, 1))
+        old = pg.RowContext(7, collected=datetime.date(1999, 1, 1), ended=datetime.date(1999, 1, 1))
         assert use.open(NAME, subject=old) == "name"
     assert case.ledger.denials == []
     assert office.asked == []
@@ -170,11 +170,11 @@ def test_what_cannot_be_recorded_does_not_take_place() -> None:
 def test_it_covers_those_whom_it_names() -> None:
     case = Case()
     with case.door([7]) as use:
-        for subject in (8, None, pg.About(), Two(7, 8)):
+        for subject in (8, None, pg.RowContext(), Two(7, 8)):
             with pytest.raises(pg.SubjectViolation) as caught:
                 use.open(NAME, subject=subject)
             assert "the exception does not cover this use of 1.1(a) for activity rescue" in told(caught)
-            unnamed = subject is None or isinstance(subject, pg.About)
+            unnamed = subject is None or isinstance(subject, pg.RowContext)
             assert ("name the subject" if unnamed else "it does not concern this subject") in told(caught)
             assert not use.allows(R, subject=subject)
             decision = use.explain(R, subject=subject)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.clock import Clock
 from purposeguard.tools.application import outcome
@@ -40,9 +40,9 @@ def based(t: dict[str, Any]) -> None:
 SMALL = pg.Notice.parse(tables())
 NOTICE = revised(SMALL, based)
 ACCOUNT = NOTICE.source("1(a)")
-GAVE = Standing(consents=frozenset({(OFFERS, DAY)}))
-OTHER = Standing(consents=frozenset({(STATISTICS, DAY)}))
-GAVE_AND_STOPPED = Standing(consents=GAVE.consents, suspended=frozenset({OFFERS}))
+GAVE = SubjectPreferences(consents=frozenset({(OFFERS, DAY)}))
+OTHER = SubjectPreferences(consents=frozenset({(STATISTICS, DAY)}))
+GAVE_AND_STOPPED = SubjectPreferences(consents=GAVE.consents, suspended=frozenset({OFFERS}))
 NAME: pg.Personal[str, Any] = pg.Personal("name", ACCOUNT)
 
 WATCH = [datetime.datetime(2024, 6, 1, 12, tzinfo=datetime.UTC)]
@@ -50,8 +50,8 @@ WATCH = [datetime.datetime(2024, 6, 1, 12, tzinfo=datetime.UTC)]
 
 def made(office: Office | None = None, **options: Any) -> pg.Guard:
     """A guard; of its subjects 1 agreed, 2 agreed to something else, 3 agreed and stopped it, 4 did nothing."""
-    standings = {"1": GAVE, "2": OTHER, "3": GAVE_AND_STOPPED, "7": STOPPED}
-    return pg.Guard(NOTICE, governance=office or Office(standings), clock=lambda: WATCH[0], **options)
+    all_preferences = {"1": GAVE, "2": OTHER, "3": GAVE_AND_STOPPED, "7": STOPPED}
+    return pg.Guard(NOTICE, governance=office or Office(all_preferences), clock=lambda: WATCH[0], **options)
 
 
 class Row(BaseModel):
@@ -91,7 +91,7 @@ def test_what_rests_on_consent_serves_those_who_gave_it(subject: int | None, may
 def test_nobody_agreed_where_nobody_is_asked() -> None:
     guard = pg.Guard(NOTICE)
     assert not guard.allows("1(a)", OFFERS)
-    assert not guard.allows("1(a)", OFFERS, subject=pg.About())
+    assert not guard.allows("1(a)", OFFERS, subject=pg.RowContext())
     assert guard.allows("1(a)", RENEWAL)
     assert guard.allows("1(b)", BILLING)
     with pytest.raises(pg.SubjectViolation) as caught:
@@ -111,7 +111,7 @@ def test_the_reason_says_what_is_missing() -> None:
 
 def test_consent_widens_nothing() -> None:
     """It fulfils a condition of a grant; where there is no grant, or a prohibition, there is none to fulfil."""
-    guard = made(Office({"1": Standing(consents=frozenset({(one.clause, DAY) for one in NOTICE.purposes}))}))
+    guard = made(Office({"1": SubjectPreferences(consents=frozenset({(one.clause, DAY) for one in NOTICE.purposes}))}))
     for source, purpose in (("1(b)", OFFERS), ("2", OFFERS), ("1(a)", STATISTICS), ("1(b)", SERVICE), ("1", OFFERS)):
         with pytest.raises(pg.PurposeViolation) as caught:
             guard.check(source, purpose, subject=1)
@@ -126,10 +126,10 @@ def test_consent_is_taken_back_at_once() -> None:
     with guard.purpose(OFFERS) as use:
         for _ in range(3):
             assert use.open(NAME, subject=1) == "name"
-        office.standings["1"] = Standing()
+        office.all_preferences["1"] = SubjectPreferences()
         with pytest.raises(pg.SubjectViolation):
             use.open(NAME, subject=1)
-        office.standings["1"] = GAVE
+        office.all_preferences["1"] = GAVE
         assert use.open(NAME, subject=1) == "name"
 
 
@@ -138,7 +138,7 @@ def test_a_family_is_served_by_a_member_that_asks_for_no_consent() -> None:
         t["grant"][0]["purpose"][0]["basis"] = "consent"
 
     guard = pg.Guard(
-        revised(SMALL, consented), governance=Office({"1": Standing(consents=frozenset({(RENEWAL, DAY)}))})
+        revised(SMALL, consented), governance=Office({"1": SubjectPreferences(consents=frozenset({(RENEWAL, DAY)}))})
     )
     both = [guard.notice.source(one) for one in ("1(a)", "2")]
     assert not guard.allows(both, "AnyAdvice")
@@ -155,8 +155,8 @@ def test_the_basis_of_both_revisions_counts() -> None:
     guard = pg.Guard(pg.History(NOTICE, later), governance=Office({"1": GAVE}))
     then = {"collected": datetime.date(2024, 6, 1)}
     assert guard.allows("1(a)", OFFERS)
-    assert guard.allows("1(a)", OFFERS, subject=pg.About(1, **then))
-    assert not guard.allows("1(a)", OFFERS, subject=pg.About(2, **then))
+    assert guard.allows("1(a)", OFFERS, subject=pg.RowContext(1, **then))
+    assert not guard.allows("1(a)", OFFERS, subject=pg.RowContext(2, **then))
     assert not guard.allows(NOTICE.source("1(a)"), OFFERS)
     assert not guard.allows(NOTICE.source("1(a)"), OFFERS, subject=2)
     assert guard.allows(NOTICE.source("1(a)"), OFFERS, subject=1)
@@ -236,7 +236,7 @@ def test_what_a_cache_keeps_is_of_those_who_agree_now() -> None:
 
     with guard.purpose(OFFERS):
         assert load() == [Row(key=1)]
-        office.standings = {"2": GAVE}
+        office.all_preferences = {"2": GAVE}
         assert load() == [Row(key=2)]
 
 
@@ -308,26 +308,26 @@ def _in_june() -> None:
 def test_past_its_period_data_serves_only_what_rests_on_law(days: int, may: bool) -> None:
     guard = made()
     at(days)
-    about = pg.About(4, collected=COLLECTED)
+    about = pg.RowContext(4, collected=COLLECTED)
     assert guard.allows("1(a)", RENEWAL, subject=about) is may
     assert guard.allows("1(a)", BILLING, subject=about)
     assert guard.allows("2", STATISTICS, subject=about)  # of which no period is set
     assert guard.allows("1", BILLING, subject=about)
     with guard.purpose(RENEWAL, channel="email") as use:
         assert use.try_open(NAME, "else", subject=about) == ("name" if may else "else")
-        assert use.open(NAME, subject=pg.About(4)) == "name"
+        assert use.open(NAME, subject=pg.RowContext(4)) == "name"
 
 
 def test_a_period_from_the_end_of_use_begins_when_use_ends() -> None:
     guard = made()
     at(5)
-    ended = pg.About(collected=COLLECTED, ended=COLLECTED)
+    ended = pg.RowContext(collected=COLLECTED, ended=COLLECTED)
     assert guard.allows("1(a)", RENEWAL, subject=ended)
-    assert guard.allows("1(a)", RENEWAL, subject=pg.About(collected=COLLECTED))
+    assert guard.allows("1(a)", RENEWAL, subject=pg.RowContext(collected=COLLECTED))
     at(6)
     assert not guard.allows("1(a)", RENEWAL, subject=ended)
-    assert not guard.allows("1(a)", RENEWAL, subject=pg.About(ended=COLLECTED))
-    assert guard.allows("1(a)", RENEWAL, subject=pg.About(collected=COLLECTED))
+    assert not guard.allows("1(a)", RENEWAL, subject=pg.RowContext(ended=COLLECTED))
+    assert guard.allows("1(a)", RENEWAL, subject=pg.RowContext(collected=COLLECTED))
     with pytest.raises(pg.RetentionViolation) as caught:
         guard.check("1(a)", RENEWAL, subject=ended)
     assert "the period for which 1(a) may be kept is over, save for a use based on law (clause 8)" in told(caught)
@@ -336,7 +336,7 @@ def test_a_period_from_the_end_of_use_begins_when_use_ends() -> None:
 def test_a_clause_is_overdue_with_its_items() -> None:
     guard = made()
     at(11)
-    about = pg.About(collected=COLLECTED)
+    about = pg.RowContext(collected=COLLECTED)
     assert not guard.allows("1", SERVICE, subject=about)
     assert guard.allows("1(b) router", BILLING, subject=about)
 
@@ -350,7 +350,7 @@ def test_who_stopped_the_use_stops_what_rests_on_law_too() -> None:
 
 def test_a_clock_that_is_set_back_brings_no_data_back() -> None:
     guard = made()
-    about = pg.About(collected=COLLECTED)
+    about = pg.RowContext(collected=COLLECTED)
     at(11)
     assert not guard.allows("1(a)", RENEWAL, subject=about)
     at(0)
@@ -361,8 +361,8 @@ def test_a_clock_that_jumps_is_believed_as_far_as_it_allows_less() -> None:
     """Held against the time that has passed; nothing of it is left when it is put right."""
     now = [datetime.datetime(2024, 6, 10, tzinfo=datetime.UTC)]
     guard = pg.Guard(made().notice, clock=Clock(lambda: now[0], lambda: 0.0))
-    new = pg.About(collected=datetime.date(2024, 6, 9))
-    old = pg.About(collected=datetime.date(2000, 1, 1))
+    new = pg.RowContext(collected=datetime.date(2024, 6, 9))
+    old = pg.RowContext(collected=datetime.date(2000, 1, 1))
     assert guard.allows("1(a)", RENEWAL, subject=new)
     for years in (10, -10):
         now[0] = now[0].replace(year=2024 + years)
@@ -415,7 +415,7 @@ def test_a_revision_may_set_other_periods() -> None:
 
     guard = made()
     at(11)
-    about = pg.About(collected=COLLECTED)
+    about = pg.RowContext(collected=COLLECTED)
     assert not guard.allows("1(a)", RENEWAL, subject=about)
     guard.replace(revised(NOTICE, longer))
     assert guard.allows("1(a)", RENEWAL, subject=about)
@@ -428,9 +428,12 @@ def test_of_several_things_the_first_is_told() -> None:
     guard = pg.Guard(pg.History(NOTICE, later), governance=Office({"7": STOPPED}), clock=lambda: WATCH[0])
     asked = [(STATISTICS, pg.RevisionViolation), (RENEWAL, pg.RetentionViolation), (BILLING, pg.SubjectViolation)]
     for purpose, error in asked:
-        decision = guard.explain("1(a)", purpose, subject=pg.About(7, collected=COLLECTED))
+        decision = guard.explain("1(a)", purpose, subject=pg.RowContext(7, collected=COLLECTED))
         assert violation_of(decision) is error
-    assert violation_of(guard.explain("1(b)", RENEWAL, subject=pg.About(7, collected=COLLECTED))) is pg.PurposeViolation
+    assert (
+        violation_of(guard.explain("1(b)", RENEWAL, subject=pg.RowContext(7, collected=COLLECTED)))
+        is pg.PurposeViolation
+    )
 
 
 def test_the_bundled_notice_states_no_basis() -> None:

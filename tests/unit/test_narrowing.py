@@ -312,7 +312,7 @@ def test_an_iterator_leaves_out_as_it_goes() -> None:
     with guard.purpose(P):
         rows = function()
         assert next(rows) == good(8)
-        office.standings["9"] = STOPPED
+        office.all_preferences["9"] = STOPPED
         assert list(rows) == [good(10)]
         assert list(function()) == [good(8), good(10)]
         assert list(rows) == []

@@ -234,11 +234,11 @@ def test_what_is_kept_is_narrowed_each_time() -> None:
     load, ran = _cached(guard, narrow=True)
     with guard.purpose(P):
         assert load(7, 8) == [BAD, good()]
-        office.standings["7"] = STOPPED
+        office.all_preferences["7"] = STOPPED
         assert load(7, 8) == [good()]
-        office.standings["8"] = STOPPED
+        office.all_preferences["8"] = STOPPED
         assert load(7, 8) == []
-        office.standings.clear()
+        office.all_preferences.clear()
         assert load(7, 8) == [BAD, good()]
     assert ran == [2]
     assert load.cache_info()[:2] == (3, 1)
@@ -250,7 +250,7 @@ def test_what_is_kept_is_refused_each_time() -> None:
     load, ran = _cached(guard)
     with guard.purpose(P):
         assert load(7, 8) == [BAD, good()]
-        office.standings["7"] = STOPPED
+        office.all_preferences["7"] = STOPPED
         for _ in range(2):
             with pytest.raises(pg.SubjectViolation):
                 load(7, 8)
@@ -263,9 +263,9 @@ def test_what_is_kept_is_withheld_each_time() -> None:
     load, ran = _cached(guard, withhold=True)
     with guard.purpose(P):
         assert load(7) == [BAD]
-        office.standings["7"] = STOPPED
+        office.all_preferences["7"] = STOPPED
         assert load(7)[0].model_dump() == {"key": 7}
-        office.standings.clear()
+        office.all_preferences.clear()
         assert load(7) == [BAD]
     assert ran == [1]
 
@@ -284,7 +284,7 @@ def test_coroutines_whose_answers_are_kept() -> None:
 
     async def run() -> None:
         assert await load(7, 8) == [BAD, good()]
-        office.standings["7"] = STOPPED
+        office.all_preferences["7"] = STOPPED
         assert await load(7, 8) == [good()]
 
     with guard.purpose(P):

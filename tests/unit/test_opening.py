@@ -405,7 +405,7 @@ def test_an_opener_is_what_a_use_makes_of_it() -> None:
         Opener.under_way,
         lambda one: one.knows(R),
         lambda one: one.open(NAME),
-        lambda one: one.open_about(NAME, ()),
+        lambda one: one.open_in_context(NAME, ()),
         lambda one: one.for_dump(NAME, []),
     ):
         with pytest.raises(NotImplementedError):

@@ -51,7 +51,7 @@ def test_notices_that_were_replaced_are_not_kept(dates: list[str]) -> None:
         notice = revision(date)
         kept += [weakref.ref(one) for one in (*notice.sources, *notice.purposes)]
         guard.replace(notice)
-        kept.append(weakref.ref(guard._engine.state))
+        kept.append(weakref.ref(guard._engine.snapshot))
         with block:
             used(guard)
     del notice
@@ -61,10 +61,10 @@ def test_notices_that_were_replaced_are_not_kept(dates: list[str]) -> None:
     classes = [one() for one in kept if isinstance(one(), type)]
     of_one = len(guard.notice.sources) + len(guard.notice.purposes)
     assert len(classes) == of_one * len(dates)
-    matrix = guard._engine.state.matrix
+    matrix = guard._engine.snapshot.matrix
     assert [len(guard.history), len(matrix._by_date)] == [len(dates)] * 2
     assert len(matrix._dates) == of_one * len(dates) + len(named)
-    assert len(guard._engine._states) == 1
+    assert len(guard._engine._snapshots) == 1
     assert len(guard.activities) == 2
 
 
@@ -73,10 +73,17 @@ def test_a_thousand_replacements_leave_as_much_as_one() -> None:
     guard = pg.Guard(first)
 
     def sizes() -> list[int]:
-        matrix = guard._engine.state.matrix
+        matrix = guard._engine.snapshot.matrix
         used(guard)
-        parts: Any = (matrix._dates, matrix._by_date, matrix._then, matrix._alias, guard.history, guard._engine._states)
-        return [*map(len, parts), sum(map(len, matrix._tables.values()))]
+        parts: Any = (
+            matrix._dates,
+            matrix._by_date,
+            matrix._then,
+            matrix._alias,
+            guard.history,
+            guard._engine._snapshots,
+        )
+        return [*map(len, parts), len(guard._engine._snapshots), sum(map(len, matrix._tables.values()))]
 
     guard.replace(second)
     once = sizes()
@@ -89,7 +96,7 @@ def test_a_thousand_replacements_leave_as_much_as_one() -> None:
 def test_a_replacement_follows_the_one_that_came_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
     guard = pg.Guard(revision())
     between, last = revision("2025-01-01"), revision("2026-01-01")
-    make, calls = Engine._state, []
+    make, calls = Engine._snapshot, []
 
     def interrupted(engine: Engine, matrix: Matrix) -> Any:
         state = make(engine, matrix)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import compare
 from purposeguard.policy.violations import violation_of
 from purposeguard.tools.effects import effects
@@ -50,7 +50,7 @@ CONSENTED = revised(FIRST, extending("consent"), "2025-01-01")
 NARROW = revised(FIRST, narrow, "2025-01-01")
 
 
-def answers(guard: pg.Guard, source: Any, purpose: str, about: pg.About | None = None) -> bool:
+def answers(guard: pg.Guard, source: Any, purpose: str, about: pg.RowContext | None = None) -> bool:
     """What a guard answers in every way that there is, which is the same."""
     label = guard.notice.source(source) if isinstance(source, str) else source
     sealed: pg.Personal[str, Any] = pg.Personal("v", label)
@@ -69,7 +69,7 @@ def answers(guard: pg.Guard, source: Any, purpose: str, about: pg.About | None =
     return answer
 
 
-def refused(guard: pg.Guard, source: Any, purpose: str, about: pg.About | None = None) -> pg.PurposeViolation:
+def refused(guard: pg.Guard, source: Any, purpose: str, about: pg.RowContext | None = None) -> pg.PurposeViolation:
     with pytest.raises(pg.PurposeViolation) as caught:
         guard.check(source, purpose, subject=about)
     return caught.value
@@ -81,16 +81,16 @@ def refused(guard: pg.Guard, source: Any, purpose: str, about: pg.About | None =
 def test_earlier_data_serves_what_both_revisions_grant() -> None:
     guard = pg.Guard(pg.History(FIRST, WIDE))
     for purpose in (OFFERS, "3(2)①"):
-        assert answers(guard, "1(a)", purpose, pg.About(collected=THEN))
-        assert answers(guard, "1(a)", purpose, pg.About(collected=NOW))
-    assert answers(guard, "1(a)", STATISTICS, pg.About(collected=NOW))
+        assert answers(guard, "1(a)", purpose, pg.RowContext(collected=THEN))
+        assert answers(guard, "1(a)", purpose, pg.RowContext(collected=NOW))
+    assert answers(guard, "1(a)", STATISTICS, pg.RowContext(collected=NOW))
     assert answers(guard, "1(a)", STATISTICS)
-    assert not answers(guard, "1(a)", STATISTICS, pg.About(collected=THEN))
+    assert not answers(guard, "1(a)", STATISTICS, pg.RowContext(collected=THEN))
 
 
 def test_a_violation_says_under_which_revision_it_was_collected() -> None:
     guard = pg.Guard(pg.History(FIRST, WIDE))
-    error = refused(guard, "1(a)", STATISTICS, pg.About(collected=THEN))
+    error = refused(guard, "1(a)", STATISTICS, pg.RowContext(collected=THEN))
     assert type(error) is pg.RevisionViolation
     (reason,) = error.decision.reasons
     assert reason == (
@@ -104,21 +104,21 @@ def test_a_violation_says_under_which_revision_it_was_collected() -> None:
 def test_a_narrower_revision_binds_earlier_data_too() -> None:
     guard = pg.Guard(pg.History(FIRST, NARROW))
     with pytest.raises(pg.UnknownPurpose):
-        guard.allows("1(a)", OFFERS, subject=pg.About(collected=THEN))
+        guard.allows("1(a)", OFFERS, subject=pg.RowContext(collected=THEN))
 
     def less(t: dict[str, Any]) -> None:
         t["grant"][1]["sources"] = ["1(b)"]
 
     guard = pg.Guard(pg.History(FIRST, revised(FIRST, less, "2025-01-01")))
-    error = refused(guard, "1(a)", "3(2)①", pg.About(collected=THEN))
+    error = refused(guard, "1(a)", "3(2)①", pg.RowContext(collected=THEN))
     assert type(error) is pg.PurposeViolation
 
 
 def test_data_from_before_the_first_revision_serves_nothing() -> None:
     for guard in (pg.Guard(pg.History(FIRST, WIDE)), pg.Guard(WIDE)):
         for purpose in (OFFERS, STATISTICS):
-            assert not answers(guard, "1(a)", purpose, pg.About(collected=datetime.date(2023, 12, 31)))
-    error = refused(pg.Guard(WIDE), "1(a)", OFFERS, pg.About(collected=THEN))
+            assert not answers(guard, "1(a)", purpose, pg.RowContext(collected=datetime.date(2023, 12, 31)))
+    error = refused(pg.Guard(WIDE), "1(a)", OFFERS, pg.RowContext(collected=THEN))
     assert type(error) is pg.RevisionViolation
     assert "collected before 2025-01-01, the earliest revision in the guard's history" in error.decision.reasons[0]
 
@@ -127,8 +127,8 @@ def test_the_days_are_those_of_the_notice() -> None:
     later = revised(WIDE, lambda t: t.update(timezone="Asia/Tokyo"))
     guard = pg.Guard(pg.History(FIRST, later))
     eve = datetime.datetime(2024, 12, 31, 15, 0, tzinfo=UTC)
-    assert answers(guard, "1(a)", STATISTICS, pg.About(collected=eve))
-    assert not answers(guard, "1(a)", STATISTICS, pg.About(collected=eve - datetime.timedelta(seconds=1)))
+    assert answers(guard, "1(a)", STATISTICS, pg.RowContext(collected=eve))
+    assert not answers(guard, "1(a)", STATISTICS, pg.RowContext(collected=eve - datetime.timedelta(seconds=1)))
 
 
 def test_the_channels_of_both_revisions_count() -> None:
@@ -136,7 +136,7 @@ def test_the_channels_of_both_revisions_count() -> None:
         t["grant"][0]["purpose"][1]["channels"] = {"closed": ["phone"]}
 
     guard = pg.Guard(pg.History(revised(FIRST, closed), WIDE))
-    about = pg.About(collected=THEN)
+    about = pg.RowContext(collected=THEN)
     assert guard.allows("1(a)", OFFERS, "phone", subject=about)
     assert not guard.allows("1(a)", OFFERS, "email", subject=about)
     assert type(_denial(guard, "1(a)", OFFERS, "email", about)) is pg.RevisionViolation
@@ -148,7 +148,7 @@ def test_an_activity_that_states_no_channel_uses_nothing_that_was_collected_for_
     """The revision in force lets renewals reach people by any channel, the one before by e-mail alone."""
     second = revised(FIRST, lambda t: t["grant"][0]["purpose"][0].pop("channels"), "2025-01-01")
     guard = pg.Guard(pg.History(FIRST, second))
-    then, now = pg.About(collected=THEN), pg.About(collected=NOW)
+    then, now = pg.RowContext(collected=THEN), pg.RowContext(collected=NOW)
     old, new = FIRST.source("1(a)"), second.source("1(a)")
     assert guard.allows("1(a)", RENEWAL, subject=then)  # reading needs no channel (rule 7)
     for purpose in (RENEWAL, "AnyAdvice"):
@@ -176,7 +176,7 @@ def test_an_extension_reaches_earlier_data_by_any_channel() -> None:
 
     guard = pg.Guard(pg.History(FIRST, revised(FIRST, extended, "2025-01-01")))
     with guard.purpose(RENEWAL) as use:
-        assert use.allows("1(a)", subject=pg.About(collected=THEN))
+        assert use.allows("1(a)", subject=pg.RowContext(collected=THEN))
 
 
 def test_earlier_data_that_was_for_some_channels_stops_where_none_is_stated() -> None:
@@ -201,7 +201,7 @@ def test_earlier_data_that_was_for_some_channels_stops_where_none_is_stated() ->
         assert not use.allows(FIRST.source("1(a)"))
 
 
-def _denial(guard: pg.Guard, source: str, purpose: str, channel: str, about: pg.About) -> pg.PurposeViolation:
+def _denial(guard: pg.Guard, source: str, purpose: str, channel: str, about: pg.RowContext) -> pg.PurposeViolation:
     with pytest.raises(pg.PurposeViolation) as caught:
         guard.check(source, purpose, channel, subject=about)
     return caught.value
@@ -209,7 +209,7 @@ def _denial(guard: pg.Guard, source: str, purpose: str, channel: str, about: pg.
 
 def test_parents_overlays_and_derivations_keep_their_revision() -> None:
     guard = pg.Guard(pg.History(FIRST, revised(FIRST, wide, "2025-01-01")))
-    about = pg.About(collected=THEN)
+    about = pg.RowContext(collected=THEN)
     assert answers(guard, "1", "3(2)①", about)
     assert answers(guard, "1(b) router", "3(2)①", about)
     assert answers(guard, "5", STATISTICS, about)
@@ -226,7 +226,7 @@ def test_of_a_family_each_source_may_serve_another_member() -> None:
         t["grant"][0]["sources"] = ["1(a)", "2"]
 
     guard = pg.Guard(pg.History(FIRST, revised(FIRST, more, "2025-01-01")))
-    about = pg.About(collected=THEN)
+    about = pg.RowContext(collected=THEN)
     label = pg.Label(guard.notice.source("1(a)"), guard.notice.source("2"))
     decision = guard.explain(label, "AnyAdvice", subject=about)
     assert decision
@@ -242,41 +242,41 @@ def test_of_a_family_each_source_may_serve_another_member() -> None:
 
 def test_what_is_related_reaches_earlier_data() -> None:
     guard = pg.Guard(pg.History(FIRST, RELATED))
-    assert answers(guard, "1(a)", STATISTICS, pg.About(collected=THEN))
+    assert answers(guard, "1(a)", STATISTICS, pg.RowContext(collected=THEN))
     some = revised(FIRST, extending("related", sources=["2"]), "2025-01-01")
-    assert not answers(pg.Guard(pg.History(FIRST, some)), "1(a)", STATISTICS, pg.About(collected=THEN))
+    assert not answers(pg.Guard(pg.History(FIRST, some)), "1(a)", STATISTICS, pg.RowContext(collected=THEN))
 
 
 def test_what_rests_on_consent_reaches_the_data_of_those_who_gave_it_since() -> None:
     at = CONSENTED.revision
     office = Office(
         {
-            "1": Standing(consents=frozenset({(STATISTICS, at)})),
-            "2": Standing(consents=frozenset({(STATISTICS, FIRST.revision)})),
-            "3": Standing(consents=frozenset({(OFFERS, at)})),
+            "1": SubjectPreferences(consents=frozenset({(STATISTICS, at)})),
+            "2": SubjectPreferences(consents=frozenset({(STATISTICS, FIRST.revision)})),
+            "3": SubjectPreferences(consents=frozenset({(OFFERS, at)})),
         }
     )
     guard = pg.Guard(pg.History(FIRST, CONSENTED), governance=office)
-    assert answers(guard, "1(a)", STATISTICS, pg.About(1, collected=THEN))
+    assert answers(guard, "1(a)", STATISTICS, pg.RowContext(1, collected=THEN))
     for subject in (2, 3, 4):
-        assert not answers(guard, "1(a)", STATISTICS, pg.About(subject, collected=THEN))
-        assert answers(guard, "1(a)", STATISTICS, pg.About(subject, collected=NOW))
-    error = refused(guard, "1(a)", STATISTICS, pg.About(4, collected=THEN))
+        assert not answers(guard, "1(a)", STATISTICS, pg.RowContext(subject, collected=THEN))
+        assert answers(guard, "1(a)", STATISTICS, pg.RowContext(subject, collected=NOW))
+    error = refused(guard, "1(a)", STATISTICS, pg.RowContext(4, collected=THEN))
     assert type(error) is pg.SubjectViolation
     assert error.decision.reasons == (
         "statistics (4①) rests on consent here, which the subject did not give, or took back",
     )
-    unnamed = refused(guard, "1(a)", STATISTICS, pg.About(collected=THEN))
+    unnamed = refused(guard, "1(a)", STATISTICS, pg.RowContext(collected=THEN))
     assert type(unnamed) is pg.SubjectViolation
     assert "rests on consent, and it is not said whose data of 1(a) this is" in unnamed.decision.reasons[0]
 
 
 def test_who_stopped_the_use_is_not_reached_by_what_is_related() -> None:
-    office = Office({"1": Standing(suspended=frozenset({STATISTICS}))})
+    office = Office({"1": SubjectPreferences(suspended=frozenset({STATISTICS}))})
     guard = pg.Guard(pg.History(FIRST, RELATED), governance=office)
-    assert not answers(guard, "1(a)", STATISTICS, pg.About(1, collected=THEN))
-    assert type(refused(guard, "1(a)", STATISTICS, pg.About(1, collected=THEN))) is pg.SubjectViolation
-    assert answers(guard, "1(a)", STATISTICS, pg.About(2, collected=THEN))
+    assert not answers(guard, "1(a)", STATISTICS, pg.RowContext(1, collected=THEN))
+    assert type(refused(guard, "1(a)", STATISTICS, pg.RowContext(1, collected=THEN))) is pg.SubjectViolation
+    assert answers(guard, "1(a)", STATISTICS, pg.RowContext(2, collected=THEN))
 
 
 # --- By the classes that data is tagged with
@@ -298,9 +298,9 @@ def test_what_a_row_says_of_itself_counts_for_classes_in_force() -> None:
     """A class of an earlier revision says it of all that it tags; it does not become later by a date."""
     guard = pg.Guard(pg.History(FIRST, WIDE))
     old, new = FIRST.source("1(a)"), WIDE.source("1(a)")
-    assert not guard.allows(old, STATISTICS, subject=pg.About(collected=NOW))
-    assert not guard.allows(new, STATISTICS, subject=pg.About(collected=THEN))
-    assert guard.allows(new, STATISTICS, subject=pg.About(collected=NOW))
+    assert not guard.allows(old, STATISTICS, subject=pg.RowContext(collected=NOW))
+    assert not guard.allows(new, STATISTICS, subject=pg.RowContext(collected=THEN))
+    assert guard.allows(new, STATISTICS, subject=pg.RowContext(collected=NOW))
 
 
 def test_a_row_from_before_the_revision_of_its_class_keeps_its_own() -> None:
@@ -308,12 +308,12 @@ def test_a_row_from_before_the_revision_of_its_class_keeps_its_own() -> None:
     third = revised(WIDE, lambda t: None, "2026-01-01")
     guard = pg.Guard(pg.History(FIRST, WIDE))
     label = WIDE.source("1(a)")
-    assert not answers(guard, label, STATISTICS, pg.About(collected=THEN))
+    assert not answers(guard, label, STATISTICS, pg.RowContext(collected=THEN))
     guard.replace(third)
-    assert answers(guard, label, STATISTICS, pg.About(collected=NOW))
-    assert not answers(guard, label, STATISTICS, pg.About(collected=THEN))
-    assert not answers(guard, label, OFFERS, pg.About(collected=datetime.date(2020, 1, 1)))
-    assert "under the revision of 2024-01-01" in str(refused(guard, label, STATISTICS, pg.About(collected=THEN)))
+    assert answers(guard, label, STATISTICS, pg.RowContext(collected=NOW))
+    assert not answers(guard, label, STATISTICS, pg.RowContext(collected=THEN))
+    assert not answers(guard, label, OFFERS, pg.RowContext(collected=datetime.date(2020, 1, 1)))
+    assert "under the revision of 2024-01-01" in str(refused(guard, label, STATISTICS, pg.RowContext(collected=THEN)))
 
 
 def test_labels_of_a_history() -> None:
@@ -436,8 +436,8 @@ def test_replacing_leaves_earlier_data_what_it_was() -> None:
         with pytest.raises(pg.RevisionViolation):
             use.open(old)
         assert use.open(pg.Personal("new", WIDE.source("1(a)"))) == "new"
-        assert use.allows(WIDE.source("1(a)"), subject=pg.About(collected=NOW))
-        assert not use.allows(WIDE.source("1(a)"), subject=pg.About(collected=THEN))
+        assert use.allows(WIDE.source("1(a)"), subject=pg.RowContext(collected=NOW))
+        assert not use.allows(WIDE.source("1(a)"), subject=pg.RowContext(collected=THEN))
         guard.replace(RELATED)
         assert use.open(old) == "old"
     with guard.purpose(OFFERS) as use:
@@ -452,13 +452,13 @@ def test_a_revision_that_is_put_back_grants_later_data_no_more_than_both() -> No
     assert guard.notice is FIRST
     assert not guard.allows(new, STATISTICS)
     assert guard.allows(new, OFFERS)
-    assert guard.allows(FIRST.source("1(a)"), OFFERS, subject=pg.About(collected=NOW))
+    assert guard.allows(FIRST.source("1(a)"), OFFERS, subject=pg.RowContext(collected=NOW))
 
     # An earlier revision extends nothing to data that was collected later.
     first = revised(FIRST, extending("related", notified="2023-12-01"))
     guard = pg.Guard(pg.History(first, revised(FIRST, lambda t: None, "2025-01-01")))
     guard.replace(first)
-    about = pg.About(collected=NOW)
+    about = pg.RowContext(collected=NOW)
     assert guard.allows("1(a)", STATISTICS)
     assert not guard.allows("1(a)", STATISTICS, subject=about)
     assert violation_of(guard.explain("1(a)", STATISTICS, subject=about)) is pg.RevisionViolation
@@ -471,15 +471,15 @@ def test_the_revision_put_right_decides_in_its_place() -> None:
     assert not guard.allows(old, STATISTICS)
     guard.replace(mended)
     assert guard.allows(old, STATISTICS)
-    assert guard.allows(mended.source("1(a)"), STATISTICS, subject=pg.About(collected=THEN))
-    assert guard.allows(old, STATISTICS, subject=pg.About(collected=THEN))
+    assert guard.allows(mended.source("1(a)"), STATISTICS, subject=pg.RowContext(collected=THEN))
+    assert guard.allows(old, STATISTICS, subject=pg.RowContext(collected=THEN))
 
 
 def test_a_third_revision_asks_the_first_too() -> None:
     third = revised(WIDE, lambda t: None, "2026-01-01")
     guard = pg.Guard(pg.History(FIRST, WIDE, third))
-    assert not guard.allows("1(a)", STATISTICS, subject=pg.About(collected=THEN))
-    assert guard.allows("1(a)", STATISTICS, subject=pg.About(collected=NOW))
+    assert not guard.allows("1(a)", STATISTICS, subject=pg.RowContext(collected=THEN))
+    assert guard.allows("1(a)", STATISTICS, subject=pg.RowContext(collected=NOW))
     assert not guard.allows(FIRST.source("1(a)"), STATISTICS)
     assert guard.allows(WIDE.source("1(a)"), STATISTICS)
 
@@ -495,7 +495,7 @@ def test_a_clause_that_is_gone_is_unknown_under_every_circumstance() -> None:
     visit: pg.Personal[str, Any] = pg.Personal("v", FIRST.source("2"))
     with guard.purpose("3(2)①") as use:
         guard.replace(revised(FIRST, drop, "2025-01-01"))
-        for about in (None, 8, pg.About(8), pg.About(8, collected=THEN), pg.About(collected=THEN)):
+        for about in (None, 8, pg.RowContext(8), pg.RowContext(8, collected=THEN), pg.RowContext(collected=THEN)):
             for way in (
                 lambda: use.open(visit, subject=about),  # noqa: B023  # called at once
                 lambda: use.try_open(visit, 0, subject=about),  # noqa: B023
@@ -527,11 +527,11 @@ def test_a_family_that_is_gone_opens_nothing_of_anybody() -> None:
 def test_denials_are_told_with_their_reason() -> None:
     tape = Tape()
     guard = pg.Guard(pg.History(FIRST, WIDE), ledger=tape)
-    refused(guard, "1(a)", STATISTICS, pg.About(collected=THEN))
+    refused(guard, "1(a)", STATISTICS, pg.RowContext(collected=THEN))
     ((error, observed),) = tape.denials
     assert type(error) is pg.RevisionViolation
     assert not observed
-    guard.check("1(a)", OFFERS, subject=pg.About(collected=THEN))
+    guard.check("1(a)", OFFERS, subject=pg.RowContext(collected=THEN))
     assert tape.uses == [(None, OFFERS, pg.Label(WIDE.source("1(a)")), 1)]
 
 
@@ -551,7 +551,7 @@ def test_a_notice_that_is_replaced_during_a_check_is_decided_by_whole() -> None:
     monthly = revised(FIRST, kept_for_a_month, "2025-01-01")
     later = revised(monthly, renumbered, "2026-01-01")
     guard = pg.Guard(monthly, clock=lambda: datetime.datetime(2025, 7, 15, tzinfo=UTC))
-    about = pg.About(collected=NOW)
+    about = pg.RowContext(collected=NOW)
 
     def while_it_is_replaced() -> Iterator[Any]:
         guard.replace(later)
@@ -568,7 +568,7 @@ def test_no_more_is_remembered_than_some(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("purposeguard.policy.table.MOST_REMEMBERED", 1)
     guard = pg.Guard(pg.History(FIRST, WIDE))
     for _ in range(2):
-        assert not guard.allows("1(a)", STATISTICS, subject=pg.About(collected=THEN))
-        assert guard.allows("1(a)", OFFERS, subject=pg.About(collected=THEN))
-        assert guard.allows("2", STATISTICS, subject=pg.About(collected=THEN))
-    assert len(guard._engine.state.matrix._circumstantial) == 1
+        assert not guard.allows("1(a)", STATISTICS, subject=pg.RowContext(collected=THEN))
+        assert guard.allows("1(a)", OFFERS, subject=pg.RowContext(collected=THEN))
+        assert guard.allows("2", STATISTICS, subject=pg.RowContext(collected=THEN))
+    assert len(guard._engine.snapshot.matrix._circumstantial) == 1

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.rows import LONG_AGO, abouts_of
 from purposeguard.values.type_schema import Model, shape_of
 from tests.unit.marked_rows import (
@@ -77,9 +77,9 @@ def test_its_fields_are_withheld(kind: str) -> None:
 def test_what_a_row_says_of_itself_is_a_subject(kind: str) -> None:
     cls, make = KINDS[kind]
     models = shape_of(cls).models
-    assert abouts_of(make(7), models) == (pg.About(7),)
+    assert abouts_of(make(7), models) == (pg.RowContext(7),)
     if kind != "TypedDict":
-        assert abouts_of(make(7)) == (pg.About(7),)
+        assert abouts_of(make(7)) == (pg.RowContext(7),)
 
 
 def test_a_row_without_marks_says_nothing() -> None:
@@ -97,7 +97,7 @@ def test_a_subclass_says_what_its_base_does_and_more() -> None:
     class Special(Customer):
         friend: Annotated[int | None, pg.Subject] = None
 
-    assert abouts_of(Special(key=8, friend=7)) == (pg.About(8), pg.About(7))
+    assert abouts_of(Special(key=8, friend=7)) == (pg.RowContext(8), pg.RowContext(7))
     with pytest.raises(pg.SubjectViolation):
         read(list[Customer], [Special(key=8, friend=7)])
     with pytest.raises(pg.SubjectViolation):
@@ -125,7 +125,7 @@ class Message(BaseModel):
     ids=["nobody", "sender", "all", "recipient", "twice"],
 )
 def test_all_whom_a_row_names(row: Message, subjects: list[int | None]) -> None:
-    assert abouts_of(row) == tuple(pg.About(one) for one in subjects)
+    assert abouts_of(row) == tuple(pg.RowContext(one) for one in subjects)
 
 
 def test_all_whom_a_row_names_must_let_it_be_used() -> None:
@@ -151,7 +151,7 @@ def test_ids_may_stand_in_a_container(container: Any) -> None:
 
     Group.__annotations__["keys"] = container[Annotated[int, pg.Subject]]
     assert {one.subject for one in abouts_of(Group(container([2, 3])))} == {"2", "3"}
-    assert abouts_of(Group(container())) == (pg.About(),)
+    assert abouts_of(Group(container())) == (pg.RowContext(),)
 
 
 def test_ids_of_every_type() -> None:
@@ -163,7 +163,7 @@ def test_ids_of_every_type() -> None:
         email: Email = "e"
 
     for given, key in ((7, "7"), ("7", "7"), ("jane", "jane"), (some, str(some)), (some.hex, str(some))):
-        assert abouts_of(Any_(given)) == (pg.About(key),)
+        assert abouts_of(Any_(given)) == (pg.RowContext(key),)
         assert read(Any_, Any_(given), guard=guarded(Office({}))).email == "e"
         with pytest.raises(pg.SubjectViolation):
             read(Any_, Any_(given), guard=guarded(Office({key: STOPPED})))
@@ -175,8 +175,8 @@ def test_ids_count_within_their_realm() -> None:
         owner: Key = 8
         email: Email = "e"
 
-    assert abouts_of(Lead(key=7)) == (pg.About("lead:7"), pg.About(8))
-    assert abouts_of(Lead(key=None)) == (pg.About(8),)
+    assert abouts_of(Lead(key=7)) == (pg.RowContext("lead:7"), pg.RowContext(8))
+    assert abouts_of(Lead(key=None)) == (pg.RowContext(8),)
     assert read(Lead, Lead(key=7)).email == "e"
     with pytest.raises(pg.SubjectViolation):
         read(Lead, Lead(key=7), guard=guarded(Office({"lead:7": STOPPED})))
@@ -217,14 +217,14 @@ class Dated(BaseModel):
 
 
 def test_a_row_says_when_it_was_collected_and_when_use_ended() -> None:
-    assert abouts_of(Dated(since=DAY)) == (pg.About(8, collected=DAY),)
-    assert abouts_of(Dated(since=DAY, until=DAY)) == (pg.About(8, collected=DAY, ended=DAY),)
+    assert abouts_of(Dated(since=DAY)) == (pg.RowContext(8, collected=DAY),)
+    assert abouts_of(Dated(since=DAY, until=DAY)) == (pg.RowContext(8, collected=DAY, ended=DAY),)
     moment = datetime.datetime(2025, 3, 1, 12, tzinfo=UTC)
-    assert abouts_of(Dated(since=moment)) == (pg.About(8, collected=moment),)
+    assert abouts_of(Dated(since=moment)) == (pg.RowContext(8, collected=moment),)
 
 
 def test_a_day_that_is_to_be_said_and_is_not_is_long_ago() -> None:
-    assert abouts_of(Dated(since=None)) == (pg.About(8, collected=LONG_AGO),)
+    assert abouts_of(Dated(since=None)) == (pg.RowContext(8, collected=LONG_AGO),)
     with pytest.raises(pg.RevisionViolation, match=r"collected before 2024-04-01, the earliest revision"):
         read(Dated, Dated(since=None))
 
@@ -289,8 +289,8 @@ def test_of_what_two_classes_of_a_row_say_the_worse_counts() -> None:
     earlier = datetime.date(2024, 1, 1)
     models = (Model(One), Model(Two))
     row = {"a": DAY, "b": earlier, "c": None, "d": DAY}
-    assert abouts_of(row, models) == (pg.About(collected=earlier, ended=DAY),)
-    assert abouts_of(row | {"c": earlier}, models) == (pg.About(collected=earlier, ended=earlier),)
+    assert abouts_of(row, models) == (pg.RowContext(collected=earlier, ended=DAY),)
+    assert abouts_of(row | {"c": earlier}, models) == (pg.RowContext(collected=earlier, ended=earlier),)
 
 
 # --- Who is told
@@ -361,7 +361,7 @@ def test_an_activity_may_be_observed_alone() -> None:
 
 
 def test_some_purposes_of_a_subject() -> None:
-    office = Office({"7": Standing(suspended=frozenset({P.clause}))})
+    office = Office({"7": SubjectPreferences(suspended=frozenset({P.clause}))})
     guard = guarded(office)
     function = reading(guard, Customer, Customer(key=7))
     with guard.purpose(tm.ProductGuidance):

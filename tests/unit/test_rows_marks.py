@@ -256,7 +256,7 @@ def test_a_copy_that_has_its_mark_is_looked_at_again() -> None:
         copy = use.withhold(Three())
         assert use.withhold(copy) is copy
         assert read(Three, copy, guard=guard, withhold=True) is copy
-        office.standings["8"] = STOPPED
+        office.all_preferences["8"] = STOPPED
         again = use.withhold(copy)
     assert copy.email == "e"
     assert again.model_dump() == {"key": 8}

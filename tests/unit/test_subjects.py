@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.protocols import Roster
 from tests.unit.oversights import ERASED, STOPPED, Counting, Office, guarded, told
@@ -111,7 +111,7 @@ def everywhere(error: type[Exception]) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     "subject",
-    [7, "7", pg.About(7), pg.About("7"), Row(key=7), Both(7, 8), Both(8, 7)],
+    [7, "7", pg.RowContext(7), pg.RowContext("7"), Row(key=7), Both(7, 8), Both(8, 7)],
     ids=["int", "text", "about", "about a text", "row", "sender", "recipient"],
 )
 def test_a_suspended_subject_is_suspended_in_every_form(subject: Any) -> None:
@@ -121,7 +121,7 @@ def test_a_suspended_subject_is_suspended_in_every_form(subject: Any) -> None:
 
 @pytest.mark.parametrize(
     "subject",
-    [8, "8", "07", pg.About(8), pg.About(), Row(key=8), Both(8, 9), None],
+    [8, "8", "07", pg.RowContext(8), pg.RowContext(), Row(key=8), Both(8, 9), None],
     ids=["int", "text", "zero seven", "about", "about nothing", "row", "both", "none"],
 )
 def test_nobody_else_is(subject: Any) -> None:
@@ -129,7 +129,7 @@ def test_nobody_else_is(subject: Any) -> None:
         assert asked(guarded(ledger=ledger), subject) == ALLOWED
 
 
-@pytest.mark.parametrize("subject", [SOME, str(SOME).upper(), SOME.hex, pg.About(SOME)], ids=repr)
+@pytest.mark.parametrize("subject", [SOME, str(SOME).upper(), SOME.hex, pg.RowContext(SOME)], ids=repr)
 def test_a_uuid_is_one_subject_in_all_its_spellings(subject: Any) -> None:
     assert asked(guarded(Office({str(SOME): STOPPED})), subject) == REFUSED
     assert asked(guarded(Office({str(SOME.int): STOPPED})), subject) == ALLOWED
@@ -166,10 +166,10 @@ def test_a_row_whose_mark_cannot_be_read_is_an_error() -> None:
 def test_a_guard_that_asks_nobody_takes_no_subject() -> None:
     """Else a suspension would seem to be looked at, and is not."""
     guard = pg.Guard(tm.NOTICE)
-    for subject in (7, pg.About(7), Row(key=7), SOME):
+    for subject in (7, pg.RowContext(7), Row(key=7), SOME):
         assert asked(guard, subject) == everywhere(TypeError)
-    assert asked(guard, pg.About()) == ALLOWED
-    assert asked(guard, pg.About(collected=datetime.date(2024, 4, 1))) == ALLOWED
+    assert asked(guard, pg.RowContext()) == ALLOWED
+    assert asked(guard, pg.RowContext(collected=datetime.date(2024, 4, 1))) == ALLOWED
     with guard.purpose(P) as use, pytest.raises(TypeError, match=r"Guard\(notice, governance=…\)"):
         use.open(NAME, subject=7)
 
@@ -178,7 +178,7 @@ def test_a_guard_that_asks_nobody_takes_no_subject() -> None:
 
 
 def test_all_use_is_suspended_or_that_for_some_purposes() -> None:
-    some = Standing(suspended=frozenset({P.clause}))
+    some = SubjectPreferences(suspended=frozenset({P.clause}))
     guard = guarded(Office({"1": some}))
     assert asked(guard, 1) == REFUSED
     assert guard.allows(tm.Registration, tm.ProductGuidance, subject=1)
@@ -193,7 +193,12 @@ def test_all_use_is_suspended_or_that_for_some_purposes() -> None:
 def test_of_a_family_each_member_may_be_suspended() -> None:
     members = [one.clause for one in (tm.ProgramInvitation, tm.WebSurveyInvitation, tm.ProspectSurveyInvitation)]
     guard = guarded(
-        Office({"1": Standing(suspended=frozenset(members[:1])), "2": Standing(suspended=frozenset(members))})
+        Office(
+            {
+                "1": SubjectPreferences(suspended=frozenset(members[:1])),
+                "2": SubjectPreferences(suspended=frozenset(members)),
+            }
+        )
     )
     label = pg.Label(tm.Registration, tm.WebForm)
     assert guard.allows(label, tm.AnySurveyInvitation)
@@ -215,7 +220,7 @@ def test_erasure_stops_all_use() -> None:
 
 
 def test_a_stop_of_provision_stops_no_use() -> None:
-    assert asked(guarded(Office({"1": Standing(provision_stopped=True)})), 1) == ALLOWED
+    assert asked(guarded(Office({"1": SubjectPreferences(provision_stopped=True)})), 1) == ALLOWED
 
 
 def test_what_no_clause_grants_is_refused_as_such() -> None:
@@ -237,13 +242,18 @@ def test_what_no_clause_grants_is_refused_as_such() -> None:
 def test_a_restriction_is_in_force_at_the_next_check() -> None:
     office = Office({})
     guard = guarded(office)
-    for standing, expected in ((CLEAR, ALLOWED), (STOPPED, REFUSED), (CLEAR, ALLOWED), (ERASED, REFUSED)):
-        office.standings["1"] = standing
+    for preferences, expected in ((CLEAR, ALLOWED), (STOPPED, REFUSED), (CLEAR, ALLOWED), (ERASED, REFUSED)):
+        office.all_preferences["1"] = preferences
         assert asked(guard, 1) == expected
 
 
 def test_one_subjects_wishes_are_not_anothers() -> None:
-    office = Office({"1": Standing(suspended=frozenset({P.clause})), "2": Standing(suspended=frozenset({"1.2(1)②"}))})
+    office = Office(
+        {
+            "1": SubjectPreferences(suspended=frozenset({P.clause})),
+            "2": SubjectPreferences(suspended=frozenset({"1.2(1)②"})),
+        }
+    )
     guard = guarded(office)
     for _ in range(3):
         assert asked(guard, 1) == REFUSED
@@ -305,7 +315,7 @@ def test_a_row_of_two_is_used_where_both_let_it() -> None:
 
 def test_a_strict_office_has_nothing_opened_of_nobody() -> None:
     guard = guarded(Office(requires_subject=True))
-    assert asked(guard, pg.About()) == REFUSED
+    assert asked(guard, pg.RowContext()) == REFUSED
     unnamed = asked(guard, None) | dict.fromkeys(("guard.allows", "guard.check", "guard.explain"))
     assert unnamed == REFUSED | {"guard.allows": None, "guard.check": None, "guard.explain": None}
     assert asked(guard, 8) == ALLOWED
@@ -342,7 +352,7 @@ def test_uses_are_counted_whoever_they_are_of() -> None:
     @guard.purpose(P, activity="a")
     def act() -> None:
         use = guard.use(P)
-        for subject in (8, 9, "8", SOME, pg.About(8), Row(key=8), None):
+        for subject in (8, 9, "8", SOME, pg.RowContext(8), Row(key=8), None):
             use.open(NAME, subject=subject)
 
     act()
@@ -377,7 +387,7 @@ def test_each_denial_is_told_once_and_says_nothing_of_the_subject() -> None:
         tape = Tape()
         guard = guarded(Office({subject: STOPPED}), ledger=tape, mode="observe" if observing else "enforce")
         asked(guard, subject)
-        asked(guard, pg.About(subject))
+        asked(guard, pg.RowContext(subject))
         assert len(tape.denials) == 10  # check, use.check, open, open_all and the mapped one, twice each
         for error, observed in tape.denials:
             assert observed is observing
@@ -415,10 +425,10 @@ def test_what_an_office_does_wrong_is_not_passed_over() -> None:
     class Broken(Office):
         error: Exception | None = None
 
-        def standing(self, subject: str, /) -> Standing:
+        def preferences(self, subject: str, /) -> SubjectPreferences:
             if self.error is not None:
                 raise self.error
-            return super().standing(subject)
+            return super().preferences(subject)
 
     office = Broken()
     guard = guarded(office)
@@ -432,7 +442,7 @@ def test_what_an_office_does_wrong_is_not_passed_over() -> None:
 @pytest.mark.parametrize("answer", [None, False, (), "clear"], ids=repr)
 def test_an_office_that_says_nothing_of_a_subject_is_no_licence(answer: Any) -> None:
     class Silent(Office):
-        def standing(self, subject: str, /) -> Any:
+        def preferences(self, subject: str, /) -> Any:
             return answer
 
     assert asked(guarded(Silent()), 8) == everywhere(TypeError)
@@ -444,12 +454,12 @@ def test_an_office_that_says_nothing_of_a_subject_is_no_licence(answer: Any) -> 
 @pytest.mark.usefixtures("remembers")
 def test_no_more_standings_are_remembered_than_some(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("purposeguard.runtime.snapshot.MOST_REMEMBERED", 1)
-    other = Standing(provision_stopped=True)
+    other = SubjectPreferences(provision_stopped=True)
     guard = guarded(Office({"7": STOPPED, "9": other}))
     for _ in range(2):
         assert asked(guard, 8) == asked(guard, 9) == ALLOWED
         assert asked(guard, 7) == REFUSED
-    column = guard._engine.state.column(P, None)
+    column = guard._engine.snapshot.permissions(P, None)
     assert column.known_of(CLEAR) == {REGISTERED}
     assert column.known_of(other) == frozenset()
 
@@ -461,7 +471,7 @@ def test_sources_of_another_notice_are_unknown_whoever_they_are_of() -> None:
     other = pg.Notice.loads(_SMALL).source("1")
     foreign: pg.Personal[str, Any] = pg.Personal("x", other)
     guard = guarded()
-    for subject in (8, 7, pg.About(8, collected=datetime.date(2025, 1, 1)), None):
+    for subject in (8, 7, pg.RowContext(8, collected=datetime.date(2025, 1, 1)), None):
         with guard.purpose(P) as use:
             for way in (
                 lambda: use.open(foreign, subject=subject),  # noqa: B023  # called at once
@@ -503,7 +513,7 @@ def test_a_use_that_has_ended_opens_nothing_of_anybody() -> None:
     guard = guarded()
     with guard.purpose(P) as use:
         assert use.open(NAME, subject=8) == "name"
-    for subject in (8, pg.About(8), None):
+    for subject in (8, pg.RowContext(8), None):
         with pytest.raises(pg.PurposeMissing):
             use.open(NAME, subject=subject)
         with pytest.raises(pg.PurposeMissing):
@@ -515,7 +525,7 @@ def test_a_use_that_has_ended_opens_nothing_of_anybody() -> None:
 
 
 def test_a_member_of_a_family_opens_what_its_subjects_let_it() -> None:
-    office = Office({"1": Standing(suspended=frozenset({tm.ProgramInvitation.clause}))})
+    office = Office({"1": SubjectPreferences(suspended=frozenset({tm.ProgramInvitation.clause}))})
     guard = guarded(office)
     with guard.purpose(tm.AnySurveyInvitation, channel="email") as whole:
         member = guard.use(tm.ProgramInvitation)
@@ -538,15 +548,18 @@ def test_the_guard_says_who_is_asked() -> None:
 
 
 def test_standings_are_the_same_in_another_process() -> None:
-    standing = Standing(suspended=frozenset({"1.2(1)①"}), consents=frozenset({("2.3①", datetime.date(2024, 4, 1))}))
+    preferences = SubjectPreferences(
+        suspended=frozenset({"1.2(1)①"}), consents=frozenset({("2.3①", datetime.date(2024, 4, 1))})
+    )
     code = (
-        "import pickle, sys; from purposeguard.policy.context import Standing\n"
+        "import pickle, sys; from purposeguard.policy.context import SubjectPreferences\n"
         "one = pickle.loads(sys.stdin.buffer.read())\n"
-        "print(one in {Standing(one.suspended, one.all_suspended, one.erased, one.provision_stopped, one.consents)})"
+        "facts = one.suspended, one.all_suspended, one.erased, one.provision_stopped, one.consents\n"
+        "print(one in {SubjectPreferences(*facts)})"
     )
     run = subprocess.run(
         [sys.executable, "-c", code],
-        input=pickle.dumps(standing),
+        input=pickle.dumps(preferences),
         capture_output=True,
         check=True,
         env=os.environ | {"PYTHONHASHSEED": "7"},
@@ -593,7 +606,7 @@ def test_what_is_allowed_of_more_subjects_than_are_remembered_is_decided_each_ti
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("purposeguard.runtime.snapshot.MOST_REMEMBERED", 1)
-    office = Office({"1": Standing(provision_stopped=True), "2": STOPPED, "3": CLEAR})
+    office = Office({"1": SubjectPreferences(provision_stopped=True), "2": STOPPED, "3": CLEAR})
     with guarded(office).purpose(P) as use:
         for _ in range(2):
             assert use.open(NAME, subject=1) == "name"

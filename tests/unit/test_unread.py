@@ -266,14 +266,14 @@ def test_a_class_that_says_nothing_is_what_it_was() -> None:
         assert pg.Personal(known, tm.Registration).label is R
 
 
-class About(Generic[T]): ...
+class RowContext(Generic[T]): ...
 
 
 def test_a_source_that_a_class_is_about_is_no_tag_in_it() -> None:
     @dataclasses.dataclass
     class Customer:
         email: Email
-        about: About[tm.ProductData] | None = None
+        about: RowContext[tm.ProductData] | None = None
 
     assert pg.sources_of(Customer) == {"email": R}
     assert pg.sources_of(pg.Personal[str, tm.Registration]) == {"": R}

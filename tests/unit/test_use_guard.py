@@ -18,7 +18,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.table import Matrix
 from purposeguard.runtime import execution as tasks
-from purposeguard.runtime.snapshot import State
+from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.runtime.use import Use
 from tests.unit.oversights import Counting
 from tests.unit.samples import Tape
@@ -141,16 +141,16 @@ def test_where_no_other_loop_is_loaded_a_use_belongs_to_its_thread(monkeypatch: 
 
 def test_a_matrix_that_was_replaced_clears_nothing_any_more() -> None:
     label = pg.Label(tm.Registration)
-    state = State(Matrix(tm.NOTICE))
-    column = state.column(tm.RenewalGuidance, None)
-    assert column.permits(label)
-    assert column.cleared == {label}
+    state = PolicySnapshot(Matrix(tm.NOTICE))
+    permissions = state.permissions(tm.RenewalGuidance, None)
+    assert permissions.permits(label)
+    assert permissions.allowed_labels == {label}
     state.retire()
-    assert column.permits(label)  # decided still, and looked up no more
-    late = state.column(tm.ProductProvision, None)  # asked for while the matrix was being replaced
+    assert permissions.permits(label)  # decided still, and looked up no more
+    late = state.permissions(tm.ProductProvision, None)  # asked for while the matrix was being replaced
     assert late.permits(label)
-    assert column.cleared == late.cleared == set()
-    assert column.retired
+    assert permissions.allowed_labels == late.allowed_labels == set()
+    assert permissions.retired
     assert late.retired
 
 

@@ -235,7 +235,7 @@ class Runner:
             made, query = _made(text, world)
             analysis = read(query, world.catalogue).analysis
         use = self._decider.engine.present("a statement was asked about")
-        notice = self._decider.engine.state.matrix.notice
+        notice = self._decider.engine.snapshot.matrix.notice
         narrows = use is not None and not use.activity.observing
         labels: dict[tuple[str, str], Label | None] = {}
         found: list[Used] = []

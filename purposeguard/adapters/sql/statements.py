@@ -114,7 +114,7 @@ class Statements:
         use = self.decider.engine.ambient()
         narrows = use.absence() is None and not use.activity.observing
         rules = self._rules(analysis, use) if narrows else {}
-        notice = self.decider.engine.state.matrix.notice
+        notice = self.decider.engine.snapshot.matrix.notice
 
         def known(table: str, column: str) -> Label:
             return label_known(rules.get(table), tagged(self.tables[table], column, table), notice)

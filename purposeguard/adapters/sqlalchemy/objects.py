@@ -69,7 +69,7 @@ class Kept:
         if use is None:
             return None
         activity = use.activity
-        return (activity.purpose, activity.channel, activity.observing, self.watch.decider.engine.state)
+        return (activity.purpose, activity.channel, activity.observing, self.watch.decider.engine.snapshot)
 
 
 class Keeper:

@@ -60,7 +60,7 @@ def protect(
     if watch_of(sync) is not None:
         raise ValueError("the engine is guarded already, and it is guarded once")
     functions = tuple(several(functions, "functions", '["name"]'))
-    catalogue = Catalogue(guard._engine.state.matrix.history, where, not_personal, tags)
+    catalogue = Catalogue(guard._engine.snapshot.matrix.history, where, not_personal, tags)
     watch = Watch(guard, catalogue, sync.dialect, functions)
     guard_engine(sync, watch)
     with suppress(

@@ -15,7 +15,7 @@ from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import FamilyRow, Named, PurposeRow
-from purposeguard.policy.context import ASKED_LATER, CLEAR, Circumstances
+from purposeguard.policy.context import ASKED_LATER, CLEAR, Context
 from purposeguard.policy.diff.matching import Matching, Pair, id_of
 from purposeguard.policy.table import Matrix
 
@@ -109,5 +109,5 @@ def _levels(matrix: Matrix, source: Any, channel: str | None) -> Levels:
     except UnknownSource:
         return {}
     agreed = matrix.row_for(label, channel, ASKED_LATER)
-    anyhow = matrix.row_for(label, channel, Circumstances(CLEAR))
+    anyhow = matrix.row_for(label, channel, Context(CLEAR))
     return {one: Level.YES if one in anyhow else Level.CONSENT for one in agreed}

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from purposeguard import Guard, History, Label, Notice, NotPersonal
 from purposeguard.adapters.tags import Columns, Tag
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.row_context import subject_key
 from purposeguard.values.markers import Collected, Ended, Mark, RowSource, Subject
 from tests.oversights import Told
@@ -151,8 +151,8 @@ class Case:
         asked = self.given.get("subjects")
         oversight = None
         if asked is not None:
-            standings = {subject_key(one["subject"]): standing(one) for one in asked}
-            oversight = Told(standings, requires_subject=self.given.get("requires_subject", False))
+            all_preferences = {subject_key(one["subject"]): preferences(one) for one in asked}
+            oversight = Told(all_preferences, requires_subject=self.given.get("requires_subject", False))
         mode: Any = self.given.get("mode", "enforce")
         return Guard(self.history, mode=mode, governance=oversight, clock=lambda: now)
 
@@ -160,10 +160,10 @@ class Case:
         return self.table(table).tags(self.history)
 
 
-def standing(given: Mapping[str, Any]) -> Standing:
+def preferences(given: Mapping[str, Any]) -> SubjectPreferences:
     """How things stand for a subject, as a case says it."""
     restricted = given.get("restricted", [])
-    return Standing(
+    return SubjectPreferences(
         suspended=frozenset() if restricted == "all" else frozenset(restricted),
         all_suspended=restricted == "all",
         erased=given.get("erased", False),

@@ -15,10 +15,10 @@ from purposeguard.adapters.tags import Tag
 from purposeguard.notice.retention import Periods, day_in
 from purposeguard.notice.vocabulary import Family, NotPersonal
 from purposeguard.policy import spec
-from purposeguard.policy.context import CLEAR, Standing
+from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.row_context import subject_key
 from purposeguard.values.markers import Collected, Ended, RowSource
-from tests.adapters.conformance.cases import Case, Table, standing
+from tests.adapters.conformance.cases import Case, Table, preferences
 
 Used = frozenset[tuple[str, str]]
 """Columns, each with its table."""
@@ -255,7 +255,9 @@ class Judge:
         asked = self.notice.purpose_or_family(case.purpose)
         self.purpose = asked.name if isinstance(asked, Family) else asked.clause
         given = case.given.get("subjects")
-        self.standings = None if given is None else {subject_key(one["subject"]): standing(one) for one in given}
+        self.all_preferences = (
+            None if given is None else {subject_key(one["subject"]): preferences(one) for one in given}
+        )
         self.periods = Periods(self.notice.document)
         self.today = day_in(self.periods.timezone, case.now)
 
@@ -270,7 +272,7 @@ class Judge:
             day = NEVER if collected is None else day_in(self.periods.timezone, collected)
             held = [one.revision for one in self.documents if one.revision <= day]
             under = min(held[-1] if held else NEVER, revision)
-        who: Standing | None = about.get("standing")
+        who: SubjectPreferences | None = about.get("standing")
         if who is None and self.case.given.get("requires_subject"):
             return False
         who = who or CLEAR
@@ -326,8 +328,8 @@ class Judge:
         return all(self.may(tag, about | one, source) for one in self._whose(whose))
 
     def _whose(self, keys: list[str]) -> Iterator[dict[str, Any]]:
-        if self.standings is None or not keys:
+        if self.all_preferences is None or not keys:
             yield {}
             return
         for key in keys:
-            yield {"standing": self.standings.get(key, CLEAR)}
+            yield {"standing": self.all_preferences.get(key, CLEAR)}

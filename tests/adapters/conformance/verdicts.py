@@ -9,7 +9,7 @@ from purposeguard.adapters.tags import Tag
 from purposeguard.errors import PurposeGuardError
 from purposeguard.notice.vocabulary import Family
 from purposeguard.policy import spec
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.markers import Collected, Ended, RowSource
 from tests.adapters.conformance.cases import Case, Table
 from tests.adapters.conformance.evaluator import Judge, Used
@@ -101,6 +101,6 @@ def _denied(case: Case, judge: Judge, table: Table, tag: Tag) -> str | None:
     if not _asks_rows(case, table, tag) and judge.may(tag, {}):
         return None
     agreed = frozenset((one.clause, of.revision) for of in case.history for one in of.purposes)
-    if not judge.may(tag, {"standing": Standing(consents=agreed)}):
+    if not judge.may(tag, {"standing": SubjectPreferences(consents=agreed)}):
         return "RevisionViolation"
     return None if _asks_rows(case, table, tag) else "SubjectViolation"

@@ -11,7 +11,7 @@ import purposeguard as pg
 from purposeguard import ByRow, Collected, Ended, RowSource, Subject
 from purposeguard.adapters.duckdb import connect
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from tests.oversights import Told
 
 MIXED = pa.table(
@@ -22,7 +22,7 @@ MIXED = pa.table(
     }
 )
 TAGS = {"Id": [pg.NotPersonal, Subject], "source": RowSource, "email": ByRow}
-STOPPED = Standing(all_suspended=True)
+STOPPED = SubjectPreferences(all_suspended=True)
 
 
 def guard(*stopped):
@@ -68,7 +68,7 @@ def test_a_subject_who_stops_a_use_meanwhile_is_left_out_at_once():
     with connect(told, {"crm": MIXED}, tags={"crm": TAGS}) as connection, told.purpose(tm.RenewalGuidance):
         text = "SELECT email FROM crm ORDER BY 1"
         assert connection.sql(text).fetchall() == [("a",), ("c",), ("d",)]
-        told.governance.standings["3"] = STOPPED
+        told.governance.all_preferences["3"] = STOPPED
         assert connection.sql(text).fetchall() == [("a",), ("d",)]
 
 

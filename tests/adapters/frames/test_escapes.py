@@ -32,7 +32,7 @@ from purposeguard.adapters import arrow
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.frames.kinds import content
 from tests.oversights import Told
 
@@ -55,7 +55,7 @@ def test_tags_of_another_table_do_not_take_the_place_of_those_that_it_bears() ->
 
 
 def test_marks_that_a_table_bears_are_not_left_out_by_tags_that_are_given() -> None:
-    guard = Guard(tm.NOTICE, governance=Told({"1": Standing(all_suspended=True)}))
+    guard = Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
     marked = {"source": RowSource, "id": Subject("customer"), "email": [ByRow, tm.Registration]}
     table = arrow.tagged(pa.table({"source": ["1.1(a)"], "id": [1], "email": ["a"]}), marked, tm.NOTICE)
     with guard.purpose(tm.RenewalGuidance):
@@ -138,7 +138,7 @@ def test_numbers_in_an_index_without_a_name_may_be_anybodys(index: Any) -> None:
 
 
 def test_rows_that_are_left_are_numbered_anew() -> None:
-    guard = Guard(tm.NOTICE, governance=Told({"2": Standing(all_suspended=True)}))
+    guard = Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
     tags = {"id": Subject, "email": tm.Registration}
     frames, frame = Frames(guard), pd.DataFrame({"id": [1, 2, 3], "email": ["a", "b", "c"]})
     with guard.purpose(tm.RenewalGuidance):
@@ -166,7 +166,7 @@ def test_what_was_withheld_from_a_frame_of_pandas_is_not_behind_it() -> None:
     frame = pd.DataFrame({"n": [1, 2], "device": [4711, 4712], "id": [1, 2], "text": ["a", "secret"]})
     frame.attrs["all"] = "4711"
     guard = Guard(tm.NOTICE)
-    told = Guard(tm.NOTICE, governance=Told({"2": Standing(all_suspended=True)}))
+    told = Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
     everybody = Guard(tm.NOTICE, governance=Told(requires_subject=True))
     assert "4711" in _reached(frame[["n"]])
     with guard.purpose(tm.RenewalGuidance):
@@ -219,7 +219,7 @@ def test_a_lazy_frame_that_reads_a_file_stays_lazy(tmp_path: Path) -> None:
 
 
 def test_a_subject_in_the_index_is_asked_about() -> None:
-    guard = Guard(tm.NOTICE, governance=Told({"2": Standing(all_suspended=True)}))
+    guard = Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
     frame = pd.DataFrame({"id": [1, 2], "email": ["a", "b"]}).set_index("id")
     with guard.purpose(tm.RenewalGuidance):
         left = Frames(guard).permitted(frame, {"id": Subject, "email": tm.Registration})
@@ -227,7 +227,10 @@ def test_a_subject_in_the_index_is_asked_about() -> None:
 
 
 def test_who_was_left_out_does_not_stay_among_categories() -> None:
-    guard = Guard(tm.NOTICE, governance=Told({"2": Standing(all_suspended=True), "3": Standing(all_suspended=True)}))
+    guard = Guard(
+        tm.NOTICE,
+        governance=Told({"2": SubjectPreferences(all_suspended=True), "3": SubjectPreferences(all_suspended=True)}),
+    )
     tags = {"id": Subject, "email": tm.Registration, "size": NotPersonal}
     frame = pd.DataFrame({"id": ["1", "2", "3"], "email": ["a", "b", "c"], "size": ["s", "m", "l"]}, dtype="category")
     frame["email"] = frame["email"].cat.as_ordered().cat.reorder_categories(["c", "b", "a"])
@@ -306,7 +309,7 @@ def test_names_and_ids_do_not_become_sql() -> None:
     name = 'e" OR true --'
     table = pa.table({"s'x\"": ["1.1(a)", "2.3"], name: ["a", "b"], "n": [0, 1]})
     tags = {"s'x\"": RowSource, name: ByRow, "n": NotPersonal}
-    told = Told({"x' OR '1'='1": Standing(all_suspended=True)})
+    told = Told({"x' OR '1'='1": SubjectPreferences(all_suspended=True)})
     guard = Guard(tm.NOTICE, governance=told)
     with guard.purpose(tm.RenewalGuidance):
         found = Frames(guard).permitted(duckdb.connect().from_arrow(table), tags)
@@ -358,7 +361,7 @@ def test_columns_of_another_guard_are_not_taken_for_its_own() -> None:
 def test_a_message_holds_no_value_of_a_row() -> None:
     private = "secret@example.org"
     table = pa.table({"source": ["1.1(a)"], "who": [f" {private}"], "email": [private]})
-    guard = Guard(tm.NOTICE, governance=Told({"1": Standing(all_suspended=True)}))
+    guard = Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
     tags = {"source": NotPersonal, "who": Subject, "email": tm.Registration}
     with guard.purpose(tm.RenewalGuidance):
         for make in (pa.table, pl.DataFrame, pa.Table.to_pandas, duckdb.connect().from_arrow):
@@ -401,13 +404,13 @@ def test_limit_who_tags_a_table_is_believed() -> None:
 
 
 def test_limit_a_lazy_frame_asks_as_of_when_it_was_narrowed() -> None:
-    told = Told({"1": Standing(all_suspended=True)})
+    told = Told({"1": SubjectPreferences(all_suspended=True)})
     guard = Guard(tm.NOTICE, governance=told)
     with guard.purpose(tm.RenewalGuidance):
         left = Frames(guard).permitted(
             pl.LazyFrame({"id": [1, 2], "email": ["a", "b"]}), {"id": Subject, "email": tm.Registration}
         )
-    told.standings["2"] = Standing(all_suspended=True)
+    told.all_preferences["2"] = SubjectPreferences(all_suspended=True)
     assert left.collect()["id"].to_list() == [2]
 
 

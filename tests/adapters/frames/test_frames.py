@@ -32,7 +32,7 @@ from purposeguard.adapters import arrow, tags
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.frames.kinds import content
 from tests.oversights import Told
 from tests.support import RecordingLedger
@@ -93,7 +93,7 @@ def test_columns_that_may_not_be_used_are_withheld(kind: str) -> None:
 
 @each
 def test_rows_are_kept_by_what_their_subjects_asked_for(kind: str) -> None:
-    told = Told({"2": Standing(all_suspended=True)})
+    told = Told({"2": SubjectPreferences(all_suspended=True)})
     guard = Guard(tm.NOTICE, governance=told)
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
     given = {"id": Subject, "email": tm.Registration, "device": tm.ProductData}
@@ -108,7 +108,7 @@ def test_rows_are_kept_by_what_their_subjects_asked_for(kind: str) -> None:
             frames.permitted(frame, given)
         left = frames.permitted(frame, given, withhold=True)
         assert content(left).to_pylist() == [{"id": 1, "email": "a@b"}, {"id": 3, "email": "e@f"}]
-        told.standings.clear()
+        told.all_preferences.clear()
         assert content(frames.permitted(frame, given, withhold=True)).num_rows == 3
 
 
@@ -139,7 +139,7 @@ def test_outside_a_purpose_nothing_personal_is_read(kind: str) -> None:
 
 @each
 def test_observing_records_and_leaves_all_as_it_is(kind: str) -> None:
-    told = Told({"2": Standing(all_suspended=True)})
+    told = Told({"2": SubjectPreferences(all_suspended=True)})
     ledger = RecordingLedger()
     guard = Guard(tm.NOTICE, mode="observe", ledger=ledger, governance=told)
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
@@ -154,7 +154,7 @@ def test_observing_records_and_leaves_all_as_it_is(kind: str) -> None:
 
 @each
 def test_an_empty_frame_is_checked_like_any_other(kind: str) -> None:
-    guard = Guard(tm.NOTICE, governance=Told({"1": Standing(all_suspended=True)}))
+    guard = Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
     frames = Frames(guard)
     table = pa.table(
         {"source": pa.array([], pa.string()), "id": pa.array([], pa.int64()), "email": pa.array([], pa.string())}

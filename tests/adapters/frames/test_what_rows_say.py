@@ -32,11 +32,11 @@ from purposeguard import (
 )
 from purposeguard.adapters.frames import Frames
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.frames.kinds import content
 from tests.oversights import Told
 
-STOPPED = Standing(all_suspended=True)
+STOPPED = SubjectPreferences(all_suspended=True)
 BY_ROW = {"source": RowSource, "n": ByRow}
 
 Make = Callable[[pa.Table], Any]

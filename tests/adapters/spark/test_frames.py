@@ -32,7 +32,7 @@ from purposeguard.adapters import arrow
 from purposeguard.adapters.spark import Spark
 from purposeguard.adapters.tags import KEY, columns_of
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.markers import ByRow, RowSource
 from tests.adapters.spark.relations import CUSTOMER, CUSTOMERS, MIXED, frame
 from tests.oversights import Told
@@ -275,7 +275,7 @@ def test_a_source_that_is_no_text_is_refused(session: SparkSession, sp: Spark, r
         sp.permitted(made)
 
 
-STOPPED = Standing(suspended=frozenset({"1.2(1)①"}))
+STOPPED = SubjectPreferences(suspended=frozenset({"1.2(1)①"}))
 
 
 @pytest.mark.parametrize("count", [3, 2_000])
@@ -304,7 +304,7 @@ def test_rows_kept_before_somebody_stopped_the_use_are_kept_anew(session: SparkS
     with guard.purpose(tm.RenewalGuidance):
         kept = spark.permitted(made)
         spark.check(kept)
-        told.standings["1"] = STOPPED
+        told.all_preferences["1"] = STOPPED
         with pytest.raises(UnlabelledData, match="anew"):
             spark.check(kept)
         assert [row.email for row in spark.permitted(kept).collect()] == ["b"]

@@ -19,14 +19,14 @@ from purposeguard.adapters.sql.narrowing import narrowed
 from purposeguard.adapters.sql.words import _Words
 from purposeguard.adapters.tables import Tables
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.sql.engines import Engine
 from tests.oversights import Told
 
 Run = Callable[..., list[Any]]
 
 RENEWAL = tm.RenewalGuidance
-STOPPED = Standing(all_suspended=True)
+STOPPED = SubjectPreferences(all_suspended=True)
 
 TABLES = {
     "crm": {"id": (Subject, NotPersonal), "mail": (ByRow, NotPersonal), "origin": RowSource},
@@ -41,13 +41,13 @@ def filled(engine: Engine, *rows: tuple[Any, ...], kind: str = "INTEGER") -> Non
         engine.run("INSERT INTO crm VALUES (?, ?, ?, 'x')", *row)
 
 
-def shop(engine: Engine, standings: dict[str, Standing] | None = None) -> tuple[Guard, Statements]:
-    guard = Guard(tm.NOTICE, governance=Told(standings))
+def shop(engine: Engine, all_preferences: dict[str, SubjectPreferences] | None = None) -> tuple[Guard, Statements]:
+    guard = Guard(tm.NOTICE, governance=Told(all_preferences))
     return guard, Statements(guard, Tables(tm.NOTICE, TABLES, VIEWS), dialect=engine.dialect)
 
 
-def narrow(engine: Engine, text: str, standings: dict[str, Standing] | None = None) -> str:
-    guard, statements = shop(engine, standings)
+def narrow(engine: Engine, text: str, all_preferences: dict[str, SubjectPreferences] | None = None) -> str:
+    guard, statements = shop(engine, all_preferences)
     with guard.purpose(RENEWAL):
         return statements.narrowed(text)
 

@@ -15,7 +15,7 @@ import purposeguard as pg
 from purposeguard import Guard, Personal
 from purposeguard.adapters.sqlalchemy import GuardedSession, SealedColumns, protect
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.markers import ByRow, RowSource
 from tests.oversights import Told
 
@@ -119,8 +119,8 @@ exports = Table(
 )
 
 STANDINGS = {
-    "customer:1": Standing(all_suspended=True),
-    "customer:2": Standing(suspended=frozenset({tm.RenewalGuidance.clause})),
+    "customer:1": SubjectPreferences(all_suspended=True),
+    "customer:2": SubjectPreferences(suspended=frozenset({tm.RenewalGuidance.clause})),
 }
 SOURCES = ["1.1(a)", "1.1b", "Contract"]
 

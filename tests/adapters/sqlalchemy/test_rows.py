@@ -52,7 +52,7 @@ from purposeguard.adapters.rowrule import KeySet
 from purposeguard.adapters.sqlalchemy import GuardedSession, permitted, protect
 from purposeguard.errors import PurposeMissing, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import Standing
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.markers import ByRow, RowSource
 from tests.adapters.sqlalchemy.shop import Letter, Person, Shop
@@ -80,11 +80,11 @@ def test_what_somebody_asks_for_counts_from_the_next_statement_on(shop: Shop, go
     statement = select(Person.email).order_by(Person.id)
     with shop.session(governed)() as session, governed.purpose(tm.ProductProvision):
         assert session.scalars(statement).all() == PROVISION
-        shop.told.standings["customer:5"] = Standing(erased=True)
+        shop.told.all_preferences["customer:5"] = SubjectPreferences(erased=True)
         assert session.scalars(statement).all() == ["p2", "p3", "p4", "p6"]
-        del shop.told.standings["customer:5"]
+        del shop.told.all_preferences["customer:5"]
         assert session.scalars(statement).all() == PROVISION
-        shop.told.standings.clear()
+        shop.told.all_preferences.clear()
         assert session.scalars(statement).all() == ["p1", *PROVISION]
 
 
@@ -177,7 +177,7 @@ def test_one_row_comes_back_or_none(shop: Shop, governed: Guard) -> None:
         session.expire(kept)
         assert kept.email == "p3"
         session.refresh(kept)
-        shop.told.standings["customer:3"] = Standing(all_suspended=True)
+        shop.told.all_preferences["customer:3"] = SubjectPreferences(all_suspended=True)
         session.expire(kept)
         with pytest.raises(ObjectDeletedError):
             _ = kept.email
@@ -452,7 +452,7 @@ def other(url: str, shop: Shop) -> Engine:
 
 def test_ids_are_found_in_every_form(other: Engine, shop: Shop) -> None:
     one, two = uuid.uuid4(), uuid.uuid4()
-    gone = Standing(all_suspended=True)
+    gone = SubjectPreferences(all_suspended=True)
     guard = Guard(
         tm.NOTICE, governance=Told({"ann": gone, 'qu"o,t{e}\\': gone, "café": gone, str(one): gone, "7": gone})
     )
@@ -498,7 +498,7 @@ def test_hierarchies_are_narrowed(other: Engine, shop: Shop) -> None:
         session.add_all([SubSub(id=1, name="a", plan="p"), SubSub(id=2, name="b", plan="q"), Single(id=3, name="c")])
         session.add_all([Single(id=4, name="d", extra="x"), Sub(id=5, name="e")])
         session.commit()
-    guard = Guard(tm.NOTICE, governance=Told({f"customer:{n}": Standing(all_suspended=True) for n in (1, 4)}))
+    guard = Guard(tm.NOTICE, governance=Told({f"customer:{n}": SubjectPreferences(all_suspended=True) for n in (1, 4)}))
     protect(other, guard, Base)
     with sessionmaker(other, class_=GuardedSession)() as session, guard.purpose(tm.RenewalGuidance):
         assert session.scalars(select(Sub.name).order_by(Sub.id)).all() == ["b", "c", "e"]
@@ -514,7 +514,7 @@ def test_a_table_that_refers_to_itself_is_narrowed_everywhere(other: Engine, sho
     with Session(shop.plain) as session:
         session.add(Node(id=1, name="root", children=[Node(id=2, name="a"), Node(id=3, name="b")]))
         session.commit()
-    guard = Guard(tm.NOTICE, governance=Told({"customer:2": Standing(all_suspended=True)}))
+    guard = Guard(tm.NOTICE, governance=Told({"customer:2": SubjectPreferences(all_suspended=True)}))
     protect(other, guard, Base)
     for option in (joinedload, selectinload, subqueryload, None):
         with GuardedSession(other) as session, guard.purpose(tm.RenewalGuidance):
@@ -647,13 +647,13 @@ def test_keys_of_subjects_go_when_others_take_their_place(shop: Shop, governed: 
     made: Any = None
     with shop.session(governed)() as session:
         for n in range(10):
-            shop.told.standings = {f"customer:{n % 7}": Standing(all_suspended=True)}
+            shop.told.all_preferences = {f"customer:{n % 7}": SubjectPreferences(all_suspended=True)}
             with governed.purpose(tm.ProductProvision):
                 kept = session.scalars(select(Person.note.label(f"note{n}")).order_by(Person.id)).all()
                 made = select(permitted(session, Person, "note"))
     assert len(kept) == 5
     assert all_alive() - before <= 4
-    shop.told.standings = {}
+    shop.told.all_preferences = {}
     with shop.session(governed)() as session, governed.purpose(tm.ProductProvision):
         assert len(session.scalars(select(Person.note)).all()) == 6
         with pytest.raises(UnlabelledData):
@@ -740,7 +740,7 @@ def boards(tmp_path: Any) -> sessionmaker[GuardedSession]:
         )
         session.commit()
     plain.dispose()
-    governed = Guard(tm.NOTICE, governance=Told({"customer:2": Standing(all_suspended=True)}))
+    governed = Guard(tm.NOTICE, governance=Told({"customer:2": SubjectPreferences(all_suspended=True)}))
     engine = protect(create_engine(url, poolclass=NullPool), governed, Boards)
     return sessionmaker(engine, class_=GuardedSession, info={"guard": governed})
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
-from purposeguard.runtime.snapshot import Column, Engine, State
+from purposeguard.runtime.snapshot import Engine, Permissions, PolicySnapshot
 from purposeguard.testing import strategies, watching
 from purposeguard.testing._asking import declarable, name_of
 from purposeguard.testing._watched import WatchedEngine
@@ -77,7 +77,7 @@ def test_it_decides_as_the_reference(notice: pg.Notice, data: st.DataObject) -> 
 
 
 def notice_term(notice: pg.Notice, given_: Any) -> Any:
-    return pg.Guard(notice)._engine.state.matrix.purpose(given_)
+    return pg.Guard(notice)._engine.snapshot.matrix.purpose(given_)
 
 
 @settings(max_examples=15)
@@ -106,7 +106,7 @@ def test_a_notice_that_is_replaced_while_it_is_watched_decides_from_then_on(
     assert len(found) == 4
     assert ask(guard) == ask(plain)
     assert type(guard._engine) is Engine
-    assert type(guard._engine.state) is State
+    assert type(guard._engine.snapshot) is PolicySnapshot
 
 
 class Answers(watching.Watcher):
@@ -166,7 +166,7 @@ def test_what_was_collected_under_a_closed_list_is_told_as_denied_to_any_channel
     earlier = pg.Notice.parse(tables)
     guard = pg.Guard(pg.History(earlier, tm.NOTICE), governance=Office())
     told = Answers()
-    about = pg.About(1, collected=datetime.date(2023, 5, 1))
+    about = pg.RowContext(1, collected=datetime.date(2023, 5, 1))
     with guard.purpose(tm.RenewalGuidance) as use, watching.watching(told, guard):
         assert not use.allows(R, subject=about)
         assert use.allows(R, subject=1)
@@ -237,8 +237,8 @@ def test_observed_denials_are_passed_on_as_ever(caplog: pytest.LogCaptureFixture
 
 def seen(guard: pg.Guard) -> list[object]:
     """What a guard remembers, by identity and by value."""
-    state = guard._engine.state
-    columns = [(id(one), set(one.cleared), dict(one._known), one.retired) for one in state._columns.values()]
+    state = guard._engine.snapshot
+    columns = [(id(one), set(one.allowed_labels), dict(one._known), one.retired) for one in state._permissions.values()]
     return [id(state), type(guard._engine), id(state.known[0]), dict(state.checked), columns, state._retired]
 
 
@@ -254,19 +254,19 @@ def test_afterwards_it_is_as_it_was(ledger: Callable[[], Any]) -> None:
     guard.check(tm.Registration, tm.RenewalGuidance)
     with guard.purpose(tm.ProductGuidance) as use:
         use.open(NAME)
-        cleared, counted = use.cleared, use.counted
-        before, held = seen(guard), (set(cleared), set(counted))
+        allowed_labels, counted = use.allowed_labels, use.counted
+        before, held = seen(guard), (set(allowed_labels), set(counted))
         assert isinstance(guard.ledger, support.RecordingLedger) or held != (set(), set())
         with capture_decisions(guard) as found:
-            assert not cleared
+            assert not allowed_labels
             assert not counted
             remind()
             use.open(NAME)
             use.open(NAME)
         assert len(found) == 3
         assert seen(guard) == before
-        assert (set(cleared), set(counted)) == held
-        assert use.cleared is cleared
+        assert (set(allowed_labels), set(counted)) == held
+        assert use.allowed_labels is allowed_labels
     remind()
     assert len(found) == 3
     assert seen(guard) == before
@@ -350,7 +350,7 @@ def test_watching_begins_and_ends_while_other_threads_decide() -> None:
     assert type(guard._engine) is Engine
     with guard.purpose(tm.RenewalGuidance) as use:
         use.open(NAME)
-        assert R in use.cleared  # it remembers again
+        assert R in use.allowed_labels  # it remembers again
 
 
 def test_an_engine_that_is_turned_back_in_the_middle_of_a_method_decides_as_ever() -> None:
@@ -369,8 +369,8 @@ def test_an_engine_that_is_turned_back_in_the_middle_of_a_method_decides_as_ever
     with pytest.raises(pg.PurposeViolation) as caught:
         guard.check("1.1b", "1.2(1)①")
     (activity,), (access,) = guard._register.activities, guard._register.accesses
-    column = WatchedEngine.column(engine, activity)  # type: ignore[arg-type]  # of this class before it began
-    assert type(column) is Column
+    column = WatchedEngine.permissions(engine, activity)  # type: ignore[arg-type]  # of this class before it began
+    assert type(column) is Permissions
     for method, given_, error in (
         ("authorise", (access, R), pg.PurposeMissing),
         ("present", (), pg.PurposeMissing),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import CLEAR, Circumstances
+from purposeguard.policy.context import CLEAR, Context
 from purposeguard.policy.table import Matrix
 from purposeguard.testing import strategies, watching
 from purposeguard.testing._asking import asked_of, name_of
@@ -208,7 +208,7 @@ def test_an_overlay_never_serves_more_than_what_it_narrows() -> None:
 
 def test_what_is_known_of_subjects_is_decided_by_the_turned_cell_too() -> None:
     matrix, label = Matrix(tm.NOTICE), pg.Label(tm.Registration)
-    known = Circumstances(CLEAR)
+    known = Context(CLEAR)
     assert tm.RenewalGuidance in matrix.row_for(label, None, known)
     turned = flipped(matrix, Cell(KEY, "1.1(a)", "1.2(1)①"))
     assert tm.RenewalGuidance not in turned.row_for(label, None, known)

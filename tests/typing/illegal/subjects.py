@@ -12,7 +12,7 @@ import purposeguard as pg
 from purposeguard import Personal, Use
 from purposeguard.runtime.legal_override import ExceptionLedger
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.protocols import Standing
+from purposeguard.runtime.protocols import SubjectPreferences
 
 guard = pg.Guard(tm.NOTICE)
 DAY = datetime.date(2026, 6, 1)
@@ -34,14 +34,14 @@ customer = Customer(key=8, email="mail@example.org")
 
 # What is known of a datum.
 
-pg.About(7.5)  # error
-pg.About([7])  # error
-pg.About(customer)  # error
-pg.About(7, DAY)  # error
-pg.About(7, collected="2026-06-01")  # error
-pg.About(7, ended=20260601)  # error
-pg.About(7, since=DAY)  # error
-about = pg.About(7, collected=DAY)
+pg.RowContext(7.5)  # error
+pg.RowContext([7])  # error
+pg.RowContext(customer)  # error
+pg.RowContext(7, DAY)  # error
+pg.RowContext(7, collected="2026-06-01")  # error
+pg.RowContext(7, ended=20260601)  # error
+pg.RowContext(7, since=DAY)  # error
+about = pg.RowContext(7, collected=DAY)
 about.subject.upper()  # error
 
 # Whose it is: an id, what is known, or a row.
@@ -90,7 +90,7 @@ pg.Guard(tm.NOTICE, governance=Plain())  # error
 pg.Guard(tm.NOTICE, governance="sqlite:///privacy.db")  # error
 pg.Guard(tm.NOTICE, clock=NOON)  # error
 pg.Guard(tm.NOTICE, clock=lambda: DAY)  # error
-Standing(suspended=["1.2(1)①"])  # error
+SubjectPreferences(suspended=["1.2(1)①"])  # error
 ledger: ExceptionLedger = Plain()  # error
 
 # Revisions.

@@ -16,7 +16,7 @@ from purposeguard import Personal, Use
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision
 from purposeguard.runtime.legal_override import ExceptionLedger
-from purposeguard.runtime.protocols import CLEAR, Standing
+from purposeguard.runtime.protocols import CLEAR, SubjectPreferences
 from purposeguard.runtime.registry import LegalException
 
 # What keeps what subjects asked for is whatever has these four.
@@ -34,7 +34,7 @@ class Ledger:
 
 class Office:
     def __init__(self) -> None:
-        self.suspended = Standing(suspended=frozenset({"1.2(1)①"}), all_suspended=False)
+        self.suspended = SubjectPreferences(suspended=frozenset({"1.2(1)①"}), all_suspended=False)
 
     @property
     def ledger(self) -> Ledger:
@@ -44,7 +44,7 @@ class Office:
     def requires_subject(self) -> bool:
         return False
 
-    def standing(self, subject: str, /) -> Standing:
+    def preferences(self, subject: str, /) -> SubjectPreferences:
         return self.suspended if subject == "7" else CLEAR
 
     def provided(self, provision: Provision, /) -> None: ...
@@ -105,12 +105,12 @@ SOME = uuid.UUID(int=8)
 
 # What is known beyond the label.
 
-about = pg.About(8, collected=datetime.date(2025, 3, 1), ended=NOON)
+about = pg.RowContext(8, collected=datetime.date(2025, 3, 1), ended=NOON)
 assert_type(about.subject, str | None)
 assert_type(about.collected, datetime.date | datetime.datetime | None)
-pg.About()
-pg.About("eight")
-pg.About(SOME, ended=datetime.date(2026, 1, 1))
+pg.RowContext()
+pg.RowContext("eight")
+pg.RowContext(SOME, ended=datetime.date(2026, 1, 1))
 
 # Decisions about somebody.
 
