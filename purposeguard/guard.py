@@ -21,18 +21,19 @@ from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
 from purposeguard.policy.explanation import Decision, name_of
 from purposeguard.policy.transfers import Recipient
+from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.access import Reader, access_function
 from purposeguard.runtime.activity import Block, carried, decorated
 from purposeguard.runtime.cache import cached_function
 from purposeguard.runtime.clock import Clock, Now, system_time
 from purposeguard.runtime.declassification import Reclassifier
+from purposeguard.runtime.engine import ActivityHandle, Engine, Transforms
 from purposeguard.runtime.handover import Entrusting, against, must_be_recipient, resolved
 from purposeguard.runtime.legal_override import ExceptionBlock, LegalBasis, Subjects
 from purposeguard.runtime.observer import Ledger
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Register, Site, Transform
-from purposeguard.runtime.snapshot import ActivityHandle, Engine, Transforms
-from purposeguard.runtime.use import NO_USE, Narrowed, Observed, Use
+from purposeguard.runtime.use import NO_USE, Narrowed, Observed, Use, present
 from purposeguard.runtime.wrapping import Function
 from purposeguard.values.personal import Personal, combined
 from purposeguard.values.rows import Whose
@@ -106,8 +107,10 @@ class Guard:
         )
         self._register = Register()
         self._replacing = new_lock()
-        LIVE_GUARDS.add(self)
         self._attach()
+        LIVE_GUARDS.add(self)
+        for listener in tuple(GUARD_LISTENERS):
+            listener(self)
 
     def _attach(self) -> None:
         attach = getattr(self._engine.oversight, "attach", None)
@@ -194,8 +197,22 @@ class Guard:
                 return purpose in row or purposes[purpose] in row
             except (KeyError, TypeError):
                 pass  # not asked in this form before, or not hashable
-        matrix = self._engine.snapshot.matrix
-        return matrix.purpose(purpose) in matrix.row(sources, channel)
+        verdict = self._decide(sources, purpose, channel)
+        self._engine.decided(verdict, used=False)
+        return verdict.allowed
+
+    def _decide(self, sources: Sources, purpose: object, channel: str | None, subject: Whose = None) -> Verdict:
+        """What the notice in force says; nobody is told. Raises as `allows` does."""
+        engine = self._engine
+        snapshot = engine.snapshot  # once: all is decided by one revision
+        matrix = snapshot.matrix
+        wanted, by = matrix.purpose(purpose), matrix.channel(channel)
+        if subject is None:
+            return snapshot.decide(sources, wanted, by)
+        label = matrix.label(sources)
+        contexts = [engine.context(row_context, label, snapshot) for row_context in engine.row_contexts(subject)]
+        verdicts = [snapshot.decide(label, wanted, by, context) for context in contexts]
+        return next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
 
     def check(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> None:
         """Nothing where the notice lets these sources (of this subject) serve this purpose (by this channel).
@@ -208,7 +225,12 @@ class Guard:
         engine = self._engine
         if hasattr(sources, "__next__"):  # an iterator can be asked once only
             sources = tuple(cast("Iterable[OneSource]", sources))
-        if subject is None and engine.ledger is None and self.allows(sources, purpose, channel):
+        if (
+            subject is None
+            and engine.ledger is None
+            and not engine.observers
+            and self.allows(sources, purpose, channel)
+        ):
             return
         snapshot = engine.snapshot
         if subject is None and engine.counting is not None:
@@ -219,7 +241,9 @@ class Guard:
             else:
                 tick()
                 return
-        decision = self.explain(sources, purpose, channel, subject=subject)
+        verdict = self._decide(sources, purpose, channel, subject)
+        engine.decided(verdict, used=True)
+        decision = Decision(verdict)
         if not decision:
             engine.refuse(decision)
         elif engine.ledger is not None:
@@ -231,17 +255,9 @@ class Guard:
 
     def explain(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> Decision:
         """The decision with its reasons; an error only as in `allows`, never for a denial."""
-        engine = self._engine
-        snapshot = engine.snapshot  # once: all is decided by one revision
-        matrix = snapshot.matrix
-        label, wanted, by = matrix.label(sources), matrix.purpose(purpose), matrix.channel(channel)
-        if subject is None:
-            return Decision(matrix, label, wanted, by)
-        decisions = [
-            Decision(matrix, label, wanted, by, context=engine.context(row_context, label, snapshot))
-            for row_context in engine.row_contexts(subject)
-        ]
-        return next((one for one in decisions if not one), decisions[0])
+        verdict = self._decide(sources, purpose, channel, subject)
+        self._engine.decided(verdict, used=False)
+        return Decision(verdict)
 
     @overload
     def derive(self, operation: str, one: Personal[A, Any], other: Personal[B, Any]) -> Personal[tuple[A, B], Any]: ...
@@ -594,7 +610,7 @@ class Guard:
     @property
     def current(self) -> Use[Any]:
         """The use under way here; raises PurposeMissing where there is none, in any mode: there is none to go by."""
-        use = self._engine.ambient()
+        use: Use[Any] = self._engine.ambient()
         absence = use.absence()
         if absence is not None:
             self._engine.lacking(PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False)
@@ -619,7 +635,7 @@ class Guard:
         """
         engine = self._engine
         wanted = engine.snapshot.matrix.purpose(purpose)
-        use = engine.present("a use was asked for")
+        use = present(engine, "a use was asked for")
         if use is not None:
             held = use.purpose
             if held == wanted:
@@ -664,6 +680,9 @@ class Guard:
 
 LIVE_GUARDS: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
 """Every guard there is, for tests that watch what is decided. No decision reads it."""
+
+GUARD_LISTENERS: Final[list[Callable[[Guard], None]]] = []
+"""Told of each guard that is made; likewise."""
 
 
 def _mode(mode: str) -> Mode:

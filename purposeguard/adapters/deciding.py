@@ -24,13 +24,14 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import day_in
 from purposeguard.notice.vocabulary import Immutable, NotPersonal
-from purposeguard.policy.context import ASKED_LATER, SubjectPreferences
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import NOTHING_KNOWN
 from purposeguard.policy.violations import FlowViolation
+from purposeguard.runtime.engine import Engine, only_observed
 from purposeguard.runtime.protocols import Roster, Rostered
-from purposeguard.runtime.snapshot import Engine, Permissions, only_observed
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.snapshot import Permissions
+from purposeguard.runtime.use import Use, present
 from purposeguard.values.markers import Collected, Ended, RowSource
 
 RULES_KEPT: Final = 1000
@@ -187,7 +188,7 @@ class Decider:
                     for tick in ticks:
                         tick()
                     return
-        self.meet_under(self.engine.present(what), demand, rules)
+        self.meet_under(present(self.engine, what), demand, rules)
 
     def meet_under(self, use: Use[Any] | None, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
         """As `meet`, under the use that `engine.present` gave: None where that there is none is observed, and told."""
@@ -196,11 +197,16 @@ class Decider:
         engine = self.engine
         column = use._permissions  # once: all is decided by one revision
         denied: set[Label] = set()
+        asked: set[Label] = set()
         for field, label in demand.fields:
-            self._decided(use.judged(label, (), column), label, field, use, denied)
+            used = True if label not in asked else None  # as the ledger counts: once for all columns of one label
+            asked.add(label)
+            self._decided(use.judged(label, (), column, used=used, field=field), label, field, use, denied)
         later: dict[Label, None] = {}
         for field, table, tag in demand.rows:
-            self._decided(self._later(column, tag.label), tag.label, field, use, denied)
+            used = True if tag.label not in asked else None
+            asked.add(tag.label)
+            self._decided(self._later(use, column, tag.label, used, field), tag.label, field, use, denied)
             if tag.label not in denied:
                 later[label_in(rules.get(table), tag)] = None
         if demand.unnarrowed:
@@ -217,11 +223,11 @@ class Decider:
             denied.add(label)  # where it is only observed, each once
             self.engine.refuse(decision, use, field=field, advice=self._advice_on_columns)
 
-    def _later(self, column: Permissions, label: Label) -> Decision | None:
+    def _later(
+        self, use: Use[Any], permissions: Permissions, label: Label, used: bool | None, field: str
+    ) -> Decision | None:
         """Why no row may be used, whatever it says of itself."""
-        if label is NOT_PERSONAL or column.permits_of(label, ASKED_LATER):
-            return None
-        return column.decision(label, ASKED_LATER)
+        return None if label is NOT_PERSONAL else use.judged_later(label, permissions, used=used, field=field)
 
     def denied(self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = "") -> dict[str, Decision]:
         """The columns that a use may not use, whatever their rows say, each with the reason; nobody is told.
@@ -236,7 +242,10 @@ class Decider:
             if tag.label is NOT_PERSONAL:
                 continue
             by_row = self.asks_rows(columns, {name: tag})
-            decision = self._later(column, tag.label) if by_row else use.judged(tag.label, (), column)
+            if by_row:
+                decision = self._later(use, column, tag.label, used=False, field=name)
+            else:
+                decision = use.judged(tag.label, (), column, used=False, field=name)
             if decision is not None:
                 found[name] = decision
         return found

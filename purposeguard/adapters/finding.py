@@ -1,7 +1,7 @@
 """Finding a row rule: the core is asked about one row of each kind, and kinds that are decided alike are put together.
 
 A kind of row is a source, days between which nothing changes, and how things stand for the subject. So no rule of the
-notice is repeated here: what decides is `Column.permits_of`, as of a single row.
+notice is repeated here: what decides is `Permissions.decide`, as of a single row.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.retention import day_in
 from purposeguard.notice.vocabulary import NotPersonal, Source
 from purposeguard.policy.context import CLEAR, SubjectPreferences
+from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.protocols import Roster
-from purposeguard.runtime.snapshot import Engine, Permissions
+from purposeguard.runtime.snapshot import Permissions
 from purposeguard.values.rows import LONG_AGO
 
 Needed = tuple[tuple[Label, bool], ...]
@@ -83,7 +84,7 @@ class Finder:
         today = day_in(matrix.notice.document.timezone, self._engine.clock.now())
         found = {one.revision for one in matrix.history} if revisions else set[datetime.date]()
         for source in matrix.notice.sources:
-            for period in self._column.periods.of(source.clause):
+            for period in self._column.snapshot.periods.of(source.clause):
                 if period.from_ == since and (today - datetime.date.min).days > period.days:
                     found.add(today - datetime.timedelta(days=period.days))
         return found
@@ -116,7 +117,7 @@ class Finder:
     ) -> bool:
         engine, column = self._engine, self._column
         return all(
-            column.permits_of(label, engine.context_of(preferences, collected, ended, label, column))
+            column.decide(label, engine.context_of(preferences, collected, ended, label, column.snapshot)).allowed
             for label in labels
         )
 

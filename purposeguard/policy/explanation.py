@@ -1,4 +1,7 @@
-"""Decision: whether, by which clause, why not, and what instead."""
+"""Decision: a verdict explained. By which clause, why not, and what instead.
+
+Not trusted: whether a use is allowed is the verdict's to say, and nothing here can change it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Context, DenialReason
 from purposeguard.policy.table import Matrix, Row
+from purposeguard.policy.verdict import Verdict
 
 T = TypeVar("T")
 
@@ -51,25 +55,8 @@ class Decision:
     allowed: bool
     context: Context
 
-    def __init__(
-        self,
-        matrix: Matrix,
-        label: Label,
-        purpose: type[Purpose] | Family,
-        channel: str | None = None,
-        *,
-        declared: bool = False,
-        context: Context = NONE_KNOWN,
-    ) -> None:
-        """`declared`: it is about an activity as such, which must state a channel where its purpose is closed."""
-        self._matrix = matrix
-        self.context = context
-        self._declared = declared
-        self._unstated = declared and channel is None and matrix.must_state_channel(purpose)
-        self.label = label
-        self.purpose = purpose
-        self.channel = channel
-        self.allowed = not self._unstated and purpose in matrix.row_for(label, channel, context)
+    def __init__(self, verdict: Verdict) -> None:
+        self.allowed, self._matrix, self.label, self.purpose, self.channel, self.context, self._declared = verdict
 
     def __bool__(self) -> bool:
         return self.allowed

@@ -215,6 +215,13 @@ class Matrix(Immutable):
         first, *others = (table[source] for source in label.sources)
         return first.intersection(*others)
 
+    def remember(self, sources: object, channel: str | None, row: Row) -> None:
+        """Has the row of these sources found at once where it is asked for in the same form."""
+        asked = frozenset(sources) if isinstance(sources, (set, frozenset, list)) and sources else sources
+        table = self._tables[channel]
+        if len(table) < MOST_REMEMBERED and _lasting(asked):
+            table[asked] = row
+
     def row_for(self, label: Label, channel: str | None, context: Context) -> Row:
         """What data of this label may serve under these circumstances; the label is of this matrix."""
         if context is NONE_KNOWN or context == NONE_KNOWN:
@@ -422,6 +429,10 @@ class Matrix(Immutable):
         """Whether an activity under this purpose must say its channel (rule 7)."""
         members = purpose.members if isinstance(purpose, Family) else (purpose,)
         return any(member in self.closed for member in members)
+
+    def closed_before(self, purpose: type[Purpose] | Family) -> bool:
+        """Whether some known revision named the channels of this purpose, which the one in force leaves open."""
+        return not self.opened.isdisjoint(purpose.members if isinstance(purpose, Family) else (purpose,))
 
     def admitted(self, purpose: type[Purpose] | Family) -> tuple[str, ...]:
         """The channels that some purpose here admits, in the notice's order."""

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Final, NewType, TypeVar, get_args, get_origin
 from purposeguard.errors import UnlabelledData, wrapped
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import is_union
+from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.execution import get_ident, here
 from purposeguard.runtime.registry import WHOLE, Access, Site
-from purposeguard.runtime.snapshot import Engine
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, authorise, called, present
 from purposeguard.runtime.wrapping import Function, must_be_function, surrounded
 from purposeguard.values.annotations import ALIASES, OPAQUE, TRANSPARENT, evaluated, is_taggable, written
 from purposeguard.values.callables import is_plain, kind_of
@@ -164,21 +164,21 @@ class Reader:
         """Raises PurposeMissing or PurposeViolation where the function may not run here."""
         label = self.label()
         if self.access.withhold or label is None:
-            use = self._engine.present(f"{self.access.name} was called")
+            use = called(self._engine, self.access)
             if use is not None and self.access.named is not None:
-                refusal = use.refusal(self.access.named)
+                refusal = use.refusal(self.access.named, access=self.access)
                 if refusal is not None:
                     self._engine.refuse(refusal, use, self.access)
             return use
         if self.marked:
             return self._authorise_rows(label)
-        return self._engine.authorise(self.access, label)
+        return authorise(self._engine, self.access, label)
 
     def _authorise_rows(self, label: Label) -> Use[Any] | None:
         """As `authorise`, of rows that will say whose they are: what that decides is decided when they are there."""
-        use = self._engine.present(f"{self.access.name} was called")
+        use = called(self._engine, self.access)
         if use is not None:
-            refusal = use.refusal_later(label, self._outside)
+            refusal = use.refusal_later(label, self._outside, self.access)
             if refusal is not None:
                 self._engine.refuse(refusal, use, self.access)
         return use
@@ -212,7 +212,7 @@ class Reader:
             if use.active:
                 return self.result(value, use)
             if not self._engine.observing:  # the function has left the block that it was called in
-                self._engine.present(f"{self.access.name} was called")
+                present(self._engine, f"{self.access.name} was called")
             return value
         finally:
             del value  # from the traceback, where it is refused

@@ -14,11 +14,12 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import ChannelViolation
+from purposeguard.runtime.engine import ActivityHandle, Engine
 from purposeguard.runtime.execution import ASYNCIO, TRIO, get_ident, here, modules
 from purposeguard.runtime.observer import NO_COUNTS
 from purposeguard.runtime.registry import Activity, Register, Site
-from purposeguard.runtime.snapshot import NOTHING, ActivityHandle, Engine
-from purposeguard.runtime.use import NO_USE, Carried, Use
+from purposeguard.runtime.snapshot import NOTHING
+from purposeguard.runtime.use import NO_USE, Carried, Use, present
 from purposeguard.runtime.wrapping import Function, must_be_function, must_be_no_method, surrounded, unwrapped_method
 from purposeguard.values.callables import is_plain, kind_of
 
@@ -237,7 +238,7 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
 
 def carried(fn: F, engine: Engine) -> F:
     """`fn` bound to the purpose under way; raises PurposeMissing where there is none."""
-    use = engine.present(f"{Site.of(fn).dotted} was to be carried")
+    use = present(engine, f"{Site.of(fn).dotted} was to be carried")
     if use is None:  # observed only
         return fn
     if not use.carries:
@@ -255,6 +256,7 @@ def _must_fit(engine: Engine, activity: Activity) -> None:
     holders = [source for source in matrix.notice.sources if activity.purpose in matrix.row(source)]
     heads = [one for one in holders if not any(one is not other and issubclass(one, other) for other in holders)]
     label = Label(*(heads or (NotPersonal,)))
-    decision = Decision(matrix, label, activity.purpose, activity.channel, declared=True)
+    verdict = engine.snapshot.decide(label, activity.purpose, activity.channel, activity=True)
+    decision = Decision(verdict._replace(closed=True))
     advice = "state " + " or ".join(f'`channel="{channel}"`' for channel in admitted)
     engine.tell(ChannelViolation(decision, activity.name or None, advice=advice), activity)

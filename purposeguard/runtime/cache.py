@@ -15,7 +15,7 @@ from cachetools.keys import hashkey, typedkey
 
 from purposeguard.locks import new_lock
 from purposeguard.runtime.access import Reader
-from purposeguard.runtime.snapshot import Engine
+from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.wrapping import Function
 from purposeguard.values.callables import is_plain, kind_of
 
@@ -48,7 +48,7 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
             if reader.access.withhold:  # what was withheld says for which activity
                 who += (activity.name,)
         # The state is in the key: what was read under a notice since replaced is not found again.
-        return engine.snapshot, who, reader.label(), make_key(*args, **kwargs)
+        return engine.snapshot.matrix, who, reader.label(), make_key(*args, **kwargs)
 
     lock = new_lock()  # a finaliser may call what is cached while its thread holds it
     if is_plain(fn):

@@ -17,11 +17,11 @@ from purposeguard.policy.explanation import Decision, name_of, overruled
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.transfers import Provision, Recipient, canonical, clauses, objections, refusal
 from purposeguard.policy.violations import violation_of
+from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.observer import Ledger
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Entrustment, Register, Site
-from purposeguard.runtime.snapshot import Engine
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, present
 from purposeguard.runtime.wrapping import Function, must_be_function, unwrapped_method
 from purposeguard.values.callables import kind_of
 from purposeguard.values.type_schema import Shape
@@ -194,7 +194,7 @@ class Handing:
         label = declared.named or Label.join(cast("Label", declared.label), *found.labels)
         engine.snapshot.matrix.label(label)
         row_contexts = found.row_contexts
-        use = engine.present(f"{declared.name} was called")
+        use = present(engine, f"{declared.name} was called")
         recipient = resolved(engine, declared.recipient)
         means = declared.means or recipient.means
         if use is not None:
@@ -208,13 +208,14 @@ class Handing:
     ) -> None:
         """Tells all that stands against the hand-over; raises the first of it, unless it is only observed."""
         engine, declared = self._engine, self.declared
-        purpose = use.judged(label, row_contexts)
+        permissions = use._permissions  # once: all is decided by one revision
+        purpose = use.judged(label, row_contexts, permissions, used=True)
         if purpose is not None:
             self._refuse(purpose, use, f"it was to be handed to {recipient.id}")
         others = list(
             against(
                 engine,
-                Decision(engine.snapshot.matrix, label, use.purpose, use.channel),
+                Decision(engine.snapshot.decide(label, use.purpose, use.channel)),
                 recipient,
                 row_contexts,
                 means=means,
@@ -225,8 +226,8 @@ class Handing:
         )
         for decision in others:
             self._refuse(decision, use)
-        if purpose is None and not others:
-            use.refusal(label, row_contexts=row_contexts)  # which counts it; what was refused was not used
+        if purpose is None and not others and engine.ledger is not None:
+            use.used(label, row_contexts, permissions, 1)  # what was refused was not used
 
     def _refuse(self, decision: Decision, use: Use[Any], advice: str | None = None) -> None:
         violation = violation_of(decision)(decision, use.activity.name, self.declared.name, None, advice)

@@ -10,14 +10,15 @@ from typing import Any, ClassVar, Final, Literal, NoReturn, Protocol, cast, get_
 from purposeguard.errors import PurposeMissing
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, is_text
-from purposeguard.policy.context import Context, DenialReason
+from purposeguard.policy.context import NONE_KNOWN, Context, DenialReason
 from purposeguard.policy.explanation import Decision, outside_the_table
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext, SubjectId, subject_key
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.clock import in_utc
+from purposeguard.runtime.engine import ActivityHandle, Engine
 from purposeguard.runtime.observer import NO_COUNTS, Ledger
-from purposeguard.runtime.registry import Activity, LegalException, Site
-from purposeguard.runtime.snapshot import NOTHING, ActivityHandle, Engine, Permissions
+from purposeguard.runtime.registry import Access, Activity, LegalException, Site
+from purposeguard.runtime.snapshot import NOTHING, Permissions, PolicySnapshot
 from purposeguard.runtime.use import Use
 from purposeguard.values.rows import Whose, given_row_contexts
 
@@ -149,7 +150,7 @@ class ExceptedUse(Use[Any]):
     def __init__(self, engine: Engine, exception: LegalException) -> None:
         self._exception = exception
         activity = Activity(exception.name, OutsideTheNotice, None, engine.observing, exception.site)
-        super().__init__(_ExceptedOpening(engine, activity))
+        super().__init__(_ExceptedHandle(engine, activity))
         self.allowed_labels = NOTHING
         self.counted = NO_COUNTS
 
@@ -161,9 +162,13 @@ class ExceptedUse(Use[Any]):
         return absence
 
     def judged(
-        self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions | None = None
+        self,
+        label: Label,
+        row_contexts: tuple[RowContext, ...],
+        permissions: Permissions | None = None,
+        **_told: object,
     ) -> Decision | None:
-        """Why this use may not open data of this label; None where it may."""
+        """Why this use may not open data of this label; None where it may. Observers are told of no exception."""
         permissions = permissions or self._permissions
         permissions.matrix.label(label)  # raises where it is of another notice
         if label is _NOT_PERSONAL:
@@ -198,7 +203,7 @@ class ExceptedUse(Use[Any]):
         """What `subject=` says; the exception names whom it concerns, so nobody else is asked."""
         return given_row_contexts(subject)
 
-    def refusal_later(self, label: Label, outside: Label | None) -> Decision | None:
+    def refusal_later(self, label: Label, outside: Label | None, access: Access | None = None) -> Decision | None:  # noqa: ARG002  # as Use has it
         """Rows say whose they are when they are there, and are put on record then; what is in no row is so now."""
         self._permissions.matrix.label(label)
         return None if outside is None else self.refusal(outside)
@@ -227,43 +232,37 @@ class ExceptedUse(Use[Any]):
 
 
 class _ExceptedPermissions(Permissions):
-    """What may be opened under an exception is decided by its use; here is the matrix, and nothing is remembered."""
+    """What may be used under an exception is decided by its use; here is the notice in force, which allows nothing."""
 
     __slots__ = ()
 
-    def __init__(self, matrix: Matrix) -> None:
-        self.matrix = matrix
-        self.purpose = OutsideTheNotice
-        self.channel = None
-        self.allowed_labels = set()
-        self.closed = False
-        self.retired = False
+    def __init__(self, snapshot: PolicySnapshot) -> None:
+        super().__init__(snapshot, OutsideTheNotice, None)
 
-    def permits(self, label: Label) -> bool:  # noqa: ARG002  # as Column has it; so below
-        """Nothing, unless the use says so."""
-        return False
-
-    def permits_of(self, label: Label, context: Context) -> bool:  # noqa: ARG002  # likewise
-        """Likewise."""
-        return False
+    def decide(self, sources: object, context: Context | None = None) -> Verdict:
+        """That nothing is allowed."""
+        label = self.matrix.label(sources)
+        return Verdict(
+            allowed=False, matrix=self.matrix, label=label, purpose=self.purpose, context=context or NONE_KNOWN
+        )
 
 
-class _ExceptedOpening(ActivityHandle):
+class _ExceptedHandle(ActivityHandle):
     __slots__ = ()
 
     def __init__(self, engine: Engine, activity: Activity) -> None:
         self.engine = engine
         self.activity = activity
-        self.permissions = _ExceptedPermissions(engine.snapshot.matrix)
+        self.permissions = _ExceptedPermissions(engine.snapshot)
         self.counted = {}
         self.ticks = {}
         self._narrower = {}
 
     def current(self) -> Permissions:
         """By the notice in force: its vocabulary is what counts here."""
-        matrix = self.engine.snapshot.matrix
-        if self.permissions.matrix is not matrix:
-            self.permissions = _ExceptedPermissions(matrix)
+        snapshot = self.engine.snapshot
+        if self.permissions.snapshot is not snapshot:
+            self.permissions = _ExceptedPermissions(snapshot)
         return self.permissions
 
 

@@ -1,4 +1,4 @@
-"""The seat of a ledger: what a guard tells about what was used, and what was refused."""
+"""Observers and ledgers: what a guard tells of decisions, of what was used, and of what was refused."""
 
 from __future__ import annotations
 
@@ -9,8 +9,38 @@ from typing import Final, Protocol
 
 from purposeguard.errors import PurposeMissing
 from purposeguard.notice.label import Label
+from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.runtime.registry import Reclassification
+from purposeguard.runtime.registry import Access, Activity, Reclassification
+
+
+class Observer(Protocol):
+    """Told by an engine of all that is decided for whoever asks it, as it is decided, from any thread.
+
+    While an engine has observers it remembers nothing, so that each question is decided, and seen. What it asks by
+    itself (the alternatives in a message, which of a million rows to keep) nobody asked for, and is not told.
+    """
+
+    def decided(
+        self, verdict: Verdict, *, used: bool, activity: Activity | None, access: Access | None, field: str | None
+    ) -> None:
+        """A decision: `used`, data is about to be used if it is allowed; otherwise it was only asked.
+
+        `activity` is None where a guard was asked and no use. `access` is the access function that reads the data,
+        `field` a field or column that it lies in; None where there is none, or none is known.
+        """
+
+    def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+        """A use is refused, or would be (`observed`) if the guard or the activity were enforcing."""
+
+    def entered(self, activity: Activity) -> None:
+        """An activity runs; also told when it goes on."""
+
+    def called(self, access: Access) -> None:
+        """An access function was called; whether it may run is decided next."""
+
+    def replaced(self) -> None:
+        """Another revision is in force."""
 
 
 class Ledger(Protocol):

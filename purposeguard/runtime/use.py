@@ -16,10 +16,12 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import ASKED_LATER, DenialReason
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import RowContext, subject_key
+from purposeguard.policy.verdict import Verdict
+from purposeguard.runtime.engine import ActivityHandle, Engine
 from purposeguard.runtime.execution import get_ident, here
 from purposeguard.runtime.observer import NO_COUNTS, Ledger, Tally, Tick
 from purposeguard.runtime.registry import Access, Activity
-from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, ActivityHandle, Engine, Permissions
+from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, Permissions
 from purposeguard.values.opener import Opener
 from purposeguard.values.personal import Personal, must_be_sealed
 from purposeguard.values.redaction import Stream, Withholder, describes_itself
@@ -128,44 +130,82 @@ class Use(Opener, Generic[P]):
             self._tally.tell()
 
     def refusal(
-        self, label: Label, permissions: Permissions | None = None, row_contexts: tuple[RowContext, ...] = ()
+        self,
+        label: Label,
+        permissions: Permissions | None = None,
+        row_contexts: tuple[RowContext, ...] = (),
+        access: Access | None = None,
     ) -> Decision | None:
         """Why this use may not open data of this label; None where it may, which a ledger is told. For wrappers.
 
         `row_contexts`: what is known of the data beside its label.
         """
         permissions = permissions or self._permissions  # once: the decision and its reasons are of one revision
-        decision = self.judged(label, row_contexts, permissions)
+        decision = self.judged(label, row_contexts, permissions, used=True, access=access)
         if decision is None and self._engine.ledger is not None:
             self.used(label, row_contexts, permissions, 1)
         return decision
 
     def judged(
-        self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions | None = None
+        self,
+        label: Label,
+        row_contexts: tuple[RowContext, ...],
+        permissions: Permissions | None = None,
+        *,
+        used: bool | None = None,
+        access: Access | None = None,
+        field: str | None = None,
     ) -> Decision | None:
-        """Why this use may not open data of this label; None where it may. Nobody is told. For wrappers."""
+        """Why this use may not open data of this label; None where it may. No ledger is told. For wrappers.
+
+        `used`: observers are told that data is about to be used, or that it was only asked; None: they are not told.
+        """
         permissions = permissions or self._permissions
         if not row_contexts:
-            return None if permissions.permits(label) else permissions.decision(label)
+            if label in permissions.allowed_labels:
+                return None
+            return self._told(permissions.decide(label), used, access, field)
         for row_context in row_contexts:
-            context = self._engine.context(row_context, label, permissions)
-            if not permissions.permits_of(label, context):
-                return permissions.decision(label, context)
+            context = self._engine.context(row_context, label, permissions.snapshot)
+            if permissions.known_to_allow(label, context):
+                continue
+            decision = self._told(permissions.decide(label, context), used, access, field)
+            if decision is not None:
+                return decision
         return None
 
-    def refusal_later(self, label: Label, outside: Label | None) -> Decision | None:
+    def judged_later(
+        self, label: Label, permissions: Permissions, *, used: bool | None = None, field: str | None = None
+    ) -> Decision | None:
+        """As `judged`, of rows that will say whose they are: why none of them may be used, whatever they say."""
+        if permissions.known_to_allow(label, ASKED_LATER):
+            return None
+        return self._told(permissions.decide(label, ASKED_LATER), used, None, field)
+
+    def _told(
+        self, verdict: Verdict, used: bool | None, access: Access | None = None, field: str | None = None
+    ) -> Decision | None:
+        """The decision where a verdict is a denial, once observers are told of it."""
+        engine = self._engine
+        if used is not None and engine.observers:
+            engine.decided(verdict, used=used, activity=self.activity, access=access, field=field)
+        return None if verdict.allowed else Decision(verdict)
+
+    def refusal_later(self, label: Label, outside: Label | None, access: Access | None = None) -> Decision | None:
         """As `refusal`, of rows that will say whose they are: what is decided by that is decided later.
 
         `outside` is the label of what is in no such row, which nothing will be said of.
         """
         permissions = self._permissions
-        if outside is not None and not permissions.permits(outside):
-            return permissions.decision(outside)
-        if not permissions.permits_of(label, ASKED_LATER):
-            return permissions.decision(label, ASKED_LATER)
-        if self._engine.ledger is not None:
+        decision = None
+        if outside is not None and outside not in permissions.allowed_labels:
+            verdict = permissions.decide(outside)
+            decision = None if verdict.allowed else self._told(verdict, used=True, access=access)
+        if decision is None and not permissions.known_to_allow(label, ASKED_LATER):
+            decision = self._told(permissions.decide(label, ASKED_LATER), used=True, access=access)
+        if decision is None and self._engine.ledger is not None:
             self._count(label, 1, None)
-        return None
+        return decision
 
     def used(self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int) -> None:
         """Tells the ledger of what is allowed, and about to be used."""
@@ -185,29 +225,31 @@ class Use(Opener, Generic[P]):
         Raises:
             UnknownSource, UnlabelledData, StoreUnavailable: as `Guard.allows`.
         """
-        if subject is not None:
-            permissions = self._permissions
-            if type(sources) is Label and type(subject) in _IDS and sources in self._cleared_of(permissions, subject):
-                return True
-            return self._engine.allowed(permissions, sources, self._row_contexts(subject))
-        try:
-            if sources in self.allowed_labels:
-                return True
-        except TypeError:
-            pass  # not hashable, so never cleared: decided below
-        return self._permissions.allows(sources)
+        if subject is None:
+            try:
+                if sources in self.allowed_labels:
+                    return True
+            except TypeError:
+                pass  # not hashable, so never remembered: decided below
+            return self._told(self._permissions.decide(sources), used=False) is None
+        permissions = self._permissions
+        if type(sources) is Label and type(subject) in _IDS and sources in self._allowed_to(permissions, subject):
+            return True
+        label = permissions.matrix.label(sources)
+        return self.judged(label, self._row_contexts(subject), permissions, used=False) is None
 
     def explain(self, sources: Sources, subject: Whose = None) -> Decision:
         """The decision on these sources (of this subject), with its reasons; raises as `allows` does."""
         permissions = self._permissions
         if subject is None:
-            return permissions.decision(sources)
-        label = permissions.matrix.label(sources)
-        row_contexts = self._row_contexts(subject)
-        refusal = self.judged(label, row_contexts, permissions)
-        if refusal is not None:
-            return refusal
-        return permissions.decision(label, self._engine.context(row_contexts[0], label, permissions))
+            verdict = permissions.decide(sources)
+        else:
+            label = permissions.matrix.label(sources)
+            row_contexts = self._row_contexts(subject)
+            contexts = [self._engine.context(row_context, label, permissions.snapshot) for row_context in row_contexts]
+            verdicts = [permissions.decide(label, context) for context in contexts]
+            verdict = next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
+        return self._told(verdict, used=False) or Decision(verdict)
 
     def _row_contexts(self, subject: object) -> tuple[RowContext, ...]:
         """What `subject=` says."""
@@ -263,7 +305,7 @@ class Use(Opener, Generic[P]):
         try:
             if type(subject) in _IDS and (self.owner == get_ident() or self.runs_here()):
                 label = value._ready
-                if label in self._cleared_of(self._permissions, subject):
+                if label in self._allowed_to(self._permissions, subject):
                     if engine.ledger is None:
                         return content(value)  # type: ignore[no-any-return]  # the slot knows no type
                     tick = self._handle.ticks.get(label)
@@ -275,10 +317,10 @@ class Use(Opener, Generic[P]):
         must_be_sealed(value, "`open`")
         return self._open((value,), row_contexts=(self._row_contexts(subject),))[0]
 
-    def _cleared_of(self, permissions: Permissions, subject: object) -> set[Label] | frozenset[Label]:
+    def _allowed_to(self, permissions: Permissions, subject: object) -> set[Label] | frozenset[Label]:
         """The labels known to be allowed of a subject, by its id."""
         oversight = self._engine.oversight
-        return NO_LABELS if oversight is None else permissions.known_of(oversight.preferences(subject_key(subject)))
+        return NO_LABELS if oversight is None else permissions.allowed_to(oversight.preferences(subject_key(subject)))
 
     def open_in_context(self, value: Personal[T, Any], row_contexts: tuple[RowContext, ...], /) -> T:
         """The plain value of a sealed one that this is known of; for dumps, of whose rows it is. Raises as `open`."""
@@ -331,15 +373,17 @@ class Use(Opener, Generic[P]):
         must_be_sealed(value, "`try_open`")
         permissions = self._permissions  # once: the question and the opening are decided by one revision
         row_contexts = () if subject is None else self._row_contexts(subject)
-        if self.absence() is None and self.judged(value.label, row_contexts, permissions) is not None:
+        if self.absence() is None and self.judged(value.label, row_contexts, permissions, used=True):
             return default
-        return self._open((value,), permissions, (row_contexts,))[0]
+        return self._open((value,), permissions, (row_contexts,), used=None)[0]
 
     def _open(
         self,
         values: tuple[Personal[T, Any], ...],
         permissions: Permissions | None = None,
         row_contexts: tuple[tuple[RowContext, ...], ...] | None = None,
+        *,
+        used: bool | None = True,
     ) -> list[T]:
         """All of these, checked before the first is opened; the way of `open` where it is not a short one.
 
@@ -355,7 +399,7 @@ class Use(Opener, Generic[P]):
             asked: dict[tuple[Label, tuple[RowContext, ...]], int] = {}
             for value, known in zip(values, row_contexts or ((),) * len(values), strict=True):
                 asked[value.label, known] = asked.get((value.label, known), 0) + 1
-            judged = {one: self.judged(*one, permissions) for one in asked}
+            judged = {one: self.judged(*one, permissions, used=used) for one in asked}
             for one, refusal in judged.items():
                 if refusal is not None:
                     engine.refuse(refusal, self, advice=_SEALED)
@@ -438,7 +482,7 @@ class Use(Opener, Generic[P]):
         function = access.name if access is not None else None
 
         def denies(label: Label, row_contexts: tuple[RowContext, ...]) -> Decision | None:
-            decision = self.refusal(label, permissions, row_contexts)
+            decision = self.refusal(label, permissions, row_contexts, access)
             if decision is not None and activity.observing:
                 engine.refuse(decision, self, access)  # recorded, and the value stays
                 return None
@@ -446,7 +490,7 @@ class Use(Opener, Generic[P]):
 
         def denies_seal(label: Label, row_contexts: tuple[RowContext, ...]) -> Decision | None:
             # Nothing is opened, so nothing is counted, nor recorded where it is only observed.
-            return None if activity.observing else self.judged(label, row_contexts, permissions)
+            return None if activity.observing else self.judged(label, row_contexts, permissions, used=False)
 
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
@@ -516,7 +560,7 @@ class Use(Opener, Generic[P]):
         engine, activity, permissions = self._engine, self.activity, self._permissions
 
         def decide(label: Label, row_contexts: tuple[RowContext, ...], unasked: bool) -> Decision | None:
-            decision = self.judged(label, row_contexts, permissions)
+            decision = self.judged(label, row_contexts, permissions, used=True, access=access)
             if decision is None:
                 self.seen(label, row_contexts)
                 return None
@@ -746,6 +790,40 @@ class _NoUse(Use[Any]):
 
 
 NO_USE: Final = _NoUse()
+
+
+def present(engine: Engine, what: str = "data was read") -> Use[Any] | None:
+    """The use under way here; None in observe mode where there is none.
+
+    Raises:
+        PurposeMissing: there is none, it has ended, or it is another task's or thread's.
+    """
+    use: Use[Any] = engine.ambient()
+    absence = use.absence()
+    if absence is None:
+        return use
+    engine.missing(what, absence, None if use.nothing else use)
+    return None
+
+
+def called(engine: Engine, access: Access) -> Use[Any] | None:
+    """The use under way here, for an access function that was called; raises as `present` does."""
+    for observer in engine.observers:
+        observer.called(access)
+    return present(engine, f"{access.name} was called")
+
+
+def authorise(engine: Engine, access: Access, label: Label) -> Use[Any] | None:
+    """The use under way here, once it is seen that it may open data of this label.
+
+    Raises:
+        PurposeMissing, PurposeViolation: it may not, or there is none.
+    """
+    use = called(engine, access)
+    refusal = use.refusal(label, access=access) if use is not None else None
+    if refusal is not None:
+        engine.refuse(refusal, use, access)
+    return use
 
 
 def living(use: Use[Any]) -> Use[Any]:

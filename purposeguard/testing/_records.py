@@ -172,8 +172,8 @@ class Collector(Watcher):
         if not self.paused:
             self._count(self._called, access)
 
-    def refused(self, error: PurposeViolation | PurposeMissing | None, *, observed: bool) -> None:
-        if error is not None and not observed and not self.paused:
+    def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+        if not observed and not self.paused:
             self.swallowing.told(error, self._test)
 
     def made(self, guard: Guard) -> None:

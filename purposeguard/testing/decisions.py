@@ -58,8 +58,6 @@ class Decided:
 
 
 class _Capture(Watcher):
-    detailed = True
-
     def __init__(self) -> None:
         self.found: list[Decided] = []
         self.names: dict[int, tuple[str, str]] = {}
@@ -67,7 +65,6 @@ class _Capture(Watcher):
         self.refusals: list[Decision] = []
 
     def decided(self, asked: Asked) -> None:
-        function, field = asked.details
         activity = asked.activity
         decided = Decided(
             sources=asked.label,
@@ -77,14 +74,14 @@ class _Capture(Watcher):
             denied=asked.denied,
             activity=None if activity is None else activity.name,
             used=asked.used,
-            function=function,
-            field=field,
+            function=asked.function,
+            field=asked.field,
         )
         if activity is not None:
             self.names[id(decided)] = activity.name, activity.site.dotted
         self.found.append(decided)
 
-    def refused(self, error: PurposeViolation | PurposeMissing | None, *, observed: bool) -> None:  # noqa: ARG002  # as Watcher has it
+    def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:  # noqa: ARG002  # as Watcher has it
         if isinstance(error, PurposeViolation):
             self.refusals.append(error.decision)  # not the error, whose frames would live on
 

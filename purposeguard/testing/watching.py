@@ -1,148 +1,274 @@
-"""Watching guards: every decision that they make for whoever calls them, told as it is made.
+"""Watching guards: every decision that they make for whoever asks them, told as it is made.
 
-A watched guard decides by the same matrix as before; what it remembers is put aside, so that each question is decided
-and seen. Nothing of this is on the way of a guard that is not watched. What the library asks for itself (the
-alternatives in a message, which of a million rows to keep) is no decision that somebody asked for, and is not told.
+A watched guard decides as before, and remembers nothing, so that each question is decided and seen. Nothing of this is
+on the way of a guard that is not watched.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
-from typing import cast
+import threading
+import weakref
+from collections.abc import Generator, Iterator
+from typing import Final, NamedTuple
 
-from purposeguard.guard import LIVE_GUARDS, Guard
-from purposeguard.runtime.snapshot import Engine
-from purposeguard.testing._flipping import Cell, notice_key
-from purposeguard.testing._watched import Aside, WatchedEngine, WatchedState
-from purposeguard.testing._watchers import Asked, Own, Watcher, everywhere, silence
+from purposeguard.errors import PurposeMissing
+from purposeguard.guard import GUARD_LISTENERS, LIVE_GUARDS, Guard
+from purposeguard.locks import new_lock
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.policy.table import MOST_REMEMBERED, Matrix
+from purposeguard.policy.verdict import Verdict
+from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.registry import Access, Activity
+from purposeguard.testing._flipping import Cell, flipped, notice_key
 
-__all__ = [
-    "Asked",
-    "Watcher",
-    "is_granted",
-    "leave_all",
-    "silence",
-    "turn",
-    "watch_all",
-    "watched_guards",
-    "watching",
-]
-
-
-def _watch(guard: Guard, watcher: Watcher | None = None) -> None:
-    """Has a guard watched, by those who watch all guards and by this one."""
-    with everywhere.lock:
-        engine = guard._engine
-        if not isinstance(engine, WatchedEngine):
-            with guard._replacing:
-                state = engine.snapshot
-                aside = Aside(state)
-                watched = WatchedState(state.matrix, Own(), named=state._named, aside=aside)
-                # In this order, and back in the other: other threads may be in the middle of either.
-                engine.snapshot = watched
-                _turn_into(engine, WatchedEngine)
-                aside.put()
-            everywhere.guards.add(guard)
-        if watcher is not None:
-            own = cast("WatchedState", engine.snapshot).teller.own
-            own.watchers = (*own.watchers, watcher)
+_NOT_PERSONAL: Final = Label(NotPersonal)
 
 
-def _turn_into(engine: Engine, cls: type[Engine]) -> None:
-    engine.__class__ = cls  # both have the same slots
+class Asked(NamedTuple):
+    """One decision.
+
+    `used`: data was about to be used; otherwise it was only asked whether it may be. `activity` is None where a guard
+    was asked and no use. `answers` are the cells that were consulted, each with its own answer: of a family, the
+    members that let the source through or, where none does, all of them. `function` and `field` are the access function
+    that reads the data and the field that it lies in, where there is one.
+    """
+
+    notice: Notice
+    label: Label
+    purpose: type[Purpose] | Family
+    channel: str | None
+    allowed: bool
+    used: bool
+    activity: Activity | None
+    answers: tuple[tuple[Cell, bool], ...]
+    function: str | None = None
+    field: str | None = None
+
+    @property
+    def denied(self) -> tuple[type[Source], ...]:
+        """The sources that may not serve the purpose, ordered by clause."""
+        clauses = {cell.source for cell, allowed in self.answers if not allowed}
+        return tuple(source for source in self.label if source.clause in clauses)
 
 
-def _leave(guard: Guard, watcher: Watcher | None = None) -> None:
-    """The reverse; a guard that nobody watches any more is as it was before."""
-    with everywhere.lock:
-        engine = guard._engine
-        if not isinstance(engine, WatchedEngine):
+class Watcher:
+    """Told of what watched guards do, from any thread. What a subclass does not ask for costs a call."""
+
+    def decided(self, asked: Asked) -> None:
+        """A decision was made."""
+
+    def entered(self, activity: Activity) -> None:
+        """An activity runs; also told when it goes on."""
+
+    def called(self, access: Access) -> None:
+        """An access function was called; whether it may run is decided next."""
+
+    def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+        """A use is refused, or only observed."""
+
+    def made(self, guard: Guard) -> None:
+        """A guard was made; told to those that watch all guards."""
+
+
+class _Everywhere:
+    """Those who watch all guards, the observers of guards that are watched, and the cell that is turned meanwhile."""
+
+    def __init__(self) -> None:
+        self.watchers: tuple[Watcher, ...] = ()
+        self.observers: weakref.WeakKeyDictionary[Guard, _Observer] = weakref.WeakKeyDictionary()
+        self.flip: Cell | None = None
+        self.lock = new_lock()
+
+
+class _Observer:
+    """Told by the engine of one guard; tells those who watch it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.watchers: tuple[Watcher, ...] = ()
+        self._engine = weakref.ref(engine)  # which holds this
+        self._matrix: Matrix | None = None
+        self._answers: dict[object, tuple[tuple[Cell, bool], ...]] = {}
+
+    @property
+    def _told(self) -> tuple[Watcher, ...]:
+        """Whom to tell; nobody while a watcher looks by itself."""
+        return () if getattr(_silent, "on", False) else _everywhere.watchers + self.watchers
+
+    def decided(
+        self, verdict: Verdict, *, used: bool, activity: Activity | None, access: Access | None, field: str | None
+    ) -> None:
+        told = self._told
+        if not told or verdict.label is _NOT_PERSONAL:
             return
-        own = cast("WatchedState", engine.snapshot).teller.own
-        own.watchers = tuple(one for one in own.watchers if one is not watcher)
-        if own.watchers or everywhere.watchers:
-            return
-        with guard._replacing:
-            watched = cast("WatchedState", engine.snapshot)
-            _turn_into(engine, Engine)
-            aside = watched.aside
-            if aside is not None:
-                aside.back()
-                engine.snapshot = aside.state
-            else:  # the notice was replaced meanwhile
-                engine.snapshot = engine._snapshot(watched.plain)
-        everywhere.guards.discard(guard)
+        asked = Asked(
+            verdict.matrix.notice,
+            verdict.label,
+            verdict.purpose,
+            verdict.channel,
+            verdict.allowed,
+            used,
+            activity,
+            self._cells(verdict),
+            None if access is None else access.name,
+            field,
+        )
+        for watcher in told:
+            watcher.decided(asked)
+
+    def _cells(self, verdict: Verdict) -> tuple[tuple[Cell, bool], ...]:
+        answers = self._answers
+        if verdict.matrix is not self._matrix:
+            self._matrix, self._answers = verdict.matrix, (answers := {})
+        cells = answers.get(verdict)
+        if cells is None:
+            cells = tuple(_cells(verdict))
+            if len(answers) < MOST_REMEMBERED:
+                answers[verdict] = cells
+        return cells
+
+    def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+        for watcher in self._told:
+            watcher.refused(error, observed=observed)
+
+    def entered(self, activity: Activity) -> None:
+        for watcher in self._told:
+            watcher.entered(activity)
+
+    def called(self, access: Access) -> None:
+        for watcher in self._told:
+            watcher.called(access)
+
+    def replaced(self) -> None:
+        self.turn()
+
+    def turn(self) -> None:
+        """Has the notice in force decide with the cell turned that is, if it has that cell."""
+        engine = self._engine()
+        if engine is not None:
+            cell = _everywhere.flip
+            matrix = engine.compiled if cell is None else flipped(engine.compiled, cell)
+            if matrix is not engine.snapshot.matrix:
+                engine.put(matrix)
+
+
+def _cells(verdict: Verdict) -> Iterator[tuple[Cell, bool]]:
+    """The cells that a verdict consulted, each with its own answer."""
+    matrix, purpose = verdict.matrix, verdict.purpose
+    notice = notice_key(matrix.notice)
+    members = purpose.members if isinstance(purpose, Family) else (purpose,)
+    for source in verdict.label:
+        if source is NotPersonal:
+            continue
+        row = matrix.row_for(Label(source), verdict.channel, verdict.context)
+        granted = [member for member in members if member in row and not verdict.closed]
+        clause = matrix.current(source).clause
+        for member in granted or members:
+            yield Cell(notice, clause, member.clause), bool(granted)
+
+
+_everywhere: Final = _Everywhere()
+_silent: Final = threading.local()
+
+
+@contextlib.contextmanager
+def silence() -> Generator[None, None, None]:
+    """What this thread asks guards inside is nobody's decision, and is told to nobody."""
+    before = getattr(_silent, "on", False)
+    _silent.on = True
+    try:
+        yield
+    finally:
+        _silent.on = before
+
+
+def _observe(guard: Guard) -> _Observer:
+    observer = _everywhere.observers.get(guard)
+    if observer is None:
+        observer = _everywhere.observers[guard] = _Observer(guard._engine)
+        guard._engine.observe(observer)
+        observer.turn()
+    return observer
+
+
+def _leave(guard: Guard) -> None:
+    """A guard that nobody watches any more is as it was before."""
+    observer = _everywhere.observers.get(guard)
+    if observer is not None and not observer.watchers and not _everywhere.watchers:
+        del _everywhere.observers[guard]
+        guard._engine.leave(observer)
 
 
 @contextlib.contextmanager
 def watching(watcher: Watcher, guard: Guard | None = None) -> Generator[None, None, None]:
     """Has a watcher told of what one guard decides inside, or of what all do, those made meanwhile too."""
-    if guard is not None:
-        _watch(guard, watcher)
+    if guard is None:
+        watch_all(watcher)
         try:
             yield
         finally:
-            _leave(guard, watcher)
+            leave_all(watcher)
         return
-    watch_all(watcher)
+    with _everywhere.lock:
+        observer = _observe(guard)
+        observer.watchers = (*observer.watchers, watcher)
     try:
         yield
     finally:
-        leave_all(watcher)
+        with _everywhere.lock:
+            observer.watchers = tuple(each for each in observer.watchers if each is not watcher)
+            _leave(guard)
 
 
 def watch_all(watcher: Watcher) -> None:
     """Has a watcher told of what all guards decide, living ones and those made from now on."""
-    with everywhere.lock:
-        everywhere.watchers = (*everywhere.watchers, watcher)
-        if len(everywhere.watchers) == 1:
-            everywhere.attach = attach = Guard._attach
-
-            def attached(self: Guard) -> None:
-                attach(self)
-                if self not in everywhere.guards:
-                    _watch(self)
-                    for one in everywhere.watchers:
-                        one.made(self)
-
-            Guard._attach = attached  # type: ignore[method-assign]  # called at the end of making each
+    with _everywhere.lock:
+        _everywhere.watchers = (*_everywhere.watchers, watcher)
+        if len(_everywhere.watchers) == 1:
+            GUARD_LISTENERS.append(_made)
             for guard in list(LIVE_GUARDS):
-                _watch(guard)
+                _observe(guard)
+
+
+def _made(guard: Guard) -> None:
+    with _everywhere.lock:
+        _observe(guard)
+        watchers = _everywhere.watchers
+    for watcher in watchers:
+        watcher.made(guard)
 
 
 def leave_all(watcher: Watcher) -> None:
     """Tells a watcher no more; where it was the last, guards are as they were before."""
-    with everywhere.lock:
-        everywhere.watchers = tuple(one for one in everywhere.watchers if one is not watcher)
-        if not everywhere.watchers and everywhere.attach is not None:
-            Guard._attach = everywhere.attach  # type: ignore[method-assign,assignment]  # what it was before
-            everywhere.attach = None
-            for guard in list(everywhere.guards):
+    with _everywhere.lock:
+        _everywhere.watchers = tuple(each for each in _everywhere.watchers if each is not watcher)
+        if not _everywhere.watchers and _made in GUARD_LISTENERS:
+            GUARD_LISTENERS.remove(_made)
+            for guard in list(_everywhere.observers):
                 _leave(guard)
 
 
 def watched_guards() -> tuple[Guard, ...]:
     """The guards that are watched now."""
-    return tuple(everywhere.guards)
+    return tuple(_everywhere.observers)
 
 
 def is_granted(cell: Cell) -> bool:
     """Whether the notice of a watched guard grants a cell."""
-    for guard in everywhere.guards:
+    for guard in watched_guards():
         notice = guard.notice
         if notice_key(notice) == cell.notice:
-            held = next((held for one, held in notice.grants.items() if one.clause == cell.source), {})
-            return any(one.clause == cell.purpose for one in held)
+            granted = next((held for source, held in notice.grants.items() if source.clause == cell.source), {})
+            return any(purpose.clause == cell.purpose for purpose in granted)
     return False
 
 
 def turn(cell: Cell | None) -> None:
     """Turns one cell in all watched guards, and in those made from now on; None turns none."""
-    with everywhere.lock:
-        everywhere.flip = cell
-        for guard in list(everywhere.guards):
-            engine = guard._engine
-            with guard._replacing:
-                before = cast("WatchedState", engine.snapshot)
-                engine.snapshot = WatchedState(before.plain, before.teller.own, named=before._named, aside=before.aside)
+    with _everywhere.lock:
+        _everywhere.flip = cell
+        for observer in list(_everywhere.observers.values()):
+            observer.turn()

@@ -160,7 +160,7 @@ def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None
     by_row = says_whose(access)
 
     def why_not(label: Label) -> tuple[str, ...]:
-        return standing_against(guard._engine.permissions(activity).decision(label), by_row=by_row)
+        return standing_against(Decision(guard._engine.permissions(activity).decide(label)), by_row=by_row)
 
     return forecast(why_not, activity, access, unread)
 

@@ -19,6 +19,7 @@ from purposeguard.policy.diff import Comparison
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.table import Matrix
 from purposeguard.runtime.registry import Access, Activity
+from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.tools.application import Outcome, forecast, read_annotations, says_whose, standing_against
 
 WIDTH = {"refused": 0, "unknown": 0, "withheld": 1, "allowed": 2}
@@ -156,5 +157,5 @@ class _Side:
             return (f"the revision of {self._matrix.notice.revision} has no source {gone[0].clause}",)
         purpose = cast("type[Purpose] | Family", self._purpose)
         known = BY_ANY_CHANNEL if self._channel is None else NONE_KNOWN
-        decision = Decision(self._matrix, Label(*found), purpose, self._channel, context=known)
+        decision = Decision(PolicySnapshot(self._matrix).decide(Label(*found), purpose, self._channel, known))
         return standing_against(decision, by_row=self._by_row)

@@ -19,8 +19,9 @@ import purposeguard as pg
 from purposeguard.locks import _LOCKS, _free_in_child, new_lock
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.clock import Clock
+from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.observer import Tally
-from purposeguard.runtime.snapshot import Engine, PolicySnapshot
+from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.values.redaction import Classes
 from tests.support import crossed
 from tests.unit.samples import Tape

@@ -14,8 +14,8 @@ import pytest
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime import snapshot as columns
+from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.observer import Tick
-from purposeguard.runtime.snapshot import ActivityHandle
 from tests.unit.samples import Tape, revised
 
 R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)

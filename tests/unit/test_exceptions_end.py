@@ -241,8 +241,8 @@ def test_another_task_has_none() -> None:
 
 def test_its_column_lets_nothing_pass_that_the_use_does_not() -> None:
     with Case().door("all") as use:
-        assert not use._permissions.permits(R)
-        assert not use._permissions.permits_of(R, NONE_KNOWN)
+        assert not use._permissions.decide(R).allowed
+        assert not use._permissions.decide(R, NONE_KNOWN).allowed
         assert use.open(NAME) == "name"
 
 

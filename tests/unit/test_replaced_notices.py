@@ -12,7 +12,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.policy.table import Matrix
-from purposeguard.runtime.snapshot import Engine
+from purposeguard.runtime.engine import Engine
 from tests.unit.samples import changed
 
 TIMES = 60

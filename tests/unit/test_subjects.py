@@ -460,8 +460,8 @@ def test_no_more_standings_are_remembered_than_some(monkeypatch: pytest.MonkeyPa
         assert asked(guard, 8) == asked(guard, 9) == ALLOWED
         assert asked(guard, 7) == REFUSED
     column = guard._engine.snapshot.permissions(P, None)
-    assert column.known_of(CLEAR) == {REGISTERED}
-    assert column.known_of(other) == frozenset()
+    assert column.allowed_to(CLEAR) == {REGISTERED}
+    assert column.allowed_to(other) == frozenset()
 
 
 # --- Sources that are not of the notice in force

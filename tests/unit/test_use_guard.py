@@ -143,12 +143,12 @@ def test_a_matrix_that_was_replaced_clears_nothing_any_more() -> None:
     label = pg.Label(tm.Registration)
     state = PolicySnapshot(Matrix(tm.NOTICE))
     permissions = state.permissions(tm.RenewalGuidance, None)
-    assert permissions.permits(label)
+    assert permissions.decide(label).allowed
     assert permissions.allowed_labels == {label}
     state.retire()
-    assert permissions.permits(label)  # decided still, and looked up no more
+    assert permissions.decide(label).allowed  # decided still, and looked up no more
     late = state.permissions(tm.ProductProvision, None)  # asked for while the matrix was being replaced
-    assert late.permits(label)
+    assert late.decide(label).allowed
     assert permissions.allowed_labels == late.allowed_labels == set()
     assert permissions.retired
     assert late.retired

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, encode
 from purposeguard.notice.label import Label
-from purposeguard.runtime.snapshot import Engine
+from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.use import Use
 
 _WHOLE: Final = frozenset({"HUGEINT", "UHUGEINT"})

@@ -31,7 +31,7 @@ from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import FlowViolation
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, present
 from purposeguard.values.markers import RowSource
 
 DIALECT: Final = "duckdb"
@@ -217,7 +217,7 @@ class Runner:
         demand, engine = seen.demand, self._decider.engine
         if not demand.is_personal:
             return None, {}
-        use = engine.present("a statement was to run")
+        use = present(engine, "a statement was to run")
         if use is None:
             return None, {}  # observed only, and told already
         rules: dict[str, RowRule | None] = {}
@@ -234,7 +234,7 @@ class Runner:
             world = self._world
             made, query = _made(text, world)
             analysis = read(query, world.catalogue).analysis
-        use = self._decider.engine.present("a statement was asked about")
+        use = present(self._decider.engine, "a statement was asked about")
         notice = self._decider.engine.snapshot.matrix.notice
         narrows = use is not None and not use.activity.observing
         labels: dict[tuple[str, str], Label | None] = {}

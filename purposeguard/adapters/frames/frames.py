@@ -17,7 +17,7 @@ from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
 from purposeguard.notice.history import History
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, present
 
 Frame = TypeVar("Frame")
 
@@ -194,7 +194,7 @@ class Frames:
     def _use(self, columns: Columns, names: Iterable[str]) -> Use[Any] | None:
         """The use that decides; None where all stays as it is: nothing is personal, or it is only observed."""
         demand = self._demand(columns, tuple(names), narrowed=True)
-        use = self._decider.engine.present(_WHAT) if demand.is_personal else None
+        use = present(self._decider.engine, _WHAT) if demand.is_personal else None
         if use is not None and use.activity.observing:
             self._decider.meet_under(use, demand)
             return None

@@ -25,7 +25,7 @@ from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
 from purposeguard.policy.explanation import Decision
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, present
 
 _WHAT: Final = "a Spark frame was read"
 _WITHOUT: Final = "drop the column, as `Spark.withhold` does, and do not choose rows by it either"
@@ -78,7 +78,7 @@ class Spark:
         """
         asked = self._of(classic(frame))
         if asked.kept:
-            self._meet(asked, self._decider.engine.present(_WHAT))
+            self._meet(asked, present(self._decider.engine, _WHAT))
         else:
             self._decider.meet(asked.demand, _WHAT)
 
@@ -192,7 +192,7 @@ class Spark:
             PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
         """
         frame = classic(frame)
-        use = self._decider.engine.present(_WHAT)
+        use = present(self._decider.engine, _WHAT)
         if use is None or use.activity.observing:
             self._meet(self._of(frame), use)
             return frame
@@ -244,7 +244,7 @@ class Spark:
             UnlabelledData: as `check`; or a column that says it of the rows is no more in the frame.
         """
         frame = classic(frame)
-        use = self._decider.engine.present(_WHAT)
+        use = present(self._decider.engine, _WHAT)
         if withhold and use is not None and not use.activity.observing:
             frame = self._withheld(frame, use)
         frame = self._narrowed(frame, use)
@@ -259,7 +259,7 @@ class Spark:
         Raises:
             PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `permitted`.
         """
-        return self._narrowed(classic(frame), self._decider.engine.present(_WHAT))
+        return self._narrowed(classic(frame), present(self._decider.engine, _WHAT))
 
     def _narrowed(self, frame: DataFrame, use: Use[Any] | None) -> DataFrame:
         found = traced(frame, self._memory)

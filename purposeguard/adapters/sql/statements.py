@@ -19,7 +19,7 @@ from purposeguard.adapters.tables import Tables, several
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, present
 from purposeguard.values.markers import RowSource
 
 KEPT: Final = 1000
@@ -92,7 +92,7 @@ class Statements:
         demand = statement.narrowed_demand
         if not demand.is_personal:
             return text
-        use = self.decider.engine.present(_WHAT)
+        use = present(self.decider.engine, _WHAT)
         rules = {} if use is None else self._rules(statement.found.analysis, use)
         self.decider.meet_under(use, demand, rules)
         self._flows(statement.found, rules)

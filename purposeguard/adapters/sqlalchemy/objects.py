@@ -22,7 +22,7 @@ from purposeguard.adapters.sqlalchemy.tags import Catalogue, _all_mappers
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import UnlabelledData
 from purposeguard.runtime.execution import get_ident
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, present
 
 if TYPE_CHECKING:
     from purposeguard.adapters.sqlalchemy.watch import Watch
@@ -355,7 +355,7 @@ def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
     if not asked.tables and not asked.rows:
         return
     decider = watch.decider
-    use = decider.engine.present(READ)
+    use = present(decider.engine, READ)
     decider.meet_under(use, decider.demand(asked.tables, frozenset(asked.tables)))
     if asked.rows and detached and not watch.observes(use):
         raise UnlabelledData(

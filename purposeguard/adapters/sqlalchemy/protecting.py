@@ -20,6 +20,7 @@ from purposeguard.adapters.sqlalchemy.watch import WHAT, Watch
 from purposeguard.adapters.tables import several
 from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
+from purposeguard.runtime.use import present
 
 E = TypeVar("E", Engine, AsyncEngine)
 
@@ -90,7 +91,7 @@ def permitted(bind: Any, table: Any, *names: str) -> Subquery:
     own = {column.name: column for column in found.columns}
     engine = watch.decider.engine
     # Where it is only observed that none is under way, that is told when the statement is executed.
-    use = engine.ambient() if engine.observing else engine.present(WHAT)
+    use = engine.ambient() if engine.observing else present(engine, WHAT)
     if use is None or use.absence() is not None or watch.observes(use):
         return select(*(own[one] for one in names or own)).subquery(found.name)
     chosen = names or tuple(one for one in own if one not in watch.decider.denied(use, columns, own, name))

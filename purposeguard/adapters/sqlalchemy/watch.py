@@ -26,7 +26,7 @@ from purposeguard.adapters.sqlalchemy.tags import Catalogue
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, present
 from purposeguard.values.markers import RowSource
 
 WHAT: Final = "a statement was executed"
@@ -298,7 +298,7 @@ class Watch:
         if not plan.narrowings:
             self.decider.meet(plan.demand, WHAT)
             return
-        use = self.decider.engine.present(WHAT)
+        use = present(self.decider.engine, WHAT)
         rules: Mapping[str, RowRule | None] = NO_RULES
         if use is not None and not self.observes(use):
             rules = {one.table: self._narrowed(one, use, context) for one in plan.narrowings}

@@ -12,6 +12,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, Context
 from purposeguard.policy.table import Matrix
+from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.testing import strategies, watching
 from purposeguard.testing._asking import asked_of, name_of
 from purposeguard.testing._flipping import Cell, flipped, notice_key
@@ -88,7 +89,7 @@ def test_one_decision_is_turned_and_what_follows_from_it(notice: pg.Notice, data
 def test_explanations_of_a_turned_cell_hang_together(cell: Cell) -> None:
     matrix = flipped(Matrix(tm.NOTICE), cell)
     source, purpose = matrix.notice.source(cell.source), matrix.notice.purpose(cell.purpose)
-    decision = pg.Decision(matrix, pg.Label(source), purpose)
+    decision = pg.Decision(PolicySnapshot(matrix).decide(pg.Label(source), purpose))
     assert decision.allowed is (purpose not in tm.NOTICE.grants[source])
     assert bool(decision.grants) is decision.allowed
     assert str(decision)

@@ -121,7 +121,7 @@ def test_without_the_option_nothing_is_watched(tmp_path: Path) -> None:
         LOADED = {"purposeguard", "pydantic"} & set(sys.modules)
 
         import service
-        from purposeguard.runtime.snapshot import Engine
+        from purposeguard.runtime.engine import Engine
         from purposeguard.errors import PurposeViolation
 
         def test_nothing_is_loaded():

@@ -1,0 +1,26 @@
+"""Verdict: the answer to one question, and all that it was decided by. What explains it is made of it later."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Family, Purpose
+from purposeguard.policy.context import NONE_KNOWN, Context
+from purposeguard.policy.table import Matrix
+
+
+class Verdict(NamedTuple):
+    """Whether data of a label may serve a purpose (by a channel) in a context; said by `PolicySnapshot.decide` alone.
+
+    `closed`: the purpose names its channels, and the activity that asks states none of them, so it may use nothing
+    (rule 7).
+    """
+
+    allowed: bool
+    matrix: Matrix
+    label: Label
+    purpose: type[Purpose] | Family
+    channel: str | None = None
+    context: Context = NONE_KNOWN
+    closed: bool = False

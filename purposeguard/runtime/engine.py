@@ -1,0 +1,397 @@
+"""The engine behind uses: the policy in force, the ambient use, and who is told of decisions and denials."""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from types import MethodType
+from typing import Any, Protocol, cast
+
+from purposeguard.errors import PurposeMissing, SealedValue, wrapped
+from purposeguard.locks import new_lock
+from purposeguard.notice.history import History
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.timezones import Day
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose
+from purposeguard.policy.context import BEFORE_ALL, BY_ANY_CHANNEL, NONE_KNOWN, UNNAMED, Context, SubjectPreferences
+from purposeguard.policy.explanation import Decision, is_about_the_subject
+from purposeguard.policy.row_context import RowContext
+from purposeguard.policy.table import Matrix
+from purposeguard.policy.verdict import Verdict
+from purposeguard.policy.violations import PurposeViolation, violation_of
+from purposeguard.runtime.clock import Clock
+from purposeguard.runtime.observer import CountingLedger, Ledger, Observer, Tick
+from purposeguard.runtime.protocols import Oversight
+from purposeguard.runtime.registry import Access, Activity, how_to_register
+from purposeguard.runtime.snapshot import Permissions, PolicySnapshot
+from purposeguard.values.personal import Personal
+from purposeguard.values.redaction import Classes
+from purposeguard.values.rows import given_row_contexts
+from purposeguard.values.sealed import functions, named
+
+
+class Transforms:
+    """The functions that may see plain values, told apart by identity: what is equal may yet be another."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], object] = {}
+
+    def add(self, fn: object) -> None:
+        """Lets a function see plain values."""
+        self._known[_identity(fn)] = fn  # kept, so that its identity is not given again
+
+    def __contains__(self, fn: object) -> bool:
+        # A method is registered where it is defined, before there is an object that it is bound to.
+        return _identity(fn) in self._known or (type(fn) is MethodType and _identity(fn.__func__) in self._known)
+
+
+def _identity(fn: object) -> tuple[int, int]:
+    # A method is made anew each time that it is asked for.
+    return (id(fn.__func__), id(fn.__self__)) if type(fn) is MethodType else (id(fn), 0)
+
+
+class ForActivity(Protocol):
+    """What is done for an activity."""
+
+    @property
+    def activity(self) -> Activity:
+        """What is under way."""
+        ...
+
+
+class Engine:
+    """The part of a guard that uses share: the matrix in force, the ambient use, the ledger."""
+
+    __slots__ = (
+        "__weakref__",
+        "_compiled",
+        "_lock",
+        "_snapshots",
+        "ambient",
+        "classes",
+        "clock",
+        "counting",
+        "ledger",
+        "observers",
+        "observing",
+        "oversight",
+        "reset_ambient",
+        "set_ambient",
+        "snapshot",
+        "transforms",
+        "untagged_refused",
+    )
+
+    def __init__(
+        self,
+        notice: Notice,
+        ledger: Ledger | None,
+        *,
+        observing: bool,
+        transforms: Transforms | None,
+        nothing: object,
+        history: History | None = None,
+        oversight: Oversight | None = None,
+        clock: Clock | None = None,
+        untagged_refused: bool = False,
+    ) -> None:
+        """`transforms` are the functions that a strict guard lets see plain values; None where any may.
+
+        `untagged_refused`: each field that an access function gives has to say something. `nothing` is the use that is
+        under way where none is.
+        """
+        self.transforms = transforms
+        self.untagged_refused = untagged_refused
+        self.oversight = oversight
+        self.clock = clock or Clock()
+        self.ledger = ledger
+        self.observers: tuple[Observer, ...] = ()
+        self._lock = new_lock()  # of who observes
+        self._compiled = Matrix(notice, history=history)
+        self.snapshot = self._snapshot(self._compiled)
+        self._snapshots: weakref.WeakSet[PolicySnapshot] = weakref.WeakSet([self.snapshot])
+        self.counting = cast("CountingLedger", ledger) if hasattr(ledger, "counter") else None
+        self.observing = observing
+        ambient: ContextVar[Any] = ContextVar("purposeguard", default=nothing)
+        self.ambient = ambient.get
+        self.set_ambient = ambient.set
+        self.reset_ambient = ambient.reset
+        self.classes = Classes()
+
+    def _snapshot(self, matrix: Matrix) -> PolicySnapshot:
+        named = self.oversight is not None and self.oversight.requires_subject
+        return PolicySnapshot(
+            matrix, remembers_labels=self.ledger is None, requires_subject=named, observed=bool(self.observers)
+        )
+
+    def context(self, row_context: RowContext, label: Label, snapshot: PolicySnapshot) -> Context:
+        """What decides of a datum beside its label, by what is known of it.
+
+        Raises:
+            StoreUnavailable: governance cannot say what the subject asked for.
+            UnknownSource: a source is of another notice, or of a clause that is gone.
+        """
+        return self.context_of(
+            self.preferences_of(row_context.subject), row_context.collected, row_context.ended, label, snapshot
+        )
+
+    def preferences_of(self, subject: str | None) -> SubjectPreferences | None:
+        """How things stand for a subject; None where nobody is named, or nobody knows.
+
+        Raises:
+            StoreUnavailable: governance cannot say.
+        """
+        oversight = self.oversight
+        if oversight is not None and subject is not None:
+            preferences = oversight.preferences(subject)
+            if not isinstance(preferences, SubjectPreferences):  # None would be taken for nobody's
+                raise TypeError(f"`preferences` of {type(oversight).__qualname__} gave no SubjectPreferences")
+            return preferences
+        return UNNAMED if oversight is not None and oversight.requires_subject else None
+
+    def context_of(
+        self,
+        preferences: SubjectPreferences | None,
+        collected: Day | None,
+        ended: Day | None,
+        label: Label,
+        snapshot: PolicySnapshot,
+    ) -> Context:
+        """The same of what is known to stand like this, collected and ended on these days."""
+        if collected is None and ended is None:
+            return Context(preferences)
+        under = None
+        matrix = snapshot.matrix  # the notice may have been replaced meanwhile
+        if collected is not None:
+            held = matrix.history.on(collected)
+            under = BEFORE_ALL if held is None else held.revision
+            if under == matrix.notice.revision:
+                under = None
+        sources = [matrix.current(one).clause for one in matrix.label(label).sources if one is not NotPersonal]
+        overdue = snapshot.periods.overdue(sources, collected=collected, ended=ended, today=self.clock.now())
+        return Context(preferences, under, overdue)
+
+    def row_contexts(self, subject: object) -> tuple[RowContext, ...]:
+        """What a caller says of a datum by `subject=`.
+
+        Raises:
+            TypeError: nobody keeps what subjects asked for, so naming one would promise what is not done; or as
+                `given_abouts`, as do ValueError and UnlabelledData.
+        """
+        found = given_row_contexts(subject)
+        if self.oversight is None and any(one.subject is not None for one in found):
+            message = (
+                "a subject is named, and this guard asks nobody what subjects wanted: give it one that keeps it, "
+                "`Guard(notice, governance=…)`"
+            )
+            raise TypeError(wrapped(message))
+        return found
+
+    def replace(self, notice: Notice, history: History | None = None) -> None:
+        """Puts another revision in force, at one stroke; one thread at a time."""
+        while True:
+            earlier = self._compiled
+            compiled = Matrix(notice, earlier, history)
+            if self._compiled is earlier:  # else a signal handler has put another in force, which this one follows
+                break
+        self._compiled = compiled
+        self.put(compiled)
+        for observer in self.observers:
+            observer.replaced()
+
+    @property
+    def compiled(self) -> Matrix:
+        """The notice in force, compiled, whatever stands in its place."""
+        return self._compiled
+
+    def put(self, matrix: Matrix) -> None:
+        """Has this matrix decide from now on; what was remembered of others is forgotten."""
+        snapshot = self._snapshot(matrix)
+        # Retired before, so that no process that is forked in between goes on with permissions that are over.
+        self.snapshot.retire()
+        self.snapshot = snapshot
+        self._snapshots.add(snapshot)  # not before: what is not in force yet is not to be retired by who comes between
+        for each in list(self._snapshots):
+            if each is not self.snapshot:  # a signal handler may have come between after all
+                each.retire()
+
+    def observe(self, observer: Observer) -> None:
+        """Has an observer told of each decision from now on; nothing is remembered meanwhile."""
+        with self._lock:
+            self.observers = (*self.observers, observer)
+            if len(self.observers) == 1:
+                self.put(self.snapshot.matrix)
+
+    def leave(self, observer: Observer) -> None:
+        """The reverse; without observers the notice in force decides, and what it allows is remembered again."""
+        with self._lock:
+            self.observers = tuple(each for each in self.observers if each is not observer)
+            if not self.observers and self.snapshot.observed:
+                self.put(self._compiled)
+
+    def decided(
+        self,
+        verdict: Verdict,
+        *,
+        used: bool,
+        activity: Activity | None = None,
+        access: Access | None = None,
+        field: str | None = None,
+    ) -> None:
+        """Tells observers of one decision that somebody asked for. Ledgers are told of uses, once they are counted."""
+        for observer in self.observers:
+            observer.decided(verdict, used=used, activity=activity, access=access, field=field)
+
+    def permissions(self, activity: Activity) -> Permissions:
+        """What an activity may use under the notice in force; raises UnknownPurpose where its purpose is gone."""
+        return self.snapshot.permissions(activity.purpose, activity.channel)
+
+    def missing(self, what: str, why: str, use: ForActivity | None = None) -> None:
+        """Tells the ledger that there was no purpose and raises, or lets it pass where it is only observed.
+
+        `use` is one that does not hold here: of an activity that enforces it is not let pass.
+        """
+        error = PurposeMissing(f"{what} outside any purpose: {why}")
+        self.lacking(error, observed=self.observing and (use is None or use.activity.observing))
+
+    def lacking(self, error: PurposeMissing, *, observed: bool) -> None:
+        """Tells the ledger of an error and raises it, or lets it pass where it is only observed."""
+        self._refused(error, observed=observed)
+
+    def must_be_registered(self, values: Iterable[Personal[Any, Any]], *others: Callable[..., Any]) -> None:
+        """Raises SealedValue where the guard is strict and a function that it does not know would see a value.
+
+        Asked for are those that `map` was given, and `others`.
+        """
+        if self.transforms is None:
+            return
+        for fn in (*others, *(fn for value in values for fn in functions(value))):
+            if fn not in self.transforms:
+                message = f"{named(fn)} would see the plain value, and this guard is strict"
+                raise SealedValue(f"{message}: {how_to_register(fn)}")
+
+    def count_check(self, decision: Decision) -> Tick | None:
+        """Tells the ledger of a bare check that was allowed; gives what counts more of them, where it counts itself."""
+        asked = decision.purpose
+        name = asked.name if isinstance(asked, Family) else asked.clause
+        if self.counting is None:
+            cast("Ledger", self.ledger).allowed(None, name, decision.label, 1)
+            return None
+        tick = self.counting.counter(None, name, decision.label)
+        tick()
+        return tick
+
+    def refuse(
+        self,
+        decision: Decision,
+        use: ForActivity | None = None,
+        access: Access | None = None,
+        field: str | None = None,
+        *,
+        advice: str | None = None,
+    ) -> None:
+        """Tells the ledger of a denial and raises it, or lets it pass where it is only observed."""
+        fields: tuple[str, ...] = ()
+        if access is not None:
+            fields = (field,) if field else access.fields_from(decision.denied)
+        violation = violation_of(decision)(
+            decision,
+            use.activity.name if use is not None else None,
+            access.name if access is not None else None,
+            fields[0] if fields else field,
+            advice or _advice(decision, access, fields),
+        )
+        self.tell(violation, use.activity if use is not None else None)
+
+    def tell(self, violation: PurposeViolation, activity: Activity | None) -> None:
+        """Records a violation and raises it, or lets it pass where it is only observed."""
+        observed = self.observing if activity is None else activity.observing
+        self._refused(violation, observed=observed)
+
+    def _refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+        """Tells all who are told of refusals of one, and raises it, or lets it pass where it is only observed."""
+        for observer in self.observers:
+            observer.refused(error, observed=observed)
+        if self.ledger is not None:
+            self.ledger.denied(error, observed=observed)
+        if not observed:
+            raise error
+        only_observed(error)
+
+
+def only_observed(error: Exception) -> None:
+    """Logs what would have been raised, were it enforced."""
+    import logging  # noqa: PLC0415  # a guard that enforces never needs it, and it is slow to load
+
+    logging.getLogger("purposeguard").warning("observed, not enforced: %s", error)
+
+
+def _advice(decision: Decision, access: Access | None, fields: tuple[str, ...]) -> str | None:
+    if access is None or not fields:
+        return None
+    if decision.context.preferences is UNNAMED:
+        return "mark the field that says whose a row is, `Annotated[int, Subject]`"
+    if is_about_the_subject(decision) and decision.context is NONE_KNOWN:
+        return None  # of an exception, whose reasons say all
+    if decision.context not in (NONE_KNOWN, BY_ANY_CHANNEL):
+        return (
+            "leave such rows out with @guard.access(narrow=True), or withhold what may not be used of them with "
+            "@guard.access(withhold=True)"
+        )
+    named = "the field " if len(fields) == 1 else "the fields "
+    named += ", ".join(f"`{one}`" for one in fields)
+    if access.withhold:
+        return f"{named} cannot be withheld from this return value; read without it"
+    return f"either read without {named}, or withhold it with @guard.access(withhold=True)"
+
+
+class ActivityHandle:
+    """An activity of a guard, ready to be entered: it holds its permissions, so that entering is quick.
+
+    `counted` holds the labels seen to be allowed, each with what counts its uses, where the ledger counts them itself;
+    `ticks` what counts uses of any label.
+    """
+
+    __slots__ = ("__weakref__", "_narrower", "activity", "counted", "engine", "permissions", "ticks")
+
+    def __init__(self, engine: Engine, activity: Activity) -> None:
+        self.engine = engine
+        self.activity = activity
+        self.permissions = engine.permissions(activity)
+        self.counted: dict[object, Tick] = {}
+        self.ticks: dict[Label, Tick] = {}
+        self._narrower: dict[type[Purpose] | Family, ActivityHandle] = {}
+
+    def narrowed(self, member: type[Purpose] | Family) -> ActivityHandle:
+        """The same of one member of the family that the activity is for."""
+        found = self._narrower.get(member)
+        if found is None:
+            narrower = ActivityHandle(self.engine, dataclasses.replace(self.activity, purpose=member))
+            found = self._narrower.setdefault(member, narrower)
+        return found
+
+    def current(self) -> Permissions:
+        """What may be used under the notice in force; raises UnknownPurpose where the purpose is gone."""
+        permissions = self.permissions
+        if permissions.retired:
+            engine = self.engine
+            permissions = self.permissions = engine.permissions(self.activity)
+            for observer in engine.observers:
+                observer.entered(self.activity)
+        return permissions
+
+    def count(self, counting: CountingLedger, label: Label, times: int, permissions: Permissions | None) -> None:
+        """Counts uses of a label that these permissions allow; None where that is so of some subjects only."""
+        tick = self.ticks.get(label)
+        if tick is None:
+            tick = counting.counter(self.activity.name, self.activity.purpose_id, label)
+            self.ticks[label] = tick
+        if permissions is not None and label not in self.counted:
+            permissions.count_by(self, label, tick)
+        for _ in range(times):
+            tick()
