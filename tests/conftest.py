@@ -42,7 +42,7 @@ KINDS = {
     "tests/exporting/test_cedar_agreement.py": "faults",
     "tests/faults": "faults",
     "tests/governance/ledger/test_killed.py": "processes",
-    "tests/governance/test_desk_at_once.py": "processes",
+    "tests/governance/test_requests_at_once.py": "processes",
     "tests/governance/test_two_processes.py": "processes",
     "tests/testing/canaries": "faults",
     "tests/testing/effects": "faults",

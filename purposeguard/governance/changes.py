@@ -1,6 +1,6 @@
-"""The feed of changes: which subjects' standing has changed, in the order in which the changes took effect.
+"""The feed of changes: the subjects whose standing has changed, in the order of the commits.
 
-Every writer takes the next number from one row, and holds that row until it commits: so numbers are in the order of
+Every writer takes the next number from one row, and holds that row until it commits. So numbers are in the order of
 commits, and who has seen a number has seen all before it.
 """
 
@@ -29,40 +29,36 @@ change: Final = sa.Table(
     sa.Column("seq", Serial, primary_key=True, autoincrement=False),
     sa.Column("subject", sa.String(200), nullable=False),
 )
-"""The last changes, each with the subject that it is about."""
+"""The latest changes, each with its subject."""
 
 KEPT: Final = 10_000
 """Changes that are kept. Who falls further behind forgets every subject."""
 
-CHANNEL: Final = "purposeguard_changes"
-"""What PostgreSQL notifies on. No payload: nobody's id goes over it."""
-
 
 class Changes(NamedTuple):
-    """What has changed since a number: up to which number, and whose standing; None: too much to say."""
+    """The number of the last change, and the subjects changed since another; None: too many, or unknown."""
 
     seq: int
     subjects: tuple[str, ...] | None
 
 
 def record(connection: sa.Connection, subjects: Iterable[str]) -> int:
-    """Numbers a change of each subject, within a transaction of the writer; gives the last number.
+    """Numbers a change of each subject, within a transaction; returns the last number.
 
-    Comes first in a transaction: until it commits, no other writer gets past this.
+    Comes first in the transaction: until it commits, no other writer gets past this.
     """
-    each = list(dict.fromkeys(subjects))
+    distinct = list(dict.fromkeys(subjects))
     changed = connection.get_execution_options().get(CHANGED)
     if changed is not None:
-        changed.update(each)
+        changed.update(distinct)
     seq: int = connection.execute(
-        sa.update(counter).where(counter.c.id == 1).values(seq=counter.c.seq + len(each)).returning(counter.c.seq)
+        sa.update(counter).where(counter.c.id == 1).values(seq=counter.c.seq + len(distinct)).returning(counter.c.seq)
     ).scalar_one()
-    if each:
-        first = seq - len(each) + 1
-        connection.execute(sa.insert(change), [{"seq": first + n, "subject": one} for n, one in enumerate(each)])
+    if distinct:
+        first = seq - len(distinct) + 1
+        rows = [{"seq": number, "subject": subject} for number, subject in enumerate(distinct, first)]
+        connection.execute(sa.insert(change), rows)
         connection.execute(sa.delete(change).where(change.c.seq <= seq - KEPT))
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.text(f"NOTIFY {CHANNEL}"))
     return seq
 
 
@@ -73,7 +69,7 @@ def latest(connection: sa.Connection) -> int:
 
 
 def since(connection: sa.Connection, seen: int) -> Changes:
-    """What has changed since the change of number `seen`."""
+    """The changes after the one numbered `seen`."""
     seq = latest(connection)
     if seq == seen:
         return Changes(seq, ())

@@ -1,48 +1,46 @@
-"""Connections to a store: each database is asked so that nothing is lost, nobody waits for ever, and faults show."""
+"""Engines for stores: commits are durable, waiting is bounded, and faults name neither values nor passwords."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import sqlite3
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
-from purposeguard.governance.unavailable import hush, told, unavailable
+from purposeguard.errors import StoreUnavailable
 
 BEGIN: Final = "purposeguard_begin"
-"""Execution option: the statement by which a transaction on SQLite begins; None: none does."""
-
+"""Execution option: the statement that begins a transaction on SQLite; None: there is no transaction."""
 
 LOG: Final = "purposeguard"
-"""By which name SQLAlchemy logs what is asked of stores, under `sqlalchemy.engine.Engine` and `sqlalchemy.pool`."""
+"""The name of stores in SQLAlchemy's logs, under `sqlalchemy.engine.Engine` and `sqlalchemy.pool`."""
 
-# On the level DEBUG it logs the rows that are read, and those are people's: whoever looks for a fault in the
-# application's own database sets that level for all engines.
+# At level DEBUG it logs the rows that are read, which are personal. Who debugs the application's own database sets that
+# level for all engines.
 logging.getLogger(f"sqlalchemy.engine.Engine.{LOG}").addFilter(lambda record: record.levelno > logging.DEBUG)
 
 
-def engine_of(given: str | URL, timeout: float) -> tuple[sa.Engine, str]:
-    """An engine for a store's URL, and where the store is, for messages.
+def engine_of(target: str | URL, timeout: float) -> tuple[sa.Engine, str]:
+    """An engine for the URL of a store, and the store's name in messages.
 
     Raises:
-        ValueError: the URL is none of a SQLite file or of PostgreSQL.
-        StoreUnavailable: there is no such file and it cannot be made, or it is something else.
+        ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
+        StoreUnavailable: the file does not exist and cannot be made, or is something else.
     """
     try:
-        url = make_url(given)
+        url = make_url(target)
     except (exc.ArgumentError, ValueError):  # the latter where what stands in the place of the port is no number
         url = None
-    # A host with an `@` is the end of a password in which one stands as it is, and not as `%40`.
+    # A host with an `@` is the end of a password with an `@` that was not written `%40`.
     if url is None or url.get_backend_name() not in ("sqlite", "postgresql") or "@" in (url.host or ""):
-        # Not the text itself: a password may stand in it.
+        # Without the text: it may hold a password.
         raise ValueError(
             "a store's URL is `sqlite:///file.db` (or with an absolute path, `sqlite:////folder/file.db`) or "
             "`postgresql://user:password@host/database`, with `@`, `:` and `/` in a password as `%40`, `%3A` and `%2F`"
@@ -56,7 +54,7 @@ def engine_of(given: str | URL, timeout: float) -> tuple[sa.Engine, str]:
 
 
 class _FileConnection(sqlite3.Connection):
-    """Knows which file it was opened on, should another one take its name."""
+    """A connection that knows its file, should another one take the name."""
 
     file: tuple[int, int] | None = None
 
@@ -73,7 +71,7 @@ def _sqlite(url: URL, timeout: float) -> tuple[sa.Engine, str]:
         raise unavailable(where, "is a folder", "name a file in it")
     if not path.parent.is_dir():
         raise unavailable(where, "cannot be made: there is no such folder", "make the folder first")
-    # Made now or never: a file that vanishes later is missed, not replaced by an empty one.
+    # Only here: a file that vanishes later is missed, not replaced by an empty one.
     _make(path, where, timeout)
     engine = sa.create_engine(
         f"sqlite+pysqlite:///{url.database}",
@@ -93,14 +91,14 @@ def _make(path: Path, where: str, timeout: float) -> None:
         with contextlib.closing(_connect(path, "rw" if path.exists() else "rwc", timeout)) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
-        failure = told(where, exc.DBAPIError(None, None, error))
+        failure = translated(where, exc.DBAPIError(None, None, error))
     else:
         return
     raise failure
 
 
 def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
-    file = _identity(path)  # before it is opened: one that is replaced meanwhile will not be taken for this one
+    file = _identity(path)  # before it is opened: a file that is replaced meanwhile is not mistaken for it
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}",
         uri=True,
@@ -121,14 +119,14 @@ def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
 
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _same_file(path: Path) -> Callable[..., None]:
-    """A connection keeps to the file that it was opened on, also where that one has been moved away or replaced."""
+    """Drops connections whose file was moved away or replaced."""
 
     def check(connection: _FileConnection, _record: object, _proxy: object) -> None:
         if connection.file is None or connection.file != _identity(path):
@@ -148,54 +146,59 @@ def _begin(connection: sa.Connection) -> None:
 
 def _postgresql(url: URL, timeout: float) -> tuple[sa.Engine, str]:
     try:
-        from purposeguard.governance import patience  # noqa: PLC0415  # needs psycopg, which SQLite does not
+        from purposeguard.governance import postgresql  # noqa: PLC0415  # needs psycopg, which SQLite does not
     except ImportError as error:
         message = "a store on PostgreSQL needs psycopg: `pip install purposeguard[postgresql]`"
         raise ModuleNotFoundError(message, name="psycopg") from error
     where = f"`{url.database or ''}` on {url.host or url.query.get('host') or 'localhost'}"
-    seconds = max(2, math.ceil(timeout))  # libpq takes 1 for 2
-    engine = sa.create_engine(
-        url.set(drivername="postgresql+psycopg"),
-        connect_args={
-            "connect_timeout": seconds,
-            # A network that has fallen silent is noticed too, not only a server that answers.
-            "keepalives_idle": seconds,
-            "keepalives_interval": 1,
-            "keepalives_count": 3,
-            "tcp_user_timeout": seconds * 1000,
-        },
-        hide_parameters=True,
-        logging_name=LOG,
-        pool_pre_ping=True,
-        pool_timeout=timeout,
-    )
-    event.listen(engine, "do_connect", patience.connecting(timeout))
-    event.listen(engine, "connect", _settings(timeout))
-    return engine, where
+    return postgresql.engine(url, timeout, hide_parameters=True, logging_name=LOG), where
 
 
-def _settings(timeout: float) -> Callable[[Any, Any], None]:
-    """Nobody waits longer than `timeout` for what another process holds."""
-    milliseconds = max(1, int(timeout * 1000))
+# ---- Faults -------------------------------------------------------------------------------------------------------
 
-    def set_up(connection: Any, _record: object) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET lock_timeout = {milliseconds}")
-        connection.commit()
+ADVICE: Final = {
+    "SQLITE_FULL": "free some space; nothing of this change was kept, what was there before is whole",
+    "SQLITE_READONLY": "make the file and its folder writable to this process, or name another file",
+    "SQLITE_NOTADB": "name the file of a store, or one that does not exist yet",
+    "SQLITE_CORRUPT": "put back a copy of the file",
+    "SQLITE_CANTOPEN": "see that the file exists and that this process may read and write it and its folder",
+    "SQLITE_BUSY": "another process holds it: try again, or open the store with a longer `timeout`",
+    "SQLITE_LOCKED": "another process holds it: try again, or open the store with a longer `timeout`",
+    "SQLITE_ERROR": "see that this is the file of a store, together with those of the same name and `-wal` and `-shm`",
+}
+"""By the first two words of SQLite's error name."""
 
-    return set_up
+CONTRADICTION: Final = "nothing was changed: what was to be written contradicts what is there"
+UNREACHED: Final = "see that the database runs and can be reached, then try again"
 
 
-@contextlib.contextmanager
-def unhurried(connection: sa.Connection) -> Generator[None]:
-    """What is asked of PostgreSQL in this block may take its time: an upgrade of large tables does."""
-    driver = connection.connection.driver_connection
-    before = getattr(driver, "patience", None)
-    if before is None:
-        yield
-        return
-    driver.patience = math.inf  # type: ignore[union-attr]  # it has the attribute: seen above
-    try:
-        yield
-    finally:
-        driver.patience = before  # type: ignore[union-attr]  # likewise
+def unavailable(where: str, what: str, advice: str) -> StoreUnavailable:
+    """The error of a store that cannot be used: which, why, and what to do."""
+    return StoreUnavailable(f"the store {where} {what} (help: {advice})")
+
+
+def translated(where: str, error: exc.SQLAlchemyError) -> StoreUnavailable:
+    """The error to raise in place of one of the database."""
+    if isinstance(error, exc.TimeoutError):
+        return unavailable(where, "has no connection left", "close what is no longer read, or use fewer threads")
+    original = error.orig if isinstance(error, exc.DBAPIError) else error
+    name = "_".join(getattr(original, "sqlite_errorname", "").split("_")[:2])
+    advice = CONTRADICTION if isinstance(error, exc.IntegrityError) else ADVICE.get(name, UNREACHED)
+    return unavailable(where, f"cannot be used: {reason(original)}", advice)
+
+
+def reason(error: BaseException | None) -> str:
+    """The first line of the driver's message, without details, which may quote a row."""
+    diagnosis = getattr(error, "diag", None)
+    text = getattr(diagnosis, "message_primary", None) or str(error)
+    name = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    return f"{text.strip().splitlines()[0] if text.strip() else 'no reason given'} ({name})"
+
+
+def hush(context: sa.ExceptionContext) -> None:
+    """Removes the details, which may quote a row, from an error of the database."""
+    original = context.original_exception
+    if getattr(getattr(original, "diag", None), "message_detail", None):
+        original.args = (reason(original),)
+        if context.sqlalchemy_exception is not None:
+            context.sqlalchemy_exception.args = (f"({type(original).__name__}) {reason(original)}",)

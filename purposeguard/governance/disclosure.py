@@ -1,17 +1,19 @@
-"""Making the disclosure report of one subject: what is held, what the notice says of it, and what is on record."""
+"""Making the disclosure report of a subject: what is held, what the notice says of it, and what is on record."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
-from purposeguard.errors import RequestError, UnknownSource
+from purposeguard.errors import RequestError, UnknownPurpose, UnknownSource
+from purposeguard.governance.consents import ClauseNow, SubjectRecord, unchanged
 from purposeguard.governance.holdings import Held, Holding, held_in, opened
 from purposeguard.governance.report import (
     CategoryPart,
@@ -32,29 +34,31 @@ from purposeguard.governance.report import (
     RightsPart,
     SourcePart,
 )
+from purposeguard.governance.request_records import KIND_OF, Request
+from purposeguard.governance.transfers import ProvisionRecord
 from purposeguard.notice.grants import bases
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods, day_in
-from purposeguard.notice.schema import Office, Titles
+from purposeguard.notice.schema import Kind, Office, Titles
 from purposeguard.notice.timezones import Day, zone
-from purposeguard.notice.vocabulary import NotPersonal, Source
+from purposeguard.notice.vocabulary import Family, NotPersonal, Source
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext
 from purposeguard.runtime.protocols import CLEAR, SubjectPreferences
 from purposeguard.values.rows import abouts_of
 from purposeguard.values.sealed import quiet
 
 Opens = Callable[[Any], Any]
-"""Opens one sealed value of the subject."""
+"""Opens a sealed value of the subject."""
 
 Door = Callable[[str], contextlib.AbstractContextManager[Opens]]
-"""What is given a subject's key and lets a report see what is held of the subject: an exception of a guard."""
+"""Gives access to what is held of a subject, by key: an exception of a guard."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnRecord:
-    """What governance has on record about a subject, as parts of the report."""
+    """What is on record about a subject, as parts of the report."""
 
     preferences: SubjectPreferences = CLEAR
     restrictions: tuple[RestrictionPart, ...] = ()
@@ -76,12 +80,12 @@ def disclosure(
     request: int | None = None,
     history: History | None = None,
 ) -> Disclosure:
-    """The report about one subject, by the notice in force; `history` has the revisions that fields may be tagged by.
+    """The report about a subject, by the notice in force; `history` has the revisions whose sources tag fields.
 
     Raises:
-        RequestError: values are to be shown, and there is no way to open those that are sealed; or what a holding gave
-            is of another subject.
-        UnlabelledData: a holding gave what says of no field where it is from.
+        RequestError: values are to be shown, and nothing opens those that are sealed; or a holding gave a record of
+            another subject.
+        UnlabelledData: a holding gave a record without sources.
     """
     document = notice.document
     reading = _Reading(notice, history or History(notice), subject, language, values)
@@ -98,8 +102,8 @@ def disclosure(
         notice=NoticePart(
             id=notice.id,
             revision=notice.revision,
-            title=said(document.title, language),
-            controller=said(document.controller, language),
+            title=titled(document.title, language),
+            controller=titled(document.controller, language),
         ),
         holdings=parts,
         sources=_sources(notice, reading.labels, language),
@@ -115,7 +119,7 @@ def disclosure(
 
 
 class _Reading:
-    """Reads the holdings, and notes the labels of what it meets."""
+    """Reads the holdings, and collects the labels of their items."""
 
     def __init__(self, notice: Notice, history: History, subject: str, language: Language, values: bool) -> None:
         self._notice = notice
@@ -129,7 +133,7 @@ class _Reading:
     def holdings(self, holdings: Iterable[Holding], door: Door | None) -> tuple[HoldingPart, ...]:
         through = contextlib.nullcontext(_closed) if door is None else door(self._subject)
         with through as opens:
-            return tuple(self._holding(one, opens) for one in holdings)
+            return tuple(self._holding(holding, opens) for holding in holdings)
 
     def _holding(self, holding: Holding, opens: Opens) -> HoldingPart:
         records = list(reversed(holding.records(self._subject)))
@@ -139,28 +143,28 @@ class _Reading:
                 made.append(self._record(holding, records.pop(), opens))
             return HoldingPart(name=holding.name, title=holding.title.get(self._language), records=tuple(made))
         finally:
-            records.clear()  # from the traceback, where one of them fails
+            records.clear()  # the traceback of a failure keeps no values
             made.clear()
 
     def _record(self, holding: Holding, record: Any, opens: Opens) -> RecordPart:
         try:
             row_contexts = abouts_of(record, holding.row.models)
-            whose = {one.subject for one in row_contexts} - {None}
+            whose = {about.subject for about in row_contexts} - {None}
             if whose and self._subject not in whose:
                 raise RequestError(
                     f"the holding `{holding.name}` gave a record of another subject than was asked for: it is not "
                     "disclosed"
                 )
             about = row_contexts[0] if row_contexts else NOTHING_KNOWN  # the days are the same in each
-            items = [item for one in held_in(record, holding.row) for item in self._items(holding, one, about, opens)]
+            items = [item for held in held_in(record, holding.row) for item in self._items(holding, held, about, opens)]
             return RecordPart(collected=self._day(about.collected), ended=self._day(about.ended), items=tuple(items))
         finally:
             del record
 
-    def _items(self, holding: Holding, one: Held, about: RowContext, opens: Opens) -> Iterator[ItemPart]:
-        """A datum, as one item; a sealed one that holds a model, when it is opened, as one for each of its fields."""
+    def _items(self, holding: Holding, held: Held, about: RowContext, opens: Opens) -> Iterator[ItemPart]:
+        """The item of a datum; of an opened model, an item for each field."""
         try:
-            for inner in opened(one, opens) if self._values else (one,):
+            for inner in opened(held, opens) if self._values else (held,):
                 label = self._as_called_now(inner.label)
                 self.labels.setdefault(label)
                 yield ItemPart(
@@ -173,16 +177,16 @@ class _Reading:
                     due_on=self._due_on(label, about),
                 )
         finally:
-            del one  # from the traceback
+            del held  # the traceback of a failure keeps no values
 
     def _as_called_now(self, label: Label) -> Label:
-        """A label in the revision in force; what that has no more stays what it was."""
-        return Label(*(self._present(one) or one for one in label))
+        """A label in the revision in force; sources that are gone stay what they were."""
+        return Label(*(self._present(source) or source for source in label))
 
     def _present(self, source: type[Source]) -> type[Source] | None:
         if source in self._notice.grants or source is NotPersonal:
             return source
-        held = next((one for one in self._history if source in one.grants), None)
+        held = next((notice for notice in self._history if source in notice.grants), None)
         clause = source.clause
         if held is not None:
             clause = self._history.clause_in("source", clause, held, self._notice) or ""
@@ -192,12 +196,12 @@ class _Reading:
             return None
 
     def _due_on(self, label: Label, about: RowContext) -> datetime.date | None:
-        known = [one.clause for one in label if _in_force(self._notice, one)]
-        days = (self._periods.due_on(one, collected=about.collected, ended=about.ended) for one in known)
+        known = [source.clause for source in label if _in_force(self._notice, source)]
+        days = (self._periods.due_on(clause, collected=about.collected, ended=about.ended) for clause in known)
         return min((day for day in days if day is not None), default=None)
 
-    def _day(self, given: Day | None) -> datetime.date | None:
-        return None if given is None else day_in(self._notice.document.timezone, given)
+    def _day(self, day: Day | None) -> datetime.date | None:
+        return None if day is None else day_in(self._notice.document.timezone, day)
 
 
 def _closed(_: Any) -> Any:
@@ -207,66 +211,66 @@ def _closed(_: Any) -> Any:
 
 
 def _as_json(value: Any) -> JsonValue:
-    """A value as JSON. What JSON has no form for is told as text: the report is for the subject.
+    """A value as JSON; as text if JSON has no form for it: the report is for the subject.
 
     Raises:
-        SealedValue: the value's own code failed. What it raised may show the value, so it is not told.
+        SealedValue: the value's own code failed. Its error may show the value, and is dropped.
     """
     try:
-        found: JsonValue = from_json(to_json(value, bytes_mode="base64", inf_nan_mode="strings", fallback=str))
+        text: JsonValue = from_json(to_json(value, bytes_mode="base64", inf_nan_mode="strings", fallback=str))
     except Exception as error:  # noqa: BLE001  # raised below, without what it said
-        told = quiet(f"writing a {type(value).__qualname__} as text", error)
+        failure = quiet(f"writing a {type(value).__qualname__} as text", error)
     else:
-        return found
+        return text
     finally:
         del value
-    raise told
+    raise failure
 
 
 # ---- What the notice says -----------------------------------------------------------------------------------------
 
 
 def _in_force(notice: Notice, source: type[Source]) -> type[Source] | None:
-    """The source itself, if it is one of the notice; None where the clause is gone, or nothing personal is meant."""
+    """The source, if it is one of the notice; None if its clause is gone, or it is NotPersonal."""
     return source if source in notice.grants else None
 
 
 def _clauses(notice: Notice, label: Label) -> tuple[str, ...]:
-    """The clauses of a label, in the notice's order; those that it has no longer come last."""
+    """The clauses of a label, in the notice's order; those that are gone come last."""
     order = {source.clause: number for number, source in enumerate(notice.sources)}
-    return tuple(sorted({one.clause for one in label}, key=lambda id_: (order.get(id_, len(order)), id_)))
+    return tuple(sorted({source.clause for source in label}, key=lambda id_: (order.get(id_, len(order)), id_)))
 
 
 def _categories(notice: Notice, labels: Iterable[Label]) -> tuple[CategoryPart, ...]:
     order = {source.clause: number for number, source in enumerate(notice.sources)}
     by_clauses = {_clauses(notice, label): label for label in labels}
-    found = sorted(by_clauses, key=lambda ids: [order.get(id_, len(order)) for id_ in ids])
-    return tuple(CategoryPart(sources=ids, purposes=_granted(notice, by_clauses[ids])) for ids in found)
+    ordered = sorted(by_clauses, key=lambda ids: [order.get(id_, len(order)) for id_ in ids])
+    return tuple(CategoryPart(sources=ids, purposes=_granted(notice, by_clauses[ids])) for ids in ordered)
 
 
 def _granted(notice: Notice, label: Label) -> tuple[str, ...]:
     """The purposes that the notice grants to every source of a label (rule 2), in its order."""
-    sources = [_in_force(notice, one) for one in label]
-    granted = [frozenset() if one is None else notice.grants[one].keys() for one in sources]
-    return tuple(purpose.clause for purpose in notice.purposes if all(purpose in one for one in granted))
+    sources = [_in_force(notice, source) for source in label]
+    granted = [frozenset() if source is None else notice.grants[source].keys() for source in sources]
+    return tuple(purpose.clause for purpose in notice.purposes if all(purpose in purposes for purposes in granted))
 
 
 def _sources(notice: Notice, labels: Iterable[Label], language: Language) -> tuple[SourcePart, ...]:
     periods = Periods(notice.document)
     met = {source.clause: source for label in labels for source in label}
-    found: list[SourcePart] = []
+    parts: list[SourcePart] = []
     for id_ in _clauses(notice, Label(*met.values())) if met else ():
         source = _in_force(notice, met[id_])
         retention = [] if source is None else periods.of(id_)
-        found.append(
+        parts.append(
             SourcePart(
                 id=id_,
                 title=(source or met[id_]).title[language],
                 in_force=source is not None,
-                retention=tuple(RetentionPart(days=one.days, counted_from=one.from_) for one in retention),
+                retention=tuple(RetentionPart(days=period.days, counted_from=period.from_) for period in retention),
             )
         )
-    return tuple(found)
+    return tuple(parts)
 
 
 def _purposes(
@@ -276,15 +280,15 @@ def _purposes(
     clause_of = {row.id: grant.clause for grant in notice.document.grant for row in grant.purpose}
     return tuple(
         PurposePart(
-            id=one.clause,
-            title=one.title[language],
-            granted_by=clause_of[one.clause],
-            basis=resting_on[one.clause],
-            suspended=preferences.stops(one.clause),
-            agreed=preferences.agreed(one.clause) if resting_on[one.clause] == "consent" else None,
+            id=purpose.clause,
+            title=purpose.title[language],
+            granted_by=clause_of[purpose.clause],
+            basis=resting_on[purpose.clause],
+            suspended=preferences.stops(purpose.clause),
+            agreed=preferences.agreed(purpose.clause) if resting_on[purpose.clause] == "consent" else None,
         )
-        for one in notice.purposes
-        if one.clause in wanted
+        for purpose in notice.purposes
+        if purpose.clause in wanted
     )
 
 
@@ -296,7 +300,7 @@ def _rights(notice: Notice, language: Language) -> RightsPart | None:
         clause=rights.clause,
         days=rights.days,
         by_agent="agent" in rights.requesters,
-        requests=tuple(RightPart(kind=one.id, title=said(one.title, language)) for one in rights.request),
+        requests=tuple(RightPart(kind=right.id, title=titled(right.title, language)) for right in rights.request),
     )
 
 
@@ -310,17 +314,145 @@ def _contacts(notice: Notice, language: Language) -> tuple[ContactPart, ...]:
         ContactPart(
             role=role,
             clause=office.clause,
-            name=said(office.name, language),
-            unit=None if office.unit is None else said(office.unit, language),
+            name=titled(office.name, language),
+            unit=None if office.unit is None else titled(office.unit, language),
             email=office.email,
             phone=office.phone,
-            address=None if office.address is None else said(office.address, language),
+            address=None if office.address is None else titled(office.address, language),
         )
         for role, office in offices
         if office is not None
     )
 
 
-def said(titles: Titles, language: Language) -> str:
+# ---- What is on record --------------------------------------------------------------------------------------------
+
+
+def on_record(
+    notice: Notice,
+    language: Language,
+    *,
+    subject: SubjectRecord,
+    provisions: Iterable[ProvisionRecord],
+    requests: Iterable[Request],
+    reasons: Mapping[int, str | None],
+    clause_now: ClauseNow = unchanged,
+) -> OnRecord:
+    """What is on record about a subject, with the titles of the notice in force, or ids where it has none.
+
+    `clause_now` gives the present clause of a purpose of an earlier revision.
+    """
+    words = _Words(notice, language, clause_now)
+    consents = ((clause_now(clause, revision), revision) for clause, revision in subject.preferences.consents)
+    return OnRecord(
+        preferences=dataclasses.replace(
+            subject.preferences, consents=frozenset((now, revision) for now, revision in consents if now is not None)
+        ),
+        restrictions=tuple(
+            RestrictionPart(
+                kind=restriction.kind,
+                title=words.restriction(restriction.kind),
+                purposes=words.ids(restriction.purposes, restriction.revision),
+                requester=restriction.by,
+                since=words.moment(restriction.recorded),
+                until=None if restriction.until is None else words.moment(restriction.until),
+                lifted_at=None if restriction.lifted is None else words.moment(restriction.lifted.recorded),
+            )
+            for restriction in subject.restrictions
+        ),
+        consents=tuple(
+            ConsentPart(
+                purpose=consent.purpose,
+                title=words.purpose(consent.purpose, consent.revision),
+                revision=consent.revision,
+                given_at=words.moment(consent.at),
+                withdrawn_at=None if consent.withdrawn is None else words.moment(consent.withdrawn.recorded),
+            )
+            for consent in subject.consents
+        ),
+        provisions=tuple(words.provision(record) for record in provisions),
+        requests=tuple(
+            RequestPart(
+                id=request.id,
+                kind=request.kind,
+                title=words.request(request.kind),
+                requester=request.requester,
+                purposes=words.ids(request.purposes, request.revision),
+                state=request.state,
+                received_on=words.day(request.received_at),
+                due_on=request.due_on,
+                closed_on=None if request.closed_at is None else words.day(request.closed_at),
+                reason=reasons.get(request.id),
+            )
+            for request in requests
+        ),
+    )
+
+
+class _Words:
+    """The titles of a notice in one language, and its time zone."""
+
+    def __init__(self, notice: Notice, language: Language, clause_now: ClauseNow) -> None:
+        document = notice.document
+        self._clause_now = clause_now
+        self._notice = notice
+        self._language: Language = language
+        self._rights = () if document.rights is None else document.rights.request
+        self._recipients = _titles(document.entrustment.recipients if document.entrustment else (), language)
+        self._means = _titles(document.safeguards.means if document.safeguards else (), language)
+        transfer = document.transfer
+        self._countries = (
+            {} if transfer is None else {country.code: titled(country.title, language) for country in transfer.country}
+        )
+
+    def moment(self, moment: datetime.datetime) -> datetime.datetime:
+        return moment.astimezone(zone(self._notice.document.timezone))
+
+    def day(self, moment: datetime.datetime) -> datetime.date:
+        return day_in(self._notice.document.timezone, moment)
+
+    def ids(self, clauses: Iterable[str] | None, revision: datetime.date) -> tuple[str, ...] | None:
+        """The present ids of purposes; the former ones of those that are gone."""
+        return None if clauses is None else tuple(self._clause_now(clause, revision) or clause for clause in clauses)
+
+    def purpose(self, clause: str, revision: datetime.date) -> str:
+        """The title of a purpose or family; its id if the notice has it no more."""
+        now = self._clause_now(clause, revision)
+        try:
+            purpose = self._notice.purpose_or_family(now or clause)
+        except UnknownPurpose:
+            return clause
+        # A clause may be another purpose's by now; families have none.
+        return purpose.title[self._language] if now is not None or isinstance(purpose, Family) else clause
+
+    def request(self, kind: str) -> str:
+        return next((titled(row.title, self._language) for row in self._rights if row.id == kind), kind)
+
+    def restriction(self, kind: str) -> str:
+        """The title of the request that leads to it."""
+        rows = [row for row in self._rights if row.id == kind]
+        rows += [row for row in self._rights if KIND_OF.get(row.effect) == kind]
+        return titled(rows[0].title, self._language) if rows else kind
+
+    def provision(self, record: ProvisionRecord) -> ProvisionPart:
+        handed = record.provision
+        return ProvisionPart(
+            at=self.moment(handed.at),
+            recipient=handed.name or handed.recipient,
+            kind=self._recipients.get(handed.kind, handed.kind),
+            country=handed.country,
+            country_title=self._countries.get(handed.country, handed.country),
+            means=self._means.get(handed.means, handed.means),
+            purpose=handed.purpose,
+            purpose_title=None if handed.purpose is None else self.purpose(handed.purpose, handed.revision),
+            sources=handed.sources,
+        )
+
+
+def _titles(kinds: Iterable[Kind], language: Language) -> dict[str, str]:
+    return {kind.id: titled(kind.title, language) for kind in kinds}
+
+
+def titled(titles: Titles, language: Language) -> str:
     """A title in a language."""
     return titles.ja if language == "ja" else titles.en

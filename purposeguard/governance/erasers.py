@@ -1,8 +1,4 @@
-"""Erasers: how an application finds what it may keep no longer, and erases it (clause 8).
-
-The library does not know where an application keeps its data. So each part of it that keeps some registers two
-functions: one that gives the keys of what is due, one that erases what some keys stand for.
-"""
+"""Erasers: the application's functions that find what may be kept no longer, and erase it (clause 8)."""
 
 from __future__ import annotations
 
@@ -22,17 +18,17 @@ from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import Document, Period
 
 Key = int | str | uuid.UUID
-"""What an eraser calls one thing that it erases."""
+"""The key of one thing that an eraser erases."""
 
 Counted = Literal["collection", "end-of-use"]
-"""From when a period is counted."""
+"""The day from which a period is counted."""
 
 LONGEST_NAME: Final = 200
-"""Characters of an eraser's name at most."""
+"""The length limit of an eraser's name."""
 
 
 class Eraser(Protocol):
-    """What an application gives for some of its data."""
+    """An application's interface to some of its data."""
 
     def due(self, before: datetime.date, /) -> Iterable[Key]:
         """The keys of what was collected, or whose use ended, before this day; what law needs to be kept is not due.
@@ -53,10 +49,9 @@ E = TypeVar("E")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Registered:
-    """An eraser on the register: its name, what it erases, and from when the periods are counted that it knows.
+    """A registered eraser: its name, its sources, and the day from which its periods are counted.
 
-    `sources` are clauses, each with the revision that calls the source so; `history` gives the revisions that are
-    known.
+    `sources` are clauses, each with the revision whose clause it is; `history` returns the known revisions.
     """
 
     name: str
@@ -67,35 +62,34 @@ class Registered:
     erase: Callable[[Sequence[Key]], object]
 
     def clauses(self, notice: Notice) -> tuple[str, ...]:
-        """Its sources by the clauses that they have in the notice in force.
+        """Its sources, by their clauses in the notice in force.
 
         Raises:
             UnknownSource: the notice has no such source.
         """
         history = self.history()
-        found: dict[str, None] = {}
+        clauses: dict[str, None] = {}
         for clause, held in self.sources:
             now = history.clause_in("source", clause, held, notice)
             if now is None:
                 raise UnknownSource(clause, f"that of {held.revision} is no source of the notice any more")
-            found[notice.source(now).clause] = None
-        return tuple(found)
+            clauses[notice.source(now).clause] = None
+        return tuple(clauses)
 
     def period(self, notice: Notice) -> Period | None:
-        """The shortest period that it serves; None where the notice sets none.
-
-        What derives from several sources may be kept as long as each of them may.
-        """
+        """The shortest period of its sources; None if the notice sets none."""
         periods = Periods(notice.document)
-        found = [one for source in self.clauses(notice) for one in periods.of(source) if one.from_ == self.counted]
-        return min(found, key=lambda one: one.days, default=None)
+        own = [
+            period for source in self.clauses(notice) for period in periods.of(source) if period.from_ == self.counted
+        ]
+        return min(own, key=lambda period: period.days, default=None)
 
 
 class Erasers:
     """The erasers of an application: `@erasers.register(Registration, …)` declares one."""
 
     def __init__(self, notice: Notice | Callable[[], Notice], history: Callable[[], History] | None = None) -> None:
-        """`notice` is the one in force, or gives it; `history` gives the revisions, by which renumberings are known."""
+        """`notice` is the one in force, or returns it; `history` returns the revisions, with their renumberings."""
         self._notice = notice if callable(notice) else lambda: notice
         self._history = history or (lambda: History(self._notice()))
         self._registered: dict[str, Registered] = {}
@@ -105,8 +99,8 @@ class Erasers:
     ) -> Callable[[E], E]:
         """Declares the eraser of data of these sources: a class, or any object, with `due` and `erase`.
 
-        A class is made into an object, without arguments. `counted` says from when the periods are counted that its
-        `due` understands; data with periods of both kinds has two erasers. `name` is the class's own unless stated.
+        A class is instantiated without arguments. `counted` is the day from which its `due` counts; data with periods
+        of both kinds has two erasers. `name` defaults to the name of the class.
 
         Raises:
             UnknownSource: a source is none of the notice.
@@ -119,9 +113,9 @@ class Erasers:
             raise ValueError("an eraser erases data of some sources: `@governance.eraser(Source, …)`")
         meant = self._meant(sources)
 
-        def declare(given: E) -> E:
-            made: Any = given() if isinstance(given, type) else given
-            called = name or (given if isinstance(given, type) else type(given)).__qualname__
+        def declare(declared: E) -> E:
+            made: Any = declared() if isinstance(declared, type) else declared
+            called = name or (declared if isinstance(declared, type) else type(declared)).__qualname__
             for part in ("due", "erase"):
                 if not callable(getattr(made, part, None)) or inspect.iscoroutinefunction(getattr(made, part)):
                     raise TypeError(f"an eraser has a function `{part}`, which runs when it is called")
@@ -130,21 +124,21 @@ class Erasers:
             if not called.strip() or len(called) > LONGEST_NAME:
                 raise ValueError(f"the name of an eraser is not blank, and of {LONGEST_NAME} characters at most")
             self._registered[called] = Registered(called, meant, self._history, counted, made.due, made.erase)
-            return given
+            return declared
 
         return declare
 
     def _meant(self, sources: Iterable[OneSource]) -> tuple[tuple[str, Notice], ...]:
-        """The clauses of some sources, each with the notice that calls it so: a class may be of another revision."""
+        """The clauses of these sources, each with its revision: a class may be of an earlier one."""
         present = self._notice()
-        found: dict[tuple[str, Notice], None] = {}
-        for given in sources:
-            for one in given if isinstance(given, Label) else (given,):
+        clauses: dict[tuple[str, Notice], None] = {}
+        for item in sources:
+            for source in item if isinstance(item, Label) else (item,):
                 held = present
-                if not isinstance(one, str):
-                    held = next((other for other in (present, *self._history()) if one in other.grants), present)
-                found[held.source(one).clause, held] = None
-        return tuple(found)
+                if not isinstance(source, str):
+                    held = next((other for other in (present, *self._history()) if source in other.grants), present)
+                clauses[held.source(source).clause, held] = None
+        return tuple(clauses)
 
     def __iter__(self) -> Iterator[Registered]:
         return iter(tuple(self._registered.values()))
@@ -154,26 +148,26 @@ class Erasers:
 
 
 def unserved(notice: Notice, erasers: Iterable[Registered]) -> tuple[Period, ...]:
-    """The periods of a notice that no eraser serves: past them data is refused, and nothing erases it."""
+    """The periods of a notice without eraser: past them data is refused, and never erased."""
     document = notice.document
     served: dict[str, set[str]] = {counted: set() for counted in get_args(Counted)}
-    for one in erasers:
+    for eraser in erasers:
         try:
-            served[one.counted].update(_reached(document, one.clauses(notice)))
+            served[eraser.counted].update(_reached(document, eraser.clauses(notice)))
         except UnknownSource:
             continue  # of an earlier revision; the plan tells of it
     periods = document.retention.period if document.retention is not None else ()
-    return tuple(one for one in periods if not _reached(document, (one.source,)) <= served[one.from_])
+    return tuple(period for period in periods if not _reached(document, (period.source,)) <= served[period.from_])
 
 
 def _reached(document: Document, sources: Iterable[str]) -> set[str]:
-    """The items that some sources stand for: one that has none is its own."""
+    """The items of these sources; a source without items is its own."""
     lineage = Lineage(document)
     return {item for source in sources for item in lineage.leaves(source)}
 
 
 def where_failed(what: str, error: Exception) -> str:
-    """What is told of an error of the application's own code: how and where; what it said may be personal."""
+    """The type and place of an error of the application's code, without its message, which may be personal."""
     trace = error.__traceback__
     last = None
     while trace is not None:

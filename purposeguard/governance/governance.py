@@ -1,4 +1,4 @@
-"""Governance: the store, the subjects, the desk, the ledger and the rest, brought together for a guard to ask."""
+"""Governance: the store, the subjects, their requests, the ledger and the rest, brought together for a guard."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from typing import Any, Final, Literal, Self, cast
 from sqlalchemy.engine import URL
 
 from purposeguard.errors import Fault, NoticeError, RequestError, UnknownPurpose
-from purposeguard.governance.desk import Desk
-from purposeguard.governance.disclosure import Door, disclosure
+from purposeguard.governance.disclosure import Door, disclosure, on_record
 from purposeguard.governance.erasers import Erasers
 from purposeguard.governance.holdings import Holdings
 from purposeguard.governance.ledger import SqlLedger
-from purposeguard.governance.onrecord import on_record
-from purposeguard.governance.provisions import Provisions
+from purposeguard.governance.preferences import Standings
 from purposeguard.governance.report import Disclosure, Language
-from purposeguard.governance.requests import Request
-from purposeguard.governance.standing import Standings
+from purposeguard.governance.request_records import Request
+from purposeguard.governance.requests import Requests
+from purposeguard.governance.retention import RetentionJob
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
-from purposeguard.governance.sweep import Sweep
+from purposeguard.governance.transfers import Provisions
 from purposeguard.guard import Guard
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
@@ -35,16 +34,16 @@ from purposeguard.runtime.observer import Ledger
 from purposeguard.runtime.protocols import Roster
 
 OPEN_FOR: Final = datetime.timedelta(minutes=10)
-"""How long the exception holds, at most, under which a report is made."""
+"""How long the exception lasts, at most, under which a report is made."""
 
 
 class Governance:
     """People, parties and time for a guard: `Guard(notice, governance=Governance("sqlite:///privacy.db", notice=…))`.
 
-    `store`: where everything is kept. `subjects`: restrictions and consents. `standings`: how things stand for each
-    subject, known without asking the store each time. `desk`: requests. `provisions`: hand-overs, and the register of
-    recipients. `erasers` and `sweep`: what may be kept no longer. `holdings`: what the application holds of a subject.
-    `ledger`: what was used for what. To be closed at the end; also a context manager.
+    `store`: the database. `subjects`: restrictions and consents. `standings`: a cache of what holds for each subject.
+    `requests`: their handling. `provisions`: hand-overs, and the register of recipients. `erasers`, `retention`: what
+    may be kept no longer. `holdings`: what the application holds of a subject. `ledger`: what was used for what. To be
+    closed at the end; also a context manager.
     """
 
     def __init__(
@@ -59,19 +58,19 @@ class Governance:
         days: int | None = None,
         suspend_while_open: bool = False,
     ) -> None:
-        """Opens the store, by its URL, or takes one that is open and stays so.
+        """Opens the store of a URL, or uses one that is open, and leaves it open.
 
-        With None nothing is opened yet, so that a module can be imported that makes a guard: `open` does it, when the
+        With None nothing is opened yet, so that a module that makes a guard can be imported: `open` does it when the
         application starts. Until then whatever needs the store is refused.
 
         `ledger` is the one in the store unless another is given; with False there is none. `staleness`: seconds for
-        which what the store said last is relied on when it cannot be reached. `requires_subject`: nothing is opened
-        without saying whose it is. `days` and `suspend_while_open` are the desk's.
+        which the last answer of the store is relied on. `requires_subject`: nothing is opened without its subject.
+        `days` and `suspend_while_open` are those of `Requests`.
 
         Raises:
             StoreUnavailable: the store cannot be opened.
             NoticeError: no revision of the history is in force yet.
-            ValueError: the URL is none of a SQLite file or of PostgreSQL.
+            ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
             TypeError: `notice` is neither a Notice nor a History.
         """
         self._clock = Clock.of(clock)
@@ -89,27 +88,24 @@ class Governance:
             if own is not None:
                 undo.callback(own.close)
             self._ledger: Ledger | None = own if own is not None else ledger or None
-            told = cast("Any", self._ledger if hasattr(self._ledger, "restricted") else None)
-            within = told if getattr(told, "store", None) is self.store else None
             self.subjects: Final = Subjects(
-                self.store, lambda: self.notice, clock=self._clock, ledger=told, clause_now=self._clause_now
+                self.store, lambda: self.notice, clock=self._clock, ledger=self._ledger, clause_now=self._clause_now
             )
             self.all_preferences: Final = Standings(self.subjects, staleness=staleness, poll=min(0.2, staleness / 2))
             undo.callback(self.all_preferences.close)
-            self.desk: Final = Desk(
+            self.requests: Final = Requests(
                 self.subjects, days=days, suspend_while_open=suspend_while_open, disclose=self._answered
             )
             self.provisions: Final = Provisions(
-                self.store, clock=self._clock, ledger=within, timezone=lambda: self.notice.document.timezone
+                self.store, clock=self._clock, ledger=self._ledger, timezone=lambda: self.notice.document.timezone
             )
-            self._within = within
             self.erasers: Final = Erasers(lambda: self.notice, lambda: self._revisions)
             self.holdings: Final = Holdings()
             undo.pop_all()
         self._lent = isinstance(store, Store)
         self._resting = False
         self._requires_subject = requires_subject
-        # What is said most often, at hand.
+        # Shortcuts.
         self.restrict: Final = self.subjects.restrict
         self.lift: Final = self.subjects.lift
         self.consent: Final = self.subjects.consent
@@ -121,12 +117,12 @@ class Governance:
 
     @property
     def ledger(self) -> Ledger | None:
-        """Who is told of uses, denials and everything that is asked and done here."""
+        """The ledger of uses, denials and everything that is asked and done here."""
         return self._ledger
 
     @property
     def requires_subject(self) -> bool:
-        """Whether nothing may be opened without saying whose it is."""
+        """True if nothing may be opened without its subject."""
         return self._requires_subject
 
     def preferences(self, subject: str, /) -> SubjectPreferences:
@@ -138,7 +134,7 @@ class Governance:
         return self.all_preferences.preferences(subject)
 
     def roster(self) -> Roster:
-        """What holds for all subjects for whom something was asked; for queries, which read the rows of many.
+        """What holds for all subjects who asked for something; for queries, which read the rows of many.
 
         Raises:
             StoreUnavailable: it cannot be known now.
@@ -152,23 +148,21 @@ class Governance:
             StoreUnavailable: it cannot be recorded.
         """
         self.provisions.record(provision)
-        if self._within is None and hasattr(self._ledger, "provided"):
-            cast("Any", self._ledger).provided(provision)  # kept elsewhere, so not told within the record's transaction
 
-    def recipient(self, given: str, /) -> Recipient:
-        """What holds of a recipient on the register.
+    def recipient(self, recipient: str, /) -> Recipient:
+        """A recipient on the register.
 
         Raises:
-            UnknownRecipient: none of this id is on it.
+            UnknownRecipient: it is not on the register.
             StoreUnavailable: the register cannot be read.
         """
-        return self.provisions.recipients.get(given)
+        return self.provisions.recipients.get(recipient)
 
     # ---- The notice in force --------------------------------------------------------------------------------------
 
     @property
     def notice(self) -> Notice:
-        """The notice in force: that of the guard that this is attached to, or the one that was given."""
+        """The notice in force: that of the attached guard, or the one that this was made with."""
         return self._notice if self._guard is None else self._guard.notice
 
     @notice.setter
@@ -180,10 +174,9 @@ class Governance:
         self._history = self._history.with_(notice)
 
     def attach(self, guard: Guard) -> None:
-        """Follows a guard: its notice in force is this one's from now on. A guard says so again when it is replaced.
+        """Attaches a guard, whose notice in force is used from now on. `Guard(…, governance=…)` calls this.
 
-        Reports are made under its exceptions, so that they see what it guards. A guard that is given
-        `governance=` attaches it by itself.
+        Reports are made under exceptions of the guard, so that they see what it guards.
 
         Raises:
             NoticeError: the guard is of another notice.
@@ -197,23 +190,23 @@ class Governance:
         return self._history if self._guard is None else self._guard.history
 
     def _clause_now(self, clause: str, revision: datetime.date) -> str | None:
-        """The clause of a purpose of one revision in the notice in force; None where that has no such purpose."""
+        """The present clause of a purpose of a revision; None if the notice in force has no such purpose."""
         history = self._revisions
-        since = next((one for one in history if one.revision == revision), None)
+        since = next((notice for notice in history if notice.revision == revision), None)
         if since is None:
-            return clause  # of a revision that is not known; that it was renamed neither
-        found = history.clause_in("purpose", clause, since, self.notice)
+            return clause  # of an unknown revision, so that no renumbering is known either
+        present = history.clause_in("purpose", clause, since, self.notice)
         try:
-            return self.notice.purpose(found).clause
+            return self.notice.purpose(present).clause
         except UnknownPurpose:
             return None
 
     # ---- What is held ---------------------------------------------------------------------------------------------
 
     @property
-    def sweep(self) -> Sweep:
-        """The sweep by the notice in force: `plan()` says what may be kept no longer, `run()` has it erased."""
-        return Sweep(self.store, self.notice, self.erasers, clock=self._clock, ledger=self._within)
+    def retention(self) -> RetentionJob:
+        """The retention job by the notice in force: `plan()` says what may be kept no longer, `run()` erases it."""
+        return RetentionJob(self.store, self.notice, self.erasers, clock=self._clock, ledger=self._ledger)
 
     def disclose(
         self,
@@ -224,22 +217,22 @@ class Governance:
         values: bool = False,
         request: int | None = None,
     ) -> Disclosure:
-        """The report about a subject: what is held, for which purposes, to whom it was provided, and who answers.
+        """The report about a subject: what is held, for which purposes, its recipients, and who answers (clauses 7, 9).
 
-        What is held is read by the functions registered with `holding`, where a guard is attached under an exception of
-        it that `by` approves: each use is on record. `values` shows what is held, and not only that it is.
+        The functions registered with `holding` read what is held, under an exception of the attached guard that `by`
+        approves, so that each use is on record. `values` shows the values too.
 
         Raises:
             RequestError: sealed values are to be shown, and no guard is attached that could open them; a holding gave
-                what is of another subject; `request` is none of the subject's.
+                a record of another subject; `request` is not of this subject.
             StoreUnavailable: the store cannot be read.
         """
         key = subject_key(subject)
         notice = self.notice
-        requests = self.desk.of(key)
-        if request is not None and all(one.id != request for one in requests):
+        requests = self.requests.of(key)
+        if request is not None and all(asked.id != request for asked in requests):
             raise RequestError(
-                f"there is no request {request} of this subject: leave it out, or see `desk.of(subject)`"
+                f"there is no request {request} of this subject: leave it out, or see `requests.of(subject)`"
             )
         record = on_record(
             notice,
@@ -247,7 +240,7 @@ class Governance:
             subject=self.subjects.of(key),
             provisions=self.provisions.of(key),
             requests=requests,
-            reasons=self.desk.reasons(requests),
+            reasons=self.requests.reasons(requests),
             clause_now=self._clause_now,
         )
         return disclosure(
@@ -264,11 +257,11 @@ class Governance:
         )
 
     def _answered(self, asked: Request, /, *, by: str, language: Language, values: bool) -> Disclosure:
-        subject = cast("str", asked.subject)  # of a verified request it is known
+        subject = cast("str", asked.subject)  # known once a request is verified
         return self.disclose(subject, by=by, language=language, values=values, request=asked.id)
 
     def _door(self, by: str, request: int | None) -> Door | None:
-        """What lets a report see what the guard guards; None where there is no guard, or none that could record it."""
+        """Access to what the guard guards; None if there is no guard, or its ledger could not record it."""
         guard = self._guard
         if guard is None or not hasattr(guard.ledger, "excepted"):
             return None
@@ -292,12 +285,12 @@ class Governance:
     # ---- The end --------------------------------------------------------------------------------------------------
 
     def open(self, url: URL | str, *, timeout: float = 5.0) -> None:
-        """Opens the store where none was given at first, or again after `close`.
+        """Opens the store, for the first time or after `close`.
 
         Raises:
             StoreUnavailable: it cannot be opened, or was made by a newer version of this package.
-            ValueError: the URL is none of a SQLite file or of PostgreSQL.
-            RuntimeError: the store is open, or was lent by whoever made this.
+            ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
+            RuntimeError: the store is open, or belongs to whoever made this.
         """
         if self._lent:
             raise RuntimeError("the store was given, and is opened by whoever made it")
@@ -309,7 +302,7 @@ class Governance:
                 self._own.resume()
 
     def close(self) -> None:
-        """Writes what was counted, and closes what was opened here. Until `open` nothing that asks this is allowed."""
+        """Writes the counts, and closes what was opened here. Until `open` everything is refused."""
         self._resting = True
         with contextlib.ExitStack() as ending:
             if not self._lent:
@@ -330,14 +323,13 @@ class Governance:
         return f"<Governance of {self._notice.id} in {self.store.where}>"
 
 
-def _in_force(given: object, clock: Clock) -> Notice:
-    if isinstance(given, Notice):
-        return given
-    if not isinstance(given, History):
-        raise TypeError(f"governance needs a Notice or a History, not {type(given).__name__}")
-    present = given.on(clock.now())
+def _in_force(notice: object, clock: Clock) -> Notice:
+    if isinstance(notice, Notice):
+        return notice
+    if not isinstance(notice, History):
+        raise TypeError(f"governance needs a Notice or a History, not {type(notice).__name__}")
+    present = notice.on(clock.now())
     if present is None:
-        raise NoticeError(
-            [Fault("revision", f"none is in force yet: the first is of {given.notices[0].revision}")], "history"
-        )
+        fault = Fault("revision", f"none is in force yet: the first is of {notice.notices[0].revision}")
+        raise NoticeError([fault], "history")
     return present

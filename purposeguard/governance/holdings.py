@@ -1,4 +1,4 @@
-"""What an application holds of a subject: the functions that read it, and the personal data in what they give."""
+"""What an application holds of a subject: the functions that read it, and the personal data in their results."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Titles = Mapping[str, str]
 """By language."""
 
 NOTHING_SAID: Final = Shape()
-"""In place of an annotation, where there is none."""
+"""The shape of a missing annotation."""
 
 _NOT_PERSONAL: Final = Label(NotPersonal)
 _ABSENT: Final = object()
 _SINGLE: Final = (str, bytes, bytearray, memoryview, range)
-"""What can be gone through and is one value all the same."""
+"""Iterables that are one value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One datum of a record: where it is, under which label, whether it is kept sealed, and the value as it is kept."""
+    """A datum of a record: its path, its label, whether it is sealed, and its value as it is kept."""
 
     path: str
     label: Label
@@ -45,8 +45,8 @@ class Held:
 class Holding:
     """A function that reads what one part of the application holds of a subject.
 
-    `title` is what people call it, and `names` what they call its fields, by path (`orders[].address`), by language.
-    `realm` is among whose ids the function looks: of `customer:7` it is given `7` where that is `customer`.
+    `title` is its title, and `names` the titles of its fields by path (`orders[].address`), each by language. `realm`
+    is that of the ids that it takes: for `customer:7` it is called with `7` if its realm is `customer`.
     """
 
     name: str
@@ -57,30 +57,26 @@ class Holding:
     realm: str | None = None
 
     def records(self, subject: str) -> tuple[Any, ...]:
-        """What the function gives for a subject, as records: none, one or several.
-
-        Raises:
-            TypeError: it gives what has no fields.
-        """
+        """The records of a subject: none, one or several. Raises TypeError for a result without fields."""
         if self.realm is not None:
             realm, _, subject = subject.partition(":")
             if realm != self.realm:
                 return ()
-        found = self.load(subject)
-        if found is None:
+        loaded = self.load(subject)
+        if loaded is None:
             return ()
-        if is_taggable(type(found)) or isinstance(found, (Mapping, Sealed)):
-            return (found,)
-        if isinstance(found, Iterable) and not isinstance(found, _SINGLE):
-            return tuple(found)
+        if is_taggable(type(loaded)) or isinstance(loaded, (Mapping, Sealed)):
+            return (loaded,)
+        if isinstance(loaded, Iterable) and not isinstance(loaded, _SINGLE):
+            return tuple(loaded)
         raise TypeError(
-            f"the holding `{self.name}` gave a {type(found).__qualname__}: it is to give a model, a list of models, or "
-            "None"
+            f"the holding `{self.name}` gave a {type(loaded).__qualname__}: it is to give a model, a list of models, "
+            "or None"
         )
 
     @property
     def row(self) -> Shape:
-        """What the return annotation says of one record: for rows that are plain dicts, which do not know it."""
+        """The shape of one record by the return annotation, for rows that are plain dicts."""
         try:
             stated = typing_extensions.get_type_hints(self.load, include_extras=True).get("return")
         except (NameError, TypeError):  # names that only type checkers know; a callable that is annotated nowhere
@@ -89,7 +85,7 @@ class Holding:
         return shape if shape.models else shape.items or shape
 
     def title_of(self, path: str, language: str) -> str | None:
-        """What people call a field, where the application says."""
+        """The title of a field, if the application has one."""
         return self.names.get(_without_places(path), {}).get(language)
 
 
@@ -147,13 +143,12 @@ class Holdings:
 
 
 def held_in(record: object, row: Shape = NOTHING_SAID) -> Iterator[Held]:
-    """The personal data in a record, in the order of its fields, each with its label.
+    """The personal data in a record, in the order of its fields; fields without tags, and NotPersonal, are left out.
 
-    Read by the classes of the values themselves; rows that are plain dicts by `row`. What carries no tag is left out,
-    and so is what is explicitly not personal.
+    The classes of the values say what they hold; for plain dicts `row` does.
 
     Raises:
-        UnlabelledData: nothing says what the record holds.
+        UnlabelledData: neither says what the record holds.
     """
     if is_taggable(type(record)):
         row = NOTHING_SAID
@@ -162,24 +157,24 @@ def held_in(record: object, row: Shape = NOTHING_SAID) -> Iterator[Held]:
             f"a holding gave a {type(record).__qualname__}, which says of no field where it is from: give a model, or "
             "annotate what the function returns"
         )
-    for one in _walk(record, row, "", row.tags, ()):
-        if one.label is not _NOT_PERSONAL:
-            yield one
+    for held in _walk(record, row, "", row.tags, ()):
+        if held.label is not _NOT_PERSONAL:
+            yield held
 
 
-def opened(one: Held, opens: Callable[[Any], Any]) -> Iterator[Held]:
-    """A datum without its seal: its fields, where it has some, each under the label of the seal as well."""
-    if not isinstance(one.value, Sealed):
-        yield one
+def opened(held: Held, opens: Callable[[Any], Any]) -> Iterator[Held]:
+    """A datum without its seal: its fields, if it has some, each with the label of the seal added."""
+    if not isinstance(held.value, Sealed):
+        yield held
         return
-    for inner in _walk(opens(one.value), NOTHING_SAID, one.path, one.label.sources, ()):
+    for inner in _walk(opens(held.value), NOTHING_SAID, held.path, held.label.sources, ()):
         yield from opened(replace(inner, sealed=True), opens)
 
 
 def _walk(
     value: Any, shape: Shape, path: str, sources: frozenset[type[Source]], above: tuple[int, ...]
 ) -> Iterator[Held]:
-    """All in a value; `sources` are those of what holds it, its own included, `above` what it lies in."""
+    """The data in a value; `sources` are those of its containers and its own, `above` the ids of its containers."""
     if isinstance(value, Sealed):
         yield Held(path or WHOLE, Label(*sources, *value.label.sources), True, value)
         return
@@ -196,11 +191,11 @@ def _walk(
 
 
 Part = tuple[str, Any, Shape]
-"""What lies in a value: the step that leads to it, itself, and what is annotated of it."""
+"""A part of a value: the step that leads to it, the part, and its shape."""
 
 
 def _parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Part]:
-    """What lies in a value where something in it has a label of its own; nothing where it is one value."""
+    """The parts of a value, if one of them has a label of its own; else none."""
     model = _model_of(value, shape)
     if model is not None:
         for name, inner in model.fields().items():
@@ -216,19 +211,21 @@ def _parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Part]:
 
 
 def _is_labelled(value: Any, shape: Shape, above: tuple[int, ...]) -> bool:
-    """Whether a value, or something in it, has a label of its own."""
+    """True if a value, or a part of it, has a label of its own."""
     return isinstance(value, Sealed) or next(_parts(value, shape, above), None) is not None
 
 
 def _model_of(value: Any, shape: Shape) -> Model | None:
-    """The class that says what the fields of a value are: its own, or for a plain dict what is annotated."""
+    """The model of a value: its class, or for a plain dict the annotated one."""
     if is_taggable(type(value)):
-        stated = next((one for one in shape.models if one.cls is type(value)), None)
+        stated = next((model for model in shape.models if model.cls is type(value)), None)
         return stated or Model(type(value))
     if isinstance(value, Mapping):
-        fitting = [one for one in shape.models if one.is_mapping]
+        fitting = [model for model in shape.models if model.is_mapping]
         # Of several, all of which it could be: the first that has all its keys.
-        return next((one for one in fitting if value.keys() <= one.fields().keys()), fitting[0] if fitting else None)
+        return next(
+            (model for model in fitting if value.keys() <= model.fields().keys()), fitting[0] if fitting else None
+        )
     return None
 
 
@@ -238,10 +235,10 @@ def _step(key: object) -> str:
 
 def _without_places(path: str) -> str:
     """`orders[3].address` → `orders[].address`."""
-    found, depth = "", 0
+    general, depth = "", 0
     for char in path:
         depth -= char == "]"
         if depth == 0:
-            found += char
+            general += char
         depth += char == "["
-    return found
+    return general

@@ -1,18 +1,28 @@
-"""The disclosure report: its models, which are its JSON (clauses 7 and 9). `pages` prints it, `disclosure` makes it.
+"""The disclosure report (clauses 7 and 9): its models, which are its JSON, and its page. `disclosure` makes it.
 
-Clauses are named by their ids; what an id is called, in the language of the report, stands once, under `sources` and
-`purposes`.
+Clauses are named by their ids; their titles, in the language of the report, stand once, under `sources` and `purposes`.
 """
 
 from __future__ import annotations
 
+import base64
 import datetime
-from typing import Literal
+import functools
+import hashlib
+import json
+import tomllib
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 Language = Literal["en", "ja"]
-"""The languages in which a report is made: those in which a notice file has its titles."""
+"""The languages of reports: those in which a notice has its titles."""
 
 FORMAT = 1
 """The version of the report's JSON."""
@@ -207,6 +217,93 @@ class Disclosure(Part):
 
     def to_html(self) -> str:
         """The report as one HTML page that prints on A4: no script, and nothing that is fetched from elsewhere."""
-        from purposeguard.governance.pages import page  # noqa: PLC0415  # it needs Jinja2, which JSON does not
+        return _page(self)
 
-        return page(self)
+
+# ---- The page -----------------------------------------------------------------------------------------------------
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+@functools.cache
+def words(language: Language) -> Mapping[str, str]:
+    """The words of the page in a language, by their names in the template."""
+    table = tomllib.loads((TEMPLATES / "disclosure.toml").read_text("utf-8"))
+    return {name: texts[language] for name, texts in table.items()}
+
+
+def _page(report: Disclosure) -> str:
+    style = (TEMPLATES / "disclosure.css").read_text("utf-8")
+    # Only this style sheet is allowed, whatever a value of the report may contain.
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    grouped: dict[tuple[str, ...], list[CategoryPart]] = {}  # categories with the same purposes share a table
+    for category in report.categories:
+        grouped.setdefault(category.purposes, []).append(category)
+    return (
+        _environment()
+        .get_template("disclosure.html")
+        .render(
+            report=report,
+            words=words(report.language),
+            style=style,
+            policy=f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'none'; base-uri 'none'",
+            purposes={purpose.id: purpose for purpose in report.purposes},
+            sources={source.id: source for source in report.sources},
+            grouped=tuple(grouped.items()),
+        )
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # JSON does not need it
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,  # whatever the name of a file
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "plain": printable,
+        "value": _value,
+        "texts": _texts,
+        "moment_day": _day,
+        "moment_time": _time,
+    }
+    tests: dict[str, Any] = environment.tests
+    tests["nested"] = _is_nested
+    return environment
+
+
+def printable(text: object) -> str:
+    """A text with \ufffd in place of the characters that a page cannot have."""
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if char not in "\n\t" and unicodedata.category(char) in {"Cc", "Cs"} else char
+        for char in str(text)
+    )
+
+
+def _day(moment: datetime.datetime) -> str:
+    return moment.strftime("%Y-%m-%d")
+
+
+def _time(moment: datetime.datetime) -> str:
+    return moment.strftime("%H:%M")
+
+
+def _value(value: Any) -> str:
+    """The value of an item, on one or several lines."""
+    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, (dict, list, tuple))
+
+
+def _texts(value: Any) -> list[str] | None:
+    """The lines of a list of plain values; None for anything else."""
+    if not isinstance(value, (list, tuple)) or any(map(_is_nested, value)):
+        return None
+    return [_value(item) for item in value]

@@ -1,265 +1,446 @@
-"""Requests of subjects (clause 7): the record of each, its steps, and what may be done with it in which state."""
+"""Handling requests of subjects and their agents (clause 7), from receipt to answer.
+
+Locks are taken in the same order everywhere: the request, then the standing of its subject, then the ledger.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, cast
+from collections.abc import Iterable
+from typing import Literal, Protocol, cast
 
 import sqlalchemy as sa
 
-from purposeguard.errors import RequestError
-from purposeguard.governance.declarations import Person
-from purposeguard.governance.schema import Moment, Serial, metadata
+from purposeguard.errors import RequestError, shown_id
+from purposeguard.governance.consents import Kind, Person, Restriction
+from purposeguard.governance.report import Disclosure, Language
+from purposeguard.governance.reporting import report
+from purposeguard.governance.request_records import (
+    KIND_OF,
+    RESTRICTING,
+    Did,
+    Overview,
+    Request,
+    Step,
+    impossible,
+    must_be_possible,
+    overview,
+    reasons,
+    request,
+    selected,
+    step,
+    steps,
+)
+from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import Subjects, clauses_of, number_of, optional_text, text_of
+from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import day_in
+from purposeguard.notice.schema import Request as Right
+from purposeguard.notice.vocabulary import nearest
+from purposeguard.policy.row_context import SubjectId, subject_key
+from purposeguard.runtime.clock import in_utc
 
-State = Literal["open", "verified", "fulfilled", "refused", "withdrawn"]
-"""`open`: received; `verified`: it is known who asks, and that they may; the others: closed."""
+LONGEST_PERIOD = 3_660
+"""Days of a deadline, at most."""
 
-Effect = Literal["discloses", "amends", "stops-use", "deletes", "stops-provision"]
-"""What a request changes when it is fulfilled, as the notice has it."""
 
-Did = Literal["opened", "verified", "extended", "fulfilled", "refused", "withdrawn"]
-"""What a step did."""
+class Discloses(Protocol):
+    """Makes the report that answers a request for disclosure."""
 
-STATES: Final[tuple[State, ...]] = ("open", "verified", "fulfilled", "refused", "withdrawn")
-PENDING: Final[frozenset[State]] = frozenset({"open", "verified"})
-RESTRICTING: Final[frozenset[Effect]] = frozenset({"stops-use", "deletes", "stops-provision"})
-"""The effects that put a restriction in force."""
-
-request: Final = sa.Table(
-    "purposeguard_request",
-    metadata,
-    sa.Column("id", Serial, primary_key=True),
-    sa.Column("kind", sa.String(100), nullable=False),
-    sa.Column("effect", sa.String(20), nullable=False),
-    sa.Column("requester", sa.String(10), nullable=False),
-    sa.Column("authority", sa.Text),
-    sa.Column("subject", sa.String(200), index=True),
-    sa.Column("purposes", sa.JSON(none_as_null=True)),  # clauses; none: every purpose
-    sa.Column("revision", sa.Date, nullable=False),  # the notice's, under which it was opened
-    sa.Column("received_at", Moment, nullable=False),
-    sa.Column("due_on", sa.Date),
-    sa.Column("extended", sa.Boolean, nullable=False),
-    sa.Column("suspending", sa.Boolean, nullable=False),  # whether use is suspended as long as it is open
-    sa.Column("interim", sa.BigInteger),  # the restriction by which it is
-    sa.Column("state", sa.String(10), nullable=False),
-    sa.Column("closed_at", Moment),
-    sa.Index(None, "state", "due_on"),
-)
-"""Each request as it is now."""
-
-step: Final = sa.Table(
-    "purposeguard_request_step",
-    metadata,
-    sa.Column("request", Serial, sa.ForeignKey(request.c.id), primary_key=True, autoincrement=False),
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("at", Moment, nullable=False),
-    sa.Column("by", sa.Text),
-    sa.Column("did", sa.String(10), nullable=False),
-    sa.Column("state", sa.String(10), nullable=False),  # after it, as all that follows
-    sa.Column("due_on", sa.Date),
-    sa.Column("closed_at", Moment),
-    sa.Column("text", sa.Text),
-)
-"""What was done with each request, in its order. Added to, never changed."""
+    def __call__(self, asked: Request, /, *, by: str, language: Language, values: bool) -> Disclosure:
+        """The report about the subject of a verified request; `by` is the clerk."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Request:
-    """A request of a subject, as it stands.
+class Answer:
+    """A fulfilled request and its result: a report, or a restriction that is in force."""
 
-    `kind` and `effect` are as in the notice's `[rights]`. `subject` is None until it is known whose data it is about;
-    `authority` is where an agent's is on record. `purposes` are clauses, None: all. `due_on` is the last day of
-    the deadline in the notice's time zone, None where there is none; `extended` says that it was put off.
-    `interim` is the restriction that holds as long as the request is open, where one does.
+    request: Request
+    report: Disclosure | None = None
+    restriction: Restriction | None = None
+
+
+class Requests:
+    """Receives requests, verifies them, fulfils or refuses them, within the notice's deadline.
+
+    A request goes from open to verified to fulfilled; until then it may be refused or withdrawn. Every step is kept,
+    with its clerk and their note. Ledgers are told of each step, without clerk and note.
+
+    Raises, in each method:
+        RequestError: there is no such request, or its state does not permit the step; nothing has changed.
+        StoreUnavailable: the store cannot be used; nothing has changed.
+        TypeError, ValueError: a text is blank; a moment has no time zone; a subject is no id.
     """
 
-    id: int
-    kind: str
-    effect: Effect
-    requester: Person
-    authority: str | None = dataclasses.field(repr=False)
-    subject: str | None = dataclasses.field(repr=False)
-    purposes: tuple[str, ...] | None
-    revision: datetime.date
-    received_at: datetime.datetime
-    due_on: datetime.date | None
-    extended: bool
-    suspending: bool
-    interim: int | None
-    state: State
-    closed_at: datetime.datetime | None
+    def __init__(
+        self,
+        subjects: Subjects,
+        *,
+        days: int | None = None,
+        suspend_while_open: bool = False,
+        disclose: Discloses | None = None,
+    ) -> None:
+        """Uses the store, the notice, the clock and the ledger of `subjects`.
+
+        `days`: the deadline, in place of the notice's. `suspend_while_open`: whether what a request would stop is
+        stopped until it is answered. `disclose` makes reports.
+        """
+        self.subjects = subjects
+        self.suspend_while_open = suspend_while_open
+        self.disclose = disclose
+        self._days = None if days is None else _period(days)
 
     @property
-    def pending(self) -> bool:
-        """Whether it is yet to be answered."""
-        return self.state in PENDING
-
-    def overdue(self, today: datetime.date) -> bool:
-        """Whether it should have been answered before this day."""
-        return self.pending and self.due_on is not None and self.due_on < today
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Step:
-    """What somebody did with a request, and how the request stood then.
-
-    `text` is what they said of it: how it was verified, what was done, why it was refused or put off.
-    """
-
-    request: int
-    number: int
-    at: datetime.datetime
-    by: str | None
-    did: Did
-    state: State
-    due_on: datetime.date | None
-    text: str | None = dataclasses.field(repr=False)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Overview:
-    """How the desk stands at a moment: how many requests of each kind are in each state, and what is to be done.
-
-    `pending` are those yet to be answered, by deadline: overdue ones first, those without one last. `today` is the day
-    in the notice's time zone.
-    """
-
-    as_of: datetime.datetime
-    today: datetime.date
-    counts: Mapping[tuple[str, State], int]
-    pending: tuple[Request, ...]
+    def store(self) -> Store:
+        """The store."""
+        return self.subjects.store
 
     @property
-    def overdue(self) -> tuple[Request, ...]:
-        """Those that should have been answered before today."""
-        return tuple(one for one in self.pending if one.overdue(self.today))
+    def notice(self) -> Notice:
+        """The notice in force."""
+        return self.subjects.notice
+
+    @property
+    def days(self) -> int | None:
+        """The deadline in days, if one is stated."""
+        rights = self.notice.document.rights
+        return self._days if self._days is not None or rights is None else rights.days
+
+    # ---- Receiving, verifying -------------------------------------------------------------------------------------
+
+    def open(
+        self,
+        kind: str,
+        *,
+        subject: SubjectId | None = None,
+        requester: Person = "subject",
+        authority: str | None = None,
+        purposes: object = None,
+        received_at: datetime.datetime | None = None,
+        by: str | None = None,
+        note: str | None = None,
+        suspend_while_open: bool | None = None,
+    ) -> Request:
+        """Puts a request on record. Its deadline is counted from the day of `received_at` (now).
+
+        `kind` is one that the notice grants. `subject` may also be named when the request is verified. `authority` is
+        where that of an agent is on record. `purposes`: for which use is to be suspended, one, several, or (None) all.
+        `suspend_while_open` stops at once what the request would stop, until it is answered; use, if it is for erasure.
+
+        Raises:
+            UnknownPurpose: the notice has no such purpose.
+        """
+        right = self._right(kind)
+        rights = self.notice.document.rights
+        requesters: tuple[str, ...] = () if rights is None else rights.requesters
+        if requester not in requesters:
+            raise RequestError(
+                f"the notice takes requests from {' or '.join(requesters)}, not "
+                f"{shown_id(requester, (*requesters, 'agent'))}"
+            )
+        if authority is not None and requester != "agent":
+            raise RequestError('only an agent acts by an authority (help: `requester="agent"`)')
+        if purposes is not None and right.effect != "stops-use":
+            raise RequestError(f"a request for {right.id} is for all purposes: only use is suspended for some")
+        suspending = self.suspend_while_open if suspend_while_open is None else suspend_while_open
+        if suspend_while_open and right.effect not in RESTRICTING:
+            raise RequestError(f"a request for {right.id} stops nothing, so nothing can be suspended while it is open")
+        now = self.subjects.clock.now()
+        received = now if received_at is None else in_utc(received_at)
+        if received > now:
+            raise ValueError("`received_at` lies in the future")
+        due_on = None if self.days is None else self._day(received) + datetime.timedelta(days=self.days)
+        values = {
+            "kind": right.id,
+            "effect": right.effect,
+            "requester": requester,
+            "authority": optional_text("authority", authority),
+            "subject": None if subject is None else subject_key(subject),
+            "purposes": None if purposes is None else clauses_of(self.notice, purposes),
+            "revision": self.notice.revision,
+            "received_at": received,
+            "due_on": due_on,
+            "extended": False,
+            "suspending": suspending and right.effect in RESTRICTING,
+            "state": "open",
+        }
+        clerk, text = optional_text("by", by), optional_text("note", note)
+        with self.store.writing() as connection:
+            number = connection.execute(sa.insert(request).values(values).returning(request.c.id)).scalar_one()
+            opened = self._suspended(connection, self._locked(connection, number))
+            return self._take(connection, opened, "opened", by=clerk, text=text)
+
+    def verify(
+        self,
+        asked: int | Request,
+        *,
+        how: str,
+        by: str,
+        subject: SubjectId | None = None,
+        authority: str | None = None,
+    ) -> Request:
+        """Records how the author and their authority were verified, and the subject, if not named before.
+
+        Raises:
+            RequestError: also if the subject, or the authority of an agent, is still unknown.
+        """
+        key = None if subject is None else subject_key(subject)
+        text, clerk, by_authority = text_of("how", how), text_of("by", by), optional_text("authority", authority)
+        with self.store.writing() as connection:
+            pending = self._locked(connection, asked)
+            must_be_possible(pending, "verified")
+            why: str | None = None
+            advice = ""
+            if key is not None and pending.subject not in (None, key):
+                why, advice = "it is about another subject", "see who asked; else open a new request"
+            elif key is None and pending.subject is None:
+                why, advice = "nobody said whose data it is about", "name the person, `subject=…`"
+            elif by_authority is not None and pending.requester != "agent":
+                why, advice = "no agent asked", "leave out `authority`, or open a new request"
+            elif pending.requester == "agent" and by_authority is None and pending.authority is None:
+                why, advice = "an agent asked, and no authority is on record", "say where theirs is, `authority=…`"
+            if why is not None:
+                raise impossible(pending, "verified", why, advice)
+            verified = dataclasses.replace(
+                pending, state="verified", subject=key or pending.subject, authority=by_authority or pending.authority
+            )
+            return self._take(connection, self._suspended(connection, verified), "verified", by=clerk, text=text)
+
+    def extend(
+        self,
+        asked: int | Request,
+        *,
+        reason: str,
+        by: str,
+        days: int | None = None,
+        until: datetime.date | None = None,
+    ) -> Request:
+        """Puts the deadline off, once, by some days or to a day.
+
+        Raises:
+            RequestError: also if it was put off before, has passed, or there is none.
+        """
+        text, clerk = text_of("reason", reason), text_of("by", by)
+        if (days is None) == (until is None):
+            raise ValueError("a deadline is put off by `days`, or `until` a day")
+        if isinstance(until, datetime.datetime) or not isinstance(until, (datetime.date, type(None))):
+            raise TypeError(f"`until` is a date, not {type(until).__name__}")
+        more = None if days is None else datetime.timedelta(days=_period(days))
+        with self.store.writing() as connection:
+            pending = self._locked(connection, asked)
+            must_be_possible(pending, "extended")
+            due_on = pending.due_on
+            if due_on is None:
+                raise impossible(pending, "extended", "it has no deadline", "state `[rights] days` in the notice")
+            if pending.extended:
+                why = "its deadline was put off before, and that is done once"
+                raise impossible(pending, "extended", why, "answer it")
+            if pending.overdue(self._day(self.subjects.clock.now())):
+                raise impossible(pending, "extended", f"its deadline passed on {due_on}", "answer it")
+            later = due_on + more if more is not None else cast("datetime.date", until)
+            if later <= due_on:
+                raise impossible(pending, "extended", f"{later} is not after {due_on}", "name a later day")
+            extended = dataclasses.replace(pending, due_on=later, extended=True)
+            return self._take(connection, extended, "extended", by=clerk, text=text)
+
+    # ---- Answering ------------------------------------------------------------------------------------------------
+
+    def fulfil(
+        self,
+        asked: int | Request,
+        *,
+        by: str,
+        done: str | None = None,
+        language: Language = "en",
+        values: bool = False,
+    ) -> Answer:
+        """Does what was asked for, and closes the request.
+
+        A request that stops use or provision, or asks for erasure, becomes a restriction, in force when this returns. A
+        disclosure is a report, in a `language`, with the `values` or without. For a correction, an addition or a
+        deletion, `done` says what the application has done.
+
+        Raises:
+            RequestError: also if it was answered meanwhile, or the notice has none of its purposes any more.
+        """
+        clerk, text = text_of("by", by), optional_text("done", done)
+        verified = self.get(asked)
+        self._must_be_fulfillable(verified, text)
+        disclosed = None
+        if verified.effect == "discloses" and self.disclose is not None:
+            # Before the transaction: it may take long, and may fail.
+            disclosed = self.disclose(verified, by=clerk, language=language, values=values)
+        with self.store.writing() as connection:
+            verified = self._locked(connection, asked)
+            self._must_be_fulfillable(verified, text)
+            kind = KIND_OF.get(verified.effect)
+            restriction = None if kind is None else self._restrict(connection, verified, kind)
+            closed = self._close(connection, verified, "fulfilled", by=clerk, text=text)
+        return Answer(closed, disclosed, restriction)
+
+    def refuse(self, asked: int | Request, *, reason: str, by: str) -> Request:
+        """Closes a request that is not fulfilled. The person reads the `reason`, also in their report."""
+        clerk, text = text_of("by", by), text_of("reason", reason)
+        with self.store.writing() as connection:
+            return self._close(connection, self._locked(connection, asked), "refused", by=clerk, text=text)
+
+    def withdraw(self, asked: int | Request, *, by: str, reason: str | None = None) -> Request:
+        """Closes a request that its author has taken back."""
+        clerk, text = text_of("by", by), optional_text("reason", reason)
+        with self.store.writing() as connection:
+            return self._close(connection, self._locked(connection, asked), "withdrawn", by=clerk, text=text)
+
+    # ---- Looking --------------------------------------------------------------------------------------------------
+
+    def get(self, asked: int | Request) -> Request:
+        """A request, in its present state."""
+        with self.store.reading() as connection:
+            return self._selected(connection, asked)
+
+    def of(self, subject: SubjectId) -> tuple[Request, ...]:
+        """The requests about a subject, from the first to the last; none about an unknown one."""
+        key = subject_key(subject)
+        with self.store.reading() as connection:
+            return tuple(selected(connection, request.c.subject == key))
+
+    def steps(self, asked: int | Request) -> tuple[Step, ...]:
+        """The steps of a request."""
+        number = self.get(asked).id
+        with self.store.reading() as connection:
+            return tuple(steps(connection, number))
+
+    def reasons(self, requests: Iterable[Request]) -> dict[int, str | None]:
+        """The reasons of the refusals among these requests, by number."""
+        with self.store.reading() as connection:
+            return reasons(connection, [refused.id for refused in requests if refused.state == "refused"])
+
+    def overview(self, as_of: datetime.datetime | None = None) -> Overview:
+        """The number of requests by kind and state, and those to be answered, overdue ones first.
+
+        Now; or at a moment; at a future one, as they will be if nothing is done.
+        """
+        moment = None if as_of is None else in_utc(as_of)
+        with self.store.reading() as connection:
+            return overview(connection, self.subjects.clock.now(), moment, self.notice.document.timezone)
+
+    # ---- Steps, within a transaction ------------------------------------------------------------------------------
+
+    def _selected(self, connection: sa.Connection, asked: int | Request, *, lock: bool = False) -> Request:
+        number = asked.id if isinstance(asked, Request) else number_of("request", asked)
+        rows = selected(connection, request.c.id == number, lock=lock)
+        if not rows:
+            raise RequestError(f"there is no request {number}")
+        return rows[0]
+
+    def _locked(self, connection: sa.Connection, asked: int | Request) -> Request:
+        """A request that nobody else changes until the transaction ends."""
+        return self._selected(connection, asked, lock=True)
+
+    def _take(
+        self, connection: sa.Connection, after: Request, did: Did, *, by: str | None, text: str | None
+    ) -> Request:
+        """Takes the step to the state `after`: writes it, notes the step, tells the ledger."""
+        now = self.subjects.clock.now()
+        if not after.pending:
+            after = dataclasses.replace(after, closed_at=now)
+        values = dataclasses.asdict(after)
+        connection.execute(sa.update(request).where(request.c.id == values.pop("id")).values(values))
+        number = sa.select(sa.func.count() + 1).where(step.c.request == after.id).scalar_subquery()
+        state = {"state": after.state, "due_on": after.due_on, "closed_at": after.closed_at}
+        note = {"request": after.id, "number": number, "did": did, "at": now, "by": by, "text": text}
+        connection.execute(sa.insert(step).values(**note, **state))
+        self._report(connection, after, did)
+        return after
+
+    def _report(self, connection: sa.Connection, after: Request, did: Did) -> None:
+        """Tells the ledger, without clerk and note."""
+        body = {
+            "subject": None if after.subject is None else self.store.digest(after.subject),
+            "did": did,
+            "request": after.id,
+            "kind": after.kind,
+            "requester": after.requester,
+            "purposes": None if after.purposes is None else list(after.purposes),
+            "revision": after.revision.isoformat(),
+            "due_on": None if after.due_on is None else after.due_on.isoformat(),
+            "state": after.state,
+        }
+        report(self.subjects.ledger, self.store, connection, "request", body)
+
+    def _close(
+        self,
+        connection: sa.Connection,
+        pending: Request,
+        state: Literal["fulfilled", "refused", "withdrawn"],
+        *,
+        by: str,
+        text: str | None,
+    ) -> Request:
+        must_be_possible(pending, state)
+        if pending.interim is not None:
+            with contextlib.suppress(RequestError):  # it was lifted by hand
+                self.subjects.lift(pending.interim, by=pending.requester, request=pending.id, within=connection)
+        return self._take(connection, dataclasses.replace(pending, state=state, interim=None), state, by=by, text=text)
+
+    def _restrict(self, connection: sa.Connection, asked: Request, kind: Kind) -> Restriction:
+        """Puts what was asked for in force, for the purposes that the notice still has."""
+        remaining = None
+        if asked.purposes is not None:
+            known = {purpose.clause for purpose in self.notice.purposes}
+            present = [self.subjects.clause_now(clause, asked.revision) for clause in asked.purposes]
+            remaining = [clause for clause in present if clause in known]
+            if not remaining:
+                why = f"the revision of {self.notice.revision} has none of the purposes that it is about"
+                raise impossible(asked, "fulfilled", why, "refuse it for that reason; data serves none of them")
+        return self.subjects.restrict(
+            cast("str", asked.subject),
+            remaining,
+            kind=kind,
+            by=asked.requester,
+            at=asked.received_at,
+            request=asked.id,
+            within=connection,
+        )
+
+    def _suspended(self, connection: sa.Connection, asked: Request) -> Request:
+        """The request with the restriction that holds while it is open, put in force once the subject is known.
+
+        Before the step is noted: the lock of a standing comes before the ledger's.
+        """
+        if not asked.suspending or asked.interim is not None or asked.subject is None:
+            return asked
+        kind: Kind = "stop-of-provision" if asked.effect == "stops-provision" else "suspension-of-use"
+        return dataclasses.replace(asked, interim=self._restrict(connection, asked, kind).id)
+
+    # ---- What they share ------------------------------------------------------------------------------------------
+
+    def _right(self, kind: str) -> Right:
+        rights = self.notice.document.rights
+        if rights is None:
+            raise RequestError(f"notice {self.notice.id} has no [rights] (clause 7), so it takes no requests")
+        known = {right.id: right for right in rights.request}
+        if kind not in known:
+            close = nearest(kind, known) or tuple(known)
+            raise RequestError(f"the notice grants no request {shown_id(kind, close)} (help: {', '.join(close)})")
+        return known[kind]
+
+    def _day(self, moment: datetime.datetime) -> datetime.date:
+        return day_in(self.notice.document.timezone, moment)
+
+    def _must_be_fulfillable(self, asked: Request, done: str | None) -> None:
+        must_be_possible(asked, "fulfilled")
+        by_hand = asked.effect == "amends" or (asked.effect == "discloses" and self.disclose is None)
+        if by_hand and done is None:
+            raise impossible(asked, "fulfilled", "it is not done by itself", "say what was done, `done=…`")
 
 
-def overview(
-    connection: sa.Connection, now: datetime.datetime, as_of: datetime.datetime | None, timezone: str
-) -> Overview:
-    """How the desk stands now, or stood (will stand, if nothing is done) at a moment."""
-    moment = as_of or now
-    stood = request if as_of is None or as_of >= now else _as_it_stood(as_of)
-    counted = sa.select(stood.c.kind, stood.c.state, sa.func.count()).group_by(stood.c.kind, stood.c.state)
-    counts: dict[tuple[str, State], int] = {
-        (kind, cast("State", state)): number for kind, state, number in connection.execute(counted)
-    }
-    rows = connection.execute(sa.select(stood).where(stood.c.state.in_(sorted(PENDING))))
-    pending = sorted((made(row) for row in rows), key=_urgency)
-    in_order = sorted(counts, key=lambda key: (key[0], STATES.index(key[1])))
-    return Overview(
-        as_of=moment,
-        today=day_in(timezone, moment),
-        counts={key: counts[key] for key in in_order},
-        pending=tuple(pending),
-    )
-
-
-def _as_it_stood(moment: datetime.datetime) -> sa.Subquery:
-    """The requests that there were, each in the state that its last step until then gave it."""
-    last = (
-        sa.select(step.c.request, sa.func.max(step.c.number).label("number"))
-        .where(step.c.at <= moment)
-        .group_by(step.c.request)
-        .subquery()
-    )
-    then = {"state", "due_on", "closed_at"}
-    return (
-        sa.select(*(step.c[one.name] if one.name in then else one for one in request.c))
-        .join(last, last.c.request == request.c.id)
-        .join(step, (step.c.request == last.c.request) & (step.c.number == last.c.number))
-        .subquery()
-    )
-
-
-def _urgency(one: Request) -> tuple[bool, datetime.date, datetime.datetime, int]:
-    return one.due_on is None, one.due_on or datetime.date.max, one.received_at, one.id
-
-
-def found(connection: sa.Connection, *which: sa.ColumnElement[bool], lock: bool = False) -> list[Request]:
-    """The requests that meet some conditions, in their order; with `lock`, nobody else changes them meanwhile."""
-    query = sa.select(request).where(*which).order_by(request.c.id)
-    return [made(row) for row in connection.execute(query.with_for_update() if lock else query)]
-
-
-def steps(connection: sa.Connection, number: int) -> list[Step]:
-    """What was done with a request, in its order."""
-    wanted = [step.c[field.name] for field in dataclasses.fields(Step)]
-    rows = connection.execute(sa.select(*wanted).where(step.c.request == number).order_by(step.c.number))
-    return [Step(*row) for row in rows]
-
-
-def reasons(connection: sa.Connection, numbers: Iterable[int]) -> dict[int, str | None]:
-    """Why requests were refused, of those that were."""
-    refused = (step.c.request.in_(list(numbers))) & (step.c.did == "refused")
-    rows = connection.execute(sa.select(step.c.request, step.c.text).where(refused))
-    return {row.request: row.text for row in rows}
-
-
-def made(row: Any) -> Request:
-    """A row as a request."""
-    values: dict[str, Any] = dict(row._mapping)
-    if values["purposes"] is not None:
-        values["purposes"] = tuple(values["purposes"])
-    return Request(**values)
-
-
-# ---- What may be done in which state ------------------------------------------------------------------------------
-
-MAY: Final[Mapping[Did, frozenset[State]]] = {
-    "verified": frozenset({"open"}),
-    "extended": PENDING,
-    "fulfilled": frozenset({"verified"}),
-    "refused": PENDING,
-    "withdrawn": PENDING,
-}
-"""The states in which each step may be taken."""
-
-
-def must_be_possible(one: Request, did: Did) -> None:
-    """Raises RequestError where a step may not be taken in the state that a request is in."""
-    if one.state in MAY[did]:
-        return
-    if not one.pending:
-        on = "" if one.closed_at is None else f" on {one.closed_at:%Y-%m-%d}"
-        raise impossible(one, did, f"it was {one.state}{on}, and what is closed is not changed", "open a new request")
-    if did == "verified":
-        raise impossible(one, did, "it is verified already", "fulfil, refuse or extend it")
-    advice = f"verify first who asks, `desk.verify({one.id}, how=…, by=…)`"
-    raise impossible(one, did, f"it is {one.state}, and only a verified request is fulfilled", advice)
-
-
-def impossible(one: Request, did: Did, why: str, advice: str) -> RequestError:
-    """The error, in one form wherever it comes from: which request, what was to be done, why not, what to do."""
-    return RequestError(f"request {one.id} ({one.kind}) cannot be {did}: {why} (help: {advice})")
-
-
-def number_of(asked: int | Request) -> int:
-    """What a request is called by.
-
-    Raises:
-        TypeError: it is no number.
-        RequestError: no request has such a number.
-    """
-    if isinstance(asked, Request):
-        return asked.id
-    if isinstance(asked, bool) or not isinstance(asked, int):
-        raise TypeError(f"a request is named by its number, not by {type(asked).__name__}")
-    if not 0 < asked < 2**63:
-        raise RequestError("there is no request of such a number")
-    return asked
-
-
-def only(those: list[Request], number: int) -> Request:
-    """The one that was found.
-
-    Raises:
-        RequestError: none was.
-    """
-    if not those:
-        raise RequestError(f"there is no request {number}")
-    return those[0]
+def _period(days: object) -> int:
+    """A number of days; raises TypeError or ValueError if it is none, or far too large."""
+    if isinstance(days, bool) or not isinstance(days, int):
+        raise TypeError(f"a period is a whole number of days, not {type(days).__name__}")
+    if not 0 < days <= LONGEST_PERIOD:
+        raise ValueError(f"a period is of 1 to {LONGEST_PERIOD:,} days")
+    return int(days)

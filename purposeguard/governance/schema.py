@@ -1,7 +1,6 @@
-"""What the tables of governance share. Each part defines its own tables, beside what uses them, on this `metadata`.
+"""What the tables of governance share. Each module defines its tables beside the code that uses them.
 
-Every table's name begins with `purposeguard_`, so that the store may be a database in which an application has tables
-of its own.
+Names of tables begin with `purposeguard_`: the database may hold tables of an application.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import sqlalchemy as sa
 from purposeguard.runtime.clock import UTC, in_utc
 
 metadata: Final = sa.MetaData(
-    # Names of our own for what each dialect would name in its own way, so that migrations can speak of them.
+    # The same names in each dialect, so that migrations can use them.
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -25,11 +24,14 @@ metadata: Final = sa.MetaData(
 )
 
 Serial: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-"""The type of numbers that the store gives: SQLite counts up in columns of type INTEGER alone."""
+"""The type of generated numbers: SQLite generates them in columns of type INTEGER alone."""
+
+VERSION_TABLE: Final = "purposeguard_version"
+"""Not Alembic's usual name, which an application that shares the database may use."""
 
 
 class Moment(sa.types.TypeDecorator[datetime.datetime]):
-    """A moment: an aware datetime in any time zone goes in, one in UTC comes out; the store compares them as such.
+    """The type of moments: aware datetimes of any time zone, read back in UTC.
 
     In migrations it is `sa.DateTime(timezone=True)`.
     """

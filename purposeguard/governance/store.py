@@ -1,53 +1,60 @@
-"""The store: where governance keeps what it must remember. A SQLite file, or PostgreSQL for many processes."""
+"""The store: what governance must remember, in a SQLite file, or in PostgreSQL for the processes of many machines."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import datetime
 import hashlib
 import os
+import secrets
 import time
 import weakref
 from collections.abc import Collection, Generator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import event, exc
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 
-from purposeguard.governance.connecting import BEGIN, engine_of, unhurried
-from purposeguard.governance.unavailable import told, unavailable
-from purposeguard.governance.upgrade import upgrade
+from purposeguard.governance.connecting import BEGIN, engine_of, translated, unavailable
+from purposeguard.governance.schema import VERSION_TABLE, keys
+from purposeguard.locks import new_lock
+from purposeguard.runtime.clock import UTC
 
 UPGRADE_LOCK: Final = 0x7075_7270_6F73_6531
-"""PostgreSQL's advisory lock under which the tables are brought up to date."""
+"""PostgreSQL's advisory lock for upgrades."""
 
 CHANGED: Final = "purposeguard_changed"
 """Execution option: the subjects whose standing a transaction changes."""
 
 
 class Listener(Protocol):
-    """Who is told, in this process and at once, whose standing has changed."""
+    """An object that is told, in this process and at once, whose standing has changed."""
 
     def changed(self, subjects: Collection[str], /) -> None:
-        """Told before the block ends that made the change, and also where it failed: that it did may not be known."""
+        """Called before the block that made the change ends, and also if it failed: the commit may have succeeded."""
 
     def forget(self) -> None:
-        """Told when another store is opened in this one's place: nothing that was known holds any more."""
+        """Called when another store is opened in this one's place."""
 
 
 class Store:
-    """Use `Store.open`, or `Store()` and later `connect`. A fault of the database is a StoreUnavailable.
+    """A database: `Store.open(url)`, or `Store()` and later `connect`. Its faults are StoreUnavailable.
 
-    `engine` is SQLAlchemy's; `dialect` is `sqlite` or `postgresql`; `where` names the store in messages, without
-    user and password; `secret` is made with the store, and known to who can read it alone. `listeners` are told of
-    changes; they are not kept alive. `interruptions` counts connections that were lost: after one, the store may be in
-    an earlier state, or another one in its place.
+    `engine` is SQLAlchemy's; `dialect` is `sqlite` or `postgresql`; `where` names the store in messages, without user
+    and password. `secret` is made with the store, and known to whoever can read it. `listeners` are told of changes;
+    they are held weakly. `interruptions` counts lost connections: after one, the store may be in an earlier state.
     """
 
     def __init__(self) -> None:
-        """One that is not opened yet: what needs it is refused until it is."""
+        """A store that is not opened yet: it refuses everything."""
         self.where = "of governance"
         self.timeout = 0.0
         self.secret = b""
@@ -67,25 +74,27 @@ class Store:
 
     @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
-        """Which kind of database it is."""
+        """The kind of database."""
         return "sqlite" if self.engine.dialect.name == "sqlite" else "postgresql"
+
+    # ---- Opening --------------------------------------------------------------------------------------------------
 
     @classmethod
     def open(cls, url: str | URL = "sqlite:///purposeguard.db", *, timeout: float = 5.0) -> Store:
-        """Opens a store, or makes it, and brings its tables up to date.
+        """Opens a store, or makes it, and upgrades its tables.
 
-        `timeout`: seconds for which one process waits for another, or for the server, at most.
+        `timeout`: seconds to wait for another process, or for the server, at most.
 
         Raises:
             StoreUnavailable: it cannot be opened, or was made by a newer version of this package.
-            ValueError: the URL is none of a SQLite file or of PostgreSQL, or the timeout is not above zero.
+            ValueError: the URL is neither of a SQLite file nor of PostgreSQL, or the timeout is not above zero.
         """
         store = cls()
         store.connect(url, timeout=timeout)
         return store
 
     def connect(self, url: str | URL, *, timeout: float = 5.0) -> None:
-        """Opens this store, which is not open: for the first time, or after it was closed; raises as `open` does.
+        """Opens this store, for the first time or after `close`. Raises as `open`.
 
         Raises:
             RuntimeError: it is open.
@@ -96,10 +105,12 @@ class Store:
             raise ValueError(f"a store needs some time to answer: timeout={timeout}")
         self._engine, self.where = engine_of(url, timeout)
         self.timeout = timeout
-        self.interruptions += 1  # what is known of the one before is not known of this one
+        self.interruptions += 1  # nothing that is known of the previous store holds for this one
         self._closed = False
         event.listen(self._engine, "invalidate", self._interrupted)
         try:
+            if self.dialect == "sqlite":
+                self._write_ahead()
             self._upgrade()
         except BaseException:
             self.close()
@@ -107,16 +118,8 @@ class Store:
         for listener in list(self.listeners):
             listener.forget()
 
-    def _upgrade(self) -> None:
-        if self.dialect == "sqlite":
-            self._write_ahead()
-        with self.writing() as connection, unhurried(connection):
-            if self.dialect == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
-            self.secret = upgrade(connection, self.where)
-
     def _write_ahead(self) -> None:
-        """Readers beside a writer. The file keeps it, so this changes something once in its life."""
+        """Sets the journal mode, which the file keeps: readers beside a writer."""
         deadline = time.monotonic() + self.timeout
         while True:
             try:
@@ -125,38 +128,60 @@ class Store:
             except exc.DBAPIError as error:
                 # SQLite does not wait for this lock by itself.
                 busy = getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-                failure = None if busy and time.monotonic() < deadline else told(self.where, error)
+                failure = None if busy and time.monotonic() < deadline else translated(self.where, error)
             else:
                 return
             if failure is not None:
                 raise failure
             time.sleep(0.01)
 
+    def _upgrade(self) -> None:
+        """Brings the tables up to date, and reads the secret, in one transaction; one process at a time."""
+        with self.writing() as connection, contextlib.ExitStack() as stack:
+            if self.dialect == "postgresql":
+                from purposeguard.governance.postgresql import unhurried  # noqa: PLC0415  # needs psycopg
+
+                stack.enter_context(unhurried(connection))
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
+            config = configuration()
+            scripts = ScriptDirectory.from_config(config)
+            present = _revisions(connection)
+            unknown = sorted(present - {script.revision for script in scripts.walk_revisions()})
+            if unknown:
+                what = f"was made by a newer version of purposeguard: `{unknown[0]}` is not known to this one"
+                raise unavailable(self.where, what, "upgrade purposeguard, or name another store")
+            if present != set(scripts.get_heads()):
+                config.attributes["connection"] = connection
+                with _UPGRADING:
+                    command.upgrade(config, "head")
+            self.secret = _secret(connection)
+
+    # ---- Transactions ---------------------------------------------------------------------------------------------
+
     @contextlib.contextmanager
     def reading(self, *, single: bool = False) -> Generator[sa.Connection]:
         """A connection for reading. On SQLite it sees one state of the store; on PostgreSQL each statement does.
 
-        `single`: for one statement, or several that need not see the same state. Without a transaction around it each
-        is one question to the server, and not three.
+        `single`: no transaction, for one statement, or several that may see different states.
 
         Raises:
-            StoreUnavailable: it cannot be read.
+            StoreUnavailable: the store cannot be read.
         """
-        with self._told(), self._connection(None if single else "BEGIN") as connection:
+        with self._translating(), self._connection(None if single else "BEGIN") as connection:
             if single and self.dialect == "postgresql":
                 connection.execution_options(isolation_level="AUTOCOMMIT")
             yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Generator[sa.Connection]:
-        """A connection whose changes are kept, durably, when the block ends; all of them, or none where it fails.
+        """A transaction: its changes are durable when the block ends, or none are made if it fails.
 
         Raises:
-            StoreUnavailable: it cannot be written.
+            StoreUnavailable: the store cannot be written.
         """
         changed: set[str] = set()
         try:
-            with self._told(), self._connection("BEGIN IMMEDIATE", changed) as connection, connection.begin():
+            with self._translating(), self._connection("BEGIN IMMEDIATE", changed) as connection, connection.begin():
                 yield connection
         finally:
             if changed:
@@ -173,60 +198,34 @@ class Store:
                 yield connection.execution_options(**{BEGIN: begin, CHANGED: changed})
         finally:
             if self._closed or engine is not self._engine:  # type: ignore[redundant-expr]  # in another thread
-                # Closed meanwhile, when this connection was in use, and not there to be closed.
+                # `close` did not meet this connection, which was in use.
                 pool.dispose()
                 engine.dispose()
 
     @contextlib.contextmanager
-    def _told(self) -> Generator[None]:
+    def _translating(self) -> Generator[None]:
         try:
             yield
         except (exc.DBAPIError, exc.TimeoutError) as error:
-            failure = told(self.where, error)
+            failure = translated(self.where, error)
         else:
             return
         raise failure from None
 
-    @contextlib.contextmanager
-    def own_connection(self) -> Generator[Any]:
-        """A connection of the driver that is not in the pool: to be kept, and closed, by whoever opens it.
-
-        Closed where the block fails.
-
-        Raises:
-            StoreUnavailable: there is none, or it fails in the block.
-        """
-        driver: Any = None
-        failure = None
-        kept = False
-        try:
-            proxied = self.engine.raw_connection()
-            driver = proxied.driver_connection
-            proxied.detach()
-            yield driver
-            kept = True
-        except (exc.DBAPIError, exc.TimeoutError) as error:
-            failure = told(self.where, error)
-        except self.engine.dialect.loaded_dbapi.Error as error:  # SQLAlchemy lets it through as it is
-            failure = told(self.where, exc.DBAPIError(None, None, error))
-        finally:
-            if driver is not None and not kept:
-                driver.close()
-        if failure is not None:
-            raise failure from None
-
     def digest(self, subject: str) -> str:
-        """How a ledger names a subject: who has the store can find it, who has the ledger alone cannot.
+        """The digest by which a ledger names a subject: only who has the store can compute it.
 
         Raises:
             StoreUnavailable: the store was never opened.
         """
-        if not self.secret:  # without one the digest would tell who it is to whoever guesses
+        if not self.secret:  # an unkeyed digest could be guessed
             raise unavailable(self.where, "was not opened yet", "open it when the application starts")
         return hashlib.blake2b(subject.encode(), key=self.secret, digest_size=16).hexdigest()
 
+    # ---- The end --------------------------------------------------------------------------------------------------
+
     def close(self) -> None:
-        """Closes the connections. The store cannot be used any more, unless `connect` opens one in its place."""
+        """Closes the connections. The store refuses everything until `connect`."""
         self._closed = True
         if self._engine is not None:
             self._engine.dispose()
@@ -235,14 +234,10 @@ class Store:
         self.interruptions += 1
 
     def leave_to_the_parent(self) -> None:
-        """In a forked child: its connections are the parent's, and neither used nor closed here."""
+        """In a forked child: the parent's connections are neither used nor closed."""
         if self._engine is not None:
-            self.abandon(self._engine.pool)
+            self._inherited.append(self._engine.pool)
             self._engine.dispose(close=False)
-
-    def abandon(self, connection: object) -> None:
-        """Keeps what may not be closed: a connection that a parent process uses."""
-        self._inherited.append(connection)
 
     def __enter__(self) -> Self:
         return self
@@ -255,6 +250,69 @@ class Store:
     def __repr__(self) -> str:
         return f"<Store {self.where}>"
 
+
+# ---- Versions -----------------------------------------------------------------------------------------------------
+
+_UPGRADING: Final = new_lock()
+# Alembic's operations use the context that any thread of the process entered last.
+
+
+def configuration() -> Config:
+    """Alembic's configuration, without an ini file: the migrations of this package."""
+    config = Config()
+    # A percent sign would be read as an interpolation.
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
+
+
+def _revisions(connection: sa.Connection) -> set[str]:
+    """The revision of the tables that are there; empty if there are none."""
+    return set(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads())
+
+
+def _secret(connection: sa.Connection) -> bytes:
+    """The secret of the store, made with it."""
+    secret = connection.execute(sa.select(keys.c.secret)).scalar_one_or_none()
+    if secret is None:
+        secret = secrets.token_bytes(32)
+        connection.execute(sa.insert(keys).values(id=1, secret=secret, made=datetime.datetime.now(UTC)))
+    return bytes(secret)
+
+
+def existing_store(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Store:
+    """The store of a URL, or in the SQLite file of a path; nothing is made, and no table is changed.
+
+    Raises:
+        StoreUnavailable: there is none, it cannot be read, or it is of another version of this package.
+        ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
+    """
+    text = os.fspath(target)
+    url = text if "://" in text else sa.URL.create("sqlite", database=text)
+    with contextlib.suppress(exc.ArgumentError, ValueError):  # which `engine_of` reports
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).is_file():
+            what = "does not exist"
+            raise unavailable(f"`{Path(parsed.database)}`", what, "name the store of an application that has run")
+    engine, where = engine_of(url, timeout)
+    try:
+        with engine.connect() as connection:
+            present = _revisions(connection)
+    except exc.DBAPIError as error:
+        failure = translated(where, error)
+    else:
+        if present == set(ScriptDirectory.from_config(configuration()).get_heads()):
+            return Store.open(url, timeout=timeout)
+        if not present:
+            failure = unavailable(where, "is no store of purposeguard", "name the store of an application that has run")
+        else:
+            advice = "start the application, which brings its store up to date, or use the version that it uses"
+            failure = unavailable(where, "is of another version than this one", advice)
+    finally:
+        engine.dispose()
+    raise failure
+
+
+# ---- Processes ----------------------------------------------------------------------------------------------------
 
 _STORES: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
 """For forked children, and for the end of the interpreter."""

@@ -1,17 +1,17 @@
-"""Subjects: what they ask for and agree to (clause 7), and how things stand for each of them."""
+"""Subjects (clause 7): what they restrict and consent to, and what holds for each of them."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Any, Final, Protocol, cast, runtime_checkable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 
 from purposeguard.errors import RequestError, UnknownPurpose, shown_id
 from purposeguard.governance import changes
-from purposeguard.governance.declarations import (
+from purposeguard.governance.consents import (
     CONSENT,
     KINDS,
     PERSONS,
@@ -29,7 +29,7 @@ from purposeguard.governance.declarations import (
     stands,
     unchanged,
 )
-from purposeguard.governance.ledger import entries
+from purposeguard.governance.reporting import report
 from purposeguard.governance.store import Store
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, TermMeta, is_union
@@ -37,41 +37,24 @@ from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.runtime.clock import Clock, in_utc
 
-LONGEST_REFERENCE: Final = 1000
-"""Characters of a reference at most."""
-
-
-class Told(Protocol):
-    """A ledger that is told of what subjects ask for."""
-
-    def restricted(self, kind: str, subject: str, details: dict[str, Any], /) -> None:
-        """Told before it is in force. `subject` is the store's digest of it; what is raised here undoes the change."""
-
-
-@runtime_checkable
-class ToldWithin(Protocol):
-    """A ledger that may be kept in the same store, so that an entry and what it tells of are kept together."""
-
-    store: Store
-
-    def append_in(self, connection: sa.Connection, kind: str, body: dict[str, Any], /) -> object:
-        """Adds an entry within a transaction."""
+LONGEST_REFERENCE: Final = 1_000
+LONGEST_TEXT: Final = 10_000
+"""Length limits of a reference, and of other texts, in characters."""
 
 
 class Subjects:
-    """What the subjects of a notice ask for and agree to. Everything is added to, nothing removed.
+    """The restrictions and consents of subjects. Records are added, never removed.
 
-    `notice` says which purposes there are, or is a function that gives it; it may be replaced by a later revision. A
-    change is in force, in this process, when the method that makes it returns; where `within` is given, a connection of
-    `store.writing()`, it is when that transaction ends. `ledger` is told of each before. `clause_now` says by which
-    clause the notice in force calls a purpose of the revision under which something was asked for.
+    `notice` is the notice in force, or a function that returns it. A change is in force, in this process, when the
+    method returns; with `within`, a connection of `store.writing()`, when that transaction ends. `ledger` is told of
+    each change before. `clause_now` gives the present clause of a purpose of an earlier revision.
 
-    Each method takes who asked (`by`), when (`at`: now), a `reference` in the words of whoever records it, which no
-    ledger is told, and the number of the `request` at the desk that it fulfils.
+    Each method takes who asks (`by`), when (`at`: now), a `reference` of the clerk, which no ledger is told, and the
+    number of the `request` that it fulfils.
 
     Raises, in each method:
         StoreUnavailable: the store cannot be used; nothing has changed.
-        TypeError, ValueError: the subject is no id (see `subject_key`); a moment has no time zone, or cannot be.
+        TypeError, ValueError: the subject is no id (see `subject_key`); a moment has no time zone, or is impossible.
     """
 
     def __init__(
@@ -80,7 +63,7 @@ class Subjects:
         notice: Notice | Callable[[], Notice],
         *,
         clock: Clock | None = None,
-        ledger: Told | ToldWithin | None = None,
+        ledger: object = None,
         clause_now: ClauseNow = unchanged,
     ) -> None:
         self.store = store
@@ -111,19 +94,17 @@ class Subjects:
         request: int | None = None,
         within: sa.Connection | None = None,
     ) -> Restriction:
-        """Suspends use, for a purpose, the members of a family, several of both, or all (None); or the other kinds.
+        """Suspends use, for a purpose, a family, several of both, or all (None); or another kind of restriction.
 
         Raises:
             UnknownPurpose: the notice has no such purpose.
-            ValueError: provision is stopped, and data erased, for all purposes alone; no purpose at all is given.
+            ValueError: `purposes` is empty, or given for a kind that is for all purposes.
         """
         if kind not in KINDS:
             raise ValueError(f"a restriction is one of {', '.join(sorted(KINDS))}, not {shown_id(kind, sorted(KINDS))}")
-        clauses = None if purposes is None else self._clauses(_each(purposes))
+        clauses = None if purposes is None else clauses_of(self.notice, purposes)
         if clauses is not None and kind != "suspension-of-use":
             raise ValueError(f"{kind} is for all purposes: only use can be suspended for some")
-        if clauses == ():
-            raise ValueError("no purpose was given: name some, or give None for all")
         row = self._row(subject, kind, clauses, until, self._asked(by, at, reference, request))
         with self._writing(within) as connection:
             changes.record(connection, [row["subject"]])
@@ -144,17 +125,17 @@ class Subjects:
         Raises:
             RequestError: there is no such restriction, or it was lifted before.
         """
-        number = restriction.id if isinstance(restriction, Restriction) else _number("a restriction", restriction)
+        number = restriction.id if isinstance(restriction, Restriction) else number_of("restriction", restriction)
         row = self._asked(by, at, reference, request)
         with self._writing(within) as connection:
-            found = history(connection, declaration.c.id == number, declaration.c.kind != CONSENT)
-            if not found:
+            declared = history(connection, declaration.c.id == number, declaration.c.kind != CONSENT)
+            if not declared:
                 raise RequestError(f"there is no restriction {number}")
-            changes.record(connection, [found[0].subject])  # from here on nobody else lifts it
-            preferences = in_force(history(connection, declaration.c.id == number))
-            if not preferences:
+            changes.record(connection, [declared[0].subject])  # from here on nobody else lifts it
+            remaining = in_force(history(connection, declaration.c.id == number))
+            if not remaining:
                 raise RequestError(f"restriction {number} was lifted already")
-            return cast("Restriction", self._revoke(connection, "lifted", preferences, row)[0])
+            return cast("Restriction", self._revoke(connection, "lifted", remaining, row)[0])
 
     def consent(
         self,
@@ -168,13 +149,15 @@ class Subjects:
         request: int | None = None,
         within: sa.Connection | None = None,
     ) -> tuple[Consent, ...]:
-        """Records that a subject agrees to a purpose, or to each one of a family, as the present revision states it.
+        """Records consent to a purpose, or to each member of a family, as the present revision states it.
 
         Raises:
             UnknownPurpose: the notice has no such purpose.
         """
         asked = self._asked(by, at, reference, request)
-        rows = [self._row(subject, CONSENT, (clause,), until, asked) for clause in self._clauses([purpose])]
+        rows = [
+            self._row(subject, CONSENT, [clause], until, asked) for clause in _member_clauses(self.notice, [purpose])
+        ]
         with self._writing(within) as connection:
             changes.record(connection, [row["subject"] for row in rows])
             return tuple(cast("Consent", self._declare(connection, row)) for row in rows)
@@ -190,10 +173,10 @@ class Subjects:
         request: int | None = None,
         within: sa.Connection | None = None,
     ) -> tuple[Consent, ...]:
-        """Withdraws what a subject agreed to for a purpose, each one of a family, or (None) all, under any revision.
+        """Withdraws the consents to a purpose, the members of a family, or (None) all, given under any revision.
 
-        Gives the consents that were withdrawn: none where none stood. The clause of one that stands is known also where
-        the present revision has no such purpose any more.
+        Returns the consents that were withdrawn. A purpose that the present revision does not have any more is known by
+        the clause of a consent in force.
 
         Raises:
             UnknownPurpose: neither the notice nor a consent of the subject has such a purpose.
@@ -202,65 +185,56 @@ class Subjects:
         row = self._asked(by, at, reference, request)
         with self._writing(within) as connection:
             changes.record(connection, [key])
-            consents = history(connection, declaration.c.subject == key, declaration.c.kind == CONSENT)
-            preferences = cast("list[Consent]", in_force(consents))
+            declared = history(connection, declaration.c.subject == key, declaration.c.kind == CONSENT)
+            consents = cast("list[Consent]", in_force(declared))
             if purpose is not None:
-                preferences = self._meant(preferences, purpose)
-            return cast("tuple[Consent, ...]", self._revoke(connection, "withdrawn", preferences, row))
+                consents = self._meant(consents, purpose)
+            return cast("tuple[Consent, ...]", self._revoke(connection, "withdrawn", consents, row))
 
     def of(self, subject: SubjectId) -> SubjectRecord:
-        """Everything on record about a subject; of one that nobody knows, nothing."""
+        """Everything on record about a subject; empty for an unknown one."""
         key = subject_key(subject)
         with self.store.reading() as connection:
             declared = history(connection, declaration.c.subject == key)
-            found = stands(connection, key, self.clock.span(), self.clause_now)
+            present = stands(connection, key, self.clock.span(), self.clause_now)
         return SubjectRecord(
             subject=key,
-            restrictions=tuple(one for one in declared if isinstance(one, Restriction)),
-            consents=tuple(one for one in declared if isinstance(one, Consent)),
-            preferences=found.preferences,
+            restrictions=tuple(record for record in declared if isinstance(record, Restriction)),
+            consents=tuple(record for record in declared if isinstance(record, Consent)),
+            preferences=present.preferences,
         )
 
     def stands(self, subject: SubjectId) -> Stands:
-        """How things stand, as the store says now, and when they next change by themselves."""
+        """What holds for a subject, read from the store, and when that next changes by itself."""
         key = subject_key(subject)
         with self.store.reading(single=True) as connection:
             return stands(connection, key, self.clock.span(), self.clause_now)
 
     def preferences(self, subject: SubjectId) -> SubjectPreferences:
-        """How things stand, as the store says now; CLEAR for a subject that nobody knows."""
+        """What holds for a subject, read from the store; CLEAR for an unknown one."""
         return self.stands(subject).preferences
 
     # ---- what they share ------------------------------------------------------------------------------------------
 
-    def _clauses(self, given: Iterable[object]) -> tuple[str, ...]:
-        """The purposes, and the members of the families, in the notice's order."""
-        wanted: set[object] = set()
-        for one in given:
-            found = self.notice.purpose_or_family(one)
-            wanted.update(found.members if isinstance(found, Family) else (found,))
-        return tuple(purpose.clause for purpose in self.notice.purposes if purpose in wanted)
-
-    def _meant(self, preferences: Iterable[Consent], purpose: object) -> list[Consent]:
-        """The consents to a purpose, or to those of a family, whatever they were called when they were given.
-
-        What the notice has no more is known by the clause that it had.
-        """
-        called = [(one, self.clause_now(one.purpose, one.revision)) for one in preferences]
+    def _meant(self, consents: Iterable[Consent], purpose: object) -> list[Consent]:
+        """The consents to a purpose or family, by present clause; to a purpose that is gone, by its former clause."""
+        called = [(consent, self.clause_now(consent.purpose, consent.revision)) for consent in consents]
         try:
-            clauses = self._clauses([purpose])
+            clauses = _member_clauses(self.notice, [purpose])
         except UnknownPurpose:
-            clauses = ()
-            if not any(one.purpose == purpose for one, _ in called):
+            clauses = []
+            if not any(consent.purpose == purpose for consent, _ in called):
                 raise
-        known = {one.clause for one in self.notice.purposes}
-        return [one for one, now in called if now in clauses or (one.purpose == purpose and now not in known)]
+        known = {present.clause for present in self.notice.purposes}
+        return [
+            consent for consent, now in called if now in clauses or (consent.purpose == purpose and now not in known)
+        ]
 
     def _row(
         self,
         subject: SubjectId,
         kind: str,
-        clauses: tuple[str, ...] | None,
+        clauses: list[str] | None,
         until: datetime.datetime | None,
         asked: dict[str, Any],
     ) -> dict[str, Any]:
@@ -271,7 +245,7 @@ class Subjects:
         return {
             "subject": subject_key(subject),
             "kind": kind,
-            "purposes": None if clauses is None else list(clauses),
+            "purposes": clauses,
             "revision": self.notice.revision,
             "until": ends,
             **asked,
@@ -290,74 +264,97 @@ class Subjects:
             "asked_by": by,
             "asked_at": asked,
             "recorded_at": now,
-            "reference": _text(reference),
-            "request": None if request is None else _number("a request", request),
+            "reference": None if reference is None else text_of("reference", reference, LONGEST_REFERENCE),
+            "request": None if request is None else number_of("request", request),
         }
 
-    @contextlib.contextmanager
-    def _writing(self, within: sa.Connection | None) -> Generator[sa.Connection]:
-        if within is not None:
-            yield within
-            return
-        with self.store.writing() as connection:
-            yield connection
+    def _writing(self, within: sa.Connection | None) -> contextlib.AbstractContextManager[sa.Connection]:
+        return self.store.writing() if within is None else contextlib.nullcontext(within)
 
     def _declare(self, connection: sa.Connection, row: dict[str, Any]) -> Restriction | Consent:
         number = connection.execute(sa.insert(declaration).values(row).returning(declaration.c.id)).scalar_one()
-        self._tell(connection, row["kind"], row["subject"], {"id": number, **_details(row)})
+        self._report(connection, row["kind"], row["subject"], {"id": number, **_details(row)})
         return history(connection, declaration.c.id == number)[0]
 
     def _revoke(
-        self, connection: sa.Connection, kind: str, those: Sequence[Restriction | Consent], row: dict[str, Any]
+        self, connection: sa.Connection, kind: str, declared: Sequence[Restriction | Consent], row: dict[str, Any]
     ) -> tuple[Restriction | Consent, ...]:
-        for one in those:
-            connection.execute(sa.insert(revocation).values(declaration=one.id, **row))
-            self._tell(connection, kind, one.subject, {"id": one.id, **_details(row)})
-        return tuple(history(connection, declaration.c.id.in_([one.id for one in those])))
+        for record in declared:
+            connection.execute(sa.insert(revocation).values(declaration=record.id, **row))
+            self._report(connection, kind, record.subject, {"id": record.id, **_details(row)})
+        return tuple(history(connection, declaration.c.id.in_([record.id for record in declared])))
 
-    def _tell(self, connection: sa.Connection, kind: str, subject: str, details: dict[str, Any]) -> None:
-        ledger = self.ledger
-        if ledger is None:
-            return
-        digest = self.store.digest(subject)
-        if isinstance(ledger, ToldWithin) and ledger.store is self.store:
-            ledger.append_in(connection, *entries.declaration(kind, digest, details))
-        else:
-            cast("Told", ledger).restricted(kind, digest, details)
-
-
-def _each(purposes: object) -> Iterable[object]:
-    """One purpose or family, or several."""
-    if isinstance(purposes, (str, TermMeta, Family)) or is_union(purposes):
-        return [purposes]
-    if not isinstance(purposes, Iterable):
-        raise UnknownPurpose(purposes, "an id is a text or a class")
-    return purposes
-
-
-def _number(what: str, given: object) -> int:
-    if isinstance(given, bool) or not isinstance(given, int):
-        raise TypeError(f"{what} is named by its number, not by {type(given).__name__}")
-    if not 0 < given < 2**63:
-        raise RequestError(f"there is no {what.split()[1]} of such a number")
-    return given
-
-
-def _text(reference: str | None) -> str | None:
-    """A reference that both databases can keep."""
-    if reference is None:
-        return None
-    if not isinstance(reference, str):
-        raise TypeError(f"a reference is a text, not {type(reference).__name__}")
-    if len(reference) > LONGEST_REFERENCE or any(one == "\0" or "\ud800" <= one <= "\udfff" for one in reference):
-        raise ValueError(
-            f"a reference is a text of up to {LONGEST_REFERENCE} characters, none of them a null or half one"
-        )
-    return reference
+    def _report(self, connection: sa.Connection, what: str, subject: str, details: dict[str, Any]) -> None:
+        kind = "consent" if what in (CONSENT, "withdrawn") else "restriction"
+        body = {"what": what, "subject": self.store.digest(subject), **details}
+        report(self.ledger, self.store, connection, kind, body)
 
 
 def _details(row: dict[str, Any]) -> dict[str, Any]:
-    """What a ledger is told: never the reference, in which anything may stand."""
-    said = ("purposes", "revision", "asked_by", "asked_at", "until", "request")
-    found = {name: row[name] for name in said if name in row}
-    return {name: one.isoformat() if isinstance(one, datetime.date) else one for name, one in found.items()}
+    """What a ledger is told: never the reference, which is free text."""
+    names = ("purposes", "revision", "asked_by", "asked_at", "until", "request")
+    details = {name: row[name] for name in names if name in row}
+    return {name: value.isoformat() if isinstance(value, datetime.date) else value for name, value in details.items()}
+
+
+# ---- Arguments ----------------------------------------------------------------------------------------------------
+
+
+def clauses_of(notice: Notice, purposes: object) -> list[str]:
+    """The clauses of a purpose or family, or of several of both, in the notice's order.
+
+    Raises:
+        UnknownPurpose: the notice has no such purpose.
+        ValueError: there is none.
+    """
+    if isinstance(purposes, (str, TermMeta, Family)) or is_union(purposes):
+        return _member_clauses(notice, [purposes])
+    if not isinstance(purposes, Iterable):
+        raise UnknownPurpose(purposes, "an id is a text or a class")
+    clauses = _member_clauses(notice, purposes)
+    if not clauses:
+        raise ValueError("no purpose was given: name some, or give None for all")
+    return clauses
+
+
+def _member_clauses(notice: Notice, purposes: Iterable[object]) -> list[str]:
+    wanted: set[object] = set()
+    for item in purposes:
+        purpose = notice.purpose_or_family(item)
+        wanted.update(purpose.members if isinstance(purpose, Family) else (purpose,))
+    return [purpose.clause for purpose in notice.purposes if purpose in wanted]
+
+
+def text_of(name: str, text: object, longest: int = LONGEST_TEXT) -> str:
+    """A text that both databases can keep.
+
+    Raises:
+        TypeError, ValueError: it is no text, blank, too long, or has a null or a lone surrogate.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"`{name}` is a text, not {type(text).__name__}")
+    unfit = any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)
+    if unfit or not text.strip() or len(text) > longest:
+        raise ValueError(
+            f"`{name}` is a text, not blank, of {longest:,} characters at most, without nulls and lone surrogates"
+        )
+    return str(text)
+
+
+def optional_text(name: str, text: object) -> str | None:
+    """A text that may be left out; raises as `text_of`."""
+    return None if text is None else text_of(name, text)
+
+
+def number_of(what: str, number: object) -> int:
+    """The number of a restriction or request.
+
+    Raises:
+        TypeError: it is no whole number.
+        RequestError: nothing can have this number.
+    """
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"a {what} is named by its number, not by {type(number).__name__}")
+    if not 0 < number < 2**63:
+        raise RequestError(f"there is no {what} of such a number")
+    return number

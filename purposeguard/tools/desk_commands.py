@@ -54,7 +54,7 @@ def list_requests(
 ) -> bool:
     """List what subjects have asked for and is yet to be answered, by deadline, overdue ones first (clause 7)."""
     with opened(target, read_notice(notice), imports or ()) as governance:
-        overview = governance.desk.overview()
+        overview = governance.requests.overview()
     show(
         requests_report(overview, "overdue" if overdue else "open" if pending else None), form, Console(highlight=False)
     )

@@ -28,7 +28,7 @@ def opened(target: str, notice: Notice, others: Iterable[str] = ()) -> Generator
     """
     try:
         from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
-        from purposeguard.governance.existing import existing_store  # noqa: PLC0415  # likewise
+        from purposeguard.governance.store import existing_store  # noqa: PLC0415  # likewise
     except ModuleNotFoundError as error:
         raise Problem(
             f"requests need {error.name}, which is not installed: pip install 'purposeguard[governance]'"

@@ -81,7 +81,7 @@ def _reading(target: str) -> Generator[Reading]:
 @contextlib.contextmanager
 def _opened(target: str) -> Generator[Reading]:
     try:
-        from purposeguard.governance.ledger.targets import opened  # noqa: PLC0415  # needs the extra `governance`
+        from purposeguard.governance.ledger.opening import opened  # noqa: PLC0415  # needs the extra `governance`
     except ModuleNotFoundError as error:
         raise Problem(
             f"ledgers need {error.name}, which is not installed: pip install 'purposeguard[governance]'"
@@ -214,7 +214,7 @@ def export(
 
 
 def _json_lines(found: Reading) -> Generator[bytes]:
-    from purposeguard.governance.ledger.snapshots import closing_line  # noqa: PLC0415  # as above
+    from purposeguard.governance.ledger.jsonl import closing_line  # noqa: PLC0415  # as above
 
     length = 0
     for entry in found.verified():
@@ -239,7 +239,7 @@ def _is_store(path: Path) -> bool:
     """Whether a file of SQLite is there, which nobody means to replace: the ledger itself, say."""
     if not path.is_file():
         return False
-    from purposeguard.governance.ledger.targets import SQLITE  # noqa: PLC0415  # as above
+    from purposeguard.governance.ledger.opening import SQLITE  # noqa: PLC0415  # as above
 
     with path.open("rb") as file:
         return file.read(len(SQLITE)) == SQLITE

@@ -229,7 +229,7 @@ def _guard(notice: Notice, store: str | None) -> Generator[Guard]:
         return
     try:
         from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
-        from purposeguard.governance.existing import existing_store  # noqa: PLC0415  # likewise
+        from purposeguard.governance.store import existing_store  # noqa: PLC0415  # likewise
     except ModuleNotFoundError as error:
         raise Problem(
             f"a store needs {error.name}, which is not installed: pip install 'purposeguard[governance]'"

@@ -16,10 +16,10 @@ from purposeguard.tools.render import Column, Report, Table
 
 if TYPE_CHECKING:
     # Its libraries may be missing; an application that has a sweep has them.
-    from purposeguard.governance.sweep import Due, Outcome, Plan, Sweep
+    from purposeguard.governance.retention import Due, Outcome, Plan, RetentionJob
 
 
-def find_sweep(target: str, others: Iterable[str]) -> Sweep:
+def find_sweep(target: str, others: Iterable[str]) -> RetentionJob:
     """The sweep of the governance that `MODULE:NAME` means, or of the guard that it means.
 
     Raises:
@@ -29,10 +29,10 @@ def find_sweep(target: str, others: Iterable[str]) -> Sweep:
     governance: Any = found.governance if isinstance(found, Guard) else found
     if governance is None:
         raise Problem(f"the guard `{target}` has no governance, so nobody knows what to erase")
-    sweep: Any = getattr(governance, "sweep", governance)
+    sweep: Any = getattr(governance, "retention", governance)
     if not (hasattr(sweep, "plan") and hasattr(sweep, "run")):
         raise Problem(f"`{target}` is neither a guard nor governance but a {type(found).__name__}")
-    return cast("Sweep", sweep)
+    return cast("RetentionJob", sweep)
 
 
 def plan_report(plan: Plan) -> Report:
@@ -118,7 +118,7 @@ def outcome_report(outcome: Outcome) -> Report:
     return Report(data, (table,), table, tuple(warnings))
 
 
-def swept(sweep: Sweep, plan: Plan, batch: int, max_share: float, console: Console) -> Outcome:
+def swept(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, console: Console) -> Outcome:
     """Erases what is due, with a bar for each eraser where there is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

@@ -94,8 +94,8 @@ ASKED: dict[str, Callable[[Any, Any], Any]] = {
     "withdraw": lambda guard, text: guard.governance.withdraw(7, text),
     "recipient": lambda guard, text: guard.governance.recipient(text),
     "strike": lambda guard, text: guard.governance.provisions.recipients.strike(text, by="officer"),
-    "desk kind": lambda guard, text: guard.governance.desk.open(text, subject=7, by="clerk"),
-    "desk requester": lambda guard, text: guard.governance.desk.open(
+    "desk kind": lambda guard, text: guard.governance.requests.open(text, subject=7, by="clerk"),
+    "desk requester": lambda guard, text: guard.governance.requests.open(
         "disclosure", subject=7, requester=text, by="clerk"
     ),
 }

@@ -10,9 +10,8 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard import governance
-from purposeguard.governance.provisions import Provisions
-from purposeguard.governance.register import Recipients
-from purposeguard.governance.standing import Standings
+from purposeguard.governance.preferences import Standings
+from purposeguard.governance.transfers import Provisions, Recipients
 from purposeguard.notice import schema as document
 from purposeguard.policy.context import SubjectPreferences
 from tests.docs.running import ROOT, documents
@@ -94,7 +93,7 @@ FOR_WRAPPERS = {
 
 FOR_EACH_OTHER = {
     *("Disclosure.model_config", "Standings.changed", "Standings.leave_to_the_parent"),
-    *("Store.abandon", "Store.leave_to_the_parent", "Store.own_connection"),
+    *("Store.leave_to_the_parent",),
 }
 """What the parts of governance offer to each other."""
 

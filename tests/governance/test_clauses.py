@@ -152,7 +152,7 @@ def test_clause_6_safeguards(service: Service) -> None:
 
 
 def test_clause_7_suspension_of_use_by_the_subject_or_an_agent(service: Service) -> None:
-    desk = service.governance.desk
+    desk = service.governance.requests
     assert service.usable() == [1, 2]
     mine = desk.open("suspension-of-use", subject="customer:1", purposes=[tm.RenewalGuidance])
     with pytest.raises(pg.RequestError):
@@ -187,7 +187,7 @@ def test_clause_7_stop_of_provision(service: Service) -> None:
 
 @pytest.mark.parametrize("kind", ["notification-of-purposes", "disclosure"])
 def test_clause_7_what_discloses_says_everything(service: Service, kind: str) -> None:
-    desk = service.governance.desk
+    desk = service.governance.requests
     asked = desk.open(kind, subject="customer:1")
     desk.verify(asked, how="in person", by="clerk")
     report = desk.fulfil(asked, by="clerk", values=True).report
@@ -200,7 +200,7 @@ def test_clause_7_what_discloses_says_everything(service: Service, kind: str) ->
 
 @pytest.mark.parametrize("kind", ["correction", "addition", "deletion"])
 def test_clause_7_what_amends_is_recorded(service: Service, kind: str) -> None:
-    desk = service.governance.desk
+    desk = service.governance.requests
     asked = desk.open(kind, subject="customer:1")
     desk.verify(asked, how="in person", by="clerk")
     desk.fulfil(asked, by="clerk", done="the name was corrected")
@@ -357,8 +357,8 @@ def test_clause_11_what_was_agreed_to_is_not_what_has_its_number_now(store_url: 
         governance.consent(1, "2.2⑨")
         for _ in range(2):
             governance.consent(2, "2.2⑩")
-        asked = governance.desk.open("suspension-of-use", subject=3, purposes=["2.2⑨"])
-        governance.desk.verify(asked, how="in person", by="clerk")
+        asked = governance.requests.open("suspension-of-use", subject=3, purposes=["2.2⑨"])
+        governance.requests.verify(asked, how="in person", by="clerk")
         governance.consent(3, "2.2⑨")
         guard.replace(swapped(first, "2.2⑨", "2.2⑩"))
         assert guard.allows("2.1(a)", "2.2⑩", subject=1)  # usability of the site, as before
@@ -371,7 +371,7 @@ def test_clause_11_what_was_agreed_to_is_not_what_has_its_number_now(store_url: 
             ("2.2⑨", guard.notice.purpose("2.2⑩").title["en"])
         ]
         # And what a request is about, too.
-        restriction = governance.desk.fulfil(asked, by="clerk").restriction
+        restriction = governance.requests.fulfil(asked, by="clerk").restriction
         assert restriction is not None
         assert restriction.purposes == ("2.2⑩",)
         assert not guard.allows("2.1(a)", "2.2⑩", subject=3)
@@ -400,7 +400,8 @@ def test_clause_8_what_is_erased_follows_its_source_to_the_number_that_it_has_no
 
         def kept() -> list[tuple[tuple[str, ...], int | None]]:
             return [
-                (one.sources, None if one.period is None else one.period.days) for one in governance.sweep.plan().parts
+                (one.sources, None if one.period is None else one.period.days)
+                for one in governance.retention.plan().parts
             ]
 
         assert kept() == [(("1.1(c)",), 3000)] * 2

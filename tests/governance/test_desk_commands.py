@@ -71,7 +71,7 @@ def run(*arguments: str, columns: int = 100) -> Any:
 
 def filled(governance: Governance) -> None:
     """One request is overdue, one is to be answered, one has no deadline to come, one is closed."""
-    desk = governance.desk
+    desk = governance.requests
     desk.open("erasure", subject=7, received_at=NOW - 40 * DAY)
     verified = desk.open("suspension-of-use", subject=8, purposes=["1.2(1)①", "2.2①"], requester="agent", authority="x")
     desk.verify(verified, how="x", by="clerk")
@@ -135,7 +135,7 @@ def test_nothing_is_overdue(folder: Path) -> None:
 
 def test_requests_of_an_application_and_of_a_file(folder: Path) -> None:
     assert run("requests", "clinic:governance").exit_code == 0
-    sys.modules["clinic"].governance.desk.open("erasure", subject=7)
+    sys.modules["clinic"].governance.requests.open("erasure", subject=7)
     for target in ("clinic:governance", "clinic:guard", "own.db", "sqlite:///own.db", f"sqlite:///{folder}/own.db"):
         result = run("requests", target, "--format", "json")
         assert result.exit_code == 0, result.output
@@ -150,7 +150,7 @@ def test_a_report_of_an_application(folder: Path) -> None:
     assert "email" in page.text
     assert "aiko" not in result.output
     assert run("disclose", "clinic:guard", "--subject", "7", "--values").exit_code == 2
-    asked = sys.modules["clinic"].governance.desk.open("disclosure", subject=7).id
+    asked = sys.modules["clinic"].governance.requests.open("disclosure", subject=7).id
     arguments = ["--subject", "7", "--values", "--by", "Ms Sato", "--request", str(asked), "--format", "json"]
     shown = run("disclose", "clinic:governance", *arguments, "-o", "report.json")
     assert (shown.exit_code, shown.output.replace("noise of an import\n", "")) == (0, "")

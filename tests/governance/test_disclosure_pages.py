@@ -14,9 +14,7 @@ import pytest
 
 from purposeguard.governance.disclosure import OnRecord, disclosure
 from purposeguard.governance.holdings import Holdings
-from purposeguard.governance.pages import TEMPLATES, printable
-from purposeguard.governance.report import Disclosure, Language
-from purposeguard.governance.wording import WORDS
+from purposeguard.governance.report import TEMPLATES, Disclosure, Language, printable, words
 from tests.governance.disclosures import HOSTILE, NOTICE, NOW, customer, door, report
 
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
@@ -90,12 +88,12 @@ FLAGS = {"sealed", "held", "values_shown", "in_force", "suspended", "agreed", "b
 SAID_BY_TITLE = {"format", "language", "kind"}  # `kind` of a request; that of a provision is a title itself
 
 
-def told(key: str, value: Any, words: Any) -> str | None:
+def told(key: str, value: Any, texts: Any) -> str | None:
     """What the page is to say of one leaf of the JSON; None where a word, or a title beside it, says it."""
     if value is None or key in FLAGS or key in SAID_BY_TITLE:
         return None
     if key in CODED:
-        return str(words[CODED[key] + value])
+        return str(texts[CODED[key] + value])
     if re.fullmatch(r"\d{4}-\d\d-\d\dT.*", str(value)):
         return datetime.datetime.fromisoformat(value).strftime("%Y-%m-%d %H:%M")
     if isinstance(value, bool):
@@ -111,7 +109,7 @@ def test_everything_of_the_json_is_on_the_page(language: Language, values: bool)
     # Inside of nested values, JSON's own quoting stands on the page.
     text = page.text.replace('\\"', '"')
     for key, value in leaves(json.loads(made.to_json())):
-        expected = told(key, value, WORDS[language])
+        expected = told(key, value, words(language))
         assert expected is None or expected in text, (key, value)
     for one in made.provisions:
         assert one.kind in text
@@ -119,15 +117,15 @@ def test_everything_of_the_json_is_on_the_page(language: Language, values: bool)
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_flags_are_told_in_words(language: Language) -> None:
-    words = WORDS[language]
+    texts = words(language)
     text = Page(report(language).to_html()).text
     for word in ("absent", "suspended", "agreed", "not_agreed", "in_use", "no_period", "nothing_held", "rights_agent"):
-        assert words[word] in text
-    assert words["values_shown"] in text
-    assert words["values_not_shown"] not in text
+        assert texts[word] in text
+    assert texts["values_shown"] in text
+    assert texts["values_not_shown"] not in text
     hidden = Page(report(language, values=False).to_html()).text
-    assert words["is_held"] in hidden
-    assert words["values_not_shown"] in hidden
+    assert texts["is_held"] in hidden
+    assert texts["values_not_shown"] in hidden
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -188,20 +186,20 @@ def test_the_page_can_be_read_aloud(language: Language) -> None:
 
 
 def test_both_languages_have_the_same_words_and_the_page_uses_each() -> None:
-    assert WORDS["en"].keys() == WORDS["ja"].keys()
+    assert words("en").keys() == words("ja").keys()
     template = (TEMPLATES / "disclosure.html").read_text("utf-8")
     used = set(re.findall(r"words\.(\w+)", template)) | set(re.findall(r'"([\w-]+)"', template))
     spelt = tuple(CODED.values())
-    assert {one for one in WORDS["en"] if one not in used and not one.startswith(spelt)} == set()
-    assert all(one.strip() for words in WORDS.values() for one in words.values())
+    assert {one for one in words("en") if one not in used and not one.startswith(spelt)} == set()
+    assert all(text.strip() for language in LANGUAGES for text in words(language).values())
 
 
 def test_a_report_of_nothing_says_so() -> None:
     for language in LANGUAGES:
-        words = WORDS[language]
+        texts = words(language)
         text = Page(disclosure(NOTICE, "7", (), OnRecord(), now=NOW, language=language).to_html()).text
         for word in ("nothing_registered", "no_restrictions", "no_consents", "no_provisions", "no_requests"):
-            assert words[word] in text
+            assert texts[word] in text
 
 
 def test_a_report_read_back_from_its_json_makes_the_same_page() -> None:
@@ -213,11 +211,11 @@ def test_a_clause_that_is_gone_is_told() -> None:
     made = report().model_copy(
         update={"sources": tuple(one.model_copy(update={"in_force": False}) for one in report().sources)}
     )
-    assert WORDS["en"]["gone"] in Page(made.to_html()).text
+    assert words("en")["gone"] in Page(made.to_html()).text
     nothing = made.model_copy(
         update={"categories": tuple(one.model_copy(update={"purposes": ()}) for one in made.categories)}
     )
-    assert WORDS["en"]["may_serve_nothing"] in Page(nothing.to_html()).text
+    assert words("en")["may_serve_nothing"] in Page(nothing.to_html()).text
 
 
 def test_values_of_several_lines_keep_them() -> None:

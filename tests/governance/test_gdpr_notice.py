@@ -13,7 +13,7 @@ from purposeguard.governance import Governance
 from purposeguard.notice.codegen import generate
 from purposeguard.notice.grants import bases
 from purposeguard.policy.transfers import Recipient, Safeguard, objections
-from tests.governance.times import Time
+from tests.governance.support import Time
 
 TOML = Path(__file__).resolve().parents[2] / "examples" / "gdpr" / "notice.toml"
 NOTICE = pg.Notice.load(TOML)
@@ -194,5 +194,5 @@ def test_data_goes_where_protection_is_equivalent(kind: str, country: str, task:
 
 
 def test_a_request_is_to_be_answered_within_a_month(company: Company) -> None:
-    request = company.governance.desk.open("access", by="subject", subject=7)
+    request = company.governance.requests.open("access", by="subject", subject=7)
     assert request.due_on == NOON.date() + 30 * DAY

@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 import purposeguard as pg
 from purposeguard.governance import Governance
-from tests.governance.times import Time
+from tests.governance.support import Time
 
 DAY = dt.timedelta(days=1)
 DATES = [dt.date(2026, 1, 1), dt.date(2026, 4, 1), dt.date(2026, 7, 1)]

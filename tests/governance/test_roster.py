@@ -12,14 +12,13 @@ from sqlalchemy import event
 from purposeguard import Guard, Notice
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import Governance
-from purposeguard.governance.standing import Standings
+from purposeguard.governance.preferences import Standings
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.protocols import Roster
-from tests.governance.outages import outage
-from tests.governance.times import Time
+from tests.governance.support import Time, outage
 
 
 @pytest.fixture

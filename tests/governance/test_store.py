@@ -14,9 +14,8 @@ from sqlalchemy import event
 import purposeguard.governance
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
-from purposeguard.governance.schema import metadata
+from purposeguard.governance.schema import VERSION_TABLE, metadata
 from purposeguard.governance.store import Store
-from purposeguard.governance.upgrade import VERSION_TABLE
 
 
 def test_a_change_is_kept_when_its_block_ends_and_not_where_it_fails(store: Store) -> None:
@@ -44,18 +43,6 @@ def test_changes_are_numbered_in_the_order_in_which_they_are_kept(store: Store) 
         assert changes.since(connection, 4) == (3, None)
 
 
-def test_a_connection_of_its_own_is_closed_where_it_fails(store: Store) -> None:
-    with store.own_connection() as driver:
-        driver.execute("SELECT 1")
-    driver.close()
-    with pytest.raises(ZeroDivisionError), store.own_connection() as driver:
-        _fail(0)
-    with pytest.raises(store.engine.dialect.loaded_dbapi.Error):
-        driver.execute("SELECT 1")
-    with pytest.raises(StoreUnavailable, match="nonsense"), store.own_connection() as driver:
-        driver.execute("SELECT nonsense")
-
-
 def test_the_secret_is_made_once(empty_url: str) -> None:
     with Store.open(empty_url) as one, Store.open(empty_url) as other:
         assert one.secret == other.secret
@@ -73,7 +60,7 @@ def test_a_closed_store_says_so(store: Store) -> None:
 def test_a_store_that_is_not_opened_yet_says_so(store_url: str) -> None:
     store = Store()
     assert repr(store) == "<Store of governance>"
-    for use in (store.reading, store.writing, store.own_connection):
+    for use in (store.reading, store.writing):
         with pytest.raises(StoreUnavailable, match=r"the store of governance was not opened yet"), use():
             pass
     with pytest.raises(StoreUnavailable, match=r"was not opened yet"):

@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
-from purposeguard.governance.declarations import revocation
+from purposeguard.governance.consents import revocation
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
@@ -288,8 +288,6 @@ def test_a_server_that_was_started_again_is_found_again(postgresql: Databases) -
                 subjects.preferences(7)
             with pytest.raises(StoreUnavailable, match=r"cannot\s+be\s+used"):
                 subjects.restrict(7, kind="erasure")
-            with pytest.raises(StoreUnavailable, match=r"cannot\s+be\s+used"), store.own_connection():
-                pass
         assert subjects.preferences(7).all_suspended
         assert not subjects.preferences(7).erased
         assert store.interruptions > before

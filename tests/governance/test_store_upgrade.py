@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance.store import Store
-from purposeguard.governance.upgrade import VERSION_TABLE, configuration
+from purposeguard.governance.schema import VERSION_TABLE
+from purposeguard.governance.store import Store, configuration
 
 VERSION = sa.table(VERSION_TABLE, sa.column("version_num"))
 OPEN = "import sys; from purposeguard.governance.store import Store; Store.open(sys.argv[1]).close()"
@@ -61,7 +61,7 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty_url: str, monkeypatch
     def fail(*_: object) -> bytes:
         raise RuntimeError("out of entropy")
 
-    monkeypatch.setattr("purposeguard.governance.upgrade._secret", fail)
+    monkeypatch.setattr("purposeguard.governance.store._secret", fail)
     with pytest.raises(RuntimeError, match="out of entropy"):
         Store.open(empty_url)
     monkeypatch.undo()

@@ -19,12 +19,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from purposeguard.governance.standing import Standings
+from purposeguard.governance.preferences import Standings
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
-from tests.governance.times import Time
+from tests.governance.support import Time
 
 FAMILIES = {family.name: {member.clause for member in family.members} for family in tm.NOTICE.families[:2]}
 PURPOSES = sorted({"1.2(1)①", "2.3①"}.union(*FAMILIES.values()))

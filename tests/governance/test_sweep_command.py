@@ -9,13 +9,13 @@ import pytest
 from rich.console import Console
 
 from purposeguard.tools.sweeping import swept
-from tests.governance.test_sweep import Rows
+from tests.governance.test_retention import Rows
 from tests.unit.command_line import run
 
 APPLICATION = """
 import purposeguard as pg
 from purposeguard.governance import Governance
-from tests.governance.test_sweep import NOW, Rows, days_ago, noticed
+from tests.governance.test_retention import NOW, Rows, days_ago, noticed
 
 NOTICE = noticed(("1(a)", 30), ("2", 7, "collection"), ("1(b)", 1))
 accounts = Rows({number: days_ago(number) for number in range(100)})
@@ -209,7 +209,7 @@ def test_without_the_store_there_is_an_error(application):
 
 def test_a_terminal_sees_a_bar(application):
     data(application)
-    sweep = sys.modules["cleaning"].governance.sweep
+    sweep = sys.modules["cleaning"].governance.retention
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     swept(sweep, sweep.plan(), 10, 1, console)
     assert isinstance(console.file, io.StringIO)

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from purposeguard.governance.standing import Standings
+from purposeguard.governance.preferences import Standings
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
-from tests.governance.outages import outage
+from tests.governance.support import outage
 
 OTHER = """
 import sys, time

@@ -39,19 +39,19 @@ def _handled(request: Request) -> Handled:
 
 @router.post("/requests", status_code=201)
 def receive(new: NewRequest) -> Handled:
-    return _handled(governance.desk.open(**new.model_dump()))
+    return _handled(governance.requests.open(**new.model_dump()))
 
 
 @router.post("/requests/{number}/verify")
 def verify(number: int, how: Said, by: Said) -> Handled:
     """How it was made sure that it is them who ask."""
-    return _handled(governance.desk.verify(number, how=how, by=by))
+    return _handled(governance.requests.verify(number, how=how, by=by))
 
 
 @router.post("/requests/{number}/fulfil")
 def fulfil(number: int, by: Said) -> Answered:
     """What is asked to stop has stopped when this answers, and in every other process a second later at most."""
-    answer = governance.desk.fulfil(number, by=by)
+    answer = governance.requests.fulfil(number, by=by)
     stopped = answer.restriction
     return Answered(
         request=_handled(answer.request), stopped_at=stopped.recorded if stopped else None, report=answer.report

@@ -1,24 +1,10 @@
-"""The ledger: what was used for what, by whom and how often, and what was refused. Append-only; a chain of hashes."""
+"""The ledger: what was used for what, by whom and how often, and what was refused. Append-only, a chain of hashes."""
 
 from purposeguard.governance.ledger.chain import Entry, Head, Hour
 from purposeguard.governance.ledger.entries import KINDS
 from purposeguard.governance.ledger.jsonl import JsonLinesLedger
-from purposeguard.governance.ledger.logs import LoggingLedger
 from purposeguard.governance.ledger.reading import Reading, Verdict
-from purposeguard.governance.ledger.recorder import Recorder
-from purposeguard.governance.ledger.several import Ledgers
+from purposeguard.governance.ledger.recorder import ChainedLedger
 from purposeguard.governance.ledger.sql import SqlLedger
 
-__all__ = [
-    "KINDS",
-    "Entry",
-    "Head",
-    "Hour",
-    "JsonLinesLedger",
-    "Ledgers",
-    "LoggingLedger",
-    "Reading",
-    "Recorder",
-    "SqlLedger",
-    "Verdict",
-]
+__all__ = ["KINDS", "ChainedLedger", "Entry", "Head", "Hour", "JsonLinesLedger", "Reading", "SqlLedger", "Verdict"]

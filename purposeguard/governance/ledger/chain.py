@@ -1,7 +1,7 @@
-"""The chain: entries one behind the other, each with the hash of the one before, and the head that says where it ends.
+"""The chain that every ledger writes: entries, each with the hash of its predecessor, and a head that ends them.
 
-An entry's hash is SHA-256 over the hash before it and the canonical JSON of the rest: keys sorted, no blanks, UTF-8. So
-there is one way to write an entry, and any change of one, or of their order, shows.
+The hash of an entry is SHA-256 over the previous hash and the canonical JSON of the rest: sorted keys, no blanks.
+An entry has one spelling, so any change of an entry, or of their order, is detected.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any, Final, NamedTuple
 from purposeguard.runtime.clock import UTC
 
 Body = Mapping[str, Any]
-"""What an entry says: JSON without fractions."""
+"""The content of an entry: JSON without fractions."""
 
 GENESIS: Final = "0" * 64
 """The hash before the first entry."""
 
 USE: Final = "use"
-"""The kind of the entries that counts become when their hour is over."""
+"""The kind of entry that a count becomes when its hour is over."""
 
 
 class Hour(NamedTuple):
-    """What was used by an activity, for a purpose, of data from these sources, in an hour."""
+    """A key of counts: the uses by an activity, for a purpose, of data from these sources, within an hour."""
 
     hour: str
     activity: str | None
@@ -35,31 +35,22 @@ class Hour(NamedTuple):
 
     @property
     def order(self) -> tuple[str, bool, str, str, tuple[str, ...]]:
-        """By time, then by name; bare checks, which have no activity, first."""
+        """The sort key: time, then name; bare checks, which have no activity, come first."""
         return self.hour, self.activity is not None, self.activity or "", self.purpose, self.sources
 
     def body(self, count: int) -> dict[str, Any]:
-        """An entry's body."""
-        named: dict[str, Any] = {"activity": self.activity, "purpose": self.purpose, "sources": list(self.sources)}
-        return {"hour": self.hour, **named, "count": count}
+        """The body of the entry for this count."""
+        key = {"hour": self.hour, "activity": self.activity, "purpose": self.purpose, "sources": list(self.sources)}
+        return {**key, "count": count}
 
     @classmethod
     def of(cls, body: Body) -> tuple[Hour, int]:
-        """The opposite; raises ValueError where it is no such body."""
-        found = dict(body)
-        hour, activity, purpose, sources, count = (
-            found.pop(name, None) for name in ("hour", "activity", "purpose", "sources", "count")
-        )
-        if (
-            found
-            or not isinstance(hour, str)
-            or not isinstance(activity, str | None)
-            or not isinstance(purpose, str)
-            or not isinstance(sources, list)
-            or not all(isinstance(one, str) for one in sources)
-            or type(count) is not int
-            or count < 1
-        ):
+        """The key and count of a body; raises ValueError if it is malformed."""
+        if set(body) != {"hour", "activity", "purpose", "sources", "count"}:
+            raise ValueError("no count of uses")
+        hour, activity, purpose, sources, count = (body[name] for name in (*cls._fields, "count"))
+        texts = [hour, purpose, *([] if activity is None else [activity]), *(sources if type(sources) is list else [0])]
+        if not all(isinstance(text, str) for text in texts) or type(count) is not int or count < 1:
             raise ValueError("no count of uses")
         return cls(hour, activity, purpose, tuple(sources)), count
 
@@ -67,17 +58,17 @@ class Hour(NamedTuple):
 Counts = Mapping[Hour, int]
 
 
-# Made once, which `json.dumps` does at each call.
+# `json.dumps` would make an encoder at each call.
 _encoder: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def canonical(data: object) -> str:
-    """The one text of this data as JSON; raises ValueError or TypeError where it has none."""
+    """The canonical JSON of data; raises ValueError or TypeError if it has none."""
     return _encoder.encode(data)
 
 
 def written(moment: datetime.datetime) -> str:
-    """A moment as entries have it, `2026-05-02T09:15:00.000000Z`: such texts compare as the moments do."""
+    """A moment as entries spell it, `2026-05-02T09:15:00.000000Z`: the texts sort as the moments do."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
@@ -95,9 +86,9 @@ def _hour_after(at: str) -> str | None:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: its number, from 1 on, when it was made (UTC), what kind it is and what it says.
+    """An entry: number from 1, time (UTC), kind, body, hash of its predecessor, own hash.
 
-    `body_text` is its body as JSON, which is worked out once.
+    `body_text` is the canonical JSON of the body, encoded once.
     """
 
     seq: int
@@ -114,18 +105,18 @@ class Entry:
 
     @classmethod
     def after(cls, seq: int, prev: str, at: str, kind: str, body: Body) -> Entry:
-        """The entry behind one of this number and hash."""
+        """The successor of the entry with this number and hash."""
         text = canonical(body)
         return cls(seq + 1, at, kind, body, prev, hash_of(seq + 1, at, kind, text, prev), text)
 
     @property
     def moment(self) -> datetime.datetime:
-        """When it was made."""
+        """The time of the entry."""
         return datetime.datetime.fromisoformat(self.at)
 
     @property
     def line(self) -> bytes:
-        """The line of a JSON Lines file that it is."""
+        """The entry as a line of JSON Lines."""
         head = f'{{"at":{canonical(self.at)},"body":{self.body_text},"hash":{canonical(self.hash)}'
         return f'{head},"kind":{canonical(self.kind)},"prev":{canonical(self.prev)},"seq":{self.seq}}}\n'.encode()
 
@@ -134,16 +125,16 @@ ENTRY_KEYS: Final = ("at", "body", "hash", "kind", "prev", "seq")
 
 
 def hash_of(seq: int, at: str, kind: str, body: str, prev: str) -> str:
-    """The hash of an entry; `body` is its canonical text."""
+    """The hash of an entry; `body` is the canonical JSON of its body."""
     rest = f'{{"at":{canonical(at)},"body":{body},"kind":{canonical(kind)},"seq":{seq}}}'
     return hashlib.sha256(f"{prev}{rest}".encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Head:
-    """Where a chain ends: number and hash of its last entry, when it was last written to, and the bytes of its file.
+    """The end of a chain: number and hash of the last entry, time of the last write, length of the file in bytes.
 
-    `open` are the uses counted in hours that are not over: they become entries then, one each, instead of two a second.
+    `open` are the counts of hours that are not over. They become one entry each when the hour ends.
     """
 
     seq: int = 0
@@ -154,38 +145,37 @@ class Head:
 
     @property
     def open_text(self) -> str:
-        """The open counts as JSON."""
-        return canonical([key.body(self.open[key]) for key in sorted(self.open, key=lambda one: one.order)])
+        """The open counts as canonical JSON."""
+        return canonical([key.body(self.open[key]) for key in sorted(self.open, key=lambda key: key.order)])
 
     @property
     def digest(self) -> str:
-        """A hash over all of it."""
+        """The hash over the whole head."""
         rest = f'"bytes":{self.bytes},"hash":{canonical(self.hash)},"open":{self.open_text},"seq":{self.seq}'
         return hashlib.sha256(f'{{"at":{canonical(self.at)},{rest}}}'.encode()).hexdigest()
 
     @property
     def text(self) -> str:
-        """The head as one line of JSON, without its end."""
+        """The head as JSON on one line."""
         data = {"at": self.at, "bytes": self.bytes, "digest": self.digest, "hash": self.hash, "seq": self.seq}
         return canonical({**data, "open": json.loads(self.open_text)})
 
     @classmethod
     def of(cls, data: Mapping[str, object]) -> Head:
-        """A head as it was read, which must be as it was written.
-
-        Raises:
-            ValueError: it is not.
-        """
+        """The head that was read back; raises ValueError if it is malformed or its digest is wrong."""
         seq, at, hash_, length = (data.get(name) for name in ("seq", "at", "hash", "bytes"))
         open_ = data.get("open")
         if not (type(seq) is int and type(length) is int and isinstance(at, str) and isinstance(hash_, str)):
-            raise ValueError("the head holds what no head holds")
-        if not isinstance(open_, list) or not all(isinstance(one, dict) for one in open_):
-            raise ValueError("the head holds what no head holds")
+            raise ValueError(MALFORMED_HEAD)
+        if not isinstance(open_, list) or not all(isinstance(count, dict) for count in open_):
+            raise ValueError(MALFORMED_HEAD)
         head = cls(seq, at, hash_, dict(map(Hour.of, open_)), length)
         if data.get("digest") != head.digest:
-            raise ValueError("the head is not as it was written")
+            raise ValueError("the head was changed: it does not have its digest")
         return head
+
+
+MALFORMED_HEAD: Final = "malformed head"
 
 
 def advanced(
@@ -196,22 +186,21 @@ def advanced(
     *,
     close: bool = False,
 ) -> tuple[Sequence[Entry], Head]:
-    """The entries to be added behind a head, and the head after them; its `bytes` are left as they are.
+    """The entries to write behind a head, and the new head, whose `bytes` are unchanged.
 
-    Their order is that of their numbers: each has the time that was read for it, and one of a clock that was ahead
-    dates no other. Counts of other hours than this one, or with `close` of all, become entries; so do those of an hour
-    that has yet to come, save the next, which another process may be in already.
+    Counts of other hours than the present one become entries; with `close`, all do. Counts of the next hour stay open:
+    another process may be in it already. An hour further ahead comes from a wrong clock and is closed.
     """
     at = now or head.at
-    under_way = {hour_of(at), _hour_after(at)}
+    current = {hour_of(at), _hour_after(at)}
     still_open = dict(head.open)
     for key, count in (counts or {}).items():
         still_open[key] = still_open.get(key, 0) + count
-    over = sorted((key for key in still_open if close or key.hour not in under_way), key=lambda one: one.order)
-    bodies = [(USE, key.body(still_open.pop(key))) for key in over]
+    over = sorted((key for key in still_open if close or key.hour not in current), key=lambda key: key.order)
+    closed = [(USE, key.body(still_open.pop(key))) for key in over]
     entries: list[Entry] = []
     seq, last = head.seq, head.hash
-    for kind, body in (*additions, *bodies):  # so that a write that was cut short lacks counts, and no addition
+    for kind, body in (*additions, *closed):  # a write that is cut short loses counts, and no addition
         entry = Entry.after(seq, last, at, kind, body)
         entries.append(entry)
         seq, last = entry.seq, entry.hash

@@ -1,14 +1,14 @@
-"""What entries say: a body for each kind. Clauses, names of code and digests of subjects; never a personal value."""
+"""The bodies of entries, one for each kind: clauses, names of code, digests of subjects; never a personal value."""
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from purposeguard.errors import PurposeMissing
-from purposeguard.governance.ledger.chain import written
+from purposeguard.governance.ledger.chain import USE, canonical, written
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.transfers import Provision
@@ -28,13 +28,13 @@ KINDS: Final = {
     "erasure": "data that was erased",
     "recovery": "a write that was cut short, found and set aside",
 }
-"""The kinds of entries."""
-
-OF_CONSENT: Final = frozenset({"consent", "withdrawn"})
-"""What a subject does about a consent; the rest is about restrictions."""
+"""The kinds of entries, and what each reports."""
 
 DIGEST: Final = re.compile(r"[0-9a-f]{32}")
-"""How subjects are named."""
+"""The spelling of a subject: `store.digest(subject)`."""
+
+LONGEST_BODY: Final = 1_000_000
+"""The length limit of a body, in characters."""
 
 
 def clauses(sources: Iterable[type[Source]]) -> tuple[str, ...]:
@@ -48,13 +48,13 @@ def purpose_id(purpose: type[Purpose] | Family) -> str:
 
 
 def denial(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[str, Any]:
-    """A refusal. Of data read outside any purpose the reason is all that is known."""
-    told: dict[str, Any] = {"error": type(error).__name__, "observed": observed}
+    """A refusal. If data was read outside any purpose, only the reason is known."""
+    body: dict[str, Any] = {"error": type(error).__name__, "observed": observed}
     if not isinstance(error, PurposeViolation):
-        return {**told, "reason": str(error)}
+        return {**body, "reason": str(error)}
     decision = error.decision
     return {
-        **told,
+        **body,
         "reason": decision.headline,
         "activity": error.activity,
         "function": error.function,
@@ -67,7 +67,7 @@ def denial(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[
 
 
 def exception(granted: LegalException, label: Label, subject: str | None, count: int) -> dict[str, Any]:
-    """Uses under an exception; `subject` is the digest of whom they are about."""
+    """Uses under an exception; `subject` is a digest."""
     return {
         "name": granted.name,
         "sources": clauses(label),
@@ -75,7 +75,7 @@ def exception(granted: LegalException, label: Label, subject: str | None, count:
         "reason": granted.reason,
         "approver": granted.approver,
         "until": granted.until,
-        "subject": digest(subject),
+        "subject": subject,
         "count": count,
     }
 
@@ -92,69 +92,44 @@ def reclassification(declared: Reclassification, label: Label, activity: str | N
     }
 
 
-def provision(given: Provision, subjects: Iterable[str] | None) -> dict[str, Any]:
-    """A hand-over; `subjects` are digests, None where there is no secret to make them with."""
-    told: dict[str, Any] = {
-        "recipient": given.recipient,
-        "kind": given.kind,
-        "country": given.country,
-        "clauses": list(given.clauses),
-        "sources": list(given.sources),
-        "purpose": given.purpose,
-        "revision": given.revision,
-        "activity": given.activity,
-        "means": given.means,
-        "product": given.product,
-        "task": given.task,
-        "handed_over": given.at,
-        "count": len(given.subjects),
-    }
-    return told if subjects is None else {**told, "subjects": [digest(one) for one in subjects]}
+def provision(handed: Provision, subjects: Sequence[str] | None) -> dict[str, Any]:
+    """A hand-over; `subjects` are digests, None if they are only counted."""
+    names = ("recipient", "kind", "country", "clauses", "sources", "purpose", "revision", "activity", "means")
+    body = {name: getattr(handed, name) for name in (*names, "product", "task")}
+    body |= {"handed_over": handed.at, "count": len(handed.subjects)}
+    return body if subjects is None else {**body, "subjects": list(subjects)}
 
 
-def declaration(what: str, subject: str, details: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The kind and body for what a subject, named by its digest, stopped, agreed to, or took back.
-
-    `what` says which, `details` whatever else there is to say, by clause; nothing in it is personal.
-    """
-    kind = "consent" if what in OF_CONSENT else "restriction"
-    return kind, {"what": what, "subject": digest(subject), **details}
-
-
-def request(subject: str | None, details: Mapping[str, Any]) -> dict[str, Any]:
-    """A step of a request; `details` as above."""
-    return {"subject": digest(subject), **details}
-
-
-def digest(subject: str | None) -> str | None:
-    """How a subject is named, which must be a digest.
+def entry_made(kind: str, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A kind, and a body as JSON has it: dates as texts, tuples as lists.
 
     Raises:
-        ValueError: it is none, so it may be an id. It is not told.
+        TypeError, ValueError: there is no such kind; the body has more than one spelling in JSON, or is too long; a
+            subject is no digest.
     """
-    if subject is not None and not DIGEST.fullmatch(subject):
-        raise ValueError(
-            "a ledger names subjects by `store.digest(subject)`, 32 hexadecimal digits, and not by their ids"
-        )
-    return subject
+    normalized = _mapping(body)
+    for digest in (normalized.get("subject"), *(normalized.get("subjects") or ())):
+        if digest is not None and not (isinstance(digest, str) and DIGEST.fullmatch(digest)):
+            raise ValueError(
+                "a ledger names subjects by `store.digest(subject)`, 32 hexadecimal digits, and not by their ids"
+            )
+    if len(canonical(normalized)) > LONGEST_BODY:
+        raise ValueError(f"an entry of a ledger says at most {LONGEST_BODY:,} characters")
+    if kind == USE:
+        raise ValueError("uses are counted, by `counter` or `allowed`, and become entries when their hour is over")
+    if kind not in KINDS:
+        raise ValueError(f"there are no entries of kind `{kind}`: {', '.join(KINDS)}")
+    return kind, normalized
 
 
-def sound(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A body as JSON has it: dates as texts, tuples as lists, and nothing that JSON could tell in several ways.
-
-    Raises:
-        TypeError: there is something in it that is none of these, such as a fraction.
-    """
-    return {_key(key): _sound(value) for key, value in body.items()}
+def _mapping(body: Mapping[Any, Any]) -> dict[str, Any]:
+    for key in body:
+        if not isinstance(key, str):
+            raise TypeError(f"the keys of an entry are texts, not {type(key).__name__}")
+    return {_text(key): _normalized(value) for key, value in body.items()}
 
 
-def _key(key: object) -> str:
-    if not isinstance(key, str):
-        raise TypeError(f"the keys of an entry are texts, not {type(key).__name__}")
-    return _text(key)
-
-
-def _sound(value: object) -> object:
+def _normalized(value: object) -> object:
     if value is None or type(value) in (bool, int):
         return value
     if isinstance(value, str):
@@ -166,15 +141,15 @@ def _sound(value: object) -> object:
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return sound(value)
+        return _mapping(value)
     if isinstance(value, (list, tuple)):
-        return [_sound(one) for one in value]
-    # Not the value itself: what lands here by mistake may be personal.
+        return [_normalized(item) for item in value]
+    # Without the value: it may be personal.
     raise TypeError(
         f"an entry of a ledger holds no {type(value).__name__}: give texts, whole numbers, dates, lists of these"
     )
 
 
 def _text(value: str) -> str:
-    """A text that UTF-8 can tell: halves of surrogate pairs, which it cannot, are written out."""
+    """A text as UTF-8 has it: lone surrogates, which it has not, are escaped."""
     return str(value).encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Reading a ledger back: entries as they were written, followed from the first to the last, and where that fails."""
+"""Reading a ledger: a snapshot of its entries, and their verification from the first to the last."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger.chain import ENTRY_KEYS, USE, Entry, Head, Hour, hash_of, written
 
 LONGEST: Final = 1 << 24
-"""Bytes of a line at most: what is longer is no entry."""
+"""The length limit of a line, in bytes."""
+
+NO_ENTRY: Final = "this is no entry: it was changed, or was never one"
+NO_HEAD: Final = "the head is missing: the number of entries is unknown"
 
 
 class Placed(NamedTuple):
-    """An entry, and where it stands: `line 18` or `entry 18`."""
+    """An entry and its place: `line 18` or `entry 18`."""
 
     place: str
     entry: Entry
@@ -26,10 +29,10 @@ class Placed(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found: so many entries, up to this head, and all of them as they were written.
+    """The result of a verification that found no fault: the number of entries, and the head.
 
-    `unfinished` are bytes behind the last entry, of a write that was cut short; the next write sets them aside. Of the
-    entries `went_back` have a time before that of the one before: a clock was wrong, or those of two machines differ.
+    `unfinished`: bytes behind the last entry, left by a write that was cut short; the next write sets them aside.
+    `went_back`: the number of entries with a time before that of their predecessor (a wrong clock).
     """
 
     entries: int
@@ -39,26 +42,24 @@ class Verdict:
 
 
 class Reading(abc.ABC):
-    """A ledger as it is at a moment: nothing that is written meanwhile is in it.
+    """A snapshot of a ledger: it holds nothing that is written later.
 
-    Its methods raise LedgerBroken where an entry, or the head, cannot be read, and StoreUnavailable where none can.
+    Methods raise LedgerBroken if an entry or the head is malformed, and StoreUnavailable if the ledger is unreadable.
     """
+
+    unfinished: int = 0
+    """Bytes behind the last entry."""
 
     @property
     @abc.abstractmethod
     def head(self) -> Head:
-        """Where it ends."""
-
-    @property
-    def unfinished(self) -> int:
-        """Bytes behind the last entry."""
-        return 0
+        """The head."""
 
     @abc.abstractmethod
     def placed(
         self, kinds: Collection[str] | None = None, since: str | None = None, until: str | None = None
     ) -> Iterator[Placed]:
-        """The entries of these kinds made in this time, oldest first, each with its place."""
+        """The entries of these kinds and this period, oldest first, with their places."""
 
     def entries(
         self,
@@ -66,11 +67,8 @@ class Reading(abc.ABC):
         since: datetime.datetime | None = None,
         until: datetime.datetime | None = None,
     ) -> Iterator[Entry]:
-        """The entries of these kinds made in this time (`until` is not in it), oldest first.
-
-        That none is missing, or was changed, is for `verified` to say.
-        """
-        _ = self.head  # one that cannot be read makes the rest doubtful
+        """The entries of these kinds and this period (`until` excluded), oldest first, not verified."""
+        _ = self.head  # raises if it is malformed
         first = None if since is None else written(since)
         end = None if until is None else written(until)
         return (entry for _, entry in self.placed(kinds, first, end))
@@ -78,33 +76,29 @@ class Reading(abc.ABC):
     def uses(
         self, since: datetime.datetime | None = None, until: datetime.datetime | None = None
     ) -> collections.Counter[Hour]:
-        """How often what was used, in the hours that begin in this time; those that are not over are in it."""
-        found = collections.Counter(self.head.open)
-        first = "" if since is None else written(since)
-        for place, entry in self.placed({USE}):  # when it was written says nothing sure of its hour
+        """The counts of the hours that begin in this period, open hours included."""
+        counts = collections.Counter(self.head.open)
+        for place, entry in self.placed({USE}):  # the time of an entry does not tell the hour that it counts
             try:
                 key, count = Hour.of(entry.body)
             except ValueError as error:
                 raise LedgerBroken(place, "the entry counts no uses") from error
-            found[key] += count
+            counts[key] += count
+        first = "" if since is None else written(since)[:16]
         end = None if until is None else written(until)
-        wrong = [key for key in found if key.hour < first[:16] or (end is not None and key.hour >= end)]
-        for key in wrong:
-            del found[key]
-        return found
+        outside = [key for key in counts if key.hour < first or (end is not None and key.hour >= end)]
+        for key in outside:
+            del counts[key]
+        return counts
 
     def verified(self) -> Iterator[Entry]:
-        """All entries, each once it is seen that it is the next one, and as it was written; and then the head.
-
-        Raises:
-            LedgerBroken: one is not: which, and what is wrong with it.
-        """
+        """All entries, each after it was verified; then the head is. Raises LedgerBroken at the first fault."""
         chain = Chain()
         yield from followed(self.placed(), chain)
         chain.end(self.head)
 
     def verify(self, expect: str | None = None) -> Verdict:
-        """Goes through all entries; raises as `verified` does, and where none has the hash that was noted earlier."""
+        """Verifies the ledger. Raises LedgerBroken also if no entry has the hash `expect`, noted earlier."""
         met = expect is None
         went_back, before = 0, ""
         for entry in self.verified():
@@ -118,68 +112,55 @@ class Reading(abc.ABC):
 
 
 def entry_of(line: bytes, place: str) -> Entry:
-    """The entry that a line is.
-
-    Raises:
-        LedgerBroken: it is none, byte for byte.
-    """
+    """The entry on a line; raises LedgerBroken unless the line is its one spelling, byte for byte."""
     try:
-        data = json.loads(line.decode())
-        entry = Entry(**data) if _has_types(data) else None
+        entry = _entry(json.loads(line.decode()))
         expected = entry.line if entry is not None else b""
     except (ValueError, TypeError, RecursionError) as error:
-        byte = error.start if isinstance(error, UnicodeDecodeError) else _byte_of(error, line)
-        raise LedgerBroken(f"{place}, byte {byte + 1}", "this is no entry: it was changed, or was never one") from None
+        byte = error.start if isinstance(error, UnicodeDecodeError) else 0
+        if isinstance(error, json.JSONDecodeError):
+            byte = len(line.decode()[: error.pos].encode())
+        raise LedgerBroken(f"{place}, byte {byte + 1}", NO_ENTRY) from None
     if entry is None:
-        raise LedgerBroken(place, "this is no entry: it was changed, or was never one")
+        raise LedgerBroken(place, NO_ENTRY)
     if line != expected:
-        both = zip(line, expected, strict=False)
-        same = next((at for at, (one, other) in enumerate(both) if one != other), min(len(line), len(expected)))
-        raise LedgerBroken(f"{place}, byte {same + 1}", "the entry is not spelled as it was written")
+        pairs = enumerate(zip(line, expected, strict=False))
+        byte = next((at for at, (is_, should) in pairs if is_ != should), min(len(line), len(expected)))
+        raise LedgerBroken(f"{place}, byte {byte + 1}", "the entry is not spelled as it was written")
     return entry
 
 
-def _byte_of(error: Exception, line: bytes) -> int:
-    if not isinstance(error, json.JSONDecodeError):
-        return 0
-    return len(line.decode()[: error.pos].encode())
-
-
-def _has_types(data: Any) -> bool:
-    if not isinstance(data, dict) or sorted(data) != list(ENTRY_KEYS):
-        return False
-    texts = all(isinstance(data[name], str) for name in ("at", "hash", "kind", "prev"))
-    return texts and type(data["seq"]) is int and isinstance(data["body"], dict)
-
-
 def row_of(row: tuple[Any, ...], place: str) -> Entry:
-    """The entry that a row of the store is: `seq, at, kind, body, prev, hash`.
-
-    Raises:
-        LedgerBroken: it is none, character for character.
-    """
+    """The entry in a row `seq, at, kind, body, prev, hash`; raises LedgerBroken unless the body is canonical."""
     seq, at, kind, body, prev, hash_ = row
     try:
         data = {"seq": seq, "at": at, "kind": kind, "body": json.loads(body), "prev": prev, "hash": hash_}
-        entry = Entry(**data) if _has_types(data) else None
+        entry = _entry(data)
         if entry is not None and entry.body_text == body:
             return entry
     except (ValueError, TypeError, RecursionError):
         pass
-    raise LedgerBroken(place, "this is no entry: it was changed, or was never one")
+    raise LedgerBroken(place, NO_ENTRY)
+
+
+def _entry(data: Any) -> Entry | None:
+    """The entry made of these values; None if a key is missing or a type is wrong."""
+    if not isinstance(data, dict) or sorted(data) != list(ENTRY_KEYS):
+        return None
+    texts = all(isinstance(data[name], str) for name in ("at", "hash", "kind", "prev"))
+    return Entry(**data) if texts and type(data["seq"]) is int and isinstance(data["body"], dict) else None
 
 
 class Chain:
-    """Follows entries from the first one on."""
+    """Follows entries from the first on."""
 
-    def __init__(self) -> None:
-        self.last = Head()
+    def __init__(self, last: Head | None = None) -> None:
+        self.last = last or Head()
 
     def follow(self, placed: Placed, following: Placed | None = None) -> Entry:
-        """The next entry; `following` is the one behind it, which tells two that were swapped from one that is missing.
+        """Verifies the next entry, or raises LedgerBroken.
 
-        Raises:
-            LedgerBroken: it is not the next, or not as it was written.
+        `following` is its successor; with it, two swapped entries are told from a missing one.
         """
         place, entry = placed
         expected = self.last.seq + 1
@@ -195,11 +176,7 @@ class Chain:
         return entry
 
     def end(self, head: Head) -> None:
-        """All entries were followed: they must end where the head says.
-
-        Raises:
-            LedgerBroken: they do not.
-        """
+        """Verifies that the entries end at the head, or raises LedgerBroken."""
         last = self.last
         if last.seq < head.seq:
             what = f"entry {_span(last.seq + 1, head.seq)} missing at the end: the head says that there are {head.seq}"
@@ -215,28 +192,22 @@ def _span(first: int, last: int) -> str:
 
 
 def followed(entries: Iterable[Placed], chain: Chain) -> Iterator[Entry]:
-    """The entries, each once it is seen that it is the next one, and as it was written.
-
-    Raises:
-        LedgerBroken: one is not.
-    """
-    held: Placed | None = None
-    broken: LedgerBroken | None = None
+    """The entries, each after it was verified as the next of the chain; raises LedgerBroken at the first fault."""
+    previous: Placed | None = None
     for placed in _until_broken(entries):
         if isinstance(placed, LedgerBroken):
-            broken = placed
-            break
-        if held is not None:
-            yield chain.follow(held, placed)
-        held = placed
-    if held is not None:
-        yield chain.follow(held)
-    if broken is not None:
-        raise broken
+            if previous is not None:
+                yield chain.follow(previous)
+            raise placed
+        if previous is not None:
+            yield chain.follow(previous, placed)
+        previous = placed
+    if previous is not None:
+        yield chain.follow(previous)
 
 
 def _until_broken(entries: Iterable[Placed]) -> Iterator[Placed | LedgerBroken]:
-    """What cannot be read comes last, so that the entry before it is looked at first."""
+    """The entries, and last the fault of one that cannot be read: its predecessor is verified first."""
     try:
         yield from entries
     except LedgerBroken as error:

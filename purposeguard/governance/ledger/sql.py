@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from purposeguard.errors import LedgerBroken
-from purposeguard.governance.ledger.chain import Body, Counts, Entry, Head, Hour, advanced
+from purposeguard.governance.ledger.chain import MALFORMED_HEAD, Body, Counts, Head, Hour, advanced
 from purposeguard.governance.ledger.counting import INTERVAL
-from purposeguard.governance.ledger.kept import Kept
-from purposeguard.governance.ledger.reading import Placed, Reading, row_of
-from purposeguard.governance.ledger.recorder import entry_made
-from purposeguard.governance.ledger.turns import Turn
+from purposeguard.governance.ledger.entries import entry_made
+from purposeguard.governance.ledger.reading import NO_HEAD, Placed, Reading, row_of
+from purposeguard.governance.ledger.recorder import ChainedLedger
 from purposeguard.governance.schema import Serial, metadata
 from purposeguard.governance.store import Store
 from purposeguard.runtime.clock import Clock, Now
@@ -51,7 +50,7 @@ ROWS: Final = 500
 """Rows that are fetched at a time."""
 
 
-class SqlLedger(Kept):
+class SqlLedger(ChainedLedger):
     """A ledger in a store; any number of processes write one chain.
 
     `interval`: seconds between two writes of counts. `clock` gives the time, for tests.
@@ -60,79 +59,54 @@ class SqlLedger(Kept):
     def __init__(self, store: Store, *, interval: float = INTERVAL, clock: Now | Clock | None = None) -> None:
         super().__init__(interval=interval, clock=clock, digest=store.digest)
         self.store = store
-        self._turn = Turn()
-        self._unheard: tuple[str, Counter[Hour]] | None = None  # a commit whose outcome is not known, by its head
-        self._kept: Counter[Hour] = Counter()  # counts that were committed after all
-
-    def append(self, kind: str, body: Mapping[str, Any]) -> None:
-        """Records one entry, and what was counted meanwhile, in one transaction; raises as `Recorder.append`."""
-        made = entry_made(kind, body)
-        with self._counters.taking() as counts:
-            self._put([made], counts)
+        self._unconfirmed: tuple[str, Counter[Hour]] | None = None  # a commit of unknown outcome, by its head
+        self._committed: Counter[Hour] = Counter()  # counts of such commits that took place
 
     def append_in(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
-        """Records one entry together with what else a transaction of `store.writing()` changes: both, or neither.
+        """Records one entry within a transaction of `store.writing()`: the entry and its changes, or neither.
 
-        To come last in the transaction: until it ends, nobody else writes to the ledger.
-
-        Raises:
-            LedgerBroken, TypeError, ValueError: as `append`.
+        Comes last in the transaction: until it ends, nobody else writes to the ledger. Raises as `append`.
         """
-        self._write(connection, [entry_made(kind, body)])
+        self._advance(connection, [entry_made(kind, body)])
 
-    def add(self, counts: Counts, last: bool = False) -> None:
-        """Puts counts on record, in a transaction of its own; raises as `append` does."""
-        self._put([], counts, last)
+    def _write(self, additions: Sequence[tuple[str, Body]], counts: Counts, last: bool = False) -> None:
+        pending = Counter(counts)
+        with self.store.writing() as connection:
+            # A commit whose connection was lost may have taken place: what it counted is not counted again.
+            if self._unconfirmed is not None and head_in(connection, lock=True).digest == self._unconfirmed[0]:
+                self._committed += self._unconfirmed[1]
+            pending -= self._committed
+            self._unconfirmed = None
+            self._unconfirmed = self._advance(connection, additions, pending, last).digest, pending
+        self._unconfirmed, self._committed = None, Counter()
 
-    def _put(self, additions: list[tuple[str, Body]], counts: Counts, last: bool = False) -> None:
-        with self._turn:
-            with self.store.writing() as connection:
-                self._add(connection, additions, Counter(counts), last)
-            self._unheard, self._kept = None, Counter()
-
-    def _add(
-        self, connection: sa.Connection, additions: list[tuple[str, Body]], counts: Counter[Hour], last: bool
-    ) -> None:
-        """Adds counts, without what was added before by a call that failed all the same: its connection was lost."""
-        if self._unheard is not None and head_in(connection, lock=True).digest == self._unheard[0]:
-            self._kept += self._unheard[1]
-        counts -= self._kept
-        self._unheard = None
-        self._unheard = self._write(connection, additions, counts, last).digest, counts
-
-    def _write(
+    def _advance(
         self,
         connection: sa.Connection,
-        additions: list[tuple[str, Body]],
+        additions: Sequence[tuple[str, Body]],
         counts: Counts | None = None,
         last: bool = False,
     ) -> Head:
         before = head_in(connection, lock=True)
         entries, after = advanced(before, self._now(), additions, counts, close=last)
         if entries:
-            connection.execute(sa.insert(ledger), [_row(entry) for entry in entries])
+            names = ("seq", "at", "kind", "prev", "hash")
+            rows = [{**{name: getattr(entry, name) for name in names}, "body": entry.body_text} for entry in entries]
+            connection.execute(sa.insert(ledger), rows)
         if after != before:
-            values = {
-                "seq": after.seq,
-                "at": after.at,
-                "hash": after.hash,
-                "open": after.open_text,
-                "digest": after.digest,
-            }
-            connection.execute(sa.update(head).where(head.c.id == 1).values(values))
+            values = {name: getattr(after, name) for name in ("seq", "at", "hash", "digest")}
+            connection.execute(sa.update(head).where(head.c.id == 1).values(**values, open=after.open_text))
         return after
-
-    # ---- reading ----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def reading(self) -> Generator[SqlReading]:
-        """The ledger as it is now."""
+        """A snapshot of the ledger."""
         with self.store.reading() as connection:
             yield SqlReading(connection)
 
 
 class SqlReading(Reading):
-    """The ledger in a database, by a connection on which nothing has been asked yet."""
+    """The ledger in a database, read on a connection that nothing was asked on yet."""
 
     def __init__(self, connection: sa.Connection) -> None:
         if connection.dialect.name == "postgresql":
@@ -142,7 +116,7 @@ class SqlReading(Reading):
 
     @property
     def head(self) -> Head:
-        """Where it ends."""
+        """The head."""
         if self._head is None:
             self._head = head_in(self._connection)
         return self._head
@@ -150,7 +124,7 @@ class SqlReading(Reading):
     def placed(
         self, kinds: Collection[str] | None = None, since: str | None = None, until: str | None = None
     ) -> Iterator[Placed]:
-        """The entries: of all of them each with the number that it should have, of some with the one that it has."""
+        """The entries; where all are read, each with the number that it should have."""
         wanted = sa.select(ledger).order_by(ledger.c.seq)
         if kinds is not None:
             wanted = wanted.where(ledger.c.kind.in_(list(kinds)))
@@ -165,29 +139,17 @@ class SqlReading(Reading):
                 yield Placed(place, row_of(tuple(row), place))
 
 
-def _row(entry: Entry) -> dict[str, Any]:
-    return {
-        "seq": entry.seq,
-        "at": entry.at,
-        "kind": entry.kind,
-        "body": entry.body_text,
-        "prev": entry.prev,
-        "hash": entry.hash,
-    }
-
-
 def head_in(connection: sa.Connection, *, lock: bool = False) -> Head:
-    """The head, which nobody else changes until the transaction ends where it is to be locked.
+    """The head; with `lock`, nobody else changes it until the transaction ends.
 
     Raises:
-        LedgerBroken: it is missing, or not as it was written.
+        LedgerBroken: it is missing, or malformed.
     """
     wanted = sa.select(head.c.seq, head.c.at, head.c.hash, head.c.open, head.c.digest).where(head.c.id == 1)
-    found = connection.execute(wanted.with_for_update() if lock else wanted).one_or_none()
-    if found is None:
-        raise LedgerBroken("head", "the head is missing: nothing says any more how many entries there are")
+    row = connection.execute(wanted.with_for_update() if lock else wanted).one_or_none()
+    if row is None:
+        raise LedgerBroken("head", NO_HEAD)
     try:
-        return Head.of({**found._asdict(), "open": json.loads(found.open), "bytes": 0})
+        return Head.of({**row._asdict(), "open": json.loads(row.open), "bytes": 0})
     except (ValueError, TypeError, RecursionError) as error:
-        what = str(error) if isinstance(error, ValueError) else "the head holds what no head holds"
-        raise LedgerBroken("head", what) from None
+        raise LedgerBroken("head", str(error) if isinstance(error, ValueError) else MALFORMED_HEAD) from None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from purposeguard.governance.schema import metadata
-from purposeguard.governance.upgrade import VERSION_TABLE
+from purposeguard.governance.schema import VERSION_TABLE, metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -18,8 +18,8 @@ import time
 from typing import Any, NoReturn
 
 import purposeguard as pg
+from purposeguard.governance.ledger import ChainedLedger
 from purposeguard.governance.ledger.chain import Counts
-from purposeguard.governance.ledger.kept import Kept
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.ledger.places import Place, R
 
@@ -55,7 +55,7 @@ def live(place: Place, name: str, report: int) -> NoReturn:
             time.sleep(0.002)
 
 
-def tell_of_flushes(ledger: Kept, report: int) -> None:
+def tell_of_flushes(ledger: ChainedLedger, report: int) -> None:
     write = ledger._counters._write
     kept = 0
 
@@ -79,7 +79,7 @@ def write(place: Place, who: int) -> NoReturn:
     os._exit(0)
 
 
-def at_the_same_time(place: Place, ledger: Kept) -> None:
+def at_the_same_time(place: Place, ledger: ChainedLedger) -> None:
     """Two processes write, and everything they wrote is there, in the order in which each of them wrote it."""
     pids = []
     for who in range(2):

@@ -10,34 +10,20 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 import purposeguard as pg
-from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
-from purposeguard.governance.ledger.kept import Kept
+from purposeguard.governance.ledger import ChainedLedger, JsonLinesLedger, SqlLedger
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.registry import LegalException, Site
+from tests.governance.support import START, Time
 
-START = datetime.datetime(2026, 5, 2, 9, 15, tzinfo=datetime.UTC)
 SITE = Site("shop.mail", "remind", 7)
 DIGEST = "0123456789abcdef" * 2
 NEVER = 3600.0
 """An interval in which no test waits for counts to be written."""
 
 R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)
-
-
-class Time:
-    """A clock."""
-
-    def __init__(self, now: datetime.datetime = START) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime.datetime:
-        return self.now
-
-    def goes_on(self, **by: float) -> None:
-        self.now += datetime.timedelta(**by)
 
 
 class Place:
@@ -56,9 +42,9 @@ class Place:
             self._store = self._opened.enter_context(Store.open(self.target))
         return self._store
 
-    def open(self, *, interval: float = NEVER, **options: Any) -> Kept:
+    def open(self, *, interval: float = NEVER, **options: Any) -> ChainedLedger:
         """Another object for the same ledger."""
-        ledger: Kept
+        ledger: ChainedLedger
         if self.kind == "jsonl":
             ledger = JsonLinesLedger(self.target, interval=interval, digest=lambda _: DIGEST, **options)
         else:
@@ -114,11 +100,11 @@ PROVISION = Provision(
 )
 
 
-def tell(ledger: Kept, entries: int, time: Time | None = None) -> None:
+def tell(ledger: ChainedLedger, entries: int, time: Time | None = None) -> None:
     """Tells a ledger of a bit of everything, until it has so many entries."""
     for number in range(entries):
         if time is not None:
-            time.goes_on(minutes=7)
+            time.passes(minutes=7)
         ledger.counter("shop.mail.remind", "1.2(1)①", R)()
         ledger.flush()
         match number % 7:
@@ -133,6 +119,7 @@ def tell(ledger: Kept, entries: int, time: Time | None = None) -> None:
             case 4:
                 ledger.provided(PROVISION)
             case 5:
-                ledger.restricted("suspension-of-use", DIGEST, {"id": number, "purposes": ["1.2(1)①"]})
+                body = {"what": "suspension-of-use", "subject": DIGEST, "id": number, "purposes": ["1.2(1)①"]}
+                ledger.append("restriction", body)
             case 6:
-                ledger.requested(DIGEST, {"did": "opened", "request": "disclosure"})
+                ledger.append("request", {"subject": DIGEST, "did": "opened", "request": "disclosure"})

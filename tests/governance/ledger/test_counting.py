@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -12,19 +11,19 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance.ledger import JsonLinesLedger, counting
+from purposeguard.governance.ledger import ChainedLedger, JsonLinesLedger, counting
 from purposeguard.governance.ledger.chain import Counts, Hour
 from purposeguard.governance.ledger.counting import Counters
-from purposeguard.governance.ledger.recorder import Recorder
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.clock import Clock
-from tests.governance.ledger.places import NEVER, C, D, R, Time
+from tests.governance.ledger.places import NEVER, C, D, R
+from tests.governance.support import Time
 from tests.unit.command_line import ROOT
 
 NINE = "2026-05-02T09:00Z"
@@ -166,10 +165,10 @@ def test_the_hour_is_that_in_which_it_is_added_up(counters: Counters, book: Book
     tick = counters.counter("it", "1.2(1)①", R)
     tick()
     counters.flush()
-    time.goes_on(hours=1)
+    time.passes(hours=1)
     tick()
     counters.flush()
-    time.goes_on(hours=-5)
+    time.passes(hours=-5)
     tick()
     counters.flush()
     ten, five = hour(at="2026-05-02T10:00Z"), hour(at="2026-05-02T05:00Z")
@@ -188,7 +187,7 @@ def test_what_cannot_be_written_is_kept_and_written_once_it_can(
         tick()
         with pytest.raises(StoreUnavailable):
             counters.flush()
-        time.goes_on(hours=1)
+        time.passes(hours=1)
     book.down = None
     counters.flush()
     assert book.written == [({hour(): 1, hour(at="2026-05-02T10:00Z"): 1, hour(at="2026-05-02T11:00Z"): 1}, False)]
@@ -426,17 +425,17 @@ def test_each_process_counts_for_itself(tmp_path: Path) -> None:
 # ---- under a guard --------------------------------------------------------------------------------------------------
 
 
-class Paper(Recorder):
+class Paper(ChainedLedger):
     """A ledger that keeps nothing."""
 
     def __init__(self) -> None:
         super().__init__(interval=NEVER, clock=None, digest=None)
         self.counted: Counter[tuple[str | None, str, tuple[str, ...]]] = Counter()
 
-    def append(self, kind: str, body: Any) -> None:
-        pass
+    def reading(self) -> NoReturn:
+        raise NotImplementedError
 
-    def add(self, counts: Counts, last: bool = False) -> None:
+    def _write(self, additions: object, counts: Counts, last: bool = False) -> None:
         for key, count in counts.items():
             self.counted[key[1:]] += count
 
@@ -471,15 +470,3 @@ def test_what_a_guard_tells_it_adds_up() -> None:
         ("family", "1.2(1)②", ("1.1(a)",)): 4,
         (None, "1.2(1)①", ("1.1(a)",)): 1,
     }
-
-
-def test_a_forked_child_has_its_turn_anew() -> None:
-    from purposeguard.governance.ledger.turns import Turn
-
-    turn = Turn()
-    with turn, pytest.raises(StoreUnavailable, match="interrupted"), turn:
-        pass
-    turn._pid = os.getppid()  # as in a child, whose parent's thread had it
-    turn._taken = True
-    with turn:
-        assert turn._pid == os.getpid()

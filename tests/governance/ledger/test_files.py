@@ -21,11 +21,12 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.errors import LedgerBroken, StoreUnavailable
-from purposeguard.governance.ledger import JsonLinesLedger, files
+from purposeguard.governance.ledger import JsonLinesLedger, jsonl
 from purposeguard.governance.ledger.chain import advanced
-from purposeguard.governance.ledger.snapshots import Snapshot
+from purposeguard.governance.ledger.jsonl import Snapshot
 from purposeguard.notices import trendmicro_jp as tm
-from tests.governance.ledger.places import NEVER, R, Time, denial
+from tests.governance.ledger.places import NEVER, R, denial
+from tests.governance.support import Time
 from tests.unit.command_line import process
 
 
@@ -325,7 +326,7 @@ def test_who_waited_while_the_file_was_moved_away_writes_the_new_one(ledger: Jso
 
 def _waits_for_a_lock() -> bool:
     return any(
-        code.f_code.co_name == "_lock" and code.f_code.co_filename == files.__file__
+        code.f_code.co_name == "_lock" and code.f_code.co_filename == jsonl.__file__
         for code in sys._current_frames().values()
     )
 
@@ -348,7 +349,7 @@ def test_nobody_else_reads_it_unless_permitted_and_the_head_follows_suit(ledger:
 
 
 def test_a_platform_without_locks_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(jsonl, "fcntl", None)
     with pytest.raises(RuntimeError, match="keep it in a store instead"):
         JsonLinesLedger(tmp_path / "ledger.jsonl")
 

@@ -13,7 +13,8 @@ from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger import Hour
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.ledger import places
-from tests.governance.ledger.places import DIGEST, START, C, D, Place, R, Time
+from tests.governance.ledger.places import DIGEST, C, D, Place, R
+from tests.governance.support import START, Time
 
 NINE, TEN = "2026-05-02T09:00Z", "2026-05-02T10:00Z"
 
@@ -39,9 +40,9 @@ def test_each_kind_of_entry_is_read_back_as_it_was_told(place: Place, time: Time
     ledger.excepted(places.EXCEPTION, R, "7", 3)
     ledger.excepted(places.EXCEPTION, R | C, None, 1)
     ledger.provided(places.PROVISION)
-    ledger.restricted("erasure", DIGEST, {"id": 4, "purposes": None})
-    ledger.restricted("withdrawn", DIGEST, {"id": 5})
-    ledger.requested(None, {"did": "opened", "request": "disclosure"})
+    ledger.append("restriction", {"what": "erasure", "subject": DIGEST, "id": 4, "purposes": None})
+    ledger.append("consent", {"what": "withdrawn", "subject": DIGEST, "id": 5})
+    ledger.append("request", {"subject": None, "did": "opened", "request": "disclosure"})
     ledger.append("sweep", {"step": "ended", "on": datetime.date(2026, 5, 2), "erased": {"orders": 3}})
     at = "2026-05-02T09:15:00.000000Z"
     found = list(ledger.entries())
@@ -128,13 +129,14 @@ def test_a_guard_is_refused_once_its_denial_is_on_record(place: Place) -> None:
 
 def test_no_subject_is_named_by_its_id(place: Place) -> None:
     ledger = place.open()
-    for tell in (
-        lambda: ledger.restricted("erasure", "taro@example.com", {}),
-        lambda: ledger.requested("7", {}),
-        lambda: ledger.requested(DIGEST.upper(), {}),
+    for body in (
+        {"what": "erasure", "subject": "taro@example.com"},
+        {"subject": 7},
+        {"subject": DIGEST.upper()},
+        {"subjects": [DIGEST, "taro@example.com"]},
     ):
         with pytest.raises(ValueError, match=r"names subjects by `store\.digest") as refused:
-            tell()
+            ledger.append("restriction", body)
         assert "taro" not in str(refused.value)
     assert list(ledger.entries()) == []
 
@@ -198,7 +200,7 @@ def test_uses_are_added_up_by_activity_sources_purpose_and_hour(place: Place, ti
     }
     assert ledger.uses() == nine
     assert list(ledger.entries()) == []  # the hour is not over
-    time.goes_on(minutes=45)
+    time.passes(minutes=45)
     with guard.purpose(tm.RenewalGuidance, activity="mail") as use:
         use.open(name)
     assert ledger.uses() == {**nine, use_of("mail", TEN): 1}
@@ -226,7 +228,7 @@ def test_what_was_counted_is_written_along_with_an_entry(place: Place, time: Tim
     assert not other.uses()
     ledger.append("sweep", {"number": 1})
     assert other.uses() == {use_of("mail"): 1}
-    time.goes_on(hours=1)
+    time.passes(hours=1)
     tick()
     ledger.append("sweep", {"number": 2})
     assert other.uses() == {use_of("mail"): 1, use_of("mail", TEN): 1}
@@ -254,7 +256,7 @@ def test_an_hour_is_closed_though_nothing_is_used_after_it(place: Place, time: T
     ledger.flush()
     ledger.flush()
     assert list(ledger.entries()) == []
-    time.goes_on(hours=3)
+    time.passes(hours=3)
     ledger.flush()
     assert bodies(ledger) == [use_of("mail").body(5)]
     ledger.flush()
@@ -287,7 +289,7 @@ def test_a_clock_that_was_ahead_once_does_not_make_an_entry_of_each_count(place:
         ledger.allowed("mail", "1.2(1)①", R, 1)
         ledger.flush()
     assert ledger.verify().entries == 1
-    time.goes_on(hours=1)
+    time.passes(hours=1)
     ledger.flush()
     assert [body["count"] for body in bodies(ledger, "use")] == [5]
     assert ledger.uses() == {Hour(NINE, "mail", "1.2(1)①", ("1.1(a)",)): 5}
@@ -296,14 +298,14 @@ def test_a_clock_that_was_ahead_once_does_not_make_an_entry_of_each_count(place:
 def test_a_clock_that_is_set_back_changes_no_order(place: Place, time: Time) -> None:
     ledger = place.open(clock=time)
     ledger.append("sweep", {"number": 1})
-    time.goes_on(days=-400)
+    time.passes(days=-400)
     ledger.append("sweep", {"number": 2})
     other = place.open(clock=time)  # a process that was started later, and never saw the time before
     other.append("sweep", {"number": 3})
     other.allowed("mail", "1.2(1)①", R, 1)
     other.flush()
     back = time.now
-    time.goes_on(days=401)
+    time.passes(days=401)
     other.append("sweep", {"number": 4})
     assert [entry.body["number"] for entry in ledger.entries(["sweep"])] == [1, 2, 3, 4]
     assert [entry.moment for entry in ledger.entries(["sweep"])] == [START, back, back, time.now]
@@ -314,11 +316,11 @@ def test_a_clock_that_is_set_back_changes_no_order(place: Place, time: Time) -> 
 
 def test_one_time_far_ahead_dates_no_other_entry_and_keeps_no_count_open(place: Place, time: Time) -> None:
     ledger = place.open(clock=time)
-    time.goes_on(days=3650)
+    time.passes(days=3650)
     ledger.append("sweep", {"number": 1})
     ledger.allowed("mail", "1.2(1)①", R, 1)
     ledger.flush()
-    time.goes_on(days=-3650)
+    time.passes(days=-3650)
     ledger.append("sweep", {"number": 2})
     assert [entry.moment for entry in ledger.entries(["sweep"])] == [START + datetime.timedelta(days=3650), START]
     assert [entry.kind for entry in ledger.entries()].count("use") == 1
@@ -337,7 +339,7 @@ def test_entries_are_found_by_kind_and_time(place: Place, time: Time) -> None:
     ledger = place.open(clock=time)
     for number in range(6):
         ledger.append("sweep" if number % 2 else "erasure", {"number": number})
-        time.goes_on(minutes=10)
+        time.passes(minutes=10)
 
     def found(**wanted: Any) -> list[int]:
         return [entry.body["number"] for entry in ledger.entries(**wanted)]

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from purposeguard.governance.ledger.targets import opened
+from purposeguard.governance.ledger.opening import opened
 from purposeguard.governance.store import Store
-from tests.governance.ledger.places import START, C, Place, R, Time, tell
+from tests.governance.ledger.places import C, Place, R, tell
+from tests.governance.support import START, Time
 from tests.unit.command_line import process, run
 
 
@@ -59,7 +60,7 @@ def test_verify_notes_that_a_clock_went_back(place: Place) -> None:
     time = Time()
     ledger = place.open(clock=time)
     ledger.append("sweep", {})
-    time.goes_on(hours=-2)
+    time.passes(hours=-2)
     ledger.append("sweep", {})
     text = run("ledger", "verify", place.target).stdout
     assert "1 time an entry is dated before the one before it" in text

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.governance.ledger.places import Place, R, Time
+from tests.governance.ledger.places import Place, R
+from tests.governance.support import Time
 
 WRITERS = 2
 

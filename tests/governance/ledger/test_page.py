@@ -20,9 +20,6 @@ BODIES = {
     "exception": entries.exception(EXCEPTION, R, None, 1),
     "reclassification": entries.reclassification(RECLASSIFICATION, D, None),
     "provision": entries.provision(PROVISION, [DIGEST]),
-    "restriction": entries.declaration("erasure", DIGEST, {})[1],
-    "consent": entries.declaration("consent", DIGEST, {})[1],
-    "request": entries.request(None, {}),
 }
 
 

@@ -16,8 +16,8 @@ from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.ledger.sql import head as head_table
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
-from tests.governance.ledger.places import NEVER, R, Time, denial
-from tests.governance.outages import outage
+from tests.governance.ledger.places import NEVER, R, denial
+from tests.governance.support import Time, outage
 
 pytestmark = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 

@@ -15,15 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
-from purposeguard.governance.ledger import JsonLinesLedger
+from purposeguard.governance.ledger import ChainedLedger, JsonLinesLedger
 from purposeguard.governance.ledger.chain import Entry, Head, advanced
-from purposeguard.governance.ledger.kept import Kept
+from purposeguard.governance.ledger.jsonl import Snapshot
+from purposeguard.governance.ledger.opening import opened
 from purposeguard.governance.ledger.reading import Chain, Placed, entry_of, followed
-from purposeguard.governance.ledger.snapshots import Snapshot
 from purposeguard.governance.ledger.sql import head as head_table
 from purposeguard.governance.ledger.sql import ledger as ledger_table
-from purposeguard.governance.ledger.targets import opened
-from tests.governance.ledger.places import Place, Time, tell
+from tests.governance.ledger.places import Place, tell
+from tests.governance.support import Time
 
 FLIPS = (1, 32, 128)
 """Bits that are flipped: another letter or digit, another case, no ASCII."""
@@ -230,7 +230,7 @@ def test_any_byte_of_an_export_that_is_changed_is_found(place: Place, tmp_path: 
 SQL = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 
 
-def filled(place: Place) -> Kept:
+def filled(place: Place) -> ChainedLedger:
     time = Time()
     made = place.open(clock=time)
     tell(made, 7, time)

@@ -19,16 +19,15 @@ from sqlalchemy import event
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
-from purposeguard.governance.declarations import declaration
-from purposeguard.governance.standing import Standings
+from purposeguard.governance.consents import declaration
+from purposeguard.governance.preferences import Standings
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Clock
 from tests.governance.conftest import Databases
-from tests.governance.outages import outage
-from tests.governance.times import START, Time
+from tests.governance.support import START, Time, outage
 
 NEVER = 1000.0
 """Seconds: longer than any test."""
@@ -319,12 +318,6 @@ def test_a_change_elsewhere_is_in_force_within_a_second(elsewhere: Subjects, mak
 def test_only_what_has_changed_is_read_again(store: Store, elsewhere: Subjects, make: Callable[..., Standings]) -> None:
     all_preferences = make()
     all_preferences.preferences("7")
-    until(
-        lambda: (
-            all_preferences._watcher is not None
-            and (store.dialect == "sqlite" or all_preferences._watcher._ear is not None)
-        )
-    )
     all_preferences.look()
     all_preferences.preferences("7")
     all_preferences.preferences("8")
@@ -386,7 +379,7 @@ def test_a_process_that_was_halted_looks_before_it_answers(elsewhere: Subjects, 
     elsewhere.restrict(7)
     real.sleep(0.31)
     assert all_preferences.preferences("7").all_suspended
-    assert all_preferences._watcher.alive
+    assert all_preferences._watcher.is_alive()
 
 
 def test_where_no_thread_can_be_started_checks_look_themselves(
@@ -513,46 +506,6 @@ def test_nobody_waits_long_for_a_server_that_does_not_answer(postgresql: Databas
     postgresql.drop(name)
 
 
-def test_where_nothing_is_notified_looking_is_enough(
-    store: Store, elsewhere: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse() -> None:
-        raise StoreUnavailable("too many connections")
-
-    monkeypatch.setattr(store, "own_connection", refuse)
-    all_preferences = make()
-    assert all_preferences.preferences("7") is CLEAR
-    elsewhere.restrict(7)
-    assert until(lambda: all_preferences.preferences("7").all_suspended) < 1
-    assert all_preferences._watcher is not None
-    assert all_preferences._watcher._ear is None
-
-
-LISTENING = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN purposeguard_changes'"
-
-
-def test_a_listening_connection_that_is_lost_is_made_anew(postgresql: Databases) -> None:
-    name = postgresql.create(postgresql.template)
-    with ExitStack() as stack:
-        store, other = (stack.enter_context(Store.open(postgresql.url(name))) for _ in range(2))
-        all_preferences = stack.enter_context(closing(Standings(Subjects(store, tm.NOTICE), staleness=NEVER)))
-        assert all_preferences.preferences("7") is CLEAR
-        watcher = all_preferences._watcher
-        assert watcher is not None
-        until(lambda: watcher._ear is not None)
-        lost = watcher._ear
-        assert len(all_preferences) == 1
-        with postgresql.admin() as connection:
-            assert connection.execute(LISTENING).fetchall() == [(True,)]
-        until(lambda: watcher._ear is not lost)
-        until(lambda: len(all_preferences) == 0)  # the server may have been put back to an earlier state
-        until(lambda: watcher._ear is not None)
-        assert all_preferences.preferences("7") is CLEAR
-        Subjects(other, tm.NOTICE).restrict(7)
-        assert until(lambda: all_preferences.preferences("7").all_suspended) < 1
-    postgresql.drop(name)
-
-
 # ---- ends -------------------------------------------------------------------------------------------------------
 
 
@@ -562,7 +515,7 @@ def test_what_was_closed_refuses_and_its_thread_has_ended(subjects: Subjects, ma
     watcher = all_preferences._watcher
     assert watcher is not None
     all_preferences.close()
-    assert not watcher.alive
+    assert not watcher.is_alive()
     with pytest.raises(StoreUnavailable, match=r"was\s+closed"):
         all_preferences.preferences("7")
     all_preferences.look()
@@ -597,13 +550,13 @@ def test_what_nobody_holds_any_more_is_not_watched(store: Store) -> None:
     watcher, gone = all_preferences._watcher, weakref.ref(all_preferences)
     assert watcher is not None
     del all_preferences
-    until(lambda: gc.collect() >= 0 and gone() is None and not watcher.alive)
+    until(lambda: gc.collect() >= 0 and gone() is None and not watcher.is_alive())
     watcher.stop()
 
 
 LEFT_OPEN = """
 import sys
-from purposeguard.governance.standing import Standings
+from purposeguard.governance.preferences import SubjectPreferencess
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
@@ -617,7 +570,7 @@ print(standings.standing("7").all_suspended)
 FORKED = """
 import os, sys, threading, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: that is what is tried
-from purposeguard.governance.standing import Standings
+from purposeguard.governance.preferences import SubjectPreferencess
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
@@ -626,7 +579,6 @@ subjects = Subjects(Store.open(sys.argv[1]), tm.NOTICE)
 standings = Standings(subjects)
 subjects.restrict(7)
 assert standings.standing("7").all_suspended
-time.sleep(0.3)  # the watcher listens
 
 def wait(subject):
     deadline = time.monotonic() + 5

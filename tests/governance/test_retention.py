@@ -21,10 +21,10 @@ import sqlalchemy as sa
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable, SweepRefused
 from purposeguard.governance.erasers import Erasers
-from purposeguard.governance.progress import part
+from purposeguard.governance.retention import Outcome, RetentionJob, part
 from purposeguard.governance.store import Store
-from purposeguard.governance.sweep import Outcome, Sweep
 from purposeguard.runtime.clock import Clock
+from tests.governance.support import Entries
 from tests.unit.command_line import ROOT
 from tests.unit.samples import tables
 
@@ -63,24 +63,11 @@ class Rows:
             self.rows.pop(key, None)
 
 
-class Entries:
-    """A ledger in the store."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, dict[str, Any]]] = []
-
-    def append_in(self, connection, kind, body):
-        assert connection.in_transaction()
-        self.told.append((kind, body))
-
-    def of(self, kind):
-        return [body for one, body in self.told if one == kind]
-
-    def counts(self):
-        found: dict[str, int] = {}
-        for body in self.of("erasure"):
-            found[body["eraser"]] = found.get(body["eraser"], 0) + body["count"]
-        return found
+def counts(ledger):
+    erased: dict[str, int] = {}
+    for body in ledger.of("erasure"):
+        erased[body["eraser"]] = erased.get(body["eraser"], 0) + body["count"]
+    return erased
 
 
 NOTICE = noticed(("1(a)", 30), ("2", 7, "collection"))
@@ -96,7 +83,7 @@ def swept(store, *erasers, notice=NOTICE, ledger=None, now=NOW):
     for number, (made, *sources) in enumerate(erasers):
         options = sources.pop() if isinstance(sources[-1], dict) else {}
         register.register(*sources, **{"name": f"e{number}", **options})(made)
-    return Sweep(store, notice, register, clock=Clock(lambda: now), ledger=ledger)
+    return RetentionJob(store, notice, register, clock=Clock(lambda: now), ledger=ledger)
 
 
 def done(outcome):
@@ -187,7 +174,7 @@ def test_an_eraser_that_cannot_say_what_is_due_is_told(store):
 
 def test_clause_8_a_run_erases_in_batches_and_counts_each(store):
     rows = Rows({number: days_ago(number) for number in range(100)})
-    ledger, steps = Entries(), []
+    ledger, steps = Entries(store), []
     outcome = swept(store, (rows, "1(a)"), ledger=ledger).run(
         max_share=1, batch=25, told=lambda *step: steps.append(step)
     )
@@ -201,7 +188,7 @@ def test_clause_8_a_run_erases_in_batches_and_counts_each(store):
         {"sweep": 1, "step": "begun", "erasers": ["e0"]},
         {"sweep": 1, "step": "ended", "erased": {"e0": 69}},
     ]
-    assert ledger.counts() == {"e0": 69}
+    assert counts(ledger) == {"e0": 69}
     again = swept(store, (rows, "1(a)"), ledger=ledger).run(max_share=1)
     assert (again.number, done(again), again.good) == (2, {"e0": 0}, True)
 
@@ -217,7 +204,7 @@ def test_an_eraser_that_fails_stops_and_the_others_go_on(store):
 
     failing = Failing(dict.fromkeys(range(10), date.min))
     rows = Rows(dict.fromkeys(range(10), date.min))
-    ledger = Entries()
+    ledger = Entries(store)
     outcome = swept(store, (failing, "1(a)"), (rows, "1(a)"), ledger=ledger).run(max_share=1, batch=4)
     assert done(outcome) == {"e0": 4, "e1": 10}
     assert not outcome.good
@@ -229,7 +216,7 @@ def test_an_eraser_that_fails_stops_and_the_others_go_on(store):
     failing.broken = False
     outcome = swept(store, (failing, "1(a)"), (rows, "1(a)"), ledger=ledger).run(max_share=1, batch=4)
     assert (outcome.number, outcome.good, done(outcome)) == (1, True, {"e0": 10, "e1": 10})
-    assert ledger.counts() == {"e0": 10, "e1": 10}
+    assert counts(ledger) == {"e0": 10, "e1": 10}
 
 
 def test_keys_of_all_kinds_come_back_as_they_were(store):
@@ -295,13 +282,13 @@ def test_what_another_takes_over_is_given_up(store):
                 inside.append(swept(store, (rows, "1(a)"), ledger=ledger).run(max_share=1, batch=2))
             super().erase(keys)
 
-    ledger = Entries()
+    ledger = Entries(store)
     slow = Slow({})
     slow.rows = rows.rows
     with pytest.raises(StoreUnavailable, match="taken this sweep over"):
         swept(store, (slow, "1(a)"), ledger=ledger).run(max_share=1, batch=2)
     assert inside[0].good
-    assert ledger.counts() == {"e0": 6}
+    assert counts(ledger) == {"e0": 6}
     assert not rows.rows
 
 
@@ -413,7 +400,7 @@ def test_an_eraser_of_a_source_that_the_notice_has_no_more_is_told(store):
     later = tables() | {"retention": NOTICE.dump()["retention"] | {"period": []}}
     del later["derivation"], later["family"]
     later["source"], later["grant"] = later["source"][:3], later["grant"][:2]
-    sweep = Sweep(store, pg.Notice.parse(later), register, clock=Clock(lambda: NOW))
+    sweep = RetentionJob(store, pg.Notice.parse(later), register, clock=Clock(lambda: NOW))
     assert "unknown source `2`" in str(sweep.plan().parts[0].problem)
     assert "unknown source `2`" in str(sweep.run(max_share=1).parts[0].problem)
     assert rows.rows
@@ -425,7 +412,7 @@ SWEEPING = textwrap.dedent(
     """
     import datetime, sqlite3, sys, time
     from purposeguard.runtime.clock import Clock
-    from tests.governance.test_sweep import NOTICE, NOW, Erasers, Store, Sweep, Ledger
+    from tests.governance.test_retention import NOTICE, NOW, Erasers, Store, RetentionJob, Ledger
 
     url, application = sys.argv[1:]
     rows = sqlite3.connect(application, isolation_level=None)
@@ -444,7 +431,7 @@ SWEEPING = textwrap.dedent(
     erasers.register("1(a)", name="accounts")(Accounts())
     with Store.open(url) as store:
         print("begun", flush=True)
-        Sweep(store, NOTICE, erasers, clock=Clock(lambda: NOW), ledger=Ledger()).run(max_share=1, batch=20)
+        RetentionJob(store, NOTICE, erasers, clock=Clock(lambda: NOW), ledger=Ledger(store)).run(max_share=1, batch=20)
     rows.close()
     """
 )
@@ -452,6 +439,9 @@ SWEEPING = textwrap.dedent(
 
 class Ledger:
     """A ledger in the store: a table of its own."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
 
     def append_in(self, connection, kind, body):
         if kind == "erasure":
@@ -566,7 +556,9 @@ def test_an_eraser_that_cannot_say_how_much_it_knows_erases_nothing(store):
 def test_a_sweep_refuses_at_a_time_that_is_not_sure(store, days):
     now, elapsed = [NOW], [0.0]
     rows = Rows({number: days_ago(number) for number in range(34)})
-    sweep = Sweep(store, NOTICE, swept(store, (rows, "1(a)"))._erasers, clock=Clock(lambda: now[0], lambda: elapsed[0]))
+    sweep = RetentionJob(
+        store, NOTICE, swept(store, (rows, "1(a)"))._erasers, clock=Clock(lambda: now[0], lambda: elapsed[0])
+    )
     assert sweep.plan().count == 3
     now[0] += timedelta(days=days)
     assert sweep.plan().count == (3 if days > 0 else 0)  # what is not due for sure is not listed

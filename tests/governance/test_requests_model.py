@@ -19,10 +19,11 @@ from hypothesis.stateful import (
 )
 
 from purposeguard.errors import RequestError
-from purposeguard.governance.desk import Desk
-from purposeguard.governance.requests import Request
+from purposeguard.governance.request_records import Request
+from purposeguard.governance.requests import Requests
 from purposeguard.governance.store import Store
-from tests.governance.desks import DAY, TODAY, Time, desk
+from tests.governance.disclosures import NOW
+from tests.governance.support import DAY, TODAY, Time, requests
 
 PERSONS = ("a", "b")
 KINDS = ("suspension-of-use", "erasure", "stop-of-provision", "correction")
@@ -66,10 +67,10 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.time = Time()
+        self.time = Time(NOW)
         self.today = TODAY
         self.asked: dict[int, Asked] = {}
-        self.desk: Desk = desk(self.store, self.time)
+        self.desk: Requests = requests(self.store, self.time)
         number = next(NUMBERS)  # others' requests are in the store already: these are about people of their own
         self.people = {person: f"{number}-{person}" for person in PERSONS}
 
@@ -144,7 +145,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(days=st.integers(1, 10))
     def wait(self, days: int) -> None:
-        self.time.pass_(days)
+        self.time.passes(days=days)
         self.today += days * DAY
 
     @invariant()

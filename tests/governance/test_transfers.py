@@ -5,16 +5,16 @@ import threading
 import uuid
 from dataclasses import replace
 from datetime import UTC, date
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from purposeguard.errors import StoreUnavailable, UnknownRecipient
-from purposeguard.governance.provisions import Provisions, provided_subject
 from purposeguard.governance.store import Store
+from purposeguard.governance.transfers import Provisions, provided_subject
 from purposeguard.policy.transfers import Provision, Recipient, Safeguard
 from purposeguard.runtime.clock import Clock
+from tests.governance.support import Entries
 
 NOW = datetime.datetime(2026, 6, 15, 3, 0, tzinfo=UTC)
 CONTRACT = Safeguard("contract", "2026-117", since=date(2026, 4, 1))
@@ -33,17 +33,6 @@ GIVEN = Provision(
     at=NOW,
     name="Mail House",
 )
-
-
-class Entries:
-    """A ledger in the store: it keeps what it is told where the transaction is kept."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, dict[str, Any]]] = []
-
-    def append_in(self, connection, kind, body):
-        assert connection.in_transaction()
-        self.told.append((kind, dict(body)))
 
 
 @pytest.fixture
@@ -110,26 +99,24 @@ def test_the_store_names_no_subject(provisions, store):
 
 
 def test_the_ledger_is_told_in_the_same_transaction(store):
-    ledger = Entries()
+    ledger = Entries(store)
     provisions = Provisions(store, ledger=ledger)
     provisions.record(GIVEN)
-    ((kind, body),) = ledger.told
+    ((kind, body),) = ledger.kept
     assert kind == "provision"
     assert body["count"] == 2
     assert body["subjects"] == [store.digest("7"), store.digest("8")]
     assert "7" not in map(str, body.values())
     provisions.record(replace(GIVEN, subjects=tuple(map(str, range(101)))))
-    assert ledger.told[1][1]["count"] == 101
-    assert "subjects" not in ledger.told[1][1]
+    assert ledger.kept[1][1]["count"] == 101
+    assert "subjects" not in ledger.kept[1][1]
 
 
 def test_what_the_ledger_does_not_take_is_not_recorded_either(store):
-    class Full:
-        def append_in(self, connection, kind, body):
-            raise StoreUnavailable("full")
-
-    provisions = Provisions(store, ledger=Full())
-    with pytest.raises(StoreUnavailable):
+    ledger = Entries(store)
+    ledger.failing = True
+    provisions = Provisions(store, ledger=ledger)
+    with pytest.raises(OSError, match="no room"):
         provisions.record(GIVEN)
     assert provisions.since(NOW) == ()
     assert provisions.of(7) == ()

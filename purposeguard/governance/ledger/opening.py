@@ -12,11 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance.connecting import engine_of
+from purposeguard.governance.connecting import engine_of, translated
+from purposeguard.governance.ledger.jsonl import Snapshot
 from purposeguard.governance.ledger.reading import Reading
-from purposeguard.governance.ledger.snapshots import Snapshot, telling
 from purposeguard.governance.ledger.sql import SqlReading, head
-from purposeguard.governance.unavailable import told
 
 SQLITE: Final = b"SQLite format 3\x00"
 """What a file of SQLite begins with."""
@@ -32,15 +31,18 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator
     """
     text = os.fspath(target)
     if "://" in text and not text.startswith("sqlite"):
-        with _in_database(text, timeout) as found:
-            yield found
+        with _in_database(text, timeout) as reading:
+            yield reading
         return
     path = Path(text.partition(":///")[2] if "://" in text else text).absolute()
-    with telling(path, "read"), path.open("rb") as file:
-        start = file.read(len(SQLITE))
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(SQLITE))
+    except OSError as error:
+        raise StoreUnavailable(f"the ledger `{path}` cannot be read: {error.strerror or error}") from None
     if start == SQLITE:
-        with _in_database(sa.URL.create("sqlite", database=str(path)), timeout) as found:
-            yield found
+        with _in_database(sa.URL.create("sqlite", database=str(path)), timeout) as reading:
+            yield reading
     elif "://" in text:
         raise StoreUnavailable(f"`{path}` is no store: it is no file of SQLite")
     else:
@@ -58,7 +60,7 @@ def _in_database(url: str | sa.URL, timeout: float) -> Generator[SqlReading]:
         with engine.connect() as connection:
             yield SqlReading(connection)
     except exc.DBAPIError as error:
-        failure = told(where, error)
+        failure = translated(where, error)
     else:
         return
     finally:

@@ -12,33 +12,33 @@ import sqlalchemy as sa
 
 import purposeguard as pg
 from purposeguard.errors import RequestError, StoreUnavailable
-from purposeguard.governance.desk import Desk
-from purposeguard.governance.requests import request as table
-from purposeguard.governance.requests import step
-from purposeguard.governance.standing import Standings
+from purposeguard.governance.preferences import Standings
+from purposeguard.governance.request_records import request as table
+from purposeguard.governance.request_records import step
+from purposeguard.governance.requests import Requests
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
-from tests.governance.desks import DAY, TODAY, Entries, Time, desk, refusing
 from tests.governance.disclosures import NOTICE, NOW, report
+from tests.governance.support import DAY, TODAY, Entries, Time, refusing, requests
 
 SAID = "Aiko of Kyoto said so"
 
 
 @pytest.fixture
 def time() -> Time:
-    return Time()
+    return Time(NOW)
 
 
-def opened(it: Desk, kind: str = "suspension-of-use", **more: Any) -> Any:
+def opened(it: Requests, kind: str = "suspension-of-use", **more: Any) -> Any:
     return it.open(kind, **{"subject": 7, **more})
 
 
-def verified(it: Desk, kind: str = "suspension-of-use", **more: Any) -> Any:
+def verified(it: Requests, kind: str = "suspension-of-use", **more: Any) -> Any:
     return it.verify(opened(it, kind, **more), how="log-in", by="clerk 3")
 
 
-def preferences(it: Desk, subject: Any = 7) -> SubjectPreferences:
+def preferences(it: Requests, subject: Any = 7) -> SubjectPreferences:
     return it.subjects.preferences(subject)
 
 
@@ -46,13 +46,13 @@ def preferences(it: Desk, subject: Any = 7) -> SubjectPreferences:
 
 
 def test_clause_7_a_request_is_received_verified_and_fulfilled(store: Store, time: Time) -> None:
-    it = desk(store, time)
+    it = requests(store, time)
     one = opened(it, purposes=[tm.RenewalGuidance], by="clerk 1", note="by telephone")
     assert (one.state, one.subject, one.purposes, one.requester) == ("open", "7", ("1.2(1)①",), "subject")
     assert (one.received_at, one.due_on, one.pending) == (NOW, TODAY + 14 * DAY, True)
-    time.pass_(1)
+    time.passes(days=1)
     it.verify(one, how="called back", by="clerk 2")
-    time.pass_(1)
+    time.passes(days=1)
     answer = it.fulfil(one.id, by="clerk 3")
     assert (answer.request.state, answer.request.closed_at, answer.report) == ("fulfilled", NOW + 2 * DAY, None)
     assert it.get(one) == answer.request
@@ -80,7 +80,7 @@ EFFECTS = {
 
 
 def test_clause_7_each_kind_of_request_has_its_effect(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     assert it.notice.document.rights is not None
     assert [row.id for row in it.notice.document.rights.request] == list(EFFECTS)
     for kind, expected in EFFECTS.items():
@@ -91,7 +91,7 @@ def test_clause_7_each_kind_of_request_has_its_effect(store: Store) -> None:
 
 
 def test_clause_7_a_suspension_takes_effect_on_the_next_check(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     all_preferences = Standings(it.subjects)
     guard = pg.Guard(NOTICE, governance=_Oversight(all_preferences))
     email, other = pg.RowContext(7), pg.RowContext(8)
@@ -115,7 +115,7 @@ class _Oversight:
 
 
 def test_clause_7_an_agent_s_request_needs_an_authority_on_record(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     one = opened(it, requester="agent")
     with refusing("no authority is on record"):
         it.verify(one, how="passport", by="clerk")
@@ -134,7 +134,7 @@ def test_clause_7_an_agent_s_request_needs_an_authority_on_record(store: Store) 
 
 
 def test_whom_it_is_about_may_be_known_later(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     one = it.open("erasure")
     assert one.subject is None
     with refusing("nobody said whose data it is about"):
@@ -149,7 +149,7 @@ def test_whom_it_is_about_may_be_known_later(store: Store) -> None:
 
 
 def test_a_request_about_somebody_whom_nobody_knows_is_a_request(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     one = verified(it, "erasure", subject="00000000-0000-0000-0000-00000000ABCD")
     it.fulfil(one, by="clerk")
     assert preferences(it, "{00000000-0000-0000-0000-00000000abcd}").erased
@@ -157,7 +157,7 @@ def test_a_request_about_somebody_whom_nobody_knows_is_a_request(store: Store) -
 
 
 def test_what_the_application_does_is_to_be_said(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     for kind in ("correction", "disclosure"):  # a desk by itself makes no reports
         one = verified(it, kind)
         with refusing("say what was done"):
@@ -175,7 +175,7 @@ def test_a_disclosure_is_answered_with_a_report(store: Store) -> None:
             raise ConnectionError
         return report()
 
-    it = desk(store, disclose=disclose)
+    it = requests(store, disclose=disclose)
     one = verified(it, "disclosure")
     with pytest.raises(ConnectionError):
         it.fulfil(one, by="clerk", language="ja", values=True)
@@ -191,13 +191,13 @@ def test_a_disclosure_is_answered_with_a_report(store: Store) -> None:
 
 
 def test_only_a_verified_request_is_fulfilled(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     one = opened(it)
     with pytest.raises(RequestError) as caught:
         it.fulfil(one, by="clerk")
     assert " ".join(str(caught.value).split()) == (
         f"request {one.id} (suspension-of-use) cannot be fulfilled: it is open, and only a verified request is "
-        f"fulfilled (help: verify first who asks, `desk.verify({one.id}, how=…, by=…)`)"
+        f"fulfilled (help: verify first who asks, `requests.verify({one.id}, how=…, by=…)`)"
     )
     assert preferences(it) == SubjectPreferences()
     it.verify(one, how="log-in", by="clerk")
@@ -206,7 +206,7 @@ def test_only_a_verified_request_is_fulfilled(store: Store) -> None:
 
 
 def test_a_closed_request_is_not_changed(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
 
     def ways(one: Any) -> dict[str, Any]:
         return {
@@ -228,7 +228,7 @@ def test_a_closed_request_is_not_changed(store: Store) -> None:
 
 
 def test_a_refusal_says_why_and_restricts_nothing(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     one, other = opened(it), verified(it)
     it.refuse(one, reason="who asked could not be found", by="clerk")
     it.withdraw(other, by="clerk", reason="changed their mind")
@@ -261,7 +261,7 @@ NO_REQUESTS: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 def test_what_is_no_request_is_not_put_on_record(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     for more, kind, told in NO_REQUESTS:
         with pytest.raises(kind) as caught:
             it.open(**{"kind": "suspension-of-use", "subject": 7, **more})
@@ -272,7 +272,7 @@ def test_what_is_no_request_is_not_put_on_record(store: Store) -> None:
 
 
 def test_a_request_that_is_not_there_is_an_error(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     for number in (17, 0, -1, 2**63):
         for act in (it.get, it.steps, lambda one: it.fulfil(one, by="clerk"), lambda one: it.withdraw(one, by="clerk")):
             with refusing(r"there is no request (17|of such a number)"):
@@ -283,7 +283,7 @@ def test_a_request_that_is_not_there_is_an_error(store: Store) -> None:
 
 def test_a_notice_without_rights_takes_no_requests(store: Store) -> None:
     tables = {key: value for key, value in NOTICE.dump().items() if key != "rights"}
-    it = desk(store, notice=pg.Notice.parse(tables))
+    it = requests(store, notice=pg.Notice.parse(tables))
     assert it.days is None
     with refusing(r"has no \[rights\] \(clause 7\)"):
         it.open("erasure", subject=7)
@@ -293,11 +293,11 @@ def test_a_notice_may_take_requests_from_the_subject_alone(store: Store) -> None
     tables = copy.deepcopy(NOTICE.dump())
     tables["rights"]["requesters"] = ["subject"]
     with refusing("takes requests from subject, not `agent`"):
-        desk(store, notice=pg.Notice.parse(tables)).open("erasure", requester="agent")
+        requests(store, notice=pg.Notice.parse(tables)).open("erasure", requester="agent")
 
 
 def test_purposes_that_a_later_revision_has_no_more(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     gone = verified(it, purposes=["2.3①"])
     some = verified(it, purposes=["2.3①", "2.2①"])
     tables = copy.deepcopy(NOTICE.dump())
@@ -325,7 +325,7 @@ DEADLINES = {
 
 
 def test_clause_7_the_deadline_is_counted_in_days_of_the_notice_s_time_zone(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     for received, due_on in DEADLINES.items():
         one = opened(it, received_at=datetime.datetime.fromisoformat(received))
         assert one.due_on == datetime.date.fromisoformat(due_on)
@@ -333,7 +333,7 @@ def test_clause_7_the_deadline_is_counted_in_days_of_the_notice_s_time_zone(stor
 
 def test_daylight_saving_moves_no_deadline(store: Store) -> None:
     tables = NOTICE.dump() | {"timezone": "Europe/Berlin"}
-    it = desk(store, notice=pg.Notice.parse(tables))
+    it = requests(store, notice=pg.Notice.parse(tables))
     before = datetime.datetime(2026, 3, 28, 22, 59, tzinfo=datetime.UTC)  # 23:59, the night before clocks go forward
     for received in (before, before + datetime.timedelta(minutes=1)):
         one = opened(it, received_at=received)
@@ -341,15 +341,15 @@ def test_daylight_saving_moves_no_deadline(store: Store) -> None:
 
 
 def test_a_desk_may_have_a_deadline_of_its_own(store: Store) -> None:
-    assert opened(desk(store, days=30)).due_on == TODAY + 30 * DAY
-    assert opened(desk(store, notice=tm.NOTICE)).due_on is None
+    assert opened(requests(store, days=30)).due_on == TODAY + 30 * DAY
+    assert opened(requests(store, notice=tm.NOTICE)).due_on is None
     for days, kind in ((0, ValueError), (-1, ValueError), (10**6, ValueError), (1.5, TypeError), (True, TypeError)):
         with pytest.raises(kind, match="a period is"):
-            desk(store, days=days)
+            requests(store, days=days)
 
 
 def test_a_deadline_is_put_off_once_with_a_reason(store: Store, time: Time) -> None:
-    it = desk(store, time)
+    it = requests(store, time)
     one = opened(it)
     after = it.extend(one, reason="many requests", by="clerk", days=7)
     assert (after.due_on, after.extended, after.state) == (TODAY + 21 * DAY, True, "open")
@@ -361,16 +361,16 @@ def test_a_deadline_is_put_off_once_with_a_reason(store: Store, time: Time) -> N
     third = opened(it)
     with refusing(r"2026-05-17 is not after 2026-05-17"):
         it.extend(third, reason="x", by="clerk", until=TODAY + 14 * DAY)
-    time.pass_(14)
+    time.passes(days=14)
     it.extend(opened(it, received_at=NOW), reason="on its last day", by="clerk", days=1)
-    time.pass_(1)
+    time.passes(days=1)
     with refusing("its deadline passed on 2026-05-17"):
         it.extend(third, reason="x", by="clerk", days=1)
     assert it.get(third).due_on == TODAY + 14 * DAY
 
 
 def test_what_is_no_extension_is_refused(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     one = opened(it)
     for more in ({}, {"days": 1, "until": TODAY}):
         with pytest.raises(ValueError, match="by `days`, or `until` a day"):
@@ -379,15 +379,15 @@ def test_what_is_no_extension_is_refused(store: Store) -> None:
         it.extend(one, reason="x", by="clerk", until=NOW)
     with pytest.raises(ValueError, match="`reason`"):
         it.extend(one, reason=" ", by="clerk", days=1)
-    without = opened(desk(store, notice=tm.NOTICE))
+    without = opened(requests(store, notice=tm.NOTICE))
     with refusing("it has no deadline"):
         it.extend(without, reason="x", by="clerk", days=1)
 
 
 def test_an_overview_counts_and_puts_the_most_urgent_first(store: Store, time: Time) -> None:
-    it = desk(store, time)
+    it = requests(store, time)
     late = opened(it, received_at=NOW - 20 * DAY)
-    never = opened(desk(store, time, notice=tm.NOTICE), "erasure")
+    never = opened(requests(store, time, notice=tm.NOTICE), "erasure")
     soon = verified(it, "erasure", received_at=NOW - 14 * DAY)  # today is its last day
     later = opened(it, "disclosure")
     it.fulfil(verified(it, "erasure"), by="clerk")
@@ -404,7 +404,7 @@ def test_an_overview_counts_and_puts_the_most_urgent_first(store: Store, time: T
         (("erasure", "refused"), 1),
         (("suspension-of-use", "open"), 1),
     ]
-    time.pass_(1)
+    time.passes(days=1)
     assert [one.id for one in it.overview().overdue] == [late.id, soon.id]
     ahead = it.overview(NOW + 30 * DAY)
     assert [one.id for one in ahead.overdue] == [late.id, soon.id, later.id]
@@ -412,16 +412,16 @@ def test_an_overview_counts_and_puts_the_most_urgent_first(store: Store, time: T
 
 
 def test_an_overview_says_how_the_desk_stood(store: Store, time: Time) -> None:
-    it = desk(store, time)
+    it = requests(store, time)
     one = opened(it)
     first = it.overview()
-    time.pass_(1)
+    time.passes(days=1)
     it.verify(one, how="x", by="clerk")
-    time.pass_(1)
+    time.passes(days=1)
     it.extend(one, reason="x", by="clerk", days=3)
     other = opened(it)
     second = it.overview()
-    time.pass_(1)
+    time.passes(days=1)
     it.fulfil(one, by="clerk")
     it.withdraw(other, by="clerk")
     assert it.overview().pending == ()
@@ -450,7 +450,7 @@ MEANWHILE = {
 
 
 def test_use_may_be_suspended_while_a_request_is_open(store: Store) -> None:
-    it = desk(store, suspend_while_open=True)
+    it = requests(store, suspend_while_open=True)
     for kind, (meanwhile, then) in MEANWHILE.items():
         for end in ("fulfil", "refuse", "withdraw"):
             subject = f"{kind} {end}"
@@ -468,19 +468,19 @@ def test_use_may_be_suspended_while_a_request_is_open(store: Store) -> None:
 
 
 def test_use_is_suspended_once_it_is_known_whose(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     one = it.open("suspension-of-use", purposes="1.2(1)①", suspend_while_open=True)
     assert one.interim is None
     assert it.verify(one, how="x", by="clerk", subject=7).interim is not None
     assert preferences(it).suspended == {"1.2(1)①"}
     it.refuse(one, reason="x", by="clerk")
     assert preferences(it) == SubjectPreferences()
-    assert opened(desk(store, suspend_while_open=True), suspend_while_open=False).interim is None
-    assert opened(desk(store, suspend_while_open=True), "correction").interim is None
+    assert opened(requests(store, suspend_while_open=True), suspend_while_open=False).interim is None
+    assert opened(requests(store, suspend_while_open=True), "correction").interim is None
 
 
 def test_an_interim_suspension_that_was_lifted_by_hand_stands_in_nobody_s_way(store: Store) -> None:
-    it = desk(store, suspend_while_open=True)
+    it = requests(store, suspend_while_open=True)
     one = opened(it)
     it.subjects.lift(one.interim)
     assert it.withdraw(one, by="clerk").state == "withdrawn"
@@ -491,7 +491,7 @@ def test_an_interim_suspension_that_was_lifted_by_hand_stands_in_nobody_s_way(st
 
 def test_the_ledger_is_told_of_each_step_and_not_what_was_said(store: Store) -> None:
     ledger = Entries(store)
-    it = desk(store, ledger=ledger)
+    it = requests(store, ledger=ledger)
     one = opened(it, requester="agent", authority=SAID, by=SAID, note=SAID)
     it.verify(one, how=SAID, by=SAID)
     it.extend(one, reason=SAID, by=SAID, days=3)
@@ -526,13 +526,10 @@ def test_a_ledger_elsewhere_is_told_too(store: Store) -> None:
     told: list[Any] = []
 
     class Elsewhere:
-        def restricted(self, kind: str, subject: str, details: Any, /) -> None:
-            told.append((kind, subject))
+        def append(self, kind: str, body: Any, /) -> None:
+            told.append((body["did"] if kind == "request" else body["what"], body["subject"]))
 
-        def requested(self, subject: Any, details: Any, /) -> None:
-            told.append((details["did"], subject))
-
-    it = desk(store, ledger=Elsewhere())
+    it = requests(store, ledger=Elsewhere())
     it.fulfil(verified(it), by="clerk")
     digest = store.digest("7")
     assert told == [
@@ -545,7 +542,7 @@ def test_a_ledger_elsewhere_is_told_too(store: Store) -> None:
 
 def test_what_the_ledger_cannot_be_told_does_not_happen(store: Store) -> None:
     ledger = Entries(store)
-    it = desk(store, ledger=ledger)
+    it = requests(store, ledger=ledger)
     one = verified(it)
     ledger.failing = True
     with pytest.raises(OSError, match="no room"):
@@ -559,7 +556,7 @@ def test_what_the_ledger_cannot_be_told_does_not_happen(store: Store) -> None:
 
 
 def test_what_cannot_be_kept_does_not_happen(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     one = verified(it)
     with store.writing() as connection:
         connection.execute(sa.text("DROP TABLE purposeguard_request_step"))
@@ -570,7 +567,7 @@ def test_what_cannot_be_kept_does_not_happen(store: Store) -> None:
 
 
 def test_requests_show_nothing_of_whom_they_are_about(store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     one = opened(it, requester="agent", authority=SAID, subject="aiko@example.org", note=SAID)
     it.refuse(one, reason=SAID, by="clerk")
     shown = repr(it.get(one)) + repr(it.steps(one)) + repr(it.overview())

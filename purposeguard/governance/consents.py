@@ -1,7 +1,6 @@
-"""What subjects have declared (clause 7): restrictions and consents, as the store keeps them.
+"""Restrictions and consents (clause 7), as the store keeps them.
 
-Nothing is changed or removed: a declaration is one row, and that it was lifted or withdrawn is a row of its own, which
-says when and by whom.
+Rows are never changed or removed: a declaration is one row, and its revocation another, with its time and author.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Span
 
 Kind = Literal["suspension-of-use", "stop-of-provision", "erasure"]
-"""What a subject may ask for that restricts what is done with the data."""
+"""The kinds of restrictions."""
 
 Person = Literal["subject", "agent"]
-"""Who asks: the subject, or an agent on the subject's behalf."""
+"""The author of a request: the subject, or an agent on the subject's behalf."""
 
 KINDS: Final = frozenset({"suspension-of-use", "stop-of-provision", "erasure"})
 PERSONS: Final = frozenset({"subject", "agent"})
@@ -59,7 +58,7 @@ revocation: Final = sa.Table(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Revocation:
-    """That a restriction was lifted, or a consent withdrawn: by whom, and when."""
+    """The lifting of a restriction, or the withdrawal of a consent: its author and time."""
 
     by: Person
     at: datetime.datetime
@@ -70,10 +69,10 @@ class Revocation:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Restriction:
-    """What a subject asked for: use suspended for some purposes (by clause; None: for all), provision stopped, erasure.
+    """A restriction: use suspended for some purposes (clauses; None: all), provision stopped, or erasure.
 
-    `revision` is that of the notice which the purposes are clauses of. `at` is when it was asked for, `recorded` since
-    when it is in force, `until` when it ends by itself. `lifted` is None as long as it was not.
+    `revision` is that of the notice whose clauses the purposes are. `at` is when it was asked for, `recorded` since
+    when it is in force, `until` when it ends by itself.
     """
 
     id: int
@@ -92,7 +91,7 @@ class Restriction:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Consent:
-    """What a subject agreed to: that data serves one purpose, as the notice stated it in this revision."""
+    """A consent: data may serve one purpose, as this revision of the notice states it."""
 
     id: int
     subject: str = dataclasses.field(repr=False)
@@ -109,7 +108,7 @@ class Consent:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SubjectRecord:
-    """All that a subject ever asked for and agreed to, in the order in which it was recorded; and how things stand."""
+    """All restrictions and consents of a subject, in the order of their recording; and what holds now."""
 
     subject: str = dataclasses.field(repr=False)
     restrictions: tuple[Restriction, ...]
@@ -118,9 +117,9 @@ class SubjectRecord:
 
 
 class Stands(NamedTuple):
-    """How things stand, and when they next change by themselves: from `until` on, or again before `since`.
+    """What holds for a subject, and when that changes by itself: from `until` on; or before `since`.
 
-    What has ended does so once more where the clock was ahead, and is put right.
+    The latter is for a clock that was ahead and is set back: what had ended is in force again.
     """
 
     preferences: SubjectPreferences
@@ -128,7 +127,7 @@ class Stands(NamedTuple):
     since: datetime.datetime | None = None
 
     def holds(self, span: Span) -> bool:
-        """Whether it is so still, between these moments."""
+        """True if it holds throughout this span."""
         return (self.until is None or span.latest < self.until) and (self.since is None or span.earliest >= self.since)
 
 
@@ -137,7 +136,7 @@ IN_FORCE: Final = (
     .select_from(declaration.outerjoin(revocation))
     .where(declaration.c.subject == sa.bindparam("subject"), revocation.c.declaration.is_(None))
 )
-"""What stands of one subject: the one query of a check whose answer is not kept."""
+"""The declarations in force of one subject: the one query of a check that the cache does not answer."""
 
 ALL_IN_FORCE: Final = (
     sa.select(
@@ -147,7 +146,7 @@ ALL_IN_FORCE: Final = (
     .where(revocation.c.declaration.is_(None))
     .order_by(declaration.c.subject, declaration.c.id)
 )
-"""What stands of all subjects."""
+"""The declarations in force of all subjects."""
 
 _HISTORY: Final = (
     sa.select(
@@ -162,22 +161,22 @@ _HISTORY: Final = (
 
 
 ClauseNow = Callable[[str, datetime.date], str | None]
-"""The clause that a purpose, of a revision of that date, has in the one in force; None where that has none."""
+"""Gives the present clause of a purpose of a revision; None if the notice in force has no such purpose."""
 
 
 def unchanged(clause: str, _revision: datetime.date) -> str:
-    """The clause itself: no revision is known to have renamed any."""
+    """The clause itself, where no other revision is known."""
     return clause
 
 
 def stands(connection: sa.Connection, subject: str, now: Span, clause_now: ClauseNow = unchanged) -> Stands:
-    """What is in force for a subject at a moment: one query, by index."""
+    """What holds for a subject: one query, by index."""
     return _stands(connection.execute(IN_FORCE, {"subject": subject}).all(), now, clause_now)
 
 
 def all_stands(connection: sa.Connection, now: Span, clause_now: ClauseNow = unchanged) -> dict[str, Stands]:
-    """What is in force at a moment for each subject for whom anything is: one query, streamed."""
-    found: dict[str, Stands] = {}
+    """What holds for each subject with a declaration in force: one query, streamed."""
+    all_preferences: dict[str, Stands] = {}
     alike: dict[object, Stands] = {}  # few of a million subjects asked for what nobody else did
     rows = connection.execute(ALL_IN_FORCE.execution_options(stream_results=True, yield_per=10_000))
     for subject, group in itertools.groupby(rows, lambda row: row.subject):
@@ -186,16 +185,16 @@ def all_stands(connection: sa.Connection, now: Span, clause_now: ClauseNow = unc
             (row.kind, None if row.purposes is None else tuple(row.purposes), row.revision, row.until)
             for row in declared
         )
-        stood = alike.get(key)
-        if stood is None:
-            stood = alike[key] = _stands(declared, now, clause_now)
-        if stood != NOTHING_DECLARED:
-            found[subject] = stood
-    return found
+        present = alike.get(key)
+        if present is None:
+            present = alike[key] = _stands(declared, now, clause_now)
+        if present != NOTHING_DECLARED:
+            all_preferences[subject] = present
+    return all_preferences
 
 
 def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow) -> Stands:
-    """What declarations that were not revoked come to: restrictions end by the earlier moment, consent by the later."""
+    """What these declarations amount to. If the time is in doubt, restrictions end late, and consents early."""
     living, since = [], None
     for row in rows:
         if row.until is None or row.until > (now.latest if row.kind == CONSENT else now.earliest):
@@ -216,7 +215,7 @@ def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow) -> Stands:
         all_suspended=any(row.purposes is None for row in suspensions),
         erased="erasure" in kinds,
         provision_stopped="stop-of-provision" in kinds,
-        # By the id that it had when they agreed: who decides knows what became of it since (`Standing.agreed`).
+        # By the clause of that revision: `Standing.agreed` knows its present one.
         consents=frozenset((row.purposes[0], row.revision) for row in living if row.kind == CONSENT),
     )
     return Stands(preferences, min((row.until for row in living if row.until is not None), default=None), since)
@@ -226,7 +225,7 @@ NOTHING_DECLARED: Final = Stands(CLEAR, None)
 
 
 def history(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Restriction | Consent]:
-    """The declarations that meet some conditions, as they were recorded."""
+    """The declarations that meet these conditions, in the order of their recording."""
     return [_declared(row) for row in connection.execute(_HISTORY.where(*which))]
 
 
@@ -258,5 +257,7 @@ def _declared(row: Any) -> Restriction | Consent:
 
 
 def in_force(declared: Iterable[Restriction | Consent]) -> list[Restriction | Consent]:
-    """Those that were not revoked."""
-    return [one for one in declared if (one.withdrawn if isinstance(one, Consent) else one.lifted) is None]
+    """The declarations that were not revoked."""
+    return [
+        record for record in declared if (record.withdrawn if isinstance(record, Consent) else record.lifted) is None
+    ]

@@ -16,7 +16,7 @@ import pytest
 from purposeguard.errors import RequestError
 from purposeguard.governance.store import Store
 from purposeguard.policy.context import SubjectPreferences
-from tests.governance.desks import desk
+from tests.governance.support import requests
 from tests.support import in_threads
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ def outcomes(jobs: Sequence[Callable[[], object]]) -> list[str]:
 
 
 def test_of_clerks_who_fulfil_a_request_at_once_one_does(stores: Any) -> None:
-    one, other = map(desk, stores)
+    one, other = map(requests, stores)
     for number in range(6):
         asked = one.verify(one.open("suspension-of-use", subject=number), how="x", by="clerk")
         told = outcomes([partial(it.fulfil, asked.id, by="clerk") for it in (one, other, one, other)])
@@ -64,7 +64,7 @@ def test_of_clerks_who_fulfil_a_request_at_once_one_does(stores: Any) -> None:
 
 
 def test_of_different_answers_at_once_one_counts(stores: Any) -> None:
-    one, other = map(desk, stores)
+    one, other = map(requests, stores)
     seen: Counter[str] = Counter()
     for number in range(6):
         asked = one.verify(one.open("erasure", subject=number), how="x", by="clerk")
@@ -83,9 +83,9 @@ def test_of_different_answers_at_once_one_counts(stores: Any) -> None:
 
 
 def test_requests_and_restrictions_at_once_stand_in_nobody_s_way(stores: Any) -> None:
-    one, other = (desk(store, suspend_while_open=True) for store in stores)
+    one, other = (requests(store, suspend_while_open=True) for store in stores)
 
-    def requests(it: Any, subject: str) -> Callable[[], None]:
+    def asking(it: Any, subject: str) -> Callable[[], None]:
         def run() -> None:
             for _ in range(5):
                 asked = it.open("suspension-of-use", subject=subject)
@@ -102,7 +102,7 @@ def test_requests_and_restrictions_at_once_stand_in_nobody_s_way(stores: Any) ->
         return run
 
     assert (
-        outcomes([requests(one, "a"), requests(other, "a"), restrictions(one, "a"), restrictions(other, "b")])
+        outcomes([asking(one, "a"), asking(other, "a"), restrictions(one, "a"), restrictions(other, "b")])
         == ["done"] * 4
     )
     assert len(one.of("a")) == 10
@@ -113,13 +113,13 @@ def test_requests_and_restrictions_at_once_stand_in_nobody_s_way(stores: Any) ->
 
 WITHIN = """
 import sys
-from purposeguard.governance.desk import Desk
+from purposeguard.governance.requests import Requests
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 
 with Store.open(sys.argv[1]) as store:
-    desk = Desk(Subjects(store, tm.NOTICE))
+    desk = Requests(Subjects(store, tm.NOTICE))
     print("ready", flush=True)
     sys.stdin.readline()
     try:
@@ -132,7 +132,7 @@ with Store.open(sys.argv[1]) as store:
 
 
 def test_of_two_processes_one_fulfils_a_request(store_url: str, store: Store) -> None:
-    it = desk(store)
+    it = requests(store)
     asked = it.verify(it.open("erasure", subject=7), how="x", by="clerk")
     command = [sys.executable, "-c", WITHIN, store_url, str(asked.id)]
     processes = [

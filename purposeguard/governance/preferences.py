@@ -1,0 +1,406 @@
+"""What holds for a subject, without a query at each check: a cache, kept true by looking at the feed of changes."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import math
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final
+
+import cachetools
+
+from purposeguard.errors import StoreUnavailable
+from purposeguard.governance import changes
+from purposeguard.governance.connecting import unavailable
+from purposeguard.governance.consents import NOTHING_DECLARED, Stands, all_stands, stands
+from purposeguard.governance.subjects import Subjects
+from purposeguard.locks import new_lock
+from purposeguard.policy.context import CLEAR, SubjectPreferences
+from purposeguard.runtime.clock import Span
+from purposeguard.runtime.protocols import Roster
+
+Entry = tuple[SubjectPreferences, float, Stands | None]
+"""A standing; until when it is kept, by the monotonic clock; when it changes by itself, if it does."""
+
+PATIENCE: Final = 0.25
+"""Seconds for which a check waits for a look that another thread has begun."""
+
+SHARED: Final = 4096
+"""Standings, and entries of the cache, that subjects share."""
+
+STEPS: Final = 64
+"""Steps into which the maximum age is divided, so that entries of one step are equal, and shared."""
+
+MOST_READ_SINGLY: Final = 200
+"""Changed subjects that are read one by one for the roster; if there are more, all are read again."""
+
+
+class Standings:
+    """A cache of what holds for each subject: `standings.standing(key)`, from any thread.
+
+    It keeps at most `maxsize` subjects, each for `max_age` seconds, and relies on an entry only if the store was looked
+    at within the last `staleness` seconds. So a change by any process is in force here by then, as a rule within `poll`
+    seconds; a change through the same store is in force when the method that made it returns.
+
+    If the store was not looked at in time, a check looks itself. If that fails it raises StoreUnavailable; so do the
+    checks of the next `poll` seconds. The time of day decides nothing here.
+    """
+
+    def __init__(
+        self,
+        subjects: Subjects,
+        *,
+        maxsize: int = 100_000,
+        max_age: float = 60.0,
+        staleness: float = 1.0,
+        poll: float = 0.2,
+    ) -> None:
+        if maxsize <= 0 or not 0 < poll < staleness or max_age <= 0:
+            raise ValueError(
+                f"standings need room, and a poll within their staleness: {maxsize=}, {max_age=}, {staleness=}, {poll=}"
+            )
+        self.subjects = subjects
+        self.store = subjects.store
+        self.maxsize = maxsize
+        self._max_age = max_age
+        self._staleness = staleness
+        self._poll = poll
+        self._closed = False
+        self._begin_anew()
+        self.store.listeners.add(self)
+        _STANDINGS.add(self)
+
+    def _begin_anew(self) -> None:
+        # Reading a FIFO cache changes nothing, so it needs no lock; reading an LRU cache would.
+        self._cache: cachetools.FIFOCache[str, Entry] = cachetools.FIFOCache(self.maxsize)
+        self._all_preferences: cachetools.FIFOCache[SubjectPreferences, SubjectPreferences] = cachetools.FIFOCache(
+            SHARED
+        )
+        self._entries: cachetools.FIFOCache[Entry, Entry] = cachetools.FIFOCache(SHARED)
+        self._reads: dict[str, set[_Read]] = {}
+        self._rosters = _Rosters(self.subjects)
+        self._lock = new_lock()  # guards the five above
+        self._looking = new_lock()  # guards those below
+        self._look_began = self._failed_until = self._fresh_until = -math.inf
+        self._failure = ""
+        self._seen: int | None = None
+        self._interruptions = self.store.interruptions
+        self._watcher: _Watcher | None = None
+
+    def preferences(self, subject: str, /) -> SubjectPreferences:
+        """What holds for a subject, by its `subject_key`.
+
+        Raises:
+            StoreUnavailable: it is not known, and cannot be read now.
+        """
+        try:
+            preferences, ends, changing = self._cache[subject]
+        except KeyError:
+            return self._read(subject)
+        now = time.monotonic()
+        if now < self._fresh_until and now < ends and changing is None:
+            return preferences
+        self._look_if_stale()
+        with self._lock:
+            entry = self._cache.get(subject)
+        if entry is None:
+            return self._read(subject)
+        preferences, ends, changing = entry
+        if time.monotonic() >= ends or (changing is not None and not changing.holds(self.subjects.clock.span())):
+            return self._read(subject)
+        return preferences
+
+    def roster(self) -> Roster:
+        """What holds for all subjects who asked for something: read whole once, then only what has changed.
+
+        Raises:
+            StoreUnavailable: it cannot be read now.
+        """
+        self._look_if_stale()  # the next look finds what changes from here on
+        return self._rosters.roster()
+
+    def _read(self, subject: str) -> SubjectPreferences:
+        cache = self._cache  # `_begin_anew` may replace it meanwhile, by that of another store
+        self._look_if_stale()  # the next look finds what changes from here on
+        read = _Read()
+        with self._lock:
+            self._reads.setdefault(subject, set()).add(read)
+        try:
+            present = self.subjects.stands(subject)
+        except BaseException:
+            with self._lock:
+                self._done(subject, read)
+            raise
+        with self._lock:
+            self._done(subject, read)
+            preferences = self._all_preferences.setdefault(present.preferences, present.preferences)
+            if not read.spoiled:
+                step = self._max_age / STEPS
+                changing = None if present.until is present.since is None else present._replace(preferences=preferences)
+                entry = (preferences, math.floor(time.monotonic() / step) * step + self._max_age, changing)
+                cache[subject] = self._entries.setdefault(entry, entry)
+        return preferences
+
+    def _done(self, subject: str, read: _Read) -> None:
+        others = self._reads.get(subject, set())
+        others.discard(read)
+        if not others:
+            self._reads.pop(subject, None)
+
+    def __len__(self) -> int:
+        """The number of subjects in the cache."""
+        return len(self._cache)
+
+    def __iter__(self) -> Iterator[str]:
+        """The subjects in the cache."""
+        with self._lock:
+            return iter(list(self._cache))
+
+    # ---- changes --------------------------------------------------------------------------------------------------
+
+    def changed(self, subjects: Collection[str], /) -> None:
+        """Forgets these subjects, and keeps nothing that is being read of them."""
+        with self._lock:
+            for subject in subjects:
+                self._cache.pop(subject, None)
+                for read in self._reads.pop(subject, ()):
+                    read.spoiled = True
+        self._rosters.changed(subjects)
+
+    def forget(self) -> None:
+        """Forgets everything."""
+        with self._lock:
+            self._cache.clear()
+            for reads in self._reads.values():
+                for read in reads:
+                    read.spoiled = True
+            self._reads.clear()
+        self._rosters.forget()
+
+    # ---- looks ----------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Looks at the feed, and forgets what has changed.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
+        self._look_began = began = time.monotonic()
+        try:
+            with self.store.reading(single=True) as connection:
+                if self._seen is None:
+                    news = changes.Changes(changes.latest(connection), None)
+                else:
+                    news = changes.since(connection, self._seen)
+        except StoreUnavailable as error:
+            self._seen = None  # when it is back it may be in an earlier state, or another in its place
+            self._failure = str(error.args[0])
+            self._failed_until = time.monotonic() + self._poll
+            raise
+        interruptions = self.store.interruptions
+        if news.subjects is None or interruptions != self._interruptions:
+            self.forget()
+        else:
+            self.changed(news.subjects)
+        self._seen = news.seq
+        self._interruptions = interruptions
+        self._failed_until = -math.inf
+        if not self._closed:
+            self._fresh_until = began + self._staleness
+
+    def _look_if_stale(self) -> None:
+        if time.monotonic() < self._fresh_until:
+            return
+        if self._closed:
+            raise unavailable(self.store.where, "was closed", "open it again")
+        # While another thread looks, its result is shared, and not waited for long.
+        if not self._looking.acquire(timeout=max(0.0, self._look_began + PATIENCE - time.monotonic())):
+            raise unavailable(self.store.where, "does not answer", "see that the database runs and can be reached")
+        try:
+            if time.monotonic() >= self._fresh_until:
+                if time.monotonic() < self._failed_until:
+                    raise StoreUnavailable(self._failure)
+                self._look()
+        finally:
+            self._looking.release()
+        self._watch()
+
+    def _watch(self) -> None:
+        with self._lock:
+            if not self._closed and (self._watcher is None or not self._watcher.is_alive()):
+                with contextlib.suppress(RuntimeError):  # no thread can be started: checks go on looking themselves
+                    watcher = _Watcher(weakref.WeakMethod(self.look), self._poll)
+                    watcher.start()
+                    self._watcher = watcher
+
+    def close(self) -> None:
+        """Stops looking. From now on every question is refused."""
+        with self._lock:
+            self._closed = True
+            watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.stop()
+        self._fresh_until = -math.inf
+        self.forget()
+
+    def resume(self) -> None:
+        """Looks again after `close`, with an empty cache."""
+        with self._lock:
+            self._closed = False
+            self._begin_anew()
+
+    def leave_to_the_parent(self) -> None:
+        """In a forked child: begins with an empty cache, and a thread of its own."""
+        self._begin_anew()
+
+
+class _Read:
+    """A read under way; spoiled if a change comes between, so that its result is not kept."""
+
+    __slots__ = ("spoiled",)
+
+    def __init__(self) -> None:
+        self.spoiled = False
+
+
+class _Watcher(threading.Thread):
+    """Looks every `poll` seconds, until it is stopped or the cache is gone. Checks notice if a look fails."""
+
+    def __init__(self, look: weakref.WeakMethod[Callable[[], None]], poll: float) -> None:
+        super().__init__(name="purposeguard-watcher", daemon=True)
+        self._look = look
+        self._poll = poll
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Looks, and waits."""
+        while not self._stopping.is_set() and self._looked():
+            self._stopping.wait(self._poll)
+
+    def _looked(self) -> bool:
+        look = self._look()
+        if look is None:
+            return False
+        with contextlib.suppress(StoreUnavailable):
+            look()
+        return True
+
+    def stop(self) -> None:
+        """Ends the thread, and waits for it unless called in it."""
+        self._stopping.set()
+        if self is not threading.current_thread():
+            self.join()
+
+
+class _Rosters:
+    """Keeps a roster of all subjects: read whole once, then only the changed ones.
+
+    A change reported during a reading is read the next time, so none is lost.
+    """
+
+    def __init__(self, subjects: Subjects) -> None:
+        self._subjects = subjects
+        self._lock = new_lock()  # held while reading: others wait for the same answer
+        self._reading = False
+        self._noting = new_lock()  # guards the two that follow; never held for long
+        self._dirty: set[str] = set()
+        self._unknown = True
+        self._roster = Roster({})
+        self._all_preferences: dict[str, Stands] = {}
+        self._next_change = NOTHING_DECLARED  # when the first of them changes by itself
+
+    def changed(self, subjects: Collection[str], /) -> None:
+        """Has these subjects read again."""
+        with self._noting:
+            if not self._unknown:
+                self._dirty.update(subjects)
+
+    def forget(self) -> None:
+        """Has all subjects read again."""
+        with self._noting:
+            self._unknown = True
+            self._dirty.clear()
+
+    def roster(self) -> Roster:
+        """What holds for all subjects; the same object until something changes. Raises StoreUnavailable."""
+        with self._lock:
+            now = self._subjects.clock.span()
+            if self._reading:  # a signal handler or finaliser cannot wait for the thread that it interrupts
+                return _grouped(self._all(now))
+            due = not self._next_change.holds(now)
+            if not self._unknown and not self._dirty and not due:
+                return self._roster
+            self._reading = True
+            with self._noting:
+                whole, dirty = self._unknown, set(self._dirty)
+                self._unknown, self._dirty = False, set()
+            try:
+                if due:
+                    dirty.update(
+                        subject for subject, present in self._all_preferences.items() if not present.holds(now)
+                    )
+                if whole or len(dirty) > MOST_READ_SINGLY:
+                    self._all_preferences = self._all(now)
+                else:
+                    self._read(dirty, now)
+            except BaseException:
+                self.forget()
+                raise
+            finally:
+                self._reading = False
+            ends = [present.until for present in self._all_preferences.values() if present.until is not None]
+            began = [present.since for present in self._all_preferences.values() if present.since is not None]
+            self._next_change = Stands(CLEAR, min(ends, default=None), max(began, default=None))
+            roster = _grouped(self._all_preferences)
+            if roster.groups != self._roster.groups:  # a change that was reported twice is none the second time
+                self._roster = roster
+            return self._roster
+
+    def _all(self, now: Span) -> dict[str, Stands]:
+        with self._subjects.store.reading() as connection:
+            return all_stands(connection, now, self._subjects.clause_now)
+
+    def _read(self, dirty: Collection[str], now: Span) -> None:
+        with self._subjects.store.reading() as connection:
+            for subject in dirty:
+                present = stands(connection, subject, now, self._subjects.clause_now)
+                if present == NOTHING_DECLARED:
+                    self._all_preferences.pop(subject, None)
+                else:
+                    self._all_preferences[subject] = present
+
+
+def _grouped(all_preferences: Mapping[str, Stands]) -> Roster:
+    groups: dict[SubjectPreferences, list[str]] = {}
+    for subject, present in all_preferences.items():
+        if present.preferences != CLEAR:  # one that is clear now may be otherwise at another time
+            groups.setdefault(present.preferences, []).append(subject)
+    return Roster({preferences: tuple(sorted(subjects)) for preferences, subjects in groups.items()})
+
+
+_STANDINGS: Final[weakref.WeakSet[Standings]] = weakref.WeakSet()
+"""For forked children, and for the end of the interpreter."""
+
+
+def _forked() -> None:
+    for all_preferences in list(_STANDINGS):
+        all_preferences.leave_to_the_parent()
+
+
+@atexit.register
+def _close_all() -> None:
+    for all_preferences in list(_STANDINGS):
+        all_preferences.close()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
+    os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,245 @@
+"""Requests of subjects (clause 7) as the store keeps them: records, steps, and the steps that each state permits."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, cast
+
+import sqlalchemy as sa
+
+from purposeguard.errors import RequestError
+from purposeguard.governance.consents import Kind, Person
+from purposeguard.governance.schema import Moment, Serial, metadata
+from purposeguard.notice.retention import day_in
+
+State = Literal["open", "verified", "fulfilled", "refused", "withdrawn"]
+"""`open`: received; `verified`: the author and their authority are known; the others: closed."""
+
+Effect = Literal["discloses", "amends", "stops-use", "deletes", "stops-provision"]
+"""What fulfilling a request does, as stated in the notice."""
+
+Did = Literal["opened", "verified", "extended", "fulfilled", "refused", "withdrawn"]
+"""The kinds of steps."""
+
+STATES: Final[tuple[State, ...]] = ("open", "verified", "fulfilled", "refused", "withdrawn")
+PENDING: Final[frozenset[State]] = frozenset({"open", "verified"})
+RESTRICTING: Final[frozenset[Effect]] = frozenset({"stops-use", "deletes", "stops-provision"})
+"""The effects that put a restriction in force."""
+
+KIND_OF: Final[dict[str, Kind]] = {
+    "stops-use": "suspension-of-use",
+    "deletes": "erasure",
+    "stops-provision": "stop-of-provision",
+}
+"""The restriction that each effect puts in force."""
+
+request: Final = sa.Table(
+    "purposeguard_request",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("kind", sa.String(100), nullable=False),
+    sa.Column("effect", sa.String(20), nullable=False),
+    sa.Column("requester", sa.String(10), nullable=False),
+    sa.Column("authority", sa.Text),
+    sa.Column("subject", sa.String(200), index=True),
+    sa.Column("purposes", sa.JSON(none_as_null=True)),  # clauses; none: every purpose
+    sa.Column("revision", sa.Date, nullable=False),  # the notice's, under which it was opened
+    sa.Column("received_at", Moment, nullable=False),
+    sa.Column("due_on", sa.Date),
+    sa.Column("extended", sa.Boolean, nullable=False),
+    sa.Column("suspending", sa.Boolean, nullable=False),  # whether use is suspended as long as it is open
+    sa.Column("interim", sa.BigInteger),  # the restriction by which it is
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("closed_at", Moment),
+    sa.Index(None, "state", "due_on"),
+)
+"""Each request as it is now."""
+
+step: Final = sa.Table(
+    "purposeguard_request_step",
+    metadata,
+    sa.Column("request", Serial, sa.ForeignKey(request.c.id), primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("by", sa.Text),
+    sa.Column("did", sa.String(10), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),  # after it, as all that follows
+    sa.Column("due_on", sa.Date),
+    sa.Column("closed_at", Moment),
+    sa.Column("text", sa.Text),
+)
+"""The steps of each request. Added to, never changed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """A request of a subject, in its present state.
+
+    `kind` and `effect` are those of the notice's `[rights]`. `subject` is None until the subject is known; `authority`
+    is where that of an agent is on record. `purposes` are clauses, None: all. `due_on` is the last day of the deadline
+    in the notice's time zone, `extended` if it was put off. `interim` is the restriction while the request is open.
+    """
+
+    id: int
+    kind: str
+    effect: Effect
+    requester: Person
+    authority: str | None = dataclasses.field(repr=False)
+    subject: str | None = dataclasses.field(repr=False)
+    purposes: tuple[str, ...] | None
+    revision: datetime.date
+    received_at: datetime.datetime
+    due_on: datetime.date | None
+    extended: bool
+    suspending: bool
+    interim: int | None
+    state: State
+    closed_at: datetime.datetime | None
+
+    @property
+    def pending(self) -> bool:
+        """True until it is answered."""
+        return self.state in PENDING
+
+    def overdue(self, today: datetime.date) -> bool:
+        """True if its deadline was before this day."""
+        return self.pending and self.due_on is not None and self.due_on < today
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a request, and the state after it.
+
+    `text` is the clerk's note: how it was verified, what was done, why it was refused or put off.
+    """
+
+    request: int
+    number: int
+    at: datetime.datetime
+    by: str | None
+    did: Did
+    state: State
+    due_on: datetime.date | None
+    text: str | None = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Overview:
+    """The requests at a moment: their number by kind and state, and those yet to be answered (`pending`), by deadline.
+
+    `today` is the day in the notice's time zone.
+    """
+
+    as_of: datetime.datetime
+    today: datetime.date
+    counts: Mapping[tuple[str, State], int]
+    pending: tuple[Request, ...]
+
+    @property
+    def overdue(self) -> tuple[Request, ...]:
+        """The pending requests whose deadline has passed."""
+        return tuple(pending for pending in self.pending if pending.overdue(self.today))
+
+
+def overview(
+    connection: sa.Connection, now: datetime.datetime, as_of: datetime.datetime | None, timezone: str
+) -> Overview:
+    """The requests now, or at a moment; at a future one, as they will be if nothing is done."""
+    moment = as_of or now
+    stood = request if as_of is None or as_of >= now else _as_it_stood(as_of)
+    counted = sa.select(stood.c.kind, stood.c.state, sa.func.count()).group_by(stood.c.kind, stood.c.state)
+    counts: dict[tuple[str, State], int] = {
+        (kind, cast("State", state)): number for kind, state, number in connection.execute(counted)
+    }
+    rows = connection.execute(sa.select(stood).where(stood.c.state.in_(sorted(PENDING))))
+    pending = sorted((made(row) for row in rows), key=_urgency)
+    in_order = sorted(counts, key=lambda key: (key[0], STATES.index(key[1])))
+    return Overview(
+        as_of=moment,
+        today=day_in(timezone, moment),
+        counts={key: counts[key] for key in in_order},
+        pending=tuple(pending),
+    )
+
+
+def _as_it_stood(moment: datetime.datetime) -> sa.Subquery:
+    """The requests of a past moment, each in the state after its last step until then."""
+    last = (
+        sa.select(step.c.request, sa.func.max(step.c.number).label("number"))
+        .where(step.c.at <= moment)
+        .group_by(step.c.request)
+        .subquery()
+    )
+    then = {"state", "due_on", "closed_at"}
+    return (
+        sa.select(*(step.c[column.name] if column.name in then else column for column in request.c))
+        .join(last, last.c.request == request.c.id)
+        .join(step, (step.c.request == last.c.request) & (step.c.number == last.c.number))
+        .subquery()
+    )
+
+
+def _urgency(pending: Request) -> tuple[bool, datetime.date, datetime.datetime, int]:
+    return pending.due_on is None, pending.due_on or datetime.date.max, pending.received_at, pending.id
+
+
+def selected(connection: sa.Connection, *which: sa.ColumnElement[bool], lock: bool = False) -> list[Request]:
+    """The requests that meet these conditions; with `lock`, nobody else changes them until the transaction ends."""
+    query = sa.select(request).where(*which).order_by(request.c.id)
+    return [made(row) for row in connection.execute(query.with_for_update() if lock else query)]
+
+
+def steps(connection: sa.Connection, number: int) -> list[Step]:
+    """The steps of a request."""
+    wanted = [step.c[field.name] for field in dataclasses.fields(Step)]
+    rows = connection.execute(sa.select(*wanted).where(step.c.request == number).order_by(step.c.number))
+    return [Step(*row) for row in rows]
+
+
+def reasons(connection: sa.Connection, numbers: Iterable[int]) -> dict[int, str | None]:
+    """The reasons of the refusals among these requests."""
+    refused = (step.c.request.in_(list(numbers))) & (step.c.did == "refused")
+    rows = connection.execute(sa.select(step.c.request, step.c.text).where(refused))
+    return {row.request: row.text for row in rows}
+
+
+def made(row: Any) -> Request:
+    """A row as a request."""
+    values: dict[str, Any] = dict(row._mapping)
+    if values["purposes"] is not None:
+        values["purposes"] = tuple(values["purposes"])
+    return Request(**values)
+
+
+# ---- What may be done in which state ------------------------------------------------------------------------------
+
+MAY: Final[Mapping[Did, frozenset[State]]] = {
+    "verified": frozenset({"open"}),
+    "extended": PENDING,
+    "fulfilled": frozenset({"verified"}),
+    "refused": PENDING,
+    "withdrawn": PENDING,
+}
+"""The states that permit each step."""
+
+
+def must_be_possible(asked: Request, did: Did) -> None:
+    """Raises RequestError if the state of a request does not permit a step."""
+    if asked.state in MAY[did]:
+        return
+    if not asked.pending:
+        on = "" if asked.closed_at is None else f" on {asked.closed_at:%Y-%m-%d}"
+        raise impossible(
+            asked, did, f"it was {asked.state}{on}, and what is closed is not changed", "open a new request"
+        )
+    if did == "verified":
+        raise impossible(asked, did, "it is verified already", "fulfil, refuse or extend it")
+    advice = f"verify first who asks, `requests.verify({asked.id}, how=…, by=…)`"
+    raise impossible(asked, did, f"it is {asked.state}, and only a verified request is fulfilled", advice)
+
+
+def impossible(asked: Request, did: Did, why: str, advice: str) -> RequestError:
+    """The error of a step that is not permitted: which request, which step, why not, what to do."""
+    return RequestError(f"request {asked.id} ({asked.kind}) cannot be {did}: {why} (help: {advice})")

@@ -1,0 +1,370 @@
+"""The retention job: erases what may be kept no longer, by the application's erasers (clause 8).
+
+A plan comes first and changes nothing. A run asks each eraser for what is due and has it erased in batches. The keys of
+a batch are written before it is erased and removed after it, so a run that is killed at any moment is resumed: the
+batch under way is erased again, which erasers must allow, and counted once.
+
+One run at a time: a later one takes over, and the earlier one stops at its next step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import secrets
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from purposeguard.errors import PurposeGuardError, StoreUnavailable, SweepRefused
+from purposeguard.governance.changes import counter
+from purposeguard.governance.erasers import LONGEST_NAME, Erasers, Key, Registered, unserved, where_failed
+from purposeguard.governance.reporting import report
+from purposeguard.governance.schema import Moment, Serial, metadata
+from purposeguard.governance.store import Store
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.retention import day_in
+from purposeguard.notice.schema import Period
+from purposeguard.runtime.clock import Clock
+
+MAX_SHARE: Final = 0.1
+"""The share of an eraser's data that a run erases at most, unless it is told otherwise."""
+
+LAST_DAY: Final = datetime.date(9999, 1, 1)
+"""A day by which everything is due, so that an eraser gives all that it knows."""
+
+GONE: Final = "there is no eraser of this name any more, and a batch of it was under way"
+
+sweep: Final = sa.Table(
+    "purposeguard_sweep",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("begun", Moment, nullable=False),
+    sa.Column("ended", Moment),
+    sa.Column("runner", sa.String(32), nullable=False),
+)
+"""Runs of the job, with those that resume them; `runner` is who may go on."""
+
+part: Final = sa.Table(
+    "purposeguard_sweep_part",
+    metadata,
+    sa.Column("sweep", sa.ForeignKey(sweep.c.id), primary_key=True),
+    sa.Column("eraser", sa.String(LONGEST_NAME), primary_key=True),
+    sa.Column("done", sa.BigInteger, nullable=False),
+    sa.Column("pending", sa.JSON(none_as_null=True)),
+)
+"""What each eraser has done in a run; `pending` are the keys of the batch under way."""
+
+UNENDED: Final = sa.select(sweep.c.id).where(sweep.c.ended.is_(None)).order_by(sweep.c.id).limit(1)
+"""The number of the run that has not ended."""
+
+Progress = Callable[[str, int], None]
+"""Told of progress: the eraser, and how much it has erased in this step."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Due:
+    """What is due of one eraser: the number of things whose period began `before` this day.
+
+    Without a period nothing is due. `problem` is why it is not known. `pending` are those of a batch that was under way
+    when a run was killed, in addition.
+    """
+
+    eraser: str
+    sources: tuple[str, ...]
+    period: Period | None
+    before: datetime.date | None
+    count: int = 0
+    pending: int = 0
+    problem: str | None = None
+    known: int = 0
+    """The number of things whose period has begun, due or not."""
+
+    @property
+    def share(self) -> float:
+        """The share of what the eraser knows that it would erase, from 0 to 1."""
+        return min(1.0, (self.count + self.pending) / max(1, self.known + self.pending))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would erase today. `unserved`: periods without eraser; `resumes`: the run that would be resumed."""
+
+    today: datetime.date
+    parts: tuple[Due, ...]
+    unserved: tuple[Period, ...]
+    resumes: int | None
+
+    @property
+    def count(self) -> int:
+        """How much is due in all."""
+        return sum(part.count + part.pending for part in self.parts)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Erased:
+    """What one eraser did in a run: how much it erased, and why it stopped, if it failed.
+
+    `left`: something was still due after everything due had been erased.
+    """
+
+    eraser: str
+    sources: tuple[str, ...]
+    done: int
+    left: bool = False
+    problem: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a run: its number, what each eraser did, and whether it has ended."""
+
+    number: int
+    parts: tuple[Erased, ...]
+    ended: bool
+
+    @property
+    def good(self) -> bool:
+        """True if everything due was erased."""
+        return self.ended and not any(part.problem or part.left for part in self.parts)
+
+
+class RetentionJob:
+    """`plan()` says what is due, `run()` erases it."""
+
+    def __init__(
+        self,
+        store: Store,
+        notice: Notice,
+        erasers: Erasers,
+        *,
+        clock: Clock | None = None,
+        ledger: object = None,
+    ) -> None:
+        """`notice` is the one in force; `ledger` is told how much each batch erased."""
+        self._store = store
+        self._notice = notice
+        self._erasers = erasers
+        self._clock = clock or Clock()
+        self._ledger = ledger
+
+    def plan(self) -> Plan:
+        """What is due today, per eraser. Erases nothing.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+            NoticeError: this machine does not know the notice's time zone.
+        """
+        with self._store.reading() as connection:
+            number = connection.execute(UNENDED).scalar_one_or_none()
+            rows = connection.execute(sa.select(part).where(part.c.sweep == number)).all() if number else []
+        pending = {row.eraser: len(row.pending or ()) for row in rows}
+        # By the earliest day that it can be: what is not certainly due is not due.
+        today = day_in(self._notice.document.timezone, self._clock.earliest())
+        parts = [self._due(eraser, today, pending.pop(eraser.name, 0)) for eraser in self._erasers]
+        parts += [Due(name, (), None, None, 0, count, GONE) for name, count in pending.items() if count]
+        return Plan(today, tuple(parts), unserved(self._notice, self._erasers), number)
+
+    def _due(self, eraser: Registered, today: datetime.date, pending: int) -> Due:
+        try:
+            period, before = self._period(eraser, today)
+            due = Due(eraser.name, eraser.clauses(self._notice), period, before, 0, pending)
+        except PurposeGuardError as error:
+            return Due(eraser.name, (), None, None, 0, pending, str(error))
+        if before is None:
+            return due
+        try:
+            return dataclasses.replace(
+                due, count=sum(1 for _ in eraser.due(before)), known=sum(1 for _ in eraser.due(LAST_DAY))
+            )
+        except Exception as error:  # noqa: BLE001  # of the application's own code; reported, and nothing is erased by it
+            return dataclasses.replace(due, problem=where_failed(f"{eraser.name}.due", error))
+
+    def _period(self, eraser: Registered, today: datetime.date) -> tuple[Period | None, datetime.date | None]:
+        """The period that an eraser serves, and the day before which it must have begun for things to be due."""
+        period = eraser.period(self._notice)
+        if period is None or (today - datetime.date.min).days < period.days:  # longer than there are days
+            return period, None
+        return period, today - datetime.timedelta(days=period.days)
+
+    def run(self, *, batch: int = 500, max_share: float = MAX_SHARE, told: Progress | None = None) -> Outcome:
+        """Erases what is due, in batches of this size, and resumes a run that did not end.
+
+        Nothing is erased if more than `max_share` of what an eraser knows is due, since a clock or a period may be
+        wrong: look at `plan()`, and allow a higher share, up to 1. An eraser that fails stops, the others go on, and
+        the next run resumes this one.
+
+        Raises:
+            SweepRefused: more is due than `max_share`, or the time is in doubt. Nothing was erased.
+            StoreUnavailable: the store cannot be used, or another process has taken over.
+            ValueError: `batch` is no whole number above zero, or `max_share` no number from 0 to 1.
+            NoticeError: this machine does not know the notice's time zone.
+        """
+        if type(batch) is not int or batch < 1:
+            raise ValueError("`batch` is a whole number above zero")
+        if type(max_share) not in (int, float) or not 0 <= max_share <= 1:
+            raise ValueError("`max_share` is a number from 0 to 1")
+        plan = self._certain(max_share)
+        problems = {due.eraser: due.problem for due in plan.parts if due.before is not None and due.problem}
+        run = _Run(self._store, self._clock, self._ledger, told)
+        pending = run.begin([eraser.name for eraser in self._erasers])
+        parts = [
+            self._erase(run, eraser, plan.today, batch, pending.pop(eraser.name, ()), problem=problems.get(eraser.name))
+            for eraser in self._erasers
+        ]
+        parts += [Erased(name, (), run.done[name], problem=GONE if keys else None) for name, keys in pending.items()]
+        ended = not any(erased.problem for erased in parts)
+        if ended:
+            run.end()
+        return Outcome(run.number, tuple(parts), ended)
+
+    def _certain(self, max_share: float) -> Plan:
+        """The plan, if the time is not in doubt and no share exceeds the limit; else raises SweepRefused."""
+        doubt = self._clock.doubt()
+        if doubt is not None:
+            raise SweepRefused(
+                f"the clock was set, or has jumped, by {doubt} since this process began, so it is not sure what is "
+                "due: set it right, and start anew"
+            )
+        plan = self.plan()
+        for due in plan.parts:
+            if due.share > max_share:
+                raise SweepRefused(
+                    f"{due.count + due.pending:,} of the {due.known + due.pending:,} things that eraser {due.eraser} "
+                    f"knows are due on {plan.today}, more than the share of {max_share:.0%} that may be erased: see "
+                    "that the date and the periods are right, then allow more, up to `max_share=1` (`--max-share 1`)"
+                )
+        return plan
+
+    def _erase(
+        self,
+        run: _Run,
+        eraser: Registered,
+        today: datetime.date,
+        batch: int,
+        pending: Sequence[Key],
+        *,
+        problem: str | None,
+    ) -> Erased:
+        """With a `problem` it is not known how much is due, so that nothing but the pending batch is erased."""
+        name = eraser.name
+        try:
+            sources = eraser.clauses(self._notice)
+            _, before = self._period(eraser, today)
+        except PurposeGuardError as error:
+            return Erased(name, (), run.done.get(name, 0), problem=str(error))
+        left = False
+        try:
+            if pending:
+                eraser.erase(pending)
+                run.batch_done(name, sources, len(pending))
+            if before is not None and problem is None:
+                for keys in _batches(eraser.due(before), batch):
+                    run.batch_begins(name, keys)
+                    eraser.erase(keys)
+                    run.batch_done(name, sources, len(keys))
+                left = run.done.get(name, 0) > 0 and next(iter(eraser.due(before)), None) is not None
+        except StoreUnavailable:
+            raise
+        except _NoKey as error:
+            problem = str(error)
+        except Exception as error:  # noqa: BLE001  # of the application's own code; reported, and the others go on
+            problem = where_failed(name, error)
+        return Erased(name, sources, run.done.get(name, 0), left, problem)
+
+
+class _Run:
+    """The record of a run, step by step."""
+
+    def __init__(self, store: Store, clock: Clock, ledger: object, told: Progress | None) -> None:
+        self._store = store
+        self._clock = clock
+        self._ledger = ledger
+        self._told = told
+        self._runner = secrets.token_hex(16)
+        self.number = 0
+        self.done: dict[str, int] = {}
+
+    def begin(self, erasers: Sequence[str]) -> dict[str, tuple[Key, ...]]:
+        """Takes over the run that did not end, or begins one; returns the keys of batches under way, by eraser."""
+        with self._store.writing() as connection:
+            # Of two that begin at once, one waits for the other, and takes over from it.
+            connection.execute(sa.select(counter.c.id).with_for_update())
+            taken = connection.execute(
+                sa.update(sweep).where(sweep.c.ended.is_(None)).values(runner=self._runner).returning(sweep.c.id)
+            ).scalar_one_or_none()
+            step = "begun" if taken is None else "gone on with"
+            if taken is None:
+                new = sa.insert(sweep).values(begun=self._clock.now(), runner=self._runner).returning(sweep.c.id)
+                taken = connection.execute(new).scalar_one()
+            self.number = taken
+            rows = connection.execute(sa.select(part).where(part.c.sweep == taken)).all()
+            self._report(connection, "sweep", {"step": step, "erasers": list(erasers)})
+        self.done = {row.eraser: row.done for row in rows}
+        return {row.eraser: tuple(map(_read, row.pending or ())) for row in rows}
+
+    def batch_begins(self, eraser: str, keys: Sequence[Key]) -> None:
+        """Writes the keys that are about to be erased."""
+        with self._store.writing() as connection:
+            self._must_be_mine(connection)
+            values = {"pending": list(map(_written, keys))}
+            if not connection.execute(self._part(eraser).values(values)).rowcount:
+                connection.execute(sa.insert(part).values(sweep=self.number, eraser=eraser, done=0, **values))
+
+    def batch_done(self, eraser: str, sources: Sequence[str], count: int) -> None:
+        """Counts the batch, and removes its keys."""
+        with self._store.writing() as connection:
+            self._must_be_mine(connection)
+            connection.execute(self._part(eraser).values(pending=None, done=part.c.done + count))
+            self._report(connection, "erasure", {"eraser": eraser, "sources": list(sources), "count": count})
+        self.done[eraser] = self.done.get(eraser, 0) + count
+        if self._told is not None:
+            self._told(eraser, count)
+
+    def end(self) -> None:
+        """Records that everything was done."""
+        with self._store.writing() as connection:
+            self._must_be_mine(connection)
+            connection.execute(sa.update(sweep).where(sweep.c.id == self.number).values(ended=self._clock.now()))
+            self._report(connection, "sweep", {"step": "ended", "erased": self.done})
+
+    def _report(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
+        report(self._ledger, self._store, connection, kind, {"sweep": self.number, **body})
+
+    def _part(self, eraser: str) -> sa.Update:
+        return sa.update(part).where((part.c.sweep == self.number) & (part.c.eraser == eraser))
+
+    def _must_be_mine(self, connection: sa.Connection) -> None:
+        """Locks the row of the run until the transaction ends; raises StoreUnavailable if it was taken over."""
+        mine = (sweep.c.id == self.number) & (sweep.c.runner == self._runner)
+        if not connection.execute(sa.update(sweep).where(mine).values(runner=self._runner)).rowcount:
+            raise StoreUnavailable("another process has taken this sweep over, and goes on with it")
+
+
+class _NoKey(TypeError):
+    """An eraser gave something due that is no key."""
+
+
+def _batches(keys: Iterable[Any], size: int) -> Iterator[tuple[Key, ...]]:
+    """The keys in batches, each key of a batch once."""
+    remaining = iter(keys)
+    while batch := tuple(islice(remaining, size)):
+        for key in batch:
+            if isinstance(key, bool) or not isinstance(key, (int, str, uuid.UUID)):
+                raise _NoKey(f"`due` gives keys, which are int, text or UUID, and gave a {type(key).__name__}")
+        yield tuple(dict.fromkeys(batch))
+
+
+def _written(key: Key) -> tuple[str, str]:
+    """A key as JSON."""
+    if isinstance(key, uuid.UUID):
+        return "uuid", str(key)
+    return ("int", str(int(key))) if isinstance(key, int) else ("str", str(key))
+
+
+def _read(written: Sequence[str]) -> Key:
+    kind, text = written
+    return uuid.UUID(text) if kind == "uuid" else int(text) if kind == "int" else text

@@ -1,0 +1,355 @@
+"""Transfers to other parties (clauses 4 to 6): the register of recipients, and the records of hand-overs.
+
+Facts about a recipient are rows that are added, never changed: the recipient of today is what they amount to. A
+hand-over and its ledger entry are recorded in one transaction, before it takes place. Its subjects are kept as digests:
+who asks about a subject finds its hand-overs, and nobody reads the subjects out of the records.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from purposeguard.errors import UnknownRecipient
+from purposeguard.governance.ledger import entries
+from purposeguard.governance.reporting import report
+from purposeguard.governance.schema import Moment, Serial, metadata
+from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import optional_text
+from purposeguard.notice.retention import day_in
+from purposeguard.notice.vocabulary import nearest
+from purposeguard.policy.row_context import SubjectId, subject_key
+from purposeguard.policy.transfers import LONGEST_TEXT, Provision, Recipient, Safeguard
+from purposeguard.runtime.clock import Clock, in_utc
+
+fact: Final = sa.Table(
+    "purposeguard_recipient",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("recipient", sa.String(LONGEST_TEXT), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("what", sa.String(20), nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("by", sa.Text),
+    sa.Column("note", sa.Text),
+    sa.Index(None, "recipient", "id"),
+)
+"""Facts about recipients, in the order of their recording."""
+
+provision: Final = sa.Table(
+    "purposeguard_provision",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("at", Moment, nullable=False, index=True),
+    sa.Column("recipient", sa.String(LONGEST_TEXT), nullable=False),
+    sa.Column("name", sa.String(LONGEST_TEXT)),
+    sa.Column("kind", sa.String(LONGEST_TEXT), nullable=False),
+    sa.Column("country", sa.String(2), nullable=False),
+    sa.Column("clauses", sa.JSON, nullable=False),
+    sa.Column("sources", sa.JSON, nullable=False),
+    sa.Column("purpose", sa.String(100)),
+    sa.Column("revision", sa.Date, nullable=False),
+    sa.Column("activity", sa.Text),
+    sa.Column("means", sa.String(LONGEST_TEXT), nullable=False),
+    sa.Column("product", sa.Text),
+    sa.Column("task", sa.Text),
+    sa.Column("subjects", sa.Integer, nullable=False),
+)
+"""Hand-overs; `subjects` says about how many."""
+
+provided_subject: Final = sa.Table(
+    "purposeguard_provided_subject",
+    metadata,
+    sa.Column("subject", sa.String(32), primary_key=True),
+    sa.Column("provision", sa.ForeignKey(provision.c.id), primary_key=True),
+)
+"""The subjects of each hand-over, by digest."""
+
+AT_A_TIME: Final = 5_000
+"""Subjects in one statement."""
+
+MOST_NAMED: Final = 100
+"""Subjects of one hand-over that the ledger names, by digest; more are only counted."""
+
+
+# ---- Recipients ---------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recorded:
+    """A fact about a recipient, with its time, author and details.
+
+    `what` is `registered`, `supervised`, `safeguard` (one was added), `safeguard-ended` or `struck` (off the register).
+    """
+
+    at: datetime.datetime
+    what: str
+    details: Mapping[str, Any]
+    by: str | None
+    note: str | None
+
+
+class Recipients:
+    """The register of recipients, which a guard reads at each hand-over.
+
+    Methods raise UnknownRecipient if the recipient is not on the register, and StoreUnavailable if the store cannot be
+    used.
+    """
+
+    def __init__(
+        self, store: Store, *, clock: Clock | None = None, timezone: Callable[[], str] = lambda: "UTC"
+    ) -> None:
+        """`timezone` returns the time zone in which days are counted."""
+        self._store = store
+        self._clock = clock or Clock()
+        self._timezone = timezone
+
+    def register(self, recipient: Recipient, *, by: str | None = None, note: str | None = None) -> None:
+        """Puts a recipient on the register, or updates it.
+
+        Its safeguards and its supervision are added to those on record; everything else replaces what was recorded. A
+        safeguard that was ended stays ended if it is registered again: a new contract has another first or last day.
+        """
+        body: dict[str, Any] = {
+            "kind": recipient.kind,
+            "country": recipient.country,
+            "name": recipient.name,
+            "own_subsidiary": recipient.own_subsidiary,
+            "products": sorted(recipient.products),
+            "means": recipient.means,
+        }
+        facts: list[tuple[str, Mapping[str, Any]]] = [("registered", body)]
+        if recipient.supervised_on is not None:
+            facts.append(("supervised", self._supervision(recipient.supervised_on)))
+        facts += [("safeguard", _written(safeguard)) for safeguard in recipient.safeguards]
+        self._record(recipient.id, facts, by, note, known=False)
+
+    def supervise(self, recipient: str, on: datetime.date, *, by: str, note: str | None = None) -> None:
+        """Records a supervision: its day, its author, and the result as a note (clause 4).
+
+        Raises:
+            ValueError: the day is yet to come.
+        """
+        self._record(recipient, [("supervised", self._supervision(on))], by, note)
+
+    def add_safeguard(
+        self, recipient: str, safeguard: Safeguard, *, by: str | None = None, note: str | None = None
+    ) -> None:
+        """Adds a safeguard (clause 6)."""
+        self._record(recipient, [("safeguard", _written(safeguard))], by, note)
+
+    def end_safeguard(
+        self, recipient: str, reference: str, until: datetime.date, *, by: str | None = None, note: str | None = None
+    ) -> None:
+        """Records the last day of a safeguard, found by its reference: of a contract that was terminated, for example.
+
+        Raises:
+            ValueError: there is no safeguard of this reference, or it begins later.
+        """
+        safeguards = [held for held in self.get(recipient).safeguards if held.reference == reference]
+        if not safeguards:
+            raise ValueError("no safeguard of this reference is on record for the recipient")
+        for safeguard in safeguards:
+            dataclasses.replace(safeguard, until=until)  # raises if it begins later
+        self._record(recipient, [("safeguard-ended", {"reference": reference, "until": until.isoformat()})], by, note)
+
+    def strike(self, recipient: str, *, by: str | None = None, note: str | None = None) -> None:
+        """Takes a recipient off the register: nothing may be handed to it. Its history is kept."""
+        self._record(recipient, [("struck", {})], by, note)
+
+    def get(self, recipient: str) -> Recipient:
+        """A recipient, as it is registered now."""
+        with self._store.reading() as connection:
+            return self._present(connection, recipient)
+
+    def __contains__(self, recipient: str) -> bool:
+        with self._store.reading() as connection:
+            return _folded(recipient, _facts(connection, recipient)) is not None
+
+    def all(self) -> tuple[Recipient, ...]:
+        """All recipients on the register, by id."""
+        with self._store.reading() as connection:
+            rows = connection.execute(sa.select(fact).order_by(fact.c.recipient, fact.c.id)).all()
+        by_id: dict[str, list[sa.Row[Any]]] = {}
+        for row in rows:
+            by_id.setdefault(row.recipient, []).append(row)
+        registered = (_folded(id_, facts) for id_, facts in by_id.items())
+        return tuple(recipient for recipient in registered if recipient is not None)
+
+    def history(self, recipient: str) -> tuple[Recorded, ...]:
+        """The facts about a recipient, in the order of their recording, also if it was struck off."""
+        with self._store.reading() as connection:
+            rows = _facts(connection, recipient)
+            if not rows:
+                raise self._unknown(connection, recipient)
+        return tuple(Recorded(row.at, row.what, row.body, row.by, row.note) for row in rows)
+
+    def _record(
+        self,
+        recipient: str,
+        facts: Iterable[tuple[str, Mapping[str, Any]]],
+        by: str | None,
+        note: str | None,
+        *,
+        known: bool = True,
+    ) -> None:
+        common = {"recipient": recipient, "at": self._clock.now()}
+        common |= {"by": optional_text("by", by), "note": optional_text("note", note)}
+        rows = [{**common, "what": what, "body": body} for what, body in facts]
+        with self._store.writing() as connection:
+            if known:
+                self._present(connection, recipient)
+            connection.execute(sa.insert(fact), rows)
+
+    def _supervision(self, on: object) -> dict[str, str]:
+        if not isinstance(on, datetime.date) or isinstance(on, datetime.datetime):
+            raise TypeError(f"a supervision took place on a date, not on a {type(on).__name__}")
+        if on > day_in(self._timezone(), self._clock.now()):
+            raise ValueError(f"a supervision is recorded when it has taken place, and {on} is yet to come")
+        return {"on": on.isoformat()}
+
+    def _present(self, connection: sa.Connection, recipient: str) -> Recipient:
+        present = _folded(recipient, _facts(connection, recipient))
+        if present is None:
+            raise self._unknown(connection, recipient)
+        return present
+
+    def _unknown(self, connection: sa.Connection, recipient: str) -> UnknownRecipient:
+        ids = connection.execute(sa.select(fact.c.recipient).distinct()).scalars().all()
+        return UnknownRecipient(recipient, "no such recipient is on the register", lambda: nearest(recipient, ids))
+
+
+def _facts(connection: sa.Connection, recipient: str) -> list[sa.Row[Any]]:
+    return list(connection.execute(sa.select(fact).where(fact.c.recipient == recipient).order_by(fact.c.id)).all())
+
+
+def _written(safeguard: Safeguard) -> dict[str, Any]:
+    return {
+        "measure": safeguard.measure,
+        "reference": safeguard.reference,
+        "since": safeguard.since.isoformat(),
+        "until": None if safeguard.until is None else safeguard.until.isoformat(),
+    }
+
+
+def _folded(recipient: str, facts: Iterable[sa.Row[Any]]) -> Recipient | None:
+    """The recipient that these facts amount to; None if it is not, or no longer, registered."""
+    body: Mapping[str, Any] | None = None
+    supervised: list[datetime.date] = []
+    safeguards: dict[Safeguard, None] = {}
+    ended: list[sa.Row[Any]] = []
+    for row in facts:
+        if row.what == "registered":
+            body = row.body
+        elif row.what == "supervised":
+            supervised.append(_day(row.body["on"]))
+        elif row.what == "safeguard":
+            days = {name: _day(row.body[name]) for name in ("since", "until") if row.body[name] is not None}
+            safeguard = Safeguard(row.body["measure"], row.body["reference"], **days)
+            for end in ended if safeguard.until is None else ():
+                if safeguard.since <= _day(end.body["until"]):
+                    safeguard = _ended(safeguard, end.body)
+            safeguards[safeguard] = None
+        elif row.what == "safeguard-ended":
+            ended.append(row)
+            safeguards = {_ended(safeguard, row.body): None for safeguard in safeguards}
+        else:  # struck: a recipient that returns is supervised, and safeguarded, anew
+            body, supervised, safeguards = None, [], {}
+    if body is None:
+        return None
+    return Recipient(recipient, **body, supervised_on=max(supervised, default=None), safeguards=tuple(safeguards))
+
+
+def _ended(safeguard: Safeguard, body: Mapping[str, Any]) -> Safeguard:
+    if safeguard.reference != body["reference"]:
+        return safeguard
+    return dataclasses.replace(safeguard, until=_day(body["until"]))
+
+
+def _day(text: str) -> datetime.date:
+    return datetime.date.fromisoformat(text)
+
+
+# ---- Hand-overs ---------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProvisionRecord:
+    """A hand-over on record: its number, what was handed over, and the number of its subjects.
+
+    `provision.subjects` is the subject whose records were asked for, and nobody else.
+    """
+
+    number: int
+    provision: Provision
+    subjects: int
+
+
+class Provisions:
+    """The records of hand-overs, and the register of `recipients`. Methods raise StoreUnavailable."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock | None = None,
+        ledger: object = None,
+        timezone: Callable[[], str] = lambda: "UTC",
+    ) -> None:
+        """`ledger` is told of each hand-over; `timezone` is that of the notice in force."""
+        self._store = store
+        self._ledger = ledger
+        self.recipients = Recipients(store, clock=clock, timezone=timezone)
+
+    def record(self, handed: Provision) -> int:
+        """Records a hand-over, durably; returns its number. Also for one outside the application: a disk by courier.
+
+        Raises:
+            TypeError, ValueError: its time has no time zone, or a subject is no id.
+        """
+        keys = tuple(dict.fromkeys(map(subject_key, handed.subjects)))
+        row = {field.name: getattr(handed, field.name) for field in dataclasses.fields(handed) if field.name != "_"}
+        row |= {"clauses": list(handed.clauses), "sources": list(handed.sources), "subjects": len(keys)}
+        row["at"] = in_utc(handed.at)
+        with self._store.writing() as connection:
+            number: int = connection.execute(sa.insert(provision).values(row).returning(provision.c.id)).scalar_one()
+            digests = map(self._store.digest, keys)
+            while rows := [{"subject": digest, "provision": number} for digest in islice(digests, AT_A_TIME)]:
+                connection.execute(sa.insert(provided_subject), rows)
+            named = list(map(self._store.digest, keys)) if len(keys) <= MOST_NAMED else None
+            body = entries.provision(dataclasses.replace(handed, subjects=keys), named)
+            report(self._ledger, self._store, connection, "provision", {"provision": number, **body})
+        return number
+
+    def of(self, subject: SubjectId) -> tuple[ProvisionRecord, ...]:
+        """The hand-overs about one subject, from the first to the last.
+
+        Raises:
+            TypeError, ValueError: as `subject_key`.
+        """
+        key = subject_key(subject)
+        mine = sa.select(provided_subject.c.provision).where(provided_subject.c.subject == self._store.digest(key))
+        return tuple(self._selected(provision.c.id.in_(mine), (key,)))
+
+    def since(self, moment: datetime.datetime, *, recipient: str | None = None) -> tuple[ProvisionRecord, ...]:
+        """The hand-overs from a moment on (to one recipient), from the first to the last, without their subjects.
+
+        Raises:
+            TypeError, ValueError: the moment is none, or has no time zone.
+        """
+        where = provision.c.at >= in_utc(moment)
+        return tuple(self._selected(where if recipient is None else where & (provision.c.recipient == recipient), ()))
+
+    def _selected(self, where: sa.ColumnElement[bool], subjects: tuple[str, ...]) -> Iterator[ProvisionRecord]:
+        statement = sa.select(provision).where(where).order_by(provision.c.id)
+        with self._store.reading() as connection:
+            rows = connection.execute(statement).mappings().all()
+        for row in rows:
+            facts = {name: value for name, value in row.items() if name not in {"id", "subjects"}}
+            facts |= {"clauses": tuple(facts["clauses"]), "sources": tuple(facts["sources"]), "subjects": subjects}
+            yield ProvisionRecord(row["id"], Provision(**facts), row["subjects"])

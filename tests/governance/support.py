@@ -1,0 +1,86 @@
+"""What tests of governance share: a clock that is set by hand, outages, a ledger in memory, and refusals."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from purposeguard.errors import RequestError
+from purposeguard.governance.requests import Requests
+from purposeguard.governance.store import Store
+from purposeguard.governance.subjects import Subjects
+from purposeguard.runtime.clock import Clock
+from tests.governance.disclosures import NOTICE, NOW
+
+START = datetime.datetime(2026, 5, 2, 9, 15, tzinfo=datetime.UTC)
+DAY = datetime.timedelta(days=1)
+TODAY = datetime.date(2026, 5, 3)  # that of NOW in the notice's time zone
+
+
+class Time:
+    """A time that is set by hand: `now`, also as a function, and as a `clock`."""
+
+    def __init__(self, now: datetime.datetime = START) -> None:
+        self.now = now
+        self.clock = Clock(self)
+
+    def __call__(self) -> datetime.datetime:
+        return self.now
+
+    def passes(self, **parts: float) -> None:
+        self.now += datetime.timedelta(**parts)
+
+
+@contextlib.contextmanager
+def outage(store: Store, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A store that cannot be reached: a file that is gone, a server that is stopped."""
+    if store.dialect == "postgresql":
+        with request.getfixturevalue("postgresql").stopped():
+            yield
+        return
+    path = Path(str(store.engine.url.database))
+    path.rename(path.with_suffix(".away"))
+    try:
+        yield
+    finally:
+        path.with_suffix(".away").rename(path)
+
+
+class Entries:
+    """A ledger within the store, kept in memory; entries of a transaction that fails are not removed."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.kept: list[tuple[str, dict[str, Any]]] = []
+        self.failing = False
+
+    def append_in(self, connection: sa.Connection, kind: str, body: dict[str, Any], /) -> None:
+        if self.failing:
+            raise OSError("no room")
+        assert connection.in_transaction()
+        self.kept.append((kind, dict(body)))
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [body for each, body in self.kept if each == kind]
+
+
+def requests(store: Store, time: Time | None = None, **options: Any) -> Requests:
+    """Requests over a store."""
+    ledger = options.pop("ledger", None)
+    notice = options.pop("notice", NOTICE)
+    return Requests(Subjects(store, notice, clock=(time or Time(NOW)).clock, ledger=ledger), **options)
+
+
+@contextlib.contextmanager
+def refusing(why: str) -> Iterator[Any]:
+    """A RequestError that says so, on however many lines."""
+    with pytest.raises(RequestError) as caught:
+        yield caught
+    assert re.search(why, " ".join(str(caught.value).split()))
