@@ -12,14 +12,14 @@ from functools import cache, partial
 from typing import Any, TypeVar
 from unittest import mock
 
-from hypothesis import find, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from purposeguard import Label, Notice, Purpose, PurposeGuardError, PurposeMissing, PurposeViolation, Source
 from purposeguard.notice.schema import Document
 from purposeguard.policy import spec
 from purposeguard.runtime.registry import Reclassification
-from purposeguard.testing._notices import WORDS, Tables, bans, copied, some, tables, titled
+from tests.generated.notice_tables import WORDS, Tables, bans, copied, some, tables, titled
 
 Revisions = tuple[Notice, Notice]
 T = TypeVar("T")
@@ -28,6 +28,25 @@ T = TypeVar("T")
 def smallest(strategy: st.SearchStrategy[T], condition: Callable[[T], bool]) -> T:
     """The smallest value that meets a condition: a search so long that no profile and no seed changes what it finds."""
     return find(strategy, condition, settings=settings(max_examples=10_000, derandomize=True, database=None))
+
+
+def drawn(strategy: st.SearchStrategy[Any], count: int = 120) -> list[Any]:
+    """So many of a strategy, the same at each call."""
+    found: list[Any] = []
+
+    @settings(
+        max_examples=count,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=[*HealthCheck],
+    )
+    @given(value=strategy, _=st.integers(0, 2**64))  # so that what there is little of is drawn again as well
+    def draw(value: Any, _: int) -> None:
+        found.append(value)
+
+    draw()
+    return found
 
 
 @st.composite

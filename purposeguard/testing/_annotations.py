@@ -1,11 +1,11 @@
-"""Annotations taken apart: what a value is to be, what was said of it on the way, and where it stands."""
+"""Annotations: what a value is to be, what was said of it on the way, and where in an instance it stands."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, NewType, Self, TypeVar, get_args, get_origin
 
 import annotated_types as at
@@ -15,13 +15,13 @@ from pydantic import StringConstraints
 
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta, is_union
-from purposeguard.testing._checks import Check
-from purposeguard.testing._leaves import fixed
+from purposeguard.testing._leaves import Check, fixed
 from purposeguard.testing._models import Field, Names, bindings_of, fields_of, scope_of, substituted
 from purposeguard.values.annotations import ALIASES, TRANSPARENT, is_taggable
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
-from purposeguard.values.sealed import Sealed
-from purposeguard.values.type_schema import argument_shape, shape_of
+from purposeguard.values.rows import MISSING, read_field
+from purposeguard.values.sealed import Sealed, plain
+from purposeguard.values.type_schema import Model, Shape, argument_shape, shape_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -180,3 +180,56 @@ def _leaves_of(annotation: Any, spot: Spot, inside: tuple[Any, ...]) -> Iterator
             yield from _leaves_of(one, spot.item(), inside)
     else:
         yield spot.path, annotation
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A value with the path at which it is, as `pg.sources_of` prints it."""
+
+    path: str
+    value: Any
+    shape: Shape
+
+    @property
+    def content(self) -> Any:
+        """The value; of a sealed one, what is in it."""
+        return plain(self.value) if isinstance(self.value, Sealed) else self.value
+
+
+def places(instance: Any, model: Any) -> Iterator[Place]:
+    """Every value of an instance that its annotation describes, those that hold others before what they hold."""
+    return _places(instance, shape_of(model), "")
+
+
+def _places(value: Any, shape: Shape, path: str) -> Iterator[Place]:
+    if path:
+        yield Place(path, value, shape)
+    if value is None or isinstance(value, Sealed):
+        return
+    fields = _fields_of(value, shape)
+    if fields is not None:
+        for name, inner in fields.items():
+            one = read_field(value, name)
+            if one is not MISSING:
+                yield from _places(one, inner, f"{path}.{name}" if path else name)
+        return
+    if shape.items is not None:
+        for one in _items(value):
+            yield from _places(one, shape.items, f"{path}[]")
+
+
+def _fields_of(value: Any, shape: Shape) -> Mapping[str, Shape] | None:
+    """The fields of a model's instance by the annotation of its place."""
+    for model in shape.models:
+        if (isinstance(value, dict) and model.is_mapping) or (not model.is_mapping and isinstance(value, model.cls)):
+            return model.fields()
+    if is_taggable(type(value)):
+        return Model(type(value)).fields()
+    return None
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        return list(value.values())
+    # An iterator would be used up by that.
+    return list(value) if isinstance(value, Collection) and not isinstance(value, (str, bytes)) else []

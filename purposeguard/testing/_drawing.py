@@ -20,11 +20,8 @@ from pydantic import BaseModel, Json, Secret
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
 from purposeguard.testing._annotations import Spot, asked_by_marks, holds_personal, may_be_none, models_in, taken_apart
-from purposeguard.testing._checks import Check, Within, adapter_of
 from purposeguard.testing._kinds import number_of
-from purposeguard.testing._leaf import Leaf, Unsolvable
-from purposeguard.testing._leaves import leaf_of
-from purposeguard.testing._limits import Limits
+from purposeguard.testing._leaves import Check, Leaf, Limits, Unsolvable, Within, adapter_of, leaf_of
 from purposeguard.testing._models import Field, bindings_of, fields_of, made, scope_of, substituted
 from purposeguard.values.annotations import ALIASES, OPAQUE, is_taggable, what_is
 from purposeguard.values.personal import Personal

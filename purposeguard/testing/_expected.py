@@ -20,7 +20,7 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Source
 from purposeguard.policy import spec
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.row_context import RowContext, SubjectId, subject_key
-from purposeguard.testing._asking import Asked, asked_of, name_of
+from purposeguard.testing.strategies import Asked, asked_of, name_of
 from purposeguard.values.type_schema import Shape, shape_of
 
 T = TypeVar("T")

@@ -1,16 +1,20 @@
-"""Whether two runs that differ do so because of what was changed, or because no two runs are alike.
+"""Whether two runs differ because of what was changed, and where.
 
-A leak is said to be one only where equal runs are equal, again and again, and different ones different.
+A leak is reported only where equal runs are equal, again and again, and different ones differ.
 """
 
 from __future__ import annotations
 
+import collections
+import difflib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from purposeguard.testing._patching import Lines
 from purposeguard.testing._runs import Outcome
+from purposeguard.testing.effects import Effect
 
 _FIRST: Final = 7
 """How often both runs are repeated before the first accusation of a test."""
@@ -141,3 +145,148 @@ class Judge:
         self._held = [bytes(_DICE.randrange(1, 400)) for _ in range(100)] + [object() for _ in range(100)]
         _DICE.shuffle(self._held)
         del self._held[::2]
+
+
+_SHOWN = 60
+"""Characters of a text that are shown."""
+
+_LEAD = 24
+"""How many of them may stand before what differs."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that differs: what it is, and what it was in one run and in the other; None where there was none."""
+
+    what: str
+    before: str | None
+    after: str | None
+
+    def told(self) -> tuple[str, str]:
+        """What each run did, with the texts cut to where they differ."""
+        if self.before is None or self.after is None:
+            return (
+                f"no {self.what}" if self.before is None else f"{self.what}: {cut(self.before)}",
+                f"no {self.what}" if self.after is None else f"{self.what}: {cut(self.after)}",
+            )
+        before, after = excerpts(self.before, self.after)
+        return f"{self.what}: {before}", f"{self.what}: {after}"
+
+
+def cut(text: str, start: int = 0) -> str:
+    """One line of a text, from about `start` on."""
+    text = text.replace("\n", "\\n")
+    start = max(0, start - _LEAD)
+    if len(text) - start <= _SHOWN:
+        start = max(0, len(text) - _SHOWN)
+    end = min(len(text), start + _SHOWN)
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
+
+
+def excerpts(one: str, other: str) -> tuple[str, str]:
+    """Two texts, cut to where they differ."""
+    same = 0
+    for mine, theirs in zip(one, other, strict=False):
+        if mine != theirs:
+            break
+        same += 1
+    return cut(one, same), cut(other, same)
+
+
+def differences(before: Outcome, after: Outcome, *, ordered: bool) -> list[Difference]:
+    """All that differs: the result and the error first, then the effects in their order."""
+    return [
+        *_of_results(before, after),
+        *([] if before.error == after.error else [Difference("error", before.error, after.error)]),
+        *_of_effects(before.effects, after.effects, ordered=ordered),
+    ]
+
+
+def _of_results(before: Outcome, after: Outcome) -> Iterator[Difference]:
+    if (before.error is None) is not (after.error is None):
+        if before.error is None:
+            yield Difference("error", None, after.error)
+        else:
+            yield Difference("error", before.error, None)
+        return
+    yield from _of_lines(before.result, after.result)
+
+
+def _of_lines(before: Lines, after: Lines) -> Iterator[Difference]:
+    if before == after:
+        return
+    if [path for path, _ in before] == [path for path, _ in after]:
+        for (path, one), (_, other) in zip(before, after, strict=True):
+            if one != other:
+                yield Difference(_result(path), one, other)
+        return
+    theirs = dict(after)
+    for path, one in before:
+        if theirs.get(path) != one:
+            yield Difference(_result(path), one, theirs.get(path))
+            return
+    added = next((line for line in after if line not in before), None)
+    if added is not None:
+        yield Difference(_result(added[0]), None, added[1])
+        return
+    (path, one), (at, other) = next(pair for pair in zip(before, after, strict=False) if pair[0] != pair[1])
+    yield Difference("result (the same, in another order)", f"{_result(path)}: {one}", f"{_result(at)}: {other}")
+
+
+def _result(path: str) -> str:
+    return f"result{path}" if path else "result"
+
+
+def _of_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordered: bool) -> Iterator[Difference]:
+    if before == after:
+        return
+    fewer = collections.Counter(before) - collections.Counter(after)
+    more = collections.Counter(after) - collections.Counter(before)
+    if not fewer and not more:
+        if ordered:
+            yield from _of_order(before, after)
+        return
+    mine = [one for one in before if one in fewer]
+    others = [one for one in after if one in more]
+    matcher = difflib.SequenceMatcher(
+        None, [_kind(one) for one in mine], [_kind(one) for one in others], autojunk=False
+    )
+    for what, first, last, start, end in matcher.get_opcodes():
+        if what == "equal":
+            for one, other in zip(mine[first:last], others[start:end], strict=True):
+                yield _of_two(one, other)
+            continue
+        yield from (Difference(one.title, _summary(one), None) for one in mine[first:last])
+        yield from (Difference(one.title, None, _summary(one)) for one in others[start:end])
+
+
+def _kind(effect: Effect) -> tuple[str, str]:
+    return effect.kind, effect.name
+
+
+def _of_order(before: tuple[Effect, ...], after: tuple[Effect, ...]) -> Iterator[Difference]:
+    for number, (one, other) in enumerate(zip(before, after, strict=True), 1):
+        if one != other:
+            yield Difference(f"effect {number} (the same ones, in another order)", _named(one), _named(other))
+            return
+
+
+def _named(effect: Effect) -> str:
+    return f"{effect.title}, {_summary(effect)}"
+
+
+def _of_two(one: Effect, other: Effect) -> Difference:
+    theirs = dict(other.parts)
+    for what, text in one.parts:
+        if theirs.get(what) != text:
+            return Difference(f"{one.title}, {what}", text, theirs.get(what))
+    added = next((part for part in other.parts if part not in one.parts), None)
+    if added is not None:
+        return Difference(f"{one.title}, {added[0]}", None, added[1])
+    orders = (", ".join(what for what, _ in parts) for parts in (one.parts, other.parts))
+    return Difference(f"{one.title} (the same, in another order)", *orders)
+
+
+def _summary(effect: Effect) -> str:
+    """What says most of an effect, in one line."""
+    return "; ".join(text for _, text in effect.parts[:3] if text)

@@ -1,26 +1,27 @@
-"""Kinds of plausible values, each made from a number: the same number gives the same value, another one another.
+"""Plausible texts, each made from a number: the same number gives the same text, another number another one.
 
-Whether a field takes a kind is found out by trying it: what a validator of an application wants, only it knows.
+Which kinds a field takes is tried: only the application knows what its validators want.
 """
 
 from __future__ import annotations
 
 import base64
 import datetime
+import functools
 import hashlib
 import ipaddress
+import random
+import re
 import uuid
-from collections.abc import Callable, Iterator
-from decimal import Decimal
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from re import _parser  # type: ignore[attr-defined]  # the standard library's own parser of patterns
 from typing import Any, Final, NamedTuple
 
-LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 _HIRAGANA: Final = "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろわ"
-_KANJI: Final = "山田中村川井上野木林森石原本高橋松藤佐伊東西南北大小長島岡青白黒金谷水清和春夏秋冬花月"
-_HALF_WIDTH: Final = "ｱｲｳｴｵｶｷｸｹｺｻｼｽｾｿﾀﾁﾂﾃﾄﾅﾆﾇﾈﾉﾊﾋﾌﾍﾎﾏﾐﾑﾒﾓﾔﾕﾖﾗﾘﾙﾚﾛﾜ"
-_FULL_WIDTH: Final = {ord(char): chr(ord(char) + 0xFEE0) for char in "0123456789"}
 _KATAKANA: Final = "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワ"
+_HALF_WIDTH: Final = "ｱｲｳｴｵｶｷｸｹｺｻｼｽｾｿﾀﾁﾂﾃﾄﾅﾆﾇﾈﾉﾊﾋﾌﾍﾎﾏﾐﾑﾒﾓﾔﾕﾖﾗﾘﾙﾚﾛﾜ"
+_KANJI: Final = "山田中村川井上野木林森石原本高橋松藤佐伊東西南北大小長島岡青白黒金谷水清和春夏秋冬花月"
+_FULL_WIDTH: Final = {ord(char): chr(ord(char) + 0xFEE0) for char in "0123456789"}
 
 
 class Kind(NamedTuple):
@@ -40,71 +41,58 @@ def number_of(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+SAMPLES: Final = tuple(number_of("sample", index) for index in range(4))
+
+
+def usable(kinds: Iterable[Kind], takes: Callable[[Any], bool]) -> Iterator[Kind]:
+    """Those of the kinds of which a field takes what they make."""
+    return (kind for kind in kinds if all(takes(kind.make(n)) for n in SAMPLES))
+
+
+def _spelled(n: int, length: int, alphabet: str) -> str:
+    return "".join(random.Random(n).choices(alphabet, k=length))  # noqa: S311  # no secret
+
+
 def word(n: int, length: int = 12) -> str:
     """Lower-case letters."""
-    return _spelled(n, length, LETTERS)
+    return _spelled(n, length, "abcdefghijklmnopqrstuvwxyz")
 
 
 def digits(n: int, length: int) -> str:
     """Decimal digits, of which the first is not 0."""
-    rest = _spelled(n // 9, length - 1, "0123456789")
-    return f"{n % 9 + 1}{rest}" if length else ""
+    return f"{n % 9 + 1}{_spelled(n, length - 1, '0123456789')}" if length else ""
 
 
-def _spelled(n: int, length: int, alphabet: str) -> str:
-    found: list[str] = []
-    more = n
-    while len(found) < length:
-        if more == 0 and found:
-            more = number_of(n, len(found))
-        more, index = divmod(more, len(alphabet))
-        found.append(alphabet[index])
-    return "".join(found)
+def day(n: int) -> datetime.date:
+    """A day between 1921 and 2003, such as one is born on."""
+    return datetime.date(1921, 1, 1) + datetime.timedelta(days=n % 30_000)
 
 
-def text_of_length(n: int, least: int, most: int | None) -> str:
-    """A text that is as long as may be, up to 12 letters; longer where it must be."""
-    length = max(least, 12 if most is None else min(12, most))
-    return word(n, length)
+def _moment(n: int) -> str:
+    return f"{day(n)}T{n % 24:02}:{n % 60:02}:{n % 59:02}.{n % 999_983:06}"
+
+
+def _grouped(number: str, *lengths: int) -> str:
+    """A number in groups of these lengths, and the rest."""
+    groups = []
+    for length in lengths:
+        groups.append(number[:length])
+        number = number[length:]
+    return "-".join([*groups, number])
 
 
 def _card(n: int) -> str:
     """A number of 16 digits with the check digit of payment cards."""
     body = f"4{digits(n, 14)}"
-    total = 0
-    for index, digit in enumerate(reversed(body)):
-        value = int(digit) * (2 if index % 2 == 0 else 1)
-        total += value - 9 if value > 9 else value
+    total = sum(sum(divmod(int(digit) * (2 - index % 2), 10)) for index, digit in enumerate(reversed(body)))
     return f"{body}{-total % 10}"
 
 
 def _my_number(n: int) -> str:
-    """The number of a person in Japan, twelve digits of which the last one checks."""
+    """The number of a person in Japan: twelve digits, of which the last one checks."""
     body = digits(n, 11)
     total = sum(int(digit) * weight for digit, weight in zip(body, (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2), strict=True))
     return f"{body}{(11 - total % 11) % 11 % 10}"
-
-
-def _grouped(number: str, *ends: int) -> str:
-    """A number in groups, the first of which end at these places."""
-    starts = (0, *ends)
-    return "-".join(number[start:end] for start, end in zip(starts, (*ends, None), strict=True))
-
-
-def _postcode(n: int) -> str:
-    return f"{digits(n, 3)}-{digits(n // 999, 4)}"
-
-
-def _address(n: int, scheme: str) -> str:
-    return f"{scheme}://localhost/{word(n)}"
-
-
-def _hexadecimal(n: int, length: int) -> str:
-    return _spelled(n, length, "0123456789abcdef")
-
-
-def _capitals(n: int, length: int) -> str:
-    return word(n, length).upper()
 
 
 def _iban(n: int) -> str:
@@ -113,40 +101,19 @@ def _iban(n: int) -> str:
     return f"DE{98 - int(f'{account}131400') % 97:02}{account}"
 
 
-def _mobile(n: int) -> str:
-    return digits(n, 8)
+def _uuid(n: int, version: int = 4) -> str:
+    """A UUID; `uuid.UUID` does not know each version in each release."""
+    number = (n << 64) + number_of(n)
+    return str(uuid.UUID(int=number & ~(0xF000 << 64) & ~(0xC000 << 48) | version << 76 | 0x8000 << 48))
 
 
-def day(n: int) -> datetime.date:
-    """A day between 1921 and 2003, such as one is born on."""
-    return datetime.date(1921, 1, 1) + datetime.timedelta(days=n % 30_000)
-
-
-def moment(n: int) -> datetime.datetime:
-    """A moment of such a day, to the microsecond."""
-    return datetime.datetime.combine(day(n), datetime.time()) + datetime.timedelta(microseconds=n % 86_399_999_999 + 1)
-
-
-def _soon(n: int) -> datetime.datetime:
-    """A moment that is long to come."""
-    return datetime.datetime(2200, 1, 1) + datetime.timedelta(seconds=n % 10**9, microseconds=n % 999_983)  # noqa: DTZ001  # naive on purpose
-
-
-def _ipv4(n: int) -> ipaddress.IPv4Address:
-    return ipaddress.IPv4Address((11 << 24) + n % (1 << 24))
-
-
-def _ipv6(n: int) -> ipaddress.IPv6Address:
-    return ipaddress.IPv6Address((0x2001_0DB8 << 96) + n % (1 << 64))
-
-
-def _uuid(n: int) -> uuid.UUID:
-    return uuid.UUID(int=(n << 64) + number_of(n), version=4)
+def _sized(name: str, make: Callable[..., str], lengths: Iterable[int]) -> Iterator[Kind]:
+    return (Kind(f"{length} {name}", functools.partial(make, length=length)) for length in lengths)
 
 
 TEXTS: Final = (
     Kind("word", word),
-    Kind("name", lambda n: f"{word(n, 7).title()} {word(n // 26**7 + 1, 8).title()}"),
+    Kind("name", lambda n: f"{word(n, 7).title()} {word(n + 1, 8).title()}"),
     Kind("title-case word", lambda n: word(n).title()),
     Kind("upper-case word", lambda n: word(n).upper()),
     Kind("letters and digits", lambda n: f"{word(n, 6)}{digits(n, 6)}"),
@@ -155,79 +122,128 @@ TEXTS: Final = (
     Kind("domain", lambda n: f"{word(n)}.example.com"),
     Kind("URL", lambda n: f"https://example.com/{word(n)}"),
     Kind("name and e-mail address", lambda n: f"{word(n).title()} <{word(n)}@example.com>"),
-    Kind("phone number, international", lambda n: f"+8190{_mobile(n)}"),
-    Kind("phone number, international, in groups", lambda n: f"+81 90-{_mobile(n)[:4]}-{_mobile(n)[4:]}"),
-    Kind("phone number, national", lambda n: f"090-{_mobile(n)[:4]}-{_mobile(n)[4:]}"),
-    Kind("phone number, digits", lambda n: f"090{_mobile(n)}"),
-    Kind("landline number", lambda n: _grouped(f"03{_mobile(n)}", 2, 6)),
-    Kind("landline number of the country", lambda n: _grouped(f"045{digits(n, 7)}", 3, 6)),
-    Kind("landline number, digits", lambda n: f"03{_mobile(n)}"),
-    Kind("phone number, full width", lambda n: _grouped(f"090{_mobile(n)}", 3, 7).translate(_FULL_WIDTH)),
+    Kind("phone number, international", lambda n: f"+8190{digits(n, 8)}"),
+    Kind("phone number, international, in groups", lambda n: f"+81 90-{_grouped(digits(n, 8), 4)}"),
+    Kind("phone number, national", lambda n: f"090-{_grouped(digits(n, 8), 4)}"),
+    Kind("phone number, digits", lambda n: f"090{digits(n, 8)}"),
+    Kind("landline number", lambda n: f"03-{_grouped(digits(n, 8), 4)}"),
+    Kind("landline number, digits", lambda n: f"03{digits(n, 8)}"),
+    Kind("phone number, full width", lambda n: f"090-{_grouped(digits(n, 8), 4)}".translate(_FULL_WIDTH)),
     Kind("phone number, American", lambda n: f"+1202{2 + n % 8}{digits(n, 6)}"),
-    Kind("UUID", lambda n: str(_uuid(n))),
-    Kind("IPv4 address", lambda n: str(_ipv4(n))),
-    Kind("IPv6 address", lambda n: str(_ipv6(n))),
-    Kind("MAC address", lambda n: ":".join(f"{byte:02x}" for byte in (n % (1 << 46)).to_bytes(6, "big"))),
+    *(Kind(f"UUID {version}", functools.partial(_uuid, version=version)) for version in (4, 1, 3, 5, 7)),
+    Kind("IPv4 address", lambda n: str(ipaddress.IPv4Address((11 << 24) + n % (1 << 24)))),
+    Kind("IPv6 address", lambda n: str(ipaddress.IPv6Address((0x2001_0DB8 << 96) + n % (1 << 64)))),
+    Kind("MAC address", lambda n: (n % (1 << 46)).to_bytes(6, "big").hex(":")),
     Kind("payment card", _card),
     Kind("IBAN", _iban),
     Kind("day", lambda n: day(n).isoformat()),
-    Kind("moment", lambda n: moment(n).isoformat()),
-    Kind("moment, UTC", lambda n: moment(n).replace(tzinfo=datetime.UTC).isoformat()),
+    Kind("moment", _moment),
+    Kind("moment, UTC", lambda n: f"{_moment(n)}Z"),
+    Kind("future day", lambda n: f"22{n % 90 + 10}-0{n % 9 + 1}-{n % 19 + 10}"),
+    Kind("future moment", lambda n: f"22{_moment(n)[2:]}"),
+    Kind("future moment, UTC", lambda n: f"22{_moment(n)[2:]}Z"),
     Kind("katakana", lambda n: _spelled(n, 7, _KATAKANA)),
-    Kind("katakana name", lambda n: f"{_spelled(n, 4, _KATAKANA)}　{_spelled(n // 7, 4, _KATAKANA)}"),
+    Kind("katakana name", lambda n: f"{_spelled(n, 4, _KATAKANA)}　{_spelled(n + 1, 4, _KATAKANA)}"),
     Kind("hiragana", lambda n: _spelled(n, 7, _HIRAGANA)),
     Kind("katakana, half width", lambda n: _spelled(n, 9, _HALF_WIDTH)),
     Kind("kanji", lambda n: _spelled(n, 5, _KANJI)),
-    Kind("kanji name", lambda n: f"{_spelled(n, 3, _KANJI)} {_spelled(n // 7, 3, _KANJI)}"),
-    Kind("Japanese postal code", _postcode),
-    Kind("Japanese postal code with its mark", lambda n: f"〒{_postcode(n)}"),
+    Kind("kanji name", lambda n: f"{_spelled(n, 3, _KANJI)} {_spelled(n + 1, 3, _KANJI)}"),
+    Kind("Japanese postal code", lambda n: _grouped(digits(n, 7), 3)),
+    Kind("Japanese postal code with its mark", lambda n: f"〒{_grouped(digits(n, 7), 3)}"),
     Kind("number of a person in Japan", _my_number),
     Kind("password", lambda n: f"{word(n, 6).title()}-{digits(n, 6)}"),
     Kind("base64", lambda n: base64.b64encode(word(n).encode()).decode()),
     Kind("colour", lambda n: f"#{n % (1 << 24):06x}"),
     Kind("JSON", lambda n: f'"{word(n)}"'),
-    *(Kind(f"{length} digits", partial(digits, length=length)) for length in (16, 13, 12, 11, 10, 9, 8, 7)),
-    *(Kind(f"{length} hexadecimal digits", partial(_hexadecimal, length=length)) for length in (64, 40, 32, 16)),
-    *(Kind(f"{length} digits", partial(digits, length=length)) for length in range(6, 0, -1)),
-    *(Kind(f"{length} capitals", partial(_capitals, length=length)) for length in range(6, 0, -1)),
-    *(Kind(f"{length} letters", partial(word, length=length)) for length in range(6, 0, -1)),
+    Kind("decimal number", lambda n: f"{digits(n, 7)}.{digits(n, 2)}"),
+    Kind("duration", lambda n: f"PT{n % 10**9}.{n % 999_983:06}S"),
+    *_sized("digits", digits, (16, 13, 12, 11, 10, 9, 8, 7)),
+    *_sized("hexadecimal digits", lambda n, length: _spelled(n, length, "0123456789abcdef"), (64, 40, 32, 16)),
+    *_sized("digits", digits, range(6, 0, -1)),
+    *_sized("capitals", lambda n, length: word(n, length).upper(), range(6, 0, -1)),
+    *_sized("letters", word, range(6, 0, -1)),
     *(
-        Kind(f"address of {scheme}", partial(_address, scheme=scheme))
+        Kind(f"address of {scheme}", lambda n, scheme=scheme: f"{scheme}://localhost/{word(n)}")  # type: ignore[misc]  # mypy takes it for another type
         for scheme in ("file", "ftp", "postgresql", "mysql", "mongodb", "redis", "amqp", "nats", "kafka", "ws")
     ),
     Kind("country", lambda n: ("JP", "DE", "US", "FR")[n % 4]),
     Kind("language", lambda n: ("ja", "de", "en", "fr")[n % 4]),
     Kind("currency", lambda n: ("JPY", "EUR", "USD", "GBP")[n % 4]),
     Kind("time zone", lambda n: ("Asia/Tokyo", "Europe/Berlin", "UTC", "America/New_York")[n % 4]),
-)  # fmt: skip
+)
 """Texts, the more recognisable ones first."""
 
-OTHERS: Final = (
-    Kind("int", lambda n: 10**9 + n % (9 * 10**9)),
-    Kind("small int", lambda n: n % 100),
-    Kind("float", lambda n: float(f"{digits(n, 7)}.{digits(n, 3)}")),
-    Kind("Decimal", lambda n: Decimal(f"{digits(n, 7)}.{digits(n, 2)}")),
-    Kind("past day", day),
-    Kind("past moment", moment),
-    Kind("past moment, UTC", lambda n: moment(n).replace(tzinfo=datetime.UTC)),
-    Kind("future day", lambda n: _soon(n).date()),
-    Kind("future moment", _soon),
-    Kind("future moment, UTC", lambda n: _soon(n).replace(tzinfo=datetime.UTC)),
-    Kind("time", lambda n: moment(n).time()),
-    Kind("duration", lambda n: datetime.timedelta(seconds=n % 10**9, microseconds=n % 999_983)),
-    Kind("UUID object", _uuid),
-    Kind("bytes", lambda n: word(n).encode()),
-    Kind("IPv4 object", _ipv4),
-    Kind("IPv6 object", _ipv6),
-    Kind("IPv4 network", lambda n: ipaddress.IPv4Network(int(_ipv4(n)))),
-    Kind("flag", lambda n: n % 2 == 0),
-)
-"""What is no text."""
+DIGITAL: Final = tuple(kind for kind in TEXTS if kind.make(0).lstrip("+").isdecimal())
+
+# ---- By a pattern -------------------------------------------------------------------------------------------------
+
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_- .,:@/"
+_MORE: Final = 6
+"""How often something is repeated at most, beyond what it must be."""
 
 
-def usable(kinds: tuple[Kind, ...], takes: Callable[[Any], bool]) -> Iterator[Kind]:
-    """Those of the kinds of which a field takes what they make."""
-    return (kind for kind in kinds if all(takes(kind.make(n)) for n in SAMPLES))
+@functools.lru_cache(maxsize=256)
+def _parsed(pattern: str) -> Any:
+    return _parser.parse(pattern)
 
 
-SAMPLES: Final = tuple(number_of("sample", index) for index in range(4))
+def matching(pattern: str, n: int) -> str | None:
+    """A text that the pattern should match, to be checked; None where it asks for something that is not known here."""
+    try:
+        return "".join(_texts(_parsed(pattern), random.Random(n), {}))  # noqa: S311  # no secret
+    except (re.error, LookupError, ValueError, RecursionError):
+        return None
+
+
+def _texts(  # noqa: C901  # one case an operator
+    parts: Iterable[tuple[Any, Any]], chance: random.Random, groups: dict[int, str]
+) -> Iterator[str]:
+    for kind, what in parts:
+        match str(kind):
+            case "LITERAL":
+                yield chr(what)
+            case "ANY":
+                yield chance.choice(_LETTERS)
+            case "NOT_LITERAL":
+                yield chance.choice(_LETTERS.replace(chr(what), ""))
+            case "IN":
+                yield chance.choice(_class(what))
+            case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+                least, most, inner = what
+                # As often as may be, within reason: a longer text is more recognisable.
+                for _ in range(chance.randint(max(least, min(int(most), 2)), min(int(most), least + _MORE))):
+                    yield from _texts(inner, chance, groups)
+            case "SUBPATTERN":
+                text = "".join(_texts(what[3], chance, groups))
+                groups[what[0]] = text
+                yield text
+            case "GROUPREF":
+                yield groups[what]
+            case "BRANCH":
+                yield from _texts(chance.choice(what[1]), chance, groups)
+            case "AT" | "ASSERT" | "ASSERT_NOT":
+                pass
+            case _:
+                raise ValueError(f"unknown in a pattern: {kind}")
+
+
+def _class(members: list[tuple[Any, Any]]) -> str:
+    """The characters of a class, or of a negated one those letters that are not in it."""
+    chosen = ""
+    for kind, what in members:
+        match str(kind):
+            case "LITERAL":
+                chosen += chr(what)
+            case "RANGE":
+                chosen += "".join(map(chr, range(what[0], min(what[1], what[0] + 999) + 1)))
+            case "CATEGORY":
+                category = {"DIGIT": r"\d", "WORD": r"\w", "SPACE": r"\s"}[str(what).rpartition("_")[2]]
+                pattern = category.upper() if "NOT" in str(what) else category
+                chosen += "".join(re.findall(pattern, _LETTERS))
+            case "NEGATE":
+                continue
+            case _:
+                raise ValueError(f"unknown in a class: {kind}")
+    if str(members[0][0]) == "NEGATE":
+        return "".join(letter for letter in _LETTERS if letter not in chosen)
+    return chosen

@@ -1,72 +1,227 @@
-"""Leaves of annotations: types that hold no other values, with what `Annotated` asks of them."""
+"""Leaves of annotations: types that hold no other values, with what `Annotated` asks of them.
+
+hypothesis draws them. What validators of the application take is found by asking them.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import enum
-import ipaddress
-import pathlib
+import functools
+import itertools
+import math
+import re
 import types
 import typing
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 
+import annotated_types as at
 import typing_extensions
 from hypothesis import strategies as st
 from hypothesis.errors import ResolutionFailed
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic_core import SchemaError
 
-from purposeguard.testing import _leaves_of_numbers, _leaves_of_text, _leaves_of_time
-from purposeguard.testing._checks import Check, adapter_of, check_of
-from purposeguard.testing._kinds import OTHERS, TEXTS, Kind, number_of, usable
-from purposeguard.testing._leaf import Leaf, Unsolvable, mixed, one_of, recognisable
-from purposeguard.testing._limits import Limits
+from purposeguard.testing._kinds import DIGITAL, SAMPLES, TEXTS, Kind, matching, number_of, usable, word
+from purposeguard.testing.traces import SHORTEST, texts_of
+
+
+class Unsolvable(TypeError):
+    """Nothing is known that an annotation's values could be made from; `path` is where."""
+
+    def __init__(self, why: str, path: str = "") -> None:
+        super().__init__(f"{path}: {why}" if path else why)
+        self.path = path
+
+    def at(self, path: str) -> Unsolvable:
+        """The same at a path, unless it has one."""
+        return self if self.path or not path else Unsolvable(str(self), path)
+
+
+# ---- Whether a value is taken -------------------------------------------------------------------------------------
+
+Check = Callable[[Any], bool]
+"""True if a field takes a value."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Within:
+    """Whether a field takes an item, asked with a container of it alone."""
+
+    check: Check
+    make: Callable[[list[Any]], Any]
+    least: int
+
+    def __call__(self, value: Any) -> bool:
+        try:
+            return self.check(self.make([value] * max(1, self.least)))
+        except TypeError:  # no hash
+            return True
+
+
+def passes(act: Callable[[], object]) -> bool:
+    """True if what validators are asked goes through. They are the application's, and may raise anything."""
+    try:
+        act()
+    except Exception:  # noqa: BLE001  # a validator that fails on a value refuses it
+        return False
+    return True
+
+
+def adapter_of(base: Any, metadata: Sequence[object]) -> TypeAdapter[Any] | None:
+    """What validates an annotation `Annotated[base, *metadata]`; None where pydantic does not know the type."""
+    annotation: Any = typing.Annotated[(base, *metadata)] if metadata else base
+    try:
+        return _adapter(annotation)
+    except TypeError:  # metadata without a hash
+        return _adapter.__wrapped__(annotation)
+
+
+@functools.lru_cache(maxsize=1024)
+def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
+    for config in (None, ConfigDict(arbitrary_types_allowed=True)):
+        try:
+            return TypeAdapter(annotation, config=config)
+        except PydanticSchemaGenerationError:
+            continue
+        except (PydanticUserError, SchemaError, TypeError):
+            return None
+    return None
+
+
+# ---- Constraints --------------------------------------------------------------------------------------------------
+
+_ANY_ZONE: Final = object()
+_OF_PYDANTIC: Final = {"pattern", "max_digits", "decimal_places", "strict", "allow_inf_nan"}
+
+
+class Limits:
+    """What the metadata of an annotation asks; `others` are validators, of which only their answers are known."""
+
+    def __init__(self, metadata: Iterable[object]) -> None:
+        self.low: tuple[Any, bool] | None = None
+        """The bound below, and whether it is excluded."""
+        self.high: tuple[Any, bool] | None = None
+        self.step: Any = None
+        self.shortest = 0
+        self.longest: int | None = None
+        self.pattern: str | None = None
+        self.places: int | None = None
+        self.digits: int | None = None
+        self.zone: object = _ANY_ZONE
+        self.known: list[object] = []
+        self.others: list[object] = []
+        for one in _flat(metadata):
+            (self.known if self._is_known(one) else self.others).append(one)
+
+    def _is_known(self, one: object) -> bool:
+        match one:
+            case at.Gt(gt=bound) | at.Ge(ge=bound):
+                low = bound, isinstance(one, at.Gt)
+                self.low = low if self.low is None else max(self.low, low)
+            case at.Lt(lt=bound) | at.Le(le=bound):
+                high = bound, isinstance(one, at.Lt)
+                self.high = high if self.high is None else min(self.high, high, key=lambda h: (h[0], not h[1]))
+            case at.MultipleOf(multiple_of=step):
+                self.step = step
+            case at.MinLen(min_length=length):
+                self.shortest = max(self.shortest, length)
+            case at.MaxLen(max_length=length):
+                self.longest = length if self.longest is None else min(length, self.longest)
+            case at.Timezone(tz=zone):
+                self.zone = zone
+            case _:
+                return self._is_known_of_pydantic(one)
+        return True
+
+    def _is_known_of_pydantic(self, one: object) -> bool:
+        if isinstance(one, (str, type(None), at.DocInfo)) or type(one).__name__ == "Strict":
+            return True
+        if "pydantic" not in type(one).__module__ or not isinstance(getattr(one, "__dict__", None), dict):
+            return False
+        given = {key: value for key, value in vars(one).items() if value is not None}
+        if not given or set(given) - _OF_PYDANTIC:
+            return False
+        pattern = given.get("pattern")
+        self.pattern = getattr(pattern, "pattern", pattern) or self.pattern
+        self.digits = given.get("max_digits", self.digits)
+        self.places = given.get("decimal_places", self.places)
+        return True
+
+
+def _flat(metadata: Iterable[object]) -> Iterator[object]:
+    for one in metadata:
+        if isinstance(one, at.GroupedMetadata) or (
+            type(one).__module__.startswith("pydantic") and hasattr(one, "metadata") and hasattr(one, "annotation")
+        ):  # a FieldInfo holds what it was given as metadata
+            inner: Any = one
+            yield from _flat(getattr(inner, "metadata", inner))
+        else:
+            yield one
+
+
+# ---- Leaves -------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Leaf:
+    """The values of an annotation. `values` draws any, `mark` makes a recognisable one from a number."""
+
+    values: st.SearchStrategy[Any]
+    make: Callable[[int], Any] | None = None
+    fixed: list[Any] | None = None
+    """All values that there are, where they are few."""
+    read: Callable[[Any], Any] = lambda value: value
+    """What pydantic makes of a drawn value, where nobody else validates it."""
+    valid: Check = lambda _: True
+
+    def mark(self, n: int) -> tuple[Any, ...]:
+        """A value made from a number, the first of several tries that is taken; nothing where there is none."""
+        if self.make is None:
+            return ()
+        tries = map(self.make, (n, *(number_of(n, turn) for turn in range(20))))
+        return next(((value,) for value in tries if self.valid(value)), ())
 
 
 def leaf_of(base: Any, metadata: Sequence[object], takes: Check | None = None, *, reads: bool = False) -> Leaf:
-    """The leaf of an annotation `Annotated[base, *metadata]`; `takes`, where the field is asked as well.
+    """The leaf of an annotation `Annotated[base, *metadata]`; `takes`: whether the field takes a value, too.
 
-    `reads`: nobody validates what is drawn, so that it must be what pydantic would make of it.
+    `reads`: nobody validates what is drawn, so it must be what pydantic would make of it.
 
     Raises:
         Unsolvable: nothing that is known fits.
     """
     every = fixed(base)
     if every is not None:
-        kept = [one for one in every if takes is None or takes(one)]
-        leaf = Leaf(st.sampled_from(kept or every))
-        leaf.fixed = kept or every
-        return leaf
+        every = [value for value in every if takes is None or takes(value)] or every
+        return Leaf(st.sampled_from(every), fixed=every)
     limits, adapter = Limits(metadata), adapter_of(base, metadata)
-    read = adapter.validate_python if adapter is not None and _changes(base, limits) else None
-    checks = [one for one in (check_of(adapter), _taking(takes, read if reads else None)) if one is not None]
-    limits.validated = bool(limits.others) or takes is not None
-    limits.fits = check_of(adapter_of(base, limits.known)) or limits.fits
-    limits.seen = read or limits.seen
+    changes = base not in _KNOWN or bool(limits.others)
+    read = adapter.validate_python if adapter is not None and changes else lambda value: value
 
     def valid(value: Any) -> bool:
-        return all(check(value) for check in checks)
+        try:
+            whole = value if adapter is None else adapter.validate_python(value)
+            return takes is None or takes(whole if reads and changes else value)
+        except Exception:  # noqa: BLE001  # as in `passes`
+            return False
 
-    make = _NATIVE.get(base) if isinstance(base, type) else None
-    found = _of_unknown(base, limits, valid, adapter) if make is None else make(limits, valid)
-    if reads and read is not None:
-        found.read = read
-    found.valid = valid if limits.validated or base not in _NATIVE else None
-    return found
-
-
-def _changes(base: Any, limits: Limits) -> bool:
-    """Whether pydantic may make something else of a value: it reads texts as other types, and validators may."""
-    return not isinstance(base, type) or base not in _NATIVE or bool(limits.others)
-
-
-def _taking(takes: Check | None, read: Callable[[Any], Any] | None) -> Check | None:
-    """Asks a field by what will be put into it."""
-    if takes is None or read is None:
-        return takes
-    return lambda value: takes(read(value))
+    if base in _KNOWN:
+        known = adapter_of(base, limits.known)
+        native, kinds, odd = _KNOWN[base](base, limits, valid)
+        if known is not None:
+            odd = [value for value in odd if passes(functools.partial(known.validate_python, value))]
+        leaf = _mixed((native, kinds, odd), valid, read, is_text=base is str)
+    else:
+        leaf = _of_unknown(base, valid, adapter, read)
+    leaf.read = read if reads else leaf.read
+    leaf.valid = valid
+    return leaf
 
 
 def fixed(base: Any) -> list[Any] | None:
@@ -82,68 +237,55 @@ def fixed(base: Any) -> list[Any] | None:
     return None
 
 
-def _simple(native: Callable[[], st.SearchStrategy[Any]], *names: str) -> Callable[[Limits, Check], Leaf]:
-    def made(limits: Limits, valid: Check) -> Leaf:
-        kinds = [kind for kind in OTHERS if kind.name in names]
-        strategy = native()
-        if any(one is not None for one in (limits.lowest, limits.highest)):
-            strategy = strategy.filter(valid)
-        return mixed(strategy, kinds, [kind.make(1) for kind in kinds], limits, valid)
-
-    return made
+Native = tuple[st.SearchStrategy[Any], Sequence[Kind], Sequence[Any]]
+"""What draws any value, plausible kinds, and odd values by which validators show what they take."""
 
 
-def _uuids(limits: Limits, valid: Check) -> Leaf:
-    def make(n: int) -> uuid.UUID:
-        return _uuid_of((n << 64) + number_of(n), limits.version or 4)
-
-    if limits.version is not None:
-        version = limits.version
-        native = st.integers(0, 2**128 - 1).map(lambda n: _uuid_of(n, version))
-    else:
-        native = st.uuids()
-    odd = [_uuid_of(n << 100, limits.version or version) for n in (1, 2) for version in (1, 3, 4, 5)]
-    return mixed(native, [Kind("UUID", make)], odd, limits, valid)
-
-
-def _uuid_of(n: int, version: int) -> uuid.UUID:
-    """A UUID of a version; the standard library does not know all of them in every release."""
-    return uuid.UUID(int=n & ~(0xF000 << 64) & ~(0xC000 << 48) | version << 76 | 0x8000 << 48)
+def _mixed(native: Native, valid: Check, read: Callable[[Any], Any], *, is_text: bool) -> Leaf:
+    """Any value, where validators take most of the odd ones; where they are choosy, a kind that they take."""
+    drawn, kinds, odd = native
+    taken = {repr(read(value)) for value in odd if valid(value)}
+    lenient = len(taken) >= 0.7 * len(odd)
+    enough = (12 if is_text else 1) if lenient and odd else None
+    fit = list(itertools.islice(usable(kinds, valid), enough))
+    if not fit and odd and not taken:
+        raise Unsolvable(_NOTHING)
+    values = [drawn.filter(valid)] if lenient or not fit else []
+    if fit and (is_text or not values):
+        values.append(_one_of(fit).filter(valid))
+    return Leaf(st.one_of(values), _recognisable(fit, read).make if fit else None)
 
 
-_NATIVE: Final[dict[Any, Callable[[Limits, Check], Leaf]]] = {
-    str: _leaves_of_text.texts,
-    bytes: _leaves_of_text.octets,
-    int: _leaves_of_numbers.ints,
-    float: _leaves_of_numbers.floats,
-    Decimal: _leaves_of_numbers.decimals,
-    datetime.date: _leaves_of_time.days,
-    datetime.datetime: _leaves_of_time.moments,
-    datetime.time: _leaves_of_time.times,
-    datetime.timedelta: _leaves_of_time.durations,
-    uuid.UUID: _uuids,
-    complex: _simple(lambda: st.complex_numbers(allow_nan=False, allow_infinity=False)),
-    ipaddress.IPv4Address: _simple(lambda: st.ip_addresses(v=4), "IPv4 object"),
-    ipaddress.IPv6Address: _simple(lambda: st.ip_addresses(v=6), "IPv6 object"),
-    pathlib.Path: lambda limits, valid: mixed(None, [kind.then(pathlib.Path) for kind in TEXTS[:5]], [], limits, valid),
-}
+_NOTHING: Final = "its validators take nothing that is known: give a strategy for it"
 
 
-def _of_unknown(base: Any, limits: Limits, valid: Check, adapter: TypeAdapter[Any] | None) -> Leaf:
-    """Of a type that is not known here: what pydantic reads as it, else what hypothesis has for it."""
+def _recognisable(kinds: Sequence[Kind], read: Callable[[Any], Any]) -> Kind:
+    """The first kind whose values are unlike each other and no short texts."""
+
+    def is_recognisable(kind: Kind) -> bool:
+        texts = [texts_of(read(kind.make(n))) for n in SAMPLES]
+        return all(texts) and len(set(texts)) == len(texts)
+
+    return next(filter(is_recognisable, kinds), kinds[0])
+
+
+def _one_of(kinds: Sequence[Kind]) -> st.SearchStrategy[Any]:
+    numbers = st.integers(0, 2**16 - 1).map(functools.partial(number_of, "drawn"))
+    return st.builds(lambda kind, n: kind.make(n), st.sampled_from(kinds), numbers)
+
+
+def _of_unknown(base: Any, valid: Check, adapter: TypeAdapter[Any] | None, read: Callable[[Any], Any]) -> Leaf:
+    """Of any other type: what pydantic reads as it from a text, else what hypothesis has for it."""
     if base in (Any, object):
-        return Leaf(
-            st.one_of(st.none(), st.booleans(), st.integers(), st.text(_leaves_of_text.CHARACTERS)), TEXTS[0].make
-        )
-    if adapter is not None and not _is_anything(base, valid):
-        # Digits where nothing else will do: as which moment they are read, many of them share.
-        digital = [one for one in TEXTS if one.make(0).lstrip("+").isdecimal()]
-        others = (*(one for one in TEXTS if one not in digital), *OTHERS)
-        fit = list(usable(others, valid)) or list(usable(tuple(digital), valid))
+        return Leaf(st.one_of(st.none(), st.booleans(), st.integers(), st.text(_CHARACTERS)), TEXTS[0].make)
+    anything = isinstance(base, type) and issubclass(base, (BaseModel, types.FunctionType)) and valid(object())
+    if adapter is not None and not anything:
+        # Digits last: read as a moment, many of them are the same one.
+        fit = list(usable([kind for kind in TEXTS if kind not in DIGITAL], valid)) or list(usable(DIGITAL, valid))
         if fit:
-            return Leaf(one_of(fit).filter(valid), recognisable(fit, limits).make)
-        if getattr(base, "__module__", "").partition(".")[0] == "pydantic":  # it would be made of anything
-            raise Unsolvable("its validators take nothing that is known: give a strategy for it")
+            return Leaf(_one_of(fit).filter(valid), _recognisable(fit, read).make)
+        if getattr(base, "__module__", "").partition(".")[0] == "pydantic":  # hypothesis would call its class
+            raise Unsolvable(_NOTHING)
     try:
         strategy = st.from_type(base)
         strategy.validate()
@@ -152,6 +294,178 @@ def _of_unknown(base: Any, limits: Limits, valid: Check, adapter: TypeAdapter[An
     return Leaf(strategy.filter(valid))
 
 
-def _is_anything(base: Any, valid: Check) -> bool:
-    """Whether pydantic would take for the type what is none of it."""
-    return isinstance(base, type) and issubclass(base, (BaseModel, types.FunctionType)) and valid(object())
+# ---- Texts and bytes ----------------------------------------------------------------------------------------------
+
+_CHARACTERS: Final = st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0")
+_ODD: Final = ("", "a", "0", " x", "é 中", "x" * 300, "\n", "A-b c", "x" * 30, "7" * 12)
+
+
+def _texts(_: type, limits: Limits, valid: Check) -> Native:
+    if limits.pattern is not None:
+        return _by_pattern(limits.pattern, valid)
+    native = st.text(_CHARACTERS, min_size=limits.shortest, max_size=limits.longest)
+    return native, (Kind("text", functools.partial(_of_length, limits)), *TEXTS), _ODD
+
+
+def _of_length(limits: Limits, n: int) -> str:
+    return word(n, max(limits.shortest, 12 if limits.longest is None else min(12, limits.longest)))
+
+
+def _by_pattern(pattern: str, valid: Check) -> Native:
+    def make(n: int) -> str | None:
+        """Of several texts one that is valid, and long enough to be recognised."""
+        texts = (matching(pattern, number_of(n, turn)) for turn in range(20))
+        fit = [text for text in texts if text is not None and valid(text)]
+        return next((text for text in fit if len(text) >= SHORTEST), fit[0] if fit else None)
+
+    kinds = (Kind("matching", make), *(kind for kind in TEXTS if len(kind.make(0)) > 4))
+    fit = list(usable(kinds, valid))
+    try:
+        # As pydantic reads it, whose `$` does not match before a line break.
+        ends = pattern.endswith("$") and not pattern.endswith("\\$")
+        native = st.from_regex(re.compile(rf"{pattern[:-1]}\Z" if ends else pattern), alphabet=_CHARACTERS)
+    except re.error as error:  # pydantic's own engine knows what Python's does not
+        if not fit:
+            raise Unsolvable(f"nothing is known that the pattern `{pattern}` matches") from error
+        native = st.nothing()
+    if fit and fit[0].name != "matching":  # more is asked than the pattern: most of what it draws would be refused
+        native = st.nothing()
+    return native, kinds, ()
+
+
+def _bytes(_: type, limits: Limits, __: Check) -> Native:
+    native = st.binary(min_size=limits.shortest, max_size=limits.longest)
+    kinds = (Kind("text", functools.partial(_of_length, limits)), *TEXTS)
+    return native, [kind.then(str.encode) for kind in kinds], [b"", b"\0", b"\xff"]
+
+
+# ---- What is ordered: numbers, days, moments, times, durations ------------------------------------------------------
+
+_ORIGIN: Final = datetime.datetime(2000, 1, 1)  # noqa: DTZ001  # zones are put to it below
+_TICK: Final = datetime.timedelta(microseconds=1)
+_DAY: Final = datetime.timedelta(days=1)
+_CENTURY: Final = 36_525
+
+
+@dataclasses.dataclass
+class _Grid:
+    """A type's values as whole numbers: `at` gives the value of one, `position` says which one a bound is."""
+
+    at: Callable[[int], Any]
+    position: Callable[[Any], Fraction]
+    usual: tuple[int, int]
+    """Between which numbers marks lie, where the limits let them."""
+    first: int | None = None
+    last: int | None = None
+    span: int = 10**9
+    """How far from its only bound a value is drawn, where that lies beyond `first` or `last`."""
+
+    def bounded(self, limits: Limits) -> tuple[int | None, int | None]:
+        """The first and the last number within the limits."""
+        first, last = self.first, self.last
+        low = None if limits.low is None else self.position(limits.low[0])
+        high = None if limits.high is None else self.position(limits.high[0])
+        if low is not None:
+            first = math.floor(low) + 1 if limits.low is not None and limits.low[1] else math.ceil(low)
+            last = first + self.span if last is not None and first >= last else last
+        if high is not None:
+            last = math.ceil(high) - 1 if limits.high is not None and limits.high[1] else math.floor(high)
+            first = last - self.span if low is None and first is not None and first >= last else first
+        return first, last
+
+
+def _grid_of(base: type, limits: Limits) -> _Grid:
+    if base in {datetime.date, datetime.datetime}:
+        return _calendar(base, limits)
+    if base is datetime.time:
+        whole = 86_400_000_000 - 1
+        return _Grid(lambda n: (_ORIGIN + n * _TICK).time(), _microseconds_of, (0, whole), 0, whole)
+    if base is datetime.timedelta:
+        ends = datetime.timedelta.min // _TICK, datetime.timedelta.max // _TICK
+        return _Grid(lambda n: n * _TICK, lambda bound: Fraction(bound // _TICK), (10**9, 10**15), *ends)
+    if base is int:
+        step = int(limits.step or 1)
+        return _Grid(lambda n: n * step, lambda bound: Fraction(bound) / step, (10**8, 10**9))
+    places = 2 if limits.places is None else limits.places
+    unit = Decimal(str(limits.step)) if limits.step else Decimal(1).scaleb(-places)
+    most = 10 ** (15 if limits.digits is None else limits.digits) - 1
+    grid = _Grid(
+        lambda n: base(n * unit), lambda bound: Fraction(str(bound)) / Fraction(unit), (10**8, 10**9), -most, most
+    )
+    exact = limits.step or limits.places is not None or limits.digits is not None
+    while not exact and limits.low and limits.high and len(range(*_closed(*grid.bounded(limits)))) < 10**6:
+        unit /= 10  # so narrow are the bounds
+        grid.first, grid.last = -most * 10**9, most * 10**9
+    return grid
+
+
+def _closed(first: int | None, last: int | None) -> tuple[int, int]:
+    return first or 0, (last or 0) + 1
+
+
+def _calendar(base: type, limits: Limits) -> _Grid:
+    bounds = [one[0] for one in (limits.low, limits.high) if one is not None]
+    zone = next((bound.tzinfo for bound in bounds if getattr(bound, "tzinfo", None)), None)
+    if zone is None and limits.zone not in (None, _ANY_ZONE):
+        zone = datetime.UTC
+    unit = _DAY if base is datetime.date else _TICK
+    days = _DAY // unit
+
+    def value(n: int) -> Any:
+        moment = _ORIGIN + n * unit
+        return moment.date() if base is datetime.date else moment.replace(tzinfo=zone)
+
+    def position(bound: Any) -> Fraction:
+        if not isinstance(bound, datetime.datetime):
+            bound = datetime.datetime.combine(bound, datetime.time())
+        local = (bound.astimezone(zone) if bound.tzinfo else bound).replace(tzinfo=None)
+        return Fraction((local - _ORIGIN) // _TICK, unit // _TICK)
+
+    return _Grid(value, position, (-28_854 * days, 1_146 * days), -_CENTURY * days, _CENTURY * days, _CENTURY * days)
+
+
+def _microseconds_of(time: datetime.time) -> Fraction:
+    return Fraction((datetime.datetime.combine(_ORIGIN, time.replace(tzinfo=None)) - _ORIGIN) // _TICK)
+
+
+def _ordered(base: type, limits: Limits, _: Check) -> Native:
+    grid = _grid_of(base, limits)
+    first, last = grid.bounded(limits)
+    low, high = grid.usual if first is None else (max(first, grid.usual[0]), grid.usual[1])
+    high = high if last is None else min(last, high)
+    if low > high:  # the limits are elsewhere
+        low = first if first is not None else (last or 0) - grid.span
+        high = last if last is not None else low + grid.span
+    native = st.integers(first, last).map(grid.at)
+    if base is float and not limits.step:
+        native = _floats(limits)
+    small = max(first or 0, 0)
+    kinds = [
+        Kind("usual", lambda n: grid.at(low + n % (high - low + 1))),
+        Kind("small", lambda n: grid.at(small + n % 100)),
+        *([kind.then(int) for kind in DIGITAL] if base is int else []),
+    ]
+    ends = -(10**6) if first is None else first, 2**40 if last is None else last
+    odd = [grid.at(ends[0] + (ends[1] - ends[0]) * part // 7) for part in range(8)]
+    return native, kinds, odd if first is not None else [*map(grid.at, (0, 1, -1, 10**6, 2**40, -(10**6), 7, 50))]
+
+
+def _floats(limits: Limits) -> st.SearchStrategy[Any]:
+    low, high = limits.low or (None, False), limits.high or (None, False)
+    return st.floats(
+        None if low[0] is None else float(low[0]),
+        None if high[0] is None else float(high[0]),
+        exclude_min=low[1],
+        exclude_max=high[1],
+        allow_nan=False,  # equal to nothing, itself included: nobody could compare what comes of it
+        allow_infinity=False,
+    )
+
+
+_KNOWN: Final[dict[Any, Callable[[type, Limits, Check], Native]]] = {
+    str: _texts,
+    bytes: _bytes,
+    **dict.fromkeys(
+        (int, float, Decimal, datetime.date, datetime.datetime, datetime.time, datetime.timedelta), _ordered
+    ),
+}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, NamedTuple, cast, get_args, get_origin
 import typing_extensions
 from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, TypeAdapter, ValidationError
 
-from purposeguard.testing._checks import Check, passes
+from purposeguard.testing._leaves import Check, passes
 from purposeguard.values.annotations import is_attrs, is_namedtuple, lineage, stated_by, with_told
 from purposeguard.values.rows import MISSING, read_field
 from purposeguard.values.type_schema import hints_of

@@ -28,14 +28,12 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.use import Use
-from purposeguard.testing import _telling
-from purposeguard.testing._raising import each
-from purposeguard.testing._views import lines_of
-from purposeguard.testing._waiting import Waiting
+from purposeguard.testing._runs import Waiting
+from purposeguard.testing._shown import each, lines_of
 from purposeguard.testing.effects import KINDS, Effect, Effects, captured
-from purposeguard.testing.failures import Escape, Leaked, NothingToProve, Unrecognisable
+from purposeguard.testing.failures import Escape, Leaked, NothingToProve, Unrecognisable, nothing_marked, unrecognisable
 from purposeguard.testing.interference import must_be_known
-from purposeguard.testing.traces import Haystack, joined
+from purposeguard.testing.traces import Haystack
 from purposeguard.testing.values import Mark, Markers
 from purposeguard.values.sealed import plain
 
@@ -94,6 +92,8 @@ class _Block(AbstractContextManager["Canaries", None]):
         marked, self._marked = self._marked, None
         with self._ending:  # what may be opened is seen under the purpose
             self._begun.close()
+            if marked is not None:
+                marked.effects.end()
             ended = isinstance(error, Exception | SystemExit | None)
             leaked = marked.leaked(error) if marked is not None and ended else None
         if leaked is not None:
@@ -202,10 +202,10 @@ class Canaries:
         """
         forbidden = self.forbidden
         if not any(one.recognisable for one in forbidden):
-            raise NothingToProve(_telling.nothing_marked(self._decision, forbidden, self.marks))
+            raise NothingToProve(nothing_marked(self._decision, forbidden, self.marks))
         unseen = dict.fromkeys(one.field for one in forbidden if not one.recognisable)
         if unseen:
-            warnings.warn(_telling.unrecognisable(list(unseen)), Unrecognisable, stacklevel=3)
+            warnings.warn(unrecognisable(list(unseen)), Unrecognisable, stacklevel=3)
 
 
 _BLOCKS: Final = itertools.count()
@@ -239,17 +239,10 @@ def _escapes(effect: Effect, marks: list[tuple[Mark, tuple[str, ...]]]) -> list[
     """The marks that came out by one effect, each once."""
     texts = [(what, Haystack(text)) for what, text in effect.parts]
     found: list[Escape] = []
-    whole: Haystack | None = None
     for mark, sought in marks:
         for what, text in texts:
             trace = text.trace(sought)
             if trace is not None:
                 found.append(Escape(mark, effect, what, trace, len(text.text)))
                 break
-        else:
-            if len(texts) > 1:
-                whole = whole or Haystack(joined(text for _, text in effect.parts))
-                trace = whole.trace(sought)
-                if trace is not None:
-                    found.append(Escape(mark, effect, None, trace, len(whole.text)))
     return found

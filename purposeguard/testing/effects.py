@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, overload
 
 from purposeguard.locks import new_lock
-from purposeguard.testing import _files, _http, _logs, _processes, _sockets, _sql, _streams
-from purposeguard.testing._descriptors import Descriptors
-from purposeguard.testing._patching import Lines, Parts, Patches, Tell, text_of
-from purposeguard.testing._settled import settled
+from purposeguard.testing import _local_effects, _sent_effects
+from purposeguard.testing._patching import Lines, Parts, Patches, is_quiet, text_of
+from purposeguard.testing._shown import settled
 
 KINDS: Final = (
     "log", "warning", "stdout", "stderr", "http", "response", "mail", "socket", "sql", "file", "process",
@@ -124,7 +123,8 @@ class Effects(Sequence[Effect]):
         return len(self._found)
 
     def end(self) -> None:
-        """Nothing is added any more."""
+        """Reads the files that were written; nothing is added any more."""
+        _local_effects.end_files()
         for one in self._found:
             one.ended = True
 
@@ -174,7 +174,7 @@ class _Watch:
 
     def tell(self, kind: str, name: str, make: Callable[[], Parts]) -> list[_Growing]:
         """Tells all that watch of an effect; not of what telling does itself, nor of what is only arranged."""
-        if self.arranging or not self.watching or getattr(self.busy, "now", False):
+        if self.arranging or not self.watching or getattr(self.busy, "now", False) or is_quiet(kind):
             return []
         self.busy.now = True
         try:
@@ -204,7 +204,6 @@ def captured(*, level: int = logging.DEBUG, connections: list[Any] | None = None
         try:
             yield effects
         finally:
-            _files.flush()  # what was written and not sent on yet belongs to the block as well
             effects.end()
             with _watch.lock:
                 # By identity: two that have seen the same are equal.
@@ -219,7 +218,8 @@ def watched(connections: list[Any] | None = None, *, level: int = logging.DEBUG)
         if _watch.patches is None:
             _watch.patches = patches = Patches()
             try:
-                _install(patches, _watch.tell, level, connections)
+                _local_effects.watch(patches, _watch.tell, level)
+                _sent_effects.watch(patches, _watch.tell, connections)
             except BaseException:
                 _unwatch()
                 raise
@@ -235,18 +235,6 @@ def _unwatch() -> None:
     if not _watch.depth and _watch.patches is not None:
         patches, _watch.patches = _watch.patches, None
         patches.undo()
-
-
-def _install(patches: Patches, tell: Tell, level: int, connections: list[Any] | None) -> None:
-    descriptors = Descriptors()
-    descriptors.watch(patches)
-    _logs.watch(patches, tell, level)
-    _streams.watch(patches, tell, descriptors)
-    _http.watch(patches, tell)
-    _sockets.watch(patches, tell)
-    _files.watch(patches, tell, descriptors)
-    _processes.watch(patches, tell, descriptors)
-    _sql.watch(patches, tell, connections)
 
 
 @contextlib.contextmanager

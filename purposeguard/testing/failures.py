@@ -1,23 +1,211 @@
-"""What tests of noninterference and canaries fail with."""
+"""What tests of noninterference and canaries fail with, and the words of it."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from purposeguard.errors import wrapped
 from purposeguard.notice.label import Label
-from purposeguard.testing import _telling
-from purposeguard.testing._differences import Difference, differences
+from purposeguard.notice.vocabulary import NotPersonal
+from purposeguard.policy.explanation import Decision, name_of
+from purposeguard.testing._judging import Difference, cut, differences
+from purposeguard.testing._runs import PINS, time_machine
+from purposeguard.testing._twins import shown_as, values_at
+from purposeguard.values.tagging import sources_of
 
 if TYPE_CHECKING:
+    from purposeguard.testing._twins import Fields
+    from purposeguard.testing.values import Mark
+if TYPE_CHECKING:
     from purposeguard.policy.explanation import Decision
-    from purposeguard.testing._forbidden import Fields
     from purposeguard.testing._judging import Leak
     from purposeguard.testing._runs import Outcome
+    from purposeguard.testing._twins import Fields
     from purposeguard.testing.effects import Effect
     from purposeguard.testing.traces import Trace
     from purposeguard.testing.values import Mark
+
+
+_PLACES: Final = 8
+"""Places that are listed."""
+
+_MOST: Final = 4
+"""Differences that are listed beside the first."""
+
+
+def listed(names: Sequence[str], last: str = "and") -> str:
+    """`a`, `b` and `c`."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def labels_told(label: Label) -> str:
+    """`product-data (1.1(b))`."""
+    return listed([name_of(one) for one in label])
+
+
+_UNNAMED: Final = "a field that may not be used makes a difference"
+"""While hypothesis still makes an example smaller: nobody is told of that one."""
+
+
+def _interference_text(
+    decision: Decision,
+    fields: Sequence[tuple[Fields, str]],
+    found: Sequence[Difference],
+    values: tuple[Mapping[str, Any], Mapping[str, Any]],
+    *,
+    together: bool,
+    remembered: bool,
+    activity: str,
+) -> str:
+    """The text of an Interference."""
+    names = [f"`{name}`" for name in dict.fromkeys(one.shown(path) for one, path in fields)]
+    verb = "make" if len(names) > 1 else "makes"
+    head = f"{decision.headline}, but {listed(names)} {verb} a difference"
+    head += " (only together)" if together else ""
+    first = found[0]
+    told = first.told()
+    lines = [wrapped(f"{head} to {activity}"), ""]
+    runs = list(zip(_runs_told(fields, values, remembered), told, strict=True))
+    lines += [f"  {what}   {text}" for what, text in (runs if remembered else sorted(runs, key=_plainer))]
+    more = list(dict.fromkeys(one.what for one in found[1:] if one.what != first.what))
+    if more:
+        rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
+        lines.append(wrapped(f"also different: {', '.join(more[:_MOST])}{rest}", "  "))
+    return "\n".join([*lines, "", *_advice(decision, names, remembered=remembered)])
+
+
+def _plainer(run: tuple[str, str]) -> tuple[int, str]:
+    """The plainer value first: which of the two was drawn first says nothing."""
+    return len(run[0].rstrip()), run[0]
+
+
+def _runs_told(
+    fields: Sequence[tuple[Fields, str]], values: tuple[Mapping[str, Any], Mapping[str, Any]], remembered: bool
+) -> list[str]:
+    """What each of the two runs was given, as wide as each other."""
+    if remembered:
+        told = ["with values seen before", "with values never seen"]
+    else:
+        own, path = fields[0]
+        before, after = (values_at(run[own.name], own.model, path) for run in values)
+        pair = next((pair for pair in zip(before, after, strict=False) if pair[0] != pair[1]), (before, after))
+        told = [f"{own.shown(path)} = {cut(repr(one))}" for one in pair]
+    width = max(map(len, told))
+    return [f"{one:<{width}}" for one in told]
+
+
+def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> list[str]:
+    names = listed(fields)
+    if remembered:
+        what = f"keep what {names} says out of what is remembered (the key of a cache, a set of those seen)"
+    else:
+        what = f"do without {names} here: an access function with `withhold=True` leaves out what may not be used"
+    purposes = [name_of(one) for one in decision.alternatives[:3]]
+    if purposes:
+        what += f"; or do it under a purpose that may use {'it' if len(fields) == 1 else 'them'}, such as {purposes[0]}"
+    return [wrapped(what, "  ")]
+
+
+def _nondeterministic_text(found: Sequence[Difference], pins: Collection[str]) -> str:
+    """The text of a Nondeterministic."""
+    head = "two runs with the very same values differ, so it cannot be told what makes a difference"
+    if not found:
+        return head
+    one, other = found[0].told()
+    lines = [head, "", f"  one run     {one}", f"  another     {other}", ""]
+    lines.append(
+        wrapped(
+            "either a run leaves something behind that the next one meets (rows, a cache, a counter): put it back with "
+            "`with arranging():` at the start of the test; or it is chance: " + _chance(pins),
+            "  ",
+        )
+    )
+    return "\n".join(lines)
+
+
+def _chance(pins: Collection[str]) -> str:
+    missing = [one for one in PINS if one not in pins]
+    if missing:
+        return f"pin it, `pin=({', '.join(map(repr, PINS))})` has no {listed(missing, 'nor')} now"
+    if time_machine() is None:
+        return "random numbers, uuids and timers are pinned, and the time of day where time-machine is installed"
+    return "random numbers, uuids and the time are pinned: pass in what else there is"
+
+
+def expected(error: BaseException) -> str:
+    """What is said beside an error that every run raised."""
+    return f"(every run raised this; where it may be raised: `noninterference(…, raises={type(error).__name__})`)"
+
+
+def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, Any]) -> str:
+    """The text of a NothingToProve."""
+    if not models:
+        return wrapped(
+            "no argument is a tagged model, so there is nothing to change: annotate a parameter with one, or draw one"
+        )
+    purpose = decide(Label(NotPersonal)).purpose
+    fields = [
+        f"{shown_as(name, path)} ({labels_told(label)})"
+        for name, model in models.items()
+        for path, label in sources_of(model).items()
+    ]
+    shown = f"{', '.join(fields[:_MOST])}{', …' if len(fields) > _MOST else ''}"
+    return wrapped(
+        f"{name_of(purpose)} may use every field of what is drawn, so nothing could be found: {shown}; draw a "
+        "model that has a field that this purpose may not use"
+    )
+
+
+def _leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> str:
+    """The text of a Leaked."""
+    fields = [f"`{name}`" for name in dict.fromkeys(one.mark.field for one in escapes)]
+    decision = decisions[0]
+    reasons = "; ".join(dict.fromkeys(one.headline for one in decisions))
+    lines = [wrapped(f"{reasons}, but {listed(fields)} came out"), ""]
+    for one in escapes[:_PLACES]:
+        part = "" if one.part in {"text", one.effect.title} else f", {one.part}"
+        title = one.part if one.effect.kind == "result" else f"{one.effect.title}{part}"
+        lines.append(f"  {title or 'result'}: {one.place}")
+    if len(escapes) > _PLACES:
+        lines.append(f"  and in {len(escapes) - _PLACES} more places")
+    return "\n".join([*lines, "", *_advice(decision, fields, remembered=False)])
+
+
+def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark], marks: Sequence[Mark]) -> str:
+    """Why canaries could find nothing."""
+    name = name_of(decide(Label(NotPersonal)).purpose)
+    if forbidden:
+        return unrecognisable(list(dict.fromkeys(one.field for one in forbidden)))
+    if not marks:
+        return "nothing was marked, so nothing could come out: make values with `instance` or `mark`"
+    fields = listed(list(dict.fromkeys(f"`{one.field}`" for one in marks)))
+    return wrapped(
+        f"{name} may use every field that was marked, so nothing could come out: {fields}; mark a model that has a "
+        "field that this purpose may not use"
+    )
+
+
+def unrecognisable(fields: Sequence[str]) -> str:
+    """What canaries cannot see."""
+    names = listed([f"`{one}`" for one in fields])
+    return wrapped(
+        f"values of {names} cannot be known again where they come out (a bool, a member of an enumeration, few "
+        "digits): test them with `noninterference`"
+    )
+
+
+def nothing_drawn(test: Callable[..., Any]) -> str:
+    """Why a function cannot be made a test of noninterference."""
+    parameters = ", ".join(inspect.signature(test).parameters)
+    return wrapped(
+        f"{test.__qualname__}({parameters}) draws nothing: annotate a parameter with a tagged model, give strategies "
+        "(`noninterference(guard, purpose, customer=customers())`), or use it above `@given`"
+    )
 
 
 class Interference(AssertionError):
@@ -46,10 +234,10 @@ class Interference(AssertionError):
         self.differences: tuple[Difference, ...] = tuple(differences(leak.before, leak.after, ordered=ordered))
         self.decision = decide(Label.join(*labels.values())) if labels else None
         if self.decision is None:
-            super().__init__(_telling.UNNAMED)
+            super().__init__(_UNNAMED)
             return
         super().__init__(
-            _telling.interference(
+            _interference_text(
                 self.decision,
                 fields,
                 self.differences,
@@ -69,7 +257,7 @@ class Nondeterministic(AssertionError):
 
     def __init__(self, one: Outcome, other: Outcome, *, ordered: bool, pins: Collection[str]) -> None:
         self.differences: tuple[Difference, ...] = tuple(differences(one, other, ordered=ordered))
-        super().__init__(_telling.nondeterministic(self.differences, pins))
+        super().__init__(_nondeterministic_text(self.differences, pins))
 
 
 class NothingToProve(ValueError):
@@ -78,11 +266,11 @@ class NothingToProve(ValueError):
 
 @dataclass(frozen=True)
 class Escape:
-    """One mark that came out: by which effect, in which part of it (None: in several), and how it was transformed."""
+    """One mark that came out: by which effect, in which part of it, and how it was transformed."""
 
     mark: Mark
     effect: Effect
-    part: str | None
+    part: str
     trace: Trace
     length: int
 
@@ -106,7 +294,7 @@ class Leaked(AssertionError):
         self.escapes = tuple(escapes)
         self.decisions = tuple(decisions)
         self.fields = tuple(dict.fromkeys(one.mark.field for one in escapes))
-        super().__init__(_telling.leaked(self.escapes, self.decisions))
+        super().__init__(_leaked_text(self.escapes, self.decisions))
 
 
 class Unrecognisable(UserWarning):

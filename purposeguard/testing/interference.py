@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,14 +29,11 @@ from hypothesis.control import current_build_context
 from purposeguard.guard import Guard
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.registry import Site
-from purposeguard.testing import _telling
-from purposeguard.testing._examples import Asked, Errors, Example, State
-from purposeguard.testing._forbidden import Fields, annotations_of, forbidden_in, is_tagged, model_of
-from purposeguard.testing._hypothesising import execution_of, not_counted, reference, untraced
-from purposeguard.testing._pins import PINS
-from purposeguard.testing._runs import Conduct
+from purposeguard.testing._examples import Asked, Errors, Example, State, execution_of, not_counted, reference, untraced
+from purposeguard.testing._runs import PINS, Conduct
+from purposeguard.testing._twins import Fields, annotations_of, forbidden_in, is_tagged, model_of
 from purposeguard.testing.effects import KINDS, watched
-from purposeguard.testing.failures import NothingToProve
+from purposeguard.testing.failures import NothingToProve, nothing_drawn, nothing_to_prove
 from purposeguard.testing.strategies import instances
 
 
@@ -98,7 +95,7 @@ def noninterference(
             if name not in strategies and is_tagged(annotation)
         }
         if not drawn and not strategies:
-            raise TypeError(_telling.nothing_drawn(test))
+            raise TypeError(nothing_drawn(test))
         return given(**drawn, **strategies)(make(test, annotations, drawn=frozenset((*drawn, *strategies))).wrapper())
 
     return decorate
@@ -174,9 +171,12 @@ class _Prover:
             if (forbidden := forbidden_in(self.asked.decision, model))
         ]
         if not found and (models or not any(_may_hold_models(one) for one in kwargs.values())):
-            raise NothingToProve(_telling.nothing_to_prove(self.asked.decision, models))
+            raise NothingToProve(nothing_to_prove(self.asked.decision, models))
         return found
 
 
 def _may_hold_models(value: object) -> bool:
     return isinstance(value, (list, tuple, set, frozenset, dict)) and not value
+
+
+T = TypeVar("T")

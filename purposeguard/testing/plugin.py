@@ -13,12 +13,9 @@ from typing import Any
 
 import pytest
 
-import purposeguard
 from purposeguard.testing import watching
 from purposeguard.testing._mutation import Mutation, Mutator, tests_by_cell
-from purposeguard.testing._records import Collector
-from purposeguard.testing._report import Report
-from purposeguard.testing._swallowed import swallowed
+from purposeguard.testing._report import Collector, Report
 
 
 class Session:
@@ -40,7 +37,6 @@ class Session:
         self._watched = True
         watching.watch_all(self._collector)
         self._collector.met(watching.watched_guards())
-        self._collector.swallowing.start()
 
     def pytest_unconfigure(self) -> None:
         """Ends it, however the run ended."""
@@ -49,7 +45,6 @@ class Session:
     def _leave(self) -> None:
         if self._watched:
             self._watched = False
-            self._collector.swallowing.stop()
             watching.leave_all(self._collector)
 
     # ---- while tests run ---------------------------------------------------------------------------------------------
@@ -146,7 +141,6 @@ class Session:
         config, collector = self._config, self._collector
         records = collector.finish(watching.watched_guards())
         self._leave()
-        self._add_swallowed()
         output: dict[str, Any] | None = getattr(config, "workeroutput", None)
         if output is not None:
             output["purposeguard"] = records.dump()
@@ -156,7 +150,6 @@ class Session:
         self._report = report = Report(records)
         report.mutation = self._mutation
         self._write(report)
-        self._add_to_junit(report)
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             if self._unwritten is not None:
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -171,24 +164,6 @@ class Session:
             report.write(self._config.invocation_params.dir / path)
         except OSError as error:  # what was found is printed all the same
             self._unwritten = f"ERROR: the report is not written to {path}: {error.strerror or error}"
-
-    def _add_swallowed(self) -> None:
-        left_out = {*self._tests, Path(purposeguard.__file__).parent}
-        for plugin in self._config.pluginmanager.get_plugins():
-            file = getattr(plugin, "__file__", None)
-            if isinstance(file, str):
-                left_out.add(Path(file))  # a conftest.py, or another that stands beside the tests
-        found = swallowed(self._collector.swallowing.caught, self._config.rootpath, frozenset(left_out))
-        for key, times in found:
-            self._collector.records.swallowed[key] += times
-
-    def _add_to_junit(self, report: Report) -> None:
-        from _pytest.junitxml import xml_key  # noqa: PLC0415  # where JUnit is asked for
-
-        xml = self._config.stash.get(xml_key, None)
-        if xml is not None:
-            for name, value in report.properties().items():
-                xml.add_global_property(name, value)
 
     def _is_under(self, report: Report) -> bool:
         least = self._config.getoption("purposeguard_fail_under")

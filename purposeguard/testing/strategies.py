@@ -1,4 +1,4 @@
-"""Strategies of hypothesis: notices right and wrong, what can be asked of them, sealed values, instances of models.
+"""Strategies of hypothesis: what can be asked of a notice, sealed values, instances of models.
 
 Needs hypothesis: `pip install 'purposeguard[hypothesis]'`. What is drawn of a notice is aimed at the border between
 allowed and denied, so that neither is rare, and shrinks to the simplest.
@@ -6,37 +6,55 @@ allowed and denied, so that neither is rare, and shrinks to the simplest.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
 from purposeguard.guard import Guard
-from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.activity import Block
-from purposeguard.testing import _notices, _revisions
-from purposeguard.testing._asking import Asked, asked_of, declarable
 from purposeguard.testing._drawing import Drawing
-from purposeguard.testing._faults import FaultyNotice, PlantedFault, faulty
-from purposeguard.testing._redrawing import Redrawing
+from purposeguard.testing._twins import Redrawing
 from purposeguard.testing.values import Markers, value_strategy
 from purposeguard.values.personal import Personal
 from purposeguard.values.tagging import sources_of
 
+Asked = type[Purpose] | Family
+"""What can be asked for as a purpose."""
+
+
+def name_of(term: type[Source] | Asked) -> str:
+    """How a term is said as text: by its id, a family by its name."""
+    return term.name if isinstance(term, Family) else term.clause
+
+
+def asked_of(notice: Notice) -> tuple[Asked, ...]:
+    """Everything that may be asked of a notice as a purpose."""
+    return (*notice.purposes, *notice.families)
+
+
+def declarable(guard: Guard) -> list[tuple[str, str | None]]:
+    """The purposes and families, by their names, and channels for which an activity can be declared (rule 7)."""
+    found: list[tuple[str, str | None]] = []
+    for asked, channel in itertools.product(map(name_of, asked_of(guard.notice)), (None, *guard.notice.channels)):
+        with suppress(ChannelViolation):
+            guard.purpose(asked, channel=channel)
+            found.append((asked, channel))
+    return found
+
+
 __all__ = [
-    "FaultyNotice",
-    "PlantedFault",
     "Question",
     "channels",
     "families",
-    "faulty_notices",
-    "histories",
     "instances",
     "labels",
-    "notices",
     "purposes",
     "questions",
     "sealed",
@@ -47,31 +65,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-# ---- Notices ------------------------------------------------------------------------------------------------------
-
-
-def notices(
-    *, derivations: bool = True, prohibitions: bool = True, overlays: bool = True, facts: bool = False
-) -> st.SearchStrategy[Notice]:
-    """Valid notices: clauses with items, grants, channels closed and open, families, and what is not left out.
-
-    `facts`: also what clauses 4 to 11 may say (entrustment, transfer, safeguards, rights, retention, contact, changes),
-    bases, extensions to earlier data and renamings, with titles that are hard to quote.
-    """
-    tables = _notices.tables(derivations=derivations, prohibitions=prohibitions, overlays=overlays, facts=facts)
-    return tables.map(Notice.parse)
-
-
-def histories(least: int = 2, most: int = 3) -> st.SearchStrategy[History]:
-    """Revisions of one notice in the order of their dates; each renumbers, adds, drops, grants or forbids something."""
-    return _revisions.revisions(least, most).map(lambda found: History(*found))
-
-
-def faulty_notices(*, most: int = 3) -> st.SearchStrategy[FaultyNotice]:
-    """Notices with faults that are known, up to so many at once: kinds, and the places where each must be found."""
-    return faulty(most)
-
 
 # ---- What can be asked of a notice --------------------------------------------------------------------------------
 

@@ -1,31 +1,161 @@
-"""Whether a text holds a value, as it is or transformed: in another case, encoded, hashed, reversed, cut in two.
+"""How values look as text, and whether a text holds one: plain, in another case, encoded, compressed or hashed.
 
-What is encoded is decoded and looked into again, so encodings may be nested; hashes are those of the plain value.
+What is encoded is decoded and searched again, three levels deep. Hashes are those of the plain value.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import datetime
+import enum
 import functools
 import hashlib
-import itertools
+import html
+import ipaddress
+import quopri
 import re
+import unicodedata
+import urllib.parse
 import uuid
 import zlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from decimal import Decimal
+from functools import singledispatch
+from typing import Any, Final
 
-from purposeguard.testing._decoding import SHORTEST_DIGEST, Piece, bared, normalised, pieces, turned
+from pydantic import Secret, SecretBytes, SecretStr
 
-_SHORTEST: Final = 10
-"""Characters of a text that is known by its halves."""
+from purposeguard.values.annotations import is_taggable
+from purposeguard.values.rows import MISSING, read_field
+from purposeguard.values.sealed import Sealed, content
+from purposeguard.values.type_schema import Model
+
+SHORTEST: Final = 5
+"""Characters of a text that is recognised; a shorter one stands anywhere by chance."""
+
+# ---- How values look as text --------------------------------------------------------------------------------------
+
+
+def texts_of(value: object) -> tuple[str, ...]:
+    """How a value looks as text, in every form that is usual for its type; empty where none is recognisable."""
+    return tuple(dict.fromkeys(text for text in _forms(value) if len(text) >= SHORTEST))
+
+
+def _forms(value: object) -> Iterable[str]:
+    if value is None or isinstance(value, (bool, enum.Enum)):
+        return ()  # one of few
+    if is_taggable(type(value)):
+        parts = (read_field(value, name) for name in Model(type(value)).fields())
+        return [text for part in parts if part is not MISSING for text in _forms(part)]
+    return _written(value)
+
+
+@singledispatch
+def _written(value: Any) -> Iterable[str]:
+    return (str(value),)
+
+
+@_written.register
+def _(value: Sealed) -> Iterable[str]:
+    return _forms(content(value))
+
+
+@_written.register
+def _(value: SecretStr | SecretBytes | Secret) -> Iterable[str]:  # type: ignore[type-arg]  # dispatch goes by the class
+    return _forms(value.get_secret_value())
+
+
+@_written.register
+def _(value: str) -> Iterator[str]:
+    yield value
+    # A number in groups, such as a telephone's, is often stored as its digits.
+    digits = re.sub(r"[\s()\-.]", "", value)
+    if re.fullmatch(r"\+?[0-9]{7,}", digits):
+        yield digits
+        yield digits.removeprefix("+")
+        if digits.startswith("+") and len(digits) > 11:
+            yield digits[-9:]  # the prefix is another one within the country
+
+
+@_written.register
+def _(value: bytes | bytearray) -> Iterable[str]:
+    return value.decode("utf-8", "replace"), value.hex(), base64.b64encode(value).decode()
+
+
+@_written.register
+def _(value: int) -> Iterable[str]:
+    return _if_long(str(value), f"{value:,}")
+
+
+@_written.register
+def _(value: float) -> Iterable[str]:
+    return _if_long(repr(value), f"{value:,}", f"{value:.2f}", f"{value:,.2f}")
+
+
+@_written.register
+def _(value: Decimal) -> Iterable[str]:
+    return _if_long(str(value), f"{value:,}", f"{value:f}", repr(float(value)))
+
+
+def _if_long(plain: str, *others: str) -> Iterable[str]:
+    """The forms of a number; none of a short one, since `1,000` and `7.50` stand anywhere by chance."""
+    return (plain, *others) if len(plain) >= SHORTEST else ()
+
+
+@_written.register
+def _(value: datetime.datetime) -> Iterator[str]:
+    iso, stamp = value.isoformat(), value.timestamp()
+    yield from (iso, str(value), f"{iso.removesuffix('+00:00')}Z", str(stamp), str(int(stamp)), str(int(stamp * 1000)))
+    yield from _forms(value.date())
+
+
+@_written.register
+def _(value: datetime.date) -> Iterator[str]:
+    year, month, day = value.year, value.month, value.day
+    yield from (value.isoformat(), f"{value:%Y/%m/%d}", f"{value:%Y%m%d}", f"{value:%d.%m.%Y}", f"{value:%m/%d/%Y}")
+    yield from (f"{year}年{month}月{day}日", f"{year}/{month}/{day}", f"{year}-{month}-{day}")
+    for name in (f"{value:%B}", f"{value:%b}"):
+        yield from (f"{name} {day}, {year}", f"{day} {name} {year}", f"{day:02} {name} {year}")
+
+
+@_written.register
+def _(value: datetime.timedelta) -> Iterable[str]:
+    return str(value), str(value.total_seconds())
+
+
+@_written.register
+def _(value: uuid.UUID) -> Iterable[str]:
+    return str(value), value.hex
+
+
+@_written.register
+def _(value: ipaddress.IPv6Address) -> Iterable[str]:
+    return str(value), value.exploded
+
+
+@_written.register
+def _(value: Mapping) -> Iterator[str]:  # type: ignore[type-arg]  # dispatch goes by the class alone
+    for key, item in value.items():
+        yield from _forms(key)
+        yield from _forms(item)
+
+
+@_written.register
+def _(value: list | tuple | set | frozenset) -> Iterator[str]:  # type: ignore[type-arg]  # likewise
+    for item in value:
+        yield from _forms(item)
+
+
+# ---- Traces -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Where a value is: from `start` to `end` of a text, and `how` it was transformed; empty where it was not.
+    """Where a value stands: from `start` to `end` of a text, and `how` it was transformed (empty: it was not).
 
-    Where the place is not known to the letter, because a whole text was decoded, the two are its ends.
+    Where a part of the text was decoded, `start` and `end` are those of that part.
     """
 
     start: int
@@ -38,207 +168,340 @@ class Trace:
         return ", ".join(self.how)
 
 
+def trace_of(text: str, texts: Iterable[str]) -> Trace | None:
+    """Where one of `texts` stands in `text`, as it is or transformed; None where none does."""
+    return Haystack(text).trace(texts)
+
+
 class Haystack:
-    """A text that is looked into for several values: what it holds is decoded once."""
+    """A text that is searched for several values; it is decoded once."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self._pieces = list(pieces(text))
 
-    def trace(self, texts: Collection[str]) -> Trace | None:
-        """The first trace of a value that looks like one of these; the plainest where there are several."""
+    def trace(self, texts: Iterable[str]) -> Trace | None:
+        """The first trace of a value that looks like one of `texts`; the plainest where there are several."""
         needles = tuple(dict.fromkeys(texts))
         if not needles:
             return None
-        for find in (_plain, _folded, _normalised, _separated, _reversed, _turned, _hashed):
+        for search in (_plain, _folded, _normalised, _separated, _reversed, _hashed):
             for piece in self._pieces:
-                found = find(piece, needles)
-                if found is not None:
-                    start, end, how = found
-                    if piece.how:  # the place in what was decoded is none in the text
+                match = search(piece, needles)
+                if match is not None:
+                    start, end, how = match
+                    if piece.how:  # a place in decoded text is no place in the text itself
                         start, end = piece.start, piece.end
                     return Trace(start, end, (*piece.how, *how))
-        return self._split(needles)
-
-    def _split(self, needles: tuple[str, ...]) -> Trace | None:
-        """Both halves of a text, wherever it was cut."""
-        folded = [piece.folded for piece in self._pieces]
-        for needle in needles:
-            whole = needle.casefold()
-            half = _half(whole)
-            if whole.isascii() and len(whole) < _SHORTEST:
-                continue
-            for cut in range(half, len(whole) - half + 1):
-                first = next((number for number, text in enumerate(folded) if whole[:cut] in text), None)
-                if first is None:
-                    break  # nor is a longer beginning
-                if not any(whole[cut:] in text for text in folded):
-                    continue
-                if whole.isdigit() and not _are_near(folded[first], whole[:cut], whole[cut:]):
-                    continue
-                piece = self._pieces[first]
-                start = piece.start if piece.how else folded[first].index(whole[:cut])
-                return Trace(start, piece.end if piece.how else start + cut, (*piece.how, "cut in two"))
         return None
 
 
-_NEAR: Final = 60
-"""Characters between two halves of a number: in a long list of numbers any two would be found."""
+_Match = tuple[int, int, tuple[str, ...]] | None
 
 
-def _are_near(text: str, one: str, other: str) -> bool:
-    starts = [found.start() for found in re.finditer(re.escape(one), text)]
-    return any(
-        other in text[max(0, start - len(other) - _NEAR) : start + len(one) + _NEAR + len(other)] for start in starts
-    )
-
-
-def _half(text: str) -> int:
-    """How long the shorter half must be to be known: of digits, as in dates, others may have one as well."""
-    if not text.isascii():
-        return 3  # of many letters each says more
-    return 4 if any(one.isalpha() for one in text) else 5
-
-
-def trace_of(text: str, texts: Collection[str]) -> Trace | None:
-    """Where one of `texts` is in `text`, as it is or transformed; None where it is not."""
-    return Haystack(text).trace(texts)
-
-
-# ---- What is looked for in a piece --------------------------------------------------------------------------------
-
-_Found = tuple[int, int, tuple[str, ...]] | None
-
-
-def _plain(piece: Piece, needles: tuple[str, ...]) -> _Found:
+def _plain(piece: Piece, needles: tuple[str, ...]) -> _Match:
     return _first(piece.text, needles, ())
 
 
-def _folded(piece: Piece, needles: tuple[str, ...]) -> _Found:
+def _folded(piece: Piece, needles: tuple[str, ...]) -> _Match:
     return _first(piece.folded, _each(str.casefold, needles), ("in another case",))
 
 
-def _reversed(piece: Piece, needles: tuple[str, ...]) -> _Found:
+def _normalised(piece: Piece, needles: tuple[str, ...]) -> _Match:
+    match = _first(piece.normal, _each(_normal, needles), ("in another form",))
+    return None if match is None else (0, len(piece.text), match[2])
+
+
+def _separated(piece: Piece, needles: tuple[str, ...]) -> _Match:
+    """The same letters and digits, in other groups."""
+    if any(len(needle) >= SHORTEST_DIGEST and needle in piece.bare for needle in _each(_bare, needles)):
+        return 0, len(piece.text), ("with other separators",)
+    return None
+
+
+def _reversed(piece: Piece, needles: tuple[str, ...]) -> _Match:
     return _first(piece.folded, _each(_backwards, needles), ("reversed",))
+
+
+def _first(text: str, needles: Sequence[str], how: tuple[str, ...]) -> _Match:
+    for needle in needles:
+        start = text.find(needle)
+        while start >= 0 and _is_in_a_number(text, start, needle):
+            start = text.find(needle, start + 1)
+        if start >= 0:
+            return start, start + len(needle), how
+    return None
+
+
+def _is_in_a_number(text: str, start: int, needle: str) -> bool:
+    """True if a short number stands within a longer one, or within a hash, where any might by chance."""
+    if len(needle) >= SHORTEST_DIGEST or not needle.isdigit():
+        return False
+    around = text[max(0, start - 1) : start], text[start + len(needle) : start + len(needle) + 1]
+    return any(side.isalnum() and side.isascii() for side in around)
+
+
+@functools.lru_cache(maxsize=512)
+def _each(change: Callable[[str], str], needles: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(change, needles))
+
+
+def _normal(text: str) -> str:
+    """A text in one width and case, without invisible characters."""
+    normal = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(letter for letter in normal if unicodedata.category(letter) != "Cf")
+
+
+def _bare(text: str) -> str:
+    return _SEPARATORS.sub("", text.casefold())
 
 
 def _backwards(text: str) -> str:
     return text.casefold()[::-1]
 
 
-@functools.lru_cache(maxsize=512)
-def _each(change: Callable[[str], str], needles: tuple[str, ...]) -> tuple[str, ...]:
-    """What is looked for in many pieces, changed once."""
-    return tuple(map(change, needles))
+# ---- Hashes -------------------------------------------------------------------------------------------------------
 
+SHORTEST_DIGEST: Final = 8
+"""Hexadecimal digits that are left at least of a hash that was cut."""
 
-def _turned(piece: Piece, needles: tuple[str, ...]) -> _Found:
-    letters = tuple(one for one in needles if any(map(str.isalpha, one)))
-    return _first(piece.text, _each(turned, letters), ("by rot13",))
+_CERTAIN: Final = 12
+"""Digits of a hash that is recognised within a longer run, where shorter ones stand by chance."""
 
+_ALGORITHMS: Final = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "blake2b", "blake2s")
+_SIZES: Final = (4, 6, 8, 10, 12, 16, 20, 32)
+"""Bytes of BLAKE2 hashes beside the usual 64: whoever hashes says how many."""
 
-def _first(text: str, needles: Collection[str], how: tuple[str, ...]) -> _Found:
-    for one in needles:
-        start = text.find(one)
-        while start >= 0 and _is_in_a_number(text, start, one):
-            start = text.find(one, start + 1)
-        if start >= 0:
-            return start, start + len(one), how
-    return None
-
-
-def _is_in_a_number(text: str, start: int, one: str) -> bool:
-    """Whether a short number stands within a longer one, or a hash, where any might."""
-    if len(one) >= SHORTEST_DIGEST or not one.isdigit():
-        return False
-    around = text[max(0, start - 1) : start], text[start + len(one) : start + len(one) + 1]
-    return any(side.isalnum() and side.isascii() for side in around)
-
-
-def _normalised(piece: Piece, needles: tuple[str, ...]) -> _Found:
-    found = _first(piece.normal, _each(normalised, needles), ("in another form",))
-    return None if found is None else (0, len(piece.text), found[2])
-
-
-def _separated(piece: Piece, needles: tuple[str, ...]) -> _Found:
-    """The same letters and digits, in other groups."""
-    if any(len(one) >= SHORTEST_DIGEST and one in piece.bare for one in _each(bared, needles)):
-        return 0, len(piece.text), ("with other separators",)
-    return None
-
-
-def _hashed(piece: Piece, needles: tuple[str, ...]) -> _Found:
-    """Whole, at any place of a run, or cut short to what the run is."""
-    if not piece.digests:
-        return None
-    beginnings, endings = _digests_of(needles)
-    for run in piece.digests:
-        digits = run.digits
-        found = (
-            name
-            for start in range(len(digits) - SHORTEST_DIGEST + 1)
-            for name, digest in beginnings.get(digits[start : start + SHORTEST_DIGEST], ())
-            if (digits.startswith(digest, start) and (len(digest) >= _LONG or len(digest) == len(digits)))
-            or (start == 0 and digest.startswith(digits))
-        )
-        ending = (name for name, digest in endings.get(digits[-SHORTEST_DIGEST:], ()) if digest.endswith(digits))
-        name = next(itertools.chain(found, ending), None)
-        if name is not None:
-            return run.start, run.end, (*run.how, f"hashed by {name}")
-    return None
-
-
-_LONG: Final = 12
-"""Digits of a hash that is known within a longer run, where shorter ones stand by chance."""
-
-_Ends = dict[str, list[tuple[str, str]]]
+_NAMESPACES: Final = (uuid.NAMESPACE_DNS, uuid.NAMESPACE_URL)
 
 
 @functools.lru_cache(maxsize=512)
-def _digests_of(needles: tuple[str, ...]) -> tuple[_Ends, _Ends]:
-    """The hashes of several texts, by their first digits and by their last ones."""
-    beginnings: _Ends = {}
-    endings: _Ends = {}
-    for name, digest in itertools.chain.from_iterable(map(_digests, needles)):
-        beginnings.setdefault(digest[:SHORTEST_DIGEST], []).append((name, digest))
-        endings.setdefault(digest[-SHORTEST_DIGEST:], []).append((name, digest))
-    return beginnings, endings
-
-
-_ALGORITHMS: Final = tuple(
-    sorted(
-        hashlib.algorithms_available
-        & {
-            *("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha512_224", "sha512_256"),
-            *("sha3_224", "sha3_256", "sha3_384", "sha3_512"),
-        }
-    )
-)
-_SIZES: Final = (4, 5, 6, 8, 10, 12, 16, 20, 24, 28, 32, 48, 64)
-_NAMESPACES: Final = (uuid.NAMESPACE_DNS, uuid.NAMESPACE_URL, uuid.NAMESPACE_OID, uuid.NAMESPACE_X500)
-
-
-@functools.lru_cache(maxsize=512)
-def _digests(text: str) -> tuple[tuple[str, str], ...]:
-    """The hashes of a text, in hexadecimal, by the names of what made them."""
-    found: list[tuple[str, str]] = []
-    for form in dict.fromkeys((text, text.lower(), text.upper(), f"{text}\n")):
+def _digests(needle: str) -> tuple[tuple[str, str], ...]:
+    """The hashes of a text in hexadecimal, each with the name of its algorithm."""
+    digests: list[tuple[str, str]] = []
+    for form in dict.fromkeys((needle, needle.lower(), needle.upper(), f"{needle}\n")):
         data = form.encode("utf-8", "surrogatepass")
-        found += [(name, hashlib.new(name, data, usedforsecurity=False).hexdigest()) for name in _ALGORITHMS]
-        found += [("blake2b", hashlib.blake2b(data, digest_size=size).hexdigest()) for size in _SIZES]
-        found += [("blake2s", hashlib.blake2s(data, digest_size=size).hexdigest()) for size in _SIZES if size <= 32]
-        found += [("uuid3", uuid.uuid3(space, form).hex) for space in _NAMESPACES]
-        found += [("uuid5", uuid.uuid5(space, form).hex) for space in _NAMESPACES]
-        found += [(name, str(int(digest, 16))) for name, digest in found if name in {"md5", "sha1", "sha256"}]
-        found += [("CRC-32", one) for one in (f"{zlib.crc32(data):08x}", str(zlib.crc32(data)))]
-        found.append(("hash()", str(abs(hash(form)))))
-    return tuple((name, digest) for name, digest in found if len(digest) >= SHORTEST_DIGEST)
+        digests += [(name, hashlib.new(name, data, usedforsecurity=False).hexdigest()) for name in _ALGORITHMS]
+        digests += [("blake2b", hashlib.blake2b(data, digest_size=size).hexdigest()) for size in _SIZES]
+        digests += [("uuid5", uuid.uuid5(space, form).hex) for space in _NAMESPACES]
+        digests.append(("CRC-32", f"{zlib.crc32(data):08x}"))
+    return tuple(digests)
 
 
-_NEVER: Final = "ꙮ"
-"""A letter that stands in no value, so that what is on both sides of it is not one word."""
+def _hashed(piece: Piece, needles: tuple[str, ...]) -> _Match:
+    """A hash as a whole, at any place of a run, or cut to the run."""
+    runs = piece.runs
+    if not runs:
+        return None
+    for needle in needles:
+        for name, digest in _digests(needle):
+            for digits, start, end, how in runs:
+                if digits in digest:
+                    match = digest.startswith(digits) or digest.endswith(digits)
+                else:
+                    match = len(digest) >= _CERTAIN and digest in digits
+                if match:
+                    return start, end, (*how, f"hashed by {name}")
+    return None
 
 
-def joined(texts: Iterable[str]) -> str:
-    """Several texts as one, for what is cut in two between them."""
-    return f" {_NEVER} ".join(texts)
+# ---- Decoding -----------------------------------------------------------------------------------------------------
+
+_DEEPEST: Final = 3
+"""Encodings within encodings that are undone."""
+
+_MOST: Final = 2_000
+"""Decoded pieces of one text that are searched."""
+
+_LONG: Final = 24
+"""Bytes that no ordinary word decodes to by chance."""
+
+_LARGEST: Final = 5_000_000
+"""Bytes that are unpacked."""
+
+_SEPARATORS: Final = re.compile(r"[\W_]+")
+_HEX: Final = re.compile(rf"[0-9a-f]{{{SHORTEST_DIGEST},}}")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+_HEXADECIMAL: Final = re.compile(r"[0-9a-fA-F]{8,}|(?:[0-9a-fA-F]{2}[:\- ]){4,}[0-9a-fA-F]{2}")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_PACKED: Final = rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]"
+_WORDS: Final = re.compile(rb"[\x20-\x7e]{5,}|(?:[\xe3-\xe9][\x80-\xbf]{2}){2,}|^(?:" + _PACKED + rb")")
+_ZIPPED: Final = re.compile(rb"PK\x03\x04.{22}(..)(..)", re.DOTALL)
+_CHARSETS: Final = (
+    ("in UTF-8", "utf-8", 0),
+    ("in Shift JIS", "cp932", 0),
+    *(("in UTF-16", charset, skipped) for charset in ("utf-16-le", "utf-16-be") for skipped in (0, 1)),
+)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What undoing encodings made of a part of a text; `raw`: the bytes that it was made from, if any."""
+
+    text: str
+    raw: bytes
+    start: int
+    end: int
+    how: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def folded(self) -> str:
+        """Without regard to case."""
+        return self.text.casefold()
+
+    @functools.cached_property
+    def bare(self) -> str:
+        """Letters and digits alone."""
+        return _bare(self.text)
+
+    @functools.cached_property
+    def normal(self) -> str:
+        """In one width and case."""
+        return self.folded if self.text.isascii() else _normal(self.text)
+
+    @functools.cached_property
+    def runs(self) -> tuple[tuple[str, int, int, tuple[str, ...]], ...]:
+        """Runs of hexadecimal digits that may be hashes: digits, start, end, how they were decoded."""
+        text = self.text.lower()
+        runs: list[tuple[str, int, int, tuple[str, ...]]] = [
+            (m[0], m.start(), m.end(), ()) for m in _HEX.finditer(text)
+        ]
+        if "-" in text:  # of UUIDs
+            runs += [(m[0], 0, len(text), ()) for m in _HEX.finditer(text.replace("-", ""))]
+        for m in _BASE64.finditer(self.text):
+            digests = (raw.hex() for raw in _of_base64(m[0]) if len(raw) >= SHORTEST_DIGEST)
+            runs += [(digits, m.start(), m.end(), ("in base64",)) for digits in digests]
+        return tuple(runs)
+
+
+def pieces(text: str) -> Iterator[Piece]:
+    """The text and what decoding makes of it, the plainer pieces first."""
+    level = [Piece(text, _octets(text), 0, len(text))]
+    seen = {text}
+    for _ in range(_DEEPEST + 1):
+        yield from level
+        deeper: list[Piece] = []
+        for piece in level:
+            for decoded in _decoded(piece):
+                if decoded.text not in seen and len(seen) < _MOST:
+                    seen.add(decoded.text)
+                    deeper.append(decoded)
+        level = deeper
+
+
+def _decoded(piece: Piece) -> Iterator[Piece]:
+    for name, decode in _WHOLE:
+        text = decode(piece.text)
+        if text != piece.text:
+            yield Piece(text, _octets(text), piece.start, piece.end, (*piece.how, name))
+    for raw in _unpacked(piece.raw):
+        yield Piece(_read(raw), raw, piece.start, piece.end, (*piece.how, "compressed"))
+    yield from _in_other_charsets(piece)
+    for name, pattern, decode_run in _RUNS:
+        for match in pattern.finditer(piece.text):
+            start, end = (piece.start, piece.end) if piece.how else match.span()
+            for raw in decode_run(match[0]):
+                if len(raw) >= _LONG or _WORDS.search(raw):
+                    yield Piece(_read(raw), raw, start, end, (*piece.how, name))
+
+
+def _in_other_charsets(piece: Piece) -> Iterator[Piece]:
+    if not piece.raw or (piece.how and (len(piece.raw) < _LONG or piece.how[-1] not in _BINARY)):
+        return
+    for name, charset, skipped in _CHARSETS:
+        text = piece.raw[skipped:].decode(charset, "ignore")
+        if any(ord(letter) > 0xFF for letter in text):
+            yield Piece(text, b"", piece.start, piece.end, (*piece.how, name))
+
+
+def _octets(text: str) -> bytes:
+    """The bytes of what is no text: `effects` show what is not UTF-8 byte by byte."""
+    if text.isascii() and not _CONTROL.search(text):
+        return b""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return b""
+
+
+def _read(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1") if len(raw) >= _LONG else raw.decode("utf-8", "replace")
+
+
+def _unpacked(raw: bytes) -> Iterator[bytes]:
+    """What gzip, zlib and ZIP have packed, wherever it begins."""
+    starts = [(match.start(), zlib.MAX_WBITS + 32) for match in re.finditer(_PACKED, raw)]
+    for match in _ZIPPED.finditer(raw):
+        name, extra = (int.from_bytes(length, "little") for length in match.groups())
+        starts.append((match.end() + name + extra, -zlib.MAX_WBITS))
+    for start, wbits in starts:
+        try:
+            yield zlib.decompressobj(wbits).decompress(raw[start:], _LARGEST)
+        except zlib.error:
+            continue
+
+
+def _of_base64(run: str) -> Iterator[bytes]:
+    run = run.rstrip("=").translate(_URL_SAFE)
+    for offset in range(4):  # the run may begin with something else
+        part = run[offset:]
+        part = part[:-1] if len(part) % 4 == 1 else part
+        try:
+            yield base64.b64decode(part + "=" * (-len(part) % 4))
+        except binascii.Error:
+            continue
+
+
+def _of_hexadecimal(run: str) -> Iterator[bytes]:
+    digits = re.sub(r"[^0-9a-fA-F]", "", run)
+    for offset in (0, 1) if digits == run else (0,):
+        part = digits[offset:]
+        yield bytes.fromhex(part[: len(part) // 2 * 2])
+
+
+def _unquoted(text: str) -> str:
+    return urllib.parse.unquote_plus(text) if re.search(r"%[0-9a-fA-F]{2}", text) else text
+
+
+def _unescaped(text: str) -> str:
+    r"""`\u0041`, `\x41`, `\n` and `\/` as what they stand for; surrogate pairs are joined."""
+    if "\\" not in text:
+        return text
+    plain = _ESCAPE.sub(lambda m: chr(int(m[1] or m[2], 16)) if m[1] or m[2] else _MEANINGS[m[3]], text)
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"'/\\ntr]))")
+_MEANINGS: Final = {'"': '"', "'": "'", "/": "/", "\\": "\\", "n": "\n", "t": "\t", "r": "\r"}
+
+
+def _unprintable(text: str) -> str:
+    """Undoes the quoting of mails."""
+    if not re.search(r"=(?:[0-9A-F]{2}|\r?\n)", text):
+        return text
+    return quopri.decodestring(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+
+
+def _in_one_line(text: str) -> str:
+    """Joins the lines that base64 is broken into."""
+    return re.sub(r"(?<=[\w+/=])\r?\n[ \t]*(?=[\w+/=])", "", text)
+
+
+_WHOLE: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
+    ("URL-encoded", _unquoted),
+    ("as HTML", html.unescape),
+    ("escaped as in JSON", _unescaped),
+    ("as quoted-printable", _unprintable),
+    ("on several lines", _in_one_line),
+    ("in UTF-16", lambda text: text.replace("\0", "")),
+)
+_RUNS: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], Iterator[bytes]]], ...]] = (
+    ("in base64", _BASE64, _of_base64),
+    ("in hexadecimal", _HEXADECIMAL, _of_hexadecimal),
+)
+_BINARY: Final = frozenset({"compressed", *(name for name, _, _ in _RUNS)})
+"""What gives bytes, and not a text."""

@@ -22,11 +22,10 @@ from hypothesis.errors import Unsatisfiable
 
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
-from purposeguard.testing._annotations import few_valued
+from purposeguard.testing._annotations import few_valued, places
 from purposeguard.testing._drawing import Drawing
-from purposeguard.testing._places import places
-from purposeguard.testing._redrawing import Redrawing
-from purposeguard.testing._texts import texts_of
+from purposeguard.testing._twins import Redrawing
+from purposeguard.testing.traces import texts_of
 from purposeguard.values.annotations import what_is
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.tagging import sources_of

@@ -16,10 +16,10 @@ from purposeguard import Guard, History, Label, Notice, NotPersonal, RowContext
 from purposeguard.adapters.tags import Columns, Tag
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.use import Use
-from purposeguard.testing._asking import asked_of
-from purposeguard.testing._notices import Tables, add_bases, tables
-from purposeguard.testing._revisions import revision_after
+from purposeguard.testing.strategies import asked_of
 from purposeguard.values.markers import Collected, Ended, RowSource, Subject
+from tests.generated.notice_revisions import revision_after
+from tests.generated.notice_tables import Tables, add_bases, tables
 from tests.oversights import Told
 
 NOW = datetime.datetime(2025, 6, 15, 12, tzinfo=datetime.UTC)

@@ -16,9 +16,10 @@ from purposeguard.notice.retention import overdue
 from purposeguard.policy import spec
 from purposeguard.policy.context import BEFORE_ALL, Context, SubjectPreferences
 from purposeguard.policy.table import Matrix
-from purposeguard.testing import _revisions, strategies
-from purposeguard.testing._asking import asked_of, name_of
+from purposeguard.testing import strategies
+from purposeguard.testing.strategies import asked_of, name_of
 from tests import histories
+from tests.generated import notice_revisions
 from tests.oversights import Told
 
 
@@ -60,7 +61,7 @@ def compiled(known: histories.Context) -> Context:
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[tuple[Notice, ...], Notice]:
     """A history and the revision of it that is in force: the last, or an earlier one that was put back."""
-    notices = draw(_revisions.revisions())
+    notices = draw(notice_revisions.revisions())
     return notices, draw(st.sampled_from([notices[-1], notices[-1], notices[-1], notices[0]]))
 
 

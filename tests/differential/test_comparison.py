@@ -8,8 +8,8 @@ from purposeguard import Guard, History, Notice, UnknownSource
 from purposeguard.policy import spec
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import compare
-from purposeguard.testing import _revisions
 from tests.comparisons import LATER, hold_equal, hold_to_what_is_stated, stated
+from tests.generated import notice_revisions
 from tests.oversights import Told
 
 
@@ -17,7 +17,7 @@ def test_the_cells_that_differ_are_those_that_are_decided_differently() -> None:
     tally = [0, 0]
 
     @settings(max_examples=40)
-    @given(pair=_revisions.revisions(2, 2))
+    @given(pair=notice_revisions.revisions(2, 2))
     def ask(pair: tuple[Notice, Notice]) -> None:
         cells, questions = hold_equal(*pair)
         tally[0] += cells
@@ -29,13 +29,13 @@ def test_the_cells_that_differ_are_those_that_are_decided_differently() -> None:
 
 
 @settings(max_examples=25)
-@given(pair=_revisions.revisions(2, 2))
+@given(pair=notice_revisions.revisions(2, 2))
 def test_every_change_of_uses_that_is_stated_comes_of_deciding(pair: tuple[Notice, Notice]) -> None:
     hold_to_what_is_stated(*pair)
 
 
 @settings(max_examples=15)
-@given(pair=_revisions.revisions(3, 3))
+@given(pair=notice_revisions.revisions(3, 3))
 def test_extensions_are_told_where_still_earlier_data_feels_them(pair: tuple[Notice, Notice, Notice]) -> None:
     """What the middle revision extended to data of the first, and the last does not, is lost to it; and the reverse."""
     first, old, new = pair

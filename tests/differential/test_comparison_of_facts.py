@@ -16,10 +16,10 @@ from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import Document, Transfer
 from purposeguard.policy.diff import Change, compare
 from purposeguard.policy.transfers import Recipient, _of_transfer
-from purposeguard.testing import _notices, _revisions
-from purposeguard.testing._notices import Tables, titled
 from purposeguard.tools.diff import Diff, headline
 from purposeguard.tools.reports import Language
+from tests.generated import notice_revisions, notice_tables
+from tests.generated.notice_tables import Tables, titled
 
 CODES = ("US", "CN", "DE", "JP", "FR")
 KINDS = ("own-subsidiary", "partner")
@@ -36,7 +36,7 @@ def transfers(draw: st.DrawFn) -> Tables:
         {
             "recipient": st.sampled_from(KINDS).map(kind),
             "products": st.sampled_from(THINGS).map(kind),
-            "tasks": _notices.some(THINGS).map(lambda names: [kind(name) for name in names]),
+            "tasks": notice_tables.some(THINGS).map(lambda names: [kind(name) for name in names]),
         }
     )
     countries = st.fixed_dictionaries(
@@ -48,19 +48,19 @@ def transfers(draw: st.DrawFn) -> Tables:
         "scope": "entrustment-only",
         "otherwise": "refuse",
         "country": draw(st.lists(countries, unique_by=lambda row: str(row["code"]), max_size=3)),
-        "equivalent": [kind("some") | {"countries": found} for found in [draw(_notices.some(CODES, 0))] if found],
+        "equivalent": [kind("some") | {"countries": found} for found in [draw(notice_tables.some(CODES, 0))] if found],
     }
 
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[Notice, Notice]:
     """Two revisions that differ in clauses 4 to 11."""
-    made = draw(_notices.tables(facts=True))
+    made = draw(notice_tables.tables(facts=True))
     made["revision"] = draw(st.dates(datetime.date(1990, 1, 1), datetime.date(9990, 1, 1))).isoformat()
     for row in made.get("extension", []):
         row["notified"] = made["revision"]
-    other = _notices.copied(made) | {"revision": "9999-01-01"}
-    other |= draw(_notices.some_facts(made))
+    other = notice_tables.copied(made) | {"revision": "9999-01-01"}
+    other |= draw(notice_tables.some_facts(made))
     for tables in (made, other):
         for drawn_below in ("transfer", "rights", "changes"):
             tables.pop(drawn_below, None)
@@ -68,7 +68,7 @@ def pairs(draw: st.DrawFn) -> tuple[Notice, Notice]:
             tables["transfer"] = draw(transfers())
         if draw(st.booleans()):
             tables["rights"] = draw(rights())
-        for gone in draw(_notices.some(["retention", "safeguards", "entrustment", "contact"], 0, 2)):
+        for gone in draw(notice_tables.some(["retention", "safeguards", "entrustment", "contact"], 0, 2)):
             tables.pop(gone, None)
         if draw(st.booleans()):
             tables.pop("renamed", None)
@@ -86,7 +86,7 @@ def rights() -> st.SearchStrategy[Tables]:
     return st.fixed_dictionaries(
         {
             "clause": st.just("7"),
-            "requesters": _notices.some(["subject", "agent"]),
+            "requesters": notice_tables.some(["subject", "agent"]),
             "request": st.lists(requests, min_size=1, max_size=2, unique_by=lambda row: str(row["id"])),
         },
         optional={"days": st.integers(1, 3)},
@@ -154,7 +154,7 @@ def test_periods(pair: tuple[Notice, Notice]) -> None:
 
 
 @settings(max_examples=20)
-@given(pair=st.one_of(pairs(), _revisions.revisions(2, 2)))
+@given(pair=st.one_of(pairs(), notice_revisions.revisions(2, 2)))
 def test_all_of_it_can_be_said(pair: tuple[Notice, Notice]) -> None:
     found = compare(*pair)
     diff = Diff(found)
@@ -181,7 +181,7 @@ def plain(given: Any) -> Any:
 
 
 @settings(max_examples=15)
-@given(pair=st.one_of(pairs(), _revisions.revisions(2, 2)))
+@given(pair=st.one_of(pairs(), notice_revisions.revisions(2, 2)))
 def test_whatever_is_different_is_seen(pair: tuple[Notice, Notice]) -> None:
     old, new = pair
     assert plain(old.dump()) == plain(new.dump()) or compare(old, new).changes

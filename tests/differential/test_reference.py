@@ -21,8 +21,8 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.policy.violations import violation_of
 from purposeguard.testing import strategies
-from purposeguard.testing._asking import asked_of, name_of
-from tests import support
+from purposeguard.testing.strategies import asked_of, name_of
+from tests import generated, support
 from tests.support import Answer, every_label
 
 TOML = Path(notices.__path__[0]) / "trendmicro_jp" / "notice.toml"
@@ -84,7 +84,7 @@ def test_generated_notices() -> None:
     tally = Tally()
 
     @settings(max_examples=200)
-    @given(notice=strategies.notices())
+    @given(notice=generated.notices())
     def compare(notice: Notice) -> None:
         compare_widely(notice, tally)
 
@@ -100,7 +100,7 @@ def test_generated_notices_at_length(part: int) -> None:
     tally = Tally()
 
     @settings(derandomize=False)  # else each round would ask what the one before asked
-    @given(notice=strategies.notices())
+    @given(notice=generated.notices())
     def compare(notice: Notice) -> None:
         compare_widely(notice, tally)
 
@@ -113,7 +113,7 @@ def in_words(question: strategies.Question) -> tuple[list[str], str, str | None]
     return [source.clause for source in question.sources], name_of(question.purpose), question.channel
 
 
-@given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), strategies.notices()))
+@given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), generated.notices()))
 def test_questions_by_id(data: st.DataObject, notice: Notice) -> None:
     guard = Guard(notice)
     for ids, purpose, channel in data.draw(
@@ -155,7 +155,7 @@ def test_decisions_of_the_bundled_notice_are_consistent() -> None:
             assert_consistent(tm.NOTICE, guard, sources, channel)
 
 
-@given(data=st.data(), notice=strategies.notices())
+@given(data=st.data(), notice=generated.notices())
 def test_decisions_of_generated_notices_are_consistent(data: st.DataObject, notice: Notice) -> None:
     guard = Guard(notice)
     for label in data.draw(st.lists(strategies.labels(notice), min_size=1, max_size=5)):
@@ -190,7 +190,7 @@ def test_derivations_of_the_bundled_notice() -> None:
     assert compare_derivations(tm.NOTICE) == 2 * (3 + 9)
 
 
-@given(data=st.data(), notice=strategies.notices())
+@given(data=st.data(), notice=generated.notices())
 def test_derivations_of_generated_notices(data: st.DataObject, notice: Notice) -> None:
     compare_derivations(notice)
     guard = Guard(notice)
@@ -204,7 +204,7 @@ def test_derivations_of_generated_notices(data: st.DataObject, notice: Notice) -
 
 
 @settings(max_examples=10)
-@given(notice=strategies.notices())
+@given(notice=generated.notices())
 def test_remembered_answers_are_the_plain_ones(notice: Notice) -> None:
     """The short cut that the exhaustive comparison takes is none in what it answers."""
     questions = [

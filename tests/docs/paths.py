@@ -131,6 +131,6 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    print(table())
+    print(table())  # noqa: T201  # what it is run for
     for name, found in paths():
-        print(f"{name}: {' '.join(found.files)}")
+        print(f"{name}: {' '.join(found.files)}")  # noqa: T201  # likewise

@@ -12,7 +12,7 @@ import cedarpy
 from purposeguard import Guard, Notice
 from purposeguard.notice.export.cedar import ENTITIES, POLICIES, SCHEMA, export
 from purposeguard.notice.schema import Document
-from purposeguard.testing._asking import asked_of, name_of
+from purposeguard.testing.strategies import asked_of, name_of
 
 AT_ONCE = 5_000
 """Questions that are put at a time."""

@@ -19,8 +19,8 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.policy.context import Context, SubjectPreferences
 from purposeguard.policy.table import Matrix
-from purposeguard.testing import strategies
-from purposeguard.testing._asking import asked_of, name_of
+from purposeguard.testing.strategies import asked_of, name_of
+from tests import generated
 from tests.exporting.asking import Cedar, NoAnswer, Question, drawn
 from tests.exporting.samples import EVERYTHING
 from tests.exporting.summary import NAME, Property
@@ -64,7 +64,7 @@ def test_generated_notices(record_property: Property) -> None:
     tally = Tally()
 
     @settings(max_examples=60)
-    @given(notice=strategies.notices(), seed=st.integers(0, 2**32))
+    @given(notice=generated.notices(), seed=st.integers(0, 2**32))
     def compare(notice: Notice, seed: int) -> None:
         questions = drawn(notice, GENERATED // 60, random.Random(seed))
         tally.compare(notice, Cedar(notice.document), questions)
@@ -101,7 +101,7 @@ def test_generated_notices_at_length(part: int, record_property: Property) -> No
     tally = Tally()
 
     @settings(derandomize=False, max_examples=50)  # else each round would ask what the one before asked
-    @given(notice=strategies.notices(), seed=st.integers(0, 2**32))
+    @given(notice=generated.notices(), seed=st.integers(0, 2**32))
     def compare(notice: Notice, seed: int) -> None:
         tally.compare(notice, Cedar(notice.document), drawn(notice, 500, random.Random(seed)))
 
@@ -141,7 +141,7 @@ def test_consents_of_a_notice_with_everything() -> None:
 
 
 @settings(max_examples=25)
-@given(notice=strategies.notices(facts=True), seed=st.integers(0, 2**32))
+@given(notice=generated.notices(facts=True), seed=st.integers(0, 2**32))
 def test_consents_of_generated_notices(notice: Notice, seed: int) -> None:
     compare_consents(notice, consented(notice, 40, random.Random(seed)))
 
@@ -150,7 +150,7 @@ def test_consents_of_generated_notices(notice: Notice, seed: int) -> None:
 
 
 @settings(max_examples=25)
-@given(history=strategies.histories(), seed=st.integers(0, 2**32))
+@given(history=generated.histories(), seed=st.integers(0, 2**32))
 def test_what_the_exports_of_two_revisions_both_allow_is_allowed(history: History, seed: int) -> None:
     """As the how-to says of data collected under an earlier one: of purposes, by the ids that each revision has."""
     then, now = history.notices[0], history.latest

@@ -17,8 +17,8 @@ from purposeguard import Notice
 from purposeguard.notice.export.cedar import ENTITIES, POLICIES, SCHEMA, export
 from purposeguard.notice.export.notation import around, comment, text
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.testing import strategies
-from purposeguard.testing._asking import name_of
+from purposeguard.testing.strategies import name_of
+from tests import generated
 from tests.exporting.samples import EVERYTHING, GOLDEN
 from tests.unit.command_line import ROOT
 
@@ -48,7 +48,7 @@ def test_the_schema_validates_policies_and_entities(notice: Notice, language: An
 
 
 @settings(max_examples=25)
-@given(notice=strategies.notices(facts=True))
+@given(notice=generated.notices(facts=True))
 def test_generated_notices_are_exported_validly(notice: Notice) -> None:
     """Titles that are hard to quote among them."""
     assert_valid(export(notice.document))

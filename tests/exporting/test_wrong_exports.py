@@ -11,7 +11,7 @@ from purposeguard import Notice
 from purposeguard.notice.export.cedar import POLICIES, export
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
-from purposeguard.testing._asking import asked_of, name_of
+from purposeguard.testing.strategies import asked_of, name_of
 from tests.exporting.asking import Cedar, Question
 from tests.exporting.mutants import Mutant, mutants
 from tests.exporting.samples import EVERYTHING

@@ -184,10 +184,6 @@ def _line(error: BaseException) -> str:
 def _reported(report: dict[str, Any]) -> list[Sighting]:
     """What the plugin tells, beside the figures."""
     found = [
-        Sighting("plugin", "swallowed", f"{one['file']}:{one['line']} swallowed by {one['clause']}")
-        for one in report["swallowed"]
-    ]
-    found += [
         Sighting("plugin", "never called", one["function"])
         for one in report["accesses"]
         if not one["called"] and one["function"].startswith("examples.")

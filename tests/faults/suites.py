@@ -27,7 +27,7 @@ TOOLS: Final = {
     "start": "the service does not start: the library refuses what it declares",
     "refusals": "the service's ordinary tests: what should succeed is refused by the guard",
     "results": "the same tests: an answer, a mail or a log is not as expected",
-    "plugin": "`pytest --purposeguard` over the same tests: swallowed violations, what never runs, cells not exercised",
+    "plugin": "`pytest --purposeguard` over the same tests: what never runs, cells not exercised",
     "inventory": "what is declared, and what the ledger says, compared with what is expected",
     "noninterference": "`@noninterference`",
     "canaries": "`canaries`",

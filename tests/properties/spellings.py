@@ -7,7 +7,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from purposeguard.testing._notices import CIRCLED
+from tests.generated.notice_tables import CIRCLED
 
 _FULL_WIDTH = {
     ord(char): chr(ord(char) + 0xFEE0) for char in "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO().,-"

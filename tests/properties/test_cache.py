@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purposeguard import Guard, PurposeMissing
-from purposeguard.testing._asking import declarable
+from purposeguard.testing.strategies import declarable
 from tests import support
 from tests.support import Revisions, outcome
 

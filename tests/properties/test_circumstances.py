@@ -15,9 +15,10 @@ from purposeguard.notice import retention
 from purposeguard.policy import spec
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import violation_of
-from purposeguard.testing import _revisions, strategies
-from purposeguard.testing._asking import declarable
+from purposeguard.testing import strategies
+from purposeguard.testing.strategies import declarable
 from tests import support
+from tests.generated import notice_revisions
 from tests.unit.oversights import Counting, Office
 from tests.unit.samples import revised
 
@@ -75,7 +76,7 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    notices = tuple(revised(one, draw(_periods(one))) for one in draw(_revisions.revisions()))
+    notices = tuple(revised(one, draw(_periods(one))) for one in draw(notice_revisions.revisions()))
     inforce = draw(st.sampled_from([notices[-1], notices[-1], notices[0]]))
     purposes, revisions = [one.clause for one in inforce.purposes], [one.revision for one in notices]
     days = st.none() | st.sampled_from(

@@ -24,12 +24,13 @@ from purposeguard import (
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.policy.table import Matrix
-from purposeguard.testing import _notices, strategies
-from purposeguard.testing._asking import asked_of, name_of
-from purposeguard.testing._notices import Tables
-from tests import support
+from purposeguard.testing import strategies
+from purposeguard.testing.strategies import asked_of, name_of
+from tests import generated, support
+from tests.generated import notice_tables
+from tests.generated.notice_tables import Tables
 
-ANY_NOTICE = st.one_of(st.just(tm.NOTICE), strategies.notices())
+ANY_NOTICE = st.one_of(st.just(tm.NOTICE), generated.notices())
 
 
 def may(guard: Guard, sources: object, channel: str | None = None) -> frozenset[str]:
@@ -72,7 +73,7 @@ def stated(made: Tables, source: str) -> set[str]:
     return set.intersection(*of_items)
 
 
-@given(made=_notices.tables(), nonsense=st.text(max_size=30))
+@given(made=notice_tables.tables(), nonsense=st.text(max_size=30))
 def test_default_deny(made: Tables, nonsense: str) -> None:
     guard = Guard(Notice.parse(made))
     for source in guard.notice.sources:
@@ -123,13 +124,13 @@ def test_empty_label_is_refused(notice: Notice, data: st.DataObject) -> None:
         spec.permits(notice.document, [], name_of(purpose), channel)
 
 
-@given(data=st.data(), made=_notices.tables(overlays=False))
+@given(data=st.data(), made=notice_tables.tables(overlays=False))
 def test_prohibition_wins(data: st.DataObject, made: Tables) -> None:
     before = Guard(Notice.parse(made))
-    rule = data.draw(_notices.prohibition(made))
+    rule = data.draw(notice_tables.prohibition(made))
     about = [(set(row["sources"]), set(row["purposes"])) for row in (*made.get("forbid", ()), rule)]
     assume(about[-1] not in about[:-1])  # to say the same twice is a fault
-    after_tables = _notices.copied(made)
+    after_tables = notice_tables.copied(made)
     after_tables.setdefault("forbid", []).append(rule)
     after = Guard(Notice.parse(after_tables))
     families = {row["class"]: row["purposes"] for row in made.get("family", ())}
@@ -152,15 +153,15 @@ def test_prohibition_wins(data: st.DataObject, made: Tables) -> None:
                 assert not allowed & forbidden
                 assert not any(family in allowed and set(families[family]) <= forbidden for family in families)
     # An overlay of what is forbidden, or itself forbidden, may not serve it either.
-    overlay = {"id": "Q1", "class": "Sheet", "product": "p", "item": "i", "title": _notices.titled("Q1")}
+    overlay = {"id": "Q1", "class": "Sheet", "product": "p", "item": "i", "title": notice_tables.titled("Q1")}
     for row in made["source"]:
-        serves = _notices.may_serve(made, row["id"])
+        serves = notice_tables.may_serve(made, row["id"])
         with_overlay = {**made, "overlay": [{**overlay, "source": row["id"], "serves": serves}]}
         with_overlay["forbid"] = [{**rule, "sources": ["Q1"]}]
         assert not may(Guard(Notice.parse(with_overlay)), "Q1") & forbidden
 
 
-@given(data=st.data(), made=_notices.tables())
+@given(data=st.data(), made=notice_tables.tables())
 def test_order_and_duplicates_do_not_matter(data: st.DataObject, made: Tables) -> None:
     notice = Notice.parse(made)
     guard = Guard(notice)
@@ -182,7 +183,7 @@ def test_order_and_duplicates_do_not_matter(data: st.DataObject, made: Tables) -
             union |= member
         assert guard.allows(chosen, union) is guard.allows(chosen, family) is guard.allows(chosen, family.slug)
     # The order of the rows of the file decides nothing either.
-    shuffled = _notices.copied(made)
+    shuffled = notice_tables.copied(made)
     for kind in ("channel", "source", "grant", "family", "derivation", "forbid", "overlay"):
         if kind in shuffled:
             shuffled[kind] = data.draw(st.permutations(shuffled[kind]))
@@ -230,7 +231,7 @@ def test_parent_never_exceeds_an_item(notice: Notice) -> None:
             assert whole & purposes == frozenset.intersection(*of_items) & purposes
 
 
-@given(data=st.data(), made=_notices.tables())
+@given(data=st.data(), made=notice_tables.tables())
 def test_overlay_never_widens(data: st.DataObject, made: Tables) -> None:
     notice = Notice.parse(made)
     guard = Guard(notice)
@@ -239,8 +240,8 @@ def test_overlay_never_widens(data: st.DataObject, made: Tables) -> None:
         for channel in (None, *notice.channels):
             assert may(guard, row["id"], channel) <= may(guard, row["source"], channel)
             assert may(guard, [row["id"], *company], channel) <= may(guard, [row["source"], *company], channel)
-        for purpose in set(_notices.purposes_of(made)) - may(guard, row["source"]):
-            widened = _notices.copied(made)
+        for purpose in set(notice_tables.purposes_of(made)) - may(guard, row["source"]):
+            widened = notice_tables.copied(made)
             widened["overlay"][index]["serves"].append(purpose)
             with pytest.raises(NoticeError) as refused:
                 Notice.parse(widened)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purposeguard import Guard, Label, Notice, PurposeMissing, PurposeViolation, Source, UnlabelledData, Use
-from purposeguard.testing import strategies
-from purposeguard.testing._asking import declarable, name_of
+from purposeguard.testing.strategies import declarable, name_of
+from tests import generated
 from tests.support import RecordingLedger
 
 Act = Callable[[], object]
@@ -75,7 +75,7 @@ class Desk:
         self.used += not refused
 
 
-@given(data=st.data(), notice=strategies.notices())
+@given(data=st.data(), notice=generated.notices())
 def test_every_denial_is_recorded_once(data: st.DataObject, notice: Notice) -> None:
     modes: st.SearchStrategy[Mode] = st.sampled_from(["enforce", "observe"])
     mode = data.draw(modes)

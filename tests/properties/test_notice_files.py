@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from purposeguard import Notice, NoticeError
 from purposeguard.notice.schema import Document
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.testing import _notices, strategies
-from purposeguard.testing._faults import PLANTS
-from purposeguard.testing._notices import Tables
+from tests import generated
+from tests.generated import notice_tables
+from tests.generated.notice_faults import PLANTS
+from tests.generated.notice_tables import Tables
 from tests.properties.spellings import spellings
 
 
-@given(notice=st.one_of(st.just(tm.NOTICE), strategies.notices(facts=True)))
+@given(notice=st.one_of(st.just(tm.NOTICE), generated.notices(facts=True)))
 def test_load_dump_is_identity(notice: Notice) -> None:
     tables = notice.dump()
     for again in (Notice.parse(tables), Notice.loads(tomli_w.dumps(tables))):
@@ -29,15 +30,15 @@ def test_load_dump_is_identity(notice: Notice) -> None:
         assert hash(again) == hash(notice)
         assert [one.clause for one in again.sources] == [one.clause for one in notice.sources]
         assert [one.clause for one in again.purposes] == [one.clause for one in notice.purposes]
-    changed = _notices.copied(tables)
+    changed = notice_tables.copied(tables)
     changed["title"]["en"] += "."
     assert Notice.parse(changed) != notice
 
 
-@given(data=st.data(), made=_notices.tables())
+@given(data=st.data(), made=notice_tables.tables())
 def test_references_are_read_generously_and_kept_canonical(data: st.DataObject, made: Tables) -> None:
     """A file whose references are spelled as people spell them is the same notice."""
-    respelled = _notices.copied(made)
+    respelled = notice_tables.copied(made)
     names = {
         row["id"]: row["class"]
         for rows in (made["source"], made.get("overlay", ()), made.get("derivation", ()))
@@ -87,8 +88,8 @@ def test_a_fault_is_found_at_its_place(kind: str) -> None:
     assert sorted(faults_of(made)) == sorted(expected)
 
 
-@given(faulty=strategies.faulty_notices(most=len(PLANTS)).filter(lambda faulty: faulty.tables is not None))
-def test_every_fault_is_told_at_once(faulty: strategies.FaultyNotice) -> None:
+@given(faulty=generated.faulty_notices(most=len(PLANTS)).filter(lambda faulty: faulty.tables is not None))
+def test_every_fault_is_told_at_once(faulty: generated.FaultyNotice) -> None:
     found = faults_of(dict(faulty.tables or {}))
     assert sorted(found) == list(faulty.places)
     # In the order of the file's tables, and of the rows within each.
@@ -112,12 +113,12 @@ def lists_in(table: dict[str, Any], place: str = "") -> Iterator[tuple[str, list
                     yield from lists_in(row, f"{here}[{index}]")
 
 
-@given(data=st.data(), made=st.one_of(st.just(tm.NOTICE.dump()), _notices.tables(facts=True)))
+@given(data=st.data(), made=st.one_of(st.just(tm.NOTICE.dump()), notice_tables.tables(facts=True)))
 def test_whatever_is_said_twice_is_refused(data: st.DataObject, made: Tables) -> None:
     """An entry of any list again, as it is or in another spelling of the same id."""
-    again = _notices.copied(made)
+    again = notice_tables.copied(made)
     place, entries = data.draw(st.sampled_from(list(lists_in(again))))
-    entry = _notices.copied({"one": data.draw(st.sampled_from(entries))})["one"]
+    entry = notice_tables.copied({"one": data.draw(st.sampled_from(entries))})["one"]
     if isinstance(entry, str):
         entry = data.draw(st.one_of(st.just(entry), spellings(entry)))
     elif "id" in entry and "class" in entry:
@@ -129,9 +130,9 @@ def test_whatever_is_said_twice_is_refused(data: st.DataObject, made: Tables) ->
     assert any(one.startswith(f"{place}[{len(entries) - 1}]") for one in places), places
 
 
-@given(faulty=strategies.faulty_notices())
+@given(faulty=generated.faulty_notices())
 def test_a_file_is_refused_as_its_tables_are(
-    faulty: strategies.FaultyNotice, tmp_path_factory: pytest.TempPathFactory
+    faulty: generated.FaultyNotice, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "faulty.toml"
     path.write_bytes(faulty.content)

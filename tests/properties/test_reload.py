@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from purposeguard import Decision, Guard, Label, PurposeViolation
 from purposeguard.testing import strategies
-from purposeguard.testing._asking import declarable
+from purposeguard.testing.strategies import declarable
 from tests import support
 from tests.support import Revisions, outcome
 

@@ -29,14 +29,14 @@ from purposeguard import (
 )
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
-from purposeguard.testing import _notices, strategies
-from purposeguard.testing._asking import declarable, name_of
-from tests import support
+from purposeguard.testing.strategies import declarable, name_of
+from tests import generated, support
+from tests.generated import notice_tables
 from tests.properties import seals
 from tests.properties.seals import Sample
 from tests.support import Answer
 
-ANY_NOTICE = st.one_of(st.just(tm.NOTICE), strategies.notices())
+ANY_NOTICE = st.one_of(st.just(tm.NOTICE), generated.notices())
 ABSENT = object()
 WAYS = declarable(Guard(tm.NOTICE))
 
@@ -125,7 +125,7 @@ def opens(use: Use[Any], sample: Sample) -> bool:
     return False
 
 
-CASES = st.one_of(st.just(tm.NOTICE), strategies.notices(), strategies.notices()).flatmap(
+CASES = st.one_of(st.just(tm.NOTICE), generated.notices(), generated.notices()).flatmap(
     lambda notice: st.tuples(st.just(notice), seals.sealed(notice))
 )
 
@@ -241,7 +241,7 @@ def assert_derived(notice: Notice, guard: Guard, operation: str, one: Sample, ot
     return True
 
 
-@given(notice=strategies.notices(), data=st.data())
+@given(notice=generated.notices(), data=st.data())
 def test_derived_values_are_what_the_reference_derives(notice: Notice, data: st.DataObject) -> None:
     guard = Guard(notice)
     operations = ["link", "match", "no-such-operation"]
@@ -253,7 +253,7 @@ def test_derived_values_are_what_the_reference_derives(notice: Notice, data: st.
             assert_derived(notice, guard, operation, one, two)
 
 
-@given(notice=strategies.notices(), data=st.data())
+@given(notice=generated.notices(), data=st.data())
 def test_what_is_derived_from_mixed_data_could_be_derived_from_any_part(notice: Notice, data: st.DataObject) -> None:
     for row in notice.document.derivation:
         # Mostly of what the row names, so that some of it is derived.
@@ -275,8 +275,8 @@ def test_derived_values_of_the_bundled_notice() -> None:
     assert sum(declared) == 2 * (3 + 9)  # cookies with each of the three clauses and their nine items, from either side
 
 
-@given(made=_notices.tables())
-def test_generated_functions_derive_as_the_notice_does(made: _notices.Tables) -> None:
+@given(made=notice_tables.tables())
+def test_generated_functions_derive_as_the_notice_does(made: notice_tables.Tables) -> None:
     names = seals.module_of(Notice.parse(made))
     notice: Notice = names["NOTICE"]
     for row in notice.document.derivation:
@@ -292,7 +292,7 @@ def test_generated_functions_derive_as_the_notice_does(made: _notices.Tables) ->
 # ---- Reclassification ---------------------------------------------------------------------------------------------
 
 
-@given(notice=strategies.notices(), data=st.data())
+@given(notice=generated.notices(), data=st.data())
 def test_only_what_was_declared_leaves_its_label(notice: Notice, data: st.DataObject) -> None:
     guard = Guard(notice)
     every: list[type[Source]] = [*notice.sources, NotPersonal]

@@ -26,10 +26,11 @@ from purposeguard import (
     encode_sealed,
 )
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.testing import _notices, strategies
-from purposeguard.testing._asking import declarable
-from purposeguard.testing._notices import Tables
-from tests import support
+from purposeguard.testing import strategies
+from purposeguard.testing.strategies import declarable
+from tests import generated, support
+from tests.generated import notice_tables
+from tests.generated.notice_tables import Tables
 from tests.properties import seals
 from tests.properties.test_invariants import items, lineage, stated
 from tests.support import Revisions
@@ -56,7 +57,7 @@ def sealed_under(notice: Notice, *ids: str) -> Personal[str, Any]:
     return Personal("value", Label(*map(notice.source, ids)))
 
 
-@given(made=_notices.tables(), data=st.data())
+@given(made=notice_tables.tables(), data=st.data())
 def test_default_deny(made: Tables, data: st.DataObject) -> None:
     notice = Notice.parse(made)
     guard = Guard(notice)
@@ -98,9 +99,9 @@ def test_an_empty_label_is_refused(plain: object, source: type[Source]) -> None:
     assert may_open(guard, nothing) == may_open(guard, Personal((), Label(source)))
 
 
-@given(data=st.data(), made=_notices.tables(prohibitions=False, overlays=False))
+@given(data=st.data(), made=notice_tables.tables(prohibitions=False, overlays=False))
 def test_prohibition_wins(data: st.DataObject, made: Tables) -> None:
-    rule = data.draw(_notices.prohibition(made))
+    rule = data.draw(notice_tables.prohibition(made))
     families = {row["class"]: row["purposes"] for row in made.get("family", ())}
     forbidden = {one for given in rule["purposes"] for one in families.get(given, [given])}
     before, after = (Notice.parse(tables) for tables in (made, {**made, "forbid": [rule]}))
@@ -118,7 +119,7 @@ def test_prohibition_wins(data: st.DataObject, made: Tables) -> None:
     assert may_open(Guard(after), one.zip(other)) == [frozenset.intersection(*may_open(Guard(after), one, other))]
 
 
-@given(notice=strategies.notices(), data=st.data())
+@given(notice=generated.notices(), data=st.data())
 def test_order_and_duplicates_do_not_matter(notice: Notice, data: st.DataObject) -> None:
     guard = Guard(notice)
     chosen = data.draw(st.lists(st.sampled_from(notice.sources), min_size=1, max_size=3, unique=True))
@@ -136,7 +137,7 @@ def test_order_and_duplicates_do_not_matter(notice: Notice, data: st.DataObject)
     assert len(set(may_open(guard, *joined, Personal("value", *chosen)))) == 1
 
 
-@given(notice=strategies.notices(), data=st.data())
+@given(notice=generated.notices(), data=st.data())
 def test_combining_never_widens(notice: Notice, data: st.DataObject) -> None:
     guard = Guard(notice)
     one, other = (Personal("value", data.draw(strategies.labels(notice, most=3))) for _ in range(2))
@@ -155,7 +156,7 @@ def test_combining_never_widens(notice: Notice, data: st.DataObject) -> None:
     assert may_open(guard, one.zip(free), Personal.collect([free, one]), one.map(seals.kind)) == [alone] * 3
 
 
-@given(made=_notices.tables())
+@given(made=notice_tables.tables())
 def test_parent_never_exceeds_an_item(made: Tables) -> None:
     notice = Notice.parse(made)
     guard = Guard(notice)
@@ -167,7 +168,7 @@ def test_parent_never_exceeds_an_item(made: Tables) -> None:
             assert opened[row["parent"]] <= opened[row["id"]]
 
 
-@given(made=_notices.tables(), data=st.data())
+@given(made=notice_tables.tables(), data=st.data())
 def test_overlay_never_widens(made: Tables, data: st.DataObject) -> None:
     notice = Notice.parse(made)
     guard = Guard(notice)
@@ -187,7 +188,7 @@ class Row:
     field: Any
 
 
-@given(notice=strategies.notices(), data=st.data())
+@given(notice=generated.notices(), data=st.data())
 def test_cache_equals_no_cache(notice: Notice, data: st.DataObject) -> None:
     source = data.draw(st.sampled_from(notice.sources))
     value = Personal("value", source)
@@ -211,7 +212,7 @@ def test_cache_equals_no_cache(notice: Notice, data: st.DataObject) -> None:
                     use.open(value)
 
 
-@given(notice=strategies.notices())
+@given(notice=generated.notices())
 def test_load_and_dump_is_identity(notice: Notice) -> None:
     again = Notice.parse(notice.dump())
     ids = [source.clause for source in notice.sources]

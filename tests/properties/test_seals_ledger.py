@@ -27,8 +27,8 @@ from purposeguard import (
     encode_sealed,
 )
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.testing import strategies
-from purposeguard.testing._asking import declarable
+from purposeguard.testing.strategies import declarable
+from tests import generated
 from tests.properties import seals
 from tests.properties.seals import Sample
 from tests.support import RecordingLedger
@@ -92,7 +92,7 @@ def ways_to_open(use: Use[Any], samples: list[Sample]) -> list[tuple[Callable[[]
     ]
 
 
-@given(data=st.data(), notice=strategies.notices(), mode=MODES)
+@given(data=st.data(), notice=generated.notices(), mode=MODES)
 def test_every_denial_is_recorded_once_and_every_opening_counted(
     data: st.DataObject, notice: Notice, mode: Mode
 ) -> None:
@@ -132,7 +132,7 @@ def model_of(base: type[BaseModel], sources: list[type[Source]]) -> Any:
     return create_model("Made", __base__=base, number=(int, ...), **fields)
 
 
-@given(data=st.data(), notice=strategies.notices(), mode=MODES, plain=st.text(min_size=1))
+@given(data=st.data(), notice=generated.notices(), mode=MODES, plain=st.text(min_size=1))
 def test_every_dump_is_an_opening(data: st.DataObject, notice: Notice, mode: Mode, plain: str) -> None:
     story = Story(notice, mode)
     guard, ledger = story.guard, story.ledger
@@ -173,7 +173,7 @@ def test_every_dump_is_an_opening(data: st.DataObject, notice: Notice, mode: Mod
         assert {label: count for _, _, label, count in ledger.uses} == story.opened
 
 
-@given(data=st.data(), notice=strategies.notices())
+@given(data=st.data(), notice=generated.notices())
 def test_withholding_leaves_exactly_the_seals_that_may_be_opened(data: st.DataObject, notice: Notice) -> None:
     """Overlays, derivations, parents and what is not personal: what the purpose may use stays, the rest goes."""
     guard = Guard(notice)

@@ -28,8 +28,8 @@ from purposeguard import (
 from purposeguard.notice.codegen import generate
 from purposeguard.notice.vocabulary import TermMeta, fold, linearised
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.testing import strategies
-from purposeguard.testing._notices import CIRCLED
+from tests import generated
+from tests.generated.notice_tables import CIRCLED
 from tests.properties.spellings import glyphs, name_spellings, spellings
 
 TOML = Path(notices.__path__[0]) / "trendmicro_jp" / "notice.toml"
@@ -71,14 +71,14 @@ def test_hierarchy_of_the_bundled_notice_is_its_matrix(notice: Notice) -> None:
     assert not issubclass(notice.source("ProductData"), notice.purpose("RenewalGuidance"))
 
 
-@given(notice=strategies.notices())
+@given(notice=generated.notices())
 def test_hierarchy_of_generated_notices_is_their_matrix(notice: Notice) -> None:
     assert_hierarchy_is_matrix(notice)
     assert_hierarchy_is_matrix(executed(notice)[0])
     assert_hierarchy_is_matrix(Notice.loads(tomli_w.dumps(notice.dump())))
 
 
-@given(notice=strategies.notices(facts=True))
+@given(notice=generated.notices(facts=True))
 def test_generated_module_is_the_notice(notice: Notice) -> None:
     text = generate(notice)
     again, names = executed(notice)
@@ -110,7 +110,7 @@ def tool(*arguments: str, text: str) -> subprocess.CompletedProcess[str]:
 
 
 @settings(max_examples=5)
-@given(notice=strategies.notices())
+@given(notice=generated.notices())
 def test_generated_module_is_clean_and_formatted(notice: Notice) -> None:
     text = generate(notice)
     checked = tool("check", "--no-cache", "--quiet", text=text)
@@ -120,7 +120,7 @@ def test_generated_module_is_clean_and_formatted(notice: Notice) -> None:
     assert formatted.stdout == text.replace("# fmt: off\n", "")
 
 
-@given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), strategies.notices()))
+@given(data=st.data(), notice=st.one_of(st.just(tm.NOTICE), generated.notices()))
 def test_any_spelling_of_an_id_means_it(data: st.DataObject, notice: Notice) -> None:
     guard = Guard(notice)
     terms: list[type[Source | Purpose]] = [*notice.sources, *notice.purposes]

@@ -12,8 +12,8 @@ import purposeguard
 from purposeguard import Notice, NoticeError
 from purposeguard.notice import schema as document
 from purposeguard.notices import trendmicro_jp
-from purposeguard.testing import _notices
 from purposeguard.tools.schema import COMMON, DIALECT, KEYS, RULES, notice_schema, schema_text
+from tests.generated import notice_tables
 
 PACKAGE = Path(purposeguard.__file__).parent
 CHECKED_IN = PACKAGE / "notices" / "notice.schema.json"
@@ -58,7 +58,7 @@ def test_accepts_the_bundled_notice():
     VALIDATOR.validate(bundled())
 
 
-@given(_notices.tables(facts=True))
+@given(notice_tables.tables(facts=True))
 def test_accepts_what_is_read(tables):
     Notice.parse(tables)
     VALIDATOR.validate(plain(tables))

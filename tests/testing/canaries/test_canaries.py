@@ -89,10 +89,6 @@ def as_json(customer: Customer, folder: Path) -> None:
     print("".join(f"\\u{ord(one):04x}" for one in customer.device))
 
 
-def cut_in_two(customer: Customer, folder: Path) -> None:
-    logger.info("%s", customer.device[:6], extra={"rest": customer.device[6:]})
-
-
 def in_an_error(customer: Customer, folder: Path) -> None:
     raise LookupError(f"no device {customer.device}")
 
@@ -126,7 +122,6 @@ LEAKS: dict[Any, tuple[str, str]] = {
     in_the_name_of_a_file: ("device", "‹device›…"),
     in_hexadecimal: ("device", "‹device, in hexadecimal›"),
     as_json: ("device", "‹device, escaped as in JSON›"),
-    cut_in_two: ("device", "log record shop.canaries INFO: ‹device, cut in two›…"),
     in_an_error: ("device", "error LookupError, message: …‹device›"),
     behind_an_error: ("device", "error LookupError, error behind it: …‹device›"),
     through_a_thread: ("device", "message: ‹device›"),

@@ -19,9 +19,9 @@ from purposeguard.guard import GUARD_LISTENERS
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.testing import strategies, watching
-from purposeguard.testing._asking import declarable, name_of
 from purposeguard.testing.decisions import capture_decisions
-from tests import support
+from purposeguard.testing.strategies import declarable, name_of
+from tests import generated, support
 from tests.properties.test_circumstances import Case, asked, cases, used
 from tests.testing.ids import told
 from tests.unit.oversights import Counting, Office
@@ -54,7 +54,7 @@ def test_under_any_circumstances_it_decides_as_the_specification(case: Case, dat
 
 
 @settings(max_examples=25)
-@given(notice=strategies.notices(), data=st.data())
+@given(notice=generated.notices(), data=st.data())
 def test_it_decides_as_the_reference(notice: pg.Notice, data: st.DataObject) -> None:
     guard = pg.Guard(notice, mode=data.draw(st.sampled_from(["enforce", "observe"])))
     questions = data.draw(st.lists(strategies.questions(notice), min_size=1, max_size=6))

@@ -242,8 +242,8 @@ def test_names_of_files_are_told(tmp_path):
         (tmp_path / "b").unlink()
         Path(os.devnull).write_text("nothing", "utf-8")
         (tmp_path / "c").exists()
-    assert [one.name for one in effects] == ["folder made", "opened", "renamed", "removed"]
-    assert dict(effects[2].parts) == {"name": str(tmp_path / "a"), "to": str(tmp_path / "b")}
+    assert [one.name for one in effects] == ["folder made", "times changed", "opened", "renamed", "removed"]
+    assert dict(effects[3].parts) == {"name": str(tmp_path / "a"), "to": str(tmp_path / "b")}
 
 
 def test_processes_are_told_with_what_they_are_given():

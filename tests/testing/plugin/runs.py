@@ -11,7 +11,6 @@ import sys
 import textwrap
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -136,12 +135,6 @@ class Run:
         """What was written as JSON."""
         found: dict[str, Any] = json.loads((self.folder / "out.json").read_text("utf-8"))
         return found
-
-    @property
-    def properties(self) -> dict[str, str]:
-        """What JUnit's report says of the whole run."""
-        tree = ElementTree.parse(self.folder / "junit.xml")  # noqa: S314  # written by pytest a moment ago
-        return {one.attrib["name"]: one.attrib["value"] for one in tree.iter("property")}
 
     def section(self, title: str = "purposeguard") -> list[str]:
         """The lines of a section of what was printed."""

@@ -13,9 +13,10 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, Context
 from purposeguard.policy.table import Matrix
 from purposeguard.runtime.snapshot import PolicySnapshot
-from purposeguard.testing import strategies, watching
-from purposeguard.testing._asking import asked_of, name_of
+from purposeguard.testing import watching
 from purposeguard.testing._flipping import Cell, flipped, notice_key
+from purposeguard.testing.strategies import asked_of, name_of
+from tests import generated
 from tests.testing.ids import told
 
 pytestmark = pytest.mark.usefixtures("remembers")
@@ -50,7 +51,7 @@ def follows(notice: pg.Notice, cell: Cell) -> set[str]:
 
 
 @settings(max_examples=25)
-@given(notice=strategies.notices(), data=st.data())
+@given(notice=generated.notices(), data=st.data())
 def test_one_decision_is_turned_and_what_follows_from_it(notice: pg.Notice, data: st.DataObject) -> None:
     matrix = Matrix(notice)
     before = table(matrix)

@@ -164,7 +164,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mutated(folder: Path) -> Run:
-    found = run(folder, "--purposeguard-mutate", "--purposeguard-json=out.json", "--junitxml=junit.xml")
+    found = run(folder, "--purposeguard-mutate", "--purposeguard-json=out.json")
     assert found.code == pytest.ExitCode.OK, found.out
     return found
 
@@ -194,7 +194,6 @@ def test_they_are_printed(mutated: Run) -> None:
         "  not tried, since only modules consulted it while they were imported: (2.3, 2.3①)",
         "7 of 8 cells pinned: 1 can be turned, and no test notices",
     ]
-    assert mutated.properties["purposeguard.cells_not_pinned"] == "1"
 
 
 def test_what_ran_again_is_counted_nowhere(mutated: Run) -> None:

@@ -13,13 +13,10 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.errors import PurposeMissing
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.testing import _records, watching
-from purposeguard.testing._records import Collector, Records
-from purposeguard.testing._report import Report
-from purposeguard.testing._swallowed import Swallowing
+from purposeguard.testing import _report, watching
+from purposeguard.testing._report import Collector, Records, Report
 
 pytestmark = pytest.mark.usefixtures("remembers")
 
@@ -95,7 +92,6 @@ def test_what_a_guard_was_made_for_counts_and_not_what_a_test_put_in_its_place(c
 
 def test_records_are_the_same_after_a_way_through_another_process(collector: Collector) -> None:
     records = collector.finish([service()])
-    records.swallowed["service.py", 1, 2, "except", "test"] += 1
     other = Records()
     other.merge(json.loads(json.dumps(records.dump())))
     assert other.dump() == records.dump()
@@ -108,10 +104,10 @@ def test_records_are_the_same_after_a_way_through_another_process(collector: Col
 def test_a_test_may_make_any_number_of_guards(collector: Collector) -> None:
     collector.begin("test")
     gone: list[weakref.ref[pg.Guard]] = []
-    for _ in range(2 * _records._MOST_YOUNG):
+    for _ in range(2 * _report._MOST_YOUNG):
         gone.append(weakref.ref(service()))  # noqa: PERF401  # a comprehension would be over before the next is made
     gc.collect()
-    assert sum(one() is not None for one in gone) == _records._MOST_YOUNG
+    assert sum(one() is not None for one in gone) == _report._MOST_YOUNG
     collector.end()
     gc.collect()
     assert [one() for one in gone if one() is not None] == []
@@ -120,7 +116,7 @@ def test_a_test_may_make_any_number_of_guards(collector: Collector) -> None:
 
 
 def test_a_test_may_make_up_any_number_of_notices(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_records, "MOST_NOTICES", 3)
+    monkeypatch.setattr(_report, "MOST_NOTICES", 3)
     collector.begin("test")
     for year in range(2030, 2040):
         pg.Guard(pg.Notice.parse(tm.NOTICE.dump() | {"revision": f"{year}-04-01"})).allows("1.1a", "1.2(1)①")
@@ -131,7 +127,7 @@ def test_a_test_may_make_up_any_number_of_notices(collector: Collector, monkeypa
 def test_notices_that_tests_make_up_do_not_crowd_out_the_service_s_own(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_records, "MOST_NOTICES", 3)
+    monkeypatch.setattr(_report, "MOST_NOTICES", 3)
     collector.begin("test")
     for year in range(2030, 2034):
         pg.Guard(pg.Notice.parse(tm.NOTICE.dump() | {"revision": f"{year}-04-01"})).allows("1.1a", "1.2(1)①")
@@ -145,7 +141,7 @@ def test_notices_that_tests_make_up_do_not_crowd_out_the_service_s_own(
 def test_many_different_decisions_are_added_up_in_between(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_records, "_MOST_AT_ONCE", 5)
+    monkeypatch.setattr(_report, "_MOST_AT_ONCE", 5)
     guard = pg.Guard(tm.NOTICE)
     for purpose in tm.NOTICE.purposes:
         guard.allows("1.1a", purpose)
@@ -183,29 +179,6 @@ def test_what_several_tests_share_is_consulted_by_each(collector: Collector) -> 
     told = {test: sorted(cell.source for cell in cells) for test, cells in collector.by_test.items()}
     assert told == {None: ["2.3"], "one": ["1.1(a)", "1.1(b)"]}
     assert [cell.source for cell in collector.by_fixture["shared"]] == ["1.1(a)"]
-
-
-def test_a_run_within_a_run_leaves_the_outer_one_its_own() -> None:
-    outer, inner = Swallowing(), Swallowing()
-    outer.start()
-    inner.start()
-    inner.stop()
-    guard: Any = pg.Guard(tm.NOTICE)
-    collector = Collector(by_test=False, is_test=lambda module: False)
-    collector.swallowing = outer
-    try:
-        with watching.watching(collector, guard):
-            try:
-                guard.check("1.1b", "1.2(1)①")
-            except Exception:
-                gc.collect()
-        gc.collect()
-        assert len(outer.caught) == 1
-        assert not inner.caught
-    finally:
-        outer.stop()
-    assert "__del__" not in vars(PurposeViolation)
-    assert "__del__" not in vars(PurposeMissing)
 
 
 def test_a_report_says_how_much_it_leaves_out(collector: Collector) -> None:

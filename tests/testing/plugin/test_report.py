@@ -21,8 +21,6 @@ trendmicro-jp 2024-04-01
   1.2(2)⑥ experience-hearing: allowed 1.1(a) 1.1(c) | never 1.1(b) (granted)
 access functions never called
   service.last_device (line 31)
-violations swallowed by a clause that catches anything
-  service.py:54: by `except Exception` in line 55, in test_service.py::test_curious
 5 of 9 cells exercised (55.5 %)
 """
 
@@ -39,7 +37,7 @@ def alone(folder: Path) -> Run:
     """In one process, with every output."""
     return run(
         folder,
-        *("--purposeguard", "--purposeguard-json=out.json", "--junitxml=junit.xml"),
+        *("--purposeguard", "--purposeguard-json=out.json"),
         "--purposeguard-fail-under=60",
     )
 
@@ -83,26 +81,6 @@ def test_the_same_is_written_as_json(alone: Run) -> None:
         ("service.device", 3),
         ("service.last_device", 0),
     ]
-    assert found["swallowed"] == [
-        {
-            "file": "service.py",
-            "line": 54,
-            "clause": "except Exception",
-            "clause_line": 55,
-            "test": "test_service.py::test_curious",
-            "times": 1,
-        }
-    ]
-
-
-def test_the_report_of_junit_says_it_in_figures(alone: Run) -> None:
-    assert alone.properties == {
-        "purposeguard.percent": "55.55",
-        "purposeguard.cells_exercised": "5",
-        "purposeguard.cells_declared": "9",
-        "purposeguard.accesses_never_called": "1",
-        "purposeguard.violations_swallowed": "1",
-    }
 
 
 @pytest.mark.skipif(not has_xdist(), reason="needs pytest-xdist")
@@ -166,4 +144,3 @@ def test_the_shop_is_seen_through_its_endpoints(of_shop: dict[str, Any]) -> None
     assert any(one["denied"] for one in activities.values())
     assert any(one["called"] for one in of_shop["accesses"])
     assert 0 < of_shop["cells_exercised"] < of_shop["cells_declared"]
-    assert of_shop["swallowed"] == []

@@ -16,8 +16,8 @@ import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.governance import Governance
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.testing import strategies
 from purposeguard.testing.stateful import Office, PurposeMachine, WrittenDown
+from tests import generated
 from tests.unit.samples import SMALL, revised
 
 SMALL_NOTICE = pg.Notice.loads(SMALL)
@@ -82,7 +82,7 @@ def test_the_bundled_notice() -> None:
 class Generated(PurposeMachine):
     history = HISTORY
 
-    @initialize(history=strategies.histories())
+    @initialize(history=generated.histories())
     def draw_the_history(self, history: pg.History) -> None:
         self.begin(history)
 

@@ -49,7 +49,7 @@ def test_models_with_sealed_fields_are_built() -> None:
     assert simplest(st.from_type(Row)).email.label is pg.Label(tm.Registration, tm.Contract)
 
 
-@pytest.mark.parametrize("cls", [pg.Label, pg.Notice, pg.History, pg.Family, TermMeta], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [pg.Label, pg.Notice, pg.Family, TermMeta], ids=lambda cls: cls.__name__)
 def test_types_of_the_library_are_known(cls: Any) -> None:
     assert isinstance(simplest(st.from_type(cls)), cls)
 

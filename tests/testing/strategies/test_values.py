@@ -48,8 +48,7 @@ from pydantic_core import core_schema
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.testing._kinds import TEXTS, digits, number_of, word
-from purposeguard.testing._patterns import matching
+from purposeguard.testing._kinds import TEXTS, digits, matching, number_of, word
 from purposeguard.testing.strategies import instances
 from purposeguard.testing.values import Markers, simplest, texts_of, value_strategy
 from purposeguard.values.sealed import plain
@@ -436,7 +435,7 @@ def test_a_pattern_that_is_none_has_no_text() -> None:
             {
                 *("1957-03-14", "1957/03/14", "19570314", "14.03.1957", "03/14/1957"),
                 *("1957年3月14日", "1957/3/14", "1957-3-14", "March 14, 1957", "14 March 1957"),
-                *("Mar 14, 1957", "14 Mar 1957", "714487"),
+                *("Mar 14, 1957", "14 Mar 1957"),
             },
         ),
         (uuid.UUID(int=1), {"00000000-0000-0000-0000-000000000001", "00000000000000000000000000000001"}),

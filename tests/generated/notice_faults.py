@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from hypothesis import strategies as st
 
-from purposeguard.testing._notices import Tables, copied, purposes_of, tables, titled
+from tests.generated.notice_tables import Tables, copied, purposes_of, tables, titled
 
 
 class PlantedFault(NamedTuple):
@@ -363,7 +363,7 @@ UNREADABLE: Final[dict[str, Callable[[bytes], bytes]]] = {
 
 
 @st.composite
-def faulty(draw: st.DrawFn, most: int = 3) -> FaultyNotice:
+def faulty_notices(draw: st.DrawFn, most: int = 3) -> FaultyNotice:
     """Notices with up to so many faults at once; now and then one that cannot be read at all."""
     # Kinds first: what is drawn after much else is mostly the simplest.
     if draw(st.integers(0, 7)) == 7:

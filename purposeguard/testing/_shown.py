@@ -1,13 +1,16 @@
-"""Values as lines of text, so that what two runs give can be compared, and told apart line by line."""
+"""What can be seen of values and errors, as lines of text without what differs whenever anything runs again."""
 
 from __future__ import annotations
 
 import collections
 import datetime
+import email.utils
 import enum
 import functools
 import io
 import itertools
+import re
+import time
 import types
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -19,9 +22,165 @@ from pydantic import BaseModel
 
 from purposeguard.errors import PurposeGuardError
 from purposeguard.testing._patching import Lines
-from purposeguard.testing._raising import told
 from purposeguard.values.annotations import is_namedtuple
 from purposeguard.values.sealed import Sealed
+
+
+def told(error: BaseException, *, suppressed: bool = True) -> str:
+    """An error with its class, message and notes, what it bears beside these, and the errors that led to it.
+
+    `suppressed`: also one that `raise … from None` leaves out of tracebacks.
+    """
+    return "\nafter ".join(text for _, text in each(error, suppressed=suppressed))
+
+
+def each(error: BaseException, *, suppressed: bool = True) -> Iterator[tuple[str, str]]:
+    """The same, the error and each behind it by itself."""
+    seen: set[int] = set()
+    behind: BaseException | None = error
+    while behind is not None and id(behind) not in seen:
+        yield "error behind it" if seen else "message", "\n".join(_lines_errors_shown(behind, seen))
+        hidden = behind.__suppress_context__ and not suppressed
+        behind = behind.__cause__ or (None if hidden else behind.__context__)
+
+
+def _lines_errors_shown(error: BaseException, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    yield f"{_class(error)}: {error}".removesuffix(": ")
+    yield from map(str, getattr(error, "__notes__", ()))
+    if not isinstance(error, PurposeGuardError):  # what those bear is no value
+        yield from _borne(error)
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            if id(one) not in seen:
+                yield from (f"    {text}" for _, text in each(one))
+
+
+def _class(error: BaseException) -> str:
+    cls = type(error)
+    return cls.__qualname__ if cls.__module__ in {"builtins", "__main__"} else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _borne(error: BaseException) -> Iterator[str]:
+    """Its arguments and attributes, as far as the message does not show them."""
+    message = str(error)
+    if not isinstance(error, BaseExceptionGroup):  # whose errors are shown by themselves
+        for value in error.args:
+            text = _shown(value)
+            if text not in message and repr(value) not in message:
+                yield f"    with {text}"
+    for name, value in getattr(error, "__dict__", {}).items():
+        text = _shown(value)
+        if name != "__notes__" and text not in message:
+            yield f"    {name} = {text}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  # whatever `__str__` raises, what raised the error is looked at here
+        return f"<{type(value).__qualname__}>"
+
+
+_SLACK: Final = 2.0
+"""Seconds before a run began, or after now, that still are its time."""
+
+_QUARTER: Final = 900
+"""Time zones differ from each other by quarters of an hour."""
+
+_ADDRESS: Final = re.compile(r"(?<=\bat )0x[0-9a-fA-F]{6,16}\b")
+_TASK: Final = re.compile(r"(?<=<Task )(\w+(?: \w+)*) name='Task-\d+'")
+_TEMPORARY: Final = re.compile(r"(?<=[/\\])tmp[a-z0-9_]{8}\b")
+_MOMENT: Final = re.compile(
+    r"\b(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?(?![\d:])"
+)
+_OBJECT: Final = re.compile(
+    r"datetime\.datetime\((\d+), (\d+), (\d+), (\d+), (\d+)(?:, (\d+))?(?:, \d+)?(?:, [^()]*(?:\([^()]*\))?)?\)"
+)
+_HTTP: Final = re.compile(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT")
+_COMPACT: Final = re.compile(r"(?<!\d)(\d{4})(\d\d)(\d\d)[T_\-]?(\d\d)(\d\d)(\d\d)(\d{3}|\d{6})?(Z)?(?!\d)")
+_CLOCK: Final = re.compile(r"(?<![\d:.-])(\d\d):(\d\d):(\d\d)(?:[.,]\d{1,9})?(?![\d:])")
+_EPOCH: Final = re.compile(r"(?<![\d.\w])(\d{10})(\d{9}|\d{6}|\d{2,3})?(?:\.\d+)?(?![\d\w])")
+_DIGITS: Final = re.compile(r"\d")
+
+TEMPORARY_NAMES: Final[collections.deque[str]] = collections.deque(maxlen=50)
+"""What `tempfile` has put into names lately."""
+
+
+def settled(text: str, began: float) -> str:
+    """`text` with what only says when, or where in memory, it was made replaced by `<time>` and the like."""
+    if " at 0x" in text:
+        text = _ADDRESS.sub("<address>", text)
+    if "<Task " in text:
+        text = _TASK.sub(r"\1", text)
+    if "tmp" in text:
+        text = _TEMPORARY.sub("<temporary>", text)
+    for name in TEMPORARY_NAMES:
+        text = text.replace(name, "<temporary>")
+    if not _DIGITS.search(text):
+        return text
+    now = time.time()
+    for pattern, read in _TIMES:
+        text = pattern.sub(functools.partial(_unless_past, read, began, now), text)
+    return text
+
+
+def _unless_past(read: Callable[[re.Match[str]], float | None], began: float, now: float, found: re.Match[str]) -> str:
+    moment = read(found)
+    if moment is None:
+        return found[0]
+    if moment < 0:  # of no day, or of no zone, that is known: any zone's clock
+        away = (-moment - now) % _QUARTER
+        near = away <= _SLACK or away >= _QUARTER - _SLACK - (now - began)
+        return "<time>" if near else found[0]
+    return "<time>" if began - _SLACK <= moment <= now + _SLACK else found[0]
+
+
+def _moment(found: re.Match[str]) -> float | None:
+    *numbers, _, zone = found.groups()
+    return _timestamp([int(one) for one in numbers], zone)
+
+
+def _object(found: re.Match[str]) -> float | None:
+    return _timestamp([int(one or 0) for one in found.groups()], None)
+
+
+def _timestamp(numbers: list[int], zone: str | None) -> float | None:
+    """Seconds since the epoch; negative where the zone is not known, which at most a day away is some zone's."""
+    year, month, day, hour, minute, second = numbers
+    try:
+        moment = datetime.datetime(year, month, day, hour, minute, min(second, 59), tzinfo=datetime.UTC)
+    except ValueError:
+        return None
+    stamp = moment.timestamp()
+    if zone is None or zone == "Z":
+        return stamp if zone == "Z" else -stamp if abs(stamp - time.time()) < 15 * 3600 and stamp > 0 else None
+    hours, minutes = int(zone[1:3]), int(zone[-2:])
+    return stamp - (1 if zone[0] == "+" else -1) * (hours * 3600 + minutes * 60)
+
+
+def _http(found: re.Match[str]) -> float | None:
+    return email.utils.parsedate_to_datetime(found[0]).timestamp()
+
+
+def _clock(found: re.Match[str]) -> float | None:
+    hours, minutes, seconds = (int(one) for one in found.groups())
+    return -(hours * 3600 + minutes * 60 + seconds) if hours < 24 and minutes < 60 and seconds < 61 else None
+
+
+def _epoch(found: re.Match[str]) -> float:
+    return float(found[1])
+
+
+_TIMES: Final = (
+    (_MOMENT, _moment),
+    (_COMPACT, _moment),
+    (_OBJECT, _object),
+    (_HTTP, _http),
+    (_CLOCK, _clock),
+    (_EPOCH, _epoch),
+)
+
 
 Open = Callable[[Any], Any]
 """The plain value of a sealed one, where it may be opened; the seal itself, where not."""
@@ -42,17 +201,17 @@ _DEEPEST: Final = 20
 
 def lines_of(value: Any, open_seal: Open) -> Lines:
     """What can be seen of a value, each with the path at which it is: `("[0].name", "'Aiko'")`."""
-    return tuple(itertools.islice(_lines(value, "", open_seal, ()), _MOST))
+    return tuple(itertools.islice(_lines_views(value, "", open_seal, ()), _MOST))
 
 
-def _lines(value: Any, path: str, open_seal: Open, above: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+def _lines_views(value: Any, path: str, open_seal: Open, above: tuple[int, ...]) -> Iterator[tuple[str, str]]:
     if isinstance(value, Sealed):
         opened = open_seal(value)
         if opened is value:
             yield path, repr(value)
             return
         value = opened
-    again = functools.partial(_lines, open_seal=open_seal, above=(*above, id(value)))
+    again = functools.partial(_lines_views, open_seal=open_seal, above=(*above, id(value)))
     if isinstance(value, memoryview):
         value = bytes(value)
     if isinstance(value, _LEAVES):

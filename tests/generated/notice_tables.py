@@ -1,4 +1,4 @@
-"""Whole notices, as the tables of a file: what `strategies.notices` compiles, and what faults are put into.
+"""Whole notices, as the tables of a file: what `generated.notices` compiles, and what faults are put into.
 
 Of real shapes: clauses with items, families over several clauses, channels that are named and nothing else or for
 example, derivations of derivations, prohibitions over both, overlays that narrow. What an overlay may serve is asked of

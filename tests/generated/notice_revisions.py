@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from purposeguard.notice.grants import granted
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Document
-from purposeguard.testing._notices import (
+from tests.generated.notice_tables import (
     CHANNELS,
     WORDS,
     Tables,

@@ -1,0 +1,319 @@
+"""Effects on this machine: log records, warnings, output, files, processes.
+
+Files and processes are watched by an audit hook. Python has no way to remove one: it stays, and does nothing while
+nobody watches.
+"""
+
+from __future__ import annotations
+
+import asyncio.subprocess
+import functools
+import gc
+import io
+import logging
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from purposeguard.testing._patching import Parts, Patches, Tell, quiet, text_of
+from purposeguard.testing._shown import TEMPORARY_NAMES, told
+
+Heard = Callable[[str, tuple[Any, ...]], None]
+"""Is called with an audit event and its arguments."""
+
+_heard: list[Heard] = []
+"""Who listens to audit events now."""
+
+_hooked: list[bool] = []
+
+
+def _hook(event: str, args: tuple[Any, ...]) -> None:
+    for hear in _heard:
+        hear(event, args)
+
+
+def listen(patches: Patches, hear: Heard) -> None:
+    """Has a function called with each audit event until the patches are undone."""
+    if not _hooked:
+        _hooked.append(True)
+        sys.addaudithook(_hook)
+    _heard.append(hear)
+    patches.later(lambda: _heard.remove(hear))
+
+
+def watch(patches: Patches, tell: Tell, level: int) -> None:
+    """Watches logging, warnings, standard output, files and processes."""
+    _watch_logging(patches, tell, level)
+    for name in ("warn", "warn_explicit"):
+        patches.put(warnings, name, functools.partial(_warned, tell))
+    for kind in ("stdout", "stderr"):
+        lines = _Lines(kind, tell)
+        for stream in {id(one): one for one in (getattr(sys, kind), getattr(sys, f"__{kind}__"))}.values():
+            if hasattr(stream, "__dict__"):  # there is none under pythonw
+                patches.put(stream, "write", lines.written)
+    tempfile.gettempdir()  # the first call tries where it can write
+    patches.put(type(tempfile._get_candidate_names()), "__next__", _named)  # type: ignore[attr-defined]  # its own
+    environment = dict(os.environ)
+    listen(patches, functools.partial(_on_event, tell, environment))
+    for cls in (subprocess.Popen, asyncio.subprocess.Process):
+        patches.put(cls, "communicate", functools.partial(_communicated, tell))
+
+
+# ---- Logging ------------------------------------------------------------------------------------------------------
+
+_USUAL: Final = frozenset({*vars(logging.LogRecord("", 0, "", 0, "", None, None)), "message", "asctime"})
+"""Attributes of every record; others came by `extra`, or from filters."""
+
+_LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_CLIENTS: Final = ("httpx", "httpx2")
+"""Loggers that repeat each request, also those that a test makes to an application in this process."""
+
+
+def _watch_logging(patches: Patches, tell: Tell, level: int) -> None:
+    enabled = logging.Logger.isEnabledFor
+
+    def counts(logger: logging.Logger, at: int) -> bool:
+        return at >= level and _own_level(logger) <= at
+
+    def is_enabled_for(self: logging.Logger, level: int) -> bool:
+        return enabled(self, level) or counts(self, level)
+
+    def handled(handle: Any) -> Any:
+        def wrapper(self: logging.Logger, record: logging.LogRecord) -> None:
+            try:
+                if enabled(self, record.levelno):  # handlers, and pytest, get what they always get
+                    with quiet("stdout", "stderr"):
+                        handle(self, record)
+            finally:
+                if record.levelno >= level and not _is_chatter(record):
+                    tell("log", f"{record.name} {record.levelname}", lambda: _parts(record))
+
+        return wrapper
+
+    patches.put(logging.Logger, "isEnabledFor", lambda _: is_enabled_for)
+    patches.put(logging.Logger, "handle", handled)
+
+
+def _own_level(logger: logging.Logger) -> int:
+    """The level that a logger or one above it was given, other than the root: libraries do so to be quiet."""
+    while logger.parent is not None:
+        if logger.level:
+            return logger.level
+        logger = logger.parent
+    return logging.NOTSET
+
+
+def _is_chatter(record: logging.LogRecord) -> bool:
+    """True for what a library says of its own work: numbers of connections, durations."""
+    if record.name.partition(".")[0] in _CLIENTS:
+        return True
+    return record.levelno < logging.INFO and record.pathname.startswith(_LIBRARIES)
+
+
+def _parts(record: logging.LogRecord) -> Parts:
+    try:
+        parts: dict[str, str | bytes] = {"message": record.getMessage()}
+    except Exception:  # noqa: BLE001  # logging itself reports it and goes on; the arguments are shown all the same
+        parts = {"message": f"{record.msg} {text_of(record.args)}"}
+    if isinstance(record.args, Mapping):  # handlers see all of them, used in the message or not
+        parts |= {f"argument {name}": text_of(value) for name, value in record.args.items()}
+    if record.exc_info and record.exc_info[1] is not None:
+        parts["exception"] = told(record.exc_info[1], suppressed=False)
+    parts |= {f"extra {name}": text_of(value) for name, value in vars(record).items() if name not in _USUAL}
+    return parts
+
+
+# ---- Warnings and output ------------------------------------------------------------------------------------------
+
+
+def _warned(tell: Tell, warn: Any) -> Any:
+    def wrapper(message: Any, category: Any = None, *more: Any, **options: Any) -> None:
+        kind = type(message) if isinstance(message, Warning) else category or UserWarning
+        tell("warning", getattr(kind, "__name__", "Warning"), lambda: {"message": str(message)})
+        if warn.__name__ == "warn":  # this function is one level more
+            stacklevel, more = (more[0], more[1:]) if more else (options.pop("stacklevel", 1), ())
+            more = (stacklevel + 1, *more)
+        with quiet("warning", "stderr"):
+            warn(message, category, *more, **options)
+
+    return wrapper
+
+
+class _Lines:
+    """Records what is written to a stream line by line, that of each thread by itself."""
+
+    def __init__(self, kind: str, tell: Tell) -> None:
+        self._kind = kind
+        self._tell = tell
+        self._mine = threading.local()
+
+    def written(self, write: Any) -> Any:
+        def wrapper(text: Any) -> Any:
+            for line in text_of(text).splitlines(keepends=True):
+                self._note(line.rstrip("\n"), ends=line.endswith("\n"))
+            with quiet(self._kind):  # it may be passed on to another stream that is watched
+                return write(text)
+
+        return wrapper
+
+    def _note(self, text: str, *, ends: bool) -> None:
+        begun = [one for one in getattr(self._mine, "begun", ()) if not one.ended]
+        for one in begun:
+            one.grow("text", text)
+        if not begun:
+            begun = self._tell(self._kind, "", lambda: {"text": text})
+        self._mine.begun = [] if ends else begun
+
+
+# ---- Files and processes ------------------------------------------------------------------------------------------
+
+_CHANGES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "os.mkdir": ("folder made", ()),
+    "os.rename": ("renamed", ("to",)),
+    "os.remove": ("removed", ()),
+    "os.rmdir": ("folder removed", ()),
+    "os.symlink": ("linked", ("to",)),
+    "os.link": ("linked", ("to",)),
+    "os.truncate": ("cut", ("length",)),
+    "os.chmod": ("permissions changed", ("mode",)),
+    "os.chown": ("owner changed", ("uid", "gid")),
+    "os.utime": ("times changed", ("times", "ns")),
+    "os.setxattr": ("attribute set", ("attribute", "value")),
+}
+"""Audit event → what it does to a file, and what its arguments after the file's name are."""
+
+
+def _on_event(tell: Tell, environment: Mapping[str, str], event: str, args: tuple[Any, ...]) -> None:
+    if event == "open":
+        _opened(tell, *args)
+    elif event in _CHANGES:
+        name, (done, also) = _path(args[0]), _CHANGES[event]
+        if name is not None and "__pycache__" not in name:
+            for file in _written.copy():
+                file.read(name)  # before it is gone
+            texts = {what: _path(value) or text_of(value) for what, value in zip(also, args[1:], strict=False)}
+            tell("file", done, lambda: {"name": name, **texts})
+    elif event == "subprocess.Popen":
+        executable, command, cwd, env = args
+        given = {"executable": None if _first(command) == executable else executable, "folder": cwd}
+        tell("process", "", lambda: _process(command, given, env, environment))
+    elif event == "os.system":
+        tell("process", "", lambda: _process(args[0], {}, None, environment))
+    elif event == "os.posix_spawn":
+        tell("process", "", lambda: _process(args[1], {"executable": args[0]}, args[2], environment))
+    elif event == "syslog.syslog":
+        tell("log", "syslog", lambda: {"message": text_of(args[1])})
+
+
+def _opened(tell: Tell, file: Any, mode: str | None, flags: int) -> None:
+    name = _path(file)
+    if name is None or name == os.devnull or "__pycache__" in name or not flags & (os.O_WRONLY | os.O_RDWR):
+        return
+    if os.path.isdir(name):  # noqa: PTH112  # where a temporary file is made
+        return
+    appends = mode is not None and "a" in mode
+    for earlier in _written.copy():
+        earlier.read(name)  # before it is overwritten
+    size = os.path.getsize(name) if appends and os.path.isfile(name) else 0  # noqa: PTH113, PTH202  # emits no events
+    done = "opened" if mode is None else "appended to" if appends else "written"
+    effects = tell("file", done, lambda: {"name": name})
+    if effects:
+        _written.append(_Written(name, size, effects))
+
+
+class _Written:
+    """A file that was opened for writing. Its content is read when it is removed, overwritten, or the block ends."""
+
+    def __init__(self, name: str, start: int, effects: list[Any]) -> None:
+        self._path = os.path.abspath(name)  # noqa: PTH100  # as `isfile`
+        self._start = start
+        self._effects = effects
+
+    def read(self, name: str | None = None) -> None:
+        """Adds its content to the effects; with a `name`, if that is the file's."""
+        if name is not None and os.path.abspath(name) != self._path:  # noqa: PTH100  # likewise
+            return
+        if self not in _written:
+            return  # another thread has read it
+        _written.remove(self)
+        if os.path.isfile(self._path):  # noqa: PTH113  # a pipe would never end
+            _flush(self._path)
+            try:
+                with io.FileIO(self._path) as file:
+                    file.seek(self._start)
+                    content = file.read(_LARGEST)
+            except OSError:  # nobody may read it
+                return
+            for effect in self._effects:
+                if content:
+                    effect.grow("content", content)
+
+
+_LARGEST: Final = 50_000_000
+"""Bytes of a file that are looked at."""
+
+_written: list[_Written] = []
+
+
+def end_files() -> None:
+    """Reads all files that were written."""
+    for file in _written.copy():
+        file.read()
+
+
+def _flush(name: str) -> None:
+    """Writes out what open files of this name still buffer."""
+    for file in [one for one in gc.get_objects() if issubclass(type(one), _BUFFERED)]:
+        opened = None if file.closed else _path(getattr(file, "name", None))
+        if opened is not None and os.path.abspath(opened) == name:  # noqa: PTH100  # likewise
+            file.flush()
+
+
+_BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+
+
+def _path(file: Any) -> str | None:
+    """The name of a file; None of a descriptor."""
+    return text_of(os.fspath(file)) if isinstance(file, (str, bytes, os.PathLike)) else None
+
+
+def _named(following: Any) -> Any:
+    """Notes names that `tempfile` makes up: they are not compared."""
+
+    def wrapper(names: Any) -> Any:
+        name = following(names)
+        TEMPORARY_NAMES.append(name)
+        return name
+
+    return wrapper
+
+
+def _first(command: Any) -> Any:
+    return command if isinstance(command, (str, bytes, os.PathLike)) else next(iter(command), None)
+
+
+def _process(command: Any, given: Mapping[str, Any], env: Any, before: Mapping[str, str]) -> Parts:
+    words = [command] if isinstance(command, (str, bytes, os.PathLike)) else command
+    parts: dict[str, str | bytes] = {"command": " ".join(_path(word) or text_of(word) for word in words)}
+    parts |= {what: text_of(os.fspath(value)) for what, value in given.items() if value is not None}
+    for name, value in (os.environ if env is None else env).items():
+        what, text = text_of(name), text_of(value)
+        if before.get(what) != text and not what.startswith("PYTEST_"):  # pytest puts the test's name there
+            parts[f"environment {what}"] = text
+    return parts
+
+
+def _communicated(tell: Tell, communicate: Any) -> Any:
+    @functools.wraps(communicate)
+    def wrapper(process: Any, input: Any = None, *more: Any, **options: Any) -> Any:  # noqa: A002  # its name there
+        if input is not None:
+            tell("process", "input", lambda: {"input": input if isinstance(input, str) else bytes(input)})
+        return communicate(process, input, *more, **options)
+
+    return wrapper

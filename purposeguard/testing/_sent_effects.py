@@ -1,0 +1,428 @@
+"""Effects elsewhere: HTTP requests and what an application in this process answers, mails, sockets, SQL."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import http.client
+import inspect
+import smtplib
+import socket
+import sqlite3
+import ssl
+import sys
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from purposeguard.testing._local_effects import listen
+from purposeguard.testing._patching import Parts, Patches, Tell, is_quiet, quiet, text_of
+
+
+def watch(patches: Patches, tell: Tell, connections: list[Any] | None) -> None:
+    """Watches the clients and drivers that are loaded, and those of the standard library.
+
+    `connections` of sqlite3 that are open; None: they are looked for. Those made meanwhile are added.
+    """
+    for module, names in _CLIENTS.items():
+        for name in names if module in sys.modules else ():
+            patches.put(getattr(sys.modules[module], name), "send", functools.partial(_sent, tell))
+    patches.put(http.client.HTTPConnection, "endheaders", functools.partial(_ended, tell))
+    patches.put(http.client.HTTPConnection, "send", _sent_on)
+    patches.put(smtplib.SMTP, "sendmail", functools.partial(_mailed, tell))
+    _Sockets(tell).watch(patches)
+    if "sqlalchemy" in sys.modules:
+        _watch_sqlalchemy(patches, tell)
+    if "psycopg" in sys.modules:
+        _watch_psycopg(patches, tell, sys.modules["psycopg"])
+    if "duckdb" in sys.modules:
+        _watch_duckdb(patches, tell, sys.modules["duckdb"])
+    _watch_sqlite(patches, tell, open_connections() if connections is None else connections)
+
+
+# ---- HTTP ---------------------------------------------------------------------------------------------------------
+
+_CLIENTS: Final = {
+    "httpx": ("Client", "AsyncClient"),
+    "httpx2": ("Client", "AsyncClient"),
+    "requests": ("Session",),
+}
+_DULL: Final = frozenset({"date", "content-length", "connection", "accept-encoding"})
+"""Headers of requests that say nothing that the body does not."""
+
+_begun: Final[weakref.WeakKeyDictionary[Any, list[Any]]] = weakref.WeakKeyDictionary()
+"""Connections of http.client with the effects of the request whose body is being sent."""
+
+
+def _sent(tell: Tell, send: Any) -> Any:
+    @functools.wraps(send)
+    def wrapper(client: Any, request: Any, **options: Any) -> Any:
+        if not _is_inside(client, request):
+            body = request.read() if hasattr(request, "read") else request.body
+            with _requested(tell, request, body):
+                return send(client, request, **options)
+        response = send(client, request, **options)
+        _answered(tell, response, options)
+        return response
+
+    @functools.wraps(send)
+    async def async_wrapper(client: Any, request: Any, **options: Any) -> Any:
+        if not _is_inside(client, request):
+            with _requested(tell, request, await request.aread()):
+                return await send(client, request, **options)
+        response = await send(client, request, **options)
+        _answered(tell, response, options)
+        return response
+
+    return async_wrapper if inspect.iscoroutinefunction(send) else wrapper
+
+
+def _requested(tell: Tell, request: Any, body: Any) -> contextlib.AbstractContextManager[None]:
+    """Records a request; gives the block in which it is sent."""
+    parts = {"address": str(request.url), **_headers(request.headers.items()), "body": _body(body)}
+    tell("http", str(request.method), lambda: parts)
+    # A body that is made while it is sent is recorded below.
+    return quiet("http", "socket") if body is None or _is_whole(body) else quiet()
+
+
+def _is_inside(client: Any, request: Any) -> bool:
+    """True if a client calls an application in this process: a test's request is no effect, the answer is one."""
+    find = getattr(client, "_transport_for_url", None)
+    transport = find(request.url) if find is not None else None
+    return getattr(transport, "app", None) is not None
+
+
+def _answered(tell: Tell, response: Any, options: Mapping[str, Any]) -> None:
+    body = b"" if options.get("stream") else response.content
+    headers = _headers(response.headers.items(), {"content-length"} if body else set())
+    tell("response", "", lambda: {"status": str(response.status_code), **headers, "body": body})
+
+
+def _headers(headers: Iterable[tuple[Any, Any]], dull: Iterable[str] = _DULL) -> dict[str, str]:
+    parts: dict[str, str] = {}
+    for header, value in headers:
+        name = text_of(header).lower()
+        if name not in dull:  # there may be several of one name
+            before = parts.get(f"header {name}")
+            parts[f"header {name}"] = text_of(value) if before is None else f"{before}, {text_of(value)}"
+    return parts
+
+
+def _is_whole(body: Any) -> bool:
+    return isinstance(body, (str, bytes, bytearray, memoryview))
+
+
+def _body(body: Any) -> str | bytes:
+    if body is None or isinstance(body, str):
+        return body or ""
+    return bytes(body) if _is_whole(body) else f"<{type(body).__name__}>"
+
+
+def _ended(tell: Tell, endheaders: Any) -> Any:
+    @functools.wraps(endheaders)
+    def wrapper(connection: Any, message_body: Any = None, **options: Any) -> Any:
+        if not connection._buffer:  # no request was begun: it refuses
+            return endheaders(connection, message_body, **options)
+        line, *headers = [text_of(header) for header in connection._buffer]
+        method, url, *_ = line.split(" ")
+        if "://" not in url:
+            scheme = "https" if isinstance(connection, http.client.HTTPSConnection) else "http"
+            url = f"{scheme}://{connection.host}:{connection.port}{url}"
+        named = (header.partition(": ")[::2] for header in headers)
+        # A whole body is recorded now, since nothing is sent where nobody listens.
+        body = _body(message_body) if _is_whole(message_body) else b""
+        parts: Parts = {"address": url, **_headers((name, value) for name, value in named), "body": body}
+        _begun[connection] = tell("http", method, lambda: parts)
+        # The request line and headers are no part of the body, nor are they recorded once more by the socket.
+        with quiet("socket", *(["http"] if message_body is None or _is_whole(message_body) else [])):
+            return endheaders(connection, message_body, **options)
+
+    return wrapper
+
+
+def _sent_on(send: Any) -> Any:
+    @functools.wraps(send)
+    def wrapper(connection: Any, data: Any) -> Any:
+        if not is_quiet("http") and _is_whole(data):
+            for effect in _begun.get(connection, ()):
+                effect.grow("body", _body(data))
+        with quiet("socket"):
+            return send(connection, data)
+
+    return wrapper
+
+
+# ---- Mails and sockets --------------------------------------------------------------------------------------------
+
+
+def _mailed(tell: Tell, sendmail: Any) -> Any:
+    @functools.wraps(sendmail)
+    def wrapper(server: Any, from_addr: Any, to_addrs: Any, msg: Any, *more: Any, **options: Any) -> Any:
+        to = [to_addrs] if isinstance(to_addrs, str) else list(to_addrs)
+        parts: Parts = {"from": text_of(from_addr), "to": ", ".join(map(text_of, to)), "message": _body(msg)}
+        tell("mail", "", lambda: parts)
+        with quiet("socket"):
+            return sendmail(server, from_addr, to, msg, *more, **options)
+
+    return wrapper
+
+
+_TLS_RECORDS: Final = (b"\x14\x03", b"\x15\x03", b"\x16\x03", b"\x17\x03")
+"""How what TLS sends begins: it is recorded before it is enciphered."""
+
+_LOCAL: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_EPHEMERAL: Final = 32768
+"""Ports from here on are given by the system, another one each time."""
+
+
+class _Sockets:
+    """Records each connection once; what is sent by it is added."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._begun: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()
+        self._answering: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def watch(self, patches: Patches) -> None:
+        """Watches connections that this process begins, datagrams, and TLS."""
+        listen(patches, self._hear)
+        for cls, name, make in (
+            (socket.socket, "send", self._sent),
+            (socket.socket, "sendall", self._sent_all),
+            (socket.socket, "sendmsg", self._sent_message),
+            (socket.socket, "sendto", self._sent_to),
+            (ssl.SSLSocket, "send", self._sent),
+            (ssl.SSLSocket, "write", self._sent),
+            (ssl.SSLObject, "write", self._sent),
+        ):
+            if hasattr(cls, name):
+                patches.put(cls, name, make)
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        if event == "socket.connect":
+            self._begin(*args)
+
+    def _begin(self, connection: Any, address: Any) -> list[Any]:
+        effects = self._tell("socket", _means(connection), lambda: {"address": _address(address)})
+        self._begun[connection] = effects
+        return effects
+
+    def _note(self, connection: Any, data: Any, count: int | None = None) -> None:
+        peer = _peer(connection)
+        content = bytes(memoryview(data).cast("B")[:count])
+        if is_quiet("socket") or peer is None or connection in self._answering or content.startswith(_TLS_RECORDS):
+            return
+        if connection not in self._begun and isinstance(connection, socket.socket) and _is_answering(connection):
+            self._answering.add(connection)
+            return
+        effects = [one for one in self._begun.get(connection, ()) if not one.ended]
+        for effect in effects or self._begin(connection, peer):
+            effect.grow("content", content)
+
+    def _sent(self, send: Any) -> Any:
+        @functools.wraps(send)
+        def wrapper(connection: Any, data: Any, /, *flags: Any) -> Any:
+            with quiet("socket") if isinstance(connection, (ssl.SSLSocket, ssl.SSLObject)) else quiet():
+                count = send(connection, data, *flags)
+            if not getattr(connection, "server_side", False):
+                self._note(connection, data, count)
+            return count
+
+        return wrapper
+
+    def _sent_all(self, sendall: Any) -> Any:
+        def wrapper(connection: Any, data: Any, /, *flags: Any) -> None:
+            self._note(connection, data)
+            sendall(connection, data, *flags)
+
+        return wrapper
+
+    def _sent_message(self, sendmsg: Any) -> Any:
+        def wrapper(connection: Any, buffers: Any, /, *more: Any) -> Any:
+            buffers = [bytes(one) for one in buffers]
+            count = sendmsg(connection, buffers, *more)
+            self._note(connection, b"".join(buffers), count)
+            return count
+
+        return wrapper
+
+    def _sent_to(self, sendto: Any) -> Any:
+        def wrapper(connection: Any, data: Any, /, *more: Any) -> Any:
+            parts: Parts = {"address": _address(more[-1]), "content": bytes(data)}
+            self._tell("socket", _means(connection), lambda: parts)
+            return sendto(connection, data, *more)
+
+        return wrapper
+
+
+def _is_answering(connection: socket.socket) -> bool:
+    """True for a connection that a server in this process has accepted: its port is one that it listens on."""
+    port = connection.getsockname()[1:2]
+    sockets = [one for one in gc.get_objects() if issubclass(type(one), socket.socket) and one.fileno() >= 0]
+    return bool(port) and any(_listens(one) and one.getsockname()[1:2] == port for one in sockets)
+
+
+def _listens(connection: socket.socket) -> bool:
+    return connection.type == socket.SOCK_STREAM and bool(
+        connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    )
+
+
+def _peer(connection: Any) -> Any:
+    """Whom a connection is with; None where that is this process, which wakes its own loops so."""
+    try:
+        return getattr(connection, "server_hostname", None) or connection.getpeername() or None
+    except OSError:
+        return None
+
+
+def _means(connection: Any) -> str:
+    if isinstance(connection, (ssl.SSLObject, ssl.SSLSocket)):
+        return "TLS"
+    if connection.family in {socket.AF_INET, socket.AF_INET6}:
+        return "UDP" if connection.type == socket.SOCK_DGRAM else "TCP"
+    return "a socket of this machine"
+
+
+def _address(address: Any) -> str:
+    if not isinstance(address, tuple):
+        return text_of(address)
+    host, port = address[:2]
+    return f"{text_of(host)}:{'…' if host in _LOCAL and isinstance(port, int) and port >= _EPHEMERAL else port}"
+
+
+# ---- SQL ----------------------------------------------------------------------------------------------------------
+
+OWN: Final = "purposeguard"
+"""The name of the engines of governance: what they write of uses, and of whom, is no effect of the code under test."""
+
+
+def _parameters(given: Any, prefix: str = "parameter") -> dict[str, str]:
+    if isinstance(given, Mapping):
+        return {f"{prefix} {name}": text_of(value) for name, value in given.items()}
+    if not isinstance(given, (list, tuple)):
+        return {} if given is None else {prefix: text_of(given)}
+    if given and all(isinstance(row, (Mapping, list, tuple)) for row in given):
+        rows = (_parameters(row, f"row {number}, parameter") for number, row in enumerate(given, 1))
+        return {name: text for row in rows for name, text in row.items()}
+    return {f"{prefix} {number}": text_of(value) for number, value in enumerate(given, 1)}
+
+
+def _watch_sqlalchemy(patches: Patches, tell: Tell) -> None:
+    from sqlalchemy import event  # noqa: PLC0415  # it is loaded already
+    from sqlalchemy.engine import Engine  # noqa: PLC0415  # likewise
+
+    def executed(connection: Any, _: Any, statement: str, parameters: Any, *__: Any) -> None:
+        if getattr(connection.engine, "logging_name", None) != OWN:
+            tell("sql", "", lambda: {"statement": statement, **_parameters(parameters)})
+
+    event.listen(Engine, "before_cursor_execute", executed)
+    patches.later(lambda: event.remove(Engine, "before_cursor_execute", executed))
+
+
+def _from_sqlalchemy() -> bool:
+    """True if SQLAlchemy, which has reported the statement, is among the next few callers."""
+    frame = sys._getframe(2)
+    for _ in range(12):
+        if frame.f_globals.get("__name__", "").startswith("sqlalchemy."):
+            return True
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return False
+
+
+def _watch_psycopg(patches: Patches, tell: Tell, psycopg: Any) -> None:
+    for cls in (psycopg.Cursor, psycopg.AsyncCursor, psycopg.ServerCursor, psycopg.AsyncServerCursor):
+        for method in {"execute", "executemany", "stream", "copy"} & set(vars(cls)):
+            patches.put(cls, method, functools.partial(_executed, tell))
+    for cls in (psycopg.Copy, psycopg.AsyncCopy):
+        for method in ("write", "write_row"):
+            patches.put(cls, method, functools.partial(_copied, tell))
+
+
+def _executed(tell: Tell, execute: Any) -> Any:
+    @functools.wraps(execute)
+    def wrapper(cursor: Any, query: Any, *given: Any, **options: Any) -> Any:
+        name = next((name for name in ("params", "params_seq") if name in options), None)
+        parameters = options[name] if name else given[0] if given else None
+        if isinstance(parameters, Iterator):  # rows that are made one by one
+            parameters = list(parameters)
+            given, options = ((), options | {name: parameters}) if name else ((parameters, *given[1:]), options)
+        if not _from_sqlalchemy():
+            as_string = getattr(query, "as_string", None)
+            statement = text_of(query) if as_string is None else as_string(cursor.connection)
+            tell("sql", "", lambda: {"statement": statement, **_parameters(parameters)})
+        return execute(cursor, query, *given, **options)
+
+    return wrapper
+
+
+def _copied(tell: Tell, write: Any) -> Any:
+    @functools.wraps(write)
+    def wrapper(copy: Any, data: Any) -> Any:
+        parts = _parameters(list(data)) if write.__name__ == "write_row" else {"content": text_of(data)}
+        tell("sql", "rows copied", lambda: parts)
+        return write(copy, data)
+
+    return wrapper
+
+
+def _watch_duckdb(patches: Patches, tell: Tell, duckdb: Any) -> None:
+    def asked(fn: Any, own: int) -> Any:
+        @functools.wraps(fn)
+        def wrapper(*args: Any, **options: Any) -> Any:
+            query, *given = (*args[own:], *(value for name, value in options.items() if name != "connection"))
+            if not _from_sqlalchemy():
+                parts = {name: text for value in given for name, text in _parameters(value).items()}
+                tell("sql", "", lambda: {"statement": text_of(query), **parts})
+            return fn(*args, **options)
+
+        return wrapper
+
+    for owner, own in ((duckdb.DuckDBPyConnection, 1), (duckdb, 0)):  # the module has a connection of its own
+        for name in ("execute", "executemany", "sql", "query", "from_query", "append", "register"):
+            if hasattr(owner, name):
+                patches.put(owner, name, functools.partial(asked, own=own))
+
+
+def open_connections() -> list[sqlite3.Connection]:
+    """The connections of sqlite3 that are open in this process, which takes a moment."""
+    return [one for one in gc.get_objects() if issubclass(type(one), sqlite3.Connection)]
+
+
+def _watch_sqlite(patches: Patches, tell: Tell, connections: list[Any]) -> None:
+    """Connections report each statement with its parameters in it: their methods cannot be replaced."""
+    traced: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def executed(statement: str) -> None:
+        if not _from_sqlalchemy():
+            tell("sql", "", lambda: {"statement": statement})
+
+    def add(connection: sqlite3.Connection) -> None:
+        if not type(connection).__module__.startswith("purposeguard."):  # the store of governance
+            _trace(connection, executed)
+            traced.append(connection)
+
+    @functools.wraps(connect)
+    def connected(*args: Any, **options: Any) -> Any:
+        connection = connect(*args, **options)
+        connections.append(connection)
+        add(connection)
+        return connection
+
+    patches.later(lambda: list(map(functools.partial(_trace, callback=None), traced)))
+    for connection in tuple(connections):
+        add(connection)
+    for module in tuple(sys.modules.values()):
+        # Also where it was imported by its name. A module that is loaded when it is used first is left alone.
+        if type(module).__name__ != "_LazyModule" and vars(module).get("connect") is connect:
+            patches.put(module, "connect", lambda _: connected)
+
+
+def _trace(connection: sqlite3.Connection, callback: Any) -> None:
+    # ProgrammingError: it is closed, or of another thread, which alone may touch it.
+    with contextlib.suppress(sqlite3.ProgrammingError):
+        connection.set_trace_callback(callback)
