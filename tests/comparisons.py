@@ -13,7 +13,7 @@ from purposeguard.notice.grants import Lineage
 from purposeguard.policy import spec
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import Cell, Change, Comparison, Level, compare
-from purposeguard.policy.diff.matching import AnyPair, id_of
+from purposeguard.policy.diff.changes import AnyPair, id_of
 from tests.oversights import Told
 
 Question = tuple[int, int, str | None]

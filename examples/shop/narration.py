@@ -79,7 +79,7 @@ class Story:
         self._print("  $ ", f'purposeguard sql --purpose {purpose} --store $STORE "{statement}" {" ".join(files)}')
         command = ["sql", "--purpose", purpose, "--store", self._store, statement, *files]
         done = subprocess.run(  # noqa: S603  # ourselves
-            [sys.executable, "-m", "purposeguard.tools", *command],
+            [sys.executable, "-m", "purposeguard.cli", *command],
             cwd=self._folder,
             env={**os.environ, "COLUMNS": str(COLUMNS), "PYTHONUTF8": "1"},
             capture_output=True,

@@ -8,11 +8,11 @@ from typing import Any
 import purposeguard as pg
 from examples.shop.privacy import guard
 from examples.shop.repository import NotFound
+from purposeguard.cli.application import effects
+from purposeguard.cli.diff import Diff
+from purposeguard.cli.render import Language
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.diff import compare
-from purposeguard.tools.diff import Diff
-from purposeguard.tools.effects import effects
-from purposeguard.tools.reports import Language
 
 
 def _next() -> pg.Notice:

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purposeguard import Notice
+from purposeguard.cli.diff import Diff, headline
+from purposeguard.cli.render import Language
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import Document, Transfer
 from purposeguard.policy.diff import Change, compare
 from purposeguard.policy.transfers import Recipient, _of_transfer
-from purposeguard.tools.diff import Diff, headline
-from purposeguard.tools.reports import Language
 from tests.generated import notice_revisions, notice_tables
 from tests.generated.notice_tables import Tables, titled
 

@@ -54,7 +54,7 @@ PROGRAMS = {
     "python": [sys.executable],
     "mypy": [sys.executable, "-m", "mypy"],
     "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *_PLUGIN],
-    "purposeguard": [sys.executable, "-c", "from purposeguard.tools.cli import main; main()"],
+    "purposeguard": [sys.executable, "-c", "from purposeguard.cli.main import main; main()"],
 }
 """The commands that a console block may hold, whatever the PATH says."""
 

@@ -77,7 +77,7 @@ def test_bad_input(tmp_path: Path) -> None:
 def test_it_needs_no_engine() -> None:
     code = (
         "import sys; sys.modules['cedarpy'] = None\n"
-        "from purposeguard.tools.cli import main; sys.argv[1:] = ['export', 'cedar', 'acme', '-o', 'x']; main()"
+        "from purposeguard.cli.main import main; sys.argv[1:] = ['export', 'cedar', 'acme', '-o', 'x']; main()"
     )
     result = process(code=code)
     assert result.returncode == 2

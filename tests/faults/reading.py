@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mypy import api
 
-from purposeguard.linting import lint
+from purposeguard.cli.lint import lint
 from tests.faults.corpus import ROOT
 from tests.faults.sighting import Seen, Sighting
 

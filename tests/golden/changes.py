@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import purposeguard as pg
+from purposeguard.cli.diff_words import Words
+from purposeguard.cli.render import Language
 from purposeguard.policy.diff import compare
-from purposeguard.tools.diff_words import Words
-from purposeguard.tools.reports import Language
 from tests.unit.samples import tables
 
 Tables = dict[str, Any]

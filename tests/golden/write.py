@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent / "diff"
 STEPS = {"v1-v2": ("v1", "v2"), "v2-v3": ("v2", "v3"), "v1-v3": ("v1", "v3", "--between", "v2")}
 FORMS = {
     ".txt": ("--format", "text"),
-    ".ja.md": ("--format", "markdown", "--language", "ja"),
+    ".ja.txt": ("--format", "text", "--language", "ja"),
     ".json": ("--format", "json"),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from purposeguard.tools.sweeping import swept
+from purposeguard.cli.people import swept
 from tests.governance.test_retention import Rows
 from tests.unit.command_line import run
 

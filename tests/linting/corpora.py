@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from purposeguard.linting import RULES, Outcome, lint
+from purposeguard.cli.lint import RULES, Outcome, lint
 
 CORPUS = Path(__file__).parent / "corpus"
 HEAD = re.compile(r"^# --- (wrong|right): (.+)$", re.MULTILINE)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from purposeguard.linting import lint
+from purposeguard.cli.lint import lint
 
 HEAD = "from pydantic import BaseModel\n\n\nclass Customer(BaseModel):\n"
 ALLOW = "# purposeguard: allow[untagged-personal-field]"

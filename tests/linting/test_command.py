@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from purposeguard.linting import RULES
-from purposeguard.tools import render
+from purposeguard.cli import render
+from purposeguard.cli.lint import RULES
 from tests.unit.command_line import ROOT, TINY, process, run
 
 WRONG = "from pydantic import BaseModel\n\n\nclass Customer(BaseModel):\n    email: str\n    phone: str\n"

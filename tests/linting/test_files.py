@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from purposeguard.linting import NotLintable, lint
-from purposeguard.linting.files import LARGEST
+from purposeguard.cli.lint import NotLintable, lint
+from purposeguard.cli.lint.files import LARGEST
 
 MODEL = "from pydantic import BaseModel\n\n\nclass Customer(BaseModel):\n    email: str\n"
 
@@ -212,6 +212,7 @@ def test_links_that_go_round(tmp_path):
 CIRCLES = {
     "one.py": "from two import *\nfrom two import X\nA = B\nB = A\nclass C(C): ...\nclass D(E): ...\nclass E(D): ...\n",
     "two.py": "from one import *\nfrom one import X, Y\nT = list['T']\nclass M(X):\n    email: T\n    phone: 'Y'\n",
+    "four.py": "def f():\n    def g():\n        return g\n    return g\n",
     "three.py": "x: 'x' = x\ndef f():\n    return f()\ntry:\n    f()\nexcept Exception:\n    pass\n",
 }
 

@@ -5,8 +5,8 @@ import json
 import jsonschema  # type: ignore[import-untyped]  # comes without types
 import pytest
 
-from purposeguard.linting import RULES, lint
-from purposeguard.linting.sarif import data, sarif
+from purposeguard.cli.lint import RULES, lint
+from purposeguard.cli.lint.sarif import data, sarif
 
 TEXT = {"type": "string", "minLength": 1}
 PLACE = {"type": "integer", "minimum": 1}

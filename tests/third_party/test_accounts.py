@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from regstack.models.user import BaseUser
 
 import purposeguard as pg
-from purposeguard.linting.linter import lint
+from purposeguard.cli.lint.linter import lint
 from purposeguard.testing import Interference, Leaked, arranging, canaries, capture_decisions, noninterference
 from purposeguard.testing.strategies import instances
 from tests.third_party import service
@@ -232,9 +232,8 @@ def test_lint_finds_the_fields_that_nobody_tagged_and_knows_those_that_are_tagge
     assert tables == {"email", "full_name", "phone_number", "ip"}
     assert {"BaseUser.email", "BaseUser.full_name", "BaseUser.phone_number", "LoginAttempt.ip"} < models
     told = lint([place, Path(service.__file__)]).findings
-    assert {one.symbol for one in by_itself} - {one.symbol for one in told} == {
-        one for one in models if one.partition(".")[0] not in ("UserCreate", "UserUpdate")
-    }
+    tagged = {one for one in models if one.partition(".")[0] not in ("UserCreate", "UserUpdate")}
+    assert {one.symbol for one in by_itself} - {one.symbol for one in told} == tagged | tables  # `protect` judges these
 
 
 def test_the_report_of_the_run(tmp_path: Path) -> None:

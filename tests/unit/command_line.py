@@ -7,8 +7,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from purposeguard.cli.commands import app
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.tools.commands import app
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = Path(tm.__file__).parent
@@ -61,7 +61,7 @@ def run(*arguments, columns=80, **env):
 
 def process(*arguments, code=None, env=None, cwd=ROOT, **options):
     """The command line in a process of its own."""
-    start = ["-c", code] if code else ["-m", "purposeguard.tools"]
+    start = ["-c", code] if code else ["-m", "purposeguard.cli"]
     variables = {
         **os.environ,
         "PYTHONPATH": str(ROOT),

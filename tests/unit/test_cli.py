@@ -12,8 +12,8 @@ import pytest
 from rich.cells import cell_len
 
 import purposeguard as pg
+from purposeguard.cli import main as cli
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.tools import cli
 from tests.unit.command_line import OVERLAY, ROOT, RULES, TINY, process, run
 
 GUARD = pg.Guard(tm.NOTICE)
@@ -219,7 +219,7 @@ def test_as_a_module_in_a_process():
 
 @pytest.mark.parametrize("name", ["typer", "rich"])
 def test_without_the_extra_it_says_what_to_install(name):
-    code = f"import sys; sys.modules[{name!r}] = None; from purposeguard.tools.cli import main; main()"
+    code = f"import sys; sys.modules[{name!r}] = None; from purposeguard.cli.main import main; main()"
     result = process(code=code)
     assert result.returncode == 2
     assert result.stdout == ""
@@ -229,7 +229,7 @@ def test_without_the_extra_it_says_what_to_install(name):
 
 
 def test_another_missing_module_is_not_mistaken_for_the_extra():
-    code = "import sys; sys.modules['cachetools'] = None; from purposeguard.tools.cli import main; main()"
+    code = "import sys; sys.modules['cachetools'] = None; from purposeguard.cli.main import main; main()"
     assert "ModuleNotFoundError: import of cachetools" in process(code=code).stderr
 
 
@@ -242,7 +242,7 @@ def test_an_encoding_that_lacks_the_characters_gets_escapes():
 
 
 def test_a_reader_that_goes_away_is_no_error():
-    command = [sys.executable, "-m", "purposeguard.tools", "codegen", "trendmicro-jp"]
+    command = [sys.executable, "-m", "purposeguard.cli", "codegen", "trendmicro-jp"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as started:
         assert started.stdout
         assert started.stderr
@@ -252,7 +252,7 @@ def test_a_reader_that_goes_away_is_no_error():
 
 @pytest.mark.parametrize("arguments", [("explain", "1.1(a)", "1.2(1)①"), ("--version",), ("codegen", "trendmicro-jp")])
 def test_what_cannot_be_printed_is_told_apart_from_an_answer(arguments):
-    command = [sys.executable, "-m", "purposeguard.tools", *arguments]
+    command = [sys.executable, "-m", "purposeguard.cli", *arguments]
     with Path(os.devnull).open("rb") as unwritable:
         done = subprocess.run(command, stdout=unwritable, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2

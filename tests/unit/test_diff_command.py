@@ -425,8 +425,8 @@ def test_sealed_values_that_are_not_opened_any_more_are_told(
         ("library.bill", "the revision of 2024-04-01 has no purpose 4(1)②"),
     ):
         assert told[activity, "library.rows"]["before"]["reasons"] == [why]
-    markdown = run("diff", *files, "--app", "library:guard", "--language", "ja", "--format", "markdown").stdout
-    assert "- library.news → library.sealed: 可（boughtは開封不可）から可に変わる" in markdown
+    japanese = run("diff", *files, "--app", "library:guard", "--language", "ja", columns=300).stdout
+    assert "- library.news → library.sealed: 可（boughtは開封不可）から可に変わる" in japanese
 
 
 def test_an_application_with_a_history_is_asked_by_the_revision_of_each_class(

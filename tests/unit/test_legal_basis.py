@@ -9,11 +9,11 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
+from purposeguard.cli.application import outcome
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.clock import Clock
-from purposeguard.tools.application import outcome
 from tests.unit.oversights import STOPPED, Counting, Office, told
 from tests.unit.samples import revised, tables
 

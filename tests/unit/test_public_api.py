@@ -22,7 +22,7 @@ CONTRACT = [
 OPTIONAL = [
     "asyncio", "attr", "attrs", "email_validator", "fastapi", "hypothesis", "importlib.resources", "jsonschema",
     "logging", "pytest", "rich", "sqlalchemy", "starlette", "trio", "typer", "purposeguard.notice.codegen",
-    "purposeguard.notices", "purposeguard.notices.trendmicro_jp", "purposeguard.policy.spec", "purposeguard.tools",
+    "purposeguard.notices", "purposeguard.notices.trendmicro_jp", "purposeguard.policy.spec", "purposeguard.cli",
 ]  # fmt: skip
 
 

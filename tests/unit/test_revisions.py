@@ -10,10 +10,10 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
+from purposeguard.cli.application import effects
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import compare
 from purposeguard.policy.violations import violation_of
-from purposeguard.tools.effects import effects
 from tests.unit.oversights import Office, told
 from tests.unit.samples import Tape, revised, tables
 

@@ -10,9 +10,9 @@ from hypothesis import given
 
 import purposeguard
 from purposeguard import Notice, NoticeError
+from purposeguard.cli.schema import COMMON, DIALECT, KEYS, RULES, notice_schema, schema_text
 from purposeguard.notice import schema as document
 from purposeguard.notices import trendmicro_jp
-from purposeguard.tools.schema import COMMON, DIALECT, KEYS, RULES, notice_schema, schema_text
 from tests.generated import notice_tables
 
 PACKAGE = Path(purposeguard.__file__).parent

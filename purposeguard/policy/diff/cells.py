@@ -16,7 +16,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import FamilyRow, Named, PurposeRow
 from purposeguard.policy.context import ASKED_LATER, CLEAR, Context
-from purposeguard.policy.diff.matching import Matching, Pair, id_of
+from purposeguard.policy.diff.changes import Matching, Pair, id_of
 from purposeguard.policy.table import Matrix
 
 AnyPurpose = Pair[PurposeRow] | Pair[FamilyRow]

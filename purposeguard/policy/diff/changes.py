@@ -1,10 +1,19 @@
-"""A change: one thing that a revision does differently, as facts. Words are made of it elsewhere."""
+"""A change: one thing that a revision does differently, as facts; and which term of one revision is which of another.
+
+Nothing is guessed: what is not matched was added or removed. A term is the one that a `[[renamed]]` row says; else the
+one of the same class; else the one of the same id.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Generic, Literal, TypeVar, cast
+
+from purposeguard.notice.grants import source_rows
+from purposeguard.notice.history import History
+from purposeguard.notice.schema import FamilyRow, Named, PurposeRow
+from purposeguard.notice.vocabulary import fold
 
 Direction = Literal["widened", "narrowed", "neutral"]
 """Widened: more may be done with data than before, or subjects may ask for less. Narrowed: the reverse."""
@@ -26,3 +35,107 @@ class Change:
 
     def __getitem__(self, name: str) -> Fact:
         return self.facts[name]
+
+
+Row = TypeVar("Row", bound=Named | FamilyRow)
+How = Literal["same", "stated", "class", "id", "only"]
+"""By what two terms are one: id and class, a `[[renamed]]` row, the class alone, the id alone; or there is one only."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Pair(Generic[Row]):
+    """A term in the two revisions; None where one of them has it not. Compared by identity."""
+
+    old: Row | None
+    how: How
+    new: Row | None
+
+    @property
+    def row(self) -> Row:
+        """The term as the later revision has it, or had it last."""
+        return cast("Row", self.new if self.new is not None else self.old)
+
+    @property
+    def id(self) -> str:
+        """Its id, or the name of a family."""
+        return id_of(self.row)
+
+    @property
+    def old_id(self) -> str | None:
+        """Its id in the earlier revision."""
+        return None if self.old is None else id_of(self.old)
+
+    @property
+    def renumbered(self) -> bool:
+        """Whether it has another id now."""
+        return self.old is not None and self.new is not None and id_of(self.old) != id_of(self.new)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Matching:
+    """All terms of both revisions: those of the later in its order, then those that are gone."""
+
+    sources: tuple[Pair[Named], ...]
+    purposes: tuple[Pair[PurposeRow], ...]
+    families: tuple[Pair[FamilyRow], ...]
+
+    @property
+    def purpose_ids(self) -> dict[str, str]:
+        """Purposes of the earlier revision → their ids in the later one."""
+        return {pair.old_id: pair.id for pair in self.purposes if pair.old_id is not None and pair.new is not None}
+
+    @property
+    def source_ids(self) -> dict[str, str]:
+        """Sources of the earlier revision → their ids in the later one."""
+        return {pair.old_id: pair.id for pair in self.sources if pair.old_id is not None and pair.new is not None}
+
+
+def id_of(row: Named | FamilyRow) -> str:
+    """The id of a term, or the name of a family."""
+    return row.id if isinstance(row, Named) else row.class_
+
+
+def matched(history: History) -> Matching:
+    """The terms of the first and the last revision of a history, paired."""
+    first, last = history.notices[0], history.latest
+    old, new = first.document, last.document
+
+    def stated(kind: Literal["source", "purpose"], rows: Iterable[Named]) -> dict[str, str | None]:
+        """What numbers were before: of those alone that a row moved, or gave away."""
+        was = {row.id: history.clause_in(kind, row.id, last, first) for row in rows}
+        return {given: before for given, before in was.items() if before != fold(given)}
+
+    return Matching(
+        _paired(source_rows(old), source_rows(new), stated("source", source_rows(new))),
+        _paired(old.purposes, new.purposes, stated("purpose", new.purposes)),
+        _paired(old.family, new.family, {}),
+    )
+
+
+def _paired(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str | None]) -> tuple[Pair[Row], ...]:
+    """`stated`: the number that a row had before, folded; None for one whose number was another's."""
+    left = {id_of(row): row for row in old}
+    by_number = {fold(id_of(row)): row for row in old}
+    by_class = {row.class_: row for row in old}
+    found: dict[str, tuple[Row, How]] = {}
+
+    def take(row: Row, other: Row | None, how: How) -> None:
+        if other is not None and id_of(other) in left and id_of(row) not in found:
+            found[id_of(row)] = left.pop(id_of(other)), how
+
+    for row in new:
+        if (was := stated.get(id_of(row))) is not None:
+            take(row, by_number.get(was), "stated")
+    for row in new:
+        one = by_class.get(row.class_)
+        take(row, one if one is not None and id_of(one) == id_of(row) else None, "same")
+    for row in new:
+        take(row, by_class.get(row.class_), "class")
+    for row in new:
+        if id_of(row) not in stated:
+            take(row, left.get(id_of(row)), "id")
+    there = [Pair(*found[id_of(row)], row) if id_of(row) in found else Pair(None, "only", row) for row in new]
+    return (*there, *(Pair(row, "only", None) for row in old if id_of(row) in left))
+
+
+AnyPair = Pair[Named] | Pair[PurposeRow] | Pair[FamilyRow]

@@ -8,10 +8,8 @@ from collections.abc import Iterator, Sequence
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
 from purposeguard.policy.diff.cells import Cell, cells
-from purposeguard.policy.diff.changes import Change, Direction, Needs
-from purposeguard.policy.diff.facts import facts
-from purposeguard.policy.diff.matching import Matching, matched
-from purposeguard.policy.diff.terms import terms
+from purposeguard.policy.diff.changes import Change, Direction, Matching, Needs, matched
+from purposeguard.policy.diff.rows import facts, terms
 from purposeguard.policy.diff.uses import Uses
 
 

@@ -15,8 +15,7 @@ from purposeguard.notice.history import History
 from purposeguard.notice.schema import Basis, Extension, FamilyRow, Named, PurposeRow
 from purposeguard.notice.vocabulary import fold
 from purposeguard.policy.diff.cells import AnyPurpose, Cell, Level
-from purposeguard.policy.diff.changes import Change, Direction, Fact, Needs
-from purposeguard.policy.diff.matching import Matching, Pair
+from purposeguard.policy.diff.changes import Change, Direction, Fact, Matching, Needs, Pair
 
 Rows = dict[str | None, Cell]
 """Channel (None: to be read) → the cell of one source and purpose, where it differs."""

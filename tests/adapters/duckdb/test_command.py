@@ -1,8 +1,6 @@
 """`purposeguard sql`: queries over real files, held to a purpose."""
 
-import csv
 import gzip
-import io
 import json
 
 import pyarrow as pa
@@ -34,6 +32,10 @@ def sql(statement, *arguments, **options):
     return run("sql", statement, *arguments, **options)
 
 
+def rows(result):
+    return json.loads(result.stdout)["rows"]
+
+
 def test_rows_are_printed_as_a_table(folder):
     result = sql("SELECT 氏名, email FROM customer ORDER BY id", "customer.parquet", *FOR)
     assert result.exit_code == 0
@@ -45,16 +47,6 @@ def test_rows_are_printed_as_a_table(folder):
         "3 rows",
     ]
     assert result.stderr == ""
-
-
-def test_rows_are_printed_as_csv(folder):
-    result = sql("SELECT 氏名, email, id FROM customer ORDER BY id", "customer.parquet", *FOR, "--format", "csv")
-    assert list(csv.reader(io.StringIO(result.stdout))) == [
-        ["氏名", "email", "id"],
-        ["太郎", "a@x", "1"],
-        ["花子", "b@x", "2"],
-        ["次郎", "", "3"],
-    ]
 
 
 def test_rows_are_printed_as_json(folder):
@@ -71,7 +63,7 @@ def test_rows_are_printed_as_json(folder):
 
 
 def test_a_refusal_says_which_column_and_what_it_may_serve(folder):
-    for form in ("table", "csv", "json"):
+    for form in ("table", "json"):
         result = sql("SELECT device FROM customer", "customer.parquet", *FOR, "--format", form)
         assert result.exit_code == 1
         assert result.stdout == ""
@@ -85,24 +77,24 @@ def test_a_purpose_with_closed_channels_needs_one(folder):
     pq.write_table(arrow.tagged(pa.table({"mail": ["m"]}), {"mail": tm.WebContact}, tm.NOTICE), path)
     assert sql(text, path, "--purpose", "2.2③").exit_code == 1
     assert sql(text, path, "--purpose", "2.2③", "--channel", "phone").exit_code == 1
-    result = sql(text, path, "--purpose", "2.2③", "--channel", "email", "--format", "csv")
-    assert (result.exit_code, result.stdout) == (0, "mail\nm\n")
+    result = sql(text, path, "--purpose", "2.2③", "--channel", "email", "--format", "json")
+    assert (result.exit_code, rows(result)) == (0, [["m"]])
 
 
 def test_files_are_called_as_they_are_or_as_told(folder):
     statement = "SELECT c.氏名, sum(total) AS t FROM c JOIN orders AS o ON c.id = o.customer GROUP BY ALL ORDER BY 1"
-    result = sql(statement, "c=customer.parquet", "orders.csv", *FOR, "--tags", "tags.toml", "--format", "csv")
-    assert result.stdout == "氏名,t\n太郎,10.5\n花子,20.0\n"
+    result = sql(statement, "c=customer.parquet", "orders.csv", *FOR, "--tags", "tags.toml", "--format", "json")
+    assert rows(result) == [["太郎", 10.5], ["花子", 20.0]]
     compressed = folder / "more.csv.gz"
     compressed.write_bytes(gzip.compress(b"x\n1\n"))
-    result = sql("SELECT count(*) AS n FROM more", compressed, *FOR, "--format", "csv")
-    assert result.stdout == "n\n1\n"
+    result = sql("SELECT count(*) AS n FROM more", compressed, *FOR, "--format", "json")
+    assert rows(result) == [[1]]
 
 
 def test_names_of_files_beyond_ascii(folder):
     (folder / "customer.parquet").rename(folder / "顧客.parquet")
-    result = sql("SELECT 氏名 FROM 顧客 WHERE id = 1", "顧客.parquet", *FOR, "--format", "csv")
-    assert result.stdout == "氏名\n太郎\n"
+    result = sql("SELECT 氏名 FROM 顧客 WHERE id = 1", "顧客.parquet", *FOR, "--format", "json")
+    assert rows(result) == [["太郎"]]
 
 
 @pytest.mark.parametrize(
@@ -234,8 +226,8 @@ def test_marks_are_read_from_a_file_of_tags(folder):
         'since = ["not-personal", "collected"]\nuntil = "ended"\n',
         "utf-8",
     )
-    result = sql("SELECT id, email FROM crm", "crm.csv", *FOR, "--tags", "crm.toml", "--format", "csv")
-    assert (result.stdout, result.stderr) == ("id,email\n1,a\n", "")
+    result = sql("SELECT id, email FROM crm", "crm.csv", *FOR, "--tags", "crm.toml", "--format", "json")
+    assert (rows(result), result.stderr) == ([[1, "a"]], "")
 
 
 def test_tags_of_a_column_that_is_not_there(folder):
@@ -260,8 +252,6 @@ def test_explain_says_what_is_used_and_runs_nothing(folder):
     ]
     assert data["used"][1]["reasons"]
     assert {one["column"]: one["sources"] for one in data["outputs"]}["d"] == ["1.1(b)"]
-    result = sql(statement, "customer.parquet", *FOR, "--explain", "--format", "csv")
-    assert result.stdout.splitlines()[0] == "table,column,sources,by_row,allowed,why"
     result = sql(statement, "customer.parquet", *FOR, "--explain")
     assert "denied" in result.stdout
     assert result.exit_code == 1
@@ -282,9 +272,9 @@ def test_of_many_rows_the_first_are_printed(folder):
     result = sql(statement, "customer.parquet", *FOR)
     assert len(result.stdout.splitlines()) == 103
     assert "the first 100 of 250 rows are printed" in result.stderr
-    assert len(sql(statement, "customer.parquet", *FOR, "--format", "csv").stdout.splitlines()) == 251
-    result = sql(statement, "customer.parquet", *FOR, "--format", "csv", "--limit", "2")
-    assert result.stdout == "i\n0\n1\n"
+    assert len(rows(sql(statement, "customer.parquet", *FOR, "--format", "json"))) == 250
+    result = sql(statement, "customer.parquet", *FOR, "--format", "json", "--limit", "2")
+    assert rows(result) == [[0], [1]]
     assert "the first 2 of 250 rows" in result.stderr
 
 
@@ -294,7 +284,7 @@ def test_of_many_columns_the_first_are_printed(folder):
     assert "c39" in result.stdout
     assert "c40" not in result.stdout
     assert "the first 40 of 60 columns" in result.stderr
-    assert "c59" in sql(statement, "customer.parquet", *FOR, "--format", "csv").stdout
+    assert "c59" in sql(statement, "customer.parquet", *FOR, "--format", "json").stdout
 
 
 def test_what_is_read_does_not_speak_to_the_terminal(folder):
@@ -319,11 +309,11 @@ def test_who_opted_out_is_left_out_and_the_use_is_recorded(folder):
 
     with Governance("sqlite:///store.db", notice=tm.NOTICE) as governance:
         governance.restrict(2)
-    arguments = ("orders.csv", *FOR, "--tags", "tags.toml", "--format", "csv")
-    assert sql("SELECT customer, total FROM orders ORDER BY 1", *arguments).stdout == "customer,total\n1,10.5\n2,20.0\n"
+    arguments = ("orders.csv", *FOR, "--tags", "tags.toml", "--format", "json")
+    assert rows(sql("SELECT customer, total FROM orders ORDER BY 1", *arguments)) == [[1, 10.5], [2, 20.0]]
     for store in ("store.db", "sqlite:///store.db"):
         result = sql("SELECT customer, total FROM orders", *arguments, "--store", store)
-        assert (result.stdout, result.stderr) == ("customer,total\n1,10.5\n", "")
+        assert (rows(result), result.stderr) == ([[1, 10.5]], "")
     shown = json.loads(run("ledger", "show", "store.db", "--activity", "purposeguard sql", "--format", "json").stdout)
     assert "purposeguard sql" in json.dumps(shown)
 
@@ -331,14 +321,14 @@ def test_who_opted_out_is_left_out_and_the_use_is_recorded(folder):
 def test_a_notice_of_ones_own(folder):
     (folder / "tiny.toml").write_text(TINY, "utf-8")
     (folder / "own.toml").write_text('[orders]\ncustomer = "not-personal"\ntotal = "1"\n', "utf-8")
-    arguments = ("orders.csv", "--notice", "tiny.toml", "--tags", "own.toml", "--format", "csv")
+    arguments = ("orders.csv", "--notice", "tiny.toml", "--tags", "own.toml", "--format", "json")
     result = sql("SELECT sum(total) AS t FROM orders", *arguments, "--purpose", "mailing")
-    assert result.stdout == "t\n30.5\n"
+    assert rows(result) == [[30.5]]
 
 
 def test_what_is_not_installed_is_said(folder):
     code = (
-        "import sys; sys.modules['duckdb'] = None; from purposeguard.tools.cli import main; "
+        "import sys; sys.modules['duckdb'] = None; from purposeguard.cli.main import main; "
         "sys.argv = ['purposeguard', 'sql', 'SELECT 1', 'customer.parquet', '--purpose', 'renewal-guidance']; main()"
     )
     result = process(code=code, cwd=folder)
@@ -348,7 +338,7 @@ def test_what_is_not_installed_is_said(folder):
 
 def test_the_other_commands_load_no_duckdb():
     code = (
-        "import sys; from purposeguard.tools.commands import app; "
+        "import sys; from purposeguard.cli.commands import app; "
         "print(sorted({'duckdb', 'pyarrow', 'sqlglot'} & set(sys.modules)))"
     )
     assert process(code=code).stdout == "[]\n"

@@ -1,0 +1,356 @@
+"""An application's guard, found by name: which activity may call which access function, now and after a revision.
+
+Nothing of the application runs but the import of its modules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from purposeguard.cli.files import Problem
+from purposeguard.errors import PurposeGuardError
+from purposeguard.guard import Guard
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.policy.context import BY_ANY_CHANNEL, NONE_KNOWN
+from purposeguard.policy.diff import Comparison
+from purposeguard.policy.explanation import Decision, is_about_the_subject
+from purposeguard.policy.table import Matrix
+from purposeguard.runtime.access import Reader
+from purposeguard.runtime.handover import Handing
+from purposeguard.runtime.registry import WHOLE, Access, Activity, Entrustment, Site
+from purposeguard.runtime.snapshot import PolicySnapshot
+
+
+def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
+    """The guard that `MODULE:GUARD` means, once its module and the `others` are imported.
+
+    Raises:
+        Problem: a module cannot be imported, or there is no guard of this name in it.
+    """
+    found = find(target, others)
+    if not isinstance(found, Guard):
+        raise Problem(f"`{target}` is no guard but a {type(found).__name__}")
+    return found
+
+
+def find(target: str, others: Iterable[str] = ()) -> Any:
+    """What `MODULE:NAME` means, once its module and the `others` are imported.
+
+    Raises:
+        Problem: a module cannot be imported, or there is nothing of this name in it.
+    """
+    module, colon, path = target.partition(":")
+    if not (module and colon and path):
+        raise Problem(f"`{target}` names no guard: give MODULE:GUARD, e.g. `shop.privacy:guard`")
+    # A console script, unlike `python -m`, does not look where it is started.
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+    found: Any = imported(module)
+    for other in others:
+        imported(other)
+    for name in path.split("."):
+        if not hasattr(found, name):
+            guards = [key for key, value in vars(sys.modules[module]).items() if isinstance(value, Guard)]
+            there = f"it has {', '.join(f'`{module}:{key}`' for key in guards)}" if guards else "it has no guard at all"
+            raise Problem(f"{module} has no `{path}` (help: {there})")
+        found = getattr(found, name)
+    return found
+
+
+def imported(name: str) -> ModuleType:
+    """The module of this name.
+
+    Raises:
+        Problem: it is not found, or fails while it is imported.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no part of the report
+            return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # whatever a foreign module raises is told; nothing is decided by it
+        raise Problem(_import_failure(name, error)) from error
+
+
+def _import_failure(name: str, error: BaseException) -> str:
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing and (name == missing or name.startswith(f"{missing}.")):
+        return f"there is no module `{missing}` (help: start where it can be imported, or set PYTHONPATH)"
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen") and "importlib" not in Path(frame.filename).parts
+    ]
+    package = str(Path(__file__).parent.parent)
+    foreign = [frame for frame in own if not frame.filename.startswith(package)]
+    where = f"\n  at {foreign[-1].filename}, line {foreign[-1].lineno}" if foreign else ""
+    what = str(error) or "no message"
+    return f"{name} cannot be imported: {type(error).__name__}: {what}{where}"
+
+
+def read_annotations(guard: Guard) -> dict[Site, str]:
+    """Settles what is declared with annotations that name what was defined later; site → why where it cannot be."""
+    declared: list[Access | Entrustment] = [*guard.accesses, *guard.entrustments]
+    return {one.site: why for one in declared if one.label is None if (why := _unread(one)) is not None}
+
+
+def _unread(declared: Access | Entrustment) -> str | None:
+    settle = next(_settling(declared), None)
+    if settle is None:
+        what = "return annotation is" if isinstance(declared, Access) else "parameters' annotations are"
+        return f"its {what} read at its first call, and it cannot be found by its name before"
+    try:
+        settle()
+    except PurposeGuardError as error:
+        return str(error).removeprefix(f"{declared.name}: ")
+    return None
+
+
+def says_whose(access: Access) -> bool:
+    """Whether the rows that it gives say whose they are: what depends on the subject is then decided row by row."""
+    readers = (getattr(fn, "__purposeguard_access__", None) for fn in _layers(access))
+    return any(isinstance(one, Reader) and one.access is access and one.marked for one in readers)
+
+
+def _settling(declared: Access | Entrustment) -> Iterator[Callable[[], object]]:
+    """What reads the annotations of the function that was declared."""
+    for fn in _layers(declared):
+        reader, hand = (getattr(fn, f"__purposeguard_{kind}__", None) for kind in ("access", "entrustment"))
+        if isinstance(reader, Reader) and reader.access is declared:
+            yield reader.label
+        if isinstance(hand, Handing) and hand.declared is declared:
+            yield hand.shapes
+
+
+def _layers(declared: Access | Entrustment) -> Iterator[Any]:
+    """The function that was declared, and the decorators around it, from the outermost in."""
+    fn: Any = sys.modules.get(declared.module)
+    for name in declared.qualname.split("."):
+        fn = inspect.getattr_static(fn, name, None)
+    seen: set[int] = set()
+    while fn is not None and id(fn) not in seen:
+        seen.add(id(fn))
+        yield fn
+        fn = getattr(fn, "__func__", None) or getattr(fn, "__wrapped__", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What happens if this activity calls this access function.
+
+    `verdict` is allowed, withheld (it runs, and `fields` are missing from what it gives), refused or unknown; `closed`
+    are the sealed fields that the activity gets and may not open. An activity that is only observed is not refused:
+    what would be is logged.
+    """
+
+    activity: Activity
+    access: Access
+    verdict: str
+    fields: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+
+
+def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None = None) -> Outcome:
+    """The forecast of one combination, by the decisions that the call itself would ask for."""
+    by_row = says_whose(access)
+
+    def why_not(label: Label) -> tuple[str, ...]:
+        return standing_against(Decision(guard._engine.permissions(activity).decide(label)), by_row=by_row)
+
+    return forecast(why_not, activity, access, unread)
+
+
+def standing_against(decision: Decision, *, by_row: bool) -> tuple[str, ...]:
+    """Why a call is refused. What a subject could agree to is asked of each row, where rows say whose they are."""
+    return () if by_row and is_about_the_subject(decision) else decision.reasons
+
+
+def forecast(
+    why_not: Callable[[Label], tuple[str, ...]], activity: Activity, access: Access, unread: str | None = None
+) -> Outcome:
+    """What happens if an activity calls an access function, where `why_not` says why data is refused to it."""
+    if access.label is None and not access.sealed:
+        return Outcome(activity, access, "unknown", (), (unread or "its sources are not known",))
+
+    def reasons(label: Label | None) -> tuple[str, ...]:
+        return why_not(label) if label is not None else ()
+
+    if not access.withhold:
+        why = reasons(access.label)
+        closed = () if why else tuple(path for path, label in access.sealed.items() if reasons(label))
+        return Outcome(activity, access, "refused" if why else "allowed", (), why, closed)
+    values = _values(access)
+    why = reasons(access.named) or reasons(access.whole) or reasons(access.sealed.get(WHOLE))
+    if why:
+        return Outcome(activity, access, "refused", (), why)
+    withheld = {path: because for path, label in values.items() if (because := reasons(label))}
+    outermost = tuple(path for path in withheld if not any(_inside(path, other) for other in withheld))
+    why = tuple(dict.fromkeys(one for path in outermost for one in withheld[path]))
+    return Outcome(activity, access, "withheld" if withheld else "allowed", outermost, why)
+
+
+def _values(access: Access) -> dict[str, Label]:
+    """Path → label of what is withheld as one: a plain list together with its items."""
+    found: dict[str, Label] = {}
+    for path, label in (*access.fields.items(), *access.sealed.items()):
+        whole = path
+        while whole.endswith("[]"):
+            whole = whole.removesuffix("[]")
+        if whole:  # else it is the returned value as a whole, which cannot be withheld
+            found[whole] = found[whole] | label if whole in found else label
+    return found
+
+
+def _inside(path: str, other: str) -> bool:
+    return path.startswith((f"{other}.", f"{other}["))
+
+
+WIDTH = {"refused": 0, "unknown": 0, "withheld": 1, "allowed": 2}
+"""How much of what it asks for an activity gets."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Effect:
+    """What becomes of an activity's calling an access function: before, after, and after of data collected earlier."""
+
+    before: Outcome
+    after: Outcome
+    earlier: Outcome
+
+    @property
+    def differs(self) -> bool:
+        """Whether the revision changes anything."""
+        return len({_said(one) for one in (self.before, self.after, self.earlier)}) > 1
+
+    @property
+    def stops(self) -> bool:
+        """Whether it gets less than before, of data of either revision."""
+        return any(_less(one, self.before) for one in (self.after, self.earlier))
+
+    @property
+    def starts(self) -> bool:
+        """Whether it gets more than before, of data of either revision."""
+        return any(_less(self.before, one) for one in (self.after, self.earlier))
+
+
+def _said(one: Outcome) -> tuple[object, ...]:
+    return one.verdict, one.fields, one.closed
+
+
+def _less(one: Outcome, other: Outcome) -> bool:
+    if WIDTH[one.verdict] != WIDTH[other.verdict]:
+        return WIDTH[one.verdict] < WIDTH[other.verdict]
+    return not {*one.fields, *one.closed} <= {*other.fields, *other.closed}
+
+
+def effects(guard: Guard, comparison: Comparison) -> list[Effect]:
+    """Every combination of an activity and an access function that the application declares."""
+    unread = read_annotations(guard)
+    revisions = _Revisions(guard, comparison)
+    return [
+        Effect(
+            *(forecast(side, activity, access, unread.get(access.site)) for side in revisions.sides(activity, access))
+        )
+        for activity in guard.activities
+        for access in guard.accesses
+    ]
+
+
+class _Revisions:
+    """The two revisions, and the terms of an application in each."""
+
+    def __init__(self, guard: Guard, comparison: Comparison) -> None:
+        self._guard = guard
+        self._past = Matrix(comparison.old)
+        self._present = Matrix(comparison.new, history=comparison.history)
+        matching = comparison.matching
+        forward = {"source": matching.source_ids, "purpose": matching.purpose_ids}
+        self._to_new = forward
+        self._to_old = {kind: {new: old for old, new in ids.items()} for kind, ids in forward.items()}
+
+    def sides(self, activity: Activity, access: Access) -> Iterator[Callable[[Label], tuple[str, ...]]]:
+        """Why data is refused: before; after; after, of data collected earlier."""
+        by_row = says_whose(access)
+        past, present = self._past, self._present
+        for matrix, terms in ((past, past.notice), (present, present.notice), (present, past.notice)):
+            yield _Side(self, matrix, terms, activity, by_row=by_row)
+
+    def in_(self, notice: Notice, term: Any) -> Any:
+        """A term of the application in one of the revisions; None where that has it not."""
+        if term is NotPersonal:
+            return term
+        if isinstance(term, Family):
+            return next((one for one in notice.families if one.name == term.name), None)
+        sources = issubclass(term, Source)
+        clause = self._clause(notice, "source" if sources else "purpose", term)
+        there: tuple[type[Source | Purpose], ...] = notice.sources if sources else notice.purposes
+        return next((one for one in there if one.clause == clause), None)
+
+    def _clause(self, notice: Notice, kind: str, term: Any) -> str | None:
+        """The id that a term has in a revision: by what the two are compared by, or its own."""
+        clause: str = term.clause
+        home = next((one for one in self._guard.history if term in one.sources or term in one.purposes), None)
+        revision = (home or self._guard.notice).revision
+        if revision == self._past.notice.revision and notice is self._present.notice:
+            return self._to_new[kind].get(clause)
+        if revision == self._present.notice.revision and notice is self._past.notice:
+            return self._to_old[kind].get(clause)
+        return clause
+
+
+class _Side:
+    """Decides of labels for one activity, under one revision, of data collected under one."""
+
+    def __init__(
+        self, revisions: _Revisions, matrix: Matrix, terms: Notice, activity: Activity, *, by_row: bool
+    ) -> None:
+        self._revisions = revisions
+        self._matrix = matrix
+        self._terms = terms
+        self._by_row = by_row
+        self._channel = activity.channel
+        self._purpose = revisions.in_(matrix.notice, activity.purpose)
+        self._none = self._why_none(activity)
+
+    def _why_none(self, activity: Activity) -> str | None:
+        """Why the activity may use nothing at all."""
+        notice = self._matrix.notice
+        revision = f"the revision of {notice.revision}"
+        if self._purpose is None:
+            return f"{revision} has no purpose {activity.purpose_id}"
+        if self._channel is not None and self._channel not in notice.channels:
+            return f"{revision} names no channel {self._channel}"
+        if self._channel is None and self._matrix.must_state_channel(self._purpose):
+            return f"{revision} names the channels of {activity.purpose_id}, and the activity states none"
+        return None
+
+    def __call__(self, label: Label) -> tuple[str, ...]:
+        if label.sources == frozenset({NotPersonal}):
+            return ()
+        if self._none is not None:
+            return (self._none,)
+        found: set[type[Source]] = set()
+        for source in label:
+            there = self._revisions.in_(self._terms, source)
+            if there is None:
+                return (f"the revision of {self._terms.revision} has no source {source.clause}",)
+            found.add(there)
+        gone = [one for one in found if not isinstance(self._matrix.current(one), type)]
+        if gone:
+            return (f"the revision of {self._matrix.notice.revision} has no source {gone[0].clause}",)
+        purpose = cast("type[Purpose] | Family", self._purpose)
+        known = BY_ANY_CHANNEL if self._channel is None else NONE_KNOWN
+        decision = Decision(PolicySnapshot(self._matrix).decide(Label(*found), purpose, self._channel, known))
+        return standing_against(decision, by_row=self._by_row)

@@ -1,0 +1,369 @@
+"""The commands of `purposeguard`, and the table of a notice as a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from purposeguard.cli.diff import diff
+from purposeguard.cli.files import Problem, difference, read_notice, write
+from purposeguard.cli.inventory import inventory
+from purposeguard.cli.ledger import ledger_app
+from purposeguard.cli.lint.command import lint_paths
+from purposeguard.cli.options import (
+    BAD_INPUT,
+    NO,
+    OK,
+    REFERENCE,
+    Channel,
+    Check,
+    LanguageOption,
+    NoticeArgument,
+    NoticeOption,
+    Output,
+    Overlays,
+    TableOption,
+    TextOption,
+    ending,
+    err,
+    out,
+    reporting,
+)
+from purposeguard.cli.people import disclose, list_requests, sweep
+from purposeguard.cli.render import (
+    CONSENT,
+    CONSENT_MARK,
+    Cell,
+    Column,
+    Format,
+    Language,
+    Report,
+    Table,
+    TextFormat,
+    complain,
+    json_text,
+    show,
+    verdict,
+)
+from purposeguard.cli.schema import schema_text
+from purposeguard.cli.sql import sql
+from purposeguard.errors import NoticeError
+from purposeguard.guard import Guard
+from purposeguard.notice.codegen import generate
+from purposeguard.notice.export.cedar import export
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.schema import Channels
+from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.policy.explanation import Decision, is_about_the_subject
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="A privacy notice at the command line: what data may serve which purpose, and what an application does.",
+    epilog="Exit codes: 0 done or allowed, 1 denied, stale or a finding, 2 bad input.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"purposeguard {metadata.version('purposeguard')}")
+        raise typer.Exit(OK)
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Nothing of its own: the commands do the work."""
+
+
+@app.command(epilog="Exit codes: 0 printed, 2 bad input.")
+def matrix(
+    notice: NoticeOption = REFERENCE,
+    overlay: Overlays = None,
+    channel: Channel = None,
+    form: TableOption = Format.table,
+    language: LanguageOption = Language.en,
+) -> None:
+    """Print the whole table: which sources may serve which purposes and families."""
+    with reporting():
+        report = matrix_report(read_notice(notice, overlay or ()), channel, language)
+        show(report, form, out())
+
+
+@app.command(epilog="Exit codes: 0 allowed, 1 denied, 2 bad input.")
+def explain(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCES...", help="Ids, class names or slugs, apart or with commas between.", show_default=False
+        ),
+    ],
+    purpose: Annotated[
+        str, typer.Argument(metavar="PURPOSE", help="A purpose, or the name of a family.", show_default=False)
+    ],
+    *,
+    channel: Channel = None,
+    notice: NoticeOption = REFERENCE,
+    overlay: Overlays = None,
+    form: TextOption = TextFormat.text,
+) -> None:
+    """Say whether data from these sources may serve a purpose, by which clause, or why not and what instead.
+
+    Several sources are data derived from all of them. In a shell, put ids with brackets in quotes, or write slugs:
+    `purposeguard explain "1.1(a),1.1(c)" "1.2(1)①"`, `purposeguard explain product-data renewal-guidance`.
+    """
+    with reporting():
+        guard = Guard(read_notice(notice, overlay or ()))
+        named = [one.strip() for given in sources for one in given.split(",") if one.strip()]
+        decision = guard.explain(named, purpose, channel)
+        if form is TextFormat.json:
+            print(json_text(decision_data(decision)), end="")
+        else:
+            verdict(out(), "allowed" if decision else "denied", decision.headline, decision.details)
+    raise typer.Exit(OK if decision else NO)
+
+
+@app.command(epilog="Exit codes: 0 valid, 2 not valid.")
+def validate(
+    notice: NoticeArgument,
+    overlay: Overlays = None,
+    form: TextOption = TextFormat.text,
+) -> None:
+    """Read a notice file, and its overlays, and report every fault at once, each with its place."""
+    with reporting():
+        try:
+            found = read_notice(notice, overlay or ())
+        except NoticeError as error:
+            if form is TextFormat.text:
+                raise
+            faults = [{"place": one.place, "message": one.message, "help": one.suggestion} for one in error.faults]
+            print(json_text({"valid": False, "file": error.origin, "faults": faults}), end="")
+            raise typer.Exit(BAD_INPUT) from error
+    if form is TextFormat.json:
+        print(json_text({"valid": True, "file": notice, "faults": []}), end="")
+    else:
+        print(f"{notice} is valid: {_summary(found)}")
+
+
+def _summary(notice: Notice) -> str:
+    counted = (
+        f"{len(notice.sources)} sources",
+        f"{len(notice.purposes)} purposes",
+        f"{len(notice.families)} families",
+        f"{len(notice.channels)} channels",
+    )
+    return f"{notice.id}, revision of {notice.revision}, with {', '.join(counted)}"
+
+
+@app.command(epilog="Exit codes: 0 written or up to date, 1 stale (with --check), 2 bad input.")
+def codegen(notice: NoticeArgument, overlay: Overlays = None, output: Output = None, check: Check = False) -> None:
+    """Write a notice's vocabulary as a typed Python module."""
+    with reporting():
+        text = generate(read_notice(notice, overlay or ()))
+        _deliver(text, output, check, f"purposeguard codegen {notice}")
+
+
+@app.command(epilog="Exit codes: 0 written or up to date, 1 stale (with --check), 2 bad input.")
+def schema(output: Output = None, check: Check = False) -> None:
+    """Write the JSON Schema of notice files, for editors."""
+    with reporting():
+        _deliver(schema_text(), output, check, "purposeguard schema")
+
+
+def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
+    """Prints a generated text, writes it to a file, or says how the file differs from it."""
+    if output is None:
+        if check:
+            raise Problem("`--check` compares a file: name it with `-o FILE`")
+        print(text, end="")
+    elif not check:
+        write(output, text)
+    elif differs := difference(output, text):
+        complain(err(), "stale", f"{differs}\nrun: {command} -o {output}")
+        raise typer.Exit(NO)
+
+
+export_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Write a notice for another engine: the same rules, decided there.",
+)
+"""Registered by `commands`."""
+
+
+@export_app.callback()
+def export_root() -> None:
+    """Nothing of its own: each engine has a command."""
+
+
+@export_app.command(epilog="Exit codes: 0 written or up to date, 1 stale (with --check), 2 bad input.")
+def cedar(
+    notice: NoticeArgument,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="The folder to write into.", show_default=False),
+    ],
+    *,
+    overlay: Overlays = None,
+    language: LanguageOption = Language.en,
+    check: Check = False,
+) -> None:
+    """Write a notice as a schema, policies and entities of Cedar.
+
+    Neither revisions of collection nor what subjects asked for nor periods of retention are in them: what these take
+    away is this library's to refuse.
+    """
+    stale: list[str] = []
+    with reporting():
+        document = read_notice(notice, overlay or ()).document
+        files = {output / name: text for name, text in export(document, language.value).items()}
+        if check:
+            stale = [differs for path, text in files.items() if (differs := difference(path, text))]
+        else:
+            _written(output, files)
+    for differs in stale:
+        complain(err(), "stale", differs)
+    if stale:
+        complain(err(), "run", _again(notice, output, overlay or (), language))
+        raise typer.Exit(NO)
+
+
+def _written(folder: Path, files: dict[Path, str]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problem(f"{folder} cannot be made: {error.strerror or error}") from error
+    for path, text in files.items():
+        write(path, text)
+
+
+def _again(notice: str, output: Path, overlays: Sequence[Path], language: Language) -> str:
+    """The command that writes the files anew."""
+    more = [f"--overlay {one}" for one in overlays]
+    more += [] if language is Language.en else [f"--language {language.value}"]
+    return " ".join(["purposeguard export cedar", notice, f"-o {output}", *more])
+
+
+def matrix_report(notice: Notice, channel: str | None, language: Language) -> Report:
+    """What each source may serve: every purpose and every family, by the channel where one is given.
+
+    What rests on consent is granted for the data of subjects who gave it: `consent` stands there.
+
+    Raises:
+        UnknownChannel: the notice names no such channel.
+    """
+    guard = Guard(notice)
+    channel = None if channel is None else notice.channel(channel)
+    named = {row.id: row.channels for row in notice.document.purposes}
+
+    def cells(purpose: type[Purpose] | Family) -> dict[str, Cell]:
+        return {source.clause: cell(guard.explain(source, purpose, channel)) for source in notice.sources}
+
+    def cell(decision: Decision) -> Cell:
+        # Nobody is asked about here, so that nothing but consent is missing from a subject.
+        return CONSENT if is_about_the_subject(decision) else decision.allowed
+
+    purposes: list[dict[str, Any]] = [
+        {
+            "id": one.clause,
+            "slug": one.slug,
+            "title": one.title[language],
+            "channels": _channels_data(named[one.clause]),
+            "sources": cells(one),
+        }
+        for one in notice.purposes
+    ]
+    families: list[dict[str, Any]] = [
+        {
+            "name": one.name,
+            "slug": one.slug,
+            "title": one.title[language],
+            "purposes": [member.clause for member in one.members],
+            "sources": cells(one),
+        }
+        for one in notice.families
+    ]
+    data = {
+        "notice": notice.id,
+        "revision": notice.revision.isoformat(),
+        "channel": channel,
+        "sources": [_term(one, language) for one in notice.sources],
+        "purposes": purposes,
+        "families": families,
+    }
+    marks = tuple(Column(one.clause, "mark") for one in notice.sources)
+    by = f" by {channel}" if channel else ""
+    head = f"{notice.id}, revision of {notice.revision}: what may serve each"
+    if any(CONSENT in row["sources"].values() for row in (*purposes, *families)):
+        by += f" ({CONSENT_MARK}: of subjects who consent to it)"
+    rows = tuple(
+        (row["id"], row["title"], _channels_text(named[row["id"]]), *row["sources"].values()) for row in purposes
+    )
+    family_rows = tuple(
+        (row["title"], f"{row['name']}: {' '.join(row['purposes'])}", *row["sources"].values()) for row in families
+    )
+    tables = [Table(f"{head} purpose{by}", (Column("id"), Column("title"), Column("channels", "under"), *marks), rows)]
+    if families:
+        columns = (Column("family"), Column("purposes", "under"), *marks)
+        tables.append(Table(f"{head} family{by}", columns, family_rows))
+    source_rows = tuple((one.clause, one.slug, one.title[language]) for one in notice.sources)
+    tables.append(Table("Sources", (Column("id"), Column("slug"), Column("title")), source_rows))
+    return Report(data, tuple(tables))
+
+
+def _term(term: type[Source], language: Language) -> dict[str, str]:
+    return {"id": term.clause, "slug": term.slug, "title": term.title[language]}
+
+
+def _channels_data(channels: Channels | None) -> dict[str, list[str]] | None:
+    if channels is None:
+        return None
+    return {"closed": list(channels.closed)} if channels.closed else {"open": list(channels.open or ())}
+
+
+def _channels_text(channels: Channels | None) -> str:
+    if channels is None:
+        return ""
+    return f"by {', '.join(channels.closed)} only" if channels.closed else f"by {', '.join(channels.open or ())}, …"
+
+
+def decision_data(decision: Decision) -> dict[str, Any]:
+    """A decision as JSON values."""
+    purpose = decision.purpose
+    return {
+        "allowed": decision.allowed,
+        "sources": [source.clause for source in decision.label],
+        "purpose": purpose.name if isinstance(purpose, Family) else purpose.clause,
+        "channel": decision.channel,
+        "grants": {source.clause: clause for source, clause in decision.grants.items()},
+        "reasons": list(decision.reasons),
+        "alternatives": [one.clause for one in decision.alternatives],
+    }
+
+
+app.command("requests", epilog="Exit codes: 0 printed, 1 one is overdue (with --overdue), 2 bad input or no store.")(
+    ending(list_requests)
+)
+app.command("disclose", epilog="Exit codes: 0 written, 2 bad input or no store.")(ending(disclose))
+app.command("diff", epilog="Exit codes: 0 printed, 1 such a change is there (with --fail-on), 2 bad input.")(
+    ending(diff)
+)
+app.command("sql", epilog="Exit codes: 0 printed, 1 refused for the purpose, 2 bad input.")(ending(sql))
+app.command("lint", epilog="Exit codes: 0 nothing found, 1 a finding, 2 bad input, or a file that cannot be read.")(
+    ending(lint_paths)
+)
+app.command("inventory", epilog="Exit codes: 0 printed, 1 a finding (with --strict), 2 bad input.")(ending(inventory))
+app.command(
+    "sweep", epilog="Exit codes: 0 listed, or all due is erased, 1 an eraser failed, 2 refused, bad input or no store."
+)(ending(sweep))
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(export_app, name="export")

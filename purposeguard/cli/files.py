@@ -1,0 +1,100 @@
+"""Files of the command line: notices read, generated files written at one stroke or compared."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from purposeguard.errors import NoticeError
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.parsing import merged, read_toml
+
+
+class Problem(Exception):
+    """Bad input to the command line: printed without a traceback, exit code 2."""
+
+
+LINES_OF_DIFF = 20
+"""Lines of a difference that are shown; the file itself is a command away."""
+
+
+def read_notice(given: str, overlays: Sequence[Path] = ()) -> Notice:
+    """The notice of a TOML file, or the bundled one of this name, with product overlays.
+
+    Raises:
+        NoticeError: the files are at fault.
+        Problem: there is neither a file nor a bundled notice of this name.
+    """
+    if _is_path(given):
+        return Notice.load(given, *overlays)
+    try:
+        notice = Notice.bundled(given)
+    except NoticeError as error:
+        if error.origin != "bundled notice":
+            raise  # it is there, and its module does not fit it
+        suggestion = error.faults[0].suggestion
+        raise Problem(f"no file and no bundled notice is called `{given}` (help: {suggestion})") from error
+    if not overlays:
+        return notice
+    return Notice.parse(merged(notice.dump(), [(str(one), read_toml(one)) for one in overlays]), given)
+
+
+def _is_path(given: str) -> bool:
+    path = Path(given)
+    try:
+        return path.suffix == ".toml" or path.name != given or path.is_file()
+    except OSError:
+        return True  # too long a name, for one: opening it says what is wrong
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file at one stroke: who reads it meanwhile sees the old one or the new one, whole.
+
+    Raises:
+        Problem: it cannot be written; the old one is as it was.
+    """
+    target = path.resolve()
+    draft = target.parent / f".{target.name}.{os.getpid()}.new"
+    try:
+        if target.exists() and not target.is_file():
+            # A device or a pipe takes what it is given and cannot be replaced; a directory refuses.
+            target.write_text(text, "utf-8", newline="\n")
+            return
+        try:
+            draft.write_text(text, "utf-8", newline="\n")
+            if target.exists():
+                shutil.copymode(target, draft)
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise Problem(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def difference(path: Path, text: str) -> str | None:
+    """How a file differs from what it should hold; None where it does not. The kind of line ends does not matter.
+
+    Raises:
+        Problem: the file is there and cannot be read.
+    """
+    try:
+        found = path.read_text("utf-8")
+    except FileNotFoundError:
+        return f"{path} does not exist"
+    except UnicodeDecodeError:
+        return f"{path} is not UTF-8"
+    except OSError as error:
+        raise Problem(f"{path} cannot be read: {error.strerror or error}") from error
+    if found == text:
+        return None
+    names = (f"{path} (as it is)", f"{path} (as it should be)")
+    lines = list(difflib.unified_diff(found.splitlines(), text.splitlines(), *names, lineterm="", n=1))
+    more = len(lines) - LINES_OF_DIFF
+    if more > 0:
+        lines[LINES_OF_DIFF:] = [f"… and {more} more lines"]
+    return "\n".join(
+        [f"{path} is not what it should be", *(f"  {line}" for line in lines or ["the ends of its lines differ"])]
+    )

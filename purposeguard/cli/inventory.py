@@ -1,0 +1,295 @@
+"""The command `purposeguard inventory`: what an application declares, what will be refused, and what is odd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
+
+import typer
+
+from purposeguard.cli.application import Outcome, find_guard, outcome, read_annotations
+from purposeguard.cli.options import Imports, TableOption, err, out
+from purposeguard.cli.render import Column, Format, Report, Table, complain, show
+from purposeguard.guard import Guard
+from purposeguard.notice.retention import day_in
+from purposeguard.notice.vocabulary import Family
+from purposeguard.policy.explanation import name_of
+from purposeguard.policy.table import Matrix
+from purposeguard.policy.transfers import Recipient, objections
+from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Site
+
+
+def inventory(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:GUARD", help="Where the guard is, e.g. `shop.privacy:guard`.", show_default=False
+        ),
+    ],
+    imports: Imports = None,
+    form: TableOption = Format.table,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where there is a finding.")] = False,
+) -> bool:
+    """List an application's activities and access functions, and what comes of each calling each.
+
+    Imports the application's modules and runs nothing else of it. Listed is what decorators declare in the modules
+    imported. Findings, such as an activity that may read nothing, go to standard error.
+    """
+    report = inventory_report(find_guard(target, imports or ()))
+    show(report, form, out())
+    for warning in report.warnings:
+        complain(err(), "finding", warning)
+    return not (strict and report.warnings)
+
+
+def inventory_report(guard: Guard) -> Report:
+    """Activities, access functions, and what comes of each activity's calling each access function."""
+    unread = read_annotations(guard)
+    outcomes = [
+        outcome(guard, activity, access, unread.get(access.site))
+        for activity in guard.activities
+        for access in guard.accesses
+    ]
+    data = {
+        "notice": guard.notice.id,
+        "revision": guard.notice.revision.isoformat(),
+        "mode": guard.mode,
+        "activities": [_activity_data(one) for one in guard.activities],
+        "accesses": [_access_data(one, unread.get(one.site)) for one in guard.accesses],
+        "entrustments": [_entrustment_data(one) for one in guard.entrustments],
+        "combinations": [_outcome_data(one) for one in outcomes],
+        "reclassifications": [_reclassification_data(one) for one in guard.reclassifications],
+        "strict": guard.strict,
+        "transforms": [{"name": one.name, **_place(one.site)} for one in guard.transforms],
+        "findings": (findings := list(_findings(guard, outcomes, unread))),
+    }
+    return Report(data, tuple(_tables(guard, outcomes)), tuple(findings))
+
+
+def _mode(activity: Activity) -> str:
+    return "observe" if activity.observing else "enforce"
+
+
+def _place(site: Site) -> dict[str, Any]:
+    return {"module": site.module, "qualname": site.qualname, "line": site.line}
+
+
+def _activity_data(activity: Activity) -> dict[str, Any]:
+    return {
+        "name": activity.name,
+        **_place(activity.site),
+        "purpose": activity.purpose_id,
+        "slug": activity.purpose.slug,
+        "channel": activity.channel,
+        "mode": _mode(activity),
+    }
+
+
+def _access_data(access: Access, unread: str | None) -> dict[str, Any]:
+    return {
+        "name": access.name,
+        **_place(access.site),
+        "sources": _clauses(access),
+        "fields": {path: [source.clause for source in label] for path, label in access.fields.items()},
+        "sealed": {path: [source.clause for source in label] for path, label in access.sealed.items()},
+        "withhold": access.withhold,
+        "unresolved": unread,
+    }
+
+
+def _reclassification_data(one: Reclassification) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        **_place(one.site),
+        "from": [source.clause for source in one.sources],
+        "to": [source.clause for source in one.to],
+        "why": one.why,
+        "approver": one.approver,
+    }
+
+
+def _entrustment_data(one: Entrustment) -> dict[str, Any]:
+    known = one.recipient if isinstance(one.recipient, Recipient) else None
+    return {
+        "name": one.name,
+        **_place(one.site),
+        "recipient": one.recipient_id,
+        "kind": known.kind if known else None,
+        "country": known.country if known else None,
+        "sources": _clauses(one),
+        "means": one.means or (known.means if known else None),
+        "product": one.product,
+        "task": one.task,
+    }
+
+
+def _clauses(declared: Access | Entrustment) -> list[str] | None:
+    return None if declared.label is None else [source.clause for source in declared.label]
+
+
+def _outcome_data(one: Outcome) -> dict[str, Any]:
+    return {
+        "activity": one.activity.name,
+        "access": one.access.name,
+        "outcome": one.verdict,
+        "enforced": not one.activity.observing,
+        "withheld": list(one.fields),
+        "closed": list(one.closed),
+        "reasons": list(one.reasons),
+    }
+
+
+def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
+    """For people: without the package that all names begin with, and without a purpose that the row says already."""
+    package = _package(one.site for one in (*guard.activities, *guard.accesses, *guard.entrustments))
+    within = f" in {package.rstrip('.')}" if package else ""
+
+    def where(name: str, site: Site) -> str:
+        return f"line {site.line}" if name == site.dotted else f"{site.dotted.removeprefix(package)}, line {site.line}"
+
+    def short(one: Activity | Access | Entrustment) -> str:
+        return one.name.removeprefix(package) if one.name == one.site.dotted else one.name
+
+    yield Table(
+        f"Activities{within} ({len(guard.activities)})",
+        (
+            *(Column("activity"), Column("where", "under"), Column("purpose"), Column("id", "under")),
+            *(Column("channel"), Column("mode")),
+        ),
+        tuple(
+            (short(one), where(one.name, one.site), one.purpose.slug, _purpose_ids(one), one.channel or "-", _mode(one))
+            for one in guard.activities
+        ),
+    )
+    yield Table(
+        f"Access functions{within} ({len(guard.accesses)})",
+        (Column("access function"), Column("where", "under"), Column("sources"), Column("withholds")),
+        tuple(
+            (short(one), where(one.name, one.site), _read(one), "yes" if one.withhold else "no")
+            for one in guard.accesses
+        ),
+    )
+    if guard.entrustments:
+        yield Table(
+            f"Hand-overs{within} ({len(guard.entrustments)})",
+            (
+                *(
+                    Column("function"),
+                    Column("where", "under"),
+                    Column("recipient"),
+                    Column("kind and country", "under"),
+                ),
+                *(Column("sources"), Column("means")),
+            ),
+            tuple(
+                (
+                    *(short(one), where(one.name, one.site), one.recipient_id, _party(one)),
+                    *(" ".join(_clauses(one) or ["?"]), _entrustment_data(one)["means"] or "-"),
+                )
+                for one in guard.entrustments
+            ),
+        )
+    if guard.reclassifications:
+        yield Table(
+            f"Reclassifications{within} ({len(guard.reclassifications)})",
+            (
+                *(Column("declared"), Column("where", "under"), Column("from"), Column("to")),
+                *(Column("approved by"), Column("why", "under")),
+            ),
+            tuple(
+                (
+                    one.name.removeprefix(package),
+                    where(one.name, one.site),
+                    *(" ".join(source.clause for source in label) for label in (one.sources, one.to)),
+                    one.approver or "-",
+                    one.why,
+                )
+                for one in guard.reclassifications
+            ),
+        )
+    yield Table(
+        "If this activity calls this access function",
+        (Column("activity", "group"), Column("access function"), Column("outcome", "verdict"), Column("why", "under")),
+        tuple((short(one.activity), short(one.access), _said(one), _why(one)) for one in outcomes),
+    )
+
+
+def _party(one: Entrustment) -> str:
+    party = one.recipient
+    return f"{party.kind}, {party.country}" if isinstance(party, Recipient) else "as on the register"
+
+
+def _read(access: Access) -> str:
+    """What an access function reads: plain sources, and sealed ones in brackets."""
+    plain = _clauses(access) or ([] if access.sealed else ["?"])
+    sealed = dict.fromkeys(source.clause for label in access.sealed.values() for source in label)
+    return " ".join([*plain, *([f"(sealed: {' '.join(sealed)})"] if sealed else [])])
+
+
+def _package(sites: Iterable[Site]) -> str:
+    """What the modules of all sites begin with, dot included; nothing where they share nothing."""
+    shared: list[str] = []
+    for parts in zip(*(site.module.split(".") for site in sites), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    return "".join(f"{part}." for part in shared)
+
+
+def _purpose_ids(activity: Activity) -> str:
+    purpose = activity.purpose
+    return " ".join(one.clause for one in (purpose.members if isinstance(purpose, Family) else (purpose,)))
+
+
+def _why(one: Outcome) -> str:
+    """The reasons in short: the purpose is that of the row, and what no clause grants is listed once."""
+    reasons = [reason.replace(name_of(one.activity.purpose), "it") for reason in one.reasons]
+    start = "no clause grants it to "
+    clauses = [reason.removeprefix(start) for reason in reasons if reason.startswith(start)]
+    others = [reason for reason in reasons if not reason.startswith(start)]
+    return "; ".join(([start + ", ".join(clauses)] if clauses else []) + others)
+
+
+def _said(one: Outcome) -> str:
+    if one.verdict == "refused":
+        return "REFUSED (observed: logged only)" if one.activity.observing else "REFUSED"
+    if one.verdict == "withheld":
+        kept = " (observed: kept)" if one.activity.observing else ""
+        return f"withheld {', '.join(one.fields)}{kept}"
+    closed = ", ".join(one.closed)
+    return f"{one.verdict}; may not open {closed}" if closed else one.verdict
+
+
+def _findings(guard: Guard, outcomes: list[Outcome], unread: dict[Site, str]) -> Iterator[str]:
+    """What is hardly meant: code that cannot do its work under this notice."""
+    handing = {one.site for one in guard.entrustments}
+    for site, why in unread.items():
+        what = "hand-over" if site in handing else "access function"
+        yield f"{what} {site.dotted}: its sources are not known: {why}"
+    open_ = [one for one in outcomes if one.verdict != "refused"]
+    active = {id(one.activity) for one in open_}
+    reached = {id(one.access) for one in open_}
+    matrix = Matrix(guard.notice)
+    for activity in guard.activities:
+        if guard.accesses and id(activity) not in active:
+            yield f"activity {activity.name}: every access function would be refused to it"
+        if activity.channel is None and matrix.must_state_channel(activity.purpose):
+            yield f"activity {activity.name}: {activity.purpose.slug} names its channels, and it states none"
+    for entrustment in guard.entrustments:
+        yield from _refused(guard, entrustment)
+    for access in guard.accesses:
+        if guard.activities and id(access) not in reached:
+            yield f"access function {access.name}: every activity would be refused it"
+
+
+def _refused(guard: Guard, one: Entrustment) -> Iterator[str]:
+    """Why a function would hand nothing over today, as far as that is known without calling it."""
+    if isinstance(one.recipient, Recipient):
+        means = one.means or one.recipient.means
+        document = guard.notice.document
+        today = day_in(document.timezone, guard._engine.clock.now())
+        for why in objections(document, one.recipient, means=means, product=one.product, task=one.task, today=today):
+            yield f"hand-over {one.name}: {why}"
+    label, activities = one.label, guard.activities
+    if label is not None and activities and not any(guard.allows(label, a.purpose, a.channel) for a in activities):
+        yield f"hand-over {one.name}: it would be refused to every activity"

@@ -1,0 +1,330 @@
+"""The commands of `purposeguard ledger`: whether a ledger is whole, what is in it, and a copy of it to hand on."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+from collections.abc import Collection, Generator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from purposeguard.cli.files import Problem
+from purposeguard.cli.options import BAD_INPUT, NO, OK, Output, TableOption, TextOption, err, out
+from purposeguard.cli.render import Column, Format, Report, Table, TextFormat, complain, json_text, show, verdict
+from purposeguard.errors import LedgerBroken, PurposeGuardError
+
+if TYPE_CHECKING:
+    from purposeguard.governance.ledger import Entry, Hour, Reading, Verdict
+
+
+ledger_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Read a ledger: whether it is as it was written, what was used for what, and what was refused.",
+)
+"""Registered by `commands`."""
+
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="The URL of a store, or the path of its SQLite file or of a JSON Lines file.",
+        show_default=False,
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="From this day (UTC) or moment on, e.g. `2026-05-01`.", show_default=False),
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day or moment.", show_default=False)]
+
+
+@contextlib.contextmanager
+def _reading(target: str) -> Generator[Reading]:
+    """The ledger; what is wrong with it or the input is said, and ends with exit code 1 or 2."""
+    errors = err()
+    try:
+        with _opened(target) as found:
+            yield found
+    except LedgerBroken as error:
+        complain(errors, "broken", f"{error.place}: {error.what}")
+        raise typer.Exit(NO) from error
+    except (PurposeGuardError, Problem) as error:
+        complain(errors, "error", str(error))
+        raise typer.Exit(BAD_INPUT) from error
+
+
+@contextlib.contextmanager
+def _opened(target: str) -> Generator[Reading]:
+    try:
+        from purposeguard.governance.ledger.opening import opened  # noqa: PLC0415  # needs the extra `governance`
+    except ModuleNotFoundError as error:
+        raise Problem(
+            f"ledgers need {error.name}, which is not installed: pip install 'purposeguard[governance]'"
+        ) from error
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(opened(target))
+        except ValueError as error:  # of the URL
+            raise Problem(str(error)) from error
+        yield found
+
+
+@ledger_app.command(epilog="Exit codes: 0 as it was written, 1 broken, 2 it cannot be read.")
+def verify(
+    target: Target,
+    expect: Annotated[
+        str | None,
+        typer.Option(metavar="HASH", help="A hash noted earlier, which an entry must have.", show_default=False),
+    ] = None,
+    form: TextOption = TextFormat.text,
+) -> None:
+    """Read a ledger from the first entry to the last, and say whether it is as it was written, or where it is not.
+
+    That shows any change, save by somebody who writes anew all that follows it. Such a change shows as well where a
+    hash was noted elsewhere before: `--expect HASH`.
+    """
+    data: dict[str, object]
+    with _reading(target) as found:
+        try:
+            data = _facts(found.verify(expect))
+        except LedgerBroken as error:
+            data = {"intact": False, "place": error.place, "what": error.what}
+    intact = bool(data["intact"])
+    if form is TextFormat.json:
+        print(json_text(data), end="")
+    elif intact:
+        verdict(out(), "intact", *_told(data))
+    else:
+        verdict(out(), "broken", f"{data['place']}: {data['what']}", ())
+    raise typer.Exit(OK if intact else NO)
+
+
+def _facts(found: Verdict) -> dict[str, Any]:
+    return {
+        "intact": True,
+        "entries": found.entries,
+        "at": found.head.at or None,
+        "hash": found.head.hash,
+        "open_uses": sum(found.head.open.values()),
+        "unfinished_bytes": found.unfinished,
+        "went_back": found.went_back,
+    }
+
+
+def _told(data: dict[str, Any]) -> tuple[str, list[str]]:
+    lines = [f"last written to at {data['at']}", f"hash {data['hash']}"] if data["at"] else []
+    if data["open_uses"]:
+        lines.append(f"{_counted(data['open_uses'], 'use')} counted in hours that are not over")
+    if data["unfinished_bytes"]:
+        lines.append(f"{_counted(data['unfinished_bytes'], 'byte')} behind them, of a write that was cut short")
+    if data["went_back"]:
+        lines.append(
+            f"{_counted(data['went_back'], 'time')} an entry is dated before the one before it: a clock was set"
+        )
+    return _counted(data["entries"], "entry", "entries"), lines
+
+
+def _counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+@ledger_app.command(name="show", epilog="Exit codes: 0 printed, 1 the ledger is broken, 2 bad input.")
+def show_ledger(
+    target: Target,
+    *,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Only entries of this kind, e.g. `denial`; may be repeated.", show_default=False),
+    ] = None,
+    activity: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only what this activity did.", show_default=False)
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many of uses, and of the other entries.")] = 100,
+    form: TableOption = Format.table,
+) -> None:
+    """Print what was used for what, added up by the hour, and denials and other entries one by one."""
+    with _reading(target) as found:
+        report = ledger_report(
+            found, kinds=kind or (), activity=activity, since=_moment(since), until=_moment(until), limit=limit
+        )
+        show(report, form, out())
+    for warning in report.warnings:
+        complain(err(), "note", warning)
+
+
+def _moment(given: str | None) -> datetime.datetime | None:
+    if given is None:
+        return None
+    try:
+        found = datetime.datetime.fromisoformat(given)
+    except ValueError:
+        raise Problem(f"`{given}` is no time: give a day such as `2026-05-01`, or `2026-05-01T09:00+09:00`") from None
+    if found.tzinfo is not None:
+        try:
+            return found.astimezone(datetime.UTC)
+        except OverflowError:
+            raise Problem(f"`{given}` is before the first, or after the last, moment that there is in UTC") from None
+    if len(given) > len("2026-05-01"):
+        raise Problem(f"`{given}` could be any of many moments: give its time zone, `{given}Z` or `{given}+09:00`")
+    return found.replace(tzinfo=datetime.UTC)
+
+
+@ledger_app.command(epilog="Exit codes: 0 exported, 1 the ledger is broken, 2 bad input.")
+def export(
+    target: Target,
+    output: Output = None,
+) -> None:
+    """Copy a ledger as JSON Lines, verifying it meanwhile. The last line is the head: the copy verifies by itself."""
+    with _reading(target) as found, contextlib.closing(_lines(found)) as lines, _written(output) as file:
+        file.writelines(lines)
+
+
+def _lines(found: Reading) -> Generator[bytes]:
+    from purposeguard.governance.ledger.jsonl import closing_line  # noqa: PLC0415  # as above
+
+    length = 0
+    for entry in found.verified():
+        length += len(entry.line)
+        yield entry.line
+    yield closing_line(dataclasses.replace(found.head, bytes=length))
+
+
+def _is_store(path: Path) -> bool:
+    """Whether a file of SQLite is there, which nobody means to replace: the ledger itself, say."""
+    if not path.is_file():
+        return False
+    from purposeguard.governance.ledger.opening import SQLITE  # noqa: PLC0415  # as above
+
+    with path.open("rb") as file:
+        return file.read(len(SQLITE)) == SQLITE
+
+
+@contextlib.contextmanager
+def _written(output: Path | None) -> Generator[BinaryIO]:
+    """Where the copy goes: a file, put in its place once it is whole, a device or pipe, or standard output.
+
+    Raises:
+        Problem: it cannot be written, or is a ledger that is in use, or a store.
+    """
+    if output is None:
+        yield typer.get_binary_stream("stdout")
+        return
+    target = output.resolve()
+    if target.with_name(f"{target.name}.head").exists():
+        raise Problem(f"{output} is a ledger, with a head beside it: name another file")
+    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        if target.exists() and not target.is_file():
+            # A device or a pipe takes what it is given and cannot be replaced; a directory refuses.
+            with target.open("wb") as file:
+                yield file
+            return
+        if _is_store(target):
+            raise Problem(f"{output} is a store, or another database of SQLite: name another file")
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(target)
+    except OSError as error:
+        raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def ledger_report(
+    found: Reading,
+    *,
+    kinds: Collection[str],
+    activity: str | None,
+    since: datetime.datetime | None,
+    until: datetime.datetime | None,
+    limit: int,
+) -> Report:
+    """What was used, and what else is told, of these kinds (none: of all), by this activity, in this time.
+
+    Raises:
+        Problem: there is no such kind.
+        LedgerBroken: an entry cannot be read.
+    """
+    from purposeguard.governance.ledger import KINDS  # noqa: PLC0415  # needs the extra `governance`
+
+    for kind in kinds:
+        if kind not in KINDS:
+            raise Problem(f"there are no entries of kind `{kind}`: {', '.join(KINDS)}")
+    wanted = set(kinds or KINDS)
+    uses: list[tuple[Hour, int]] = []
+    if "use" in wanted:
+        every = [(key, count) for key, count in found.uses(since, until).items() if activity in (None, key.activity)]
+        uses = sorted(every, key=lambda one: one[0].order)
+    newest: collections.deque[Entry] = collections.deque(maxlen=limit)
+    met = 0
+    if wanted - {"use"}:
+        for entry in found.entries(wanted - {"use"}, since, until):
+            if activity in (None, entry.body.get("activity")):
+                newest.append(entry)
+                met += 1
+    left = {"uses": max(0, len(uses) - limit), "entries": met - len(newest)}
+    uses = uses[left["uses"] :]
+    warnings = tuple(
+        f"{count:,} earlier {what} are left out (--limit {limit})" for what, count in left.items() if count
+    )
+    tables = (*([_uses(uses)] if "use" in wanted else []), *([_entries(newest)] if wanted - {"use"} else []))
+    data = {
+        "uses": [key.body(count) for key, count in uses],
+        "entries": [{"seq": one.seq, "at": one.at, "kind": one.kind, "body": one.body} for one in newest],
+        "left_out": left,
+    }
+    return Report(data, tables, warnings)
+
+
+def _uses(uses: Collection[tuple[Hour, int]]) -> Table:
+    columns = (Column("hour (UTC)", "group"), Column("activity"), Column("purpose"), Column("sources"), Column("uses"))
+    rows = [
+        (_hour(key.hour), key.activity or "(bare check)", key.purpose, " ".join(key.sources), f"{count:,}")
+        for key, count in uses
+    ]
+    total = sum(count for _, count in uses)
+    return Table(f"Uses ({total:,})", columns, tuple(rows))
+
+
+def _entries(entries: Collection[Entry]) -> Table:
+    columns = (Column("entry"), Column("at (UTC)"), Column("kind"), Column("what"), Column("more", "under"))
+    rows = [(f"{one.seq:,}", _second(one.at), one.kind, *_what(one.kind, one.body)) for one in entries]
+    return Table(f"Entries ({len(entries):,})", columns, tuple(rows))
+
+
+def _hour(hour: str) -> str:
+    return hour.removesuffix("Z").replace("T", " ")
+
+
+def _second(at: str) -> str:
+    return at[:19].replace("T", " ")
+
+
+def _what(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
+    """What an entry says, in a line, and the rest of it."""
+    rest = dict(body)
+    head = str(rest.pop("reason", "")) if kind == "denial" else ""
+    if kind == "denial" and rest.pop("observed", False):
+        head = f"observed only: {head}"
+    for name in ("name", "what", "did", "step", "recipient", "basis", "eraser", "kept_in"):
+        if not head and isinstance(rest.get(name), str):
+            head = rest.pop(name)
+    return head, ", ".join(f"{name}: {_plain(value)}" for name, value in rest.items() if value not in (None, [], {}))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_plain, value))
+    if isinstance(value, (dict, bool)):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)

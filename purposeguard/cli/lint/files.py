@@ -1,0 +1,154 @@
+"""Which files are looked at, and how they are read. Nothing of them is run, and nothing imported."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import io
+import os
+import stat
+import tokenize
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from purposeguard.cli.lint.findings import Unread
+
+SUFFIXES: Final = (".py", ".pyw")
+NOTEBOOK: Final = ".ipynb"
+LEFT_OUT: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
+"""Folders whose code is nobody's here; those that begin with a dot, and virtual environments, are left out too."""
+
+LARGEST: Final = 10_000_000
+"""Bytes of the largest file that is looked at: no person wrote a larger one."""
+
+
+class NotLintable(Exception):
+    """A path that was given and cannot be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A file as it was read: its text, with line ends made equal, and its tree."""
+
+    path: Path
+    shown: str
+    text: str
+    tree: ast.Module
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files to look at, and the notebooks among them, which are not looked at."""
+
+    files: tuple[Path, ...]
+    notebooks: tuple[Path, ...]
+    unread: tuple[Unread, ...] = ()
+    """Folders that could not be listed."""
+
+
+def listing(paths: Sequence[Path], exclude: Iterable[str] = ()) -> Listing:
+    """Every file under these paths, once, in order.
+
+    Raises:
+        NotLintable: a path is not there, or is a notebook.
+    """
+    globs = tuple(exclude)
+    files: dict[Path, None] = {}
+    notebooks: dict[Path, None] = {}
+    unread: list[Unread] = []
+    for path in paths:
+        if path.is_dir():
+            for one in _below(path, globs, unread):
+                (notebooks if one.suffix == NOTEBOOK else files)[one] = None
+        elif not path.exists():
+            raise NotLintable(f"there is no {path}")
+        elif path.suffix == NOTEBOOK:
+            raise NotLintable(f"{path} is a notebook, which is no Python: export it as a script and lint that")
+        else:
+            files[path] = None
+    once: dict[str, Path] = {}
+    for one in files:
+        once.setdefault(os.path.realpath(one), one)  # which, unlike `resolve`, bears a link that leads to itself
+    return Listing(tuple(once.values()), tuple(notebooks), tuple(unread))
+
+
+def _below(folder: Path, globs: tuple[str, ...], unread: list[Unread]) -> Iterator[Path]:
+    def not_listed(error: OSError) -> None:
+        unread.append(Unread(spelt(Path(error.filename or folder)), 1, f"cannot be listed: {error.strerror or error}"))
+
+    for here, folders, names in os.walk(folder, onerror=not_listed):
+        at = Path(here)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in LEFT_OUT
+            and not (at / name / "pyvenv.cfg").exists()
+            and not _excluded((at / name).relative_to(folder), globs)
+        )
+        for name in sorted(names):
+            path = at / name
+            if path.suffix in (*SUFFIXES, NOTEBOOK) and not _excluded(path.relative_to(folder), globs):
+                yield path
+
+
+def _excluded(path: Path, globs: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatch(path.as_posix(), one) or fnmatch.fnmatch(path.name, one) for one in globs)
+
+
+def spelt(path: Path) -> str:
+    """A path as a text that any file takes: bytes of it that are no UTF-8 are spelt out."""
+    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def read(path: Path) -> Text | Unread:
+    """A file and its tree, or why there is none."""
+    shown = spelt(path)
+    data = b""
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            return Unread(shown, 1, "is no file")  # a pipe would be waited for without end
+        if about.st_size > LARGEST:
+            return Unread(shown, 1, f"is larger than {LARGEST // 1_000_000} MB")
+        data = path.read_bytes()
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        text = data.decode(encoding)
+    except OSError as error:
+        return Unread(shown, 1, f"cannot be read: {error.strerror or error}")
+    except SyntaxError as error:  # the encoding that it declares is unknown
+        return Unread(shown, 1, f"cannot be read: {error.msg}")
+    except UnicodeDecodeError as error:
+        return Unread(shown, data.count(b"\n", 0, error.start) + 1, f"is not {error.encoding}")
+    except (LookupError, UnicodeError) as error:  # a coding that is none of texts, as `hex`
+        return Unread(shown, 1, f"cannot be read: {error}")
+    return parsed(path, shown, text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def parsed(path: Path, shown: str, text: str) -> Text | Unread:
+    """The tree of a text, or why there is none."""
+    try:
+        return Text(path, shown, text, tree_of(text))
+    except SyntaxError as error:
+        return Unread(shown, error.lineno or 1, f"is no valid Python: {error.msg}")
+    except ValueError as error:  # a null byte
+        return Unread(shown, 1, f"is no valid Python: {error}")
+    except (RecursionError, MemoryError):  # what the parser raises where expressions lie in each other without end
+        return Unread(shown, 1, "is nested too deeply to be parsed")
+
+
+def tree_of(text: str) -> ast.Module:
+    """The tree of a text, with the types that its comments say, where these can be read.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: as `ast.parse`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of invalid escapes, say: no business of this linter
+        try:
+            return ast.parse(text, type_comments=True)
+        except SyntaxError:
+            return ast.parse(text)  # where only a comment was at fault, it is a comment like others

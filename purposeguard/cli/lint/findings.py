@@ -1,0 +1,188 @@
+"""What lint says: rules, findings with their place, and the comments by which a finding may stay.
+
+`# purposeguard: allow[rule] reason` behind code is about that line, on a line of its own about the next line with code.
+It says why. One that does not, one of an unknown rule, and one that nothing is found for are findings themselves.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import io
+import re
+import tokenize
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Level = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule: its id, what it finds, and what there is to do about it."""
+
+    id: str
+    title: str
+    why: str
+    help: str
+    level: Level = "error"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """From where to where in a file: lines from 1, columns (of characters) from 1, the last one exclusive."""
+
+    path: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One thing found. `symbol` is the function, field or class that it is about; `allowed` why it may stay."""
+
+    place: Place
+    rule: str
+    message: str
+    symbol: str = ""
+    allowed: str | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Unread:
+    """A file that could not be looked at, or a place in it from which on it could not."""
+
+    path: str
+    line: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A finding of a rule, at a node of the tree; `to` where it ends elsewhere than the node."""
+
+    node: ast.AST
+    message: str
+    symbol: str = ""
+    to: ast.AST | None = None
+    lines: tuple[int, ...] = field(default=())
+    """Lines, beside those of the node, where a comment may allow it: of a decorated function, that of its `def`."""
+
+
+BAD: Final = Rule(
+    "bad-allow",
+    "a comment allows nothing, or does not say why",
+    "A finding that is to stay has a reason, which whoever reads the line next can judge. Without one, or of a rule "
+    "that there is not, a comment allows nothing.",
+    "write `# purposeguard: allow[rule] reason`",
+)
+UNUSED: Final = Rule(
+    "unused-allow",
+    "a comment allows what is not found",
+    "What was allowed is gone, or was never there. A comment that stays would hide the next finding.",
+    "take the comment away",
+    "warning",
+)
+COMMENT: Final = re.compile(r"(?:^|\s)#\s*purposeguard\s*:\s*(?P<rest>.*)", re.IGNORECASE)
+"""At the beginning of a comment, or behind another one on its line: `# type: ignore  # purposeguard: allow[…] …`."""
+
+OTHERS: Final = re.compile(
+    r"(?:^|\s)#\s*(?:noqa|type:|pyright:|mypy:|pylint:|ruff:|flake8|fmt:|isort:|nosec|nosemgrep|pragma|purposeguard\s*:).*",
+    re.IGNORECASE,
+)
+"""What other tools are told behind it: no part of the reason."""
+ALLOW: Final = re.compile(r"allow\s*\[(?P<rules>[^\]]*)\]\s*[-:–—]?\s*(?P<reason>.*)", re.IGNORECASE)
+MENTIONED: Final = re.compile(r"purposeguard\s*:\s*allow", re.IGNORECASE)
+EXAMPLE: Final = re.compile(r"allow\b", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Allow:
+    """One comment: for which rules, for which line, and why."""
+
+    place: Place
+    rules: tuple[str, ...]
+    reason: str
+    line: int
+    fault: str | None = None
+    used: set[str] = field(default_factory=set)
+
+
+def allows_in(text: str, shown: str, rules: Collection[str]) -> list[Allow]:
+    """The comments of a file that allow something, or are meant to."""
+    if not MENTIONED.search(text):
+        return []
+    found: list[Allow] = []
+    waiting: list[Allow] = []
+    begun: set[int] = set()
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT:
+                allow = _read(token, shown, rules)
+                if allow is not None:
+                    found.append(allow)
+                    if allow.line not in begun:
+                        waiting.append(allow)
+            elif token.type not in (
+                tokenize.NL,
+                tokenize.NEWLINE,
+                tokenize.INDENT,
+                tokenize.DEDENT,
+                tokenize.ENDMARKER,
+            ):
+                begun.update(range(token.start[0], token.end[0] + 1))
+                for allow in waiting:
+                    allow.line = token.start[0]
+                waiting = []
+    except (tokenize.TokenError, SyntaxError):  # of a text that was parsed: only what is behind the last line with code
+        pass
+    return found
+
+
+def _read(token: tokenize.TokenInfo, shown: str, rules: Collection[str]) -> Allow | None:
+    comment = COMMENT.search(token.string)
+    if comment is None or not EXAMPLE.match(comment["rest"]):
+        return None
+    line, column = token.start
+    place = Place(shown, line, column + 1, line, token.end[1] + 1)
+    allow = ALLOW.match(comment["rest"])
+    if allow is None:
+        return Allow(place, (), "", line, "says of no rule that it is allowed")
+    named = tuple(one.strip() for one in allow["rules"].split(",") if one.strip())
+    reason = "" if allow["reason"].startswith("#") else OTHERS.sub("", allow["reason"]).strip()
+    unknown = [one for one in named if one not in rules]
+    fault = None
+    if not named:
+        fault = "says of no rule that it is allowed"
+    elif unknown:
+        near = difflib.get_close_matches(unknown[0], rules, 1)
+        fault = f"names `{unknown[0]}`, and there is no such rule" + (f" (did you mean `{near[0]}`?)" if near else "")
+    elif not re.search(r"\w", reason):
+        fault = f"does not say why `{named[0]}` is allowed"
+    return Allow(place, named, reason, line, fault)
+
+
+def settled(findings: Iterable[tuple[Finding, frozenset[int]]], allows: list[Allow]) -> Iterator[Finding]:
+    """Findings, with the reasons for which they may stay. Each has the lines on which it may be allowed."""
+    for finding, lines in findings:
+        for allow in allows:
+            if allow.fault is None and finding.rule in allow.rules and allow.line in lines:
+                allow.used.add(finding.rule)
+                yield Finding(finding.place, finding.rule, finding.message, finding.symbol, allow.reason)
+                break
+        else:
+            yield finding
+
+
+def about_allows(allows: Iterable[Allow], checked: Collection[str]) -> Iterator[Finding]:
+    """What is wrong with the comments themselves; `checked` are the rules that were looked for."""
+    for allow in allows:
+        if allow.fault is not None:
+            yield Finding(allow.place, BAD.id, f"the comment {allow.fault}")
+            continue
+        for rule in allow.rules:
+            if rule in checked and rule not in allow.used:
+                yield Finding(allow.place, UNUSED.id, f"`{rule}` is allowed here, and there is nothing of it")

@@ -1,0 +1,232 @@
+"""What guards: functions that guards decorate, calls that may be refused, and helpers of what is guarded."""
+
+from __future__ import annotations
+
+import ast
+from functools import cached_property
+from typing import Final
+
+from purposeguard.cli.lint.code import (
+    BLOCK,
+    DEEPEST,
+    GOVERNANCE,
+    GUARD,
+    LIBRARY,
+    USE,
+    Code,
+    FunctionNode,
+    Module,
+    Scope,
+    dotted,
+    last,
+    own,
+)
+from purposeguard.cli.lint.lexicon import words_set
+
+HOW: Final = {
+    **{f"{GUARD}.{name}": name for name in ("access", "purpose", "cached", "entrust", "reclassify", "transform")},
+    BLOCK: "purpose",
+    f"{BLOCK}.with_use": "purpose",
+    f"{GOVERNANCE}.holding": "holding",
+    f"{GOVERNANCE}.eraser": "eraser",
+}
+"""What decorates → as which method."""
+
+CHECKING: Final = frozenset({"access", "purpose", "cached", "entrust"})
+"""Decorators by which a call may be refused."""
+
+REFUSING: Final = frozenset(
+    {
+        *(f"{USE}.{name}" for name in ("open", "open_all", "check", "withhold")),
+        *(f"{GUARD}.{name}" for name in ("check", "check_recipient", "use", "purpose")),
+    }
+)
+CATCHING: Final = words_set(
+    "Exception BaseException PermissionError OSError IOError EnvironmentError PurposeGuardError PurposeViolation"
+)
+
+
+class Guarding:
+    """Finds what is guarded."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.by: dict[FunctionNode, list[str]] = {}
+        """Function → the methods of guards that decorate it, from the outermost in."""
+        self._decorates: dict[FunctionNode, str | None] = {}
+        self._why: dict[FunctionNode, str | None] = {}
+        self._depth = 0
+        for module in code.modules:
+            for function in module.functions:
+                scope = module.scope_of[function]
+                self.by[function] = [how for one in function.decorator_list if (how := self.how(one, scope))]
+        for module in code.modules:
+            for call in module.all(ast.Call):  # `load = guard.access(_load)`
+                if len(call.args) == 1 and isinstance(call.args[0], (ast.Name, ast.Attribute)):
+                    self._by_call(call, module.scope_of[call])
+
+    def _by_call(self, call: ast.Call, scope: Scope) -> None:
+        how = self.how(call.func, scope) if last(call.func) in ("access", "purpose", "entrust", "cached") else None
+        target = self.code.of(call.args[0], scope) if how else None
+        if how is not None and target is not None and target.function is not None:
+            self.by[target.function].append(how)
+
+    def how(self, decorator: ast.expr, scope: Scope) -> str | None:
+        """The method of a guard by which something decorates; None if it is no guard's."""
+        plain = decorator.func if isinstance(decorator, ast.Call) else decorator
+        for one in (decorator, plain):
+            thing = self.code.of(one, scope)
+            if thing is not None and thing.name in HOW:
+                return HOW[thing.name]
+        if isinstance(plain, ast.Attribute) and plain.attr == "with_use":
+            plain = plain.value.func if isinstance(plain.value, ast.Call) else plain.value
+        if isinstance(plain, ast.Attribute) and self.code.of(plain.value, scope) is None:  # by the name alone
+            owner = last(plain.value).lower()
+            if plain.attr in CHECKING and "guard" in owner:
+                return plain.attr
+            return plain.attr if plain.attr in ("holding", "eraser") and "governance" in owner else None
+        made = self.code.of(plain, scope)
+        if made is None or made.function is None:
+            return None
+        if made.function not in self._decorates:
+            self._decorates[made.function] = None
+            self._decorates[made.function] = self._decorated_by(made.function)
+        return self._decorates[made.function]
+
+    def _decorated_by(self, function: FunctionNode) -> str | None:
+        """The method of a guard by which a decorator in these files decorates what it is given."""
+        module = self.code.module_of(function)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and last(node.func) in ("access", "purpose", "cached"):
+                how = HOW.get(self.code.name(node.func, module.scope_of[node]))
+                parent = module.parent_of[node]
+                if how is not None and (isinstance(parent, ast.Return) or _is_called(node, parent)):
+                    return how
+        return None
+
+    # --- calls ---------------------------------------------------------------------------------------------------
+
+    def called(self, call: ast.Call, scope: Scope) -> list[FunctionNode]:
+        """The functions in these files that a call may mean."""
+        thing = self.code.of(call.func, scope)
+        if thing is not None:
+            return [] if thing.function is None else [thing.function]
+        func = call.func
+        if not isinstance(func, ast.Attribute) or self.code.of(func.value, scope) is not None:
+            return []
+        # Of an object of which nothing is known: what is called so and is guarded wherever it stands.
+        named = self._named.get(func.attr, []) if "_" in func.attr.strip("_") else []
+        return named if all(self.by[one] for one in named) else []
+
+    @cached_property
+    def _named(self) -> dict[str, list[FunctionNode]]:
+        found: dict[str, list[FunctionNode]] = {}
+        for function in self.by:
+            found.setdefault(function.name, []).append(function)
+        return found
+
+    def refusing(self, call: ast.Call, scope: Scope) -> str | None:
+        """Why a call may be refused, in the words of a message; None if it is not known to be."""
+        thing = self.code.of(call.func, scope)
+        if thing is not None and thing.name in REFUSING:
+            return f"`{dotted(call.func)}`"
+        return next((why for one in self.called(call, scope) if (why := self.may_be_refused(one))), None)
+
+    def may_be_refused(self, function: FunctionNode) -> str | None:
+        """Why a call of this function may be refused: it is guarded, or calls what is."""
+        if function in self._why or self._depth > DEEPEST:
+            return self._why.get(function)
+        self._why[function] = None  # a function that calls itself adds nothing
+        module = self.code.module_of(function)
+        name = module.qualname(function)
+        if CHECKING.intersection(self.by[function]):
+            self._why[function] = f"`{name}`, which is guarded"
+            return self._why[function]
+        self._depth += 1
+        for node in own(function.body):
+            if isinstance(node, ast.Call) and not _is_caught(node, module, function):
+                inner = self.refusing(node, module.scope_of[node])
+                if inner is not None:
+                    self._why[function] = f"`{name}`, which calls {inner.partition(', which calls')[0]}"
+                    break
+        self._depth -= 1
+        return self._why[function]
+
+    # --- callers -------------------------------------------------------------------------------------------------
+
+    def is_helper(self, function: FunctionNode, depth: int = 0) -> bool:
+        """True if all who name a function are guarded, or helpers: for what it reads a guard has been asked."""
+        callers = [one for one in self._naming.get(function.name, []) if one is not function]
+        return bool(callers) and all(
+            one is not None
+            and (any(how != "purpose" for how in self.by[one]) or (depth < 4 and self.is_helper(one, depth + 1)))
+            for one in callers
+        )
+
+    @cached_property
+    def _naming(self) -> dict[str, list[FunctionNode | None]]:
+        """Name → the functions in which it is used; None for a place outside of any."""
+        found: dict[str, list[FunctionNode | None]] = {}
+        for module in self.code.modules:
+            for node in module.all(ast.Name, ast.Attribute):
+                if last(node) in self._named:
+                    around = module.scope_of[node].function
+                    found.setdefault(last(node), []).append(
+                        around.node if around is not None and isinstance(around.node, FunctionNode) else None
+                    )
+        return found
+
+    def asks_itself(self, function: FunctionNode) -> bool:
+        """True if a function asks a guard or use itself, or goes by an adapter, which looks at queries itself."""
+        module = self.code.module_of(function)
+        for node in _names_in(function):
+            thing = self.code.of(node, module.scope_of.get(node, module.scope))
+            if thing is not None and thing.name.startswith((f"{GUARD}.", f"{USE}.")):
+                return True
+        return self._by_adapter(function, 0)
+
+    def _by_adapter(self, function: FunctionNode, depth: int) -> bool:
+        """True if names in a function, in what it calls or in what these are made of lead to an adapter."""
+        module = self.code.module_of(function)
+        for node in _names_in(function):
+            scope = module.scope_of.get(node, module.scope)
+            binding = self.code.assigned(node, scope)
+            made = binding.value if binding is not None else None
+            for one in (node, *_names_in(made)) if isinstance(made, ast.Call) else (node,):
+                thing = self.code.of(one, scope if one is node or binding is None else binding.scope)
+                if thing is not None and thing.name.startswith(f"{LIBRARY}.adapters."):
+                    return True
+                called = None if thing is None or depth > 1 else thing.function
+                if called is not None and called is not function and self._by_adapter(called, depth + 1):
+                    return True
+        return False
+
+
+def _names_in(node: ast.AST) -> list[ast.Name | ast.Attribute]:
+    parts: list[ast.AST] = [*node.body] if isinstance(node, FunctionNode) else [node]
+    return [one for part in parts for one in ast.walk(part) if isinstance(one, (ast.Name, ast.Attribute))]
+
+
+def _is_called(node: ast.Call, parent: ast.AST) -> bool:
+    """True for `guard.access(…)(fn)`, and for a decorator."""
+    return (isinstance(parent, ast.Call) and parent.func is node) or (
+        isinstance(parent, FunctionNode) and node in parent.decorator_list
+    )
+
+
+def _is_caught(node: ast.AST, module: Module, until: ast.AST) -> bool:
+    """True if an error that rises at a node is caught, and not raised again, in the same function."""
+    child = node
+    for parent in module.above(node):
+        if parent is until:
+            return False
+        if isinstance(parent, (ast.Try, ast.TryStar)) and child in parent.body and any(map(_catches, parent.handlers)):
+            return True
+        child = parent
+    return False
+
+
+def _catches(handler: ast.ExceptHandler) -> bool:
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type] if handler.type else []
+    broad = handler.type is None or any(last(one) in CATCHING for one in types)
+    return broad and not any(isinstance(one, ast.Raise) for one in own(handler.body))

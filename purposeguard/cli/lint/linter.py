@@ -1,0 +1,147 @@
+"""Lint: files are read, rules are asked, comments are heard."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from purposeguard.cli.lint.code import Code, Module
+from purposeguard.cli.lint.files import Text, listing, read
+from purposeguard.cli.lint.findings import (
+    BAD,
+    UNUSED,
+    Finding,
+    Found,
+    Place,
+    Rule,
+    Unread,
+    about_allows,
+    allows_in,
+    settled,
+)
+from purposeguard.cli.lint.guarding import Guarding
+from purposeguard.cli.lint.models import Models
+from purposeguard.cli.lint.rules_access import CACHED, UNGUARDED, cached, unguarded
+from purposeguard.cli.lint.rules_fields import UNTAGGED, untagged
+from purposeguard.cli.lint.rules_flow import MAPPED, STORED, SWALLOWED, mapped, stored, swallowed
+from purposeguard.cli.lint.rules_ids import UNKNOWN, notices_of, unknown
+from purposeguard.notice.notice import Notice
+
+RULES: Final[tuple[Rule, ...]] = (UNTAGGED, UNGUARDED, CACHED, STORED, MAPPED, SWALLOWED, UNKNOWN, BAD, UNUSED)
+"""All rules, in the order in which they are told."""
+IDS: Final = tuple(one.id for one in RULES)
+
+
+class UnknownRule(Exception):
+    """A rule was named, and there is none of this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was found: `findings` to be dealt with, those that are `allowed`, and what was not looked at."""
+
+    findings: tuple[Finding, ...]
+    allowed: tuple[Finding, ...]
+    unread: tuple[Unread, ...]
+    notebooks: tuple[Path, ...]
+    files: int
+
+
+def lint(
+    paths: Sequence[Path],
+    *,
+    notices: Sequence[Notice] = (),
+    rules: Collection[str] | None = None,
+    exclude: Iterable[str] = (),
+) -> Outcome:
+    """Looks at all files under these paths. Imports none of them.
+
+    `notices` are those by which ids in texts mean something; without them, those that the code names. `rules` are the
+    ids of those to look for, all of them if left out. `exclude` are globs of paths, below a folder that is given.
+
+    Raises:
+        NotLintable: a path is not there, or is a notebook.
+        UnknownRule: there is no such rule.
+    """
+    for one in rules or ():
+        if one not in IDS:
+            near = difflib.get_close_matches(one, IDS, 1)
+            raise UnknownRule(f"there is no rule `{one}` (help: {near[0] if near else ', '.join(IDS)})")
+    listed = listing(paths, exclude)
+    given = [read(one) for one in listed.files]
+    unread = [one for one in given if isinstance(one, Unread)]
+    found = list(_found(Code(one for one in given if isinstance(one, Text)), notices, rules))
+    return Outcome(
+        tuple(sorted(one for one in found if isinstance(one, Finding) and one.allowed is None)),
+        tuple(sorted(one for one in found if isinstance(one, Finding) and one.allowed is not None)),
+        tuple(sorted([*listed.unread, *unread, *(one for one in found if isinstance(one, Unread))])),
+        listed.notebooks,
+        len(listed.files),
+    )
+
+
+def _found(code: Code, named: Sequence[Notice], rules: Collection[str] | None) -> Iterator[Finding | Unread]:
+    models = Models(code)
+    guarding = Guarding(code)
+    only = notices_of(code)
+    checks: dict[Rule, Callable[[Module], Iterator[Found]]] = {
+        UNTAGGED: lambda module: untagged(module, models),
+        UNGUARDED: lambda module: unguarded(module, models, guarding),
+        CACHED: lambda module: cached(module, models, guarding),
+        STORED: lambda module: stored(module, models),
+        MAPPED: lambda module: mapped(module, models),
+        SWALLOWED: lambda module: swallowed(module, models, guarding),
+        UNKNOWN: lambda module: unknown(module, code, named, only),
+    }
+    checks = {rule: check for rule, check in checks.items() if rules is None or rule.id in rules}
+    for module in code.modules:
+        try:
+            findings = [
+                (Finding(_place(found, module), rule.id, found.message, found.symbol), _lines(found))
+                for rule, check in checks.items()
+                for found in check(module)
+            ]
+        except RecursionError:
+            yield Unread(module.shown, 1, "is nested too deeply to be looked at")
+            continue
+        allows = allows_in(module.text, module.shown, IDS)
+        yield from dict.fromkeys(settled(findings, allows))
+        for about in about_allows(allows, {rule.id for rule in checks}):
+            if rules is None or about.rule in rules:
+                yield about
+
+
+def _place(found: Found, module: Module) -> Place:
+    node = found.node
+    line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
+    end = found.to or node
+    end_line, end_column = getattr(end, "end_lineno", line), getattr(end, "end_col_offset", column)
+    if end is node and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)):
+        end_line, end_column = line, len(module.lines[line - 1].encode())  # its head, and not all that is in it
+    return Place(
+        module.shown,
+        line,
+        _characters(module, line, column) + 1,
+        end_line,
+        _characters(module, end_line, end_column) + 1,
+    )
+
+
+def _characters(module: Module, line: int, column: int) -> int:
+    """A column in characters, of one in bytes as the parser has it."""
+    text = module.lines[line - 1] if line <= len(module.lines) else ""
+    return column if text.isascii() else len(text.encode()[:column].decode(errors="ignore"))
+
+
+def _lines(found: Found) -> frozenset[int]:
+    """The lines on which a comment may allow a finding: those that it is on, and of a function its decorators."""
+    node = found.node
+    first, last = getattr(node, "lineno", 1), getattr(found.to or node, "end_lineno", 1)
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)):
+        first = min([first, *(one.lineno for one in getattr(node, "decorator_list", ()))])
+        last = last if found.to is not None else node.lineno
+    return frozenset([*range(first, last + 1), *found.lines])

@@ -1,0 +1,351 @@
+"""Models in the text of a program: their fields, and what annotations say of tags."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from purposeguard.cli.lint.code import (
+    DEEPEST,
+    LIBRARY,
+    NOTICE,
+    PERSONAL,
+    Code,
+    Scope,
+    Thing,
+    items,
+    last,
+)
+from purposeguard.cli.lint.lexicon import words_set
+
+SOURCE: Final = "purposeguard.Source"
+SUBJECT: Final = "purposeguard.Subject"
+TAGGING: Final = frozenset({"purposeguard.NotPersonal", "purposeguard.ByRow", "purposeguard.RowSource"})
+"""Marks by which a field says of whom it is, or that it is nobody's."""
+
+MARKS: Final = frozenset({SUBJECT, "purposeguard.Collected", "purposeguard.Ended"})
+UNTAGGED_LIBRARIES: Final = words_set(
+    "abc annotated_doc annotated_types attr attrs builtins collections dataclasses datetime decimal enum "
+    "fastapi ipaddress msgspec numbers pathlib phonenumbers pydantic pydantic_core pydantic_extra_types re sqlalchemy "
+    "sqlmodel starlette strawberry typer types typing uuid"
+)
+"""Libraries whose names in an annotation are no tags."""
+
+WITHOUT_VALUES: Final = frozenset({"typing.Callable", "collections.abc.Callable", "builtins.type", "typing.Type"})
+
+KIND_OF_BASE: Final = {
+    **dict.fromkeys(("enum.Enum", "enum.StrEnum", "enum.IntEnum", "enum.Flag", "enum.IntFlag"), "enum"),
+    **dict.fromkeys(("pydantic_settings.BaseSettings", "pydantic.BaseSettings"), "settings"),
+    **dict.fromkeys(("pydantic.BaseModel", "pydantic.RootModel", "pydantic.generics.GenericModel"), "pydantic"),
+    **dict.fromkeys(("sqlmodel.SQLModel", "purposeguard.PersonalModel"), "pydantic"),
+    "typing.TypedDict": "typeddict",
+    "typing.NamedTuple": "namedtuple",
+    **dict.fromkeys(("sqlalchemy.orm.DeclarativeBase", "sqlalchemy.orm.MappedAsDataclass"), "sqlalchemy"),
+}
+KIND_OF_DECORATOR: Final = {
+    **dict.fromkeys(("dataclasses.dataclass", "pydantic.dataclasses.dataclass"), "dataclass"),
+    **dict.fromkeys((f"attr.{one}" for one in ("s", "attrs", "attributes", "define", "frozen", "mutable")), "attrs"),
+    **dict.fromkeys((f"attrs.{one}" for one in ("define", "frozen", "mutable")), "attrs"),
+}
+
+
+@dataclass(slots=True)
+class Held:
+    """What a value of an annotation holds."""
+
+    tagged: bool = False
+    sealed: bool = False
+    subject: bool = False
+    marked: bool = False
+    unknown: bool = False
+    """True if a name in it cannot be followed: it may be tagged, or anything."""
+    leaves: set[str] = field(default_factory=set)
+    """The dotted names of the types of plain values in it."""
+    classes: list[ast.ClassDef] = field(default_factory=list)
+
+    @property
+    def bears(self) -> bool:
+        """True if something in it is tagged or sealed."""
+        return self.tagged or self.sealed
+
+    def add(self, other: Held) -> None:
+        """Takes over the flags of another one."""
+        for name in ("tagged", "sealed", "subject", "marked"):
+            setattr(self, name, getattr(self, name) or getattr(other, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a model; `annotation` is None if nothing is stated."""
+
+    name: str
+    node: ast.AST
+    scope: Scope
+    annotation: ast.expr | None
+    value: ast.expr | None = None
+
+
+class Models:
+    """Reads annotations and models."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self._held: dict[ast.AST, Held] = {}
+        self._of_class: dict[ast.ClassDef, Held] = {}
+        self._kinds: dict[ast.ClassDef, str | None] = {}
+
+    # --- annotations ---------------------------------------------------------------------------------------------
+
+    def held(self, annotation: ast.expr | None, scope: Scope) -> Held:
+        """What a value of this annotation holds; classes are named and not entered."""
+        if annotation is None:
+            return Held()
+        if annotation not in self._held:
+            self._held[annotation] = Held()
+            self._hold(annotation, scope, self._held[annotation], 0)
+        return self._held[annotation]
+
+    def deeply(self, annotation: ast.expr | None, scope: Scope) -> Held:
+        """The same, with what is in its classes."""
+        shallow = self.held(annotation, scope)
+        found = Held(unknown=shallow.unknown, leaves=shallow.leaves, classes=shallow.classes)
+        found.add(shallow)
+        for cls in shallow.classes:
+            found.add(self.of_class(cls))
+        return found
+
+    def of_class(self, cls: ast.ClassDef) -> Held:
+        """What an instance of a class holds, with all that its fields hold in turn."""
+        if cls not in self._of_class:
+            found = self._of_class[cls] = Held()
+            for one in self.code.lineage(cls):
+                for each in self.fields(one):
+                    found.add(self.deeply(each.annotation, each.scope))
+                    found.tagged |= self.says_in_info(each.value)
+        return self._of_class[cls]
+
+    def _hold(self, annotation: ast.expr, scope: Scope, held: Held, depth: int) -> None:
+        expr = self.code.parsed(annotation)
+        match expr:
+            case _ if depth > DEEPEST:
+                held.unknown = True
+            case ast.Constant():
+                held.unknown |= expr.value is not None and expr.value is not Ellipsis
+            case ast.BinOp():
+                self._hold(expr.left, scope, held, depth + 1)
+                self._hold(expr.right, scope, held, depth + 1)
+            case ast.List() | ast.Tuple():
+                for one in expr.elts:
+                    self._hold(one, scope, held, depth + 1)
+            case ast.Subscript():
+                self._hold_subscript(expr, scope, held, depth)
+            case ast.Name() | ast.Attribute():
+                self._hold_name(expr, scope, held, depth)
+            case ast.Call() if self.code.name(expr.func, scope) == "pydantic.constr":
+                held.leaves.add("builtins.str")
+            case _:
+                held.unknown = True
+
+    def _hold_subscript(self, expr: ast.Subscript, scope: Scope, held: Held, depth: int) -> None:
+        name = self.code.name(expr.value, scope)
+        arguments = items(expr.slice)
+        if name == "typing.Annotated":
+            self._hold(arguments[0], scope, held, depth + 1)
+            for one in arguments[1:]:
+                self._metadata(one, scope, held, depth)
+        elif name == PERSONAL:
+            held.sealed = True
+        elif name == "typing.Literal":
+            held.leaves.add(name)
+        elif name in WITHOUT_VALUES:
+            held.leaves.add("typing.Callable")
+        else:
+            self._hold_head(expr.value, scope, held, depth)
+            for one in arguments:
+                self._hold(one, scope, held, depth + 1)
+
+    def _hold_head(self, head: ast.expr, scope: Scope, held: Held, depth: int) -> None:
+        """`Page` of `Page[Customer]`; of what is outside only what is in the brackets counts."""
+        thing = self.code.of(head, scope)
+        if thing is None:
+            held.unknown = True
+        elif thing.cls is not None:
+            self._hold_name(head, scope, held, depth)
+
+    def _hold_name(self, expr: ast.expr, scope: Scope, held: Held, depth: int) -> None:
+        alias = self.code.assigned(expr, scope)
+        if alias is not None and alias.value is not None:
+            self._hold_alias(alias.value, alias.scope, held, depth)
+            return
+        thing = self.code.of(expr, scope)
+        if thing is None or thing.instance or thing.function is not None:
+            held.unknown = True
+        elif thing.name == PERSONAL:
+            held.sealed = True
+        elif thing.cls is not None:
+            held.classes.append(thing.cls)
+        elif thing.name.partition(".")[0] in UNTAGGED_LIBRARIES:
+            held.leaves.add(thing.name)
+        else:
+            held.unknown = True
+
+    def _hold_alias(self, value: ast.AST, scope: Scope, held: Held, depth: int) -> None:
+        if isinstance(value, ast.Call) and last(value) in ("NewType", "TypeAliasType") and len(value.args) == 2:
+            value = value.args[1]
+        if isinstance(value, ast.expr):
+            self._hold(value, scope, held, depth + 1)
+
+    def _metadata(self, expr: ast.expr, scope: Scope, held: Held, depth: int) -> None:
+        """What stands behind the type in `Annotated`: a tag, a mark, or something else."""
+        alias = self.code.assigned(expr, scope) if isinstance(expr, (ast.Name, ast.Attribute)) else None
+        if alias is not None and isinstance(alias.value, ast.expr) and depth < DEEPEST:
+            self._metadata(alias.value, alias.scope, held, depth + 1)
+            return
+        thing = self.code.of(expr.func if isinstance(expr, ast.Call) else expr, scope)
+        if isinstance(expr, ast.Constant):
+            return
+        if thing is not None and thing.name in MARKS:
+            held.marked = True
+            held.subject |= thing.name == SUBJECT
+        elif thing is not None and (thing.name == f"{NOTICE}.source" or thing.name in TAGGING or self.is_source(thing)):
+            held.tagged = True
+        elif thing is None or thing.name.partition(".")[0] not in UNTAGGED_LIBRARIES:
+            held.unknown = True
+
+    def is_source(self, thing: Thing) -> bool:
+        """True for a source class: of a notice that comes with the library, or of a module here."""
+        if thing.cls is not None:
+            return SOURCE in self.code.bases(thing.cls)
+        return thing.name.startswith(f"{LIBRARY}.notices.") and thing.name.rpartition(".")[2][:1].isupper()
+
+    # --- models --------------------------------------------------------------------------------------------------
+
+    def kind(self, cls: ast.ClassDef) -> str | None:
+        """The sort of model that a class is; None if it is none, or that is not known."""
+        if cls not in self._kinds:
+            self._kinds[cls] = self._kind(cls)
+        return self._kinds[cls]
+
+    def _kind(self, cls: ast.ClassDef) -> str | None:
+        scope = self.code.module_of(cls).scope_of[cls]
+        for decorator in cls.decorator_list:
+            plain = decorator.func if isinstance(decorator, ast.Call) else decorator
+            kind = KIND_OF_DECORATOR.get(self.code.name(plain, scope))
+            if kind is not None:
+                return kind
+        bases = self.code.bases(cls)
+        for name, kind in KIND_OF_BASE.items():
+            if name in bases:
+                return kind
+        # Bases that cannot be followed, or are of a library that is not known, are judged by what they are called.
+        foreign = [
+            last(expr)
+            for one in self.code.lineage(cls)
+            for expr in one.bases
+            if not isinstance(expr, ast.Subscript)
+            if (base := self.code.of(expr, self.code.module_of(one).scope_of[one])) is None
+            or (base.node is None and base.name.partition(".")[0] not in UNTAGGED_LIBRARIES | {LIBRARY})
+            or last(expr) == "Base"
+        ]
+        called = [one for one in foreign if one.endswith(("BaseModel", "Model", "Base", "Schema"))]
+        return "perhaps" if called and not (bases & {"typing.Protocol"}) else None
+
+    def fields(self, cls: ast.ClassDef) -> list[Field]:
+        """The fields that stand in the body of a class."""
+        kind = self.kind(cls)
+        if kind in (None, "enum"):
+            return []
+        return [
+            one
+            for one in self._in_body(cls.body, cls)
+            if not one.name.startswith("__") and not (one.name.startswith("_") and kind == "pydantic")
+        ]
+
+    def _in_body(self, body: list[ast.stmt], cls: ast.ClassDef) -> Iterator[Field]:
+        scope = self.code.module_of(cls).inside[cls]
+        for node in body:
+            match node:
+                case ast.AnnAssign(target=ast.Name(id=name)):
+                    annotation = self.code.parsed(node.annotation)
+                    if last(annotation) != "ClassVar" and last(node.value or node.target) != "PrivateAttr":
+                        yield Field(name, node, scope, node.annotation, node.value)
+                case ast.Assign(targets=[ast.Name(id=name), *_], value=ast.Call() as value):
+                    if last(value.func) in ("Column", "mapped_column"):
+                        yield Field(name, node, scope, None, value)
+                    elif last(value.func) in ("ib", "attrib", "field") and self.kind(cls) == "attrs":
+                        yield Field(name, node, scope, _keyword(value, "type"), value)
+                case ast.If():
+                    yield from self._in_body([*node.body, *node.orelse], cls)
+                case _:
+                    pass
+
+    def says_in_info(self, value: ast.expr | None) -> bool:
+        """True if a column of SQLAlchemy bears tags in its `info`, or may do so."""
+        info = _keyword(value, "info") if isinstance(value, ast.Call) else None
+        if isinstance(info, ast.Dict):
+            return any(isinstance(one, ast.Constant) and one.value == LIBRARY for one in info.keys)
+        return info is not None
+
+    # --- what is said elsewhere ----------------------------------------------------------------------------------
+
+    @cached_property
+    def sealed_names(self) -> frozenset[str]:
+        """Names of fields that are sealed wherever a field is called so."""
+        sealed: dict[str, bool] = {}
+        for module in self.code.modules:
+            for cls in module.all(ast.ClassDef):
+                for one in self.fields(cls):
+                    sealed[one.name] = sealed.get(one.name, True) and self.held(one.annotation, one.scope).sealed
+        return frozenset(name for name, always in sealed.items() if always)
+
+    @cached_property
+    def covered(self) -> frozenset[ast.ClassDef]:
+        """Classes that are sealed, or tagged, as a whole somewhere: `Personal[Address, tm.Registration]`."""
+        found: set[ast.ClassDef] = set()
+        for module in self.code.modules:
+            for node in module.all(ast.Subscript):
+                scope = module.scope_of[node]
+                if last(node.value) in ("Personal", "Annotated") and self.held(node, scope).bears:
+                    pending = list(self.held(items(node.slice)[0], scope).classes)
+                    while pending:
+                        cls = pending.pop()
+                        if cls not in found:
+                            found.add(cls)
+                            for one in self.fields(cls):
+                                pending += self.held(one.annotation, one.scope).classes
+        return frozenset(found)
+
+    @cached_property
+    def tagged_elsewhere(self) -> dict[ast.ClassDef, set[str]]:
+        """Class → its fields that `pg.tag` tags; what stands in `**` may be any of them."""
+        found: dict[ast.ClassDef, set[str]] = {}
+        for module in self.code.modules:
+            for call in module.all(ast.Call):
+                scope = module.scope_of[call]
+                if last(call) == "tag" and call.args and self.code.name(call.func, scope) == "purposeguard.tag":
+                    thing = self.code.of(call.args[0], scope)
+                    if thing is not None and thing.cls is not None:
+                        names = [[one.arg] if one.arg else self._names(thing.cls) for one in call.keywords]
+                        found.setdefault(thing.cls, set()).update(name for each in names for name in each)
+        return found
+
+    def _names(self, cls: ast.ClassDef) -> list[str]:
+        return [one.name for one in self.fields(cls)]
+
+    @cached_property
+    def tables_told(self) -> bool:
+        """True if `protect` of the SQLAlchemy adapter is told of tables: it refuses itself what nobody tagged."""
+        return any(
+            last(call) == "protect"
+            and any(one.arg in ("tags", "not_personal", None) for one in call.keywords)
+            and self.code.name(call.func, module.scope_of[call]) == f"{LIBRARY}.adapters.sqlalchemy.protect"
+            for module in self.code.modules
+            for call in module.all(ast.Call)
+        )
+
+
+def _keyword(call: ast.Call, name: str) -> ast.expr | None:
+    return next((one.value for one in call.keywords if one.arg == name), None)

@@ -1,0 +1,417 @@
+"""`stored-use`, `map-lets-out` and `broad-except`: uses that are kept, plain values let out, refusals swallowed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+from purposeguard.cli.lint.code import BLOCK, LIBRARY, PERSONAL, USE, Module, Scope, dotted, items, last, own, root
+from purposeguard.cli.lint.findings import Found, Rule
+from purposeguard.cli.lint.guarding import Guarding
+from purposeguard.cli.lint.lexicon import words_set
+from purposeguard.cli.lint.models import Models
+
+STORED: Final = Rule(
+    "stored-use",
+    "a use is kept where it outlives its block",
+    "A use holds until its block ends, in the task or thread that entered it. Who finds it later finds one that has "
+    "ended, or tries to work for the purpose of somebody else.",
+    "pass the use to what needs it, or ask for it where it is needed: `guard.use(Purpose)`",
+    "warning",
+)
+MAPPED: Final = Rule(
+    "map-lets-out",
+    "a function given to `map` lets the plain value out",
+    "A function given to `map` sees the plain value, so that what it gives can be sealed in turn. What it stores, "
+    "prints or sends is sealed no longer, and nobody has been asked.",
+    "give back what is to be kept, and open the result: `use.open(value.map(…))`",
+)
+SWALLOWED: Final = Rule(
+    "broad-except",
+    "a broad `except` swallows what a guard refuses",
+    "A denial is an error. Where an `except` for all errors is around a guarded call and raises none of them again, "
+    "code goes on as if data were missing, and nobody learns that a use was refused. A `PurposeViolation` is a "
+    "`PermissionError`, and that an `OSError`, so these are broad here too.",
+    "name the errors that are meant, or let the violation pass: `except pg.PurposeViolation: raise` before it",
+    "warning",
+)
+
+KEEPING: Final = words_set(
+    "append appendleft add insert put put_nowait setdefault push set extend update send write writelines publish emit "
+    "store save execute executemany enqueue lpush rpush sadd notify post delay apply_async submit writerow send_message"
+)
+"""Methods that keep, or hand on, what they are given."""
+
+LOGGING: Final = words_set("debug info warning error exception critical log")
+LOGGERS: Final = words_set("logger log logging _logger _log audit")
+OUTSIDE: Final = (
+    *("builtins.print", "builtins.setattr", "pprint.pprint", "warnings.warn", "sys.stdout.", "sys.stderr."),
+    *("os.system", "os.popen", "subprocess.", "requests.", "httpx.", "urllib.request.", "aiohttp.", "smtplib."),
+)
+"""Functions that print or send."""
+
+BROAD: Final = frozenset(
+    f"builtins.{one}"
+    for one in ("Exception", "BaseException", "PermissionError", "OSError", "IOError", "EnvironmentError")
+)
+LEAVING: Final = words_set("exit _exit abort fail reraise skip xfail set_exception throw")
+"""Functions by which a handler ends in an error all the same."""
+
+EXPLICIT: Final = frozenset(
+    f"purposeguard.{one}"
+    for one in (
+        *("PurposeViolation", "PurposeGuardError", "PurposeMissing"),
+        *("ChannelViolation", "SubjectViolation", "SealedValue"),
+    )
+)
+
+
+def _symbol(scope: Scope) -> str:
+    return "" if scope.function is None else scope.module.qualname(scope.function.node)
+
+
+# --- stored-use ------------------------------------------------------------------------------------------------------
+
+
+def stored(module: Module, models: Models) -> Iterator[Found]:
+    """Assignments, calls, fields and returns of a module that keep a use."""
+    if module.name.partition(".")[0] == LIBRARY:
+        return  # which makes uses, and ends them
+    uses = _Uses(module, models)
+    yield from uses.assigned()
+    yield from uses.entered()
+    yield from uses.given()
+    yield from uses.returned()
+
+
+def _kept(node: ast.AST, where: str, scope: Scope) -> Found:
+    return Found(node, f"a use is stored in {where}, and ends with its block", _symbol(scope))
+
+
+class _Uses:
+    """The uses in a module."""
+
+    def __init__(self, module: Module, models: Models) -> None:
+        self.module = module
+        self.models = models
+        self.code = models.code
+
+    def assigned(self) -> Iterator[Found]:
+        """`self.use = use`, and fields of models."""
+        for node in self.module.all(ast.Assign, ast.AnnAssign):
+            scope = self.module.scope_of[node]
+            if isinstance(scope.node, ast.ClassDef):
+                yield from self._in_field(node, scope.node)
+            elif self._holds(node.value, scope):
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    where = self._place(target, scope)
+                    if where is not None and not self._is_generic(target, scope):
+                        yield _kept(node, where, scope)
+
+    def entered(self) -> Iterator[Found]:
+        """`with guard.purpose(…) as self.use`."""
+        for item in self.module.all(ast.withitem):
+            scope = self.module.scope_of[item]
+            if item.optional_vars is not None and self.code.kind(item.context_expr, scope) == BLOCK:
+                where = self._place(item.optional_vars, scope)
+                if where is not None:
+                    yield _kept(item.optional_vars, where, scope)
+
+    def given(self) -> Iterator[Found]:
+        """`self.uses.append(use)`, `setattr(obj, "use", use)`."""
+        for call in self.module.all(ast.Call):
+            scope, func = self.module.scope_of[call], call.func
+            if last(func) == "setattr" and len(call.args) == 3 and self._holds(call.args[2], scope):
+                yield _kept(call, f"`{dotted(call.args[0])}`", scope)
+            elif (
+                isinstance(func, ast.Attribute)
+                and func.attr in KEEPING
+                and self._outlives(func.value, scope)
+                and any(self._holds(one, scope) for one in call.args)
+            ):
+                yield _kept(call, f"`{dotted(func.value)}`", scope)
+
+    def returned(self) -> Iterator[Found]:
+        """`return use`, or `return lambda value: use.open(value)`, out of the block that the use is of."""
+        for node in self.module.all(ast.Return):
+            scope = self.module.scope_of[node]
+            name = next((one for one in self._taken_along(node.value, scope) if self._ends_before(one, node)), None)
+            if name is not None:
+                what = "is returned" if node.value is name else "is taken along by what is returned"
+                yield Found(node, f"`{name.id}` {what} out of its block, with which it ends", _symbol(scope))
+
+    def _holds(self, value: ast.AST | None, scope: Scope) -> bool:
+        """True for a use, and a tuple, list or dict with one in it."""
+        match value:
+            case ast.Tuple() | ast.List() | ast.Set():
+                return any(self._holds(one, scope) for one in value.elts)
+            case ast.Dict():
+                return any(self._holds(one, scope) for one in value.values)
+            case ast.expr():
+                return self.code.kind(value, scope) == USE
+            case _:
+                return False
+
+    def _place(self, target: ast.expr, scope: Scope) -> str | None:
+        """Where an assignment keeps something beyond the function that it is in; None if it does not."""
+        function = scope.function
+        match target:
+            case ast.Attribute():
+                return f"`{dotted(target)}`"
+            case ast.Subscript() if self._outlives(target.value, scope):
+                return f"`{dotted(target.value)}`"
+            case ast.Name(id=name) if function is not None and name in function.elsewhere:
+                outside = function.holder(name).parent is None
+                return f"`{name}`, which is declared outside of the function" if outside else None
+            case _:
+                return None
+
+    def _outlives(self, owner: ast.expr, scope: Scope) -> bool:
+        """True for an attribute, and for a name that is bound outside of the function."""
+        function = scope.function
+        if isinstance(owner, ast.Name) and function is not None:
+            return owner.id not in function.names and owner.id in self.module.scope.names
+        return isinstance(owner, ast.Attribute)
+
+    def _in_field(self, node: ast.Assign | ast.AnnAssign, cls: ast.ClassDef) -> Iterator[Found]:
+        """A field of a model that holds a use; the annotation of a plain attribute stores nothing."""
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            return
+        stated = self.code.stated(node.annotation, self.module.inside[cls])
+        holds = stated is not None and stated.name == USE and self.models.kind(cls) is not None
+        if holds and not self._bears_purpose(cls, node.annotation):
+            symbol = f"{cls.name}.{node.target.id}"
+            yield Found(node, f"`{symbol}` holds a use, which ends with its block", symbol)
+
+    def _is_generic(self, target: ast.expr, scope: Scope) -> bool:
+        """True if the object is of a class that is generic in the purpose of the use: type checkers follow that one."""
+        function = scope.function
+        if root(target) != "self" or function is None or function.cls is None:
+            return False
+        annotations = [one.annotation for names in function.names.values() for one in names if one.how == "parameter"]
+        return any(one is not None and self._bears_purpose(function.cls, one) for one in annotations)
+
+    def _bears_purpose(self, cls: ast.ClassDef, annotation: ast.expr) -> bool:
+        own_parameters = {one.name for one in getattr(cls, "type_params", ())}
+        for base in cls.bases:
+            own_parameters |= {last(one) for one in items(base.slice)} if isinstance(base, ast.Subscript) else set()
+        expr = self.code.parsed(annotation)
+        return (
+            isinstance(expr, ast.Subscript)
+            and self.code.name(expr.value, self.module.scope) == USE
+            and last(expr.slice) in own_parameters
+        )
+
+    def _taken_along(self, value: ast.AST | None, scope: Scope) -> Iterator[ast.Name]:
+        """The names that a value has in it when it is returned: itself, or those in a function made here."""
+        pending = [] if value is None else [value]
+        while pending:
+            one = pending.pop()
+            match one:
+                case ast.Name():
+                    yield one
+                    thing = self.code.of(one, scope)
+                    function = None if thing is None else thing.function
+                    if function is not None and self.module.scope_of.get(function) is scope:
+                        yield from (each for each in own(function.body) if isinstance(each, ast.Name))
+                case ast.Tuple() | ast.List() | ast.Set():
+                    pending += one.elts
+                case ast.Dict():
+                    pending += one.values
+                case ast.Lambda():
+                    yield from (each for each in ast.walk(one.body) if isinstance(each, ast.Name))
+                case _:
+                    pass
+
+    def _ends_before(self, name: ast.Name, node: ast.Return) -> bool:
+        """True for the use of a block that this `return` leaves."""
+        scope = self.module.scope_of[name]
+        entered = {one.value for one in scope.bindings(name.id) if one.how == "entered"}
+        return self.code.kind(name, scope) == USE and any(
+            isinstance(parent, (ast.With, ast.AsyncWith))
+            and any(one.context_expr in entered for one in parent.items)
+            and not isinstance(self.module.parent_of.get(node), ast.Lambda)
+            for parent in self.module.above(node)
+        )
+
+
+# --- map-lets-out ----------------------------------------------------------------------------------------------------
+
+
+def mapped(module: Module, models: Models) -> Iterator[Found]:
+    """Functions given to `map` of sealed values that hand on their argument at once."""
+    for call in module.all(ast.Call):
+        func, scope = call.func, module.scope_of[call]
+        if not isinstance(func, ast.Attribute) or func.attr != "map" or len(call.args) != 1:
+            continue
+        way = _way_out(call.args[0], scope, models) if _is_sealed(func.value, scope, models) else None
+        if way is not None:
+            message = f"the function given to `{dotted(func)}` lets its argument out by `{way}`"
+            yield Found(call.args[0], message, dotted(func.value))
+
+
+def _is_sealed(expr: ast.expr, scope: Scope, models: Models) -> bool:
+    thing = models.code.of(expr, scope)
+    if thing is None and isinstance(expr, ast.Call) and last(expr) in ("map", "zip"):
+        return isinstance(expr.func, ast.Attribute) and _is_sealed(expr.func.value, scope, models)
+    if thing is None and isinstance(expr, ast.Attribute):
+        return expr.attr in models.sealed_names
+    return thing is not None and thing.instance and thing.name == PERSONAL
+
+
+def _way_out(given: ast.expr, scope: Scope, models: Models) -> str | None:
+    """The function by which a callable lets its argument out; None if it is not seen to."""
+    if isinstance(given, ast.Call) and models.code.name(given.func, scope) == "functools.partial" and given.args:
+        given = given.args[0]
+    if not isinstance(given, ast.Lambda):
+        thing = models.code.of(given, scope)
+        function = None if thing is None else thing.function
+        if function is None:
+            return dotted(given) if _hands_on(given, scope, models, set()) else None
+        module = models.code.module_of(function)
+        names = {one.arg for one in function.args.args} - {"self", "cls"}
+        return _in_body(own(function.body), names, module.inside[function], models)
+    inside = scope.module.inside[given]
+    return _in_body(ast.walk(given.body), {one.arg for one in given.args.args}, inside, models)
+
+
+def _in_body(nodes: Iterator[ast.AST], names: set[str], inside: Scope, models: Models) -> str | None:
+    for node in sorted(nodes, key=lambda one: (getattr(one, "lineno", 0), getattr(one, "col_offset", 0))):
+        if isinstance(node, (ast.Assign, ast.For, ast.comprehension)):  # what is made of it
+            made = node.value if isinstance(node, ast.Assign) else node.iter
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= _bound_in(targets) if _shows(made, names) else set()
+        if isinstance(node, ast.Call):
+            given = [*node.args, *(one.value for one in node.keywords)]
+            if any(_shows(one, names) for one in given) and _hands_on(
+                node.func, inside, models, set(inside.names) - {"self", "cls"}
+            ):
+                return dotted(node.func)
+        elif isinstance(node, ast.Assign) and _shows(node.value, names):
+            for target in node.targets:
+                name = root(target)
+                outer = name not in inside.names or name in ("self", "cls")
+                if name in inside.elsewhere or (outer and isinstance(target, (ast.Attribute, ast.Subscript))):
+                    return dotted(target)
+    return None
+
+
+def _bound_in(targets: list[ast.expr]) -> set[str]:
+    stored = [one for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
+    return {one.id for one in stored if isinstance(one.ctx, ast.Store)}
+
+
+def _shows(expr: ast.AST, names: set[str]) -> bool:
+    return any(isinstance(one, ast.Name) and one.id in names for one in ast.walk(expr))
+
+
+def _hands_on(func: ast.expr, scope: Scope, models: Models, inner: set[str]) -> bool:
+    """True for a function that prints, logs or sends, or puts something into what is not among the `inner` names."""
+    thing = models.code.of(func, scope)
+    if thing is not None and thing.name.startswith(OUTSIDE):
+        return True
+    if not isinstance(func, ast.Attribute):
+        return False
+    if func.attr in LOGGING:
+        return last(func.value).lower() in LOGGERS or (thing is not None and thing.name.startswith("logging."))
+    name = root(func.value)
+    keeps = func.attr in KEEPING and name not in inner and bool(scope.bindings(name))
+    return func.attr in ("write_text", "write_bytes") or (keeps and (name.isupper() or not name[:1].isupper()))
+
+
+# --- broad-except ----------------------------------------------------------------------------------------------------
+
+
+def swallowed(module: Module, models: Models, guarding: Guarding) -> Iterator[Found]:
+    """Every `try`, and every `suppress`, of a module."""
+    swallows = _Swallows(module, models, guarding)
+    for node in module.all(ast.Try, ast.TryStar):
+        yield from swallows.in_handlers(node)
+        returned = next((one for one in node.finalbody if isinstance(one, ast.Return)), None)
+        why = None if returned is None else swallows.refusing(node.body)
+        if returned is not None and why is not None:  # it takes the place of the error that is under way
+            yield swallows.found(returned, "`return` in `finally`", why)
+    for block in module.all(ast.With, ast.AsyncWith):
+        for call in [one.context_expr for one in block.items if isinstance(one.context_expr, ast.Call)]:
+            if models.code.name(call.func, module.scope_of[block]) == "contextlib.suppress":
+                broad = [one for one in call.args if swallows.named(one) & BROAD]
+                why = swallows.refusing(block.body) if broad else None
+                if why is not None:
+                    yield swallows.found(call, f"`suppress({ast.unparse(broad[0])})`", why)
+
+
+class _Swallows:
+    """What swallows errors in a module."""
+
+    def __init__(self, module: Module, models: Models, guarding: Guarding) -> None:
+        self.module = module
+        self.code = models.code
+        self.guarding = guarding
+
+    def found(self, node: ast.AST, what: str, why: str, to: ast.AST | None = None) -> Found:
+        """The finding at a node."""
+        return Found(node, f"{what} swallows what is refused to {why}", _symbol(self.module.scope_of[node]), to=to)
+
+    def in_handlers(self, node: ast.Try | ast.TryStar) -> Iterator[Found]:
+        """The first broad clause, unless one before it is for what a guard refuses."""
+        for handler in node.handlers:
+            named = self.named(handler.type)
+            if named & EXPLICIT and not named & BROAD:
+                return
+            if handler.type is None or named & BROAD:
+                why = None if self._raises(handler) else self.refusing(node.body)
+                if why is not None:
+                    what = "`except`" if handler.type is None else f"`except {ast.unparse(handler.type)}`"
+                    yield self.found(handler, what, why, handler.type)
+                return
+
+    def named(self, types: ast.expr | None) -> frozenset[str]:
+        """The errors that a clause catches, also by a tuple that has a name: `except RECOVERABLE`."""
+        found: set[str] = set()
+        pending = [] if types is None else [(types, self.module.scope_of.get(types, self.module.scope))]
+        while pending and len(found) < 1000:
+            one, scope = pending.pop()
+            binding = self.code.assigned(one, scope) if isinstance(one, (ast.Name, ast.Attribute)) else None
+            if isinstance(one, ast.Tuple):
+                pending += [(each, scope) for each in one.elts]
+            elif isinstance(one, ast.BinOp):  # `ERRORS + (OSError,)`
+                pending += [(one.left, scope), (one.right, scope)]
+            elif binding is not None and isinstance(binding.value, (ast.Tuple, ast.BinOp)):
+                pending.append((binding.value, binding.scope))
+            else:
+                found.add(self.code.name(one, scope))
+        return frozenset(found)
+
+    def _raises(self, handler: ast.ExceptHandler) -> bool:
+        """True if a handler ends in an error in some case, or keeps the error to be raised behind the `try`."""
+        nodes = list(own(handler.body))
+        if any(isinstance(one, ast.Raise) or (isinstance(one, ast.Call) and last(one) in LEAVING) for one in nodes):
+            return True
+        function = self.module.scope_of[handler].function
+        if handler.name is None or function is None:
+            return False
+        keeping = [one for one in nodes if isinstance(one, (ast.Assign, ast.Call)) and _shows(one, {handler.name})]
+        kept = {one.id for node in keeping for one in ast.walk(node) if isinstance(one, ast.Name)} - {handler.name}
+        return any(isinstance(one, ast.Raise) and _shows(one, kept) for one in ast.walk(function.node))
+
+    def refusing(self, body: list[ast.stmt]) -> str | None:
+        """What in a block may be refused, unless it is dealt with inside."""
+        pending: list[ast.AST] = list(body)
+        while pending:
+            node = pending.pop(0)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+                continue
+            if isinstance(node, (ast.Try, ast.TryStar)) and any(map(self._deals, node.handlers)):
+                pending += [*node.orelse, *node.finalbody]
+                continue
+            if isinstance(node, ast.Call):
+                why = self.guarding.refusing(node, self.module.scope_of[node])
+                if why is not None:
+                    return why
+            pending += ast.iter_child_nodes(node)
+        return None
+
+    def _deals(self, handler: ast.ExceptHandler) -> bool:
+        """True for a clause that catches what is refused: broadly (it is told there), or by itself."""
+        return handler.type is None or bool(self.named(handler.type) & (BROAD | EXPLICIT))

@@ -1,0 +1,127 @@
+"""Findings as SARIF 2.1.0, which code hosts and editors show beside the code, and as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from purposeguard.cli.lint.files import spelt
+from purposeguard.cli.lint.findings import Finding, Rule, Unread
+from purposeguard.cli.lint.linter import RULES, Outcome
+
+VERSION: Final = "2.1.0"
+SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def sarif(outcome: Outcome, version: str) -> dict[str, Any]:
+    """The log of one run. Findings that are allowed are in it as suppressed, with their reasons."""
+    places = {rule.id: index for index, rule in enumerate(RULES)}
+    prints: Counter[str] = Counter()
+    driver = {
+        "name": "purposeguard",
+        "version": version,
+        "rules": [_rule(one) for one in RULES],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [
+            {
+                "executionSuccessful": not outcome.unread,
+                "toolExecutionNotifications": [_notification(one) for one in outcome.unread],
+            }
+        ],
+        "results": [_result(one, places[one.rule], prints) for one in sorted([*outcome.findings, *outcome.allowed])],
+    }
+    return {"$schema": SCHEMA, "version": VERSION, "runs": [run]}
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "name": "".join(one.capitalize() for one in rule.id.split("-")),
+        "shortDescription": {"text": f"{rule.title[0].upper()}{rule.title[1:]}."},
+        "fullDescription": {"text": rule.why},
+        "help": {"text": f"{rule.help[0].upper()}{rule.help[1:]}."},
+        "defaultConfiguration": {"level": rule.level},
+    }
+
+
+def _result(finding: Finding, index: int, prints: Counter[str]) -> dict[str, Any]:
+    place = finding.place
+    message = f"{finding.message[0].upper()}{finding.message[1:]}."
+    region = {
+        "startLine": place.line,
+        "startColumn": place.column,
+        "endLine": place.end_line,
+        "endColumn": place.end_column,
+    }
+    found: dict[str, Any] = {
+        "ruleId": finding.rule,
+        "ruleIndex": index,
+        "level": RULES[index].level,
+        "message": {"text": message},
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(place.path)}, "region": region}}],
+        "partialFingerprints": {"purposeguard/v1": _print(finding, prints)},
+    }
+    if finding.symbol:
+        found["locations"][0]["logicalLocations"] = [{"fullyQualifiedName": finding.symbol}]
+    if finding.allowed is not None:
+        found["suppressions"] = [{"kind": "inSource", "justification": finding.allowed}]
+    return found
+
+
+def _print(finding: Finding, prints: Counter[str]) -> str:
+    """What stays the same where lines are added above: the rule, the file, what it is about, and which of several."""
+    about = f"{finding.rule}\n{finding.place.path}\n{finding.symbol}\n{finding.message}"
+    prints[about] += 1
+    return hashlib.sha256(f"{about}\n{prints[about]}".encode()).hexdigest()
+
+
+def _notification(unread: Unread) -> dict[str, Any]:
+    location = {"artifactLocation": {"uri": _uri(unread.path)}, "region": {"startLine": unread.line}}
+    return {
+        "level": "error",
+        "message": {"text": f"{unread.path} {unread.message}."},
+        "locations": [{"physicalLocation": location}],
+    }
+
+
+def _uri(path: str) -> str:
+    """A path as a reference: relative as it was given, or a file of this machine."""
+    return Path(path).as_uri() if Path(path).is_absolute() else quote(path.removeprefix("./"))
+
+
+def data(outcome: Outcome) -> dict[str, Any]:
+    """The same as plain JSON values."""
+    return {
+        "files": outcome.files,
+        "findings": [_data(one) for one in outcome.findings],
+        "allowed": [{**_data(one), "reason": one.allowed} for one in outcome.allowed],
+        "unread": [{"path": one.path, "line": one.line, "message": one.message} for one in outcome.unread],
+        "notebooks": [spelt(one) for one in outcome.notebooks],
+    }
+
+
+def _data(finding: Finding) -> dict[str, Any]:
+    place = finding.place
+    return {
+        "rule": finding.rule,
+        "path": place.path,
+        "line": place.line,
+        "column": place.column,
+        "end_line": place.end_line,
+        "end_column": place.end_column,
+        "symbol": finding.symbol or None,
+        "message": finding.message,
+    }
+
+
+def by_rule(findings: Sequence[Finding]) -> dict[str, int]:
+    """How many there are of each rule that there are any of."""
+    counted = Counter(one.rule for one in findings)
+    return {rule.id: counted[rule.id] for rule in RULES if counted[rule.id]}

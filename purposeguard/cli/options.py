@@ -1,0 +1,74 @@
+"""What the commands share: arguments and options, exit codes, consoles, and how a command ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+from rich.console import Console
+
+from purposeguard.cli.files import Problem
+from purposeguard.cli.render import Format, Language, TextFormat, complain
+from purposeguard.errors import PurposeGuardError
+
+P = ParamSpec("P")
+
+OK, NO, BAD_INPUT = 0, 1, 2
+REFERENCE = "trendmicro-jp"
+
+NOTICE_HELP = "A TOML file, or the name of a bundled notice."
+NoticeOption = Annotated[str, typer.Option("--notice", metavar="NOTICE", help=NOTICE_HELP)]
+NoticeArgument = Annotated[str, typer.Argument(metavar="NOTICE", help=NOTICE_HELP, show_default=False)]
+Overlays = Annotated[
+    list[Path] | None,
+    typer.Option("--overlay", metavar="FILE", help="A file of product overlays; may be repeated.", show_default=False),
+]
+Channel = Annotated[
+    str | None, typer.Option("--channel", help="How the person is contacted: `email`, `phone`, …", show_default=False)
+]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="Import this too; may be repeated.", show_default=False),
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of printing.")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 where the file is not what it should be.")]
+TableOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
+TextOption = Annotated[TextFormat, typer.Option("--format", help="How to print it.")]
+LanguageOption = Annotated[Language, typer.Option("--language", help="The language of words and titles.")]
+
+
+def out() -> Console:
+    """Standard output."""
+    return Console(highlight=False)
+
+
+def err() -> Console:
+    """Standard error."""
+    return Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def reporting() -> Generator[None]:
+    """Says what was wrong with the input, and ends with exit code 2."""
+    try:
+        yield
+    except (PurposeGuardError, Problem) as error:
+        complain(err(), "error", str(error))
+        raise typer.Exit(BAD_INPUT) from error
+
+
+def ending(command: Callable[P, bool]) -> Callable[P, None]:
+    """A command that returns whether the answer is yes, as one that ends with the exit code for it."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with reporting():
+            good = command(*args, **kwargs)
+        if not good:
+            raise typer.Exit(NO)
+
+    return run

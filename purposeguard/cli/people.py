@@ -1,0 +1,365 @@
+"""The commands about people: what they asked for, what is held of them, and what is due for erasure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from purposeguard.cli.application import find
+from purposeguard.cli.files import Problem, read_notice, write
+from purposeguard.cli.options import REFERENCE, Imports, LanguageOption, Output, TableOption, err, out
+from purposeguard.cli.render import Column, Format, Language, Report, Table, complain, show
+from purposeguard.guard import Guard
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.schema import Period
+
+if TYPE_CHECKING:
+    from purposeguard.governance import Governance, Overview, Request
+    from purposeguard.governance.retention import Due, Outcome, Plan, RetentionJob
+
+
+class Page(StrEnum):
+    """How a report is written."""
+
+    html = "html"
+    json = "json"
+
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="An application's governance, or a guard that has one, e.g. `shop.privacy:governance`; or a store, by its "
+        "URL or the path of its SQLite file.",
+        show_default=False,
+    ),
+]
+Of = Annotated[
+    str, typer.Option("--notice", metavar="NOTICE", help="Of a store: the notice, a TOML file or a bundled one.")
+]
+
+
+def list_requests(
+    target: Target,
+    *,
+    pending: Annotated[bool, typer.Option("--open", help="Only those that are yet to be answered.")] = False,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue ones; exit 1 where there is one.")] = False,
+    notice: Of = REFERENCE,
+    imports: Imports = None,
+    form: TableOption = Format.table,
+) -> bool:
+    """List what subjects have asked for and is yet to be answered, by deadline, overdue ones first (clause 7)."""
+    with opened(target, read_notice(notice), imports or ()) as governance:
+        overview = governance.requests.overview()
+    show(requests_report(overview, "overdue" if overdue else "open" if pending else None), form, out())
+    return not (overdue and overview.overdue)
+
+
+def disclose(
+    target: Target,
+    *,
+    subject: Annotated[str, typer.Option("--subject", metavar="ID", help="Whose data.", show_default=False)],
+    values: Annotated[bool, typer.Option("--values", help="Show the values held, not only that they are.")] = False,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who approves it; needed for values.", show_default=False)
+    ] = None,
+    request: Annotated[
+        int | None, typer.Option("--request", metavar="NO", help="The request that it answers.", show_default=False)
+    ] = None,
+    notice: Of = REFERENCE,
+    imports: Imports = None,
+    language: LanguageOption = Language.en,
+    form: Annotated[Page, typer.Option("--format", help="How to write it.")] = Page.html,
+    output: Output = None,
+) -> bool:
+    """Write the report about one person: what is held, for which purposes, to whom it was provided, who answers.
+
+    What is held is told by an application alone; of a store, the report says what was asked for, agreed to and
+    provided. The page prints on A4 and needs nothing but itself.
+    """
+    if values and by is None:
+        raise Problem("values are shown on somebody's approval, which is put on record: name who, `--by NAME`")
+    with opened(target, read_notice(notice), imports or ()) as governance:
+        try:
+            report = governance.disclose(
+                subject,
+                by=by or "purposeguard disclose",
+                language=language.value,
+                values=values,
+                request=request,
+            )
+        except ValueError as error:  # of the id
+            raise Problem(str(error)) from error
+    text = report.to_html() if form is Page.html else report.to_json()
+    if output is None:
+        print(text, end="")
+    else:
+        write(output, text)
+    return True
+
+
+@contextlib.contextmanager
+def opened(target: str, notice: Notice, others: Iterable[str] = ()) -> Generator[Governance]:
+    """The governance of an application, `MODULE:NAME`, or one over a store that is named by its URL or its file.
+
+    Raises:
+        Problem: there is none, or its libraries are not installed.
+        StoreUnavailable: the store cannot be opened.
+    """
+    try:
+        from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
+        from purposeguard.governance.store import existing_store  # noqa: PLC0415  # likewise
+    except ModuleNotFoundError as error:
+        raise Problem(
+            f"requests need {error.name}, which is not installed: pip install 'purposeguard[governance]'"
+        ) from error
+    if "://" not in target and not Path(target).is_file():
+        found = find(target, others)
+        governance = found.governance if isinstance(found, Guard) else found
+        if not isinstance(governance, Governance):
+            what = "a guard without governance" if governance is None else f"a {type(found).__name__}"
+            raise Problem(f"`{target}` is {what}: name a Governance, a guard that has one, or the URL of a store")
+        yield governance
+        return
+    try:
+        store = existing_store(target)
+    except ValueError as error:  # of the URL
+        raise Problem(str(error)) from error
+    # Looking at a store is no use of data, so no ledger is told.
+    with store, Governance(store, notice=notice, ledger=False) as governance:
+        yield governance
+
+
+def requests_report(overview: Overview, only: str | None) -> Report:
+    """How the desk stands: `only` what is `open`, or `overdue`, or (None) the counts beside it."""
+    listed = overview.overdue if only == "overdue" else overview.pending
+    data: dict[str, Any] = {
+        "as_of": overview.as_of.isoformat(),
+        "today": overview.today.isoformat(),
+        "overdue": len(overview.overdue),
+        "counts": [{"kind": kind, "state": state, "count": count} for (kind, state), count in overview.counts.items()],
+        "requests": [_data(one, overview) for one in listed],
+    }
+    columns = (
+        *(Column("no."), Column("request"), Column("purposes", "under"), Column("state"), Column("subject")),
+        *(Column("received"), Column("answer by", "verdict"), Column("requester", "under")),
+    )
+    rows = tuple(
+        (
+            *(str(one.id), one.kind, " ".join(one.purposes or ()), one.state, one.subject or "-"),
+            *(f"{one.received_at:%Y-%m-%d}", _deadline(one, overview), f"by {one.requester}"),
+        )
+        for one in listed
+    )
+    title = f"{'Overdue' if only == 'overdue' else 'To be answered'} on {overview.today} ({len(listed)})"
+    tables = [Table(title, columns, rows)]
+    if only is None:
+        counted = tuple((kind, state, str(count)) for (kind, state), count in overview.counts.items())
+        tables.append(Table("All requests", (Column("request", "group"), Column("state"), Column("number")), counted))
+    return Report(data, tuple(tables))
+
+
+def _data(one: Request, overview: Overview) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "kind": one.kind,
+        "state": one.state,
+        "requester": one.requester,
+        "subject": one.subject,
+        "purposes": None if one.purposes is None else list(one.purposes),
+        "received_at": one.received_at.isoformat(),
+        "due_on": None if one.due_on is None else one.due_on.isoformat(),
+        "overdue": one.overdue(overview.today),
+        "extended": one.extended,
+        "suspended_meanwhile": one.interim is not None,
+    }
+
+
+def _deadline(one: Request, overview: Overview) -> str:
+    if one.due_on is None:
+        return "-"
+    put_off = ", put off" if one.extended else ""
+    return f"OVERDUE since {one.due_on}{put_off}" if one.overdue(overview.today) else f"{one.due_on}{put_off}"
+
+
+def sweep(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:NAME",
+            help="Where the governance is, or a guard that has one, e.g. `shop.privacy:governance`.",
+            show_default=False,
+        ),
+    ],
+    imports: Imports = None,
+    *,
+    apply: Annotated[bool, typer.Option("--apply", help="Erase what is due; without it, it is listed only.")] = False,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="How much an eraser is given at a time.")] = 500,
+    max_share: Annotated[
+        float,
+        typer.Option("--max-share", min=0, max=1, help="Erase nothing where more of what an eraser knows is due."),
+    ] = 0.1,
+    form: TableOption = Format.table,
+) -> bool:
+    """List what may be kept no longer, or erase it, by the erasers of an application (clause 8).
+
+    Nothing is erased where more is due than `--max-share`: a clock or a period may be wrong. A sweep that was cut short
+    is gone on with. Erasers that fail, and periods that no eraser serves, go to standard error.
+    """
+    found = find_sweep(target, imports or ())
+    plan = found.plan()
+    report = plan_report(plan)
+    if not apply or form is Format.table:
+        show(report, form, out())
+    good = not any(one.problem for one in plan.parts)
+    warnings = list(report.warnings)
+    if apply:
+        outcome = swept(found, plan, batch, max_share, err())
+        report = outcome_report(outcome)
+        show(report, form, out())
+        good, warnings = outcome.good, [*plan_report(plan).warnings[: len(plan.unserved)], *report.warnings]
+    for warning in warnings:
+        complain(err(), "finding", warning)
+    if not apply and plan.count and form is Format.table:
+        print("Nothing was erased: `--apply` erases what is due.")
+    return good
+
+
+def find_sweep(target: str, others: Iterable[str]) -> RetentionJob:
+    """The sweep of the governance that `MODULE:NAME` means, or of the guard that it means.
+
+    Raises:
+        Problem: a module cannot be imported, or there is nothing of this name that sweeps.
+    """
+    found = find(target, others)
+    governance: Any = found.governance if isinstance(found, Guard) else found
+    if governance is None:
+        raise Problem(f"the guard `{target}` has no governance, so nobody knows what to erase")
+    sweep: Any = getattr(governance, "retention", governance)
+    if not (hasattr(sweep, "plan") and hasattr(sweep, "run")):
+        raise Problem(f"`{target}` is neither a guard nor governance but a {type(found).__name__}")
+    return cast("RetentionJob", sweep)
+
+
+def plan_report(plan: Plan) -> Report:
+    """What is due, per eraser."""
+    data = {
+        "today": plan.today.isoformat(),
+        "resumes": plan.resumes,
+        "due": plan.count,
+        "erasers": [
+            {
+                "eraser": one.eraser,
+                "sources": list(one.sources),
+                **_period_data(one.period),
+                "before": None if one.before is None else one.before.isoformat(),
+                "due": one.count,
+                "known": one.known,
+                "pending": one.pending,
+                "problem": one.problem,
+            }
+            for one in plan.parts
+        ],
+        "unserved": [{"source": one.source, **_period_data(one)} for one in plan.unserved],
+    }
+    going_on = f", going on with sweep {plan.resumes}" if plan.resumes is not None else ""
+    table = Table(
+        f"Due on {plan.today}{going_on} ({plan.count:,})",
+        (
+            *(Column("eraser"), Column("sources", "under"), Column("kept for"), Column("erased if before")),
+            *(Column("due"), Column("problem", "under")),
+        ),
+        tuple(
+            (
+                *(one.eraser, " ".join(one.sources) or "-", _said(one.period)),
+                *(
+                    "-" if one.before is None else one.before.isoformat(),
+                    _due(one),
+                    one.problem or "",
+                ),
+            )
+            for one in plan.parts
+        ),
+    )
+    warnings = [f"no eraser serves the period of {one.source}, {_said(one)}" for one in plan.unserved]
+    warnings += [f"eraser {one.eraser}: {one.problem}" for one in plan.parts if one.problem]
+    return Report(data, (table,), tuple(warnings))
+
+
+def outcome_report(outcome: Outcome) -> Report:
+    """What was erased, per eraser."""
+    data = {
+        "sweep": outcome.number,
+        "ended": outcome.ended,
+        "good": outcome.good,
+        "erasers": [
+            {
+                "eraser": one.eraser,
+                "sources": list(one.sources),
+                "erased": one.done,
+                "left": one.left,
+                "problem": one.problem,
+            }
+            for one in outcome.parts
+        ],
+    }
+    table = Table(
+        f"Sweep {outcome.number}" + ("" if outcome.ended else ", to be gone on with"),
+        (Column("eraser"), Column("sources", "under"), Column("erased"), Column("outcome"), Column("problem", "under")),
+        tuple(
+            (
+                one.eraser,
+                " ".join(one.sources) or "-",
+                f"{one.done:,}",
+                _became(one.left, one.problem),
+                one.problem or "",
+            )
+            for one in outcome.parts
+        ),
+    )
+    warnings = [f"eraser {one.eraser}: {one.problem}" for one in outcome.parts if one.problem]
+    warnings += [
+        f"eraser {one.eraser}: something is still due after it was erased" for one in outcome.parts if one.left
+    ]
+    return Report(data, (table,), tuple(warnings))
+
+
+def swept(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, console: Console) -> Outcome:
+    """Erases what is due, with a bar for each eraser where there is a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bars = {one.eraser: progress.add_task(one.eraser, total=one.count + one.pending) for one in plan.parts}
+
+        def told(eraser: str, count: int) -> None:
+            progress.advance(bars[eraser], count)
+
+        return sweep.run(batch=batch, max_share=max_share, told=told)
+
+
+def _period_data(period: Period | None) -> dict[str, Any]:
+    return {"days": None, "from": None} if period is None else {"days": period.days, "from": period.from_}
+
+
+def _said(period: Period | None) -> str:
+    if period is None:
+        return "no period is set"
+    days = "1 day" if period.days == 1 else f"{period.days:,} days"
+    return f"{days} from {'collection' if period.from_ == 'collection' else 'the end of use'}"
+
+
+def _due(one: Due) -> str:
+    under_way = f" and {one.pending:,} under way" if one.pending else ""
+    return f"{one.count:,} of {one.known:,}{under_way}"
+
+
+def _became(left: bool, problem: str | None) -> str:
+    if problem:
+        return "FAILED"
+    return "something is left" if left else "done"

@@ -1,0 +1,419 @@
+"""The command `purposeguard sql`: a query over files, held to a purpose."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import math
+from collections.abc import Generator, Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from purposeguard.adapters.tags import Columns, Spec, tag_of
+from purposeguard.cli.files import Problem, read_notice
+from purposeguard.cli.options import REFERENCE, Channel, NoticeOption, Overlays, TableOption, err, out
+from purposeguard.cli.render import Column, Format, Report, Table, complain, show
+from purposeguard.errors import Fault, NoticeError, PurposeGuardError, UnknownTerm, UnlabelledData, UnresolvedStatement
+from purposeguard.guard import Guard
+from purposeguard.notice.label import Label
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.parsing import read_toml
+from purposeguard.notice.vocabulary import nearest
+from purposeguard.policy.violations import FlowViolation, PurposeViolation
+from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject
+
+if TYPE_CHECKING:
+    from purposeguard.adapters.duckdb import Connection, Explanation, Result  # at run time it takes an extra
+
+ROWS_SHOWN = 100
+"""Rows that are printed as a table where no `--limit` is given."""
+LISTING = ("DESC", "SHOW", "SUMMARIZE", "PRAGMA")
+"""How those begin who want to know what columns there are."""
+LISTED = '`--explain "SELECT * FROM …"` lists the columns of a table with their tags'
+
+
+Statement = Annotated[str, typer.Argument(metavar="STATEMENT", help="A query, in DuckDB's SQL.", show_default=False)]
+Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...",
+        help="Parquet, Feather, CSV or JSON; a table is called as its file is, or as told by `name=FILE`.",
+        show_default=False,
+    ),
+]
+
+
+def sql(
+    statement: Statement,
+    files: Files,
+    *,
+    purpose: Annotated[
+        str, typer.Option("--purpose", metavar="PURPOSE", help="A purpose, or a family.", show_default=False)
+    ],
+    channel: Channel = None,
+    notice: NoticeOption = REFERENCE,
+    overlay: Overlays = None,
+    tags: Annotated[
+        Path | None,
+        typer.Option(
+            "--tags", metavar="FILE", help="A TOML file with the tags of columns that bear none.", show_default=False
+        ),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            metavar="TARGET",
+            help="A store of governance, by its URL or the path of its SQLite file: who opted out is left out, and the "
+            "use is put in its ledger.",
+            show_default=False,
+        ),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Run nothing: print which columns are used, and whether they may be.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help=f"Rows printed at most; {ROWS_SHOWN} of a table.", show_default=False),
+    ] = None,
+    form: TableOption = Format.table,
+) -> bool:
+    """Run a query over files for a purpose, or say why it may not be run.
+
+    Columns are refused by the tags that Parquet and Feather files bear, or that `--tags` tells. Rows that the purpose
+    may not use are left out.
+    """
+    paths = _named(files)
+    found = read_notice(notice, overlay or ())
+    told = {} if tags is None else read_tags(tags, found, paths)
+    if limit is None and form is Format.table:
+        limit = ROWS_SHOWN
+    with _guard(found, store) as guard:
+        report, verdict = _answer(
+            guard, statement, purpose=purpose, channel=channel, paths=paths, tags=told, limit=limit, explain=explain
+        )
+    show(report, form, out())
+    if isinstance(verdict, str) and form is Format.table:
+        print(verdict)
+    for warning in report.warnings:
+        complain(err(), "note", warning)
+    return bool(verdict)
+
+
+def _answer(
+    guard: Guard,
+    statement: str,
+    *,
+    purpose: str,
+    channel: str | None,
+    paths: Mapping[str, Path],
+    tags: Mapping[str, object],
+    limit: int | None,
+    explain: bool,
+) -> tuple[Report, str | bool]:
+    """What is to be printed, and the number of rows in words; or of an explanation whether the statement would run.
+
+    Raises:
+        typer.Exit: it is refused, which is an answer, and no bad input.
+        Problem: a file cannot be read, or DuckDB does not run the statement.
+        PurposeGuardError: bad input, such as a column without a tag.
+    """
+    try:
+        import duckdb  # noqa: PLC0415  # needs the extra `duckdb`
+
+        from purposeguard.adapters.duckdb import connect  # noqa: PLC0415  # likewise
+    except ModuleNotFoundError as error:
+        raise Problem(
+            f"`sql` needs {error.name}, which is not installed: pip install 'purposeguard[duckdb]'"
+        ) from error
+    try:
+        with (
+            connect(guard, paths, tags=tags) as connection,
+            guard.purpose(purpose, channel=channel, activity="purposeguard sql"),
+        ):
+            explanation = _explained(connection, statement, paths)
+            if explain:
+                return explain_report(explanation), explanation.allowed
+            if explanation.kind != "select":
+                raise Problem(
+                    f"only a query is run here, and no {explanation.kind.upper()}: nothing would be kept of it"
+                )
+            try:
+                return rows_report(connection.sql(statement), limit)
+            except UnlabelledData as error:
+                if all(one.label is not None for one in explanation.used):
+                    raise
+                raise Problem(f"{error}\n  `--tags FILE` tells the tags of columns that bear none") from error
+    except (PurposeViolation, FlowViolation) as error:
+        complain(err(), "refused", str(error))
+        raise typer.Exit(1) from error
+    except PurposeGuardError:
+        raise
+    except (duckdb.Error, OSError, ValueError) as error:
+        raise Problem(str(error)) from error
+
+
+def _explained(connection: Connection, statement: str, paths: Mapping[str, Path]) -> Explanation:
+    """What a statement would do; where it cannot be told, with the way that a command line has.
+
+    Raises:
+        Problem: it names a table that is not there, or asks what columns there are.
+        UnresolvedStatement: it cannot be told otherwise.
+    """
+    try:
+        return connection.explain(statement)
+    except UnlabelledData as error:  # of a table that is not there
+        raise Problem(f"{error}\n  tables here: {', '.join(f'`{name}`' for name in paths)}") from error
+    except UnresolvedStatement as error:
+        if not statement.lstrip().upper().startswith(LISTING):
+            raise
+        raise Problem(f"{error}\n  {LISTED}") from error
+
+
+def _named(files: list[str]) -> dict[str, Path]:
+    """The files by the names of their tables.
+
+    Raises:
+        Problem: two have one name, or a file's name is none for a table.
+    """
+    found: dict[str, Path] = {}
+    for given in files:
+        name, equals, rest = given.partition("=")
+        if equals and not {"/", "\\"}.intersection(name) and not Path(given).exists():
+            path = Path(rest)
+            if not name.strip() or not rest:
+                raise Problem(f"`{given}` names no table, or no file: write `name=FILE`")
+        else:
+            path = Path(given)
+            name = path.stem if path.suffix.lower() not in (".gz", ".zst") else Path(path.stem).stem
+        if "." in name or not name.strip():
+            raise Problem(f"`{name}` is no name for a table: give {path} one, `name={path}`")
+        other = next((one for one in found if one.lower() == name.lower()), None)
+        if other is not None:
+            raise Problem(
+                f"{found[other]} and {path} would both be called `{other}`: give one of them another name, "
+                f"`other={path}`"
+            )
+        found[name] = path
+    return found
+
+
+@contextlib.contextmanager
+def _guard(notice: Notice, store: str | None) -> Generator[Guard]:
+    """A guard, which a store of governance tells who opted out of what."""
+    if store is None:
+        yield Guard(notice)
+        return
+    try:
+        from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
+        from purposeguard.governance.store import existing_store  # noqa: PLC0415  # likewise
+    except ModuleNotFoundError as error:
+        raise Problem(
+            f"a store needs {error.name}, which is not installed: pip install 'purposeguard[governance]'"
+        ) from error
+    try:
+        opened = existing_store(store)
+    except ValueError as error:  # of the URL
+        raise Problem(str(error)) from error
+    with opened, Governance(opened, notice=notice) as governance:
+        yield Guard(notice, governance=governance)
+
+
+NULL: Final = "NULL"
+WIDEST: Final = 40
+"""Columns that a terminal's table has at most."""
+
+
+def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
+    """The rows of a result, the first `limit` of them; and how many there are."""
+    from purposeguard.adapters.duckdb.result import plain  # noqa: PLC0415  # its libraries may be missing
+
+    everything = len(result)
+    table = result.arrow().slice(0, limit)
+    rows = list(zip(*map(plain, table.columns), strict=True))
+    columns = [{"name": name, "sources": _sources(result.labels[name])} for name in result.columns]
+    data = {"columns": columns, "rows": [[_plain(value) for value in row] for row in rows]}
+    shown = tuple(Column(_printable(name)) for name in result.columns[:WIDEST])
+    cells = tuple(tuple(_cell(value) for value in row[:WIDEST]) for row in rows)
+    counted = "1 row" if everything == 1 else f"{everything:,} rows"
+    warnings: list[str] = []
+    if len(rows) < everything:
+        warnings.append(f"the first {len(rows):,} of {counted} are printed: `--limit N` prints more")
+    if len(result.columns) > WIDEST:
+        warnings.append(f"the first {WIDEST} of {len(result.columns):,} columns are printed: `--format json` has all")
+    return Report(data, (Table("", shown, cells),), tuple(warnings)), counted
+
+
+def explain_report(found: Explanation) -> Report:
+    """The columns that a statement uses, and whether they may be."""
+    data: dict[str, Any] = {
+        "allowed": found.allowed,
+        "used": [
+            {
+                "table": one.table,
+                "column": one.column,
+                "sources": _sources(one.label),
+                "by_row": one.by_row,
+                "allowed": one.allowed,
+                "reasons": [] if one.decision is None else [str(reason) for reason in one.decision.reasons],
+            }
+            for one in found.used
+        ],
+        "outputs": [{"column": name, "sources": _sources(label)} for name, label in found.outputs.items()],
+    }
+    reads = tuple(
+        (
+            _printable(one.table),
+            _printable(one.column),
+            _clauses(one.label),
+            "row by row" if one.by_row else "",
+            "allowed" if one.allowed else "denied",
+            "" if one.allowed else "no tag says what it is" if one.decision is None else one.decision.headline,
+        )
+        for one in found.used
+    )
+    columns = (
+        Column("table", "group"),
+        Column("column"),
+        Column("sources"),
+        Column("", "under"),
+        Column("verdict", "verdict"),
+        Column("why", "under"),
+    )
+    outputs = tuple((_printable(name), _clauses(label)) for name, label in found.outputs.items())
+    tables = (
+        Table("Used", columns, reads),
+        Table("Given", (Column("column"), Column("sources")), outputs),
+    )
+    return Report(data, tables, () if found.refused is None else (str(found.refused),))
+
+
+def _sources(label: Label | None) -> list[str] | None:
+    return None if label is None else [source.clause for source in label]
+
+
+def _clauses(label: Label | None) -> str:
+    return "no tag" if label is None else " ".join(source.clause for source in label)
+
+
+def _cell(value: Any) -> str:
+    return NULL if value is None else _printable(_text(value))
+
+
+def _printable(text: str) -> str:
+    """A text in which nothing but letters comes to the terminal: no control characters of what was read."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat(" ") if isinstance(value, datetime.datetime) else value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return str(value)
+
+
+MARKS: Final[Mapping[str, Mark]] = {
+    "subject": Subject,
+    "collected": Collected,
+    "ended": Ended,
+    "source": RowSource,
+    "by-row": ByRow,
+}
+"""How marks are spelled; `subject:realm` besides. All else is an id of a source, or `not-personal`."""
+
+
+def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Columns]:
+    """The tags in a TOML file, by table.
+
+    Raises:
+        Problem: the file is at fault, or tells of a table that is not there.
+    """
+    try:
+        found = read_toml(path)
+    except NoticeError as error:
+        raise Problem(f"{path}: {error.faults[0].message}") from error
+    faults: list[Fault] = []
+    tags: dict[str, Columns] = {}
+    known = list(tables)
+    for table, columns in found.items():
+        if table not in known:
+            near = nearest(table, known)
+            faults.append(Fault(table, "no file is called so", f"did you mean {near[0]}?" if near else None))
+        if not isinstance(columns, dict):
+            faults.append(Fault(table, "must be a table of columns", f'write `[{table}]`, and `column = "1.1(a)"`'))
+            continue
+        specs = {column: _spec(f"{table}.{column}", given, notice, faults) for column, given in columns.items()}
+        try:
+            tags[table] = Columns({name: tag_of(notice, spec, name) for name, spec in specs.items() if spec})
+        except UnlabelledData as error:
+            faults.append(Fault(table, " ".join(str(error).split())))
+    if faults:
+        raise Problem(str(NoticeError(faults, str(path))))
+    return tags
+
+
+def _spec(place: str, given: object, notice: Notice, faults: list[Fault]) -> list[Any]:
+    """What a column is told by; nothing where that is at fault."""
+    words = [word for word in (given if isinstance(given, list) else [given]) if isinstance(word, str)]
+    if not words or (isinstance(given, list) and len(words) < len(given)):
+        faults.append(Fault(place, 'must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`'))
+        return []
+    parts: list[Any] = []
+    for word in words:
+        part = _part(place, word, notice, faults)
+        if part is None:
+            return []
+        parts.append(part)
+    try:
+        tag_of(notice, parts, place)
+    except PurposeGuardError as error:
+        faults.append(Fault(place, " ".join(str(error).split())))
+        return []
+    return parts
+
+
+def _part(place: str, word: str, notice: Notice, faults: list[Fault]) -> Spec | None:
+    mark = MARKS.get(word)
+    if mark is not None:
+        return mark
+    head, colon, realm = word.partition(":")
+    if colon and head == "subject":
+        try:
+            return Subject(realm)
+        except ValueError as error:
+            faults.append(Fault(place, str(error)))
+            return None
+    if word == "not-personal":
+        return word
+    try:
+        return notice.source(word)
+    except UnknownTerm as error:
+        also = nearest(word, MARKS)
+        faults.append(Fault(place, " ".join(str(error).split()), f"marks are {', '.join(MARKS)}" if also else None))
+        return None

@@ -1,0 +1,389 @@
+"""The rows of two revisions, before and after: terms and titles, and clauses 4 to 11 with the head of the file.
+
+As with uses, what counts is what comes of the rows: a country that moves from one list to another may change nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from purposeguard.notice.grants import granted, source_rows
+from purposeguard.notice.history import History
+from purposeguard.notice.retention import Periods
+from purposeguard.notice.schema import (
+    Derivation,
+    Document,
+    Kind,
+    Named,
+    Overlay,
+    Prohibition,
+    PurposeRow,
+    Rights,
+    SourceRow,
+    Titles,
+)
+from purposeguard.notice.vocabulary import fold
+from purposeguard.policy.diff.changes import AnyPair, Change, Direction, Fact, Matching, Pair, id_of
+
+KINDS: Mapping[type, str] = {SourceRow: "source", Overlay: "overlay", Derivation: "derivation", PurposeRow: "purpose"}
+"""What rows are called; any other is a family."""
+
+SOURCES = frozenset({"source", "overlay", "derivation"})
+
+
+def terms(history: History, matching: Matching) -> Iterator[Change]:
+    """What is new, gone, renamed or said in other words."""
+    first, *between, last = history
+    old, new = first.document, last.document
+    served = granted(old)
+    purposes = matching.purpose_ids
+    every: tuple[AnyPair, ...] = (*matching.sources, *matching.purposes, *matching.families)
+    for pair in every:
+        what = _kind(pair)
+        if pair.old is None:
+            yield _term("added", "neutral", pair, what)
+        elif pair.new is None:
+            lost = tuple(purposes.get(one, one) for one in served.get(pair.id, ())) if what in SOURCES else ()
+            yield _term("removed", "narrowed", pair, what, served=lost)
+        else:
+            yield from _renamed(pair, what)
+            yield from _titled(pair, what)
+    yield from _reused(matching)
+    for before, after in itertools.pairwise((old, *(one.document for one in between), new)):
+        yield from _renamed_nothing(before, after)
+    yield from _made_otherwise(matching)
+    yield from _clauses(old, new, matching)
+    yield from _channels(old, new)
+    yield from _prohibitions(old, new, matching)
+
+
+def _kind(pair: AnyPair) -> str:
+    return KINDS.get(type(pair.row), "family")
+
+
+def _term(kind: str, direction: Direction, pair: AnyPair, what: str, **more: Fact) -> Change:
+    row = pair.row
+    return Change(
+        kind, direction, {"what": what, "id": pair.id, "class": row.class_, "title": _titles(row.title), **more}
+    )
+
+
+def _renamed(pair: AnyPair, what: str) -> Iterator[Change]:
+    if pair.old is None or pair.how not in {"stated", "class", "id"}:
+        return
+    facts: dict[str, Fact] = {"what": what, "old": id_of(pair.old), "new": pair.id, "by": pair.how}
+    if pair.old.class_ != pair.row.class_:
+        facts |= {"old_class": pair.old.class_, "new_class": pair.row.class_}
+    yield Change("renamed", "neutral", facts)
+
+
+def _titled(pair: AnyPair, what: str) -> Iterator[Change]:
+    if pair.old is not None and pair.old.title != pair.row.title:
+        facts: dict[str, Fact] = {"what": what, "id": pair.id}
+        yield Change("title", "neutral", {**facts, "old": _titles(pair.old.title), "new": _titles(pair.row.title)})
+
+
+def _reused(matching: Matching) -> Iterator[Change]:
+    """Ids that mean another term now. Data that was labelled with them goes on under them, as what they mean now."""
+    pairs: Sequence[Sequence[Pair[Named]] | Sequence[Pair[PurposeRow]]] = (matching.sources, matching.purposes)
+    for group in pairs:
+        was = {pair.old_id: pair for pair in group if pair.old_id is not None}
+        for pair in group:
+            other = was.get(pair.id)
+            if pair.new is not None and other is not None and other is not pair:
+                old_class = other.old.class_ if other.old is not None else ""
+                facts: dict[str, Fact] = {"what": _kind(pair), "id": pair.id, "old_class": old_class}
+                moved = other.how == "stated" or pair.how == "stated"
+                yield Change("reused", "neutral", {**facts, "new_class": pair.row.class_, "moved": moved})
+
+
+def _renamed_nothing(old: Document, new: Document) -> Iterator[Change]:
+    """Rows `[[renamed]]` that were of another step, or a slip: the earlier revision has no such id."""
+    known = {"source": source_rows(old), "purpose": old.purposes}
+    for row in new.renamed:
+        if all(fold(one.id) != fold(row.old) for one in known[row.kind]):
+            facts = {"what": row.kind, "old": row.old, "new": row.new, "revision": old.revision.isoformat()}
+            yield Change("renamed-nothing", "neutral", facts)
+
+
+def _made_otherwise(matching: Matching) -> Iterator[Change]:
+    """Parents, families, derivations and overlays that are made of something else."""
+    sources, purposes = matching.source_ids, matching.purpose_ids
+
+    def mapped(ids: Sequence[str], known: Mapping[str, str]) -> tuple[str, ...]:
+        return tuple(known.get(one, one) for one in ids)
+
+    for family in matching.families:
+        if family.old is not None and family.new is not None:
+            before = mapped(family.old.purposes, purposes)
+            yield from _set_change("family", family.id, "purposes", before, family.new.purposes)
+    for pair in matching.sources:
+        was, is_ = pair.old, pair.new
+        if isinstance(was, SourceRow) and isinstance(is_, SourceRow):
+            parent = sources.get(was.parent or "", was.parent)
+            yield from _value("source", pair.id, "parent", parent, is_.parent)
+            yield from _value("source", pair.id, "automatic", was.automatic, is_.automatic)
+        elif isinstance(was, Overlay) and isinstance(is_, Overlay):
+            yield from _value("overlay", pair.id, "source", sources.get(was.source, was.source), is_.source)
+            yield from _value("overlay", pair.id, "product", was.product, is_.product)
+            yield from _value("overlay", pair.id, "item", was.item, is_.item)
+            yield from _set_change("overlay", pair.id, "serves", mapped(was.serves, purposes), is_.serves)
+        elif isinstance(was, Derivation) and isinstance(is_, Derivation):
+            yield from _value("derivation", pair.id, "operation", was.operation, is_.operation)
+            yield from _set_change("derivation", pair.id, "from", mapped(was.from_, sources), is_.from_)
+            yield from _set_change("derivation", pair.id, "with", mapped(was.with_, sources), is_.with_)
+            yield from _set_change("derivation", pair.id, "serves", mapped(was.serves, purposes), is_.serves)
+        elif was is not None and is_ is not None:
+            yield from _value(_kind(pair), pair.id, "kind", KINDS[type(was)], KINDS[type(is_)])
+
+
+def _clauses(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
+    """The grants: which clause states which purpose, and what it is called."""
+    was, is_ = ({row.id: grant.clause for grant in one.grant for row in grant.purpose} for one in (old, new))
+    for pair in matching.purposes:
+        if pair.old is not None and pair.new is not None:
+            yield from _value("purpose", pair.id, "clause", was[pair.old.id], is_[pair.new.id])
+    titles = {grant.clause: grant.title for grant in old.grant}
+    for grant in new.grant:
+        title = titles.get(grant.clause, grant.title)
+        if title != grant.title:
+            facts: dict[str, Fact] = {"what": "clause", "id": grant.clause}
+            yield Change("title", "neutral", {**facts, "old": _titles(title), "new": _titles(grant.title)})
+
+
+def _value(what: str, id_: str, key: str, was: Fact, is_: Fact) -> Iterator[Change]:
+    if was != is_:
+        yield Change("value", "neutral", {"what": what, "id": id_, "key": key, "old": was, "new": is_})
+
+
+def _set_change(what: str, id_: str, key: str, was: Sequence[str], is_: Sequence[str]) -> Iterator[Change]:
+    added = tuple(one for one in is_ if one not in was)
+    removed = tuple(one for one in was if one not in is_)
+    if added or removed:
+        yield Change("members", "neutral", {"what": what, "id": id_, "key": key, "added": added, "removed": removed})
+
+
+def _channels(old: Document, new: Document) -> Iterator[Change]:
+    was, is_ = ({row.id: row.title for row in one.channel} for one in (old, new))
+    for given, title in is_.items():
+        if given not in was:
+            yield Change("added", "neutral", {"what": "channel", "id": given, "title": _titles(title)})
+        elif was[given] != title:
+            facts: dict[str, Fact] = {"what": "channel", "id": given}
+            yield Change("title", "neutral", {**facts, "old": _titles(was[given]), "new": _titles(title)})
+    for given in was:
+        if given not in is_:
+            yield Change("removed", "narrowed", {"what": "channel", "id": given, "title": _titles(was[given])})
+
+
+def _prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
+    """What they forbid or no longer forbid is told by the uses that narrow and widen."""
+    sources, purposes = matching.source_ids, matching.purpose_ids
+    was = {
+        (
+            frozenset(sources.get(one, one) for one in row.sources),
+            frozenset(purposes.get(one, one) for one in row.purposes),
+        ): row
+        for row in old.forbid
+    }
+    is_ = {(frozenset(row.sources), frozenset(row.purposes)): row for row in new.forbid}
+    for kind, some, others in (("added", is_, was), ("removed", was, is_)):
+        for key, row in some.items():
+            if key not in others:
+                yield Change(kind, "neutral", {**_prohibition(row), "title": _titles(row.reason)})
+    for key, row in is_.items():
+        if key in was and was[key].reason != row.reason:
+            facts = {"old": _titles(was[key].reason), "new": _titles(row.reason)}
+            yield Change("title", "neutral", {**_prohibition(row), **facts})
+
+
+def _prohibition(row: Prohibition) -> dict[str, Fact]:
+    return {"what": "prohibition", "sources": row.sources, "purposes": row.purposes}
+
+
+Terms = tuple[str, str, frozenset[str]]
+"""The only recipient, the only products, the only tasks."""
+
+OPEN, REFUSED = "open", "refused"
+
+
+def facts(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
+    """All changes of the tables that state facts."""
+    found = {
+        "entrustment": _recipients(old, new),
+        "transfer": _countries(old, new),
+        "safeguards": _safeguards(old, new),
+        "rights": _rights(old.rights, new.rights),
+        "retention": _periods(old, new, matching),
+    }
+    for key, changes in found.items():
+        told = list(changes)
+        was, is_ = getattr(old, key), getattr(new, key)
+        if was is not None and is_ is not None and was != is_ and not told:
+            told.append(Change("table", "neutral", {"key": key}))  # a clause's number, a note, a list's order
+        yield from told
+    yield from _rest(old, new)
+
+
+def _change(kind: str, direction: Direction, **given: Fact) -> Change:
+    """A change that is felt by data and subjects of whatever revision: where it widens, it is material (clause 11)."""
+    return Change(kind, direction, given, "notice" if direction == "widened" else None)
+
+
+def _listed(
+    what: str, was: Iterable[Kind], is_: Iterable[Kind], added: Direction, removed: Direction
+) -> Iterator[Change]:
+    """Entries of a closed list."""
+    before, after = {row.id: row for row in was}, {row.id: row for row in is_}
+    for given, row in after.items():
+        if given not in before:
+            yield _change("added", added, what=what, id=given, title=_titles(row.title))
+        elif before[given].title != row.title:
+            old, new = _titles(before[given].title), _titles(row.title)
+            yield Change("title", "neutral", {"what": what, "id": given, "old": old, "new": new})
+    for given, row in before.items():
+        if given not in after:
+            yield _change("removed", removed, what=what, id=given, title=_titles(row.title))
+
+
+def _titles(title: Titles) -> Mapping[str, str]:
+    return {"en": title.en, "ja": title.ja}
+
+
+def _recipients(old: Document, new: Document) -> Iterator[Change]:
+    was, is_ = old.entrustment, new.entrustment
+    before, after = was.recipients if was else (), is_.recipients if is_ else ()
+    yield from _listed("recipient", before, after, "widened", "narrowed")
+    places = {row.id: row.place for row in before}
+    for row in after:
+        if row.id in places and places[row.id] != row.place:
+            direction: Direction = (
+                "widened" if row.place is None else "narrowed" if places[row.id] is None else "widened"
+            )
+            yield _change(
+                "value", direction, what="recipient", id=row.id, key="place", old=places[row.id], new=row.place
+            )
+    if was and is_ and was.supervision != is_.supervision:
+        direction = "widened" if is_.supervision == "recorded" else "narrowed"
+        yield _change("supervision", direction, old=was.supervision, new=is_.supervision)
+
+
+def _countries(old: Document, new: Document) -> Iterator[Change]:
+    """Country by country: refused, under narrower terms, or open."""
+    before, after = _open_to(old), _open_to(new)
+    titles = {code: title for one in (old, new) for code, title in _country_titles(one).items()}
+    for code in sorted({*before, *after}):
+        was, is_ = before.get(code, REFUSED), after.get(code, REFUSED)
+        if was != is_:
+            facts: dict[str, Fact] = {"code": code, "title": titles.get(code), "old": _said(was), "new": _said(is_)}
+            yield _change("country", "narrowed" if _within(is_, was) else "widened", **facts)
+    if old.transfer and new.transfer and old.transfer.home != new.transfer.home:
+        yield Change("home", "neutral", {"old": old.transfer.home, "new": new.transfer.home})
+
+
+def _open_to(document: Document) -> dict[str, str | Terms]:
+    """Country code → `open`, or its narrower terms; what is not in it is refused."""
+    rule = document.transfer
+    if rule is None:
+        return {}
+    found: dict[str, str | Terms] = {rule.home: OPEN}
+    found |= {code: OPEN for group in rule.equivalent for code in group.countries}
+    for row in rule.country:  # a row of its own goes first
+        limit = row.limit
+        found[row.code] = OPEN
+        if limit is not None:
+            found[row.code] = limit.recipient.id, limit.products.id, frozenset(task.id for task in limit.tasks)
+    return found
+
+
+def _country_titles(document: Document) -> dict[str, Mapping[str, str]]:
+    return {row.code: _titles(row.title) for row in document.transfer.country} if document.transfer else {}
+
+
+def _said(terms: str | Terms) -> Fact:
+    if isinstance(terms, str):
+        return terms
+    recipient, products, tasks = terms
+    return (recipient, products, *sorted(tasks))
+
+
+def _within(terms: str | Terms, others: str | Terms) -> bool:
+    """Whether whatever the terms allow, the others allow too: nobody can tell that other products are fewer."""
+    if terms == REFUSED or others == OPEN:
+        return True
+    return isinstance(terms, tuple) and isinstance(others, tuple) and terms[:2] == others[:2] and terms[2] <= others[2]
+
+
+def _safeguards(old: Document, new: Document) -> Iterator[Change]:
+    was, is_ = old.safeguards, new.safeguards
+    for key, what in (("measures", "measure"), ("means", "means")):
+        before: Sequence[Kind] = getattr(was, key) if was else ()
+        after: Sequence[Kind] = getattr(is_, key) if is_ else ()
+        yield from _listed(what, before, after, "widened", "narrowed")
+
+
+def _rights(was: Rights | None, is_: Rights | None) -> Iterator[Change]:
+    """What subjects lose is to their disadvantage, and counts as a widening."""
+    before, after = was.request if was else (), is_.request if is_ else ()
+    yield from _listed("request", before, after, "narrowed", "widened")
+    effects = {row.id: row.effect for row in before}
+    for row in after:
+        if row.id in effects and effects[row.id] != row.effect:
+            yield _change(
+                "value", "widened", what="request", id=row.id, key="effect", old=effects[row.id], new=row.effect
+            )
+    if was and is_:
+        for one in is_.requesters:
+            if one not in was.requesters:
+                yield _change("added", "narrowed", what="requester", id=one)
+        for one in was.requesters:
+            if one not in is_.requesters:
+                yield _change("removed", "widened", what="requester", id=one)
+        if was.days != is_.days:
+            longer = was.days is not None and (is_.days is None or is_.days > was.days)
+            yield _change("answer-days", "widened" if longer else "narrowed", old=was.days, new=is_.days)
+
+
+def _periods(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
+    """Source by source: the shortest period that applies, from collection and from the end of use."""
+    before, after = Periods(old), Periods(new)
+    found: dict[tuple[str, int | None, int | None], list[str]] = {}
+    for pair in matching.sources:
+        if pair.old is None or pair.new is None:
+            continue
+        for start in ("collection", "end-of-use"):
+            was, is_ = _shortest(before, pair.old.id, start), _shortest(after, pair.new.id, start)
+            if was != is_:
+                found.setdefault((start, was, is_), []).append(pair.id)
+    for (start, was, is_), sources in found.items():
+        longer = was is not None and (is_ is None or is_ > was)
+        direction: Direction = "widened" if longer else "narrowed"
+        yield _change("period", direction, sources=tuple(sources), start=start, old=was, new=is_)
+
+
+def _shortest(periods: Periods, source: str, start: str) -> int | None:
+    return min((row.days for row in periods.of(source) if row.from_ == start), default=None)
+
+
+def _rest(old: Document, new: Document) -> Iterator[Change]:
+    """What decides nothing, or little."""
+    if old.controller != new.controller:
+        titles = {"old": _titles(old.controller), "new": _titles(new.controller)}
+        yield Change("controller", "neutral", titles, "notice")
+    if old.title != new.title:
+        yield Change(
+            "title", "neutral", {"what": "notice", "id": new.id, "old": _titles(old.title), "new": _titles(new.title)}
+        )
+    if old.timezone != new.timezone:
+        yield Change("timezone", "neutral", {"old": old.timezone, "new": new.timezone})
+    if old.voluntary and new.voluntary and old.voluntary.optional != new.voluntary.optional:
+        direction: Direction = "narrowed" if new.voluntary.optional else "widened"
+        yield _change("voluntary", direction, old=old.voluntary.optional, new=new.voluntary.optional)
+    for key in ("contact", "changes"):
+        if getattr(old, key) != getattr(new, key):
+            yield Change("table", "neutral", {"key": key})
+    for key in ("entrustment", "transfer", "safeguards", "rights", "retention", "voluntary"):
+        was, is_ = getattr(old, key), getattr(new, key)
+        if (was is None) != (is_ is None):
+            yield Change("added" if was is None else "removed", "neutral", {"what": "table", "id": key})
