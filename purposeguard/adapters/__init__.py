@@ -1,5 +1,5 @@
-"""Where rows live: SQL, mappers, dataframes, Arrow and Spark held to a notice, one module a library; and their routes.
+"""Where rows live: SQL, mappers, dataframes, Arrow and Spark held to a notice, one module a library.
 
 Nothing is imported here. Each module needs its library, which the extra of the same name installs:
-`pip install 'purposeguard[sql]'` and `from purposeguard.adapters.sql import Statements`. `asgi` needs none.
+`pip install 'purposeguard[sql]'` and `from purposeguard.adapters.sql import Statements`.
 """

@@ -114,7 +114,8 @@ def test_reference_names_everything_public():
     assert missing <= {f"Use.{name}" for name in FOR_WRAPPERS} | FOR_EACH_OTHER
 
 
-ADAPTERS = ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb", "asgi")
+ADAPTERS = [f"adapters.{name}" for name in ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb")]
+INTEGRATIONS = ["integrations.asgi"]
 
 FOR_SQLALCHEMY = {
     *("AsyncGuardedSession.sync_session_class", "SealedColumns.registry"),
@@ -135,12 +136,13 @@ def offered(module):
     return {name: getattr(module, name) for name in getattr(module, "__all__", own)}
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
-def test_the_reference_of_adapters_names_everything_public(adapter):
-    page = (DOCS / "reference" / "adapters.md").read_text("utf-8")
-    section = re.search(rf"^## `{adapter}`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
-    assert section, "no section is about this adapter"
-    public = offered(importlib.import_module(f"purposeguard.adapters.{adapter}"))
+@pytest.mark.parametrize("module", [*ADAPTERS, *INTEGRATIONS])
+def test_the_reference_of_adapters_and_integrations_names_everything_public(module):
+    room, _, name = module.partition(".")
+    page = (DOCS / "reference" / f"{room}.md").read_text("utf-8")
+    section = re.search(rf"^## `{name}`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    assert section, "no section is about this module"
+    public = offered(importlib.import_module(f"purposeguard.{module}"))
     told = set(public)
     for name, value in public.items():
         if inspect.isclass(value):

@@ -27,8 +27,8 @@ from regstack.models.pending_registration import PendingRegistration
 from regstack.models.user import BaseUser, UserPublic
 
 import purposeguard as pg
-from purposeguard.adapters.asgi import PurposeRoutes
 from purposeguard.adapters.sqlalchemy import protect
+from purposeguard.integrations.asgi import PurposeRoutes
 
 NOTICE: Final = pg.Notice.load(Path(__file__).with_name("notice.toml"))
 ACCOUNT, CREDENTIAL, PHONE, TRACE, LINK = (NOTICE.source(f"1({letter})") for letter in "abcde")

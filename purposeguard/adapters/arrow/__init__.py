@@ -1,4 +1,4 @@
-"""Tags on Arrow: from a tagged model to a schema and back, and on tables, batches and data sets.
+"""Tags on Arrow: from a tagged class to a schema, and on tables, batches and data sets.
 
 A column bears its tag as metadata of its field, under one key, `purposeguard`, and Parquet and Feather keep it. What
 Arrow does with metadata otherwise: a column that is renamed keeps its own, one that is replaced, appended or computed
@@ -8,7 +8,8 @@ has none, and is refused; of tables that are put one below the other the first o
 from purposeguard.adapters.needs import Needs
 
 with Needs("arrow", "pyarrow"):
-    from purposeguard.adapters.arrow.schemas import columns_of, concatenated, model_of, schema_of, tagged
+    from purposeguard.adapters.arrow.schemas import schema_of
+    from purposeguard.adapters.arrow.tags import columns_of, concatenated, tagged
     from purposeguard.adapters.tags import KEY
 
-__all__ = ["KEY", "columns_of", "concatenated", "model_of", "schema_of", "tagged"]
+__all__ = ["KEY", "columns_of", "concatenated", "schema_of", "tagged"]

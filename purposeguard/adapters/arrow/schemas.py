@@ -1,35 +1,75 @@
-"""Schemas of Arrow with tags: made of classes, read, and written."""
+"""Schemas of Arrow made of tagged classes: what the annotation of each field is stored as, and its tags."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, TypeVar, cast
+import datetime
+import decimal
+import enum
+import ipaddress
+import pathlib
+import types
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, TypeVar, cast, get_args, get_origin
 
 import pyarrow as pa
+import pydantic
+import typing_extensions
 from pydantic import BaseModel
 
-from purposeguard.adapters import tags as told
-from purposeguard.adapters.arrow import spark as spark_schema
-from purposeguard.adapters.arrow.types import (
-    Part,
-    annotation_of,
-    field_of,
-    label_of,
-    model,
-    parts_of,
-    remade,
-    says_itself,
-)
-from purposeguard.adapters.tags import KEY, NOT_PERSONAL, Columns, Revisions, Tag, decode, encode
-from purposeguard.errors import UnlabelledData, shown
+from purposeguard.adapters.arrow.tags import with_spark
+from purposeguard.adapters.tags import KEY, Revisions, Tag, columns_of, encode
+from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
-from purposeguard.values.annotations import is_taggable, what_is
-from purposeguard.values.markers import ByRow
+from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
+from purposeguard.values.annotations import ALIASES, QUALIFIERS, is_taggable, what_is
+from purposeguard.values.sealed import Sealed
+from purposeguard.values.type_schema import Model, hints_of
 
-Data = TypeVar("Data")
+_MICRO: Final = "us"
 
-_KEY: Final = KEY.encode()
+_PLAIN: Final[Mapping[object, pa.DataType]] = types.MappingProxyType(
+    {
+        bool: pa.bool_(),
+        int: pa.int64(),
+        float: pa.float64(),
+        str: pa.string(),
+        bytes: pa.binary(),
+        datetime.date: pa.date32(),
+        # A moment: one without a time zone could be one of two days.
+        datetime.datetime: pa.timestamp(_MICRO, "UTC"),
+        datetime.time: pa.time64(_MICRO),
+        datetime.timedelta: pa.duration(_MICRO),
+        pydantic.AwareDatetime: pa.timestamp(_MICRO, "UTC"),
+        pydantic.NaiveDatetime: pa.timestamp(_MICRO),
+        pydantic.PastDate: pa.date32(),
+        pydantic.FutureDate: pa.date32(),
+        # As Spark takes a Python Decimal of which no more is known.
+        decimal.Decimal: pa.decimal128(38, 18),
+        # As text: not everything that reads Parquet has a type for it.
+        uuid.UUID: pa.string(),
+        type(None): pa.null(),
+    }
+)
+"""The Arrow types of annotations that are told by nothing else."""
+
+_TEXTS: Final[tuple[Any, ...]] = (
+    pydantic.EmailStr,
+    pydantic.NameEmail,
+    pydantic.AnyUrl,
+    pydantic.SecretStr,
+    ipaddress.IPv4Address,
+    ipaddress.IPv6Address,
+    ipaddress.IPv4Network,
+    ipaddress.IPv6Network,
+    ipaddress.IPv4Interface,
+    ipaddress.IPv6Interface,
+    pydantic.IPvAnyAddress,
+    pydantic.IPvAnyNetwork,
+    pydantic.IPvAnyInterface,
+    pathlib.PurePath,
+)
+"""What is stored as the text that it is written as."""
 
 
 def schema_of(model: object, notice: Revisions, *, spark: bool = False) -> pa.Schema:
@@ -44,292 +84,178 @@ def schema_of(model: object, notice: Revisions, *, spark: bool = False) -> pa.Sc
     """
     if not is_taggable(model):
         raise TypeError(f"{what_is(model)} is no pydantic model, dataclass, TypedDict, NamedTuple or attrs class")
-    columns = told.columns_of(notice, model)
-    parts = parts_of(model)
-    for part in parts.values():
-        part.press()
-
-    def metadata(name: str, part: Part, top: bool) -> dict[str, str] | None:
-        if not says_itself(part):
-            return None
-        column = columns[name]
-        tag = Tag(label_of(part), by_row=column.by_row and top, mark=column.mark if top else None)
-        return {KEY: encode(tag, notice)}
-
-    fields = [
-        field_of(name, part, lambda part, top, name=name: metadata(name, part, top)) for name, part in parts.items()
-    ]
-    return _with_spark(pa.schema(fields), notice, spark=spark)
+    columns = columns_of(notice, model)
+    fields = [stored.field(name, notice, columns[name]) for name, stored in _read_class(model, _Place(notice)).items()]
+    return with_spark(pa.schema(fields), notice, spark=spark)
 
 
-def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) -> Data:
-    """A table, record batch, data set or schema whose columns bear tags; nothing is copied.
+class _Place(NamedTuple):
+    """Where an annotation stands: its path, the values of type variables, the classes around it, and its sources.
 
-    `tags` are `Columns`, a tagged class, or a mapping of names to sources, and say of each column what it is:
-    `NotPersonal` too. Tags of fields inside a column stay, and count beside its own; they get its sources as well, for
-    they may be taken out of it (`flatten`).
+    What stands around a place says its sources of it as well: Arrow takes fields out of a column, and asks them alone.
+    """
 
-    `spark`: also in the schema that Spark leaves in Parquet, by which it reads what columns there are. So it is to be
-    the last step before the file is written.
+    notice: Revisions
+    path: str = ""
+    bindings: Mapping[Any, object] = types.MappingProxyType({})
+    around: tuple[object, ...] = ()
+    sources: frozenset[type[Source]] = frozenset()
+
+    def with_sources(self, sources: Iterable[type[Source]]) -> _Place:
+        return self._replace(sources=self.sources.union(sources))
+
+
+class _Stored(NamedTuple):
+    """How a place is stored. `inside` are the sources of all that is in it.
+
+    A struct or a list without sources of its own bears no tag (`is_tagged`): its fields do.
+    """
+
+    type: pa.DataType
+    sources: frozenset[type[Source]]
+    inside: frozenset[type[Source]] = frozenset()
+    is_tagged: bool = True
+    nullable: bool = False
+
+    def field(self, name: str, notice: Revisions, column: Tag = Tag()) -> pa.Field:  # noqa: B008  # immutable
+        """Returns the Arrow field; a column of the table also says what its tag says of the rows."""
+        metadata = None
+        if self.is_tagged or column.by_row or column.mark is not None:
+            label = Label(*self.sources) if self.sources else Label(NotPersonal)
+            metadata = {KEY: encode(Tag(label, by_row=column.by_row, mark=column.mark), notice)}
+        return pa.field(name, self.type, nullable=self.nullable, metadata=metadata)
+
+
+def _read_class(cls: type, place: _Place) -> dict[str, _Stored]:
+    """Returns how the fields of a class are stored, by name.
 
     Raises:
-        TypeError: `data` is none of these, or with `spark` a column is of a type that Spark does not have.
-        UnlabelledData: a column is left out of `tags`, or two have one name.
-        UnknownSource: a source is of no revision that is known here.
-        ValueError: `tags` name a column that there is not.
+        TypeError: a field has no Arrow type.
+        UnlabelledData: an annotation cannot be resolved, or a tag is where none is read.
     """
-    schema = _schema(data)
-    columns = told.columns_of(notice, tags)
-    _refuse_twins(schema)
-    unknown = [name for name in columns if name not in set(schema.names)]
-    if unknown:
-        raise ValueError(f"{_named(unknown)} is tagged, and there is no such column")
-    left_out = [name for name in schema.names if name not in columns]
-    if left_out:
-        raise UnlabelledData(
-            f"{_named(left_out)} is told by no source: say `NotPersonal` where a column is not personal (rule 4)"
-        )
-    fields = [
-        _bearing(pressed(field, columns[field.name], notice, field.name), columns[field.name], notice)
-        for field in schema
-    ]
-    given = _with_spark(pa.schema(fields, metadata=schema.metadata), notice, spark=spark)
-    return cast("Data", _with_schema(data, given))
+    key = (cls, tuple(place.bindings.values()))
+    if key in place.around:
+        raise TypeError(f"`{place.path}` holds {cls.__qualname__} again, and an Arrow type has an end")
+    Model(cls).columns()  # raises where a tag or a mark is where nobody would read it
+    fields: dict[str, _Stored] = {}
+    for name, hint in hints_of(cls).items():
+        path = f"{place.path}.{name}" if place.path else name
+        stored = _read(hint, place._replace(path=path, around=(*place.around, key)))
+        info = cls.model_fields.get(name) if issubclass(cls, BaseModel) else None
+        fields[name] = stored if info is None else _with_digits(stored, info.metadata)
+    return fields
 
 
-def columns_of(data: object, revisions: Revisions) -> Columns:
-    """The tags that the columns of a schema (table, batch, data set) bear; one that bears none is not among them.
-
-    Read are the fields' own, and those in the schema that Spark left, where the file was written by Spark. The tag of a
-    column counts for all that is in it, and the other way round.
-
-    Raises:
-        UnlabelledData: a tag cannot be read, two columns have one name, or Spark's schema says otherwise.
-        UnknownSource: a tag is of another notice, or of a revision or clause that is not known here.
-        TypeError: `data` has no schema of Arrow.
-    """
-    schema = _schema(data)
-    _refuse_twins(schema)
-    from_spark = spark_schema.read(schema)
-    # A field says itself what it is. Where some do, one that does not was put there later, and Spark's schema, which
-    # stays with the table whatever is put into it, is of what was there before.
-    only_spark = bool(from_spark) and not any(_bears_tags(field) for field in schema)
-    found: dict[str, Tag] = {}
-    for field in schema:
-        tag = _tag(field, field.name, revisions)
-        if from_spark:
-            other = _spark_tag(from_spark, field, field.name, revisions)
-            if tag is None and only_spark:
-                tag = other
-            elif tag is not None and other is not None and tag != other:
-                raise UnlabelledData(
-                    f"broken tag: the schema that Spark left in the metadata says of `{field.name}` otherwise than the "
-                    "field itself: tag it again, `tagged(…)`"
-                )
-        if tag is not None:
-            found[field.name] = tag
-    return Columns(found)
+def _read(annotation: Any, place: _Place) -> _Stored:
+    """Returns how what an annotation stands for is stored; raises as `_read_class` does."""
+    if isinstance(annotation, TypeVar) and annotation in place.bindings:
+        return _read(place.bindings[annotation], place._replace(bindings={}))
+    if isinstance(annotation, NewType):
+        return _read(annotation.__supertype__, place)
+    if isinstance(annotation, ALIASES):
+        return _read(cast("Any", annotation).__value__, place)
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        labels = [Label(cast("type[Source]", extra)) for extra in args[1:] if isinstance(extra, TermMeta)]
+        labels += [extra for extra in args[1:] if isinstance(extra, Label)]
+        return _with_digits(_read(args[0], place.with_sources(Label.join(*labels).sources if labels else ())), args[1:])
+    if origin in QUALIFIERS:
+        return _read(args[0], place)
+    if is_union(annotation):
+        return _union(args, place)
+    if origin in (Literal, typing_extensions.Literal):
+        return _of_values(args, annotation, place)
+    if isinstance(origin, type) and issubclass(origin, Sealed):
+        return _read(args[0], place.with_sources(_sources_of_seal(args[1], place)))
+    return _of_type(annotation, origin, args, place)
 
 
-def concatenated(tables: Sequence[pa.Table], revisions: Revisions) -> pa.Table:
-    """Tables of the same columns one below the other, where they are tagged alike.
-
-    `pyarrow.concat_tables` and `pyarrow.unify_schemas` keep the tags of the first one, whatever the others say.
-
-    Raises:
-        UnlabelledData: a column is tagged otherwise in another table. Also as `columns_of`, as UnknownSource.
-    """
-    every = [_everywhere(table, revisions) for table in tables]
-    for number, columns in enumerate(every[1:], 2):
-        for name in dict.fromkeys([*every[0], *columns]):
-            if columns.get(name) != every[0].get(name):
-                raise UnlabelledData(
-                    f"table {number} says of `{name}` otherwise than the first one: give all of them the tags of what "
-                    "they hold together first, `tagged(…)`"
-                )
-    return pa.concat_tables(tables)
+def _with_digits(stored: _Stored, constraints: Iterable[Any]) -> _Stored:
+    """Returns a decimal with so many digits, where that is said."""
+    if pa.types.is_decimal(stored.type):
+        for extra in constraints:
+            for constraint in getattr(extra, "metadata", None) or (extra,):  # of `Field(max_digits=…)`
+                digits = getattr(constraint, "max_digits", None)
+                if digits is not None:
+                    places = getattr(constraint, "decimal_places", None) or 0
+                    stored = stored._replace(type=pa.decimal128(digits, places))
+    return stored
 
 
-def _everywhere(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
-    """The tags of columns, and beside them those that fields within bear, by their paths."""
-    found = dict(columns_of(data, revisions))
-    inside = [one for field in data.schema for one in _inner(field.type, field.name)]
-    while inside:
-        field, where = inside.pop()
-        own = _own(field, where, revisions)
-        if own is not None:
-            found[where] = own
-        inside += _inner(field.type, where)
-    return found
+def _sources_of_seal(annotation: Any, place: _Place) -> frozenset[type[Source]]:
+    members = get_args(annotation) if is_union(annotation) else (annotation,)
+    if not all(isinstance(member, TermMeta) and "clause" in vars(member) for member in members):
+        raise UnlabelledData(f"`{place.path}` is sealed and names no source, so nothing says how to tag its column")
+    return Label(*members).sources
 
 
-def model_of(data: object, revisions: Revisions, name: str = "Row") -> type[BaseModel]:
-    """A pydantic model of the rows, each field annotated with its tag; one that is not personal has none.
-
-    Raises:
-        TypeError: a column has a type that no annotation stands for, or a name that no field can have.
-        UnlabelledData: a column bears no tag. Also as `columns_of`, as UnknownSource.
-    """
-    schema = _schema(data)
-    columns = columns_of(schema, revisions)
-    for one in schema.names:
-        if one not in columns:
-            raise UnlabelledData(f"`{one}` bears no tag, so it cannot be told what a field of it would hold")
-    borne = any(_bears_tags(field) for field in schema)
-
-    def inner(field: pa.Field, where: str, name: str) -> Any:
-        return _annotated(field, where, name, _own(field, where, revisions))
-
-    def _annotated(field: pa.Field, where: str, name: str, tag: Tag | None) -> Any:
-        annotation = annotation_of(field.type, where, name, inner)
-        if field.nullable:
-            annotation = annotation | None
-        if tag is not None and pa.types.is_map(field.type):
-            tag = _less(tag, [_tag(one, path, revisions) for one, path in _inner(field.type, where)])
-        extras = _extras(tag)
-        return Annotated[(annotation, *extras)] if extras else annotation
-
-    fields: dict[str, Any] = {}
-    for field in schema:
-        # Where it bears its own, what is inside says itself what it is.
-        tag = _own(field, field.name, revisions) if borne else columns[field.name]
-        fields[field.name] = _annotated(field, field.name, name, tag)
-    return model(name, fields)
+def _union(args: tuple[Any, ...], place: _Place) -> _Stored:
+    """Returns how an optional is stored, or several types that are stored alike."""
+    members = [_read(member, place) for member in args if member not in (None, type(None))]
+    alike = {member.type for member in members}
+    if len(alike) != 1 or (len(members) > 1 and pa.types.is_nested(*alike)):
+        raise TypeError(f"`{place.path}` is one of several types, and a column is of one")
+    return members[0]._replace(
+        sources=frozenset().union(*(member.sources for member in members)),
+        nullable=len(members) < len(args) or any(member.nullable for member in members),
+    )
 
 
-def _less(tag: Tag, inside: Sequence[Tag | None]) -> Tag:
-    """What a map says of itself beside what is in it says: it says that as well, since Parquet may lose it there."""
-    told = {source for one in inside if one is not None for source in one.label.sources}
-    own = tag.label.sources - told
-    return Tag(Label(*own) if own else NOT_PERSONAL, by_row=tag.by_row, mark=tag.mark)
+def _of_values(values: Iterable[object], annotation: object, place: _Place) -> _Stored:
+    """Returns how a literal is stored, or the values of an enumeration."""
+    classes = {type(value) for value in values if value is not None}
+    for base in (bool, int, str, bytes, float):
+        if classes and all(issubclass(cls, base) for cls in classes):
+            return _Stored(_PLAIN[base], place.sources, nullable=None in values)
+    raise _no_type(annotation, place)
 
 
-def _extras(tag: Tag | None) -> list[Any]:
-    if tag is None:
-        return []
-    sources = [] if tag.label is NOT_PERSONAL else list(tag.label)
-    return [*sources, *([ByRow] if tag.by_row else ()), *(() if tag.mark is None else (tag.mark,))]
+def _of_type(annotation: Any, origin: Any, args: tuple[Any, ...], place: _Place) -> _Stored:
+    if is_taggable(origin):
+        names = getattr(origin, "__parameters__", ())
+        values = [place.bindings.get(arg, arg) if isinstance(arg, TypeVar) else arg for arg in args]
+        return _struct(origin, place._replace(bindings=dict(zip(names, values, strict=False))))
+    if is_taggable(annotation):
+        return _struct(annotation, place._replace(bindings={}))
+    cls = origin or annotation
+    if not isinstance(cls, type):
+        raise _no_type(annotation, place)
+    if issubclass(cls, enum.Enum):
+        return _of_values([member.value for member in cls], annotation, place)
+    if args and issubclass(cls, Collection):
+        return _container(annotation, cls, [arg for arg in args if arg is not ...], place)
+    if cls not in _PLAIN and issubclass(cls, _TEXTS):
+        return _Stored(pa.string(), place.sources)
+    base = next((base for base in cls.__mro__ if base in _PLAIN), None)
+    if base is None:
+        raise _no_type(annotation, place)
+    return _Stored(_PLAIN[base], place.sources)
 
 
-# ---- inside a column -------------------------------------------------------------------------------------------------
+def _struct(cls: type, place: _Place) -> _Stored:
+    fields = _read_class(cls, place)
+    type_ = pa.struct([field.field(name, place.notice) for name, field in fields.items()])
+    return _Stored(type_, place.sources, _inside(fields.values()), is_tagged=bool(place.sources) or not fields)
 
 
-def pressed(field: pa.Field, tag: Tag, revisions: Revisions, where: str) -> pa.Field:
-    """A field whose fields that bear tags say what it says itself, besides."""
-    if not tag.is_personal or not any(_bears_tags(one) for one, _ in _inner(field.type, where)):
-        return field
-
-    def more(one: pa.Field) -> pa.Field:
-        own = _own(one, where, revisions)
-        whole = tag if own is None else Tag(own.label | tag.label, by_row=own.by_row or tag.by_row, mark=own.mark)
-        found = pressed(one, whole, revisions, where)
-        return found if own is None else _bearing(found, whole, revisions)
-
-    return field.with_type(remade(field.type, more))
-
-
-def _bearing(field: pa.Field, tag: Tag, revisions: Revisions) -> pa.Field:
-    return field.with_metadata({**(field.metadata or {}), _KEY: encode(tag, revisions).encode()})
+def _container(annotation: Any, cls: type, args: list[Any], place: _Place) -> _Stored:
+    items = [_read(arg, place._replace(path=f"{place.path}[]")) for arg in args]
+    if issubclass(cls, Mapping) and len(args) == 2:
+        key, value = items
+        if key.nullable:
+            raise TypeError(f"`{place.path}` may have None for a key, and a map of Arrow may not")
+        type_ = pa.map_(key.field("key", place.notice), value.field("value", place.notice))
+        # A map says itself what is in it, since Parquet may lose the tags of that.
+        return _Stored(type_, place.sources | _inside(items))
+    if len(args) != 1 or issubclass(cls, Mapping):
+        raise TypeError(f"`{place.path}` is {what_is(annotation)}, with items of several types: give it a model")
+    type_ = pa.list_(items[0].field("item", place.notice))
+    return _Stored(type_, place.sources, _inside(items), is_tagged=bool(place.sources))
 
 
-# ---- one field -------------------------------------------------------------------------------------------------------
+def _inside(parts: Iterable[_Stored]) -> frozenset[type[Source]]:
+    return frozenset[type[Source]]().union(*(part.sources | part.inside for part in parts))
 
 
-def _own(field: pa.Field, where: str, revisions: Revisions) -> Tag | None:
-    text = (field.metadata or {}).get(_KEY)
-    return None if text is None else decode(text, revisions, where)
-
-
-def _tag(field: pa.Field, where: str, revisions: Revisions) -> Tag | None:
-    """The tag of a column with all that is in it; None where it, and something in it, bears none."""
-    own = _own(field, where, revisions)
-    inside = [_tag(one, path, revisions) for one, path in _inner(field.type, where)]
-    return _united(own, inside)
-
-
-def _spark_tag(texts: Mapping[str, str], field: pa.Field, where: str, revisions: Revisions) -> Tag | None:
-    text = texts.get(where)
-    own = None if text is None else decode(text, revisions, where)
-    inside = [_spark_tag(texts, one, path, revisions) for one, path in _inner(field.type, where)]
-    return _united(own, inside)
-
-
-def _united(own: Tag | None, inside: Sequence[Tag | None]) -> Tag | None:
-    known = [one for one in inside if one is not None]
-    if own is None and (not inside or len(known) < len(inside)):
-        return None
-    if own is None:
-        own = Tag()
-    if not known:
-        return own
-    label = Label.join(own.label, *(one.label for one in known))
-    return Tag(label, by_row=own.by_row or any(one.by_row for one in known), mark=own.mark)
-
-
-def _inner(type_: pa.DataType, where: str) -> Iterator[tuple[pa.Field, str]]:
-    """The fields in a type, with the paths to them."""
-    if isinstance(type_, pa.BaseExtensionType):
-        yield from _inner(type_.storage_type, where)
-        return
-    if not type_.num_fields and not isinstance(type_, pa.DictionaryType):
-        return
-    types = pa.types
-    if types.is_map(type_):
-        yield type_.key_field, f"{where}[]"
-        yield type_.item_field, f"{where}[]"
-    elif types.is_struct(type_) or types.is_union(type_):
-        for number in range(type_.num_fields):
-            yield type_.field(number), f"{where}.{type_.field(number).name}"
-    elif types.is_dictionary(type_) or types.is_run_end_encoded(type_):
-        yield from _inner(type_.value_type, where)
-    elif hasattr(type_, "value_field"):
-        yield type_.value_field, f"{where}[]"
-
-
-def _bears_tags(field: pa.Field) -> bool:
-    return _KEY in (field.metadata or {}) or any(_bears_tags(one) for one, _ in _inner(field.type, ""))
-
-
-# ---- a whole schema --------------------------------------------------------------------------------------------------
-
-
-def _schema(data: object) -> pa.Schema:
-    if isinstance(data, pa.Schema):
-        return data
-    schema = getattr(data, "schema", None)
-    if not isinstance(schema, pa.Schema):
-        raise TypeError(f"a table, record batch, data set or schema of Arrow is needed, not {type(data).__name__}")
-    return schema
-
-
-def _with_schema(data: Any, schema: pa.Schema) -> Any:
-    if isinstance(data, pa.Schema):
-        return schema
-    if isinstance(data, pa.Table):
-        return pa.Table.from_arrays(data.columns, schema=schema)
-    if isinstance(data, pa.RecordBatch):
-        return pa.RecordBatch.from_arrays(data.columns, schema=schema)
-    if hasattr(data, "replace_schema"):  # a data set, whose module is not imported for it
-        return data.replace_schema(schema)
-    raise TypeError(f"{type(data).__name__} cannot be given another schema: give a table, a record batch or a data set")
-
-
-def _with_spark(schema: pa.Schema, notice: Revisions, *, spark: bool) -> pa.Schema:
-    """The schema with Spark's in its metadata, or without one: of other columns it would be wrong."""
-    metadata = {key: value for key, value in (schema.metadata or {}).items() if key != spark_schema.SPARK_KEY}
-    bare = schema.with_metadata(metadata or None)
-    if not spark:
-        return bare
-    texts = {name: encode(tag, notice) for name, tag in columns_of(bare, notice).items()}
-    return bare.with_metadata({**metadata, spark_schema.SPARK_KEY: spark_schema.written(bare, texts).encode()})
-
-
-def _refuse_twins(schema: pa.Schema) -> None:
-    if len(set(schema.names)) < len(schema.names):
-        twice = next(name for name, times in Counter(schema.names).items() if times > 1)
-        raise UnlabelledData(f"two columns are called {shown(twice)}, so a tag could be of either: rename one")
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" (and {len(names) - 1:,} more)" if len(names) > 1 else ""
-    return f"{shown(names[0])}{more}"
+def _no_type(annotation: object, place: _Place) -> TypeError:
+    return TypeError(f"`{place.path}` is {what_is(annotation)}, which has no Arrow type: name one that has")

@@ -10,12 +10,12 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 from sqlglot import exp
 
+from purposeguard.adapters import duckdb_rows as frames
+from purposeguard.adapters import row_values as values
 from purposeguard.adapters.rowrule import KeySet, RowRule, clause_meant, rendered
 from purposeguard.adapters.sql.analysis import Read
 from purposeguard.adapters.sql.catalogue import Catalogue
 from purposeguard.adapters.sql.narrowing import narrowed
-from purposeguard.adapters.words import duckdb as frames
-from purposeguard.adapters.words import values
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.notice.notice import Notice
 
@@ -128,7 +128,7 @@ class _Words(frames.Words):
 
     def learn(self, spelled: Iterable[str]) -> None:
         """Reads more spellings of sources, which the notice does."""
-        self._meant.learn(self._rule.source or "", spelled)
+        self._spellings.learn(self._rule.source or "", spelled)
 
     def _refusal(self, column: str) -> str:
         # An unknown source is told by name. With the mark, no statement can make another text be taken for one.

@@ -8,6 +8,6 @@ none passes through Python; of lazy frames that is when they are read.
 from purposeguard.adapters.needs import Needs
 
 with Needs("frames", "narwhals"):
-    from purposeguard.adapters.frames.frames import Frames
+    from purposeguard.adapters.frames.session import Frames
 
 __all__ = ["Frames"]

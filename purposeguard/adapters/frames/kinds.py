@@ -6,6 +6,7 @@ Each library is asked only where a frame of it is there, so it has been imported
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -14,8 +15,10 @@ from typing import Any, Final, NamedTuple
 import narwhals as nw
 from narwhals import dependencies as having
 
+from purposeguard.adapters.frames import rows
+from purposeguard.adapters.frames.rows import PortableRule
 from purposeguard.adapters.rowrule import RowRule
-from purposeguard.errors import UnlabelledData, UnresolvedStatement, shown
+from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement, shown
 
 
 class Kind(NamedTuple):
@@ -130,52 +133,114 @@ def _must_have_arrow(whose: str) -> None:
         raise ModuleNotFoundError(message, name="pyarrow")
 
 
-# Each is imported where a frame of its library is there; without one, not at all.
+# Each library is imported where a frame of it is there.
 
 
 def _by_pandas(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     _must_have_arrow("pandas")
-    from purposeguard.adapters.frames import pandas  # noqa: PLC0415  # a frame of it is there
+    from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # a frame of pandas is there
 
-    return pandas.filtered(frame, rule, telling)
+    return arrow.filtered_pandas(frame, rule, telling)
 
 
 def _by_dask(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     _must_have_arrow("dask")
-    from purposeguard.adapters.frames import pandas  # noqa: PLC0415  # a frame of it is there
+    from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # a frame of dask is there
 
-    return pandas.filtered_parts(frame, rule, telling)
-
-
-def _by_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
-    from purposeguard.adapters.frames import polars  # noqa: PLC0415  # a frame of it is there
-
-    return polars.filtered(frame, rule)
+    return arrow.filtered_dask(frame, rule, telling)
 
 
 def _by_arrow(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
-    from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # a frame of it is there
+    from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # a table of it is there
 
     return arrow.filtered(frame, rule, telling)
 
 
-def _settled_by_polars(frame: Any, left: Any) -> Any:
-    from purposeguard.adapters.frames import polars  # noqa: PLC0415  # a frame of it is there
-
-    return polars.settled(frame, left)
+def _by_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
+    mask = rows.mask(rule, nw.from_native(frame, eager_only=True))
+    if isinstance(mask, bool):
+        return frame if mask else frame.clear()
+    return frame.filter(mask.to_native())
 
 
 def _by_duckdb(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
     _must_have_arrow("DuckDB")
-    from purposeguard.adapters.words import duckdb  # noqa: PLC0415  # a frame of it is there
+    from purposeguard.adapters import duckdb_rows  # noqa: PLC0415  # a relation of it is there
 
-    return duckdb.filtered(frame, rule)
+    return duckdb_rows.filtered(frame, rule)
 
 
 def _by_spark(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
-    from purposeguard.adapters.frames import spark  # noqa: PLC0415  # a frame of it is there
+    from purposeguard.adapters.spark import rows as spark_rows  # noqa: PLC0415  # a frame of it is there
 
-    return spark.filtered(frame, rule)
+    return spark_rows.filtered(frame, rule)
+
+
+# ---- lazy frames of polars -------------------------------------------------------------------------------------------
+
+
+def _by_lazy_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
+    import polars as pl  # noqa: PLC0415  # a frame of it is there
+
+    names = list(rule.columns)
+    empty = pl.DataFrame(schema=frame.select(names).collect_schema())
+    rows.mask(rule, nw.from_native(empty, eager_only=True))  # what is wrong with the types is told at once
+    test = _PolarsTest(rule)
+    return frame.filter(pl.struct(names).map_batches(test, return_dtype=pl.Boolean, is_elementwise=True))
+
+
+class _PolarsTest:
+    """Returns which rows of a series of structs may be used; for `map_batches`, in another process as well."""
+
+    def __init__(self, rule: RowRule) -> None:
+        self._rule = PortableRule(rule)
+
+    def __call__(self, series: Any) -> Any:
+        import polars as pl  # noqa: PLC0415  # a series of it is there
+
+        try:
+            mask = rows.mask(self._rule.rule, nw.from_native(series.struct.unnest(), eager_only=True))
+        except UnknownSource as error:
+            message = str(error)
+        else:
+            return (
+                pl.repeat(mask, len(series), dtype=pl.Boolean, eager=True)
+                if isinstance(mask, bool)
+                else mask.to_native()
+            )
+        raise _UnknownSourceInPolars(message)
+
+
+class _UnknownSourceInPolars(UnknownSource):
+    """A row names a source that means nothing. Polars makes errors anew, of their class and their message alone."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.partition("`")[2].partition("`")[0])
+        self._message = message
+
+    def __str__(self) -> str:
+        return self._message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _UnknownSourceInPolars, (self._message,)
+
+
+_FILE_SCAN: Final = re.compile(r"(?:Parquet|Csv|Ipc|NDJson) SCAN \[", re.IGNORECASE)
+"""How a plan begins that is the reading of a file, and nothing else."""
+
+
+def _settled_lazy_polars(frame: Any, left: Any) -> Any:
+    """Returns what is left of a lazy frame, with a plan that holds no other rows.
+
+    A plan goes along wherever the frame goes, in a pickle as well, with all that it was made of. So it is carried out
+    now, unless the frame does nothing but read a file.
+    """
+    first = frame.explain(optimized=False).lstrip().partition("\n")[0]
+    reads_file = _FILE_SCAN.match(first) is not None and "in-mem" not in first
+    return left if reads_file else left.collect().lazy()
+
+
+# ---- the table of kinds ----------------------------------------------------------------------------------------------
 
 
 def _is_spark(frame: Any) -> bool:
@@ -194,9 +259,9 @@ _KINDS: Final = (
         ("polars",),
         having.is_polars_lazyframe,
         _lazy_names,
-        _by_polars,
+        _by_lazy_polars,
         _selected,
-        _settled_by_polars,
+        _settled_lazy_polars,
     ),
     Kind(ARROW, ("pyarrow",), having.is_pyarrow_table, _table_names, _by_arrow, _selected),
     Kind("DuckDB", ("duckdb", "_duckdb"), having.is_duckdb_relation, _columns, _by_duckdb, _selected),

@@ -8,6 +8,6 @@ is asked; which rows may be used is a condition that the executors run.
 from purposeguard.adapters.needs import Needs
 
 with Needs("spark", "pyspark"):
-    from purposeguard.adapters.spark.spark import Spark
+    from purposeguard.adapters.spark.session import Spark
 
 __all__ = ["Spark"]

@@ -16,16 +16,13 @@ import cachetools
 
 from purposeguard.adapters.rowrule import RowRule
 from purposeguard.adapters.spark.lineage import Relation, Scope
-from purposeguard.adapters.spark.plan import Key, Listing, Node, key_of, short
+from purposeguard.adapters.spark.plan import Key, Listing, Node, Rows, is_checkpoint, key_of, short
 from purposeguard.adapters.tags import Tag
 from purposeguard.locks import new_lock
 
 _ATTRIBUTES_KEPT: Final = 500_000
 _CALLS_KEPT: Final = 20_000
 _CHECKPOINTS_KEPT: Final = 20_000
-
-Rows = tuple[str, int]
-"""The rows behind a checkpoint: the application, and the number of the RDD that holds them."""
 
 MARKER: Final = "purposeguard:"
 """What tokens begin with."""
@@ -158,15 +155,6 @@ class SparkMemory:
         if kept.digest is None:
             kept.digest = digest
         return (kept.number, number) if kept.digest == digest else None
-
-
-def is_checkpoint(node: Node) -> bool:
-    """Whether a relation holds what a plan gave before.
-
-    Its columns have the ids that they had in that plan, and bear what that plan said of itself; of what decided which
-    rows there are nothing is left. So only the rows themselves tell what it is (see `SparkMemory.settle`).
-    """
-    return node.name == "LogicalRDD" and (bool(node.fields.get("fromCheckpoint")) or "originStats" in node.fields)
 
 
 _MADE: Final = ["And", "Or", "EqualTo", "Literal", "Literal"]

@@ -9,6 +9,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pyspark.sql import DataFrame
+from pyspark.sql.classic.dataframe import DataFrame as ClassicFrame
+
+from purposeguard.adapters.tags import KEY
 from purposeguard.errors import UnresolvedStatement
 
 Key = tuple[int, str]
@@ -16,6 +20,15 @@ Key = tuple[int, str]
 
 Listing = Sequence[Mapping[str, Any]]
 """A tree as it is written: its nodes in preorder, each with the number of its children."""
+
+Rows = tuple[str, int]
+"""The rows behind a checkpoint: the application, and the number of the RDD that holds them."""
+
+CONNECT = (
+    "a frame of Spark Connect shows no plan, so it cannot be told what it reads: check it where the session is a "
+    "classic one, in the driver"
+)
+
 
 _ANONYMOUS: Final = ""
 """What a relation without a name is called."""
@@ -153,3 +166,72 @@ def within(fields: Mapping[str, Any]) -> Iterator[tuple[str, Listing]]:
         if isinstance(value, list) and value:
             for one in _listings(value) or ():
                 yield field, one
+
+
+# ---- frames and the relations below them ---------------------------------------------------------------------------
+
+
+def classic(frame: object) -> DataFrame:
+    """The frame, which shows its plan.
+
+    Raises:
+        TypeError: it is no frame of Spark.
+        UnresolvedStatement: it is one of Spark Connect.
+    """
+    if isinstance(frame, ClassicFrame):
+        return frame
+    if isinstance(frame, DataFrame):
+        raise UnresolvedStatement(CONNECT)
+    raise TypeError(f"a frame is a DataFrame of Spark, not {type(frame).__name__}")
+
+
+def is_checkpoint(node: Node) -> bool:
+    """Whether a relation holds what a plan gave before.
+
+    Its columns have the ids that they had in that plan, and bear what that plan said of itself; of what decided which
+    rows there are nothing is left. So only the rows themselves tell what it is (see `SparkMemory.settle`).
+    """
+    return node.name == "LogicalRDD" and (bool(node.fields.get("fromCheckpoint")) or "originStats" in node.fields)
+
+
+def borne(plan: Any) -> Iterator[tuple[Key, str | None]]:
+    """The columns of all relations of a plan, in the queries within it too, with what is under our key.
+
+    The JSON of a plan leaves metadata out, so that each relation is asked for its schema.
+    """
+    for part in (plan, *_each(plan.subqueriesAll())):
+        for leaf in _each(part.collectLeaves()):
+            node = read_plan(str(leaf.toJSON()))
+            columns = output_of(node)
+            if columns is None or is_checkpoint(node):
+                continue
+            fields = json.loads(str(leaf.schema().json()))["fields"]
+            if [one["name"] for one in fields] != [one["name"] for one in columns]:
+                raise UnresolvedStatement(f"a relation of the plan, a {node.name}, tells two schemas of itself")
+            for column, field in zip(columns, fields, strict=True):
+                yield key_of(column), _text(field.get("metadata", {}).get(KEY))
+
+
+def checkpoints(plan: Any) -> Iterator[tuple[tuple[Key, ...], Rows]]:
+    """The checkpoints that a plan reads: the ids of their columns, and the rows that they hold."""
+    for part in (plan, *_each(plan.subqueriesAll())):
+        for leaf in _each(part.collectLeaves()):
+            node = read_plan(str(leaf.toJSON()))
+            if is_checkpoint(node):
+                held = leaf.rdd()
+                yield keys_of(node), (str(held.sparkContext().applicationId()), int(held.id()))
+
+
+def keys_of(node: Node) -> tuple[Key, ...]:
+    """The attributes that a node says it gives; none where it does not say it."""
+    return tuple(key_of(one) for one in output_of(node) or ())
+
+
+def _text(value: object) -> str | None:
+    """What is under the key: what is no text is no tag, and is read as one that is broken."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _each(sequence: Any) -> Iterator[Any]:
+    for number in range(int(sequence.size())):
+        yield sequence.apply(number)

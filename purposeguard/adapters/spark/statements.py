@@ -11,8 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.classic.dataframe import DataFrame as ClassicFrame
 from pyspark.sql.sql_formatter import SQLStringFormatter
 
-from purposeguard.adapters.spark.frames import CONNECT
-from purposeguard.adapters.spark.plan import words
+from purposeguard.adapters.spark.plan import CONNECT, words
 from purposeguard.errors import UnresolvedStatement
 
 _QUERIES: Final = words(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
+import datetime
+import decimal
+import types as builtin_types
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import cachetools
+from pyspark.sql import types as T  # noqa: N812  # as everybody calls it
+from typing_extensions import get_type_hints
 
-from purposeguard.adapters.deciding import Decider, label_in
-from purposeguard.adapters.spark.frames import Traced
+from purposeguard.adapters.deciding import Decider, label_in, must_cover
 from purposeguard.adapters.spark.lineage import Atom, Flow, Relation
 from purposeguard.adapters.spark.memory import SparkMemory
-from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag, decode
+from purposeguard.adapters.spark.operators import Traced
+from purposeguard.adapters.tags import KEY, NOT_PERSONAL, Columns, Revisions, Tag, decode, encode
+from purposeguard.errors import UnlabelledData
 from purposeguard.locks import new_lock
 from purposeguard.values.markers import RowSource
 
@@ -116,3 +123,67 @@ def _chosen_by(tag: Tag, chosen: Tag) -> Tag:
     if tag.mark is RowSource or not chosen.is_personal:
         return tag
     return Tag(tag.label | chosen.label, by_row=tag.by_row or chosen.by_row, mark=tag.mark)
+
+
+def covered(target: str, column: str, value: Tag, tag: Tag) -> None:
+    """Nothing where a column's tag says all that flows into it.
+
+    Raises:
+        FlowViolation: it lacks a source.
+        UnlabelledData: what flows there was collected under the source that its row names, and the tag does not say so.
+    """
+    must_cover(target, column, tag.label, value.label)
+    if value.by_row and not tag.by_row:
+        raise UnlabelledData(
+            f"what flows into `{target}.{column}` was collected under the source that its row names: tag the column "
+            "`ByRow`, and let the row source flow along"
+        )
+
+
+# ---- schemas ---------------------------------------------------------------------------------------------------------
+
+_TYPES: Final[Mapping[object, T.DataType]] = {
+    bool: T.BooleanType(),
+    int: T.LongType(),
+    float: T.DoubleType(),
+    str: T.StringType(),
+    bytes: T.BinaryType(),
+    datetime.date: T.DateType(),
+    datetime.datetime: T.TimestampType(),
+    decimal.Decimal: T.DecimalType(38, 18),
+}
+
+
+def schema_with(columns: Columns, given: object, types: Mapping[str, Any] | None, revisions: Revisions) -> T.StructType:
+    """A schema whose columns bear tags; the types are given, or those of a class's annotations.
+
+    Raises:
+        TypeError: the type of a column is not told, or Spark has none for it.
+    """
+    hints = get_type_hints(given, include_extras=True) if isinstance(given, type) else {}
+    fields: list[T.StructField] = []
+    read: dict[str, T.DataType] = {}  # Spark's parser is asked once for each
+    for name, tag in columns.items():
+        told = (types or {}).get(name)
+        type_, nullable = (told, True) if told is not None else _type_of(hints.get(name))
+        if isinstance(type_, str):
+            if type_ not in read:
+                read[type_] = T.DataType.fromDDL(type_)
+            type_ = read[type_]
+        if not isinstance(type_, T.DataType):
+            raise TypeError(f"nothing says of which type `{name}` is: give it, `types={{'{name}': 'string'}}`")
+        fields.append(T.StructField(name, type_, nullable, {KEY: encode(tag, revisions)}))
+    return T.StructType(fields)
+
+
+def _type_of(hint: object) -> tuple[T.DataType | None, bool]:
+    """The type of an annotation, and whether it may be null."""
+    if get_origin(hint) is Annotated:
+        return _type_of(get_args(hint)[0])
+    if get_origin(hint) in {Union, builtin_types.UnionType}:
+        parts = [one for one in get_args(hint) if one is not type(None)]
+        return (_type_of(parts[0])[0], True) if len(parts) == 1 else (None, True)
+    if get_origin(hint) is list:
+        inner, nullable = _type_of(get_args(hint)[0])
+        return (None if inner is None else T.ArrayType(inner, nullable)), False
+    return _TYPES.get(hint), False

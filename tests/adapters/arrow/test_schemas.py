@@ -15,14 +15,13 @@ from hypothesis import given
 from pyarrow import feather
 from pydantic import BaseModel
 
-from purposeguard import History, Label, Notice, NotPersonal, Subject, UnknownSource, UnlabelledData, sources_of
+from purposeguard import History, Label, Notice, NotPersonal, Subject, UnknownSource, UnlabelledData
 from purposeguard.adapters import tags
-from purposeguard.adapters.arrow import KEY, columns_of, concatenated, model_of, schema_of, tagged
+from purposeguard.adapters.arrow import KEY, columns_of, concatenated, schema_of, tagged
 from purposeguard.adapters.tags import Columns, Tag
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.markers import Collected, Ended
 from tests.adapters.arrow.models import (
-    Address,
     AsAttrs,
     AsDataclass,
     AsNamedTuple,
@@ -90,47 +89,14 @@ def test_every_kind_of_class_gives_the_same_schema(model: type) -> None:
 def test_a_table_of_several_sources_says_so() -> None:
     columns = columns_of(schema_of(Contact, NOTICE), NOTICE)
     assert columns == tags.columns_of(NOTICE, Contact)
-    assert tags.columns_of(NOTICE, model_of(schema_of(Contact, NOTICE), NOTICE)) == columns
-
-
-def _with_all_inside(model: type[BaseModel], other: type[BaseModel]) -> dict[str, Label]:
-    """Path → the sources there, above and below it: what is inside says what the whole says, and a map the reverse."""
-    found = sources_of(model)
-    paths = dict.fromkeys([*found, *sources_of(other)])
-    if int(pa.__version__.partition(".")[0]) < FIRST_THAT_KEEPS:
-        paths = dict.fromkeys(path.partition("[")[0].partition(".")[0] for path in paths)
-    return {
-        path: Label.join(
-            *(label for one, label in found.items() if one == path or _is_in(one, path) or _is_in(path, one))
-        )
-        for path in paths
-    }
-
-
-def _is_in(one: str, path: str) -> bool:
-    return one.startswith((f"{path}[", f"{path}."))
-
-
-FIRST_THAT_KEEPS = 24
-"""Earlier releases of pyarrow lose, in Parquet, the metadata of what a map holds: then the map says it all."""
 
 
 @given(model=models())
-def test_a_model_comes_back_from_parquet_with_the_same_sources(model: type[BaseModel]) -> None:
+def test_a_model_has_the_same_sources_behind_a_file(model: type[BaseModel]) -> None:
     schema = schema_of(model, NOTICE)
     for through in (_through_parquet, _through_feather):
         read = through(schema.empty_table())
-        back = model_of(read, NOTICE)
-        assert _with_all_inside(back, model) == _with_all_inside(model, back)
-        assert columns_of(read, NOTICE) == tags.columns_of(NOTICE, model) == tags.columns_of(NOTICE, back)
-
-
-def test_rows_of_a_model_are_stored_and_read_by_it() -> None:
-    row = {"street": "a", "city": "b"}
-    table = pa.Table.from_pylist([row], schema=schema_of(Address, NOTICE))
-    model = model_of(_through_parquet(table), NOTICE, "Address")
-    assert model.__name__ == "Address"
-    assert model.model_validate(table.to_pylist()[0]).model_dump() == row
+        assert columns_of(read, NOTICE) == tags.columns_of(NOTICE, model)
 
 
 class _Anything(BaseModel):
@@ -209,8 +175,6 @@ def test_tags_of_fields_inside_count_beside_that_of_the_column() -> None:
 def test_a_struct_of_which_one_field_is_told_by_nothing_is_unlabelled() -> None:
     fields = [pa.field("a", pa.string(), metadata={KEY: REGISTERED}), pa.field("b", pa.string())]
     assert "home" not in columns_of(pa.schema([pa.field("home", pa.struct(fields))]), NOTICE)
-    with pytest.raises(UnlabelledData, match="`home` bears no tag"):
-        model_of(pa.schema([pa.field("home", pa.struct(fields))]), NOTICE)
 
 
 @pytest.mark.parametrize(
@@ -232,9 +196,8 @@ def test_a_broken_or_foreign_tag_is_refused(tag: str, error: type[Exception]) ->
     for place in ("email", "inside"):
         field = pa.field("email", pa.string(), metadata={KEY: tag})
         schema = pa.schema([field if place == "email" else pa.field("inside", pa.list_(field))])
-        for call in (columns_of, model_of):
-            with pytest.raises(error, match=place if error is UnlabelledData else None):
-                call(_through_parquet(schema.empty_table()), NOTICE)
+        with pytest.raises(error, match=place if error is UnlabelledData else None):
+            columns_of(_through_parquet(schema.empty_table()), NOTICE)
 
 
 def test_a_tag_of_an_earlier_revision_is_read_by_a_history() -> None:
@@ -310,20 +273,11 @@ def test_tables_are_put_together_only_where_they_are_tagged_alike() -> None:
     assert together.num_rows == 2
 
 
-def test_a_model_is_made_of_what_fields_can_say() -> None:
-    odd = pa.schema([pa.field("an address", pa.string(), metadata={KEY: REGISTERED})])
-    with pytest.raises(TypeError, match="rename the column"):
-        model_of(odd, NOTICE)
-    half = pa.schema([pa.field("x", pa.month_day_nano_interval(), metadata={KEY: REGISTERED})])
-    with pytest.raises(TypeError, match="`x` is month_day_nano_interval"):
-        model_of(half, NOTICE)
-
-
 class _Stamped(BaseModel):
     day: Annotated[datetime.date, Collected]
     moments: list[datetime.datetime]
 
 
 def test_marks_survive_and_stand_on_columns_alone() -> None:
-    back = model_of(_through_parquet(schema_of(_Stamped, NOTICE).empty_table()), NOTICE)
-    assert tags.columns_of(NOTICE, back) == tags.columns_of(NOTICE, _Stamped)
+    read = _through_parquet(schema_of(_Stamped, NOTICE).empty_table())
+    assert columns_of(read, NOTICE) == tags.columns_of(NOTICE, _Stamped)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from purposeguard import Label, NotPersonal, Subject, UnlabelledData
 from purposeguard.adapters import tags
-from purposeguard.adapters.arrow import KEY, columns_of, model_of, schema_of, tagged
+from purposeguard.adapters.arrow import KEY, columns_of, schema_of, tagged
 from purposeguard.adapters.arrow.spark import SPARK_KEY
 from purposeguard.adapters.tags import Tag, decode
 from purposeguard.notices import trendmicro_jp as tm
@@ -67,7 +67,6 @@ def test_arrow_reads_the_tags_that_spark_wrote(spark: Any, tmp_path: Path) -> No
     columns = columns_of(table, NOTICE)
     assert columns["email"].label is Label(tm.Registration)
     assert columns["id"].label is Label(NotPersonal)
-    assert tags.columns_of(NOTICE, model_of(table, NOTICE)) == columns
     adopted = tagged(table, columns, NOTICE)
     assert columns_of(adopted, NOTICE) == columns
     assert SPARK_KEY not in (adopted.schema.metadata or {})

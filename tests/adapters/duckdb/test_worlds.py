@@ -10,10 +10,10 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from purposeguard import ChannelViolation, NotPersonal, PurposeViolation
+from purposeguard.adapters import row_values as values
 from purposeguard.adapters.deciding import Decider
 from purposeguard.adapters.duckdb import connect
 from purposeguard.adapters.tags import Columns, Tag
-from purposeguard.adapters.words import values
 from tests.adapters.frames.kinds import KINDS, NUMBER, Held, as_held
 from tests.adapters.worlds import World, worlds
 

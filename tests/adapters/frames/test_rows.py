@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from purposeguard import ChannelViolation
+from purposeguard.adapters import row_values as values
 from purposeguard.adapters.deciding import Decider
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns, Tag
-from purposeguard.adapters.words import values
 from tests.adapters.frames.kinds import KINDS, NUMBER, Held, Maker, as_held, content
 from tests.adapters.worlds import World, worlds
 
@@ -50,13 +50,10 @@ def test_every_engine_keeps_the_rows_that_the_core_permits_one_by_one(world: Wor
     _compare(world, held, KINDS)
 
 
-@pytest.mark.parametrize("dense", [2**27, 0], ids=["close together", "far apart"])
 @given(world=worlds(), held=holdings)
 @settings(max_examples=settings().max_examples // 2)
-def test_many_subjects_are_asked_for_in_another_way_and_with_the_same_answers(
-    dense: int, world: World, held: Held
-) -> None:
-    with mock.patch.object(values, "FEW", 0), mock.patch.object(values, "DENSE", dense):
+def test_many_subjects_are_asked_for_in_another_way_and_with_the_same_answers(world: World, held: Held) -> None:
+    with mock.patch.object(values, "FEW", 0):
         _compare(world, held, KINDS)
 
 

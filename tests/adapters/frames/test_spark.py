@@ -16,7 +16,7 @@ TAGS = {"source": RowSource, "id": Subject, "email": ByRow, "device": tm.Product
 
 
 def test_columns_and_rows_of_spark_are_told_by_the_tags_that_are_given(spark: Any) -> None:
-    rows = [("1.1(a)", 1, "a", "x"), ("1.1(c)", 2, "b", "y"), ("2.3", 3, "c", "z"), ("１．１（ａ）", 4, "d", "w")]
+    rows = [("1.1(a)", 1, "a", "x"), ("1.1(c)", 2, "b", "y"), ("2.3", 3, "c", "z"), ("1.1a", 4, "d", "w")]
     frame = spark.createDataFrame(rows, "source string, id long, email string, device string")
     guard = Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
     frames = Frames(guard)

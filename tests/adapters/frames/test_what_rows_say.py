@@ -277,7 +277,7 @@ def _nullable(kind: str, table: pa.Table) -> Any:
 
 
 def test_numbers_that_pandas_made_floats_are_refused() -> None:
-    with pytest.raises(UnlabelledData, match="`who` is marked Subject and holds double"):
+    with pytest.raises(UnlabelledData, match="`who` is marked Subject and holds Float64"):
         _kept(pd.DataFrame({"who": [1, None], "n": [0, 1]}), WHOSE, Told({"1": STOPPED}))
 
 
@@ -363,7 +363,7 @@ def test_objects_that_are_days_and_moments_are_refused(given: list[Any]) -> None
 
 
 def test_days_that_moments_of_nanoseconds_cannot_hold_are_beyond_all_of_them() -> None:
-    from purposeguard.adapters.words.values import within
+    from purposeguard.adapters.row_values import within
 
     first, last = datetime.date(1, 1, 1), datetime.date(9999, 12, 31)
     assert within(first, last, "Asia/Tokyo", "ns") == (None, None)

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from purposeguard import NotPersonal
 from purposeguard.adapters.spark import Spark
-from purposeguard.adapters.spark.frames import Traced, traced
+from purposeguard.adapters.spark.operators import Traced, traced
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.markers import ByRow, RowSource
 

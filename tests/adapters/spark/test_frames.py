@@ -252,7 +252,10 @@ def test_columns_and_rows_at_once(sp: Spark, mixed: DataFrame, renewing: None) -
     assert sp.permitted(mixed, withhold=True).columns == ["id", "src", "name"]
 
 
-@pytest.mark.parametrize(("text", "message"), [(None, "names no source"), ("9.9", "unknown source `9.9`")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "names no source"), ("9.9", "unknown source `9.9`"), ("１．１（ａ）", "unknown source")],
+)
 def test_a_row_whose_source_means_nothing_ends_the_query(
     text: str | None, message: str, session: SparkSession, sp: Spark, renewing: None
 ) -> None:
@@ -261,11 +264,9 @@ def test_a_row_whose_source_means_nothing_ends_the_query(
         made.filter("name = 'a'").collect()
 
 
-@pytest.mark.parametrize(
-    "text", ["1.1(a)", "1.1a", "1.1 (A)", "１．１（ａ）", "registration", "REGISTRATION", "Registration"]
-)
+@pytest.mark.parametrize("text", ["1.1(a)", "1.1a", "1.1A", "registration", "REGISTRATION", "Registration"])
 def test_sources_are_read_in_any_usual_spelling(text: str, session: SparkSession, sp: Spark, renewing: None) -> None:
-    made = frame(session, sp, {"src": RowSource, "name": ByRow}, [(text, "a"), ("2.3③", "b"), ("2.3-3", "c")])
+    made = frame(session, sp, {"src": RowSource, "name": ByRow}, [(text, "a"), ("2.1(a)", "b"), ("2.1a", "c")])
     assert [row.name for row in sp.permitted(made).collect()] == ["a"]
 
 

@@ -1,4 +1,4 @@
-"""Row rules in the words of Spark: conditions that it runs itself, without a function of Python and without collecting.
+"""The row rule of Spark: a condition that Spark runs itself, without a function of Python and without collecting.
 
 Few subjects stand in the condition; of many a relation is made, which Spark broadcasts.
 """
@@ -20,24 +20,18 @@ from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
 from pyspark.sql import types as T  # noqa: N812  # likewise
 
 from purposeguard.adapters.rowrule import LONGEST, NO_ID, UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
+from purposeguard.adapters.spark.lineage import Atom
+from purposeguard.adapters.spark.operators import Traced
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import new_lock
-from purposeguard.notice.vocabulary import fold
 
 MOST_IN_A_CONDITION: Final = 500
 """Subjects that stand in the condition itself."""
 
 _KEY: Final = "purposeguard_subject"
 
-_ENCLOSED: Final = ("①②③④⑤⑥⑦⑧⑨", "➀➁➂➃➄➅➆➇➈", "❶❷❸❹❺❻❼❽❾", "➊➋➌➍➎➏➐➑➒")
-_BETWEEN: Final = "\t\n\x0b\f\r_.,()[]§:/-\N{HYPHEN}\N{EN DASH}\N{IDEOGRAPHIC SPACE}"
-"""What stands between the numbers and words of an id, besides a blank."""
 
-_WIDE: Final = "".join(map(chr, range(0xFF01, 0xFF5F)))
-_PLAIN: Final = "".join(" " if (one := chr(code - 0xFEE0)) in _BETWEEN else one for code in range(0xFF01, 0xFF5F))
-
-
-class Roll:
+class KeyRelations:
     """The relations of subjects that were made for a session: one for each set of them, as long as that lives."""
 
     def __init__(self) -> None:
@@ -65,19 +59,32 @@ def _relation(session: SparkSession, keys: Sequence[Any], *, whole: bool) -> Dat
     return session.createDataFrame(pa.table({_KEY: held}), schema)
 
 
-class SparkWords:
-    """The words in which a rule is said to Spark, over a frame with these columns.
+_KEY_RELATIONS: Final = KeyRelations()
 
-    `columns`: what a column of the rule is called in the frame, and its type.
+
+def filtered(frame: DataFrame, rule: RowRule) -> DataFrame:
+    """Returns the rows of a frame that may be used, when an action runs; columns have the names that the rule gives."""
+    columns = {field.name: (field.name, field.dataType) for field in frame.schema.fields}
+    return frame.where(SparkRenderer(rule, columns, frame.sparkSession, _KEY_RELATIONS).condition())
+
+
+class SparkRenderer:
+    """Renders a rule as a Spark column (see `Renderer`).
+
+    `columns`: the name in the frame of each column of the rule, and its type.
     """
 
     def __init__(
-        self, rule: RowRule, columns: Mapping[str, tuple[str, T.DataType]], session: SparkSession, roll: Roll
+        self,
+        rule: RowRule,
+        columns: Mapping[str, tuple[str, T.DataType]],
+        session: SparkSession,
+        key_relations: KeyRelations,
     ) -> None:
         self._rule = rule
         self._columns = columns
         self._session = session
-        self._roll = roll
+        self._key_relations = key_relations
 
     def condition(self) -> Column:
         """The rows that may be used. It fails where a row names no source, or one that means nothing."""
@@ -89,15 +96,16 @@ class SparkWords:
         none = literal(f"a row names no source, in `{where}`: nothing says what it may be used for")
         tail = literal(f"`, in `{where}`: the notice has no such source")
         unknown = f"concat({literal('unknown source `')}, substring({column}, 1, 60), {tail})"
-        unusual = (
-            f"CASE WHEN {self._means(column, self._rule.known)} THEN false "
+        every = spellings(self._rule.notice)
+        permitted = {form for form, clause in every.items() if clause in self._rule.permitted}
+        otherwise = (
+            f"CASE WHEN {_in(column, permitted)} THEN false "
             f"WHEN {column} IS NULL THEN CAST(raise_error({none}) AS boolean) "
             f"ELSE CAST(raise_error({unknown}) AS boolean) END"
         )
-        every = spellings(self._rule.notice)
-        denied = _in(column, (form for form, clause in every.items() if clause not in self._rule.permitted))
+        denied = _in(column, every.keys() - permitted)
         # One expression, so that Spark cannot leave such rows out by a part of it; most rows end at its first lines.
-        return F.when(F.expr(denied), F.lit(False)).when(test, F.lit(True)).otherwise(F.expr(unusual))
+        return F.when(F.expr(denied), F.lit(False)).when(test, F.lit(True)).otherwise(F.expr(otherwise))
 
     def _column(self, name: str) -> Column:
         return F.col(quoted(self._columns[name][0]))
@@ -132,7 +140,8 @@ class SparkWords:
 
     def source_in(self, column: str, clauses: frozenset[str], /) -> Column:
         """Rows whose source is one of these; that it is one at all is seen to by `condition`."""
-        return F.expr(self._means(self._text_of_source(column), clauses))
+        usual = (form for form, clause in spellings(self._rule.notice).items() if clause in clauses)
+        return F.expr(f"coalesce({_in(self._text_of_source(column), usual)}, false)")
 
     def _text_of_source(self, name: str) -> str:
         found, type_ = self._columns[name]
@@ -141,13 +150,6 @@ class SparkWords:
                 f"`{found}` is marked RowSource, and holds {type_.simpleString()}: ids of sources are text"
             )
         return _named(found)
-
-    def _means(self, column: str, clauses: frozenset[str]) -> str:
-        every = spellings(self._rule.notice)
-        usual = [form for form, clause in every.items() if clause in clauses]
-        # What is spelt in none of the usual ways is read, which few rows come to.
-        other = f"NOT {_in(column, every)} AND {_read_as(column, usual)}"
-        return f"coalesce({_in(column, usual)} OR {other}, false)"
 
     # ---- days --------------------------------------------------------------------------------------------------------
 
@@ -210,7 +212,7 @@ class SparkWords:
             return F.lit(False)
         if len(held) <= MOST_IN_A_CONDITION:
             return F.coalesce(form(here).isin(list(held)), F.lit(False))
-        relation = F.broadcast(self._roll.relation(self._session, keys, which))
+        relation = F.broadcast(self._key_relations.relation(self._session, keys, which))
         return relation.where(F.col(_KEY) == form(here.outer())).exists()
 
 
@@ -251,32 +253,54 @@ def _digits_of_uuid(column: Column) -> Column:
     return F.regexp_replace(F.regexp_replace(F.lower(column), f"^{UUID_PREFIX}", ""), marks, "")
 
 
-def _read_as(column: str, forms: Iterable[str]) -> str:
-    """Whether a text folds (`fold`) to what one of these does. Glyphs that are usual are read; others are in no id.
-
-    A JVM leaves a method of more than 8,000 bytes uncompiled for ever, and Spark makes one method of all that is done
-    with a row. So the ids are one regular expression, of which a call is all that stands there.
-    """
-    meant = sorted({meant for form in forms if (meant := fold(form)) is not None})
-    every = "|".join(_pattern(one) for one in meant)
-    if not every:
-        return "false"
-    plain = f"lower(translate({column}, {literal(_WIDE + _BETWEEN)}, {literal(_PLAIN + ' ' * len(_BETWEEN))}))"
-    return f"({plain} RLIKE {literal(f'^ *(?:{every}) *$')})"
+# ---- columns of a frame ----------------------------------------------------------------------------------------------
 
 
-def _pattern(meant: str) -> str:
-    """The spellings, with blanks between, of what folds to this."""
-    if not re.search("[0-9]", meant):
-        return " *".join(meant)  # of a name the letters count, wherever it is divided
-    return " *".join(map(_token, meant.split(".")))
+def selected(frame: DataFrame, made: Mapping[int, Callable[[Column, str], Column]]) -> DataFrame:
+    """Columns by their places, whatever their names, each made of the column and its name."""
+    names = frame.columns
+    if are_told_apart(names):
+        plain = names
+    else:
+        plain = [f"c{place}" for place in range(len(names))]
+        frame = frame.toDF(*plain)
+    return frame.select(*(make(F.col(quoted(plain[place])), names[place]) for place, make in made.items()))
 
 
-def _token(token: str) -> str:
-    """A number or word of an id, by itself and no part of another."""
-    if token.isalpha():
-        return rf"(?<!\p{{L}}){token}(?!\p{{L}})"
-    plain = f"(?<![0-9]){token}(?![0-9])"
-    if token not in set("123456789"):
-        return plain
-    return f"(?:{plain}|[{''.join(row[int(token) - 1] for row in _ENCLOSED)}])"
+def by_relation(found: Traced, atoms: Iterable[Atom]) -> dict[tuple[int, int], list[str]]:
+    """The columns of each relation, in their order, apart by the rule that their rows met."""
+    named: dict[tuple[int, int], list[str]] = {}
+    for relation, column, kept in sorted({(one.relation, one.column, one.kept) for one in atoms}):
+        named.setdefault((relation, kept), []).append(found.relations[relation].names[column])
+    return named
+
+
+def any_of(found: Traced, number: int) -> str:
+    """A column of a relation that is in the frame."""
+    every = [name for name, _ in found.outputs]
+    names = [name for name, flow in found.outputs if flow.same is not None and flow.same.relation == number]
+    unique = next((name for name in names if every.count(name) == 1), None)
+    if unique is None:
+        what = found.relations[number].name
+        raise UnlabelledData(f"no column {f'of `{what}` ' if what else ''}is in the frame as it was read: keep one")
+    return unique
+
+
+def places_of(frame: DataFrame, found: Traced, number: int, rule: RowRule) -> dict[str, tuple[str, Any]]:
+    """What the columns of a rule are called in the frame, and their types."""
+    types = {field.name: field.dataType for field in frame.schema.fields}
+    names = [name for name, _ in found.outputs]
+    placed: dict[str, tuple[str, Any]] = {}
+    for column in rule.columns:
+        held = [
+            name
+            for name, flow in found.outputs
+            if flow.same is not None and flow.same.relation == number and found.name_of(flow.same) == column
+        ]
+        if not held or names.count(held[0]) != 1:
+            there = "there under a name of two columns" if held else "not in the frame any more"
+            relation = found.relations[number].name
+            what = f"`{relation}.{column}`" if relation else f"`{column}`"
+            raise UnlabelledData(f"{what} says what may be done with each row, and is {there}: keep it until then")
+        placed[column] = held[0], types[held[0]]
+    return placed

@@ -1,16 +1,15 @@
-"""What all engines of frames share: how columns that say of a row whose it is, or from where, are read, or refused."""
+"""What frames and DuckDB share: how the values of columns that decide on rows are read, and why they are refused."""
 
 from __future__ import annotations
 
 import datetime
 import functools
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from purposeguard.adapters.rowrule import LONGEST, Branch, KeySet, clause_meant, spellings
+from purposeguard.adapters.rowrule import LONGEST, clause_meant, spellings
 from purposeguard.errors import UnlabelledData, shown
-from purposeguard.locks import new_lock
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.timezones import zone
 
@@ -23,59 +22,33 @@ LARGEST: Final = 2**63 - 1
 FEW: Final = 1000
 """Keys that are written into an expression; of more a table is made."""
 
-DENSE: Final = 2**27
-"""Whole numbers between the first and the last of which one byte each is kept."""
 
+class Spellings:
+    """What the texts in a column of sources mean. Usual spellings are known at once, others once they are read."""
 
-class Meant:
-    """What the texts in a column of sources mean: usual spellings at once, others when they are met.
-
-    `order` are the clauses, those of `first` before the others, so that a number tells them apart; `texts` has the
-    spellings that are known, each with the number of its clause.
-    """
-
-    def __init__(self, notice: Notice, first: frozenset[str]) -> None:
+    def __init__(self, notice: Notice) -> None:
         self._notice = notice
-        self._lock = new_lock()
-        every = [source.clause for source in notice.sources]
-        self.order: list[str] = sorted(every, key=lambda clause: clause not in first)
-        self._number = {clause: number for number, clause in enumerate(self.order)}
-        self.texts = {text: self._number[clause] for text, clause in spellings(notice).items()}
+        self.clauses: Mapping[str, str] = spellings(notice)
+        """The known texts, each with the clause that it means."""
 
-    def learn(self, column: str, others: Iterable[str | None]) -> None:
+    def learn(self, column: str, texts: Iterable[str | None]) -> None:
         """Reads more spellings.
 
         Raises:
             UnknownSource: one of them means nothing in the notice.
             UnlabelledData: one is None.
         """
-        read: dict[str, int] = {}
-        for text in others:
+        read = dict(self.clauses)
+        for text in texts:
             if text is None:
                 raise no_source(column)
-            if text not in self.texts:
-                read[text] = self._number[clause_meant(self._notice, text)]
-        with self._lock:  # engines ask from several threads, which go through what is known meanwhile
-            self.texts = self.texts | read
+            if text not in read:
+                read[text] = clause_meant(self._notice, text)
+        self.clauses = read
 
-    def numbers(self, clauses: frozenset[str]) -> list[int]:
-        """The numbers of these."""
-        return sorted(self._number[clause] for clause in clauses)
-
-    def spelt(self, clauses: frozenset[str]) -> list[str]:
-        """The spellings of these that are known."""
-        numbers = set(self.numbers(clauses))
-        return [text for text, number in self.texts.items() if number in numbers]
-
-
-def leading(numbers: Collection[int]) -> int | None:
-    """How many numbers they are, where they are the first ones; None where others are between."""
-    return len(numbers) if max(numbers, default=-1) == len(numbers) - 1 else None
-
-
-def first_of(branches: Iterable[Branch]) -> frozenset[str]:
-    """The sources that the first test for some asks for."""
-    return next((one.sources for one in branches if one.sources is not None), frozenset())
+    def of(self, clauses: frozenset[str]) -> list[str]:
+        """The known texts that mean one of these."""
+        return [text for text, clause in self.clauses.items() if clause in clauses]
 
 
 # ---- days ------------------------------------------------------------------------------------------------------------
@@ -159,14 +132,6 @@ def missing(column: str) -> UnlabelledData:
 def no_column(column: object) -> ValueError:
     """A column was named that is not there."""
     return ValueError(f"there is no column {shown(column)} in the frame")
-
-
-# ---- keys ------------------------------------------------------------------------------------------------------------
-
-
-def is_plain(keys: KeySet) -> bool:
-    """Whether no key has more than one spelling: none is a UUID, none has characters beyond ASCII."""
-    return not keys.uuids and all(one.isascii() for one in keys.texts)
 
 
 # ---- in other processes ----------------------------------------------------------------------------------------------

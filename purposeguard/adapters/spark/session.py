@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
 
 from purposeguard.adapters.deciding import Decider, Demand
 from purposeguard.adapters.rowrule import RowRule
-from purposeguard.adapters.spark.columns import any_of, by_relation, places_of, selected
-from purposeguard.adapters.spark.frames import Traced, checkpoints, classic, traced
 from purposeguard.adapters.spark.guarded import GuardedFrame
 from purposeguard.adapters.spark.lineage import Atom, Flow, Relation
 from purposeguard.adapters.spark.memory import Kept, SparkMemory, new_token
+from purposeguard.adapters.spark.operators import Traced, traced
+from purposeguard.adapters.spark.plan import checkpoints, classic
+from purposeguard.adapters.spark.rows import (
+    KeyRelations,
+    SparkRenderer,
+    any_of,
+    are_told_apart,
+    by_relation,
+    places_of,
+    quoted,
+    selected,
+)
 from purposeguard.adapters.spark.statements import parsed_query
-from purposeguard.adapters.spark.tags import TagReader
-from purposeguard.adapters.spark.words import Roll, SparkWords, are_told_apart, quoted
-from purposeguard.adapters.spark.writing import covered, existing, in_order, schema_with
+from purposeguard.adapters.spark.tags import TagReader, covered, schema_with
 from purposeguard.adapters.tags import KEY, Columns, columns_of, encode
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
@@ -58,7 +68,7 @@ class Spark:
             guard, rows="keep those that may be used first, with `Spark.permitted`", columns=_WITHOUT
         )
         self._memory: Final = SparkMemory()
-        self._roll: Final = Roll()
+        self._key_relations: Final = KeyRelations()
         self._asked: weakref.WeakKeyDictionary[DataFrame, tuple[object, _Asked]] = weakref.WeakKeyDictionary()
         self._tags: Final = TagReader(self._decider, self._memory)
         self._lock = new_lock()
@@ -279,8 +289,8 @@ class Spark:
                 frame = self._told(frame, (relation, used, None), F.lit(True), any_of(found, number))
             else:
                 places = places_of(frame, found, number, rule)
-                words = SparkWords(rule, places, frame.sparkSession, self._roll)
-                frame = self._told(frame, (relation, used, rule), words.condition(), places[rule.columns[0]][0])
+                condition = SparkRenderer(rule, places, frame.sparkSession, self._key_relations).condition()
+                frame = self._told(frame, (relation, used, rule), condition, places[rule.columns[0]][0])
         return frame
 
     def _told(
@@ -395,3 +405,33 @@ class Spark:
 def _standing_for_itself(token: str) -> Column:
     """A condition that holds, and bears a token. Written as text: of columns PySpark would warn that it always does."""
     return F.expr(f"'{token}' = '{token}'")
+
+
+_PATTERNS: Final = re.compile(r"[{}\[\]*?\\]")
+"""What stands for other characters where Spark reads a path."""
+
+
+def existing(session: SparkSession, target: str, *, table: bool) -> DataFrame | None:
+    """What is there already; None where there is nothing."""
+    if table:
+        return session.table(target) if session.catalog.tableExists(target) else None
+    try:
+        return session.read.parquet(
+            _PATTERNS.sub(r"\\\g<0>", target)
+        )  # a path is written as it is, and read as a pattern
+    except AnalysisException as error:
+        if error.getCondition() in {"PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA"}:
+            return None
+        raise
+
+
+def in_order(tags: Columns, within: Columns, target: str) -> Iterator[str]:
+    """The columns that flow, each of which must be there.
+
+    Raises:
+        UnlabelledData: one is not, so nothing says what it may be used for.
+    """
+    for name in tags:
+        if name not in within:
+            raise UnlabelledData(f"`{target}` has no column `{name}`, so no tag says what it may be used for there")
+        yield name

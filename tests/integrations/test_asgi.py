@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.adapters.asgi import PurposeRoutes
 from purposeguard.errors import PurposeMissing
+from purposeguard.integrations.asgi import PurposeRoutes
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation
 

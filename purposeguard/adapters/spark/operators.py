@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Any, Final
+
+from pyspark.sql import DataFrame
 
 from purposeguard.adapters.spark.lineage import (
     EMPTY,
@@ -19,31 +22,96 @@ from purposeguard.adapters.spark.lineage import (
     outputs_of,
     united,
 )
-from purposeguard.adapters.spark.memory import TELLING
-from purposeguard.adapters.spark.plan import Key, Listing, Node, is_plan, key_of, short, tree_of, words
+from purposeguard.adapters.spark.memory import TELLING, SparkMemory
+from purposeguard.adapters.spark.plan import (
+    Key,
+    Listing,
+    Node,
+    Rows,
+    borne,
+    checkpoints,
+    is_checkpoint,
+    is_plan,
+    key_of,
+    keys_of,
+    read_plan,
+    short,
+    tree_of,
+    words,
+)
 from purposeguard.errors import UnresolvedStatement
 
 
-class Memory(Protocol):
-    """What is known of relations and of expressions that were made here."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Traced:
+    """What a frame reads: its columns with what each comes from, what decides of its rows, and the relations below."""
+
+    outputs: tuple[tuple[str, Flow], ...]
+    decides: frozenset[Atom]
+    relations: tuple[Relation, ...]
+
+    @property
+    def used(self) -> frozenset[Atom]:
+        """Every column that can make a difference to what the frame gives."""
+        return self.decides.union(*{flow.atoms for _, flow in self.outputs})
+
+    def name_of(self, atom: Atom) -> str:
+        """The name of a relation's column."""
+        return self.relations[atom.relation].names[atom.column]
+
+
+def traced(frame: DataFrame, memory: SparkMemory) -> Traced:
+    """What a frame reads, by its analysed plan. Nothing is run.
+
+    Raises:
+        UnresolvedStatement: the plan does not tell.
+    """
+    java: Any = frame._jdf
+    plan = java.queryExecution().analyzed()
+    tracer = Tracer(PlanMemory(memory, plan))
+    out = tracer.trace(read_plan(str(plan.toJSON())))
+    names = frame.columns
+    flows = out.at()
+    if flows is None or len(flows) != len(names):
+        flows = [Flow(out.all())] * len(names)
+    return Traced(tuple(zip(names, flows, strict=True)), frozenset(tracer.decides), tuple(tracer.relations))
+
+
+class PlanMemory:
+    """What is known of one plan. Spark is asked, once, where the memory does not know the relations of the plan."""
+
+    def __init__(self, memory: SparkMemory, plan: Any) -> None:
+        self.memory = memory
+        self._plan = plan
+        self._asked = False
+        self._rows: dict[tuple[Key, ...], set[Rows]] | None = None
 
     def bears(self, key: Key, node: Node) -> object:
         """What tells the tag of a relation's column; None where nothing does."""
-        ...
+        if is_checkpoint(node):
+            return self._of_checkpoint(key, node)
+        if not self._asked and not self.memory.knows(node, (key,)):
+            self._asked = True
+            self.memory.learn(borne(self._plan))
+        return self.memory.bears(key, node)
 
-    def told(self, listing: Listing) -> tuple[str, object] | None:
-        """The call, and the tag, by which an expression tags its column; None where it is no such expression."""
-        ...
-
-    def kept(self, condition: Listing, scope: Scope, relations: Sequence[Relation]) -> tuple[int, int] | None:
-        """The row rule that a condition is, and the relation whose rows it keeps; None where it is none of ours."""
-        ...
+    def _of_checkpoint(self, key: Key, node: Node) -> object:
+        """The tag of a column behind a checkpoint, by the rows that it holds; None where nothing was said of these."""
+        if self._rows is None:
+            self._rows = {}
+            for columns, rows in checkpoints(self._plan):
+                self._rows.setdefault(columns, set()).add(rows)
+        keys = keys_of(node)
+        # Several that were made of columns with the same ids are not told apart in what Spark writes of a plan.
+        said = {self.memory.settled(rows) for rows in self._rows.get(keys, ())}
+        tags = said.pop() if len(said) == 1 else None
+        return None if tags is None or len(tags) != len(keys) else tags[keys.index(key)]
 
 
 class Tracer(Reader):
     """Traces one plan. `relations` are those that it reads, by number; `decides` what decides of its rows."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: PlanMemory) -> None:
         super().__init__()
         self.relations: list[Relation] = []
         self._memory = memory
@@ -183,7 +251,7 @@ class Tracer(Reader):
         if not listings:
             return self._unknown(node, outs, outer)
         scope = Scope(outs, outer)
-        found = self._memory.kept(listings[0], scope, self.relations)
+        found = self._memory.memory.kept(listings[0], scope, self.relations)
         if found is None:
             self.decides |= self.read(listings, scope)
             return outs[0]
@@ -225,7 +293,7 @@ class Tracer(Reader):
         if len(inner) == 1 and short(inner[0]) == "AttributeReference":
             return scope.flow(inner[0])
         atoms = self.read((inner,), scope)
-        told = None if across else self._memory.told(inner)
+        told = None if across else self._memory.memory.told(inner)
         if told is None:
             return Flow(mixed(atoms) if across else atoms)
         call, tag = told

@@ -23,8 +23,8 @@ from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRo
 from starlette.testclient import TestClient
 
 import purposeguard as pg
-from purposeguard.adapters.asgi import PurposeRoutes
 from purposeguard.errors import PurposeMissing
+from purposeguard.integrations.asgi import PurposeRoutes
 from purposeguard.notices import trendmicro_jp as tm
 
 guard = pg.Guard(tm.NOTICE)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 
+from purposeguard.adapters import row_values
 from purposeguard.adapters.rowrule import LONGEST, NO_ID, KeySet, RowRule, rendered
-from purposeguard.adapters.words import values
 from purposeguard.errors import UnknownSource
 from purposeguard.locks import new_lock
 from purposeguard.notice.vocabulary import fold
@@ -51,14 +52,10 @@ def literal(given: str) -> str:
     return "'" + given.replace("'", "''") + "'"
 
 
-def _list(given: Iterable[str]) -> str:
-    return f"[{', '.join(map(literal, given))}]"
-
-
-def _number_by(texts: Mapping[str, int], here: str) -> str:
-    """The number of what a text means, from 1; null where it is none of these."""
-    numbers = ", ".join(str(number + 1) for number in texts.values())
-    return f"list_extract([{numbers}], list_position({_list(texts)}, {here}))"
+def _looked_up(clause_of: Mapping[str, str], clauses: frozenset[str], here: str) -> str:
+    """Whether a text means one of these clauses; null where it is none of the texts."""
+    chosen = ", ".join(str(clause in clauses).lower() for clause in clause_of.values())
+    return f"list_extract([{chosen}], list_position([{', '.join(map(literal, clause_of))}], {here}))"
 
 
 class Words:
@@ -67,7 +64,7 @@ class Words:
     def __init__(self, rule: RowRule, types: Mapping[str, Any]) -> None:
         self._rule = rule
         self._types = types
-        self._meant = values.Meant(rule.notice, values.first_of(rule.branches))
+        self._spellings = row_values.Spellings(rule.notice)
         self._tables: dict[tuple[int, str], tuple[int, KeySet]] = {}
 
     def true(self) -> str:
@@ -98,51 +95,30 @@ class Words:
 
     def source_in(self, column: str, clauses: frozenset[str]) -> str:
         """Rows whose source is one of these."""
-        kind = self._types[column]
+        kind, here = self._types[column], name(column)
         if kind.id == "enum":
-            return self._member_in(column, dict(kind.children)["values"], clauses)
-        if str(kind) != _TEXT:
-            raise values.not_sources(column, kind)
-        here, meant = name(column), self._meant
-        others = {text: number for text, number in meant.texts.items() if meant.order[number] != text}
-        folded = {told: number for text, number in meant.texts.items() if (told := fold(text)) is not None}
-        # What follows is looked at in rows alone for which what precedes gives none.
-        number = ", ".join(
-            (
-                f"list_position({_list(meant.order)}, {here})",
-                _number_by(others, here),
-                _number_by(folded, _folded(here)),
-                self._refusal(column),
-            )
-        )
-        numbers = [one + 1 for one in meant.numbers(clauses)]
-        if values.leading(meant.numbers(clauses)) is not None:
-            return f"(coalesce({number}) <= {len(numbers)})"
-        return f"(coalesce({number}) IN ({', '.join(map(str, numbers))}))"
-
-    def _member_in(self, column: str, members: Sequence[str], clauses: frozenset[str]) -> str:
-        """The same where the type names what values there are."""
-        here = name(column)
-        chosen: dict[bool, list[str]] = {True: [], False: []}
-        for member in members:
-            try:
-                self._meant.learn(column, [member])
-            except UnknownSource:
-                continue  # no row may have it
-            chosen[self._meant.order[self._meant.texts[member]] in clauses].append(member)
-        cases = [
-            f"WHEN {here} IN ({', '.join(map(literal, some))}) THEN {str(told).lower()}"
-            for told, some in chosen.items()
-            if some
+            here = f"CAST({here} AS VARCHAR)"
+            for member in dict(kind.children)["values"]:
+                with contextlib.suppress(UnknownSource):  # no row may have it
+                    self._spellings.learn(column, [member])
+        elif str(kind) != _TEXT:
+            raise row_values.not_sources(column, kind)
+        clause_of = self._spellings.clauses
+        usual = {text: clause for text, clause in clause_of.items() if text == clause}
+        folded = {folded: clause for text, clause in clause_of.items() if (folded := fold(text)) is not None}
+        # What follows is worked out for those rows alone for which what precedes gives null.
+        readings = [
+            _looked_up(texts, clauses, form)
+            for texts, form in ((usual, here), (clause_of, here), (folded, _folded(here)))
         ]
-        return f"(CASE {' '.join(cases)} ELSE {self._refusal(column)} END)" if cases else self._refusal(column)
+        return f"coalesce({', '.join(readings)}, {self._refusal(column)})"
 
     def _refusal(self, column: str) -> str:
         here = name(column)
         unknown = (
             f"'unknown source `' || left(CAST({here} AS VARCHAR), 60) || '`: {self._rule.notice.id} has no such one'"
         )
-        return f"error(CASE WHEN {here} IS NULL THEN {literal(str(values.no_source(column)))} ELSE {unknown} END)"
+        return f"error(CASE WHEN {here} IS NULL THEN {literal(str(row_values.no_source(column)))} ELSE {unknown} END)"
 
     # ---- days --------------------------------------------------------------------------------------------------------
 
@@ -154,14 +130,14 @@ class Words:
         if kind == "DATE":
             bounds: list[str | None] = [None if day is None else f"DATE '{day.isoformat()}'" for day in (since, before)]
         elif kind == "TIMESTAMP WITH TIME ZONE":
-            found = values.within(since, before, self._rule.timezone, "us")
+            found = row_values.within(since, before, self._rule.timezone, "us")
             if found is None:
                 return "false"
             bounds = [None if tick is None else f"make_timestamptz({tick})" for tick in found]
         elif kind.startswith("TIMESTAMP"):
-            raise values.naive(column)
+            raise row_values.naive(column)
         else:
-            raise values.not_days(column, kind)
+            raise row_values.not_days(column, kind)
         parts = [f"{here} IS NOT NULL"]
         parts += [f"{here} {sign} {one}" for sign, one in zip((">=", "<"), bounds, strict=True) if one is not None]
         return self.all_of(parts)
@@ -183,9 +159,9 @@ class Words:
         if kind == "UUID":
             return self._in(f"replace(CAST({here} AS VARCHAR), '-', '')", keys, "uuids")
         if kind != _TEXT:
-            raise values.not_subjects(column, kind)
+            raise row_values.not_subjects(column, kind)
         odd = f"regexp_matches({here}, {literal(NO_ID)}) OR length({here}) > {LONGEST}"
-        failure = f"error({literal(str(values.blank_subject(column)))})"
+        failure = f"error({literal(str(row_values.blank_subject(column)))})"
         parts = [f"CASE WHEN {odd} THEN {failure} ELSE false END"]
         if keys.texts:
             parts = [self._in(f"(CASE WHEN {odd} THEN {failure} ELSE {here} END)", keys, "texts")]
@@ -199,7 +175,7 @@ class Words:
         held: tuple[Any, ...] = getattr(keys, form)
         if not held:
             return "false"
-        if len(held) <= values.FEW:
+        if len(held) <= row_values.FEW:
             members = ", ".join(str(one) if form == "ints" else literal(one) for one in held)
         else:
             which, _ = self._tables.setdefault((id(keys), form), (len(self._tables), keys))

@@ -1,0 +1,91 @@
+"""Tags of the columns of frames: those that a table of Arrow bears, or those that are given."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import MutableMapping
+from typing import Any, Final, cast
+
+import cachetools
+
+from purposeguard.adapters.frames.kinds import ARROW, SPARK, Kind
+from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag, columns_of
+from purposeguard.errors import UnlabelledData
+from purposeguard.locks import new_lock
+from purposeguard.notice.history import History
+
+_KEPT: Final = 1000
+"""Tables whose tags are remembered."""
+
+
+class FrameTags:
+    """Reads tags, and remembers them. May be shared by threads."""
+
+    def __init__(self) -> None:
+        self._by_class: weakref.WeakKeyDictionary[type, tuple[History, Columns]] = weakref.WeakKeyDictionary()
+        self._by_columns: cachetools.LRUCache[Columns, tuple[History, Columns]] = cachetools.LRUCache(_KEPT)
+        self._by_schema: cachetools.LRUCache[object, tuple[Any, History, Columns]] = cachetools.LRUCache(_KEPT)
+        # Of equal ones always the same, since to compare two of them takes longer than all the rest.
+        self._same: cachetools.LRUCache[Columns, Columns] = cachetools.LRUCache(_KEPT)
+        self._lock = new_lock()
+
+    def of(self, kind: Kind, frame: Any, tags: object, revisions: History) -> Columns:
+        """Returns the tags of a frame's columns. `tags` are those that are given, None where none are.
+
+        Raises:
+            UnlabelledData: there are none, or a table of Arrow bears tags that say more.
+            TypeError, UnknownSource: as `columns_of`.
+        """
+        borne = self._borne(frame, revisions) if kind.name == ARROW else None
+        if tags is None:
+            if borne is not None:
+                return borne
+            advice = ", or let `purposeguard.adapters.spark` follow where its columns come from" * (kind.name == SPARK)
+            raise UnlabelledData(
+                f"a frame of {kind.name} bears no tags that could be relied on: give `tags`, a tagged class or a "
+                f"mapping of its columns to sources{advice}"
+            )
+        given = self._given(tags, revisions)
+        for name, tag in () if borne is None or borne is given else borne.items():
+            own = given.get(name)
+            if own is not None and not _covers(own, tag):
+                raise UnlabelledData(
+                    f"`{name}` bears a tag that says more than the one that is given: leave `tags` out, or tag the "
+                    "table anew with `purposeguard.adapters.arrow`"
+                )
+        return given
+
+    def _given(self, tags: object, revisions: History) -> Columns:
+        if not isinstance(tags, (type, Columns)):
+            return columns_of(revisions, tags)
+        cache = cast(
+            "MutableMapping[object, tuple[History, Columns]]",
+            self._by_class if isinstance(tags, type) else self._by_columns,
+        )
+        with self._lock:
+            entry = cache.get(tags)
+        if entry is None or entry[0] is not revisions:
+            columns = columns_of(revisions, tags)
+            with self._lock:
+                entry = cache[tags] = (revisions, self._same.setdefault(columns, columns))
+        return entry[1]
+
+    def _borne(self, frame: Any, revisions: History) -> Columns:
+        from purposeguard.adapters import arrow  # noqa: PLC0415  # there is a table of it
+
+        schema = frame.schema
+        key = tuple(schema.names)
+        with self._lock:
+            entry = self._by_schema.get(key)
+        # To compare two schemas takes a fifth of the time that it takes to hash one.
+        if entry is None or entry[1] is not revisions or not schema.equals(entry[0], check_metadata=True):
+            columns = arrow.columns_of(schema, revisions)
+            with self._lock:
+                entry = self._by_schema[key] = (schema, revisions, self._same.setdefault(columns, columns))
+        return entry[2]
+
+
+def _covers(given: Tag, borne: Tag) -> bool:
+    """True if a tag that is given says at least what the one that a column bears does."""
+    sources = borne.label is NOT_PERSONAL or borne.label.sources <= given.label.sources
+    return sources and borne.by_row <= given.by_row and (borne.mark is None or borne.mark == given.mark)
