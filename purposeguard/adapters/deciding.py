@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import cachetools
 
 from purposeguard.adapters.finding import Finder, Needed
-from purposeguard.adapters.rowrule import KeySet, RowRule
+from purposeguard.adapters.row_rule import KeySet, RowRule
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard

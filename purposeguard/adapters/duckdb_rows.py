@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from purposeguard.adapters import row_values
-from purposeguard.adapters.rowrule import LONGEST, NO_ID, KeySet, RowRule, rendered
+from purposeguard.adapters.row_rule import LONGEST, NO_ID, KeySet, RowRule, rendered
 from purposeguard.errors import UnknownSource
 from purposeguard.locks import new_lock
 from purposeguard.notice.vocabulary import fold

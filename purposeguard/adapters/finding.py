@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from purposeguard.adapters.rowrule import NO_DAY, Branch, KeySet, Span, SubjectTest
+from purposeguard.adapters.row_rule import NO_DAY, Branch, KeySet, Span, SubjectTest
 from purposeguard.notice.label import Label
 from purposeguard.notice.retention import day_in
 from purposeguard.notice.vocabulary import NotPersonal, Source

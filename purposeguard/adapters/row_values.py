@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from purposeguard.adapters.rowrule import LONGEST, clause_meant, spellings
+from purposeguard.adapters.row_rule import LONGEST, clause_meant, spellings
 from purposeguard.errors import UnlabelledData, shown
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.timezones import zone

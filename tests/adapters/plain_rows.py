@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from purposeguard import Notice
-from purposeguard.adapters.rowrule import KeySet, clause_meant
+from purposeguard.adapters.row_rule import KeySet, clause_meant
 from purposeguard.policy.row_context import subject_key
 
 Test = Callable[[Any], bool]

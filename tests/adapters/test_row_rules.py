@@ -9,7 +9,7 @@ from hypothesis import event, given, settings
 
 from purposeguard import ChannelViolation, PurposeViolation
 from purposeguard.adapters.deciding import Decider
-from purposeguard.adapters.rowrule import rendered
+from purposeguard.adapters.row_rule import rendered
 from tests.adapters.plain_rows import PlainRows
 from tests.adapters.worlds import World, worlds
 

@@ -29,7 +29,7 @@ from purposeguard import (
     UnlabelledData,
     sources_of,
 )
-from purposeguard.adapters.tables import Tables
+from purposeguard.adapters.sql import Tables
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag, columns_of, decode, encode, tag_of
 from purposeguard.notices import trendmicro_jp as tm
 

@@ -9,8 +9,8 @@ slip through that meets a second wall, the real connection, which reads nothing 
 from purposeguard.adapters.needs import Needs
 
 with Needs("duckdb", "duckdb", "pyarrow", "sqlglot"):
-    from purposeguard.adapters.duckdb.connection import Connection, connect
+    from purposeguard.adapters.duckdb.lineage import Explanation, Used
     from purposeguard.adapters.duckdb.result import Result
-    from purposeguard.adapters.duckdb.statements import Explanation, Used
+    from purposeguard.adapters.duckdb.session import Connection, connect
 
 __all__ = ["Connection", "Explanation", "Result", "Used", "connect"]

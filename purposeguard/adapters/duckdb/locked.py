@@ -1,14 +1,15 @@
-"""The real connection behind a guarded one, shut in before the first statement: what slips by analysis meets a wall.
+"""The real connection to DuckDB, locked before the first statement: a statement that analysis misreads meets a wall.
 
-It reads no file but those that were named, loads nothing, and no setting of it can be changed. Relations that no
-statement may name have names that nobody can guess.
+It reads no file but those that were named, loads nothing, and no setting of it can be changed. Each source is a view
+over a relation whose name nobody can guess. For each statement the view gives nulls in place of the columns that the
+statement was not found to use, so what analysis missed reads nothing, and DuckDB does not touch those columns.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -16,9 +17,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 import duckdb
 import pyarrow as pa
 
-from purposeguard.adapters.duckdb.cursors import Cursor, Shown, literal, quoted
 from purposeguard.adapters.duckdb.rows import Ready
-from purposeguard.adapters.duckdb.sources import OFFLINE, Parquet, Source
+from purposeguard.adapters.duckdb.tags import OFFLINE, Parquet, Source
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.locks import new_lock
 
@@ -34,6 +34,76 @@ _TELLING: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.Catalo
 
 _NO_RELATIONS: Final = frozenset({"SHOW_REF", "COLUMN_DATA", "BOUND_TABLE_REF", "DELIM_GET"})
 """What stands in FROM and is no relation whose columns are known."""
+
+WIDEST: Final = 1000
+"""Columns of a source of which those are hidden that are not used: of more, making the view takes too long."""
+
+Shown = Mapping[str, Collection[str]]
+"""By source, the columns that a statement uses; of a source that is not in it, it uses none."""
+
+
+class Cursor:
+    """One cursor, with a view of each source in it. For one thread at a time."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        sources: Mapping[str, Source],
+        called: Mapping[str, str],
+        hideable: Mapping[str, frozenset[str]],
+    ) -> None:
+        """`called`: by what names tables of Arrow are registered, which no statement can guess."""
+        self.connection: Final = connection
+        self._sources: Final = sources
+        self._hideable: Final = hideable
+        self._below: Final[dict[str, str]] = {}
+        self._hidden: Final[dict[str, frozenset[str]]] = {}
+        for name, source in sources.items():
+            if isinstance(source.data, Parquet):
+                self._below[name] = (
+                    f"read_parquet({literal(source.data.path)}, hive_partitioning=false, union_by_name=false)"
+                )
+            else:
+                connection.register(called[name], source.data)
+                self._below[name] = quoted(called[name])
+            self._make(name, frozenset())
+
+    def show(self, shown: Shown) -> None:
+        """Hides all columns but these."""
+        for name in self._sources:
+            hidden = self._hideable.get(name, frozenset[str]()).difference(shown.get(name, ()))
+            if self._hidden[name] != hidden:
+                self._make(name, hidden)
+
+    def hideable(self, name: str) -> frozenset[str]:
+        """The columns of a source that can be hidden: those that keep their type, which views over it rely on."""
+        source = self._sources[name]
+        if len(source.names) > WIDEST:
+            return frozenset()
+        types = self._types(name)
+        self._make(name, frozenset(source.names))
+        hidden = self._types(name)
+        self._make(name, frozenset())
+        return frozenset(one for one, this, other in zip(source.names, types, hidden, strict=True) if this == other)
+
+    def _types(self, name: str) -> list[str]:
+        relation: Any = self.connection.sql(f"FROM {quoted(name)}")
+        return [str(one) for one in relation.types]
+
+    def _make(self, name: str, hidden: Collection[str]) -> None:
+        columns = ", ".join(
+            # It is folded to a null, and has the type.
+            f"CASE WHEN false THEN {quoted(one)} END AS {quoted(one)}" if one in hidden else quoted(one)
+            for one in self._sources[name].names
+        )
+        rows = f"SELECT {columns} FROM {self._below[name]}"  # noqa: S608  # names and paths in quotes
+        self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {rows}")
+        self._hidden[name] = frozenset(hidden)
+
+    def add_views(self, views: Mapping[str, str]) -> None:
+        """Makes views, by the texts of their queries."""
+        for name, text in views.items():
+            self.connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {text}")
 
 
 class Rows(NamedTuple):
@@ -193,7 +263,7 @@ class Locked:
             except duckdb.Error as error:
                 kind = type(error)
                 text = _first(error) if isinstance(error, _TELLING) else None
-                meant = None if whole.meaning is None else whole.meaning.of(str(error))
+                meant = whole.meaning(str(error))
             finally:
                 for name in whole.keys:
                     cursor.unregister(name)
@@ -222,15 +292,25 @@ class Locked:
         statements = tree.get("statements")
         if tree.get("error") is not False or not isinstance(statements, list) or len(statements) != 1:
             raise UnresolvedStatement("DuckDB itself does not read the statement as one query")
-        seen = _Seen()
-        seen.look(statements)
-        allowed = {*names, *seen.commons}
-        for name in sorted(seen.relations - allowed):
+        relations: set[str] = set()
+        allowed = set(names)
+        for node in _nodes(statements):
+            kind = node.get("type")
+            if kind == "BASE_TABLE":
+                parts = (node.get("catalog_name"), node.get("schema_name"), node.get("table_name"))
+                relations.add(".".join(str(part).lower() for part in parts if part))
+            elif kind == "TABLE_FUNCTION":
+                function = node.get("function")
+                named = str(function.get("function_name") if isinstance(function, dict) else None).lower()
+                if named not in functions:
+                    raise UnresolvedStatement(f"`{named}` in FROM may read what is not known here")
+            elif isinstance(kind, str) and kind in _NO_RELATIONS:
+                raise UnresolvedStatement(f"it cannot be told what {kind} in FROM reads")
+            commons = node.get("cte_map")
+            for entry in commons.get("map", ()) if isinstance(commons, dict) else ():
+                allowed.add(str(entry.get("key")).lower())
+        for name in sorted(relations - allowed):
             raise UnresolvedStatement(f"`{name}` is none of the tables here")
-        for name in sorted(seen.functions - functions):
-            raise UnresolvedStatement(f"`{name}` in FROM may read what is not known here")
-        for name in sorted(seen.others):
-            raise UnresolvedStatement(f"it cannot be told what {name} in FROM reads")
 
     def must_be_one(self, text: str, kind: duckdb.StatementType) -> None:
         """Raises UnresolvedStatement where DuckDB takes a text for anything but one statement of this kind."""
@@ -245,42 +325,28 @@ class Locked:
             raise UnresolvedStatement(f"DuckDB does not read the statement as it is read here, and {why}")
 
 
-class _Seen:
-    """What DuckDB's parser found in a query."""
-
-    def __init__(self) -> None:
-        self.relations: set[str] = set()
-        self.commons: set[str] = set()
-        self.functions: set[str] = set()
-        self.others: set[str] = set()
-
-    def look(self, tree: object) -> None:
-        """Goes through all of it, however deep."""
-        left = [tree]
-        while left:
-            node = left.pop()
-            if isinstance(node, dict):
-                self._node(node)
-                left += node.values()
-            elif isinstance(node, list):
-                left += node
-
-    def _node(self, node: Mapping[str, Any]) -> None:
-        kind = node.get("type")
-        if kind == "BASE_TABLE":
-            parts = [node.get("catalog_name"), node.get("schema_name"), node.get("table_name")]
-            self.relations.add(".".join(str(part).lower() for part in parts if part))
-        elif kind == "TABLE_FUNCTION":
-            function = node.get("function")
-            named = function.get("function_name") if isinstance(function, dict) else None
-            self.functions.add(str(named).lower())
-        elif isinstance(kind, str) and kind in _NO_RELATIONS:
-            self.others.add(str(kind))
-        entries = node.get("cte_map")
-        for entry in entries.get("map", ()) if isinstance(entries, dict) else ():
-            self.commons.add(str(entry.get("key")).lower())
+def _nodes(tree: object) -> Iterator[Mapping[str, Any]]:
+    """The nodes of a statement as DuckDB's parser gives it, however deep."""
+    left = [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, dict):
+            yield node
+            left += node.values()
+        elif isinstance(node, list):
+            left += node
 
 
 def _first(error: duckdb.Error) -> str:
     """What DuckDB says, without the statement that it repeats: that may hold the ids of subjects who are left out."""
     return str(error).partition("\nLINE ")[0].strip()
+
+
+def quoted(name: str) -> str:
+    """A name in a statement."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text in a statement."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,45 +1,66 @@
-"""Rows of a guarded connection to DuckDB: the tests for those that may be used, put into the text of a statement."""
+"""Rows of a guarded connection to DuckDB: the conditions for those that may be used, put into a statement."""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 from sqlglot import exp
 
-from purposeguard.adapters import duckdb_rows as frames
 from purposeguard.adapters import row_values as values
-from purposeguard.adapters.rowrule import KeySet, RowRule, clause_meant, rendered
-from purposeguard.adapters.sql.analysis import Read
-from purposeguard.adapters.sql.catalogue import Catalogue
-from purposeguard.adapters.sql.narrowing import narrowed
-from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
+from purposeguard.adapters.row_rule import KeySet, RowRule, clause_meant
+from purposeguard.adapters.sql.lineage import Read
+from purposeguard.adapters.sql.rows import NO_SOURCE, NO_SUBJECT, Conditions, narrowed
+from purposeguard.adapters.sql.scopes import Names
+from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.errors import PurposeGuardError, UnknownSource, UnresolvedStatement
 from purposeguard.notice.notice import Notice
+
+DIALECT: Final = "duckdb"
+
+FEW: Final = 1000
+"""Keys that are written into a statement; more are registered as a table."""
+
+_WHOLE: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+_KINDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys(_WHOLE, "whole"),
+        **dict.fromkeys(("UBIGINT", "HUGEINT", "UHUGEINT"), "larger"),
+        "VARCHAR": "text",
+        "UUID": "uuid",
+        "DATE": "date",
+        "TIMESTAMP WITH TIME ZONE": "moment",
+        '"NULL"': "null",
+    }
+)
+"""How `Conditions` calls the types of DuckDB."""
 
 Types = Mapping[str, Any]
 """The types of a table's columns, as DuckDB has them."""
 
 
 class Narrowed(NamedTuple):
-    """A statement that reads of some tables certain rows alone: `holes` are the places for their tests, by table."""
+    """A statement that reads certain rows of some tables: `holes` are the places of their conditions, by table."""
 
     text: str
     holes: Mapping[str, str]
 
 
 def with_holes(found: Read, catalogue: Catalogue, tables: Iterable[str]) -> Narrowed:
-    """A statement in which each of these tables is replaced by rows of it, the test for which is put in later.
+    """A statement in which each of these tables is replaced by those of its rows that meet a condition, still to come.
 
     Raises:
         UnresolvedStatement: rows cannot be left out of it.
     """
-    token = secrets.token_hex(8)  # so that nothing in the statement is taken for a place of ours
+    token = secrets.token_hex(8)  # so that nothing in the statement is taken for a hole
     holes = {table: f"purposeguard_{token}_{number}_" for number, table in enumerate(tables)}
-    tests: dict[str, exp.Expr] = {table: exp.var(hole) for table, hole in holes.items()}
-    text = narrowed(found, catalogue, tests)
+    conditions: dict[str, exp.Expr] = {table: exp.var(hole) for table, hole in holes.items()}
+    text = narrowed(found, catalogue, conditions)
     lost = next((table for table, hole in holes.items() if hole not in text), None)
     if lost is not None:
         raise UnresolvedStatement(f"rows of `{lost}` cannot be left out of the statement")
@@ -47,36 +68,52 @@ def with_holes(found: Read, catalogue: Catalogue, tables: Iterable[str]) -> Narr
 
 
 class Ready(NamedTuple):
-    """A statement to be run: its text, the tables of keys that it asks, by name, and what errors of its tests mean."""
+    """A statement to be run: its text, the tables of keys that it reads, and by the mark of its errors each rule."""
 
     text: str
     keys: Mapping[str, pa.Table]
-    meaning: Meaning | None
+    rules: Mapping[str, RowRule]
+
+    def meaning(self, error: str) -> PurposeGuardError | None:
+        """What an error of DuckDB says of a row; None where it is no error of a condition."""
+        for mark, rule in self.rules.items():
+            _, unknown, rest = error.partition(mark + NO_SOURCE)
+            if unknown:
+                given = rest.partition("\n")[0]
+                if given == "none":
+                    return values.no_source(rule.source or "")
+                return UnknownSource(given, f"a row names it, and {rule.notice.id} has no such one")
+            _, blank, rest = error.partition(mark + NO_SUBJECT)
+            if blank:
+                return values.blank_subject(rest.partition("\n")[0])
+        return None
 
 
-def with_tests(
+def with_conditions(
     statement: Narrowed,
     rules: Mapping[str, RowRule | None],
     types: Mapping[str, Types],
-    spelled: Mapping[str, Iterable[str]],
+    others: Mapping[str, Collection[str]],
 ) -> Ready:
-    """The statement, each hole filled with the test of its table. `spelled`: rare spellings of sources, by table."""
+    """The statement, each hole filled with the condition of its table. `others`: rare spellings of sources, by table.
+
+    Raises:
+        UnlabelledData: a column that decides is of a type that holds no ids, or no days.
+    """
     text = statement.text
     keys: dict[str, pa.Table] = {}
-    meaning = Meaning()
+    marks: dict[str, RowRule] = {}
     for table, hole in statement.holes.items():
         rule = rules.get(table)
-        if rule is None:
-            test = "true"
-        else:
-            words = _Words(rule, types[table], f"{hole}keys", meaning)
-            words.learn(spelled.get(table, ()))
-            test = rendered(rule, words)
-            held = words.keys()
-            if held is not None:
-                keys[f"{hole}keys"] = held
-        text = text.replace(hole, f"({test})")
-    return Ready(text, keys, meaning)
+        condition = "true"
+        if rule is not None:
+            mark = f"purposeguard {secrets.token_hex(8)} "  # so that no statement passes a text off as such an error
+            conditions = _Conditions(rule, types[table], others.get(table, ()), mark, hole)
+            condition = conditions.rendered().sql(dialect=DIALECT)
+            keys.update(conditions.keys)
+            marks[mark] = rule
+        text = text.replace(hole, f"({condition})")
+    return Ready(text, keys, marks)
 
 
 def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
@@ -90,55 +127,48 @@ def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
     return found
 
 
-class Meaning:
-    """What an error of DuckDB means that a test ended in; of other errors nothing is known here."""
+class _Conditions(Conditions):
+    """Conditions over columns whose types are known; many keys are tables of their own, `keys` by name."""
 
-    def __init__(self) -> None:
-        self.mark: Final = f"purposeguard {secrets.token_hex(8)} "
-        self._told: Final[list[UnlabelledData]] = []
-        self._notice: Notice | None = None
+    def __init__(self, rule: RowRule, types: Types, others: Collection[str], mark: str, hole: str) -> None:
+        super().__init__(rule, Names(DIALECT), others, mark)
+        self._types: Final = types
+        self._hole: Final = hole
+        self.keys: Final[dict[str, pa.Table]] = {}
+        if rule.source is not None and self._known(rule.source) != "text":
+            raise values.not_sources(rule.source, types[rule.source])
 
-    def learn(self, rule: RowRule) -> None:
-        """The errors that this rule's test may end in."""
-        self._notice = rule.notice
-        if rule.source is not None:
-            self._told.append(values.no_source(rule.source))
-        self._told.extend(values.blank_subject(column) for column, _ in rule.subjects)
+    def _known(self, column: str) -> str | None:
+        given = self._types[column]
+        return "text" if given.id == "enum" else _KINDS.get(str(given))
 
-    def of(self, text: str) -> PurposeGuardError | None:
-        """What an error of this text means; None where it is no error of a test."""
-        for error in self._told:
-            if str(error) in text:
-                return error
-        _, ours, rest = text.partition(f"{self.mark}unknown source `")
-        if not ours or self._notice is None:
-            return None
-        given = rest.partition(f"`: {self._notice.id} has no such one")[0]
-        return UnknownSource(given, f"a row names it, and {self._notice.id} has no such one")
+    def kind(self, column: str) -> str | None:
+        found = self._known(column)
+        if column in (self._rule.collected, self._rule.ended):
+            if found in ("date", "moment", "null"):
+                return found
+            given = str(self._types[column])
+            raise values.naive(column) if given.startswith("TIMESTAMP") else values.not_days(column, given)
+        if found in (None, "date", "moment"):
+            raise values.not_subjects(column, self._types[column])
+        return found
+
+    def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
+        if len(getattr(keys, form)) <= FEW:
+            return super().among(value, keys, form)
+        name = f"{self._hole}{id(keys)}_{form}"
+        self.keys[name] = _table(keys, form)
+        return exp.In(this=value.copy(), query=exp.select("key").from_(name).subquery())
 
 
-class _Words(frames.Words):
-    """The words of DuckDB, with a table of keys of its own for each table, and errors that are known again."""
+_tables: Final[weakref.WeakKeyDictionary[KeySet, dict[str, pa.Table]]] = weakref.WeakKeyDictionary()
+"""Keys as tables of Arrow: there may be millions, and they stay the same until somebody asks for something."""
 
-    def __init__(self, rule: RowRule, types: Types, called: str, meaning: Meaning) -> None:
-        super().__init__(rule, types)
-        self._called: Final = called
-        self._mark: Final = meaning.mark
-        meaning.learn(rule)
 
-    def learn(self, spelled: Iterable[str]) -> None:
-        """Reads more spellings of sources, which the notice does."""
-        self._spellings.learn(self._rule.source or "", spelled)
-
-    def _refusal(self, column: str) -> str:
-        # An unknown source is told by name. With the mark, no statement can make another text be taken for one.
-        return (
-            super()._refusal(column).replace("'unknown source `'", frames.literal(f"{self._mark}unknown source `"), 1)
-        )
-
-    def _in(self, here: str, keys: KeySet, form: str) -> str:
-        text = super()._in(here, keys, form)
-        before, ours, after = text.rpartition(f" FROM {frames.KEYS} WHERE ")
-        if not ours or len(getattr(keys, form)) <= values.FEW:
-            return text
-        return f"{before} FROM {frames.name(self._called)} WHERE {after}"
+def _table(keys: KeySet, form: str) -> pa.Table:
+    known = _tables.setdefault(keys, {})
+    found = known.get(form)
+    if found is None:
+        kind = pa.int64() if form == "ints" else pa.string()
+        found = known[form] = pa.table({"key": pa.array(getattr(keys, form), kind)})
+    return found

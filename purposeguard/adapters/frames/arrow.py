@@ -19,7 +19,7 @@ import pyarrow.compute
 from purposeguard.adapters import row_values
 from purposeguard.adapters.frames import rows
 from purposeguard.adapters.frames.rows import PortableRule
-from purposeguard.adapters.rowrule import RowRule
+from purposeguard.adapters.row_rule import RowRule
 
 pc: Final[Any] = pyarrow.compute
 """Its functions are made when it is loaded, so no type checker knows them."""

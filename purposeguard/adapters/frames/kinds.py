@@ -17,7 +17,7 @@ from narwhals import dependencies as having
 
 from purposeguard.adapters.frames import rows
 from purposeguard.adapters.frames.rows import PortableRule
-from purposeguard.adapters.rowrule import RowRule
+from purposeguard.adapters.row_rule import RowRule
 from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement, shown
 
 

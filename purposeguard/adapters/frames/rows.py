@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import narwhals as nw
 
 from purposeguard.adapters import row_values
-from purposeguard.adapters.rowrule import LONGEST, NO_ID, KeySet, RowRule, rendered
+from purposeguard.adapters.row_rule import LONGEST, NO_ID, KeySet, RowRule, rendered
 from purposeguard.locks import new_lock
 
 Series = nw.Series[Any]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import cachetools
 
-from purposeguard.adapters.rowrule import RowRule
+from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.spark.lineage import Relation, Scope
 from purposeguard.adapters.spark.plan import Key, Listing, Node, Rows, is_checkpoint, key_of, short
 from purposeguard.adapters.tags import Tag

@@ -19,7 +19,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
 from pyspark.sql import types as T  # noqa: N812  # likewise
 
-from purposeguard.adapters.rowrule import LONGEST, NO_ID, UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
+from purposeguard.adapters.row_rule import LONGEST, NO_ID, UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
 from purposeguard.adapters.spark.lineage import Atom
 from purposeguard.adapters.spark.operators import Traced
 from purposeguard.errors import UnlabelledData

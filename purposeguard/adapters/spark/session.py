@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
 
 from purposeguard.adapters.deciding import Decider, Demand
-from purposeguard.adapters.rowrule import RowRule
+from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.spark.guarded import GuardedFrame
 from purposeguard.adapters.spark.lineage import Atom, Flow, Relation
 from purposeguard.adapters.spark.memory import Kept, SparkMemory, new_token

@@ -6,8 +6,9 @@
 from purposeguard.adapters.needs import Needs
 
 with Needs("sql", "sqlglot"):
-    from purposeguard.adapters.sql.analysis import Analysis, analyse
-    from purposeguard.adapters.sql.names import DIALECTS
-    from purposeguard.adapters.sql.statements import Statements
+    from purposeguard.adapters.sql.lineage import Analysis, analyse
+    from purposeguard.adapters.sql.scopes import DIALECTS
+    from purposeguard.adapters.sql.session import Statements
+    from purposeguard.adapters.sql.tags import Tables
 
-__all__ = ["DIALECTS", "Analysis", "Statements", "analyse"]
+__all__ = ["DIALECTS", "Analysis", "Statements", "Tables", "analyse"]

@@ -154,37 +154,37 @@ _NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "sqlite": words(
             """
-            changes glob ifnull iif instr json json_array json_array_length json_error_position json_extract
-            json_group_array json_group_object json_insert json_object json_patch json_pretty json_quote json_remove
-            json_replace json_set json_type json_valid jsonb jsonb_array jsonb_extract jsonb_group_array
-            jsonb_group_object jsonb_insert jsonb_object jsonb_patch jsonb_remove jsonb_replace jsonb_set julianday
-            likely likelihood unlikely octet_length printf format quote randomblob soundex sqlite_version strftime time
-            timediff datetime total typeof unhex unicode unixepoch zeroblob group_concat string_agg acos asin atan atan2
-            cos degrees ln log10 log2 pi radians sin tan
+            acos asin atan atan2 changes cos datetime degrees format glob group_concat ifnull iif instr json json_array
+            json_array_length json_error_position json_extract json_group_array json_group_object json_insert
+            json_object json_patch json_pretty json_quote json_remove json_replace json_set json_type json_valid jsonb
+            jsonb_array jsonb_extract jsonb_group_array jsonb_group_object jsonb_insert jsonb_object jsonb_patch
+            jsonb_remove jsonb_replace jsonb_set julianday likelihood likely log10 log2 pi printf quote radians
+            randomblob sin soundex sqlite_version strftime string_agg tan time timediff total typeof unhex unicode
+            unixepoch unlikely zeroblob
             """
         ),
         "postgres": words(
             """
-            age array_dims array_fill array_lower array_ndims array_to_json array_upper array_remove array_replace
-            array_agg btrim cardinality cbrt clock_timestamp convert_from convert_to corr date_part date_bin decode
+            age array_agg array_dims array_fill array_lower array_ndims array_remove array_replace array_to_json
+            array_upper btrim cardinality cbrt clock_timestamp convert_from convert_to corr date_bin date_part decode
             degrees div encode format gcd gen_random_uuid get_bit get_byte host initcap isempty isfinite json_agg
-            json_agg_strict json_array_length json_build_array json_build_object json_extract_path
-            json_extract_path_text json_object json_object_agg json_strip_nulls json_typeof jsonb_agg jsonb_array_length
-            jsonb_build_array jsonb_build_object jsonb_extract_path jsonb_extract_path_text jsonb_insert jsonb_object
-            jsonb_object_agg jsonb_path_exists jsonb_path_match jsonb_path_query_array jsonb_path_query_first
-            jsonb_pretty jsonb_set jsonb_set_lax jsonb_strip_nulls jsonb_typeof justify_days justify_hours
-            justify_interval lcm lower_inc lower_inf make_date make_interval make_time make_timestamp make_timestamptz
-            masklen md5 min_scale mode multirange network num_nonnulls num_nulls parse_ident percentile_cont
-            percentile_disc pg_column_size pg_typeof phraseto_tsquery pi plainto_tsquery quote_ident quote_literal
-            quote_nullable radians range_agg range_merge regexp_count regexp_instr regexp_like regexp_match
-            regexp_replace regexp_split_to_array regexp_substr row_to_json scale set_bit set_byte setweight sha224
-            sha256 sha384 sha512 similarity split_part starts_with statement_timestamp strict_word_similarity
-            string_to_array strip strpos timeofday to_char to_date to_hex to_json to_jsonb to_number to_timestamp
-            to_tsquery to_tsvector transaction_timestamp translate trim_array trim_scale ts_headline ts_rank ts_rank_cd
-            tsvector_to_array unaccent unistr upper_inc upper_inf websearch_to_tsquery width_bucket word_similarity
-            json_array_elements json_array_elements_text json_each json_each_text json_object_keys jsonb_array_elements
-            jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_keys jsonb_path_query regexp_matches
-            regexp_split_to_table string_to_table jsonb_populate_record json_populate_record lower_inf
+            json_agg_strict json_array_elements json_array_elements_text json_array_length json_build_array
+            json_build_object json_each json_each_text json_extract_path json_extract_path_text json_object
+            json_object_agg json_object_keys json_populate_record json_strip_nulls json_typeof jsonb_agg
+            jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object
+            jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_insert jsonb_object
+            jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_match jsonb_path_query
+            jsonb_path_query_array jsonb_path_query_first jsonb_populate_record jsonb_pretty jsonb_set jsonb_set_lax
+            jsonb_strip_nulls jsonb_typeof justify_days justify_hours justify_interval lcm lower_inc lower_inf make_date
+            make_interval make_time make_timestamp make_timestamptz masklen md5 min_scale mode multirange network
+            num_nonnulls num_nulls parse_ident percentile_cont percentile_disc pg_column_size pg_typeof phraseto_tsquery
+            pi plainto_tsquery quote_ident quote_literal quote_nullable radians range_agg range_merge regexp_count
+            regexp_instr regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array
+            regexp_split_to_table regexp_substr row_to_json scale set_bit set_byte setweight sha224 sha256 sha384 sha512
+            similarity split_part starts_with statement_timestamp strict_word_similarity string_to_array string_to_table
+            strip strpos timeofday to_char to_date to_hex to_json to_jsonb to_number to_timestamp to_tsquery to_tsvector
+            transaction_timestamp translate trim_array trim_scale ts_headline ts_rank ts_rank_cd tsvector_to_array
+            unaccent unistr upper_inc upper_inf websearch_to_tsquery width_bucket word_similarity
             """
         ),
         "mysql": words(
@@ -197,81 +197,75 @@ _NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             json_arrayagg json_contains json_contains_path json_depth json_extract json_insert json_keys json_length
             json_merge_patch json_merge_preserve json_object json_objectagg json_overlaps json_pretty json_quote
             json_remove json_replace json_search json_set json_storage_size json_type json_unquote json_valid json_value
-            lcase locate log10 log2 make_set makedate maketime md5 microsecond mid minute month monthname
-            ord period_add period_diff pi pow quarter quote rand regexp_instr regexp_like regexp_replace
-            regexp_substr sec_to_time second sha sha1 sha2 soundex space std stddev str_to_date strcmp subdate
-            substring_index subtime sysdate time time_format time_to_sec timediff timestamp timestampadd timestampdiff
-            to_base64 to_days to_seconds truncate ucase uncompress unhex unix_timestamp upper utc_date utc_time
-            utc_timestamp uuid uuid_to_bin variance week weekday weekofyear weight_string year yearweek st_astext
-            st_distance st_geomfromtext st_x st_y
+            lcase locate log10 log2 make_set makedate maketime md5 microsecond mid minute month monthname ord period_add
+            period_diff pi pow quarter quote rand regexp_instr regexp_like regexp_replace regexp_substr sec_to_time
+            second sha sha1 sha2 soundex space st_astext st_distance st_geomfromtext st_x st_y std stddev str_to_date
+            strcmp subdate substring_index subtime sysdate time time_format time_to_sec timediff timestamp timestampadd
+            timestampdiff to_base64 to_days to_seconds truncate ucase uncompress unhex unix_timestamp utc_date utc_time
+            utc_timestamp uuid uuid_to_bin variance week weekday weekofyear weight_string year yearweek
             """
         ),
         "duckdb": words(
             """
-            abs acos acosh add age aggregate ago alias any_value apply approx_count_distinct approx_quantile
-            approx_top_k arbitrary arg_max arg_max_null arg_max_nulls_last arg_min arg_min_null arg_min_nulls_last
-            argmax argmin array_agg array_aggr array_aggregate array_append array_apply array_cat array_concat
-            array_contains array_cosine_distance array_cosine_similarity array_cross_product array_distance
-            array_distinct array_dot_product array_extract array_filter array_grade_up array_has array_has_all
-            array_has_any array_indexof array_inner_product array_intersect array_length array_negative_dot_product
+            acos acosh add age aggregate ago alias any_value apply approx_count_distinct approx_quantile approx_top_k
+            arbitrary arg_max arg_max_null arg_max_nulls_last arg_min arg_min_null arg_min_nulls_last argmax argmin
+            array_agg array_aggr array_aggregate array_append array_apply array_cat array_concat array_contains
+            array_cosine_distance array_cosine_similarity array_cross_product array_distance array_distinct
+            array_dot_product array_extract array_filter array_grade_up array_has array_has_all array_has_any
+            array_indexof array_inner_product array_intersect array_length array_negative_dot_product
             array_negative_inner_product array_pop_back array_pop_front array_position array_prepend array_push_back
             array_push_front array_reduce array_resize array_reverse array_reverse_sort array_select array_slice
             array_sort array_to_json array_to_string array_to_string_comma_default array_transform array_unique
-            array_value array_where array_zip ascii asin asinh atan atan2 atanh avg bar base64 bin bit_and bit_count
-            bit_length bit_or bit_position bit_xor bitstring bitstring_agg bool_and bool_or can_cast_implicitly
-            cardinality cast_to_type cbrt ceil ceiling century char_length character_length chr concat concat_ws
-            constant_or_null contains corr cos cosh cot count count_if count_star countif covar_pop covar_samp
-            create_sort_key cume_dist current_catalog current_database current_date current_localtime
-            current_localtimestamp current_role current_schema current_schemas current_user damerau_levenshtein
-            date_add date_diff date_part date_sub date_trunc datediff datepart datesub datetrunc day dayname
-            dayofmonth dayofweek dayofyear days_in_month decade decode degrees dense_rank divide editdist3
-            element_at encode ends_with entropy enum_code enum_first enum_last enum_range enum_range_boundary epoch
-            epoch_ms epoch_ns epoch_us equi_width_bins era error even exp factorial favg fdiv fill filter first
-            first_value flatten floor fmod format formatReadableDecimalSize formatReadableSize format_bytes
-            from_base64 from_binary from_hex from_json from_json_strict fsum gamma gcd gen_random_uuid
-            generate_series generate_subscripts geomean geometric_mean get_bit get_block_size get_current_time
-            get_current_timestamp get_type grade_up greatest greatest_common_divisor group_concat hamming hash hex
-            histogram histogram_exact hour ilike_escape instr is_histogram_other_bin isfinite isinf isnan isodow
-            isoyear jaccard jaro_similarity jaro_winkler_similarity json json_array json_array_length json_contains
-            json_exists json_extract json_extract_path json_extract_path_text json_extract_string json_group_array
-            json_group_object json_group_structure json_keys json_merge_patch json_object json_pretty json_quote
-            json_structure json_transform json_transform_strict json_type json_valid json_value julian kahan_sum
-            kurtosis kurtosis_pop lag last last_day last_value lcase lcm lead least least_common_multiple left
-            left_grapheme len length length_grapheme levenshtein lgamma like_escape list list_aggr list_aggregate
-            list_any_value list_append list_apply list_approx_count_distinct list_avg list_bit_and list_bit_or
-            list_bit_xor list_bool_and list_bool_or list_cat list_concat list_contains list_cosine_distance
-            list_cosine_similarity list_count list_distance list_distinct list_dot_product list_element list_entropy
-            list_extract list_filter list_first list_grade_up list_has list_has_all list_has_any list_histogram
-            list_indexof list_inner_product list_intersect list_kurtosis list_kurtosis_pop list_last list_mad
-            list_max list_median list_min list_mode list_negative_dot_product list_negative_inner_product list_pack
-            list_position list_prepend list_product list_reduce list_resize list_reverse list_reverse_sort
-            list_select list_sem list_skewness list_slice list_sort list_stddev_pop list_stddev_samp list_string_agg
-            list_sum list_transform list_unique list_value list_var_pop list_var_samp list_where list_zip listagg ln
-            log log10 log2 lower lpad ltrim mad make_date make_time make_timestamp make_timestamp_ms
+            array_value array_where array_zip ascii asin asinh atan atan2 atanh bar base64 bin bit_count bit_length
+            bit_position bitstring bitstring_agg can_cast_implicitly cardinality cast_to_type cbrt century chr
+            constant_or_null contains corr cos cosh cot count_if count_star countif covar_pop covar_samp create_sort_key
+            current_catalog current_database current_date current_localtime current_localtimestamp current_role
+            current_schema current_schemas current_user damerau_levenshtein date_add date_diff date_part date_sub
+            date_trunc datediff datepart datesub datetrunc day dayname dayofmonth dayofweek dayofyear days_in_month
+            decade decode degrees divide editdist3 element_at encode ends_with entropy enum_code enum_first enum_last
+            enum_range enum_range_boundary epoch epoch_ms epoch_ns epoch_us equi_width_bins era error even factorial
+            favg fdiv fill filter first flatten fmod format formatReadableDecimalSize formatReadableSize format_bytes
+            from_base64 from_binary from_hex from_json from_json_strict fsum gamma gcd gen_random_uuid generate_series
+            generate_subscripts geomean geometric_mean get_bit get_block_size get_current_time get_current_timestamp
+            get_type grade_up greatest_common_divisor group_concat hamming hash histogram histogram_exact hour
+            ilike_escape instr is_histogram_other_bin isfinite isinf isnan isodow isoyear jaccard jaro_similarity
+            jaro_winkler_similarity json json_array json_array_length json_contains json_exists json_extract
+            json_extract_path json_extract_path_text json_extract_string json_group_array json_group_object
+            json_group_structure json_keys json_merge_patch json_object json_pretty json_quote json_structure
+            json_transform json_transform_strict json_type json_valid json_value julian kahan_sum kurtosis kurtosis_pop
+            last last_day lcase lcm least_common_multiple left_grapheme len length_grapheme levenshtein lgamma
+            like_escape list list_aggr list_aggregate list_any_value list_append list_apply list_approx_count_distinct
+            list_avg list_bit_and list_bit_or list_bit_xor list_bool_and list_bool_or list_cat list_concat list_contains
+            list_cosine_distance list_cosine_similarity list_count list_distance list_distinct list_dot_product
+            list_element list_entropy list_extract list_filter list_first list_grade_up list_has list_has_all
+            list_has_any list_histogram list_indexof list_inner_product list_intersect list_kurtosis list_kurtosis_pop
+            list_last list_mad list_max list_median list_min list_mode list_negative_dot_product
+            list_negative_inner_product list_pack list_position list_prepend list_product list_reduce list_resize
+            list_reverse list_reverse_sort list_select list_sem list_skewness list_slice list_sort list_stddev_pop
+            list_stddev_samp list_string_agg list_sum list_transform list_unique list_value list_var_pop list_var_samp
+            list_where list_zip listagg log10 log2 mad make_date make_time make_timestamp make_timestamp_ms
             make_timestamp_ns make_timestamptz make_type map map_concat map_contains map_contains_entry
-            map_contains_value map_entries map_extract map_extract_value map_from_entries map_keys map_values max
-            max_by md5 md5_number md5_number_lower md5_number_upper mean median microsecond millennium millisecond
-            min min_by minute mismatches mod mode month monthname multiply nanosecond nextafter nfc_normalize
-            normalized_interval not_ilike_escape not_like_escape now nth_value ntile nullif octet_length ord
-            parse_dirname parse_dirpath parse_filename parse_formatted_bytes parse_path percent_rank pi position pow
-            power prefix printf product quantile quantile_cont quantile_disc quarter radians random range rank
+            map_contains_value map_entries map_extract map_extract_value map_from_entries map_keys map_values max_by md5
+            md5_number md5_number_lower md5_number_upper mean median microsecond millennium millisecond min_by minute
+            mismatches mode month monthname multiply nanosecond nextafter nfc_normalize normalized_interval
+            not_ilike_escape not_like_escape ord parse_dirname parse_dirpath parse_filename parse_formatted_bytes
+            parse_path pi pow prefix printf product quantile quantile_cont quantile_disc quarter radians range
             rank_dense reduce regexp_escape regexp_extract regexp_extract_all regexp_full_match regexp_matches
             regexp_replace regexp_split_to_array regexp_split_to_table regr_avgx regr_avgy regr_count regr_intercept
-            regr_r2 regr_slope regr_sxx regr_sxy regr_syy remap_struct repeat replace reservoir_quantile reverse
-            right right_grapheme round round_even roundbankers row row_number row_to_json rpad rtrim second sem
-            session_user set_bit sha1 sha256 sign signbit sin sinh skewness split split_part sqrt starts_with
-            stddev stddev_pop stddev_samp str_split str_split_regex strftime string_agg string_split
-            string_split_regex string_to_array strip_accents strlen strpos strptime struct_concat struct_contains
-            struct_extract struct_extract_at struct_has struct_indexof struct_insert struct_keys struct_pack
-            struct_position struct_update struct_values substr substring substring_grapheme subtract suffix sum
-            sum_no_overflow sumkahan switch tan tanh time_bucket timetz_byte_comparable timezone timezone_hour
-            timezone_minute to_base to_base64 to_binary to_centuries to_days to_decades to_hex to_hours to_json
-            to_microseconds to_millennia to_milliseconds to_minutes to_months to_quarters to_seconds to_timestamp
-            to_weeks to_years today transaction_timestamp translate trim trunc try_strptime typeof ucase unbin unhex
-            unicode union_extract union_tag union_value upper url_decode url_encode user uuid uuid_extract_timestamp
-            uuid_extract_version uuidv4 uuidv7 var_pop var_samp variance variant_bytes_to_variant variant_extract
-            variant_normalize variant_to_parquet_variant variant_typeof vector_type version wavg week weekday
-            weekofyear weighted_avg xor year yearweek
+            regr_r2 regr_slope regr_sxx regr_sxy regr_syy remap_struct repeat reservoir_quantile right_grapheme
+            round_even roundbankers row_to_json second sem session_user set_bit sha1 sha256 signbit sin sinh skewness
+            split split_part starts_with stddev stddev_pop stddev_samp str_split str_split_regex strftime string_agg
+            string_split string_split_regex string_to_array strip_accents strlen strpos strptime struct_concat
+            struct_contains struct_extract struct_extract_at struct_has struct_indexof struct_insert struct_keys
+            struct_pack struct_position struct_update struct_values substring_grapheme subtract suffix sum_no_overflow
+            sumkahan switch tan tanh time_bucket timetz_byte_comparable timezone timezone_hour timezone_minute to_base
+            to_base64 to_binary to_centuries to_days to_decades to_hex to_hours to_json to_microseconds to_millennia
+            to_milliseconds to_minutes to_months to_quarters to_seconds to_timestamp to_weeks to_years today
+            transaction_timestamp translate try_strptime typeof ucase unbin unhex unicode union_extract union_tag
+            union_value url_decode url_encode user uuid uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7
+            var_pop var_samp variance variant_bytes_to_variant variant_extract variant_normalize
+            variant_to_parquet_variant variant_typeof vector_type version wavg week weekday weekofyear weighted_avg xor
+            year yearweek
             """
         ),
         "spark": words(
@@ -282,12 +276,11 @@ _NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             arrays_zip ascii assert_true base64 bigint bin binary bit_count bit_get bit_length boolean bround btrim
             cardinality chr collect_list collect_set conv corr count_if count_min_sketch covar_pop covar_samp crc32
             current_date current_timestamp date_add date_diff date_format date_from_unix_date date_part date_sub
-            date_trunc dateadd datediff datepart day dayofmonth dayofweek dayofyear decimal decode double e
-            element_at elt encode endswith equal_null exists explode explode_outer extract factorial filter find_in_set
-            first flatten float forall format_number format_string from_csv from_json from_unixtime from_utc_timestamp
-            get get_json_object getbit hash histogram_numeric hour ifnull ilike initcap inline inline_outer instr int
-            isnan isnotnull isnull json_array_length json_object_keys json_tuple kurtosis last last_day lcase len
-            levenshtein
+            date_trunc dateadd datediff datepart day dayofmonth dayofweek dayofyear decimal decode double e element_at
+            elt encode endswith equal_null exists explode explode_outer extract factorial filter find_in_set first
+            flatten float forall format_number format_string from_csv from_json from_unixtime from_utc_timestamp get
+            get_json_object getbit hash histogram_numeric hour ifnull ilike initcap inline inline_outer instr int isnan
+            isnotnull isnull json_array_length json_object_keys json_tuple kurtosis last last_day lcase len levenshtein
             locate log10 log1p log2 luhn_check make_date make_interval make_timestamp map map_concat map_contains_key
             map_entries map_filter map_from_arrays map_from_entries map_keys map_values map_zip_with mask max_by md5
             mean median min_by minute mode monotonically_increasing_id month months_between named_struct nanvl negative
@@ -297,11 +290,11 @@ _NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             rint rlike schema_of_json second sentences sequence session_window sha sha1 sha2 shiftleft shiftright
             shuffle size skewness slice smallint sort_array soundex space spark_partition_id split split_part stack
             startswith std stddev stddev_pop stddev_samp str_to_map string string_agg struct substring_index timestamp
-            tinyint to_binary to_char to_csv to_date to_json to_number to_timestamp to_unix_timestamp
-            to_utc_timestamp transform transform_keys transform_values translate try_add try_avg try_divide
-            try_element_at try_multiply try_subtract try_sum try_to_number try_to_timestamp typeof ucase unbase64 unhex
-            unix_date unix_micros unix_millis unix_seconds unix_timestamp url_decode url_encode uuid var_pop var_samp
-            variance variant_get weekday weekofyear width_bucket window window_time xxhash64 year zip_with
+            tinyint to_binary to_char to_csv to_date to_json to_number to_timestamp to_unix_timestamp to_utc_timestamp
+            transform transform_keys transform_values translate try_add try_avg try_divide try_element_at try_multiply
+            try_subtract try_sum try_to_number try_to_timestamp typeof ucase unbase64 unhex unix_date unix_micros
+            unix_millis unix_seconds unix_timestamp url_decode url_encode uuid var_pop var_samp variance variant_get
+            weekday weekofyear width_bucket window window_time xxhash64 year zip_with
             """
         ),
         "bigquery": words(
@@ -310,44 +303,44 @@ _NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             array_concat_agg array_first array_last array_length array_reverse array_slice array_to_string ascii
             bit_count bool byte_length chr code_points_to_bytes code_points_to_string corr countif date_add date_diff
             date_from_unix_date date_sub date_trunc datetime ends_with error extract farm_fingerprint float64 format
-            format_date format_datetime format_time format_timestamp from_base32 from_base64 from_hex
-            generate_array generate_date_array generate_timestamp_array generate_uuid ieee_divide ifnull initcap instr
-            int64 is_inf is_nan json_array json_extract json_extract_array json_extract_scalar
-            json_extract_string_array json_keys json_object json_query json_query_array json_remove json_set
-            json_strip_nulls json_type json_value json_value_array justify_days justify_hours justify_interval last_day
-            lax_bool lax_float64 lax_int64 lax_string logical_and logical_or make_interval md5 normalize
-            normalize_and_casefold offset ordinal parse_bignumeric parse_date parse_datetime parse_json parse_numeric
-            parse_time parse_timestamp percentile_cont percentile_disc rand range_bucket regexp_contains regexp_extract
-            regexp_extract_all regexp_instr regexp_replace regexp_substr repeat safe_add safe_cast
-            safe_convert_bytes_to_string safe_divide safe_multiply safe_negate safe_offset safe_ordinal safe_subtract
-            sha1 sha256 sha512 soundex split starts_with stddev string string_agg strpos time timestamp timestamp_add
-            timestamp_diff timestamp_micros timestamp_millis timestamp_seconds timestamp_sub timestamp_trunc to_base32
-            to_base64 to_code_points to_hex to_json to_json_string translate unicode unix_date unix_micros unix_millis
-            unix_seconds var_pop var_samp variance
+            format_date format_datetime format_time format_timestamp from_base32 from_base64 from_hex generate_array
+            generate_date_array generate_timestamp_array generate_uuid ieee_divide ifnull initcap instr int64 is_inf
+            is_nan json_array json_extract json_extract_array json_extract_scalar json_extract_string_array json_keys
+            json_object json_query json_query_array json_remove json_set json_strip_nulls json_type json_value
+            json_value_array justify_days justify_hours justify_interval last_day lax_bool lax_float64 lax_int64
+            lax_string logical_and logical_or make_interval md5 normalize normalize_and_casefold offset ordinal
+            parse_bignumeric parse_date parse_datetime parse_json parse_numeric parse_time parse_timestamp
+            percentile_cont percentile_disc rand range_bucket regexp_contains regexp_extract regexp_extract_all
+            regexp_instr regexp_replace regexp_substr repeat safe_add safe_cast safe_convert_bytes_to_string safe_divide
+            safe_multiply safe_negate safe_offset safe_ordinal safe_subtract sha1 sha256 sha512 soundex split
+            starts_with stddev string string_agg strpos time timestamp timestamp_add timestamp_diff timestamp_micros
+            timestamp_millis timestamp_seconds timestamp_sub timestamp_trunc to_base32 to_base64 to_code_points to_hex
+            to_json to_json_string translate unicode unix_date unix_micros unix_millis unix_seconds var_pop var_samp
+            variance
             """
         ),
         "snowflake": words(
             """
             add_months any_value approx_count_distinct array_agg array_append array_cat array_compact array_construct
             array_contains array_distinct array_except array_flatten array_insert array_intersection array_max array_min
-            array_position array_prepend array_remove array_size array_slice array_sort array_to_string
-            array_union_agg array_unique_agg arrays_overlap arrays_zip as_array as_binary as_boolean as_char as_date
-            as_double as_integer as_object as_varchar ascii base64_decode_string base64_encode bitand bitor bitxor
-            boolean_and charindex check_json check_xml chr collate compress contains convert_timezone corr count_if
-            date_from_parts date_part date_trunc dateadd datediff dayname decode div0 div0null editdistance endswith
-            equal_null filter flatten get get_path hash hash_agg haversine hex_encode hour iff ifnull ilike initcap
-            insert is_array is_boolean is_char is_date is_decimal is_double is_integer is_null_value is_object
-            is_varchar jarowinkler_similarity last_day like listagg log2 max_by md5 md5_hex median min_by minute mode
-            month monthname months_between next_day nvl nvl2 object_agg object_construct object_construct_keep_null
-            object_delete object_insert object_keys object_pick parse_ip parse_json parse_url parse_xml
-            percentile_cont percentile_disc previous_day quarter ratio_to_report regexp_count regexp_instr regexp_like
-            regexp_replace regexp_substr regexp_substr_all rlike second seq1 seq2 seq4 seq8 sha1 sha1_hex sha2 sha2_hex
-            soundex space split split_part square startswith stddev strip_null_value strtok strtok_to_array time
-            time_slice timeadd timediff timestamp_from_parts timestampadd timestampdiff to_array to_binary to_boolean
-            to_char to_date to_decimal to_double to_json to_number to_object to_time to_timestamp to_timestamp_ltz
-            to_timestamp_ntz to_timestamp_tz to_varchar to_variant to_xml transform translate try_cast try_parse_json
-            try_to_boolean try_to_date try_to_decimal try_to_double try_to_number try_to_time try_to_timestamp typeof
-            uuid_string variance week weekofyear width_bucket year zeroifnull
+            array_position array_prepend array_remove array_size array_slice array_sort array_to_string array_union_agg
+            array_unique_agg arrays_overlap arrays_zip as_array as_binary as_boolean as_char as_date as_double
+            as_integer as_object as_varchar ascii base64_decode_string base64_encode bitand bitor bitxor boolean_and
+            charindex check_json check_xml chr collate compress contains convert_timezone corr count_if date_from_parts
+            date_part date_trunc dateadd datediff dayname decode div0 div0null editdistance endswith equal_null filter
+            flatten get get_path hash hash_agg haversine hex_encode hour iff ifnull ilike initcap insert is_array
+            is_boolean is_char is_date is_decimal is_double is_integer is_null_value is_object is_varchar
+            jarowinkler_similarity last_day like listagg log2 max_by md5 md5_hex median min_by minute mode month
+            monthname months_between next_day nvl nvl2 object_agg object_construct object_construct_keep_null
+            object_delete object_insert object_keys object_pick parse_ip parse_json parse_url parse_xml percentile_cont
+            percentile_disc previous_day quarter ratio_to_report regexp_count regexp_instr regexp_like regexp_replace
+            regexp_substr regexp_substr_all rlike second seq1 seq2 seq4 seq8 sha1 sha1_hex sha2 sha2_hex soundex space
+            split split_part square startswith stddev strip_null_value strtok strtok_to_array time time_slice timeadd
+            timediff timestamp_from_parts timestampadd timestampdiff to_array to_binary to_boolean to_char to_date
+            to_decimal to_double to_json to_number to_object to_time to_timestamp to_timestamp_ltz to_timestamp_ntz
+            to_timestamp_tz to_varchar to_variant to_xml transform translate try_cast try_parse_json try_to_boolean
+            try_to_date try_to_decimal try_to_double try_to_number try_to_time try_to_timestamp typeof uuid_string
+            variance week weekofyear width_bucket year zeroifnull
             """
         ),
     }

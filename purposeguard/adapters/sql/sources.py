@@ -7,12 +7,21 @@ from typing import Final
 
 from sqlglot import exp
 
-from purposeguard.adapters.sql.catalogue import Catalogue
 from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS, words
-from purposeguard.adapters.sql.names import lower, perhaps
-from purposeguard.adapters.sql.reading import parsed
-from purposeguard.adapters.sql.relations import Column, Flow, Relation, joined
-from purposeguard.adapters.sql.scopes import Commons, Scope, Source, refuse
+from purposeguard.adapters.sql.parsing import parsed
+from purposeguard.adapters.sql.scopes import (
+    Column,
+    Commons,
+    Flow,
+    Relation,
+    Scope,
+    Source,
+    joined,
+    lower,
+    perhaps,
+    refuse,
+)
+from purposeguard.adapters.sql.tags import Catalogue
 from purposeguard.adapters.sql.values import Values
 from purposeguard.errors import UnlabelledData
 

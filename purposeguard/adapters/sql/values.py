@@ -11,11 +11,22 @@ from typing import Any, Final, NoReturn
 
 from sqlglot import exp
 
-from purposeguard.adapters.sql.catalogue import Catalogue
 from purposeguard.adapters.sql.functions import HARMLESS, NAMED, NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS, words
-from purposeguard.adapters.sql.names import lower
-from purposeguard.adapters.sql.relations import NOTHING, Column, Flow, Read, Relation, flows
-from purposeguard.adapters.sql.scopes import Commons, Lookup, Scope, everything, refuse
+from purposeguard.adapters.sql.scopes import (
+    NOTHING,
+    Column,
+    Commons,
+    Flow,
+    Lookup,
+    Read,
+    Relation,
+    Scope,
+    everything,
+    flows,
+    lower,
+    refuse,
+)
+from purposeguard.adapters.sql.tags import Catalogue
 
 JSON_ARROWS: Final = frozenset({"postgres", "mysql", "sqlite", "duckdb"})
 """Dialects in which `a -> b` takes something out of `a`; the parser takes it for a function of `a` in some places."""

@@ -9,13 +9,23 @@ from typing import Final, NamedTuple, cast
 
 from sqlglot import exp
 
-from purposeguard.adapters.sql.catalogue import Catalogue, Table
 from purposeguard.adapters.sql.functions import words
-from purposeguard.adapters.sql.names import lower, perhaps
 from purposeguard.adapters.sql.queries import Queries
-from purposeguard.adapters.sql.relations import NOTHING, Column, Flow, Read, Relation
-from purposeguard.adapters.sql.scopes import Commons, Scope, Source, refuse
+from purposeguard.adapters.sql.scopes import (
+    NOTHING,
+    Column,
+    Commons,
+    Flow,
+    Read,
+    Relation,
+    Scope,
+    Source,
+    lower,
+    perhaps,
+    refuse,
+)
 from purposeguard.adapters.sql.sources import bare, is_default, only
+from purposeguard.adapters.sql.tags import Catalogue, Table
 from purposeguard.errors import UnlabelledData
 
 _INSERT: Final = words(

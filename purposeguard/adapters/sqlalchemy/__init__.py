@@ -18,10 +18,9 @@ shape; text by the SQL adapter.
 from purposeguard.adapters.needs import Needs
 
 with Needs("sqlalchemy", "sqlalchemy", "sqlglot"):
-    from purposeguard.adapters.sqlalchemy.protecting import permitted, protect
+    from purposeguard.adapters.sqlalchemy.checks import UntaggedKey
     from purposeguard.adapters.sqlalchemy.seals import SealedColumns, SealedType
-    from purposeguard.adapters.sqlalchemy.session import AsyncGuardedSession, GuardedSession
-    from purposeguard.adapters.sqlalchemy.watch import UntaggedKey
+    from purposeguard.adapters.sqlalchemy.session import AsyncGuardedSession, GuardedSession, permitted, protect
 
 __all__ = [
     "AsyncGuardedSession",

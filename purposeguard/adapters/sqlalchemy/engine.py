@@ -12,8 +12,8 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.base import OptionEngine
 from sqlalchemy.exc import CompileError
 
-from purposeguard.adapters.sqlalchemy.compiling import recording
-from purposeguard.adapters.sqlalchemy.watch import Watch, is_asking, own_statement, own_statements
+from purposeguard.adapters.sqlalchemy.checks import Watch, is_asking, own_statement, own_statements
+from purposeguard.adapters.sqlalchemy.compiler import recording
 from purposeguard.errors import PurposeGuardError, UnresolvedStatement
 
 _INSIDE: Final = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.pool.")

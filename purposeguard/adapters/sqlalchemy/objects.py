@@ -25,7 +25,7 @@ from purposeguard.runtime.execution import get_ident
 from purposeguard.runtime.use import Use, present
 
 if TYPE_CHECKING:
-    from purposeguard.adapters.sqlalchemy.watch import Watch
+    from purposeguard.adapters.sqlalchemy.checks import Watch
 
 READ: Final = "an object was read"
 _KEEPER: Final = "purposeguard_keeper"

@@ -1,90 +1,117 @@
-"""Row rules as expressions of SQLAlchemy, for SQLite and PostgreSQL: which rows of a table a purpose may use."""
+"""Rows that a purpose may use: row rules as elements of SQLAlchemy's statements, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
-import datetime
-import functools
 import json
+import re
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import and_, any_, bindparam, case, cast, false, func, not_, or_, select, true
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.engine import Dialect
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.sql.selectable import TableClause
-from sqlalchemy.types import (
-    BigInteger,
-    Boolean,
-    Date,
-    DateTime,
-    Integer,
-    String,
-    Text,
-    TypeDecorator,
-    TypeEngine,
-    Uuid,
-)
+from sqlalchemy.sql.visitors import InternalTraversal
+from sqlalchemy.types import Boolean, Date, DateTime, Integer, String, Text, TypeDecorator, TypeEngine, Uuid
+from sqlglot import exp, parse_one
 
-from purposeguard.adapters.rowrule import UUID_MARKS, UUID_PREFIX, KeySet, RowRule, rendered, spellings
-from purposeguard.adapters.sqlalchemy.narrowed import Among, Constant, Narrowed
+from purposeguard.adapters.row_rule import KeySet, RowRule, spellings
+from purposeguard.adapters.sql.rows import Conditions, folded, plain_spellings
+from purposeguard.adapters.sql.scopes import Names
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
-from purposeguard.notice.notice import Notice
-from purposeguard.notice.timezones import zone
-
-NO_SOURCE: Final = "the source of a row is not known: "
-"""What an error of PostgreSQL says where a row names no source of the notice; the id that it names comes after it."""
 
 BAD_JSON: Final = "malformed JSON"
-"""What SQLite says of the same: its errors do not say of what."""
+"""What SQLite says of a row whose source is not known: its errors do not say which."""
 
 _TABLES_KEPT: Final = 100
-"""Tables for which a rule's tests are remembered."""
+"""Tables for which a rule's conditions are remembered."""
+
+_MOST_SPELLINGS: Final = 10_000
+"""Values of a column of sources that are looked at where SQLite does not say which one it does not know."""
+
+_NAMES: Final = MappingProxyType({"sqlite": Names("sqlite"), "postgresql": Names("postgres")})
+
+_HOLE: Final = re.compile(r"purposeguard_hole_(\d+)_")
 
 
-class Listed:
-    """Values that are bound as one parameter: an array on PostgreSQL, JSON on SQLite."""
-
-    __slots__ = ("form", "values", "written")
-
-    def __init__(self, values: Sequence[int | str]) -> None:
-        self.form = ""
-        self.values = values
-        self.written: dict[tuple[str, str], str] = {}
-
-    def told(self) -> tuple[Sequence[int | str], dict[tuple[str, str], str]]:
-        """The values, and the texts of them that were written before."""
-        return self.values, self.written
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (type(other) is Listed and self.values == other.values)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.values))
-
-    def __repr__(self) -> str:
-        return f"<{len(self.values):,} values>"  # not which
+# ---- the element -----------------------------------------------------------------------------------------------------
 
 
-class Subjects(Listed):
-    """Ids of subjects, in one form: those of a set of keys, by its identity.
+class Narrowed(ColumnElement[bool]):
+    """A condition for the rows of one table, which is noted where it is compiled.
 
-    The keys are not kept: there may be millions, and compiled statements stay in a cache while these change. They live
-    as long as the rule that asks for them.
+    `anchor` is a column of the table. `shape` is the text of the condition, with numbered holes for `parts`: columns,
+    and lists of keys, which are bound.
     """
 
-    __slots__ = ("_identity", "_keys")
+    _traverse_internals: Any = [  # noqa: RUF012  # as SQLAlchemy has it
+        ("anchor", InternalTraversal.dp_clauseelement),
+        ("parts", InternalTraversal.dp_clauseelement_tuple),
+        ("shape", InternalTraversal.dp_string),
+    ]
+    type = Boolean()
+
+    def __init__(self, anchor: ColumnElement[Any], parts: Iterable[ColumnElement[Any]], shape: str) -> None:
+        self.anchor: Any = anchor
+        self.parts: Any = tuple(parts)
+        self.shape = shape
+
+    def bound(self) -> list[BindParameter[Any]]:
+        """The lists of keys, in the order in which the text has them."""
+        found = (self.parts[int(number)] for number in _HOLE.findall(self.shape))
+        return [part for part in found if isinstance(part, BindParameter)]
+
+    def text(self, visitor: Any, **kw: Any) -> str:
+        """The condition, as a compiler writes it."""
+        shape = self.shape.replace("%", "%%") if visitor.preparer._double_percents else self.shape
+        return f"({_HOLE.sub(lambda hole: str(visitor.process(self.parts[int(hole[1])], **kw)), shape)})"
+
+    def _compiler_dispatch(self, visitor: Any, **kw: Any) -> str:
+        # Compilers of other engines write it as well: SQLAlchemy itself makes texts of statements now and then.
+        note: Callable[..., str] | None = getattr(visitor, "visit_purposeguard_narrowed", None)
+        return self.text(visitor, **kw) if note is None else note(self, **kw)
+
+    def _gen_cache_key(self, am: Any, bindparams: list[BindParameter[Any]]) -> Any:
+        """What tells it from others: the table and the text. Quicker than to go through the parts."""
+        table = getattr(self.anchor, "table", None)
+        if not isinstance(table, Table):  # of an alias: what it is of tells it
+            return super()._gen_cache_key(am, bindparams)
+        bindparams.extend(part for part in self.parts if isinstance(part, BindParameter))
+        return (Narrowed, self.shape, table)
+
+    def self_group(self, against: Any = None) -> Any:  # noqa: ARG002  # as SQLAlchemy calls it
+        """As it is: it is in brackets, and true or false."""
+        return self
+
+    @property
+    def _from_objects(self) -> Any:
+        # It reads its table alone. Its parts are not asked: functions that were put on an alias may still name the
+        # table itself, which would then be joined to everything.
+        return list(self.anchor._from_objects)
+
+
+# ---- lists of keys ---------------------------------------------------------------------------------------------------
+
+
+class Subjects:
+    """Ids of subjects in one form, bound as one parameter: an array on PostgreSQL, JSON on SQLite.
+
+    Compared by the identity of their `KeySet`. The keys are not kept: there may be millions, and compiled statements
+    stay in a cache while these change. They live as long as the rule that asks for them.
+    """
+
+    __slots__ = ("_form", "_identity", "_keys")
 
     def __init__(self, keys: KeySet, form: str) -> None:
-        super().__init__(())
-        self.form = form
-        self._keys = weakref.ref(keys)
-        self._identity = id(keys)
+        self._form: Final = form
+        self._keys: Final = weakref.ref(keys)
+        self._identity: Final = id(keys)
 
-    def told(self) -> tuple[Sequence[int | str], dict[tuple[str, str], str]]:
-        """As of others.
+    def text(self, dialect: str) -> str:
+        """What is bound.
 
         Raises:
             UnlabelledData: the keys are gone, since others took their place.
@@ -95,45 +122,39 @@ class Subjects(Listed):
                 "the rows were narrowed for a moment that is over, and subjects asked for something since: make the "
                 "statement anew"
             )
-        return getattr(keys, self.form), _written.setdefault(keys, {})
+        known = _written.setdefault(keys, {})
+        text = known.get((dialect, self._form))
+        if text is None:
+            values: Sequence[int | str] = getattr(keys, self._form)
+            text = known[dialect, self._form] = _array(values) if dialect == "postgresql" else json.dumps(values)
+        return text
 
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
         keys = self._keys()
-        return isinstance(other, Subjects) and keys is not None and keys is other._keys() and self.form == other.form
+        return isinstance(other, Subjects) and keys is not None and keys is other._keys() and self._form == other._form
 
     def __hash__(self) -> int:
-        return hash((self._identity, self.form))
+        return hash((self._identity, self._form))
 
     def __repr__(self) -> str:
         return "<subjects>"  # not which
 
 
-_written: weakref.WeakKeyDictionary[KeySet, dict[tuple[str, str], str]] = weakref.WeakKeyDictionary()
+_written: Final[weakref.WeakKeyDictionary[KeySet, dict[tuple[str, str], str]]] = weakref.WeakKeyDictionary()
 """The texts that keys of subjects are bound as: there may be millions, and they stay the same until they change."""
 
 
-class _ListType(TypeDecorator[Listed]):
+class _SubjectsType(TypeDecorator[Subjects]):
     """The type of such a parameter: text, which the statement reads as an array or as JSON."""
 
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Listed | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: Subjects | None, dialect: Dialect) -> str | None:
         """The text."""
-        if value is None:
-            return None
-        values, known = value.told()
-        found = known.get((dialect.name, value.form))
-        if found is None:
-            write: Callable[[Sequence[int | str]], str] = _array if dialect.name == "postgresql" else _json
-            found = known[dialect.name, value.form] = write(values)
-        return found
-
-
-def _json(values: Sequence[int | str]) -> str:
-    return json.dumps(list(values))
+        return None if value is None else value.text(dialect.name)
 
 
 def _array(values: Sequence[int | str]) -> str:
@@ -145,168 +166,72 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-class Piece(NamedTuple):
-    """A test: as an expression, and what of it is text (`shape`) and not bound."""
-
-    element: ColumnElement[bool]
-    shape: str
+# ---- conditions ------------------------------------------------------------------------------------------------------
 
 
-class _Words:
-    """The words of a SQL database for row rules."""
+class _Conditions(Conditions):
+    """Conditions over the columns of a table, in whose text holes stand for columns and keys: see `parts`."""
 
-    def __init__(self, dialect: Any, rule: RowRule, name: str, table: TableClause) -> None:
-        self._dialect = dialect.name
-        self._rule = rule
-        self._name = name
-        self._columns = {column.name: column for column in table.columns}
-        if self._dialect not in ("sqlite", "postgresql"):
-            raise UnresolvedStatement(f"rows are narrowed on SQLite and PostgreSQL, and this is {self._dialect}")
+    folds = True
 
-    def _column(self, name: str) -> Any:
-        found = self._columns.get(name)
+    def __init__(self, dialect: str, rule: RowRule, name: str, table: TableClause) -> None:
+        """`name` is that of the table.
+
+        Raises:
+            UnresolvedStatement: rows are not narrowed in this dialect.
+        """
+        names = _NAMES.get(dialect)
+        if names is None:
+            raise UnresolvedStatement(f"rows are narrowed on SQLite and PostgreSQL, and this is {dialect}")
+        super().__init__(rule, names)
+        self._name: Final = name
+        self._columns: Final = {column.name: column for column in table.columns}
+        self.parts: Final[list[Any]] = []
+
+    def _hole(self, part: Any) -> str:
+        number = next((number for number, known in enumerate(self.parts) if known is part), len(self.parts))
+        self.parts[number:] = self.parts[number:] or [part]
+        return f"purposeguard_hole_{number}_"
+
+    def _held(self, column: str) -> Any:
+        found = self._columns.get(column)
         if found is None:
             raise UnresolvedStatement(
-                f"the rows of `{self._name}` are decided by `{name}`, which the table has not here"
+                f"the rows of `{self._name}` are decided by `{column}`, which the table has not here"
             )
         return found
 
-    def _bound(self, value: Any, kind: TypeEngine[Any]) -> Any:
-        return bindparam(None, value, type_=kind, unique=True)
+    def column(self, name: str) -> str:
+        return self._hole(self._held(name))
 
-    def true(self) -> Piece:
-        return Piece(true(), "true")
-
-    def false(self) -> Piece:
-        return Piece(false(), "false")
-
-    def all_of(self, parts: Sequence[Piece], /) -> Piece:
-        return self._joined(and_(*(one.element for one in parts)), "and", parts)
-
-    def any_of(self, parts: Sequence[Piece], /) -> Piece:
-        return self._joined(or_(*(one.element for one in parts)), "or", parts)
-
-    def _joined(self, element: ColumnElement[bool], word: str, parts: Sequence[Piece]) -> Piece:
-        shape = f"{word}({', '.join(one.shape for one in parts)})"
-        return Piece(element, shape)
-
-    def negated(self, part: Piece, /) -> Piece:
-        return Piece(not_(part.element), f"not({part.shape})")
-
-    def absent(self, column: str, /) -> Piece:
-        return Piece(self._column(column).is_(None), f"absent({column})")
-
-    def source_in(self, column: str, clauses: frozenset[str], /) -> Piece:
-        ids = self._column(column)
-        text = cast(ids, Text)
-        these, others = _split(spellings(self._rule.notice), clauses)
-        plain_these, plain_others = _split(_plainly(self._rule.notice), clauses)
-        plain = self._plain(text)
-        unknown = Constant(NO_SOURCE) + func.coalesce(text, Constant(""))
-        # Either fails for the row that reaches it: no text of a truth value, and no JSON.
-        failing = (
-            cast(unknown, Boolean)
-            if self._dialect == "postgresql"
-            else func.json_extract(unknown, Constant("$")) == Constant("")
-        )
-        element = case(
-            (_among(text, these), true()),
-            (_among(text, others), false()),
-            # Only rows that spell it in no usual way come here.
-            (_among(plain, plain_these), true()),
-            (_among(plain, plain_others), false()),
-            else_=failing,
-        )
-        # The texts are written out, and another notice may have others for the same clauses.
-        shape = f"source({column}, {these!r}, {others!r}, {plain_these!r}, {plain_others!r})"
-        return Piece(element == true(), shape)
-
-    def _plain(self, text: Any) -> Any:
-        """An id in small ASCII letters, without brackets and the blanks around and before them."""
-        found = func.trim(text)
-        for bracket in "(（":
-            found = func.replace(found, Constant(f" {bracket}"), Constant(bracket))
-        if self._dialect == "postgresql":
-            found = func.translate(found, Constant("".join(_WIDE) + _BRACKETS), Constant("".join(_WIDE.values())))
-        else:
-            for char, one in (*_WIDE.items(), *((bracket, "") for bracket in _BRACKETS)):
-                found = func.replace(found, Constant(char), Constant(one))
-        return func.lower(found)
-
-    def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> Piece:
-        held = self._column(column)
-        kind = _plain_type(held.type)
-        parts: list[ColumnElement[bool]] = [held.is_not(None)]
-        for bound, compare in ((since, held.__ge__), (before, held.__lt__)):
-            if bound is not None:
-                parts.append(compare(self._bound(self._day(column, kind, bound), held.type)))
-        shape = f"days({column}, {'since' if since else ''}, {'before' if before else ''})"
-        return Piece(and_(*parts), shape)
-
-    def _day(self, column: str, kind: TypeEngine[Any], day: datetime.date) -> datetime.date:
-        if isinstance(kind, Date):
-            return day
-        if isinstance(kind, DateTime) and kind.timezone and self._dialect == "postgresql":
-            return datetime.datetime.combine(day, datetime.time.min, zone(self._rule.timezone))
-        raise UnresolvedStatement(
-            f"`{self._name}.{column}` holds moments without their time zone, or no days at all, so which day each is "
-            "of cannot be told: let it be a `Date`, or a `DateTime(timezone=True)` on PostgreSQL"
-        )
-
-    def subject_in(self, column: str, keys: KeySet, /) -> Piece:
-        held = self._column(column)
-        kind = _plain_type(held.type)
-        if isinstance(kind, Integer):
-            forms: list[tuple[Any, str, TypeEngine[Any]]] = [(held, "ints", BigInteger())]
-        elif isinstance(kind, Uuid):
-            text = func.lower(cast(held, Text))
-            forms = [(text, "texts", Text())] if self._dialect == "postgresql" else [(text, "uuids", Text())]
-        elif isinstance(kind, String):
-            forms = [(held, "texts", Text())]
-            if keys.uuids:
-                plain = func.lower(func.replace(held, UUID_PREFIX, ""))
-                for mark in UUID_MARKS:
-                    plain = func.replace(plain, mark, "")
-                forms.append((plain, "uuids", Text()))
-        else:
+    def kind(self, column: str) -> str:
+        """As of any; raises UnresolvedStatement where the column holds no days, or no ids."""
+        held = _plain_type(self._held(column).type)
+        if column in (self._rule.collected, self._rule.ended):
+            if isinstance(held, Date):
+                return "date"
+            if isinstance(held, DateTime) and held.timezone and self.dialect == "postgres":
+                return "moment"
             raise UnresolvedStatement(
-                f"`{self._name}.{column}` holds ids of subjects as {type(kind).__name__}: they are whole numbers, "
-                "texts or UUIDs"
+                f"`{self._name}.{column}` holds moments without their time zone, or no days at all, so which day each "
+                "is of cannot be told: let it be a `Date`, or a `DateTime(timezone=True)` on PostgreSQL"
             )
-        tests = [self._within(text, Subjects(keys, form), of) for text, form, of in forms]
-        shape = f"subject({column}, {', '.join(form for _, form, _ in forms)})"
-        return Piece(and_(held.is_not(None), or_(*tests)), shape)
+        for type_, kind in ((Integer, "whole"), (Uuid, "uuid"), (String, "text")):
+            if isinstance(held, type_):
+                return kind
+        raise UnresolvedStatement(
+            f"`{self._name}.{column}` holds ids of subjects as {type(held).__name__}: they are whole numbers, texts or "
+            "UUIDs"
+        )
 
-    def _within(self, value: Any, listed: Listed, kind: TypeEngine[Any]) -> ColumnElement[bool]:
-        bound = self._bound(listed, _ListType())
-        if self._dialect == "postgresql":
-            return value == any_(cast(bound, ARRAY(kind)))  # type: ignore[no-any-return]  # the value has no type here
-        rows = func.json_each(bound).table_valued("value")
-        return value.in_(select(rows.c.value))  # type: ignore[no-any-return]  # likewise
-
-
-_WIDE: Final = {chr(0xFEE0 + ord(one)): one for one in "0123456789.abcdefABCDEF-"}
-"""Full-width characters of ids, as they are typed beside Japanese, and what they are."""
-
-_BRACKETS: Final = "()（）"
-
-
-def _among(value: Any, texts: Sequence[str]) -> ColumnElement[bool]:
-    return Among(value, texts) if texts else false()
-
-
-def _split(known: Mapping[str, str], clauses: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    these = tuple(sorted(form for form, clause in known.items() if clause in clauses))
-    return these, tuple(sorted(form for form, clause in known.items() if clause not in clauses))
-
-
-@functools.lru_cache(maxsize=64)
-def _plainly(notice: Notice) -> Mapping[str, str]:
-    """The usual spellings as `_plain` makes them; without those that would mean two sources."""
-    found: dict[str, set[str]] = {}
-    for form, clause in spellings(notice).items():
-        found.setdefault(form.replace("(", "").replace(")", "").lower(), set()).add(clause)
-    return {form: next(iter(clauses)) for form, clauses in found.items() if len(clauses) == 1}
+    def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
+        # Bound: ids of subjects are personal, and the text of a statement is logged.
+        hole = self._hole(bindparam(None, Subjects(keys, form), type_=_SubjectsType(), unique=True))
+        if self.dialect == "sqlite":
+            listed = parse_one(f"SELECT value FROM JSON_EACH({hole})", into=exp.Select, dialect="sqlite")  # noqa: S608  # a hole
+            return exp.In(this=value.copy(), query=listed.subquery())
+        kind = "BIGINT" if form == "ints" else "TEXT"
+        return exp.EQ(this=value.copy(), expression=parse_one(f"ANY(CAST({hole} AS {kind}[]))", dialect="postgres"))
 
 
 def _plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
@@ -328,54 +253,38 @@ class Rows:
 
     def __init__(self, dialect: Any) -> None:
         self._dialect = dialect
-        self._tests: dict[int, tuple[weakref.ref[RowRule], dict[int, tuple[TableClause, Test]]]] = {}
-
-    def _of(self, rule: RowRule) -> dict[int, tuple[TableClause, Test]]:
-        """The tests of a rule, by the identity of the table, which is kept beside it. They go with the rule."""
-        key = id(rule)
-        known = self._tests.get(key)
-        if known is not None and known[0]() is rule:
-            return known[1]
-
-        def gone(ref: weakref.ref[RowRule]) -> None:
-            kept = self._tests.get(key)
-            if kept is not None and kept[0] is ref:  # and not of another rule, in its place
-                self._tests.pop(key, None)
-
-        made: dict[int, tuple[TableClause, Test]] = {}
-        self._tests[key] = (weakref.ref(rule, gone), made)
-        return made
+        self._tests: weakref.WeakKeyDictionary[RowRule, dict[int, tuple[TableClause, Test]]]
+        self._tests = weakref.WeakKeyDictionary()  # by the identity of the table, which is kept beside its test
 
     def test(self, rule: RowRule, name: str, table: TableClause) -> Test:
-        """The test for rows of a table by a rule.
+        """The condition for rows of a table by a rule.
 
         Raises:
             UnresolvedStatement: the database, or the type of a column that decides, is none that is known.
         """
-        tests = self._of(rule)
+        tests = self._tests.setdefault(rule, {})
         known = tests.get(id(table))
         if known is not None:
             return known[1]
-        piece = rendered(rule, _Words(self._dialect, rule, name, table))
-        anchor = next(iter(table.columns))
-        shape = sys.intern(piece.shape)  # it is long, and is compared at every execution
-        element = Narrowed(anchor, piece.element, shape)
-        compiled: Any = select(anchor).where(element).compile(dialect=self._dialect)
-        ((_, names),) = compiled.purposeguard.occurrences[0].narrowings
-        test = Test(element, shape, tuple(compiled.params[one] for one in names))
+        conditions = _Conditions(self._dialect.name, rule, name, table)
+        shape = sys.intern(
+            conditions.rendered().sql(dialect=conditions.dialect)
+        )  # it is long, and is compared at every execution
+        element = Narrowed(next(iter(table.columns)), conditions.parts, shape)
+        test = Test(element, shape, tuple(one.value for one in element.bound()))
         if len(tests) >= _TABLES_KEPT:  # of objects that are made for each statement
             tests.clear()
         tests[id(table)] = (table, test)
         return test
 
-    def strangers(self, rule: RowRule, name: str, table: TableClause) -> Any:
-        """A statement that finds an id in a table that is no source of the notice, or a null."""
-        words = _Words(self._dialect, rule, name, table)
-        ids = words._column(rule.source or "")
-        text = cast(ids, Text)
-        known = words._within(text, Listed(tuple(spellings(rule.notice))), Text())
-        plain = words._within(words._plain(text), Listed(tuple(_plainly(rule.notice))), Text())
-        return select(ids).where(or_(ids.is_(None), not_(or_(known, plain)))).limit(1)
+    def stranger(self, connection: Any, rule: RowRule, table: TableClause) -> str | None:
+        """What a row of a table names that is no source of the notice; "" where one names none, None where all do."""
+        ids = table.columns[rule.source or ""]
+        usual, plain = spellings(rule.notice), plain_spellings(rule.notice)
+        named = connection.scalars(select(ids).distinct().limit(_MOST_SPELLINGS)).all()
+        if None in named:
+            return ""
+        return next((one for one in map(str, named) if one not in usual and folded(one) not in plain), None)
 
     def agrees(
         self,
@@ -385,7 +294,7 @@ class Rows:
         narrowing: tuple[str, tuple[str, ...]],
         parameters: Sequence[dict[str, Any]],
     ) -> bool:
-        """Whether a test that stands in a statement is that of this rule, with its values."""
+        """Whether a condition that stands in a statement is that of this rule, with its values."""
         test = self.test(rule, name, table)
         shape, names = narrowing
         if shape != test.shape or len(names) != len(test.values):

@@ -21,9 +21,9 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.mapper import _all_registries
 from sqlalchemy.sql.expression import TableClause
 
+from purposeguard.adapters.sql.tags import Tables, several
 from purposeguard.adapters.sqlalchemy.seals import SealedType
-from purposeguard.adapters.tables import Tables, several
-from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, Tag, columns_of, specs_of, tag_of
+from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, columns_of, specs_of, tag_of
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import new_lock
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
@@ -168,52 +168,41 @@ class Catalogue:
         return self._mapped.get(name, ())
 
     def _columns_of(self, table: Table, mappers: Iterable[Mapper[Any]]) -> Columns | None:
-        told = table.info.get(KEY)
-        nothing = table.fullname in self._not_personal or told is NotPersonal or told == NOT_PERSONAL_TABLE
+        """The tags of a table; None where it carries none."""
+        own_info = table.info.get(KEY)
+        not_personal = own_info is NotPersonal or own_info == NOT_PERSONAL_TABLE
+        if own_info is not None and not not_personal:
+            raise UnlabelledData(
+                f"the `info` of the table `{table.fullname}` says `{NOT_PERSONAL_TABLE}` or nothing: tag its "
+                "columns, or all of it from outside, `protect(…, tags={Table: …})`"
+            )
+        not_personal = not_personal or table.fullname in self._not_personal
         specs = _told(table, mappers)
-        if told is not None and not nothing and table.fullname not in self._told:
-            return self._told_as_a_whole(table, columns_of(self._revisions, told), specs)
         outside = self._told.get(table.fullname)
         if outside is not None:
-            if told is not None or nothing or any(specs.values()):
+            if not_personal or any(specs.values()):
                 raise UnlabelledData(
                     f"the table `{table.fullname}` is tagged from outside, `protect(…, tags=…)`, and told by itself or "
                     "by `not_personal` as well: say it in one place"
                 )
             return outside
-        if nothing:
-            for name, own in specs.items():
-                if any(one is not NotPersonal for one in own):
-                    raise UnlabelledData(
-                        f"nothing in the table `{table.fullname}` is personal, it is said, and its column `{name}` "
-                        "carries a tag: take one of the two back"
-                    )
-            return Columns({column.name: tag_of(self._revisions, NotPersonal, column.name) for column in table.columns})
-        if not any(specs.values()):
+        if not_personal:
+            tagged = next((name for name, own in specs.items() if any(one is not NotPersonal for one in own)), None)
+            if tagged is not None:
+                raise UnlabelledData(
+                    f"nothing in the table `{table.fullname}` is personal, it is said, and its column `{tagged}` "
+                    "carries a tag: take one of the two back"
+                )
+        elif any(specs.values()):
+            _refuse_unsaid(table, mappers, specs)
+        else:
             return None
-        _refuse_unsaid(table, mappers, specs)
         return Columns(
             {
                 name: tag_of(self._revisions, own or NotPersonal, f"{table.fullname}.{name}")
                 for name, own in specs.items()
             }
         )
-
-    def _told_as_a_whole(self, table: Table, columns: Columns, specs: Mapping[str, list[OneSpec]]) -> Columns:
-        """What `Table.info` says; raises UnlabelledData where a column says more of itself."""
-        for name, own in specs.items():
-            if own and not _covers(columns.get(name), tag_of(self._revisions, own, f"{table.fullname}.{name}")):
-                raise UnlabelledData(
-                    f"`{table.fullname}.{name}` carries another tag than the `info` of its table says: say it in one "
-                    "place"
-                )
-        return columns
-
-
-def _covers(whole: Tag | None, own: Tag) -> bool:
-    if whole is None or own.by_row > whole.by_row or own.mark not in (None, whole.mark):
-        return False
-    return not own.label.sources - whole.label.sources - {NotPersonal}
 
 
 def _told(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpec]]:

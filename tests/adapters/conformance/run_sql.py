@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from purposeguard import Guard
-from purposeguard.adapters.sql import Statements
-from purposeguard.adapters.tables import Tables
+from purposeguard.adapters.sql import Statements, Tables
 from tests.adapters.conformance.as_sql import statement
 from tests.adapters.conformance.cases import Case
 from tests.adapters.conformance.databases import Database, Runs, everything_in

@@ -12,7 +12,6 @@ from sqlalchemy.pool import StaticPool
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
-from purposeguard.adapters.tags import KEY
 from tests.adapters.conformance import as_orm
 from tests.adapters.conformance.as_sql import statement
 from tests.adapters.conformance.cases import Case, Table
@@ -45,7 +44,8 @@ class _ThroughSQLAlchemy(Engine):
             with engine.connect():
                 pass  # asks the database about itself, once
             try:
-                yield protect(engine, guard, *where), held
+                tags = {table.name: declared(case, table) for table in case.tables}
+                yield protect(engine, guard, *where, tags=tags), held
             finally:
                 engine.dispose()
 
@@ -56,16 +56,16 @@ def _mapped(case: Case) -> tuple[registry, dict[str, Any]]:
     found: dict[str, Any] = {}
     for table in case.tables:
         cls = type(table.name.title(), (), {})
-        held = _table(case, table, mapper.metadata)
+        held = _table(table, mapper.metadata)
         mapper.map_imperatively(cls, held, primary_key=[next(iter(held.columns))])
         cls.__table__ = held  # type: ignore[attr-defined]  # as declarative classes have it
         found[table.name] = cls
     return mapper, found
 
 
-def _table(case: Case, table: Table, metadata: sa.MetaData) -> sa.Table:
+def _table(table: Table, metadata: sa.MetaData) -> sa.Table:
     columns = [sa.Column(one.name, TYPES[one.type]) for one in table.columns]
-    return sa.Table(table.name, metadata, *columns, info={KEY: declared(case, table)})
+    return sa.Table(table.name, metadata, *columns)
 
 
 class SQLAlchemyText(_ThroughSQLAlchemy):
@@ -88,7 +88,7 @@ class SQLAlchemyText(_ThroughSQLAlchemy):
         assert text is not None
         metadata = sa.MetaData()
         for table in case.tables:
-            _table(case, table, metadata)
+            _table(table, metadata)
         with self._guarded(case, guard, metadata) as (engine, held):
             with under(case, guard), engine.connect() as connection, connection.begin():
                 found = connection.execute(sa.text(text.replace(":", "\\:")))

@@ -9,7 +9,7 @@ import purposeguard as pg
 from purposeguard.adapters.duckdb import connect
 from purposeguard.adapters.duckdb.locked import MEMORY, Locked
 from purposeguard.adapters.duckdb.rows import Ready
-from purposeguard.adapters.duckdb.sources import source_of
+from purposeguard.adapters.duckdb.tags import source_of
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.duckdb.places import GUARD, customer, parquet, written
@@ -185,12 +185,12 @@ def test_what_analysis_would_miss_reads_as_nothing(folder, kind):
             ("SELECT count(device) FROM v", [(0,)]),
             ("SELECT max(device), min(id) FROM customer", [(None, 1)]),
         ):
-            whole = Ready(text, {}, None)
+            whole = Ready(text, {}, {})
             with locked.lent({"customer": ("email", "id", "device")}) as cursor:
                 assert cursor.sql("SELECT max(device) FROM v").fetchall() == [("d3",)]
             found = locked.read(whole, None, {"customer": {"email", "id"}}).table
             assert list(zip(*(column.to_pylist() for column in found.columns), strict=True)) == rows
-        nothing = locked.read(Ready("SELECT email FROM customer", {}, None), None, {}).table
+        nothing = locked.read(Ready("SELECT email FROM customer", {}, {}), None, {}).table
         assert nothing.column(0).null_count == 3
     finally:
         locked.close()

@@ -10,9 +10,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from purposeguard import ChannelViolation, NotPersonal, PurposeViolation
-from purposeguard.adapters import row_values as values
 from purposeguard.adapters.deciding import Decider
-from purposeguard.adapters.duckdb import connect
+from purposeguard.adapters.duckdb import connect, rows
 from purposeguard.adapters.tags import Columns, Tag
 from tests.adapters.frames.kinds import KINDS, NUMBER, Held, as_held
 from tests.adapters.worlds import World, worlds
@@ -69,5 +68,5 @@ def test_a_statement_reads_the_rows_that_the_core_permits_one_by_one(
 @given(world=worlds(), held=holdings, data=st.data())
 @settings(max_examples=settings().max_examples // 6)
 def test_many_subjects_are_asked_for_by_a_table_of_their_ids(world: World, held: Held, data: st.DataObject) -> None:
-    with mock.patch.object(values, "FEW", 0):
+    with mock.patch.object(rows, "FEW", 0):
         _compare(world, held, data)

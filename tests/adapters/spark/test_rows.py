@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from purposeguard import ChannelViolation, Guard, UnlabelledData
-from purposeguard.adapters.rowrule import Branch, KeySet, RowRule, Span, SubjectTest, clause_meant, spellings
+from purposeguard.adapters.row_rule import Branch, KeySet, RowRule, Span, SubjectTest, clause_meant, spellings
 from purposeguard.adapters.spark import Spark, rows
 from purposeguard.adapters.spark.rows import KeyRelations, SparkRenderer, literal
 from purposeguard.adapters.tags import KEY, encode

@@ -8,9 +8,9 @@ import duckdb
 import pytest
 
 from purposeguard import UnresolvedStatement
-from purposeguard.adapters.sql.analysis import Read
-from purposeguard.adapters.sql.analysis import read as parse
-from purposeguard.adapters.sql.catalogue import Catalogue
+from purposeguard.adapters.sql.lineage import Read
+from purposeguard.adapters.sql.lineage import read as parse
+from purposeguard.adapters.sql.tags import Catalogue
 from tests.adapters.sql.shop import TABLES, flows, read, used, writes
 
 

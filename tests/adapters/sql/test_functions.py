@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from purposeguard import UnresolvedStatement
 from purposeguard.adapters.sql import functions
-from purposeguard.adapters.sql.names import DIALECTS
+from purposeguard.adapters.sql.scopes import DIALECTS
 from purposeguard.adapters.sql.values import SPECIAL
 from tests.adapters.sql.shop import read
 

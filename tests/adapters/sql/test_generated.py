@@ -12,9 +12,9 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from sqlglot import parse_one
 
-from purposeguard.adapters.sql.analysis import read
-from purposeguard.adapters.sql.catalogue import Catalogue
-from purposeguard.adapters.sql.narrowing import narrowed
+from purposeguard.adapters.sql.lineage import read
+from purposeguard.adapters.sql.rows import narrowed
+from purposeguard.adapters.sql.tags import Catalogue
 from tests.adapters.sql.queries import TABLES, statements
 
 EVERY = {(table, column) for table, columns in TABLES.items() for column in columns}

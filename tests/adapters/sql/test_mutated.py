@@ -15,8 +15,8 @@ import pytest
 from sqlglot.dialects.dialect import Dialect
 
 from purposeguard import PurposeGuardError
-from purposeguard.adapters.sql.analysis import read
-from purposeguard.adapters.sql.catalogue import Catalogue
+from purposeguard.adapters.sql.lineage import read
+from purposeguard.adapters.sql.tags import Catalogue
 from tests.adapters.sql.shop import TABLES
 from tests.adapters.sql.test_escapes import SEEN
 from tests.adapters.sql.test_reads import EVERYWHERE, OF_A_DIALECT

@@ -10,14 +10,12 @@ import pytest
 from sqlglot import exp, parse_one
 
 from purposeguard import ByRow, Collected, Guard, History, NotPersonal, RowSource, Subject, UnresolvedStatement
-from purposeguard.adapters.rowrule import KeySet, RowRule
+from purposeguard.adapters.row_rule import And, Constant, DayIn, IsNull, KeySet, Not, Or, RowRule, SourceIn, SubjectIn
 from purposeguard.adapters.sql import Statements
-from purposeguard.adapters.sql.analysis import read
-from purposeguard.adapters.sql.catalogue import Catalogue
-from purposeguard.adapters.sql.names import DIALECTS, Names
-from purposeguard.adapters.sql.narrowing import narrowed
-from purposeguard.adapters.sql.words import _Words
-from purposeguard.adapters.tables import Tables
+from purposeguard.adapters.sql.lineage import read
+from purposeguard.adapters.sql.rows import Conditions, narrowed
+from purposeguard.adapters.sql.scopes import DIALECTS, Names
+from purposeguard.adapters.sql.tags import Catalogue, Tables
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.sql.engines import Engine
@@ -130,8 +128,8 @@ DAY = datetime.date(2024, 4, 1)
 
 
 def on_days(engine: Engine, since: datetime.date | None, before: datetime.date | None) -> list[int]:
-    words = _Words(RowRule(tm.NOTICE, ()), Names(engine.dialect))
-    test = words.days_in("day", since, before).sql(dialect=engine.dialect)
+    conditions = Conditions(RowRule(tm.NOTICE, ()), Names(engine.dialect))
+    test = conditions.of(DayIn("day", since, before)).sql(dialect=engine.dialect)
     return [row[0] for row in engine.run(f"SELECT id FROM days WHERE {test} ORDER BY id")]  # noqa: S608  # our test
 
 
@@ -175,14 +173,14 @@ KEYS = KeySet(["7", "six", "6f1a6a3e-2b1c-4a5e-9d3b-0a1b2c3d4e5f"])
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_has_words_that_its_parser_reads(dialect: str):
-    words = _Words(RowRule(tm.NOTICE, ()), Names(dialect))
-    for test in (
-        words.true(),
-        words.negated(words.false()),
-        words.any_of([words.absent("a"), words.source_in("b", frozenset({"1.1(a)"}))]),
-        words.all_of([words.days_in("c", DAY, DAY), words.subject_in("d", KEYS)]),
+    conditions = Conditions(RowRule(tm.NOTICE, ()), Names(dialect))
+    for condition in (
+        Constant(value=True),
+        Not(Constant(value=False)),
+        Or((IsNull("a"), SourceIn("b", frozenset({"1.1(a)"})))),
+        And((DayIn("c", DAY, DAY), SubjectIn("d", KEYS))),
     ):
-        text = test.sql(dialect=dialect)
+        text = conditions.of(condition).sql(dialect=dialect)
         assert parse_one(text, dialect=dialect).sql(dialect=dialect) == text
 
 

@@ -20,8 +20,7 @@ from purposeguard import (
     UnlabelledData,
     UnresolvedStatement,
 )
-from purposeguard.adapters.sql import Statements
-from purposeguard.adapters.tables import Tables
+from purposeguard.adapters.sql import Statements, Tables
 from purposeguard.notices import trendmicro_jp as tm
 from tests.oversights import Told
 from tests.support import RecordingLedger

@@ -11,8 +11,8 @@ import functools
 import pytest
 from sqlglot import parse_one
 
-from purposeguard.adapters.sql.analysis import Analysis, read
-from purposeguard.adapters.sql.narrowing import narrowed
+from purposeguard.adapters.sql.lineage import Analysis, read
+from purposeguard.adapters.sql.rows import narrowed
 from tests.adapters.sql.tpc import NUMBERS, SUITES, Column, Suite
 
 SMALL = 0.01

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import duckdb
 
-from purposeguard.adapters.sql.catalogue import Catalogue
+from purposeguard.adapters.sql.tags import Catalogue
 
 Column = tuple[str, str]
 

@@ -46,7 +46,7 @@ from sqlalchemy.orm import (
 )
 
 from purposeguard import Guard
-from purposeguard.adapters.sqlalchemy.analysis import Analysis
+from purposeguard.adapters.sqlalchemy.lineage import Analysis
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.sqlalchemy.shop import Customer, Login, Order, Shop, Visit, exports
 

@@ -33,7 +33,7 @@ from sqlalchemy.sql import ClauseElement, Executable
 from sqlalchemy.sql.elements import ColumnElement, quoted_name
 
 from purposeguard import Guard, Personal
-from purposeguard.adapters.sqlalchemy import GuardedSession, SealedType, protect, watch
+from purposeguard.adapters.sqlalchemy import GuardedSession, SealedType, checks, protect
 from purposeguard.errors import PurposeMissing, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation
@@ -236,7 +236,7 @@ def _copying(*_: Any, **__: Any) -> str:
 
 
 def test_definitions_that_an_application_renders_are_text(shared: Shop, guard: Guard, monkeypatch: Any) -> None:
-    monkeypatch.setattr(watch, "_DEFINES", watch._DEFINES | {Copying})
+    monkeypatch.setattr(checks, "_DEFINES", checks._DEFINES | {Copying})
     engine = shared.guarded(guard)
     with engine.connect() as connection, pytest.raises(UnlabelledData):
         connection.execute(Copying(Table("copied", MetaData(), Column("a", Integer))))

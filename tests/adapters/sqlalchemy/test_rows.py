@@ -48,7 +48,7 @@ from sqlalchemy.pool import NullPool
 
 import purposeguard as pg
 from purposeguard import Guard, History, Notice
-from purposeguard.adapters.rowrule import KeySet
+from purposeguard.adapters.row_rule import KeySet
 from purposeguard.adapters.sqlalchemy import GuardedSession, permitted, protect
 from purposeguard.errors import PurposeMissing, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
@@ -330,7 +330,7 @@ def test_a_row_whose_source_means_nothing_makes_the_statement_fail(shop: Shop, g
                 session.scalars(select(Person.email).where(func.json_extract("nonsense", "$") == 1)).all()
 
 
-def test_sources_are_read_in_any_spelling(other: Engine, shop: Shop) -> None:
+def test_sources_are_read_in_any_spelling(other: Engine, shop: Shop, guard: Guard) -> None:
     spelt = [
         "1.1(a)",
         "1.1a",
@@ -347,7 +347,6 @@ def test_sources_are_read_in_any_spelling(other: Engine, shop: Shop) -> None:
         session.add_all([Mixed(key=90, source="２.３", note="90"), Mixed(key=91, source="product-data", note="91")])
         session.add_all([Mixed(key=93, source="Cookie", note="93")])
         session.commit()
-    guard = Guard(tm.NOTICE)
     protect(other, guard, Base)
     with GuardedSession(other) as session:
         with guard.purpose(tm.RenewalGuidance):
@@ -362,11 +361,10 @@ def test_sources_are_read_in_any_spelling(other: Engine, shop: Shop) -> None:
             session.scalars(select(Mixed.note)).all()
 
 
-def test_a_row_that_names_no_source_makes_the_statement_fail(other: Engine, shop: Shop) -> None:
+def test_a_row_that_names_no_source_makes_the_statement_fail(other: Engine, shop: Shop, guard: Guard) -> None:
     with Session(shop.plain) as session:
         session.add_all([Mixed(key=1, source="1.1(a)", note="a"), Mixed(key=2, source=None, note="b")])
         session.commit()
-    guard = Guard(tm.NOTICE)
     protect(other, guard, Base)
     with GuardedSession(other) as session, guard.purpose(tm.RenewalGuidance):
         with pytest.raises(UnlabelledData, match=r"mixed\.source"):
@@ -476,14 +474,13 @@ def test_ids_are_found_in_every_form(other: Engine, shop: Shop) -> None:
         assert sorted(session.scalars(select(Account.name)).all()) == ["1", "8"]
 
 
-def test_moments_are_counted_in_the_time_zone_of_the_notice(other: Engine, shop: Shop) -> None:
+def test_moments_are_counted_in_the_time_zone_of_the_notice(other: Engine, shop: Shop, guard: Guard) -> None:
     begun = datetime.datetime(2024, 3, 31, 15, tzinfo=datetime.UTC)  # 1 April in Tokyo, of the revision in force
     with Session(shop.plain) as session:
         session.add_all(
             [Dated(key=1, at=begun, name="new"), Dated(key=2, at=begun - datetime.timedelta(seconds=1), name="old")]
         )
         session.commit()
-    guard = Guard(tm.NOTICE)
     protect(other, guard, Base)
     with GuardedSession(other) as session, guard.purpose(tm.RenewalGuidance):
         if other.dialect.name == "sqlite":
@@ -535,7 +532,7 @@ def test_revisions_and_retention_decide_by_the_day(url: str, shop: Shop) -> None
         assert session.scalars(select(Person.email).order_by(Person.id)).all() == ["p1", "p2", "p4", "p5", "p6"]
 
 
-def test_marks_of_rows_without_a_source_are_refused(other: Engine) -> None:
+def test_marks_of_rows_without_a_source_are_refused(other: Engine, guard: Guard) -> None:
     class Other(DeclarativeBase):
         pass
 
@@ -544,7 +541,6 @@ def test_marks_of_rows_without_a_source_are_refused(other: Engine) -> None:
         key: Mapped[int] = mapped_column(primary_key=True)
         note: Mapped[Annotated[str, ByRow]]
 
-    guard = Guard(tm.NOTICE)
     protect(other, guard, Other)
     with GuardedSession(other) as session, guard.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData):
         session.scalars(select(Sourceless.note))
@@ -660,7 +656,7 @@ def test_keys_of_subjects_go_when_others_take_their_place(shop: Shop, governed: 
             session.execute(made)
 
 
-def test_what_tells_which_rows_may_be_used_does_not_flow(other: Engine) -> None:
+def test_what_tells_which_rows_may_be_used_does_not_flow(other: Engine, guard: Guard) -> None:
     """Also where it is personal itself, as a date of registration is."""
 
     class Place(DeclarativeBase):
@@ -677,7 +673,6 @@ def test_what_tells_which_rows_may_be_used_does_not_flow(other: Engine) -> None:
     with Session(other) as session:
         session.add(Member(key=1, since=datetime.date(2024, 5, 1), name="a"))
         session.commit()
-    guard = Guard(tm.NOTICE)
     protect(other, guard, Place)
     with GuardedSession(other) as session, guard.purpose(tm.ProductProvision):
         session.execute(update(Member).where(Member.name == "a").values(name="b"))

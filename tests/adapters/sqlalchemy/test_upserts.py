@@ -11,7 +11,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import GuardedSession, permitted, protect
-from purposeguard.adapters.sqlalchemy.compiling import recording
+from purposeguard.adapters.sqlalchemy.compiler import recording
 from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation

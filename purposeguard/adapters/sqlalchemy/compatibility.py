@@ -26,12 +26,11 @@ from sqlalchemy.orm.attributes import instance_dict, instance_state
 from sqlalchemy.orm.state import InstanceState
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from purposeguard.adapters.sqlalchemy.analysis import Analysis
-from purposeguard.adapters.sqlalchemy.compiling import recording
+from purposeguard.adapters.sqlalchemy.checks import Watch
+from purposeguard.adapters.sqlalchemy.compiler import recording
 from purposeguard.adapters.sqlalchemy.engine import GuardedConnection, GuardedEngine, guard_engine
+from purposeguard.adapters.sqlalchemy.lineage import Analysis
 from purposeguard.adapters.sqlalchemy.objects import _make_ask
-from purposeguard.adapters.sqlalchemy.session import GuardedSession
-from purposeguard.adapters.sqlalchemy.watch import Watch
 from purposeguard.errors import UnresolvedStatement
 
 _HOOKS: Final[tuple[tuple[type, str, str], ...]] = (
@@ -51,13 +50,13 @@ TESTED: Final = "sqlalchemy>=2.0.36,<2.2"
 """The versions that the extra `sqlalchemy` names."""
 
 
-def must_be_known() -> None:
-    """Nothing where SQLAlchemy does what is relied on; looked at once in a process.
+def must_be_known(session: type[Session]) -> None:
+    """Checks, once in a process, that SQLAlchemy does what is relied on. `session` is the class of guarded sessions.
 
     Raises:
         UnresolvedStatement: it does not, so statements or objects would pass that nobody decides.
     """
-    wrong = _differences()
+    wrong = _differences(session)  # type: ignore[arg-type]  # a class, which can be hashed
     if wrong:
         raise UnresolvedStatement(
             f"SQLAlchemy {sqlalchemy.__version__} does not do what its guard relies on ({', '.join(wrong)}), so it "
@@ -66,9 +65,10 @@ def must_be_known() -> None:
 
 
 @functools.cache
-def _differences() -> tuple[str, ...]:
+def _differences(session: type[Session]) -> tuple[str, ...]:
+    loads = functools.partial(_loads, session)
     missing = tuple(_unknown())
-    return missing or tuple(name for check in (_compiles, _executes, _loads) for name in _tried(check))
+    return missing or tuple(name for check in (_compiles, _executes, loads) for name in _tried(check))
 
 
 def _unknown() -> Iterator[str]:
@@ -84,7 +84,7 @@ def _tried(check: Callable[[], Iterator[str]]) -> list[str]:
         return list(check())
     except (AttributeError, LookupError, NotImplementedError, SQLAlchemyError, TypeError) as error:
         said = str(error).partition("\n")[0]  # it is about what was tried, and says which name is not there
-        return [said or f"{type(error).__name__} in {check.__name__.strip('_')}"]
+        return [said or type(error).__name__]
 
 
 # ---- statements ------------------------------------------------------------------------------------------------------
@@ -213,16 +213,15 @@ class _Asked(Exception):
     """A hook was called."""
 
 
-class _ProbeSession(GuardedSession):
-    def _merge(self, *_: Any, **__: Any) -> Any:
-        raise _Asked
-
-    def expunge_all(self) -> None:
-        raise _Asked
-
-
-def _loads() -> Iterator[str]:
+def _loads(guarded: type[Session]) -> Iterator[str]:
     """Whether a session calls what is overridden, and attributes that are read ask."""
+
+    class ProbeSession(guarded):  # type: ignore[valid-type, misc]  # a class that is given
+        def _merge(self, *_: Any, **__: Any) -> Any:
+            raise _Asked
+
+        def expunge_all(self) -> None:
+            raise _Asked
 
     class Thing:  # another each time: threads may look at once
         pass
@@ -231,7 +230,7 @@ def _loads() -> Iterator[str]:
     mapper = mapped.map_imperatively(Thing, Table("things", mapped.metadata, Column("a", Integer, primary_key=True)))
     try:
         thing: Any = Thing()
-        session = _ProbeSession()
+        session = ProbeSession()
         for name, call in (
             ("Session._merge", lambda: session.merge(thing)),
             ("Session.expunge_all", session.close),

@@ -19,7 +19,7 @@ from sqlalchemy.sql.functions import ScalarFunctionColumn
 from sqlalchemy.sql.selectable import TableClause, Values
 from sqlalchemy.types import UserDefinedType
 
-from purposeguard.adapters.sqlalchemy.analysis import (
+from purposeguard.adapters.sqlalchemy.lineage import (
     ALL,
     Analysis,
     Deciding,
@@ -27,11 +27,9 @@ from purposeguard.adapters.sqlalchemy.analysis import (
     Key,
     Occurrence,
     Scope,
+    Untold,
     Written,
     base_of,
-)
-from purposeguard.adapters.sqlalchemy.flows import (
-    Untold,
     cells_of,
     deciding_between,
     deciding_in,
@@ -41,9 +39,9 @@ from purposeguard.adapters.sqlalchemy.flows import (
     is_count_of_all,
     is_place,
     keys_of,
+    untold_of,
 )
-from purposeguard.adapters.sqlalchemy.functions import untold_of
-from purposeguard.adapters.sqlalchemy.narrowed import Narrowed
+from purposeguard.adapters.sqlalchemy.rows import Narrowed
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 
 _CONSTANT: Final = re.compile(
@@ -207,7 +205,7 @@ class Recorder(SQLCompiler):
         base, alias = base_of(element.anchor.table)
         around, self._bound = self._bound, []
         try:
-            text: str = self.process(element.element, **kw)
+            text = element.text(self, **kw)
             if base is not None and not self._scope.full:
                 key = (base.fullname, alias)
                 self._narrowings.append((self._scope, key, element.shape, tuple(self._bound)))

@@ -1,4 +1,4 @@
-"""Analysis: what a statement reads, what its outputs are made of, and what flows where."""
+"""Lineage: what a statement reads, what its outputs are made of, what flows where, and the tags of all that."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Final
 
 from sqlglot import exp
 
-from purposeguard.adapters.sql.catalogue import Catalogue, TablesLike
-from purposeguard.adapters.sql.reading import parsed
-from purposeguard.adapters.sql.relations import Flow, Relation
+from purposeguard.adapters.deciding import NO_RULES, label_in, must_cover, tagged
+from purposeguard.adapters.row_rule import RowRule
+from purposeguard.adapters.sql.parsing import parsed
+from purposeguard.adapters.sql.scopes import Flow, Relation
+from purposeguard.adapters.sql.tags import Catalogue, Tables, TablesLike
 from purposeguard.adapters.sql.writes import Writes
-from purposeguard.errors import UnresolvedStatement
+from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
+from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.notice.vocabulary import Immutable
+from purposeguard.values.markers import RowSource
 
 
 class Analysis(Immutable):
@@ -140,3 +144,62 @@ def _outputs(found: Relation) -> dict[str, Flow]:
     if not found.complete and found.rest is not None:
         outputs["*"] = found.rest.flow
     return outputs
+
+
+class Labels:
+    """The tags of values, by the columns that they are made of and the rules by which rows are left out."""
+
+    def __init__(self, tables: Tables, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
+        self._tables: Final = tables
+        self._rules: Final = rules
+
+    def of(self, flow: Flow) -> Tag:
+        """The tag of a value that is made of these columns; `by_row` where its rows name sources and none is left out.
+
+        Raises:
+            UnlabelledData: one of them carries no tag.
+        """
+        label, by_row = NOT_PERSONAL, False
+        for table, column in sorted(flow):
+            tag = tagged(self._tables[table], column, table)
+            rule = self._rules.get(table)
+            label |= label_in(rule, tag)
+            by_row |= tag.by_row and rule is None
+        return Tag(label, by_row=by_row)
+
+    def must_cover(self, found: Read, *, narrowed: bool = True) -> None:
+        """Checks that the tag of each column that a statement writes covers what is put there.
+
+        A row's own source goes along only into a column that is `ByRow` too, together with the source. Elsewhere all
+        sources count that the rows which are kept may have. `narrowed` is False where that is asked later.
+
+        Raises:
+            FlowViolation: a tag does not cover it.
+            UnlabelledData: a column carries no tag, or rows name their own sources and none is left out.
+        """
+        analysis = found.analysis
+        if analysis.target is None:
+            return
+        target, columns = analysis.target, self._tables[analysis.target]
+        for column, flow in analysis.writes.items():
+            into = tagged(columns, column, target)
+            along = into.by_row and self._goes_along(found, flow, columns)
+            value = (Labels(self._tables) if along else self).of(flow | analysis.conditions)
+            if value.by_row and narrowed and not along:
+                raise UnlabelledData(
+                    f"`{target}.{column}` would hold values whose sources their rows name: mark it `ByRow`, and put "
+                    "the column that names the source along"
+                )
+            must_cover(target, column, into.label, value.label)
+
+    def _goes_along(self, found: Read, flow: Flow, columns: Columns) -> bool:
+        """Whether the column that names the source is written together with these values."""
+        into = columns.marked(RowSource)
+        if into is None:
+            return False
+        analysis = found.analysis
+        if analysis.kind == "update" and into not in analysis.writes and len(found.mentions) == 1:
+            return True  # of the same row, whose source stays what it is
+        by_row = {table for table, name in flow if self._tables[table][name].by_row}
+        needed = {(table, self._tables[table].marked(RowSource)) for table in by_row}
+        return len(needed) == 1 and needed == set(analysis.writes.get(into, ()))

@@ -13,14 +13,14 @@ from sqlalchemy import schema
 from sqlalchemy.dialects.postgresql import named_types
 
 from purposeguard.adapters.deciding import NO_RULES, Decider, Demand, must_cover
-from purposeguard.adapters.rowrule import RowRule
+from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.functions import words
-from purposeguard.adapters.sql.names import lower
-from purposeguard.adapters.sql.statements import Statements
-from purposeguard.adapters.sqlalchemy.analysis import ALL, Analysis, Flow, Occurrence
-from purposeguard.adapters.sqlalchemy.functions import DIALECTS
+from purposeguard.adapters.sql.rows import NO_SOURCE
+from purposeguard.adapters.sql.scopes import lower
+from purposeguard.adapters.sql.session import Statements
+from purposeguard.adapters.sqlalchemy.lineage import ALL, DIALECTS, Analysis, Flow, Occurrence
 from purposeguard.adapters.sqlalchemy.objects import Attributes
-from purposeguard.adapters.sqlalchemy.rows import BAD_JSON, NO_SOURCE, Rows
+from purposeguard.adapters.sqlalchemy.rows import BAD_JSON, Rows
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue
 from purposeguard.adapters.tags import Columns
@@ -341,12 +341,12 @@ class Watch:
             given = said.partition(NO_SOURCE)[2].partition('"')[0]
             if not given and self._dialect.name == "sqlite":
                 with own_statements():
-                    found = connection.execute(self.rows.strangers(rule, one.table, one.occurrences[0].table)).first()
+                    found = self.rows.stranger(connection, rule, one.occurrences[0].table)
                 if found is None:
                     continue
-                given = found[0]
+                given = found
             where = f"`{one.table}.{rule.source}`"
-            if not given:
+            if given in ("", "none"):
                 return UnlabelledData(f"a row names no source in {where}, so nothing says what it may be used for")
             return UnknownSource(given, f"a row names it in {where}: write the ids there as the notice prints them")
         return None

@@ -19,16 +19,16 @@ from sqlalchemy.orm.state import InstanceState
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from purposeguard import Guard
-from purposeguard.adapters.sqlalchemy import protect, relied
+from purposeguard.adapters.sqlalchemy import compatibility, protect
 from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sqlalchemy.shop import Base
 
 
 @pytest.fixture(autouse=True)
 def anew():
-    relied._differences.cache_clear()
+    compatibility._differences.cache_clear()
     yield
-    relied._differences.cache_clear()
+    compatibility._differences.cache_clear()
 
 
 def _refused(guard: Guard) -> str:
@@ -89,7 +89,7 @@ def test_a_hook_that_is_gone_or_takes_something_else_is_noticed(
     with monkeypatch.context() as patch:
         patch.setattr(cls, hook, lambda self, other: None)
         assert hook in _refused(guard)
-    relied._differences.cache_clear()
+    compatibility._differences.cache_clear()
     with monkeypatch.context() as patch:
         patch.delattr(cls, hook)
         assert hook in _refused(guard)
@@ -98,7 +98,7 @@ def test_a_hook_that_is_gone_or_takes_something_else_is_noticed(
 def test_a_result_that_does_not_ask_whether_rows_are_logged_is_noticed(
     guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relied._Probe, "_should_log_info", lambda self: False)  # results ask after that alone
+    monkeypatch.setattr(compatibility._Probe, "_should_log_info", lambda self: False)  # results ask after that alone
     assert "_should_log_debug" in _refused(guard)
 
 
@@ -108,17 +108,17 @@ def test_attributes_that_do_not_ask_are_noticed(guard: Guard, monkeypatch: pytes
 
 
 def test_what_statements_bear_is_noticed_under_another_name(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("purposeguard.adapters.sqlalchemy.flows._updated", lambda statement: ())
+    monkeypatch.setattr("purposeguard.adapters.sqlalchemy.lineage._updated", lambda statement: ())
     assert "_post_values_clause" in _refused(guard)
 
 
 def test_it_is_looked_at_once(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
     protect(create_engine("sqlite://"), guard, Base)
-    monkeypatch.setattr(relied, "_unknown", lambda: iter(["something"]))
+    monkeypatch.setattr(compatibility, "_unknown", lambda: iter(["something"]))
     protect(create_engine("sqlite://"), guard, Base)
 
 
 def test_the_extra_names_the_versions_that_are_told() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8"))["project"]
     first = project["optional-dependencies"]["sqlalchemy"][0]
-    assert first.replace("[asyncio]", "") == relied.TESTED
+    assert first.replace("[asyncio]", "") == compatibility.TESTED

@@ -1,7 +1,7 @@
-"""Row rules: which rows of a table a purpose may use, as plain data, for engines that run the test themselves.
+"""Row rules: which rows of a table a purpose may use, as plain data, for engines that test the rows themselves.
 
-A rule is found by asking the core about a representative of each kind of row (`finding`), and made an expression of an
-engine by `rendered`, with the few words that a `Renderer` has for that engine. Nothing is decided here.
+`finding` makes a rule by asking the core about one row of each kind. `condition_of` makes it one expression over the
+columns of the table, which each engine renders in its own words. Nothing is decided here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import datetime
 import functools
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
 from purposeguard.errors import UnknownSource
@@ -143,9 +143,9 @@ class Branch:
     subjects: SubjectTest | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True)
+@dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class RowRule:
-    """Which rows may be used: those that meet one of `branches`.
+    """Which rows may be used: those that meet one of `branches`. Compared by identity.
 
     `source`, `collected`, `ended` and `subjects` name the columns that tell (None, or none, where none is asked);
     `notice` says which ids of sources there are. Days are counted in its time zone.
@@ -221,100 +221,173 @@ def clause_meant(notice: Notice, text: str) -> str:
     return notice.source(text).clause
 
 
-class Renderer(Protocol[E]):
-    """The words of an engine, of whose expressions `E` is the type. Columns are named as the rule names them.
+# ---- conditions ------------------------------------------------------------------------------------------------------
 
-    No expression gives null: where it could, the renderer makes it false.
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Constant:
+    """Every row, or no row."""
+
+    value: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class And:
+    """Rows that meet each of at least two conditions."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Or:
+    """Rows that meet one of at least two conditions."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Not:
+    """Rows that do not meet a condition."""
+
+    part: Condition
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IsNull:
+    """Rows in which a column is null."""
+
+    column: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SourceIn:
+    """Rows whose source is one of these clauses. A null, and what is no id of a source, must make the query fail."""
+
+    column: str
+    clauses: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DayIn:
+    """Rows that hold a day, or a moment on a day in the notice's time zone, from `since` to before `before`.
+
+    None: no such bound. Null is on no day.
     """
 
+    column: str
+    since: datetime.date | None
+    before: datetime.date | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SubjectIn:
+    """Rows whose subject's id, in any spelling, is one of these keys, which may be none. Null is none of them.
+
+    A column whose type holds no ids must be refused, also where there are no keys.
+    """
+
+    column: str
+    keys: KeySet
+
+
+Condition = Constant | And | Or | Not | IsNull | SourceIn | DayIn | SubjectIn
+"""A condition for rows. It is true or false and never null: an engine that could give null must make it false."""
+
+
+def condition_of(rule: RowRule) -> Condition:
+    """The condition that the rows of a rule meet."""
+    return _any([_branch(rule, branch) for branch in rule.branches])
+
+
+def _branch(rule: RowRule, branch: Branch) -> Condition:
+    parts: list[Condition] = []
+    if rule.source is not None and branch.sources is not None:
+        parts.append(SourceIn(rule.source, branch.sources))
+    for column, span in ((rule.collected, branch.collected), (rule.ended, branch.ended)):
+        if column is not None and span is not None and not span.is_all:
+            within = [] if span.is_none_at_all else [DayIn(column, span.since, span.before)]
+            parts.append(_any([IsNull(column), *within] if span.absent else within))
+    if branch.subjects is not None:
+        parts += _subjects(rule.subjects, branch.subjects)
+    return parts[0] if len(parts) == 1 else And(tuple(parts)) if parts else Constant(value=True)
+
+
+def _subjects(columns: Sequence[tuple[str, SubjectMark]], test: SubjectTest) -> Iterator[Condition]:
+    for column, mark in columns:
+        keys = test.keys.within(mark.realm)
+        if test.only:
+            yield Or((IsNull(column), SubjectIn(column, keys) if len(keys) else Constant(value=False)))
+        # Where each row is to name somebody, what stands there must be an id, also while nobody is to be left out.
+        elif len(keys) or not test.nobody:
+            yield Not(SubjectIn(column, keys))
+    if not test.nobody:
+        yield _any([Not(IsNull(column)) for column, _ in columns])
+
+
+def _any(parts: Sequence[Condition]) -> Condition:
+    return parts[0] if len(parts) == 1 else Or(tuple(parts)) if parts else Constant(value=False)
+
+
+class Renderer(Protocol[E]):
+    """The words of an engine for conditions; `E` is the type of its expressions."""
+
     def true(self) -> E:
-        """Every row."""
+        """`Constant(True)`."""
         ...
 
     def false(self) -> E:
-        """No row."""
+        """`Constant(False)`."""
         ...
 
     def all_of(self, parts: Sequence[E], /) -> E:
-        """Rows that are in each; there are at least two."""
+        """`And`."""
         ...
 
     def any_of(self, parts: Sequence[E], /) -> E:
-        """Rows that are in one of them; there are at least two."""
+        """`Or`."""
         ...
 
     def negated(self, part: E, /) -> E:
-        """The other rows."""
+        """`Not`."""
         ...
 
     def absent(self, column: str, /) -> E:
-        """Rows in which the column is null."""
+        """`IsNull`."""
         ...
 
     def source_in(self, column: str, clauses: frozenset[str], /) -> E:
-        """Rows whose source is one of these. A null, and what is no id of a source, must make the query fail."""
+        """`SourceIn`."""
         ...
 
     def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, /) -> E:
-        """Rows that hold a day, or a moment on a day in the notice's time zone, of these: any day for None and None."""
+        """`DayIn`."""
         ...
 
     def subject_in(self, column: str, keys: KeySet, /) -> E:
-        """Rows whose id, in any spelling, is one of these, of whom there may be none; a null is none of them.
-
-        What names nobody by its type must be refused, also where there are none.
-        """
+        """`SubjectIn`."""
         ...
 
 
 def rendered(rule: RowRule, words: Renderer[E]) -> E:
-    """The test for rows that may be used, as an expression of an engine."""
-    return _any(words, [_branch(rule, branch, words) for branch in rule.branches])
+    """The condition of a rule as an expression of an engine."""
+    return _rendered(condition_of(rule), words)
 
 
-def _branch(rule: RowRule, branch: Branch, words: Renderer[E]) -> E:
-    parts: list[E] = []
-    if rule.source is not None and branch.sources is not None:
-        parts.append(words.source_in(rule.source, branch.sources))
-    for column, span in ((rule.collected, branch.collected), (rule.ended, branch.ended)):
-        if column is not None and span is not None and not span.is_all:
-            parts.append(_span(column, span, words))
-    if branch.subjects is not None:
-        parts += _subjects(rule.subjects, branch.subjects, words)
-    return _all(words, parts)
-
-
-def _span(column: str, span: Span, words: Renderer[E]) -> E:
-    parts = [words.absent(column)] if span.absent else []
-    if not span.is_none_at_all:
-        within = words.days_in(column, span.since, span.before)
-        parts.append(within)
-    return _any(words, parts)
-
-
-def _subjects(columns: Sequence[tuple[str, SubjectMark]], test: SubjectTest, words: Renderer[E]) -> list[E]:
-    parts: list[E] = []
-    for column, mark in columns:
-        keys = test.keys.within(mark.realm)
-        if not test.only:
-            # Where each row is to name somebody, what stands there must be an id, also while nobody is to be left out.
-            if len(keys) or not test.nobody:
-                parts.append(words.negated(words.subject_in(column, keys)))
-            continue
-        named = words.subject_in(column, keys) if len(keys) else words.false()
-        parts.append(words.any_of([words.absent(column), named]))
-    if not test.nobody:
-        parts.append(_any(words, [words.negated(words.absent(column)) for column, _ in columns]))
-    return parts
-
-
-def _all(words: Renderer[E], parts: Sequence[E]) -> E:
-    if not parts:
-        return words.true()
-    return parts[0] if len(parts) == 1 else words.all_of(parts)
-
-
-def _any(words: Renderer[E], parts: Sequence[E]) -> E:
-    if not parts:
-        return words.false()
-    return parts[0] if len(parts) == 1 else words.any_of(parts)
+def _rendered(condition: Condition, words: Renderer[E]) -> E:
+    match condition:
+        case Constant(value):
+            return words.true() if value else words.false()
+        case And(parts):
+            return words.all_of([_rendered(part, words) for part in parts])
+        case Or(parts):
+            return words.any_of([_rendered(part, words) for part in parts])
+        case Not(part):
+            return words.negated(_rendered(part, words))
+        case IsNull(column):
+            return words.absent(column)
+        case SourceIn(column, clauses):
+            return words.source_in(column, clauses)
+        case DayIn(column, since, before):
+            return words.days_in(column, since, before)
+        case SubjectIn(column, keys):
+            return words.subject_in(column, keys)

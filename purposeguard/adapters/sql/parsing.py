@@ -16,7 +16,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from purposeguard.adapters.sql.names import lower, perhaps
+from purposeguard.adapters.sql.scopes import lower, perhaps
 from purposeguard.errors import UnresolvedStatement
 
 LONGEST: Final = 1_000_000

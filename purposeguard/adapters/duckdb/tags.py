@@ -16,7 +16,7 @@ from pyarrow import feather
 
 from purposeguard.adapters import arrow
 from purposeguard.adapters import tags as told
-from purposeguard.adapters.sql.names import perhaps
+from purposeguard.adapters.sql.scopes import perhaps
 from purposeguard.adapters.tags import Columns, Revisions, Tag
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement, shown
 

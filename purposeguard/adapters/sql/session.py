@@ -6,21 +6,15 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
-from sqlglot import exp
-
-from purposeguard.adapters.deciding import Decider, Demand, label_in, label_known, must_cover, tagged
-from purposeguard.adapters.rowrule import RowRule
-from purposeguard.adapters.sql.analysis import Analysis, Read, read
-from purposeguard.adapters.sql.catalogue import Catalogue
-from purposeguard.adapters.sql.narrowing import narrowed
-from purposeguard.adapters.sql.relations import Flow
-from purposeguard.adapters.sql.words import test
-from purposeguard.adapters.tables import Tables, several
-from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
+from purposeguard.adapters.deciding import Decider, Demand, label_known, tagged
+from purposeguard.adapters.row_rule import RowRule
+from purposeguard.adapters.sql.lineage import Analysis, Labels, Read, read
+from purposeguard.adapters.sql.rows import Conditions, narrowed
+from purposeguard.adapters.sql.tags import Catalogue, Tables, several
+from purposeguard.adapters.tags import NOT_PERSONAL, Columns
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.runtime.use import Use, present
-from purposeguard.values.markers import RowSource
 
 KEPT: Final = 1000
 """Texts that are remembered."""
@@ -29,6 +23,10 @@ LONGEST_KEPT: Final = 20_000
 """Characters of a text that is remembered: longer ones are looked at each time."""
 
 _WHAT: Final = "a statement was run"
+
+
+Used = dict[str, tuple[Columns, tuple[str, ...]]]
+"""By table, its tags and the names of the columns that a statement uses."""
 
 
 class Statements:
@@ -65,7 +63,7 @@ class Statements:
         Raises:
             UnresolvedStatement: it cannot be told.
         """
-        return self._statement(text).found.analysis
+        return self._statement(text).read.analysis
 
     def check(self, text: str) -> None:
         """Nothing where the use that is under way may use all that a statement reads, and may put it where it does.
@@ -93,13 +91,13 @@ class Statements:
         if not demand.is_personal:
             return text
         use = present(self.decider.engine, _WHAT)
-        rules = {} if use is None else self._rules(statement.found.analysis, use)
+        rules = {} if use is None else self._rules(statement.used, use)
         self.decider.meet_under(use, demand, rules)
-        self._flows(statement.found, rules)
+        Labels(self.tables, rules).must_cover(statement.read, narrowed=use is not None)
         if use is None or use.activity.observing or not rules:
             return text
-        tests: dict[str, exp.Expr] = {name: test(rule, self.catalogue.names) for name, rule in rules.items()}
-        return narrowed(statement.found, self.catalogue, tests)
+        conditions = {table: Conditions(rule, self.catalogue.names).rendered() for table, rule in rules.items()}
+        return narrowed(statement.read, self.catalogue, conditions)
 
     def labels(self, text: str) -> dict[str, Label]:
         """By the name of each output of a statement, the sources that its values, and its rows being there, come from.
@@ -110,10 +108,10 @@ class Statements:
         Raises:
             UnresolvedStatement, UnlabelledData: as `check`; it is not asked whether any of it may be used.
         """
-        analysis = self._statement(text).found.analysis
+        statement = self._statement(text)
         use = self.decider.engine.ambient()
         narrows = use.absence() is None and not use.activity.observing
-        rules = self._rules(analysis, use) if narrows else {}
+        rules = self._rules(statement.used, use) if narrows else {}
         notice = self.decider.engine.snapshot.matrix.notice
 
         def known(table: str, column: str) -> Label:
@@ -121,7 +119,7 @@ class Statements:
 
         return {
             name: Label.join(NOT_PERSONAL, *(known(table, column) for table, column in sorted(flow)))
-            for name, flow in analysis.depends.items()
+            for name, flow in statement.read.analysis.depends.items()
         }
 
     # ---- how it is known -------------------------------------------------------------------------------------------
@@ -130,82 +128,37 @@ class Statements:
         return self._prepared(text) if len(text) <= LONGEST_KEPT else self._prepare(text)
 
     def _prepare(self, text: str) -> _Statement:
-        found = read(text, self.catalogue)
-        self._flows(found, {})
-        return _Statement(self, found)
+        statement = read(text, self.catalogue)
+        Labels(self.tables).must_cover(statement, narrowed=False)
+        return _Statement(statement, self.used(statement.analysis), self.decider)
 
-    def used(self, analysis: Analysis) -> dict[str, tuple[Columns, tuple[str, ...]]]:
-        """By table, its tags and the columns that are used, in the order in which they were told."""
+    def used(self, analysis: Analysis) -> Used:
+        """By table, its tags and the columns that are used, in their order."""
         return {
-            table: (self.tables[table], tuple(name for name in self._told(table) if name in names))
+            table: (self.tables[table], tuple(name for name in self.tables.names[table] if name in names))
             for table, names in analysis.used.items()
         }
 
-    def _told(self, table: str) -> Iterable[str]:
-        return self.tables.names[table]
-
-    def _rules(self, analysis: Analysis, use: Use[Any]) -> dict[str, RowRule]:
-        rules: dict[str, RowRule] = {}
-        for table, (columns, names) in self.used(analysis).items():
-            rule = self.decider.rule(use, columns, names, table)
-            if rule is not None:
-                rules[table] = rule
-        return rules
-
-    # ---- flows -----------------------------------------------------------------------------------------------------
-
-    def _tag_of(self, flow: Flow, rules: Mapping[str, RowRule]) -> Tag:
-        """The tag of a value that is made of these columns."""
-        label = NOT_PERSONAL
-        by_row = False
-        for table, column in sorted(flow):
-            tag = tagged(self.tables[table], column, table)
-            label |= label_in(rules.get(table), tag)
-            by_row |= tag.by_row
-        return Tag(label, by_row=by_row)
-
-    def _flows(self, found: Read, rules: Mapping[str, RowRule]) -> None:
-        """Refuses what would be put into a column whose tags do not cover it.
-
-        What each row's own source says goes along only into a column of which it says so too, together with the source;
-        otherwise it is all the sources that the rows may have which are kept.
-        """
-        analysis = found.analysis
-        if analysis.target is None:
-            return
-        target, columns = analysis.target, self.tables[analysis.target]
-        for column, flow in analysis.writes.items():
-            into = tagged(columns, column, target)
-            along = into.by_row and self._source_goes_along(found, flow, columns)
-            value = self._tag_of(flow | analysis.conditions, {} if along else rules)
-            must_cover(target, column, into.label, value.label)
-
-    def _source_goes_along(self, found: Read, flow: Flow, columns: Columns) -> bool:
-        into = columns.marked(RowSource)
-        if into is None:
-            return False
-        analysis = found.analysis
-        if analysis.kind == "update" and into not in analysis.writes and len(found.mentions) == 1:
-            return True  # of the same row, whose source stays what it is
-        tables = {table for table, name in flow if self.tables[table][name].by_row}
-        needed = {(table, self.tables[table].marked(RowSource)) for table in tables}
-        return len(needed) == 1 and needed == set(analysis.writes.get(into, ()))
+    def _rules(self, used: Used, use: Use[Any]) -> dict[str, RowRule]:
+        """By table, which of its rows may be used; without those of which all may be."""
+        rules = {table: self.decider.rule(use, columns, names, table) for table, (columns, names) in used.items()}
+        return {table: rule for table, rule in rules.items() if rule is not None}
 
 
 class _Statement:
-    """What is known of a text: what it reads, and what that asks for, with its rows narrowed or not."""
+    """A text that was read, and what it takes to run it, with its rows narrowed or not."""
 
-    def __init__(self, statements: Statements, found: Read) -> None:
-        self.found = found
-        self._used = statements.used(found.analysis)
-        self._decider = statements.decider
+    def __init__(self, read: Read, used: Used, decider: Decider) -> None:
+        self.read: Final = read
+        self.used: Final = used
+        self._decider: Final = decider
 
     @functools.cached_property
     def demand(self) -> Demand:
         """Raises UnlabelledData where rows are to be narrowed first, or a column carries no tag."""
-        return self._decider.demand(self._used)
+        return self._decider.demand(self.used)
 
     @functools.cached_property
     def narrowed_demand(self) -> Demand:
         """The same where the rows that may not be used are left out."""
-        return self._decider.demand(self._used, narrowed=frozenset(self._used))
+        return self._decider.demand(self.used, narrowed=frozenset(self.used))

@@ -1,0 +1,290 @@
+"""The guarded connection to DuckDB, and how it runs a statement: read, decided, narrowed, and run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, NoReturn, Self
+
+import pyarrow as pa
+
+from purposeguard.adapters.deciding import Decider
+from purposeguard.adapters.duckdb.lineage import (
+    Explanation,
+    Statement,
+    World,
+    must_be_query,
+    shown_in,
+    tags_of_outputs,
+)
+from purposeguard.adapters.duckdb.locked import MEMORY, Locked, quoted
+from purposeguard.adapters.duckdb.result import Result, holding, tagged
+from purposeguard.adapters.duckdb.rows import Ready, readable, with_conditions
+from purposeguard.adapters.duckdb.tags import merged, source_of
+from purposeguard.adapters.row_rule import RowRule
+from purposeguard.adapters.sql.lineage import Analysis, Labels
+from purposeguard.adapters.sql.tags import Tables
+from purposeguard.adapters.tags import Tag
+from purposeguard.errors import UnknownSource, UnresolvedStatement
+from purposeguard.guard import Guard
+from purposeguard.locks import new_lock
+from purposeguard.runtime.use import Use, present
+
+Parameters = Sequence[Any] | Mapping[str, Any] | None
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def connect(
+    guard: Guard,
+    tables: Mapping[str, object],
+    *,
+    tags: Mapping[str, object] = NOTHING,
+    views: Mapping[str, str] = NOTHING,
+    database: str | os.PathLike[str] = MEMORY,
+) -> Connection:
+    """Opens a guarded connection, to be closed at the end; also a context manager.
+
+    `tables`: by the name that statements call it, the path of a file (Parquet, Feather, CSV or JSON, by its ending), a
+    table of Arrow, or a frame of pandas (without its index) or polars. Parquet is read where it lies, by each statement
+    anew, and a file that changes meanwhile is refused; everything else is read now, and kept in memory.
+
+    `tags`: by name, what `purposeguard.adapters.tags.columns_of` takes, for columns that say nothing of themselves:
+    those of Parquet, Feather and Arrow may bear tags, and what they say counts. A column without a tag cannot be used.
+
+    `views`: by name, the texts of queries, which are looked into. `database`: the file of a DuckDB database; those of
+    its tables can be named that are in `tags`, by `table` or `schema.table`.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        ValueError: a file is not of its kind, tags name a column that it does not have, or a name is none, or two.
+        TypeError: a table is given as something else.
+        UnlabelledData, UnknownSource: a tag cannot be read, is of another notice, or contradicts another one.
+        UnresolvedStatement: it cannot be told what a view reads.
+        duckdb.Error: the database cannot be opened, or a view not be made.
+    """
+    revisions = guard._engine.snapshot.matrix.history
+    for name in (*tables, *views):
+        if not name.strip() or "." in name or "\0" in name:
+            raise ValueError(f"`{name}` is no name for a table here: give one without dots")
+    _refuse_alike([*tables, *views, *(name for name in tags if name not in tables)])
+    for text in views.values():
+        must_be_query(text)
+    sources = {name: source_of(name, given, tags.get(name), revisions) for name, given in tables.items()}
+    locked = Locked(os.fspath(database), sources)
+    try:
+        known = {name: _with_all(source.names, source.tags) for name, source in sources.items()}
+        for name, given in tags.items():
+            if name in tables:
+                continue
+            names = locked.columns_of(name.split("."))
+            known[name] = _with_all(names, merged(f"table `{name}`", names, NOTHING, given, revisions))
+        _refuse_shadows(locked, (*tables, *views))
+        runner = Runner(guard, Tables(revisions, known, views), locked)
+        locked.show(views)
+    except BaseException:
+        locked.close()
+        raise
+    return Connection(runner.run, runner.explain, locked.close)
+
+
+class Connection:
+    """A guarded connection to DuckDB, made by `connect`. From any thread: each statement has a cursor of its own.
+
+    It has no other way to its tables, and shows the real connection nowhere. Outside a purpose it answers what is not
+    personal.
+    """
+
+    __slots__ = ("__weakref__", "_close", "_explain", "_run")
+
+    def __init__(
+        self,
+        run: Callable[[str, Sequence[Any] | Mapping[str, Any] | None], Result],
+        explain: Callable[[str], Explanation],
+        close: Callable[[], None],
+    ) -> None:
+        self._run = run
+        self._explain = explain
+        self._close = close
+
+    def sql(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Result:
+        """Runs one statement for the purpose that is under way, and gives its rows.
+
+        A query, `CREATE TABLE … AS`, whose table gets the tags of what flows into it, or a statement that writes to a
+        table of the database, whose tags must cover what flows into it. `parameters`: values for `?`, `$1` and `$name`.
+        They are taken for values of nobody.
+
+        All rows are read before it returns. See `Result` for how long they are handed out.
+
+        Raises:
+            PurposeMissing: it uses personal data, and no purpose is under way.
+            PurposeViolation: the purpose may not use a column of it; `field` names the first, as `customer.email`.
+            UnlabelledData: it uses a column without a tag, or names a table that is none of this connection.
+            UnresolvedStatement: it cannot be told what it reads, it is none of these kinds, or a file has changed.
+            FlowViolation: it would write what the tags of the target do not cover.
+            UnknownSource: a row names a source that is none.
+            duckdb.Error: DuckDB refused it, or failed. Its message tells no values.
+        """
+        return self._run(text, parameters)
+
+    def explain(self, text: str) -> Explanation:
+        """What a statement would use and give, and what would be said of each column under the present purpose.
+
+        Nothing is run, and no column is refused.
+
+        Raises:
+            PurposeMissing: no purpose is under way.
+            UnlabelledData: it names a table that is none of this connection, or none says of which source its rows are.
+            UnresolvedStatement: it cannot be told what it reads, or it is none of these kinds.
+            TypeError, StoreUnavailable: governance cannot tell of all subjects, or not now.
+        """
+        return self._explain(text)
+
+    def close(self) -> None:
+        """Closes it. What was read stays as it is."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a connection is not pickled or copied: open another one")
+
+    def __repr__(self) -> str:
+        return "<guarded Connection to DuckDB>"
+
+
+class Runner:
+    """Runs statements for the purpose that is under way. From any thread."""
+
+    def __init__(self, guard: Guard, tables: Tables, locked: Locked) -> None:
+        self._decider: Final = Decider(guard)
+        self._locked: Final = locked
+        self._world = World(tables, self._decider, locked)
+        self._lock: Final = new_lock()  # of the world, and of the statements in it
+
+    def run(self, text: str, parameters: Parameters) -> Result:
+        """See `Connection.sql`."""
+        with self._lock:
+            world = self._world
+            statement = world.statement(text)
+        use, rules = self._decide(statement, world)
+        Labels(world.tables, rules).must_cover(statement.read)
+        self._locked.unchanged()
+        if statement.narrowed is None or not rules:
+            return self._run(statement, Ready(statement.query, {}, {}), parameters, rules, use)
+        types = {table: world.types(table) for table in rules}
+        try:
+            ready = with_conditions(statement.narrowed, rules, types, {})
+            return self._run(statement, ready, parameters, rules, use)
+        except UnknownSource:
+            others = self._spellings(rules)
+            if not any(others.values()):
+                raise
+        ready = with_conditions(statement.narrowed, rules, types, others)
+        return self._run(statement, ready, parameters, rules, use)
+
+    def explain(self, text: str) -> Explanation:
+        """See `Connection.explain`."""
+        use = present(self._decider.engine, "a statement was asked about")
+        with self._lock:
+            return self._world.explained(text, use)
+
+    def _decide(self, statement: Statement, world: World) -> tuple[Use[Any] | None, dict[str, RowRule | None]]:
+        """The use that is under way, where anything personal is used, and which rows of tables it may use."""
+        demand, engine = statement.demand, self._decider.engine
+        if not demand.is_personal:
+            return None, {}
+        use = present(engine, "a statement was to run")
+        if use is None:
+            return None, {}  # only observed, and told already
+        rules: dict[str, RowRule | None] = {}
+        if demand.rows and not use.activity.observing:
+            used = world.used(statement.read.analysis)
+            for table in dict.fromkeys(table for _, table, _ in demand.rows):
+                rules[table] = self._decider.rule(use, *used[table], table)
+        self._decider.meet_under(use, demand, rules)
+        return use, rules
+
+    def _spellings(self, rules: Mapping[str, RowRule | None]) -> dict[str, list[str]]:
+        """How rows spell their sources, by table: conditions know usual spellings alone, and the notice reads all."""
+        return {
+            table: readable(rule.notice, self._locked.distinct(table.split("."), rule.source))
+            for table, rule in rules.items()
+            if rule is not None and rule.source is not None
+        }
+
+    def _run(
+        self,
+        statement: Statement,
+        ready: Ready,
+        parameters: Parameters,
+        rules: Mapping[str, RowRule | None],
+        use: Use[Any] | None,
+    ) -> Result:
+        analysis = statement.read.analysis
+        shown = shown_in(analysis, rules)
+        if statement.made is not None:
+            return self._make(statement.made, analysis, ready, parameters, rules)
+        if analysis.kind != "select":
+            if analysis.outputs:
+                raise UnresolvedStatement("RETURNING is not looked into here: ask for the rows by a query of its own")
+            count = self._locked.write(ready, parameters, shown)
+            self._locked.unchanged()
+            return _counted(count)
+        table, types = self._locked.read(ready, parameters, shown)
+        self._locked.unchanged()
+        outputs = tags_of_outputs(table.schema.names, analysis, Labels(self._world.tables, rules))
+        table = tagged(table, types, outputs, self._decider.revisions)
+        return Result(table.schema.names, outputs, holding(self._decider.engine, use, table))
+
+    def _make(
+        self,
+        name: str,
+        analysis: Analysis,
+        ready: Ready,
+        parameters: Parameters,
+        rules: Mapping[str, RowRule | None],
+    ) -> Result:
+        """Makes a table of a query; its columns get the tags of what flows into them."""
+        with self._lock:
+            self._world.must_be_new(name)
+            create = ready._replace(text=f"CREATE TABLE {quoted(name)} AS {ready.text}")
+            count = self._locked.write(create, parameters, shown_in(analysis, rules))
+            self._locked.unchanged()
+            names = self._locked.columns_of((name,))
+            tags = tags_of_outputs(names, analysis, Labels(self._world.tables, rules))
+            self._world = self._world.with_table(name, dict(zip(names, tags, strict=True)))
+        return _counted(count)
+
+
+def _counted(count: int) -> Result:
+    table = pa.table({"Count": [count]})
+    return Result(["Count"], [Tag()], lambda: table)
+
+
+def _with_all(names: Iterable[str], tags: Mapping[str, Tag]) -> dict[str, Tag | None]:
+    """All columns of a table, in their order; None for those without a tag."""
+    return {name: tags.get(name) for name in names}
+
+
+def _refuse_shadows(locked: Locked, names: Iterable[str]) -> None:
+    for name in names:
+        if locked.has(name):
+            raise ValueError(f"the database has a table `{name}` already: call the other one otherwise")
+
+
+def _refuse_alike(names: Sequence[str]) -> None:
+    """DuckDB does not tell capitals from small letters in names."""
+    seen: dict[str, str] = {}
+    for name in names:
+        key = name.lower()
+        if key in seen:
+            raise ValueError(f"`{seen[key]}` and `{name}` are one name to DuckDB: call one of them otherwise")
+        seen[key] = name

@@ -1,0 +1,474 @@
+"""Rows that a purpose may use: row rules as conditions of SQL, and statements rewritten to read these rows alone."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import ClassVar, Final
+
+from sqlglot import exp, parse_one
+from sqlglot.errors import ErrorLevel, SqlglotError
+
+from purposeguard.adapters.row_rule import (
+    LONGEST,
+    NO_ID,
+    UUID_MARKS,
+    UUID_PREFIX,
+    And,
+    Condition,
+    Constant,
+    DayIn,
+    IsNull,
+    KeySet,
+    Not,
+    Or,
+    RowRule,
+    SourceIn,
+    SubjectIn,
+    condition_of,
+    spellings,
+)
+from purposeguard.adapters.sql.lineage import Read, read
+from purposeguard.adapters.sql.scopes import Names, refuse
+from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.errors import UnresolvedStatement
+from purposeguard.notice.notice import Notice
+from purposeguard.notice.timezones import zone
+
+_TEXT: Final = {"mysql": "CHAR", "bigquery": "STRING", "spark": "STRING", "duckdb": "VARCHAR", "snowflake": "VARCHAR"}
+
+_TYPE: Final = {
+    "postgres": "CAST(PG_TYPEOF({c}) AS TEXT)",
+    "duckdb": "TYPEOF({c})",
+    "spark": "TYPEOF({c})",
+    "sqlite": "TYPEOF({c})",
+    "snowflake": "TYPEOF(TO_VARIANT({c}))",
+}
+"""How a dialect tells the type of a column."""
+
+_IDS: Final = {
+    "postgres": ("smallint", "integer", "bigint", "text", "character varying", "character", "uuid"),
+    "duckdb": (
+        *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"),
+        *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "VARCHAR", "UUID"),
+    ),
+    "spark": ("tinyint", "smallint", "int", "bigint", "string"),
+    "sqlite": ("integer", "text"),
+    "snowflake": ("INTEGER", "VARCHAR"),
+}
+"""The types in which ids of subjects are compared as texts."""
+
+_MOMENT: Final = {
+    "postgres": ("timestamp with time zone", "CAST({c} AT TIME ZONE {zone} AS DATE)"),
+    "duckdb": ("TIMESTAMP WITH TIME ZONE", "CAST(TIMEZONE({zone}, CAST({c} AS TIMESTAMPTZ)) AS DATE)"),
+    "spark": ("timestamp", "TO_DATE(FROM_UTC_TIMESTAMP(TO_UTC_TIMESTAMP({c}, CURRENT_TIMEZONE()), {zone}))"),
+    "snowflake": ("TIMESTAMP_LTZ", "CAST(CONVERT_TIMEZONE({zone}, CAST({c} AS TIMESTAMP_TZ)) AS DATE)"),
+}
+"""The type of moments, and the day that one is on in a time zone."""
+
+_DATE: Final = {"postgres": "date", "duckdb": "DATE", "spark": "date", "snowflake": "DATE"}
+
+_FAILURE: Final = {
+    "postgres": "CAST({why} AS BOOLEAN)",
+    "duckdb": "ERROR({why})",
+    "spark": "RAISE_ERROR({why})",
+    "sqlite": "JSON_EXTRACT({why}, '$') = 1",
+    "mysql": "18446744073709551615 + CHAR_LENGTH({why}) = 0",
+    "bigquery": "ERROR({why})",
+    "snowflake": "TO_BOOLEAN({why})",
+}
+"""What fails when it is reached, and says why: where there is no word for it, what is no truth value, no JSON, or no
+number of 64 bits (MariaDB gives NULL for what is no JSON, so that rows would be left out and nothing said)."""
+
+
+NO_SOURCE: Final = "the source of a row is not known: "
+"""What an error of the engine says where a row names no source; what it names, or `none`, comes after it."""
+
+NO_SUBJECT: Final = "a text is no id of a subject, in the column "
+"""What an error of DuckDB says where a text has no characters that print, or blanks around them."""
+
+_WIDE: Final = {chr(0xFEE0 + ord(char)): char for char in "0123456789.abcdefABCDEF-"}
+"""Full-width characters of ids, as they are typed beside Japanese, and what they stand for."""
+
+_BRACKETS: Final = "()（）"
+
+
+class Conditions:
+    """Renders conditions in one dialect, over columns of unknown types.
+
+    Where the dialect can tell a type, the engine is asked for it, and fails where an id or a day is held in a way that
+    could be taken for another. An adapter that knows the types says so by `kind`.
+    """
+
+    folds: ClassVar = False
+    """Whether the engine reads unusual spellings of sources as well. Where it does not they make the query fail."""
+
+    def __init__(self, rule: RowRule, names: Names, others: Collection[str] = (), mark: str = "") -> None:
+        """`others`: unusual spellings of sources that rows hold. `mark`: what errors of the condition begin with."""
+        self._rule: Final = rule
+        self._names: Final = names
+        self.dialect: Final = names.dialect
+        self._others: Final = others
+        self._mark: Final = mark
+
+    def rendered(self) -> exp.Expr:
+        """The condition of the rule."""
+        return self.of(condition_of(self._rule))
+
+    def of(self, condition: Condition) -> exp.Expr:
+        """A condition; columns are named without their table."""
+        match condition:
+            case Constant(value):
+                return _constant(value=value)
+            case And(parts):
+                return exp.paren(exp.and_(*map(self.of, parts)))
+            case Or(parts):
+                return exp.paren(exp.or_(*map(self.of, parts)))
+            case Not(part):
+                return exp.not_(exp.paren(self.of(part)))
+            case IsNull(column):
+                return self._parsed("{c} IS NULL", column)
+            case SourceIn(column, clauses):
+                return self._source_in(column, clauses)
+            case DayIn(column, since, before):
+                return self._day_in(column, since, before)
+            case SubjectIn(column, keys):
+                return self._subject_in(column, keys)
+
+    # ---- what adapters say otherwise -------------------------------------------------------------------------------
+
+    def kind(self, column: str) -> str | None:
+        """How a column holds its values; None where that is not known.
+
+        `whole` numbers of up to 64 bits, `larger` ones, `text`, `uuid`, `date`, `moment` (with a time zone), `null`.
+        """
+        del column
+        return None
+
+    def column(self, name: str) -> str:
+        """A column in the text of a statement."""
+        return exp.column(exp.to_identifier(self._names.declared(name), quoted=True)).sql(dialect=self.dialect)
+
+    def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
+        """Whether a value is one of these keys, in one of the forms that a `KeySet` has them in."""
+        return _within(value, getattr(keys, form))
+
+    # ---- sources ---------------------------------------------------------------------------------------------------
+
+    def _source_in(self, column: str, clauses: frozenset[str]) -> exp.Expr:
+        notice = self._rule.notice
+        text = self._as_text(column)
+        usual = {**{other: notice.source(other).clause for other in self._others}, **spellings(notice)}
+        found = exp.case()
+        looked_at: list[tuple[exp.Expr, Mapping[str, str]]] = [(text, usual)]
+        if self.folds:
+            looked_at.append((self._plain(text), plain_spellings(notice)))
+        for value, known in looked_at:
+            for meant in (True, False):
+                forms = [form for form, clause in known.items() if (clause in clauses) is meant]
+                found = found.when(_within(value, forms), _constant(value=meant))
+        return found.else_(
+            self._failure(NO_SOURCE, f"SUBSTR(COALESCE({text.sql(self.dialect)}, 'none'), 1, 60)", column)
+        )
+
+    def _plain(self, text: exp.Expr) -> exp.Expr:
+        """An id in small ASCII letters, without brackets and the blanks around and before them."""
+        found: exp.Expr = exp.Trim(this=text.copy())
+        for bracket in "(（":
+            found = _replaced(found, f" {bracket}", bracket)
+        if self.dialect == "postgres":
+            given, plain = "".join(_WIDE) + _BRACKETS, "".join(_WIDE.values())
+            found = exp.func("TRANSLATE", found, exp.Literal.string(given), exp.Literal.string(plain))
+        else:
+            for char, plain in (*_WIDE.items(), *((bracket, "") for bracket in _BRACKETS)):
+                found = _replaced(found, char, plain)
+        return exp.Lower(this=found)
+
+    # ---- days ------------------------------------------------------------------------------------------------------
+
+    def _day_in(self, column: str, since: datetime.date | None, before: datetime.date | None) -> exp.Expr:
+        there = self._parsed("NOT {c} IS NULL", column)
+        kind = self.kind(column)
+        value = self._day(column) if kind is None else self._parsed("{c}", column)
+        bound = self._moment if kind == "moment" else self._date
+        bounds: list[exp.Expr] = []
+        if since is not None:
+            bounds.append(exp.GTE(this=value.copy(), expression=bound(since)))
+        if before is not None:
+            bounds.append(exp.LT(this=value.copy(), expression=bound(before)))
+        if not bounds or kind == "null":
+            return there
+        within: exp.Expr = exp.and_(*bounds)
+        if kind is None:
+            failure = self._unlike(f"{column} holds moments without their time zone, or no days: ", column)
+            within = exp.case().when(self._is_day(column), within).else_(failure)
+        return exp.paren(exp.and_(there, within))
+
+    def _date(self, day: datetime.date) -> exp.Expr:
+        text = exp.Literal.string(day.isoformat())
+        return text if self.dialect in {"sqlite", "mysql"} else exp.cast(text, exp.DType.DATE)
+
+    def _moment(self, day: datetime.date) -> exp.Expr:
+        """The moment at which a day begins in the time zone of the notice."""
+        begin = datetime.datetime.combine(day, datetime.time.min, zone(self._rule.timezone))
+        return exp.cast(exp.Literal.string(begin.isoformat()), exp.DType.TIMESTAMPTZ)
+
+    def _day(self, column: str) -> exp.Expr:
+        """The day that a column of unknown type holds."""
+        zone_name = exp.Literal.string(self._rule.timezone).sql(dialect=self.dialect)
+        moment = _MOMENT.get(self.dialect)
+        if moment is not None:
+            kind, on = moment
+            template = f"CASE WHEN {_TYPE[self.dialect]} = '{kind}' THEN {on} ELSE CAST({{c}} AS DATE) END"
+            return self._parsed(template, column, zone=zone_name)
+        if self.dialect == "bigquery":
+            # A moment is written with its distance from UTC, a date without any.
+            return self._parsed(
+                "CASE WHEN ENDS_WITH(CAST({c} AS STRING), '+00') THEN DATE(CAST(CAST({c} AS STRING) AS TIMESTAMP), "
+                "{zone}) ELSE CAST(SUBSTR(CAST({c} AS STRING), 1, 10) AS DATE) END",
+                column,
+                zone=zone_name,
+            )
+        return self._as_text(column)
+
+    def _is_day(self, column: str) -> exp.Expr:
+        """Whether a column holds days, or moments of which it is known on which day they are."""
+        if self.dialect in _MOMENT:
+            return _within(self._type(column), (_DATE[self.dialect], _MOMENT[self.dialect][0]))
+        if self.dialect == "bigquery":
+            return self._parsed("LENGTH(CAST({c} AS STRING)) = 10 OR ENDS_WITH(CAST({c} AS STRING), '+00')", column)
+        if self.dialect == "mysql":
+            return self._parsed("CHAR_LENGTH(CAST({c} AS CHAR)) = 10", column)
+        return self._parsed("{c} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'", column)
+
+    # ---- subjects --------------------------------------------------------------------------------------------------
+
+    def _subject_in(self, column: str, keys: KeySet) -> exp.Expr:
+        kind = self.kind(column)
+        text = self._as_text(column)
+        if kind == "null":
+            return _constant(value=False)
+        if kind == "whole":
+            found = self.among(self._parsed("{c}", column), keys, "ints")
+        elif kind == "larger":
+            found = self.among(text, keys, "texts")
+        elif kind == "uuid":
+            found = self.among(_replaced(exp.Lower(this=text), "-", ""), keys, "uuids")
+        else:
+            found = self._text_in(column, text, keys)
+        kinds = _IDS.get(self.dialect)
+        if kind is None and kinds is not None:
+            failure = self._unlike(f"{column} holds ids of subjects neither as whole numbers nor as texts: ", column)
+            found = exp.case().when(_within(self._type(column), kinds), found).else_(failure)
+        return exp.paren(exp.and_(self._parsed("NOT {c} IS NULL", column), found))
+
+    def _text_in(self, column: str, text: exp.Expr, keys: KeySet) -> exp.Expr:
+        forms = [self.among(text, keys, "texts")]
+        if keys.uuids:
+            plain: exp.Expr = exp.Lower(this=text.copy())
+            for mark in (UUID_PREFIX, *UUID_MARKS):
+                plain = _replaced(plain, mark, "")
+            forms.append(self.among(plain, keys, "uuids"))
+        if self.dialect != "duckdb":
+            return exp.or_(*forms)
+        if not all(key.isascii() for key in keys.texts):
+            forms.append(self.among(exp.func("NFC_NORMALIZE", text.copy()), keys, "texts"))
+        # A text that is no id could be anybody's, with a mark that nobody sees.
+        odd = exp.or_(
+            exp.func("REGEXP_MATCHES", text.copy(), exp.Literal.string(NO_ID), dialect="duckdb"),
+            exp.GT(this=exp.Length(this=text.copy()), expression=exp.Literal.number(LONGEST)),
+        )
+        failure = self._failure(f"{NO_SUBJECT}{column}", self._nothing_of(column), column)
+        return exp.case().when(odd, failure).else_(exp.or_(*forms))
+
+    # ---- words of dialects -----------------------------------------------------------------------------------------
+
+    def _parsed(self, template: str, column: str, **parts: str) -> exp.Expr:
+        return parse_one(template.format(c=self.column(column), **parts), dialect=self.dialect)
+
+    def _as_text(self, column: str) -> exp.Expr:
+        return self._parsed("CAST({c} AS {kind})", column, kind=_TEXT.get(self.dialect, "TEXT"))
+
+    def _type(self, column: str) -> exp.Expr:
+        return self._parsed(_TYPE[self.dialect], column)
+
+    def _unlike(self, why: str, column: str) -> exp.Expr:
+        return self._failure(why, self._nothing_of(column), column)
+
+    def _nothing_of(self, column: str) -> str:
+        """An empty text that depends on the row: of one that does not, the engine would fail before it reads any."""
+        return f"SUBSTR(COALESCE({self._as_text(column).sql(dialect=self.dialect)}, ''), 1, 0)"
+
+    def _failure(self, why: str, value: str, column: str) -> exp.Expr:
+        """What fails in the rows in which it is reached, and says why and the value."""
+        reason = exp.Literal.string(self._mark + why).sql(dialect=self.dialect)
+        plain = self.dialect in {"sqlite", "postgres", "duckdb"}
+        joined = f"{reason} || {value}" if plain else f"CONCAT({reason}, {value})"
+        return self._parsed(_FAILURE[self.dialect], column, why=joined)
+
+
+@functools.lru_cache(maxsize=64)
+def plain_spellings(notice: Notice) -> Mapping[str, str]:
+    """The usual spellings of sources in small letters and without brackets → clauses; those that mean one alone."""
+    found: dict[str, set[str]] = {}
+    for form, clause in spellings(notice).items():
+        found.setdefault(folded(form), set()).add(clause)
+    return {form: next(iter(clauses)) for form, clauses in found.items() if len(clauses) == 1}
+
+
+def folded(text: str) -> str:
+    """An id as `Conditions` folds it within an engine."""
+    text = text.strip(" ")
+    for bracket in "(（":
+        text = text.replace(f" {bracket}", bracket)
+    return text.translate(_FOLDED).lower()
+
+
+_FOLDED: Final = str.maketrans({**_WIDE, **dict.fromkeys(_BRACKETS)})
+
+
+def _constant(*, value: bool) -> exp.Expr:
+    """True or false; not the word, which to SQLite is a column where one has this name."""
+    return exp.EQ(this=exp.Literal.number(1), expression=exp.Literal.number(int(value)))
+
+
+def _within(value: exp.Expr, given: Iterable[str | int]) -> exp.Expr:
+    listed = [exp.Literal.number(one) if isinstance(one, int) else exp.Literal.string(one) for one in sorted(given)]
+    return exp.In(this=value.copy(), expressions=listed) if listed else _constant(value=False)
+
+
+def _replaced(value: exp.Expr, old: str, new: str) -> exp.Expr:
+    return exp.func("REPLACE", value, exp.Literal.string(old), exp.Literal.string(new))
+
+
+# ---- statements --------------------------------------------------------------------------------------------------
+
+
+def narrowed(found: Read, catalogue: Catalogue, conditions: Mapping[str, exp.Expr]) -> str:
+    """The text of a statement, each table in `conditions` replaced by those of its rows that meet its condition.
+
+    A condition names the columns of its table without the table. Of a table that is narrowed the columns in the
+    catalogue are read, and no others, whatever the database has.
+
+    Raises:
+        UnresolvedStatement: rows are left out where that would change what is written, or the parser cannot write the
+            statement down again.
+    """
+    tree = found.tree.copy()
+    _Rewriting(catalogue, conditions).statement(found, tree)
+    dialect = catalogue.names.dialect
+    try:
+        text = tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE, comments=False)
+    except (SqlglotError, RecursionError, ValueError):
+        pass
+    else:
+        return text.replace("INSERT OR REPLACE", "REPLACE", 1) if dialect == "mysql" else text
+    raise UnresolvedStatement(f"the statement cannot be written down again in {dialect}, to leave rows out of it")
+
+
+class _Rewriting:
+    """Puts conditions into the tree of a statement."""
+
+    def __init__(self, catalogue: Catalogue, conditions: Mapping[str, exp.Expr]) -> None:
+        self._catalogue = catalogue
+        self._conditions = conditions
+        self._views: dict[str, Read | None] = {}
+
+    def statement(self, found: Read, tree: exp.Expr) -> exp.Expr:
+        """The same statement, narrowed; the tree is changed."""
+        places = {id(node): name for node, name in found.mentions}
+        # The copy has the same nodes in the same order.
+        pairs = zip(found.tree.find_all(exp.Table), tree.find_all(exp.Table), strict=True)
+        mentions = [(copy, places[id(node)], id(node) in found.targets) for node, copy in pairs if id(node) in places]
+        paths: list[tuple[str, ...]] = []
+        for node, name, is_target in mentions:
+            if not self._concerns(name):
+                continue
+            if is_target:
+                self._limit(tree, node, name)
+                continue
+            if not node.alias and node.args.get("db"):
+                paths.append(self._key(node))
+            rows = self._rows(node, name)
+            if node is tree:
+                tree = rows
+            else:
+                node.replace(rows)
+        for column in tree.find_all(exp.Column) if paths else ():
+            if column.args.get("db") and self._qualifier(column) in paths:
+                # Its table is a subquery now, which goes by the last part of the table's name.
+                column.set("db", None)
+                column.set("catalog", None)
+        return tree
+
+    def _concerns(self, name: str) -> bool:
+        """Whether rows of a table, or of one below a view, are left out."""
+        if name in self._conditions:
+            return True
+        view = self._view(name)
+        return view is not None and any(self._concerns(inner) for _, inner in view.mentions)
+
+    def _view(self, name: str) -> Read | None:
+        if name not in self._views:
+            texts = (text for told, text in self._catalogue.views.values() if told == name)
+            text = next(texts, None)
+            self._views[name] = None if text is None else read(text, self._catalogue)
+        return self._views[name]
+
+    def _key(self, node: exp.Expr) -> tuple[str, ...]:
+        names = self._catalogue.names
+        return tuple(names.key(part) for name in ("catalog", "db", "this") if (part := node.args.get(name)))
+
+    def _qualifier(self, column: exp.Column) -> tuple[str, ...]:
+        names = self._catalogue.names
+        return tuple(names.key(part) for name in ("catalog", "db", "table") if (part := column.args.get(name)))
+
+    def _rows(self, node: exp.Table, name: str) -> exp.Expr:
+        """What stands in place of a table: its rows that may be used, under the name that it has in the statement."""
+        alias, joins, pivots = (node.args.get(part) for part in ("alias", "joins", "pivots"))
+        if name in self._conditions:
+            inner = node.copy()
+            for part in ("alias", "joins", "pivots"):
+                inner.set(part, None)
+            query: exp.Expr = exp.select(*self._columns(name)).from_(inner).where(self._conditions[name].copy())
+        else:
+            view = self._view(name)
+            if view is None:
+                return refuse(f"`{name}` is no view any more")
+            self._not_captured(view, node, name)
+            query = self.statement(view, view.tree.copy())
+            if isinstance(query, exp.Subquery):
+                query = query.this
+        if alias is None or not alias.this:
+            alias = exp.TableAlias(this=node.this.copy(), columns=(alias.args.get("columns") if alias else None))
+        rows = exp.Subquery(this=query, alias=alias.copy())
+        if joins:
+            rows.set("joins", [join.copy() for join in joins])
+        if pivots:
+            rows.set("pivots", [pivot.copy() for pivot in pivots])
+        return rows
+
+    def _not_captured(self, view: Read, node: exp.Expr, name: str) -> None:
+        """Within a statement a common table would be taken for a table that the view reads."""
+        names = self._catalogue.names
+        commons = {names.key(one.args["alias"].this) for one in node.root().find_all(exp.CTE)}
+        if any(self._key(inner)[-1] in commons for inner, _ in view.mentions):
+            refuse(f"a common table has the name of a table that the view `{name}` reads: call it otherwise")
+
+    def _columns(self, name: str) -> Sequence[exp.Expr]:
+        table = next(table for table in self._catalogue.tables.values() if table.name == name)
+        return [exp.column(exp.to_identifier(str(column.key), quoted=True)) for column in table.relation.columns]
+
+    def _limit(self, tree: exp.Expr, node: exp.Table, name: str) -> None:
+        """Of the table that is written to, the rows that may not be used are left alone."""
+        if not isinstance(tree, (exp.Update, exp.Delete)):
+            refuse(f"rows of `{name}` are left out, and it is written to: rows that are there are not seen to be there")
+        alias = node.args.get("alias")
+        called = alias.this if alias is not None and alias.this else node.this
+        condition = self._conditions[name].copy()
+        for column in list(condition.find_all(exp.Column)):
+            column.set("table", called.copy())
+        where = tree.args.get("where")
+        both = exp.and_(where.this, condition, copy=False) if where is not None else condition
+        tree.set("where", exp.Where(this=both))

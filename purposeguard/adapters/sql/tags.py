@@ -1,0 +1,147 @@
+"""Tables and views that statements may name, with the tags of their columns, made ready for one dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from sqlglot import exp
+
+from purposeguard.adapters.sql.scopes import Column, Flow, Names, Relation, lower
+from purposeguard.adapters.tags import Columns, Revisions, columns_of
+from purposeguard.notice.vocabulary import Immutable
+
+
+class Tables(Immutable, Mapping[str, Columns]):
+    """`Tables(notice, {"crm.customer": Customer, "orders": {"id": NotPersonal, "total": tm.Contract}})`.
+
+    Names are as statements write them, `schema.table` where there is a schema; how dialects fold their case is the
+    adapter's matter. Each is told by what `columns_of` takes, with all its columns: in a mapping, None tells one that
+    carries no tag. `views` are the texts of views, by name: what a statement reads of one it reads of the tables below.
+
+    Raises:
+        TypeError, UnknownSource, UnlabelledData: as `columns_of`.
+        ValueError: a name is blank, or a table and a view have the same name.
+    """
+
+    __slots__ = ("_columns", "names", "revisions", "views")
+
+    revisions: Revisions
+    views: Mapping[str, str]
+    names: Mapping[str, tuple[str, ...]]
+    """By table, the names of all its columns in their order, those that carry no tag too."""
+    _columns: Mapping[str, Columns]
+
+    def __init__(
+        self, revisions: Revisions, tables: Mapping[str, object], views: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        for name in (*tables, *views):
+            if not all(part.strip() for part in name.split(".")):
+                raise ValueError(f"`{name}` is no name of a table: `table`, or `schema.table`")
+        both = sorted(set(tables) & set(views))
+        if both:
+            raise ValueError(f"`{both[0]}` is told both as a table and as a view")
+        columns: dict[str, Columns] = {}
+        names: dict[str, tuple[str, ...]] = {}
+        for name, given in tables.items():
+            if isinstance(given, Mapping) and not isinstance(given, Columns):
+                told = {str(column): spec for column, spec in given.items()}
+                columns[name] = columns_of(revisions, {one: spec for one, spec in told.items() if spec is not None})
+                names[name] = tuple(told)
+            else:
+                columns[name] = columns_of(revisions, given)
+                names[name] = tuple(columns[name])
+        self._fill(
+            revisions=revisions,
+            views=MappingProxyType(dict(views)),
+            names=MappingProxyType(names),
+            _columns=MappingProxyType(columns),
+        )
+
+    def __getitem__(self, name: str) -> Columns:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __repr__(self) -> str:
+        return f"<Tables {', '.join((*self._columns, *self.views))}>"
+
+
+def several(given: object, name: str, example: str) -> Iterable[Any]:
+    """What is given as several; raises TypeError where it is one, of which a text would be read letter by letter."""
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise TypeError(f"`{name}` takes several: `{name}={example}`")
+    return given
+
+
+TablesLike = Mapping[str, Iterable[str] | str]
+"""Tables by name, each with the names of its columns in their order; a view is told by the text of its query."""
+
+
+class Table:
+    """A table as it was told: its name, its columns as a relation, and their names by key."""
+
+    __slots__ = ("columns", "name", "relation")
+
+    def __init__(self, name: str, columns: Iterable[str], names: Names) -> None:
+        self.name: Final = name
+        self.columns: Final = tuple(columns)
+        given = [
+            Column(column, names.declared(column), read := frozenset({(name, column)}), read) for column in self.columns
+        ]
+        keys = [one.key for one in given]
+        twice = next((one.name for one in given if keys.count(one.key) > 1), None)
+        if twice is not None:
+            raise ValueError(f"`{name}` has several columns that {names.dialect} calls `{twice}`")
+        self.relation: Final = Relation(given)
+
+
+class Catalogue:
+    """What is known of a database: tables, views, and functions that are told to read nothing by themselves.
+
+    `functions` is None where nobody can tell any.
+    """
+
+    def __init__(self, tables: TablesLike, dialect: str, functions: Iterable[str] | None = ()) -> None:
+        self.names: Final = Names(dialect)
+        self.functions: Final = frozenset(lower(name) for name in functions or ())
+        self.functions_are_told: Final = functions is not None
+        views: dict[str, str] = dict(getattr(tables, "views", {}))
+        known: Mapping[str, tuple[str, ...]] = getattr(tables, "names", {})  # those without a tag as well
+        self.tables: Final[dict[tuple[str, ...], Table]] = {}
+        self.views: Final[dict[tuple[str, ...], tuple[str, str]]] = {}
+        self.read_views: Final[dict[tuple[str, ...], tuple[Relation, Flow]]] = {}
+        """What views were found to hand on, and what they read whichever of their columns is asked for."""
+        for name, given in tables.items():
+            if isinstance(given, str):
+                views[name] = given
+            else:
+                self._add(self.tables, name, Table(name, known.get(name, given), self.names))
+        for name, text in views.items():
+            self._add(self.views, name, (name, text))
+        self.column_keys: Final = frozenset(lower(column) for table in self.tables.values() for column in table.columns)
+
+    def _add(self, known: dict[tuple[str, ...], Any], name: str, given: object) -> None:
+        key = self.names.table_declared(name)
+        if key in self.tables or key in self.views:
+            raise ValueError(f"`{name}` is told twice: {self.names.dialect} calls two tables or views so")
+        known[key] = given
+
+    def key(self, node: exp.Table) -> tuple[str, ...] | None:
+        """The name of a table in a statement; None where it is no plain name."""
+        parts = [node.args.get("catalog"), node.args.get("db"), node.this]
+        given = [part for part in parts if part]
+        if not all(type(part) is exp.Identifier for part in given):
+            return None
+        return tuple(self.names.table_key(part) for part in given)
