@@ -243,10 +243,12 @@ class Decider:
                 continue
             by_row = self.asks_rows(columns, {name: tag})
             if by_row:
-                decision = self._later(use, column, tag.label, used=False, field=name)
+                decision = self._later(use, column, tag.label, None, name)
             else:
-                decision = use.judged(tag.label, (), column, used=False, field=name)
+                decision = use.judged(tag.label, (), column)
             if decision is not None:
+                # What may be used is asked again, as what is used.
+                self.engine.decided(decision.verdict, used=False, activity=use.activity, field=name)
                 found[name] = decision
         return found
 

@@ -56,6 +56,7 @@ class Decision:
     context: Context
 
     def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
         self.allowed, self._matrix, self.label, self.purpose, self.channel, self.context, self._declared = verdict
 
     def __bool__(self) -> bool:

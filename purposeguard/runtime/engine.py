@@ -197,10 +197,11 @@ class Engine:
         while True:
             earlier = self._compiled
             compiled = Matrix(notice, earlier, history)
+            snapshot = self._snapshot(compiled)
             if self._compiled is earlier:  # else a signal handler has put another in force, which this one follows
                 break
         self._compiled = compiled
-        self.put(compiled)
+        self._put(snapshot)
         for observer in self.observers:
             observer.replaced()
 
@@ -210,8 +211,10 @@ class Engine:
         return self._compiled
 
     def put(self, matrix: Matrix) -> None:
-        """Has this matrix decide from now on; what was remembered of others is forgotten."""
-        snapshot = self._snapshot(matrix)
+        """Has this matrix decide from now on, in the place of the notice in force; what was remembered is forgotten."""
+        self._put(self._snapshot(matrix))
+
+    def _put(self, snapshot: PolicySnapshot) -> None:
         # Retired before, so that no process that is forked in between goes on with permissions that are over.
         self.snapshot.retire()
         self.snapshot = snapshot

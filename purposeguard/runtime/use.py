@@ -249,7 +249,8 @@ class Use(Opener, Generic[P]):
             contexts = [self._engine.context(row_context, label, permissions.snapshot) for row_context in row_contexts]
             verdicts = [permissions.decide(label, context) for context in contexts]
             verdict = next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
-        return self._told(verdict, used=False) or Decision(verdict)
+        self._told(verdict, used=False)
+        return Decision(verdict)
 
     def _row_contexts(self, subject: object) -> tuple[RowContext, ...]:
         """What `subject=` says."""
@@ -373,7 +374,7 @@ class Use(Opener, Generic[P]):
         must_be_sealed(value, "`try_open`")
         permissions = self._permissions  # once: the question and the opening are decided by one revision
         row_contexts = () if subject is None else self._row_contexts(subject)
-        if self.absence() is None and self.judged(value.label, row_contexts, permissions, used=True):
+        if self.absence() is None and self.judged(value.label, row_contexts, permissions, used=True) is not None:
             return default
         return self._open((value,), permissions, (row_contexts,), used=None)[0]
 

@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import re
-import tomllib
 
 import pytest
 from pydantic import BaseModel
@@ -52,14 +51,6 @@ def test_every_page_is_in_the_index():
     linked = {(DOCS / link.partition("#")[0]).resolve() for link in LINK.findall(index)}
     missing = {page for page in DOCS.rglob("*.md") if page.resolve() not in linked and page.name != "index.md"}
     assert not missing
-
-
-def test_architecture_echoes_the_contract_of_the_layers():
-    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    (layers,) = (one for one in pyproject["tool"]["importlinter"]["contracts"] if one["id"] == "layers")
-    page = (DOCS / "explanation" / "architecture.md").read_text("utf-8")
-    rows = re.findall(r"^\| `([^|]*(?:\\\|[^|]*)*)` \|", page, re.MULTILINE)
-    assert [row.replace("\\|", "|") for row in rows] == layers["layers"]
 
 
 @pytest.mark.parametrize("model", TABLES, ids=lambda model: model.__name__)

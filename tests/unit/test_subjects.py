@@ -446,7 +446,10 @@ def test_an_office_that_says_nothing_of_a_subject_is_no_licence(answer: Any) -> 
             return answer
 
     assert asked(guarded(Silent()), 8) == everywhere(TypeError)
-    with guarded(Silent()).purpose(P) as use, pytest.raises(TypeError, match="Silent gave no Standing") as caught:
+    with (
+        guarded(Silent()).purpose(P) as use,
+        pytest.raises(TypeError, match="Silent gave no SubjectPreferences") as caught,
+    ):
         use.open(NAME, subject=8)
     assert "8" not in str(caught.value)
 

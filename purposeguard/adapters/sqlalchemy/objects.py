@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import Column
 from sqlalchemy.ext.mutable import MutableBase
@@ -17,6 +17,7 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.sql.selectable import TableClause
 
+from purposeguard.adapters.deciding import Decider
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import Catalogue, _all_mappers
 from purposeguard.adapters.tags import Columns
@@ -24,12 +25,21 @@ from purposeguard.errors import UnlabelledData
 from purposeguard.runtime.execution import get_ident
 from purposeguard.runtime.use import Use, present
 
-if TYPE_CHECKING:
-    from purposeguard.adapters.sqlalchemy.checks import Watch
-
 READ: Final = "an object was read"
 _KEEPER: Final = "purposeguard_keeper"
 """Under which name the state of an object has the keeper of what was loaded."""
+
+
+class Watch(Protocol):
+    """What checks the statements of one engine."""
+
+    decider: Decider
+    catalogue: Catalogue
+    attributes: Attributes
+
+    def observes(self, use: Use[Any] | None) -> bool:
+        """True if a denial under this use is only observed."""
+        ...
 
 
 class Kept:

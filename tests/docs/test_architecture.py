@@ -1,0 +1,89 @@
+"""The architecture page says what the imports say, and the trusted part is named whole."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import grimp
+import pytest
+
+from tests.docs.paths import paths
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "purposeguard"
+PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+TRUSTED: dict[str, list[str]] = tomllib.loads((ROOT / "tests" / "trusted.toml").read_text("utf-8"))
+CORE = ("notice", "policy", "values", "runtime")
+"""The rooms that are trusted, but for what lies beside."""
+
+
+@cache
+def arrows() -> frozenset[tuple[str, str]]:
+    """Which room imports which, without those that others imply."""
+    graph = grimp.build_graph("purposeguard", exclude_type_checking_imports=False)
+    every = {
+        (importer.split(".")[1], imported.split(".")[1])
+        for importer in graph.modules - {"purposeguard"}
+        for imported in graph.find_modules_directly_imported_by(importer) - {"purposeguard"}
+    }
+    reached = {room: {other for one, other in every if one == room != other} for room, _ in every}
+    for _ in reached:
+        reached = {
+            room: rooms.union(*(reached.get(other, set()) for other in rooms)) for room, rooms in reached.items()
+        }
+    return frozenset(
+        (room, other)
+        for room, other in every
+        if room != other
+        and not any(other in reached.get(between, ()) for between in {b for a, b in every if a == room != b} - {other})
+    )
+
+
+def test_the_picture_is_that_of_the_imports() -> None:
+    drawn = set(re.findall(r"^  (\w+) --> (\w+)$", PAGE, re.MULTILINE))
+    assert drawn == arrows()
+
+
+def test_the_rooms_are_those_of_the_contract() -> None:
+    (contract,) = (one for one in PYPROJECT["tool"]["importlinter"]["contracts"] if one["id"] == "rooms")
+    layers = [set(layer.split(" | ")) for layer in contract["layers"]]
+    rows = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert set(rows) == set().union(*layers)
+    floors = [next(number for number, layer in enumerate(layers) if row in layer) for row in rows]
+    assert floors == sorted(floors, reverse=True)
+
+
+def test_paths_are_as_long_as_the_page_says() -> None:
+    rows = dict(re.findall(r"^\| (an? [^|]*) \| (\d+ \| \d+) \|", PAGE, re.MULTILINE))
+    found = dict(paths())
+    assert list(rows) == list(found)
+    for name, walk in found.items():
+        files, switches = map(int, rows[name].split(" | "))
+        assert files == len(walk.files), name
+        assert switches == pytest.approx(walk.switches, rel=0.2), name  # frames differ between versions of Python
+
+
+def test_every_module_of_the_core_is_in_one_list() -> None:
+    every = [f"{room}/{path.name}" for room in CORE for path in (PACKAGE / room).glob("*.py")]
+    every += [path.name for path in PACKAGE.glob("*.py")]
+    listed = [name for names in TRUSTED.values() for name in names]
+    assert sorted(listed) == sorted(name for name in every if not name.endswith("__init__.py"))
+
+
+def test_what_decides_is_what_is_mutated() -> None:
+    mutated = [path.removeprefix("purposeguard/") for path in PYPROJECT["tool"]["mutmut"]["only_mutate"]]
+    assert mutated == TRUSTED["decides"]
+
+
+def test_the_lines_of_the_trusted_part_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = {
+        name: sum(len((PACKAGE / path).read_text("utf-8").splitlines()) for path in paths)
+        for name, paths in TRUSTED.items()
+    }
+    with capsys.disabled():
+        print(f"\nlines of the core: {', '.join(f'{count:,} {name}' for name, count in lines.items())}")  # noqa: T201  # what it is for
+    assert lines["decides"] < 3_500
