@@ -25,7 +25,7 @@ import sqlalchemy as sa
 
 from benchmarks.timing import Case, race
 from purposeguard.governance.consents import IN_FORCE, declaration
-from purposeguard.governance.preferences import Standings
+from purposeguard.governance.preferences import PreferenceCache
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
@@ -117,7 +117,7 @@ def _insert(store: Store, connection: sa.Connection, count: int, subject: str, d
 
 def measure(store: Store) -> None:
     subjects = Subjects(store, tm.NOTICE)
-    with contextlib.closing(Standings(subjects)) as all_preferences:
+    with contextlib.closing(PreferenceCache(subjects)) as all_preferences:
         all_preferences.preferences("0")
         chosen = [str(number) for number in random.sample(range(1, SUBJECTS + 1), COLD)]
         each = [_timed(all_preferences.preferences, subject) for subject in chosen]
@@ -148,7 +148,7 @@ def plan(store: Store) -> list[str]:
     return [str(row[-1]) for row in rows]
 
 
-def memory(all_preferences: Standings) -> None:
+def memory(all_preferences: PreferenceCache) -> None:
     """As many subjects as are kept, and twice as many others after them."""
     gc.collect()
     before = resident()
@@ -162,7 +162,7 @@ def memory(all_preferences: Standings) -> None:
         print(f"    {(before + grown) / 2**20:.1f} MiB with {len(all_preferences):,} kept, of {count:,} (more): {each}")
 
 
-def warm(all_preferences: Standings) -> None:
+def warm(all_preferences: PreferenceCache) -> None:
     """Of subjects all over the cache, so that the processor does not have them at hand already."""
     kept = list(all_preferences)[:: max(1, len(all_preferences) // 20_000)]
     numbers = [int(subject) for subject in kept]

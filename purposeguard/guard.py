@@ -611,7 +611,7 @@ class Guard:
     def current(self) -> Use[Any]:
         """The use under way here; raises PurposeMissing where there is none, in any mode: there is none to go by."""
         use: Use[Any] = self._engine.ambient()
-        absence = use.absence()
+        absence = use._absence()
         if absence is not None:
             self._engine.lacking(PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False)
         return use

@@ -176,10 +176,10 @@ class Decider:
             return
         if not demand.rows:
             use = self.engine.ambient()
-            if use.allowed_labels.issuperset(demand.labels) and use.runs_here():
+            if use._allowed_labels.issuperset(demand.labels) and use._runs_here():
                 return
-            counted = use.counted
-            if counted and all(label in counted for label in demand.labels) and use.runs_here():
+            counted = use._counted
+            if counted and all(label in counted for label in demand.labels) and use._runs_here():
                 try:
                     ticks = [counted[label] for label in demand.labels]
                 except KeyError:  # the notice was replaced meanwhile
@@ -201,7 +201,7 @@ class Decider:
         for field, label in demand.fields:
             used = True if label not in asked else None  # as the ledger counts: once for all columns of one label
             asked.add(label)
-            self._decided(use.judged(label, (), column, used=used, field=field), label, field, use, denied)
+            self._decided(use._judged(label, (), column, used=used, field=field), label, field, use, denied)
         later: dict[Label, None] = {}
         for field, table, tag in demand.rows:
             used = True if tag.label not in asked else None
@@ -213,10 +213,10 @@ class Decider:
             _refuse_unnarrowed(demand.unnarrowed, use)
         if engine.ledger is not None:
             for label in demand.labels - denied:
-                use.used(label, (), column, 1)
+                use._used(label, (), column, 1)
             for label in later:
                 if label is not NOT_PERSONAL:  # where it is not known which rows are kept
-                    use.used(label, (NOTHING_KNOWN,), column, 1)
+                    use._used(label, (NOTHING_KNOWN,), column, 1)
 
     def _decided(self, decision: Decision | None, label: Label, field: str, use: Use[Any], denied: set[Label]) -> None:
         if decision is not None and label not in denied:
@@ -227,7 +227,7 @@ class Decider:
         self, use: Use[Any], permissions: Permissions, label: Label, used: bool | None, field: str
     ) -> Decision | None:
         """Why no row may be used, whatever it says of itself."""
-        return None if label is NOT_PERSONAL else use.judged_later(label, permissions, used=used, field=field)
+        return None if label is NOT_PERSONAL else use._judged_later(label, permissions, used=used, field=field)
 
     def denied(self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = "") -> dict[str, Decision]:
         """The columns that a use may not use, whatever their rows say, each with the reason; nobody is told.
@@ -242,10 +242,8 @@ class Decider:
             if tag.label is NOT_PERSONAL:
                 continue
             by_row = self.asks_rows(columns, {name: tag})
-            if by_row:
-                decision = self._later(use, column, tag.label, None, name)
-            else:
-                decision = use.judged(tag.label, (), column)
+            label = tag.label
+            decision = self._later(use, column, label, None, name) if by_row else use._judged(label, (), column)
             if decision is not None:
                 # What may be used is asked again, as what is used.
                 self.engine.decided(decision.verdict, used=False, activity=use.activity, field=name)

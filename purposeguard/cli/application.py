@@ -26,7 +26,7 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import BY_ANY_CHANNEL, NONE_KNOWN
 from purposeguard.policy.diff import Comparison
 from purposeguard.policy.explanation import Decision, is_about_the_subject
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.access import Reader
 from purposeguard.runtime.handover import Handing
 from purposeguard.runtime.registry import WHOLE, Access, Activity, Entrustment, Site
@@ -273,8 +273,8 @@ class _Revisions:
 
     def __init__(self, guard: Guard, comparison: Comparison) -> None:
         self._guard = guard
-        self._past = Matrix(comparison.old)
-        self._present = Matrix(comparison.new, history=comparison.history)
+        self._past = PolicyTable(comparison.old)
+        self._present = PolicyTable(comparison.new, history=comparison.history)
         matching = comparison.matching
         forward = {"source": matching.source_ids, "purpose": matching.purpose_ids}
         self._to_new = forward
@@ -314,7 +314,7 @@ class _Side:
     """Decides of labels for one activity, under one revision, of data collected under one."""
 
     def __init__(
-        self, revisions: _Revisions, matrix: Matrix, terms: Notice, activity: Activity, *, by_row: bool
+        self, revisions: _Revisions, matrix: PolicyTable, terms: Notice, activity: Activity, *, by_row: bool
     ) -> None:
         self._revisions = revisions
         self._matrix = matrix

@@ -14,7 +14,7 @@ from purposeguard.guard import Guard
 from purposeguard.notice.retention import day_in
 from purposeguard.notice.vocabulary import Family
 from purposeguard.policy.explanation import name_of
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.transfers import Recipient, objections
 from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Site
 
@@ -269,7 +269,7 @@ def _findings(guard: Guard, outcomes: list[Outcome], unread: dict[Site, str]) ->
     open_ = [one for one in outcomes if one.verdict != "refused"]
     active = {id(one.activity) for one in open_}
     reached = {id(one.access) for one in open_}
-    matrix = Matrix(guard.notice)
+    matrix = PolicyTable(guard.notice)
     for activity in guard.activities:
         if guard.accesses and id(activity) not in active:
             yield f"activity {activity.name}: every access function would be refused to it"

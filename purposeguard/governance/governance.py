@@ -15,7 +15,7 @@ from purposeguard.governance.disclosure import Door, disclosure, on_record
 from purposeguard.governance.erasers import Erasers
 from purposeguard.governance.holdings import Holdings
 from purposeguard.governance.ledger import SqlLedger
-from purposeguard.governance.preferences import Standings
+from purposeguard.governance.preferences import PreferenceCache
 from purposeguard.governance.report import Disclosure, Language
 from purposeguard.governance.request_records import Request
 from purposeguard.governance.requests import Requests
@@ -40,7 +40,7 @@ OPEN_FOR: Final = datetime.timedelta(minutes=10)
 class Governance:
     """People, parties and time for a guard: `Guard(notice, governance=Governance("sqlite:///privacy.db", notice=…))`.
 
-    `store`: the database. `subjects`: restrictions and consents. `standings`: a cache of what holds for each subject.
+    `store`: the database. `subjects`: restrictions and consents. `preference_cache`: what holds for each.
     `requests`: their handling. `provisions`: hand-overs, and the register of recipients. `erasers`, `retention`: what
     may be kept no longer. `holdings`: what the application holds of a subject. `ledger`: what was used for what. To be
     closed at the end; also a context manager.
@@ -91,8 +91,10 @@ class Governance:
             self.subjects: Final = Subjects(
                 self.store, lambda: self.notice, clock=self._clock, ledger=self._ledger, clause_now=self._clause_now
             )
-            self.all_preferences: Final = Standings(self.subjects, staleness=staleness, poll=min(0.2, staleness / 2))
-            undo.callback(self.all_preferences.close)
+            self.preference_cache: Final = PreferenceCache(
+                self.subjects, staleness=staleness, poll=min(0.2, staleness / 2)
+            )
+            undo.callback(self.preference_cache.close)
             self.requests: Final = Requests(
                 self.subjects, days=days, suspend_while_open=suspend_while_open, disclose=self._answered
             )
@@ -131,7 +133,7 @@ class Governance:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        return self.all_preferences.preferences(subject)
+        return self.preference_cache.preferences(subject)
 
     def roster(self) -> Roster:
         """What holds for all subjects who asked for something; for queries, which read the rows of many.
@@ -139,7 +141,7 @@ class Governance:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        return self.all_preferences.roster()
+        return self.preference_cache.roster()
 
     def provided(self, provision: Provision, /) -> None:
         """Records a hand-over that is about to take place.
@@ -183,7 +185,7 @@ class Governance:
         """
         self.notice = guard.notice
         self._guard = guard
-        self.all_preferences.forget()  # another revision may call purposes by other clauses
+        self.preference_cache.forget()  # another revision may call purposes by other clauses
 
     @property
     def _revisions(self) -> History:
@@ -297,7 +299,7 @@ class Governance:
         self.store.connect(url, timeout=timeout)
         if self._resting:
             self._resting = False
-            self.all_preferences.resume()
+            self.preference_cache.resume()
             if self._own is not None:
                 self._own.resume()
 
@@ -309,7 +311,7 @@ class Governance:
                 ending.callback(self.store.close)
             if self._own is not None:
                 ending.callback(self._own.close)
-            ending.callback(self.all_preferences.close)
+            ending.callback(self.preference_cache.close)
 
     def __enter__(self) -> Self:
         return self

@@ -31,7 +31,7 @@ PATIENCE: Final = 0.25
 """Seconds for which a check waits for a look that another thread has begun."""
 
 SHARED: Final = 4096
-"""Standings, and entries of the cache, that subjects share."""
+"""Preferences, and entries of the cache, that subjects share."""
 
 STEPS: Final = 64
 """Steps into which the maximum age is divided, so that entries of one step are equal, and shared."""
@@ -40,8 +40,8 @@ MOST_READ_SINGLY: Final = 200
 """Changed subjects that are read one by one for the roster; if there are more, all are read again."""
 
 
-class Standings:
-    """A cache of what holds for each subject: `standings.standing(key)`, from any thread.
+class PreferenceCache:
+    """A cache of what holds for each subject: `cache.preferences(key)`, from any thread.
 
     It keeps at most `maxsize` subjects, each for `max_age` seconds, and relies on an entry only if the store was looked
     at within the last `staleness` seconds. So a change by any process is in force here by then, as a rule within `poll`
@@ -62,7 +62,7 @@ class Standings:
     ) -> None:
         if maxsize <= 0 or not 0 < poll < staleness or max_age <= 0:
             raise ValueError(
-                f"standings need room, and a poll within their staleness: {maxsize=}, {max_age=}, {staleness=}, {poll=}"
+                f"the cache needs room, and a poll within its staleness: {maxsize=}, {max_age=}, {staleness=}, {poll=}"
             )
         self.subjects = subjects
         self.store = subjects.store
@@ -73,7 +73,7 @@ class Standings:
         self._closed = False
         self._begin_anew()
         self.store.listeners.add(self)
-        _STANDINGS.add(self)
+        _CACHES.add(self)
 
     def _begin_anew(self) -> None:
         # Reading a FIFO cache changes nothing, so it needs no lock; reading an LRU cache would.
@@ -387,18 +387,18 @@ def _grouped(all_preferences: Mapping[str, Stands]) -> Roster:
     return Roster({preferences: tuple(sorted(subjects)) for preferences, subjects in groups.items()})
 
 
-_STANDINGS: Final[weakref.WeakSet[Standings]] = weakref.WeakSet()
+_CACHES: Final[weakref.WeakSet[PreferenceCache]] = weakref.WeakSet()
 """For forked children, and for the end of the interpreter."""
 
 
 def _forked() -> None:
-    for all_preferences in list(_STANDINGS):
+    for all_preferences in list(_CACHES):
         all_preferences.leave_to_the_parent()
 
 
 @atexit.register
 def _close_all() -> None:
-    for all_preferences in list(_STANDINGS):
+    for all_preferences in list(_CACHES):
         all_preferences.close()
 
 

@@ -14,7 +14,7 @@ from purposeguard.errors import wrapped
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Context, DenialReason
-from purposeguard.policy.table import Matrix, Row
+from purposeguard.policy.table import PolicyTable, Row
 from purposeguard.policy.verdict import Verdict
 
 T = TypeVar("T")
@@ -317,7 +317,7 @@ def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
     return purpose.members if isinstance(purpose, Family) else (purpose,)
 
 
-def _may_serve(matrix: Matrix, source: type[Source]) -> str:
+def _may_serve(matrix: PolicyTable, source: type[Source]) -> str:
     """The purposes that a source may serve, the first few by name and all by clause."""
     granted = matrix.notice.grants[matrix.current(source)]
     if not granted:

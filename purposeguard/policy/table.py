@@ -75,7 +75,7 @@ MOST_REMEMBERED = 50_000
 """Spellings and labels remembered a table at most; what comes after is decided each time anew."""
 
 
-class Matrix(Immutable):
+class PolicyTable(Immutable):
     """The decisions of one notice.
 
     `earlier`, the matrix that this one replaces, and the other revisions of `history` lend their classes: what is
@@ -123,10 +123,10 @@ class Matrix(Immutable):
     _purposes: dict[object, type[Purpose] | Family]
     _tables: Mapping[str | None, dict[object, Row]]
     _named: Mapping[type[Purpose], Names]
-    _then: dict[object, Matrix]
+    _then: dict[object, PolicyTable]
     _circumstantial: dict[object, Row]
 
-    def __init__(self, notice: Notice, earlier: Matrix | None = None, history: History | None = None) -> None:
+    def __init__(self, notice: Notice, earlier: PolicyTable | None = None, history: History | None = None) -> None:
         """`history` has the notice among its revisions; without one it is that of `earlier`, and the notice."""
         if history is None:
             history = earlier.history.with_(notice) if earlier is not None else History(notice)
@@ -215,9 +215,8 @@ class Matrix(Immutable):
         first, *others = (table[source] for source in label.sources)
         return first.intersection(*others)
 
-    def remember(self, sources: object, channel: str | None, row: Row) -> None:
-        """Has the row of these sources found at once where it is asked for in the same form."""
-        asked = frozenset(sources) if isinstance(sources, (set, frozenset, list)) and sources else sources
+    def remember(self, asked: object, channel: str | None, row: Row) -> None:
+        """Has the row of what `read_once` gave found at once where it is asked for in the same form."""
         table = self._tables[channel]
         if len(table) < MOST_REMEMBERED and _lasting(asked):
             table[asked] = row
@@ -282,7 +281,7 @@ class Matrix(Immutable):
         return preferences is not None and preferences.agreed(purpose.clause, after, self._named.get(purpose, NO_NAMES))
 
     def _bar_of_earlier(
-        self, source: type[Source], purpose: type[Purpose], preferences: SubjectPreferences | None, then: Matrix
+        self, source: type[Source], purpose: type[Purpose], preferences: SubjectPreferences | None, then: PolicyTable
     ) -> DenialReason | None:
         """What stands in the way of a purpose that the revision of collection does not grant (rule 9)."""
         extension = self.extended.get((source.clause, purpose.clause))
@@ -295,7 +294,7 @@ class Matrix(Immutable):
         only = self.closed.get(purpose)
         return channel is None or only is None or channel in only
 
-    def _under(self, source: type[Source], context: Context) -> Matrix | None:
+    def _under(self, source: type[Source], context: Context) -> PolicyTable | None:
         """The matrix of the revision under which data was collected; None where that is the one in force."""
         # A class of another revision says it of all that it tags; a row may say of itself that it is from before that.
         notice, now, said = self._origin(source), self.notice.revision, context.under
@@ -308,15 +307,15 @@ class Matrix(Immutable):
         then = self._under(source, context)
         return context.under if then is None else then.notice.revision
 
-    def compiled(self, notice: Notice) -> Matrix:
+    def compiled(self, notice: Notice) -> PolicyTable:
         """The matrix of another revision, as it was when that revision was in force."""
         known = self._then.get(id(notice))
         if known is None:
-            known = self._then.setdefault(id(notice), Matrix(notice))
+            known = self._then.setdefault(id(notice), PolicyTable(notice))
         return known
 
     def _basis_then(
-        self, then: Matrix, source: type[Source], purpose: type[Purpose], channel: str | None, unstated: bool
+        self, then: PolicyTable, source: type[Source], purpose: type[Purpose], channel: str | None, unstated: bool
     ) -> Basis | Literal["stated"] | None:
         """The basis on which another revision grants a purpose to a source; None where it does not grant it.
 
@@ -468,7 +467,7 @@ class Matrix(Immutable):
         return notice.source(clause if clause is not None else f"{source.clause} of {self.notice.revision}")
 
     def __repr__(self) -> str:
-        return f"<Matrix of {self.notice!r}>"
+        return f"<PolicyTable of {self.notice!r}>"
 
 
 def _closed(document: Document) -> dict[str, frozenset[str]]:
@@ -491,14 +490,14 @@ def _opened(notice: Notice, others: Iterable[Notice], history: History) -> set[t
     return found
 
 
-def _by_date(earlier: Matrix | None, history: History) -> dict[datetime.date, Notice]:
+def _by_date(earlier: PolicyTable | None, history: History) -> dict[datetime.date, Notice]:
     """The revisions that are known, those that were in force before and are not in the history among them."""
     before = dict(earlier._by_date) if earlier is not None else {}
     return before | {one.revision: one for one in history}
 
 
 def _dates(
-    notice: Notice, earlier: Matrix | None, history: History
+    notice: Notice, earlier: PolicyTable | None, history: History
 ) -> weakref.WeakKeyDictionary[TermMeta, datetime.date]:
     """The classes of all revisions that are or were known → the dates of these; one dictionary for all that follow.
 
@@ -526,6 +525,14 @@ def _names(notice: Notice, history: History) -> dict[type[Purpose], Names]:
         if names:
             found[purpose] = names
     return found
+
+
+def read_once(sources: object) -> object:
+    """Sources in a form that says the same each time that it is read, as a set of a class of its own may not."""
+    try:
+        return frozenset(sources) if isinstance(sources, (set, frozenset, list)) and sources else sources
+    except TypeError:
+        return sources  # something in it is not hashable
 
 
 def _lasting(given: object) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose
 from purposeguard.policy.context import NONE_KNOWN, Context
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 
 
 class Verdict(NamedTuple):
@@ -18,7 +18,7 @@ class Verdict(NamedTuple):
     """
 
     allowed: bool
-    matrix: Matrix
+    matrix: PolicyTable
     label: Label
     purpose: type[Purpose] | Family
     channel: str | None = None

@@ -166,7 +166,7 @@ class Reader:
         if self.access.withhold or label is None:
             use = called(self._engine, self.access)
             if use is not None and self.access.named is not None:
-                refusal = use.refusal(self.access.named, access=self.access)
+                refusal = use._refusal(self.access.named, access=self.access)
                 if refusal is not None:
                     self._engine.refuse(refusal, use, self.access)
             return use
@@ -178,7 +178,7 @@ class Reader:
         """As `authorise`, of rows that will say whose they are: what that decides is decided when they are there."""
         use = called(self._engine, self.access)
         if use is not None:
-            refusal = use.refusal_later(label, self._outside, self.access)
+            refusal = use._refusal_later(label, self._outside, self.access)
             if refusal is not None:
                 self._engine.refuse(refusal, use, self.access)
         return use
@@ -233,10 +233,10 @@ class Reader:
     def settled(self, label: Label | None) -> Label | None:
         """The label of a function without withholding, once it may run here: `authorise`, quicker within a task."""
         use = self.ambient()
-        if use.owner is here():
-            if label in use.allowed_labels:
+        if use._owner is here():
+            if label in use._allowed_labels:
                 return label
-            tick = use.counted.get(label)
+            tick = use._counted.get(label)
             if tick is not None:
                 tick()
                 return label
@@ -283,12 +283,12 @@ class Reader:
             if token is None or not self._looks_inside:
                 return value
             if self.looked_at and (access.narrow or not access.withhold or access.named is not None):
-                value = token.narrowed(value, shape, access, self._plans, one=one, again=self.before)
+                value = token._narrowed(value, shape, access, self._plans, one=one, again=self.before)
                 if value is LEFT_OUT:
                     return value
             if access.withhold:
-                return token.without(value, shape, access, again=self.before)
-            return token.with_steps(value, shape, self.before) if self._holds_later else value
+                return token._without(value, shape, access, again=self.before)
+            return token._with_steps(value, shape, self.before) if self._holds_later else value
         finally:
             del value  # from the traceback, where it is refused
 
@@ -335,7 +335,7 @@ def _quick(fn: Function, reader: Reader) -> Function:
     def access_wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal label
         use = ambient()
-        if label not in use.allowed_labels or use.owner != get_ident():
+        if label not in use._allowed_labels or use._owner != get_ident():
             label = reader.settled(label)
         value = fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
         return value if type(value) in at_rest else reader.stepwise(value)
@@ -353,8 +353,8 @@ def _counting(fn: Function, reader: Reader) -> Function:
     def access_wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal label
         use = ambient()
-        tick = use.counted.get(label)
-        if tick is None or use.owner != get_ident():
+        tick = use._counted.get(label)
+        if tick is None or use._owner != get_ident():
             label = reader.settled(label)
         else:
             tick()

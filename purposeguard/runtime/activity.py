@@ -132,7 +132,7 @@ class Block(Generic[P]):
         mine = (
             next((one for one in entered if one[0] is frame), None)
             or next((one for one in entered if one[1] is ambient), None)
-            or next((one for one in entered if one[1].runs_here()), entered[0] if len(entered) == 1 else None)
+            or next((one for one in entered if one[1]._runs_here()), entered[0] if len(entered) == 1 else None)
         )
         if mine is None:
             raise RuntimeError(
@@ -140,7 +140,7 @@ class Block(Generic[P]):
                 "or thread that entered it, or make a block for each"
             )
         self._entered.remove(mine)
-        mine[1].close()
+        mine[1]._close()
 
 
 def decorated(fn: F, wrap: Callable[[Function], Function]) -> F:
@@ -189,7 +189,7 @@ class During:
 
     def after(self, token: Use[Any]) -> None:
         """Ends it."""
-        token.close()
+        token._close()
 
     def result(self, value: Any, token: Use[Any]) -> Any:  # noqa: ARG002  # as Around has it
         """What the body gave, as it is."""
@@ -220,16 +220,16 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
             permissions = handle.current()
         use = new(Use)
         use._handle = handle
-        use.owner = here() if ASYNCIO in modules or TRIO in modules else get_ident()
-        use.allowed_labels = permissions.allowed_labels
-        use.counted = counted
+        use._owner = here() if ASYNCIO in modules or TRIO in modules else get_ident()
+        use._allowed_labels = permissions.allowed_labels
+        use._counted = counted
         use._before = token = enter(use)
         try:
             return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
         finally:
-            use.owner = None
-            use.allowed_labels = NOTHING
-            use.counted = NO_COUNTS
+            use._owner = None
+            use._allowed_labels = NOTHING
+            use._counted = NO_COUNTS
             use._before = NO_USE
             leave(token)
 
@@ -241,7 +241,7 @@ def carried(fn: F, engine: Engine) -> F:
     use = present(engine, f"{Site.of(fn).dotted} was to be carried")
     if use is None:  # observed only
         return fn
-    if not use.carries:
+    if not use._carries:
         raise PurposeMissing(f"{use.activity.name} is an exception, which is not carried: enter it where it is needed")
     during = During(ActivityHandle(engine, use.activity), use)
     return decorated(fn, lambda inner: surrounded(inner, during))

@@ -78,7 +78,7 @@ def _answering(kept: Any, fn: Function, reader: Reader) -> Function:
 
     @functools.wraps(kept)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if not reader.ambient().keeps:
+        if not reader.ambient()._keeps:
             return fn(*args, **kwargs)
         return reader.answered(kept(*args, **kwargs).value)
 
@@ -96,7 +96,7 @@ def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, l
     @functools.wraps(fn)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal hits, misses
-        if not reader.ambient().keeps:
+        if not reader.ambient()._keeps:
             return await fn(*args, **kwargs)
         wanted = key(*args, **kwargs)
         with lock:

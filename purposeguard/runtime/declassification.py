@@ -218,7 +218,7 @@ class Reclassifier(Generic[S, To]):
         engine.must_be_registered((value,), *seeing)
         if engine.ledger is not None:  # before anything sees the value: a run that fails has seen it as well
             use = engine.ambient()
-            activity = use.activity.name if use.absence() is None else None
+            activity = use.activity.name if use._absence() is None else None
             engine.ledger.reclassified(declared, value.label, activity)
         try:
             # In a list that is emptied, so that no frame of ours shows the value, whatever ends the run.

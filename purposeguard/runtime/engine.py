@@ -19,7 +19,7 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose
 from purposeguard.policy.context import BEFORE_ALL, BY_ANY_CHANNEL, NONE_KNOWN, UNNAMED, Context, SubjectPreferences
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 from purposeguard.policy.row_context import RowContext
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation, violation_of
 from purposeguard.runtime.clock import Clock
@@ -112,7 +112,7 @@ class Engine:
         self.ledger = ledger
         self.observers: tuple[Observer, ...] = ()
         self._lock = new_lock()  # of who observes
-        self._compiled = Matrix(notice, history=history)
+        self._compiled = PolicyTable(notice, history=history)
         self.snapshot = self._snapshot(self._compiled)
         self._snapshots: weakref.WeakSet[PolicySnapshot] = weakref.WeakSet([self.snapshot])
         self.counting = cast("CountingLedger", ledger) if hasattr(ledger, "counter") else None
@@ -123,7 +123,7 @@ class Engine:
         self.reset_ambient = ambient.reset
         self.classes = Classes()
 
-    def _snapshot(self, matrix: Matrix) -> PolicySnapshot:
+    def _snapshot(self, matrix: PolicyTable) -> PolicySnapshot:
         named = self.oversight is not None and self.oversight.requires_subject
         return PolicySnapshot(
             matrix, remembers_labels=self.ledger is None, requires_subject=named, observed=bool(self.observers)
@@ -196,7 +196,7 @@ class Engine:
         """Puts another revision in force, at one stroke; one thread at a time."""
         while True:
             earlier = self._compiled
-            compiled = Matrix(notice, earlier, history)
+            compiled = PolicyTable(notice, earlier, history)
             snapshot = self._snapshot(compiled)
             if self._compiled is earlier:  # else a signal handler has put another in force, which this one follows
                 break
@@ -206,11 +206,11 @@ class Engine:
             observer.replaced()
 
     @property
-    def compiled(self) -> Matrix:
+    def compiled(self) -> PolicyTable:
         """The notice in force, compiled, whatever stands in its place."""
         return self._compiled
 
-    def put(self, matrix: Matrix) -> None:
+    def put(self, matrix: PolicyTable) -> None:
         """Has this matrix decide from now on, in the place of the notice in force; what was remembered is forgotten."""
         self._put(self._snapshot(matrix))
 

@@ -209,7 +209,7 @@ class Handing:
         """Tells all that stands against the hand-over; raises the first of it, unless it is only observed."""
         engine, declared = self._engine, self.declared
         permissions = use._permissions  # once: all is decided by one revision
-        purpose = use.judged(label, row_contexts, permissions, used=True)
+        purpose = use._judged(label, row_contexts, permissions, used=True)
         if purpose is not None:
             self._refuse(purpose, use, f"it was to be handed to {recipient.id}")
         others = list(
@@ -227,7 +227,7 @@ class Handing:
         for decision in others:
             self._refuse(decision, use)
         if purpose is None and not others and engine.ledger is not None:
-            use.used(label, row_contexts, permissions, 1)  # what was refused was not used
+            use._used(label, row_contexts, permissions, 1)  # what was refused was not used
 
     def _refuse(self, decision: Decision, use: Use[Any], advice: str | None = None) -> None:
         violation = violation_of(decision)(decision, use.activity.name, self.declared.name, None, advice)

@@ -95,12 +95,12 @@ class ExceptionBlock:
         return use
 
     def _leave(self) -> None:
-        here = [one for one in self._entered if one.runs_here()] or self._entered
+        here = [one for one in self._entered if one._runs_here()] or self._entered
         if not here:
             raise RuntimeError("this block was left more often than it was entered")
         use = here[-1]
         self._entered.remove(use)
-        use.close()
+        use._close()
 
     def __enter__(self) -> Use[Any]:
         return self._enter()
@@ -143,25 +143,25 @@ class ExceptedUse(Use[Any]):
 
     __slots__ = ("_exception",)
 
-    carries: ClassVar[bool] = False
-    keeps: ClassVar[bool] = False  # each is of subjects of its own, and each use under it is on record
+    _carries: ClassVar[bool] = False
+    _keeps: ClassVar[bool] = False  # each is of subjects of its own, and each use under it is on record
     _exception: LegalException
 
     def __init__(self, engine: Engine, exception: LegalException) -> None:
         self._exception = exception
         activity = Activity(exception.name, OutsideTheNotice, None, engine.observing, exception.site)
         super().__init__(_ExceptedHandle(engine, activity))
-        self.allowed_labels = NOTHING
-        self.counted = NO_COUNTS
+        self._allowed_labels = NOTHING
+        self._counted = NO_COUNTS
 
-    def absence(self) -> str | None:
+    def _absence(self) -> str | None:
         """Why this use does not hold here and now; None where it does."""
-        absence = super().absence()
+        absence = super()._absence()
         if absence is None and self._is_over():
             return _over(self._exception)
         return absence
 
-    def judged(
+    def _judged(
         self,
         label: Label,
         row_contexts: tuple[RowContext, ...],
@@ -188,12 +188,12 @@ class ExceptedUse(Use[Any]):
 
     def allows(self, sources: Any, subject: Whose = None) -> bool:
         """Whether data from these sources (of this subject) may be used under the exception."""
-        return self.judged(self._permissions.matrix.label(sources), self._abouts_of(subject)) is None
+        return self._judged(self._permissions.matrix.label(sources), self._abouts_of(subject)) is None
 
     def explain(self, sources: Any, subject: Whose = None) -> Decision:
         """The decision; only denials have reasons, since no clause grants what law permits."""
         label = self._permissions.matrix.label(sources)
-        refusal = self.judged(label, self._abouts_of(subject))
+        refusal = self._judged(label, self._abouts_of(subject))
         return refusal if refusal is not None else _permitted(label)
 
     def _abouts_of(self, subject: object) -> tuple[RowContext, ...]:
@@ -203,15 +203,15 @@ class ExceptedUse(Use[Any]):
         """What `subject=` says; the exception names whom it concerns, so nobody else is asked."""
         return given_row_contexts(subject)
 
-    def refusal_later(self, label: Label, outside: Label | None, access: Access | None = None) -> Decision | None:  # noqa: ARG002  # as Use has it
+    def _refusal_later(self, label: Label, outside: Label | None, access: Access | None = None) -> Decision | None:  # noqa: ARG002  # as Use has it
         """Rows say whose they are when they are there, and are put on record then; what is in no row is so now."""
         self._permissions.matrix.label(label)
-        return None if outside is None else self.refusal(outside)
+        return None if outside is None else self._refusal(outside)
 
     def _open_of(self, value: Any, subject: object) -> Any:
         return self._open((value,), row_contexts=(self._row_contexts(subject),))[0]
 
-    def used(self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int) -> None:  # noqa: ARG002  # as Use has it
+    def _used(self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int) -> None:  # noqa: ARG002  # as Use has it
         """Puts what is about to be used on record."""
         if label is _NOT_PERSONAL:
             return
@@ -219,13 +219,13 @@ class ExceptedUse(Use[Any]):
         for subject in dict.fromkeys(row_context.subject for row_context in row_contexts or (NOTHING_KNOWN,)):
             ledger.excepted(self._exception, label, subject, times)
 
-    def refuses_row(self, decision: Decision) -> bool:  # noqa: ARG002  # as Use has it
+    def _refuses_row(self, decision: Decision) -> bool:  # noqa: ARG002  # as Use has it
         """Whatever is refused is: nothing was refused before."""
         return True
 
-    def seen(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
+    def _seen(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
         """Puts on record whose row is given out."""
-        self.used(label, row_contexts, self._permissions, 1)
+        self._used(label, row_contexts, self._permissions, 1)
 
     def __repr__(self) -> str:
         return f"<Use under the exception {self._exception.name}, {'active' if self.active else 'not active'}>"

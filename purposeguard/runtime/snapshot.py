@@ -13,7 +13,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose
 from purposeguard.policy.context import NONE_KNOWN, NOT_NAMED, Context, SubjectPreferences
-from purposeguard.policy.table import MOST_REMEMBERED, Matrix
+from purposeguard.policy.table import MOST_REMEMBERED, PolicyTable, read_once
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.observer import Tick
 
@@ -137,7 +137,12 @@ class PolicySnapshot:
     )
 
     def __init__(
-        self, matrix: Matrix, *, remembers_labels: bool = True, requires_subject: bool = False, observed: bool = False
+        self,
+        matrix: PolicyTable,
+        *,
+        remembers_labels: bool = True,
+        requires_subject: bool = False,
+        observed: bool = False,
     ) -> None:
         """What decides by this matrix.
 
@@ -177,7 +182,8 @@ class PolicySnapshot:
             UnlabelledData: there are no sources.
         """
         matrix = self.matrix
-        label = matrix.label(sources)
+        asked = read_once(sources)
+        label = matrix.label(asked)
         closed = False
         if context is None:
             named = not (activity and self._requires_subject) or label is _NOT_PERSONAL
@@ -187,8 +193,8 @@ class PolicySnapshot:
             if matrix.closed_before(purpose):
                 context = dataclasses.replace(context, unstated=True)
         row = matrix.row_for(label, channel, context)
-        if context is NONE_KNOWN and sources is not label:
-            matrix.remember(sources, channel, row)  # in the form that it was asked for
+        if context is NONE_KNOWN and asked is not label:
+            matrix.remember(asked, channel, row)
         allowed = not closed and purpose in row
         return Verdict(allowed, matrix, label, purpose, channel, context, closed)
 

@@ -60,18 +60,18 @@ class Use(Opener, Generic[P]):
     # known to be allowed where no ledger is to be told, `counted` what is where the ledger counts uses one by one, with
     # what counts it; neither holds anything once the block has ended. `owner` is the task or thread that entered (None
     # before and after).
-    __slots__ = ("_before", "_handle", "_tally", "allowed_labels", "counted", "owner")
+    __slots__ = ("_allowed_labels", "_before", "_counted", "_handle", "_owner", "_tally")
 
-    carries: ClassVar[bool] = True
+    _carries: ClassVar[bool] = True
     """Whether `guard.carry` may take it elsewhere."""
 
-    keeps: ClassVar[bool] = True
+    _keeps: ClassVar[bool] = True
     """Whether what was read in it may be kept for another like it, and it may be given what was kept."""
 
     _handle: ActivityHandle
-    allowed_labels: set[object] | frozenset[object]
-    counted: Mapping[object, Tick]
-    owner: object
+    _allowed_labels: set[object] | frozenset[object]
+    _counted: Mapping[object, Tick]
+    _owner: object
     _before: Use[Any] | Token[Use[Any]]
     _tally: Tally
 
@@ -81,9 +81,9 @@ class Use(Opener, Generic[P]):
         self._handle = handle
         engine = handle.engine
         self._before = living(engine.ambient())
-        self.owner = here()
-        self.allowed_labels = handle.current().allowed_labels  # empty where there is a ledger
-        self.counted = handle.counted
+        self._owner = here()
+        self._allowed_labels = handle.current().allowed_labels  # empty where there is a ledger
+        self._counted = handle.counted
         if engine.ledger is not None and engine.counting is None:
             self._tally = Tally(engine.ledger, self.activity.name)
         engine.set_ambient(self)
@@ -110,18 +110,18 @@ class Use(Opener, Generic[P]):
     @property
     def active(self) -> bool:
         """Whether its block is under way (wherever that is)."""
-        return self.owner is not None
+        return self._owner is not None
 
     @property
     def _permissions(self) -> Permissions:
         return self._handle.current()
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Ends this use and restores the one before; for guards and wrappers."""
         engine = self._engine
-        self.owner = None
-        self.allowed_labels = NOTHING
-        self.counted = NO_COUNTS
+        self._owner = None
+        self._allowed_labels = NOTHING
+        self._counted = NO_COUNTS
         self._before = before = living(_around(self))  # no more than that is kept of those that have ended
         if engine.ambient() is self:
             # Not where a block is left in another context than it was entered in: there is nothing to restore there.
@@ -129,7 +129,7 @@ class Use(Opener, Generic[P]):
         if engine.ledger is not None and engine.counting is None:
             self._tally.tell()
 
-    def refusal(
+    def _refusal(
         self,
         label: Label,
         permissions: Permissions | None = None,
@@ -141,12 +141,12 @@ class Use(Opener, Generic[P]):
         `row_contexts`: what is known of the data beside its label.
         """
         permissions = permissions or self._permissions  # once: the decision and its reasons are of one revision
-        decision = self.judged(label, row_contexts, permissions, used=True, access=access)
+        decision = self._judged(label, row_contexts, permissions, used=True, access=access)
         if decision is None and self._engine.ledger is not None:
-            self.used(label, row_contexts, permissions, 1)
+            self._used(label, row_contexts, permissions, 1)
         return decision
 
-    def judged(
+    def _judged(
         self,
         label: Label,
         row_contexts: tuple[RowContext, ...],
@@ -174,7 +174,7 @@ class Use(Opener, Generic[P]):
                 return decision
         return None
 
-    def judged_later(
+    def _judged_later(
         self, label: Label, permissions: Permissions, *, used: bool | None = None, field: str | None = None
     ) -> Decision | None:
         """As `judged`, of rows that will say whose they are: why none of them may be used, whatever they say."""
@@ -191,7 +191,7 @@ class Use(Opener, Generic[P]):
             engine.decided(verdict, used=used, activity=self.activity, access=access, field=field)
         return None if verdict.allowed else Decision(verdict)
 
-    def refusal_later(self, label: Label, outside: Label | None, access: Access | None = None) -> Decision | None:
+    def _refusal_later(self, label: Label, outside: Label | None, access: Access | None = None) -> Decision | None:
         """As `refusal`, of rows that will say whose they are: what is decided by that is decided later.
 
         `outside` is the label of what is in no such row, which nothing will be said of.
@@ -207,7 +207,7 @@ class Use(Opener, Generic[P]):
             self._count(label, 1, None)
         return decision
 
-    def used(self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int) -> None:
+    def _used(self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int) -> None:
         """Tells the ledger of what is allowed, and about to be used."""
         self._count(label, times, None if row_contexts else permissions)
 
@@ -227,7 +227,7 @@ class Use(Opener, Generic[P]):
         """
         if subject is None:
             try:
-                if sources in self.allowed_labels:
+                if sources in self._allowed_labels:
                     return True
             except TypeError:
                 pass  # not hashable, so never remembered: decided below
@@ -236,7 +236,7 @@ class Use(Opener, Generic[P]):
         if type(sources) is Label and type(subject) in _IDS and sources in self._allowed_to(permissions, subject):
             return True
         label = permissions.matrix.label(sources)
-        return self.judged(label, self._row_contexts(subject), permissions, used=False) is None
+        return self._judged(label, self._row_contexts(subject), permissions, used=False) is None
 
     def explain(self, sources: Sources, subject: Whose = None) -> Decision:
         """The decision on these sources (of this subject), with its reasons; raises as `allows` does."""
@@ -266,11 +266,11 @@ class Use(Opener, Generic[P]):
         """
         engine = self._engine
         label = engine.snapshot.matrix.label(sources)
-        absence = self.absence()
+        absence = self._absence()
         if absence is not None:
             engine.missing("a check was made", absence, self)
             return
-        refusal = self.refusal(label, row_contexts=() if subject is None else self._row_contexts(subject))
+        refusal = self._refusal(label, row_contexts=() if subject is None else self._row_contexts(subject))
         if refusal is not None:
             engine.refuse(refusal, self)
 
@@ -289,10 +289,10 @@ class Use(Opener, Generic[P]):
         if subject is not None:
             return self._open_of(value, subject)
         try:
-            if value._ready in self.allowed_labels and (self.owner == get_ident() or self.runs_here()):
+            if value._ready in self._allowed_labels and (self._owner == get_ident() or self._runs_here()):
                 return content(value)  # type: ignore[no-any-return]  # the slot knows no type
-            tick = self.counted[value._ready]
-            if self.owner == get_ident() or self.runs_here():
+            tick = self._counted[value._ready]
+            if self._owner == get_ident() or self._runs_here():
                 tick()
                 return content(value)  # type: ignore[no-any-return]  # likewise
         except (AttributeError, KeyError, TypeError):
@@ -304,7 +304,7 @@ class Use(Opener, Generic[P]):
         """The plain value of somebody's: the way of `open` where a subject is named."""
         engine = self._engine
         try:
-            if type(subject) in _IDS and (self.owner == get_ident() or self.runs_here()):
+            if type(subject) in _IDS and (self._owner == get_ident() or self._runs_here()):
                 label = value._ready
                 if label in self._allowed_to(self._permissions, subject):
                     if engine.ledger is None:
@@ -323,7 +323,7 @@ class Use(Opener, Generic[P]):
         oversight = self._engine.oversight
         return NO_LABELS if oversight is None else permissions.allowed_to(oversight.preferences(subject_key(subject)))
 
-    def open_in_context(self, value: Personal[T, Any], row_contexts: tuple[RowContext, ...], /) -> T:
+    def _open_in_context(self, value: Personal[T, Any], row_contexts: tuple[RowContext, ...], /) -> T:
         """The plain value of a sealed one that this is known of; for dumps, of whose rows it is. Raises as `open`."""
         return self._open((value,), row_contexts=(row_contexts,))[0]
 
@@ -350,10 +350,10 @@ class Use(Opener, Generic[P]):
                 raise ValueError(f"there are {len(sealed)} values and {len(row_contexts)} subjects: name one for each")
             return self._open(sealed, row_contexts=row_contexts)
         try:
-            if self.allowed_labels.issuperset({value._ready for value in sealed}) and self.runs_here():
+            if self._allowed_labels.issuperset({value._ready for value in sealed}) and self._runs_here():
                 return list(map(content, sealed))
-            ticks = [self.counted[value._ready] for value in sealed]
-            if self.runs_here():
+            ticks = [self._counted[value._ready] for value in sealed]
+            if self._runs_here():
                 for tick in ticks:
                     tick()
                 return list(map(content, sealed))
@@ -374,7 +374,7 @@ class Use(Opener, Generic[P]):
         must_be_sealed(value, "`try_open`")
         permissions = self._permissions  # once: the question and the opening are decided by one revision
         row_contexts = () if subject is None else self._row_contexts(subject)
-        if self.absence() is None and self.judged(value.label, row_contexts, permissions, used=True) is not None:
+        if self._absence() is None and self._judged(value.label, row_contexts, permissions, used=True) is not None:
             return default
         return self._open((value,), permissions, (row_contexts,), used=None)[0]
 
@@ -391,7 +391,7 @@ class Use(Opener, Generic[P]):
         `row_contexts` says of each what is known of it beside its label.
         """
         engine = self._engine
-        absence = self.absence()
+        absence = self._absence()
         if absence is not None:
             engine.missing("a sealed value was to be opened", absence, self)
         engine.must_be_registered(values)
@@ -400,22 +400,22 @@ class Use(Opener, Generic[P]):
             asked: dict[tuple[Label, tuple[RowContext, ...]], int] = {}
             for value, known in zip(values, row_contexts or ((),) * len(values), strict=True):
                 asked[value.label, known] = asked.get((value.label, known), 0) + 1
-            judged = {one: self.judged(*one, permissions, used=used) for one in asked}
+            judged = {one: self._judged(*one, permissions, used=used) for one in asked}
             for one, refusal in judged.items():
                 if refusal is not None:
                     engine.refuse(refusal, self, advice=_SEALED)
                     del asked[one]  # observed only
             if engine.ledger is not None:
                 for (label, known), times in asked.items():
-                    self.used(label, known, permissions, times)
+                    self._used(label, known, permissions, times)
         return [plain(value) for value in values]
 
-    def under_way(self) -> Use[Any]:
+    def _under_way(self) -> Use[Any]:
         """The use of its guard that is under way here; itself where there is none."""
         ambient = self._engine.ambient()
-        return self if ambient.nothing else ambient
+        return self if ambient._nothing else ambient
 
-    def knows(self, label: Label) -> bool:
+    def _knows(self, label: Label) -> bool:
         """Whether the sources of this label are of the notice in force."""
         try:
             self._engine.snapshot.matrix.label(label)
@@ -441,28 +441,28 @@ class Use(Opener, Generic[P]):
             what = type(value).__qualname__
             raise UnlabelledData(f"no field of {what} carries a tag: give `like=`, an annotation whose fields do")
         try:
-            return cast("T", self.without(value, shape, None))
+            return cast("T", self._without(value, shape, None))
         finally:
             del value  # from the traceback, where it is refused
 
-    def for_dump(self, value: T, met: list[Any]) -> T:
+    def _for_dump(self, value: T, met: list[Any]) -> T:
         """`value`, or a copy without the fields that may not be used here, whatever it is; for dumps.
 
         `met` gets all models in it, as they are given back. Raises as `withhold` does, save UnlabelledData.
         """
         if self._to_withhold() is None:
             return value
-        return cast("T", self.without(value, Shape(), None, met))
+        return cast("T", self._without(value, Shape(), None, met))
 
     def _to_withhold(self) -> Use[Any] | None:
         """This use, where it holds here and now; None where that it does not is only observed."""
-        absence = self.absence()
+        absence = self._absence()
         if absence is None:
             return self
         self._engine.missing("data was to be withheld", absence, self)
         return None
 
-    def without(
+    def _without(
         self,
         value: Any,
         shape: Shape,
@@ -483,7 +483,7 @@ class Use(Opener, Generic[P]):
         function = access.name if access is not None else None
 
         def denies(label: Label, row_contexts: tuple[RowContext, ...]) -> Decision | None:
-            decision = self.refusal(label, permissions, row_contexts, access)
+            decision = self._refusal(label, permissions, row_contexts, access)
             if decision is not None and activity.observing:
                 engine.refuse(decision, self, access)  # recorded, and the value stays
                 return None
@@ -491,7 +491,7 @@ class Use(Opener, Generic[P]):
 
         def denies_seal(label: Label, row_contexts: tuple[RowContext, ...]) -> Decision | None:
             # Nothing is opened, so nothing is counted, nor recorded where it is only observed.
-            return None if activity.observing else self.judged(label, row_contexts, permissions, used=False)
+            return None if activity.observing else self._judged(label, row_contexts, permissions, used=False)
 
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
@@ -500,7 +500,7 @@ class Use(Opener, Generic[P]):
             return Withheld(decisions, activity.name, function, lambda violation: engine.tell(violation, activity))
 
         def given(part: Any, shape: Shape, use: Use[Any], where: _Where, _item: bool) -> Any:
-            return use.without(part, shape, access, met, again=ask, path=where[0], row_contexts=where[1])
+            return use._without(part, shape, access, met, again=ask, path=where[0], row_contexts=where[1])
 
         ask = again or self._to_withhold
         key = (activity.name, function, activity.purpose, activity.channel, permissions)
@@ -523,11 +523,11 @@ class Use(Opener, Generic[P]):
         value = None
         raise refusal.with_traceback(None)
 
-    def with_steps(self, value: Any, shape: Shape, again: Callable[[], Use[Any] | None]) -> Any:
+    def _with_steps(self, value: Any, shape: Shape, again: Callable[[], Use[Any] | None]) -> Any:
         """`value`, all of which may be used, with iterators in it that ask `again` at each step; for wrappers."""
 
         def given(part: Any, shape: Shape, use: Use[Any], _where: _Where, _item: bool) -> Any:
-            return use.with_steps(part, shape, again)
+            return use._with_steps(part, shape, again)
 
         return Withholder(
             denies=_nothing,
@@ -540,7 +540,7 @@ class Use(Opener, Generic[P]):
             stream=_stream(again, given),
         ).apply(value, shape)
 
-    def narrowed(
+    def _narrowed(
         self,
         value: Any,
         shape: Shape,
@@ -561,18 +561,18 @@ class Use(Opener, Generic[P]):
         engine, activity, permissions = self._engine, self.activity, self._permissions
 
         def decide(label: Label, row_contexts: tuple[RowContext, ...], unasked: bool) -> Decision | None:
-            decision = self.judged(label, row_contexts, permissions, used=True, access=access)
+            decision = self._judged(label, row_contexts, permissions, used=True, access=access)
             if decision is None:
-                self.seen(label, row_contexts)
+                self._seen(label, row_contexts)
                 return None
             # What is to be withheld is no reason to refuse the row.
-            return decision if (unasked and not access.withhold) or self.refuses_row(decision) else None
+            return decision if (unasked and not access.withhold) or self._refuses_row(decision) else None
 
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
 
         def given(part: Any, shape: Shape, use: Use[Any], where: _Where, item: bool) -> Any:
-            return use.narrowed(part, shape, access, plans, one=item, again=again, path=where[0], around=where[1])
+            return use._narrowed(part, shape, access, plans, one=item, again=again, path=where[0], around=where[1])
 
         narrower = Narrower(
             decide,
@@ -590,26 +590,26 @@ class Use(Opener, Generic[P]):
         value = None  # from the traceback
         raise refusal.with_traceback(None)
 
-    def refuses_row(self, decision: Decision) -> bool:
+    def _refuses_row(self, decision: Decision) -> bool:
         """Whether a denial is about the row, whose data was asked for before: for wrappers.
 
         That no clause grants it was refused then, or the value is sealed and cannot be opened.
         """
         return decision.reason not in (DenialReason.GRANT, DenialReason.CHANNEL)
 
-    def seen(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
+    def _seen(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
         """A row of these is given out; what it holds was counted when it was asked for."""
 
-    def absence(self) -> str | None:
+    def _absence(self) -> str | None:
         """Why this use does not hold here and now; None where it does."""
-        if self.owner is None:
+        if self._owner is None:
             return self._ended()
-        if self.runs_here():
+        if self._runs_here():
             return None
         if self._is_carried():
             return None
         name = self.activity.name
-        if not self.carries:
+        if not self._carries:
             return f"{name} holds where it was entered, and is not carried elsewhere: enter it where it is needed"
         elsewhere = f"activity {name} runs in another task or thread"
         if self._engine.ambient() is not self:
@@ -625,24 +625,24 @@ class Use(Opener, Generic[P]):
         if self._engine.ambient() is self:
             return ended
         ambient = self._engine.ambient()
-        if isinstance(ambient, Carried) and ambient.runs_here():
+        if isinstance(ambient, Carried) and ambient._runs_here():
             return f"{ended}, and what was carried has a use of its own: ask `guard.use(…)` in it"
         return f"{ended}, or the step of a generator that this use was for: ask `guard.use(…)` where it is needed"
 
-    def runs_here(self) -> bool:
+    def _runs_here(self) -> bool:
         """Whether what entered it is what runs now; for guards.
 
         A use opened outside any event loop belongs to its thread, and to a loop that its body runs there.
         """
-        owner = self.owner
+        owner = self._owner
         return owner == get_ident() if isinstance(owner, int) else owner is not None and owner is here()
 
     def _is_carried(self) -> bool:
         """Whether it was carried to what runs here: by the use under way here, or one that this one is nested in."""
         carrier = self._engine.ambient()
-        while not carrier.nothing:
+        while not carrier._nothing:
             if isinstance(carrier, Carried) and carrier.stands_for(self):
-                return carrier.runs_here()
+                return carrier._runs_here()
             carrier = _around(carrier)
         return False
 
@@ -719,28 +719,28 @@ class Narrowed(Use[Any]):
             self._tally = whole._tally
 
     @property
-    def owner(self) -> object:  # type: ignore[override]  # asked of the whole, which may have ended
+    def _owner(self) -> object:  # type: ignore[override]  # asked of the whole, which may have ended
         """The task or thread that entered the family's."""
-        return self._whole.owner
+        return self._whole._owner
 
     @property
-    def allowed_labels(self) -> set[object] | frozenset[object]:  # type: ignore[override]  # likewise
+    def _allowed_labels(self) -> set[object] | frozenset[object]:  # type: ignore[override]  # likewise
         """What is known to be allowed to the member."""
-        return NOTHING if self._whole.allowed_labels is NOTHING else self._permissions.allowed_labels
+        return NOTHING if self._whole._allowed_labels is NOTHING else self._permissions.allowed_labels
 
     @property
-    def counted(self) -> Mapping[object, Tick]:  # type: ignore[override]  # likewise
+    def _counted(self) -> Mapping[object, Tick]:  # type: ignore[override]  # likewise
         """The same, with what counts it."""
-        return NO_COUNTS if self._whole.counted is NO_COUNTS else self._handle.counted
+        return NO_COUNTS if self._whole._counted is NO_COUNTS else self._handle.counted
 
     @property
     def _permissions(self) -> Permissions:
         self._whole._handle.current()  # raises where the revision in force has no such family
         return self._handle.current()
 
-    def absence(self) -> str | None:
+    def _absence(self) -> str | None:
         """Why the family's use does not hold here and now; None where it does."""
-        return self._whole.absence()
+        return self._whole._absence()
 
 
 class Observed(Use[Any]):
@@ -748,14 +748,14 @@ class Observed(Use[Any]):
 
     __slots__ = ()
 
-    carries: ClassVar[bool] = False
+    _carries: ClassVar[bool] = False
 
     def __init__(self, handle: ActivityHandle) -> None:
         self._handle = handle
         self._before = NO_USE
-        self.owner = here()
-        self.allowed_labels = NOTHING
-        self.counted = NO_COUNTS
+        self._owner = here()
+        self._allowed_labels = NOTHING
+        self._counted = NO_COUNTS
 
     def _count(self, label: Label, times: int, permissions: Permissions | None) -> None:
         """Tells a ledger that does not count itself at once: there is no end at which it could be told."""
@@ -771,18 +771,18 @@ class _NoUse(Use[Any]):
 
     __slots__ = ()
 
-    nothing = True
+    _nothing = True
 
     def __init__(self) -> None:
-        self.allowed_labels = NOTHING
-        self.counted = NO_COUNTS
-        self.owner = None
+        self._allowed_labels = NOTHING
+        self._counted = NO_COUNTS
+        self._owner = None
 
     def __repr__(self) -> str:
         return "<no use>"
 
-    def absence(self) -> str:
-        if any(isinstance(one, Use) and one.active and one.runs_here() for one in copy_context().values()):
+    def _absence(self) -> str:
+        if any(isinstance(one, Use) and one.active and one._runs_here() for one in copy_context().values()):
             return "what is under way is of another guard: make one guard, and import it where it is needed"
         advice = "decorate the function that needs the data with `@guard.purpose(…)`, or enter `with guard.purpose(…)`"
         if threading.current_thread() is not threading.main_thread():
@@ -800,10 +800,10 @@ def present(engine: Engine, what: str = "data was read") -> Use[Any] | None:
         PurposeMissing: there is none, it has ended, or it is another task's or thread's.
     """
     use: Use[Any] = engine.ambient()
-    absence = use.absence()
+    absence = use._absence()
     if absence is None:
         return use
-    engine.missing(what, absence, None if use.nothing else use)
+    engine.missing(what, absence, None if use._nothing else use)
     return None
 
 
@@ -821,7 +821,7 @@ def authorise(engine: Engine, access: Access, label: Label) -> Use[Any] | None:
         PurposeMissing, PurposeViolation: it may not, or there is none.
     """
     use = called(engine, access)
-    refusal = use.refusal(label, access=access) if use is not None else None
+    refusal = use._refusal(label, access=access) if use is not None else None
     if refusal is not None:
         engine.refuse(refusal, use, access)
     return use
@@ -829,7 +829,7 @@ def authorise(engine: Engine, access: Access, label: Label) -> Use[Any] | None:
 
 def living(use: Use[Any]) -> Use[Any]:
     """This use, or the nearest one around it that has not ended: of blocks that were left out of order."""
-    while use.owner is None and use is not NO_USE:
+    while use._owner is None and use is not NO_USE:
         use = _around(use)
     return use
 
@@ -852,9 +852,9 @@ def _leave_to_the_parent() -> None:
         gc.unfreeze()
     for one in gc.get_objects():  # also those further up the stack, which inner ones would restore
         if Use in type(one).__mro__ and type(one) not in (Narrowed, _NoUse):
-            one.owner = None
-            one.allowed_labels = NOTHING
-            one.counted = NO_COUNTS
+            one._owner = None
+            one._allowed_labels = NOTHING
+            one._counted = NO_COUNTS
             if hasattr(one, "_tally"):
                 one._tally.forget()
     if frozen:

@@ -8,9 +8,9 @@ from typing import NamedTuple, TypeVar
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source
 from purposeguard.policy.context import NONE_KNOWN
-from purposeguard.policy.table import Matrix, Row
+from purposeguard.policy.table import PolicyTable, Row
 
-M = TypeVar("M", bound=Matrix)
+M = TypeVar("M", bound=PolicyTable)
 
 
 class Cell(NamedTuple):
@@ -30,7 +30,7 @@ def notice_key(notice: Notice) -> str:
     return f"{notice.id} {notice.revision}"
 
 
-def flipped(matrix: Matrix, cell: Cell) -> Matrix:
+def flipped(matrix: PolicyTable, cell: Cell) -> PolicyTable:
     """The same decisions save for one cell, and what follows from it; the matrix itself where it has no such cell.
 
     A parent serves what all of its items may, so it follows its items; an overlay never serves more than what it
@@ -81,9 +81,9 @@ def _granting(notice: Notice, grants: dict[type[Source], dict[type[Purpose], str
     return other
 
 
-def _with_grants(matrix: Matrix, notice: Notice, changed: set[type[Source]]) -> Matrix:
+def _with_grants(matrix: PolicyTable, notice: Notice, changed: set[type[Source]]) -> PolicyTable:
     """The matrix with the rows of these sources made anew; what was remembered of labels is left behind."""
-    other = copied(matrix, Matrix)
+    other = copied(matrix, PolicyTable)
     other._fill(notice=notice, _circumstantial={})
     sources = (*notice.sources, NotPersonal)
     tables: dict[str | None, dict[object, Row]] = {
@@ -95,8 +95,8 @@ def _with_grants(matrix: Matrix, notice: Notice, changed: set[type[Source]]) -> 
     return other
 
 
-def copied(matrix: Matrix, cls: type[M]) -> M:
+def copied(matrix: PolicyTable, cls: type[M]) -> M:
     """A matrix of this class that shares all that it is made of, what it remembers too."""
     other = object.__new__(cls)
-    other._fill(**{name: getattr(matrix, name) for name in Matrix.__slots__})
+    other._fill(**{name: getattr(matrix, name) for name in PolicyTable.__slots__})
     return other

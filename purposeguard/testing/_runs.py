@@ -358,7 +358,7 @@ def _opened_by(use: Use[Any]) -> Callable[[Any], Any]:
     """What is sealed is seen by whoever may open it, and by nobody else."""
 
     def opened(sealed: Any) -> Any:
-        return plain(sealed) if use.knows(sealed.label) and use.allows(sealed.label) else sealed
+        return plain(sealed) if use._knows(sealed.label) and use.allows(sealed.label) else sealed
 
     return opened
 

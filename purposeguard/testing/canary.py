@@ -166,7 +166,7 @@ class Canaries:
         return value
 
     def _may_open(self, seal: Any) -> bool:
-        return self.use.knows(seal.label) and bool(self.use.allows(seal.label))
+        return self.use._knows(seal.label) and bool(self.use.allows(seal.label))
 
     @property
     def marks(self) -> tuple[Mark, ...]:

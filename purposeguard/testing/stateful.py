@@ -272,7 +272,7 @@ class PurposeMachine(RuleBasedStateMachine):
         self.withdrew(subject)
 
     def _stands(self, subject: SubjectId, **changes: Any) -> None:
-        self.office.all_preferences[subject_key(subject)] = self._expected.stands(subject, **changes)
+        self.office.preference_cache[subject_key(subject)] = self._expected.stands(subject, **changes)
 
     @rule(days=st.sampled_from([1, 30, 365, 3650]))
     def let_days_pass(self, days: int) -> None:
@@ -434,13 +434,13 @@ class Office:
     requires_subject = False
 
     def __init__(self) -> None:
-        self.all_preferences: dict[str, SubjectPreferences] = {}
+        self.preference_cache: dict[str, SubjectPreferences] = {}
         self.provisions: list[Provision] = []
         self._roster = Roster({})
 
     def preferences(self, subject: str, /) -> SubjectPreferences:
         """How it stands for a subject."""
-        return self.all_preferences.get(subject, CLEAR)
+        return self.preference_cache.get(subject, CLEAR)
 
     def provided(self, provision: Provision, /) -> None:
         """Keeps the hand-over."""
@@ -449,7 +449,7 @@ class Office:
     def roster(self) -> Roster:
         """How it stands for all."""
         groups: dict[SubjectPreferences, tuple[str, ...]] = {}
-        for subject, preferences in sorted(self.all_preferences.items()):
+        for subject, preferences in sorted(self.preference_cache.items()):
             groups[preferences] = (*groups.get(preferences, ()), subject)
         roster = Roster(groups)
         if roster.groups != self._roster.groups:

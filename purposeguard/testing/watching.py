@@ -18,7 +18,7 @@ from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
-from purposeguard.policy.table import MOST_REMEMBERED, Matrix
+from purposeguard.policy.table import MOST_REMEMBERED, PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.engine import Engine
@@ -90,7 +90,7 @@ class _Observer:
     def __init__(self, engine: Engine) -> None:
         self.watchers: tuple[Watcher, ...] = ()
         self._engine = weakref.ref(engine)  # which holds this
-        self._matrix: Matrix | None = None
+        self._matrix: PolicyTable | None = None
         self._answers: dict[object, tuple[tuple[Cell, bool], ...]] = {}
 
     @property

@@ -16,18 +16,18 @@ class Opener:
 
     __slots__ = ()
 
-    nothing: ClassVar[bool] = False
+    _nothing: ClassVar[bool] = False
     """Whether it only says that nothing is under way."""
 
-    def absence(self) -> str | None:
+    def _absence(self) -> str | None:
         """Why it does not hold here and now; None where it does."""
         raise NotImplementedError
 
-    def under_way(self) -> Opener:
+    def _under_way(self) -> Opener:
         """What its guard has under way here; itself where that is nothing."""
         raise NotImplementedError
 
-    def knows(self, label: Label) -> bool:
+    def _knows(self, label: Label) -> bool:
         """Whether the sources of this label are of its notice."""
         raise NotImplementedError
 
@@ -35,11 +35,11 @@ class Opener:
         """The plain value of a sealed one."""
         raise NotImplementedError
 
-    def open_in_context(self, value: Any, row_contexts: tuple[RowContext, ...], /) -> Any:
+    def _open_in_context(self, value: Any, row_contexts: tuple[RowContext, ...], /) -> Any:
         """The same of one that this is known of."""
         raise NotImplementedError
 
-    def for_dump(self, value: Any, met: list[Any]) -> Any:
+    def _for_dump(self, value: Any, met: list[Any]) -> Any:
         """A value without what may not be used; `met` gets all models in it."""
         raise NotImplementedError
 
@@ -58,11 +58,11 @@ def opener_for(label: Label | None, context: object = None) -> Opener:
         return named
     # Each guard keeps its own in a context variable; the default, where nothing is under way, is in no context.
     # An application may keep uses in variables of its own as well: of each guard the one under way decides.
-    every = [one.under_way() for one in copy_context().values() if isinstance(one, Opener) and not one.nothing]
+    every = [one._under_way() for one in copy_context().values() if isinstance(one, Opener) and not one._nothing]
     found = list({id(one): one for one in every}.values())
-    here = [one for one in found if one.absence() is None] or found
+    here = [one for one in found if one._absence() is None] or found
     if len(here) > 1 and label is not None:
-        here = [one for one in here if one.knows(label)] or here
+        here = [one for one in here if one._knows(label)] or here
     if not here:
         raise PurposeMissing(
             "a sealed value was to be opened outside any purpose: enter `with guard.purpose(…)`, decorate the function "

@@ -208,7 +208,7 @@ def _written_of(model: PersonalModel, write: Callable[[Any], Any], info: Seriali
         met = _met.get()
         if met is not None and met[0] is opener and id(model) in met[1]:
             return write(model)  # inside one from which all was withheld
-        shown = opener.for_dump(model, models)
+        shown = opener._for_dump(model, models)
     except (PurposeGuardError, TypeError) as error:
         tell_refusal(error)
         raise

@@ -386,7 +386,7 @@ class _Field:
                 )
             opener, known = opener_for(value.label, info.context), row_under_way.get()
             row_contexts = () if known is None else known.row_contexts
-            opened = [opener.open_in_context(value, row_contexts) if row_contexts else opener.open(value)]
+            opened = [opener._open_in_context(value, row_contexts) if row_contexts else opener.open(value)]
         except (PurposeGuardError, TypeError) as error:
             if isinstance(error, PurposeViolation):
                 error.advice = _NOT_LEFT_OUT if leaving_out else _NOT_WRITTEN

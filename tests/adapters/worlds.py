@@ -53,7 +53,7 @@ class World:
             if source is None:
                 raise AssertionError("a world with columns by row has a column that says the source")
             label = label | Label(notice.source(row[source]))
-        return all(use.judged(label, (about,)) is None for about in self._row_contexts(row))
+        return all(use._judged(label, (about,)) is None for about in self._row_contexts(row))
 
     def _row_contexts(self, row: Row) -> Iterator[RowContext]:
         begun, over = self.columns.marked(Collected), self.columns.marked(Ended)

@@ -26,6 +26,7 @@ from pydantic import BaseModel, ValidationError
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.snapshot import Permissions
 from purposeguard.values.sealed import content
 from tests.bypass.seal_forks import in_a_fork
@@ -105,7 +106,8 @@ def what_opens_inside() -> object:
 
 @limit("The library's own parts")
 def what_decides_replaced() -> object:
-    with mock.patch.object(Permissions, "permits", return_value=True):
+    allowed = Verdict(True, guard._engine.snapshot.matrix, pg.Label(tm.ProductData), tm.RenewalGuidance)  # a field
+    with mock.patch.object(Permissions, "decide", return_value=allowed):
         return opened(seal(TEXT, tm.ProductData))
 
 
@@ -114,7 +116,7 @@ def what_is_cleared_added_to() -> object:
     own = pg.Guard(tm.NOTICE)
     one = seal(TEXT, tm.ProductData)
     with own.purpose(tm.RenewalGuidance) as use:
-        use.allowed_labels.add(one.label)  # type: ignore[union-attr]  # a set while the block lasts
+        use._allowed_labels.add(one.label)  # type: ignore[union-attr]  # a set while the block lasts
         return use.open(one)
 
 

@@ -195,7 +195,7 @@ def test_a_use_cannot_be_opened_again_by_hand() -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
         context = contextvars.copy_context()
     assert context.run(outcome) == "PurposeMissing"
-    use.close()
+    use._close()
     assert outcome() == "PurposeMissing"
 
 

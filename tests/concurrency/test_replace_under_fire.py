@@ -13,7 +13,7 @@ import pytest
 
 from purposeguard import Guard, Notice, NoticeError, PurposeViolation, UnknownPurpose, UnknownSource, UnknownTerm
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from tests import support
 
 
@@ -161,17 +161,17 @@ def test_tasks_while_the_notice_is_replaced() -> None:
 
 def racing(guard: Guard, notice: Notice, method: str = "row") -> Any:
     """Replaces the notice right after the next answer of a matrix: the worst moment for whoever asked."""
-    plain = getattr(Matrix, method)
+    plain = getattr(PolicyTable, method)
     fired = threading.Event()
 
-    def racer(self: Matrix, *args: Any) -> Any:
+    def racer(self: PolicyTable, *args: Any) -> Any:
         answer = plain(self, *args)
         if not fired.is_set():
             fired.set()
             guard.replace(notice)
         return answer
 
-    return mock.patch.object(Matrix, method, racer)
+    return mock.patch.object(PolicyTable, method, racer)
 
 
 @pytest.mark.parametrize("way", ["check", "use", "access", "whole", "withheld", "cached"])

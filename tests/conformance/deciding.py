@@ -12,7 +12,7 @@ from typing import Any
 
 from purposeguard import Family, Guard, History, Label, Notice, RowContext
 from purposeguard.policy.context import Context, SubjectPreferences
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from tests.oversights import Told
 
 PATH = Path(__file__).parent / "decisions.json"
@@ -72,7 +72,7 @@ class Case:
     # ---- what it is asked of ----------------------------------------------------------------------------------------
 
     @property
-    def matrix(self) -> Matrix:
+    def matrix(self) -> PolicyTable:
         return compiled(self.given["notice"], tuple(self.given.get("overdue", ())))
 
     @property
@@ -159,7 +159,7 @@ class Case:
 
 
 @functools.cache
-def compiled(name: str, overdue: tuple[str, ...] = ()) -> Matrix:
+def compiled(name: str, overdue: tuple[str, ...] = ()) -> PolicyTable:
     """A notice with its revisions; `overdue`: sources that may be kept for a day after the end of use."""
     found = []
     for row in loaded()["notices"][name]["revisions"]:
@@ -169,7 +169,7 @@ def compiled(name: str, overdue: tuple[str, ...] = ()) -> Matrix:
         if overdue:
             tables["retention"] = {**tables["retention"], "period": [{"source": one, "days": 1} for one in overdue]}
         found.append(Notice.parse(tables))
-    return Matrix(found[-1], history=History(*found))
+    return PolicyTable(found[-1], history=History(*found))
 
 
 @functools.cache

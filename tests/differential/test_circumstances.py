@@ -15,7 +15,7 @@ from purposeguard.notice.history import History
 from purposeguard.notice.retention import overdue
 from purposeguard.policy import spec
 from purposeguard.policy.context import BEFORE_ALL, Context, SubjectPreferences
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from purposeguard.testing import strategies
 from purposeguard.testing.strategies import asked_of, name_of
 from tests import histories
@@ -30,7 +30,9 @@ class Tally:
         self.asked = 0
         self.allowed = 0
 
-    def hold_equal(self, matrix: Matrix, label: Label, notices: Sequence[Notice], known: histories.Context) -> None:
+    def hold_equal(
+        self, matrix: PolicyTable, label: Label, notices: Sequence[Notice], known: histories.Context
+    ) -> None:
         """Asks both whether data of this label may serve every purpose and family, by every channel."""
         documents = [one.document for one in (*notices, matrix.notice)]
         given = compiled(known)
@@ -67,7 +69,7 @@ def situations(draw: st.DrawFn) -> tuple[tuple[Notice, ...], Notice]:
 
 def compare(tally: Tally, data: st.DataObject, situation: tuple[tuple[Notice, ...], Notice]) -> None:
     notices, inforce = situation
-    matrix = Matrix(inforce, history=History(*notices))
+    matrix = PolicyTable(inforce, history=History(*notices))
     for _ in range(6):
         known = data.draw(histories.context(notices, inforce))
         tally.hold_equal(matrix, data.draw(strategies.labels(inforce, most=3)), notices, known)
@@ -145,7 +147,7 @@ def test_classes_of_a_revision_say_that_data_was_collected_under_it(
 ) -> None:
     """A label may hold sources of several revisions: each is judged by its own."""
     notices, inforce = situation
-    matrix = Matrix(inforce, history=History(*notices))
+    matrix = PolicyTable(inforce, history=History(*notices))
     known = data.draw(histories.context(notices, inforce))
     said = known["collected_under"]
 
@@ -183,7 +185,7 @@ def test_a_revision_that_is_not_known_grants_nothing(
     data: st.DataObject, situation: tuple[tuple[Notice, ...], Notice]
 ) -> None:
     notices, inforce = situation
-    matrix = Matrix(inforce, history=History(*notices))
+    matrix = PolicyTable(inforce, history=History(*notices))
     label = data.draw(strategies.labels(inforce, most=2))
     known = data.draw(histories.context(notices, inforce)) | {"collected_under": datetime.date(2019, 1, 1)}
     Tally().hold_equal(matrix, label, notices, known)

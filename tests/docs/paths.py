@@ -123,14 +123,9 @@ def _told(call: Callable[[], object]) -> None:
         str(error)
 
 
-def table() -> str:
-    """The table of the page."""
-    lines = ["| path | files | switches |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {len(found.files)} | {found.switches} |" for name, found in paths()]
-    return "\n".join(lines)
-
-
 if __name__ == "__main__":
-    print(table())  # noqa: T201  # what it is run for
-    for name, found in paths():
-        print(f"{name}: {' '.join(found.files)}")  # noqa: T201  # likewise
+    found = list(paths())
+    lines = ["| path | files | switches |", "| --- | --- | --- |"]
+    lines += [f"| {name} | {len(walk.files)} | {walk.switches} |" for name, walk in found]
+    lines += ["", *(f"{name}: {' '.join(walk.files)}" for name, walk in found)]
+    print("\n".join(lines))  # noqa: T201  # what it is run for

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard import governance
-from purposeguard.governance.preferences import Standings
+from purposeguard.governance.preferences import PreferenceCache
 from purposeguard.governance.transfers import Provisions, Recipients
 from purposeguard.notice import schema as document
 from purposeguard.policy.context import SubjectPreferences
@@ -72,18 +72,11 @@ PUBLIC = (
     *(pg.Personal, pg.Reclassification, pg.Reclassifier, pg.Transform, pg.Entrustment),
     *(pg.RowContext, pg.History, pg.Oversight, pg.Provision, pg.Recipient, pg.Safeguard),
     *(getattr(governance, name) for name in governance.__all__),
-    *(Provisions, Recipients, SubjectPreferences, Standings),
+    *(Provisions, Recipients, SubjectPreferences, PreferenceCache),
 )
 
-FOR_WRAPPERS = {
-    *("absence", "carries", "context", "allowed_labels", "close", "counted", "for_dump", "judged", "keeps", "knows"),
-    *("narrowed", "nothing", "open_about", "owner", "refusal", "refusal_later", "refuses_row", "runs_here", "seen"),
-    *("under_way", "used", "with_steps", "without"),
-}
-"""What a use offers to the library's own wrappers; not promised to anybody."""
-
 FOR_EACH_OTHER = {
-    *("Disclosure.model_config", "Standings.changed", "Standings.leave_to_the_parent"),
+    *("Disclosure.model_config", "PreferenceCache.changed", "PreferenceCache.leave_to_the_parent"),
     *("Store.leave_to_the_parent",),
 }
 """What the parts of governance offer to each other."""
@@ -102,7 +95,7 @@ def test_reference_names_everything_public():
     missing |= {
         f"{cls.__name__}.{name}" for cls in PUBLIC for name in names(cls) if not re.search(rf"`(\w+\.)?{name}\b", text)
     }
-    assert missing <= {f"Use.{name}" for name in FOR_WRAPPERS} | FOR_EACH_OTHER
+    assert missing <= FOR_EACH_OTHER
 
 
 ADAPTERS = [f"adapters.{name}" for name in ("arrow", "frames", "sql", "sqlalchemy", "spark", "duckdb")]

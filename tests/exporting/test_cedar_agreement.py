@@ -18,7 +18,7 @@ from purposeguard.notice.export.cedar import SCHEMA, export
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.policy.context import Context, SubjectPreferences
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from purposeguard.testing.strategies import asked_of, name_of
 from tests import generated
 from tests.exporting.asking import Cedar, NoAnswer, Question, drawn
@@ -115,7 +115,7 @@ def test_generated_notices_at_length(part: int, record_property: Property) -> No
 
 def compare_consents(notice: Notice, questions: Sequence[Question]) -> int:
     """Cedar, told what the subject agreed to, beside the matrix and the second specification; how many were allowed."""
-    matrix = Matrix(notice)
+    matrix = PolicyTable(notice)
     for question, told in zip(questions, Cedar(notice.document).answers(questions), strict=True):
         agreed = frozenset((one, notice.revision) for one in question.consents)
         label = Label(*map(notice.source, question.sources))

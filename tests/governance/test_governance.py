@@ -17,7 +17,7 @@ import purposeguard as pg
 from purposeguard.errors import StoreUnavailable, UnknownRecipient
 from purposeguard.governance import Governance, Store
 from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
-from purposeguard.governance.preferences import Standings
+from purposeguard.governance.preferences import PreferenceCache
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notice.history import History
 from purposeguard.notices import trendmicro_jp as tm
@@ -413,10 +413,10 @@ def test_a_report_answers_a_request_of_its_subject(store: Store) -> None:
 def test_nothing_is_known_of_a_store_that_is_opened_in_another_s_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Standings, "_watch", lambda _: None)
+    monkeypatch.setattr(PreferenceCache, "_watch", lambda _: None)
     store = Store.open(f"sqlite:///{tmp_path}/one.db")
     subjects = Subjects(store, tm.NOTICE)
-    all_preferences = Standings(subjects, staleness=60, poll=30)  # nobody looks meanwhile
+    all_preferences = PreferenceCache(subjects, staleness=60, poll=30)  # nobody looks meanwhile
     try:
         subjects.restrict(7)
         assert all_preferences.preferences("7").all_suspended

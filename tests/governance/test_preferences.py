@@ -20,7 +20,7 @@ from sqlalchemy import event
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
 from purposeguard.governance.consents import declaration
-from purposeguard.governance.preferences import Standings
+from purposeguard.governance.preferences import PreferenceCache
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
@@ -44,12 +44,12 @@ def subjects(store: Store, time: Time) -> Subjects:
 
 
 @pytest.fixture
-def make(subjects: Subjects) -> Iterator[Callable[..., Standings]]:
-    """Standings of these subjects, closed in the end."""
+def make(subjects: Subjects) -> Iterator[Callable[..., PreferenceCache]]:
+    """PreferenceCache of these subjects, closed in the end."""
     with ExitStack() as stack:
 
-        def made(**parts: Any) -> Standings:
-            return stack.enter_context(closing(Standings(subjects, **parts)))
+        def made(**parts: Any) -> PreferenceCache:
+            return stack.enter_context(closing(PreferenceCache(subjects, **parts)))
 
         yield made
 
@@ -81,14 +81,14 @@ def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
 
 
 def test_a_check_asks_the_store_once_and_by_index(
-    store: Store, subjects: Subjects, make: Callable[..., Standings]
+    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache]
 ) -> None:
-    all_preferences = make(staleness=NEVER)
+    cache = make(staleness=NEVER)
     subjects.restrict(7)
     with queries(store) as asked:
         for _ in range(3):
-            assert all_preferences.preferences("7").all_suspended
-            assert all_preferences.preferences("8") is CLEAR
+            assert cache.preferences("7").all_suspended
+            assert cache.preferences("8") is CLEAR
     assert len(asked) == 2
     explain = "EXPLAIN QUERY PLAN " if store.dialect == "sqlite" else "EXPLAIN "
     statement = sa.text(explain + asked[0].replace("?", ":subject").replace("%(subject)s::VARCHAR", ":subject"))
@@ -100,133 +100,137 @@ def test_a_check_asks_the_store_once_and_by_index(
     assert "SCAN" not in plan.upper().replace("INDEX SCAN", "").replace("INDEX ONLY SCAN", "")
 
 
-def test_those_for_whom_things_stand_alike_share_one_object(subjects: Subjects, make: Callable[..., Standings]) -> None:
-    all_preferences = make()
+def test_those_for_whom_things_stand_alike_share_one_object(
+    subjects: Subjects, make: Callable[..., PreferenceCache]
+) -> None:
+    cache = make()
     for number in range(20):
         subjects.restrict(number, "1.2(1)①")
-    assert len({id(all_preferences.preferences(str(number))) for number in range(20)}) == 1
-    assert all(all_preferences.preferences(str(number)) is CLEAR for number in range(100, 120))
+    assert len({id(cache.preferences(str(number))) for number in range(20)}) == 1
+    assert all(cache.preferences(str(number)) is CLEAR for number in range(100, 120))
 
 
 def test_the_number_of_subjects_that_are_kept_is_bounded(
-    store: Store, subjects: Subjects, make: Callable[..., Standings]
+    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache]
 ) -> None:
-    all_preferences = make(maxsize=3, staleness=NEVER)
+    cache = make(maxsize=3, staleness=NEVER)
     for number in range(10):
-        all_preferences.preferences(str(number))
+        cache.preferences(str(number))
     with queries(store) as asked:
         for number in range(7, 10):
-            all_preferences.preferences(str(number))
+            cache.preferences(str(number))
         assert asked == []
-        all_preferences.preferences("0")
+        cache.preferences("0")
     assert len(asked) == 1
 
 
 def test_what_is_kept_is_read_again_when_it_is_too_old(
-    store: Store, subjects: Subjects, make: Callable[..., Standings]
+    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache]
 ) -> None:
-    all_preferences = make(max_age=0.1, staleness=NEVER)
-    assert all_preferences.preferences("7") is CLEAR
+    cache = make(max_age=0.1, staleness=NEVER)
+    assert cache.preferences("7") is CLEAR
     with store.writing() as connection:  # behind the back of those who tell of changes
         made = subjects.restrict(8, within=connection)
         connection.execute(sa.update(declaration).where(declaration.c.id == made.id).values(subject="7"))
-    assert until(lambda: all_preferences.preferences("7").all_suspended) <= 1
+    assert until(lambda: cache.preferences("7").all_suspended) <= 1
 
 
-def test_what_ends_at_a_moment_ends_then(subjects: Subjects, time: Time, make: Callable[..., Standings]) -> None:
-    all_preferences = make()
+def test_what_ends_at_a_moment_ends_then(subjects: Subjects, time: Time, make: Callable[..., PreferenceCache]) -> None:
+    cache = make()
     subjects.restrict(7, "1.2(1)①", until=START + datetime.timedelta(hours=1))
     subjects.consent(7, "2.2①", until=START + datetime.timedelta(hours=2))
-    assert all_preferences.preferences("7").suspended
+    assert cache.preferences("7").suspended
     time.passes(minutes=59)
-    assert all_preferences.preferences("7").suspended
+    assert cache.preferences("7").suspended
     time.passes(minutes=1)
-    assert not all_preferences.preferences("7").suspended
-    assert all_preferences.preferences("7").consents
+    assert not cache.preferences("7").suspended
+    assert cache.preferences("7").consents
     time.passes(hours=1)
-    assert all_preferences.preferences("7") == CLEAR
+    assert cache.preferences("7") == CLEAR
     time.passes(hours=-3)  # which of the two times was wrong is not known
-    assert all_preferences.preferences("7") == SubjectPreferences(suspended=frozenset({"1.2(1)①"}))
+    assert cache.preferences("7") == SubjectPreferences(suspended=frozenset({"1.2(1)①"}))
     time.passes(hours=3)
-    assert all_preferences.preferences("7") == CLEAR
+    assert cache.preferences("7") == CLEAR
 
 
-def test_one_wrong_reading_ends_no_restriction(subjects: Subjects, time: Time, make: Callable[..., Standings]) -> None:
-    all_preferences = make()
+def test_one_wrong_reading_ends_no_restriction(
+    subjects: Subjects, time: Time, make: Callable[..., PreferenceCache]
+) -> None:
+    cache = make()
     subjects.restrict(7, "1.2(1)①", until=START + datetime.timedelta(days=1))
     subjects.consent(7, "2.2①", until=START + datetime.timedelta(days=1))
-    before, roster = all_preferences.preferences("7"), all_preferences.roster()
+    before, roster = cache.preferences("7"), cache.roster()
     for years in (10, -10):
         time.passes(days=3650 * (years // 10))
-        all_preferences.preferences("7")
-        all_preferences.roster()
+        cache.preferences("7")
+        cache.roster()
         time.passes(days=-3650 * (years // 10))
-        assert all_preferences.preferences("7").suspended == before.suspended
-        assert [one.suspended for one in all_preferences.roster().groups] == [one.suspended for one in roster.groups]
+        assert cache.preferences("7").suspended == before.suspended
+        assert [one.suspended for one in cache.roster().groups] == [one.suspended for one in roster.groups]
 
 
 def test_a_time_that_the_monotonic_clock_denies_ends_no_restriction_and_keeps_no_consent(
     store: Store, time: Time
 ) -> None:
     subjects = Subjects(store, tm.NOTICE, clock=Clock(lambda: time.now, lambda: 0.0))
-    with closing(Standings(subjects)) as all_preferences:
-        assert all_preferences.preferences("7") == CLEAR
+    with closing(PreferenceCache(subjects)) as cache:
+        assert cache.preferences("7") == CLEAR
         subjects.restrict(7, "1.2(1)①", until=START + datetime.timedelta(days=1))
         subjects.consent(7, "2.2①", until=START + datetime.timedelta(days=1))
-        both = all_preferences.preferences("7")
+        both = cache.preferences("7")
         time.passes(days=3650)
         stopped = SubjectPreferences(suspended=frozenset({"1.2(1)①"}))
-        assert all_preferences.preferences("7") == subjects.of(7).preferences == stopped
-        assert list(all_preferences.roster().groups) == [stopped]
+        assert cache.preferences("7") == subjects.of(7).preferences == stopped
+        assert list(cache.roster().groups) == [stopped]
         subjects.restrict(7, "2.2②", until=START + datetime.timedelta(days=2))  # it may be that it has not passed
         with pytest.raises(ValueError, match="has passed already"):
             subjects.consent(7, "2.2②", until=START + datetime.timedelta(days=2))
         time.passes(days=-3650)
-        assert both.consents == all_preferences.preferences("7").consents
-        assert all_preferences.preferences("7").suspended == {"1.2(1)①", "2.2②"}
+        assert both.consents == cache.preferences("7").consents
+        assert cache.preferences("7").suspended == {"1.2(1)①", "2.2②"}
 
 
 @pytest.mark.parametrize(
     "parts", [{"maxsize": 0}, {"max_age": 0}, {"poll": 0}, {"poll": 1, "staleness": 1}], ids=range(4)
 )
 def test_standings_need_room_and_time(subjects: Subjects, parts: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="standings need room"):
-        Standings(subjects, **parts)
+    with pytest.raises(ValueError, match="the cache needs room"):
+        PreferenceCache(subjects, **parts)
 
 
 # ---- changes in this process ------------------------------------------------------------------------------------
 
 
 def test_a_change_is_in_force_when_the_method_that_made_it_returns(
-    subjects: Subjects, make: Callable[..., Standings]
+    subjects: Subjects, make: Callable[..., PreferenceCache]
 ) -> None:
-    all_preferences = make(staleness=NEVER, poll=NEVER / 2)
-    assert all_preferences.preferences("7") is CLEAR
+    cache = make(staleness=NEVER, poll=NEVER / 2)
+    assert cache.preferences("7") is CLEAR
     made = subjects.restrict(7)
-    assert all_preferences.preferences("7").all_suspended
+    assert cache.preferences("7").all_suspended
     subjects.lift(made)
-    assert all_preferences.preferences("7") == CLEAR
+    assert cache.preferences("7") == CLEAR
     subjects.consent(7, "1.2(1)①")
-    assert all_preferences.preferences("7").consents
+    assert cache.preferences("7").consents
     subjects.withdraw(7)
-    assert all_preferences.preferences("7") == CLEAR
+    assert cache.preferences("7") == CLEAR
 
 
 def test_a_change_within_a_transaction_is_in_force_when_that_ends(
-    store: Store, subjects: Subjects, make: Callable[..., Standings]
+    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache]
 ) -> None:
-    all_preferences = make(staleness=NEVER, poll=NEVER / 2)
-    assert all_preferences.preferences("7") is CLEAR
+    cache = make(staleness=NEVER, poll=NEVER / 2)
+    assert cache.preferences("7") is CLEAR
     with store.writing() as connection:
         subjects.restrict(7, within=connection)
-        assert all_preferences.preferences("7") is CLEAR
-    assert all_preferences.preferences("7").all_suspended
+        assert cache.preferences("7") is CLEAR
+    assert cache.preferences("7").all_suspended
 
 
 def test_what_was_read_before_a_change_is_not_kept_after_it(
-    subjects: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
+    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    all_preferences = make(staleness=NEVER, poll=NEVER / 2)
+    cache = make(staleness=NEVER, poll=NEVER / 2)
     read = subjects.stands
 
     def interrupted(subject: str) -> Any:
@@ -236,49 +240,49 @@ def test_what_was_read_before_a_change_is_not_kept_after_it(
         return found
 
     monkeypatch.setattr(subjects, "stands", interrupted)
-    assert all_preferences.preferences("7") is CLEAR  # the check came before the change
-    assert all_preferences.preferences("7").all_suspended
+    assert cache.preferences("7") is CLEAR  # the check came before the change
+    assert cache.preferences("7").all_suspended
 
     def forgotten(subject: str) -> Any:
         found = read(subject)
-        all_preferences.forget()
+        cache.forget()
         return found
 
     monkeypatch.setattr(subjects, "stands", forgotten)
-    all_preferences.preferences("8")
-    assert "8" not in all_preferences._cache
+    cache.preferences("8")
+    assert "8" not in cache._cache
 
 
 def test_a_read_that_fails_leaves_nothing_behind(
-    subjects: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
+    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    all_preferences = make()
+    cache = make()
     monkeypatch.setattr(subjects, "stands", lambda _subject: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        all_preferences.preferences("7")
+        cache.preferences("7")
     monkeypatch.undo()
-    assert all_preferences._reads == {}
-    assert all_preferences.preferences("7") is CLEAR
+    assert cache._reads == {}
+    assert cache.preferences("7") is CLEAR
 
 
 def test_no_thread_sees_what_was_before_a_change_that_it_made(
-    subjects: Subjects, make: Callable[..., Standings]
+    subjects: Subjects, make: Callable[..., PreferenceCache]
 ) -> None:
-    all_preferences = make(maxsize=4)  # so that they are also read and dropped all the time
+    cache = make(maxsize=4)  # so that they are also read and dropped all the time
     seen: list[bool] = []
     ended = threading.Event()
 
     def change(subject: str) -> None:
         for _ in range(15):
             made = subjects.restrict(subject)
-            seen.append(all_preferences.preferences(subject).all_suspended)
+            seen.append(cache.preferences(subject).all_suspended)
             subjects.lift(made)
-            seen.append(not all_preferences.preferences(subject).all_suspended)
+            seen.append(not cache.preferences(subject).all_suspended)
 
     def check() -> None:
         while not ended.is_set():
             for number in range(8):
-                all_preferences.preferences(str(number))
+                cache.preferences(str(number))
 
     checking = [threading.Thread(target=check) for _ in range(2)]
     changing = [threading.Thread(target=change, args=[str(number)]) for number in range(3)]
@@ -306,157 +310,163 @@ def elsewhere(store_url: str) -> Iterator[Subjects]:
         yield Subjects(other, tm.NOTICE)
 
 
-def test_a_change_elsewhere_is_in_force_within_a_second(elsewhere: Subjects, make: Callable[..., Standings]) -> None:
-    all_preferences = make()
-    assert all_preferences.preferences("7") is CLEAR
+def test_a_change_elsewhere_is_in_force_within_a_second(
+    elsewhere: Subjects, make: Callable[..., PreferenceCache]
+) -> None:
+    cache = make()
+    assert cache.preferences("7") is CLEAR
     made = elsewhere.restrict(7)
-    assert until(lambda: all_preferences.preferences("7").all_suspended) < 1
+    assert until(lambda: cache.preferences("7").all_suspended) < 1
     elsewhere.lift(made)
-    assert until(lambda: not all_preferences.preferences("7").all_suspended) < 1
+    assert until(lambda: not cache.preferences("7").all_suspended) < 1
 
 
-def test_only_what_has_changed_is_read_again(store: Store, elsewhere: Subjects, make: Callable[..., Standings]) -> None:
-    all_preferences = make()
-    all_preferences.preferences("7")
-    all_preferences.look()
-    all_preferences.preferences("7")
-    all_preferences.preferences("8")
+def test_only_what_has_changed_is_read_again(
+    store: Store, elsewhere: Subjects, make: Callable[..., PreferenceCache]
+) -> None:
+    cache = make()
+    cache.preferences("7")
+    cache.look()
+    cache.preferences("7")
+    cache.preferences("8")
     elsewhere.restrict(7)
     with queries(store) as asked:
-        until(lambda: all_preferences.preferences("7").all_suspended)
-        all_preferences.preferences("8")
+        until(lambda: cache.preferences("7").all_suspended)
+        cache.preferences("8")
     assert len(asked) == 1
 
 
 def test_where_more_has_changed_than_is_kept_everything_is_read_again(
-    elsewhere: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
+    elsewhere: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(changes, "KEPT", 5)
-    all_preferences = make(staleness=NEVER, poll=NEVER / 2)
-    assert all_preferences.preferences("7") is CLEAR
-    assert all_preferences.preferences("0") is CLEAR
+    cache = make(staleness=NEVER, poll=NEVER / 2)
+    assert cache.preferences("7") is CLEAR
+    assert cache.preferences("0") is CLEAR
     with elsewhere.store.writing() as connection:
         elsewhere.restrict(7, within=connection)
         for number in range(100, 110):
             elsewhere.restrict(number, within=connection)
         assert connection.execute(sa.select(sa.func.count()).select_from(changes.change)).scalar_one() == 5
-    all_preferences.look()
-    assert all_preferences.preferences("7").all_suspended
+    cache.look()
+    assert cache.preferences("7").all_suspended
 
 
 def test_where_the_feed_has_a_hole_everything_is_read_again(
-    elsewhere: Subjects, make: Callable[..., Standings]
+    elsewhere: Subjects, make: Callable[..., PreferenceCache]
 ) -> None:
-    all_preferences = make(staleness=NEVER, poll=NEVER / 2)
-    assert all_preferences.preferences("7") is CLEAR
+    cache = make(staleness=NEVER, poll=NEVER / 2)
+    assert cache.preferences("7") is CLEAR
     elsewhere.restrict(7)
     elsewhere.restrict(8)
     with elsewhere.store.writing() as connection:
         connection.execute(sa.delete(changes.change).where(changes.change.c.subject == "7"))
-    all_preferences.look()
-    assert all_preferences.preferences("7").all_suspended
+    cache.look()
+    assert cache.preferences("7").all_suspended
 
 
 def test_a_store_that_was_put_back_to_an_earlier_state_is_read_again(
-    elsewhere: Subjects, make: Callable[..., Standings]
+    elsewhere: Subjects, make: Callable[..., PreferenceCache]
 ) -> None:
-    all_preferences = make(staleness=NEVER, poll=NEVER / 2)
+    cache = make(staleness=NEVER, poll=NEVER / 2)
     elsewhere.restrict(7)
-    assert all_preferences.preferences("7").all_suspended
+    assert cache.preferences("7").all_suspended
     with elsewhere.store.writing() as connection:
         connection.execute(sa.delete(declaration))
         connection.execute(sa.delete(changes.change))
         connection.execute(sa.update(changes.counter).values(seq=0))
-    all_preferences.look()
-    assert all_preferences.preferences("7") is CLEAR
+    cache.look()
+    assert cache.preferences("7") is CLEAR
 
 
-def test_a_process_that_was_halted_looks_before_it_answers(elsewhere: Subjects, make: Callable[..., Standings]) -> None:
-    all_preferences = make(staleness=0.3, poll=0.1)
-    assert all_preferences.preferences("7") is CLEAR
-    assert all_preferences._watcher is not None
-    all_preferences._watcher.stop()  # as if no thread had run
+def test_a_process_that_was_halted_looks_before_it_answers(
+    elsewhere: Subjects, make: Callable[..., PreferenceCache]
+) -> None:
+    cache = make(staleness=0.3, poll=0.1)
+    assert cache.preferences("7") is CLEAR
+    assert cache._watcher is not None
+    cache._watcher.stop()  # as if no thread had run
     elsewhere.restrict(7)
     real.sleep(0.31)
-    assert all_preferences.preferences("7").all_suspended
-    assert all_preferences._watcher.is_alive()
+    assert cache.preferences("7").all_suspended
+    assert cache._watcher.is_alive()
 
 
 def test_where_no_thread_can_be_started_checks_look_themselves(
-    elsewhere: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
+    elsewhere: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    all_preferences = make(staleness=0.2, poll=0.1)
-    assert all_preferences.preferences("7") is CLEAR
+    cache = make(staleness=0.2, poll=0.1)
+    assert cache.preferences("7") is CLEAR
     elsewhere.restrict(7)
-    assert until(lambda: all_preferences.preferences("7").all_suspended) < 1
+    assert until(lambda: cache.preferences("7").all_suspended) < 1
 
 
 # ---- outages ----------------------------------------------------------------------------------------------------
 
 
 def test_clause_7_without_its_store_a_check_refuses_once_it_is_stale_and_recovers(
-    store: Store, subjects: Subjects, make: Callable[..., Standings], request: pytest.FixtureRequest
+    store: Store, subjects: Subjects, make: Callable[..., PreferenceCache], request: pytest.FixtureRequest
 ) -> None:
-    all_preferences = make(staleness=0.5, poll=0.05)
-    assert all_preferences.preferences("7") is CLEAR
+    cache = make(staleness=0.5, poll=0.05)
+    assert cache.preferences("7") is CLEAR
     with outage(store, request):
         began = real.monotonic()
-        assert all_preferences.preferences("7") is CLEAR  # looked at within half a second
+        assert cache.preferences("7") is CLEAR  # looked at within half a second
         with pytest.raises(StoreUnavailable):
-            all_preferences.preferences("8")
-        until(lambda: not known(all_preferences, "7"))
+            cache.preferences("8")
+        until(lambda: not known(cache, "7"))
         assert real.monotonic() - began < 1
         with pytest.raises(StoreUnavailable):
             subjects.restrict(7)
-        assert refusals(all_preferences) == 400
-    took = until(lambda: known(all_preferences, "7"))
+        assert refusals(cache) == 400
+    took = until(lambda: known(cache, "7"))
     assert took < 5
-    assert all_preferences.preferences("7") is CLEAR
+    assert cache.preferences("7") is CLEAR
     subjects.restrict(7)
-    assert all_preferences.preferences("7").all_suspended
+    assert cache.preferences("7").all_suspended
 
 
 def test_what_changes_during_an_outage_is_in_force_after_it(
     store: Store,
     elsewhere: Subjects,
-    make: Callable[..., Standings],
+    make: Callable[..., PreferenceCache],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    all_preferences = make(staleness=0.2, poll=0.05)
-    assert all_preferences.preferences("7") is CLEAR
+    cache = make(staleness=0.2, poll=0.05)
+    assert cache.preferences("7") is CLEAR
 
     def lost(*_: object) -> None:
         raise StoreUnavailable("no way to it from here")
 
     monkeypatch.setattr(store, "_connection", lost)
-    until(lambda: not known(all_preferences, "7"))
+    until(lambda: not known(cache, "7"))
     elsewhere.restrict(7)
     with elsewhere.store.writing() as connection:  # as long as nobody was told of it
         connection.execute(sa.delete(changes.change))
         connection.execute(sa.update(changes.counter).values(seq=0))
     monkeypatch.undo()
-    until(lambda: known(all_preferences, "7"))
-    assert all_preferences.preferences("7").all_suspended
+    until(lambda: known(cache, "7"))
+    assert cache.preferences("7").all_suspended
 
 
-def known(all_preferences: Standings, subject: str) -> bool:
+def known(cache: PreferenceCache, subject: str) -> bool:
     try:
-        all_preferences.preferences(subject)
+        cache.preferences(subject)
     except StoreUnavailable:
         return False
     return True
 
 
-def refusals(all_preferences: Standings) -> int:
+def refusals(cache: PreferenceCache) -> int:
     """How many of 400 checks in eight threads are refused, within two seconds."""
     counted: list[int] = []
 
     def check() -> None:
-        counted.append(sum(not known(all_preferences, str(number % 3)) for number in range(50)))
+        counted.append(sum(not known(cache, str(number % 3)) for number in range(50)))
 
     threads = [threading.Thread(target=check) for _ in range(8)]
     began = real.monotonic()
@@ -469,10 +479,10 @@ def refusals(all_preferences: Standings) -> int:
 
 
 def test_nobody_waits_long_for_a_look_that_does_not_end(
-    store: Store, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
+    store: Store, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    all_preferences = make(staleness=0.2, poll=0.1)
-    assert all_preferences.preferences("7") is CLEAR
+    cache = make(staleness=0.2, poll=0.1)
+    assert cache.preferences("7") is CLEAR
     going_on = threading.Event()
     latest = changes.latest
 
@@ -482,127 +492,129 @@ def test_nobody_waits_long_for_a_look_that_does_not_end(
 
     monkeypatch.setattr(changes, "latest", slow)
     began = real.monotonic()
-    until(lambda: not known(all_preferences, "7"))
+    until(lambda: not known(cache, "7"))
     with pytest.raises(StoreUnavailable, match=r"does\s+not\s+answer"):
-        all_preferences.preferences("7")
-    assert refusals(all_preferences) == 400
+        cache.preferences("7")
+    assert refusals(cache) == 400
     assert real.monotonic() - began < 2
     going_on.set()
-    until(lambda: known(all_preferences, "7"))
+    until(lambda: known(cache, "7"))
 
 
 def test_nobody_waits_long_for_a_server_that_does_not_answer(postgresql: Databases) -> None:
     name = postgresql.create(postgresql.template)
     with Store.open(postgresql.url(name), timeout=0.5) as store:
         subjects = Subjects(store, tm.NOTICE)
-        with closing(Standings(subjects, staleness=0.4, poll=0.1)) as all_preferences:
-            assert all_preferences.preferences("7") is CLEAR
+        with closing(PreferenceCache(subjects, staleness=0.4, poll=0.1)) as cache:
+            assert cache.preferences("7") is CLEAR
             with postgresql.frozen():
-                until(lambda: not known(all_preferences, "7"), seconds=2)
-                assert refusals(all_preferences) == 400
-            until(lambda: known(all_preferences, "7"))
+                until(lambda: not known(cache, "7"), seconds=2)
+                assert refusals(cache) == 400
+            until(lambda: known(cache, "7"))
             subjects.restrict(7)
-            assert all_preferences.preferences("7").all_suspended
+            assert cache.preferences("7").all_suspended
     postgresql.drop(name)
 
 
 # ---- ends -------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_closed_refuses_and_its_thread_has_ended(subjects: Subjects, make: Callable[..., Standings]) -> None:
-    all_preferences = make()
-    all_preferences.preferences("7")
-    watcher = all_preferences._watcher
+def test_what_was_closed_refuses_and_its_thread_has_ended(
+    subjects: Subjects, make: Callable[..., PreferenceCache]
+) -> None:
+    cache = make()
+    cache.preferences("7")
+    watcher = cache._watcher
     assert watcher is not None
-    all_preferences.close()
+    cache.close()
     assert not watcher.is_alive()
     with pytest.raises(StoreUnavailable, match=r"was\s+closed"):
-        all_preferences.preferences("7")
-    all_preferences.look()
+        cache.preferences("7")
+    cache.look()
     with pytest.raises(StoreUnavailable, match=r"was\s+closed"):
-        all_preferences.preferences("7")
-    all_preferences.close()
-    all_preferences.resume()
-    assert all_preferences.preferences("7") is CLEAR
+        cache.preferences("7")
+    cache.close()
+    cache.resume()
+    assert cache.preferences("7") is CLEAR
 
 
 def test_what_is_read_while_all_begins_anew_is_not_kept(
-    subjects: Subjects, make: Callable[..., Standings], monkeypatch: pytest.MonkeyPatch
+    subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    all_preferences = make()
-    look = all_preferences._look_if_stale
+    cache = make()
+    look = cache._look_if_stale
 
     def interrupted() -> None:
         look()
-        all_preferences.close()
-        all_preferences.resume()  # of another store, perhaps
+        cache.close()
+        cache.resume()  # of another store, perhaps
 
     with monkeypatch.context() as patched:
-        patched.setattr(all_preferences, "_look_if_stale", interrupted)
-        assert all_preferences.preferences("7") is CLEAR
-    assert len(all_preferences) == 0
-    assert all_preferences.preferences("7") is CLEAR
+        patched.setattr(cache, "_look_if_stale", interrupted)
+        assert cache.preferences("7") is CLEAR
+    assert len(cache) == 0
+    assert cache.preferences("7") is CLEAR
 
 
 def test_what_nobody_holds_any_more_is_not_watched(store: Store) -> None:
-    all_preferences = Standings(Subjects(store, tm.NOTICE), poll=0.01)
-    all_preferences.preferences("7")
-    watcher, gone = all_preferences._watcher, weakref.ref(all_preferences)
+    cache = PreferenceCache(Subjects(store, tm.NOTICE), poll=0.01)
+    cache.preferences("7")
+    watcher, gone = cache._watcher, weakref.ref(cache)
     assert watcher is not None
-    del all_preferences
+    del cache
     until(lambda: gc.collect() >= 0 and gone() is None and not watcher.is_alive())
     watcher.stop()
 
 
 LEFT_OPEN = """
 import sys
-from purposeguard.governance.preferences import SubjectPreferencess
+from purposeguard.governance.preferences import PreferenceCache
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 
 subjects = Subjects(Store.open(sys.argv[1]), tm.NOTICE)
-standings = Standings(subjects)
+cache = PreferenceCache(subjects)
 subjects.restrict(7)
-print(standings.standing("7").all_suspended)
+print(cache.preferences("7").all_suspended)
 """
 
 FORKED = """
 import os, sys, threading, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: that is what is tried
-from purposeguard.governance.preferences import SubjectPreferencess
+from purposeguard.governance.preferences import PreferenceCache
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 
 subjects = Subjects(Store.open(sys.argv[1]), tm.NOTICE)
-standings = Standings(subjects)
+cache = PreferenceCache(subjects)
 subjects.restrict(7)
-assert standings.standing("7").all_suspended
+assert cache.preferences("7").all_suspended
 
 def wait(subject):
     deadline = time.monotonic() + 5
-    while not standings.standing(subject).all_suspended:
+    while not cache.preferences(subject).all_suspended:
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 reading, writing = os.pipe()
-standings._lock.acquire()  # as another thread may at any moment
+cache._lock.acquire()  # as another thread may at any moment
 child = os.fork()
 if child == 0:
-    assert standings._watcher is None
-    assert standings.standing("7").all_suspended and not standings.standing("8").all_suspended
+    assert cache._watcher is None
+    assert cache.preferences("7").all_suspended and not cache.preferences("8").all_suspended
     assert threading.active_count() == 2
     os.write(writing, b"ready")
     wait("8")
     subjects.restrict(9)
-    standings.close()
+    cache.close()
     os._exit(0)
-standings._lock.release()
+cache._lock.release()
 assert os.read(reading, 5) == b"ready"
 subjects.restrict(8)
 wait("9")
-assert standings.standing("8").all_suspended
+assert cache.preferences("8").all_suspended
 print(os.waitpid(child, 0)[1])
 """
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 import purposeguard as pg
 from purposeguard.errors import RequestError, StoreUnavailable
-from purposeguard.governance.preferences import Standings
+from purposeguard.governance.preferences import PreferenceCache
 from purposeguard.governance.request_records import request as table
 from purposeguard.governance.request_records import step
 from purposeguard.governance.requests import Requests
@@ -92,7 +92,7 @@ def test_clause_7_each_kind_of_request_has_its_effect(store: Store) -> None:
 
 def test_clause_7_a_suspension_takes_effect_on_the_next_check(store: Store) -> None:
     it = requests(store)
-    all_preferences = Standings(it.subjects)
+    all_preferences = PreferenceCache(it.subjects)
     guard = pg.Guard(NOTICE, governance=_Oversight(all_preferences))
     email, other = pg.RowContext(7), pg.RowContext(8)
     one = verified(it, purposes=tm.AnySecurityInformation)
@@ -108,7 +108,7 @@ class _Oversight:
     ledger = None
     requires_subject = False
 
-    def __init__(self, all_preferences: Standings) -> None:
+    def __init__(self, all_preferences: PreferenceCache) -> None:
         self.preferences = all_preferences.preferences
 
     def provided(self, provision: Any, /) -> None: ...

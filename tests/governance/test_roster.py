@@ -12,7 +12,7 @@ from sqlalchemy import event
 from purposeguard import Guard, Notice
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import Governance
-from purposeguard.governance.preferences import Standings
+from purposeguard.governance.preferences import PreferenceCache
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
@@ -32,8 +32,8 @@ def subjects(store: Store, time: Time) -> Subjects:
 
 
 @pytest.fixture
-def all_preferences(subjects: Subjects) -> Iterator[Standings]:
-    with closing(Standings(subjects)) as found:
+def all_preferences(subjects: Subjects) -> Iterator[PreferenceCache]:
+    with closing(PreferenceCache(subjects)) as found:
         yield found
 
 
@@ -41,7 +41,7 @@ def _by_subject(roster: Roster) -> dict[str, SubjectPreferences]:
     return {subject: preferences for preferences, of in roster.groups.items() for subject in of}
 
 
-def _agrees(all_preferences: Standings, subjects: Subjects, keys: list[str]) -> bool:
+def _agrees(all_preferences: PreferenceCache, subjects: Subjects, keys: list[str]) -> bool:
     told = _by_subject(all_preferences.roster())
     return all(told.get(key, CLEAR) == subjects.preferences(key) for key in keys)
 
@@ -50,7 +50,7 @@ KEYS = [str(number) for number in range(12)]
 
 
 def test_it_tells_of_each_subject_what_standing_tells(
-    all_preferences: Standings, subjects: Subjects, time: Time
+    all_preferences: PreferenceCache, subjects: Subjects, time: Time
 ) -> None:
     assert all_preferences.roster().groups == {}
     subjects.restrict(1)
@@ -70,7 +70,7 @@ def test_it_tells_of_each_subject_what_standing_tells(
 
 
 def test_nothing_is_read_again_while_nothing_changes(
-    all_preferences: Standings, subjects: Subjects, store: Store
+    all_preferences: PreferenceCache, subjects: Subjects, store: Store
 ) -> None:
     subjects.restrict(1)
     first = all_preferences.roster()
@@ -92,7 +92,7 @@ def test_nothing_is_read_again_while_nothing_changes(
 
 
 def test_a_change_of_another_process_is_in_it_within_a_second(
-    all_preferences: Standings, store_url: str, time: Time
+    all_preferences: PreferenceCache, store_url: str, time: Time
 ) -> None:
     assert all_preferences.roster().groups == {}
     with Store.open(store_url) as other:
@@ -101,7 +101,9 @@ def test_a_change_of_another_process_is_in_it_within_a_second(
         assert sorted(_by_subject(all_preferences.roster())) == ["7"]
 
 
-def test_what_ends_by_itself_is_out_of_it_then(all_preferences: Standings, subjects: Subjects, time: Time) -> None:
+def test_what_ends_by_itself_is_out_of_it_then(
+    all_preferences: PreferenceCache, subjects: Subjects, time: Time
+) -> None:
     subjects.restrict(1, until=time.now + datetime.timedelta(hours=1))
     subjects.restrict(2)
     before = all_preferences.roster()
@@ -112,7 +114,7 @@ def test_what_ends_by_itself_is_out_of_it_then(all_preferences: Standings, subje
     assert sorted(_by_subject(all_preferences.roster())) == ["2"]
 
 
-def test_many_changes_are_read_at_once(all_preferences: Standings, subjects: Subjects) -> None:
+def test_many_changes_are_read_at_once(all_preferences: PreferenceCache, subjects: Subjects) -> None:
     all_preferences.roster()
     for number in range(250):
         subjects.restrict(number, tm.EventInvitation)
@@ -121,7 +123,7 @@ def test_many_changes_are_read_at_once(all_preferences: Standings, subjects: Sub
 
 
 def test_it_is_refused_where_the_store_cannot_be_read(
-    all_preferences: Standings, subjects: Subjects, store: Store, request: pytest.FixtureRequest
+    all_preferences: PreferenceCache, subjects: Subjects, store: Store, request: pytest.FixtureRequest
 ) -> None:
     subjects.restrict(1)
     with outage(store, request):
@@ -146,7 +148,7 @@ def test_another_revision_is_asked_anew(store: Store) -> None:
         assert _by_subject(governance.roster()) == _by_subject(before)
 
 
-def test_a_change_that_is_told_twice_gives_one_roster(all_preferences: Standings, subjects: Subjects) -> None:
+def test_a_change_that_is_told_twice_gives_one_roster(all_preferences: PreferenceCache, subjects: Subjects) -> None:
     all_preferences.roster()
     subjects.restrict(1)
     told = all_preferences.roster()  # by the store, in the process that changed it

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from purposeguard.governance.preferences import Standings
+from purposeguard.governance.preferences import PreferenceCache
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
@@ -99,7 +99,7 @@ class Machine(RuleBasedStateMachine):
             "here": Subjects(here, tm.NOTICE, clock=self.time.clock),
             "elsewhere": Subjects(elsewhere, tm.NOTICE, clock=self.time.clock),
         }
-        self.all_preferences = Standings(self.processes["here"], maxsize=2, staleness=1000, poll=500)
+        self.all_preferences = PreferenceCache(self.processes["here"], maxsize=2, staleness=1000, poll=500)
 
     def teardown(self) -> None:
         self.all_preferences.close()

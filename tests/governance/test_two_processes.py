@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from purposeguard.governance.preferences import Standings
+from purposeguard.governance.preferences import PreferenceCache
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
@@ -63,7 +63,7 @@ def another(url: str) -> Iterator[Other]:
 def measured(store: Store, url: str, rounds: int) -> list[float]:
     """Seconds from a suspension in another process to the first check here that refuses."""
     found = []
-    with contextlib.closing(Standings(Subjects(store, tm.NOTICE))) as all_preferences, another(url) as other:
+    with contextlib.closing(PreferenceCache(Subjects(store, tm.NOTICE))) as all_preferences, another(url) as other:
         for number in range(rounds):
             subject = str(number % 7)
             assert not all_preferences.preferences(subject).stops("1.2(1)①")
@@ -96,7 +96,10 @@ def test_clause_7_measured_a_thousand_times(store: Store, store_url: str, capsys
 def test_clause_7_both_processes_find_their_store_again(
     store: Store, store_url: str, request: pytest.FixtureRequest
 ) -> None:
-    with contextlib.closing(Standings(Subjects(store, tm.NOTICE))) as all_preferences, another(store_url) as other:
+    with (
+        contextlib.closing(PreferenceCache(Subjects(store, tm.NOTICE))) as all_preferences,
+        another(store_url) as other,
+    ):
         assert not all_preferences.preferences("7").stops("1.2(1)①")
         other.told("restrict", "8")
         with outage(store, request):

@@ -23,7 +23,7 @@ from purposeguard import (
 )
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from purposeguard.testing import strategies
 from purposeguard.testing.strategies import asked_of, name_of
 from tests import generated, support
@@ -102,7 +102,7 @@ def test_empty_label_is_refused(notice: Notice, data: st.DataObject) -> None:
     guard, observing = Guard(notice), Guard(notice, mode="observe")
     purpose = data.draw(st.sampled_from(asked_of(notice)))
     channel = data.draw(st.sampled_from([None, *notice.channels]))
-    open_purposes = [one for one in notice.purposes if not Matrix(notice).must_state_channel(one)]
+    open_purposes = [one for one in notice.purposes if not PolicyTable(notice).must_state_channel(one)]
     for empty in EMPTY:
         for one in (guard, observing):
             for ask in (one.allows, one.check, one.explain):

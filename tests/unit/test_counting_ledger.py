@@ -177,7 +177,7 @@ def test_a_member_of_a_family_is_counted_by_its_own_id(guard: pg.Guard, clicks: 
     for ended in (use, narrow):
         with pytest.raises(pg.PurposeMissing):
             ended.open(NAME)
-        assert not ended.counted
+        assert not ended._counted
 
 
 def test_another_revision_is_asked_at_the_next_use(guard: pg.Guard, clicks: Clicks) -> None:
@@ -189,9 +189,9 @@ def test_another_revision_is_asked_at_the_next_use(guard: pg.Guard, clicks: Clic
         assert use.open(NAME) + use.open(PLAN) + read() == "nameplanread"
         opening, column = use._handle, use._handle.permissions
         guard.replace(revised(tm.NOTICE, forbidding("1.1(a)", "1.2(1)①")))
-        assert use.counted == {}
+        assert use._counted == {}
         column.count_by(opening, R, lambda: None)  # allowed before, and told too late
-        assert use.counted == {}
+        assert use._counted == {}
         with pytest.raises(pg.PurposeViolation):
             use.open(NAME)
         with pytest.raises(pg.PurposeViolation):

@@ -8,7 +8,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.policy import table as compiled
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from tests.unit.samples import SMALL, changed, revised
 
 small = pg.Notice.loads(SMALL)
@@ -16,7 +16,7 @@ small = pg.Notice.loads(SMALL)
 
 @pytest.mark.parametrize("notice", [small, tm.NOTICE], ids=["small", "reference"])
 def test_the_matrix_decides_every_single_source_as_the_reference_does(notice: pg.Notice) -> None:
-    matrix = Matrix(notice)
+    matrix = PolicyTable(notice)
     document = notice.document
     for source in notice.sources:
         every: list[type[pg.Purpose] | pg.Family] = [*notice.purposes, *notice.families]
@@ -29,7 +29,7 @@ def test_the_matrix_decides_every_single_source_as_the_reference_does(notice: pg
 
 @pytest.mark.parametrize("notice", [small, tm.NOTICE], ids=["small", "reference"])
 def test_the_matrix_derives_as_the_reference_does(notice: pg.Notice) -> None:
-    matrix = Matrix(notice)
+    matrix = PolicyTable(notice)
     for one in notice.sources:
         for other in notice.sources:
             expected = spec.derived(notice.document, "link", one.clause, other.clause)
@@ -53,7 +53,7 @@ def test_the_reference_refuses_an_empty_label_and_unknown_ids() -> None:
 
 
 def test_a_source_asked_for_in_any_form_gives_the_same_row() -> None:
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     account, usage = small.source("1(a)"), small.source("1(b)")
     expected = matrix.row(pg.Label(account, usage))
     forms: list[Any] = [
@@ -73,13 +73,13 @@ def test_a_source_asked_for_in_any_form_gives_the_same_row() -> None:
 
 
 def test_a_row_asked_for_again_is_the_same_object() -> None:
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     for form in ("1 A", frozenset({"1(a)", "2"}), ["1(a)", "1(b)"], pg.Label(small.source("2"))):
         assert matrix.row(form) is matrix.row(form)
 
 
 def test_what_is_no_source_is_unknown() -> None:
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     wrong: list[Any] = [None, 5, b"1(a)", bytearray(b"x"), {"1(a)": 1}, small, [None], ["1(a)", 5], [["1(a)"]], [[]]]
     for nonsense in wrong:
         with pytest.raises(pg.UnknownSource):
@@ -91,7 +91,7 @@ def test_what_is_no_source_is_unknown() -> None:
 
 
 def test_not_personal_data_may_serve_every_purpose_by_a_channel_that_the_purpose_admits() -> None:
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     for purpose in (*small.purposes, *small.families):
         assert matrix.allows(pg.NotPersonal, purpose)
     assert matrix.allows(pg.NotPersonal, "Renewal", "email")
@@ -104,17 +104,17 @@ def test_not_personal_data_may_serve_every_purpose_by_a_channel_that_the_purpose
 
 
 def test_a_family_that_admits_a_channel_by_no_member_is_closed_to_not_personal_data_too() -> None:
-    matrix = Matrix(tm.NOTICE)
+    matrix = PolicyTable(tm.NOTICE)
     assert not matrix.allows(pg.NotPersonal, tm.WebSecurityMail, "phone")
     assert matrix.allows(pg.NotPersonal, "AnySecurityInformation", "phone")  # 1.2(2)④ names no channels
-    shut = Matrix(pg.Notice.parse(changed(lambda t: t["family"][0].update(purposes=["3(1)①", "4②"]))))
+    shut = PolicyTable(pg.Notice.parse(changed(lambda t: t["family"][0].update(purposes=["3(1)①", "4②"]))))
     assert shut.allows(pg.NotPersonal, "AnyAdvice", "email")
     only_mail = pg.Notice.parse(changed(lambda t: t["grant"][2]["purpose"][1].update(channels={"closed": ["email"]})))
-    assert not Matrix(only_mail).allows(pg.NotPersonal, "AnyAdvice", "phone")
+    assert not PolicyTable(only_mail).allows(pg.NotPersonal, "AnyAdvice", "phone")
 
 
 def test_channels_close_and_open() -> None:
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     account, visit = small.source("1(a)"), small.source("2")
     assert matrix.allows(account, "Renewal")
     assert matrix.allows(account, "Renewal", "email")
@@ -132,7 +132,7 @@ def test_channels_close_and_open() -> None:
 
 
 def test_what_a_purpose_admits_and_must_state() -> None:
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     family = small.families[0]
     assert matrix.admitted(small.purpose("Renewal")) == ("email",)
     assert matrix.admitted(small.purpose("Service")) == ("email", "phone")
@@ -145,7 +145,7 @@ def test_what_a_purpose_admits_and_must_state() -> None:
 
 
 def test_purposes_asked_for_in_any_form() -> None:
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     renewal, advice = small.families[0].members
     forms: list[Any] = [renewal, "3(1)①", "3(1)-1", "renewal"]
     for form in forms:
@@ -160,7 +160,7 @@ def test_purposes_asked_for_in_any_form() -> None:
 
 
 def test_a_forged_family_is_no_family() -> None:
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     wide = pg.Family("AnyAdvice", "any-advice", {}, small.purposes)
     with pytest.raises(pg.UnknownPurpose):
         matrix.purpose(wide)
@@ -168,7 +168,7 @@ def test_a_forged_family_is_no_family() -> None:
 
 
 def test_spellings_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     rows, purposes = matrix.known
     assert len(rows) < len(purposes)
     known = len(purposes)
@@ -183,7 +183,7 @@ def test_only_what_lasts_is_remembered() -> None:
     class Name(str):
         __slots__ = ()
 
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     matrix.row(pg.Label(small.source("1(a)")))
     rows, purposes = matrix.known
     known = set(rows)
@@ -202,14 +202,14 @@ def test_a_set_that_lies_about_its_items_changes_no_later_answer() -> None:
         def __iter__(self) -> Any:
             return iter(["1(a)"])
 
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     matrix.row(Lying([small.source("2")]))
     assert not matrix.allows(frozenset([small.source("2")]), "Service")
     assert not matrix.allows({small.source("2")}, "Service")
 
 
 def test_a_matrix_cannot_be_changed() -> None:
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     with pytest.raises(AttributeError):
         matrix.notice = tm.NOTICE
     with pytest.raises(AttributeError):
@@ -220,7 +220,7 @@ def test_a_matrix_cannot_be_changed() -> None:
 
 
 def test_a_declared_operation_gives_its_own_source() -> None:
-    matrix = Matrix(small)
+    matrix = PolicyTable(small)
     linked = pg.Label(small.source("5"))
     assert matrix.derived("link", "2", "1") is linked
     assert matrix.derived("link", "1(a)", "2") is linked
@@ -232,15 +232,15 @@ def test_a_declared_operation_gives_its_own_source() -> None:
 @pytest.mark.parametrize(("one", "other"), [("2", "2"), ("1", "1(a)"), ("5", "1"), (["2", "1"], "1")])
 def test_an_operation_between_other_sources_is_refused(one: Any, other: Any) -> None:
     with pytest.raises(pg.UnknownOperation, match=r"derives nothing from .* it declares `link`"):
-        Matrix(small).derived("link", one, other)
+        PolicyTable(small).derived("link", one, other)
 
 
 def test_an_operation_that_the_notice_does_not_declare_is_refused() -> None:
     with pytest.raises(pg.UnknownSource):
-        Matrix(small).derived("merge", "2", "1")
+        PolicyTable(small).derived("merge", "2", "1")
     bare = pg.Notice.parse(changed(lambda t: t.pop("derivation")))
     with pytest.raises(pg.UnknownOperation, match="declares no derivation"):
-        Matrix(bare).derived("link", "2", "1")
+        PolicyTable(bare).derived("link", "2", "1")
 
 
 # --- revisions
@@ -248,7 +248,7 @@ def test_an_operation_that_the_notice_does_not_declare_is_refused() -> None:
 
 def test_classes_of_an_earlier_revision_are_decided_by_clause_under_the_later() -> None:
     later = revised(small, lambda t: t["grant"][1]["sources"].append("2"))
-    matrix = Matrix(later, Matrix(small))
+    matrix = PolicyTable(later, PolicyTable(small))
     visit, service = small.source("2"), small.purpose("Service")
     assert matrix.allows(visit, service)
     assert matrix.allows(pg.Label(visit, small.source("1(a)")), later.purpose("Service"))
@@ -263,10 +263,10 @@ def test_classes_of_an_earlier_revision_are_decided_by_clause_under_the_later() 
 def test_classes_of_revisions_before_the_earlier_one_stay_known() -> None:
     second = revised(small, lambda t: None)
     third = revised(small, lambda t: t["grant"][1]["sources"].append("2"))
-    matrix = Matrix(third, Matrix(second, Matrix(small)))
+    matrix = PolicyTable(third, PolicyTable(second, PolicyTable(small)))
     for notice in (small, second, third):
         assert matrix.allows(notice.source("2"), notice.purpose("Service"))
-    back = Matrix(small, matrix)  # rolled back: the first revision's classes are its own again
+    back = PolicyTable(small, matrix)  # rolled back: the first revision's classes are its own again
     assert back.purpose(small.purpose("Service")) is small.purpose("Service")
     assert not back.allows(third.source("2"), third.purpose("Service"))
 
@@ -277,7 +277,7 @@ def test_what_the_later_revision_no_longer_has_is_unknown() -> None:
         del t["grant"][2]["purpose"][1], t["family"]
 
     later = revised(small, drop)
-    matrix = Matrix(later, Matrix(small))
+    matrix = PolicyTable(later, PolicyTable(small))
     usage = small.source("1(b)")
     for gone in (usage, pg.Label(usage), pg.Label(usage, small.source("2")), [usage], "1(b)"):
         with pytest.raises(pg.UnknownSource):
@@ -290,7 +290,7 @@ def test_what_the_later_revision_no_longer_has_is_unknown() -> None:
 def test_a_union_of_one_purpose_s_revisions_is_no_family_and_not_that_purpose() -> None:
     second = revised(small, lambda t: None)
     third = revised(small, lambda t: None)
-    matrix = Matrix(third, Matrix(second, Matrix(small)))
+    matrix = PolicyTable(third, PolicyTable(second, PolicyTable(small)))
     several: Any = small.purpose("Renewal") | second.purpose("Renewal")
     with pytest.raises(pg.UnknownPurpose):
         matrix.purpose(several)
@@ -298,14 +298,14 @@ def test_a_union_of_one_purpose_s_revisions_is_no_family_and_not_that_purpose() 
 
 def test_a_family_whose_members_changed_is_not_the_family_of_before() -> None:
     later = revised(small, lambda t: t["family"][0].update(purposes=["3(1)②", "4②"]))
-    matrix = Matrix(later, Matrix(small))
+    matrix = PolicyTable(later, PolicyTable(small))
     with pytest.raises(pg.UnknownPurpose):
         matrix.purpose(small.families[0].union)
     assert matrix.purpose("AnyAdvice") is later.families[0]
 
 
 def test_classes_of_no_revision_stay_unknown() -> None:
-    matrix = Matrix(revised(small, lambda t: None), Matrix(small))
+    matrix = PolicyTable(revised(small, lambda t: None), PolicyTable(small))
     with pytest.raises(pg.UnknownSource):
         matrix.allows(tm.Registration, "Service")
     with pytest.raises(pg.UnknownSource):

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from purposeguard.values.opener import Opener, opener_for
 from tests.unit.samples import revised
 from tests.unit.seals import ABSENT, BILL, COOKIE, DEVICE, FREE, NAME, C, D, R, Told, words
@@ -299,17 +299,17 @@ def test_an_opening_follows_the_revision_in_force(guard: pg.Guard) -> None:
 
 def replacing(guard: pg.Guard, notice: pg.Notice) -> Any:
     """Replaces the notice right after the next answer of a matrix: the worst moment for whoever asked."""
-    plain = Matrix.row
+    plain = PolicyTable.row
     fired: list[bool] = []
 
-    def row(self: Matrix, *args: Any) -> Any:
+    def row(self: PolicyTable, *args: Any) -> Any:
         answer = plain(self, *args)
         if not fired:
             fired.append(True)
             guard.replace(notice)
         return answer
 
-    return mock.patch.object(Matrix, "row", row)
+    return mock.patch.object(PolicyTable, "row", row)
 
 
 def test_one_opening_is_by_one_revision(guard: pg.Guard) -> None:
@@ -401,12 +401,12 @@ def test_of_uses_that_an_application_keeps_the_one_under_way_of_their_guard_deci
 
 def test_an_opener_is_what_a_use_makes_of_it() -> None:
     for ask in (
-        Opener.absence,
-        Opener.under_way,
-        lambda one: one.knows(R),
+        Opener._absence,
+        Opener._under_way,
+        lambda one: one._knows(R),
         lambda one: one.open(NAME),
-        lambda one: one.open_in_context(NAME, ()),
-        lambda one: one.for_dump(NAME, []),
+        lambda one: one._open_in_context(NAME, ()),
+        lambda one: one._for_dump(NAME, []),
     ):
         with pytest.raises(NotImplementedError):
             ask(Opener())

@@ -198,10 +198,10 @@ async def _left(stack: contextlib.ExitStack) -> None:
 
 def test_an_opener_by_itself_opens_nothing() -> None:
     for call in (
-        lambda: Opener().absence(),
-        lambda: Opener().knows(pg.Label(tm.Registration)),
+        lambda: Opener()._absence(),
+        lambda: Opener()._knows(pg.Label(tm.Registration)),
         lambda: Opener().open(Personal(1, tm.Registration)),
-        lambda: Opener().for_dump(Personal(1, tm.Registration), []),
+        lambda: Opener()._for_dump(Personal(1, tm.Registration), []),
     ):
         with pytest.raises(NotImplementedError):
             call()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.engine import Engine
 from tests.unit.samples import changed
 
@@ -99,7 +99,7 @@ def test_a_replacement_follows_the_one_that_came_in_between(monkeypatch: pytest.
     between, last = revision("2025-01-01"), revision("2026-01-01")
     make, calls = Engine._snapshot, []
 
-    def interrupted(engine: Engine, matrix: Matrix) -> Any:
+    def interrupted(engine: Engine, matrix: PolicyTable) -> Any:
         state = make(engine, matrix)
         calls.append(matrix.notice)
         if len(calls) == 1:  # as a signal handler does
@@ -141,8 +141,8 @@ def test_a_history_without_the_revision_before_still_knows_its_classes() -> None
 
 def test_a_matrix_that_was_replaced_knows_no_class_of_what_came_after() -> None:
     before, after = revision(), revision("2025-01-01")
-    earlier = Matrix(before)
-    Matrix(after, earlier)
+    earlier = PolicyTable(before)
+    PolicyTable(after, earlier)
     with pytest.raises(pg.UnknownSource):
         earlier.label(after.source("1(a)"))
 

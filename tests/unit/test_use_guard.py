@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime import execution as tasks
 from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.runtime.use import Use
@@ -141,7 +141,7 @@ def test_where_no_other_loop_is_loaded_a_use_belongs_to_its_thread(monkeypatch: 
 
 def test_a_matrix_that_was_replaced_clears_nothing_any_more() -> None:
     label = pg.Label(tm.Registration)
-    state = PolicySnapshot(Matrix(tm.NOTICE))
+    state = PolicySnapshot(PolicyTable(tm.NOTICE))
     permissions = state.permissions(tm.RenewalGuidance, None)
     assert permissions.decide(label).allowed
     assert permissions.allowed_labels == {label}

@@ -108,9 +108,9 @@ def holding(engine: Engine, use: Use[Any] | None, table: pa.Table) -> Callable[[
 
     def held() -> pa.Table:
         if use is not None:
-            why = use.absence()
+            why = use._absence()
             ambient = engine.ambient()
-            if why is None and ambient.nothing:
+            if why is None and ambient._nothing:
                 why = f"it was read for activity {use.activity.name}, which is not under way in this context"
             elif why is None and (ambient.purpose, ambient.channel) != (use.purpose, use.channel):
                 why = (

@@ -335,7 +335,7 @@ class Watch:
             return None
         for one in plan.narrowings:
             use = self.decider.engine.ambient()
-            rule = self.decider.rule(use, one.columns, one.names, one.table) if use.runs_here() else None
+            rule = self.decider.rule(use, one.columns, one.names, one.table) if use._runs_here() else None
             if rule is None or rule.source is None:
                 continue
             given = said.partition(NO_SOURCE)[2].partition('"')[0]

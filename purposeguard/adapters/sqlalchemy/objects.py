@@ -56,7 +56,7 @@ class Kept:
     def present(self) -> Use[Any] | None:
         """The use under way here, if any."""
         use = self.ambient()
-        return use if use.runs_here() else None
+        return use if use._runs_here() else None
 
     def holds(self) -> bool:
         """Whether it is for the purpose under way here."""
@@ -164,7 +164,7 @@ class _Asking:
             keeper is not None
             and keeper.ambient() is keeper.use
             and state.session_id == keeper.session_id
-            and (keeper.use.owner == get_ident() or keeper.use.runs_here())
+            and (keeper.use._owner == get_ident() or keeper.use._runs_here())
             and self.key in values
             and self.impl.supports_population
         ):

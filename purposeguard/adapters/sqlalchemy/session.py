@@ -155,7 +155,7 @@ def _narrowed(state: ORMExecuteState, statement: Any, watch: Watch, bind: Any) -
     if plan is None or plan is TEXT or not plan.narrowings:
         return statement
     use = watch.decider.engine.ambient()
-    if use.absence() is not None or watch.observes(use):
+    if use._absence() is not None or watch.observes(use):
         return statement  # a purpose that is missing is told, and refused, where the statement is executed
     own = state.bind_mapper.tables if state.bind_mapper is not None else None
     options: list[Narrowing] = []
@@ -319,7 +319,7 @@ def permitted(bind: Any, table: Any, *names: str) -> Subquery:
     engine = watch.decider.engine
     # Where it is only observed that none is under way, that is told when the statement is executed.
     use = engine.ambient() if engine.observing else present(engine, WHAT)
-    if use is None or use.absence() is not None or watch.observes(use):
+    if use is None or use._absence() is not None or watch.observes(use):
         return select(*(own[one] for one in names or own)).subquery(found.name)
     chosen = names or tuple(one for one in own if one not in watch.decider.denied(use, columns, own, name))
     rule = watch.decider.rule(use, columns, chosen, name)

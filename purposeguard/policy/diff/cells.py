@@ -17,7 +17,7 @@ from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import FamilyRow, Named, PurposeRow
 from purposeguard.policy.context import ASKED_LATER, CLEAR, Context
 from purposeguard.policy.diff.changes import Matching, Pair, id_of
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 
 AnyPurpose = Pair[PurposeRow] | Pair[FamilyRow]
 
@@ -59,7 +59,7 @@ Levels = dict[Any, Level]
 def cells(history: History, matching: Matching) -> tuple[Cell, ...]:
     """All cells that the first and the last revision decide differently, in the order of the last, by channel."""
     old, *_, new = history
-    past, present = Matrix(old), Matrix(new, history=history)
+    past, present = PolicyTable(old), PolicyTable(new, history=history)
     every: tuple[AnyPurpose, ...] = (*matching.purposes, *matching.families)
     purposes = [(pair, _class(old, pair.old), _class(new, pair.new)) for pair in every]
     places = {term: place for place, (_, *terms) in enumerate(purposes) for term in terms if term is not None}
@@ -100,7 +100,7 @@ def _source(notice: Notice, row: Named | None) -> Any:
     return None if row is None else notice.source(row.id)
 
 
-def _levels(matrix: Matrix, source: Any, channel: str | None) -> Levels:
+def _levels(matrix: PolicyTable, source: Any, channel: str | None) -> Levels:
     """What data tagged with a source may serve; nothing where the matrix knows no such clause."""
     if source is None:
         return {}

@@ -238,7 +238,7 @@ def remembers(guard: pg.Guard) -> bool:
     guard.allows("1.1a", "1.2(1)①")
     with guard.purpose(tm.RenewalGuidance) as use:
         use.open(NAME)
-        remembered = R in use.allowed_labels or R in use.counted
+        remembered = R in use._allowed_labels or R in use._counted
     return not guard._engine.snapshot.observed and "1.1a" in guard._engine.snapshot.known[0] and remembered
 
 
@@ -253,7 +253,7 @@ def test_afterwards_it_remembers_as_before(ledger: Callable[[], Any]) -> None:
     assert remembers(guard)
     with guard.purpose(tm.ProductGuidance) as use:
         use.open(NAME)
-        allowed_labels, counted = use.allowed_labels, use.counted
+        allowed_labels, counted = use._allowed_labels, use._counted
         with capture_decisions(guard) as found:
             assert not allowed_labels
             assert not counted
@@ -342,7 +342,7 @@ def test_watching_begins_and_ends_while_other_threads_decide() -> None:
     assert wrong == []
     with guard.purpose(tm.RenewalGuidance) as use:
         use.open(NAME)
-        assert R in use.allowed_labels  # it remembers again
+        assert R in use._allowed_labels  # it remembers again
 
 
 def test_typed_models_are_withheld_alike() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, Context
-from purposeguard.policy.table import Matrix
+from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.testing import watching
 from purposeguard.testing._flipping import Cell, flipped, notice_key
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("remembers")
 KEY = notice_key(tm.NOTICE)
 
 
-def table(matrix: Matrix) -> dict[tuple[str, object, str | None], bool]:
+def table(matrix: PolicyTable) -> dict[tuple[str, object, str | None], bool]:
     notice = matrix.notice
     return {
         (source.clause, purpose, channel): purpose in matrix.row(source, channel)
@@ -34,7 +34,7 @@ def table(matrix: Matrix) -> dict[tuple[str, object, str | None], bool]:
     }
 
 
-def differences(one: Matrix, other: Matrix) -> set[tuple[str, object]]:
+def differences(one: PolicyTable, other: PolicyTable) -> set[tuple[str, object]]:
     first, second = table(one), table(other)
     return {key[:2] for key in first if first[key] is not second[key]}
 
@@ -53,7 +53,7 @@ def follows(notice: pg.Notice, cell: Cell) -> set[str]:
 @settings(max_examples=25)
 @given(notice=generated.notices(), data=st.data())
 def test_one_decision_is_turned_and_what_follows_from_it(notice: pg.Notice, data: st.DataObject) -> None:
-    matrix = Matrix(notice)
+    matrix = PolicyTable(notice)
     before = table(matrix)
     source, purpose = data.draw(st.sampled_from(notice.sources)), data.draw(st.sampled_from(notice.purposes))
     cell = Cell(notice_key(notice), source.clause, purpose.clause)
@@ -88,7 +88,7 @@ def test_one_decision_is_turned_and_what_follows_from_it(notice: pg.Notice, data
     ids=told,
 )
 def test_explanations_of_a_turned_cell_hang_together(cell: Cell) -> None:
-    matrix = flipped(Matrix(tm.NOTICE), cell)
+    matrix = flipped(PolicyTable(tm.NOTICE), cell)
     source, purpose = matrix.notice.source(cell.source), matrix.notice.purpose(cell.purpose)
     decision = pg.Decision(PolicySnapshot(matrix).decide(pg.Label(source), purpose))
     assert decision.allowed is (purpose not in tm.NOTICE.grants[source])
@@ -97,7 +97,7 @@ def test_explanations_of_a_turned_cell_hang_together(cell: Cell) -> None:
 
 
 def test_what_the_notice_does_not_have_turns_nothing() -> None:
-    matrix = Matrix(tm.NOTICE)
+    matrix = PolicyTable(tm.NOTICE)
     for cell in (
         Cell(KEY, "9.9", "1.2(1)①"),
         Cell(KEY, "1.1(a)", "9.9"),
@@ -147,7 +147,7 @@ def test_a_cell_is_turned_in_guards_that_are_there_and_in_new_ones() -> None:
     assert before.allows(tm.Registration, tm.RenewalGuidance)
 
 
-def by_name(matrix: Matrix) -> set[tuple[str, str, str | None]]:
+def by_name(matrix: PolicyTable) -> set[tuple[str, str, str | None]]:
     """What may serve what, by ids: of a notice that was read anew the classes are others."""
     return {(source, name_of(asked), channel) for (source, asked, channel), may in table(matrix).items() if may}  # type: ignore[arg-type]  # terms
 
@@ -156,7 +156,7 @@ def by_name(matrix: Matrix) -> set[tuple[str, str, str | None]]:
 @given(data=st.data())
 def test_a_grant_that_is_taken_away_is_one_that_the_notice_forbids(data: st.DataObject) -> None:
     """By another way: the same file with a prohibition of that one cell, compiled from its text."""
-    matrix = Matrix(tm.NOTICE)
+    matrix = PolicyTable(tm.NOTICE)
     items = [one for one in matrix.items if one is not tm.LinkedUsage]
     source = data.draw(st.sampled_from(items))
     # What goes into a derivation is forbidden to it as well; a turned cell leaves derivations alone.
@@ -164,14 +164,14 @@ def test_a_grant_that_is_taken_away_is_one_that_the_notice_forbids(data: st.Data
     purpose = data.draw(st.sampled_from(purposes))
     row = {"sources": [source.clause], "purposes": [purpose.clause], "reason": {"en": "turned", "ja": "反転"}}
     forbidden = pg.Notice.parse(tm.NOTICE.dump() | {"forbid": [row]})
-    assert by_name(flipped(matrix, Cell(KEY, source.clause, purpose.clause))) == by_name(Matrix(forbidden))
+    assert by_name(flipped(matrix, Cell(KEY, source.clause, purpose.clause))) == by_name(PolicyTable(forbidden))
 
 
 @settings(max_examples=30)
 @given(data=st.data())
 def test_a_grant_that_is_added_is_one_that_the_notice_grants(data: st.DataObject) -> None:
     """Likewise: the other cells of that purpose stay, since they are granted to the same sources."""
-    matrix = Matrix(tm.NOTICE)
+    matrix = PolicyTable(tm.NOTICE)
     items = [one for one in matrix.items if one is not tm.LinkedUsage]
     source = data.draw(st.sampled_from(items))
     purpose = data.draw(st.sampled_from([one for one in tm.NOTICE.purposes if one not in tm.NOTICE.grants[source]]))
@@ -183,7 +183,7 @@ def test_a_grant_that_is_added_is_one_that_the_notice_grants(data: st.DataObject
     row = {"sources": [source.clause], "purposes": others, "reason": {"en": "turned", "ja": "反転"}}
     tables["forbid"] = [row] if others else []
     turned = by_name(flipped(matrix, Cell(KEY, source.clause, purpose.clause)))
-    granted = by_name(Matrix(pg.Notice.parse(tables)))
+    granted = by_name(PolicyTable(pg.Notice.parse(tables)))
     derived = tm.LinkedUsage.clause
     assert {one for one in turned if one[0] != derived} == {one for one in granted if one[0] != derived}
 
@@ -199,7 +199,7 @@ def test_an_overlay_never_serves_more_than_what_it_narrows() -> None:
         "serves": ["1.2(2)①", "1.2(2)②"],
     }
     notice = pg.Notice.parse(tm.NOTICE.dump() | {"overlay": [overlay]})
-    matrix = Matrix(notice)
+    matrix = PolicyTable(notice)
     without = flipped(matrix, Cell(KEY, "1.1(b)", "1.2(2)①"))
     assert differences(matrix, without) == {
         (source, notice.purpose("1.2(2)①")) for source in ("1.1(b)", "1.1", "P1")
@@ -209,7 +209,7 @@ def test_an_overlay_never_serves_more_than_what_it_narrows() -> None:
 
 
 def test_what_is_known_of_subjects_is_decided_by_the_turned_cell_too() -> None:
-    matrix, label = Matrix(tm.NOTICE), pg.Label(tm.Registration)
+    matrix, label = PolicyTable(tm.NOTICE), pg.Label(tm.Registration)
     known = Context(CLEAR)
     assert tm.RenewalGuidance in matrix.row_for(label, None, known)
     turned = flipped(matrix, Cell(KEY, "1.1(a)", "1.2(1)①"))
