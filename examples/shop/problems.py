@@ -12,20 +12,22 @@ from pydantic_core import PydanticSerializationError
 import purposeguard as pg
 from examples.shop.privacy import clauses, guard
 from examples.shop.repository import NotFound
+from purposeguard.errors import RequestError, StoreUnavailable, TooFewSubjects
+from purposeguard.policy.violations import FlowViolation
 
 
 def install(app: FastAPI) -> None:
     app.add_exception_handler(pg.PurposeViolation, _refused)
-    app.add_exception_handler(pg.FlowViolation, _not_there)
+    app.add_exception_handler(FlowViolation, _not_there)
     app.add_exception_handler(pg.PurposeMissing, _purpose_missing)
     app.add_exception_handler(pg.SealedValue, _sealed)
     app.add_exception_handler(PydanticSerializationError, _not_written)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(NotFound, _not_found)
-    app.add_exception_handler(pg.TooFewSubjects, _too_few)
-    app.add_exception_handler(pg.RequestError, _not_now)
+    app.add_exception_handler(TooFewSubjects, _too_few)
+    app.add_exception_handler(RequestError, _not_now)
     app.add_exception_handler(pg.UnknownTerm, _not_in_the_notice)
-    app.add_exception_handler(pg.StoreUnavailable, _not_known)
+    app.add_exception_handler(StoreUnavailable, _not_known)
 
 
 def _problem(status: int, title: str, detail: object, **more: Any) -> JSONResponse:
@@ -69,7 +71,7 @@ def _against(error: pg.PurposeViolation) -> str | None:
 
 def _not_there(_request: Request, error: Exception) -> JSONResponse:
     """403: it may be read, and not be written where others would take it for something else."""
-    if not isinstance(error, pg.FlowViolation):
+    if not isinstance(error, FlowViolation):
         raise error
     return _problem(
         403,
@@ -109,7 +111,7 @@ def _not_found(_request: Request, error: Exception) -> JSONResponse:
 
 def _too_few(_request: Request, error: Exception) -> JSONResponse:
     """409: a figure would tell of single people; ask again when there are more. How many there are is not said."""
-    if not isinstance(error, pg.TooFewSubjects):
+    if not isinstance(error, TooFewSubjects):
         raise error
     return _problem(409, "too few", f"fewer than {error.at_least} customers are behind this, so there is no figure")
 

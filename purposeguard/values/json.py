@@ -13,7 +13,7 @@ from purposeguard.values.personal import Personal
 
 
 def encode_sealed(value: Any) -> Any:
-    """The plain value of a sealed one, in the purpose under way: `json.dumps(…, default=pg.encode_sealed)`.
+    """The plain value of a sealed one, in the purpose under way: `json.dumps(…, default=encode_sealed)`.
 
     Also for msgspec's `enc_hook` and orjson's `default`.
 

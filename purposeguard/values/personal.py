@@ -57,7 +57,7 @@ _REFUSED = {
 def _class(sealed: object) -> type:
     """What `__class__` is asked for: `isinstance`, and the message of `json`, which no other hook reaches."""
     if sys._getframe(1).f_code is _JSON_REFUSES:
-        raise SealedValue(f"a sealed value is not written as JSON: {_ADVICE}; `default=pg.encode_sealed` opens it")
+        raise SealedValue(f"a sealed value is not written as JSON: {_ADVICE}; `default=encode_sealed` opens it")
     return type(sealed)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard import errors
+from purposeguard.policy.violations import FlowViolation
 from tests.adapters.conformance.cases import Case, cases
 from tests.adapters.conformance.engines import Answer, Engine, plain_rows
 from tests.adapters.conformance.registry import engines
@@ -118,7 +119,7 @@ def _compare_refusal(engine: Engine, case: Case, error: BaseException) -> None:
             assert f"`{column}`" in str(error) or f"`{bare}`" in str(error)
     if "names" in case.expect:
         assert case.expect["names"] in str(error)
-    if isinstance(error, pg.FlowViolation):
+    if isinstance(error, FlowViolation):
         assert f"{error.target}.{error.column}" == column
         if "missing" in case.expect:
             assert sorted(one.clause for one in error.missing.sources) == sorted(case.expect["missing"])

@@ -55,7 +55,7 @@ from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json, to_jsonable_python
 
-import purposeguard as pg
+from purposeguard.values.json import encode_sealed
 from tests.bypass.seal_looking import Ask
 
 TEXT_START = "senti"
@@ -274,7 +274,7 @@ REFUSED: dict[str, Ask] = {
     "json to a file": _dumped,
     "json of what it holds": lambda one: json.dumps([one], default=lambda given: given.__dict__),
     "json of its items": lambda one: json.dumps([one], default=list),
-    "json by encode_sealed, outside": lambda one: json.dumps([one], default=pg.encode_sealed),
+    "json by encode_sealed, outside": lambda one: json.dumps([one], default=encode_sealed),
     **{f"pickle {protocol}": functools.partial(lambda n, one: pickle.dumps(one, n), protocol) for protocol in range(6)},
     "pickle by Python": _pickled_by_python,
     "pickle for a process": lambda one: bytes(multiprocessing.reduction.ForkingPickler.dumps(one)),

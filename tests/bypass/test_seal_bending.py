@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.personal import derive
 from tests.bypass.seal_kinds import seals
 from tests.bypass.seal_looking import TEXT, guard, leaks, opened, quiet, seal
 
@@ -270,7 +271,7 @@ def test_sources_made_by_hand_open_nothing() -> None:
             opened,
             anonymous,
             lambda given: tm.link_usage(given, seal()),
-            lambda given: pg.derive(tm.NOTICE, "link", seal(TEXT, tm.Cookie), given),
+            lambda given: derive(tm.NOTICE, "link", seal(TEXT, tm.Cookie), given),
         ):
             with pytest.raises(pg.UnknownTerm):
                 ask(one)

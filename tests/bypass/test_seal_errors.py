@@ -36,6 +36,7 @@ from typing_extensions import TypedDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.json import decode_sealed
 from tests.bypass.seal_kinds import Address
 from tests.bypass.seal_looking import NUMBER, TEXT, guard, leaks, says, seal
 
@@ -206,8 +207,8 @@ def models(inner: Any) -> dict[str, Callable[[Any], Any]]:
         "adapter": TypeAdapter(Email).validate_python,
         "list": lambda given: TypeAdapter(list[Email]).validate_python([given]),
         "union": TypeAdapter(Email | pg.Personal[Literal[0], tm.Contract]).validate_python,
-        "decoded": lambda given: pg.decode_sealed(Email, given),
-        "msgspec": lambda given: msgspec.convert({"email": given}, _struct(Email), dec_hook=pg.decode_sealed),
+        "decoded": lambda given: decode_sealed(Email, given),
+        "msgspec": lambda given: msgspec.convert({"email": given}, _struct(Email), dec_hook=decode_sealed),
     }
 
 

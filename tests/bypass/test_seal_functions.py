@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from purposeguard.errors import TooFewSubjects
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.json import encode_sealed
 from tests.bypass.seal_looking import NUMBER, TEXT, guard, leaks, opened, seal
 
 Personal: Any = pg.Personal
@@ -44,7 +46,7 @@ def test_a_mapped_function_does_not_run_where_opening_is_refused() -> None:
     spy = Spy()
     one = seal().map(spy)
     with guard.purpose("2.3①") as use:
-        for ask in (use.open, lambda value: use.open_all([value]), pg.encode_sealed):
+        for ask in (use.open, lambda value: use.open_all([value]), encode_sealed):
             with pytest.raises(pg.PurposeViolation):
                 ask(one)
         assert use.try_open(one, None) is None
@@ -201,7 +203,7 @@ def test_a_strict_guard_lets_no_other_function_see_the_value(name: str) -> None:
                 use.open,
                 lambda value: use.open_all([value]),
                 lambda value: use.try_open(value, 1),
-                pg.encode_sealed,
+                encode_sealed,
                 anonymous,
             ):
                 with pytest.raises(pg.SealedValue, match="this guard is strict") as caught:
@@ -256,7 +258,7 @@ def test_no_figure_is_made_of_a_single_person(at_least: Any) -> None:
         lambda: declared().count(figures(TEXT), subject=identity),
         lambda: declared().mean(figures(NUMBER), of=float, subject=lambda _: 1),
     ):
-        with pytest.raises((ValueError, TypeError, pg.TooFewSubjects)) as caught:
+        with pytest.raises((ValueError, TypeError, TooFewSubjects)) as caught:
             ask()
         assert leaks(caught.value, frames="purposeguard") == []
 
@@ -279,7 +281,7 @@ def test_nobody_who_asks_for_a_figure_says_of_how_many() -> None:
 
 def test_many_values_of_one_person_are_of_one_person() -> None:
     for subject in (lambda value: value, lambda value: value.casefold(), len):
-        with pytest.raises(pg.TooFewSubjects) as caught:
+        with pytest.raises(TooFewSubjects) as caught:
             totals.count(figures(TEXT, TEXT, TEXT), subject=subject)
         assert leaks(caught.value) == []
 
@@ -288,7 +290,7 @@ def test_how_many_too_few_are_is_not_told() -> None:
     of_four = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="to be got round", at_least=4)
     texts = set()
     for values in ((), ("a",), ("a", "b"), ("a", "b", "c", "c")):
-        with pytest.raises(pg.TooFewSubjects) as caught:
+        with pytest.raises(TooFewSubjects) as caught:
             of_four.count(figures(*values), subject=identity)
         texts.add((str(caught.value), repr(caught.value), caught.value.args))
     assert len(texts) == 1

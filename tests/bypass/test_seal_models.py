@@ -20,6 +20,7 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.json import encode_sealed
 from tests.bypass.seal_kinds import HOLDERS
 from tests.bypass.seal_looking import TEXT, guard, leaks, seal, tried
 
@@ -146,7 +147,7 @@ DUMPS: dict[str, Callable[[Any], Any]] = {
     "to_jsonable_python": lambda one: to_jsonable_python(one, fallback=repr),
     "jsonable_encoder": jsonable_encoder,
     "json by encode_sealed": lambda one: json.dumps(
-        dict(one) if isinstance(one, BaseModel) else one.email, default=pg.encode_sealed
+        dict(one) if isinstance(one, BaseModel) else one.email, default=encode_sealed
     ),
 }
 
@@ -318,9 +319,9 @@ def test_msgspec_encodes_a_seal_in_a_purpose_that_may_use_it_only(encode: Any) -
         with pytest.raises(TypeError) as unknown:
             encode(one)
         with pytest.raises(pg.PurposeMissing) as missing:
-            encode(one, enc_hook=pg.encode_sealed)
+            encode(one, enc_hook=encode_sealed)
         with guard.purpose("2.3①"), pytest.raises(pg.PurposeViolation) as refused:
-            encode(one, enc_hook=pg.encode_sealed)
+            encode(one, enc_hook=encode_sealed)
         assert leaks([unknown.value, missing.value, refused.value]) == []
         with guard.purpose(tm.RenewalGuidance):
-            assert leaks(encode(one, enc_hook=pg.encode_sealed))
+            assert leaks(encode(one, enc_hook=encode_sealed))

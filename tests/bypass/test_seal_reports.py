@@ -15,6 +15,7 @@ from pydantic import computed_field
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.json import decode_sealed, encode_sealed
 from tests.bypass.seal_kinds import Customer, Point, seals
 from tests.bypass.seal_looking import NUMBER, TEXT, guard, leaks, opened, seal
 from tests.bypass.seal_reporters import frames_as_html, shown_by_pdb, traced
@@ -236,8 +237,8 @@ ERRORS: dict[str, Callable[[], Any]] = {
     "a purpose as source": lambda: pg.Personal(TEXT, tm.RenewalGuidance),
     "swapped in collect": lambda: pg.Personal.collect([seal()], TEXT),  # type: ignore[call-overload]  # likewise
     "annotations that cannot be read": unreadable,
-    "decoded": lambda: pg.decode_sealed(pg.Personal[int, tm.Registration], TEXT),
-    "encoded": lambda: pg.encode_sealed(seal()),
+    "decoded": lambda: decode_sealed(pg.Personal[int, tm.Registration], TEXT),
+    "encoded": lambda: encode_sealed(seal()),
     "sealed for another notice": lambda: opened(seal(), by=pg.Guard(other_notice())),
 }
 

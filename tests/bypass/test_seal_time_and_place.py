@@ -21,6 +21,7 @@ import trio
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.json import encode_sealed
 from tests.bypass.seal_forks import in_a_fork
 from tests.bypass.seal_looking import TEXT, guard, seal
 
@@ -51,7 +52,7 @@ def ways_to_open(use: pg.Use[Any]) -> list[Ask]:
         lambda: use.check(ONE.label),
         lambda: guard.current.open(ONE),
         lambda: guard.use(tm.RenewalGuidance).open(ONE),
-        lambda: pg.encode_sealed(ONE),
+        lambda: encode_sealed(ONE),
     ]
 
 
@@ -373,12 +374,12 @@ def read_in_a_worker() -> str:
 def test_a_value_is_not_opened_by_whichever_of_two_guards_allows_it() -> None:
     other = pg.Guard(tm.NOTICE)
     with guard.purpose(tm.RenewalGuidance), other.purpose("2.3①") as use:
-        assert answer(lambda: pg.encode_sealed(ONE)) == "PurposeMissing"
+        assert answer(lambda: encode_sealed(ONE)) == "PurposeMissing"
         assert answer(lambda: use.open(ONE)) == "PurposeViolation"
 
 
 def test_an_inner_purpose_decides_and_not_the_outer_one() -> None:
     with guard.purpose(tm.RenewalGuidance), guard.purpose("2.3①") as inner:
-        for ask in (lambda: inner.open(ONE), lambda: guard.current.open(ONE), lambda: pg.encode_sealed(ONE)):
+        for ask in (lambda: inner.open(ONE), lambda: guard.current.open(ONE), lambda: encode_sealed(ONE)):
             assert answer(ask) == "PurposeViolation"
         assert inner.try_open(ONE, "default") == "default"

@@ -18,8 +18,10 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 import purposeguard as pg
+from purposeguard.errors import StoreUnavailable
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
+from purposeguard.values.json import encode_sealed
 from tests.bypass.seal_forks import in_a_fork
 from tests.bypass.seal_looking import TEXT, leaks
 from tests.support import in_threads, switching
@@ -120,8 +122,8 @@ def ways_without_a_subject(guard: pg.Guard, use: pg.Use[Any]) -> dict[str, Calla
         "dump": row.model_dump,
         "dump json": row.model_dump_json,
         "adapter": lambda: TypeAdapter(list[Sealed]).dump_python([row]),
-        "encode": lambda: pg.encode_sealed(NAME),
-        "json": lambda: json.dumps(NAME, default=pg.encode_sealed),
+        "encode": lambda: encode_sealed(NAME),
+        "json": lambda: json.dumps(NAME, default=encode_sealed),
     }
 
 
@@ -319,7 +321,7 @@ def test_no_cache_answers_for_a_subject(ledger: Any) -> None:
             office.all_preferences = {"1": STOPPED}
             assert [answer(lambda ask=ask: ask(1).email) for ask in asks] == [pg.SubjectViolation] * 3  # type: ignore[misc]  # a default binds it
             office.closed = True
-            assert [answer(lambda ask=ask: ask(1).email) for ask in asks] == [pg.StoreUnavailable] * 3  # type: ignore[misc]  # likewise
+            assert [answer(lambda ask=ask: ask(1).email) for ask in asks] == [StoreUnavailable] * 3  # type: ignore[misc]  # likewise
             office.closed = False
 
 

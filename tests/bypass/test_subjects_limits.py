@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.json import encode_sealed
 from tests.unit.oversights import STOPPED, Office, guarded
 
 P = tm.RenewalGuidance
@@ -34,7 +35,7 @@ def test_limit_without_a_subject_nobody_is_asked_unless_that_is_required() -> No
     guard = guarded()
     with guard.purpose(P) as use:
         assert use.open(Safe(key=7, email=NAME).email) == "name"
-        assert pg.encode_sealed(Safe(key=7, email=NAME).email) == "name"
+        assert encode_sealed(Safe(key=7, email=NAME).email) == "name"
 
 
 def test_limit_a_plain_model_does_not_say_whose_its_seals_are_when_it_is_written() -> None:

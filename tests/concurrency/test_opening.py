@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import trio
 
-from purposeguard import Guard, Label, Personal, Purpose, PurposeMissing, PurposeViolation, Source, Use, encode_sealed
+from purposeguard import Guard, Label, Personal, Purpose, PurposeMissing, PurposeViolation, Source, Use
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.json import encode_sealed
 from tests import support
 from tests.support import RecordingLedger
 

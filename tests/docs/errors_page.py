@@ -98,6 +98,7 @@ SETUP = """from typing import Annotated
 from pydantic import BaseModel, EmailStr
 
 import purposeguard as pg
+from purposeguard.values.json import encode_sealed
 from purposeguard.notices import trendmicro_jp as tm
 
 guard = pg.Guard(tm.NOTICE)
@@ -295,7 +296,7 @@ def load_rows(month: str) -> list[dict]: ...
 
 json.dumps({"number": account.number, "email": account.email})
 """,
-        "`json.dumps(…, default=pg.encode_sealed)` opens them, in a purpose that may.",
+        "`json.dumps(…, default=encode_sealed)` opens them, in a purpose that may.",
     ),
     Mistake(
         "A sealed value was pickled",

@@ -9,10 +9,16 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard import governance
+from purposeguard.errors import Fault
 from purposeguard.governance.preferences import PreferenceCache
 from purposeguard.governance.transfers import Provisions, Recipients
 from purposeguard.notice import schema as document
 from purposeguard.policy.context import SubjectPreferences
+from purposeguard.policy.transfers import Provision, Recipient, Safeguard
+from purposeguard.runtime.declassification import Reclassifier
+from purposeguard.runtime.observer import Ledger
+from purposeguard.runtime.protocols import Oversight
+from purposeguard.runtime.registry import Access, Activity, Entrustment, Reclassification, Transform
 from tests.docs.running import ROOT, documents
 
 DOCS = ROOT / "docs"
@@ -68,9 +74,9 @@ def test_notice_format_names_no_model_that_is_gone():
 
 
 PUBLIC = (
-    *(pg.Guard, pg.Use, pg.Notice, pg.Decision, pg.Label, pg.Ledger, pg.Activity, pg.Access, pg.Family, pg.Fault),
-    *(pg.Personal, pg.Reclassification, pg.Reclassifier, pg.Transform, pg.Entrustment),
-    *(pg.RowContext, pg.History, pg.Oversight, pg.Provision, pg.Recipient, pg.Safeguard),
+    *(pg.Guard, pg.Use, pg.Notice, pg.Decision, pg.Label, Ledger, Activity, Access, pg.Family, Fault),
+    *(pg.Personal, Reclassification, Reclassifier, Transform, Entrustment),
+    *(pg.RowContext, pg.History, Oversight, Provision, Recipient, Safeguard),
     *(getattr(governance, name) for name in governance.__all__),
     *(Provisions, Recipients, SubjectPreferences, PreferenceCache),
 )

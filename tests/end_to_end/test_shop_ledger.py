@@ -8,10 +8,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-import purposeguard as pg
 from examples.shop.activities import telemetry, visits
 from examples.shop.app import create_app
 from examples.shop.privacy import governance
+from purposeguard.errors import LedgerBroken, StoreUnavailable
 
 MODULE = "examples.shop.activities.telemetry"
 
@@ -81,7 +81,7 @@ def test_a_figure_of_too_few_was_looked_for_as_well(people):
 
 def test_a_figure_that_cannot_be_recorded_is_not_given(five_customers):
     governance.close()
-    with pytest.raises(pg.StoreUnavailable):
+    with pytest.raises(StoreUnavailable):
         telemetry.figures("Shield")
 
 
@@ -98,7 +98,7 @@ def test_the_ledger_is_whole_and_says_where_it_is_not(people):
     assert people.get("/privacy/ledger/verdict").json()["entries"] == 2
     with governance.store.writing() as connection:
         connection.execute(text("UPDATE purposeguard_ledger SET kind = 'use' WHERE seq = 1"))
-    with pytest.raises(pg.LedgerBroken, match="entry 1"):
+    with pytest.raises(LedgerBroken, match="entry 1"):
         people.get("/privacy/ledger/verdict")
 
 

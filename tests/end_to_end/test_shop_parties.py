@@ -11,6 +11,7 @@ from examples.shop import database, repository, revisions
 from examples.shop.activities import laboratory as work
 from examples.shop.app import create_app
 from examples.shop.privacy import governance, guard
+from purposeguard.errors import StoreUnavailable
 from purposeguard.notices import trendmicro_jp as tm
 
 ISSUE = {"subject": "News", "body": "Please update."}
@@ -103,7 +104,7 @@ def test_nothing_is_handed_over_that_cannot_be_recorded(people, laboratory):
     with guard.purpose(tm.ProductImprovement):
         events = repository.events_of(1)
         governance.close()
-        with pytest.raises(pg.StoreUnavailable):
+        with pytest.raises(StoreUnavailable):
             work.upload(events)
     assert uploaded() == []
 

@@ -13,6 +13,7 @@ from examples.shop.mailer import Mailing, OutboxMailer
 from examples.shop.models import Customer, Run
 from examples.shop.privacy import guard
 from purposeguard import Personal
+from purposeguard.errors import TooFewSubjects
 from purposeguard.notices import trendmicro_jp as tm
 
 ISSUE = {"subject": "News", "body": "Please update."}
@@ -109,7 +110,7 @@ def test_figures_of_few_customers_are_refused_without_saying_how_few(people):
 
 def test_the_declared_percentage_looks_after_itself(people):
     runs = Personal([Run(1, "crash", 0.1)] * 20, tm.ProductData)
-    with pytest.raises(pg.TooFewSubjects):
+    with pytest.raises(TooFewSubjects):
         telemetry.crash_percent(runs)
 
 

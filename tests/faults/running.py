@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from purposeguard.errors import StoreUnavailable
 from purposeguard.testing import Interference, Leaked
 from tests.faults.corpus import ROOT
 from tests.faults.sighting import Seen, Sighting
@@ -151,7 +152,7 @@ def _kind(error: BaseException, sections: Sequence[str]) -> str | None:
     for kind, types in (("interference", Interference), ("leaked", Leaked)):
         if any(isinstance(one, types) for one in errors):
             return kind
-    if any(isinstance(one, pg.StoreUnavailable) for one in errors):
+    if any(isinstance(one, StoreUnavailable) for one in errors):
         return None  # a machine under load, which is no fault of the code
     if any(isinstance(one, pg.PurposeGuardError) for one in errors):
         return "refused"

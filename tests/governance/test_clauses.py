@@ -12,8 +12,10 @@ import pytest
 
 import purposeguard as pg
 from purposeguard import Personal
+from purposeguard.errors import RequestError
 from purposeguard.governance import Governance
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.transfers import Recipient, Safeguard
 
 DAY = dt.timedelta(days=1)
 
@@ -66,8 +68,8 @@ def sealed(text: str) -> Personal[str, tm.Registration]:
 
 
 def contractor(number: str = "mail-house", kind: str = "domestic-contractor", country: str = "JP", **more: Any) -> Any:
-    contract = pg.Safeguard("contract", "c-1", since=dt.date(2025, 1, 1))
-    return pg.Recipient(number, kind, country, safeguards=[contract], supervised_on=dt.date(2026, 1, 10), **more)
+    contract = Safeguard("contract", "c-1", since=dt.date(2025, 1, 1))
+    return Recipient(number, kind, country, safeguards=[contract], supervised_on=dt.date(2026, 1, 10), **more)
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def service(store_url: str) -> Iterator[Service]:
     made.governance.close()
 
 
-def refused(service: Service, recipient: pg.Recipient, purpose: Any = tm.ProductProvision, **more: Any) -> bool:
+def refused(service: Service, recipient: Recipient, purpose: Any = tm.ProductProvision, **more: Any) -> bool:
     try:
         service.guard.check_recipient(tm.Registration, purpose, recipient, **({"means": "email"} | more))
     except pg.RecipientViolation:
@@ -97,8 +99,8 @@ def test_clause_4_entrustment(service: Service) -> None:
     with pytest.raises(pg.PurposeViolation):
         service.guard.check_recipient(tm.ProductData, tm.RenewalGuidance, contractor(), means="email")
     # … and supervised: that nobody has looked is refused.
-    contract = pg.Safeguard("contract", "c-1", since=dt.date(2025, 1, 1))
-    assert refused(service, pg.Recipient("x", "domestic-contractor", "JP", safeguards=[contract]))
+    contract = Safeguard("contract", "c-1", since=dt.date(2025, 1, 1))
+    assert refused(service, Recipient("x", "domestic-contractor", "JP", safeguards=[contract]))
     # Supervision is on record, with its history.
     register = service.governance.provisions.recipients
     register.register(contractor(), by="procurement")
@@ -128,10 +130,10 @@ def test_clause_5_the_conditions_on_china(service: Service) -> None:
 
 
 def test_clause_6_safeguards(service: Service) -> None:
-    bare = pg.Recipient("x", "domestic-contractor", "JP", supervised_on=dt.date(2026, 1, 10))
+    bare = Recipient("x", "domestic-contractor", "JP", supervised_on=dt.date(2026, 1, 10))
     assert refused(service, bare)
-    over = pg.Safeguard("contract", "c-0", since=dt.date(2025, 1, 1), until=dt.date(2026, 2, 1))
-    assert refused(service, pg.Recipient("x", "domestic-contractor", "JP", safeguards=[over], supervised_on=over.since))
+    over = Safeguard("contract", "c-0", since=dt.date(2025, 1, 1), until=dt.date(2026, 2, 1))
+    assert refused(service, Recipient("x", "domestic-contractor", "JP", safeguards=[over], supervised_on=over.since))
     for means in ("database-access", "email", "cloud-storage", "storage-media", "other"):
         assert not refused(service, contractor(), means=means)
     assert refused(service, contractor(), means="pigeon")
@@ -155,7 +157,7 @@ def test_clause_7_suspension_of_use_by_the_subject_or_an_agent(service: Service)
     desk = service.governance.requests
     assert service.usable() == [1, 2]
     mine = desk.open("suspension-of-use", subject="customer:1", purposes=[tm.RenewalGuidance])
-    with pytest.raises(pg.RequestError):
+    with pytest.raises(RequestError):
         desk.fulfil(mine, by="clerk")  # nobody has seen yet that it is the subject who asks
     desk.verify(mine, how="a reply from the address on file", by="clerk")
     desk.fulfil(mine, by="clerk")

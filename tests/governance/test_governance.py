@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.errors import StoreUnavailable, UnknownRecipient
+from purposeguard.errors import RequestError, StoreUnavailable, UnknownRecipient
 from purposeguard.governance import Governance, Store
 from purposeguard.governance.ledger import JsonLinesLedger, SqlLedger
 from purposeguard.governance.preferences import PreferenceCache
@@ -406,7 +406,7 @@ def test_a_report_answers_a_request_of_its_subject(store: Store) -> None:
         theirs = governance.requests.open("disclosure", subject="customer:2")
         assert governance.disclose("customer:1", by="office", request=mine.id).request == mine.id
         for number in (theirs.id, theirs.id + 1, -1, 10**23):
-            with pytest.raises(pg.RequestError, match="no request"):
+            with pytest.raises(RequestError, match="no request"):
                 governance.disclose("customer:1", by="office", request=number)
 
 

@@ -23,11 +23,11 @@ from purposeguard import (
     Source,
     UnknownSource,
     UnlabelledData,
-    encode_sealed,
 )
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies
 from purposeguard.testing.strategies import declarable
+from purposeguard.values.json import encode_sealed
 from tests import generated, support
 from tests.generated import notice_tables
 from tests.generated.notice_tables import Tables

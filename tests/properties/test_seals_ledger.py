@@ -24,10 +24,10 @@ from purposeguard import (
     PurposeViolation,
     Source,
     Use,
-    encode_sealed,
 )
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing.strategies import declarable
+from purposeguard.values.json import encode_sealed
 from tests import generated
 from tests.properties import seals
 from tests.properties.seals import Sample

@@ -12,7 +12,7 @@ from purposeguard.errors import StoreUnavailable
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.transfers import Provision
-from purposeguard.runtime.observer import Tick
+from purposeguard.runtime.observer import Ledger, Tick
 from purposeguard.runtime.registry import LegalException
 from tests.unit.samples import Tape
 
@@ -31,7 +31,7 @@ class Office:
         all_preferences: dict[str, SubjectPreferences] | None = None,
         *,
         requires_subject: bool = False,
-        ledger: pg.Ledger | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.all_preferences = {str(SUSPENDED): STOPPED} if all_preferences is None else all_preferences
         self.asked: list[str] = []
@@ -40,7 +40,7 @@ class Office:
         self._ledger = ledger
 
     @property
-    def ledger(self) -> pg.Ledger | None:
+    def ledger(self) -> Ledger | None:
         return self._ledger
 
     @property

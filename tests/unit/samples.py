@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from purposeguard.errors import Fault
+from purposeguard.runtime.registry import Reclassification
 
 SMALL = """
 format = 1
@@ -140,7 +142,7 @@ def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     return found
 
 
-def faults_of(given: dict[str, Any] | str) -> dict[str, pg.Fault]:
+def faults_of(given: dict[str, Any] | str) -> dict[str, Fault]:
     """Place → fault of a notice that must be refused."""
     with pytest.raises(pg.NoticeError) as caught:
         pg.Notice.loads(given) if isinstance(given, str) else pg.Notice.parse(given)
@@ -164,7 +166,7 @@ class Tape:
     def __init__(self) -> None:
         self.denials: list[tuple[pg.PurposeViolation | pg.PurposeMissing, bool]] = []
         self.uses: list[tuple[str | None, str, pg.Label, int]] = []
-        self.reclassifications: list[tuple[pg.Reclassification, pg.Label]] = []
+        self.reclassifications: list[tuple[Reclassification, pg.Label]] = []
 
     def denied(self, error: pg.PurposeViolation | pg.PurposeMissing, *, observed: bool) -> None:
         self.denials.append((error, observed))
@@ -172,7 +174,7 @@ class Tape:
     def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None:
         self.uses.append((activity, purpose, label, count))
 
-    def reclassified(self, declared: pg.Reclassification, label: pg.Label, activity: str | None) -> None:
+    def reclassified(self, declared: Reclassification, label: pg.Label, activity: str | None) -> None:
         self.reclassifications.append((declared, label))
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.registry import Reclassification
 from tests.unit.samples import Tape
 
 SENTINEL = "sentinel-81be"
@@ -38,9 +39,9 @@ class Told(Tape):
 
     def __init__(self) -> None:
         super().__init__()
-        self.figures: list[tuple[pg.Reclassification, pg.Label, str | None]] = []
+        self.figures: list[tuple[Reclassification, pg.Label, str | None]] = []
 
-    def reclassified(self, declared: pg.Reclassification, label: pg.Label, activity: str | None = None) -> None:
+    def reclassified(self, declared: Reclassification, label: pg.Label, activity: str | None = None) -> None:
         self.figures.append((declared, label, activity))
 
 

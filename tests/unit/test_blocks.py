@@ -13,6 +13,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.registry import Activity
 from tests.unit.samples import Tape, revised
 
 guard = pg.Guard(tm.NOTICE)
@@ -85,7 +86,7 @@ def test_activities_are_listed_with_name_module_and_line() -> None:
         with mine.purpose(tm.ProductProvision):
             pass
     here = "test_activities_are_listed_with_name_module_and_line"
-    listed: tuple[pg.Activity, ...] = mine.activities
+    listed: tuple[Activity, ...] = mine.activities
     one, two, three = listed
     assert (one.name, one.purpose, one.channel, one.observing) == (
         f"{__name__}.{here}.<locals>.remind", tm.RenewalGuidance, None, False,

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.observer import Ledger
 from tests.unit.samples import Tape, revised
 
 
@@ -22,7 +23,7 @@ class Customer(BaseModel):
 class Shop:
     """A guard with a cached access function, and how often it really ran."""
 
-    def __init__(self, *, withhold: bool = False, ledger: pg.Ledger | None = None, **options: Any) -> None:
+    def __init__(self, *, withhold: bool = False, ledger: Ledger | None = None, **options: Any) -> None:
         self.guard = pg.Guard(tm.NOTICE, ledger=ledger)
         self.runs: list[Any] = []
 

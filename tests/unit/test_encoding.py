@@ -16,8 +16,9 @@ import pytest
 from pydantic import EmailStr, Field, ValidationError
 
 import purposeguard as pg
-from purposeguard import Personal, decode_sealed, encode_sealed
+from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.json import decode_sealed, encode_sealed
 from tests.unit.samples import Tape
 from tests.unit.sealed_fields import SECRET, assert_quiet, guard, opened
 

@@ -8,8 +8,20 @@ import sys
 import pytest
 
 import purposeguard as pg
-from purposeguard.errors import RequestError, SealedAttribute, StoreUnavailable, TooFewSubjects, UnknownRecipient, shown
+from purposeguard.errors import (
+    Fault,
+    LedgerBroken,
+    RequestError,
+    SealedAttribute,
+    StoreUnavailable,
+    TooFewSubjects,
+    UnknownOperation,
+    UnknownRecipient,
+    UnresolvedStatement,
+    shown,
+)
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import FlowViolation
 
 guard = pg.Guard(tm.NOTICE)
 
@@ -26,7 +38,7 @@ def violation(**facts: str) -> pg.PurposeViolation:
         (pg.UnknownSource, (pg.UnknownTerm,)),
         (pg.UnknownPurpose, (pg.UnknownTerm,)),
         (pg.UnknownChannel, (pg.UnknownTerm,)),
-        (pg.UnknownOperation, (pg.UnknownSource,)),
+        (UnknownOperation, (pg.UnknownSource,)),
         (pg.UnlabelledData, (pg.PurposeGuardError,)),
         (pg.PurposeMissing, (pg.PurposeGuardError,)),
         (pg.SealedValue, (pg.PurposeGuardError, TypeError)),
@@ -153,13 +165,13 @@ EVERY = {
     "attribute": SealedAttribute("open it"),
     "few": TooFewSubjects("a mean", 5),
     "store": StoreUnavailable("it is closed"),
-    "ledger": pg.LedgerBroken("entry 17", "was changed"),
+    "ledger": LedgerBroken("entry 17", "was changed"),
     "request": RequestError("it is closed"),
-    "unresolved": pg.UnresolvedStatement("it may read anything"),
-    "flow": pg.FlowViolation("letter", "note", pg.Label(tm.Registration)),
-    "notice": pg.NoticeError([pg.Fault("id", "is wrong")], "my.toml"),
+    "unresolved": UnresolvedStatement("it may read anything"),
+    "flow": FlowViolation("letter", "note", pg.Label(tm.Registration)),
+    "notice": pg.NoticeError([Fault("id", "is wrong")], "my.toml"),
     "source": pg.UnknownSource("1.1z", "none such", lambda: ("1.1(a)",)),
-    "operation": pg.UnknownOperation("join"),
+    "operation": UnknownOperation("join"),
     "recipient": UnknownRecipient("r-1"),
     "violation": violation(field="device"),
 }
@@ -175,7 +187,7 @@ def test_every_error_says_the_same_once_it_was_sent(kind: str, again) -> None:
     assert there.args
 
 
-@pytest.mark.parametrize("kind", [pg.UnknownSource, pg.UnknownPurpose, pg.UnknownChannel, pg.UnknownOperation])
+@pytest.mark.parametrize("kind", [pg.UnknownSource, pg.UnknownPurpose, pg.UnknownChannel, UnknownOperation])
 def test_an_unknown_term_says_its_kind_why_and_the_nearest(kind: type[pg.UnknownTerm]) -> None:
     error = kind("1.1z", "none such", lambda: ("1.1(a)", "1.1(b)"))
     assert str(error) == f"unknown {kind.kind} `1.1z`: none such (did you mean `1.1(a)` or `1.1(b)`?)"
@@ -229,32 +241,32 @@ def test_a_class_is_shown_by_its_name() -> None:
 
 
 def test_a_notice_error_lists_every_fault_with_its_place() -> None:
-    error = pg.NoticeError([pg.Fault("grant[2]", "is wrong", "mend it"), pg.Fault("", "is odd")], "my.toml")
+    error = pg.NoticeError([Fault("grant[2]", "is wrong", "mend it"), Fault("", "is odd")], "my.toml")
     assert str(error).splitlines() == ["my.toml: 2 faults", "  grant[2]: is wrong (help: mend it)", "  is odd"]
     assert error.origin == "my.toml"
     assert len(error.faults) == 2
 
 
 def test_a_notice_error_counts_one_fault_as_one() -> None:
-    assert str(pg.NoticeError([pg.Fault("", "is empty")])) == "notice: 1 fault\n  is empty"
+    assert str(pg.NoticeError([Fault("", "is empty")])) == "notice: 1 fault\n  is empty"
 
 
 def test_a_notice_error_can_be_pickled() -> None:
-    error = pg.NoticeError([pg.Fault("id", "is wrong", "mend it")], "my.toml")
+    error = pg.NoticeError([Fault("id", "is wrong", "mend it")], "my.toml")
     there = pickle.loads(pickle.dumps(error))
     assert (there.faults, there.origin, str(there)) == (error.faults, error.origin, str(error))
 
 
 def test_a_broken_ledger_says_where() -> None:
-    error = pg.LedgerBroken("line 18, byte 3", "what was written was changed")
+    error = LedgerBroken("line 18, byte 3", "what was written was changed")
     assert (error.place, error.what) == ("line 18, byte 3", "what was written was changed")
     assert str(error) == "line 18, byte 3: what was written was changed"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 def test_what_was_not_resolved_and_what_would_flow_say_so_and_cross_to_another_process() -> None:
-    unresolved = pg.UnresolvedStatement("`lookup` may read anything")
-    flow = pg.FlowViolation("letter", "note", pg.Label(tm.Registration))
+    unresolved = UnresolvedStatement("`lookup` may read anything")
+    flow = FlowViolation("letter", "note", pg.Label(tm.Registration))
     for error in (unresolved, pickle.loads(pickle.dumps(unresolved))):
         assert (error.why, str(error)) == ("`lookup` may read anything",) * 2
         assert isinstance(error, ValueError)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.observer import Ledger
 from tests.unit.samples import Tape
 
 SHOWN_NOWHERE = "sentinel-7f3a"
@@ -153,7 +154,7 @@ def test_nested_uses_are_counted_apart() -> None:
 
 
 def test_a_double_that_has_the_two_methods_is_a_ledger() -> None:
-    ledger: pg.Ledger = Tape()
+    ledger: Ledger = Tape()
     assert pg.Guard(tm.NOTICE, ledger=ledger).ledger is ledger
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from purposeguard.errors import UnknownOperation
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.policy import table as compiled
@@ -231,7 +232,7 @@ def test_a_declared_operation_gives_its_own_source() -> None:
 
 @pytest.mark.parametrize(("one", "other"), [("2", "2"), ("1", "1(a)"), ("5", "1"), (["2", "1"], "1")])
 def test_an_operation_between_other_sources_is_refused(one: Any, other: Any) -> None:
-    with pytest.raises(pg.UnknownOperation, match=r"derives nothing from .* it declares `link`"):
+    with pytest.raises(UnknownOperation, match=r"derives nothing from .* it declares `link`"):
         PolicyTable(small).derived("link", one, other)
 
 
@@ -239,7 +240,7 @@ def test_an_operation_that_the_notice_does_not_declare_is_refused() -> None:
     with pytest.raises(pg.UnknownSource):
         PolicyTable(small).derived("merge", "2", "1")
     bare = pg.Notice.parse(changed(lambda t: t.pop("derivation")))
-    with pytest.raises(pg.UnknownOperation, match="declares no derivation"):
+    with pytest.raises(UnknownOperation, match="declares no derivation"):
         PolicyTable(bare).derived("link", "2", "1")
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.table import PolicyTable
+from purposeguard.values.json import encode_sealed
 from purposeguard.values.opener import Opener, opener_for
 from tests.unit.samples import revised
 from tests.unit.seals import ABSENT, BILL, COOKIE, DEVICE, FREE, NAME, C, D, R, Told, words
@@ -342,18 +343,18 @@ def test_the_use_under_way_opens_where_none_is_named() -> None:
     one, other = pg.Guard(tm.NOTICE), pg.Guard(pg.Notice.parse(tm.NOTICE.dump()))
     foreign: pg.Personal[str, Any] = pg.Personal("foreign", other.notice.source("1.1a"))
     with pytest.raises(pg.PurposeMissing) as missing:
-        pg.encode_sealed(NAME)
+        encode_sealed(NAME)
     assert "was to be opened outside any purpose: enter `with guard.purpose(…)`" in words(missing)
     with one.purpose(tm.RenewalGuidance) as use:
-        assert pg.encode_sealed(NAME) == "name"
+        assert encode_sealed(NAME) == "name"
         assert opener_for(None) is use
         with other.purpose("1.2(1)①"):
             # Each guard decides by its own notice, and is asked of what that knows.
-            assert pg.encode_sealed(NAME) == "name"
-            assert pg.encode_sealed(foreign) == "foreign"
+            assert encode_sealed(NAME) == "name"
+            assert encode_sealed(foreign) == "foreign"
             for unclear in (NAME.zip(foreign), FREE):
                 with pytest.raises(pg.PurposeMissing, match="uses of several guards are under way"):
-                    pg.encode_sealed(unclear)
+                    encode_sealed(unclear)
             with pytest.raises(pg.PurposeMissing, match=r"name\s+one, `context"):
                 opener_for(None)
             assert opener_for(None, {"use": use}) is use
@@ -370,11 +371,11 @@ def test_a_use_that_an_application_keeps_by_itself_is_found_once() -> None:
         guard = pg.Guard(tm.NOTICE)
         with guard.purpose(tm.RenewalGuidance) as use:
             kept.set(use)
-            assert pg.encode_sealed(NAME) == "name"
+            assert encode_sealed(NAME) == "name"
         with guard.purpose(tm.ProductProvision):
-            assert pg.encode_sealed(DEVICE) == "device"  # and the one that has ended is passed over
+            assert encode_sealed(DEVICE) == "device"  # and the one that has ended is passed over
         with pytest.raises(pg.PurposeMissing, match="has ended"):
-            pg.encode_sealed(NAME)
+            encode_sealed(NAME)
 
     contextvars.copy_context().run(within)
 
@@ -388,13 +389,13 @@ def test_of_uses_that_an_application_keeps_the_one_under_way_of_their_guard_deci
         with guard.purpose(tm.RenewalGuidance) as use:
             kept.set(use)
             with guard.purpose(tm.ProductProvision):
-                assert pg.encode_sealed(DEVICE) == "device"
+                assert encode_sealed(DEVICE) == "device"
         with guard.purpose(tm.AnyProductGuidance, channel="email"):
             kept.set(guard.use(tm.ProductGuidance))
-            assert pg.encode_sealed(web) == "web"
+            assert encode_sealed(web) == "web"
             second = pg.Guard(tm.NOTICE).purpose(tm.WebSecurityMail, channel="email")
             with second, pytest.raises(pg.PurposeMissing, match="uses of several guards are under way"):
-                pg.encode_sealed(web)
+                encode_sealed(web)
 
     contextvars.copy_context().run(within)
 

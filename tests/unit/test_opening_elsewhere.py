@@ -19,6 +19,7 @@ import trio
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.use import _leave_to_the_parent
+from purposeguard.values.json import encode_sealed
 from tests.unit.excepted import Case
 from tests.unit.seals import DEVICE, NAME, Told, words
 
@@ -268,7 +269,7 @@ def test_where_it_is_only_observed_what_has_no_purpose_is_carried_as_it_is() -> 
     observing = pg.Guard(tm.NOTICE, ledger=tape, mode="observe")
 
     def work() -> str:
-        return pg.encode_sealed(NAME)  # type: ignore[no-any-return]  # as JSON encoders have it
+        return encode_sealed(NAME)  # type: ignore[no-any-return]  # as JSON encoders have it
 
     assert observing.carry(work) is work
     assert [type(error) for error, _ in tape.denials] == [pg.PurposeMissing]

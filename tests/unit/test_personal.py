@@ -15,6 +15,7 @@ import pytest
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values import sealed as sealing
+from purposeguard.values.json import encode_sealed
 from tests.unit.seals import SENTINEL, C, D, R, words
 
 guard = pg.Guard(tm.NOTICE)
@@ -320,9 +321,9 @@ def test_what_needs_the_value_says_what_to_do(use: Callable[[Any], Any], said: s
 def test_json_is_told_how_to_open() -> None:
     with pytest.raises(pg.SealedValue) as refused:
         json.dumps({"a": [sealed()]})
-    assert words(refused).endswith("; `default=pg.encode_sealed` opens it")
+    assert words(refused).endswith("; `default=encode_sealed` opens it")
     with guard.purpose(tm.ProductProvision):
-        assert json.loads(json.dumps({"a": [sealed()]}, default=pg.encode_sealed)) == {"a": [SENTINEL]}
+        assert json.loads(json.dumps({"a": [sealed()]}, default=encode_sealed)) == {"a": [SENTINEL]}
 
 
 def test_seals_are_compared_by_identity_and_copied_as_themselves() -> None:

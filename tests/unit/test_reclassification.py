@@ -13,6 +13,8 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.declassification import Reclassifier
+from purposeguard.runtime.registry import Reclassification
 from tests.unit.samples import revised
 from tests.unit.seals import NAME, SENTINEL, C, R, Told, words
 
@@ -57,7 +59,7 @@ def test_a_declared_function_takes_a_value_out_of_its_label(guard: pg.Guard, tap
     assert list(inspect.signature(length).parameters) == ["value", "times", "plus"]
 
 
-def declared_of(guard: pg.Guard) -> pg.Reclassification:
+def declared_of(guard: pg.Guard) -> Reclassification:
     (declared,) = guard.reclassifications
     return declared
 
@@ -414,7 +416,7 @@ def test_the_activity_under_way_is_told(guard: pg.Guard, tape: Told) -> None:
 def test_each_declaration_is_listed_once() -> None:
     guard = pg.Guard(tm.NOTICE)
 
-    def declare(at_least: int | None = None) -> pg.Reclassifier[Any, Any]:
+    def declare(at_least: int | None = None) -> Reclassifier[Any, Any]:
         return guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said", at_least=at_least)
 
     for _ in range(3):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
+from purposeguard.errors import TooFewSubjects
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.seals import NAME, SENTINEL, C, Told, words
 
@@ -65,7 +66,7 @@ def test_figures_over_few_subjects_are_refused(guard: pg.Guard, tape: Told) -> N
     for values, least in [(BILLS, 3), (nobody, 2), (BILLS.map(lambda bills: bills[:1]), 2)]:
         figures = guard.reclassify(tm.Contract, to=pg.NotPersonal, why="over many", at_least=least, name="figures")
         for figure in (figures.count, partial(figures.mean, of=amount)):
-            with pytest.raises(pg.TooFewSubjects) as refused:
+            with pytest.raises(TooFewSubjects) as refused:
                 figure(values, subject=whose)
             assert isinstance(refused.value, pg.SealedValue)
             assert f"fewer than {least} subjects" in words(refused)

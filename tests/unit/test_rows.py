@@ -14,6 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
+from purposeguard.errors import StoreUnavailable
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.rows import LONG_AGO, abouts_of
@@ -374,5 +375,5 @@ def test_where_the_office_cannot_be_asked_no_row_is_given() -> None:
     office = Office({})
     office.closed = True
     for options in ({}, {"narrow": True}, {"withhold": True}):
-        with pytest.raises(pg.StoreUnavailable):
+        with pytest.raises(StoreUnavailable):
             read(Customer, Customer(key=8), guard=guarded(office), **options)

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 import purposeguard as pg
 from purposeguard import Personal, PersonalModel
+from purposeguard.errors import TooFewSubjects
 from purposeguard.notices import trendmicro_jp as tm
 
 VALUE = Personal("value", tm.Registration)
@@ -127,6 +128,6 @@ def test_an_aggregate_says_which_figure_it_is() -> None:
         ("mean", lambda: figures.mean(values, float, subject=int)),
     ):
         said = rf":\s+{name}:\s+there\s+are\s+fewer\s+than\s+3\s+subjects"
-        with pytest.raises(pg.TooFewSubjects, match=said) as caught:
+        with pytest.raises(TooFewSubjects, match=said) as caught:
             ask()
         assert caught.value.at_least == 3

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
+from purposeguard.errors import UnknownOperation
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import Tape
 
@@ -105,7 +106,7 @@ def test_a_field_that_cannot_be_withheld_is_named() -> None:
 
 
 def test_an_operation_that_is_not_declared_says_what_is() -> None:
-    with pytest.raises(pg.UnknownOperation) as caught:
+    with pytest.raises(UnknownOperation) as caught:
         guard.derive("join", [tm.Registration, tm.Contract], tm.Cookie)
     assert " ".join(str(caught.value).split()) == (
         "unknown operation `<a text of 4 characters>`: the notice derives nothing from 1.1(a), 1.1(c) and 2.3 by this; "

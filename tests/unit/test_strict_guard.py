@@ -10,6 +10,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.json import encode_sealed
 from tests.unit.seals import DEVICE, NAME, Told, words
 
 
@@ -80,7 +81,7 @@ def test_only_registered_functions_see_a_value(guard: pg.Guard, tape: Told) -> N
         with guard.purpose(purpose) as use:
             acts: list[Callable[[Any], object]] = [
                 use.open,
-                pg.encode_sealed,
+                encode_sealed,
                 lambda value, use=use: use.try_open(value, None),  # type: ignore[misc]  # each its own
                 lambda value, use=use: use.open_all([value]),  # type: ignore[misc]  # likewise
             ]

@@ -16,6 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
+from purposeguard.errors import StoreUnavailable
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.violations import violation_of
@@ -413,7 +414,7 @@ def test_what_cannot_be_known_is_refused() -> None:
     guard = guarded(office)
     assert asked(guard, 8) == ALLOWED
     office.closed = True
-    assert asked(guard, 8) == everywhere(pg.StoreUnavailable)
+    assert asked(guard, 8) == everywhere(StoreUnavailable)
     assert asked(guard, None) == ALLOWED
     office.closed = False
     assert asked(guard, 8) == ALLOWED

@@ -10,6 +10,7 @@ import purposeguard as pg
 from examples.shop import repository
 from examples.shop.models import CrashSummary, Figures, Run
 from examples.shop.privacy import guard
+from purposeguard.errors import TooFewSubjects
 from purposeguard.notices import trendmicro_jp as tm
 
 FEWEST = 5
@@ -60,7 +61,7 @@ def summary(product: str) -> CrashSummary:
 
 @guard.purpose(tm.ProductImprovement)
 def figures(product: str) -> Figures:
-    """Figures that any purpose may open, or `pg.TooFewSubjects`."""
+    """Figures that any purpose may open, or `TooFewSubjects`."""
     runs = repository.runs(product)
     mean = published.mean(runs, of=_seconds, subject=_customer)
     return Figures(
@@ -91,7 +92,7 @@ def crash_percent(runs: Sequence[Run]) -> int:
     No `at_least` holds for a function: what it may give away, and of how many, is for it to see to.
     """
     if len({run.customer for run in runs}) < FEWEST:
-        raise pg.TooFewSubjects("a percentage of crashes", FEWEST)
+        raise TooFewSubjects("a percentage of crashes", FEWEST)
     return round(100 * sum(run.kind == "crash" for run in runs) / len(runs))
 
 

@@ -30,6 +30,7 @@ from examples.shop.routes.reports import Folder
 from examples.shop.routes.work import TheMailer
 from purposeguard import Personal, Use
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.transfers import Recipient, Safeguard
 
 router = APIRouter(prefix="/mistakes", tags=["mistakes"])
 logger = logging.getLogger(__name__)
@@ -103,11 +104,11 @@ def hand_out(customer_id: int) -> CustomerContact:
     return repository.customer_contact(customer_id)
 
 
-cheaper = pg.Recipient(
+cheaper = Recipient(
     "cheaper-lab",
     "overseas-contractor",
     "BR",
-    safeguards=[pg.Safeguard("contract", "legal/2025-18", since=date(2025, 4, 1))],
+    safeguards=[Safeguard("contract", "legal/2025-18", since=date(2025, 4, 1))],
     supervised_on=date(2025, 5, 12),
 )
 

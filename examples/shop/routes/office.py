@@ -7,12 +7,12 @@ from typing import Any
 
 from fastapi import APIRouter
 
-import purposeguard as pg
 from examples.shop import revisions
 from examples.shop.activities import warrants
 from examples.shop.models import Customer, NewRecipient, Revision, Warrant
 from examples.shop.privacy import governance, guard
 from examples.shop.routes.work import documented
+from purposeguard.policy.transfers import Recipient, Safeguard
 
 router = APIRouter(prefix="/privacy", tags=["office"])
 
@@ -20,12 +20,12 @@ router = APIRouter(prefix="/privacy", tags=["office"])
 @router.put("/recipients/{recipient_id}")
 def register(recipient_id: str, new: NewRecipient) -> NewRecipient:
     governance.provisions.recipients.register(
-        pg.Recipient(
+        Recipient(
             recipient_id,
             new.kind,
             new.country,
             name=new.name,
-            safeguards=[pg.Safeguard("contract", new.contract, since=new.since)],
+            safeguards=[Safeguard("contract", new.contract, since=new.since)],
             supervised_on=new.supervised_on,
         ),
         by="privacy office",

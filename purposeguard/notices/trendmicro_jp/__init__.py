@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import ClassVar, Final, TypeVar, final
 
-from purposeguard import Notice, Personal, Purpose, Source, derive
+from purposeguard import Notice, Personal, Purpose, Source
+from purposeguard.values.personal import derive
 
 
 class RenewalGuidance(Purpose):

@@ -16,6 +16,7 @@ import purposeguard as pg
 from purposeguard.adapters import arrow
 from purposeguard.adapters.duckdb import connect
 from purposeguard.adapters.tags import KEY, decode
+from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.duckdb.places import CUSTOMER, GUARD, ROWS, customer
 from tests.support import RecordingLedger
@@ -95,7 +96,7 @@ def test_a_view_hands_on_what_it_reads(tmp_path):
     "text", ["SELECT 1; SELECT 2", "DROP TABLE customer", "SELECT nobody FROM customer", "SELECT * FROM elsewhere", ""]
 )
 def test_a_view_that_cannot_be_looked_into_is_refused(tmp_path, text):
-    with pytest.raises((pg.UnresolvedStatement, pg.UnlabelledData)):
+    with pytest.raises((UnresolvedStatement, pg.UnlabelledData)):
         connect(GUARD, {"customer": customer(tmp_path / "c.parquet")}, views={"v": text})
 
 
@@ -398,7 +399,7 @@ def test_days_that_python_does_not_have_are_texts(connection):
 
 
 def test_half_a_character_is_refused_without_the_text(connection):
-    with pytest.raises(pg.UnresolvedStatement, match=r"U\+D800") as error:
+    with pytest.raises(UnresolvedStatement, match=r"U\+D800") as error:
         connection.sql("SELECT 'secret \ud800' AS x")
     assert "secret" not in str(error.value)
 

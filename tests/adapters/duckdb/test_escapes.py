@@ -10,12 +10,13 @@ from purposeguard.adapters.duckdb import connect
 from purposeguard.adapters.duckdb.locked import MEMORY, Locked
 from purposeguard.adapters.duckdb.rows import Ready
 from purposeguard.adapters.duckdb.tags import source_of
+from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.duckdb.places import GUARD, customer, parquet, written
 from tests.oversights import Told
 
-REFUSED = (pg.UnresolvedStatement, pg.UnlabelledData, pg.PurposeViolation)
+REFUSED = (UnresolvedStatement, pg.UnlabelledData, pg.PurposeViolation)
 
 
 @pytest.fixture
@@ -166,7 +167,7 @@ def test_the_parser_of_duckdb_is_asked_as_well(folder, text):
     locked = Locked(MEMORY, sources)
     try:
         locked.look_again("WITH a AS (SELECT email FROM Customer) SELECT * FROM a", {"customer"}, frozenset())
-        with pytest.raises(pg.UnresolvedStatement):
+        with pytest.raises(UnresolvedStatement):
             locked.look_again(text.replace("{folder}", str(folder)), {"customer"}, frozenset({"unnest"}))
     finally:
         locked.close()
@@ -251,7 +252,7 @@ def test_statistics_of_rows_that_are_left_out_are_not_shown(tmp_path):
     with (
         connect(GUARD, {}, tags={"crm": tags}, database=tmp_path / "d.duckdb") as made,
         GUARD.purpose(tm.RenewalGuidance),
-        pytest.raises(pg.UnresolvedStatement, match="stats"),
+        pytest.raises(UnresolvedStatement, match="stats"),
     ):
         made.sql("SELECT stats(email) FROM crm")
 
@@ -262,11 +263,11 @@ def test_a_comment_before_create_changes_nothing(connection, comment):
     with GUARD.purpose(tm.RenewalGuidance):
         connection.sql(comment + create)
         assert connection.sql("SELECT email FROM made").labels["email"] == pg.Label(tm.Registration)
-        with pytest.raises(pg.UnresolvedStatement, match="without OR REPLACE"):
+        with pytest.raises(UnresolvedStatement, match="without OR REPLACE"):
             connection.sql(comment + create.replace("TABLE", "OR REPLACE TABLE"))
 
 
 def test_no_functions_are_asked_for_where_none_can_be_told(connection):
-    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.UnresolvedStatement) as error:
+    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(UnresolvedStatement) as error:
         connection.sql("SELECT getenv('HOME')")
     assert error.value.why == "`getenv` is no function that is known to read nothing but its arguments"

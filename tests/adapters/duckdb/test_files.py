@@ -12,6 +12,7 @@ import purposeguard as pg
 from purposeguard.adapters import arrow
 from purposeguard.adapters.duckdb import connect
 from purposeguard.adapters.tags import KEY
+from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.duckdb.places import CUSTOMER, GUARD, ROWS, customer, parquet, written
 
@@ -265,10 +266,10 @@ def test_a_file_that_has_changed_is_refused(tmp_path):
     with connect(GUARD, {"t": path}) as connection, GUARD.purpose(tm.RenewalGuidance):
         assert len(connection.sql("SELECT email FROM t").fetchall()) == 3
         parquet(path, pa.table({**ROWS, "email": ["x", "y", "z"]}), **(CUSTOMER | {"email": tm.ProductData}))
-        with pytest.raises(pg.UnresolvedStatement, match="has changed"):
+        with pytest.raises(UnresolvedStatement, match="has changed"):
             connection.sql("SELECT email FROM t")
         path.unlink()
-        with pytest.raises(pg.UnresolvedStatement, match="has changed"):
+        with pytest.raises(UnresolvedStatement, match="has changed"):
             connection.sql("SELECT email FROM t")
 
 
@@ -322,7 +323,7 @@ def test_tables_of_a_database_can_be_named_that_have_tags(database):
             connection.sql("SELECT note FROM customer")
         with pytest.raises(pg.PurposeViolation, match=r"`crm.device.name`"):
             connection.sql("SELECT name FROM crm.device")
-        with pytest.raises((pg.UnlabelledData, pg.UnresolvedStatement), match="hidden"):
+        with pytest.raises((pg.UnlabelledData, UnresolvedStatement), match="hidden"):
             connection.sql("SELECT word FROM hidden")
 
 

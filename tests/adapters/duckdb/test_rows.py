@@ -10,6 +10,7 @@ import pytest
 import purposeguard as pg
 from purposeguard import ByRow, Collected, Ended, RowSource, Subject
 from purposeguard.adapters.duckdb import connect
+from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from tests.oversights import Told
@@ -139,7 +140,7 @@ def test_no_statement_can_pass_a_value_off_as_an_unknown_source():
             "SELECT error('unknown source `' || email || '`: trendmicro-jp has no such one') FROM crm",
             "SELECT email::INTEGER AS n FROM crm",
         ):
-            with pytest.raises((duckdb.Error, pg.UnresolvedStatement)) as caught:
+            with pytest.raises((duckdb.Error, UnresolvedStatement)) as caught:
                 connection.sql(text)
             assert "`a`" not in str(caught.value)
             assert "'a'" not in str(caught.value)

@@ -26,11 +26,11 @@ from purposeguard import (
     RowSource,
     Subject,
     UnlabelledData,
-    UnresolvedStatement,
 )
 from purposeguard.adapters import arrow
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns
+from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.frames.kinds import content

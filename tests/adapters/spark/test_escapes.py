@@ -14,20 +14,12 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from purposeguard import (
-    Guard,
-    Label,
-    NotPersonal,
-    PurposeMissing,
-    PurposeViolation,
-    UnlabelledData,
-    UnresolvedStatement,
-)
+from purposeguard import Guard, Label, NotPersonal, PurposeMissing, PurposeViolation, UnlabelledData
 from purposeguard.adapters.spark import Spark
 from purposeguard.adapters.spark.guarded import GuardedFrame
 from purposeguard.adapters.spark.plan import words
 from purposeguard.adapters.tags import KEY, Tag, encode
-from purposeguard.errors import SealedAttribute
+from purposeguard.errors import SealedAttribute, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation
 from tests.adapters.spark.relations import MIXED, frame, used

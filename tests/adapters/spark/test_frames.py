@@ -17,22 +17,14 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import pandas_udf
 
-from purposeguard import (
-    FlowViolation,
-    Guard,
-    NotPersonal,
-    PurposeMissing,
-    PurposeViolation,
-    Subject,
-    UnknownSource,
-    UnlabelledData,
-    UnresolvedStatement,
-)
+from purposeguard import Guard, NotPersonal, PurposeMissing, PurposeViolation, Subject, UnknownSource, UnlabelledData
 from purposeguard.adapters import arrow
 from purposeguard.adapters.spark import Spark
 from purposeguard.adapters.tags import KEY, columns_of
+from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
+from purposeguard.policy.violations import FlowViolation
 from purposeguard.values.markers import ByRow, RowSource
 from tests.adapters.spark.relations import CUSTOMER, CUSTOMERS, MIXED, frame
 from tests.oversights import Told

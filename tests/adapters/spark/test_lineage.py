@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import pandas_udf
 
-from purposeguard import NotPersonal, UnlabelledData, UnresolvedStatement
+from purposeguard import NotPersonal, UnlabelledData
 from purposeguard.adapters.spark import Spark
+from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.spark.relations import from_where, used
 

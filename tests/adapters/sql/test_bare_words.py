@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 from sqlglot.dialects.dialect import Dialect
 
-from purposeguard import UnresolvedStatement
 from purposeguard.adapters.sql import DIALECTS, analyse
 from purposeguard.adapters.sql.functions import words
+from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sql.engines import Engine
 
 WORDS = sorted(

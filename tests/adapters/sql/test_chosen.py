@@ -7,10 +7,10 @@ import sqlite3
 import duckdb
 import pytest
 
-from purposeguard import UnresolvedStatement
 from purposeguard.adapters.sql.lineage import Read
 from purposeguard.adapters.sql.lineage import read as parse
 from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sql.shop import TABLES, flows, read, used, writes
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from purposeguard import UnresolvedStatement
+from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sql.shop import read, used, writes
 
 SEEN = [

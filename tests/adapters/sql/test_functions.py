@@ -6,10 +6,10 @@ import duckdb
 import pytest
 from sqlglot import exp
 
-from purposeguard import UnresolvedStatement
 from purposeguard.adapters.sql import functions
 from purposeguard.adapters.sql.scopes import DIALECTS
 from purposeguard.adapters.sql.values import SPECIAL
+from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sql.shop import read
 
 KNOWN = {one for one in vars(exp).values() if isinstance(one, type) and issubclass(one, exp.Func)}

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from sqlglot import exp, parse_one
 
-from purposeguard import ByRow, Collected, Guard, History, NotPersonal, RowSource, Subject, UnresolvedStatement
+from purposeguard import ByRow, Collected, Guard, History, NotPersonal, RowSource, Subject
 from purposeguard.adapters.row_rule import And, Constant, DayIn, IsNull, KeySet, Not, Or, RowRule, SourceIn, SubjectIn
 from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.sql.lineage import read
 from purposeguard.adapters.sql.rows import Conditions, narrowed
 from purposeguard.adapters.sql.scopes import DIALECTS, Names
 from purposeguard.adapters.sql.tags import Catalogue, Tables
+from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.sql.engines import Engine

@@ -6,8 +6,9 @@ import logging
 
 import pytest
 
-from purposeguard import UnlabelledData, UnresolvedStatement
+from purposeguard import UnlabelledData
 from purposeguard.adapters.sql import analyse
+from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sql.shop import TABLES, read
 
 COMMANDS = [

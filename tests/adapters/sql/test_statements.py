@@ -9,7 +9,6 @@ import pytest
 
 from purposeguard import (
     ByRow,
-    FlowViolation,
     Guard,
     Label,
     NotPersonal,
@@ -18,10 +17,11 @@ from purposeguard import (
     RowSource,
     Subject,
     UnlabelledData,
-    UnresolvedStatement,
 )
 from purposeguard.adapters.sql import Statements, Tables
+from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import FlowViolation
 from tests.oversights import Told
 from tests.support import RecordingLedger
 

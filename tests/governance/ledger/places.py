@@ -15,7 +15,7 @@ from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import violation_of
-from purposeguard.runtime.registry import LegalException, Site
+from purposeguard.runtime.registry import LegalException, Reclassification, Site
 from tests.governance.support import START, Time
 
 SITE = Site("shop.mail", "remind", 7)
@@ -79,7 +79,7 @@ def denial(
     return violation_of(decision)(decision, **facts)
 
 
-RECLASSIFICATION = pg.Reclassification("totals", D, pg.Label(pg.NotPersonal), "a sum names nobody", "privacy", SITE)
+RECLASSIFICATION = Reclassification("totals", D, pg.Label(pg.NotPersonal), "a sum names nobody", "privacy", SITE)
 
 EXCEPTION = LegalException(
     "shop.warrant", "law", "a warrant", "counsel", frozenset({"7"}), START + datetime.timedelta(days=1), SITE

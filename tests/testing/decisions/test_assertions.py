@@ -12,6 +12,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.transfers import Recipient
 from purposeguard.testing import assert_denied, assert_reads
 from tests.support import RecordingLedger
 
@@ -94,7 +95,7 @@ def test_what_is_called_may_be_a_guard_s_own_method(guard: pg.Guard) -> None:
 
 
 def test_a_recipient(guard: pg.Guard) -> None:
-    abroad = pg.Recipient("lab", "overseas-contractor", "KP")
+    abroad = Recipient("lab", "overseas-contractor", "KP")
     with assert_denied(sources=tm.Registration, purpose=tm.RenewalGuidance):
         guard.check_recipient("1.1a", "1.2(1)①", abroad)
 

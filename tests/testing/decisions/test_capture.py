@@ -16,6 +16,7 @@ import purposeguard as pg
 from purposeguard.adapters.deciding import Decider, Demand
 from purposeguard.adapters.tags import columns_of
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.transfers import Provision, Recipient, Safeguard
 from purposeguard.testing.decisions import Decided, capture_decisions
 from tests.support import RecordingLedger
 from tests.unit.oversights import SUSPENDED, Counting, Office
@@ -204,14 +205,14 @@ def test_rows_are_told_one_by_one() -> None:
 class Providing(RecordingLedger):
     """A ledger that can be told of hand-overs."""
 
-    def provided(self, provision: pg.Provision, /) -> None: ...
+    def provided(self, provision: Provision, /) -> None: ...
 
 
 def test_a_hand_over_is_told_once() -> None:
     guard = pg.Guard(tm.NOTICE, ledger=Providing())
-    contract = pg.Safeguard("contract", "c-1", datetime.date(2024, 1, 1))
+    contract = Safeguard("contract", "c-1", datetime.date(2024, 1, 1))
     supervised = datetime.date(2026, 5, 1)
-    house = pg.Recipient("mail-house", "domestic-contractor", "JP", safeguards=[contract], supervised_on=supervised)
+    house = Recipient("mail-house", "domestic-contractor", "JP", safeguards=[contract], supervised_on=supervised)
 
     @guard.entrust(house, means="email")
     def hand_over(customer: Customer) -> None: ...

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Annotated
 
 import purposeguard as pg
+from purposeguard.policy.transfers import Recipient, Safeguard
 from purposeguard.notices import trendmicro_jp as tm
 
 guard = pg.Guard(tm.NOTICE)
@@ -20,23 +21,23 @@ class Customer:
 
 # Recipients and their safeguards.
 
-contract = pg.Safeguard("contract", "2026-117", since=date(2024, 4, 1))
-printer = pg.Recipient("printer", "domestic-contractor", "JP", safeguards=[contract], means="email")
+contract = Safeguard("contract", "2026-117", since=date(2024, 4, 1))
+printer = Recipient("printer", "domestic-contractor", "JP", safeguards=[contract], means="email")
 
-pg.Safeguard("contract")  # error
-pg.Safeguard("contract", "2026-117")  # error
-pg.Safeguard("contract", 117, since=date(2024, 4, 1))  # error
-pg.Safeguard("contract", "2026-117", since="2024-04-01")  # error
-pg.Safeguard("contract", "2026-117", since=date(2024, 4, 1), until="2027")  # error
-pg.Recipient("printer")  # error
-pg.Recipient("printer", "domestic-contractor")  # error
-pg.Recipient(7, "domestic-contractor", "JP")  # error
-pg.Recipient("printer", "domestic-contractor", "JP", "Printer")  # error
-pg.Recipient("printer", "domestic-contractor", "JP", safeguards=contract)  # error
-pg.Recipient("printer", "domestic-contractor", "JP", safeguards=["contract"])  # error
-pg.Recipient("printer", "domestic-contractor", "JP", supervised_on="2024-05-01")  # error
-pg.Recipient("printer", "domestic-contractor", "JP", own_subsidiary="yes")  # error
-pg.Recipient("printer", "domestic-contractor", "JP", products=7)  # error
+Safeguard("contract")  # error
+Safeguard("contract", "2026-117")  # error
+Safeguard("contract", 117, since=date(2024, 4, 1))  # error
+Safeguard("contract", "2026-117", since="2024-04-01")  # error
+Safeguard("contract", "2026-117", since=date(2024, 4, 1), until="2027")  # error
+Recipient("printer")  # error
+Recipient("printer", "domestic-contractor")  # error
+Recipient(7, "domestic-contractor", "JP")  # error
+Recipient("printer", "domestic-contractor", "JP", "Printer")  # error
+Recipient("printer", "domestic-contractor", "JP", safeguards=contract)  # error
+Recipient("printer", "domestic-contractor", "JP", safeguards=["contract"])  # error
+Recipient("printer", "domestic-contractor", "JP", supervised_on="2024-05-01")  # error
+Recipient("printer", "domestic-contractor", "JP", own_subsidiary="yes")  # error
+Recipient("printer", "domestic-contractor", "JP", products=7)  # error
 printer.country = "CN"  # error
 contract.until = None  # error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import purposeguard as pg
+from purposeguard.values.personal import derive
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
 
@@ -50,9 +51,9 @@ as_cookie: Personal[tuple[str, str], tm.Cookie] = linked  # error
 as_customer: Personal[tuple[str, str], tm.Registration] = linked  # error
 as_traffic: Personal[tuple[str, str], tm.TrafficAnalysis] = linked  # error
 in_this_order: Personal[tuple[int, str], tm.UsageAnalysis] = tm.link_usage(cookie, mail.map(len))  # error
-pg.derive(tm.NOTICE, "link", cookie, text())  # error
-pg.derive(tm.NOTICE, cookie, mail)  # error
-pg.derive("link", cookie, mail)  # error
+derive(tm.NOTICE, "link", cookie, text())  # error
+derive(tm.NOTICE, cookie, mail)  # error
+derive("link", cookie, mail)  # error
 guard.derive(cookie, mail)  # error
 guard.derive("link", cookie, text)  # error
 

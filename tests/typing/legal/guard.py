@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.registry import Reclassification
 
 guard = pg.Guard(tm.NOTICE)
 observing = pg.Guard(pg.Notice.bundled("trendmicro-jp"), mode="observe")
@@ -240,7 +241,7 @@ class Tape:
 
     def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None: ...
 
-    def reclassified(self, declared: pg.Reclassification, label: pg.Label, activity: str | None) -> None: ...
+    def reclassified(self, declared: Reclassification, label: pg.Label, activity: str | None) -> None: ...
 
 
 pg.Guard(tm.NOTICE, ledger=Tape())

@@ -10,19 +10,21 @@ from typing import Annotated, assert_type
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.transfers import Provision, Recipient, Safeguard
+from purposeguard.runtime.registry import Entrustment, Reclassification
 
 
 class Book:
     def __init__(self) -> None:
-        self.provisions: list[pg.Provision] = []
+        self.provisions: list[Provision] = []
 
     def denied(self, error: pg.PurposeViolation | pg.PurposeMissing, *, observed: bool) -> None: ...
 
     def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None: ...
 
-    def reclassified(self, declared: pg.Reclassification, label: pg.Label, activity: str | None) -> None: ...
+    def reclassified(self, declared: Reclassification, label: pg.Label, activity: str | None) -> None: ...
 
-    def provided(self, provision: pg.Provision, /) -> None:
+    def provided(self, provision: Provision, /) -> None:
         self.provisions.append(provision)
 
 
@@ -36,8 +38,8 @@ class Customer:
     address: Annotated[str, tm.Registration]
 
 
-contract = pg.Safeguard("contract", "2026-117", since=date(2024, 4, 1))
-printer = pg.Recipient(
+contract = Safeguard("contract", "2026-117", since=date(2024, 4, 1))
+printer = Recipient(
     "printer",
     "domestic-contractor",
     "JP",
@@ -88,8 +90,8 @@ with guard.purpose(tm.RenewalGuidance):
 asyncio.run(asked())
 
 for declared in guard.entrustments:
-    assert_type(declared, pg.Entrustment)
-    assert_type(declared.recipient, pg.Recipient | str)
+    assert_type(declared, Entrustment)
+    assert_type(declared.recipient, Recipient | str)
     assert_type(declared.label, pg.Label | None)
 for provision in book.provisions:
     assert_type(provision.subjects, tuple[str, ...])

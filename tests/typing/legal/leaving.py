@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, assert_type
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.personal import derive
 
 guard = pg.Guard(tm.NOTICE, strict=True)
 
@@ -33,7 +34,7 @@ linked = tm.link_usage(cookie, mail)
 assert_type(linked, Personal[tuple[int, str], tm.LinkedUsage])
 assert_type(tm.link_usage(cookie, web.zip(prospect)), Personal[tuple[int, tuple[str, str]], tm.LinkedUsage])
 assert_type(tm.link_usage(Personal.collect([cookie]), mail), Personal[tuple[tuple[int, ...], str], tm.LinkedUsage])
-assert_type(pg.derive(tm.NOTICE, "link", cookie, mail), Personal[Any, Any])
+assert_type(derive(tm.NOTICE, "link", cookie, mail), Personal[Any, Any])
 assert_type(guard.derive("link", cookie, mail), Personal[tuple[int, str], Any])
 assert_type(guard.derive("link", tm.Cookie, tm.Registration), pg.Label)
 

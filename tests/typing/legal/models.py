@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 import purposeguard as pg
 from purposeguard import Personal, PersonalModel, Use
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.values.json import encode_sealed
 
 guard = pg.Guard(tm.NOTICE)
 
@@ -118,7 +119,7 @@ with guard.purpose(tm.RenewalGuidance) as renewal:
     written: list[dict[str, Any]] = [letter.model_dump(context={"use": renewal})]
     written.append(letter.model_dump(mode="withhold", exclude_none=True))
     assert_type(letter.model_dump_json(), str)
-    assert_type(json.dumps({"to": letter.to}, default=pg.encode_sealed), str)
+    assert_type(json.dumps({"to": letter.to}, default=encode_sealed), str)
 
 with guard.purpose(tm.ProductProvision) as provision:
     if customer.device is not None:

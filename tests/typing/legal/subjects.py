@@ -16,8 +16,8 @@ from purposeguard import Personal, Use
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision
 from purposeguard.runtime.legal_override import ExceptionLedger
-from purposeguard.runtime.protocols import CLEAR, SubjectPreferences
-from purposeguard.runtime.registry import LegalException
+from purposeguard.runtime.protocols import CLEAR, Oversight, SubjectPreferences
+from purposeguard.runtime.registry import LegalException, Reclassification
 
 # What keeps what subjects asked for is whatever has these four.
 
@@ -27,7 +27,7 @@ class Ledger:
 
     def allowed(self, activity: str | None, purpose: str, label: pg.Label, count: int) -> None: ...
 
-    def reclassified(self, declared: pg.Reclassification, label: pg.Label, activity: str | None) -> None: ...
+    def reclassified(self, declared: Reclassification, label: pg.Label, activity: str | None) -> None: ...
 
     def excepted(self, exception: LegalException, label: pg.Label, subject: str | None, count: int) -> None: ...
 
@@ -51,7 +51,7 @@ class Office:
 
 
 told: ExceptionLedger = Ledger()
-asked: pg.Oversight = Office()
+asked: Oversight = Office()
 NOON = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
 
 
@@ -61,7 +61,7 @@ def noon() -> datetime.datetime:
 
 guard = pg.Guard(tm.NOTICE, governance=Office(), clock=noon)
 strict = pg.Guard(pg.History(tm.NOTICE), mode="observe", ledger=told, governance=asked, clock=lambda: NOON)
-assert_type(guard.governance, pg.Oversight | None)
+assert_type(guard.governance, Oversight | None)
 assert_type(guard.history, pg.History)
 
 # Marks stand beside tags, on whatever a model is.
