@@ -14,6 +14,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard import errors
+from purposeguard.policy import violations
 from purposeguard.policy.violations import FlowViolation
 from tests.adapters.conformance.cases import Case, cases
 from tests.adapters.conformance.engines import Answer, Engine, plain_rows
@@ -102,7 +103,7 @@ def _hold(engine: Engine, case: Case) -> None:
         if not isinstance(caught.value, engine.own_errors):
             _compare_refusal(engine, case, caught.value)
     else:
-        kind: type[errors.PurposeGuardError] = getattr(pg, case.refused)
+        kind: type[errors.PurposeGuardError] = getattr(errors, case.refused, None) or getattr(violations, case.refused)
         with pytest.raises(kind) as refused:
             engine.answer(case, guard)
         assert type(refused.value) is kind
