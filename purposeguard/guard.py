@@ -223,35 +223,29 @@ class Guard:
             UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: as `allows`.
         """
         engine = self._engine
+        snapshot = engine.snapshot
+        if channel is None and subject is None and engine.ledger is None:
+            rows, purposes = snapshot.known  # of one revision, whole; empty where somebody is told of each decision
+            try:
+                row = rows[sources]
+                if purpose in row or purposes[purpose] in row:
+                    return
+            except (KeyError, TypeError):
+                pass  # not asked in this form before, or not hashable
         if hasattr(sources, "__next__"):  # an iterator can be asked once only
             sources = tuple(cast("Iterable[OneSource]", sources))
-        if (
-            subject is None
-            and engine.ledger is None
-            and not engine.observers
-            and self.allows(sources, purpose, channel)
-        ):
+        if subject is None and engine.counting is not None and snapshot.counts(sources, purpose, channel):
             return
-        snapshot = engine.snapshot
-        if subject is None and engine.counting is not None:
-            try:
-                tick = snapshot.checked[sources, purpose, channel]
-            except (KeyError, TypeError):
-                pass  # not allowed in this form before, or not hashable
-            else:
-                tick()
-                return
         verdict = self._decide(sources, purpose, channel, subject)
         engine.decided(verdict, used=True)
         decision = Decision(verdict)
         if not decision:
             engine.refuse(decision)
         elif engine.ledger is not None:
-            counted = engine.count_check(decision)
-            if counted is not None and subject is None and isinstance(sources, (str, Label, TermMeta)):
-                snapshot.remember(
-                    (sources, purpose, channel), counted
-                )  # not an iterable, which may give others next time
+            tick = engine.count_check(decision)
+            if tick is not None and subject is None and isinstance(sources, (str, Label, TermMeta)):
+                # No iterable, which may give others next time.
+                snapshot.remember((sources, purpose, channel), tick)
 
     def explain(self, sources: Sources, purpose: object, channel: str | None = None, subject: Whose = None) -> Decision:
         """The decision with its reasons; an error only as in `allows`, never for a denial."""
