@@ -269,7 +269,7 @@ def shown(given: object) -> str:
     if isinstance(given, str):
         text = given
     elif _is_union(given):
-        text = " | ".join(sorted(getattr(one, "__name__", "?") for one in get_args(given)))
+        text = " | ".join(sorted(getattr(member, "__name__", "?") for member in get_args(given)))
     elif isinstance(given, type):
         text = f"{given.__module__}.{given.__qualname__}"
     else:
@@ -301,7 +301,8 @@ def is_like_an_id(text: str, suggestions: Sequence[str] = ()) -> bool:
     if _WORD.fullmatch(text) is None:
         return False
     return len(text) <= 3 or any(
-        difflib.SequenceMatcher(None, text.casefold(), one.casefold()).ratio() >= _ALIKE for one in suggestions
+        difflib.SequenceMatcher(None, text.casefold(), suggestion.casefold()).ratio() >= _ALIKE
+        for suggestion in suggestions
     )
 
 

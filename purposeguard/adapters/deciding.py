@@ -224,10 +224,18 @@ class Decider:
             self.engine.refuse(decision, use, field=field, advice=self._advice_on_columns)
 
     def _later(
-        self, use: Use[Any], permissions: Permissions, label: Label, used: bool | None, field: str
+        self, use: Use[Any], permissions: Permissions, label: Label, used: bool | None, field: str | None
     ) -> Decision | None:
         """Why no row may be used, whatever it says of itself."""
         return None if label is NOT_PERSONAL else use._judged_later(label, permissions, used=used, field=field)
+
+    def _asked(
+        self, use: Use[Any], permissions: Permissions, label: Label, by_row: bool, told_as: str | None = None
+    ) -> Decision | None:
+        used = None if told_as is None else False
+        if by_row:
+            return self._later(use, permissions, label, used, told_as)
+        return use._judged(label, (), permissions, used=used, field=told_as)
 
     def denied(self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = "") -> dict[str, Decision]:
         """The columns that a use may not use, whatever their rows say, each with the reason; nobody is told.
@@ -243,10 +251,10 @@ class Decider:
                 continue
             by_row = self.asks_rows(columns, {name: tag})
             label = tag.label
-            decision = self._later(use, column, label, None, name) if by_row else use._judged(label, (), column)
+            decision = self._asked(use, column, label, by_row)
             if decision is not None:
-                # What may be used is asked again, as what is used.
-                self.engine.decided(decision.verdict, used=False, activity=use.activity, field=name)
+                if self.engine.observers:  # of denials alone: what may be used is asked again, as what is used
+                    self._asked(use, column, label, by_row, name)
                 found[name] = decision
         return found
 

@@ -55,7 +55,7 @@ class History(Immutable):
             NoticeError: this machine knows no such time zone.
         """
         date = day_in(self.latest.document.timezone, day)
-        return next((one for one in reversed(self.notices) if one.revision <= date), None)
+        return next((notice for notice in reversed(self.notices) if notice.revision <= date), None)
 
     def label(self, *sources: OneSource, collected: Day) -> Label:
         """The label of data collected on a day: its sources in the revision that held then.
@@ -69,12 +69,12 @@ class History(Immutable):
         held = self.on(collected)
         if held is None:
             raise LookupError(f"the earliest revision known is of {self.notices[0].revision}, which is later than that")
-        given = [inner for one in sources for inner in (one.sources if isinstance(one, Label) else (one,))]
+        given = [inner for source in sources for inner in (source.sources if isinstance(source, Label) else (source,))]
         return Label(*(held.source(one if isinstance(one, str) else self._then(one, held)) for one in given))
 
     def _then(self, source: type[Source], held: Notice) -> type[Source] | str:
         """What a class of one revision is called in another; itself where that has no such source, or is its own."""
-        origin = next((one for one in self.notices if source in one.grants and one is not held), None)
+        origin = next((notice for notice in self.notices if source in notice.grants and notice is not held), None)
         return source if origin is None else self.clause_in("source", source.clause, origin, held) or source
 
     def clause_in(self, kind: Literal["source", "purpose"], clause: str, since: Notice, until: Notice) -> str | None:
@@ -114,4 +114,4 @@ class History(Immutable):
         return hash(self.notices)
 
     def __repr__(self) -> str:
-        return f"<History of {self.latest.id}: {', '.join(str(one.revision) for one in self.notices)}>"
+        return f"<History of {self.latest.id}: {', '.join(str(notice.revision) for notice in self.notices)}>"

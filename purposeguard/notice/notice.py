@@ -90,8 +90,11 @@ class Notice(Immutable):
             prohibited=MappingProxyType(prohibited(document)),
             _own_purposes=frozenset(purpose_classes.values()),
             _sources=_named((one, one.clause, one.__name__) for one in sources),
-            _purposes=_named((one, one.clause, one.__name__) for one in purpose_classes.values()),
-            _families=_named((one, one.name, one.name) for one in families),
+            _purposes=_named(
+                (purpose_class, purpose_class.clause, purpose_class.__name__)
+                for purpose_class in purpose_classes.values()
+            ),
+            _families=_named((family, family.name, family.name) for family in families),
         )
 
     @classmethod

@@ -56,7 +56,6 @@ class Decision:
     context: Context
 
     def __init__(self, verdict: Verdict) -> None:
-        self.verdict = verdict
         self.allowed, self._matrix, self.label, self.purpose, self.channel, self.context, self._declared = verdict
 
     def __bool__(self) -> bool:
@@ -71,7 +70,9 @@ class Decision:
             return DenialReason.CHANNEL
         if self._ungranted:
             return DenialReason.GRANT  # whatever else stands in the way of it
-        return min((bar for one in self.denied if (bar := self._bar(one)) is not None), default=DenialReason.GRANT)
+        return min(
+            (bar for source in self.denied if (bar := self._bar(source)) is not None), default=DenialReason.GRANT
+        )
 
     @_once
     def denied(self) -> tuple[type[Source], ...]:
@@ -102,7 +103,7 @@ class Decision:
             return None if self._may(source) else DenialReason.CHANNEL
         if self._lacks_grant(source):
             return DenialReason.GRANT
-        bars = [self._matrix.bar(source, one, self.channel, self.context) for one in _members(self.purpose)]
+        bars = [self._matrix.bar(source, member, self.channel, self.context) for member in _members(self.purpose)]
         return None if None in bars else max(bar for bar in bars if bar is not None)
 
     @_once
@@ -121,7 +122,7 @@ class Decision:
     def alternatives(self) -> tuple[type[Purpose], ...]:
         """The purposes that the whole label may serve (by the channel, for the subject), in the notice's order."""
         row = self._matrix.row_for(self.label, self.channel, self.context)
-        return tuple(one for one in self._matrix.notice.purposes if one in row)
+        return tuple(purpose for purpose in self._matrix.notice.purposes if purpose in row)
 
     @_once
     def reasons(self) -> tuple[str, ...]:
@@ -192,7 +193,7 @@ class Decision:
     def _is_for_want_of_a_channel(self, source: type[Source]) -> bool:
         """Whether the revision of collection grants what is refused, by channels that it names."""
         stated = dataclasses.replace(self.context, unstated=False)
-        bars = [self._matrix.bar(source, one, self.channel, stated) for one in _members(self.purpose)]
+        bars = [self._matrix.bar(source, member, self.channel, stated) for member in _members(self.purpose)]
         return any(bar is not DenialReason.REVISION and bar is not DenialReason.GRANT for bar in bars)
 
     @_once
@@ -225,7 +226,10 @@ class Decision:
             row = self._matrix.row_for(self.label, self.channel, self.context)
             families = [family for family in self._matrix.families.get(self.purpose, ()) if family in row]
             if len(self.label) > 1 and (self.alternatives or not families):
-                both = ", ".join(one.slug for one in self.alternatives[:6]) or "nothing; keep the data apart"
+                both = (
+                    ", ".join(alternative.slug for alternative in self.alternatives[:6])
+                    or "nothing; keep the data apart"
+                )
                 lines.append(f"combined, {_listed(s.clause for s in self.label)} may serve: {both}")
             lines += [
                 f"its family {family.slug} may use the data, each source by a clause of its own" for family in families

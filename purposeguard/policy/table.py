@@ -167,7 +167,7 @@ class PolicyTable(Immutable):
             )
         self._fill(_tables=tables)
         self._fill(_labels={source: Label(source) for source in notice.sources})
-        purposes: dict[object, type[Purpose] | Family] = {one: one for one in notice.purposes}
+        purposes: dict[object, type[Purpose] | Family] = {purpose: purpose for purpose in notice.purposes}
         purposes.update((one.clause, one) for one in notice.purposes)
         for family in notice.families:
             purposes[family.name] = family
@@ -413,8 +413,8 @@ class PolicyTable(Immutable):
         if isinstance(given, Family):
             given = given.union
         if is_union(given) and any(self._origin(one) is not None for one in union_members(given)):
-            members = {self._present(one) for one in union_members(given)}
-            for gone in (one for one in members if isinstance(one, str)):
+            members = {self._present(union_member) for union_member in union_members(given)}
+            for gone in (member for member in members if isinstance(member, str)):
                 self.notice.purpose(gone)  # raises: the revision has no such clause
             if len(members) > 1:
                 given = Union[tuple(members)]  # noqa: UP007  # the members are known only now
@@ -485,7 +485,9 @@ def _opened(notice: Notice, others: Iterable[Notice], history: History) -> set[t
         shut = {fold(one) for one in _closed(other.document)} if other is not notice else set[str | None]()
         if shut:
             found.update(
-                one for one in notice.purposes if history.clause_in("purpose", one.clause, notice, other) in shut
+                purpose
+                for purpose in notice.purposes
+                if history.clause_in("purpose", purpose.clause, notice, other) in shut
             )
     return found
 

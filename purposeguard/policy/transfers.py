@@ -90,9 +90,11 @@ class Recipient:
         _must_be_days(self, "supervised_on")
         products: tuple[object, ...] = tuple(self.products)  # callers may be untyped
         safeguards: tuple[object, ...] = tuple(self.safeguards)
-        if isinstance(self.products, str) or not all(isinstance(one, str) and one.strip() for one in products):
+        if isinstance(self.products, str) or not all(
+            isinstance(product, str) and product.strip() for product in products
+        ):
             raise TypeError("`products` are the names of products, in a set or a list")
-        if not all(isinstance(one, Safeguard) for one in safeguards):
+        if not all(isinstance(safeguard, Safeguard) for safeguard in safeguards):
             raise TypeError("`safeguards` are `Safeguard(…)`, in a list or a tuple")
         if type(self.own_subsidiary) is not bool:  # what is only truthy opens no country
             raise TypeError("`own_subsidiary` is True or False")
@@ -235,7 +237,7 @@ def _of_limit(
 
 def _of_safeguards(rule: Safeguards, recipient: Recipient, means: str | None, today: datetime.date) -> Iterator[str]:
     """Clause 6: a measure that holds today is on record before anything is handed over, by a means of the notice."""
-    known = [one for one in recipient.safeguards if _found(rule.measures, one.measure) is not None]
+    known = [safeguard for safeguard in recipient.safeguards if _found(rule.measures, safeguard.measure) is not None]
     if not any(one.holds(today) for one in known):
         yield _no_measure(rule, recipient, known, today)
     if means is not None and _found(rule.means, means) is None:
@@ -246,7 +248,7 @@ def _no_measure(rule: Safeguards, recipient: Recipient, known: list[Safeguard], 
     if not recipient.safeguards:
         return f"no safeguard is on record, such as {_ids(rule.measures)} (clause {rule.clause})"
     if not known:
-        others = ", ".join(_shown(one.measure, rule.measures) for one in recipient.safeguards)
+        others = ", ".join(_shown(safeguard.measure, rule.measures) for safeguard in recipient.safeguards)
         return f"{others} is no measure of clause {rule.clause}, which names {_ids(rule.measures)}"
     ended = [one.until for one in known if one.until is not None and one.until < today]
     if ended:
@@ -257,7 +259,7 @@ def _no_measure(rule: Safeguards, recipient: Recipient, known: list[Safeguard], 
 def _found(kinds: Iterable[Kind], given: str) -> Kind | None:
     """The entry that an id means; case, blanks and hyphens do not matter."""
     wanted = fold(given)
-    return next((one for one in kinds if wanted is not None and fold(one.id) == wanted), None)
+    return next((kind for kind in kinds if wanted is not None and fold(kind.id) == wanted), None)
 
 
 def canonical(kinds: Iterable[Kind], given: str) -> str:
@@ -267,7 +269,7 @@ def canonical(kinds: Iterable[Kind], given: str) -> str:
 
 
 def _ids(kinds: Iterable[Kind]) -> str:
-    *first, last = (one.id for one in kinds)
+    *first, last = (kind.id for kind in kinds)
     return f"{', '.join(first)} or {last}" if first else last
 
 
@@ -277,7 +279,7 @@ def _name(product: str) -> str:
 
 
 def _shown(given: str, kinds: Iterable[Kind]) -> str:
-    return shown_id(given, [one.id for one in kinds])
+    return shown_id(given, [kind.id for kind in kinds])
 
 
 def _must_be_texts(record: object, *names: str) -> None:

@@ -384,7 +384,7 @@ def _holds_later(annotation: Any, seen: frozenset[Any] = frozenset(), *, inside:
         if any(_holds_later(hint, seen | {origin}, inside=True) for hint in hints):
             return True
     passed = later or origin is Annotated or is_union(annotation) or origin in TRANSPARENT
-    return any(_holds_later(one, seen, inside=inside or not passed) for one in get_args(annotation))
+    return any(_holds_later(get_arg, seen, inside=inside or not passed) for get_arg in get_args(annotation))
 
 
 def _field(path: str) -> str:

@@ -254,7 +254,9 @@ def _must_fit(engine: Engine, activity: Activity) -> None:
     if activity.channel in admitted or (activity.channel is None and not matrix.must_state_channel(activity.purpose)):
         return
     holders = [source for source in matrix.notice.sources if activity.purpose in matrix.row(source)]
-    heads = [one for one in holders if not any(one is not other and issubclass(one, other) for other in holders)]
+    heads = [
+        holder for holder in holders if not any(holder is not other and issubclass(holder, other) for other in holders)
+    ]
     label = Label(*(heads or (NotPersonal,)))
     verdict = engine.snapshot.decide(label, activity.purpose, activity.channel, activity=True)
     decision = Decision(verdict._replace(closed=True))

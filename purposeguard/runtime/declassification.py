@@ -209,11 +209,11 @@ class Reclassifier(Generic[S, To]):
         engine.snapshot.matrix.label(value.label)  # raises: a class made by hand may be a subclass of a source
         current = engine.snapshot.matrix.current
         heads = tuple(map(current, self._from.sources))
-        others = [one for one in value.label if not issubclass(current(one), (*heads, NotPersonal))]
+        others = [source for source in value.label if not issubclass(current(source), (*heads, NotPersonal))]
         if others:
             raise SealedValue(
                 f"{declared.name} reclassifies {_clauses(self._from)}, and this value derives from "
-                f"{', '.join(one.clause for one in others)} as well"
+                f"{', '.join(other.clause for other in others)} as well"
             )
         engine.must_be_registered((value,), *seeing)
         if engine.ledger is not None:  # before anything sees the value: a run that fails has seen it as well

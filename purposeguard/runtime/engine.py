@@ -172,7 +172,7 @@ class Engine:
             under = BEFORE_ALL if held is None else held.revision
             if under == matrix.notice.revision:
                 under = None
-        sources = [matrix.current(one).clause for one in matrix.label(label).sources if one is not NotPersonal]
+        sources = [matrix.current(source).clause for source in matrix.label(label).sources if source is not NotPersonal]
         overdue = snapshot.periods.overdue(sources, collected=collected, ended=ended, today=self.clock.now())
         return Context(preferences, under, overdue)
 
@@ -347,7 +347,7 @@ def _advice(decision: Decision, access: Access | None, fields: tuple[str, ...]) 
             "@guard.access(withhold=True)"
         )
     named = "the field " if len(fields) == 1 else "the fields "
-    named += ", ".join(f"`{one}`" for one in fields)
+    named += ", ".join(f"`{field}`" for field in fields)
     if access.withhold:
         return f"{named} cannot be withheld from this return value; read without it"
     return f"either read without {named}, or withhold it with @guard.access(withhold=True)"

@@ -256,7 +256,9 @@ class Handing:
             revision=notice.revision,
             activity=use.activity.name if use is not None else None,
             means=canonical(ways, means or "not stated"),
-            subjects=tuple(dict.fromkeys(one.subject for one in row_contexts if one.subject is not None)),
+            subjects=tuple(
+                dict.fromkeys(row_context.subject for row_context in row_contexts if row_context.subject is not None)
+            ),
             at=self._engine.clock.now(),
             name=recipient.name,
             product=self.declared.product,
@@ -289,8 +291,8 @@ def against(
     if reasons:
         yield refusal(document, asked, recipient, reasons)
     oversight = engine.oversight
-    subjects = dict.fromkeys(one.subject for one in row_contexts if one.subject is not None)
-    if oversight is not None and any(oversight.preferences(one).provision_stopped for one in subjects):
+    subjects = dict.fromkeys(row_context.subject for row_context in row_contexts if row_context.subject is not None)
+    if oversight is not None and any(oversight.preferences(subject).provision_stopped for subject in subjects):
         clause = document.rights.clause if document.rights is not None else "7"
         what = ", ".join(source.clause for source in asked.label)
         yield overruled(

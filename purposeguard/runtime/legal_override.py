@@ -132,7 +132,7 @@ def _keys(subjects: object) -> frozenset[str] | None:
         return None
     if isinstance(subjects, (str, bytes, Mapping)) or not isinstance(subjects, Iterable):
         raise TypeError('`subjects` are the ids of those concerned, e.g. `[7, 8]`, or `"all"`')
-    keys = frozenset(subject_key(one) for one in subjects)
+    keys = frozenset(subject_key(subject) for subject in subjects)
     if not keys:
         raise ValueError('`subjects` are those concerned, and there are none: name them, or say `"all"`')
     return keys

@@ -345,7 +345,7 @@ class Use(Opener, Generic[P]):
                 raise TypeError("`subjects` says of each value in turn whose it is: give a list")
             for value in sealed:
                 must_be_sealed(value, "`open_all`")
-            row_contexts = tuple(() if one is None else self._row_contexts(one) for one in subjects)
+            row_contexts = tuple(() if subject is None else self._row_contexts(subject) for subject in subjects)
             if len(row_contexts) != len(sealed):
                 raise ValueError(f"there are {len(sealed)} values and {len(row_contexts)} subjects: name one for each")
             return self._open(sealed, row_contexts=row_contexts)
@@ -700,7 +700,7 @@ class Carried(Use[Any]):
 
     def stands_for(self, use: Use[Any]) -> bool:
         """Whether it was carried from this use, directly or by way of others."""
-        return any(one is use for one in self._origins)
+        return any(origin is use for origin in self._origins)
 
 
 class Narrowed(Use[Any]):

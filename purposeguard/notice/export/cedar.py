@@ -101,7 +101,7 @@ class _Export:
         terms = self._reading.terms.values()
         channel = [('"channel"?: Channel', "the channel")] if self._document.channel else []
         consents = (
-            [('"consents"?: Set<String>', "what the subject agreed to")] if any(one.consent for one in terms) else []
+            [('"consents"?: Set<String>', "what the subject agreed to")] if any(term.consent for term in terms) else []
         )
         told = [*channel, *consents]
         if not told:
@@ -114,7 +114,7 @@ class _Export:
 
     def _action(self, name: str, title: str, groups: Sequence[str]) -> Iterator[str]:
         yield f"@doc({text(title)})"
-        inside = f" in {flat([text(one) for one in groups])}" if groups else ""
+        inside = f" in {flat([text(group) for group in groups])}" if groups else ""
         yield f"action {text(name)}{inside} appliesTo {{"
         yield from (f"{INDENT}{line}" for line in ("principal: [Activity],", "resource: [Data],", "context: Use"))
         yield "};"
@@ -184,7 +184,7 @@ class _Export:
     def _family(self, row: FamilyRow) -> Iterator[str]:
         yield comment(f"{', '.join(row.purposes)}: each source by one of them.")
         serving = self._reading.serving(row)
-        every = [one for one in self._reading.sources if any(one in sources for sources in serving.values())]
+        every = [source for source in self._reading.sources if any(source in sources for sources in serving.values())]
         if not every:
             yield comment(f"{row.class_}: there is no source that may serve any of them.")
             yield ""

@@ -98,7 +98,7 @@ class Reading:
 
     def _in_order(self, given: Iterable[str]) -> tuple[str, ...]:
         found = set(given)
-        return tuple(one for one in self.sources if one in found)
+        return tuple(source for source in self.sources if source in found)
 
     def _of_clause(self, grant: Grant) -> Iterator[str]:
         purposes = {row.id for row in grant.purpose}
@@ -116,7 +116,7 @@ class Reading:
     def _reached(self, rule: Prohibition) -> Iterator[str]:
         """The sources that a prohibition reaches: those it names, their items, and whatever may hold such data."""
         named = set(rule.sources)
-        reached = {one for one in self.sources if not named.isdisjoint(self._origin(one))}
+        reached = {source for source in self.sources if not named.isdisjoint(self._origin(source))}
         # What is not known to come from another item may come from the one that is named.
         reached |= {one for one in self._below if not reached.isdisjoint(self._items(one))}
         yield from reached
@@ -158,7 +158,9 @@ def _term(grant: Grant, purpose: PurposeRow) -> Term:
 def _merged(terms: Iterable[Term]) -> tuple[Term, ...]:
     """The same terms in fewer: those that ask for a channel alone as one, without those that ask for more than it."""
     given = list(dict.fromkeys(terms))
-    channels = tuple(dict.fromkeys(one for term in given if term.consent is None for one in term.channels or ()))
+    channels = tuple(
+        dict.fromkeys(channel for term in given if term.consent is None for channel in term.channels or ())
+    )
     others = [term for term in given if term.consent is not None]
     others = [term for term in others if term.channels is None or not set(term.channels) <= set(channels)]
     return (*((Term(channels),) if channels else ()), *others)

@@ -42,11 +42,11 @@ class Comparison:
 
     def of(self, direction: Direction) -> Iterator[Change]:
         """The changes in one direction."""
-        return (one for one in self.changes if one.direction == direction)
+        return (change for change in self.changes if change.direction == direction)
 
     def needing(self, needs: Needs | None = None) -> Iterator[Change]:
         """The material changes (clause 11): those that need notice, or consent, or either."""
-        return (one for one in self.changes if one.needs is not None and needs in (None, one.needs))
+        return (change for change in self.changes if change.needs is not None and needs in (None, change.needs))
 
 
 def compare(old: Notice, new: Notice, between: Sequence[Notice] = ()) -> Comparison:

@@ -182,8 +182,8 @@ def _prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[
     sources, purposes = matching.source_ids, matching.purpose_ids
     was = {
         (
-            frozenset(sources.get(one, one) for one in row.sources),
-            frozenset(purposes.get(one, one) for one in row.purposes),
+            frozenset(sources.get(source, source) for source in row.sources),
+            frozenset(purposes.get(purpose, purpose) for purpose in row.purposes),
         ): row
         for row in old.forbid
     }

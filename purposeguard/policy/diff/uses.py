@@ -250,7 +250,7 @@ class _Named(NamedTuple):
     channels: tuple[str, ...]
 
     def kept(self, channels: Container[str]) -> _Named:
-        return _Named(self.alone, tuple(sorted(one for one in self.channels if one in channels)))
+        return _Named(self.alone, tuple(sorted(channel for channel in self.channels if channel in channels)))
 
 
 def _named(row: PurposeRow) -> _Named:
