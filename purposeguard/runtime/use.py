@@ -23,7 +23,7 @@ from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, ActivityHandle, En
 from purposeguard.values.opener import Opener
 from purposeguard.values.personal import Personal, must_be_sealed
 from purposeguard.values.redaction import Stream, Withholder, describes_itself
-from purposeguard.values.row_filter import Narrower, Plans
+from purposeguard.values.row_filter import Narrower
 from purposeguard.values.rows import Whose
 from purposeguard.values.sealed import content, plain
 from purposeguard.values.streams import Steps, stepwise
@@ -470,6 +470,7 @@ class Use(Opener, Generic[P]):
                 met=[] if met is None else met,
                 stream=_stream(ask, given),
                 row_contexts=row_contexts,
+                is_counted=activity.observing or engine.ledger is not None,
             )
             return withholder.apply(value, shape, path)
         except PurposeGuardError as error:
@@ -500,7 +501,6 @@ class Use(Opener, Generic[P]):
         value: Any,
         shape: Shape,
         access: Access,
-        plans: Plans,
         *,
         one: bool,
         again: Callable[[], Use[Any] | None],
@@ -510,7 +510,7 @@ class Use(Opener, Generic[P]):
         """`value` once each row in it is seen to be usable for what its marked fields say; for wrappers.
 
         With `access.narrow` the others are left out. What is withheld from rows alone is not asked for here. `one`: it
-        is what a generator yields, and may be left out itself. `plans` remembers what is looked at in rows. `again`,
+        is what a generator yields, and may be left out itself.  `again`,
         `path`: as `without`; `around` are those that the row is about that the value is in.
         """
         engine, activity, permissions = self._engine, self.activity, self._permissions
@@ -527,14 +527,13 @@ class Use(Opener, Generic[P]):
             engine.refuse(decision, self, access, field)
 
         def given(part: Any, shape: Shape, use: Use[Any], where: _Where, item: bool) -> Any:
-            return use.narrowed(part, shape, access, plans, one=item, again=again, path=where[0], around=where[1])
+            return use.narrowed(part, shape, access, one=item, again=again, path=where[0], around=where[1])
 
         narrower = Narrower(
             decide,
             refuse,
             leave_out=access.narrow and not activity.observing,
             named=access.named,
-            plans=plans,
             stream=_stream(again, given),
             named_only=access.withhold and not access.narrow,
         )

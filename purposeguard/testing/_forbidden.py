@@ -17,7 +17,7 @@ from purposeguard.testing._models import replaced
 from purposeguard.testing._places import _fields_of, places
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.personal import Personal
-from purposeguard.values.rows import MISSING, read_field
+from purposeguard.values.plan import MISSING, read_field
 from purposeguard.values.sealed import Sealed, plain
 from purposeguard.values.tagging import sources_of
 from purposeguard.values.type_schema import Shape, shape_of

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from purposeguard.values.annotations import is_taggable
-from purposeguard.values.rows import MISSING, read_field
+from purposeguard.values.plan import MISSING, read_field
 from purposeguard.values.sealed import Sealed, plain
 from purposeguard.values.type_schema import Model, Shape, shape_of
 

@@ -17,7 +17,7 @@ from purposeguard.testing._leaf import Unsolvable
 from purposeguard.testing._models import Field, Names, bindings_of, current, fields_of, made, replaced, scope_of
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.personal import Personal
-from purposeguard.values.rows import read_field
+from purposeguard.values.plan import read_field
 from purposeguard.values.sealed import Pending, Sealed, content
 
 _ATTEMPTS: Final = 5

@@ -13,7 +13,7 @@ import abc
 import collections
 import copy
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 import cachetools
@@ -23,23 +23,13 @@ from purposeguard.errors import UnlabelledData
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
-from purposeguard.policy.row_context import RowContext
 from purposeguard.values import pydantic
-from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, is_attrs, is_namedtuple, is_taggable
-from purposeguard.values.rows import (
-    MISSING,
-    Reading,
-    beside_fields,
-    entries_of,
-    gone_from,
-    read_field,
-    reading_of,
-    refilled,
-    said_by,
-)
+from purposeguard.values.annotations import is_attrs, is_namedtuple, is_taggable
+from purposeguard.values.plan import Plan, beside_fields
+from purposeguard.values.rows import said_by
 from purposeguard.values.sealed import Sealed
-from purposeguard.values.streams import runs_later
 from purposeguard.values.type_schema import Model, Shape
+from purposeguard.values.walk import RowContexts, Walk, is_known, is_remade
 from purposeguard.values.withheld import GONE, Refusing, Withheld, base_of, fields_of, record_of, visible_of
 
 _HEAP_TYPE: Final = 1 << 9
@@ -315,32 +305,35 @@ _TUPLE_METHODS: Final = {
     "__replace__": _tuple_replace,
 }
 
-Stream = Callable[[Any, Shape, str, tuple[RowContext, ...]], Any]
+Stream = Callable[[Any, Shape, str, RowContexts], Any]
 
 
-class Withholder:
+class Withholder(Walk):
     """Withholds from values what a use may not open.
 
     `denies` gives the decision where a label may not be used (of those that a row is about) and None where it may,
     `denies_seal` the same of a sealed value, which is not opened by it; `key` tells uses apart that decide or report
     differently. `met` gets all models that are given back, themselves or as copies. `stream` gives what stands
     before an iterator or a coroutine of this shape, at this path, about these, and asks at each step. `row_contexts`
-    are those that all of the value is about that says nothing else.
+    are those that all of the value is about that says nothing else. `is_counted`: each answer of `denies` is recorded,
+    so it is asked of each row anew.
     """
 
     def __init__(
         self,
         *,
-        denies: Callable[[Label, tuple[RowContext, ...]], Decision | None],
-        denies_seal: Callable[[Label, tuple[RowContext, ...]], Decision | None],
+        denies: Callable[[Label, RowContexts], Decision | None],
+        denies_seal: Callable[[Label, RowContexts], Decision | None],
         refuse: Callable[[Decision, str | None], None],
         record: Callable[[Mapping[str, Decision]], Withheld],
         key: tuple[object, ...],
         classes: Classes,
         met: list[Any],
         stream: Stream,
-        row_contexts: tuple[RowContext, ...] = (),
+        row_contexts: RowContexts = (),
+        is_counted: bool = True,
     ) -> None:
+        super().__init__()
         self._denies = denies
         self._denies_seal = denies_seal
         self._refuse = refuse
@@ -350,8 +343,9 @@ class Withholder:
         self._met = met
         self._stream = stream
         self._row_contexts = row_contexts
-        self._under_way: set[int] = set()
-        self._readings: dict[tuple[type, int], tuple[Reading, Shape]] = {}
+        self._is_counted = is_counted
+        self._denials: dict[tuple[Plan, RowContexts], dict[str, Decision]] = {}
+        self._copies: dict[tuple[Plan, RowContexts], type] = {}
 
     def apply(self, value: Any, shape: Shape, path: str = "") -> Any:
         """`value`, or a copy without what may not be used in it.
@@ -363,119 +357,98 @@ class Withholder:
         """
         if value is None:
             return value
-        self._must_be_usable(shape.own_label, path)
-        return self._alone(value, shape, path)
-
-    def _alone(self, value: Any, shape: Shape, path: str) -> Any:
-        """A value that is no field: what of it is sealed and may not be opened is refused with all of it."""
+        self._must_be_usable(shape.own_label, path, self._row_contexts)
         try:
-            return self._inside(value, shape, path)
-        except _SealDenied as denied:
+            return self.inside(value, shape, path, self._row_contexts)
+        except _SealDenied as denied:  # what is no field is refused with all of it
             decision = denied.decision
         self._refuse(decision, path or None)
         return value  # pragma: no cover  # a use that only observes denies no seal, so a denial is raised
 
-    def _inside(self, value: Any, shape: Shape, path: str) -> Any:
-        if type(value) in PLAIN and not shape.says_what:
-            return value
-        if runs_later(type(value)) and not (is_taggable(type(value)) or isinstance(value, WITHOUT_FIELDS)):
-            return self._stream(value, shape, path, self._row_contexts)
-        reading = self._reading(type(value), shape, path)
-        if reading.fields is None and not reading.contains:
-            self._must_be_usable(reading.whole, path)
-            if isinstance(value, Sealed):
-                decision = self._denies_seal(value.label, self._row_contexts)
-                if decision is not None:
-                    raise _SealDenied(decision)
-            return value
-        if id(value) in self._under_way:
-            raise UnlabelledData(f"`{path}` holds itself: nothing can be withheld from data that runs in a circle")
-        self._under_way.add(id(value))
-        try:
-            if reading.fields is None:
-                return self._from_container(value, shape, reading, path)
-            around = self._row_contexts
-            # A row without marks is about those whom the row around it is about.
-            self._row_contexts = said_by(value, reading.models, around) or around
-            try:
-                self._must_be_usable(reading.whole, path)
-                return self._from_model(value, reading.fields, path)
-            finally:
-                self._row_contexts = around
-        finally:
-            self._under_way.discard(id(value))
-
-    def _reading(self, cls: type, shape: Shape, path: str) -> Reading:
-        """What values of this class are, looked up once for all of them; the shape is kept, so its id is its own."""
-        known = self._readings.get((cls, id(shape)))
-        if known is None:
-            known = self._readings[cls, id(shape)] = (reading_of(cls, shape, path), shape)
-        return known[0]
-
-    def _from_container(self, value: Any, shape: Shape, reading: Reading, path: str) -> Any:
-        self._must_be_usable(reading.whole, path)
-        items = reading.items
-        if isinstance(value, Mapping):
-            self._refuse_keys(value, reading.keys, path)
-        if not items.says_what and PLAIN.issuperset(map(type, _values(value))):
-            return value
-        rebuilt = rebuild(value, lambda item: self._inside(item, items, f"{path}[]"))
-        if rebuilt is not MISSING:
-            return rebuilt
-        # Of a kind that cannot be made anew.
-        self._must_be_usable(shape.label_of_all(), path)
-        if any(self._inside(item, items, f"{path}[]") is not item for item in _values(value)):
-            kind = type(value).__qualname__
-            raise UnlabelledData(f"`{path}` is a {kind}, in which nothing can be withheld: give a list or a dict")
+    def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        """Asks whether a seal may be opened, and for all that was announced where the value is not that."""
+        if plan.later:
+            return self._stream(value, plan.shape, path, around)
+        self._must_be_usable(plan.whole, path, around)
+        if isinstance(value, Sealed):
+            decision = self._denies_seal(value.label, around)
+            if decision is not None:
+                raise _SealDenied(decision)
         return value
 
-    def _must_be_usable(self, label: Label | None, path: str) -> None:
+    def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        """Withholds from each item."""
+        self._must_be_usable(plan.whole, path, around)
+        return super().container(value, plan, path, around)
+
+    def enters(self, value: Any, plan: Plan, path: str, around: RowContexts) -> None:
+        """Asks for all that was announced where nothing is known of how a container keeps its items."""
+        if not is_known(value):
+            self._must_be_usable(plan.shape.label_of_all(), path, around)
+
+    def changes(self, value: Any, plan: Plan, path: str, around: RowContexts) -> None:
+        """Asks for all that was announced where nothing can be withheld."""
+        if not is_remade(value):
+            self._must_be_usable(plan.shape.label_of_all(), path, around)
+
+    def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        """A row without the fields that may not be used."""
+        read: dict[str, Any] = {}
+        # A row without marks is about those whom the row around it is about.
+        around = said_by(row, plan, read, around) or around
+        self._must_be_usable(plan.whole, path, around)
+        denied = self._denied(plan, around)
+        if not denied and plan.is_plain(row):
+            self._met.append(row)
+            return row
+        sealed: dict[str, Decision] = {}
+        visible: dict[str, Any] = {}
+        changed = bool(denied)
+        for name, shape, value in plan.values(row, read, denied):
+            try:
+                visible[name] = self.inside(value, shape, f"{path}.{name}" if path else name, around)
+            except _SealDenied as refused:
+                sealed[name] = refused.decision
+            else:
+                changed = changed or visible[name] is not value
+        if changed or sealed or beside_fields(row, plan.fields or {}):
+            row = fill(self._class_without(row, plan, around, denied, sealed), visible, beside(row))
+        self._met.append(row)
+        return row
+
+    def _denied(self, plan: Plan, around: RowContexts) -> Mapping[str, Decision]:
+        """Field → why it may not be used."""
+        denied = self._denials.get((plan, around))
+        if denied is None:
+            denied = {}
+            for name, label in plan.labels.items():
+                decision = self._denies(label, around)
+                if decision is not None:
+                    denied[name] = decision
+            if not (self._is_counted or plan.marks):
+                self._denials[plan, around] = denied
+        return denied
+
+    def _class_without(
+        self, row: Any, plan: Plan, around: RowContexts, denied: Mapping[str, Decision], sealed: Mapping[str, Decision]
+    ) -> type:
+        """The class of the row's copy: without what may not be used, and without the seals that may not be opened."""
+        cls = self._copies.get((plan, around)) if not sealed else None
+        if cls is None:
+            gone = {**plan.gone, **denied, **sealed}
+            base, names = (base_of(row), fields_of(row)) if plan.gone else (plan.cls, tuple(plan.fields or {}))
+            why = frozenset((name, decision.label, decision.context) for name, decision in gone.items())
+            key = (base, names, why, *self._key)
+            cls = self._classes.get(key, lambda: subclass_without(base, names, self._record(gone)))
+            if not (sealed or plan.marks):
+                self._copies[plan, around] = cls
+        return cls
+
+    def _must_be_usable(self, label: Label | None, path: str, around: RowContexts) -> None:
         """Refuses a value that is all that its annotation could mean, where any of that may not be used."""
-        decision = self._denies(label, self._row_contexts) if label is not None else None
+        decision = self._denies(label, around) if label is not None else None
         if decision is not None:
             self._refuse(decision, path or None)
-
-    def _refuse_keys(self, value: Mapping[Any, Any], keys: Shape, path: str) -> None:
-        """Refuses a mapping with keys in which something would have to be withheld."""
-        if not keys.says_what and PLAIN.issuperset(map(type, value)):
-            return
-        for key in value:
-            if self._inside(key, keys, f"{path}[key]") is not key:
-                raise UnlabelledData(f"`{path or type(value).__qualname__}` has keys in which nothing can be withheld")
-
-    def _from_model(self, value: Any, fields: Mapping[str, Shape], path: str) -> Any:
-        denied: dict[str, Decision] = {}
-        visible: dict[str, Any] = {}
-        changed = False
-        gone = gone_from(type(value))  # of what is a copy already, the fields that it lacks stay away
-        for name, shape in fields.items():
-            if name in gone:
-                continue
-            label = shape.own_label
-            decision = self._denies(label, self._row_contexts) if label is not None else None
-            if decision is not None:
-                denied[name] = decision
-                continue
-            had = read_field(value, name)
-            if had is MISSING:
-                continue
-            try:
-                visible[name] = self._inside(had, shape, f"{path}.{name}" if path else name)
-            except _SealDenied as sealed:
-                denied[name] = sealed.decision
-            else:
-                changed = changed or visible[name] is not had
-        if not denied and not changed and not beside_fields(value, fields):
-            self._met.append(value)
-            return value
-        base, names = (base_of(value), fields_of(value)) if gone else (type(value), tuple(fields))
-        denied = {**gone, **denied}
-        why = frozenset((name, decision.label, decision.context) for name, decision in denied.items())
-        key = (base, names, why, *self._key)
-        cls = self._classes.get(key, lambda: subclass_without(base, names, self._record(denied)))
-        redacted = fill(cls, visible, beside(value))
-        self._met.append(redacted)
-        return redacted
 
 
 class _SealDenied(Exception):
@@ -498,36 +471,3 @@ def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     elif isinstance(value, dict):
         items = dict.values(value)
     return bool(items) and all(describes_itself(item, seen | {id(value)}) for item in items)
-
-
-def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
-    """A container with each item changed, the same object if none was; the marker where it is no known container."""
-    if isinstance(value, dict):
-        new = {key: change(item) for key, item in entries_of(value)}
-        return value if all(new[key] is item for key, item in entries_of(value)) else refilled(value, new)
-    if not isinstance(value, (list, tuple, set, frozenset, collections.deque)) or is_namedtuple(type(value)):
-        return MISSING
-    items = [change(item) for item in value]
-    if all(new is old for new, old in zip(items, value, strict=True)):
-        return value
-    if type(value) in (list, tuple):
-        return type(value)(items)
-    if type(value) in (set, frozenset):
-        try:
-            return type(value)(items)
-        except TypeError:
-            kind = type(value).__name__
-        finally:
-            del items, value
-        raise UnlabelledData(f"a {kind} of what has no hash without what is withheld: give a list") from None
-    if isinstance(value, (list, collections.deque)):
-        other = copy.copy(value)
-        other.clear()
-        other.extend(items)
-        return other
-    return MISSING
-
-
-def _values(value: Any) -> Collection[Any]:
-    """What is in a container."""
-    return [item for _, item in entries_of(value)] if isinstance(value, Mapping) else value

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import inspect
 import sys
 import types
-from collections.abc import AsyncIterable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, ForwardRef, NewType, TypeVar, TypeVarTuple, cast, get_args, get_origin
+from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, ForwardRef, NewType, TypeVar, TypeVarTuple, Unpack, cast, get_args, get_origin
 
 import typing_extensions
 from pydantic import BaseModel
@@ -37,6 +38,7 @@ from purposeguard.values.annotations import (
     properties,
     resolvable,
     statements,
+    written,
 )
 from purposeguard.values.markers import TABLES_ALONE, Collected, Ended, Mark
 from purposeguard.values.sealed import Sealed
@@ -151,6 +153,8 @@ class Shape:
     keys: Shape | None = None
     plain: frozenset[type] = frozenset()
     unread: tuple[type, ...] = ()
+    plans: dict[type, Any] = dataclasses.field(default_factory=dict, init=False, compare=False, repr=False)
+    """Class of a value → what such a value is where this was announced (`plan.Plan`)."""
 
     @property
     def says_what(self) -> bool:
@@ -331,15 +335,13 @@ class Shape:
         return Label.join(*labels.values()) if labels else None
 
 
+SILENT: Final = Shape()
+"""What an annotation says that says nothing: what comes is known by its own class."""
+
+
 def _covers(tagged: str, path: str) -> bool:
     """Whether `tagged` is about the items of `path`, or holds it."""
     return not tagged or tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
-
-
-def says_nothing(cls: type) -> bool:
-    """Whether a class is known to have no marks; quicker than to ask its model, where it was asked before."""
-    own = vars(cls)
-    return not own.get(_MARKED, True) and "__purposeguard_withheld__" not in own
 
 
 def _is_new(model: Model, seen: Collection[Model]) -> bool:
@@ -579,6 +581,12 @@ def refuse_unread(cls: type) -> None:
         )
 
 
+def is_settled(cls: type) -> bool:
+    """Whether what a class says is known for good, and no name in it is yet to be defined."""
+    known: tuple[str, Missing] = vars(cls).get(_HIDDEN, ("", ()))
+    return not known[1]
+
+
 def _hidden_in(cls: type) -> str:
     known: tuple[str, Missing] | None = vars(cls).get(_HIDDEN)
     if known is not None and not any(name in around for around, name in known[1]):
@@ -692,3 +700,34 @@ def _scopes(cls: type, bindings: Bindings) -> dict[type, Bindings]:
                 names = getattr(origin, "__parameters__", ())
                 scopes.setdefault(origin, _bound(names, get_args(base), scopes.get(one, {})))
     return scopes
+
+
+def parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) -> dict[str, Shape]:
+    """What the annotations of a function's parameters say; of one without an annotation, nothing.
+
+    Raises:
+        NameError: an annotation names what is not defined (yet).
+        UnlabelledData, UnknownSource: as `shape_of`.
+    """
+    annotations, names, around = written(fn, localns)
+    shapes: dict[str, Shape] = {}
+    for name, parameter in inspect.signature(fn).parameters.items():
+        annotation = evaluated(annotations.get(name), names, around)
+        shape = shape_of(annotation)
+        # What is unpacked says what they are together.
+        unpacked = get_origin(annotation) in _UNPACK or getattr(annotation, "__unpacked__", False)
+        if parameter.kind is parameter.VAR_POSITIONAL and not unpacked:
+            shape = Shape(items=shape)
+        elif parameter.kind is parameter.VAR_KEYWORD and not unpacked:
+            shape = Shape(items=shape, keys=SILENT)
+        shapes[name] = shape
+    return shapes
+
+
+_UNPACK: Final = (Unpack, typing_extensions.Unpack)
+
+
+def label_of(shapes: Mapping[str, Shape]) -> Label | None:
+    """The label of all that is tagged or sealed in the parameters; None where nothing is."""
+    labels = [label for shape in shapes.values() if (label := shape.label_of_all()) is not None]
+    return Label.join(*labels) if labels else None
