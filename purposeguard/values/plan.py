@@ -11,6 +11,8 @@ import copy
 import dataclasses
 import functools
 import inspect
+import itertools
+import operator
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -142,34 +144,29 @@ class Plan:
         return Model(self.cls).shape.label_of_all() if is_taggable(self.cls) else None
 
     @functools.cached_property
+    def has_tags(self) -> bool:
+        """Whether anything is tagged or sealed in what the class itself says."""
+        return Model(self.cls).shape.has_tags
+
+    @functools.cached_property
     def own_names(self) -> tuple[str, ...]:
         """The fields of the class itself."""
         return tuple(Model(self.cls).fields()) if is_taggable(self.cls) else ()
 
     @functools.cached_property
-    def is_plain(self) -> Callable[[Any], bool]:
-        """Whether a row is quickly seen to hold plain values alone, where nothing else was announced of any field.
+    def quick(self) -> Quick | None:
+        """How rows are read where no field was announced as more than a plain value, without running their code."""
+        says_more = any(shape.says_what for shape in (self.fields or {}).values())
+        return None if says_more or self.gone or not self.fields else _quick(self.cls, tuple(self.fields))
 
-        None of the row's code is run.
-        """
-        cls, names = self.cls, frozenset(self.fields or ())
-        if not names or self.gone or any(shape.says_what for shape in (self.fields or {}).values()):
-            return _never
-        if issubclass(cls, BaseModel):
-            return _is_plain_model
-        if issubclass(cls, dict):
-            return lambda row: dict.keys(row) <= names and LEAVES(map(type, dict.values(row)))
-        members = [inspect.getattr_static(cls, name, None) for name in names]
-        if is_namedtuple(cls) and {type(member) for member in members} == {type(_Pair.first)}:
-            return lambda row: LEAVES(map(type, tuple.__iter__(row)))
-        if hasattr(cls, "__getattr__") or cls.__getattribute__ is not object.__getattribute__:
-            return _never
-        if LEAVES(map(type, members)) and cls.__dictoffset__:
-            return lambda row: LEAVES(map(type, row.__dict__.values()))
-        if {type(member) for member in members} == {MemberDescriptorType}:
-            getters = [member.__get__ for member in members]
-            return lambda row: LEAVES(type(_in_slot(getter, row)) for getter in getters)
-        return _never
+    def are_plain(self, rows: Collection[Any]) -> bool:
+        """Whether rows are quickly seen to hold plain values alone, where nothing else was announced of any field."""
+        if self.quick is None:
+            return False
+        try:
+            return LEAVES(map(type, itertools.chain.from_iterable(self.quick.values(rows))))
+        except AttributeError:  # a slot that was never set
+            return False
 
     def refuse(self, path: str) -> None:
         """Raises UnlabelledData where values of this class are not to be looked through."""
@@ -181,19 +178,49 @@ class _Pair(NamedTuple):
     first: object  # for the class of what reads it
 
 
-def _in_slot(get: Callable[[Any], Any], row: Any) -> Any:
-    try:
-        return get(row)
-    except AttributeError:  # never set
+class Quick(NamedTuple):
+    """How rows of a class are read without running code of it.
+
+    `values` gives all values in each of some rows; what a row holds beside its fields comes as one that is not plain.
+    `held` gives those of one row by name, and may give more.
+    """
+
+    values: Callable[[Collection[Any]], Iterable[Iterable[Any]]]
+    held: Callable[[Any], Mapping[str, Any]]
+
+
+_held: Final = operator.attrgetter("__dict__")
+_extra: Final = operator.attrgetter("__pydantic_extra__")
+
+
+def _quick(cls: Any, names: tuple[str, ...]) -> Quick | None:
+    if issubclass(cls, BaseModel):
+        return Quick(
+            lambda rows: itertools.chain(map(dict.values, map(_held, rows)), [filter(None, map(_extra, rows))]), _held
+        )
+    if issubclass(cls, dict):
+        is_more = itertools.filterfalse
+        known = frozenset(names).issuperset
+        return Quick(
+            lambda rows: itertools.chain(map(dict.values, rows), [is_more(known, map(dict.keys, rows))]),
+            (lambda row: row) if cls is dict else (lambda row: dict(dict.items(row))),
+        )
+    members = [inspect.getattr_static(cls, name, None) for name in names]
+    if is_namedtuple(cls) and {type(member) for member in members} == {type(_Pair.first)}:
+        return Quick(
+            lambda rows: map(tuple.__iter__, rows), lambda row: dict(zip(cls._fields, tuple.__iter__(row), strict=True))
+        )
+    if hasattr(cls, "__getattr__") or cls.__getattribute__ is not object.__getattribute__:
         return None
-
-
-def _never(_row: Any) -> bool:
-    return False
-
-
-def _is_plain_model(row: Any) -> bool:
-    return LEAVES(map(type, row.__dict__.values())) and not getattr(row, "__pydantic_extra__", None)
+    if LEAVES(map(type, members)) and cls.__dictoffset__:
+        return Quick(lambda rows: map(dict.values, map(_held, rows)), _held)
+    if {type(member) for member in members} == {MemberDescriptorType}:
+        getters = [operator.attrgetter(name) for name in names]
+        return Quick(
+            lambda rows: (map(getter, rows) for getter in getters),
+            lambda row: {name: get(row) for name, get in zip(names, getters, strict=True)},
+        )
+    return None
 
 
 def labels_outside_rows(*shapes: Shape) -> tuple[Label, ...]:
@@ -264,7 +291,9 @@ def _plan_of_row(cls: type, shape: Shape, path: str) -> Plan:
     if announced:
         return Plan(cls, shape, fields, models, gone=gone, refusal=refusal)
     if shape.items is not None and shape.keys is None and is_namedtuple(cls):
-        return Plan(cls, shape, {name: field | shape.items for name, field in fields.items()}, models, gone=gone)
+        # That its own class says of a field that it is plain does not make it less than an item may be.
+        own = {name: dataclasses.replace(field, plain=frozenset()) for name, field in fields.items()}
+        return Plan(cls, shape, {name: field | shape.items for name, field in own.items()}, models, gone=gone)
     whole = _whole(cls, shape, models, path)
     return Plan(cls, shape, fields, models, whole=whole, gone=gone, refusal=refusal)
 
@@ -370,7 +399,7 @@ def _both(announced: Shape, own: Shape) -> Shape:
             or (announced.items is None) is not (own.items is None)
             or not all(issubclass(model.cls, classes) for model in own.models)
         ):
-            tags = tags.union(*both.everything(set()))
+            tags |= both.sources
     items = both.items
     if announced.items is not None and own.items is not None:
         items = _both(announced.items, own.items)

@@ -13,11 +13,13 @@ import abc
 import collections
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 import cachetools
 from pydantic import BaseModel
+from typing_extensions import override
 
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import new_lock
@@ -25,10 +27,10 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.values import pydantic
 from purposeguard.values.annotations import is_attrs, is_namedtuple, is_taggable
-from purposeguard.values.plan import Plan, beside_fields
+from purposeguard.values.plan import Plan, beside_fields, plan_of
 from purposeguard.values.rows import said_by
 from purposeguard.values.sealed import Sealed
-from purposeguard.values.type_schema import Model, Shape
+from purposeguard.values.type_schema import SILENT, Shape
 from purposeguard.values.walk import RowContexts, Walk, is_known, is_remade
 from purposeguard.values.withheld import GONE, Refusing, Withheld, base_of, fields_of, record_of, visible_of
 
@@ -136,36 +138,47 @@ def beside(value: Any) -> dict[str, Any]:
 
 
 def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
-    """An instance of a class from `subclass_without` that holds these values and no others."""
-    model: Any = cls
-    instance: Any
+    """An instance of a class, which may be one from `subclass_without`, that holds these values and no others."""
+    return filler(cls)(visible, beside)
+
+
+_Filler = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+
+
+@functools.lru_cache(maxsize=1024)
+def filler(cls: Any) -> _Filler:
+    """What makes instances of a class, of their values and what is beside these."""
+    make = functools.partial(object.__new__, cls)
     if issubclass(cls, dict):
-        # An OrderedDict keeps its order by its own methods only.
-        kind: Any = collections.OrderedDict if issubclass(cls, collections.OrderedDict) else dict
-        instance = kind.__new__(cls)
-        for name, value in visible.items():
-            kind.__setitem__(instance, name, value)
-        if "default_factory" in beside:
-            instance.default_factory = beside["default_factory"]
-        return instance
+        return functools.partial(_filled_dict, cls)
     if issubclass(cls, tuple):
-        return tuple.__new__(cls, [visible.get(name, GONE) for name in model.__purposeguard_fields__])
-    instance = object.__new__(cls)
+        names = cls.__purposeguard_fields__
+        return lambda visible, _: tuple.__new__(cls, [visible.get(name, GONE) for name in names])
     if issubclass(cls, BaseModel):
-        values = {name: value for name, value in visible.items() if name in model.model_fields}
-        for name, value in (
-            ("__dict__", values),
-            ("__pydantic_fields_set__", beside.get("fields_set", set()) & set(values)),
-            ("__pydantic_extra__", {} if model.model_config.get("extra") == "allow" else None),
-            ("__pydantic_private__", pydantic.fresh_private(model.__private_attributes__)),
-        ):
-            object.__setattr__(instance, name, value)
+        return pydantic.filler(cls)
+    by_methods = {name for base in cls.__mro__ for name, member in vars(base).items() if hasattr(member, "__set__")}
+    if hasattr(cls, "_sa_class_manager"):  # attributes that are read from `__dict__`, and set by sessions alone
+        by_methods.clear()
+
+    def filled(visible: Mapping[str, Any], _beside: Mapping[str, Any]) -> Any:
+        instance = make()
+        if cls.__dictoffset__ and by_methods.isdisjoint(visible):
+            instance.__dict__.update(visible)
+        else:
+            for name, value in visible.items():
+                object.__setattr__(instance, name, value)
         return instance
-    if hasattr(cls, "_sa_class_manager"):  # SQLAlchemy's attributes are read from there, and set by its sessions alone
-        instance.__dict__.update(visible)
-        return instance
-    for name, value in visible.items():
-        object.__setattr__(instance, name, value)
+
+    return filled
+
+
+def _filled_dict(cls: Any, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
+    # An OrderedDict keeps its order by its own methods only.
+    kind: Any = collections.OrderedDict if issubclass(cls, collections.OrderedDict) else dict
+    instance = kind.__new__(cls)
+    kind.update(instance, visible)
+    if "default_factory" in beside:
+        instance.default_factory = beside["default_factory"]
     return instance
 
 
@@ -395,10 +408,12 @@ class Withholder(Walk):
         """A row without the fields that may not be used."""
         read: dict[str, Any] = {}
         # A row without marks is about those whom the row around it is about.
-        around = said_by(row, plan, read, around) or around
+        if plan.marks:
+            around = said_by(row, plan, read, around) or around
         self._must_be_usable(plan.whole, path, around)
         denied = self._denied(plan, around)
-        if not denied and plan.is_plain(row):
+        is_plain = plan.are_plain((row,))
+        if is_plain and not denied:
             self._met.append(row)
             return row
         sealed: dict[str, Decision] = {}
@@ -406,7 +421,9 @@ class Withholder(Walk):
         changed = bool(denied)
         for name, shape, value in plan.values(row, read, denied):
             try:
-                visible[name] = self.inside(value, shape, f"{path}.{name}" if path else name, around)
+                visible[name] = (
+                    value if is_plain else self.inside(value, shape, f"{path}.{name}" if path else name, around)
+                )
             except _SealDenied as refused:
                 sealed[name] = refused.decision
             else:
@@ -415,6 +432,27 @@ class Withholder(Walk):
             row = fill(self._class_without(row, plan, around, denied, sealed), visible, beside(row))
         self._met.append(row)
         return row
+
+    @override
+    def rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
+        """The rows themselves, where nothing of their class is withheld; of what is plain, all at once."""
+        classes = set(map(type, items))
+        if self._is_counted or len(classes) != 1:
+            return None
+        plan = plan_of(classes.pop(), shape, path)
+        if plan.quick is None or plan.marks or plan.whole is not None or plan.refusal or not plan.are_plain(items):
+            return None
+        denied = self._denied(plan, around)
+        if denied:
+            cls = self._class_without(items[0], plan, around, denied, {})
+            held_by, filled = plan.quick.held, filler(cls)
+            names = [name for name in plan.fields or {} if name not in denied]
+            items = [
+                filled({name: held[name] for name in names if name in held}, beside(row))
+                for row, held in zip(items, map(held_by, items), strict=True)
+            ]
+        self._met += items
+        return items
 
     def _denied(self, plan: Plan, around: RowContexts) -> Mapping[str, Decision]:
         """Field → why it may not be used."""
@@ -462,7 +500,7 @@ class _SealDenied(Exception):
 def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     """Whether the classes in a value say what it holds: taggable ones with tags, also inside containers."""
     if is_taggable(type(value)):
-        return Model(type(value)).shape.has_tags
+        return plan_of(type(value), SILENT).has_tags
     if id(value) in seen or value is None or isinstance(value, Sealed):
         return True
     items: Iterable[Any] = ()

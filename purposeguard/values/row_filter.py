@@ -106,7 +106,7 @@ class Narrower(Walk):
             plan.unasked, plan.labels_outside_rows, row_contexts or around, path
         ):
             return LEFT_OUT
-        if plan.is_plain(row):
+        if plan.are_plain((row,)):
             return row
         # A row without marks is about those whom the row around it is about.
         around = row_contexts or around

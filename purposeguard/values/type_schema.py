@@ -199,7 +199,7 @@ class Shape:
         )
         tags = self.tags
         if self.sealed and not other.sealed:
-            tags = tags.union(self.seal, *(() if self.within is None else self.within.everything(set())))
+            tags = tags.union(self.seal, () if self.within is None else self.within.sources)
         return Shape(tags, self.models, items, marks=self.marks, keys=keys, unread=self.unread)
 
     def parts(self) -> Iterator[Shape]:
@@ -224,7 +224,7 @@ class Shape:
         if path or self.tags or self.seal:
             yield path, self
         if self.within is not None:  # what is in it keeps its tags, and none of it is seen from outside
-            yield path, Shape(sealed=True, seal=frozenset().union(*self.within.everything(set())))
+            yield path, Shape(sealed=True, seal=self.within.sources)
         if self.items is not None:
             yield from self.items.walk(f"{path}[]", seen)
         for model in self.models:
@@ -232,18 +232,30 @@ class Shape:
                 for name, shape in model.fields().items():
                     yield from shape.walk(f"{path}.{name}" if path else name, (*seen, model))
 
-    def everything(self, seen: set[Model]) -> Iterator[frozenset[type[Source]]]:
-        """The sources of all that is in it, each model entered once; raises as `walk` does."""
-        self.refuse_unread()
-        yield self.tags | self.seal
-        for part in (self.items, self.within):
-            if part is not None:
-                yield from part.everything(seen)
-        for model in self.models:
-            if _is_new(model, seen):
-                seen.add(model)
-                for shape in model.fields().values():
-                    yield from shape.everything(seen)
+    def reach(self, *parts: str, rows: bool = True) -> Iterator[Shape]:
+        """It, and every value below it by these parts and by the fields of models, each model entered once.
+
+        Without `rows`, no model is entered that says whose it is, or from when.
+        """
+        entered: list[Model] = []
+        pending = [self]
+        while pending:
+            shape = pending.pop()
+            yield shape
+            pending += [inner for part in parts if (inner := getattr(shape, part)) is not None]
+            for model in shape.models:
+                if (rows or not model.marks()) and _is_new(model, entered):
+                    entered.append(model)
+                    pending += model.fields().values()
+
+    @property
+    def sources(self) -> frozenset[type[Source]]:
+        """The sources of all that is in it, sealed or not; raises as `walk` does."""
+        sources: set[type[Source]] = set()
+        for shape in self.reach("items", "within"):
+            shape.refuse_unread()
+            sources |= shape.tags | shape.seal
+        return frozenset(sources)
 
     @property
     def is_marked(self) -> bool:
@@ -263,31 +275,15 @@ class Shape:
 
     def outside_rows(self) -> Iterator[Shape]:
         """It, and what is in it and in no marked row: nothing will say whose that is."""
-        pending: list[Shape] = [self]
-        seen: list[Model] = []
-        while pending:
-            shape = pending.pop()
-            yield shape
-            if shape.items is not None:
-                pending.append(shape.items)
-            for model in shape.models:
-                if not model.marks() and _is_new(model, tuple(seen)):
-                    seen.append(model)
-                    pending += model.fields().values()
+        return self.reach("items", rows=False)
 
     def every_model(self) -> Iterator[Model]:
         """The models in it, each once; raises as `walk` does."""
-        seen: list[Model] = []
-        pending = [self]
-        while pending:
-            shape = pending.pop()
+        models: set[Model] = set()
+        for shape in self.reach("items", "keys", "within"):
             shape.refuse_unread()
-            pending += [one for one in (shape.items, shape.keys, shape.within) if one is not None]
-            for model in shape.models:
-                if _is_new(model, tuple(seen)):
-                    seen.append(model)
-                    yield model
-                    pending += model.fields().values()
+            yield from (model for model in shape.models if model not in models)
+            models.update(shape.models)
 
     @property
     def has_fields(self) -> bool:
@@ -297,12 +293,16 @@ class Shape:
     @property
     def holds_seals(self) -> bool:
         """Whether there may be a sealed value in it."""
-        return any(shape.sealed for _, shape in self.walk("value"))
+        for shape in self.reach("items"):
+            shape.refuse_unread()
+            if shape.sealed:
+                return True
+        return False
 
     @property
     def has_tags(self) -> bool:
         """Whether anything in it is tagged or sealed."""
-        return self.holds_seals or bool(self.all_labels())
+        return self.holds_seals or bool(self.sources)
 
     @property
     def is_leaf(self) -> bool:
@@ -331,8 +331,8 @@ class Shape:
 
     def label_of_all(self) -> Label | None:
         """The label of the value with everything in it; None where nothing is tagged or sealed."""
-        labels = self.all_labels()
-        return Label.join(*labels.values()) if labels else None
+        sources = self.sources
+        return Label(*sources) if sources else None
 
 
 SILENT: Final = Shape()
