@@ -438,15 +438,19 @@ class Use(Opener, Generic[P]):
         function = access.name if access is not None else None
 
         def denies(label: Label, row_contexts: tuple[RowContext, ...]) -> Decision | None:
+            if not activity.observing:
+                return self.judged(label, row_contexts, permissions)
             decision = self.refusal(label, permissions, row_contexts)
-            if decision is not None and activity.observing:
+            if decision is not None:
                 engine.refuse(decision, self, access)  # recorded, and the value stays
-                return None
-            return decision
+            return None
 
         def denies_seal(label: Label, row_contexts: tuple[RowContext, ...]) -> Decision | None:
             # Nothing is opened, so nothing is counted, nor recorded where it is only observed.
             return None if activity.observing else self.judged(label, row_contexts, permissions)
+
+        def used(label: Label, row_contexts: tuple[RowContext, ...], times: int) -> None:
+            self.used(label, row_contexts, permissions, times)
 
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
@@ -470,7 +474,8 @@ class Use(Opener, Generic[P]):
                 met=[] if met is None else met,
                 stream=_stream(ask, given),
                 row_contexts=row_contexts,
-                is_counted=activity.observing or engine.ledger is not None,
+                used=None if activity.observing or engine.ledger is None else used,
+                is_told=activity.observing,
             )
             return withholder.apply(value, shape, path)
         except PurposeGuardError as error:

@@ -242,7 +242,7 @@ def plan_of(cls: type, shape: Shape, path: str = "") -> Plan:
     plan: Plan | None = shape.plans.get(cls)
     if plan is None:
         plan = (_plan_of_row if is_taggable(cls) else _plan_of_other)(cls, shape, path)
-        if is_settled(cls):
+        if is_settled(cls) and not plan.gone:  # classes of copies go with the use that they were made for
             if len(shape.plans) >= _MOST:
                 shape.plans.clear()
             shape.plans[cls] = plan
@@ -461,7 +461,7 @@ def gone_from(cls: type) -> Mapping[str, Decision]:
 def read_field(value: Any, name: str) -> Any:
     """A field's value without running code of the class, except properties that are fields (computed ones are not)."""
     if isinstance(value, dict):
-        return value.get(name, MISSING)
+        return dict.get(value, name, MISSING)  # what it stores, whatever its class makes of it
     if isinstance(value, BaseModel):
         return value.__dict__.get(name, MISSING)
     return getattr(value, name, MISSING)

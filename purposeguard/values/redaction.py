@@ -26,7 +26,7 @@ from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.values import pydantic
-from purposeguard.values.annotations import is_attrs, is_namedtuple, is_taggable
+from purposeguard.values.annotations import is_attrs, is_namedtuple, is_taggable, may_state
 from purposeguard.values.plan import Plan, beside_fields, plan_of
 from purposeguard.values.rows import said_by
 from purposeguard.values.sealed import Sealed
@@ -142,12 +142,23 @@ def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> An
     return filler(cls)(visible, beside)
 
 
-_Filler = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+Filler = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+
+_FILLER: Final = "__purposeguard_filler__"
+"""Where a class keeps what makes instances of it."""
 
 
-@functools.lru_cache(maxsize=1024)
-def filler(cls: Any) -> _Filler:
-    """What makes instances of a class, of their values and what is beside these."""
+def filler(cls: type) -> Filler:
+    """What makes instances of a class, of their values and what is beside these; made once for each class."""
+    known: Filler | None = vars(cls).get(_FILLER)
+    if known is None:
+        known = _filler(cls)
+        if may_state(cls):  # a class that is written in C keeps nothing
+            type.__setattr__(cls, _FILLER, known)
+    return known
+
+
+def _filler(cls: Any) -> Filler:
     make = functools.partial(object.__new__, cls)
     if issubclass(cls, dict):
         return functools.partial(_filled_dict, cls)
@@ -328,8 +339,8 @@ class Withholder(Walk):
     `denies_seal` the same of a sealed value, which is not opened by it; `key` tells uses apart that decide or report
     differently. `met` gets all models that are given back, themselves or as copies. `stream` gives what stands
     before an iterator or a coroutine of this shape, at this path, about these, and asks at each step. `row_contexts`
-    are those that all of the value is about that says nothing else. `is_counted`: each answer of `denies` is recorded,
-    so it is asked of each row anew.
+    are those that all of the value is about that says nothing else. `used` is told how often a label is allowed.
+    `is_told`: what is denied is recorded, and let pass, so it is asked of each row anew.
     """
 
     def __init__(
@@ -344,7 +355,8 @@ class Withholder(Walk):
         met: list[Any],
         stream: Stream,
         row_contexts: RowContexts = (),
-        is_counted: bool = True,
+        used: Callable[[Label, RowContexts, int], None] | None = None,
+        is_told: bool = False,
     ) -> None:
         super().__init__()
         self._denies = denies
@@ -356,7 +368,8 @@ class Withholder(Walk):
         self._met = met
         self._stream = stream
         self._row_contexts = row_contexts
-        self._is_counted = is_counted
+        self._used = used
+        self._is_told = is_told
         self._denials: dict[tuple[Plan, RowContexts], dict[str, Decision]] = {}
         self._copies: dict[tuple[Plan, RowContexts], type] = {}
 
@@ -411,7 +424,7 @@ class Withholder(Walk):
         if plan.marks:
             around = said_by(row, plan, read, around) or around
         self._must_be_usable(plan.whole, path, around)
-        denied = self._denied(plan, around)
+        denied = self._denied(plan, around, 1)
         is_plain = plan.are_plain((row,))
         if is_plain and not denied:
             self._met.append(row)
@@ -437,12 +450,12 @@ class Withholder(Walk):
     def rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
         """The rows themselves, where nothing of their class is withheld; of what is plain, all at once."""
         classes = set(map(type, items))
-        if self._is_counted or len(classes) != 1:
+        if self._is_told or len(classes) != 1:
             return None
         plan = plan_of(classes.pop(), shape, path)
         if plan.quick is None or plan.marks or plan.whole is not None or plan.refusal or not plan.are_plain(items):
             return None
-        denied = self._denied(plan, around)
+        denied = self._denied(plan, around, len(items))
         if denied:
             cls = self._class_without(items[0], plan, around, denied, {})
             held_by, filled = plan.quick.held, filler(cls)
@@ -454,17 +467,18 @@ class Withholder(Walk):
         self._met += items
         return items
 
-    def _denied(self, plan: Plan, around: RowContexts) -> Mapping[str, Decision]:
-        """Field → why it may not be used."""
+    def _denied(self, plan: Plan, around: RowContexts, rows: int) -> Mapping[str, Decision]:
+        """Field → why it may not be used; of so many rows, the others are."""
         denied = self._denials.get((plan, around))
         if denied is None:
-            denied = {}
-            for name, label in plan.labels.items():
-                decision = self._denies(label, around)
-                if decision is not None:
-                    denied[name] = decision
-            if not (self._is_counted or plan.marks):
+            asked = {name: self._denies(label, around) for name, label in plan.labels.items()}
+            denied = {name: decision for name, decision in asked.items() if decision is not None}
+            if not (self._is_told or plan.marks):
                 self._denials[plan, around] = denied
+        if self._used is not None:
+            for name, label in plan.labels.items():
+                if name not in denied:
+                    self._used(label, around, rows)
         return denied
 
     def _class_without(
@@ -484,9 +498,13 @@ class Withholder(Walk):
 
     def _must_be_usable(self, label: Label | None, path: str, around: RowContexts) -> None:
         """Refuses a value that is all that its annotation could mean, where any of that may not be used."""
-        decision = self._denies(label, around) if label is not None else None
+        if label is None:
+            return
+        decision = self._denies(label, around)
         if decision is not None:
             self._refuse(decision, path or None)
+        elif self._used is not None:
+            self._used(label, around, 1)
 
 
 class _SealDenied(Exception):

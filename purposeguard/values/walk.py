@@ -24,7 +24,7 @@ from purposeguard.values.plan import LEAVES, Plan, beside_fields, entries_of, na
 from purposeguard.values.rows import LONG_AGO, said_by, subject_in
 from purposeguard.values.sealed import Sealed, failure
 from purposeguard.values.streams import LEFT_OUT
-from purposeguard.values.type_schema import SILENT, Shape
+from purposeguard.values.type_schema import SILENT, Shape, refuse_unread
 
 RowContexts = tuple[RowContext, ...]
 
@@ -201,6 +201,8 @@ def _look_into(value: Any, pending: list[Any]) -> Label | None:
     try:
         plan = plan_of(cls, SILENT)
         _must_be_there(value, plan)
+        if plan.later:
+            refuse_unread(cls)
         parts = _parts(value, plan)
         pending += [part for part in parts if type(part) not in PLAIN]
     except PurposeGuardError:

@@ -33,7 +33,7 @@ MATRIX = Matrix(tm.NOTICE)
 class Asked:
     """A withholder that denies these sources, with the labels that it asked for."""
 
-    def __init__(self, *denied: type[pg.Source], is_counted: bool) -> None:
+    def __init__(self, *denied: type[pg.Source], is_told: bool) -> None:
         self.labels: set[pg.Label] = set()
         self.streams: list[str] = []
         self._denied = denied
@@ -46,7 +46,7 @@ class Asked:
             classes=Classes(),
             met=[],
             stream=self._stream,
-            is_counted=is_counted,
+            is_told=is_told,
         )
 
     def _denies(self, label: pg.Label, _contexts: tuple[RowContext, ...]) -> Decision | None:
@@ -110,7 +110,7 @@ def test_what_is_asked_for_is_all_that_was_announced_where_no_announced_class_co
     # A dict may be any TypedDict.
     if is_instance(row, announced) or is_instance(held(comes_in, annotation, stated, row), announced):
         return
-    asked = Asked(is_counted=True)
+    asked = Asked(is_told=True)
     value = held(comes_in, annotation, stated, row)
     if outcome(asked, value, shape) is not None and not asked.streams:
         assert shape.sources <= {source for label in asked.labels for source in label.sources}
@@ -124,8 +124,8 @@ def test_many_rows_at_once_are_left_as_each_by_itself(
     shape = Shape() if silent else shape_of(list[announced.annotation])  # type: ignore[name-defined]  # made here
     kinds = [*([comes] * times), *more]
     left: list[Any] = []
-    for is_counted in (True, False):
+    for is_told in (True, False):
         rows = [kind.make(number, FREE, HIDDEN) for number, kind in enumerate(kinds)]
-        given_back = outcome(Asked(tm.ProductData, is_counted=is_counted), rows, shape)
+        given_back = outcome(Asked(tm.ProductData, is_told=is_told), rows, shape)
         left.append(None if given_back is None else [*map(fields, given_back)])
     assert left[0] == left[1]
