@@ -168,11 +168,6 @@ class Plan:
         except AttributeError:  # a slot that was never set
             return False
 
-    def refuse(self, path: str) -> None:
-        """Raises UnlabelledData where values of this class are not to be looked through."""
-        if self.refusal is not None:
-            raise UnlabelledData(f"{named(path, self.cls)}{self.refusal}")
-
 
 class _Pair(NamedTuple):
     first: object  # for the class of what reads it

@@ -31,7 +31,7 @@ from purposeguard.values.plan import Plan, beside_fields, plan_of
 from purposeguard.values.rows import said_by
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import SILENT, Shape
-from purposeguard.values.walk import RowContexts, Walk, is_known, is_remade
+from purposeguard.values.walk import RowContexts, Walk, is_remade
 from purposeguard.values.withheld import GONE, Refusing, Withheld, base_of, fields_of, record_of, visible_of
 
 _HEAP_TYPE: Final = 1 << 9
@@ -158,16 +158,19 @@ def filler(cls: type) -> Filler:
     return known
 
 
-def _filler(cls: Any) -> Filler:
+def _filler(cls: type) -> Filler:
+    model: Any = cls
     make = functools.partial(object.__new__, cls)
     if issubclass(cls, dict):
         return functools.partial(_filled_dict, cls)
     if issubclass(cls, tuple):
-        names = cls.__purposeguard_fields__
+        names = model.__purposeguard_fields__
         return lambda visible, _: tuple.__new__(cls, [visible.get(name, GONE) for name in names])
     if issubclass(cls, BaseModel):
         return pydantic.filler(cls)
-    by_methods = {name for base in cls.__mro__ for name, member in vars(base).items() if hasattr(member, "__set__")}
+    by_methods = {
+        name for base in cls.__mro__ for name, member in vars(base).items() if hasattr(type(member), "__set__")
+    }
     if hasattr(cls, "_sa_class_manager"):  # attributes that are read from `__dict__`, and set by sessions alone
         by_methods.clear()
 
@@ -403,19 +406,9 @@ class Withholder(Walk):
         return value
 
     def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
-        """Withholds from each item."""
-        self._must_be_usable(plan.whole, path, around)
+        """Withholds from each item; what cannot be made anew is all that it may hold."""
+        self._must_be_usable(plan.whole if is_remade(value) else plan.shape.label_of_all(), path, around)
         return super().container(value, plan, path, around)
-
-    def enters(self, value: Any, plan: Plan, path: str, around: RowContexts) -> None:
-        """Asks for all that was announced where nothing is known of how a container keeps its items."""
-        if not is_known(value):
-            self._must_be_usable(plan.shape.label_of_all(), path, around)
-
-    def changes(self, value: Any, plan: Plan, path: str, around: RowContexts) -> None:
-        """Asks for all that was announced where nothing can be withheld."""
-        if not is_remade(value):
-            self._must_be_usable(plan.shape.label_of_all(), path, around)
 
     def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
         """A row without the fields that may not be used."""

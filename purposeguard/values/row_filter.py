@@ -6,8 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from typing_extensions import override
-
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
@@ -120,11 +118,10 @@ class Narrower(Walk):
                 raise UnlabelledData(f"`{path or plan.cls.__qualname__}` holds rows in keys that it does not declare")
         if not changed:
             return row
-        self.changes(row, plan, path, around)
+        self.changes()
         return _with(row, read, changed)
 
-    @override
-    def changes(self, value: Any, plan: Plan, path: str, around: RowContexts) -> None:
+    def changes(self) -> None:
         """Refuses to change what leads back to what was there before."""
         if self._holds_itself:
             raise UnlabelledData("rows that may not be used are in data that runs in a circle: they cannot be left out")

@@ -238,7 +238,7 @@ class Shape:
         Without `rows`, no model is entered that says whose it is, or from when.
         """
         entered: list[Model] = []
-        pending = [self]
+        pending: list[Shape] = [self]
         while pending:
             shape = pending.pop()
             yield shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import collections
 import copy
 import datetime
@@ -18,7 +19,7 @@ from typing_extensions import override
 from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.policy.row_context import RowContext
-from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, is_namedtuple
+from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
 from purposeguard.values.plan import LEAVES, Plan, beside_fields, entries_of, named, plan_of, refilled
 from purposeguard.values.rows import LONG_AGO, said_by, subject_in
@@ -29,7 +30,7 @@ from purposeguard.values.type_schema import SILENT, Shape, refuse_unread
 RowContexts = tuple[RowContext, ...]
 
 
-class Walk:
+class Walk(abc.ABC):
     """A walk through a value and all that is in it. What is done on the way is for its subclasses to say.
 
     Each step gives what is left of a value: itself, a copy with less in it, or LEFT_OUT. `path` is where the value is,
@@ -50,7 +51,7 @@ class Walk:
             return value
         plan = shape.plans.get(cls) or plan_of(cls, shape, path)
         if plan.refusal is not None:
-            plan.refuse(path)
+            raise UnlabelledData(f"{named(path, cls)}{plan.refusal}")
         if plan.fields is None and not plan.contains:
             return self.leaf(value, plan, path, around)
         number = id(value)
@@ -65,13 +66,13 @@ class Walk:
         finally:
             self._under_way.discard(number)
 
+    @abc.abstractmethod
     def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
         """What is left of a value in which nothing is looked at, a seal and what is read later included."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
         """What is left of an object with fields."""
-        raise NotImplementedError
 
     def circle(self, plan: Plan, path: str) -> None:
         """Refuses a value that is met again in itself."""
@@ -84,22 +85,19 @@ class Walk:
         items = list(value)
         if not (plan.items.says_what or plan.items.marks) and LEAVES(map(type, items)):
             return value
-        self.enters(value, plan, path, around)
         inside, shape, where = self.inside, plan.items, f"{path}[]"
         left = self.rows(items, shape, where, around)
         if left is None:
             left = [inside(item, shape, where, around) for item in items]
         if all(map(operator.is_, left, items)):
             return value
-        self.changes(value, plan, path, around)
+        self.changes()
         return remade(value, [item for item in left if item is not LEFT_OUT], path)
 
     def _mapping(self, value: Mapping[Any, Any], plan: Plan, path: str, around: RowContexts) -> Any:
         entries = list(entries_of(value))
         keys, items = plan.keys, plan.items
         is_plain = not (items.says_what or items.marks) and LEAVES(type(item) for _, item in entries)
-        if not is_plain:
-            self.enters(value, plan, path, around)
         left: dict[Any, Any] = {}
         changed = False
         for key, item in entries:
@@ -114,24 +112,15 @@ class Walk:
                 changed = changed or left_item is not item
         if not changed:
             return value
-        self.changes(value, plan, path, around)
+        self.changes()
         return remade(value, left, path)
 
     def rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:  # noqa: ARG002  # for walks that have one
         """What is left of many rows of one class, where there is a shorter way than to look into each."""
         return None
 
-    def enters(self, value: Any, plan: Plan, path: str, around: RowContexts) -> None:
-        """Called before the items of a container are looked at one by one."""
-
-    def changes(self, value: Any, plan: Plan, path: str, around: RowContexts) -> None:
-        """Called before a container is made anew."""
-
-
-def is_known(value: Any) -> bool:
-    """Whether a container is one of Python's own, or derives from one."""
-    own = (dict, list, tuple, set, frozenset, collections.deque)
-    return isinstance(value, own) and not is_namedtuple(type(value))
+    def changes(self) -> None:  # noqa: B027  # most walks have nothing to do
+        """Called before something is made anew."""
 
 
 def is_remade(value: Any) -> bool:

@@ -17,9 +17,10 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.plan import Plan, plan_of
 from purposeguard.values.type_schema import SILENT, Shape, shape_of
 from purposeguard.values.walk import Handed
-from tests.unit.oversights import STOPPED, Office, guarded
+from tests.unit.oversights import STOPPED, Counting, Office, guarded
 
-Email, Device = Annotated[str, tm.Registration], Annotated[str, tm.ProductData]
+Email = Annotated[str, tm.Registration]
+Device = Annotated[str, tm.ProductData]
 P = tm.RenewalGuidance
 
 
@@ -133,7 +134,7 @@ def test_a_slot_that_was_never_set_is_not_seen_at_once() -> None:
 
 class Property(Named):
     @property
-    def key(self) -> Any:  # type: ignore[override]  # what a subclass may do at run time
+    def key(self) -> Any:
         return Data()
 
 
@@ -166,7 +167,7 @@ def test_nothing_is_read_at_once_where_code_would_run_or_more_was_announced(cls:
     assert not plan.are_plain([])
 
 
-class Counting:
+class Reads:
     """A field that counts how often it is read."""
 
     reads = 0
@@ -174,7 +175,7 @@ class Counting:
     def __get__(self, instance: object, _owner: type) -> Any:
         if instance is None:
             raise AttributeError
-        Counting.reads += 1
+        Reads.reads += 1
         return vars(instance)["value"]
 
     def __set__(self, instance: object, value: object) -> None:
@@ -183,7 +184,7 @@ class Counting:
 
 @dataclasses.dataclass
 class Read:
-    key: Annotated[int, pg.Subject] = Counting()  # type: ignore[assignment]  # a descriptor, as dataclasses allow
+    key: Annotated[int, pg.Subject] = Reads()  # type: ignore[assignment]  # a descriptor, as dataclasses allow
     email: Email = "e"
 
 
@@ -198,16 +199,16 @@ def test_a_field_that_runs_code_is_read_once() -> None:
     for read in (guard.access(load), guard.access(narrow=True)(load)):
         with guard.purpose(P):
             row = Read(8)
-            Counting.reads = 0
+            Reads.reads = 0
             read([row])
-            assert Counting.reads == 1
-    Counting.reads = 0
+            assert Reads.reads == 1
+    Reads.reads = 0
     Handed().look([Read(8)], shape_of(list[Read]), "rows")
-    assert Counting.reads == 1
+    assert Reads.reads == 1
     with guard.purpose(P) as use:
-        Counting.reads = 0
+        Reads.reads = 0
         use.withhold([Read(8)], list[Read])
-        assert Counting.reads == 1
+        assert Reads.reads == 1
 
 
 def test_plans_are_kept_by_the_shape_they_are_of() -> None:
@@ -241,3 +242,17 @@ def test_plain_fields_of_a_tuple_are_what_the_items_announced_were() -> None:
     guard = pg.Guard(tm.NOTICE)
     with guard.purpose(P) as use, pytest.raises(pg.PurposeViolation, match="key"):
         use.withhold([Pair(1, "d")], list[list[list[Data]]])
+
+
+def test_rows_are_counted_together_as_they_are_one_by_one() -> None:
+    def counted(*makes: Callable[..., Any]) -> dict[Any, int]:
+        ledger = Counting()
+        with guarded(ledger=ledger).purpose(tm.ProductProvision) as use:
+            use.withhold([make() for make in makes])
+            use.withhold((1, 2), Data)
+        return {label: times for (_, _, label), times in ledger.counts.items()}
+
+    label = pg.Label(tm.ProductData)
+    # What came in the place of a row is all that the row could have been, once.
+    assert counted(Data, Data, Data) == {label: 4}
+    assert counted(Data, Slots, Data, Model) == {label: 5}
