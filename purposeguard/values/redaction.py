@@ -160,7 +160,6 @@ def filler(cls: type) -> Filler:
 
 def _filler(cls: type) -> Filler:
     model: Any = cls
-    make = functools.partial(object.__new__, cls)
     if issubclass(cls, dict):
         return functools.partial(_filled_dict, cls)
     if issubclass(cls, tuple):
@@ -175,7 +174,7 @@ def _filler(cls: type) -> Filler:
         by_methods.clear()
 
     def filled(visible: Mapping[str, Any], _beside: Mapping[str, Any]) -> Any:
-        instance = make()
+        instance: Any = object.__new__(cls)
         if cls.__dictoffset__ and by_methods.isdisjoint(visible):
             instance.__dict__.update(visible)
         else:

@@ -134,7 +134,7 @@ def test_a_slot_that_was_never_set_is_not_seen_at_once() -> None:
 
 class Property(Named):
     @property
-    def key(self) -> Any:
+    def key(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]  # what a subclass may do
         return Data()
 
 
