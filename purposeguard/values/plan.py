@@ -351,7 +351,7 @@ def _passed_on(cls: type, generic: type) -> tuple[Any, ...]:
             if origin is generic:
                 return get_args(base)
             stated = dict(zip(getattr(origin, "__parameters__", ()), get_args(base), strict=False))
-            return tuple(stated.get(one, one) for one in _passed_on(origin, generic))
+            return tuple(stated.get(variable, variable) for variable in _passed_on(origin, generic))
     return ()
 
 
@@ -484,4 +484,4 @@ def refilled(mapping: dict[Any, Any], entries: Mapping[Any, Any]) -> dict[Any, A
 def beside_fields(row: Any, fields: Mapping[str, Shape]) -> Collection[tuple[Any, Any]]:
     """The keys that a row has beside the fields that its class or annotation declares, with what they hold."""
     held: Any = row if isinstance(row, dict) else getattr(row, "__pydantic_extra__", None)
-    return [(key, one) for key, one in held.items() if key not in fields] if held else ()
+    return [(key, value) for key, value in held.items() if key not in fields] if held else ()

@@ -46,9 +46,9 @@ class _Attributes(tuple[Any, ...]):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        for one in self:
-            if one.name == name:
-                return one
+        for attribute in self:
+            if attribute.name == name:
+                return attribute
         raise AttributeError(name)
 
 
@@ -62,12 +62,12 @@ class Classes:
     def get(self, key: object, make: Callable[[], type]) -> type:
         """The class for this key, made if it is not known."""
         with self._lock:
-            found = self._known.get(key)
-        if found is None:
+            cls = self._known.get(key)
+        if cls is None:
             made = make()  # which runs the code of metaclasses, so not under the lock: of two made at once one is kept
             with self._lock:
-                found = self._known.setdefault(key, made)
-        return found
+                cls = self._known.setdefault(key, made)
+        return cls
 
 
 def subclass_without(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:
@@ -116,7 +116,9 @@ def subclass_without(cls: Any, fields: tuple[str, ...], record: Withheld) -> typ
     if hasattr(cls, "__pydantic_serializer__"):  # a dataclass of pydantic's
         namespace["__pydantic_serializer__"] = pydantic.OwnSerializer()
     if is_attrs(cls):
-        namespace["__attrs_attrs__"] = _Attributes(one for one in cls.__attrs_attrs__ if one.name not in gone)
+        namespace["__attrs_attrs__"] = _Attributes(
+            attribute for attribute in cls.__attrs_attrs__ if attribute.name not in gone
+        )
     return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace))
 
 
@@ -250,7 +252,7 @@ def _init(self: Any, **given: Any) -> None:
     """What `dataclasses.replace` and `attrs.evolve` call: the fields that are left, by name."""
     gone = record_of(self).decisions
     declared: dict[str, Any] = getattr(type(self), "__dataclass_fields__", {})
-    aliases = {one.alias: one.name for one in getattr(type(self), "__attrs_attrs__", ())}
+    aliases = {attribute.alias: attribute.name for attribute in getattr(type(self), "__attrs_attrs__", ())}
     for name, value in given.items():
         field = aliases.get(name, name)
         if name in declared and declared[name]._field_type is _INIT_VAR:
@@ -312,7 +314,7 @@ def _tuple_getitem(self: Any, index: Any) -> Any:
     item = tuple.__getitem__(self, index)
     if item is GONE:
         record_of(self).refuse(fields_of(self)[index])
-    return tuple(one for one in item if one is not GONE) if isinstance(index, slice) else item
+    return tuple(part for part in item if part is not GONE) if isinstance(index, slice) else item
 
 
 def _tuple_replace(self: Any, /, **given: Any) -> Any:

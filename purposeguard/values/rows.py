@@ -71,8 +71,8 @@ def said_by(row: Any, plan: Plan, read: dict[str, Any], around: tuple[RowContext
     collected = [read[name] for name in marks.get(Collected, ())]
     ended = [read[name] for name in marks.get(Ended, ())]
     # Of several, which only different classes of one row can mark, the one that says the least good of it.
-    begun = min((LONG_AGO if day is None else day for day in collected), key=_order, default=None)
-    over = min((day for day in ended if day is not None), key=_order, default=None)
+    begun = min((LONG_AGO if day is None else day for day in collected), key=day_order, default=None)
+    over = min((day for day in ended if day is not None), key=day_order, default=None)
     subjects: Iterable[Any] = (None,)
     if around:
         begun = begun if collected else around[0].collected
@@ -129,6 +129,6 @@ def _ids(value: Any) -> list[Any]:
     return [value]
 
 
-def _order(day: Any) -> tuple[int, int, int]:
-    """Days by their dates; what is no day comes first, and is refused as such."""
+def day_order(day: Any) -> tuple[int, int, int]:
+    """Sorts days by their dates; what is no day comes first, and is refused as such."""
     return (day.year, day.month, day.day) if isinstance(day, datetime.date) else (0, 0, 0)

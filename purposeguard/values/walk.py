@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import collections
 import copy
-import datetime
 import inspect
 import operator
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence, ValuesView
@@ -22,7 +21,7 @@ from purposeguard.policy.row_context import RowContext
 from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
 from purposeguard.values.plan import LEAVES, Plan, beside_fields, entries_of, named, plan_of, refilled
-from purposeguard.values.rows import LONG_AGO, said_by, subject_in
+from purposeguard.values.rows import LONG_AGO, day_order, said_by, subject_in
 from purposeguard.values.sealed import Sealed, failure
 from purposeguard.values.streams import LEFT_OUT
 from purposeguard.values.type_schema import SILENT, Shape, refuse_unread
@@ -275,11 +274,11 @@ class Handed(Walk):
         try:
             subjects = [subject_in(mark, subject_id) for mark, subject_id in self._subjects]
             days = {
-                "collected": min(collected, default=None, key=_order),
-                "ended": min(ended, default=None, key=_order),
+                "collected": min(collected, default=None, key=day_order),
+                "ended": min(ended, default=None, key=day_order),
             }
             own = [RowContext(subject, **days) for subject in subjects or (None,)]
-        except (AttributeError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             raise UnlabelledData(f"a marked parameter was given what cannot be read: {error}") from None
         return tuple({**self._rows, **dict.fromkeys(own)})
 
@@ -351,7 +350,3 @@ class Handed(Walk):
                 self._days[mark].append(value)
             elif mark is Collected:
                 self._days[mark].append(LONG_AGO)  # it was to be said, and is not
-
-
-def _order(day: datetime.date) -> tuple[int, int, int]:
-    return day.year, day.month, day.day
