@@ -169,8 +169,9 @@ def _filler(cls: type) -> Filler:
         return lambda visible, _: tuple.__new__(cls, [visible.get(name, GONE) for name in names])
     if issubclass(cls, BaseModel):
         return pydantic.filler(cls)
+    # Copied at once: another thread may have the class keep something meanwhile.
     by_methods = {
-        name for base in cls.__mro__ for name, member in vars(base).items() if hasattr(type(member), "__set__")
+        name for base in cls.__mro__ for name, member in vars(base).copy().items() if hasattr(type(member), "__set__")
     }
     if hasattr(cls, "_sa_class_manager"):  # attributes that are read from `__dict__`, and set by sessions alone
         by_methods.clear()
