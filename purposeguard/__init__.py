@@ -32,7 +32,7 @@ from purposeguard.policy.violations import (
 )
 from purposeguard.runtime.use import Use
 from purposeguard.values.markers import ByRow, Collected, Ended, RowSource, Subject
-from purposeguard.values.personal import Personal
+from purposeguard.values.personal import Personal, derive
 from purposeguard.values.personal_model import PersonalModel
 from purposeguard.values.tagging import sources_of, tag, untagged
 
@@ -70,6 +70,7 @@ __all__ = [
     "UnknownTerm",
     "UnlabelledData",
     "Use",
+    "derive",
     "sources_of",
     "tag",
     "untagged",

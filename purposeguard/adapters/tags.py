@@ -169,7 +169,7 @@ def specs_of(shape: Shape, where: str) -> list[OneSpec]:
     """
     if shape.marks_within != shape.marks:
         raise UnlabelledData(f"{where} has marked items, and a column says one thing of a row")
-    return [*frozenset[type[Source]]().union(*shape.everything(set())), *shape.marks]
+    return [*shape.sources, *shape.marks]
 
 
 def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:

@@ -16,7 +16,6 @@ from purposeguard.runtime.use import Use, authorise, called, present
 from purposeguard.runtime.wrapping import Function, must_be_function, surrounded
 from purposeguard.values.annotations import ALIASES, OPAQUE, TRANSPARENT, evaluated, is_taggable, written
 from purposeguard.values.callables import is_plain, kind_of
-from purposeguard.values.row_filter import Plans
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.streams import LEFT_OUT, Steps, iterates, runs_later, stepwise
 from purposeguard.values.type_schema import Shape, hints_of, shape_of
@@ -48,7 +47,6 @@ class Reader:
         self._engine = engine
         self._shape: Shape | None = None
         self._outside: Label | None = None
-        self._plans: Plans = {}
         self._yields = kind_of(fn) in ("generator", "async generator")
         self._holds_later = False
         self.marked = False
@@ -222,8 +220,8 @@ class Reader:
         shape = self._shape
         if isinstance(value, Sealed) and shape is not None and shape.sealed:
             return value
-        plan = self._plans.get((type(value), id(shape)))
-        if plan is not None and plan.finds_nothing_in(value):
+        plan = shape.plans.get(type(value)) if shape is not None else None
+        if plan is not None and plan.is_as_announced(value):
             return value
         try:
             return self._result_here(value)
@@ -283,7 +281,7 @@ class Reader:
             if token is None or not self._looks_inside:
                 return value
             if self.looked_at and (access.narrow or not access.withhold or access.named is not None):
-                value = token._narrowed(value, shape, access, self._plans, one=one, again=self.before)
+                value = token._narrowed(value, shape, access, one=one, again=self.before)
                 if value is LEFT_OUT:
                     return value
             if access.withhold:

@@ -24,8 +24,8 @@ from purposeguard.runtime.registry import Entrustment, Register, Site
 from purposeguard.runtime.use import Use, present
 from purposeguard.runtime.wrapping import Function, must_be_function, unwrapped_method
 from purposeguard.values.callables import kind_of
-from purposeguard.values.type_schema import Shape
-from purposeguard.values.walk import Handed, label_of, parameter_shapes
+from purposeguard.values.type_schema import Shape, label_of, parameter_shapes
+from purposeguard.values.walk import Handed
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -25,7 +25,7 @@ from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, Permissions
 from purposeguard.values.opener import Opener
 from purposeguard.values.personal import Personal, must_be_sealed
 from purposeguard.values.redaction import Stream, Withholder, describes_itself
-from purposeguard.values.row_filter import Narrower, Plans
+from purposeguard.values.row_filter import Narrower
 from purposeguard.values.rows import Whose
 from purposeguard.values.sealed import content, plain
 from purposeguard.values.streams import Steps, stepwise
@@ -482,16 +482,23 @@ class Use(Opener, Generic[P]):
         permissions = self._permissions  # once: all of the value is decided by one revision
         function = access.name if access is not None else None
 
-        def denies(label: Label, row_contexts: tuple[RowContext, ...]) -> Decision | None:
-            decision = self._refusal(label, permissions, row_contexts, access)
-            if decision is not None and activity.observing:
-                engine.refuse(decision, self, access)  # recorded, and the value stays
+        def denies(label: Label, row_contexts: tuple[RowContext, ...], path: str) -> Decision | None:
+            field = path.removeprefix("[].") or None
+            decision = self._judged(label, row_contexts, permissions, used=True, access=access, field=field)
+            if activity.observing:
+                self._let_pass(decision, label, row_contexts, access)
                 return None
             return decision
 
-        def denies_seal(label: Label, row_contexts: tuple[RowContext, ...]) -> Decision | None:
+        def denies_seal(label: Label, row_contexts: tuple[RowContext, ...], path: str) -> Decision | None:
             # Nothing is opened, so nothing is counted, nor recorded where it is only observed.
-            return None if activity.observing else self._judged(label, row_contexts, permissions, used=False)
+            if activity.observing:
+                return None
+            field = path.removeprefix("[].")
+            return self._judged(label, row_contexts, permissions, used=False, access=access, field=field)
+
+        def used(label: Label, row_contexts: tuple[RowContext, ...], times: int) -> None:
+            self._used(label, row_contexts, permissions, times)
 
         def refuse(decision: Decision, field: str | None) -> None:
             engine.refuse(decision, self, access, field)
@@ -515,6 +522,8 @@ class Use(Opener, Generic[P]):
                 met=[] if met is None else met,
                 stream=_stream(ask, given),
                 row_contexts=row_contexts,
+                used=None if activity.observing or engine.ledger is None else used,
+                is_told=activity.observing or bool(engine.observers),
             )
             return withholder.apply(value, shape, path)
         except PurposeGuardError as error:
@@ -522,6 +531,15 @@ class Use(Opener, Generic[P]):
         # Reporters that show the locals of a traceback's frames must not find the value there.
         value = None
         raise refusal.with_traceback(None)
+
+    def _let_pass(
+        self, decision: Decision | None, label: Label, row_contexts: tuple[RowContext, ...], access: Access | None
+    ) -> None:
+        """Records what is used, or a denial that is only observed: the value stays."""
+        if decision is not None:
+            self._engine.refuse(decision, self, access)
+        elif self._engine.ledger is not None:
+            self._used(label, row_contexts, self._permissions, 1)
 
     def _with_steps(self, value: Any, shape: Shape, again: Callable[[], Use[Any] | None]) -> Any:
         """`value`, all of which may be used, with iterators in it that ask `again` at each step; for wrappers."""
@@ -545,7 +563,6 @@ class Use(Opener, Generic[P]):
         value: Any,
         shape: Shape,
         access: Access,
-        plans: Plans,
         *,
         one: bool,
         again: Callable[[], Use[Any] | None],
@@ -555,7 +572,7 @@ class Use(Opener, Generic[P]):
         """`value` once each row in it is seen to be usable for what its marked fields say; for wrappers.
 
         With `access.narrow` the others are left out. What is withheld from rows alone is not asked for here. `one`: it
-        is what a generator yields, and may be left out itself. `plans` remembers what is looked at in rows. `again`,
+        is what a generator yields, and may be left out itself.  `again`,
         `path`: as `without`; `around` are those that the row is about that the value is in.
         """
         engine, activity, permissions = self._engine, self.activity, self._permissions
@@ -572,14 +589,13 @@ class Use(Opener, Generic[P]):
             engine.refuse(decision, self, access, field)
 
         def given(part: Any, shape: Shape, use: Use[Any], where: _Where, item: bool) -> Any:
-            return use._narrowed(part, shape, access, plans, one=item, again=again, path=where[0], around=where[1])
+            return use._narrowed(part, shape, access, one=item, again=again, path=where[0], around=where[1])
 
         narrower = Narrower(
             decide,
             refuse,
             leave_out=access.narrow and not activity.observing,
             named=access.named,
-            plans=plans,
             stream=_stream(again, given),
             named_only=access.withhold and not access.narrow,
         )

@@ -19,7 +19,7 @@ from purposeguard.testing._leaves import Check, fixed
 from purposeguard.testing._models import Field, Names, bindings_of, fields_of, scope_of, substituted
 from purposeguard.values.annotations import ALIASES, TRANSPARENT, is_taggable
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
-from purposeguard.values.rows import MISSING, read_field
+from purposeguard.values.plan import MISSING, read_field
 from purposeguard.values.sealed import Sealed, plain
 from purposeguard.values.type_schema import Model, Shape, argument_shape, shape_of
 

@@ -13,7 +13,7 @@ from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, TypeAdapter,
 
 from purposeguard.testing._leaves import Check, passes
 from purposeguard.values.annotations import is_attrs, is_namedtuple, lineage, stated_by, with_told
-from purposeguard.values.rows import MISSING, read_field
+from purposeguard.values.plan import MISSING, read_field
 from purposeguard.values.type_schema import hints_of
 
 Names = Mapping[Any, Any]

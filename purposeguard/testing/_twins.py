@@ -23,7 +23,7 @@ from purposeguard.testing._leaves import Unsolvable, passes
 from purposeguard.testing._models import Field, Names, bindings_of, current, fields_of, made, replaced, scope_of
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.personal import Personal
-from purposeguard.values.rows import MISSING, read_field
+from purposeguard.values.plan import MISSING, read_field
 from purposeguard.values.sealed import Pending, Sealed, content, plain
 from purposeguard.values.tagging import sources_of
 from purposeguard.values.type_schema import Shape, shape_of

@@ -28,7 +28,7 @@ from typing import Any, Final
 from pydantic import Secret, SecretBytes, SecretStr
 
 from purposeguard.values.annotations import is_taggable
-from purposeguard.values.rows import MISSING, read_field
+from purposeguard.values.plan import MISSING, read_field
 from purposeguard.values.sealed import Sealed, content
 from purposeguard.values.type_schema import Model
 

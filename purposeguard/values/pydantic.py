@@ -52,6 +52,26 @@ def fresh_private(declared: Mapping[str, Any]) -> dict[str, Any] | None:
     return {name: value for name, value in found.items() if value is not PydanticUndefined} if declared else None
 
 
+def filler(cls: Any) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Any]:
+    """What makes instances of a model, of their values and what is beside these, without validating."""
+    fields, private = frozenset(cls.model_fields), cls.__private_attributes__
+    allows_extra = cls.model_config.get("extra") == "allow"
+
+    def filled(visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
+        instance = object.__new__(cls)
+        values = {name: value for name, value in visible.items() if name in fields}
+        _set(instance, "__dict__", values)
+        _set(instance, "__pydantic_fields_set__", values.keys() & beside.get("fields_set", ()))
+        _set(instance, "__pydantic_extra__", {} if allows_extra else None)
+        _set(instance, "__pydantic_private__", fresh_private(private))
+        return instance
+
+    return filled
+
+
+_set: Final = object.__setattr__
+
+
 def visible_items(self: Any) -> Iterator[tuple[str, Any]]:
     """The fields that are left, as pydantic asks for them to print."""
     return iter(visible_of(self).items())

@@ -13,33 +13,25 @@ import abc
 import collections
 import copy
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 import cachetools
 from pydantic import BaseModel
+from typing_extensions import override
 
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
-from purposeguard.policy.row_context import RowContext
 from purposeguard.values import pydantic
-from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, is_attrs, is_namedtuple, is_taggable
-from purposeguard.values.rows import (
-    MISSING,
-    Reading,
-    beside_fields,
-    entries_of,
-    gone_from,
-    read_field,
-    reading_of,
-    refilled,
-    said_by,
-)
+from purposeguard.values.annotations import is_attrs, is_namedtuple, is_taggable, may_state
+from purposeguard.values.plan import Plan, beside_fields, plan_of
+from purposeguard.values.rows import said_by
 from purposeguard.values.sealed import Sealed
-from purposeguard.values.streams import runs_later
-from purposeguard.values.type_schema import Model, Shape
+from purposeguard.values.type_schema import SILENT, Shape
+from purposeguard.values.walk import RowContexts, Walk, is_remade
 from purposeguard.values.withheld import GONE, Refusing, Withheld, base_of, fields_of, record_of, visible_of
 
 _HEAP_TYPE: Final = 1 << 9
@@ -54,9 +46,9 @@ class _Attributes(tuple[Any, ...]):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        for one in self:
-            if one.name == name:
-                return one
+        for attribute in self:
+            if attribute.name == name:
+                return attribute
         raise AttributeError(name)
 
 
@@ -70,12 +62,12 @@ class Classes:
     def get(self, key: object, make: Callable[[], type]) -> type:
         """The class for this key, made if it is not known."""
         with self._lock:
-            found = self._known.get(key)
-        if found is None:
+            cls = self._known.get(key)
+        if cls is None:
             made = make()  # which runs the code of metaclasses, so not under the lock: of two made at once one is kept
             with self._lock:
-                found = self._known.setdefault(key, made)
-        return found
+                cls = self._known.setdefault(key, made)
+        return cls
 
 
 def subclass_without(cls: Any, fields: tuple[str, ...], record: Withheld) -> type:
@@ -124,7 +116,9 @@ def subclass_without(cls: Any, fields: tuple[str, ...], record: Withheld) -> typ
     if hasattr(cls, "__pydantic_serializer__"):  # a dataclass of pydantic's
         namespace["__pydantic_serializer__"] = pydantic.OwnSerializer()
     if is_attrs(cls):
-        namespace["__attrs_attrs__"] = _Attributes(one for one in cls.__attrs_attrs__ if one.name not in gone)
+        namespace["__attrs_attrs__"] = _Attributes(
+            attribute for attribute in cls.__attrs_attrs__ if attribute.name not in gone
+        )
     return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace))
 
 
@@ -146,36 +140,61 @@ def beside(value: Any) -> dict[str, Any]:
 
 
 def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
-    """An instance of a class from `subclass_without` that holds these values and no others."""
+    """An instance of a class, which may be one from `subclass_without`, that holds these values and no others."""
+    return filler(cls)(visible, beside)
+
+
+Filler = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+
+_FILLER: Final = "__purposeguard_filler__"
+"""Where a class keeps what makes instances of it."""
+
+
+def filler(cls: type) -> Filler:
+    """What makes instances of a class, of their values and what is beside these; made once for each class."""
+    known: Filler | None = vars(cls).get(_FILLER)
+    if known is None:
+        known = _filler(cls)
+        if may_state(cls):  # a class that is written in C keeps nothing
+            type.__setattr__(cls, _FILLER, known)
+    return known
+
+
+def _filler(cls: type) -> Filler:
     model: Any = cls
-    instance: Any
     if issubclass(cls, dict):
-        # An OrderedDict keeps its order by its own methods only.
-        kind: Any = collections.OrderedDict if issubclass(cls, collections.OrderedDict) else dict
-        instance = kind.__new__(cls)
-        for name, value in visible.items():
-            kind.__setitem__(instance, name, value)
-        if "default_factory" in beside:
-            instance.default_factory = beside["default_factory"]
-        return instance
+        return functools.partial(_filled_dict, cls)
     if issubclass(cls, tuple):
-        return tuple.__new__(cls, [visible.get(name, GONE) for name in model.__purposeguard_fields__])
-    instance = object.__new__(cls)
+        names = model.__purposeguard_fields__
+        return lambda visible, _: tuple.__new__(cls, [visible.get(name, GONE) for name in names])
     if issubclass(cls, BaseModel):
-        values = {name: value for name, value in visible.items() if name in model.model_fields}
-        for name, value in (
-            ("__dict__", values),
-            ("__pydantic_fields_set__", beside.get("fields_set", set()) & set(values)),
-            ("__pydantic_extra__", {} if model.model_config.get("extra") == "allow" else None),
-            ("__pydantic_private__", pydantic.fresh_private(model.__private_attributes__)),
-        ):
-            object.__setattr__(instance, name, value)
+        return pydantic.filler(cls)
+    # Copied at once: another thread may have the class keep something meanwhile.
+    by_methods = {
+        name for base in cls.__mro__ for name, member in vars(base).copy().items() if hasattr(type(member), "__set__")
+    }
+    if hasattr(cls, "_sa_class_manager"):  # attributes that are read from `__dict__`, and set by sessions alone
+        by_methods.clear()
+
+    def filled(visible: Mapping[str, Any], _beside: Mapping[str, Any]) -> Any:
+        instance: Any = object.__new__(cls)
+        if cls.__dictoffset__ and by_methods.isdisjoint(visible):
+            instance.__dict__.update(visible)
+        else:
+            for name, value in visible.items():
+                object.__setattr__(instance, name, value)
         return instance
-    if hasattr(cls, "_sa_class_manager"):  # SQLAlchemy's attributes are read from there, and set by its sessions alone
-        instance.__dict__.update(visible)
-        return instance
-    for name, value in visible.items():
-        object.__setattr__(instance, name, value)
+
+    return filled
+
+
+def _filled_dict(cls: Any, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
+    # An OrderedDict keeps its order by its own methods only.
+    kind: Any = collections.OrderedDict if issubclass(cls, collections.OrderedDict) else dict
+    instance = kind.__new__(cls)
+    kind.update(instance, visible)
+    if "default_factory" in beside:
+        instance.default_factory = beside["default_factory"]
     return instance
 
 
@@ -234,7 +253,7 @@ def _init(self: Any, **given: Any) -> None:
     """What `dataclasses.replace` and `attrs.evolve` call: the fields that are left, by name."""
     gone = record_of(self).decisions
     declared: dict[str, Any] = getattr(type(self), "__dataclass_fields__", {})
-    aliases = {one.alias: one.name for one in getattr(type(self), "__attrs_attrs__", ())}
+    aliases = {attribute.alias: attribute.name for attribute in getattr(type(self), "__attrs_attrs__", ())}
     for name, value in given.items():
         field = aliases.get(name, name)
         if name in declared and declared[name]._field_type is _INIT_VAR:
@@ -296,7 +315,7 @@ def _tuple_getitem(self: Any, index: Any) -> Any:
     item = tuple.__getitem__(self, index)
     if item is GONE:
         record_of(self).refuse(fields_of(self)[index])
-    return tuple(one for one in item if one is not GONE) if isinstance(index, slice) else item
+    return tuple(part for part in item if part is not GONE) if isinstance(index, slice) else item
 
 
 def _tuple_replace(self: Any, /, **given: Any) -> Any:
@@ -315,32 +334,40 @@ _TUPLE_METHODS: Final = {
     "__replace__": _tuple_replace,
 }
 
-Stream = Callable[[Any, Shape, str, tuple[RowContext, ...]], Any]
+Stream = Callable[[Any, Shape, str, RowContexts], Any]
 
 
-class Withholder:
+Denies = Callable[[Label, RowContexts, str], Decision | None]
+"""The decision where a label may not be used, of those that a row is about, in the field at a path."""
+
+
+class Withholder(Walk):
     """Withholds from values what a use may not open.
 
     `denies` gives the decision where a label may not be used (of those that a row is about) and None where it may,
     `denies_seal` the same of a sealed value, which is not opened by it; `key` tells uses apart that decide or report
     differently. `met` gets all models that are given back, themselves or as copies. `stream` gives what stands
     before an iterator or a coroutine of this shape, at this path, about these, and asks at each step. `row_contexts`
-    are those that all of the value is about that says nothing else.
+    are those that all of the value is about that says nothing else. `used` is told how often a label is allowed.
+    `is_told`: what is denied is recorded, and let pass, so it is asked of each row anew.
     """
 
     def __init__(
         self,
         *,
-        denies: Callable[[Label, tuple[RowContext, ...]], Decision | None],
-        denies_seal: Callable[[Label, tuple[RowContext, ...]], Decision | None],
+        denies: Denies,
+        denies_seal: Denies,
         refuse: Callable[[Decision, str | None], None],
         record: Callable[[Mapping[str, Decision]], Withheld],
         key: tuple[object, ...],
         classes: Classes,
         met: list[Any],
         stream: Stream,
-        row_contexts: tuple[RowContext, ...] = (),
+        row_contexts: RowContexts = (),
+        used: Callable[[Label, RowContexts, int], None] | None = None,
+        is_told: bool = False,
     ) -> None:
+        super().__init__()
         self._denies = denies
         self._denies_seal = denies_seal
         self._refuse = refuse
@@ -350,8 +377,10 @@ class Withholder:
         self._met = met
         self._stream = stream
         self._row_contexts = row_contexts
-        self._under_way: set[int] = set()
-        self._readings: dict[tuple[type, int], tuple[Reading, Shape]] = {}
+        self._used = used
+        self._is_told = is_told
+        self._denials: dict[tuple[Plan, RowContexts], dict[str, Decision]] = {}
+        self._copies: dict[tuple[Plan, RowContexts], type] = {}
 
     def apply(self, value: Any, shape: Shape, path: str = "") -> Any:
         """`value`, or a copy without what may not be used in it.
@@ -363,119 +392,121 @@ class Withholder:
         """
         if value is None:
             return value
-        self._must_be_usable(shape.own_label, path)
-        return self._alone(value, shape, path)
-
-    def _alone(self, value: Any, shape: Shape, path: str) -> Any:
-        """A value that is no field: what of it is sealed and may not be opened is refused with all of it."""
+        self._must_be_usable(shape.own_label, path, self._row_contexts)
         try:
-            return self._inside(value, shape, path)
-        except _SealDenied as denied:
+            return self.inside(value, shape, path, self._row_contexts)
+        except _SealDenied as denied:  # what is no field is refused with all of it
             decision = denied.decision
         self._refuse(decision, path or None)
         return value  # pragma: no cover  # a use that only observes denies no seal, so a denial is raised
 
-    def _inside(self, value: Any, shape: Shape, path: str) -> Any:
-        if type(value) in PLAIN and not shape.says_what:
-            return value
-        if runs_later(type(value)) and not (is_taggable(type(value)) or isinstance(value, WITHOUT_FIELDS)):
-            return self._stream(value, shape, path, self._row_contexts)
-        reading = self._reading(type(value), shape, path)
-        if reading.fields is None and not reading.contains:
-            self._must_be_usable(reading.whole, path)
-            if isinstance(value, Sealed):
-                decision = self._denies_seal(value.label, self._row_contexts)
-                if decision is not None:
-                    raise _SealDenied(decision)
-            return value
-        if id(value) in self._under_way:
-            raise UnlabelledData(f"`{path}` holds itself: nothing can be withheld from data that runs in a circle")
-        self._under_way.add(id(value))
-        try:
-            if reading.fields is None:
-                return self._from_container(value, shape, reading, path)
-            around = self._row_contexts
-            # A row without marks is about those whom the row around it is about.
-            self._row_contexts = said_by(value, reading.models, around) or around
-            try:
-                self._must_be_usable(reading.whole, path)
-                return self._from_model(value, reading.fields, path)
-            finally:
-                self._row_contexts = around
-        finally:
-            self._under_way.discard(id(value))
-
-    def _reading(self, cls: type, shape: Shape, path: str) -> Reading:
-        """What values of this class are, looked up once for all of them; the shape is kept, so its id is its own."""
-        known = self._readings.get((cls, id(shape)))
-        if known is None:
-            known = self._readings[cls, id(shape)] = (reading_of(cls, shape, path), shape)
-        return known[0]
-
-    def _from_container(self, value: Any, shape: Shape, reading: Reading, path: str) -> Any:
-        self._must_be_usable(reading.whole, path)
-        items = reading.items
-        if isinstance(value, Mapping):
-            self._refuse_keys(value, reading.keys, path)
-        if not items.says_what and PLAIN.issuperset(map(type, _values(value))):
-            return value
-        rebuilt = rebuild(value, lambda item: self._inside(item, items, f"{path}[]"))
-        if rebuilt is not MISSING:
-            return rebuilt
-        # Of a kind that cannot be made anew.
-        self._must_be_usable(shape.label_of_all(), path)
-        if any(self._inside(item, items, f"{path}[]") is not item for item in _values(value)):
-            kind = type(value).__qualname__
-            raise UnlabelledData(f"`{path}` is a {kind}, in which nothing can be withheld: give a list or a dict")
+    def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        """Asks whether a seal may be opened, and for all that was announced where the value is not that."""
+        if plan.later:
+            return self._stream(value, plan.shape, path, around)
+        self._must_be_usable(plan.whole, path, around)
+        if isinstance(value, Sealed):
+            decision = self._denies_seal(value.label, around, path)
+            if decision is not None:
+                raise _SealDenied(decision)
         return value
 
-    def _must_be_usable(self, label: Label | None, path: str) -> None:
+    def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        """Withholds from each item; what cannot be made anew is all that it may hold."""
+        self._must_be_usable(plan.whole if is_remade(value) else plan.shape.label_of_all(), path, around)
+        return super().container(value, plan, path, around)
+
+    def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        """A row without the fields that may not be used."""
+        read: dict[str, Any] = {}
+        # A row without marks is about those whom the row around it is about.
+        if plan.marks:
+            around = said_by(row, plan, read, around) or around
+        self._must_be_usable(plan.whole, path, around)
+        denied = self._denied(plan, around, 1, path)
+        is_plain = plan.are_plain((row,))
+        if is_plain and not denied:
+            self._met.append(row)
+            return row
+        sealed: dict[str, Decision] = {}
+        visible: dict[str, Any] = {}
+        changed = bool(denied)
+        for name, shape, value in plan.values(row, read, denied):
+            try:
+                visible[name] = (
+                    value if is_plain else self.inside(value, shape, f"{path}.{name}" if path else name, around)
+                )
+            except _SealDenied as refused:
+                sealed[name] = refused.decision
+            else:
+                changed = changed or visible[name] is not value
+        if changed or sealed or beside_fields(row, plan.fields or {}):
+            row = fill(self._class_without(row, plan, around, denied, sealed), visible, beside(row))
+        self._met.append(row)
+        return row
+
+    @override
+    def rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
+        """The rows themselves, where nothing of their class is withheld; of what is plain, all at once."""
+        classes = set(map(type, items))
+        if self._is_told or len(classes) != 1:
+            return None
+        plan = plan_of(classes.pop(), shape, path)
+        if plan.quick is None or plan.marks or plan.whole is not None or plan.refusal or not plan.are_plain(items):
+            return None
+        denied = self._denied(plan, around, len(items), path)
+        if denied:
+            cls = self._class_without(items[0], plan, around, denied, {})
+            held_by, filled = plan.quick.held, filler(cls)
+            names = [name for name in plan.fields or {} if name not in denied]
+            items = [
+                filled({name: held[name] for name in names if name in held}, beside(row))
+                for row, held in zip(items, map(held_by, items), strict=True)
+            ]
+        self._met += items
+        return items
+
+    def _denied(self, plan: Plan, around: RowContexts, rows: int, path: str) -> Mapping[str, Decision]:
+        """Field → why it may not be used; of so many rows, the others are."""
+        denied = self._denials.get((plan, around))
+        if denied is None:
+            asked = {
+                name: self._denies(label, around, f"{path}.{name}" if path else name)
+                for name, label in plan.labels.items()
+            }
+            denied = {name: decision for name, decision in asked.items() if decision is not None}
+            if not (self._is_told or plan.marks):
+                self._denials[plan, around] = denied
+        if self._used is not None:
+            for name, label in plan.labels.items():
+                if name not in denied:
+                    self._used(label, around, rows)
+        return denied
+
+    def _class_without(
+        self, row: Any, plan: Plan, around: RowContexts, denied: Mapping[str, Decision], sealed: Mapping[str, Decision]
+    ) -> type:
+        """The class of the row's copy: without what may not be used, and without the seals that may not be opened."""
+        cls = self._copies.get((plan, around)) if not sealed else None
+        if cls is None:
+            gone = {**plan.gone, **denied, **sealed}
+            base, names = (base_of(row), fields_of(row)) if plan.gone else (plan.cls, tuple(plan.fields or {}))
+            why = frozenset((name, decision.label, decision.context) for name, decision in gone.items())
+            key = (base, names, why, *self._key)
+            cls = self._classes.get(key, lambda: subclass_without(base, names, self._record(gone)))
+            if not (sealed or plan.marks):
+                self._copies[plan, around] = cls
+        return cls
+
+    def _must_be_usable(self, label: Label | None, path: str, around: RowContexts) -> None:
         """Refuses a value that is all that its annotation could mean, where any of that may not be used."""
-        decision = self._denies(label, self._row_contexts) if label is not None else None
+        if label is None:
+            return
+        decision = self._denies(label, around, path)
         if decision is not None:
             self._refuse(decision, path or None)
-
-    def _refuse_keys(self, value: Mapping[Any, Any], keys: Shape, path: str) -> None:
-        """Refuses a mapping with keys in which something would have to be withheld."""
-        if not keys.says_what and PLAIN.issuperset(map(type, value)):
-            return
-        for key in value:
-            if self._inside(key, keys, f"{path}[key]") is not key:
-                raise UnlabelledData(f"`{path or type(value).__qualname__}` has keys in which nothing can be withheld")
-
-    def _from_model(self, value: Any, fields: Mapping[str, Shape], path: str) -> Any:
-        denied: dict[str, Decision] = {}
-        visible: dict[str, Any] = {}
-        changed = False
-        gone = gone_from(type(value))  # of what is a copy already, the fields that it lacks stay away
-        for name, shape in fields.items():
-            if name in gone:
-                continue
-            label = shape.own_label
-            decision = self._denies(label, self._row_contexts) if label is not None else None
-            if decision is not None:
-                denied[name] = decision
-                continue
-            had = read_field(value, name)
-            if had is MISSING:
-                continue
-            try:
-                visible[name] = self._inside(had, shape, f"{path}.{name}" if path else name)
-            except _SealDenied as sealed:
-                denied[name] = sealed.decision
-            else:
-                changed = changed or visible[name] is not had
-        if not denied and not changed and not beside_fields(value, fields):
-            self._met.append(value)
-            return value
-        base, names = (base_of(value), fields_of(value)) if gone else (type(value), tuple(fields))
-        denied = {**gone, **denied}
-        why = frozenset((name, decision.label, decision.context) for name, decision in denied.items())
-        key = (base, names, why, *self._key)
-        cls = self._classes.get(key, lambda: subclass_without(base, names, self._record(denied)))
-        redacted = fill(cls, visible, beside(value))
-        self._met.append(redacted)
-        return redacted
+        elif self._used is not None:
+            self._used(label, around, 1)
 
 
 class _SealDenied(Exception):
@@ -489,7 +520,7 @@ class _SealDenied(Exception):
 def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     """Whether the classes in a value say what it holds: taggable ones with tags, also inside containers."""
     if is_taggable(type(value)):
-        return Model(type(value)).shape.has_tags
+        return plan_of(type(value), SILENT).has_tags
     if id(value) in seen or value is None or isinstance(value, Sealed):
         return True
     items: Iterable[Any] = ()
@@ -498,36 +529,3 @@ def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     elif isinstance(value, dict):
         items = dict.values(value)
     return bool(items) and all(describes_itself(item, seen | {id(value)}) for item in items)
-
-
-def rebuild(value: Any, change: Callable[[Any], Any]) -> Any:
-    """A container with each item changed, the same object if none was; the marker where it is no known container."""
-    if isinstance(value, dict):
-        new = {key: change(item) for key, item in entries_of(value)}
-        return value if all(new[key] is item for key, item in entries_of(value)) else refilled(value, new)
-    if not isinstance(value, (list, tuple, set, frozenset, collections.deque)) or is_namedtuple(type(value)):
-        return MISSING
-    items = [change(item) for item in value]
-    if all(new is old for new, old in zip(items, value, strict=True)):
-        return value
-    if type(value) in (list, tuple):
-        return type(value)(items)
-    if type(value) in (set, frozenset):
-        try:
-            return type(value)(items)
-        except TypeError:
-            kind = type(value).__name__
-        finally:
-            del items, value
-        raise UnlabelledData(f"a {kind} of what has no hash without what is withheld: give a list") from None
-    if isinstance(value, (list, collections.deque)):
-        other = copy.copy(value)
-        other.clear()
-        other.extend(items)
-        return other
-    return MISSING
-
-
-def _values(value: Any) -> Collection[Any]:
-    """What is in a container."""
-    return [item for _, item in entries_of(value)] if isinstance(value, Mapping) else value

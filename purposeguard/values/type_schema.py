@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import inspect
 import sys
 import types
-from collections.abc import AsyncIterable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, ForwardRef, NewType, TypeVar, TypeVarTuple, cast, get_args, get_origin
+from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, ForwardRef, NewType, TypeVar, TypeVarTuple, Unpack, cast, get_args, get_origin
 
 import typing_extensions
 from pydantic import BaseModel
@@ -37,6 +38,7 @@ from purposeguard.values.annotations import (
     properties,
     resolvable,
     statements,
+    written,
 )
 from purposeguard.values.markers import TABLES_ALONE, Collected, Ended, Mark
 from purposeguard.values.sealed import Sealed
@@ -151,6 +153,8 @@ class Shape:
     keys: Shape | None = None
     plain: frozenset[type] = frozenset()
     unread: tuple[type, ...] = ()
+    plans: dict[type, Any] = dataclasses.field(default_factory=dict, init=False, compare=False, repr=False)
+    """Class of a value → what such a value is where this was announced (`plan.Plan`)."""
 
     @property
     def says_what(self) -> bool:
@@ -195,7 +199,7 @@ class Shape:
         )
         tags = self.tags
         if self.sealed and not other.sealed:
-            tags = tags.union(self.seal, *(() if self.within is None else self.within.everything(set())))
+            tags = tags.union(self.seal, () if self.within is None else self.within.sources)
         return Shape(tags, self.models, items, marks=self.marks, keys=keys, unread=self.unread)
 
     def parts(self) -> Iterator[Shape]:
@@ -220,7 +224,7 @@ class Shape:
         if path or self.tags or self.seal:
             yield path, self
         if self.within is not None:  # what is in it keeps its tags, and none of it is seen from outside
-            yield path, Shape(sealed=True, seal=frozenset().union(*self.within.everything(set())))
+            yield path, Shape(sealed=True, seal=self.within.sources)
         if self.items is not None:
             yield from self.items.walk(f"{path}[]", seen)
         for model in self.models:
@@ -228,18 +232,30 @@ class Shape:
                 for name, shape in model.fields().items():
                     yield from shape.walk(f"{path}.{name}" if path else name, (*seen, model))
 
-    def everything(self, seen: set[Model]) -> Iterator[frozenset[type[Source]]]:
-        """The sources of all that is in it, each model entered once; raises as `walk` does."""
-        self.refuse_unread()
-        yield self.tags | self.seal
-        for part in (self.items, self.within):
-            if part is not None:
-                yield from part.everything(seen)
-        for model in self.models:
-            if _is_new(model, seen):
-                seen.add(model)
-                for shape in model.fields().values():
-                    yield from shape.everything(seen)
+    def reach(self, *parts: str, rows: bool = True) -> Iterator[Shape]:
+        """It, and every value below it by these parts and by the fields of models, each model entered once.
+
+        Without `rows`, no model is entered that says whose it is, or from when.
+        """
+        entered: list[Model] = []
+        pending: list[Shape] = [self]
+        while pending:
+            shape = pending.pop()
+            yield shape
+            pending += [inner for part in parts if (inner := getattr(shape, part)) is not None]
+            for model in shape.models:
+                if (rows or not model.marks()) and _is_new(model, entered):
+                    entered.append(model)
+                    pending += model.fields().values()
+
+    @property
+    def sources(self) -> frozenset[type[Source]]:
+        """The sources of all that is in it, sealed or not; raises as `walk` does."""
+        sources: set[type[Source]] = set()
+        for shape in self.reach("items", "within"):
+            shape.refuse_unread()
+            sources |= shape.tags | shape.seal
+        return frozenset(sources)
 
     @property
     def is_marked(self) -> bool:
@@ -259,31 +275,15 @@ class Shape:
 
     def outside_rows(self) -> Iterator[Shape]:
         """It, and what is in it and in no marked row: nothing will say whose that is."""
-        pending: list[Shape] = [self]
-        seen: list[Model] = []
-        while pending:
-            shape = pending.pop()
-            yield shape
-            if shape.items is not None:
-                pending.append(shape.items)
-            for model in shape.models:
-                if not model.marks() and _is_new(model, tuple(seen)):
-                    seen.append(model)
-                    pending += model.fields().values()
+        return self.reach("items", rows=False)
 
     def every_model(self) -> Iterator[Model]:
         """The models in it, each once; raises as `walk` does."""
-        seen: list[Model] = []
-        pending = [self]
-        while pending:
-            shape = pending.pop()
+        models: set[Model] = set()
+        for shape in self.reach("items", "keys", "within"):
             shape.refuse_unread()
-            pending += [one for one in (shape.items, shape.keys, shape.within) if one is not None]
-            for model in shape.models:
-                if _is_new(model, tuple(seen)):
-                    seen.append(model)
-                    yield model
-                    pending += model.fields().values()
+            yield from (model for model in shape.models if model not in models)
+            models.update(shape.models)
 
     @property
     def has_fields(self) -> bool:
@@ -293,12 +293,16 @@ class Shape:
     @property
     def holds_seals(self) -> bool:
         """Whether there may be a sealed value in it."""
-        return any(shape.sealed for _, shape in self.walk("value"))
+        for shape in self.reach("items"):
+            shape.refuse_unread()
+            if shape.sealed:
+                return True
+        return False
 
     @property
     def has_tags(self) -> bool:
         """Whether anything in it is tagged or sealed."""
-        return self.holds_seals or bool(self.all_labels())
+        return self.holds_seals or bool(self.sources)
 
     @property
     def is_leaf(self) -> bool:
@@ -327,19 +331,17 @@ class Shape:
 
     def label_of_all(self) -> Label | None:
         """The label of the value with everything in it; None where nothing is tagged or sealed."""
-        labels = self.all_labels()
-        return Label.join(*labels.values()) if labels else None
+        sources = self.sources
+        return Label(*sources) if sources else None
+
+
+SILENT: Final = Shape()
+"""What an annotation says that says nothing: what comes is known by its own class."""
 
 
 def _covers(tagged: str, path: str) -> bool:
     """Whether `tagged` is about the items of `path`, or holds it."""
     return not tagged or tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
-
-
-def says_nothing(cls: type) -> bool:
-    """Whether a class is known to have no marks; quicker than to ask its model, where it was asked before."""
-    own = vars(cls)
-    return not own.get(_MARKED, True) and "__purposeguard_withheld__" not in own
 
 
 def _is_new(model: Model, seen: Collection[Model]) -> bool:
@@ -579,6 +581,12 @@ def refuse_unread(cls: type) -> None:
         )
 
 
+def is_settled(cls: type) -> bool:
+    """Whether what a class says is known for good, and no name in it is yet to be defined."""
+    known: tuple[str, Missing] = vars(cls).get(_HIDDEN, ("", ()))
+    return not known[1]
+
+
 def _hidden_in(cls: type) -> str:
     known: tuple[str, Missing] | None = vars(cls).get(_HIDDEN)
     if known is not None and not any(name in around for around, name in known[1]):
@@ -692,3 +700,34 @@ def _scopes(cls: type, bindings: Bindings) -> dict[type, Bindings]:
                 names = getattr(origin, "__parameters__", ())
                 scopes.setdefault(origin, _bound(names, get_args(base), scopes.get(one, {})))
     return scopes
+
+
+def parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) -> dict[str, Shape]:
+    """What the annotations of a function's parameters say; of one without an annotation, nothing.
+
+    Raises:
+        NameError: an annotation names what is not defined (yet).
+        UnlabelledData, UnknownSource: as `shape_of`.
+    """
+    annotations, names, around = written(fn, localns)
+    shapes: dict[str, Shape] = {}
+    for name, parameter in inspect.signature(fn).parameters.items():
+        annotation = evaluated(annotations.get(name), names, around)
+        shape = shape_of(annotation)
+        # What is unpacked says what they are together.
+        unpacked = get_origin(annotation) in _UNPACK or getattr(annotation, "__unpacked__", False)
+        if parameter.kind is parameter.VAR_POSITIONAL and not unpacked:
+            shape = Shape(items=shape)
+        elif parameter.kind is parameter.VAR_KEYWORD and not unpacked:
+            shape = Shape(items=shape, keys=SILENT)
+        shapes[name] = shape
+    return shapes
+
+
+_UNPACK: Final = (Unpack, typing_extensions.Unpack)
+
+
+def label_of(shapes: Mapping[str, Shape]) -> Label | None:
+    """The label of all that is tagged or sealed in the parameters; None where nothing is."""
+    labels = [label for shape in shapes.values() if (label := shape.label_of_all()) is not None]
+    return Label.join(*labels) if labels else None

@@ -1,42 +1,158 @@
-"""What lies in a value: tags in what is sealed, and the sources in what is handed over and whom they are about."""
+"""Walks through values by plans: what they share, looking for tags in what is sealed, and handing over."""
 
 from __future__ import annotations
 
-import datetime
-import functools
+import abc
+import collections
+import copy
 import inspect
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence, ValuesView
+import operator
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
-from functools import partial
 from types import MemberDescriptorType
-from typing import Any, Final, Unpack, get_origin
+from typing import Any, Final
 
-import typing_extensions
 from pydantic import BaseModel
+from typing_extensions import override
 
 from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.policy.row_context import RowContext
-from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, evaluated, is_taggable, may_state, written
+from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
-from purposeguard.values.rows import (
-    LONG_AGO,
-    MISSING,
-    SILENT,
-    Reading,
-    beside_fields,
-    entries_of,
-    gives_items_later,
-    gone_from,
-    read_field,
-    reading_of,
-    said_by,
-    subject_in,
-)
+from purposeguard.values.plan import LEAVES, Plan, beside_fields, entries_of, named, plan_of, refilled
+from purposeguard.values.rows import LONG_AGO, day_order, said_by, subject_in
 from purposeguard.values.sealed import Sealed, failure
-from purposeguard.values.type_schema import Model, Shape, refuse_unread, shape_of
+from purposeguard.values.streams import LEFT_OUT
+from purposeguard.values.type_schema import SILENT, Shape, refuse_unread
 
-_CONTAINERS: Final = (Mapping, Sequence, AbstractSet, ValuesView)
+RowContexts = tuple[RowContext, ...]
+
+
+class Walk(abc.ABC):
+    """A walk through a value and all that is in it. What is done on the way is for its subclasses to say.
+
+    Each step gives what is left of a value: itself, a copy with less in it, or LEFT_OUT. `path` is where the value is,
+    `around` are those that the row is about that it is in.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: set[int] = set()
+
+    def inside(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
+        """What is left of a value, where this shape was announced.
+
+        Raises:
+            UnlabelledData: as `plan_of`; or values of its class are looked through by no walk.
+        """
+        cls = type(value)
+        if cls in PLAIN and not shape.says_what:
+            return value
+        plan = shape.plans.get(cls) or plan_of(cls, shape, path)
+        if plan.refusal is not None:
+            raise UnlabelledData(f"{named(path, cls)}{plan.refusal}")
+        if plan.fields is None and not plan.contains:
+            return self.leaf(value, plan, path, around)
+        number = id(value)
+        if number in self._under_way:
+            self.circle(plan, path)
+            return value
+        self._under_way.add(number)
+        try:
+            if plan.fields is not None:
+                return self.row(value, plan, path, around)
+            return self.container(value, plan, path, around)
+        finally:
+            self._under_way.discard(number)
+
+    @abc.abstractmethod
+    def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        """What is left of a value in which nothing is looked at, a seal and what is read later included."""
+
+    @abc.abstractmethod
+    def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        """What is left of an object with fields."""
+
+    def circle(self, plan: Plan, path: str) -> None:
+        """Refuses a value that is met again in itself."""
+        raise UnlabelledData(f"{named(path, plan.cls)} that holds itself: what runs in a circle is not looked through")
+
+    def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        """What is left of a container: the same object, where all its items are left as they are."""
+        if isinstance(value, Mapping):
+            return self._mapping(value, plan, path, around)
+        items = list(value)
+        if not (plan.items.says_what or plan.items.marks) and LEAVES(map(type, items)):
+            return value
+        inside, shape, where = self.inside, plan.items, f"{path}[]"
+        left = self.rows(items, shape, where, around)
+        if left is None:
+            left = [inside(item, shape, where, around) for item in items]
+        if all(map(operator.is_, left, items)):
+            return value
+        self.changes()
+        return remade(value, [item for item in left if item is not LEFT_OUT], path)
+
+    def _mapping(self, value: Mapping[Any, Any], plan: Plan, path: str, around: RowContexts) -> Any:
+        entries = list(entries_of(value))
+        keys, items = plan.keys, plan.items
+        is_plain = not (items.says_what or items.marks) and LEAVES(type(item) for _, item in entries)
+        left: dict[Any, Any] = {}
+        changed = False
+        for key, item in entries:
+            left_key = self.inside(key, keys, f"{path}[key]", around)
+            left_item = item if is_plain else self.inside(item, items, f"{path}[]", around)
+            if left_key is LEFT_OUT or left_item is LEFT_OUT:
+                changed = True
+            elif left_key is not key:
+                raise UnlabelledData(f"`{path or type(value).__qualname__}` has keys in which nothing can be left out")
+            else:
+                left[key] = left_item
+                changed = changed or left_item is not item
+        if not changed:
+            return value
+        self.changes()
+        return remade(value, left, path)
+
+    def rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:  # noqa: ARG002  # for walks that have one
+        """What is left of many rows of one class, where there is a shorter way than to look into each."""
+        return None
+
+    def changes(self) -> None:  # noqa: B027  # most walks have nothing to do
+        """Called before something is made anew."""
+
+
+def is_remade(value: Any) -> bool:
+    """Whether a container is of a kind that can be made anew, of other items."""
+    return type(value) in (tuple, set, frozenset) or isinstance(value, (dict, list, collections.deque))
+
+
+def remade(value: Any, left: Any, path: str) -> Any:
+    """A container of the same kind that holds what is left.
+
+    Raises:
+        UnlabelledData: it is of a kind that cannot be made anew, or a set of what has no hash any more.
+    """
+    cls = type(value)
+    if not is_remade(value):
+        raise UnlabelledData(f"{named(path, cls)}, in which nothing can be left out: give a list or a dict")
+    if isinstance(value, dict):
+        return refilled(value, left)
+    if cls is not list and isinstance(value, (list, collections.deque)):
+        other = copy.copy(value)
+        other.clear()
+        other.extend(left)
+        return other
+    try:
+        return cls(left)
+    except TypeError:
+        name = cls.__name__
+    finally:
+        del value, left
+    raise UnlabelledData(f"a {name} of what has no hash without what is withheld: give a list")
+
+
+_CONTAINERS: Final = (Sequence, AbstractSet, ValuesView)
 
 
 def with_tags_in(value: Any, label: Label) -> Label:
@@ -45,8 +161,9 @@ def with_tags_in(value: Any, label: Label) -> Label:
     Raises:
         SealedValue: there is an iterator or a coroutine in it, whose contents cannot be seen without using them up; or
             a container's own code failed.
+        UnlabelledData: there is an object in it whose class says something that nobody reads.
     """
-    found = {label}
+    labels = {label}
     seen: dict[int, Any] = {}  # kept, so that no identity is given again: views and own containers make their items
     pending = [value]
     del value
@@ -58,65 +175,67 @@ def with_tags_in(value: Any, label: Label) -> Label:
             seen[id(pending[-1])] = pending[-1]
             tags = _look_into(pending.pop(), pending)
             if tags is not None:
-                found.add(tags)
+                labels.add(tags)
     finally:
         pending.clear()  # nothing is left of it in the frame, where a class could not be read
         seen.clear()
-    return Label.join(*found)
+    return Label.join(*labels)
 
 
 def _look_into(value: Any, pending: list[Any]) -> Label | None:
     """What a value's class is tagged with; `pending` gets what lies in it that may be tagged."""
-    kind: Any = type(value)
-    items: tuple[Any, ...] = ()
+    cls = type(value)
+    parts: list[Any] = []
     try:
-        tags, names, is_read = _tags_of(kind)
-        if not is_read:
-            refuse_unread(kind)
-        items = tuple(_items(value, names))
-        if not PLAIN.issuperset(map(type, items)):
-            pending += (item for item in items if type(item) not in PLAIN)
+        plan = plan_of(cls, SILENT)
+        _must_be_there(value, plan)
+        if plan.later:
+            refuse_unread(cls)
+        parts = _parts(value, plan)
+        pending += [part for part in parts if type(part) not in PLAIN]
     except PurposeGuardError:
         raise
     except Exception as error:  # noqa: BLE001  # of a container's own code; what it says may show the value
-        told = failure(f"looking for tags in a {kind.__qualname__}", error)
+        hidden = failure(f"looking for tags in a {cls.__qualname__}", error)
     else:
-        return tags
+        return plan.own_label
     finally:
-        del value, items
-    raise told
+        del value, parts
+    raise hidden
 
 
-def _items(value: Any, names: Iterable[str]) -> Iterable[Any]:
+def _parts(value: Any, plan: Plan) -> list[Any]:
+    """All that lies in a value, without running any code of its class but a container's."""
+    names = plan.own_names
+    parts: list[Any] = []
     try:
-        inside: list[Any] = []
         if isinstance(value, Mapping):
-            inside += (part for entry in entries_of(value) for part in entry)
+            parts += (part for entry in entries_of(value) for part in entry)
         elif isinstance(value, _CONTAINERS) and not isinstance(value, WITHOUT_FIELDS):
-            inside += value
-        elif not names:
-            _must_be_there(value)
+            parts += value
         if isinstance(value, BaseModel):
-            beside = (value.__pydantic_extra__ or {}, value.__pydantic_private__ or {})
-            inside += (*value.__dict__.values(), *(item for more in beside for item in more.values()))
+            parts += value.__dict__.values()
+            parts += (value.__pydantic_extra__ or {}).values()
+            parts += (value.__pydantic_private__ or {}).values()
         elif names:
             held: dict[str, Any] = getattr(value, "__dict__", {})
-            inside += (*held.values(), *(_in_slot(value, name) for name in names if name not in held))
-        return inside
+            parts += held.values()
+            parts += (_in_slot(value, name) for name in names if name not in held)
+        return parts
     finally:
         del value
 
 
-def _must_be_there(value: Any) -> None:
+def _must_be_there(value: Any, plan: Plan) -> None:
     """Raises SealedValue where a value is yet to come."""
-    kind = type(value)
-    if isinstance(value, (Iterator, AsyncIterator)):
+    name = plan.cls.__name__
+    if isinstance(value, (Iterator, AsyncIterator)) and not plan.own_names:
         raise SealedValue(
-            f"a {kind.__name__} is used up when it is looked at, and what is in it cannot be seen before: seal a list "
-            "or a tuple of it"
+            f"a {name} is used up when it is looked at, and what is in it cannot be seen before: seal a list or a "
+            "tuple of it"
         )
-    if inspect.iscoroutine(value) or hasattr(kind, "_asyncio_future_blocking"):  # as `asyncio.isfuture` asks
-        raise SealedValue(f"a {kind.__name__} is no value yet: seal what it gives when it is awaited")
+    if inspect.iscoroutine(value) or hasattr(plan.cls, "_asyncio_future_blocking"):  # as `asyncio.isfuture` asks
+        raise SealedValue(f"a {name} is no value yet: seal what it gives when it is awaited")
 
 
 def _in_slot(value: object, name: str) -> Any:
@@ -128,62 +247,22 @@ def _in_slot(value: object, name: str) -> Any:
         return None
 
 
-@functools.lru_cache(maxsize=1024)
-def _tags_of(kind: Any) -> tuple[Label | None, tuple[str, ...], bool]:
-    """What the fields of a class are tagged with, their names, and whether all that it may say is said by them."""
-    if not is_taggable(kind):
-        return None, (), not may_state(kind)
-    model = Model(kind)
-    return model.shape.label_of_all(), tuple(model.fields()), True
-
-
-def parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) -> dict[str, Shape]:
-    """What the annotations of a function's parameters say; of one without an annotation, nothing.
-
-    Raises:
-        NameError: an annotation names what is not defined (yet).
-        UnlabelledData, UnknownSource: as `shape_of`.
-    """
-    annotations, names, around = written(fn, localns)
-    found: dict[str, Shape] = {}
-    for name, parameter in inspect.signature(fn).parameters.items():
-        annotation = evaluated(annotations.get(name), names, around)
-        shape = shape_of(annotation)
-        # What is unpacked says what they are together.
-        unpacked = get_origin(annotation) in _UNPACK or getattr(annotation, "__unpacked__", False)
-        if parameter.kind is parameter.VAR_POSITIONAL and not unpacked:
-            shape = Shape(items=shape)
-        elif parameter.kind is parameter.VAR_KEYWORD and not unpacked:
-            shape = Shape(items=shape, keys=SILENT)
-        found[name] = shape
-    return found
-
-
-_UNPACK: Final = (Unpack, typing_extensions.Unpack)
-
-
-def label_of(shapes: Mapping[str, Shape]) -> Label | None:
-    """The label of all that is tagged or sealed in the parameters; None where nothing is."""
-    labels = [label for shape in shapes.values() if (label := shape.label_of_all()) is not None]
-    return Label.join(*labels) if labels else None
-
-
-class Handed:
+class Handed(Walk):
     """Looks through the arguments of a call: `labels` of what is met in them, `row_contexts` for whom and when.
 
     Rows say whom they are about by their marked fields, parameters by marks of their own.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.labels: set[Label] = set()
         self._rows: dict[RowContext, None] = {}
-        self._around: tuple[RowContext, ...] = ()
+        self._rows_around = 0
         self._subjects: list[tuple[SubjectMark, Any]] = []
         self._days: dict[Mark, list[Any]] = {Collected: [], Ended: []}
-        self._under_way: set[int] = set()
 
     @property
-    def row_contexts(self) -> tuple[RowContext, ...]:
+    def row_contexts(self) -> RowContexts:
         """What is known of the data beside its label, each once.
 
         Raises:
@@ -193,13 +272,13 @@ class Handed:
         if not (self._subjects or collected or ended):
             return tuple(self._rows)
         try:
-            subjects = [subject_in(mark, one) for mark, one in self._subjects]
+            subjects = [subject_in(mark, subject_id) for mark, subject_id in self._subjects]
             days = {
-                "collected": min(collected, default=None, key=_order),
-                "ended": min(ended, default=None, key=_order),
+                "collected": min(collected, default=None, key=day_order),
+                "ended": min(ended, default=None, key=day_order),
             }
-            own = [RowContext(one, **days) for one in subjects or (None,)]
-        except (AttributeError, TypeError, ValueError) as error:
+            own = [RowContext(subject, **days) for subject in subjects or (None,)]
+        except (TypeError, ValueError) as error:
             raise UnlabelledData(f"a marked parameter was given what cannot be read: {error}") from None
         return tuple({**self._rows, **dict.fromkeys(own)})
 
@@ -209,70 +288,60 @@ class Handed:
         Raises:
             UnlabelledData: it cannot be seen what it holds: an iterator, or what is not as it was announced.
         """
-        if shape.marks:
-            self._note(value, shape.marks)
-        else:
-            self._look(value, shape, path, parameter=True)
+        self.inside(value, shape, path, ())
 
-    def _look(self, value: Any, shape: Shape, path: str, *, parameter: bool) -> None:
-        """The same of what is in an argument; `parameter`: marks in the shape stand on no field of a row."""
-        if type(value) in PLAIN and not shape.says_what:
-            return
-        iterates = isinstance(value, Iterator) and not isinstance(value, WITHOUT_FIELDS)
-        if iterates or gives_items_later(type(value), announced=shape.items is not None):
-            raise _unseen(value, path)
-        reading = reading_of(type(value), shape, path)
-        if reading.whole is not None:
-            self.labels.add(reading.whole)
+    def inside(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
+        """Notes what a marked parameter was given; marks in rows are read with the row."""
+        if shape.marks and not self._rows_around:
+            self._note(value, shape.marks)
+            return value
+        return super().inside(value, shape, path, around)
+
+    @override
+    def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        """Adds the label of a seal, or of all that was announced."""
+        self._meets(plan, path)
         if isinstance(value, Sealed):
             self.labels.add(value.label)
-            return
-        if id(value) in self._under_way:
-            raise UnlabelledData(f"`{path}` holds itself: what runs in a circle cannot be looked through")
-        self._under_way.add(id(value))
-        try:
-            if reading.fields is not None:
-                self._look_into(value, reading.fields, reading, path)
-            elif reading.contains:
-                self._look_through(value, reading, path, parameter=parameter)
-        finally:
-            self._under_way.discard(id(value))
+        return value
 
-    def _look_into(self, row: Any, fields: Mapping[str, Shape], reading: Reading, path: str) -> None:
-        around = self._around
-        row_contexts = said_by(row, reading.models, around)
+    def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        """Adds the labels of what is in a container."""
+        self._meets(plan, path)
+        return super().container(value, plan, path, around)
+
+    def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+        """Adds the labels of the fields, and whom the row is about."""
+        self._meets(plan, path)
+        read: dict[str, Any] = {}
+        row_contexts = said_by(row, plan, read, around)
         self._rows.update(dict.fromkeys(row_contexts))
         # What a row in it does not say of itself, this one does.
-        self._around = row_contexts or around
+        around = row_contexts or around
+        self._rows_around += 1
         try:
-            gone = gone_from(type(row))
-            for name, inner in fields.items():
-                held = MISSING if name in gone else read_field(row, name)
-                if held is not MISSING:
-                    if inner.own_label is not None:
-                        self.labels.add(inner.own_label)
-                    # Its marks were read before, with those of the other fields.
-                    self._look(held, inner, f"{path}.{name}", parameter=False)
-            for _, held in beside_fields(row, fields):
-                self._look(held, reading.items, path, parameter=False)
+            for name, shape, value in plan.values(row, read):
+                if name in plan.labels:
+                    self.labels.add(plan.labels[name])
+                self.inside(value, shape, f"{path}.{name}", around)
+            for _, value in beside_fields(row, plan.fields or {}):
+                self.inside(value, plan.items, path, around)
         finally:
-            self._around = around
+            self._rows_around -= 1
+        return row
 
-    def _look_through(self, value: Any, reading: Reading, path: str, *, parameter: bool) -> None:
-        inside = self.look if parameter else partial(self._look, parameter=False)
-        if not isinstance(value, Mapping):
-            for one in value:
-                inside(one, reading.items, f"{path}[]")
-            return
-        for key, one in entries_of(value):
-            inside(key, reading.keys, f"{path}[key]")
-            inside(one, reading.items, f"{path}[]")
+    def _meets(self, plan: Plan, path: str) -> None:
+        if plan.is_unseen:
+            kind = plan.cls.__name__
+            raise UnlabelledData(f"`{path}` is a {kind}, and what it gives cannot be seen before: give a list")
+        if plan.whole is not None:
+            self.labels.add(plan.whole)
 
     def _note(self, value: Any, marks: Collection[Mark]) -> None:
         """What a marked parameter, or an item of it, was given."""
         if isinstance(value, (list, tuple, set, frozenset)):
-            for one in value:
-                self._note(one, marks)
+            for item in value:
+                self._note(item, marks)
             return
         for mark in marks:
             if isinstance(mark, SubjectMark):
@@ -281,12 +350,3 @@ class Handed:
                 self._days[mark].append(value)
             elif mark is Collected:
                 self._days[mark].append(LONG_AGO)  # it was to be said, and is not
-
-
-def _unseen(value: Any, path: str) -> UnlabelledData:
-    kind = type(value).__name__
-    return UnlabelledData(f"`{path}` is a {kind}, which cannot be seen before it is handed over: give a list")
-
-
-def _order(day: datetime.date) -> tuple[int, int, int]:
-    return day.year, day.month, day.day

@@ -179,7 +179,8 @@ def warned(one: Any) -> list[str]:
 
 def displayed(one: Any) -> str:
     """As the interactive interpreter shows the result of a line."""
-    with mock.patch("sys.stdout", io.StringIO()) as stream:
+    # The hook keeps what it shows as `builtins._`, where later tests would find it.
+    with mock.patch("sys.stdout", io.StringIO()) as stream, mock.patch("builtins._", None, create=True):
         sys.displayhook(one)
     return stream.getvalue()
 

@@ -280,7 +280,7 @@ def test_what_cannot_be_made_anew_is_withheld_whole() -> None:
         with pytest.raises(pg.PurposeViolation):
             use.withhold(collections.UserList([DEVICE]), list[Device])
         models = Open(NAME, collections.UserList([Model(name=NAME, device=DEVICE)]))
-        with pytest.raises(pg.UnlabelledData, match="is a UserList, in which nothing can be withheld"):
+        with pytest.raises(pg.UnlabelledData, match="is a UserList, in which nothing can be left out"):
             use.withhold(models)
 
 

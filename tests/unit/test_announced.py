@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.rows import reading_of
+from purposeguard.values.plan import plan_of
 from purposeguard.values.type_schema import Shape, shape_of
 from purposeguard.values.walk import Handed
 from tests.unit.customers import Data, Device, Email, Model, withheld
@@ -90,7 +90,7 @@ def test_what_is_announced_as_sealed_and_comes_sealed_is_given_at_once_and_later
 
 def test_plain_values_are_not_handed_over_as_sealed_ones() -> None:
     with pytest.raises(pg.UnlabelledData, match="a sealed value was announced"):
-        reading_of(str, shape_of(Sealed), "phone")
+        plan_of(str, shape_of(Sealed), "phone")
 
 
 # --- Which of what was announced a value is
@@ -304,10 +304,10 @@ def test_a_row_is_left_without_what_comes_plain_in_the_place_of_a_sealed_record(
 
 
 def test_an_annotation_that_says_nothing_asks_for_nothing() -> None:
-    assert reading_of(type(None), shape_of(Customer), "").whole is None
+    assert plan_of(type(None), shape_of(Customer), "").whole is None
     for cls in (str, list, dict, Data):
-        assert reading_of(cls, Shape(), "").whole is None
-    assert reading_of(tuple, shape_of(Data), "").whole == D | R
+        assert plan_of(cls, Shape(), "").whole is None
+    assert plan_of(tuple, shape_of(Data), "").whole == D | R
 
 
 # --- What is not seen at once

@@ -680,11 +680,11 @@ def test_a_query_is_not_handed_over_before_its_rows_are_read(guard, overseer):
 
     with guard.purpose(tm.RenewalGuidance):
         for function in (hand_over, hand_over_named):
-            with pytest.raises(pg.UnlabelledData, match="is a Query, which cannot be seen before"):
+            with pytest.raises(pg.UnlabelledData, match="is a Query, and"):
                 function(Query())
             with pytest.raises(pg.SubjectViolation):
                 function(list(Query()), Session())
-        with pytest.raises(pg.UnlabelledData, match="is a Session, which cannot be seen before"):
+        with pytest.raises(pg.UnlabelledData, match="is a Session, and"):
             hand_over(Session())
     assert overseer.provisions == []
 

@@ -213,7 +213,7 @@ class Upload:
 
 def test_keys_in_which_something_is_withheld_are_refused() -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
-        with pytest.raises(pg.UnlabelledData, match="`by_key` has keys in which nothing can be withheld"):
+        with pytest.raises(pg.UnlabelledData, match="`by_key` has keys in which nothing can be left out"):
             use.withhold(Index("a", {Key("a", DEVICE): 1}))
         assert use.withhold(Index("a", {("a", 1): 1})) == Index("a", {("a", 1): 1})
 

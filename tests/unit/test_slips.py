@@ -168,7 +168,7 @@ def test_a_model_in_a_container_of_another_kind_does_not_pass(contain: Callable[
     hidden = Holder(anything=contain(Customer(email="e", device="d")))
     harmless = Holder(anything=contain("nothing personal"))
     with guard.purpose(tm.RenewalGuidance) as use:
-        with pytest.raises(pg.UnlabelledData, match="nothing can be withheld"):
+        with pytest.raises(pg.UnlabelledData, match="nothing can be left out"):
             use.withhold(hidden)
         assert use.withhold(harmless) is harmless
     with guard.purpose(tm.ProductProvision) as use:

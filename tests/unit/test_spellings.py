@@ -28,8 +28,8 @@ from pydantic import BaseModel, Field, StringConstraints
 import purposeguard as pg
 from purposeguard.adapters.tags import Tag
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.type_schema import Shape
-from purposeguard.values.walk import Handed, label_of, parameter_shapes
+from purposeguard.values.type_schema import Shape, label_of, parameter_shapes
+from purposeguard.values.walk import Handed
 from tests.unit import pep563
 
 R, D, C = pg.Label(tm.Registration), pg.Label(tm.ProductData), pg.Label(tm.Contract)

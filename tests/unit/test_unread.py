@@ -20,8 +20,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.type_schema import Shape, shape_of
-from purposeguard.values.walk import Handed, label_of, parameter_shapes
+from purposeguard.values.type_schema import Shape, label_of, parameter_shapes, shape_of
+from purposeguard.values.walk import Handed
 
 if TYPE_CHECKING:
     from decimal import Context

@@ -10,8 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import ClassVar, Final, TypeVar, final
 
-from purposeguard import Notice, Personal, Purpose, Source
-from purposeguard.values.personal import derive
+from purposeguard import Notice, Personal, Purpose, Source, derive
 
 
 class RenewalGuidance(Purpose):

@@ -1,0 +1,487 @@
+"""Plans: what lies in values of a class where a shape was announced.
+
+A plan is compiled once for each class and shape, and kept by the shape. Every walk through a value follows plans, so
+there is one answer to what a container, a row or a mapping is, and to how it is read.
+"""
+
+from __future__ import annotations
+
+import collections
+import copy
+import dataclasses
+import functools
+import inspect
+import itertools
+import operator
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from types import MemberDescriptorType
+from typing import Any, Final, NamedTuple, get_args, get_origin
+
+from pydantic import BaseModel
+
+from purposeguard.errors import UnlabelledData
+from purposeguard.notice.label import Label
+from purposeguard.policy.explanation import Decision
+from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, is_namedtuple, is_taggable, names_of
+from purposeguard.values.markers import Mark
+from purposeguard.values.sealed import Sealed
+from purposeguard.values.streams import runs_later
+from purposeguard.values.type_schema import SILENT, Model, Shape, is_settled, refuse_unread
+from purposeguard.values.withheld import Withheld
+
+MISSING: Final = object()
+"""In place of a field's value that is not there."""
+
+LEAVES: Final = PLAIN.issuperset
+"""Whether these are all classes of plain values: `LEAVES(map(type, values))`."""
+
+_MOST: Final = 1000
+"""Plans that a shape keeps."""
+
+
+@dataclasses.dataclass(eq=False)
+class Plan:
+    """What values of a class are where a shape was announced.
+
+    `fields` are those of a row, by all classes that say something of it (`models`): announced ones that it is an
+    instance of and, last, its own. None where it is no row. `items` and `keys` are what is in a container. `whole` is
+    the label of all that the announcement could mean, where the value is nothing of it: all of that must be usable.
+    `later`: what is in the value is read when it is asked for, and something can stand before it that asks then.
+    `refusal` says why values of this class are looked through by no walk. `gone` are the fields withheld from copies.
+    """
+
+    cls: type
+    shape: Shape
+    fields: Mapping[str, Shape] | None = None
+    models: tuple[Model, ...] = ()
+    items: Shape = SILENT
+    keys: Shape = SILENT
+    contains: bool = False
+    whole: Label | None = None
+    later: bool = False
+    refusal: str | None = None
+    gone: Mapping[str, Decision] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def marks(self) -> Mapping[Mark, tuple[str, ...]]:
+        """Mark → the fields that bear it, by any of the models.
+
+        Raises:
+            UnlabelledData: as `Model.marks`.
+        """
+        marked: dict[Mark, dict[str, None]] = {}
+        for model in self.models:
+            for mark, names in model.marks().items():
+                marked.setdefault(mark, {}).update(dict.fromkeys(names))
+        return {mark: tuple(names) for mark, names in marked.items()}
+
+    @functools.cached_property
+    def labels(self) -> Mapping[str, Label]:
+        """Field → its label, of those that have one by themselves."""
+        labels = {name: shape.own_label for name, shape in (self.fields or {}).items() if name not in self.gone}
+        return {name: label for name, label in labels.items() if label is not None}
+
+    def values(self, row: Any, read: dict[str, Any], without: Container[str] = ()) -> Iterator[tuple[str, Shape, Any]]:
+        """The fields that are in a row, with their values; `read` has those that were read, and gets the others."""
+        for name, shape in (self.fields or {}).items():
+            if name in self.gone or name in without:
+                continue
+            value = read[name] if name in read else read_field(row, name)
+            if value is not MISSING:
+                read[name] = value
+                yield name, shape, value
+
+    def is_as_announced(self, row: Any) -> bool:
+        """Whether a row is quickly seen to hold seals where they were announced, and nothing else that is looked at."""
+        fields = self.fields
+        if fields is None or self.is_marked or self.unasked or self.gone or beside_fields(row, fields):
+            return False
+        for name, shape in fields.items():
+            value = read_field(row, name)
+            if not (shape.sealed and isinstance(value, Sealed) if shape.says_what else type(value) in PLAIN):
+                return False
+        return True
+
+    @functools.cached_property
+    def is_unseen(self) -> bool:
+        """Whether what a value gives cannot be seen before it is given."""
+        if self.later or (issubclass(self.cls, Iterator) and not issubclass(self.cls, WITHOUT_FIELDS)):
+            return True
+        return gives_items_later(self.cls, announced=self.shape.items is not None)
+
+    @functools.cached_property
+    def is_marked(self) -> bool:
+        """Whether there are rows in it, or were announced, that say whose they are."""
+        return bool(self.marks) or self.shape.is_marked
+
+    @functools.cached_property
+    def labels_outside_rows(self) -> tuple[Label, ...]:
+        """The labels of what is in the fields of a row and in no row of its own."""
+        return labels_outside_rows(*(self.fields or {}).values())
+
+    @functools.cached_property
+    def unasked(self) -> Label | None:
+        """The label of what fields hold and was not announced, and so not asked for before; or of all that was."""
+        asked = {source for label in self.shape.labels().values() for source in label.sources}
+        held = [label for shape in (self.fields or {}).values() for label in shape.labels().values()]
+        sources = {source for label in held for source in label.sources} - asked
+        sources |= self.whole.sources if self.whole is not None else frozenset()
+        return Label(*sources) if sources else None
+
+    @functools.cached_property
+    def own_label(self) -> Label | None:
+        """The label of all that the class itself tags."""
+        return Model(self.cls).shape.label_of_all() if is_taggable(self.cls) else None
+
+    @functools.cached_property
+    def has_tags(self) -> bool:
+        """Whether anything is tagged or sealed in what the class itself says."""
+        return Model(self.cls).shape.has_tags
+
+    @functools.cached_property
+    def own_names(self) -> tuple[str, ...]:
+        """The fields of the class itself."""
+        return tuple(Model(self.cls).fields()) if is_taggable(self.cls) else ()
+
+    @functools.cached_property
+    def quick(self) -> Quick | None:
+        """How rows are read where no field was announced as more than a plain value, without running their code."""
+        says_more = any(shape.says_what for shape in (self.fields or {}).values())
+        return None if says_more or self.gone or not self.fields else _quick(self.cls, tuple(self.fields))
+
+    def are_plain(self, rows: Collection[Any]) -> bool:
+        """Whether rows are quickly seen to hold plain values alone, where nothing else was announced of any field."""
+        if self.quick is None:
+            return False
+        try:
+            return LEAVES(map(type, itertools.chain.from_iterable(self.quick.values(rows))))
+        except AttributeError:  # a slot that was never set
+            return False
+
+
+class _Pair(NamedTuple):
+    first: object  # for the class of what reads it
+
+
+class Quick(NamedTuple):
+    """How rows of a class are read without running code of it.
+
+    `values` gives all values in each of some rows; what a row holds beside its fields comes as one that is not plain.
+    `held` gives those of one row by name, and may give more.
+    """
+
+    values: Callable[[Collection[Any]], Iterable[Iterable[Any]]]
+    held: Callable[[Any], Mapping[str, Any]]
+
+
+_held: Final = operator.attrgetter("__dict__")
+_extra: Final = operator.attrgetter("__pydantic_extra__")
+
+
+def _quick(cls: Any, names: tuple[str, ...]) -> Quick | None:
+    if issubclass(cls, BaseModel):
+        return Quick(
+            lambda rows: itertools.chain(map(dict.values, map(_held, rows)), [filter(None, map(_extra, rows))]), _held
+        )
+    if issubclass(cls, dict):
+        is_more = itertools.filterfalse
+        known = frozenset(names).issuperset
+        return Quick(
+            lambda rows: itertools.chain(map(dict.values, rows), [is_more(known, map(dict.keys, rows))]),
+            (lambda row: row) if cls is dict else (lambda row: dict(dict.items(row))),
+        )
+    members = [inspect.getattr_static(cls, name, None) for name in names]
+    if is_namedtuple(cls) and {type(member) for member in members} == {type(_Pair.first)}:
+        return Quick(
+            lambda rows: map(tuple.__iter__, rows), lambda row: dict(zip(cls._fields, tuple.__iter__(row), strict=True))
+        )
+    if hasattr(cls, "__getattr__") or cls.__getattribute__ is not object.__getattribute__:
+        return None
+    if LEAVES(map(type, members)) and cls.__dictoffset__:
+        return Quick(lambda rows: map(dict.values, map(_held, rows)), _held)
+    if {type(member) for member in members} == {MemberDescriptorType}:
+        getters = [operator.attrgetter(name) for name in names]
+        return Quick(
+            lambda rows: (map(getter, rows) for getter in getters),
+            lambda row: {name: get(row) for name, get in zip(names, getters, strict=True)},
+        )
+    return None
+
+
+def labels_outside_rows(*shapes: Shape) -> tuple[Label, ...]:
+    """The labels of what is in these and in no row of its own.
+
+    Apart: that what may be sealed could not be opened says nothing of what is plain.
+    """
+    parts = [sources for shape in shapes for part in shape.outside_rows() for sources in (part.tags, part.seal)]
+    return tuple(dict.fromkeys(Label(*sources) for sources in parts if sources))
+
+
+def plan_of(cls: type, shape: Shape, path: str = "") -> Plan:
+    """What a value of class `cls` is, where `shape` was announced; `path` names it in messages.
+
+    Raises:
+        UnlabelledData: a sealed value was announced, and this is a plain one; or rows that say whose they are, and this
+            does not say it; or its class says something of its attributes that nobody reads.
+    """
+    plan: Plan | None = shape.plans.get(cls)
+    if plan is None:
+        plan = (_plan_of_row if is_taggable(cls) else _plan_of_other)(cls, shape, path)
+        if is_settled(cls) and not plan.gone:  # classes of copies go with the use that they were made for
+            if len(shape.plans) >= _MOST:
+                shape.plans.clear()
+            shape.plans[cls] = plan
+    return plan
+
+
+def _plan_of_other(cls: type, shape: Shape, path: str) -> Plan:
+    """What a value is whose class has no fields of its own: a plain dict may be one of the rows announced."""
+    if cls is type(None):
+        return Plan(cls, shape)
+    is_leaf = cls in PLAIN or issubclass(cls, (*WITHOUT_FIELDS, Sealed))
+    if not is_leaf and runs_later(cls):
+        return Plan(cls, shape, later=True)
+    refuse_unread(cls)
+    rows = tuple(model for model in shape.models if model.is_mapping) if issubclass(cls, dict) else ()
+    if rows:
+        # Where a mapping was announced as well, it may be either.
+        fields = _united([model.fields() for model in rows], shape.items)
+        return Plan(cls, shape, fields, rows, shape.items or SILENT, shape.keys or SILENT, gone=gone_from(cls))
+    if issubclass(cls, Sealed) and shape.sealed:
+        return Plan(cls, shape)
+    contains = not is_leaf and issubclass(cls, Collection)
+    if contains and shape.items is not None:
+        items, keys = _contents(cls, shape)
+        return Plan(cls, shape, items=items, keys=keys, contains=True)
+    refusal = None
+    if not shape.says_what and gives_items_later(cls):
+        refusal = ", and what it gives cannot be seen before: give a list"
+    return Plan(cls, shape, contains=contains, whole=_whole(cls, shape, (), path), refusal=refusal)
+
+
+def _plan_of_row(cls: type, shape: Shape, path: str) -> Plan:
+    """What an object is whose class has fields."""
+    models = models_of(cls, shape.models)
+    announced = tuple(model for model in models if model in shape.models)
+    gone = gone_from(cls)
+    if issubclass(cls, WITHOUT_FIELDS):  # a member of an enumeration, say, of which no copy can be made
+        whole = None if announced else _whole(cls, shape, models, path)
+        labels = [label for label in (whole, *(model.shape.label_of_all() for model in models)) if label is not None]
+        return Plan(cls, shape, models=models, whole=Label.join(*labels) if labels else None, gone=gone)
+    fields = _fields_of(models, announced)
+    if gone:
+        names = names_of(cls)
+        fields = {name: field for name, field in fields.items() if name in names}
+    refusal = " and has fields beside its items: give one or the other" if issubclass(cls, dict) else None
+    if announced:
+        return Plan(cls, shape, fields, models, gone=gone, refusal=refusal)
+    if shape.items is not None and shape.keys is None and is_namedtuple(cls):
+        # That its own class says of a field that it is plain does not make it less than an item may be.
+        own = {name: dataclasses.replace(field, plain=frozenset()) for name, field in fields.items()}
+        return Plan(cls, shape, {name: field | shape.items for name, field in own.items()}, models, gone=gone)
+    whole = _whole(cls, shape, models, path)
+    return Plan(cls, shape, fields, models, whole=whole, gone=gone, refusal=refusal)
+
+
+def label_of_stream(cls: type, shape: Shape, path: str) -> Label | None:
+    """The label of all that was announced, where a value that is read later is not what was.
+
+    Raises:
+        UnlabelledData: as `plan_of`; or nothing was announced, and what a value of this class gives is not iterated.
+    """
+    refuse_unread(cls)
+    iterates = issubclass(cls, (Iterator, AsyncIterator, Collection))
+    if iterates and shape.items is not None:
+        return None
+    if not shape.says_what and gives_items_later(cls):
+        raise UnlabelledData(f"{named(path, cls)}, and what it gives cannot be seen before: give a list")
+    return _whole(cls, shape, (), path)
+
+
+def _contents(cls: type, shape: Shape) -> tuple[Shape, Shape]:
+    """What the items and keys of a container are; where it is of another kind than announced, what either may be."""
+    items = shape.items or SILENT
+    if shape.keys is None:
+        return items, items
+    return (items, shape.keys) if issubclass(cls, Mapping) else (shape.gives or SILENT, SILENT)
+
+
+def models_of(cls: type, announced: Iterable[Model]) -> tuple[Model, ...]:
+    """The classes that say what an object is: those announced that it is an instance of and, last, its own."""
+    if not is_taggable(cls):
+        return tuple(model for model in announced if model.is_mapping) if issubclass(cls, dict) else ()
+    own = base_of_class(cls)  # a copy without a field has lost its mark as well
+    models = tuple(model for model in announced if _is_one(own, model))
+    return models if any(model.cls is own for model in models) else (*models, _own(own, models))
+
+
+def _is_one(cls: type, model: Model) -> bool:
+    """Whether objects of a class are what a model says: of a generic one, whatever stands in its brackets."""
+    generic: Mapping[str, Any] = getattr(model.cls, "__pydantic_generic_metadata__", {})
+    return not model.is_mapping and (generic.get("origin") or model.cls) in cls.__mro__
+
+
+def _own(cls: type, announced: Iterable[Model]) -> Model:
+    """A class as its own objects know it; its type variables stand for what was announced of them."""
+    bound: dict[Any, Shape] = {}
+    for model in announced:
+        names = dict(zip(getattr(model.cls, "__parameters__", ()), _passed_on(cls, model.cls), strict=False))
+        for name, shape in model.bindings:
+            own = names.get(name)
+            if own in getattr(cls, "__parameters__", ()):
+                bound[own] = bound[own] | shape if own in bound else shape
+    return Model(cls, tuple(bound.items()))
+
+
+def _passed_on(cls: type, generic: type) -> tuple[Any, ...]:
+    """What a class puts in the place of the type variables of one that it derives from."""
+    for base in vars(cls).get("__orig_bases__", cls.__bases__):
+        origin = get_origin(base) or base
+        if isinstance(origin, type) and generic in origin.__mro__:
+            if origin is generic:
+                return get_args(base)
+            stated = dict(zip(getattr(origin, "__parameters__", ()), get_args(base), strict=False))
+            return tuple(stated.get(variable, variable) for variable in _passed_on(origin, generic))
+    return ()
+
+
+def _fields_of(models: tuple[Model, ...], announced: tuple[Model, ...]) -> Mapping[str, Shape]:
+    """The fields of an object: all that is announced of it, and all that its own class adds."""
+    if len(models) == len(announced):
+        return _united([model.fields() for model in announced])
+    own = models[-1].fields()
+    if not announced:
+        return own
+    fields = _united([model.fields() for model in announced])
+    stated = {name: _both(fields[name], shape) if name in fields else shape for name, shape in own.items()}
+    return stated | {name: shape for name, shape in fields.items() if name not in own}
+
+
+def _united(several: Iterable[Mapping[str, Shape]], more: Shape | None = None) -> Mapping[str, Shape]:
+    """Field → all that it may be."""
+    first, *others = several
+    if not others and more is None:
+        return first
+    merged = dict(first)
+    for fields in others:
+        for name, shape in fields.items():
+            merged[name] = merged[name] | shape if name in merged else shape
+    return merged if more is None else {name: shape | more for name, shape in merged.items()}
+
+
+def _both(announced: Shape, own: Shape) -> Shape:
+    """What a field is of which two classes of one object speak: what was announced, and whatever its own class adds.
+
+    Where they speak of different things, it is all that either could mean.
+    """
+    both = announced | own
+    plain = announced.plain if announced.says_what else both.plain
+    tags = both.tags
+    if announced.says_what and own.says_what:
+        classes = tuple(model.cls for model in announced.models)
+        if (
+            announced.sealed is not own.sealed
+            or (announced.items is None) is not (own.items is None)
+            or not all(issubclass(model.cls, classes) for model in own.models)
+        ):
+            tags |= both.sources
+    items = both.items
+    if announced.items is not None and own.items is not None:
+        items = _both(announced.items, own.items)
+    return dataclasses.replace(both, tags=tags, items=items, plain=plain)
+
+
+def gives_items_later(cls: type, *, announced: bool = False) -> bool:
+    """Whether objects of a class can only be gone through or awaited, like queries: what they give is not known now.
+
+    A connection or an open file can be gone through too, and is no container of rows unless it is announced as one.
+    """
+    if issubclass(cls, (*WITHOUT_FIELDS, Collection, Iterator, Sealed)) or is_taggable(cls):
+        return False
+    if issubclass(cls, (AsyncIterator, Awaitable)):
+        return True
+    gives = issubclass(cls, (Iterable, AsyncIterable))
+    return gives and (announced or not (issubclass(cls, Container) or hasattr(cls, "read")))
+
+
+def _whole(cls: type, shape: Shape, models: tuple[Model, ...], path: str) -> Label | None:
+    """The label of all that was announced, where a value is not it, nor the plain value that it may be instead.
+
+    Raises:
+        UnlabelledData: as `plan_of`.
+    """
+    if not shape.says_what:
+        return None
+    if issubclass(cls, tuple(shape.plain)):
+        return shape.label_of_all() if shape.models else None
+    if shape.sealed:
+        raise UnlabelledData(f"{named(path, cls)}, and a sealed value was announced: seal it where it is read")
+    to_be_said = {mark for model in shape.every_model() for mark in model.marks()}
+    if not to_be_said.issubset(mark for model in models for mark in model.marks()):
+        advice = "make the function itself `async`" if issubclass(cls, Awaitable) else "give a list, or an iterator"
+        raise UnlabelledData(
+            f"{named(path, cls)}, and not what its annotation says, or nothing in which rows can be looked at one by "
+            f"one; whom it is about is unknown: {advice}"
+        )
+    return shape.label_of_all()
+
+
+def named(path: str, cls: type) -> str:
+    """What a message calls a value of this class."""
+    return f"{f'`{path}`' if path else 'what came'} is a {cls.__qualname__}"
+
+
+def base_of_class(cls: type) -> type:
+    """The class of which objects of `cls` are copies that something was withheld from; itself where they are none."""
+    return cls.__bases__[-1] if "__purposeguard_withheld__" in vars(cls) else cls
+
+
+def gone_from(cls: type) -> Mapping[str, Decision]:
+    """The fields that copies of this class lack, which are not to be read."""
+    # `hasattr` asks the metaclass of a pydantic model, too.
+    record: Withheld | None = vars(cls).get("__purposeguard_withheld__")
+    return record.decisions if record is not None else {}
+
+
+def read_field(value: Any, name: str) -> Any:
+    """A field's value without running code of the class, except properties that are fields (computed ones are not)."""
+    if isinstance(value, dict):
+        return dict.get(value, name, MISSING)  # what it stores, whatever its class makes of it
+    if isinstance(value, BaseModel):
+        return value.__dict__.get(name, MISSING)
+    return getattr(value, name, MISSING)
+
+
+def entries_of(mapping: Mapping[Any, Any]) -> Collection[tuple[Any, Any]]:
+    """The keys and items of a mapping; of a dict all that it stores, whatever its class makes of them.
+
+    `MultiValueDict` of Django and others store lists, and give the last item of each.
+    """
+    if isinstance(mapping, collections.OrderedDict):  # which keeps its order by its own methods only
+        return collections.OrderedDict.items(mapping)
+    return dict.items(mapping) if isinstance(mapping, dict) else mapping.items()
+
+
+def refilled(mapping: dict[Any, Any], entries: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A copy of a dict that stores these instead."""
+    kind: Any = collections.OrderedDict if isinstance(mapping, collections.OrderedDict) else dict
+    other = copy.copy(mapping)
+    kind.clear(other)
+    kind.update(other, entries)
+    return other
+
+
+def beside_fields(row: Any, fields: Mapping[str, Shape]) -> Collection[tuple[Any, Any]]:
+    """The keys that a row has beside the fields that its class or annotation declares, with what they hold."""
+    held: Any = row if isinstance(row, dict) else getattr(row, "__pydantic_extra__", None)
+    return [(key, value) for key, value in held.items() if key not in fields] if held else ()
