@@ -39,10 +39,10 @@ def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
     Raises:
         Problem: a module cannot be imported, or there is no guard of this name in it.
     """
-    found = find(target, others)
-    if not isinstance(found, Guard):
-        raise Problem(f"`{target}` is no guard but a {type(found).__name__}")
-    return found
+    guard = find(target, others)
+    if not isinstance(guard, Guard):
+        raise Problem(f"`{target}` is no guard but a {type(guard).__name__}")
+    return guard
 
 
 def find(target: str, others: Iterable[str] = ()) -> Any:
@@ -58,16 +58,16 @@ def find(target: str, others: Iterable[str] = ()) -> Any:
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
-    found: Any = imported(module)
+    target_object: Any = imported(module)
     for other in others:
         imported(other)
     for name in path.split("."):
-        if not hasattr(found, name):
+        if not hasattr(target_object, name):
             guards = [key for key, value in vars(sys.modules[module]).items() if isinstance(value, Guard)]
             there = f"it has {', '.join(f'`{module}:{key}`' for key in guards)}" if guards else "it has no guard at all"
             raise Problem(f"{module} has no `{path}` (help: {there})")
-        found = getattr(found, name)
-    return found
+        target_object = getattr(target_object, name)
+    return target_object
 
 
 def imported(name: str) -> ModuleType:
@@ -102,7 +102,7 @@ def _import_failure(name: str, error: BaseException) -> str:
 def read_annotations(guard: Guard) -> dict[Site, str]:
     """Settles what is declared with annotations that name what was defined later; site → why where it cannot be."""
     declared: list[Access | Entrustment] = [*guard.accesses, *guard.entrustments]
-    return {one.site: why for one in declared if one.label is None if (why := _unread(one)) is not None}
+    return {item.site: why for item in declared if item.label is None if (why := _unread(item)) is not None}
 
 
 def _unread(declared: Access | Entrustment) -> str | None:
@@ -120,7 +120,7 @@ def _unread(declared: Access | Entrustment) -> str | None:
 def says_whose(access: Access) -> bool:
     """Whether the rows that it gives say whose they are: what depends on the subject is then decided row by row."""
     readers = (getattr(fn, "__purposeguard_access__", None) for fn in _layers(access))
-    return any(isinstance(one, Reader) and one.access is access and one.marked for one in readers)
+    return any(isinstance(reader, Reader) and reader.access is access and reader.marked for reader in readers)
 
 
 def _settling(declared: Access | Entrustment) -> Iterator[Callable[[], object]]:
@@ -197,20 +197,20 @@ def forecast(
         return Outcome(activity, access, "refused", (), why)
     withheld = {path: because for path, label in values.items() if (because := reasons(label))}
     outermost = tuple(path for path in withheld if not any(_inside(path, other) for other in withheld))
-    why = tuple(dict.fromkeys(one for path in outermost for one in withheld[path]))
+    why = tuple(dict.fromkeys(reason for path in outermost for reason in withheld[path]))
     return Outcome(activity, access, "withheld" if withheld else "allowed", outermost, why)
 
 
 def _values(access: Access) -> dict[str, Label]:
     """Path → label of what is withheld as one: a plain list together with its items."""
-    found: dict[str, Label] = {}
+    labels: dict[str, Label] = {}
     for path, label in (*access.fields.items(), *access.sealed.items()):
         whole = path
         while whole.endswith("[]"):
             whole = whole.removesuffix("[]")
         if whole:  # else it is the returned value as a whole, which cannot be withheld
-            found[whole] = found[whole] | label if whole in found else label
-    return found
+            labels[whole] = labels[whole] | label if whole in labels else label
+    return labels
 
 
 def _inside(path: str, other: str) -> bool:
@@ -232,27 +232,27 @@ class Effect:
     @property
     def differs(self) -> bool:
         """Whether the revision changes anything."""
-        return len({_said(one) for one in (self.before, self.after, self.earlier)}) > 1
+        return len({_said(outcome) for outcome in (self.before, self.after, self.earlier)}) > 1
 
     @property
     def stops(self) -> bool:
         """Whether it gets less than before, of data of either revision."""
-        return any(_less(one, self.before) for one in (self.after, self.earlier))
+        return any(_less(outcome, self.before) for outcome in (self.after, self.earlier))
 
     @property
     def starts(self) -> bool:
         """Whether it gets more than before, of data of either revision."""
-        return any(_less(self.before, one) for one in (self.after, self.earlier))
+        return any(_less(self.before, outcome) for outcome in (self.after, self.earlier))
 
 
-def _said(one: Outcome) -> tuple[object, ...]:
-    return one.verdict, one.fields, one.closed
+def _said(outcome: Outcome) -> tuple[object, ...]:
+    return outcome.verdict, outcome.fields, outcome.closed
 
 
-def _less(one: Outcome, other: Outcome) -> bool:
-    if WIDTH[one.verdict] != WIDTH[other.verdict]:
-        return WIDTH[one.verdict] < WIDTH[other.verdict]
-    return not {*one.fields, *one.closed} <= {*other.fields, *other.closed}
+def _less(outcome: Outcome, other: Outcome) -> bool:
+    if WIDTH[outcome.verdict] != WIDTH[other.verdict]:
+        return WIDTH[outcome.verdict] < WIDTH[other.verdict]
+    return not {*outcome.fields, *outcome.closed} <= {*other.fields, *other.closed}
 
 
 def effects(guard: Guard, comparison: Comparison) -> list[Effect]:
@@ -292,16 +292,18 @@ class _Revisions:
         if term is NotPersonal:
             return term
         if isinstance(term, Family):
-            return next((one for one in notice.families if one.name == term.name), None)
+            return next((family for family in notice.families if family.name == term.name), None)
         sources = issubclass(term, Source)
         clause = self._clause(notice, "source" if sources else "purpose", term)
         there: tuple[type[Source | Purpose], ...] = notice.sources if sources else notice.purposes
-        return next((one for one in there if one.clause == clause), None)
+        return next((candidate for candidate in there if candidate.clause == clause), None)
 
     def _clause(self, notice: Notice, kind: str, term: Any) -> str | None:
         """The id that a term has in a revision: by what the two are compared by, or its own."""
         clause: str = term.clause
-        home = next((one for one in self._guard.history if term in one.sources or term in one.purposes), None)
+        home = next(
+            (notice for notice in self._guard.history if term in notice.sources or term in notice.purposes), None
+        )
         revision = (home or self._guard.notice).revision
         if revision == self._past.notice.revision and notice is self._present.notice:
             return self._to_new[kind].get(clause)
@@ -341,16 +343,16 @@ class _Side:
             return ()
         if self._none is not None:
             return (self._none,)
-        found: set[type[Source]] = set()
+        sources: set[type[Source]] = set()
         for source in label:
             there = self._revisions.in_(self._terms, source)
             if there is None:
                 return (f"the revision of {self._terms.revision} has no source {source.clause}",)
-            found.add(there)
-        gone = [one for one in found if not isinstance(self._matrix.current(one), type)]
+            sources.add(there)
+        gone = [source for source in sources if not isinstance(self._matrix.current(source), type)]
         if gone:
             return (f"the revision of {self._matrix.notice.revision} has no source {gone[0].clause}",)
         purpose = cast("type[Purpose] | Family", self._purpose)
         known = BY_ANY_CHANNEL if self._channel is None else NONE_KNOWN
-        decision = Decision(PolicySnapshot(self._matrix).decide(Label(*found), purpose, self._channel, known))
+        decision = Decision(PolicySnapshot(self._matrix).decide(Label(*sources), purpose, self._channel, known))
         return standing_against(decision, by_row=self._by_row)

@@ -21,31 +21,31 @@ LINES_OF_DIFF = 20
 """Lines of a difference that are shown; the file itself is a command away."""
 
 
-def read_notice(given: str, overlays: Sequence[Path] = ()) -> Notice:
+def read_notice(name: str, overlays: Sequence[Path] = ()) -> Notice:
     """The notice of a TOML file, or the bundled one of this name, with product overlays.
 
     Raises:
         NoticeError: the files are at fault.
         Problem: there is neither a file nor a bundled notice of this name.
     """
-    if _is_path(given):
-        return Notice.load(given, *overlays)
+    if _is_path(name):
+        return Notice.load(name, *overlays)
     try:
-        notice = Notice.bundled(given)
+        notice = Notice.bundled(name)
     except NoticeError as error:
         if error.origin != "bundled notice":
             raise  # it is there, and its module does not fit it
         suggestion = error.faults[0].suggestion
-        raise Problem(f"no file and no bundled notice is called `{given}` (help: {suggestion})") from error
+        raise Problem(f"no file and no bundled notice is called `{name}` (help: {suggestion})") from error
     if not overlays:
         return notice
-    return Notice.parse(merged(notice.dump(), [(str(one), read_toml(one)) for one in overlays]), given)
+    return Notice.parse(merged(notice.dump(), [(str(overlay), read_toml(overlay)) for overlay in overlays]), name)
 
 
-def _is_path(given: str) -> bool:
-    path = Path(given)
+def _is_path(name: str) -> bool:
+    path = Path(name)
     try:
-        return path.suffix == ".toml" or path.name != given or path.is_file()
+        return path.suffix == ".toml" or path.name != name or path.is_file()
     except OSError:
         return True  # too long a name, for one: opening it says what is wrong
 
@@ -81,17 +81,17 @@ def difference(path: Path, text: str) -> str | None:
         Problem: the file is there and cannot be read.
     """
     try:
-        found = path.read_text("utf-8")
+        current = path.read_text("utf-8")
     except FileNotFoundError:
         return f"{path} does not exist"
     except UnicodeDecodeError:
         return f"{path} is not UTF-8"
     except OSError as error:
         raise Problem(f"{path} cannot be read: {error.strerror or error}") from error
-    if found == text:
+    if current == text:
         return None
     names = (f"{path} (as it is)", f"{path} (as it should be)")
-    lines = list(difflib.unified_diff(found.splitlines(), text.splitlines(), *names, lineterm="", n=1))
+    lines = list(difflib.unified_diff(current.splitlines(), text.splitlines(), *names, lineterm="", n=1))
     more = len(lines) - LINES_OF_DIFF
     if more > 0:
         lines[LINES_OF_DIFF:] = [f"… and {more} more lines"]

@@ -51,8 +51,8 @@ def _reading(target: str) -> Generator[Reading]:
     """The ledger; what is wrong with it or the input is said, and ends with exit code 1 or 2."""
     errors = err()
     try:
-        with _opened(target) as found:
-            yield found
+        with _opened(target) as ledger:
+            yield ledger
     except LedgerBroken as error:
         complain(errors, "broken", f"{error.place}: {error.what}")
         raise typer.Exit(NO) from error
@@ -71,10 +71,10 @@ def _opened(target: str) -> Generator[Reading]:
         ) from error
     with contextlib.ExitStack() as stack:
         try:
-            found = stack.enter_context(opened(target))
+            ledger = stack.enter_context(opened(target))
         except ValueError as error:  # of the URL
             raise Problem(str(error)) from error
-        yield found
+        yield ledger
 
 
 @ledger_app.command(epilog="Exit codes: 0 as it was written, 1 broken, 2 it cannot be read.")
@@ -92,9 +92,9 @@ def verify(
     hash was noted elsewhere before: `--expect HASH`.
     """
     data: dict[str, object]
-    with _reading(target) as found:
+    with _reading(target) as ledger:
         try:
-            data = _facts(found.verify(expect))
+            data = _facts(ledger.verify(expect))
         except LedgerBroken as error:
             data = {"intact": False, "place": error.place, "what": error.what}
     intact = bool(data["intact"])
@@ -107,15 +107,15 @@ def verify(
     raise typer.Exit(OK if intact else NO)
 
 
-def _facts(found: Verdict) -> dict[str, Any]:
+def _facts(verdict: Verdict) -> dict[str, Any]:
     return {
         "intact": True,
-        "entries": found.entries,
-        "at": found.head.at or None,
-        "hash": found.head.hash,
-        "open_uses": sum(found.head.open.values()),
-        "unfinished_bytes": found.unfinished,
-        "went_back": found.went_back,
+        "entries": verdict.entries,
+        "at": verdict.head.at or None,
+        "hash": verdict.head.hash,
+        "open_uses": sum(verdict.head.open.values()),
+        "unfinished_bytes": verdict.unfinished,
+        "went_back": verdict.went_back,
     }
 
 
@@ -132,8 +132,8 @@ def _told(data: dict[str, Any]) -> tuple[str, list[str]]:
     return _counted(data["entries"], "entry", "entries"), lines
 
 
-def _counted(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+def _counted(number: int, noun: str, many: str | None = None) -> str:
+    return f"{number:,} {noun if number == 1 else many or f'{noun}s'}"
 
 
 @ledger_app.command(name="show", epilog="Exit codes: 0 printed, 1 the ledger is broken, 2 bad input.")
@@ -153,30 +153,30 @@ def show_ledger(
     form: TableOption = Format.table,
 ) -> None:
     """Print what was used for what, added up by the hour, and denials and other entries one by one."""
-    with _reading(target) as found:
+    with _reading(target) as ledger:
         report = ledger_report(
-            found, kinds=kind or (), activity=activity, since=_moment(since), until=_moment(until), limit=limit
+            ledger, kinds=kind or (), activity=activity, since=_moment(since), until=_moment(until), limit=limit
         )
         show(report, form, out())
     for warning in report.warnings:
         complain(err(), "note", warning)
 
 
-def _moment(given: str | None) -> datetime.datetime | None:
-    if given is None:
+def _moment(text: str | None) -> datetime.datetime | None:
+    if text is None:
         return None
     try:
-        found = datetime.datetime.fromisoformat(given)
+        moment = datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise Problem(f"`{given}` is no time: give a day such as `2026-05-01`, or `2026-05-01T09:00+09:00`") from None
-    if found.tzinfo is not None:
+        raise Problem(f"`{text}` is no time: give a day such as `2026-05-01`, or `2026-05-01T09:00+09:00`") from None
+    if moment.tzinfo is not None:
         try:
-            return found.astimezone(datetime.UTC)
+            return moment.astimezone(datetime.UTC)
         except OverflowError:
-            raise Problem(f"`{given}` is before the first, or after the last, moment that there is in UTC") from None
-    if len(given) > len("2026-05-01"):
-        raise Problem(f"`{given}` could be any of many moments: give its time zone, `{given}Z` or `{given}+09:00`")
-    return found.replace(tzinfo=datetime.UTC)
+            raise Problem(f"`{text}` is before the first, or after the last, moment that there is in UTC") from None
+    if len(text) > len("2026-05-01"):
+        raise Problem(f"`{text}` could be any of many moments: give its time zone, `{text}Z` or `{text}+09:00`")
+    return moment.replace(tzinfo=datetime.UTC)
 
 
 @ledger_app.command(epilog="Exit codes: 0 exported, 1 the ledger is broken, 2 bad input.")
@@ -185,18 +185,18 @@ def export(
     output: Output = None,
 ) -> None:
     """Copy a ledger as JSON Lines, verifying it meanwhile. The last line is the head: the copy verifies by itself."""
-    with _reading(target) as found, contextlib.closing(_lines(found)) as lines, _written(output) as file:
+    with _reading(target) as ledger, contextlib.closing(_lines(ledger)) as lines, _written(output) as file:
         file.writelines(lines)
 
 
-def _lines(found: Reading) -> Generator[bytes]:
+def _lines(ledger: Reading) -> Generator[bytes]:
     from purposeguard.governance.ledger.jsonl import closing_line  # noqa: PLC0415  # as above
 
     length = 0
-    for entry in found.verified():
+    for entry in ledger.verified():
         length += len(entry.line)
         yield entry.line
-    yield closing_line(dataclasses.replace(found.head, bytes=length))
+    yield closing_line(dataclasses.replace(ledger.head, bytes=length))
 
 
 def _is_store(path: Path) -> bool:
@@ -241,7 +241,7 @@ def _written(output: Path | None) -> Generator[BinaryIO]:
 
 
 def ledger_report(
-    found: Reading,
+    ledger: Reading,
     *,
     kinds: Collection[str],
     activity: str | None,
@@ -263,12 +263,12 @@ def ledger_report(
     wanted = set(kinds or KINDS)
     uses: list[tuple[Hour, int]] = []
     if "use" in wanted:
-        every = [(key, count) for key, count in found.uses(since, until).items() if activity in (None, key.activity)]
-        uses = sorted(every, key=lambda one: one[0].order)
+        every = [(key, count) for key, count in ledger.uses(since, until).items() if activity in (None, key.activity)]
+        uses = sorted(every, key=lambda use: use[0].order)
     newest: collections.deque[Entry] = collections.deque(maxlen=limit)
     met = 0
     if wanted - {"use"}:
-        for entry in found.entries(wanted - {"use"}, since, until):
+        for entry in ledger.entries(wanted - {"use"}, since, until):
             if activity in (None, entry.body.get("activity")):
                 newest.append(entry)
                 met += 1
@@ -280,7 +280,7 @@ def ledger_report(
     tables = (*([_uses(uses)] if "use" in wanted else []), *([_entries(newest)] if wanted - {"use"} else []))
     data = {
         "uses": [key.body(count) for key, count in uses],
-        "entries": [{"seq": one.seq, "at": one.at, "kind": one.kind, "body": one.body} for one in newest],
+        "entries": [{"seq": entry.seq, "at": entry.at, "kind": entry.kind, "body": entry.body} for entry in newest],
         "left_out": left,
     }
     return Report(data, tables, warnings)
@@ -298,7 +298,7 @@ def _uses(uses: Collection[tuple[Hour, int]]) -> Table:
 
 def _entries(entries: Collection[Entry]) -> Table:
     columns = (Column("entry"), Column("at (UTC)"), Column("kind"), Column("what"), Column("more", "under"))
-    rows = [(f"{one.seq:,}", _second(one.at), one.kind, *_what(one.kind, one.body)) for one in entries]
+    rows = [(f"{entry.seq:,}", _second(entry.at), entry.kind, *_what(entry.kind, entry.body)) for entry in entries]
     return Table(f"Entries ({len(entries):,})", columns, tuple(rows))
 
 

@@ -197,12 +197,12 @@ def _plain(node: Any) -> Any:
         return [_plain(item) for item in node]
     if not isinstance(node, dict):
         return node
-    kept = {key: _plain(value) for key, value in node.items() if not (key == "default" and value is None)}
-    kept.pop("title", None)  # a key's own name again
-    if "const" in kept:
-        kept.pop("enum", None)
-    choices = [choice for choice in kept.get("anyOf", ()) if choice != {"type": "null"}]
+    schema = {key: _plain(value) for key, value in node.items() if not (key == "default" and value is None)}
+    schema.pop("title", None)  # a key's own name again
+    if "const" in schema:
+        schema.pop("enum", None)
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
     if len(choices) == 1:
-        del kept["anyOf"]
-        kept = {**choices[0], **kept}
-    return kept
+        del schema["anyOf"]
+        schema = {**choices[0], **schema}
+    return schema

@@ -88,13 +88,20 @@ def sql(
     may not use are left out.
     """
     paths = _named(files)
-    found = read_notice(notice, overlay or ())
-    told = {} if tags is None else read_tags(tags, found, paths)
+    loaded_notice = read_notice(notice, overlay or ())
+    tag_columns = {} if tags is None else read_tags(tags, loaded_notice, paths)
     if limit is None and form is Format.table:
         limit = ROWS_SHOWN
-    with _guard(found, store) as guard:
+    with _guard(loaded_notice, store) as guard:
         report, verdict = _answer(
-            guard, statement, purpose=purpose, channel=channel, paths=paths, tags=told, limit=limit, explain=explain
+            guard,
+            statement,
+            purpose=purpose,
+            channel=channel,
+            paths=paths,
+            tags=tag_columns,
+            limit=limit,
+            explain=explain,
         )
     show(report, form, out())
     if isinstance(verdict, str) and form is Format.table:
@@ -145,7 +152,7 @@ def _answer(
             try:
                 return rows_report(connection.sql(statement), limit)
             except UnlabelledData as error:
-                if all(one.label is not None for one in explanation.used):
+                if all(use.label is not None for use in explanation.used):
                     raise
                 raise Problem(f"{error}\n  `--tags FILE` tells the tags of columns that bear none") from error
     except (PurposeViolation, FlowViolation) as error:
@@ -180,26 +187,26 @@ def _named(files: list[str]) -> dict[str, Path]:
     Raises:
         Problem: two have one name, or a file's name is none for a table.
     """
-    found: dict[str, Path] = {}
-    for given in files:
-        name, equals, rest = given.partition("=")
-        if equals and not {"/", "\\"}.intersection(name) and not Path(given).exists():
+    paths: dict[str, Path] = {}
+    for file in files:
+        name, equals, rest = file.partition("=")
+        if equals and not {"/", "\\"}.intersection(name) and not Path(file).exists():
             path = Path(rest)
             if not name.strip() or not rest:
-                raise Problem(f"`{given}` names no table, or no file: write `name=FILE`")
+                raise Problem(f"`{file}` names no table, or no file: write `name=FILE`")
         else:
-            path = Path(given)
+            path = Path(file)
             name = path.stem if path.suffix.lower() not in (".gz", ".zst") else Path(path.stem).stem
         if "." in name or not name.strip():
             raise Problem(f"`{name}` is no name for a table: give {path} one, `name={path}`")
-        other = next((one for one in found if one.lower() == name.lower()), None)
+        other = next((table for table in paths if table.lower() == name.lower()), None)
         if other is not None:
             raise Problem(
-                f"{found[other]} and {path} would both be called `{other}`: give one of them another name, "
+                f"{paths[other]} and {path} would both be called `{other}`: give one of them another name, "
                 f"`other={path}`"
             )
-        found[name] = path
-    return found
+        paths[name] = path
+    return paths
 
 
 @contextlib.contextmanager
@@ -248,33 +255,33 @@ def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
     return Report(data, (Table("", shown, cells),), tuple(warnings)), counted
 
 
-def explain_report(found: Explanation) -> Report:
+def explain_report(explanation: Explanation) -> Report:
     """The columns that a statement uses, and whether they may be."""
     data: dict[str, Any] = {
-        "allowed": found.allowed,
+        "allowed": explanation.allowed,
         "used": [
             {
-                "table": one.table,
-                "column": one.column,
-                "sources": _sources(one.label),
-                "by_row": one.by_row,
-                "allowed": one.allowed,
-                "reasons": [] if one.decision is None else [str(reason) for reason in one.decision.reasons],
+                "table": use.table,
+                "column": use.column,
+                "sources": _sources(use.label),
+                "by_row": use.by_row,
+                "allowed": use.allowed,
+                "reasons": [] if use.decision is None else [str(reason) for reason in use.decision.reasons],
             }
-            for one in found.used
+            for use in explanation.used
         ],
-        "outputs": [{"column": name, "sources": _sources(label)} for name, label in found.outputs.items()],
+        "outputs": [{"column": name, "sources": _sources(label)} for name, label in explanation.outputs.items()],
     }
     reads = tuple(
         (
-            _printable(one.table),
-            _printable(one.column),
-            _clauses(one.label),
-            "row by row" if one.by_row else "",
-            "allowed" if one.allowed else "denied",
-            "" if one.allowed else "no tag says what it is" if one.decision is None else one.decision.headline,
+            _printable(use.table),
+            _printable(use.column),
+            _clauses(use.label),
+            "row by row" if use.by_row else "",
+            "allowed" if use.allowed else "denied",
+            "" if use.allowed else "no tag says what it is" if use.decision is None else use.decision.headline,
         )
-        for one in found.used
+        for use in explanation.used
     )
     columns = (
         Column("table", "group"),
@@ -284,12 +291,12 @@ def explain_report(found: Explanation) -> Report:
         Column("verdict", "verdict"),
         Column("why", "under"),
     )
-    outputs = tuple((_printable(name), _clauses(label)) for name, label in found.outputs.items())
+    outputs = tuple((_printable(name), _clauses(label)) for name, label in explanation.outputs.items())
     tables = (
         Table("Used", columns, reads),
         Table("Given", (Column("column"), Column("sources")), outputs),
     )
-    return Report(data, tables, () if found.refused is None else (str(found.refused),))
+    return Report(data, tables, () if explanation.refused is None else (str(explanation.refused),))
 
 
 def _sources(label: Label | None) -> list[str] | None:
@@ -332,9 +339,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return str(value)
 
 
@@ -355,20 +362,20 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
         Problem: the file is at fault, or tells of a table that is not there.
     """
     try:
-        found = read_toml(path)
+        data = read_toml(path)
     except NoticeError as error:
         raise Problem(f"{path}: {error.faults[0].message}") from error
     faults: list[Fault] = []
     tags: dict[str, Columns] = {}
     known = list(tables)
-    for table, columns in found.items():
+    for table, columns in data.items():
         if table not in known:
             near = nearest(table, known)
             faults.append(Fault(table, "no file is called so", f"did you mean {near[0]}?" if near else None))
         if not isinstance(columns, dict):
             faults.append(Fault(table, "must be a table of columns", f'write `[{table}]`, and `column = "1.1(a)"`'))
             continue
-        specs = {column: _spec(f"{table}.{column}", given, notice, faults) for column, given in columns.items()}
+        specs = {column: _spec(f"{table}.{column}", tag, notice, faults) for column, tag in columns.items()}
         try:
             tags[table] = Columns({name: tag_of(notice, spec, name) for name, spec in specs.items() if spec})
         except UnlabelledData as error:
@@ -378,10 +385,10 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
     return tags
 
 
-def _spec(place: str, given: object, notice: Notice, faults: list[Fault]) -> list[Any]:
+def _spec(place: str, tag: object, notice: Notice, faults: list[Fault]) -> list[Any]:
     """What a column is told by; nothing where that is at fault."""
-    words = [word for word in (given if isinstance(given, list) else [given]) if isinstance(word, str)]
-    if not words or (isinstance(given, list) and len(words) < len(given)):
+    words = [word for word in (tag if isinstance(tag, list) else [tag]) if isinstance(word, str)]
+    if not words or (isinstance(tag, list) and len(words) < len(tag)):
         faults.append(Fault(place, 'must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`'))
         return []
     parts: list[Any] = []

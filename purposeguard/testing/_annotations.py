@@ -87,8 +87,8 @@ def taken_apart(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
         elif isinstance(annotation, ALIASES):
             annotation = annotation.__value__
         elif isinstance(origin, ALIASES):
-            given = (substituted(one, spot.names) for one in get_args(annotation))
-            spot = spot.but(names={**spot.names, **dict(zip(origin.__type_params__, given, strict=False))})
+            arguments = (substituted(argument, spot.names) for argument in get_args(annotation))
+            spot = spot.but(names={**spot.names, **dict(zip(origin.__type_params__, arguments, strict=False))})
             annotation = origin.__value__
         elif origin in TRANSPARENT:
             annotation = get_args(annotation)[0]
@@ -97,13 +97,13 @@ def taken_apart(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
 
 
 def _told(spot: Spot, marks: Iterable[object]) -> Spot:
-    more = [one for one in marks if not isinstance(one, (TermMeta, Label, Mark))]
-    strategies = [one for one in more if isinstance(one, SearchStrategy)]
+    more = [mark for mark in marks if not isinstance(mark, (TermMeta, Label, Mark))]
+    strategies = [mark for mark in more if isinstance(mark, SearchStrategy)]
     return spot.but(
-        personal=spot.personal or any(isinstance(one, (TermMeta, Label)) and one not in _NO_TAGS for one in marks),
-        metadata=(*(one for one in more if not isinstance(one, SearchStrategy)), *spot.metadata),
+        personal=spot.personal or any(isinstance(mark, (TermMeta, Label)) and mark not in _NO_TAGS for mark in marks),
+        metadata=(*(mark for mark in more if not isinstance(mark, SearchStrategy)), *spot.metadata),
         given=spot.given or (strategies[-1] if strategies else None),
-        marks=(*spot.marks, *(one for one in marks if isinstance(one, Mark))),
+        marks=(*spot.marks, *(mark for mark in marks if isinstance(mark, Mark))),
     )
 
 
@@ -118,9 +118,9 @@ def _of_variable(variable: Any) -> Any:
 
 def asked_by_marks(spot: Spot, base: object) -> tuple[object, ...]:
     """What a value must be besides, so that it can be read as what its marks say: a subject's id, a day."""
-    if base is str and any(isinstance(one, SubjectMark) for one in spot.marks):
+    if base is str and any(isinstance(mark, SubjectMark) for mark in spot.marks):
         return (_SUBJECT,)
-    if base is datetime.datetime and any(one in (Collected, Ended) for one in spot.marks):
+    if base is datetime.datetime and any(mark in (Collected, Ended) for mark in spot.marks):
         return (at.Timezone(...),)
     return ()
 
@@ -131,17 +131,17 @@ _SUBJECT: Final = StringConstraints(pattern=r"^[0-9A-Za-z]([0-9A-Za-z @._-]{0,30
 
 def models_in(annotations: Iterable[Any]) -> Iterator[type]:
     """The classes of models that annotations name."""
-    for one in annotations:
-        cls = get_origin(one) or one
+    for annotation in annotations:
+        cls = get_origin(annotation) or annotation
         if is_taggable(cls):
             yield cls
-        elif get_origin(one) is not None:
-            yield from models_in(get_args(one))
+        elif get_origin(annotation) is not None:
+            yield from models_in(get_args(annotation))
 
 
 def holds_personal(annotation: Any, spot: Spot) -> bool:
     """Whether there is a tag or a seal in an annotation."""
-    bindings = {name: argument_shape(one, {}) for name, one in spot.names.items() if not isinstance(one, TypeVar)}
+    bindings = {name: argument_shape(value, {}) for name, value in spot.names.items() if not isinstance(value, TypeVar)}
     return shape_of(annotation, bindings).has_tags
 
 
@@ -153,10 +153,10 @@ def may_be_none(annotation: Any, spot: Spot) -> bool:
 
 def few_valued(model: Any) -> frozenset[str]:
     """The paths at which there are few values, which others have too: bools, literals, members of enumerations."""
-    found: dict[str, bool] = {}
+    few_at: dict[str, bool] = {}
     for path, leaf in _leaves_of(model, Spot(), ()):
-        found[path] = found.get(path, True) and fixed(leaf) is not None
-    return frozenset(path for path, few in found.items() if few)
+        few_at[path] = few_at.get(path, True) and fixed(leaf) is not None
+    return frozenset(path for path, few in few_at.items() if few)
 
 
 def _leaves_of(annotation: Any, spot: Spot, inside: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
@@ -164,8 +164,8 @@ def _leaves_of(annotation: Any, spot: Spot, inside: tuple[Any, ...]) -> Iterator
     origin, args = get_origin(annotation), get_args(annotation)
     cls = origin or annotation
     if is_union(annotation):
-        for one in args:
-            yield from _leaves_of(one, spot, inside)
+        for argument in args:
+            yield from _leaves_of(argument, spot, inside)
     elif isinstance(cls, type) and issubclass(cls, Sealed):
         yield from _leaves_of(args[0] if args else object, spot, inside)
     elif is_taggable(cls):
@@ -176,8 +176,8 @@ def _leaves_of(annotation: Any, spot: Spot, inside: tuple[Any, ...]) -> Iterator
                 yield from _leaves_of(field.annotation, spot.field(field, scope(field.name)), (*inside, annotation))
     elif origin is not None and fixed(annotation) is None:
         yield spot.path, object
-        for one in args[-1:] if isinstance(cls, type) and issubclass(cls, Mapping) else args:
-            yield from _leaves_of(one, spot.item(), inside)
+        for argument in args[-1:] if isinstance(cls, type) and issubclass(cls, Mapping) else args:
+            yield from _leaves_of(argument, spot.item(), inside)
     else:
         yield spot.path, annotation
 
@@ -209,13 +209,13 @@ def _places(value: Any, shape: Shape, path: str) -> Iterator[Place]:
     fields = _fields_of(value, shape)
     if fields is not None:
         for name, inner in fields.items():
-            one = read_field(value, name)
-            if one is not MISSING:
-                yield from _places(one, inner, f"{path}.{name}" if path else name)
+            content = read_field(value, name)
+            if content is not MISSING:
+                yield from _places(content, inner, f"{path}.{name}" if path else name)
         return
     if shape.items is not None:
-        for one in _items(value):
-            yield from _places(one, shape.items, f"{path}[]")
+        for content in _items(value):
+            yield from _places(content, shape.items, f"{path}[]")
 
 
 def _fields_of(value: Any, shape: Shape) -> Mapping[str, Shape] | None:

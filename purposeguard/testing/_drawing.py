@@ -61,7 +61,9 @@ class Drawing:
         """Another one by the same means, of values that are marked."""
         return Drawing(self._draw, marking=True, salt=f"{self._salt}/other")
 
-    def instance(self, model: Any, given: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({})) -> Any:
+    def instance(
+        self, model: Any, strategies: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({})
+    ) -> Any:
         """One of a tagged model, with what `given` draws in its fields; or of an annotation that holds some.
 
         Raises:
@@ -69,14 +71,14 @@ class Drawing:
             TypeError: `given` names what is no field.
         """
         if not is_taggable(get_origin(model) or model):
-            if given:
+            if strategies:
                 raise TypeError(f"{what_is(model)} has no fields to give")
             return self.value(model)
         cls, _ = bindings_of(model, {})
-        unknown = set(given) - {field.name for field in fields_of(cls)}
+        unknown = set(strategies) - {field.name for field in fields_of(cls)}
         if unknown:
             raise TypeError(f"{cls.__qualname__} has no field `{min(unknown)}`")
-        return self._model(model, NOWHERE, given)
+        return self._model(model, NOWHERE, strategies)
 
     def value(self, annotation: Any, spot: Spot = NOWHERE) -> Any:
         """A value of an annotation; raises Unsolvable where nothing is known that it could be made from."""
@@ -108,7 +110,7 @@ class Drawing:
         metadata = (*spot.metadata, *asked_by_marks(spot, annotation))
         leaf = _known_leaf(annotation, metadata, spot.check, reads=not spot.validates)
         if leaf.fixed is not None:
-            left = [one for one in leaf.fixed if one not in self.avoid]
+            left = [value for value in leaf.fixed if value not in self.avoid]
             return self._draw(st.sampled_from(left or leaf.fixed))
         if self._marking and spot.personal:
             for marked in leaf.mark(self._number(spot.path)):
@@ -121,13 +123,13 @@ class Drawing:
         return number_of(self._salt, path, self._counts[path], self._draw(_TURNS))
 
     def _one_of(self, args: Sequence[Any], spot: Spot) -> Any:
-        members = [one for one in args if one is not NONE] or [NONE]
+        members = [argument for argument in args if argument is not NONE] or [NONE]
         if NONE in args and members != [NONE]:
             deep = self._is_deep(members)
-            keep = self._marking and (spot.personal or any(holds_personal(one, spot) for one in members))
+            keep = self._marking and (spot.personal or any(holds_personal(member, spot) for member in members))
             if deep or not (keep or None in self.avoid or self._draw(_MOSTLY)):
                 return None
-        members = [one for one in members if not self._is_deep([one])] or members
+        members = [member for member in members if not self._is_deep([member])] or members
         chosen = self._draw(st.integers(0, len(members) - 1)) if len(members) > 1 else 0
         failed: Unsolvable | None = None
         for member in (members[chosen], *members[:chosen], *members[chosen + 1 :]):
@@ -156,7 +158,7 @@ class Drawing:
         self,
         annotation: Any,
         spot: Spot,
-        given: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({}),
+        strategies: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({}),
     ) -> Any:
         cls, bindings = bindings_of(annotation, spot.names)
         scope = scope_of(cls, bindings)
@@ -165,7 +167,7 @@ class Drawing:
         try:
             for way in _WAYS:
                 values = self._values(
-                    cls, {one.name: spot.field(one, scope(one.name)) for one in fields_of(cls)}, given, way
+                    cls, {field.name: spot.field(field, scope(field.name)) for field in fields_of(cls)}, strategies, way
                 )
                 try:
                     return made(cls, values)
@@ -178,12 +180,16 @@ class Drawing:
         return reject()
 
     def _values(
-        self, cls: type, spots: Mapping[str, Spot], given: Mapping[str, st.SearchStrategy[Any]], way: str
+        self, cls: type, spots: Mapping[str, Spot], strategies: Mapping[str, st.SearchStrategy[Any]], way: str
     ) -> dict[str, Any]:
         """What a model is made from; `way` says what validators of the whole may ask for."""
-        fields = [field for field in fields_of(cls) if field.name not in given]
-        values = {name: self._draw(strategy) for name, strategy in given.items()}
-        absent = [one.name for one in fields if may_be_none(one.annotation, spots[one.name])] if way in _SPARSE else []
+        fields = [field for field in fields_of(cls) if field.name not in strategies]
+        values = {name: self._draw(strategy) for name, strategy in strategies.items()}
+        absent = (
+            [field.name for field in fields if may_be_none(field.annotation, spots[field.name])]
+            if way in _SPARSE
+            else []
+        )
         if absent and way == "one":
             absent.pop(self._draw(st.integers(0, len(absent) - 1)))
         alike: dict[str, Any] = {}
@@ -219,7 +225,7 @@ class Drawing:
     def _whole(self, annotation: Any, spot: Spot, make: Callable[[Drawing, Spot], Any]) -> Any:
         """Something that holds others, which validators of it as a whole take."""
         others = Limits(spot.metadata).others
-        if any(isinstance(one, _JSON) for one in others):
+        if any(isinstance(validator, _JSON) for validator in others):
             made = make(self, spot.but(check=None, validates=False))
             return pydantic_core.to_json(made).decode() if spot.validates else made
         adapter = adapter_of(annotation, spot.metadata) if others and not spot.validates else None
@@ -234,19 +240,19 @@ class Drawing:
 
     def _container(self, cls: Any, args: Sequence[Any], spot: Spot) -> Any:
         if cls is tuple and args[-1:] != (...,):
-            return tuple(self.value(one, spot.item()) for one in args)
+            return tuple(self.value(argument, spot.item()) for argument in args)
         make, inner = _CONTAINERS[cls], args[0] if args else str
         least, most = self._lengths(spot, inner)
         alone = spot.check is not None and (make not in _SETS or least < 2)
         below = spot.item(Within(spot.check, make, least) if alone and spot.check is not None else None)
-        found: list[Any] = []
-        for drawing, place in self._turns(least, most, below, found):
+        items: list[Any] = []
+        for drawing, place in self._turns(least, most, below, items):
             value = drawing.value(inner, place)
-            if make not in _SETS or value not in found:
-                found.append(value)
-        if len(found) < least:
+            if make not in _SETS or value not in items:
+                items.append(value)
+        if len(items) < least:
             reject()
-        return make(found)
+        return make(items)
 
     def _mapping(self, cls: Any, args: Sequence[Any], spot: Spot) -> Any:
         make = _MAPPINGS.get(cls)
@@ -255,20 +261,20 @@ class Drawing:
         key, inner = args if len(args) == 2 else (args[0] if args else str, int if cls is collections.Counter else str)
         least, most = self._lengths(spot, inner)
         keys = spot.but(metadata=(), check=None)
-        found: dict[Any, Any] = {}
-        for drawing, place in self._turns(least, most, keys, found):
-            found[drawing.value(key, place)] = self.value(inner, spot.item())
-        if len(found) < least:
+        items: dict[Any, Any] = {}
+        for drawing, place in self._turns(least, most, keys, items):
+            items[drawing.value(key, place)] = self.value(inner, spot.item())
+        if len(items) < least:
             reject()
-        return make(found)
+        return make(items)
 
-    def _turns(self, least: int, most: int, spot: Spot, found: Collection[Any]) -> Iterator[tuple[Drawing, Spot]]:
+    def _turns(self, least: int, most: int, spot: Spot, drawn: Collection[Any]) -> Iterator[tuple[Drawing, Spot]]:
         """So many, and while too many of them were there already a few more, which are unlike each other."""
         for _ in range(self._draw(st.integers(least, most))):
             yield self, spot
         others, place = self.marked(), spot.but(personal=True)
         for _ in range(_MORE):
-            if len(found) >= least:
+            if len(drawn) >= least:
                 return
             yield others, place
 
@@ -346,32 +352,32 @@ def sealing_label(terms: Any) -> Label:
     """
     while isinstance(terms, ALIASES):
         terms = terms.__value__
-    found: list[type[Source]] = []
-    for one in get_args(terms) if is_union(terms) else (terms,):
-        if not isinstance(one, TermMeta):
+    sources: list[type[Source]] = []
+    for term in get_args(terms) if is_union(terms) else (terms,):
+        if not isinstance(term, TermMeta):
             raise Unsolvable("a sealed field that leaves its sources open: give a strategy for it")
-        if issubclass(one, Source) and "clause" in vars(one):
-            found.append(one)
+        if issubclass(term, Source) and "clause" in vars(term):
+            sources.append(term)
         else:
-            found.append(_serving(one))
-    return Label(*found)
+            sources.append(_serving(term))
+    return Label(*sources)
 
 
 def _names_sources(terms: Any) -> bool:
     while isinstance(terms, ALIASES):
         terms = terms.__value__
-    return all(issubclass(one, Source) for one in (get_args(terms) if is_union(terms) else (terms,)))
+    return all(issubclass(term, Source) for term in (get_args(terms) if is_union(terms) else (terms,)))
 
 
 def _serving(purpose: TermMeta) -> type[Source]:
     """The first source by clause that is a subclass of a purpose, which is to say that it may serve it."""
-    found: dict[str, type[Source]] = {}
+    sources: dict[str, type[Source]] = {}
     pending: list[Any] = [purpose]
     while pending:
-        for one in type.__subclasses__(pending.pop()):
-            pending.append(one)
-            if issubclass(one, Source) and "clause" in vars(one):
-                found.setdefault(one.clause, one)
-    if not found:
+        for subclass in type.__subclasses__(pending.pop()):
+            pending.append(subclass)
+            if issubclass(subclass, Source) and "clause" in vars(subclass):
+                sources.setdefault(subclass.clause, subclass)
+    if not sources:
         raise Unsolvable(f"no source may serve {purpose.__name__}")
-    return found[min(found)]
+    return sources[min(sources)]

@@ -105,13 +105,13 @@ class Side:
     outcome: Outcome
 
 
-def between(one: Any, other: Any) -> Any:
+def between(first: Any, other: Any) -> Any:
     """What lies in the middle of two numbers or days; None where nothing does, or they are something else."""
-    if type(one) is int and type(other) is int:
-        middle = (one + other) // 2
-        return None if middle in (one, other) else middle
-    if type(one) is datetime.date and type(other) is datetime.date:
-        day = between(one.toordinal(), other.toordinal())
+    if type(first) is int and type(other) is int:
+        middle = (first + other) // 2
+        return None if middle in (first, other) else middle
+    if type(first) is datetime.date and type(other) is datetime.date:
+        day = between(first.toordinal(), other.toordinal())
         return None if day is None else datetime.date.fromordinal(day)
     return None
 
@@ -127,7 +127,7 @@ class Example:
     fields: list[Fields]
 
     def __post_init__(self) -> None:
-        self.fields = [one for one in self.fields if present(self.kwargs[one.name], one)]
+        self.fields = [argument for argument in self.fields if present(self.kwargs[argument.name], argument)]
 
     def run(self, changed: Mapping[str, Any] | None = None) -> Outcome | None:
         """Runs the body with other values in some arguments."""
@@ -136,7 +136,10 @@ class Example:
 
     def twins(self, context: BuildContext) -> Iterator[dict[str, Any]]:
         """Other values of all arguments in which something may not be used: drawn, so that they shrink."""
-        strategies = {one.name: twins_of(self.kwargs[one.name], tuple(one.forbidden), one.model) for one in self.fields}
+        strategies = {
+            argument.name: twins_of(self.kwargs[argument.name], tuple(argument.forbidden), argument.model)
+            for argument in self.fields
+        }
         if not strategies:
             return
         drawn = st.fixed_dictionaries(strategies)
@@ -146,13 +149,16 @@ class Example:
         for number in range(self.asked.twins):
             twin = context.data.draw(drawn)
             if number == 1 and self._holds_several:
-                twin = {one.name: alike(twin[one.name], one.model, one.forbidden) for one in self.fields}
+                twin = {
+                    argument.name: alike(twin[argument.name], argument.model, argument.forbidden)
+                    for argument in self.fields
+                }
             yield twin
 
     @property
     def _holds_several(self) -> bool:
         """Whether there is a field of which several may be alike."""
-        return any("[]" in path for one in self.fields for path in one.forbidden)
+        return any("[]" in path for argument in self.fields for path in argument.forbidden)
 
     def failure(self, context: BuildContext) -> Exception | None:
         """What there is to be raised."""
@@ -180,8 +186,10 @@ class Example:
     def _known(self, context: BuildContext) -> Exception | None:
         """What was said of this very example, without a run of it; None where it is another."""
         known = self.state.known
-        said = (known.get(choices_of(context)) for _ in self.twins(context))
-        return next((one for one in said if one is not None), None) or known.get(("once more", choices_of(context)))
+        answers = (known.get(choices_of(context)) for _ in self.twins(context))
+        return next((answer for answer in answers if answer is not None), None) or known.get(
+            ("once more", choices_of(context))
+        )
 
     def _remembered(self, before: Outcome, context: BuildContext) -> Exception | None:
         """Whether the example, run once more, shows that something keeps what it saw; of the first few examples."""
@@ -230,20 +238,20 @@ class Example:
             return None
         verdict = judge.judge(before, after, self.run, functools.partial(self.run, twin), self._run_unseen)
         if isinstance(verdict, Unstable):
-            return Nondeterministic(verdict.one, verdict.other, ordered=judge.ordered, pins=self.asked.pins)
+            return Nondeterministic(verdict.first, verdict.other, ordered=judge.ordered, pins=self.asked.pins)
         if isinstance(verdict, Leak):
             return self._interference(verdict, twin, final=final)
         return None
 
     def _unseen(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for one in self.fields:
-            value = self.kwargs[one.name]
+        unseen: dict[str, Any] = {}
+        for argument in self.fields:
+            value = self.kwargs[argument.name]
             markers = Markers(f"unseen {next(_UNSEEN)}")
             with arranging():
-                marked = aside(markers.mark, value, one.model)
-            found[one.name] = grafted(value, marked, one.model, one.forbidden)
-        return found
+                marked = aside(markers.mark, value, argument.model)
+            unseen[argument.name] = grafted(value, marked, argument.model, argument.forbidden)
+        return unseen
 
     def _run_unseen(self) -> Outcome | None:
         return self.run(self._unseen())
@@ -251,29 +259,29 @@ class Example:
     # ---- Which field it is ----------------------------------------------------------------------------------------
 
     def _interference(self, leak: Leak, twin: Mapping[str, Any], *, final: bool) -> Interference:
-        paths = [(one, path) for one in self.fields for path in one.forbidden]
-        found: list[tuple[Fields, str]] = []
+        paths = [(argument, path) for argument in self.fields for path in argument.forbidden]
+        leaking: list[tuple[Fields, str]] = []
         together = False
         shown = leak
         start: Mapping[str, Any] = self.kwargs
         changed: Mapping[str, Any] = twin
         if final or leak.remembered:  # of one that hypothesis goes on to make smaller nobody is told
-            for one in paths:
-                outcome, values = self._differing([one], leak, twin)
+            for pair in paths:
+                outcome, values = self._differing([pair], leak, twin)
                 if outcome is not None:
-                    if not found and not leak.remembered:
+                    if not leaking and not leak.remembered:
                         shown, changed = Leak(leak.before, outcome), values
-                    found.append(one)
-            if found and not leak.remembered:
-                shown, start, changed = self._nearest(found[0], shown, changed)
-            if not found:
-                found, together = self._together(paths, leak, twin), True
+                    leaking.append(pair)
+            if leaking and not leak.remembered:
+                shown, start, changed = self._nearest(leaking[0], shown, changed)
+            if not leaking:
+                leaking, together = self._together(paths, leak, twin), True
         return Interference(
             self.asked.decision,
-            found,
+            leaking,
             shown,
             (start, changed),
-            together=together and len(found) > 1,
+            together=together and len(leaking) > 1,
             ordered=self.state.judge.ordered,
             activity=self.asked.name,
         )
@@ -284,10 +292,10 @@ class Example:
         """What comes of other values at these paths alone, where it differs; and the values."""
         changed = self._unseen() if leak.remembered else twin
         values: dict[str, Any] = {}
-        for one in self.fields:
-            own = [path for fields, path in paths if fields is one]
+        for argument in self.fields:
+            own = [path for fields, path in paths if fields is argument]
             if own:
-                values[one.name] = grafted(self.kwargs[one.name], changed[one.name], one.model, own)
+                values[argument.name] = grafted(self.kwargs[argument.name], changed[argument.name], argument.model, own)
         outcome = self.run(values)
         differs = outcome is not None and not self.state.judge.same(leak.before, outcome)
         return outcome if differs else None, values
@@ -303,7 +311,7 @@ class Example:
         own = self.kwargs[fields.name]
         others = values_at(changed[fields.name], fields.model, path)
         pairs = list(zip(values_at(own, fields.model, path), others, strict=False))
-        different = [index for index, (one, other) in enumerate(pairs) if one != other]
+        different = [index for index, (value, other) in enumerate(pairs) if value != other]
         low, high = Side(self.kwargs, leak.before), Side(changed, leak.after)
         if len(different) != 1:
             return leak, low.kwargs, high.kwargs
@@ -325,8 +333,8 @@ class Example:
     ) -> list[tuple[Fields, str]]:
         """As few as make a difference together."""
         left = paths
-        for one in paths:
-            fewer = [other for other in left if other is not one]
+        for path in paths:
+            fewer = [other for other in left if other is not path]
             if fewer and self._differing(fewer, leak, twin)[0] is not None:
                 left = fewer
         return left
@@ -365,7 +373,7 @@ def choices_of(context: BuildContext) -> object:
     """What was drawn, as far as it says which example this is."""
     choices = getattr(context.data, "choices", None)
     if choices is not None:
-        return tuple((type(one), one) for one in choices)
+        return tuple((type(choice), choice) for choice in choices)
     drawn = getattr(context.data, "buffer", None)  # what earlier versions draw from
     return None if drawn is None else bytes(drawn)
 
@@ -402,15 +410,15 @@ def aside(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
 def several(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
     """Some that a strategy makes, where there is nothing that they could be drawn from."""
-    found: list[Any] = []
+    values: list[Any] = []
 
-    def enough(one: Any) -> bool:
-        found.append(one)
-        return len(found) >= count
+    def enough(value: Any) -> bool:
+        values.append(value)
+        return len(values) >= count
 
     with contextlib.suppress(NoSuchExample):
         aside(find, strategy, enough, settings=_SEARCH)
-    return found[:count]
+    return values[:count]
 
 
 _SEARCH: Final = settings(database=None, derandomize=True, max_examples=20, deadline=None, phases=[Phase.generate])

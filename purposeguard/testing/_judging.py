@@ -45,7 +45,7 @@ class Leak:
 class Unstable:
     """Two outcomes of equal runs that differ. `first`: only the first of them did."""
 
-    one: Outcome
+    first: Outcome
     other: Outcome
 
 
@@ -58,9 +58,9 @@ class Judge:
     repeats: int = _FIRST
     _held: list[Any] = field(default_factory=list[Any])
 
-    def same(self, one: Outcome, other: Outcome) -> bool:
+    def same(self, first: Outcome, other: Outcome) -> bool:
         """Whether nobody could tell two outcomes apart."""
-        return one.key(ordered=self.ordered) == other.key(ordered=self.ordered)
+        return first.key(ordered=self.ordered) == other.key(ordered=self.ordered)
 
     def judge(
         self,
@@ -78,12 +78,12 @@ class Judge:
         for _ in range(self.repeats):
             self._stir()
             for runs, run in ((befores, again), (afters, other)):
-                found = run()
-                if found is not None:
-                    runs.append(found)
+                outcome = run()
+                if outcome is not None:
+                    runs.append(outcome)
         self._held.clear()
         verdict = self._verdict(befores, afters, again, unseen)
-        if isinstance(verdict, Unstable) and self.ordered and any(one.is_shared for one in (*befores, *afters)):
+        if isinstance(verdict, Unstable) and self.ordered and any(one_run.is_shared for one_run in (*befores, *afters)):
             self.ordered = False
             verdict = None if self.same(before, after) else self._verdict(befores, afters, again, unseen)
         if isinstance(verdict, Leak):
@@ -95,8 +95,8 @@ class Judge:
     ) -> Leak | None:
         """Whether values that never were make a difference, beside what is usual by now; None where all is chance."""
         never = unseen()
-        found = None if never is None or self.same(never, usual) else self._remembered(usual, never, again, unseen)
-        return found if isinstance(found, Leak) else None
+        verdict = None if never is None or self.same(never, usual) else self._remembered(usual, never, again, unseen)
+        return verdict if isinstance(verdict, Leak) else None
 
     def _verdict(
         self,
@@ -122,7 +122,7 @@ class Judge:
 
     def _unstable(self, runs: list[Outcome]) -> Unstable | None:
         """Two of these equal runs, where they differ."""
-        return next((Unstable(runs[0], one) for one in runs[1:] if not self.same(runs[0], one)), None)
+        return next((Unstable(runs[0], run) for run in runs[1:] if not self.same(runs[0], run)), None)
 
     def _remembered(
         self,
@@ -183,14 +183,14 @@ def cut(text: str, start: int = 0) -> str:
     return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
 
 
-def excerpts(one: str, other: str) -> tuple[str, str]:
+def excerpts(first: str, other: str) -> tuple[str, str]:
     """Two texts, cut to where they differ."""
     same = 0
-    for mine, theirs in zip(one, other, strict=False):
+    for mine, theirs in zip(first, other, strict=False):
         if mine != theirs:
             break
         same += 1
-    return cut(one, same), cut(other, same)
+    return cut(first, same), cut(other, same)
 
 
 def differences(before: Outcome, after: Outcome, *, ordered: bool) -> list[Difference]:
@@ -216,21 +216,21 @@ def _of_lines(before: Lines, after: Lines) -> Iterator[Difference]:
     if before == after:
         return
     if [path for path, _ in before] == [path for path, _ in after]:
-        for (path, one), (_, other) in zip(before, after, strict=True):
-            if one != other:
-                yield Difference(_result(path), one, other)
+        for (path, text), (_, other) in zip(before, after, strict=True):
+            if text != other:
+                yield Difference(_result(path), text, other)
         return
     theirs = dict(after)
-    for path, one in before:
-        if theirs.get(path) != one:
-            yield Difference(_result(path), one, theirs.get(path))
+    for path, text in before:
+        if theirs.get(path) != text:
+            yield Difference(_result(path), text, theirs.get(path))
             return
     added = next((line for line in after if line not in before), None)
     if added is not None:
         yield Difference(_result(added[0]), None, added[1])
         return
-    (path, one), (at, other) = next(pair for pair in zip(before, after, strict=False) if pair[0] != pair[1])
-    yield Difference("result (the same, in another order)", f"{_result(path)}: {one}", f"{_result(at)}: {other}")
+    (path, text), (at, other) = next(pair for pair in zip(before, after, strict=False) if pair[0] != pair[1])
+    yield Difference("result (the same, in another order)", f"{_result(path)}: {text}", f"{_result(at)}: {other}")
 
 
 def _result(path: str) -> str:
@@ -246,18 +246,18 @@ def _of_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordere
         if ordered:
             yield from _of_order(before, after)
         return
-    mine = [one for one in before if one in fewer]
-    others = [one for one in after if one in more]
+    mine = [effect for effect in before if effect in fewer]
+    others = [effect for effect in after if effect in more]
     matcher = difflib.SequenceMatcher(
-        None, [_kind(one) for one in mine], [_kind(one) for one in others], autojunk=False
+        None, [_kind(effect) for effect in mine], [_kind(effect) for effect in others], autojunk=False
     )
     for what, first, last, start, end in matcher.get_opcodes():
         if what == "equal":
-            for one, other in zip(mine[first:last], others[start:end], strict=True):
-                yield _of_two(one, other)
+            for effect, other in zip(mine[first:last], others[start:end], strict=True):
+                yield _of_two(effect, other)
             continue
-        yield from (Difference(one.title, _summary(one), None) for one in mine[first:last])
-        yield from (Difference(one.title, None, _summary(one)) for one in others[start:end])
+        yield from (Difference(effect.title, _summary(effect), None) for effect in mine[first:last])
+        yield from (Difference(effect.title, None, _summary(effect)) for effect in others[start:end])
 
 
 def _kind(effect: Effect) -> tuple[str, str]:
@@ -265,9 +265,9 @@ def _kind(effect: Effect) -> tuple[str, str]:
 
 
 def _of_order(before: tuple[Effect, ...], after: tuple[Effect, ...]) -> Iterator[Difference]:
-    for number, (one, other) in enumerate(zip(before, after, strict=True), 1):
-        if one != other:
-            yield Difference(f"effect {number} (the same ones, in another order)", _named(one), _named(other))
+    for number, (effect, other) in enumerate(zip(before, after, strict=True), 1):
+        if effect != other:
+            yield Difference(f"effect {number} (the same ones, in another order)", _named(effect), _named(other))
             return
 
 
@@ -275,16 +275,16 @@ def _named(effect: Effect) -> str:
     return f"{effect.title}, {_summary(effect)}"
 
 
-def _of_two(one: Effect, other: Effect) -> Difference:
+def _of_two(effect: Effect, other: Effect) -> Difference:
     theirs = dict(other.parts)
-    for what, text in one.parts:
+    for what, text in effect.parts:
         if theirs.get(what) != text:
-            return Difference(f"{one.title}, {what}", text, theirs.get(what))
-    added = next((part for part in other.parts if part not in one.parts), None)
+            return Difference(f"{effect.title}, {what}", text, theirs.get(what))
+    added = next((part for part in other.parts if part not in effect.parts), None)
     if added is not None:
-        return Difference(f"{one.title}, {added[0]}", None, added[1])
-    orders = (", ".join(what for what, _ in parts) for parts in (one.parts, other.parts))
-    return Difference(f"{one.title} (the same, in another order)", *orders)
+        return Difference(f"{effect.title}, {added[0]}", None, added[1])
+    orders = (", ".join(what for what, _ in parts) for parts in (effect.parts, other.parts))
+    return Difference(f"{effect.title} (the same, in another order)", *orders)
 
 
 def _summary(effect: Effect) -> str:

@@ -116,16 +116,16 @@ class Limits:
         self.zone: object = _ANY_ZONE
         self.known: list[object] = []
         self.others: list[object] = []
-        for one in _flat(metadata):
-            (self.known if self._is_known(one) else self.others).append(one)
+        for constraint in _flat(metadata):
+            (self.known if self._is_known(constraint) else self.others).append(constraint)
 
-    def _is_known(self, one: object) -> bool:
-        match one:
+    def _is_known(self, constraint: object) -> bool:
+        match constraint:
             case at.Gt(gt=bound) | at.Ge(ge=bound):
-                low = bound, isinstance(one, at.Gt)
+                low = bound, isinstance(constraint, at.Gt)
                 self.low = low if self.low is None else max(self.low, low)
             case at.Lt(lt=bound) | at.Le(le=bound):
-                high = bound, isinstance(one, at.Lt)
+                high = bound, isinstance(constraint, at.Lt)
                 self.high = high if self.high is None else min(self.high, high, key=lambda h: (h[0], not h[1]))
             case at.MultipleOf(multiple_of=step):
                 self.step = step
@@ -136,33 +136,35 @@ class Limits:
             case at.Timezone(tz=zone):
                 self.zone = zone
             case _:
-                return self._is_known_of_pydantic(one)
+                return self._is_known_of_pydantic(constraint)
         return True
 
-    def _is_known_of_pydantic(self, one: object) -> bool:
-        if isinstance(one, (str, type(None), at.DocInfo)) or type(one).__name__ == "Strict":
+    def _is_known_of_pydantic(self, constraint: object) -> bool:
+        if isinstance(constraint, (str, type(None), at.DocInfo)) or type(constraint).__name__ == "Strict":
             return True
-        if "pydantic" not in type(one).__module__ or not isinstance(getattr(one, "__dict__", None), dict):
+        if "pydantic" not in type(constraint).__module__ or not isinstance(getattr(constraint, "__dict__", None), dict):
             return False
-        given = {key: value for key, value in vars(one).items() if value is not None}
-        if not given or set(given) - _OF_PYDANTIC:
+        limits = {key: value for key, value in vars(constraint).items() if value is not None}
+        if not limits or set(limits) - _OF_PYDANTIC:
             return False
-        pattern = given.get("pattern")
+        pattern = limits.get("pattern")
         self.pattern = getattr(pattern, "pattern", pattern) or self.pattern
-        self.digits = given.get("max_digits", self.digits)
-        self.places = given.get("decimal_places", self.places)
+        self.digits = limits.get("max_digits", self.digits)
+        self.places = limits.get("decimal_places", self.places)
         return True
 
 
 def _flat(metadata: Iterable[object]) -> Iterator[object]:
-    for one in metadata:
-        if isinstance(one, at.GroupedMetadata) or (
-            type(one).__module__.startswith("pydantic") and hasattr(one, "metadata") and hasattr(one, "annotation")
+    for constraint in metadata:
+        if isinstance(constraint, at.GroupedMetadata) or (
+            type(constraint).__module__.startswith("pydantic")
+            and hasattr(constraint, "metadata")
+            and hasattr(constraint, "annotation")
         ):  # a FieldInfo holds what it was given as metadata
-            inner: Any = one
+            inner: Any = constraint
             yield from _flat(getattr(inner, "metadata", inner))
         else:
-            yield one
+            yield constraint
 
 
 # ---- Leaves -------------------------------------------------------------------------------------------------------
@@ -404,7 +406,7 @@ def _closed(first: int | None, last: int | None) -> tuple[int, int]:
 
 
 def _calendar(base: type, limits: Limits) -> _Grid:
-    bounds = [one[0] for one in (limits.low, limits.high) if one is not None]
+    bounds = [limit[0] for limit in (limits.low, limits.high) if limit is not None]
     zone = next((bound.tzinfo for bound in bounds if getattr(bound, "tzinfo", None)), None)
     if zone is None and limits.zone not in (None, _ANY_ZONE):
         zone = datetime.UTC

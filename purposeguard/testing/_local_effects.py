@@ -54,7 +54,7 @@ def watch(patches: Patches, tell: Tell, level: int) -> None:
         patches.put(warnings, name, functools.partial(_warned, tell))
     for kind in ("stdout", "stderr"):
         lines = _Lines(kind, tell)
-        for stream in {id(one): one for one in (getattr(sys, kind), getattr(sys, f"__{kind}__"))}.values():
+        for stream in {id(stream): stream for stream in (getattr(sys, kind), getattr(sys, f"__{kind}__"))}.values():
             if hasattr(stream, "__dict__"):  # there is none under pythonw
                 patches.put(stream, "write", lines.written)
     tempfile.gettempdir()  # the first call tries where it can write
@@ -163,9 +163,9 @@ class _Lines:
         return wrapper
 
     def _note(self, text: str, *, ends: bool) -> None:
-        begun = [one for one in getattr(self._mine, "begun", ()) if not one.ended]
-        for one in begun:
-            one.grow("text", text)
+        begun = [effect for effect in getattr(self._mine, "begun", ()) if not effect.ended]
+        for effect in begun:
+            effect.grow("text", text)
         if not begun:
             begun = self._tell(self._kind, "", lambda: {"text": text})
         self._mine.begun = [] if ends else begun
@@ -201,8 +201,8 @@ def _on_event(tell: Tell, environment: Mapping[str, str], event: str, args: tupl
             tell("file", done, lambda: {"name": name, **texts})
     elif event == "subprocess.Popen":
         executable, command, cwd, env = args
-        given = {"executable": None if _first(command) == executable else executable, "folder": cwd}
-        tell("process", "", lambda: _process(command, given, env, environment))
+        parts = {"executable": None if _first(command) == executable else executable, "folder": cwd}
+        tell("process", "", lambda: _process(command, parts, env, environment))
     elif event == "os.system":
         tell("process", "", lambda: _process(args[0], {}, None, environment))
     elif event == "os.posix_spawn":
@@ -269,7 +269,7 @@ def end_files() -> None:
 
 def _flush(name: str) -> None:
     """Writes out what open files of this name still buffer."""
-    for file in [one for one in gc.get_objects() if issubclass(type(one), _BUFFERED)]:
+    for file in [file for file in gc.get_objects() if issubclass(type(file), _BUFFERED)]:
         opened = None if file.closed else _path(getattr(file, "name", None))
         if opened is not None and os.path.abspath(opened) == name:  # noqa: PTH100  # likewise
             file.flush()
@@ -298,10 +298,10 @@ def _first(command: Any) -> Any:
     return command if isinstance(command, (str, bytes, os.PathLike)) else next(iter(command), None)
 
 
-def _process(command: Any, given: Mapping[str, Any], env: Any, before: Mapping[str, str]) -> Parts:
+def _process(command: Any, options: Mapping[str, Any], env: Any, before: Mapping[str, str]) -> Parts:
     words = [command] if isinstance(command, (str, bytes, os.PathLike)) else command
     parts: dict[str, str | bytes] = {"command": " ".join(_path(word) or text_of(word) for word in words)}
-    parts |= {what: text_of(os.fspath(value)) for what, value in given.items() if value is not None}
+    parts |= {what: text_of(os.fspath(value)) for what, value in options.items() if value is not None}
     for name, value in (os.environ if env is None else env).items():
         what, text = text_of(name), text_of(value)
         if before.get(what) != text and not what.startswith("PYTEST_"):  # pytest puts the test's name there

@@ -58,7 +58,9 @@ def _fields_of(cls: type) -> tuple[Field, ...]:
     if is_namedtuple(cls):
         defaults = cast("Any", cls)._field_defaults
         return tuple(Field(name, hint, name not in defaults) for name, hint in stated.items())
-    return tuple(_of_attrs(one, stated[one.name]) for one in cast("Any", cls).__attrs_attrs__ if one.init)
+    return tuple(
+        _of_attrs(attribute, stated[attribute.name]) for attribute in cast("Any", cls).__attrs_attrs__ if attribute.init
+    )
 
 
 def _of_pydantic(cls: type[BaseModel], name: str) -> Field:
@@ -87,7 +89,7 @@ class _Asked:
                 names.add(key if isinstance(key, str) else str(key.path[0]))
                 cls.model_validate(_given(cls, {self.name: value}))
         except ValidationError as error:
-            return bool(names) and all(not one["loc"] or one["loc"][0] not in names for one in error.errors())
+            return bool(names) and all(not error["loc"] or error["loc"][0] not in names for error in error.errors())
         except Exception:  # noqa: BLE001  # a validator that needs the fields that are not there
             return True
         return True
@@ -105,14 +107,14 @@ def _key(cls: type[BaseModel], name: str) -> str | AliasPath:
 
 def _given(cls: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     """What a model is validated from."""
-    found: dict[str, Any] = {}
+    data: dict[str, Any] = {}
     for name, value in values.items():
         key = _key(cls, name)
         if isinstance(key, str):
-            found[key] = value
+            data[key] = value
         else:
-            _put(found, list(key.path), value)
-    return found
+            _put(data, list(key.path), value)
+    return data
 
 
 def _put(into: Any, path: list[Any], value: Any) -> None:
@@ -130,32 +132,32 @@ def _put(into: Any, path: list[Any], value: Any) -> None:
 
 def _of_dataclass(cls: type, stated: Mapping[str, Any]) -> list[Field]:
     of_pydantic = getattr(cls, "__pydantic_fields__", {})
-    found: list[Field] = []
+    fields: list[Field] = []
     hints = typing_extensions.get_type_hints(cls, include_extras=True)
-    for one in cast("Any", cls).__dataclass_fields__.values():
-        kind = getattr(one, "_field_type", None)
-        if not one.init or getattr(kind, "name", "") == "_FIELD_CLASSVAR":
+    for attribute in cast("Any", cls).__dataclass_fields__.values():
+        kind = getattr(attribute, "_field_type", None)
+        if not attribute.init or getattr(kind, "name", "") == "_FIELD_CLASSVAR":
             continue
-        needed = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
-        hint = stated.get(one.name, hints.get(one.name, object))
+        needed = attribute.default is dataclasses.MISSING and attribute.default_factory is dataclasses.MISSING
+        hint = stated.get(attribute.name, hints.get(attribute.name, object))
         if isinstance(hint, dataclasses.InitVar):
             hint = hint.type
-        if one.name in of_pydantic:
-            field = of_pydantic[one.name]
+        if attribute.name in of_pydantic:
+            field = of_pydantic[attribute.name]
             needed = field.is_required()
             hint = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-            hint = with_told(cls, one.name, hint)
-            found.append(Field(one.name, hint, needed, _Asked(cls, one.name), validates=True))
+            hint = with_told(cls, attribute.name, hint)
+            fields.append(Field(attribute.name, hint, needed, _Asked(cls, attribute.name), validates=True))
         else:
-            found.append(Field(one.name, hint, needed))
-    return found
+            fields.append(Field(attribute.name, hint, needed))
+    return fields
 
 
-def _of_attrs(one: Any, hint: Any) -> Field:
-    needed = type(one.default).__name__ == "_Nothing"
+def _of_attrs(attribute: Any, hint: Any) -> Field:
+    needed = type(attribute.default).__name__ == "_Nothing"
     # A converter takes what is no value of the field yet, and validators see what it made.
-    plain = one.validator is not None and one.converter is None
-    return Field(one.name, hint, needed, _AskedOfAttrs(one) if plain else None)
+    plain = attribute.validator is not None and attribute.converter is None
+    return Field(attribute.name, hint, needed, _AskedOfAttrs(attribute) if plain else None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,15 +177,15 @@ def made(cls: type, values: Mapping[str, Any]) -> Any:
     if typing_extensions.is_typeddict(cls):
         return dict(values)
     if is_attrs(cls) and not dataclasses.is_dataclass(cls):
-        aliases = {one.name: one.alias for one in cast("Any", cls).__attrs_attrs__}
+        aliases = {attribute.name: attribute.alias for attribute in cast("Any", cls).__attrs_attrs__}
         return cls(**{aliases[name]: value for name, value in values.items()})
     return cls(**values)
 
 
 def current(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """What is in a model's fields, without running code of the class."""
-    found = {name: read_field(value, name) for name in names}
-    return {name: one for name, one in found.items() if one is not MISSING}
+    values = {name: read_field(value, name) for name in names}
+    return {name: value for name, value in values.items() if value is not MISSING}
 
 
 def replaced(value: Any, changes: Mapping[str, Any]) -> Any:
@@ -197,13 +199,13 @@ def replaced(value: Any, changes: Mapping[str, Any]) -> Any:
         return value._replace(**changes)
     if isinstance(value, BaseModel):
         twin = value.model_copy()
-        kept: dict[str, Any] = vars(twin)
-        kept.update(changes)
+        attributes: dict[str, Any] = vars(twin)
+        attributes.update(changes)
         twin.model_fields_set.update(changes)  # a dump of what was set shows them
     else:
         twin = copy.copy(value)
-        for name, one in changes.items():
-            object.__setattr__(twin, name, one)
+        for name, content in changes.items():
+            object.__setattr__(twin, name, content)
     for name in _kept_names(type(value)):
         vars(twin).pop(name, None)
     return twin
@@ -212,8 +214,8 @@ def replaced(value: Any, changes: Mapping[str, Any]) -> Any:
 def _kept_names(cls: type) -> tuple[str, ...]:
     return tuple(
         name
-        for one in cls.__mro__
-        for name, member in vars(one).items()
+        for base in cls.__mro__
+        for name, member in vars(base).items()
         if isinstance(member, functools.cached_property)
     )
 
@@ -223,19 +225,19 @@ def bindings_of(annotation: Any, names: Names) -> tuple[type, tuple[tuple[Any, A
     origin = get_origin(annotation)
     if origin is None:
         return annotation, ()
-    given = tuple(substituted(one, names) for one in get_args(annotation))
-    return origin, tuple(zip(getattr(origin, "__parameters__", ()), given, strict=False))
+    arguments = tuple(substituted(argument, names) for argument in get_args(annotation))
+    return origin, tuple(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
 
 
 def scope_of(cls: type, bindings: tuple[tuple[Any, Any], ...]) -> Callable[[str], Names]:
     """For each field, what type variables in its annotation stand for."""
     scopes: dict[type, dict[Any, Any]] = {cls: dict(bindings)}
-    for one in lineage(cls):
-        for base in one.__dict__.get("__orig_bases__", ()):
+    for owner in lineage(cls):
+        for base in owner.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             if isinstance(origin, type):
-                given = [substituted(arg, scopes.get(one, {})) for arg in get_args(base)]
-                scopes.setdefault(origin, dict(zip(getattr(origin, "__parameters__", ()), given, strict=False)))
+                arguments = [substituted(arg, scopes.get(owner, {})) for arg in get_args(base)]
+                scopes.setdefault(origin, dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False)))
 
     def scope(name: str) -> Names:
         return scopes.get(stated_by(cls, name), {})

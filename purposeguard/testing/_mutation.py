@@ -35,10 +35,10 @@ class Rerun:
 
     def __enter__(self) -> Self:
         session = self._session
-        given = session.gethookproxy
+        original = session.gethookproxy
         plugin = session.config.pluginmanager.get_plugin("logging-plugin")
         with contextlib.ExitStack() as stack:
-            session.gethookproxy = lambda fspath: _Hooks(given(fspath), self._told)  # type: ignore[assignment,method-assign,return-value]  # of this session alone
+            session.gethookproxy = lambda fspath: _Hooks(original(fspath), self._told)  # type: ignore[assignment,method-assign,return-value]  # of this session alone
             stack.callback(delattr, session, "gethookproxy")
             for name in ("log_cli_handler", "log_file_handler"):
                 handler = getattr(plugin, name, None)
@@ -80,9 +80,9 @@ class _Hooks:
     Of parts of tests (`subtests`, and `subTest` of unittest) reports are made at once, and the test goes on and passes.
     """
 
-    def __init__(self, hooks: Any, told: Callable[[pytest.TestReport], None]) -> None:
+    def __init__(self, hooks: Any, report: Callable[[pytest.TestReport], None]) -> None:
         self._hooks = hooks
-        self._told = told
+        self._told = report
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._hooks, name)
@@ -103,8 +103,8 @@ def _as_in_a_run(item: pytest.Item) -> Generator[None, None, None]:
         if config.pluginmanager.hasplugin("warnings"):
             apply_warning_filters(config.getini("filterwarnings"), config.known_args_namespace.pythonwarnings or [])
         for mark in item.iter_markers("filterwarnings"):
-            for given in mark.args:
-                warnings.filterwarnings(*parse_warning_filter(given, escape=False))
+            for argument in mark.args:
+                warnings.filterwarnings(*parse_warning_filter(argument, escape=False))
         yield
 
 
@@ -115,16 +115,16 @@ def _drawing_the_same(item: pytest.Item) -> Generator[None, None, None]:
     holder, name = fn, "_hypothesis_internal_use_settings"
     if hasattr(fn, "_hypothesis_state_machine_class"):
         holder, name = getattr(item.parent, "obj", None), "settings"
-    given = getattr(holder, name, None)
-    if not getattr(fn, "is_hypothesis_test", False) or given is None:
+    configured = getattr(holder, name, None)
+    if not getattr(fn, "is_hypothesis_test", False) or configured is None:
         yield
         return
     # Neither examples found earlier nor chance: what is pinned today is pinned tomorrow.
-    setattr(holder, name, type(given)(given, database=None, derandomize=True))
+    setattr(holder, name, type(configured)(configured, database=None, derandomize=True))
     try:
         yield
     finally:
-        setattr(holder, name, given)
+        setattr(holder, name, configured)
 
 
 @dataclasses.dataclass
@@ -148,7 +148,7 @@ class Mutation:
             was = "may" if self.granted[cell] else "may not"
             yield f"  no test notices that {cell.source} {was} serve {cell.purpose} ({cell.notice})"
         for why in dict.fromkeys(self.untried.values()):
-            those = " ".join(str(cell) for cell, given in self.untried.items() if given == why)
+            those = " ".join(str(cell) for cell, reason in self.untried.items() if reason == why)
             yield wrapped(f"not tried, {why}: {those}", "  ")
         for test in self.unsteady:
             yield f"  left out, since it ends otherwise when it is run again: {test}"
@@ -183,8 +183,8 @@ class _Asked(Watcher):
             return
         # Turned, a family may be let through by another member, and its answer be of that one's cell.
         members = asked.purpose.members if isinstance(asked.purpose, Family) else (asked.purpose,)
-        if any((told.notice, told.source) == (cell.notice, cell.source) for told, _ in asked.answers):
-            self.found = any(one.clause == cell.purpose for one in members)
+        if any((answer.notice, answer.source) == (cell.notice, cell.source) for answer, _ in asked.answers):
+            self.found = any(member.clause == cell.purpose for member in members)
 
 
 class Mutator:
@@ -207,32 +207,32 @@ class Mutator:
 
     def run(self) -> Mutation:
         """Tries each cell; all is as before when it returns."""
-        found = self.found
+        mutation = self.found
         try:
             with watching.watching(self._asked), self._rerun:
                 for cell, items in self._consulted.items():
                     self._try(cell, items)
         finally:
             watching.turn(None)
-        found.unsteady = list(self._unsteady)
-        return found
+        mutation.unsteady = list(self._unsteady)
+        return mutation
 
     def _try(self, cell: Cell, items: Sequence[pytest.Item]) -> None:
-        found = self.found
+        mutation = self.found
         self._asked.found = False
         try:
             noticed = self._notices(cell, items)
         except _TimeUp:
-            found.untried[cell] = "since the time was up"
+            mutation.untried[cell] = "since the time was up"
             return
         if noticed is not None:
-            found.noticed[cell] = noticed
+            mutation.noticed[cell] = noticed
         elif all(item.nodeid in self._unsteady for item in items):
-            found.untried[cell] = "since its tests cannot be run again"
+            mutation.untried[cell] = "since its tests cannot be run again"
         elif not self._asked.found:
-            found.untried[cell] = "since no test asked again: something keeps the answer"
+            mutation.untried[cell] = "since no test asked again: something keeps the answer"
         else:
-            found.survivors.append(cell)
+            mutation.survivors.append(cell)
 
     def _notices(self, cell: Cell, items: Sequence[pytest.Item]) -> str | None:
         """The first test that fails with the cell turned, does not as it is, and does so again."""
@@ -288,10 +288,10 @@ def tests_by_cell(
     for item in items:
         if item.nodeid in passed:
             cells = set(collector.by_test.get(item.nodeid, ()))
-            cells.update(*(collector.by_fixture.get(one, ()) for one in fixtures.get(item.nodeid, ())))
+            cells.update(*(collector.by_fixture.get(name, ()) for name in fixtures.get(item.nodeid, ())))
             cells_of[item] = cells
     every = sorted(set().union(*collector.by_test.values()), key=order)
-    found: dict[Cell, list[pytest.Item]] = {}
+    by_cell: dict[Cell, list[pytest.Item]] = {}
     alone: list[Cell] = []
     for cell in every:
         # A test that consults little is likely to be about it.
@@ -299,7 +299,7 @@ def tests_by_cell(
             (item for item, cells in cells_of.items() if cell in cells), key=lambda item: len(cells_of[item])
         )
         if tests:
-            found[cell] = tests
+            by_cell[cell] = tests
         else:
             alone.append(cell)
-    return found, alone
+    return by_cell, alone

@@ -56,16 +56,16 @@ class Records:
         """Lists and texts, as JSON has them."""
         return {name: [[key, value] for key, value in getattr(self, name).items()] for name in _every()}
 
-    def merge(self, given: Mapping[str, Any]) -> None:
+    def merge(self, dump: Mapping[str, Any]) -> None:
         """Adds what another process dumped."""
         for name in self._COUNTED:
-            for key, count in given[name]:
+            for key, count in dump[name]:
                 getattr(self, name)[tuple(key)] += count
         for name in self._LISTED:
             held = getattr(self, name)
-            for key, value in given[name]:
+            for key, value in dump[name]:
                 plain = tuple(key) if isinstance(key, (list, tuple)) else key
-                held[plain] = (value[0], [tuple(one) for one in value[1]]) if name == "terms" else value
+                held[plain] = (value[0], [tuple(term) for term in value[1]]) if name == "terms" else value
 
     def knows(self, notice: str) -> bool:
         """Whether cells of a notice are remembered; of made-up ones the first are."""
@@ -78,27 +78,27 @@ class Records:
         module is one of tests, which may declare what it likes.
         """
         key = notice_key(notice)
-        activities = [one for one in guard.activities if not is_test(one.module)]
-        accesses = [one for one in guard.accesses if not is_test(one.module)]
+        activities = [activity for activity in guard.activities if not is_test(activity.module)]
+        accesses = [access for access in guard.accesses if not is_test(access.module)]
         if not (activities or accesses):
             return
         self.name(notice, always=True)
-        self.accesses.update(((key, one.name, one.line), None) for one in accesses)
-        sources = {one for label in _labels(guard, accesses) for one in label if one in notice.grants}
+        self.accesses.update(((key, access.name, access.line), None) for access in accesses)
+        sources = {source for label in _labels(guard, accesses) for source in label if source in notice.grants}
         for activity in activities:
             self.activities[key, activity.name, activity.purpose_id] = None
-            members = [one for one in _members(activity.purpose) if one in notice.purposes]
+            members = [member for member in _members(activity.purpose) if member in notice.purposes]
             for source in sources:
-                granted = [one for one in members if one in notice.grants.get(source, {})]
-                for one in granted or members:
-                    self.universe[key, source.clause, one.clause] = bool(granted)
+                granted = [member for member in members if member in notice.grants.get(source, {})]
+                for member in granted or members:
+                    self.universe[key, source.clause, member.clause] = bool(granted)
 
     def name(self, notice: Notice, *, always: bool = False) -> None:
         """Takes down the terms of a notice, in its order; `always`: also where there are many already."""
         key = notice_key(notice)
         if key not in self.terms and (always or self.knows(key)):
-            purposes = [(one.clause, one.slug) for one in notice.purposes]
-            self.terms[key] = ([one.clause for one in notice.sources], purposes)
+            purposes = [(purpose.clause, purpose.slug) for purpose in notice.purposes]
+            self.terms[key] = ([source.clause for source in notice.sources], purposes)
 
 
 def _every() -> tuple[str, ...]:
@@ -111,14 +111,14 @@ def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
 
 def _labels(guard: Guard, accesses: Iterable[Access]) -> Iterator[Label]:
     """The labels that the code behind a guard declares."""
-    given: list[Label | None] = []
+    labels: list[Label | None] = []
     for access in accesses:
-        given += [access.label, access.named, access.whole, *access.fields.values(), *access.sealed.values()]
+        labels += [access.label, access.named, access.whole, *access.fields.values(), *access.sealed.values()]
     for handed in guard.entrustments:
-        given += [handed.label, handed.named]
+        labels += [handed.label, handed.named]
     for declared in guard.reclassifications:
-        given += [declared.sources, declared.to]
-    return (one for one in given if one is not None)
+        labels += [declared.sources, declared.to]
+    return (label for label in labels if label is not None)
 
 
 class Collector(Watcher):
@@ -182,9 +182,9 @@ class Collector(Watcher):
 
     def met(self, guards: Iterable[Guard]) -> None:
         """These guards were there before."""
-        for one in guards:
-            self._made_for[one] = one.notice
-            self.records.name(one.notice, always=True)
+        for guard in guards:
+            self._made_for[guard] = guard.notice
+            self.records.name(guard.notice, always=True)
 
     def begin(self, test: str) -> None:
         """A test begins: what was decided before was so while modules were imported."""
@@ -295,15 +295,15 @@ class Report:
         """By notice, name and purpose: those declared, of a family also for the members that `guard.use` asked for."""
         records = self.records
         names = {(notice, name) for notice, name, _ in records.activities}
-        others = {one[:3] for one in (*records.used, *records.denied) if one[:2] in names}
+        others = {record[:3] for record in (*records.used, *records.denied) if record[:2] in names}
         return sorted({*records.activities, *others})
 
     @property
     def uncalled(self) -> list[tuple[str, int]]:
         """The access functions that were never called."""
         called = self.records.called
-        found = dict.fromkeys((name, line) for _, name, line in self.records.accesses)
-        return [one for one in found if not called[one]]
+        declared = dict.fromkeys((name, line) for _, name, line in self.records.accesses)
+        return [access for access in declared if not called[access]]
 
     # ---- for people ------------------------------------------------------------------------------------------------
 
@@ -311,10 +311,11 @@ class Report:
         """What is printed."""
         records = self.records
         declared = {notice for notice, _, _ in records.activities}
-        for notice in (one for one in records.terms if one in declared):
-            yield notice
-            yield from _short(self._activities(notice), verbose)
-            yield from self._matrix(notice)
+        for notice in records.terms:
+            if notice in declared:
+                yield notice
+                yield from _short(self._activities(notice), verbose)
+                yield from self._matrix(notice)
         others = len({notice for notice, *_ in records.cells} - declared)
         if others:
             noun = "revision" if others == 1 else "revisions"
@@ -332,40 +333,40 @@ class Report:
 
     def _activities(self, notice: str) -> list[str]:
         records = self.records
-        found: list[str] = []
-        for given, name, purpose in self.activities:
-            if given != notice:
+        lines: list[str] = []
+        for declared_in, name, purpose in self.activities:
+            if declared_in != notice:
                 continue
             if not records.ran[name, purpose]:
-                found.append(f"  {name} for {purpose}: never ran")
+                lines.append(f"  {name} for {purpose}: never ran")
                 continue
             used = _sources(records.used, (notice, name, purpose))
             denied = _sources(records.denied, (notice, name, purpose))
-            told = f"used {_times(used)}" if used else "used nothing"
-            told += f"; denied {_times(denied)}" if denied else ""
-            found.append(wrapped(f"{name} for {purpose}: {told}", "  "))
-        return found
+            use = f"used {_times(used)}" if used else "used nothing"
+            use += f"; denied {_times(denied)}" if denied else ""
+            lines.append(wrapped(f"{name} for {purpose}: {use}", "  "))
+        return lines
 
     def _matrix(self, notice: str) -> Iterator[str]:
         records = self.records
         sources, purposes = records.terms[notice]
         for purpose, slug in purposes:
-            cells = [one for one in sources if (notice, one, purpose) in records.universe]
+            cells = [source for source in sources if (notice, source, purpose) in records.universe]
             if not cells:
                 continue
-            told: list[str] = []
+            lines: list[str] = []
             for word, may in (("allowed", True), ("denied", False)):
-                hit = [one for one in sources if records.cells[notice, one, purpose, may]]
+                hit = [source for source in sources if records.cells[notice, source, purpose, may]]
                 if hit:
-                    told.append(f"{word} {' '.join(hit)}")
+                    lines.append(f"{word} {' '.join(hit)}")
             missed = [
-                f"{one} ({'granted' if records.universe[notice, one, purpose] else 'not granted'})"
-                for one in cells
-                if not records.cells[notice, one, purpose, records.universe[notice, one, purpose]]
+                f"{source} ({'granted' if records.universe[notice, source, purpose] else 'not granted'})"
+                for source in cells
+                if not records.cells[notice, source, purpose, records.universe[notice, source, purpose]]
             ]
             if missed:
-                told.append(f"never {' '.join(missed)}")
-            yield wrapped(f"{purpose} {slug}: {' | '.join(told)}", "  ")
+                lines.append(f"never {' '.join(missed)}")
+            yield wrapped(f"{purpose} {slug}: {' | '.join(lines)}", "  ")
 
     # ---- for programs ------------------------------------------------------------------------------------------------
 
@@ -373,7 +374,7 @@ class Report:
         """The same as plain JSON values."""
         records = self.records
         hit, of = self.counted
-        cells = sorted({one[:3] for one in records.cells} | set(records.universe), key=self.order)
+        cells = sorted({cell[:3] for cell in records.cells} | set(records.universe), key=self.order)
         made: dict[str, Any] = {
             "format": FORMAT,
             "percent": self._floored(2),
@@ -431,7 +432,7 @@ class Report:
 
 
 def _sources(counts: Counter[tuple[str, str, str, str]], key: tuple[str, str, str]) -> dict[str, int]:
-    return {source: counts[one] for one in sorted(counts) if (source := one[3]) and one[:3] == key}
+    return {source: counts[cell] for cell in sorted(counts) if (source := cell[3]) and cell[:3] == key}
 
 
 def _times(sources: dict[str, int]) -> str:
@@ -440,7 +441,7 @@ def _times(sources: dict[str, int]) -> str:
 
 def _short(lines: Iterable[str], verbose: bool) -> Iterator[str]:
     """The first of many lines."""
-    found = list(lines)
-    yield from found if verbose else found[:_MOST_LINES]
-    if not verbose and len(found) > _MOST_LINES:
-        yield f"  … and {len(found) - _MOST_LINES} more: -v, or --purposeguard-json=FILE"
+    shown = list(lines)
+    yield from shown if verbose else shown[:_MOST_LINES]
+    if not verbose and len(shown) > _MOST_LINES:
+        yield f"  … and {len(shown) - _MOST_LINES} more: -v, or --purposeguard-json=FILE"

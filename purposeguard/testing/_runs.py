@@ -183,11 +183,11 @@ class Waiting:
         until = time.monotonic() + self.patience
         unfinished = bool(wait(submitted, self.patience).not_done)
         workers = pools._threads_queues  # those of pools wait for work until the process ends
-        for one in threading.enumerate():
-            if one not in before and one not in workers and one is not threading.current_thread():
+        for thread in threading.enumerate():
+            if thread not in before and thread not in workers and thread is not threading.current_thread():
                 with contextlib.suppress(RuntimeError):  # one that is just being started
-                    one.join(max(0.0, until - time.monotonic()))
-                unfinished = unfinished or one.is_alive()
+                    thread.join(max(0.0, until - time.monotonic()))
+                unfinished = unfinished or thread.is_alive()
         if unfinished:
             self.patience = 0.0
 
@@ -212,7 +212,7 @@ class Outcome:
     @property
     def is_shared(self) -> bool:
         """Whether several threads or tasks had a part in it, of which nobody knows which comes first."""
-        return len({one.lane for one in self.effects}) > 1
+        return len({effect.lane for effect in self.effects}) > 1
 
     def key(self, *, ordered: bool) -> object:
         """What is compared: the effects in order, or without regard to which thread came first."""
@@ -248,40 +248,40 @@ class Conduct:
         """Runs the body; None where it says itself that it is not for these arguments (`assume`)."""
         __tracebackhide__ = True
         started = time.perf_counter()
-        given = {name: self._fresh(name, one) for name, one in kwargs.items()}
+        arguments = {name: self._fresh(name, value) for name, value in kwargs.items()}
         with pinned(self.pins, self.moment), captured(connections=self.connections) as effects, self._waiting.threads():
             began = time.time()
             result: Lines = ()
             raised: BaseException | None = None
             try:
-                result = self._result(args, given)
+                result = self._result(args, arguments)
             except HypothesisException:
                 return None
             except (Exception, SystemExit) as error:  # noqa: BLE001  # what is raised is an outcome; it is raised later
                 raised = error
         self.took = time.perf_counter() - started
         self.spent += self.took
-        result = (*result, *self._changed(kwargs, given))
+        result = (*result, *self._changed(kwargs, arguments))
         failed = None if raised is None else settled(told(raised), began)
         return Outcome(
             tuple((settled(path, began), settled(text, began)) for path, text in result),
             failed,
-            tuple(one for one in effects.settled() if one.kind in self.kinds),
+            tuple(effect for effect in effects.settled() if effect.kind in self.kinds),
             raised,
         )
 
     def _changed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Lines:
         """What the body has made of its arguments, which whoever has called it sees; not of what may not be used."""
-        found: list[tuple[str, str]] = []
-        for name, one in after.items():
-            if one is before[name] or _are_equal(one, before[name]):
+        changes: list[tuple[str, str]] = []
+        for name, value in after.items():
+            if value is before[name] or _are_equal(value, before[name]):
                 continue
             paths = self.forbidden.get(name, ())
-            for path, text in lines_of(one, lambda seal: seal):
+            for path, text in lines_of(value, lambda seal: seal):
                 plain_path = _KEY.sub("[]", path).removeprefix(".")
-                if not any(plain_path == one or plain_path.startswith((f"{one}.", f"{one}[")) for one in paths):
-                    found.append((f" ({name}{path} afterwards)", text))
-        return tuple(found)
+                if not any(plain_path == path or plain_path.startswith((f"{path}.", f"{path}[")) for path in paths):
+                    changes.append((f" ({name}{path} afterwards)", text))
+        return tuple(changes)
 
     def _fresh(self, name: str, value: Any) -> Any:
         """A copy of what was drawn, so that no run sees what another did to it; of fixtures the very same."""
@@ -335,23 +335,23 @@ class Conduct:
 
 def _some(generator: Generator[Any, None, Any]) -> list[Any]:
     """What a generator gives, and at its end returns."""
-    found: list[Any] = []
+    items: list[Any] = []
     try:
-        while len(found) < STREAMED:
-            found.append(next(generator))
+        while len(items) < STREAMED:
+            items.append(next(generator))
     except StopIteration as ended:
         if ended.value is not None:
-            found.append(ended.value)
-    return found
+            items.append(ended.value)
+    return items
 
 
 async def _some_of_async(items: AsyncIterator[Any]) -> list[Any]:
-    found: list[Any] = []
-    async for one in items:
-        found.append(one)
-        if len(found) >= STREAMED:
+    taken: list[Any] = []
+    async for item in items:
+        taken.append(item)
+        if len(taken) >= STREAMED:
             break
-    return found
+    return taken
 
 
 def _opened_by(use: Use[Any]) -> Callable[[Any], Any]:
@@ -367,9 +367,9 @@ _KEY: Final = re.compile(r"\[[^\[\]]*\]")
 """Which one of several it is, in a path."""
 
 
-def _are_equal(one: Any, other: Any) -> bool:
+def _are_equal(first: Any, other: Any) -> bool:
     try:
-        return bool(one == other)
+        return bool(first == other)
     except Exception:  # noqa: BLE001  # whatever the application's `__eq__` does: then it is looked at in full
         return False
 

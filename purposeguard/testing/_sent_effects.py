@@ -216,7 +216,7 @@ class _Sockets:
         if connection not in self._begun and isinstance(connection, socket.socket) and _is_answering(connection):
             self._answering.add(connection)
             return
-        effects = [one for one in self._begun.get(connection, ()) if not one.ended]
+        effects = [effect for effect in self._begun.get(connection, ()) if not effect.ended]
         for effect in effects or self._begin(connection, peer):
             effect.grow("content", content)
 
@@ -240,7 +240,7 @@ class _Sockets:
 
     def _sent_message(self, sendmsg: Any) -> Any:
         def wrapper(connection: Any, buffers: Any, /, *more: Any) -> Any:
-            buffers = [bytes(one) for one in buffers]
+            buffers = [bytes(buffer) for buffer in buffers]
             count = sendmsg(connection, buffers, *more)
             self._note(connection, b"".join(buffers), count)
             return count
@@ -259,8 +259,8 @@ class _Sockets:
 def _is_answering(connection: socket.socket) -> bool:
     """True for a connection that a server in this process has accepted: its port is one that it listens on."""
     port = connection.getsockname()[1:2]
-    sockets = [one for one in gc.get_objects() if issubclass(type(one), socket.socket) and one.fileno() >= 0]
-    return bool(port) and any(_listens(one) and one.getsockname()[1:2] == port for one in sockets)
+    sockets = [item for item in gc.get_objects() if issubclass(type(item), socket.socket) and item.fileno() >= 0]
+    return bool(port) and any(_listens(socket) and socket.getsockname()[1:2] == port for socket in sockets)
 
 
 def _listens(connection: socket.socket) -> bool:
@@ -298,15 +298,15 @@ OWN: Final = "purposeguard"
 """The name of the engines of governance: what they write of uses, and of whom, is no effect of the code under test."""
 
 
-def _parameters(given: Any, prefix: str = "parameter") -> dict[str, str]:
-    if isinstance(given, Mapping):
-        return {f"{prefix} {name}": text_of(value) for name, value in given.items()}
-    if not isinstance(given, (list, tuple)):
-        return {} if given is None else {prefix: text_of(given)}
-    if given and all(isinstance(row, (Mapping, list, tuple)) for row in given):
-        rows = (_parameters(row, f"row {number}, parameter") for number, row in enumerate(given, 1))
+def _parameters(parameters: Any, prefix: str = "parameter") -> dict[str, str]:
+    if isinstance(parameters, Mapping):
+        return {f"{prefix} {name}": text_of(value) for name, value in parameters.items()}
+    if not isinstance(parameters, (list, tuple)):
+        return {} if parameters is None else {prefix: text_of(parameters)}
+    if parameters and all(isinstance(row, (Mapping, list, tuple)) for row in parameters):
+        rows = (_parameters(row, f"row {number}, parameter") for number, row in enumerate(parameters, 1))
         return {name: text for row in rows for name, text in row.items()}
-    return {f"{prefix} {number}": text_of(value) for number, value in enumerate(given, 1)}
+    return {f"{prefix} {number}": text_of(value) for number, value in enumerate(parameters, 1)}
 
 
 def _watch_sqlalchemy(patches: Patches, tell: Tell) -> None:
@@ -344,17 +344,17 @@ def _watch_psycopg(patches: Patches, tell: Tell, psycopg: Any) -> None:
 
 def _executed(tell: Tell, execute: Any) -> Any:
     @functools.wraps(execute)
-    def wrapper(cursor: Any, query: Any, *given: Any, **options: Any) -> Any:
+    def wrapper(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
         name = next((name for name in ("params", "params_seq") if name in options), None)
-        parameters = options[name] if name else given[0] if given else None
+        parameters = options[name] if name else arguments[0] if arguments else None
         if isinstance(parameters, Iterator):  # rows that are made one by one
             parameters = list(parameters)
-            given, options = ((), options | {name: parameters}) if name else ((parameters, *given[1:]), options)
+            arguments, options = ((), options | {name: parameters}) if name else ((parameters, *arguments[1:]), options)
         if not _from_sqlalchemy():
             as_string = getattr(query, "as_string", None)
             statement = text_of(query) if as_string is None else as_string(cursor.connection)
             tell("sql", "", lambda: {"statement": statement, **_parameters(parameters)})
-        return execute(cursor, query, *given, **options)
+        return execute(cursor, query, *arguments, **options)
 
     return wrapper
 
@@ -373,9 +373,9 @@ def _watch_duckdb(patches: Patches, tell: Tell, duckdb: Any) -> None:
     def asked(fn: Any, own: int) -> Any:
         @functools.wraps(fn)
         def wrapper(*args: Any, **options: Any) -> Any:
-            query, *given = (*args[own:], *(value for name, value in options.items() if name != "connection"))
+            query, *arguments = (*args[own:], *(value for name, value in options.items() if name != "connection"))
             if not _from_sqlalchemy():
-                parts = {name: text for value in given for name, text in _parameters(value).items()}
+                parts = {name: text for value in arguments for name, text in _parameters(value).items()}
                 tell("sql", "", lambda: {"statement": text_of(query), **parts})
             return fn(*args, **options)
 
@@ -389,7 +389,7 @@ def _watch_duckdb(patches: Patches, tell: Tell, duckdb: Any) -> None:
 
 def open_connections() -> list[sqlite3.Connection]:
     """The connections of sqlite3 that are open in this process, which takes a moment."""
-    return [one for one in gc.get_objects() if issubclass(type(one), sqlite3.Connection)]
+    return [item for item in gc.get_objects() if issubclass(type(item), sqlite3.Connection)]
 
 
 def _watch_sqlite(patches: Patches, tell: Tell, connections: list[Any]) -> None:

@@ -51,9 +51,9 @@ def _lines_errors_shown(error: BaseException, seen: set[int]) -> Iterator[str]:
     if not isinstance(error, PurposeGuardError):  # what those bear is no value
         yield from _borne(error)
     if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            if id(one) not in seen:
-                yield from (f"    {text}" for _, text in each(one))
+        for exception in error.exceptions:
+            if id(exception) not in seen:
+                yield from (f"    {text}" for _, text in each(exception))
 
 
 def _class(error: BaseException) -> str:
@@ -125,24 +125,24 @@ def settled(text: str, began: float) -> str:
     return text
 
 
-def _unless_past(read: Callable[[re.Match[str]], float | None], began: float, now: float, found: re.Match[str]) -> str:
-    moment = read(found)
+def _unless_past(read: Callable[[re.Match[str]], float | None], began: float, now: float, match: re.Match[str]) -> str:
+    moment = read(match)
     if moment is None:
-        return found[0]
+        return match[0]
     if moment < 0:  # of no day, or of no zone, that is known: any zone's clock
         away = (-moment - now) % _QUARTER
         near = away <= _SLACK or away >= _QUARTER - _SLACK - (now - began)
-        return "<time>" if near else found[0]
-    return "<time>" if began - _SLACK <= moment <= now + _SLACK else found[0]
+        return "<time>" if near else match[0]
+    return "<time>" if began - _SLACK <= moment <= now + _SLACK else match[0]
 
 
-def _moment(found: re.Match[str]) -> float | None:
-    *numbers, _, zone = found.groups()
-    return _timestamp([int(one) for one in numbers], zone)
+def _moment(match: re.Match[str]) -> float | None:
+    *numbers, _, zone = match.groups()
+    return _timestamp([int(number) for number in numbers], zone)
 
 
-def _object(found: re.Match[str]) -> float | None:
-    return _timestamp([int(one or 0) for one in found.groups()], None)
+def _object(match: re.Match[str]) -> float | None:
+    return _timestamp([int(group or 0) for group in match.groups()], None)
 
 
 def _timestamp(numbers: list[int], zone: str | None) -> float | None:
@@ -159,17 +159,17 @@ def _timestamp(numbers: list[int], zone: str | None) -> float | None:
     return stamp - (1 if zone[0] == "+" else -1) * (hours * 3600 + minutes * 60)
 
 
-def _http(found: re.Match[str]) -> float | None:
-    return email.utils.parsedate_to_datetime(found[0]).timestamp()
+def _http(match: re.Match[str]) -> float | None:
+    return email.utils.parsedate_to_datetime(match[0]).timestamp()
 
 
-def _clock(found: re.Match[str]) -> float | None:
-    hours, minutes, seconds = (int(one) for one in found.groups())
+def _clock(match: re.Match[str]) -> float | None:
+    hours, minutes, seconds = (int(group) for group in match.groups())
     return -(hours * 3600 + minutes * 60 + seconds) if hours < 24 and minutes < 60 and seconds < 61 else None
 
 
-def _epoch(found: re.Match[str]) -> float:
-    return float(found[1])
+def _epoch(match: re.Match[str]) -> float:
+    return float(match[1])
 
 
 _TIMES: Final = (
@@ -232,8 +232,8 @@ def _lines_views(value: Any, path: str, open_seal: Open, above: tuple[int, ...])
 def _all_of(
     parts: Mapping[str, Any], path: str, again: Callable[[Any, str], Iterator[tuple[str, str]]]
 ) -> Iterator[tuple[str, str]]:
-    for name, one in parts.items():
-        yield from again(one, f"{path}.{name}")
+    for name, part in parts.items():
+        yield from again(part, f"{path}.{name}")
 
 
 def _held_by(function: Any) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def _held_by(function: Any) -> dict[str, Any]:
         names = function.__code__.co_freevars
         cells = zip(names, function.__closure__ or (), strict=True)
         held = {name: cell.cell_contents for name, cell in cells if cell != _EMPTY}
-        defaults = {f"default {number}": one for number, one in enumerate(function.__defaults__ or ())}
+        defaults = {f"default {number}": default for number, default in enumerate(function.__defaults__ or ())}
         return {**held, **defaults, **(function.__kwdefaults__ or {})}
     if isinstance(function, types.MethodType):
         return {"__self__": function.__self__, **_held_by(function.__func__)}
@@ -260,13 +260,13 @@ def _inside(value: Any, path: str, again: Callable[[Any, str], Iterator[tuple[st
         return
     if isinstance(value, AbstractSet):
         # In no order: by what they are.
-        found = sorted(tuple(again(one, f"{path}[]")) for one in value)
-        yield path, f"{type(value).__qualname__} of {len(found)}"
-        yield from itertools.chain.from_iterable(found)
+        items = sorted(tuple(again(item, f"{path}[]")) for item in value)
+        yield path, f"{type(value).__qualname__} of {len(items)}"
+        yield from itertools.chain.from_iterable(items)
         return
     yield path, _heading(value)
-    for name, one in parts:
-        yield from again(one, f"{path}{name}")
+    for name, part in parts:
+        yield from again(part, f"{path}{name}")
     if isinstance(value, (Mapping, list, tuple)) and hasattr(value, "__dict__"):
         yield from _all_of(vars(value), path, again)
 
@@ -281,15 +281,15 @@ def _parts(value: Any) -> list[tuple[str, Any]] | None:
     if isinstance(value, AbstractSet):
         return []
     if isinstance(value, Mapping):
-        return [(f"[{key!r}]", one) for key, one in value.items()]
+        return [(f"[{key!r}]", item) for key, item in value.items()]
     if is_namedtuple(type(value)):
-        return [(f".{name}", one) for name, one in zip(value._fields, value, strict=False)]
+        return [(f".{name}", item) for name, item in zip(value._fields, value, strict=False)]
     if isinstance(value, (list, tuple, collections.deque)):
-        return [(f"[{number}]", one) for number, one in enumerate(value)]
+        return [(f"[{number}]", item) for number, item in enumerate(value)]
     if isinstance(value, BaseModel):
         return _of_model(value)
     if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
-        return [(f"[{number}]", one) for number, one in zip(range(STREAMED), value, strict=False)]
+        return [(f"[{number}]", item) for number, item in zip(range(STREAMED), value, strict=False)]
     return _of_library(value)
 
 
@@ -314,14 +314,14 @@ _WHOLES: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
 
 
 def _of_model(value: BaseModel) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = [(f".{name}", one) for name, one in value]  # what is withheld is left out
-    found += [(f".{name}", one) for name, one in (value.__pydantic_private__ or {}).items()]
+    parts: list[tuple[str, Any]] = [(f".{name}", content) for name, content in value]  # what is withheld is left out
+    parts += [(f".{name}", content) for name, content in (value.__pydantic_private__ or {}).items()]
     for name in type(value).model_computed_fields:
         try:
-            found.append((f".{name}", getattr(value, name)))
+            parts.append((f".{name}", getattr(value, name)))
         except (AttributeError, PurposeGuardError):
             continue  # made of what is withheld
-    return found
+    return parts
 
 
 _TABLES: Final = frozenset({"numpy", "pandas", "polars", "pyarrow"})
@@ -341,27 +341,27 @@ def _of_response(value: Any) -> list[tuple[str, Any]] | None:
     if not (hasattr(value, "status_code") and hasattr(value, "headers")):
         return None
     body = getattr(value, "content", None) or getattr(value, "body", None)
-    headers = [(str(name).lower(), str(one)) for name, one in value.headers.items()]
-    found = [(".status_code", value.status_code), (".headers", sorted(headers)), (".content", body)]
+    headers = [(str(name).lower(), str(header)) for name, header in value.headers.items()]
+    parts = [(".status_code", value.status_code), (".headers", sorted(headers)), (".content", body)]
     if body is None:  # a stream, a file
-        found += [(f".{name}", getattr(value, name)) for name in ("body_iterator", "path") if hasattr(value, name)]
-    return found
+        parts += [(f".{name}", getattr(value, name)) for name in ("body_iterator", "path") if hasattr(value, name)]
+    return parts
 
 
 def _attributes(value: Any) -> list[tuple[str, Any]] | None:
-    slots = [name for one in type(value).__mro__ for name in _slots(one)]
+    slots = [name for base in type(value).__mro__ for name in _slots(base)]
     names = [*getattr(value, "__dict__", ()), *slots]
     if not names:
         return None
-    found: list[tuple[str, Any]] = []
+    parts: list[tuple[str, Any]] = []
     for name in dict.fromkeys(names):
         if name.startswith(("_sa_", "__")):
             continue  # what SQLAlchemy keeps of a row beside its columns; what is private to a class
         try:
-            found.append((f".{name}", getattr(value, name)))
+            parts.append((f".{name}", getattr(value, name)))
         except (AttributeError, PurposeGuardError):
             continue  # not set; or withheld
-    return found
+    return parts
 
 
 def _slots(cls: type) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ class Redrawing:
 
     def _reaches(self, path: str) -> bool:
         below = (f"{path}.", f"{path}[") if path else ("",)
-        return any(one.startswith(below) for one in self._paths)
+        return any(own.startswith(below) for own in self._paths)
 
     def _anew(self, value: Any, annotation: Any, spot: Spot) -> Any:
         before = _content(value)
@@ -95,17 +95,17 @@ class Redrawing:
 
     def _mapping(self, value: Mapping[Any, Any], args: tuple[Any, ...], spot: Spot) -> Any:
         inner = args[-1] if args else object
-        found = {key: self.value(one, inner, spot.item()) for key, one in value.items()}
-        if all(found[key] is one for key, one in value.items()):
+        items = {key: self.value(item, inner, spot.item()) for key, item in value.items()}
+        if all(items[key] is item for key, item in value.items()):
             return value
         if isinstance(value, collections.defaultdict):
-            return collections.defaultdict(value.default_factory, found)
-        return cast("Any", type(value))(found)
+            return collections.defaultdict(value.default_factory, items)
+        return cast("Any", type(value))(items)
 
     def _items(self, value: Collection[Any], args: tuple[Any, ...], spot: Spot) -> Any:
         fixed = isinstance(value, tuple) and bool(args) and args[-1] is not ...
         inner = args if fixed else (args[:1] or (object,)) * len(value)
-        items = [self.value(one, inner[index], spot.item()) for index, one in enumerate(value)]
+        items = [self.value(item, inner[index], spot.item()) for index, item in enumerate(value)]
         if all(new is old for new, old in zip(items, value, strict=True)):
             return value
         return cast("Any", type(value))(items)
@@ -117,7 +117,7 @@ class Redrawing:
             if not is_taggable(cls):
                 return value
         fields, scope = fields_of(cls), scope_of(cls, bindings)
-        held = current(value, tuple(one.name for one in fields))
+        held = current(value, tuple(field.name for field in fields))
         refuses_itself: Callable[[], bool] = functools.cache(lambda: not passes(lambda: made(cls, held)))
         for attempt in range(_ATTEMPTS):
             changes = self._changes(fields, held, spot, scope)
@@ -147,22 +147,22 @@ class Redrawing:
     def _changes(
         self, fields: Sequence[Field], held: Mapping[str, Any], spot: Spot, scope: Callable[[str], Names]
     ) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        changes: dict[str, Any] = {}
         for field in fields:
             if field.name in held:
                 new = self.value(held[field.name], field.annotation, spot.field(field, scope(field.name)))
                 if new is not held[field.name]:
-                    found[field.name] = new
-        return found
+                    changes[field.name] = new
+        return changes
 
 
 def _as_alike(held: Mapping[str, Any], changes: dict[str, Any], *, backwards: bool) -> dict[str, Any]:
     """The changes, where what was the same in two fields is the same again: validators may ask for it."""
-    found: dict[str, Any] = {}
+    alike_changes: dict[str, Any] = {}
     for name, new in reversed(changes.items()) if backwards else changes.items():
-        like = next((one for one in found if _same(held[one], held[name])), None)
-        found[name] = new if like is None else found[like]
-    return found
+        like = next((earlier for earlier in alike_changes if _same(held[earlier], held[name])), None)
+        alike_changes[name] = new if like is None else alike_changes[like]
+    return alike_changes
 
 
 def _content(value: Any) -> Any:
@@ -173,23 +173,23 @@ def _content(value: Any) -> Any:
     return object() if type(inside) is Pending else inside
 
 
-def _same(one: Any, other: Any) -> bool:
-    if type(one) is not type(other):
+def _same(first: Any, other: Any) -> bool:
+    if type(first) is not type(other):
         return False
-    return one is other or bool(one == other)
+    return first is other or bool(first == other)
 
 
 def _member_of(value: Any, members: tuple[Any, ...]) -> Any:
     """The member of a union that a value is of."""
-    for one in members:
-        plain, _ = taken_apart(one, NOWHERE)
+    for member in members:
+        plain, _ = taken_apart(member, NOWHERE)
         cls = get_origin(plain) or plain
         if isinstance(value, dict) and is_taggable(cls):
             if hasattr(cls, "__required_keys__") and cls.__required_keys__ <= set(value) <= set(cls.__annotations__):
-                return one
+                return member
         elif isinstance(cls, type) and isinstance(value, cls):
-            return one
-    return next((one for one in members if one is not type(None)), members[0])
+            return member
+    return next((member for member in members if member is not type(None)), members[0])
 
 
 @dataclass(frozen=True)
@@ -216,8 +216,8 @@ def annotations_of(fn: Callable[..., Any], local: Mapping[str, Any] | None = Non
     try:
         hints = typing_extensions.get_type_hints(fn, localns=dict(local) if local else None, include_extras=True)
     except (NameError, TypeError):
-        hints = {name: one for name, one in getattr(fn, "__annotations__", {}).items() if not isinstance(one, str)}
-    return {name: one for name, one in hints.items() if name != "return"}
+        hints = {name: hint for name, hint in getattr(fn, "__annotations__", {}).items() if not isinstance(hint, str)}
+    return {name: hint for name, hint in hints.items() if name != "return"}
 
 
 def is_tagged(annotation: Any) -> bool:
@@ -235,14 +235,14 @@ def model_of(value: Any, annotation: Any = None) -> Any:
     if is_taggable(type(value)):
         return type(value) if is_tagged(type(value)) else None
     if isinstance(value, (list, tuple, set, frozenset)):
-        for one in value:
-            inner = model_of(one)
+        for item in value:
+            inner = model_of(item)
             if inner is not None:
                 items: Any = (inner, ...) if isinstance(value, tuple) else inner
                 return types.GenericAlias(type(value), items)
     if isinstance(value, dict):
-        for one in value.values():
-            inner = model_of(one)
+        for item in value.values():
+            inner = model_of(item)
             if inner is not None:
                 return types.GenericAlias(dict, (Any, inner))
     return None
@@ -260,8 +260,8 @@ def present(value: Any, fields: Fields) -> bool:
 
 def values_at(value: Any, model: Any, path: str) -> list[Any]:
     """What stands in a field, at each place that has its path."""
-    found = _at(value, model, path)
-    return [plain(one) if isinstance(one, Sealed) else one for one in found]
+    contents = _at(value, model, path)
+    return [plain(item) if isinstance(item, Sealed) else item for item in contents]
 
 
 def _at(value: Any, model: Any, path: str) -> list[Any]:
@@ -322,8 +322,8 @@ def _changed(value: Any, shape: Shape, path: str, choose: Callable[[str, Any], A
     if items is None:
         return value
     if isinstance(value, Mapping):
-        made = {key: _changed(one, items, f"{path}[]", choose) for key, one in value.items()}
+        made = {key: _changed(item, items, f"{path}[]", choose) for key, item in value.items()}
         return made if type(value) is dict else cast("Any", type(value))(made)
     if isinstance(value, (list, tuple, set, frozenset)):
-        return type(value)([_changed(one, items, f"{path}[]", choose) for one in value])
+        return type(value)([_changed(item, items, f"{path}[]", choose) for item in value])
     return value

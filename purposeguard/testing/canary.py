@@ -137,8 +137,8 @@ class Canaries:
 
     def _learn(self, known: int) -> None:
         """Finds out which words stand in a field whatever is marked, as what a pattern begins with."""
-        theirs = {word.casefold() for one in self._others.marks[known:] for word in _words(one)}
-        self._usual |= theirs & {word.casefold() for one in self.marks for word in _words(one)}
+        theirs = {word.casefold() for mark in self._others.marks[known:] for word in _words(mark)}
+        self._usual |= theirs & {word.casefold() for mark in self.marks for word in _words(mark)}
 
     def mark(self, instance: T, model: Any = None, /) -> T:
         """A copy of an instance, in which what is personal is marked, and all else is the same.
@@ -176,23 +176,23 @@ class Canaries:
     @property
     def forbidden(self) -> tuple[Mark, ...]:
         """The marks of fields that the purpose may not use."""
-        return tuple(one for one in self.marks if not self._decision(one.label))
+        return tuple(mark for mark in self.marks if not self._decision(mark.label))
 
     def _decision(self, label: Label) -> Decision:
         return self._guard.explain(label, self._purpose, self._channel)
 
     def leaked(self, error: BaseException | None = None) -> Leaked | None:
         """What has come out so far, where anything has."""
-        effects = [*self._results, *(one for one in self.effects if one.kind in self._kinds)]
+        effects = [*self._results, *(effect for effect in self.effects if effect.kind in self._kinds)]
         if error is not None:
             effects.append(Effect("error", type(error).__name__, tuple(each(error))))
-        marks = [one for one in self.forbidden if one.recognisable]
-        sought = [(one, _sought(one, self._usual)) for one in marks]
-        found = [escape for effect in effects for escape in _escapes(effect, sought)]
-        if not found:
+        marks = [mark for mark in self.forbidden if mark.recognisable]
+        sought = [(mark, _sought(mark, self._usual)) for mark in marks]
+        escapes = [escape for effect in effects for escape in _escapes(effect, sought)]
+        if not escapes:
             return None
-        labels = dict.fromkeys(one.mark.label for one in found)
-        return Leaked(found, [self._decision(label) for label in labels])
+        labels = dict.fromkeys(escape.mark.label for escape in escapes)
+        return Leaked(escapes, [self._decision(label) for label in labels])
 
     def must_have_proven(self) -> None:
         """Says what could not have been found.
@@ -201,9 +201,9 @@ class Canaries:
             NothingToProve: nothing could.
         """
         forbidden = self.forbidden
-        if not any(one.recognisable for one in forbidden):
+        if not any(mark.recognisable for mark in forbidden):
             raise NothingToProve(nothing_marked(self._decision, forbidden, self.marks))
-        unseen = dict.fromkeys(one.field for one in forbidden if not one.recognisable)
+        unseen = dict.fromkeys(mark.field for mark in forbidden if not mark.recognisable)
         if unseen:
             warnings.warn(unrecognisable(list(unseen)), Unrecognisable, stacklevel=3)
 
@@ -226,8 +226,8 @@ def _sought(mark: Mark, usual: Collection[str]) -> tuple[str, ...]:
 
     A word is known by eight letters at its beginning or end, too, where it was cut short.
     """
-    words = [one for one in _words(mark) if one.casefold() not in usual]
-    parts = [part for one in words if len(one) > _PART for part in (one[:_PART], one[-_PART:])]
+    words = [word for word in _words(mark) if word.casefold() not in usual]
+    parts = [part for word in words if len(word) > _PART for part in (word[:_PART], word[-_PART:])]
     return tuple(dict.fromkeys((*mark.texts, *words, *parts)))
 
 
@@ -238,11 +238,11 @@ def _words(mark: Mark) -> list[str]:
 def _escapes(effect: Effect, marks: list[tuple[Mark, tuple[str, ...]]]) -> list[Escape]:
     """The marks that came out by one effect, each once."""
     texts = [(what, Haystack(text)) for what, text in effect.parts]
-    found: list[Escape] = []
+    escapes: list[Escape] = []
     for mark, sought in marks:
         for what, text in texts:
             trace = text.trace(sought)
             if trace is not None:
-                found.append(Escape(mark, effect, what, trace, len(text.text)))
+                escapes.append(Escape(mark, effect, what, trace, len(text.text)))
                 break
-    return found
+    return escapes

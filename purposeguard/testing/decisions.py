@@ -47,7 +47,7 @@ class Decided:
 
     def __str__(self) -> str:
         verdict = "may use" if self.allowed else "may not use"
-        text = f"{name_of(self.purpose)} {verdict} {', '.join(one.clause for one in self.sources)}"
+        text = f"{name_of(self.purpose)} {verdict} {', '.join(source.clause for source in self.sources)}"
         if self.channel is not None:
             text += f" by {self.channel}"
         where = [] if self.activity is None else [f"in {self.activity}"]
@@ -137,10 +137,10 @@ class _Asserting(Generic[R]):
         return result
 
     def _listed(self) -> str:
-        found = self._capture.found
-        if not found:
+        decisions = self._capture.found
+        if not decisions:
             return "no guard decided anything here"
-        counted = Counter(map(str, found))
+        counted = Counter(map(str, decisions))
         lines = [
             wrapped(text if times == 1 else f"{text}, {times} times", "  ")
             for text, times in itertools.islice(counted.items(), _SHOWN)
@@ -161,11 +161,18 @@ class _Denied(_Asserting[Any]):
         violations = _violations(error)
         if violations is None:
             return False
-        refused = [(one.label, one.denied, one.purpose) for one in self._capture.refusals]
-        refused += [(one.sources, one.denied, one.purpose) for one in self._capture.found if not one.allowed]
+        refused = [(refusal.label, refusal.denied, refusal.purpose) for refusal in self._capture.refusals]
+        refused += [
+            (decision.sources, decision.denied, decision.purpose)
+            for decision in self._capture.found
+            if not decision.allowed
+        ]
         if self._guard is None:  # one that this process did not raise just now is denied as well
-            refused += [(one.decision.label, one.decision.denied, one.decision.purpose) for one in violations]
-        if any(self._is_meant(*one) for one in refused):
+            refused += [
+                (violation.decision.label, violation.decision.denied, violation.decision.purpose)
+                for violation in violations
+            ]
+        if any(self._is_meant(*refusal) for refusal in refused):
             return True
         if error is not None:
             return False  # another violation than the one that was expected says more
@@ -180,10 +187,10 @@ class _Denied(_Asserting[Any]):
         if self._sources is None:
             return True
         wanted = set(self._sources.values())
-        combined = {one for source in label for one in _names(source)}
+        combined = {name for source in label for name in _names(source)}
         # Of several, that their combination was denied, and by one of them. A refusal that rests on something else than
         # the table (the recipient) is of all of them.
-        return wanted <= combined and any(not wanted.isdisjoint(_names(one)) for one in denied or label)
+        return wanted <= combined and any(not wanted.isdisjoint(_names(source)) for source in denied or label)
 
 
 class _Reads(_Asserting[Any]):
@@ -197,22 +204,22 @@ class _Reads(_Asserting[Any]):
         if error is not None:
             return False
         used: dict[str, frozenset[str]] = {}
-        for one in self._capture.found:
-            names = self._capture.names.get(id(one), ())
-            if one.used and one.allowed and (self._activity is None or self._activity in names):
-                used.update((source.clause, _names(source)) for source in one.sources)
-        missing = [told for told, wanted in self._sources.items() if not any(wanted in one for one in used.values())]
+        for decision in self._capture.found:
+            names = self._capture.names.get(id(decision), ())
+            if decision.used and decision.allowed and (self._activity is None or self._activity in names):
+                used.update((source.clause, _names(source)) for source in decision.sources)
+        missing = [text for text, wanted in self._sources.items() if not any(wanted in ids for ids in used.values())]
         wanted_names = set(self._sources.values())
         beyond = [clause for clause, known in used.items() if known.isdisjoint(wanted_names)]
         if not missing and not beyond:
             return False
-        told = []
+        words = []
         if beyond:
-            told.append(f"was read and is not expected: {', '.join(sorted(beyond))}")
+            words.append(f"was read and is not expected: {', '.join(sorted(beyond))}")
         if missing:
-            told.append(f"was not read: {', '.join(sorted(missing))}")
+            words.append(f"was not read: {', '.join(sorted(missing))}")
         where = f"activity {self._activity}: " if self._activity is not None else ""
-        raise AssertionError(f"{where}{'; '.join(told)}\n{self._listed()}")
+        raise AssertionError(f"{where}{'; '.join(words)}\n{self._listed()}")
 
 
 @overload
@@ -255,7 +262,7 @@ def assert_reads(
 ) -> R: ...
 @overload
 def assert_reads(sources: object, /, *, activity: object = None, guard: Guard | None = None) -> _Reads: ...
-def assert_reads(*given: Any, activity: object = None, guard: Guard | None = None) -> Any:
+def assert_reads(*expected: Any, activity: object = None, guard: Guard | None = None) -> Any:
     """Asserts that a call, or a `with` block, uses data from exactly these sources, and gives what the call gave.
 
     `activity`, a function decorated with `@guard.purpose` or a name, looks at what that activity used alone. What was
@@ -265,10 +272,10 @@ def assert_reads(*given: Any, activity: object = None, guard: Guard | None = Non
         AssertionError: more was used, or less; the message says what, and lists what was decided.
         TypeError: the call gave a coroutine, which a `with` block awaits; or there is no call and no source.
     """
-    if not 1 <= len(given) <= 2:
-        raise TypeError(f"takes a call and the sources, or the sources alone, and was given {len(given)} arguments")
+    if not 1 <= len(expected) <= 2:
+        raise TypeError(f"takes a call and the sources, or the sources alone, and was given {len(expected)} arguments")
     __tracebackhide__ = True
-    *call, sources = given
+    *call, sources = expected
     block = _Reads(sources, activity, guard)
     return block.run(call[0]) if call else block
 
@@ -278,8 +285,8 @@ def _violations(error: BaseException | None) -> list[PurposeViolation] | None:
     if error is None:
         return []
     if isinstance(error, BaseExceptionGroup):
-        parts = [_violations(one) for one in error.exceptions]
-        return None if None in parts else [one for part in parts for one in part or ()]
+        parts = [_violations(exception) for exception in error.exceptions]
+        return None if None in parts else [violation for part in parts for violation in part or ()]
     return [error] if isinstance(error, PurposeViolation) else None
 
 
@@ -291,8 +298,8 @@ def _ids(sources: object) -> dict[str, str] | None:
         sources = (sources,)
     if not isinstance(sources, Iterable):
         raise TypeError(f"sources are classes, ids or a Label, not {type(sources).__name__}")
-    told = [_told(one) for one in sources]
-    return {one: _folded(one) for one in told}
+    texts = [_told(source) for source in sources]
+    return {text: _folded(text) for text in texts}
 
 
 def _told(term: object) -> str:
@@ -310,20 +317,20 @@ def _purpose_id(purpose: object) -> str | None:
     if isinstance(purpose, Family):
         return purpose.name
     if is_union(purpose):
-        return " ".join(sorted(_told(one) for one in union_members(purpose)))
+        return " ".join(sorted(_told(member) for member in union_members(purpose)))
     return _told(purpose)
 
 
 def _names(term: type[Source | Purpose] | Family) -> frozenset[str]:
     """What a term is called, to be compared."""
     if isinstance(term, Family):
-        members = " ".join(sorted(one.clause for one in term.members))
+        members = " ".join(sorted(member.clause for member in term.members))
         return frozenset(map(_folded, (term.name, term.slug, members)))
     return frozenset(map(_folded, (term.clause, term.slug, term.__name__)))
 
 
-def _folded(given: str) -> str:
-    return fold(given) or given
+def _folded(text: str) -> str:
+    return fold(text) or text
 
 
 def _activity_name(activity: object) -> str | None:

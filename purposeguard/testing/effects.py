@@ -106,9 +106,9 @@ class Effects(Sequence[Effect]):
 
     def add(self, kind: str, name: str, parts: Parts) -> _Growing:
         """Takes note of an effect; what it gives can be added to."""
-        found = _Growing(kind, name, parts, _lane())
-        self._found.append(found)
-        return found
+        effect = _Growing(kind, name, parts, _lane())
+        self._found.append(effect)
+        return effect
 
     @overload
     def __getitem__(self, index: int) -> Effect: ...
@@ -116,7 +116,7 @@ class Effects(Sequence[Effect]):
     def __getitem__(self, index: slice) -> list[Effect]: ...
     def __getitem__(self, index: int | slice) -> Effect | list[Effect]:
         if isinstance(index, slice):
-            return [one.effect() for one in self._found[index]]
+            return [effect.effect() for effect in self._found[index]]
         return self._found[index].effect()
 
     def __len__(self) -> int:
@@ -125,18 +125,23 @@ class Effects(Sequence[Effect]):
     def end(self) -> None:
         """Reads the files that were written; nothing is added any more."""
         _local_effects.end_files()
-        for one in self._found:
-            one.ended = True
+        for effect in self._found:
+            effect.ended = True
 
     def of(self, *kinds: str) -> list[Effect]:
         """Those of some kinds alone."""
-        return [one for one in self if one.kind in kinds]
+        return [effect for effect in self if effect.kind in kinds]
 
     def settled(self) -> list[Effect]:
         """The effects as they are compared: without what differs whenever anything runs again."""
         return [
-            Effect(one.kind, one.name, tuple((what, settled(text, self.began)) for what, text in one.parts), one.lane)
-            for one in self
+            Effect(
+                effect.kind,
+                effect.name,
+                tuple((what, settled(text, self.began)) for what, text in effect.parts),
+                effect.lane,
+            )
+            for effect in self
         ]
 
     def __eq__(self, other: object) -> bool:
@@ -148,7 +153,7 @@ class Effects(Sequence[Effect]):
         return "\n".join(map(str, self)) or "no effects"
 
     def __repr__(self) -> str:
-        return f"<{len(self)} effects: {', '.join(dict.fromkeys(one.kind for one in self))}>"
+        return f"<{len(self)} effects: {', '.join(dict.fromkeys(effect.kind for effect in self))}>"
 
 
 def _lane() -> object:
@@ -181,7 +186,7 @@ class _Watch:
             parts = make()
         finally:
             self.busy.now = False
-        return [one.add(kind, name, dict(parts)) for one in self.watching]
+        return [effects.add(kind, name, dict(parts)) for effects in self.watching]
 
 
 _watch: Final = _Watch()
@@ -207,7 +212,7 @@ def captured(*, level: int = logging.DEBUG, connections: list[Any] | None = None
             effects.end()
             with _watch.lock:
                 # By identity: two that have seen the same are equal.
-                _watch.watching = [one for one in _watch.watching if one is not effects]
+                _watch.watching = [other for other in _watch.watching if other is not effects]
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def listed(names: Sequence[str], last: str = "and") -> str:
 
 def labels_told(label: Label) -> str:
     """`product-data (1.1(b))`."""
-    return listed([name_of(one) for one in label])
+    return listed([name_of(source) for source in label])
 
 
 _UNNAMED: Final = "a field that may not be used makes a difference"
@@ -55,7 +55,7 @@ _UNNAMED: Final = "a field that may not be used makes a difference"
 def _interference_text(
     decision: Decision,
     fields: Sequence[tuple[Fields, str]],
-    found: Sequence[Difference],
+    differences: Sequence[Difference],
     values: tuple[Mapping[str, Any], Mapping[str, Any]],
     *,
     together: bool,
@@ -63,16 +63,16 @@ def _interference_text(
     activity: str,
 ) -> str:
     """The text of an Interference."""
-    names = [f"`{name}`" for name in dict.fromkeys(one.shown(path) for one, path in fields)]
+    names = [f"`{name}`" for name in dict.fromkeys(argument.shown(path) for argument, path in fields)]
     verb = "make" if len(names) > 1 else "makes"
     head = f"{decision.headline}, but {listed(names)} {verb} a difference"
     head += " (only together)" if together else ""
-    first = found[0]
-    told = first.told()
+    first = differences[0]
+    texts = first.told()
     lines = [wrapped(f"{head} to {activity}"), ""]
-    runs = list(zip(_runs_told(fields, values, remembered), told, strict=True))
+    runs = list(zip(_runs_told(fields, values, remembered), texts, strict=True))
     lines += [f"  {what}   {text}" for what, text in (runs if remembered else sorted(runs, key=_plainer))]
-    more = list(dict.fromkeys(one.what for one in found[1:] if one.what != first.what))
+    more = list(dict.fromkeys(difference.what for difference in differences[1:] if difference.what != first.what))
     if more:
         rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
         lines.append(wrapped(f"also different: {', '.join(more[:_MOST])}{rest}", "  "))
@@ -89,14 +89,14 @@ def _runs_told(
 ) -> list[str]:
     """What each of the two runs was given, as wide as each other."""
     if remembered:
-        told = ["with values seen before", "with values never seen"]
+        heads = ["with values seen before", "with values never seen"]
     else:
         own, path = fields[0]
         before, after = (values_at(run[own.name], own.model, path) for run in values)
         pair = next((pair for pair in zip(before, after, strict=False) if pair[0] != pair[1]), (before, after))
-        told = [f"{own.shown(path)} = {cut(repr(one))}" for one in pair]
-    width = max(map(len, told))
-    return [f"{one:<{width}}" for one in told]
+        heads = [f"{own.shown(path)} = {cut(repr(value))}" for value in pair]
+    width = max(map(len, heads))
+    return [f"{head:<{width}}" for head in heads]
 
 
 def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> list[str]:
@@ -105,19 +105,19 @@ def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> l
         what = f"keep what {names} says out of what is remembered (the key of a cache, a set of those seen)"
     else:
         what = f"do without {names} here: an access function with `withhold=True` leaves out what may not be used"
-    purposes = [name_of(one) for one in decision.alternatives[:3]]
+    purposes = [name_of(alternative) for alternative in decision.alternatives[:3]]
     if purposes:
         what += f"; or do it under a purpose that may use {'it' if len(fields) == 1 else 'them'}, such as {purposes[0]}"
     return [wrapped(what, "  ")]
 
 
-def _nondeterministic_text(found: Sequence[Difference], pins: Collection[str]) -> str:
+def _nondeterministic_text(differences: Sequence[Difference], pins: Collection[str]) -> str:
     """The text of a Nondeterministic."""
     head = "two runs with the very same values differ, so it cannot be told what makes a difference"
-    if not found:
+    if not differences:
         return head
-    one, other = found[0].told()
-    lines = [head, "", f"  one run     {one}", f"  another     {other}", ""]
+    first, other = differences[0].told()
+    lines = [head, "", f"  one run     {first}", f"  another     {other}", ""]
     lines.append(
         wrapped(
             "either a run leaves something behind that the next one meets (rows, a cache, a counter): put it back with "
@@ -129,7 +129,7 @@ def _nondeterministic_text(found: Sequence[Difference], pins: Collection[str]) -
 
 
 def _chance(pins: Collection[str]) -> str:
-    missing = [one for one in PINS if one not in pins]
+    missing = [pin for pin in PINS if pin not in pins]
     if missing:
         return f"pin it, `pin=({', '.join(map(repr, PINS))})` has no {listed(missing, 'nor')} now"
     if time_machine() is None:
@@ -163,14 +163,14 @@ def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, A
 
 def _leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> str:
     """The text of a Leaked."""
-    fields = [f"`{name}`" for name in dict.fromkeys(one.mark.field for one in escapes)]
+    fields = [f"`{name}`" for name in dict.fromkeys(escape.mark.field for escape in escapes)]
     decision = decisions[0]
-    reasons = "; ".join(dict.fromkeys(one.headline for one in decisions))
+    reasons = "; ".join(dict.fromkeys(decision.headline for decision in decisions))
     lines = [wrapped(f"{reasons}, but {listed(fields)} came out"), ""]
-    for one in escapes[:_PLACES]:
-        part = "" if one.part in {"text", one.effect.title} else f", {one.part}"
-        title = one.part if one.effect.kind == "result" else f"{one.effect.title}{part}"
-        lines.append(f"  {title or 'result'}: {one.place}")
+    for escape in escapes[:_PLACES]:
+        part = "" if escape.part in {"text", escape.effect.title} else f", {escape.part}"
+        title = escape.part if escape.effect.kind == "result" else f"{escape.effect.title}{part}"
+        lines.append(f"  {title or 'result'}: {escape.place}")
     if len(escapes) > _PLACES:
         lines.append(f"  and in {len(escapes) - _PLACES} more places")
     return "\n".join([*lines, "", *_advice(decision, fields, remembered=False)])
@@ -180,10 +180,10 @@ def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark
     """Why canaries could find nothing."""
     name = name_of(decide(Label(NotPersonal)).purpose)
     if forbidden:
-        return unrecognisable(list(dict.fromkeys(one.field for one in forbidden)))
+        return unrecognisable(list(dict.fromkeys(mark.field for mark in forbidden)))
     if not marks:
         return "nothing was marked, so nothing could come out: make values with `instance` or `mark`"
-    fields = listed(list(dict.fromkeys(f"`{one.field}`" for one in marks)))
+    fields = listed(list(dict.fromkeys(f"`{mark.field}`" for mark in marks)))
     return wrapped(
         f"{name} may use every field that was marked, so nothing could come out: {fields}; mark a model that has a "
         "field that this purpose may not use"
@@ -192,7 +192,7 @@ def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark
 
 def unrecognisable(fields: Sequence[str]) -> str:
     """What canaries cannot see."""
-    names = listed([f"`{one}`" for one in fields])
+    names = listed([f"`{field}`" for field in fields])
     return wrapped(
         f"values of {names} cannot be known again where they come out (a bool, a member of an enumeration, few "
         "digits): test them with `noninterference`"
@@ -227,7 +227,7 @@ class Interference(AssertionError):
         ordered: bool,
         activity: str,
     ) -> None:
-        labels = {one.shown(path): one.forbidden[path] for one, path in fields}
+        labels = {argument.shown(path): argument.forbidden[path] for argument, path in fields}
         self.fields = tuple(labels)
         self.together = together
         self.remembered = leak.remembered
@@ -255,8 +255,8 @@ class Nondeterministic(AssertionError):
     `differences` are what differs between the two.
     """
 
-    def __init__(self, one: Outcome, other: Outcome, *, ordered: bool, pins: Collection[str]) -> None:
-        self.differences: tuple[Difference, ...] = tuple(differences(one, other, ordered=ordered))
+    def __init__(self, first: Outcome, other: Outcome, *, ordered: bool, pins: Collection[str]) -> None:
+        self.differences: tuple[Difference, ...] = tuple(differences(first, other, ordered=ordered))
         super().__init__(_nondeterministic_text(self.differences, pins))
 
 
@@ -293,7 +293,7 @@ class Leaked(AssertionError):
     def __init__(self, escapes: Sequence[Escape], decisions: Sequence[Decision]) -> None:
         self.escapes = tuple(escapes)
         self.decisions = tuple(decisions)
-        self.fields = tuple(dict.fromkeys(one.mark.field for one in escapes))
+        self.fields = tuple(dict.fromkeys(escape.mark.field for escape in escapes))
         super().__init__(_leaked_text(self.escapes, self.decisions))
 
 

@@ -101,9 +101,9 @@ def noninterference(
     return decorate
 
 
-def must_be_known(what: str, given: Collection[str], known: Sequence[str]) -> None:
+def must_be_known(what: str, names: Collection[str], known: Sequence[str]) -> None:
     """Raises ValueError where something is given that is none of those known."""
-    unknown = [one for one in given if one not in known] if not isinstance(given, str) else [given]
+    unknown = [name for name in names if name not in known] if not isinstance(names, str) else [names]
     if unknown:
         raise ValueError(f"`{what}` is a collection of {', '.join(known)}; there is no `{unknown[0]}`")
 
@@ -140,13 +140,13 @@ class _Prover:
         __tracebackhide__ = True
         context = current_build_context()
         state = self._state_of()
-        if any(isinstance(one, st.DataObject) for one in kwargs.values()):
+        if any(isinstance(value, st.DataObject) for value in kwargs.values()):
             raise TypeError("each run would draw other things from `data()`: draw what the body needs as arguments")
         began = time.perf_counter()
         try:
             with watched(state.conduct.connections), untraced() as state.conduct.tracer:
                 fields = self._fields(kwargs)
-                state.conduct.forbidden = {one.name: tuple(one.forbidden) for one in fields}
+                state.conduct.forbidden = {field.name: tuple(field.forbidden) for field in fields}
                 failure = Example(self.asked, state, args, kwargs, fields).failure(context)
         finally:
             not_counted(context, time.perf_counter() - began - state.conduct.took)
@@ -165,14 +165,14 @@ class _Prover:
         """What may not be used of the arguments that are models, or hold some."""
         models = {name: model_of(value, self.annotations.get(name)) for name, value in kwargs.items()}
         models = {name: model for name, model in models.items() if model is not None}
-        found = [
+        fields = [
             Fields(name, model, forbidden)
             for name, model in models.items()
             if (forbidden := forbidden_in(self.asked.decision, model))
         ]
-        if not found and (models or not any(_may_hold_models(one) for one in kwargs.values())):
+        if not fields and (models or not any(_may_hold_models(value) for value in kwargs.values())):
             raise NothingToProve(nothing_to_prove(self.asked.decision, models))
-        return found
+        return fields
 
 
 def _may_hold_models(value: object) -> bool:

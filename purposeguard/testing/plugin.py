@@ -105,13 +105,13 @@ class Session:
         collector = self._collector
         records = collector.finish(watching.watched_guards())
         order = Report(records).order
-        found, alone = tests_by_cell(session.items, self._passed, collector, self._fixtures, order)
+        tests, alone = tests_by_cell(session.items, self._passed, collector, self._fixtures, order)
         granted = {
-            cell: watching.is_granted(cell) if (may := records.universe.get(cell)) is None else may for cell in found
+            cell: watching.is_granted(cell) if (may := records.universe.get(cell)) is None else may for cell in tests
         }
         collector.paused = True
         try:
-            mutation = Mutator(session, found, granted, self._config.getoption("purposeguard_mutate_seconds")).run()
+            mutation = Mutator(session, tests, granted, self._config.getoption("purposeguard_mutate_seconds")).run()
         finally:
             collector.paused = False
         imported = collector.by_test.get(None, set())
@@ -129,9 +129,9 @@ class Session:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """A worker of pytest-xdist has ended, and sent what it saw."""
-        given = getattr(node, "workeroutput", {}).get("purposeguard")
-        if given is not None:
-            self._collector.records.merge(given)
+        dump = getattr(node, "workeroutput", {}).get("purposeguard")
+        if dump is not None:
+            self._collector.records.merge(dump)
         else:
             self._lost += 1
 
@@ -189,5 +189,7 @@ class Session:
             terminalreporter.line(self._unwritten, red=True)
         if self._is_under(report):
             least = self._config.getoption("purposeguard_fail_under")
-            told = report.told_percent if report.counted[1] else "nothing is declared"
-            terminalreporter.line(f"FAIL: cells exercised: {told}, and at least {least:g} % were asked for", red=True)
+            percent = report.told_percent if report.counted[1] else "nothing is declared"
+            terminalreporter.line(
+                f"FAIL: cells exercised: {percent}, and at least {least:g} % were asked for", red=True
+            )

@@ -77,10 +77,10 @@ class PurposeMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        given: object = getattr(self, "history", None)
-        if not isinstance(given, (Notice, History)):
+        revisions: object = getattr(self, "history", None)
+        if not isinstance(revisions, (Notice, History)):
             raise TypeError(f"{type(self).__name__} says by which notice it goes: `history = my.NOTICE`, or a History")
-        self.begin(given)
+        self.begin(revisions)
 
     def begin(self, history: Notice | History) -> None:
         """Begins anew, by these revisions: for an `@initialize` rule that draws them."""
@@ -208,9 +208,9 @@ class PurposeMachine(RuleBasedStateMachine):
                 raise AssertionError(f"{what} went through for {purpose}, though the notice denies it")
 
     def _must_be_told_once(self, refusal: PurposeViolation | PurposeMissing, before: int) -> None:
-        told = sum(one is refusal for one in self.ledger.denials[before:])
-        if told != 1:
-            raise AssertionError(f"the ledger was told {told} times of one refusal: {refusal}")
+        times = sum(denial is refusal for denial in self.ledger.denials[before:])
+        if times != 1:
+            raise AssertionError(f"the ledger was told {times} times of one refusal: {refusal}")
 
     # ---- Rules ----------------------------------------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class PurposeMachine(RuleBasedStateMachine):
     def stop_a_use(self, data: st.DataObject) -> None:
         """A subject asks for the use for a purpose to stop, or for all of them."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
-        purposes = [one.clause for one in self.notice.purposes]
+        purposes = [purpose.clause for purpose in self.notice.purposes]
         stopped = data.draw(st.none() | st.sampled_from(purposes), "purpose")
         held = self.preferences(subject)
         if stopped is None:
@@ -294,7 +294,9 @@ class PurposeMachine(RuleBasedStateMachine):
         """A question is asked, and from now on after each step."""
         question = data.draw(strategies.questions(self.notice, most=3), "question")
         subject = data.draw(st.none() | st.sampled_from(self.subjects), "subject")
-        collected = data.draw(st.none() | st.sampled_from([one.revision for one in self._expected.known]), "collected")
+        collected = data.draw(
+            st.none() | st.sampled_from([notice.revision for notice in self._expected.known]), "collected"
+        )
         about = RowContext(subject, collected=collected)
         probe = Probe(question.sources, name_of(question.purpose), question.channel, about)
         self._probes = [*self._probes[-REMEMBERED + 1 :], probe]
@@ -341,14 +343,14 @@ class PurposeMachine(RuleBasedStateMachine):
                 continue
             expected = self._expected.allows(probe, self.now)
             try:
-                found = self.guard.allows(*probe)
+                allowed = self.guard.allows(*probe)
             except UnknownSource as error:
-                found = False
+                allowed = False
                 self._must_be_gone(probe.label, error)
             except PurposeGuardError as error:
                 raise AssertionError(f"could not be decided: {probe}: {error}") from error
-            if found is not expected:
-                may = "lets" if found else "does not let"
+            if allowed is not expected:
+                may = "lets" if allowed else "does not let"
                 raise AssertionError(f"the guard {may} {probe.label!r} serve {probe.purpose}, unlike the specification")
 
     def sealed_values_open_where_they_may(self) -> None:
@@ -392,7 +394,7 @@ class PurposeMachine(RuleBasedStateMachine):
     def the_ledger_is_told_once(self) -> None:
         """No denial was told twice, and no use that no revision grants."""
         denials = self.ledger.denials
-        if len({id(one) for one in denials}) != len(denials):
+        if len({id(denial) for denial in denials}) != len(denials):
             raise AssertionError("the ledger was told of one denial twice")
         while self.ledger.uses:
             _, purpose, label, _ = self.ledger.uses.pop()

@@ -41,12 +41,12 @@ def asked_of(notice: Notice) -> tuple[Asked, ...]:
 
 def declarable(guard: Guard) -> list[tuple[str, str | None]]:
     """The purposes and families, by their names, and channels for which an activity can be declared (rule 7)."""
-    found: list[tuple[str, str | None]] = []
+    ways: list[tuple[str, str | None]] = []
     for asked, channel in itertools.product(map(name_of, asked_of(guard.notice)), (None, *guard.notice.channels)):
         with suppress(ChannelViolation):
             guard.purpose(asked, channel=channel)
-            found.append((asked, channel))
-    return found
+            ways.append((asked, channel))
+    return ways
 
 
 __all__ = [
@@ -103,13 +103,13 @@ def labels(
     if most < 1:
         raise ValueError("a label has one source at least")
     asked = st.sampled_from(asked_of(notice)) if purpose is None else st.just(notice.purpose_or_family(purpose))
-    return asked.flatmap(lambda one: _labels_for(notice, one, channel, most))
+    return asked.flatmap(lambda term: _labels_for(notice, term, channel, most))
 
 
 @st.composite
 def _labels_for(draw: st.DrawFn, notice: Notice, asked: Asked, channel: str | None, most: int) -> Label:
-    may = [one for one in notice.sources if _may(notice, one, asked, channel)]
-    rest = [one for one in notice.sources if one not in may]
+    may = [source for source in notice.sources if _may(notice, source, asked, channel)]
+    rest = [source for source in notice.sources if source not in may]
     kind = draw(st.sampled_from([_ANY, *([_ALLOWED] if may else []), *([_BORDERLINE] if rest and may else [])]))
     if kind == _ANY:
         return Label(*draw(_some(notice.sources, most)))
@@ -121,14 +121,14 @@ def _labels_for(draw: st.DrawFn, notice: Notice, asked: Asked, channel: str | No
 _ANY, _ALLOWED, _BORDERLINE = "any", "allowed", "one source away from allowed"
 
 
-def _some(given: Sequence[type[Source]], most: int) -> st.SearchStrategy[list[type[Source]]]:
-    return st.lists(st.sampled_from(given), min_size=1, max_size=min(most, len(given)), unique=True)
+def _some(options: Sequence[type[Source]], most: int) -> st.SearchStrategy[list[type[Source]]]:
+    return st.lists(st.sampled_from(options), min_size=1, max_size=min(most, len(options)), unique=True)
 
 
 def _may(notice: Notice, source: type[Source], asked: Asked, channel: str | None) -> bool:
     """Whether one source may serve it, which aims what is drawn; what is decided is for whoever draws it."""
     members = asked.members if isinstance(asked, Family) else (asked,)
-    return any(one in notice.grants[source] and _admits(notice, one, channel) for one in members)
+    return any(member in notice.grants[source] and _admits(notice, member, channel) for member in members)
 
 
 def _admits(notice: Notice, purpose: type[Purpose], channel: str | None) -> bool:
@@ -238,7 +238,7 @@ def twins(instance: T, fields: Collection[str], model: Any = None) -> st.SearchS
     """
     model = type(instance) if model is None else model
     known = sources_of(model)
-    unknown = [one for one in fields if one not in known]
+    unknown = [path for path in fields if path not in known]
     if unknown or not fields:
         raise ValueError(f"`{unknown[0]}` is no tagged field" if unknown else "no fields were named")
     return _twins(instance, frozenset(fields), model)

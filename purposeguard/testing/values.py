@@ -93,9 +93,9 @@ class Markers:
 
     def __getitem__(self, field: str) -> Mark:
         """The last mark of a field; raises KeyError where there is none."""
-        for one in reversed(self._marks):
-            if one.field == field:
-                return one
+        for mark in reversed(self._marks):
+            if mark.field == field:
+                return mark
         raise KeyError(field)
 
     def instance(self, model: type[T], /, **fields: object) -> T:
@@ -106,8 +106,8 @@ class Markers:
         Raises:
             TypeError: nothing is known that a field could be made from, or validators refuse all that is tried.
         """
-        given = {name: st.just(value) for name, value in fields.items()}
-        made: T = self._unlike_others(lambda salt: _one_of(model, salt, given), model, tuple(fields))
+        strategies = {name: st.just(value) for name, value in fields.items()}
+        made: T = self._unlike_others(lambda salt: _one_of(model, salt, strategies), model, tuple(fields))
         return made
 
     def mark(self, instance: T, model: Any = None, /) -> T:
@@ -144,7 +144,7 @@ class Markers:
     def _marks_of(self, instance: object, model: Any, without: Collection[str]) -> list[Mark]:
         labels, few = sources_of(model), few_valued(model)
         cls = model if isinstance(model, type) else type(instance)
-        found: list[Mark] = []
+        marks: list[Mark] = []
         there = list(places(instance, model))
         # A tagged container says what is in it as well: what one of few values looks like is no mark there either.
         usual = {text for place in there if place.path in few for text in texts_of(place.content)}
@@ -158,9 +158,9 @@ class Markers:
                 or re.split(r"[.\[]", place.path)[0] in without
             ):
                 continue
-            texts = tuple(one for one in texts_of(place.content) if place.path not in few and one not in usual)
-            found.append(Mark(cls, place.path, label, place.content, texts))
-        return found
+            texts = tuple(text for text in texts_of(place.content) if place.path not in few and text not in usual)
+            marks.append(Mark(cls, place.path, label, place.content, texts))
+        return marks
 
     def _next_salt(self) -> str:
         self._made += 1
@@ -177,7 +177,7 @@ def simplest(strategy: st.SearchStrategy[T]) -> T:
 
 
 def _simplest(strategy: st.SearchStrategy[T]) -> T:
-    found: list[T] = []
+    values: list[T] = []
 
     @settings(
         database=None,
@@ -189,10 +189,10 @@ def _simplest(strategy: st.SearchStrategy[T]) -> T:
     )
     @given(strategy)
     def draw(value: T) -> None:
-        found.append(value)
+        values.append(value)
 
     draw()
-    return found[0]
+    return values[0]
 
 
 _EVERY_CHECK: Final = [
@@ -204,8 +204,8 @@ _EVERY_CHECK: Final = [
 
 
 @st.composite
-def _one_of(draw: st.DrawFn, model: Any, salt: str, given: Mapping[str, st.SearchStrategy[Any]]) -> Any:
-    return Drawing(draw, marking=True, salt=salt).instance(model, given)
+def _one_of(draw: st.DrawFn, model: Any, salt: str, strategies: Mapping[str, st.SearchStrategy[Any]]) -> Any:
+    return Drawing(draw, marking=True, salt=salt).instance(model, strategies)
 
 
 @st.composite

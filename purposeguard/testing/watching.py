@@ -101,8 +101,8 @@ class _Observer:
     def decided(
         self, verdict: Verdict, *, used: bool, activity: Activity | None, access: Access | None, field: str | None
     ) -> None:
-        told = self._told
-        if not told or verdict.label is _NOT_PERSONAL:
+        tell = self._told
+        if not tell or verdict.label is _NOT_PERSONAL:
             return
         asked = Asked(
             verdict.matrix.notice,
@@ -116,7 +116,7 @@ class _Observer:
             None if access is None else access.name,
             field,
         )
-        for watcher in told:
+        for watcher in tell:
             watcher.decided(asked)
 
     def _cells(self, verdict: Verdict) -> tuple[tuple[Cell, bool], ...]:

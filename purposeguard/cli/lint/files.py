@@ -61,8 +61,8 @@ def listing(paths: Sequence[Path], exclude: Iterable[str] = ()) -> Listing:
     unread: list[Unread] = []
     for path in paths:
         if path.is_dir():
-            for one in _below(path, globs, unread):
-                (notebooks if one.suffix == NOTEBOOK else files)[one] = None
+            for file in _below(path, globs, unread):
+                (notebooks if file.suffix == NOTEBOOK else files)[file] = None
         elif not path.exists():
             raise NotLintable(f"there is no {path}")
         elif path.suffix == NOTEBOOK:
@@ -70,8 +70,8 @@ def listing(paths: Sequence[Path], exclude: Iterable[str] = ()) -> Listing:
         else:
             files[path] = None
     once: dict[str, Path] = {}
-    for one in files:
-        once.setdefault(os.path.realpath(one), one)  # which, unlike `resolve`, bears a link that leads to itself
+    for file in files:
+        once.setdefault(os.path.realpath(file), file)  # which, unlike `resolve`, bears a link that leads to itself
     return Listing(tuple(once.values()), tuple(notebooks), tuple(unread))
 
 
@@ -96,7 +96,7 @@ def _below(folder: Path, globs: tuple[str, ...], unread: list[Unread]) -> Iterat
 
 
 def _excluded(path: Path, globs: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatch(path.as_posix(), one) or fnmatch.fnmatch(path.name, one) for one in globs)
+    return any(fnmatch.fnmatch(path.as_posix(), glob) or fnmatch.fnmatch(path.name, glob) for glob in globs)
 
 
 def spelt(path: Path) -> str:

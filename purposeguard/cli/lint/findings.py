@@ -115,7 +115,7 @@ def allows_in(text: str, shown: str, rules: Collection[str]) -> list[Allow]:
     """The comments of a file that allow something, or are meant to."""
     if not MENTIONED.search(text):
         return []
-    found: list[Allow] = []
+    allows: list[Allow] = []
     waiting: list[Allow] = []
     begun: set[int] = set()
     try:
@@ -123,7 +123,7 @@ def allows_in(text: str, shown: str, rules: Collection[str]) -> list[Allow]:
             if token.type == tokenize.COMMENT:
                 allow = _read(token, shown, rules)
                 if allow is not None:
-                    found.append(allow)
+                    allows.append(allow)
                     if allow.line not in begun:
                         waiting.append(allow)
             elif token.type not in (
@@ -139,7 +139,7 @@ def allows_in(text: str, shown: str, rules: Collection[str]) -> list[Allow]:
                 waiting = []
     except (tokenize.TokenError, SyntaxError):  # of a text that was parsed: only what is behind the last line with code
         pass
-    return found
+    return allows
 
 
 def _read(token: tokenize.TokenInfo, shown: str, rules: Collection[str]) -> Allow | None:
@@ -151,9 +151,9 @@ def _read(token: tokenize.TokenInfo, shown: str, rules: Collection[str]) -> Allo
     allow = ALLOW.match(comment["rest"])
     if allow is None:
         return Allow(place, (), "", line, "says of no rule that it is allowed")
-    named = tuple(one.strip() for one in allow["rules"].split(",") if one.strip())
+    named = tuple(rule.strip() for rule in allow["rules"].split(",") if rule.strip())
     reason = "" if allow["reason"].startswith("#") else OTHERS.sub("", allow["reason"]).strip()
-    unknown = [one for one in named if one not in rules]
+    unknown = [rule for rule in named if rule not in rules]
     fault = None
     if not named:
         fault = "says of no rule that it is allowed"

@@ -47,8 +47,8 @@ KIND_OF_BASE: Final = {
 }
 KIND_OF_DECORATOR: Final = {
     **dict.fromkeys(("dataclasses.dataclass", "pydantic.dataclasses.dataclass"), "dataclass"),
-    **dict.fromkeys((f"attr.{one}" for one in ("s", "attrs", "attributes", "define", "frozen", "mutable")), "attrs"),
-    **dict.fromkeys((f"attrs.{one}" for one in ("define", "frozen", "mutable")), "attrs"),
+    **dict.fromkeys((f"attr.{name}" for name in ("s", "attrs", "attributes", "define", "frozen", "mutable")), "attrs"),
+    **dict.fromkeys((f"attrs.{name}" for name in ("define", "frozen", "mutable")), "attrs"),
 }
 
 
@@ -111,20 +111,20 @@ class Models:
     def deeply(self, annotation: ast.expr | None, scope: Scope) -> Held:
         """The same, with what is in its classes."""
         shallow = self.held(annotation, scope)
-        found = Held(unknown=shallow.unknown, leaves=shallow.leaves, classes=shallow.classes)
-        found.add(shallow)
+        held = Held(unknown=shallow.unknown, leaves=shallow.leaves, classes=shallow.classes)
+        held.add(shallow)
         for cls in shallow.classes:
-            found.add(self.of_class(cls))
-        return found
+            held.add(self.of_class(cls))
+        return held
 
     def of_class(self, cls: ast.ClassDef) -> Held:
         """What an instance of a class holds, with all that its fields hold in turn."""
         if cls not in self._of_class:
-            found = self._of_class[cls] = Held()
-            for one in self.code.lineage(cls):
-                for each in self.fields(one):
-                    found.add(self.deeply(each.annotation, each.scope))
-                    found.tagged |= self.says_in_info(each.value)
+            held = self._of_class[cls] = Held()
+            for base in self.code.lineage(cls):
+                for each in self.fields(base):
+                    held.add(self.deeply(each.annotation, each.scope))
+                    held.tagged |= self.says_in_info(each.value)
         return self._of_class[cls]
 
     def _hold(self, annotation: ast.expr, scope: Scope, held: Held, depth: int) -> None:
@@ -138,8 +138,8 @@ class Models:
                 self._hold(expr.left, scope, held, depth + 1)
                 self._hold(expr.right, scope, held, depth + 1)
             case ast.List() | ast.Tuple():
-                for one in expr.elts:
-                    self._hold(one, scope, held, depth + 1)
+                for element in expr.elts:
+                    self._hold(element, scope, held, depth + 1)
             case ast.Subscript():
                 self._hold_subscript(expr, scope, held, depth)
             case ast.Name() | ast.Attribute():
@@ -154,8 +154,8 @@ class Models:
         arguments = items(expr.slice)
         if name == "typing.Annotated":
             self._hold(arguments[0], scope, held, depth + 1)
-            for one in arguments[1:]:
-                self._metadata(one, scope, held, depth)
+            for argument in arguments[1:]:
+                self._metadata(argument, scope, held, depth)
         elif name == PERSONAL:
             held.sealed = True
         elif name == "typing.Literal":
@@ -164,8 +164,8 @@ class Models:
             held.leaves.add("typing.Callable")
         else:
             self._hold_head(expr.value, scope, held, depth)
-            for one in arguments:
-                self._hold(one, scope, held, depth + 1)
+            for argument in arguments:
+                self._hold(argument, scope, held, depth + 1)
 
     def _hold_head(self, head: ast.expr, scope: Scope, held: Held, depth: int) -> None:
         """`Page` of `Page[Customer]`; of what is outside only what is in the brackets counts."""
@@ -243,14 +243,14 @@ class Models:
         # Bases that cannot be followed, or are of a library that is not known, are judged by what they are called.
         foreign = [
             last(expr)
-            for one in self.code.lineage(cls)
-            for expr in one.bases
+            for ancestor in self.code.lineage(cls)
+            for expr in ancestor.bases
             if not isinstance(expr, ast.Subscript)
-            if (base := self.code.of(expr, self.code.module_of(one).scope_of[one])) is None
+            if (base := self.code.of(expr, self.code.module_of(ancestor).scope_of[ancestor])) is None
             or (base.node is None and base.name.partition(".")[0] not in UNTAGGED_LIBRARIES | {LIBRARY})
             or last(expr) == "Base"
         ]
-        called = [one for one in foreign if one.endswith(("BaseModel", "Model", "Base", "Schema"))]
+        called = [name for name in foreign if name.endswith(("BaseModel", "Model", "Base", "Schema"))]
         return "perhaps" if called and not (bases & {"typing.Protocol"}) else None
 
     def fields(self, cls: ast.ClassDef) -> list[Field]:
@@ -259,9 +259,9 @@ class Models:
         if kind in (None, "enum"):
             return []
         return [
-            one
-            for one in self._in_body(cls.body, cls)
-            if not one.name.startswith("__") and not (one.name.startswith("_") and kind == "pydantic")
+            statement
+            for statement in self._in_body(cls.body, cls)
+            if not statement.name.startswith("__") and not (statement.name.startswith("_") and kind == "pydantic")
         ]
 
     def _in_body(self, body: list[ast.stmt], cls: ast.ClassDef) -> Iterator[Field]:
@@ -286,7 +286,7 @@ class Models:
         """True if a column of SQLAlchemy bears tags in its `info`, or may do so."""
         info = _keyword(value, "info") if isinstance(value, ast.Call) else None
         if isinstance(info, ast.Dict):
-            return any(isinstance(one, ast.Constant) and one.value == LIBRARY for one in info.keys)
+            return any(isinstance(key, ast.Constant) and key.value == LIBRARY for key in info.keys)
         return info is not None
 
     # --- what is said elsewhere ----------------------------------------------------------------------------------
@@ -297,14 +297,15 @@ class Models:
         sealed: dict[str, bool] = {}
         for module in self.code.modules:
             for cls in module.all(ast.ClassDef):
-                for one in self.fields(cls):
-                    sealed[one.name] = sealed.get(one.name, True) and self.held(one.annotation, one.scope).sealed
+                for part in self.fields(cls):
+                    always = sealed.get(part.name, True)
+                    sealed[part.name] = always and self.held(part.annotation, part.scope).sealed
         return frozenset(name for name, always in sealed.items() if always)
 
     @cached_property
     def covered(self) -> frozenset[ast.ClassDef]:
         """Classes that are sealed, or tagged, as a whole somewhere: `Personal[Address, tm.Registration]`."""
-        found: set[ast.ClassDef] = set()
+        classes: set[ast.ClassDef] = set()
         for module in self.code.modules:
             for node in module.all(ast.Subscript):
                 scope = module.scope_of[node]
@@ -312,35 +313,35 @@ class Models:
                     pending = list(self.held(items(node.slice)[0], scope).classes)
                     while pending:
                         cls = pending.pop()
-                        if cls not in found:
-                            found.add(cls)
-                            for one in self.fields(cls):
-                                pending += self.held(one.annotation, one.scope).classes
-        return frozenset(found)
+                        if cls not in classes:
+                            classes.add(cls)
+                            for field in self.fields(cls):
+                                pending += self.held(field.annotation, field.scope).classes
+        return frozenset(classes)
 
     @cached_property
     def tagged_elsewhere(self) -> dict[ast.ClassDef, set[str]]:
         """Class → its fields that `pg.tag` tags; what stands in `**` may be any of them."""
-        found: dict[ast.ClassDef, set[str]] = {}
+        names_of: dict[ast.ClassDef, set[str]] = {}
         for module in self.code.modules:
             for call in module.all(ast.Call):
                 scope = module.scope_of[call]
                 if last(call) == "tag" and call.args and self.code.name(call.func, scope) == "purposeguard.tag":
                     thing = self.code.of(call.args[0], scope)
                     if thing is not None and thing.cls is not None:
-                        names = [[one.arg] if one.arg else self._names(thing.cls) for one in call.keywords]
-                        found.setdefault(thing.cls, set()).update(name for each in names for name in each)
-        return found
+                        names = [[keyword.arg] if keyword.arg else self._names(thing.cls) for keyword in call.keywords]
+                        names_of.setdefault(thing.cls, set()).update(name for each in names for name in each)
+        return names_of
 
     def _names(self, cls: ast.ClassDef) -> list[str]:
-        return [one.name for one in self.fields(cls)]
+        return [field.name for field in self.fields(cls)]
 
     @cached_property
     def tables_told(self) -> bool:
         """True if `protect` of the SQLAlchemy adapter is told of tables: it refuses itself what nobody tagged."""
         return any(
             last(call) == "protect"
-            and any(one.arg in ("tags", "not_personal", None) for one in call.keywords)
+            and any(keyword.arg in ("tags", "not_personal", None) for keyword in call.keywords)
             and self.code.name(call.func, module.scope_of[call]) == f"{LIBRARY}.adapters.sqlalchemy.protect"
             for module in self.code.modules
             for call in module.all(ast.Call)
@@ -348,4 +349,4 @@ class Models:
 
 
 def _keyword(call: ast.Call, name: str) -> ast.expr | None:
-    return next((one.value for one in call.keywords if one.arg == name), None)
+    return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
