@@ -232,24 +232,24 @@ class Effect:
     @property
     def differs(self) -> bool:
         """Whether the revision changes anything."""
-        return len({_said(outcome) for outcome in (self.before, self.after, self.earlier)}) > 1
+        return len({_shown_of(outcome) for outcome in (self.before, self.after, self.earlier)}) > 1
 
     @property
     def stops(self) -> bool:
         """Whether it gets less than before, of data of either revision."""
-        return any(_less(outcome, self.before) for outcome in (self.after, self.earlier))
+        return any(_gets_less(outcome, self.before) for outcome in (self.after, self.earlier))
 
     @property
     def starts(self) -> bool:
         """Whether it gets more than before, of data of either revision."""
-        return any(_less(self.before, outcome) for outcome in (self.after, self.earlier))
+        return any(_gets_less(self.before, outcome) for outcome in (self.after, self.earlier))
 
 
-def _said(outcome: Outcome) -> tuple[object, ...]:
+def _shown_of(outcome: Outcome) -> tuple[object, ...]:
     return outcome.verdict, outcome.fields, outcome.closed
 
 
-def _less(outcome: Outcome, other: Outcome) -> bool:
+def _gets_less(outcome: Outcome, other: Outcome) -> bool:
     if WIDTH[outcome.verdict] != WIDTH[other.verdict]:
         return WIDTH[outcome.verdict] < WIDTH[other.verdict]
     return not {*outcome.fields, *outcome.closed} <= {*other.fields, *other.closed}

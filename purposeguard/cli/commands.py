@@ -235,7 +235,7 @@ def cedar(
     for differs in stale:
         complain(err(), "stale", differs)
     if stale:
-        complain(err(), "run", _again(notice, output, overlay or (), language))
+        complain(err(), "run", _command_for(notice, output, overlay or (), language))
         raise typer.Exit(NO)
 
 
@@ -248,7 +248,7 @@ def _written(folder: Path, files: dict[Path, str]) -> None:
         write(path, text)
 
 
-def _again(notice: str, output: Path, overlays: Sequence[Path], language: Language) -> str:
+def _command_for(notice: str, output: Path, overlays: Sequence[Path], language: Language) -> str:
     """The command that writes the files anew."""
     more = [f"--overlay {overlay}" for overlay in overlays]
     more += [] if language is Language.en else [f"--language {language.value}"]

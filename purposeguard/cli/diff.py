@@ -79,10 +79,10 @@ def diff(
         print(json_text(result.data(language)), end="")
     else:
         _show(result, language, out())
-    return not any(_is(result, finding) for finding in fail_on or ())
+    return not any(_matches(result, finding) for finding in fail_on or ())
 
 
-def _is(diff: Diff, finding: Finding) -> bool:
+def _matches(diff: Diff, finding: Finding) -> bool:
     comparison = diff.comparison
     return {
         Finding.any: bool(comparison),
@@ -293,7 +293,9 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
 
 def _effect(effect: Effect, words: Words) -> str:
     """A combination: before → after, and what of data collected earlier where that is another thing."""
-    before, after, earlier = (_said(outcome, words) for outcome in (effect.before, effect.after, effect.earlier))
+    before, after, earlier = (
+        _outcome_text(outcome, words) for outcome in (effect.before, effect.after, effect.earlier)
+    )
     head = f"{effect.before.activity.name} → {effect.before.access.name}: "
     if before == after:
         text = words.either(f"{before} as before", f"{before}のまま")
@@ -306,7 +308,7 @@ def _effect(effect: Effect, words: Words) -> str:
     return head + text
 
 
-def _said(outcome: Outcome, words: Words) -> str:
+def _outcome_text(outcome: Outcome, words: Words) -> str:
     fields = words.listed(outcome.fields or outcome.closed)
     if outcome.verdict == "withheld":
         return words.either(f"without {fields}", f"{fields}を除き可")

@@ -227,7 +227,10 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
     yield Table(
         "If this activity calls this access function",
         (Column("activity", "group"), Column("access function"), Column("outcome", "verdict"), Column("why", "under")),
-        tuple((short(outcome.activity), short(outcome.access), _said(outcome), _why(outcome)) for outcome in outcomes),
+        tuple(
+            (short(outcome.activity), short(outcome.access), _outcome_text(outcome), _why(outcome))
+            for outcome in outcomes
+        ),
     )
 
 
@@ -267,7 +270,7 @@ def _why(outcome: Outcome) -> str:
     return "; ".join(([start + ", ".join(clauses)] if clauses else []) + others)
 
 
-def _said(outcome: Outcome) -> str:
+def _outcome_text(outcome: Outcome) -> str:
     if outcome.verdict == "refused":
         return "REFUSED (observed: logged only)" if outcome.activity.observing else "REFUSED"
     if outcome.verdict == "withheld":

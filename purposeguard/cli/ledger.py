@@ -94,20 +94,20 @@ def verify(
     data: dict[str, object]
     with _reading(target) as ledger:
         try:
-            data = _facts(ledger.verify(expect))
+            data = _verdict_data(ledger.verify(expect))
         except LedgerBroken as error:
             data = {"intact": False, "place": error.place, "what": error.what}
     intact = bool(data["intact"])
     if form is TextFormat.json:
         print(json_text(data), end="")
     elif intact:
-        verdict(out(), "intact", *_told(data))
+        verdict(out(), "intact", *_verdict_lines(data))
     else:
         verdict(out(), "broken", f"{data['place']}: {data['what']}", ())
     raise typer.Exit(OK if intact else NO)
 
 
-def _facts(verdict: Verdict) -> dict[str, Any]:
+def _verdict_data(verdict: Verdict) -> dict[str, Any]:
     return {
         "intact": True,
         "entries": verdict.entries,
@@ -119,7 +119,7 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _told(data: dict[str, Any]) -> tuple[str, list[str]]:
+def _verdict_lines(data: dict[str, Any]) -> tuple[str, list[str]]:
     lines = [f"last written to at {data['at']}", f"hash {data['hash']}"] if data["at"] else []
     if data["open_uses"]:
         lines.append(f"{_counted(data['open_uses'], 'use')} counted in hours that are not over")
@@ -185,7 +185,7 @@ def export(
     output: Output = None,
 ) -> None:
     """Copy a ledger as JSON Lines, verifying it meanwhile. The last line is the head: the copy verifies by itself."""
-    with _reading(target) as ledger, contextlib.closing(_lines(ledger)) as lines, _written(output) as file:
+    with _reading(target) as ledger, contextlib.closing(_lines(ledger)) as lines, _output_file(output) as file:
         file.writelines(lines)
 
 
@@ -210,7 +210,7 @@ def _is_store(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _written(output: Path | None) -> Generator[BinaryIO]:
+def _output_file(output: Path | None) -> Generator[BinaryIO]:
     """Where the copy goes: a file, put in its place once it is whole, a device or pipe, or standard output.
 
     Raises:

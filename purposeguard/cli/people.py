@@ -223,7 +223,7 @@ def sweep(
     good = not any(part.problem for part in plan.parts)
     warnings = list(report.warnings)
     if apply:
-        outcome = swept(job, plan, batch, max_share, err())
+        outcome = run_sweep(job, plan, batch, max_share, err())
         report = outcome_report(outcome)
         show(report, form, out())
         good, warnings = outcome.good, [*plan_report(plan).warnings[: len(plan.unserved)], *report.warnings]
@@ -280,7 +280,7 @@ def plan_report(plan: Plan) -> Report:
         ),
         tuple(
             (
-                *(part.eraser, " ".join(part.sources) or "-", _said(part.period)),
+                *(part.eraser, " ".join(part.sources) or "-", _period_text(part.period)),
                 *(
                     "-" if part.before is None else part.before.isoformat(),
                     _due(part),
@@ -290,7 +290,7 @@ def plan_report(plan: Plan) -> Report:
             for part in plan.parts
         ),
     )
-    warnings = [f"no eraser serves the period of {period.source}, {_said(period)}" for period in plan.unserved]
+    warnings = [f"no eraser serves the period of {period.source}, {_period_text(period)}" for period in plan.unserved]
     warnings += [f"eraser {part.eraser}: {part.problem}" for part in plan.parts if part.problem]
     return Report(data, (table,), tuple(warnings))
 
@@ -320,7 +320,7 @@ def outcome_report(outcome: Outcome) -> Report:
                 part.eraser,
                 " ".join(part.sources) or "-",
                 f"{part.done:,}",
-                _became(part.left, part.problem),
+                _erasure_text(part.left, part.problem),
                 part.problem or "",
             )
             for part in outcome.parts
@@ -333,7 +333,7 @@ def outcome_report(outcome: Outcome) -> Report:
     return Report(data, (table,), tuple(warnings))
 
 
-def swept(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, console: Console) -> Outcome:
+def run_sweep(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, console: Console) -> Outcome:
     """Erases what is due, with a bar for each eraser where there is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -349,7 +349,7 @@ def _period_data(period: Period | None) -> dict[str, Any]:
     return {"days": None, "from": None} if period is None else {"days": period.days, "from": period.from_}
 
 
-def _said(period: Period | None) -> str:
+def _period_text(period: Period | None) -> str:
     if period is None:
         return "no period is set"
     days = "1 day" if period.days == 1 else f"{period.days:,} days"
@@ -361,7 +361,7 @@ def _due(due: Due) -> str:
     return f"{due.count:,} of {due.known:,}{under_way}"
 
 
-def _became(left: bool, problem: str | None) -> str:
+def _erasure_text(left: bool, problem: str | None) -> str:
     if problem:
         return "FAILED"
     return "something is left" if left else "done"

@@ -87,13 +87,13 @@ def sql(
     Columns are refused by the tags that Parquet and Feather files bear, or that `--tags` tells. Rows that the purpose
     may not use are left out.
     """
-    paths = _named(files)
+    paths = _paths_by_table(files)
     loaded_notice = read_notice(notice, overlay or ())
     tag_columns = {} if tags is None else read_tags(tags, loaded_notice, paths)
     if limit is None and form is Format.table:
         limit = ROWS_SHOWN
     with _guard(loaded_notice, store) as guard:
-        report, verdict = _answer(
+        report, verdict = _run(
             guard,
             statement,
             purpose=purpose,
@@ -111,7 +111,7 @@ def sql(
     return bool(verdict)
 
 
-def _answer(
+def _run(
     guard: Guard,
     statement: str,
     *,
@@ -142,7 +142,7 @@ def _answer(
             connect(guard, paths, tags=tags) as connection,
             guard.purpose(purpose, channel=channel, activity="purposeguard sql"),
         ):
-            explanation = _explained(connection, statement, paths)
+            explanation = _explain(connection, statement, paths)
             if explain:
                 return explain_report(explanation), explanation.allowed
             if explanation.kind != "select":
@@ -164,7 +164,7 @@ def _answer(
         raise Problem(str(error)) from error
 
 
-def _explained(connection: Connection, statement: str, paths: Mapping[str, Path]) -> Explanation:
+def _explain(connection: Connection, statement: str, paths: Mapping[str, Path]) -> Explanation:
     """What a statement would do; where it cannot be told, with the way that a command line has.
 
     Raises:
@@ -181,7 +181,7 @@ def _explained(connection: Connection, statement: str, paths: Mapping[str, Path]
         raise Problem(f"{error}\n  {LISTED}") from error
 
 
-def _named(files: list[str]) -> dict[str, Path]:
+def _paths_by_table(files: list[str]) -> dict[str, Path]:
     """The files by the names of their tables.
 
     Raises:

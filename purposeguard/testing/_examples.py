@@ -26,7 +26,7 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.testing._judging import Judge, Leak, Unstable
 from purposeguard.testing._runs import Conduct, Outcome
-from purposeguard.testing._twins import Fields, alike, grafted, placed, present, values_at
+from purposeguard.testing._twins import Fields, has_any, values_at, with_equal_values, with_value_at, with_values_of
 from purposeguard.testing.effects import arranging
 from purposeguard.testing.failures import Interference, Nondeterministic, expected
 from purposeguard.testing.strategies import twins as twins_of
@@ -105,13 +105,13 @@ class Side:
     outcome: Outcome
 
 
-def between(first: Any, other: Any) -> Any:
+def midpoint(first: Any, other: Any) -> Any:
     """What lies in the middle of two numbers or days; None where nothing does, or they are something else."""
     if type(first) is int and type(other) is int:
         middle = (first + other) // 2
         return None if middle in (first, other) else middle
     if type(first) is datetime.date and type(other) is datetime.date:
-        day = between(first.toordinal(), other.toordinal())
+        day = midpoint(first.toordinal(), other.toordinal())
         return None if day is None else datetime.date.fromordinal(day)
     return None
 
@@ -127,7 +127,7 @@ class Example:
     fields: list[Fields]
 
     def __post_init__(self) -> None:
-        self.fields = [argument for argument in self.fields if present(self.kwargs[argument.name], argument)]
+        self.fields = [argument for argument in self.fields if has_any(self.kwargs[argument.name], argument)]
 
     def run(self, changed: Mapping[str, Any] | None = None) -> Outcome | None:
         """Runs the body with other values in some arguments."""
@@ -144,13 +144,13 @@ class Example:
             return
         drawn = st.fixed_dictionaries(strategies)
         if is_explicit(context):
-            yield from several(drawn, self.asked.twins)
+            yield from examples_of(drawn, self.asked.twins)
             return
         for number in range(self.asked.twins):
             twin = context.data.draw(drawn)
             if number == 1 and self._holds_several:
                 twin = {
-                    argument.name: alike(twin[argument.name], argument.model, argument.forbidden)
+                    argument.name: with_equal_values(twin[argument.name], argument.model, argument.forbidden)
                     for argument in self.fields
                 }
             yield twin
@@ -180,7 +180,7 @@ class Example:
         unexpected = before.raised is not None and not isinstance(before.raised, self.asked.raises)
         if before.raised is not None and unexpected and (state.raised or not state.accused):
             state.raised = True
-            raise noted(before.raised)
+            raise with_note(before.raised)
         return None
 
     def _known(self, context: BuildContext) -> Exception | None:
@@ -249,8 +249,8 @@ class Example:
             value = self.kwargs[argument.name]
             markers = Markers(f"unseen {next(_UNSEEN)}")
             with arranging():
-                marked = aside(markers.mark, value, argument.model)
-            unseen[argument.name] = grafted(value, marked, argument.model, argument.forbidden)
+                marked = in_thread(markers.mark, value, argument.model)
+            unseen[argument.name] = with_values_of(value, marked, argument.model, argument.forbidden)
         return unseen
 
     def _run_unseen(self) -> Outcome | None:
@@ -295,7 +295,9 @@ class Example:
         for argument in self.fields:
             own = [path for fields, path in paths if fields is argument]
             if own:
-                values[argument.name] = grafted(self.kwargs[argument.name], changed[argument.name], argument.model, own)
+                values[argument.name] = with_values_of(
+                    self.kwargs[argument.name], changed[argument.name], argument.model, own
+                )
         outcome = self.run(values)
         differs = outcome is not None and not self.state.judge.same(leak.before, outcome)
         return outcome if differs else None, values
@@ -317,8 +319,8 @@ class Example:
             return leak, low.kwargs, high.kwargs
         (index,) = different
         near, far = pairs[index]
-        while (middle := between(near, far)) is not None:
-            kwargs = {**self.kwargs, fields.name: placed(own, fields.model, path, index, middle)}
+        while (middle := midpoint(near, far)) is not None:
+            kwargs = {**self.kwargs, fields.name: with_value_at(own, fields.model, path, index, middle)}
             outcome = self.run(kwargs)
             if outcome is None:
                 break
@@ -340,7 +342,7 @@ class Example:
         return left
 
 
-def noted(error: BaseException) -> BaseException:
+def with_note(error: BaseException) -> BaseException:
     """An error of the body, with what to do where it is not one of the test."""
     note = expected(error)
     if note not in getattr(error, "__notes__", ()):
@@ -402,13 +404,13 @@ def not_counted(context: BuildContext, seconds: float) -> None:
         known["purposeguard"] = known.get("purposeguard", 0.0) + seconds
 
 
-def aside(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+def in_thread(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """What a function gives, in a thread of its own: hypothesis does not look for values within a test."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(fn, *args, **kwargs).result()
 
 
-def several(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
+def examples_of(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
     """Some that a strategy makes, where there is nothing that they could be drawn from."""
     values: list[Any] = []
 
@@ -417,7 +419,7 @@ def several(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
         return len(values) >= count
 
     with contextlib.suppress(NoSuchExample):
-        aside(find, strategy, enough, settings=_SEARCH)
+        in_thread(find, strategy, enough, settings=_SEARCH)
     return values[:count]
 
 

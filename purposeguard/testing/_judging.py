@@ -166,14 +166,14 @@ class Difference:
         """What each run did, with the texts cut to where they differ."""
         if self.before is None or self.after is None:
             return (
-                f"no {self.what}" if self.before is None else f"{self.what}: {cut(self.before)}",
-                f"no {self.what}" if self.after is None else f"{self.what}: {cut(self.after)}",
+                f"no {self.what}" if self.before is None else f"{self.what}: {shortened(self.before)}",
+                f"no {self.what}" if self.after is None else f"{self.what}: {shortened(self.after)}",
             )
         before, after = excerpts(self.before, self.after)
         return f"{self.what}: {before}", f"{self.what}: {after}"
 
 
-def cut(text: str, start: int = 0) -> str:
+def shortened(text: str, start: int = 0) -> str:
     """One line of a text, from about `start` on."""
     text = text.replace("\n", "\\n")
     start = max(0, start - _LEAD)
@@ -190,7 +190,7 @@ def excerpts(first: str, other: str) -> tuple[str, str]:
         if mine != theirs:
             break
         same += 1
-    return cut(first, same), cut(other, same)
+    return shortened(first, same), shortened(other, same)
 
 
 def differences(before: Outcome, after: Outcome, *, ordered: bool) -> list[Difference]:

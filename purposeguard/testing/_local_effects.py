@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from purposeguard.testing._patching import Parts, Patches, Tell, quiet, text_of
-from purposeguard.testing._shown import TEMPORARY_NAMES, told
+from purposeguard.testing._shown import TEMPORARY_NAMES, error_text
 
 Heard = Callable[[str, tuple[Any, ...]], None]
 """Is called with an audit event and its arguments."""
@@ -124,7 +124,7 @@ def _parts(record: logging.LogRecord) -> Parts:
     if isinstance(record.args, Mapping):  # handlers see all of them, used in the message or not
         parts |= {f"argument {name}": text_of(value) for name, value in record.args.items()}
     if record.exc_info and record.exc_info[1] is not None:
-        parts["exception"] = told(record.exc_info[1], suppressed=False)
+        parts["exception"] = error_text(record.exc_info[1], suppressed=False)
     parts |= {f"extra {name}": text_of(value) for name, value in vars(record).items() if name not in _USUAL}
     return parts
 

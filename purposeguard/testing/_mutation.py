@@ -170,7 +170,7 @@ class _TimeUp(Exception):
     """No further test is to run."""
 
 
-class _Asked(Watcher):
+class _CellWatcher(Watcher):
     """Whether anybody asked about the cell that is turned: a test that did not was not tried."""
 
     def __init__(self) -> None:
@@ -201,7 +201,7 @@ class Mutator:
         self._rerun = Rerun(session)
         self._consulted = consulted
         self._until = math.inf if seconds is None else time.monotonic() + seconds
-        self._asked = _Asked()
+        self._asked = _CellWatcher()
         self._unsteady: dict[str, None] = {}
         self.found = Mutation(granted=dict(granted))
 

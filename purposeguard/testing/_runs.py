@@ -30,7 +30,7 @@ from purposeguard.runtime.activity import Block
 from purposeguard.runtime.use import Use
 from purposeguard.testing._patching import Lines, Patches
 from purposeguard.testing._sent_effects import open_connections
-from purposeguard.testing._shown import STREAMED, lines_of, settled, told
+from purposeguard.testing._shown import STREAMED, error_text, lines_of, settled
 from purposeguard.testing.effects import Effect, captured
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.sealed import plain
@@ -262,7 +262,7 @@ class Conduct:
         self.took = time.perf_counter() - started
         self.spent += self.took
         result = (*result, *self._changed(kwargs, arguments))
-        failed = None if raised is None else settled(told(raised), began)
+        failed = None if raised is None else settled(error_text(raised), began)
         return Outcome(
             tuple((settled(path, began), settled(text, began)) for path, text in result),
             failed,

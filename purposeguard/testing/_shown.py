@@ -26,15 +26,15 @@ from purposeguard.values.annotations import is_namedtuple
 from purposeguard.values.sealed import Sealed
 
 
-def told(error: BaseException, *, suppressed: bool = True) -> str:
+def error_text(error: BaseException, *, suppressed: bool = True) -> str:
     """An error with its class, message and notes, what it bears beside these, and the errors that led to it.
 
     `suppressed`: also one that `raise … from None` leaves out of tracebacks.
     """
-    return "\nafter ".join(text for _, text in each(error, suppressed=suppressed))
+    return "\nafter ".join(text for _, text in error_parts(error, suppressed=suppressed))
 
 
-def each(error: BaseException, *, suppressed: bool = True) -> Iterator[tuple[str, str]]:
+def error_parts(error: BaseException, *, suppressed: bool = True) -> Iterator[tuple[str, str]]:
     """The same, the error and each behind it by itself."""
     seen: set[int] = set()
     behind: BaseException | None = error
@@ -53,7 +53,7 @@ def _lines_errors_shown(error: BaseException, seen: set[int]) -> Iterator[str]:
     if isinstance(error, BaseExceptionGroup):
         for exception in error.exceptions:
             if id(exception) not in seen:
-                yield from (f"    {text}" for _, text in each(exception))
+                yield from (f"    {text}" for _, text in error_parts(exception))
 
 
 def _class(error: BaseException) -> str:
@@ -306,7 +306,7 @@ def _of_library(value: Any) -> list[tuple[str, Any]] | None:
 
 
 _WHOLES: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
-    (BaseException, told),
+    (BaseException, error_text),
     ((io.BytesIO, io.StringIO), lambda value: value.getvalue()),
     (PurePath, str),
 )

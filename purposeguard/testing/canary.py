@@ -29,10 +29,10 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.use import Use
 from purposeguard.testing._runs import Waiting
-from purposeguard.testing._shown import each, lines_of
+from purposeguard.testing._shown import error_parts, lines_of
 from purposeguard.testing.effects import KINDS, Effect, Effects, captured
 from purposeguard.testing.failures import Escape, Leaked, NothingToProve, Unrecognisable, nothing_marked, unrecognisable
-from purposeguard.testing.interference import must_be_known
+from purposeguard.testing.interference import check_known
 from purposeguard.testing.traces import Haystack
 from purposeguard.testing.values import Mark, Markers
 from purposeguard.values.sealed import plain
@@ -56,7 +56,7 @@ def canaries(
         UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`.
         ValueError: `effects` names what there is not.
     """
-    must_be_known("effects", effects, KINDS)
+    check_known("effects", effects, KINDS)
     activity = f"canaries in {sys._getframe(1).f_code.co_qualname}"
     return _Block(
         guard, purpose, channel, guard.purpose(purpose, channel=channel, activity=activity), frozenset(effects)
@@ -185,7 +185,7 @@ class Canaries:
         """What has come out so far, where anything has."""
         effects = [*self._results, *(effect for effect in self.effects if effect.kind in self._kinds)]
         if error is not None:
-            effects.append(Effect("error", type(error).__name__, tuple(each(error))))
+            effects.append(Effect("error", type(error).__name__, tuple(error_parts(error))))
         marks = [mark for mark in self.forbidden if mark.recognisable]
         sought = [(mark, _sought(mark, self._usual)) for mark in marks]
         escapes = [escape for effect in effects for escape in _escapes(effect, sought)]

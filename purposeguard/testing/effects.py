@@ -255,8 +255,3 @@ def arranging() -> Generator[None]:
     finally:
         with _watch.lock:
             _watch.arranging -= 1
-
-
-def is_arranging() -> bool:
-    """Whether the scene is being set just now."""
-    return bool(_watch.arranging)

@@ -11,16 +11,12 @@ from purposeguard.errors import wrapped
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.policy.explanation import Decision, name_of
-from purposeguard.testing._judging import Difference, cut, differences
+from purposeguard.testing._judging import Difference, differences, shortened
 from purposeguard.testing._runs import PINS, time_machine
-from purposeguard.testing._twins import shown_as, values_at
+from purposeguard.testing._twins import path_in_code, values_at
 from purposeguard.values.tagging import sources_of
 
 if TYPE_CHECKING:
-    from purposeguard.testing._twins import Fields
-    from purposeguard.testing.values import Mark
-if TYPE_CHECKING:
-    from purposeguard.policy.explanation import Decision
     from purposeguard.testing._judging import Leak
     from purposeguard.testing._runs import Outcome
     from purposeguard.testing._twins import Fields
@@ -36,16 +32,16 @@ _MOST: Final = 4
 """Differences that are listed beside the first."""
 
 
-def listed(names: Sequence[str], last: str = "and") -> str:
+def joined(names: Sequence[str], last: str = "and") -> str:
     """`a`, `b` and `c`."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
-def labels_told(label: Label) -> str:
+def label_text(label: Label) -> str:
     """`product-data (1.1(b))`."""
-    return listed([name_of(source) for source in label])
+    return joined([name_of(source) for source in label])
 
 
 _UNNAMED: Final = "a field that may not be used makes a difference"
@@ -65,12 +61,12 @@ def _interference_text(
     """The text of an Interference."""
     names = [f"`{name}`" for name in dict.fromkeys(argument.shown(path) for argument, path in fields)]
     verb = "make" if len(names) > 1 else "makes"
-    head = f"{decision.headline}, but {listed(names)} {verb} a difference"
+    head = f"{decision.headline}, but {joined(names)} {verb} a difference"
     head += " (only together)" if together else ""
     first = differences[0]
     texts = first.told()
     lines = [wrapped(f"{head} to {activity}"), ""]
-    runs = list(zip(_runs_told(fields, values, remembered), texts, strict=True))
+    runs = list(zip(_run_heads(fields, values, remembered), texts, strict=True))
     lines += [f"  {what}   {text}" for what, text in (runs if remembered else sorted(runs, key=_plainer))]
     more = list(dict.fromkeys(difference.what for difference in differences[1:] if difference.what != first.what))
     if more:
@@ -84,7 +80,7 @@ def _plainer(run: tuple[str, str]) -> tuple[int, str]:
     return len(run[0].rstrip()), run[0]
 
 
-def _runs_told(
+def _run_heads(
     fields: Sequence[tuple[Fields, str]], values: tuple[Mapping[str, Any], Mapping[str, Any]], remembered: bool
 ) -> list[str]:
     """What each of the two runs was given, as wide as each other."""
@@ -94,13 +90,13 @@ def _runs_told(
         own, path = fields[0]
         before, after = (values_at(run[own.name], own.model, path) for run in values)
         pair = next((pair for pair in zip(before, after, strict=False) if pair[0] != pair[1]), (before, after))
-        heads = [f"{own.shown(path)} = {cut(repr(value))}" for value in pair]
+        heads = [f"{own.shown(path)} = {shortened(repr(value))}" for value in pair]
     width = max(map(len, heads))
     return [f"{head:<{width}}" for head in heads]
 
 
 def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> list[str]:
-    names = listed(fields)
+    names = joined(fields)
     if remembered:
         what = f"keep what {names} says out of what is remembered (the key of a cache, a set of those seen)"
     else:
@@ -131,7 +127,7 @@ def _nondeterministic_text(differences: Sequence[Difference], pins: Collection[s
 def _chance(pins: Collection[str]) -> str:
     missing = [pin for pin in PINS if pin not in pins]
     if missing:
-        return f"pin it, `pin=({', '.join(map(repr, PINS))})` has no {listed(missing, 'nor')} now"
+        return f"pin it, `pin=({', '.join(map(repr, PINS))})` has no {joined(missing, 'nor')} now"
     if time_machine() is None:
         return "random numbers, uuids and timers are pinned, and the time of day where time-machine is installed"
     return "random numbers, uuids and the time are pinned: pass in what else there is"
@@ -150,7 +146,7 @@ def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, A
         )
     purpose = decide(Label(NotPersonal)).purpose
     fields = [
-        f"{shown_as(name, path)} ({labels_told(label)})"
+        f"{path_in_code(name, path)} ({label_text(label)})"
         for name, model in models.items()
         for path, label in sources_of(model).items()
     ]
@@ -166,7 +162,7 @@ def _leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> st
     fields = [f"`{name}`" for name in dict.fromkeys(escape.mark.field for escape in escapes)]
     decision = decisions[0]
     reasons = "; ".join(dict.fromkeys(decision.headline for decision in decisions))
-    lines = [wrapped(f"{reasons}, but {listed(fields)} came out"), ""]
+    lines = [wrapped(f"{reasons}, but {joined(fields)} came out"), ""]
     for escape in escapes[:_PLACES]:
         part = "" if escape.part in {"text", escape.effect.title} else f", {escape.part}"
         title = escape.part if escape.effect.kind == "result" else f"{escape.effect.title}{part}"
@@ -183,7 +179,7 @@ def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark
         return unrecognisable(list(dict.fromkeys(mark.field for mark in forbidden)))
     if not marks:
         return "nothing was marked, so nothing could come out: make values with `instance` or `mark`"
-    fields = listed(list(dict.fromkeys(f"`{mark.field}`" for mark in marks)))
+    fields = joined(list(dict.fromkeys(f"`{mark.field}`" for mark in marks)))
     return wrapped(
         f"{name} may use every field that was marked, so nothing could come out: {fields}; mark a model that has a "
         "field that this purpose may not use"
@@ -192,7 +188,7 @@ def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark
 
 def unrecognisable(fields: Sequence[str]) -> str:
     """What canaries cannot see."""
-    names = listed([f"`{field}`" for field in fields])
+    names = joined([f"`{field}`" for field in fields])
     return wrapped(
         f"values of {names} cannot be known again where they come out (a bool, a member of an enumeration, few "
         "digits): test them with `noninterference`"

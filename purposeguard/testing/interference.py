@@ -67,8 +67,8 @@ def noninterference(
         ValueError: `pin` or `effects` names what there is not, or `twins` is none.
         TypeError: nothing is drawn, or `strategies` are given beside `@given`.
     """
-    must_be_known("pin", pin, PINS)
-    must_be_known("effects", effects, KINDS)
+    check_known("pin", pin, PINS)
+    check_known("effects", effects, KINDS)
     if twins < 1:
         raise ValueError("a test needs at least one twin of each example")
 
@@ -101,7 +101,7 @@ def noninterference(
     return decorate
 
 
-def must_be_known(what: str, names: Collection[str], known: Sequence[str]) -> None:
+def check_known(what: str, names: Collection[str], known: Sequence[str]) -> None:
     """Raises ValueError where something is given that is none of those known."""
     unknown = [name for name in names if name not in known] if not isinstance(names, str) else [names]
     if unknown:
