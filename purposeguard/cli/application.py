@@ -34,7 +34,7 @@ from purposeguard.runtime.snapshot import PolicySnapshot
 
 
 def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
-    """The guard that `MODULE:GUARD` means, once its module and the `others` are imported.
+    """The guard `MODULE:GUARD`, after its module and the `others` are imported.
 
     Raises:
         Problem: a module cannot be imported, or there is no guard of this name in it.
@@ -46,7 +46,7 @@ def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
 
 
 def find(target: str, others: Iterable[str] = ()) -> Any:
-    """What `MODULE:NAME` means, once its module and the `others` are imported.
+    """The object `MODULE:NAME`, after its module and the `others` are imported.
 
     Raises:
         Problem: a module cannot be imported, or there is nothing of this name in it.
@@ -100,7 +100,7 @@ def _import_failure(name: str, error: BaseException) -> str:
 
 
 def read_annotations(guard: Guard) -> dict[Site, str]:
-    """Settles what is declared with annotations that name what was defined later; site → why where it cannot be."""
+    """Resolves annotations that name classes defined later; site → why one cannot be resolved."""
     declared: list[Access | Entrustment] = [*guard.accesses, *guard.entrustments]
     return {item.site: why for item in declared if item.label is None if (why := _unread(item)) is not None}
 
@@ -118,13 +118,13 @@ def _unread(declared: Access | Entrustment) -> str | None:
 
 
 def says_whose(access: Access) -> bool:
-    """Whether the rows that it gives say whose they are: what depends on the subject is then decided row by row."""
+    """True if the rows of an access function name their subjects: they are then decided row by row."""
     readers = (getattr(fn, "__purposeguard_access__", None) for fn in _layers(access))
     return any(isinstance(reader, Reader) and reader.access is access and reader.marked for reader in readers)
 
 
 def _settling(declared: Access | Entrustment) -> Iterator[Callable[[], object]]:
-    """What reads the annotations of the function that was declared."""
+    """The layer of a declared function that reads its annotations."""
     for fn in _layers(declared):
         reader, hand = (getattr(fn, f"__purposeguard_{kind}__", None) for kind in ("access", "entrustment"))
         if isinstance(reader, Reader) and reader.access is declared:
@@ -134,7 +134,7 @@ def _settling(declared: Access | Entrustment) -> Iterator[Callable[[], object]]:
 
 
 def _layers(declared: Access | Entrustment) -> Iterator[Any]:
-    """The function that was declared, and the decorators around it, from the outermost in."""
+    """The declared function and its decorators, outermost first."""
     fn: Any = sys.modules.get(declared.module)
     for name in declared.qualname.split("."):
         fn = inspect.getattr_static(fn, name, None)
@@ -173,14 +173,14 @@ def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None
 
 
 def standing_against(decision: Decision, *, by_row: bool) -> tuple[str, ...]:
-    """Why a call is refused. What a subject could agree to is asked of each row, where rows say whose they are."""
+    """Why a call is refused. If rows name their subjects, consent is decided row by row."""
     return () if by_row and is_about_the_subject(decision) else decision.reasons
 
 
 def forecast(
     why_not: Callable[[Label], tuple[str, ...]], activity: Activity, access: Access, unread: str | None = None
 ) -> Outcome:
-    """What happens if an activity calls an access function, where `why_not` says why data is refused to it."""
+    """The outcome of an activity calling an access function; `why_not` gives the reasons to refuse a label."""
     if access.label is None and not access.sealed:
         return Outcome(activity, access, "unknown", (), (unread or "its sources are not known",))
 
@@ -202,7 +202,7 @@ def forecast(
 
 
 def _values(access: Access) -> dict[str, Label]:
-    """Path → label of what is withheld as one: a plain list together with its items."""
+    """Path → label of what is withheld together: a plain list and its items are one path."""
     labels: dict[str, Label] = {}
     for path, label in (*access.fields.items(), *access.sealed.items()):
         whole = path
@@ -223,7 +223,7 @@ WIDTH = {"refused": 0, "unknown": 0, "withheld": 1, "allowed": 2}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Effect:
-    """What becomes of an activity's calling an access function: before, after, and after of data collected earlier."""
+    """The outcome of one combination before, after, and after for data collected earlier."""
 
     before: Outcome
     after: Outcome
@@ -231,17 +231,17 @@ class Effect:
 
     @property
     def differs(self) -> bool:
-        """Whether the revision changes anything."""
+        """True if the revision changes the outcome."""
         return len({_shown_of(outcome) for outcome in (self.before, self.after, self.earlier)}) > 1
 
     @property
     def stops(self) -> bool:
-        """Whether it gets less than before, of data of either revision."""
+        """True if the activity gets less than before, of data of either revision."""
         return any(_gets_less(outcome, self.before) for outcome in (self.after, self.earlier))
 
     @property
     def starts(self) -> bool:
-        """Whether it gets more than before, of data of either revision."""
+        """True if the activity gets more than before, of data of either revision."""
         return any(_gets_less(self.before, outcome) for outcome in (self.after, self.earlier))
 
 
@@ -269,7 +269,7 @@ def effects(guard: Guard, comparison: Comparison) -> list[Effect]:
 
 
 class _Revisions:
-    """The two revisions, and the terms of an application in each."""
+    """Two revisions, and an application's terms in each."""
 
     def __init__(self, guard: Guard, comparison: Comparison) -> None:
         self._guard = guard
@@ -288,7 +288,7 @@ class _Revisions:
             yield _Side(self, matrix, terms, activity, by_row=by_row)
 
     def in_(self, notice: Notice, term: Any) -> Any:
-        """A term of the application in one of the revisions; None where that has it not."""
+        """A term of the application in one of the revisions; None if absent there."""
         if term is NotPersonal:
             return term
         if isinstance(term, Family):
@@ -313,7 +313,7 @@ class _Revisions:
 
 
 class _Side:
-    """Decides of labels for one activity, under one revision, of data collected under one."""
+    """Decides labels for one activity under one revision, for data collected under a revision."""
 
     def __init__(
         self, revisions: _Revisions, matrix: PolicyTable, terms: Notice, activity: Activity, *, by_row: bool
@@ -327,7 +327,7 @@ class _Side:
         self._none = self._why_none(activity)
 
     def _why_none(self, activity: Activity) -> str | None:
-        """Why the activity may use nothing at all."""
+        """Why the activity may use no data at all."""
         notice = self._matrix.notice
         revision = f"the revision of {notice.revision}"
         if self._purpose is None:

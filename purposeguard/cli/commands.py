@@ -82,7 +82,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Nothing of its own: the commands do the work."""
+    """Holds the commands."""
 
 
 @app.command(epilog="Exit codes: 0 printed, 2 bad input.")
@@ -182,7 +182,7 @@ def schema(output: Output = None, check: Check = False) -> None:
 
 
 def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
-    """Prints a generated text, writes it to a file, or says how the file differs from it."""
+    """Prints a generated text, writes it to a file, or compares the file with it."""
     if output is None:
         if check:
             raise Problem("`--check` compares a file: name it with `-o FILE`")
@@ -204,7 +204,7 @@ export_app = typer.Typer(
 
 @export_app.callback()
 def export_root() -> None:
-    """Nothing of its own: each engine has a command."""
+    """Holds a command for each engine."""
 
 
 @export_app.command(epilog="Exit codes: 0 written or up to date, 1 stale (with --check), 2 bad input.")
@@ -249,7 +249,7 @@ def _written(folder: Path, files: dict[Path, str]) -> None:
 
 
 def _command_for(notice: str, output: Path, overlays: Sequence[Path], language: Language) -> str:
-    """The command that writes the files anew."""
+    """The command line that writes the files again."""
     more = [f"--overlay {overlay}" for overlay in overlays]
     more += [] if language is Language.en else [f"--language {language.value}"]
     return " ".join(["purposeguard export cedar", notice, f"-o {output}", *more])

@@ -22,7 +22,7 @@ from purposeguard.policy.diff import Cell, Change, Comparison, compare
 
 
 class Finding(StrEnum):
-    """What may be asked not to be there: anything that differs, … , anything that an application can do no more."""
+    """What `--fail-on` can name: from any difference to anything that an application can no longer do."""
 
     any = "any"
     widening = "widening"
@@ -112,7 +112,7 @@ NAMING: Final = frozenset({"renamed", "reused", "renamed-nothing"})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and its lines."""
 
     title: str
     items: tuple[str, ...]
@@ -120,7 +120,7 @@ class Section:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Diff:
-    """A comparison, and what it does to an application where one is given."""
+    """A comparison, and its effects on an application if one is named."""
 
     comparison: Comparison
     target: str | None = None
@@ -128,16 +128,16 @@ class Diff:
 
     @property
     def material(self) -> bool:
-        """Whether a change needs notice or consent."""
+        """True if a change needs notice or consent."""
         return any(True for _ in self.comparison.needing())
 
     @property
     def stopping(self) -> bool:
-        """Whether anything of the application gets less than before."""
+        """True if an activity of the application gets less than before."""
         return any(effect.stops for effect in self.effects or ())
 
     def data(self, language: Language) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """The comparison as JSON values."""
         comparison, words = self.comparison, Words(self.comparison, language)
         rule = _rule(comparison)
         return {
@@ -171,7 +171,7 @@ class Diff:
         }
 
     def sections(self, language: Language) -> Iterator[Section]:
-        """All of it for people."""
+        """The comparison as sections of text."""
         comparison, words = self.comparison, Words(self.comparison, language)
         for direction, title in (("widened", ("Widened", "広がること")), ("narrowed", ("Narrowed", "狭まること"))):
             yield _section(words, title, (change for change in comparison.changes if change.direction == direction))
@@ -188,7 +188,7 @@ class Diff:
             yield from self._application(words)
 
     def _needs(self, words: Words) -> Section:
-        """What the changes ask for (clause 11)."""
+        """The notice and consent that the changes need (clause 11)."""
         comparison, rule = self.comparison, _rule(self.comparison)
         counts = [len(list(comparison.needing(need))) for need in ("notice", "consent")]
         lines = [
@@ -251,7 +251,7 @@ def _section(words: Words, title: tuple[str, str], changes: Iterable[Change]) ->
 
 
 def _rule(comparison: Comparison) -> Changes | None:
-    """What the earlier revision promised of changes; where it promised nothing, what the later says."""
+    """The rule on changes of the earlier revision; of the later one if the earlier has none."""
     return comparison.old.document.changes or comparison.new.document.changes
 
 
@@ -292,7 +292,7 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
 
 
 def _effect(effect: Effect, words: Words) -> str:
-    """A combination: before → after, and what of data collected earlier where that is another thing."""
+    """A combination: before → after, and the outcome for data collected earlier if it differs."""
     before, after, earlier = (
         _outcome_text(outcome, words) for outcome in (effect.before, effect.after, effect.earlier)
     )

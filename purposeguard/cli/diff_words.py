@@ -131,7 +131,7 @@ EARLIER: Final[Mapping[str, Sentence]] = {
 
 
 class Words:
-    """Says changes in one language; terms are named as the later revision that has them names them."""
+    """Describes changes in one language; a term has its name in the later revision that contains it."""
 
     def __init__(self, comparison: Comparison, language: Language) -> None:
         self._japanese = language is Language.ja
@@ -152,7 +152,7 @@ class Words:
             self._names["channel", channel.id] = self.either(channel.id, channel.title.ja)
 
     def either(self, english: str, japanese: str) -> str:
-        """What is said in this language."""
+        """The text in this language."""
         return japanese if self._japanese else english
 
     def listed(self, ids: Iterable[str]) -> str:
@@ -167,7 +167,7 @@ class Words:
         return self.listed(self._names.get(("purpose", id_), id_) for id_ in ids)
 
     def sources(self, ids: Iterable[str]) -> str:
-        """The names of sources; where all items of a clause are among them, that of the clause."""
+        """The names of sources; a clause in place of all its items."""
         there = list(ids)
         shown: dict[str, None] = {}
         for source in there:
@@ -186,7 +186,7 @@ class Words:
         return str(texts["ja" if self._japanese else "en"])
 
     def named(self, facts: Mapping[str, Any]) -> str:
-        """The name of what a change is about."""
+        """The name of the changed term."""
         if facts["what"] == "prohibition":
             return f"{self.sources(facts['sources'])} → {self.purposes(facts['purposes'])}"
         if "class" in facts:  # of a revision in which its id may mean another term
@@ -200,7 +200,7 @@ class Words:
     # --- sentences
 
     def say(self, change: Change) -> str:
-        """A change as a sentence, and what it needs."""
+        """A change as a sentence, with the notice or consent that it needs."""
         kind, facts = change.kind, change.facts
         sentence = SENTENCES["extended" if kind == "extension-basis" else kind]
         values: dict[str, Any] = {**facts, "earlier": self.old, "later": self.new, **self._terms(facts)}
@@ -211,7 +211,7 @@ class Words:
         return text + tail + self.either(*NEEDS[change.needs])
 
     def _terms(self, facts: Mapping[str, Any]) -> dict[str, str]:
-        """The names of what a change is about."""
+        """The names that fill a change's sentence."""
         names = {"only": "", "by": ""}
         if "purposes" in facts or "purpose" in facts:
             names["p"] = self.purposes(facts.get("purposes") or [facts["purpose"]])
@@ -241,7 +241,7 @@ class Words:
         return names
 
     def _members(self, facts: Mapping[str, Any]) -> str:
-        """What a list in a row has more, and less."""
+        """The members added to and removed from a list."""
         parts = [
             self.either(f"{word[0]} {self.listed(facts[key])}", f"{self.listed(facts[key])}を{word[1]}")
             for key, word in (("added", ("with", "追加")), ("removed", ("without", "削除")))
@@ -250,7 +250,7 @@ class Words:
         return self.either(", ", "、").join(parts)
 
     def _values(self, kind: str, facts: Mapping[str, Any]) -> dict[str, str]:
-        """What was, and what is, in words."""
+        """The old and the new value in words."""
         old, new = facts["old"], facts["new"]
         if kind == "title":
             was, is_ = self.title(old), self.title(new)
@@ -273,7 +273,7 @@ class Words:
         return {"was": say(old), "is_": say(new)}
 
     def _shown(self, value: Any) -> str:
-        """A value of the file."""
+        """A value of the notice file as text."""
         if isinstance(value, Mapping):
             return self.title(value)
         if isinstance(value, bool):
@@ -301,7 +301,7 @@ class Words:
         return self.either(f"{listed} {'alone' if alone else 'for example'}", f"{listed}{'のみ' if alone else 'など'}")
 
     def _renamed(self, facts: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-        """Another id, or another class, or both."""
+        """A changed id, title or class name."""
         moved = facts["old"] != facts["new"]
         text = self.either(*SENTENCES["renamed"]).format(**values) if moved else ""
         if moved and facts["by"] == "stated":
@@ -321,7 +321,7 @@ class Words:
         return self.either("; ", "。").join((text, class_)) if text else f"{values['kind']} {facts['new']}: {class_}"
 
     def _tails(self, kind: str, facts: Mapping[str, Any]) -> Iterator[Sentence]:
-        """What follows from a change."""
+        """The consequences of a change."""
         if kind in {"granted", "channels-opened"}:  # whose data, and collected when
             if facts["consent"]:
                 yield ", of subjects who agree to it", "（同意した本人の分のみ）"

@@ -1,4 +1,4 @@
-"""Files of the command line: notices read, generated files written at one stroke or compared."""
+"""Reads notices; writes generated files atomically, or compares them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Problem(Exception):
 
 
 LINES_OF_DIFF = 20
-"""Lines of a difference that are shown; the file itself is a command away."""
+"""The most lines shown of a difference."""
 
 
 def read_notice(name: str, overlays: Sequence[Path] = ()) -> Notice:
@@ -34,7 +34,7 @@ def read_notice(name: str, overlays: Sequence[Path] = ()) -> Notice:
         notice = Notice.bundled(name)
     except NoticeError as error:
         if error.origin != "bundled notice":
-            raise  # it is there, and its module does not fit it
+            raise  # the notice exists, and its module does not match it
         suggestion = error.faults[0].suggestion
         raise Problem(f"no file and no bundled notice is called `{name}` (help: {suggestion})") from error
     if not overlays:
@@ -47,11 +47,11 @@ def _is_path(name: str) -> bool:
     try:
         return path.suffix == ".toml" or path.name != name or path.is_file()
     except OSError:
-        return True  # too long a name, for one: opening it says what is wrong
+        return True  # such as a name that is too long: opening it raises the error
 
 
 def write(path: Path, text: str) -> None:
-    """Writes a file at one stroke: who reads it meanwhile sees the old one or the new one, whole.
+    """Writes a file atomically: a reader sees the old content or the new.
 
     Raises:
         Problem: it cannot be written; the old one is as it was.
@@ -60,7 +60,7 @@ def write(path: Path, text: str) -> None:
     draft = target.parent / f".{target.name}.{os.getpid()}.new"
     try:
         if target.exists() and not target.is_file():
-            # A device or a pipe takes what it is given and cannot be replaced; a directory refuses.
+            # A device or a pipe is written to and cannot be replaced; a directory raises.
             target.write_text(text, "utf-8", newline="\n")
             return
         try:
@@ -75,7 +75,7 @@ def write(path: Path, text: str) -> None:
 
 
 def difference(path: Path, text: str) -> str | None:
-    """How a file differs from what it should hold; None where it does not. The kind of line ends does not matter.
+    """The difference between a file and its expected text; None if there is none. Line endings may differ.
 
     Raises:
         Problem: the file is there and cannot be read.

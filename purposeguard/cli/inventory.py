@@ -43,7 +43,7 @@ def inventory(
 
 
 def inventory_report(guard: Guard) -> Report:
-    """Activities, access functions, and what comes of each activity's calling each access function."""
+    """Activities, access functions, and the outcome of each calling each."""
     unread = read_annotations(guard)
     outcomes = [
         outcome(guard, activity, access, unread.get(access.site))
@@ -140,7 +140,7 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
 
 
 def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
-    """For people: without the package that all names begin with, and without a purpose that the row says already."""
+    """The tables, without the common package of all names."""
     package = _package(declaration.site for declaration in (*guard.activities, *guard.accesses, *guard.entrustments))
     within = f" in {package.rstrip('.')}" if package else ""
 
@@ -240,14 +240,14 @@ def _party(entrustment: Entrustment) -> str:
 
 
 def _read(access: Access) -> str:
-    """What an access function reads: plain sources, and sealed ones in brackets."""
+    """The sources that an access function reads, sealed ones in brackets."""
     plain = _clauses(access) or ([] if access.sealed else ["?"])
     sealed = dict.fromkeys(source.clause for label in access.sealed.values() for source in label)
     return " ".join([*plain, *([f"(sealed: {' '.join(sealed)})"] if sealed else [])])
 
 
 def _package(sites: Iterable[Site]) -> str:
-    """What the modules of all sites begin with, dot included; nothing where they share nothing."""
+    """The common package of all sites, with its dot; empty if there is none."""
     shared: list[str] = []
     for parts in zip(*(site.module.split(".") for site in sites), strict=False):
         if len(set(parts)) > 1:
@@ -262,7 +262,7 @@ def _purpose_ids(activity: Activity) -> str:
 
 
 def _why(outcome: Outcome) -> str:
-    """The reasons in short: the purpose is that of the row, and what no clause grants is listed once."""
+    """The reasons, shortened: without the purpose, and with ungranted sources in one list."""
     reasons = [reason.replace(name_of(outcome.activity.purpose), "it") for reason in outcome.reasons]
     start = "no clause grants it to "
     clauses = [reason.removeprefix(start) for reason in reasons if reason.startswith(start)]
@@ -281,7 +281,7 @@ def _outcome_text(outcome: Outcome) -> str:
 
 
 def _findings(guard: Guard, outcomes: list[Outcome], unread: dict[Site, str]) -> Iterator[str]:
-    """What is hardly meant: code that cannot do its work under this notice."""
+    """Probable mistakes: code that cannot work under this notice."""
     handing = {entrustment.site for entrustment in guard.entrustments}
     for site, why in unread.items():
         what = "hand-over" if site in handing else "access function"
@@ -303,7 +303,7 @@ def _findings(guard: Guard, outcomes: list[Outcome], unread: dict[Site, str]) ->
 
 
 def _refused(guard: Guard, entrustment: Entrustment) -> Iterator[str]:
-    """Why a function would hand nothing over today, as far as that is known without calling it."""
+    """Why a function would hand over nothing today, as far as known without calling it."""
     if isinstance(entrustment.recipient, Recipient):
         means = entrustment.means or entrustment.recipient.means
         document = guard.notice.document

@@ -48,7 +48,7 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day
 
 @contextlib.contextmanager
 def _reading(target: str) -> Generator[Reading]:
-    """The ledger; what is wrong with it or the input is said, and ends with exit code 1 or 2."""
+    """The ledger; prints what is wrong with it or with the input, and exits with 1 or 2."""
     errors = err()
     try:
         with _opened(target) as ledger:
@@ -200,7 +200,7 @@ def _lines(ledger: Reading) -> Generator[bytes]:
 
 
 def _is_store(path: Path) -> bool:
-    """Whether a file of SQLite is there, which nobody means to replace: the ledger itself, say."""
+    """True for an SQLite file, such as the ledger itself, which an export must not replace."""
     if not path.is_file():
         return False
     from purposeguard.governance.ledger.opening import SQLITE  # noqa: PLC0415  # as above
@@ -211,10 +211,10 @@ def _is_store(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _output_file(output: Path | None) -> Generator[BinaryIO]:
-    """Where the copy goes: a file, put in its place once it is whole, a device or pipe, or standard output.
+    """The output: a file that is replaced when complete, a device, a pipe, or standard output.
 
     Raises:
-        Problem: it cannot be written, or is a ledger that is in use, or a store.
+        Problem: it cannot be written, is a ledger in use, or is a store.
     """
     if output is None:
         yield typer.get_binary_stream("stdout")
@@ -225,7 +225,7 @@ def _output_file(output: Path | None) -> Generator[BinaryIO]:
     draft = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
         if target.exists() and not target.is_file():
-            # A device or a pipe takes what it is given and cannot be replaced; a directory refuses.
+            # A device or a pipe is written to and cannot be replaced; a directory raises.
             with target.open("wb") as file:
                 yield file
             return
@@ -249,10 +249,10 @@ def ledger_report(
     until: datetime.datetime | None,
     limit: int,
 ) -> Report:
-    """What was used, and what else is told, of these kinds (none: of all), by this activity, in this time.
+    """The uses and other entries of these kinds (empty: all kinds), of this activity, in this period.
 
     Raises:
-        Problem: there is no such kind.
+        Problem: unknown kind.
         LedgerBroken: an entry cannot be read.
     """
     from purposeguard.governance.ledger import KINDS  # noqa: PLC0415  # needs the extra `governance`
@@ -311,7 +311,7 @@ def _second(at: str) -> str:
 
 
 def _what(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
-    """What an entry says, in a line, and the rest of it."""
+    """The main fact of an entry, and the others."""
     rest = dict(body)
     head = str(rest.pop("reason", "")) if kind == "denial" else ""
     if kind == "denial" and rest.pop("observed", False):

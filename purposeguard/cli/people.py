@@ -1,4 +1,4 @@
-"""The commands about people: what they asked for, what is held of them, and what is due for erasure."""
+"""The commands about subjects: requests, disclosure, and retention."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Page(StrEnum):
-    """How a report is written."""
+    """The format of a report."""
 
     html = "html"
     json = "json"
@@ -132,13 +132,13 @@ def opened(target: str, notice: Notice, others: Iterable[str] = ()) -> Generator
         store = existing_store(target)
     except ValueError as error:  # of the URL
         raise Problem(str(error)) from error
-    # Looking at a store is no use of data, so no ledger is told.
+    # Reading a store is no use of data, so no ledger records it.
     with store, Governance(store, notice=notice, ledger=False) as governance:
         yield governance
 
 
 def requests_report(overview: Overview, only: str | None) -> Report:
-    """How the desk stands: `only` what is `open`, or `overdue`, or (None) the counts beside it."""
+    """The requests: `only` the `open` or the `overdue` ones; None: the open ones, and counts of all."""
     listed = overview.overdue if only == "overdue" else overview.pending
     data: dict[str, Any] = {
         "as_of": overview.as_of.isoformat(),
@@ -235,10 +235,10 @@ def sweep(
 
 
 def find_sweep(target: str, others: Iterable[str]) -> RetentionJob:
-    """The sweep of the governance that `MODULE:NAME` means, or of the guard that it means.
+    """The retention job of the governance `MODULE:NAME`, or of the guard of that name.
 
     Raises:
-        Problem: a module cannot be imported, or there is nothing of this name that sweeps.
+        Problem: a module cannot be imported, or the object has no retention job.
     """
     application = find(target, others)
     governance: Any = application.governance if isinstance(application, Guard) else application
@@ -334,7 +334,7 @@ def outcome_report(outcome: Outcome) -> Report:
 
 
 def run_sweep(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, console: Console) -> Outcome:
-    """Erases what is due, with a bar for each eraser where there is a terminal."""
+    """Erases what is due, with a progress bar for each eraser on a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bars = {part.eraser: progress.add_task(part.eraser, total=part.count + part.pending) for part in plan.parts}

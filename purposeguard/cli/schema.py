@@ -183,7 +183,7 @@ def notice_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """The schema as the text of a file: sorted, so that it is the same wherever it is made."""
+    """The schema as text, sorted, so that it is reproducible."""
     return json.dumps(notice_schema(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
 
@@ -192,7 +192,7 @@ def _described(value: dict[str, Any], text: str | None) -> dict[str, Any]:
 
 
 def _plain(node: Any) -> Any:
-    """A schema without what differs between versions of pydantic, or says nothing in TOML, which has no null."""
+    """A schema without details of pydantic's version, and without null, which TOML lacks."""
     if isinstance(node, list):
         return [_plain(item) for item in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""The command `purposeguard sql`: a query over files, held to a purpose."""
+"""The command `purposeguard sql`: a query over files for a purpose."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from purposeguard.adapters.duckdb import Connection, Explanation, Result  # at run time it takes an extra
 
 ROWS_SHOWN = 100
-"""Rows that are printed as a table where no `--limit` is given."""
+"""Rows of a table that are printed without `--limit`."""
 LISTING = ("DESC", "SHOW", "SUMMARIZE", "PRAGMA")
-"""How those begin who want to know what columns there are."""
+"""Statements that list columns."""
 LISTED = '`--explain "SELECT * FROM …"` lists the columns of a table with their tags'
 
 
@@ -122,11 +122,11 @@ def _run(
     limit: int | None,
     explain: bool,
 ) -> tuple[Report, str | bool]:
-    """What is to be printed, and the number of rows in words; or of an explanation whether the statement would run.
+    """The report and the number of rows in words; for an explanation, whether the statement would run.
 
     Raises:
-        typer.Exit: it is refused, which is an answer, and no bad input.
-        Problem: a file cannot be read, or DuckDB does not run the statement.
+        typer.Exit: the statement is refused: exit code 1.
+        Problem: a file cannot be read, or DuckDB fails.
         PurposeGuardError: bad input, such as a column without a tag.
     """
     try:
@@ -165,15 +165,15 @@ def _run(
 
 
 def _explain(connection: Connection, statement: str, paths: Mapping[str, Path]) -> Explanation:
-    """What a statement would do; where it cannot be told, with the way that a command line has.
+    """The explanation of a statement; errors name the options of this command.
 
     Raises:
-        Problem: it names a table that is not there, or asks what columns there are.
-        UnresolvedStatement: it cannot be told otherwise.
+        Problem: it names an unknown table, or lists columns.
+        UnresolvedStatement: its columns cannot be resolved.
     """
     try:
         return connection.explain(statement)
-    except UnlabelledData as error:  # of a table that is not there
+    except UnlabelledData as error:  # an unknown table
         raise Problem(f"{error}\n  tables here: {', '.join(f'`{name}`' for name in paths)}") from error
     except UnresolvedStatement as error:
         if not statement.lstrip().upper().startswith(LISTING):
@@ -182,10 +182,10 @@ def _explain(connection: Connection, statement: str, paths: Mapping[str, Path]) 
 
 
 def _paths_by_table(files: list[str]) -> dict[str, Path]:
-    """The files by the names of their tables.
+    """Table name → file.
 
     Raises:
-        Problem: two have one name, or a file's name is none for a table.
+        Problem: two files have the same name, or a name is not valid for a table.
     """
     paths: dict[str, Path] = {}
     for file in files:
@@ -211,7 +211,7 @@ def _paths_by_table(files: list[str]) -> dict[str, Path]:
 
 @contextlib.contextmanager
 def _guard(notice: Notice, store: str | None) -> Generator[Guard]:
-    """A guard, which a store of governance tells who opted out of what."""
+    """A guard; with a store, one that knows which subjects opted out."""
     if store is None:
         yield Guard(notice)
         return
@@ -232,11 +232,11 @@ def _guard(notice: Notice, store: str | None) -> Generator[Guard]:
 
 NULL: Final = "NULL"
 WIDEST: Final = 40
-"""Columns that a terminal's table has at most."""
+"""The most columns of a printed table."""
 
 
 def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
-    """The rows of a result, the first `limit` of them; and how many there are."""
+    """The first `limit` rows of a result, and the number of all rows in words."""
     from purposeguard.adapters.duckdb.result import plain  # noqa: PLC0415  # its libraries may be missing
 
     everything = len(result)
@@ -256,7 +256,7 @@ def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
 
 
 def explain_report(explanation: Explanation) -> Report:
-    """The columns that a statement uses, and whether they may be."""
+    """The columns that a statement uses, and whether each is allowed."""
     data: dict[str, Any] = {
         "allowed": explanation.allowed,
         "used": [
@@ -312,7 +312,7 @@ def _cell(value: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """A text in which nothing but letters comes to the terminal: no control characters of what was read."""
+    """A text without control characters, which a terminal would obey."""
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
@@ -327,7 +327,7 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """A value as a JSON value."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
@@ -352,14 +352,14 @@ MARKS: Final[Mapping[str, Mark]] = {
     "source": RowSource,
     "by-row": ByRow,
 }
-"""How marks are spelled; `subject:realm` besides. All else is an id of a source, or `not-personal`."""
+"""The spelling of marks, beside `subject:realm`; anything else is a source's id, or `not-personal`."""
 
 
 def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Columns]:
     """The tags in a TOML file, by table.
 
     Raises:
-        Problem: the file is at fault, or tells of a table that is not there.
+        Problem: the file is invalid, or names an unknown table.
     """
     try:
         data = read_toml(path)
@@ -386,7 +386,7 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
 
 
 def _spec(place: str, tag: object, notice: Notice, faults: list[Fault]) -> list[Any]:
-    """What a column is told by; nothing where that is at fault."""
+    """The parts of a column's tag; empty if one is invalid, which is added to `faults`."""
     words = [word for word in (tag if isinstance(tag, list) else [tag]) if isinstance(word, str)]
     if not words or (isinstance(tag, list) and len(words) < len(tag)):
         faults.append(Fault(place, 'must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`'))

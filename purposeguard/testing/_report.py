@@ -1,4 +1,4 @@
-"""What a run of tests exercised: told by watched guards, added up by names, merged from processes, and reported."""
+"""What a test run exercised: collected from watched guards, merged from worker processes, and reported."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ from purposeguard.testing._flipping import Cell, notice_key
 from purposeguard.testing.watching import Asked, Watcher
 
 MOST_NOTICES: Final = 300
-"""Revisions that are remembered; tests that make notices up may make any number."""
-
+"""Revisions that are recorded; generated tests may make any number."""
 
 _MOST_YOUNG: Final = 20
-"""Guards that are kept until the test ends that made them, to see what was declared by then."""
+"""Guards kept until their test ends, when all their declarations are there."""
 
 _MOST_AT_ONCE: Final = 5000
-"""Different decisions that are counted before they are added up."""
+"""Distinct decisions counted before they are added to the records."""
 
 
 class Records:
-    """Names and numbers alone, so that they can go to another process.
+    """Counts by names alone, so that they can be sent to another process.
 
-    `cells`: how often each was consulted, by its answer. `universe`: the cells that count, each with whether it is
-    granted. `used` and `denied`: by notice, activity, purpose and source.
+    `cells`: (notice, source, purpose, answer) → times consulted. `universe`: declared cell → whether it is granted.
+    `used` and `denied`: by notice, activity, purpose and source.
     """
 
     def __init__(self) -> None:
@@ -53,7 +52,7 @@ class Records:
     _LISTED: Final = ("activities", "accesses", "universe", "terms")
 
     def dump(self) -> dict[str, Any]:
-        """Lists and texts, as JSON has them."""
+        """The records as JSON values."""
         return {name: [[key, value] for key, value in getattr(self, name).items()] for name in _every()}
 
     def merge(self, dump: Mapping[str, Any]) -> None:
@@ -68,14 +67,14 @@ class Records:
                 held[plain] = (value[0], [tuple(term) for term in value[1]]) if name == "terms" else value
 
     def knows(self, notice: str) -> bool:
-        """Whether cells of a notice are remembered; of made-up ones the first are."""
+        """True if cells of a notice are recorded: there is a limit on the number of notices."""
         return notice in self.terms or len(self.terms) < MOST_NOTICES
 
     def declare(self, guard: Guard, notice: Notice, is_test: Callable[[str], bool]) -> None:
-        """Takes down what a guard's code declares: its activities, its access functions, and the cells that count.
+        """Records what a guard's code declares: activities, access functions, and the cells that count.
 
-        `notice` is the one that it was made for: a test may have put another revision in force. `is_test`: whether a
-        module is one of tests, which may declare what it likes.
+        `notice`: the one that the guard was made with; a test may have replaced it. `is_test`: whether a module holds
+        tests, whose declarations do not count.
         """
         key = notice_key(notice)
         activities = [activity for activity in guard.activities if not is_test(activity.module)]
@@ -94,7 +93,7 @@ class Records:
                     self.universe[key, source.clause, member.clause] = bool(granted)
 
     def name(self, notice: Notice, *, always: bool = False) -> None:
-        """Takes down the terms of a notice, in its order; `always`: also where there are many already."""
+        """Records the terms of a notice, in its order; `always`: beyond the limit too."""
         key = notice_key(notice)
         if key not in self.terms and (always or self.knows(key)):
             purposes = [(purpose.clause, purpose.slug) for purpose in notice.purposes]
@@ -122,10 +121,10 @@ def _labels(guard: Guard, accesses: Iterable[Access]) -> Iterator[Label]:
 
 
 class Collector(Watcher):
-    """Adds up what is told: quickly while a test runs, by names when it ends."""
+    """Counts what watched guards do: by identity while a test runs, by names when it ends."""
 
     def __init__(self, *, by_test: bool, is_test: Callable[[str], bool]) -> None:
-        """`by_test`: it is remembered which test consulted which cells; `is_test` as in `Records.declare`."""
+        """`by_test`: records which test consulted which cells; `is_test` as in `Records.declare`."""
         self.records = Records()
         self.by_test: dict[str | None, set[Cell]] = {}
         self.by_fixture: dict[Any, set[Cell]] = {}
@@ -150,7 +149,7 @@ class Collector(Watcher):
             if held is not None:
                 held[0] += 1
                 return
-            self._counts[key] = [1, asked]  # which keeps what the key names
+            self._counts[key] = [1, asked]  # keeps the objects of the key alive
             if len(self._counts) > _MOST_AT_ONCE:
                 self.fold()
 
@@ -162,7 +161,7 @@ class Collector(Watcher):
         with self._lock:
             held = counts.get(id(what))
             if held is None:
-                counts[id(what)] = [1, what]  # which keeps what the key names
+                counts[id(what)] = [1, what]  # keeps the objects of the key alive
             else:
                 held[0] += 1
 
@@ -175,39 +174,39 @@ class Collector(Watcher):
             with self._lock:
                 self._young.append(guard)
                 self._made_for[guard] = guard.notice
-                if self._test is None:  # by a module that is imported, and by no test
+                if self._test is None:  # made while a module is imported
                     self.records.name(guard.notice, always=True)
                 if len(self._young) > _MOST_YOUNG:  # a test may make any number
                     self._declare(self._young.popleft())
 
     def met(self, guards: Iterable[Guard]) -> None:
-        """These guards were there before."""
+        """Records guards that exist already."""
         for guard in guards:
             self._made_for[guard] = guard.notice
             self.records.name(guard.notice, always=True)
 
     def begin(self, test: str) -> None:
-        """A test begins: what was decided before was so while modules were imported."""
+        """A test begins; earlier decisions belong to the import of modules."""
         self.fold()
         self._test = test
 
     def end(self) -> None:
-        """It has ended."""
+        """The test has ended."""
         self.fold()
         self._test = None
 
     def begin_fixture(self, fixture: Any) -> None:
-        """A fixture that several tests share is made: what it decides is consulted by all of them."""
+        """A shared fixture is being made: the cells that it consults count for all its tests."""
         self.fold()
         self._fixtures.append(fixture)
 
     def end_fixture(self) -> None:
-        """It is there."""
+        """The fixture is made."""
         self.fold()
         self._fixtures.pop()
 
     def fold(self) -> None:
-        """Adds what was counted to the records; guards that were made meanwhile may go."""
+        """Adds the counts to the records, and releases the guards made meanwhile."""
         with self._lock:
             counts, self._counts = self._counts, {}
             entered, self._entered = self._entered, {}
@@ -248,7 +247,7 @@ class Collector(Watcher):
         self.records.declare(guard, self._made_for.get(guard, guard.notice), self._is_test)
 
     def finish(self, guards: Iterable[Guard]) -> Records:
-        """The records, once all is told."""
+        """The records, complete."""
         self.fold()
         for guard in guards:
             self._declare(guard)
@@ -260,7 +259,7 @@ _MOST_LINES: Final = 30
 
 
 class Report:
-    """Reads records. A cell that counts is exercised once it was consulted and answered as the notice has it."""
+    """Reports records. A declared cell is exercised if it was consulted and answered as the notice has it."""
 
     def __init__(self, records: Records) -> None:
         self.records = records
@@ -268,31 +267,31 @@ class Report:
 
     @property
     def counted(self) -> tuple[int, int]:
-        """How many of the cells that count were exercised, and how many there are."""
+        """The numbers of exercised and of declared cells."""
         universe = self.records.universe
         hit = sum(self.records.cells[(*cell, granted)] > 0 for cell, granted in universe.items())
         return hit, len(universe)
 
     @property
     def percent(self) -> float:
-        """The same in percent; 100 where there are none."""
+        """The percentage exercised; 100 if none are declared."""
         hit, of = self.counted
         return 100 * hit / of if of else 100.0
 
     @property
     def told_percent(self) -> str:
-        """The same as text."""
+        """The percentage as text."""
         return f"{self._floored(1):g} %"
 
     def _floored(self, places: int) -> float:
-        """The same to so many decimal places, rounded down: what is short of a bound is seen to be."""
+        """The percentage, rounded down, so that a value below a bound is not shown as the bound."""
         hit, of = self.counted
         scale = 10**places
         return 100 * scale * hit // of / scale if of else 100.0
 
     @property
     def activities(self) -> list[tuple[str, str, str]]:
-        """By notice, name and purpose: those declared, of a family also for the members that `guard.use` asked for."""
+        """(notice, activity, purpose): those declared, and for a family also the members that were asked for."""
         records = self.records
         names = {(notice, name) for notice, name, _ in records.activities}
         others = {record[:3] for record in (*records.used, *records.denied) if record[:2] in names}
@@ -308,7 +307,7 @@ class Report:
     # ---- for people ------------------------------------------------------------------------------------------------
 
     def lines(self, verbose: bool = False) -> Iterator[str]:
-        """What is printed."""
+        """The lines to print."""
         records = self.records
         declared = {notice for notice, _, _ in records.activities}
         for notice in records.terms:
@@ -371,7 +370,7 @@ class Report:
     # ---- for programs ------------------------------------------------------------------------------------------------
 
     def tables(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """The report as JSON values."""
         records = self.records
         hit, of = self.counted
         cells = sorted({cell[:3] for cell in records.cells} | set(records.universe), key=self.order)
@@ -413,7 +412,7 @@ class Report:
         return made
 
     def order(self, cell: tuple[str, str, str]) -> tuple[str, int, int, str, str]:
-        """What sorts cells as their notice has them."""
+        """Sort key of a cell: the order of its notice."""
         notice, source, purpose = cell
         sources, purposes = self.records.terms.get(notice, ([], []))
         clauses = [clause for clause, _ in purposes]
@@ -440,7 +439,7 @@ def _times(sources: dict[str, int]) -> str:
 
 
 def _short(lines: Iterable[str], verbose: bool) -> Iterator[str]:
-    """The first of many lines."""
+    """The first lines, and how many are left out; all of them if verbose."""
     shown = list(lines)
     yield from shown if verbose else shown[:_MOST_LINES]
     if not verbose and len(shown) > _MOST_LINES:

@@ -1,4 +1,4 @@
-"""What tests of noninterference and canaries fail with, and the words of it."""
+"""The errors of noninterference tests and canaries, and their messages."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 _PLACES: Final = 8
-"""Places that are listed."""
+"""The most places listed."""
 
 _MOST: Final = 4
-"""Differences that are listed beside the first."""
+"""The most differences listed after the first."""
 
 
 def joined(names: Sequence[str], last: str = "and") -> str:
@@ -45,7 +45,7 @@ def label_text(label: Label) -> str:
 
 
 _UNNAMED: Final = "a field that may not be used makes a difference"
-"""While hypothesis still makes an example smaller: nobody is told of that one."""
+"""The message while hypothesis shrinks, which is not shown."""
 
 
 def _interference_text(
@@ -76,14 +76,14 @@ def _interference_text(
 
 
 def _plainer(run: tuple[str, str]) -> tuple[int, str]:
-    """The plainer value first: which of the two was drawn first says nothing."""
+    """Sort key: the shorter value first, as the order of drawing means nothing."""
     return len(run[0].rstrip()), run[0]
 
 
 def _run_heads(
     fields: Sequence[tuple[Fields, str]], values: tuple[Mapping[str, Any], Mapping[str, Any]], remembered: bool
 ) -> list[str]:
-    """What each of the two runs was given, as wide as each other."""
+    """The heads of the two runs' lines, padded to one width."""
     if remembered:
         heads = ["with values seen before", "with values never seen"]
     else:
@@ -134,7 +134,7 @@ def _chance(pins: Collection[str]) -> str:
 
 
 def expected(error: BaseException) -> str:
-    """What is said beside an error that every run raised."""
+    """The note on an error that every run raised."""
     return f"(every run raised this; where it may be raised: `noninterference(…, raises={type(error).__name__})`)"
 
 
@@ -173,7 +173,7 @@ def _leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> st
 
 
 def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark], marks: Sequence[Mark]) -> str:
-    """Why canaries could find nothing."""
+    """The message if no forbidden mark is recognisable."""
     name = name_of(decide(Label(NotPersonal)).purpose)
     if forbidden:
         return unrecognisable(list(dict.fromkeys(mark.field for mark in forbidden)))
@@ -187,7 +187,7 @@ def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark
 
 
 def unrecognisable(fields: Sequence[str]) -> str:
-    """What canaries cannot see."""
+    """The message on fields whose values canaries cannot recognise."""
     names = joined([f"`{field}`" for field in fields])
     return wrapped(
         f"values of {names} cannot be known again where they come out (a bool, a member of an enumeration, few "
@@ -196,7 +196,7 @@ def unrecognisable(fields: Sequence[str]) -> str:
 
 
 def nothing_drawn(test: Callable[..., Any]) -> str:
-    """Why a function cannot be made a test of noninterference."""
+    """The message if a test draws nothing."""
     parameters = ", ".join(inspect.signature(test).parameters)
     return wrapped(
         f"{test.__qualname__}({parameters}) draws nothing: annotate a parameter with a tagged model, give strategies "

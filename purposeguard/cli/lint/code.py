@@ -65,7 +65,7 @@ OPENING: Final = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambd
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
-    """What a name is bound to: a value, an annotation, or both; how says whether it is the value itself."""
+    """What a name is bound to: a value, an annotation, or both; `how` says whether it is the value itself."""
 
     scope: Scope
     how: str
@@ -96,7 +96,7 @@ class Scope:
 
     @property
     def function(self) -> Scope | None:
-        """The innermost function that it is in, or is."""
+        """The innermost function at this scope."""
         scope: Scope | None = self
         while scope is not None and not isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             scope = scope.parent if not isinstance(scope.node, ast.ClassDef) else None
@@ -104,12 +104,12 @@ class Scope:
 
     @property
     def cls(self) -> ast.ClassDef | None:
-        """The class in whose body it stands."""
+        """The class in whose body the scope lies."""
         around = None if self.parent is None else self.parent.node
         return around if isinstance(around, ast.ClassDef) else None
 
     def bind(self, name: str, binding: Binding) -> None:
-        """Adds a binding, to the scope that the name is of."""
+        """Adds a binding to the scope that owns the name."""
         scope: Scope = self
         if name in self.elsewhere:
             scope = self.holder(name)
@@ -125,7 +125,7 @@ class Scope:
         return self.module.scope
 
     def bindings(self, name: str) -> list[Binding]:
-        """What a name may mean here; nothing if it is no name of this module."""
+        """The bindings of a name here; empty if this module does not bind it."""
         scope: Scope | None = self
         while scope is not None:
             inner = scope is self or not isinstance(scope.node, ast.ClassDef)
@@ -182,18 +182,18 @@ class Module:
 
     @property
     def functions(self) -> list[FunctionNode]:
-        """The functions in it, wherever they stand."""
+        """All functions in the module, nested ones included."""
         return self.all(ast.FunctionDef, ast.AsyncFunctionDef)
 
     def above(self, node: ast.AST) -> Iterator[ast.AST]:
-        """The nodes that a node lies in, from the innermost out."""
+        """The nodes around a node, innermost first."""
         parent = self.parent_of.get(node)
         while parent is not None:
             yield parent
             parent = self.parent_of.get(parent)
 
     def absolute(self, name: str | None, level: int) -> str:
-        """The module that `from ..name import` means here."""
+        """The absolute name of a relative import."""
         if not level:
             return name or ""
         parts = self.name.split(".")
@@ -261,7 +261,7 @@ def _bind_target(target: ast.expr | None, scope: Scope, how: str, value: ast.exp
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """What an expression stands for: something by its dotted name; `node` if it is defined in a file looked at."""
+    """What an expression refers to: a dotted name, and its `node` if it is defined in the linted files."""
 
     name: str
     module: Module | None = None
@@ -273,17 +273,17 @@ class Thing:
 
     @property
     def cls(self) -> ast.ClassDef | None:
-        """The class in a file looked at, of a class or an instance."""
+        """The class itself, or of the instance, if it is in the linted files."""
         return self.node if isinstance(self.node, ast.ClassDef) else None
 
     @property
     def function(self) -> FunctionNode | None:
-        """The function in a file looked at."""
+        """The function, if it is in the linted files."""
         return None if isinstance(self.node, ast.ClassDef) else self.node
 
 
 def canonical(name: str) -> str:
-    """The name by which rules know something: an export of a library is called as its users call it."""
+    """The public name of an export of a library, by which rules know it."""
     parts = name.split(".")
     if parts[0] == "pydantic" and len(parts) > 2:
         return ".".join(
@@ -298,7 +298,7 @@ def canonical(name: str) -> str:
 
 
 class Code:
-    """All modules that are looked at, and what is meant by what in them."""
+    """All linted modules; resolves expressions in them."""
 
     def __init__(self, texts: Iterable[Text]) -> None:
         self.modules = tuple(Module(text) for text in texts)
@@ -325,7 +325,7 @@ class Code:
         return self._module_of[node]
 
     def find(self, name: str, importer: Module) -> Module | None:
-        """The module of this name; of several that which lies nearest to who imports it."""
+        """The module of this name; of several the one nearest to the importing module."""
         modules = [] if name.partition(".")[0] in sys.stdlib_module_names else self._by_name.get(name, [])
 
         def shared(module: Module) -> int:
@@ -337,7 +337,7 @@ class Code:
     # --- names ---------------------------------------------------------------------------------------------------
 
     def assigned(self, expr: ast.expr, scope: Scope, depth: int = 0) -> Binding | None:
-        """The assignment that a name, here or of another module, leads to; None if it leads to anything else."""
+        """The assignment of a name, here or in another module; None if it is bound otherwise."""
         if depth > DEEPEST:
             return None
         bindings: list[Binding] = []
@@ -362,17 +362,17 @@ class Code:
         return binding
 
     def name(self, expr: ast.expr, scope: Scope) -> str:
-        """The dotted name of what an expression stands for, empty if that is not known or it is a value."""
+        """The dotted name that an expression refers to; empty if unknown, or if it is an instance."""
         thing = self.of(expr, scope)
         return "" if thing is None or thing.instance else thing.name
 
     def kind(self, expr: ast.expr, scope: Scope) -> str:
-        """The dotted name of the class of which a value is, empty if that is not known."""
+        """The dotted name of a value's class; empty if unknown."""
         thing = self.of(expr, scope)
         return thing.name if thing is not None and thing.instance else ""
 
     def of(self, expr: ast.AST | None, scope: Scope) -> Thing | None:
-        """What an expression stands for; None if that is not known."""
+        """What an expression refers to; None if unknown."""
         if expr is None or self._depth > DEEPEST:
             return None
         if expr not in self._known:
@@ -414,7 +414,7 @@ class Code:
         return Thing(f"builtins.{expr.id}") if hasattr(builtins, expr.id) else None
 
     def bound(self, binding: Binding) -> Thing | None:
-        """What a name that is bound so stands for."""
+        """What a bound name refers to."""
         if self._depth > DEEPEST:
             return None
         self._depth += 1  # modules may take their names from each other
@@ -445,7 +445,7 @@ class Code:
                 return None
 
     def defined(self, node: ast.ClassDef | FunctionNode) -> Thing:
-        """A class or function of a file looked at."""
+        """A class or function in the linted files."""
         module = self.module_of(node)
         return Thing(canonical(f"{module.name}.{module.qualname(node)}"), module, node)
 
@@ -470,7 +470,7 @@ class Code:
         return Thing(canonical(dotted), notice=notice)
 
     def _item(self, iterable: ast.AST | None, scope: Scope) -> Thing | None:
-        """The value that a loop takes out of what a function is annotated to give, or of a name with an annotation."""
+        """The item of a loop, by the annotation of the function or name that it loops over."""
         if isinstance(iterable, ast.Name):
             bindings = scope.bindings(iterable.id)
             if len(bindings) != 1:
@@ -501,7 +501,7 @@ class Code:
         return Thing(USE, instance=True) if binding.position == method and "with_use" in decorators else None
 
     def member(self, owner: Thing, name: str) -> Thing | None:
-        """An attribute of something."""
+        """What an attribute refers to."""
         if owner.cls is not None:
             thing = self._of_class(owner.cls, name, instance=owner.instance)
             if thing is not None or owner.name not in (GUARD, USE):
@@ -534,7 +534,7 @@ class Code:
         return None
 
     def on_self(self, cls: ast.ClassDef, name: str) -> list[Assigned]:
-        """What methods of a class assign to an attribute."""
+        """Attribute → what the methods of a class assign to it."""
         if cls not in self._on_self:
             assigned = self._on_self[cls] = {}
             scope_of = self.module_of(cls).scope_of
@@ -564,7 +564,7 @@ class Code:
         return Thing(made.name, instance=True) if made.name.rpartition(".")[2][:1].isupper() else None
 
     def _notice(self, expr: ast.Call, scope: Scope) -> str:
-        """The bundled notice with which a guard is made."""
+        """The bundled notice that a guard is made with."""
         arguments = [*expr.args, *(keyword.value for keyword in expr.keywords if keyword.arg == "notice")]
         notices = [
             thing.notice for argument in arguments if (thing := self.of(argument, scope)) is not None and thing.notice
@@ -572,7 +572,7 @@ class Code:
         return notices[0] if notices else ""
 
     def returned(self, function: FunctionNode) -> Thing | None:
-        """What a call of a function gives: by its annotation, or by its only `return`."""
+        """What a function returns: by its annotation, or by its only `return`."""
         module = self.module_of(function)
         if function.returns is not None:
             return self.stated(function.returns, module.scope_of[function])
@@ -580,7 +580,7 @@ class Code:
         return self.of(values[0], module.inside[function]) if len(values) == 1 else None
 
     def _instance(self, cls: Thing) -> Thing:
-        """A value of a class; of one that derives from a guard or a use, one of these."""
+        """An instance of a class; a subclass of Guard or Use counts as that."""
         bases = self.bases(cls.cls) if cls.cls is not None else frozenset()
         name = next((kind for kind in (GUARD, USE) if kind in bases), cls.name)
         return Thing(name, cls.module, cls.node, instance=True)
@@ -588,7 +588,7 @@ class Code:
     # --- annotations ---------------------------------------------------------------------------------------------
 
     def parsed(self, expr: ast.expr) -> ast.expr:
-        """An annotation, read if it is a text."""
+        """An annotation; parsed if it is a string."""
         if not isinstance(expr, ast.Constant) or not isinstance(expr.value, str):
             return expr
         if expr not in self._texts:
@@ -599,7 +599,7 @@ class Code:
         return self._texts[expr]
 
     def stated(self, annotation: ast.expr | None, scope: Scope) -> Thing | None:
-        """The value that an annotation promises: of `X | None` that of `X`; None if there are several, or none."""
+        """The instance of an annotation, for `X | None` that of `X`; None unless there is exactly one."""
         things = [] if annotation is None else list(self._members(annotation, scope, 0))
         return things[0] if len(things) == 1 else None
 
@@ -630,7 +630,7 @@ class Code:
     # --- classes -------------------------------------------------------------------------------------------------
 
     def lineage(self, cls: ast.ClassDef) -> list[ast.ClassDef]:
-        """A class and the classes in these files that it derives from, the nearest first."""
+        """A class and its base classes in the linted files, nearest first."""
         classes: dict[ast.ClassDef, None] = {}
         pending = [cls]
         while pending:
@@ -643,7 +643,7 @@ class Code:
         return list(classes)
 
     def bases(self, cls: ast.ClassDef) -> frozenset[str]:
-        """The dotted names of all that a class derives from, itself included."""
+        """The dotted names of a class and all its bases."""
         if cls not in self._bases:
             names: set[str] = set()
             for ancestor in self.lineage(cls):
@@ -665,7 +665,7 @@ def parameters(node: FunctionNode | ast.Lambda) -> list[ast.arg]:
 
 
 def own(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """All nodes in these, themselves included, without what is in functions and classes defined among them."""
+    """These nodes and all nodes in them, but not those in nested functions and classes."""
     pending = list(nodes)
     while pending:
         node = pending.pop()
@@ -675,7 +675,7 @@ def own(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 
 def items(index: ast.expr) -> tuple[ast.expr, ...]:
-    """What stands in the brackets of an annotation."""
+    """The arguments in the brackets of an annotation."""
     return tuple(index.elts) if isinstance(index, ast.Tuple) else (index,)
 
 
@@ -694,7 +694,7 @@ def root(expr: ast.AST) -> str:
 
 
 def dotted(expr: ast.AST) -> str:
-    """An expression in the words of a message."""
+    """An expression as a message shows it."""
     if isinstance(expr, ast.Attribute):
         before = dotted(expr.value)
         return f"{before}.{expr.attr}" if before else expr.attr

@@ -20,7 +20,7 @@ Level = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: its id, what it finds, and what there is to do about it."""
+    """A rule: its id, what it finds, and how to fix it."""
 
     id: str
     title: str
@@ -31,7 +31,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """From where to where in a file: lines from 1, columns (of characters) from 1, the last one exclusive."""
+    """A range in a file: lines and character columns from 1, the end exclusive."""
 
     path: str
     line: int
@@ -42,7 +42,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One thing found. `symbol` is the function, field or class that it is about; `allowed` why it may stay."""
+    """A finding. `symbol`: its function, field or class; `allowed`: the reason why it is allowed, if it is."""
 
     place: Place
     rule: str
@@ -53,7 +53,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Unread:
-    """A file that could not be looked at, or a place in it from which on it could not."""
+    """A file that could not be linted, or only up to a line."""
 
     path: str
     line: int
@@ -101,7 +101,7 @@ EXAMPLE: Final = re.compile(r"allow\b", re.IGNORECASE)
 
 @dataclass(slots=True)
 class Allow:
-    """One comment: for which rules, for which line, and why."""
+    """An allowing comment: its rules, its line, and the reason."""
 
     place: Place
     rules: tuple[str, ...]
@@ -112,7 +112,7 @@ class Allow:
 
 
 def allows_in(text: str, shown: str, rules: Collection[str]) -> list[Allow]:
-    """The comments of a file that allow something, or are meant to."""
+    """The allowing comments of a file, malformed ones included."""
     if not MENTIONED.search(text):
         return []
     allows: list[Allow] = []
@@ -166,7 +166,7 @@ def _read(token: tokenize.TokenInfo, shown: str, rules: Collection[str]) -> Allo
 
 
 def settled(findings: Iterable[tuple[Finding, frozenset[int]]], allows: list[Allow]) -> Iterator[Finding]:
-    """Findings, with the reasons for which they may stay. Each has the lines on which it may be allowed."""
+    """Findings, with the reason if a comment allows them; each comes with the lines of such a comment."""
     for finding, lines in findings:
         for allow in allows:
             if allow.fault is None and finding.rule in allow.rules and allow.line in lines:
@@ -178,7 +178,7 @@ def settled(findings: Iterable[tuple[Finding, frozenset[int]]], allows: list[All
 
 
 def about_allows(allows: Iterable[Allow], checked: Collection[str]) -> Iterator[Finding]:
-    """What is wrong with the comments themselves; `checked` are the rules that were looked for."""
+    """Findings about the comments themselves; `checked`: the rules that ran."""
     for allow in allows:
         if allow.fault is not None:
             yield Finding(allow.place, BAD.id, f"the comment {allow.fault}")

@@ -47,7 +47,7 @@ CATCHING: Final = words_set(
 
 
 class Guarding:
-    """Finds what is guarded."""
+    """Finds guarded functions."""
 
     def __init__(self, code: Code) -> None:
         self.code = code
@@ -74,7 +74,7 @@ class Guarding:
             self.by[target.function].append(how)
 
     def how(self, decorator: ast.expr, scope: Scope) -> str | None:
-        """The method of a guard by which something decorates; None if it is no guard's."""
+        """The guard's method that a decorator is; None if it is not a guard's."""
         plain = decorator.func if isinstance(decorator, ast.Call) else decorator
         for expr in (decorator, plain):
             thing = self.code.of(expr, scope)
@@ -96,7 +96,7 @@ class Guarding:
         return self._decorates[made.function]
 
     def _decorated_by(self, function: FunctionNode) -> str | None:
-        """The method of a guard by which a decorator in these files decorates what it is given."""
+        """The guard's method that a decorator in the linted files applies."""
         module = self.code.module_of(function)
         for node in ast.walk(function):
             if isinstance(node, ast.Call) and last(node.func) in ("access", "purpose", "cached"):
@@ -109,7 +109,7 @@ class Guarding:
     # --- calls ---------------------------------------------------------------------------------------------------
 
     def called(self, call: ast.Call, scope: Scope) -> list[FunctionNode]:
-        """The functions in these files that a call may mean."""
+        """The functions in the linted files that a call may call."""
         thing = self.code.of(call.func, scope)
         if thing is not None:
             return [] if thing.function is None else [thing.function]
@@ -128,14 +128,14 @@ class Guarding:
         return functions
 
     def refusing(self, call: ast.Call, scope: Scope) -> str | None:
-        """Why a call may be refused, in the words of a message; None if it is not known to be."""
+        """Why a call may be refused, for a message; None if it is not known to be."""
         thing = self.code.of(call.func, scope)
         if thing is not None and thing.name in REFUSING:
             return f"`{dotted(call.func)}`"
         return next((why for function in self.called(call, scope) if (why := self.may_be_refused(function))), None)
 
     def may_be_refused(self, function: FunctionNode) -> str | None:
-        """Why a call of this function may be refused: it is guarded, or calls what is."""
+        """Why a call of this function may be refused: it is guarded, or calls a guarded function."""
         if function in self._why or self._depth > DEEPEST:
             return self._why.get(function)
         self._why[function] = None  # a function that calls itself adds nothing
@@ -157,7 +157,7 @@ class Guarding:
     # --- callers -------------------------------------------------------------------------------------------------
 
     def is_helper(self, function: FunctionNode, depth: int = 0) -> bool:
-        """True if all who name a function are guarded, or helpers: for what it reads a guard has been asked."""
+        """True if all functions that use this one are guarded, or helpers: a guard has been asked before."""
         callers = [caller for caller in self._naming.get(function.name, []) if caller is not function]
         return bool(callers) and all(
             caller is not None
@@ -179,7 +179,7 @@ class Guarding:
         return functions
 
     def asks_itself(self, function: FunctionNode) -> bool:
-        """True if a function asks a guard or use itself, or goes by an adapter, which looks at queries itself."""
+        """True if a function asks a guard or use itself, or uses an adapter, which checks queries."""
         module = self.code.module_of(function)
         for node in _names_in(function):
             thing = self.code.of(node, module.scope_of.get(node, module.scope))
@@ -188,7 +188,7 @@ class Guarding:
         return self._by_adapter(function, 0)
 
     def _by_adapter(self, function: FunctionNode, depth: int) -> bool:
-        """True if names in a function, in what it calls or in what these are made of lead to an adapter."""
+        """True if a name in a function or in its helpers refers to an adapter."""
         module = self.code.module_of(function)
         for node in _names_in(function):
             scope = module.scope_of.get(node, module.scope)
@@ -217,7 +217,7 @@ def _is_called(node: ast.Call, parent: ast.AST) -> bool:
 
 
 def _is_caught(node: ast.AST, module: Module, until: ast.AST) -> bool:
-    """True if an error that rises at a node is caught, and not raised again, in the same function."""
+    """True if an error raised at a node is caught, and not raised again, in the same function."""
     child = node
     for parent in module.above(node):
         if parent is until:

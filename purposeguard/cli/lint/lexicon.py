@@ -18,7 +18,7 @@ PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Sense:
-    """What a word means, and the kinds of values that fit it: text, number, date, choice."""
+    """The meaning of a word, and the kinds of values that fit it: text, number, date, choice."""
 
     what: str
     fits: frozenset[str]
@@ -221,7 +221,7 @@ TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a class is about: people, a body such as a company, or how something is set up."""
+    """The subject of a class: people, an organisation, or configuration."""
 
     person: bool = False
     body: bool = False
@@ -248,7 +248,7 @@ def words_of(name: str) -> list[str]:
 
 
 def subject_of(name: str) -> Subject:
-    """What a class is about, by its name."""
+    """The subject of a class, by its name."""
     plain = unicodedata.normalize("NFKC", name)
     if JAPANESE.search(plain):
         return Subject(
@@ -276,7 +276,7 @@ def _singular(word: str) -> str:
 
 
 def reading_of(name: str) -> Reading | None:
-    """What the name of a field says of a person; None if it says nothing."""
+    """The meaning of a field's name; None if it names nothing personal."""
     plain = unicodedata.normalize("NFKC", name).strip("_")
     if JAPANESE.search(plain):
         return _japanese(re.sub(r"[0-9_]+$", "", plain))

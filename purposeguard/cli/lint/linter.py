@@ -37,12 +37,12 @@ IDS: Final = tuple(rule.id for rule in RULES)
 
 
 class UnknownRule(Exception):
-    """A rule was named, and there is none of this id."""
+    """There is no rule of this id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was found: `findings` to be dealt with, those that are `allowed`, and what was not looked at."""
+    """The result: `findings`, those that are `allowed`, and files that were not linted."""
 
     findings: tuple[Finding, ...]
     allowed: tuple[Finding, ...]
@@ -58,7 +58,7 @@ def lint(
     rules: Collection[str] | None = None,
     exclude: Iterable[str] = (),
 ) -> Outcome:
-    """Looks at all files under these paths. Imports none of them.
+    """Lints all files under these paths without importing them.
 
     `notices` are those by which ids in texts mean something; without them, those that the code names. `rules` are the
     ids of those to look for, all of them if left out. `exclude` are globs of paths, below a folder that is given.
@@ -132,13 +132,13 @@ def _place(mistake: Found, module: Module) -> Place:
 
 
 def _characters(module: Module, line: int, column: int) -> int:
-    """A column in characters, of one in bytes as the parser has it."""
+    """The character column of a byte column, which the parser gives."""
     text = module.lines[line - 1] if line <= len(module.lines) else ""
     return column if text.isascii() else len(text.encode()[:column].decode(errors="ignore"))
 
 
 def _lines(mistake: Found) -> frozenset[int]:
-    """The lines on which a comment may allow a finding: those that it is on, and of a function its decorators."""
+    """The lines on which a comment may allow a finding: its own, and those of a function's decorators."""
     node = mistake.node
     first, last = getattr(node, "lineno", 1), getattr(mistake.to or node, "end_lineno", 1)
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)):

@@ -68,18 +68,18 @@ class Held:
 
     @property
     def bears(self) -> bool:
-        """True if something in it is tagged or sealed."""
+        """True if it contains something tagged or sealed."""
         return self.tagged or self.sealed
 
     def add(self, other: Held) -> None:
-        """Takes over the flags of another one."""
+        """Adds the flags of another one."""
         for name in ("tagged", "sealed", "subject", "marked"):
             setattr(self, name, getattr(self, name) or getattr(other, name))
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a model; `annotation` is None if nothing is stated."""
+    """A field of a model; `annotation` is None if it has none."""
 
     name: str
     node: ast.AST
@@ -89,7 +89,7 @@ class Field:
 
 
 class Models:
-    """Reads annotations and models."""
+    """Reads the annotations and models of the linted files."""
 
     def __init__(self, code: Code) -> None:
         self.code = code
@@ -100,7 +100,7 @@ class Models:
     # --- annotations ---------------------------------------------------------------------------------------------
 
     def held(self, annotation: ast.expr | None, scope: Scope) -> Held:
-        """What a value of this annotation holds; classes are named and not entered."""
+        """What a value of this annotation holds; classes are listed, not entered."""
         if annotation is None:
             return Held()
         if annotation not in self._held:
@@ -109,7 +109,7 @@ class Models:
         return self._held[annotation]
 
     def deeply(self, annotation: ast.expr | None, scope: Scope) -> Held:
-        """The same, with what is in its classes."""
+        """What a value of this annotation holds, with the fields of its classes."""
         shallow = self.held(annotation, scope)
         held = Held(unknown=shallow.unknown, leaves=shallow.leaves, classes=shallow.classes)
         held.add(shallow)
@@ -118,7 +118,7 @@ class Models:
         return held
 
     def of_class(self, cls: ast.ClassDef) -> Held:
-        """What an instance of a class holds, with all that its fields hold in turn."""
+        """What an instance of a class holds, nested fields included."""
         if cls not in self._of_class:
             held = self._of_class[cls] = Held()
             for base in self.code.lineage(cls):
@@ -168,7 +168,7 @@ class Models:
                 self._hold(argument, scope, held, depth + 1)
 
     def _hold_head(self, head: ast.expr, scope: Scope, held: Held, depth: int) -> None:
-        """`Page` of `Page[Customer]`; of what is outside only what is in the brackets counts."""
+        """`Page` of `Page[Customer]`; for a class outside the linted files only the brackets count."""
         thing = self.code.of(head, scope)
         if thing is None:
             held.unknown = True
@@ -199,7 +199,7 @@ class Models:
             self._hold(value, scope, held, depth + 1)
 
     def _metadata(self, expr: ast.expr, scope: Scope, held: Held, depth: int) -> None:
-        """What stands behind the type in `Annotated`: a tag, a mark, or something else."""
+        """The metadata in `Annotated`: a tag, a mark, or something else."""
         alias = self.code.assigned(expr, scope) if isinstance(expr, (ast.Name, ast.Attribute)) else None
         if alias is not None and isinstance(alias.value, ast.expr) and depth < DEEPEST:
             self._metadata(alias.value, alias.scope, held, depth + 1)
@@ -216,7 +216,7 @@ class Models:
             held.unknown = True
 
     def is_source(self, thing: Thing) -> bool:
-        """True for a source class: of a notice that comes with the library, or of a module here."""
+        """True for a source class, of a bundled notice or of a linted module."""
         if thing.cls is not None:
             return SOURCE in self.code.bases(thing.cls)
         return thing.name.startswith(f"{LIBRARY}.notices.") and thing.name.rpartition(".")[2][:1].isupper()
@@ -224,7 +224,7 @@ class Models:
     # --- models --------------------------------------------------------------------------------------------------
 
     def kind(self, cls: ast.ClassDef) -> str | None:
-        """The sort of model that a class is; None if it is none, or that is not known."""
+        """The kind of model that a class is; None if it is no model, or unknown."""
         if cls not in self._kinds:
             self._kinds[cls] = self._kind(cls)
         return self._kinds[cls]
@@ -254,7 +254,7 @@ class Models:
         return "perhaps" if called and not (bases & {"typing.Protocol"}) else None
 
     def fields(self, cls: ast.ClassDef) -> list[Field]:
-        """The fields that stand in the body of a class."""
+        """The fields in the body of a class."""
         kind = self.kind(cls)
         if kind in (None, "enum"):
             return []
@@ -283,7 +283,7 @@ class Models:
                     pass
 
     def says_in_info(self, value: ast.expr | None) -> bool:
-        """True if a column of SQLAlchemy bears tags in its `info`, or may do so."""
+        """True if an SQLAlchemy column has tags in its `info`, or may have."""
         info = _keyword(value, "info") if isinstance(value, ast.Call) else None
         if isinstance(info, ast.Dict):
             return any(isinstance(key, ast.Constant) and key.value == LIBRARY for key in info.keys)
@@ -293,7 +293,7 @@ class Models:
 
     @cached_property
     def sealed_names(self) -> frozenset[str]:
-        """Names of fields that are sealed wherever a field is called so."""
+        """Names whose fields are sealed in every model."""
         sealed: dict[str, bool] = {}
         for module in self.code.modules:
             for cls in module.all(ast.ClassDef):
@@ -304,7 +304,7 @@ class Models:
 
     @cached_property
     def covered(self) -> frozenset[ast.ClassDef]:
-        """Classes that are sealed, or tagged, as a whole somewhere: `Personal[Address, tm.Registration]`."""
+        """Classes that are sealed or tagged as a whole: `Personal[Address, tm.Registration]`."""
         classes: set[ast.ClassDef] = set()
         for module in self.code.modules:
             for node in module.all(ast.Subscript):
@@ -321,7 +321,7 @@ class Models:
 
     @cached_property
     def tagged_elsewhere(self) -> dict[ast.ClassDef, set[str]]:
-        """Class → its fields that `pg.tag` tags; what stands in `**` may be any of them."""
+        """Class → its fields that `pg.tag` tags; with `**`, all of them."""
         names_of: dict[ast.ClassDef, set[str]] = {}
         for module in self.code.modules:
             for call in module.all(ast.Call):
@@ -338,7 +338,7 @@ class Models:
 
     @cached_property
     def tables_told(self) -> bool:
-        """True if `protect` of the SQLAlchemy adapter is told of tables: it refuses itself what nobody tagged."""
+        """True if the SQLAlchemy adapter's `protect` is passed tags of tables: it refuses untagged columns itself."""
         return any(
             last(call) == "protect"
             and any(keyword.arg in ("tags", "not_personal", None) for keyword in call.keywords)

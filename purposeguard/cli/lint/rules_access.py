@@ -83,7 +83,7 @@ SPEAKING: Final = frozenset({"lru_cache", "alru_cache", "ttl_cache", "cached_pro
 
 
 def unguarded(module: Module, models: Models, guarding: Guarding) -> Iterator[Found]:
-    """Functions of a module that give out tagged data."""
+    """Findings: functions of a module that return tagged data unguarded."""
     reads = _Reads(module, models, guarding)
     for function in module.functions:
         what = reads.given(function)
@@ -102,7 +102,7 @@ class _Reads:
         self.code = models.code
 
     def given(self, function: FunctionNode) -> str | None:
-        """What tagged data a function gives: by its annotation, or else by the models that it makes and returns."""
+        """The tagged data that a function returns: by its annotation, or by the models that it makes."""
         scope = self.module.scope_of[function]
         if function.returns is not None:
             held = self.models.deeply(function.returns, scope)
@@ -124,7 +124,7 @@ class _Reads:
         return None if thing is None or thing.instance else thing.cls
 
     def is_excused(self, function: FunctionNode) -> bool:
-        """True if it is guarded after all, or no access function: a stub, a fixture, a method of the model itself."""
+        """True if it is guarded, or no access function: a stub, a fixture, a method of the model itself."""
         if any(how != "purpose" for how in self.guarding.by[function]):
             return True
         if {last(decorator) for decorator in function.decorator_list} & EXCUSED:
@@ -135,7 +135,7 @@ class _Reads:
         return self.guarding.asks_itself(function) or self.guarding.is_helper(function)
 
     def is_read(self, node: ast.AST) -> bool:
-        """True if data is read here from where it is kept."""
+        """True if a node reads data from a store."""
         scope = self.module.scope_of.get(node, self.module.scope)
         match node:
             case ast.Call(func=ast.Name(id="open")):
@@ -164,7 +164,7 @@ class _Reads:
         return self._is_store(owner, func.attr, scope) or self._is_table(owner, scope)
 
     def _is_passed(self, call: ast.Call, scope: Scope) -> bool:
-        """True if a guard has let it pass, or it is a model."""
+        """True if a guard has checked it, or it is a model."""
         made = self._made(call)
         return self.guarding.refusing(call, scope) is not None or (
             made is not None and self.models.of_class(made).bears
@@ -223,7 +223,7 @@ def _said(held: Held, classes: list[str]) -> str | None:
 
 
 def _makes_table(value: ast.AST | None) -> bool:
-    """True for an empty table, or one with rows in it, and not a list of words."""
+    """True for an empty table or one with rows, but not for a list of words."""
     match value:
         case ast.Call():
             return last(value) in TABLES
@@ -272,7 +272,7 @@ def _what(function: FunctionNode, cache: ast.expr, scope: Scope, guarding: Guard
 
 
 def _is_cache(expr: ast.expr, scope: Scope, models: Models, depth: int = 0) -> bool:
-    """True for a cache, a name for one, or a function here that gives back what a cache made."""
+    """True for a cache, a name of one, or a function that returns what a cache decorated."""
     plain = expr.func if isinstance(expr, ast.Call) else expr
     thing = models.code.of(plain, scope)
     if (thing is not None and thing.name in CACHES) or (thing is None and last(plain) in SPEAKING):

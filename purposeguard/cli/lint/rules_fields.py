@@ -94,7 +94,7 @@ def _columns(node: ast.Call, scope: Scope) -> list[Field]:
 
 
 def _listed(node: ast.Call, scope: Scope) -> Iterator[Field]:
-    """The fields that a call names: in a table, in pairs, or by keywords."""
+    """The fields that a call names: in a dict, in pairs, or by keywords."""
     table = node.args[1] if len(node.args) > 1 else None
     if isinstance(table, ast.Dict):
         for key, value in zip(table.keys, table.values, strict=True):
@@ -130,7 +130,7 @@ def _of_model(name: str, fields: list[Field], inherited: list[Field], models: Mo
 
 
 def _reading(field: Field) -> Reading | None:
-    """What a field is called, here or where it comes from: `mail: str = Field(alias="メールアドレス")`."""
+    """The meaning of a field's name, or of its alias: `mail: str = Field(alias="メールアドレス")`."""
     by_name = reading_of(field.name)
     if by_name is None and isinstance(field.value, ast.Call):
         aliases = [keyword.value for keyword in field.value.keywords if keyword.arg in ("alias", "validation_alias")]
@@ -139,7 +139,7 @@ def _reading(field: Field) -> Reading | None:
 
 
 def _tells(field: Field, reading: Reading | None, held: Held, subject: Subject, models: Models) -> bool:
-    """True if a field shows that the class is about a person: an e-mail address does, a number of them does not."""
+    """True if a field shows that the class is about a person: an e-mail address does, a count does not."""
     if reading is None or not reading.tells or _of_a_body(reading.sense, subject):
         return False
     return held.bears or held.unknown or bool(held.leaves & set(TYPES)) or _fits(field, held, reading.sense, models)
@@ -170,7 +170,7 @@ def _by_name(reading: Reading, subject: Subject, *, beside: bool, traced: bool) 
 
 
 def _fits(field: Field, held: Held, sense: Sense, models: Models) -> bool:
-    """True if a value of this type can be what the name says."""
+    """True if the type fits the meaning of the name."""
     if field.annotation is None:
         return _column_fits(field.value, sense)
     if held.classes:
@@ -184,7 +184,7 @@ def _fits(field: Field, held: Held, sense: Sense, models: Models) -> bool:
 
 
 def _column_fits(value: ast.expr | None, sense: Sense) -> bool:
-    """Of a column without an annotation: by the type that it is made with; without one it may be anything."""
+    """For a column without an annotation, by its column type; True if it has none."""
     stated = (
         [last(argument) for argument in value.args if last(argument) in ALL_COLUMNS]
         if isinstance(value, ast.Call)

@@ -75,7 +75,7 @@ def _symbol(scope: Scope) -> str:
 
 
 def stored(module: Module, models: Models) -> Iterator[Found]:
-    """Assignments, calls, fields and returns of a module that keep a use."""
+    """Findings: assignments, calls, fields and returns that store a use."""
     if module.name.partition(".")[0] == LIBRARY:
         return  # which makes uses, and ends them
     uses = _Uses(module, models)
@@ -154,7 +154,7 @@ class _Uses:
                 return False
 
     def _place(self, target: ast.expr, scope: Scope) -> str | None:
-        """Where an assignment keeps something beyond the function that it is in; None if it does not."""
+        """The target of an assignment that outlives its function; None if it does not."""
         function = scope.function
         match target:
             case ast.Attribute():
@@ -168,7 +168,7 @@ class _Uses:
                 return None
 
     def _outlives(self, owner: ast.expr, scope: Scope) -> bool:
-        """True for an attribute, and for a name that is bound outside of the function."""
+        """True for an attribute, and for a name bound outside the function."""
         function = scope.function
         if isinstance(owner, ast.Name) and function is not None:
             return owner.id not in function.names and owner.id in self.module.scope.names
@@ -185,7 +185,7 @@ class _Uses:
             yield Found(node, f"`{symbol}` holds a use, which ends with its block", symbol)
 
     def _is_generic(self, target: ast.expr, scope: Scope) -> bool:
-        """True if the object is of a class that is generic in the purpose of the use: type checkers follow that one."""
+        """True if the class of the object is generic in the purpose of the use: type checkers check that."""
         function = scope.function
         if root(target) != "self" or function is None or function.cls is None:
             return False
@@ -208,7 +208,7 @@ class _Uses:
         )
 
     def _taken_along(self, value: ast.AST | None, scope: Scope) -> Iterator[ast.Name]:
-        """The names that a value has in it when it is returned: itself, or those in a function made here."""
+        """The names that a returned value contains: itself, or those in a function defined here."""
         pending = [] if value is None else [value]
         while pending:
             node = pending.pop()
@@ -229,7 +229,7 @@ class _Uses:
                     pass
 
     def _ends_before(self, name: ast.Name, node: ast.Return) -> bool:
-        """True for the use of a block that this `return` leaves."""
+        """True if this `return` leaves the block of the use."""
         scope = self.module.scope_of[name]
         entered = {binding.value for binding in scope.bindings(name.id) if binding.how == "entered"}
         return self.code.kind(name, scope) == USE and any(
@@ -244,7 +244,7 @@ class _Uses:
 
 
 def mapped(module: Module, models: Models) -> Iterator[Found]:
-    """Functions given to `map` of sealed values that hand on their argument at once."""
+    """Findings: functions passed to `map` of sealed values that pass on their argument at once."""
     for call in module.all(ast.Call):
         func, scope = call.func, module.scope_of[call]
         if not isinstance(func, ast.Attribute) or func.attr != "map" or len(call.args) != 1:
@@ -265,7 +265,7 @@ def _is_sealed(expr: ast.expr, scope: Scope, models: Models) -> bool:
 
 
 def _way_out(callee: ast.expr, scope: Scope, models: Models) -> str | None:
-    """The function by which a callable lets its argument out; None if it is not seen to."""
+    """The function to which a callable leaks its argument; None if none is seen."""
     if isinstance(callee, ast.Call) and models.code.name(callee.func, scope) == "functools.partial" and callee.args:
         callee = callee.args[0]
     if not isinstance(callee, ast.Lambda):
@@ -311,7 +311,7 @@ def _shows(expr: ast.AST, names: set[str]) -> bool:
 
 
 def _hands_on(func: ast.expr, scope: Scope, models: Models, inner: set[str]) -> bool:
-    """True for a function that prints, logs or sends, or puts something into what is not among the `inner` names."""
+    """True for a function that prints, logs or sends, or that adds to an object not among the `inner` names."""
     thing = models.code.of(func, scope)
     if thing is not None and thing.name.startswith(OUTSIDE):
         return True
@@ -328,7 +328,7 @@ def _hands_on(func: ast.expr, scope: Scope, models: Models, inner: set[str]) -> 
 
 
 def swallowed(module: Module, models: Models, guarding: Guarding) -> Iterator[Found]:
-    """Every `try`, and every `suppress`, of a module."""
+    """Findings: `try` and `suppress` blocks that swallow what a guard raises."""
     swallows = _Swallows(module, models, guarding)
     for node in module.all(ast.Try, ast.TryStar):
         yield from swallows.in_handlers(node)
@@ -346,7 +346,7 @@ def swallowed(module: Module, models: Models, guarding: Guarding) -> Iterator[Fo
 
 
 class _Swallows:
-    """What swallows errors in a module."""
+    """The places in a module that swallow errors."""
 
     def __init__(self, module: Module, models: Models, guarding: Guarding) -> None:
         self.module = module
@@ -358,7 +358,7 @@ class _Swallows:
         return Found(node, f"{what} swallows what is refused to {why}", _symbol(self.module.scope_of[node]), to=to)
 
     def in_handlers(self, node: ast.Try | ast.TryStar) -> Iterator[Found]:
-        """The first broad clause, unless one before it is for what a guard refuses."""
+        """The first broad clause, unless an earlier one handles what a guard raises."""
         for handler in node.handlers:
             named = self.named(handler.type)
             if named & EXPLICIT and not named & BROAD:
@@ -371,7 +371,7 @@ class _Swallows:
                 return
 
     def named(self, types: ast.expr | None) -> frozenset[str]:
-        """The errors that a clause catches, also by a tuple that has a name: `except RECOVERABLE`."""
+        """The errors that a clause catches, named tuples included: `except RECOVERABLE`."""
         names: set[str] = set()
         pending = [] if types is None else [(types, self.module.scope_of.get(types, self.module.scope))]
         while pending and len(names) < 1000:
@@ -388,7 +388,7 @@ class _Swallows:
         return frozenset(names)
 
     def _raises(self, handler: ast.ExceptHandler) -> bool:
-        """True if a handler ends in an error in some case, or keeps the error to be raised behind the `try`."""
+        """True if a handler may raise, or keeps the error to raise it after the `try`."""
         nodes = list(own(handler.body))
         if any(isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and last(node) in LEAVING) for node in nodes):
             return True
@@ -402,7 +402,7 @@ class _Swallows:
         return any(isinstance(node, ast.Raise) and _shows(node, names) for node in ast.walk(function.node))
 
     def refusing(self, body: list[ast.stmt]) -> str | None:
-        """What in a block may be refused, unless it is dealt with inside."""
+        """Why a block may raise a refusal that is not handled inside it."""
         pending: list[ast.AST] = list(body)
         while pending:
             node = pending.pop(0)
@@ -419,5 +419,5 @@ class _Swallows:
         return None
 
     def _deals(self, handler: ast.ExceptHandler) -> bool:
-        """True for a clause that catches what is refused: broadly (it is told there), or by itself."""
+        """True for a clause that catches refusals: a broad one, which has its own finding, or a specific one."""
         return handler.type is None or bool(self.named(handler.type) & (BROAD | EXPLICIT))

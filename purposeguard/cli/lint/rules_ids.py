@@ -45,7 +45,7 @@ METHODS: Final = frozenset(call.rpartition(".")[2] for call in CALLS)
 
 
 def notices_of(code: Code) -> Sequence[Notice]:
-    """The one bundled notice that the files name; none if they name several, or make a notice of their own."""
+    """The only bundled notice in the files; none if there are several, or other notices."""
     names: set[str] = set()
     for module in code.modules:
         for node in module.all(ast.ImportFrom):
@@ -116,7 +116,7 @@ def _is_expected(node: ast.AST, module: Module) -> bool:
 
 
 def _texts(expr: ast.expr, scope: Scope, code: Code) -> Iterator[tuple[ast.expr, str]]:
-    """The texts that an argument may be, each with the part of the argument by which it is given."""
+    """The texts that an argument may be, each with its node."""
     match expr:
         case ast.Constant(value=str(text)):
             yield expr, text
@@ -135,7 +135,7 @@ def _texts(expr: ast.expr, scope: Scope, code: Code) -> Iterator[tuple[ast.expr,
 
 
 def _message(text: str, kind: str, notices: Sequence[Notice]) -> str | None:
-    """Why a text means nothing in any of the notices; None if it means something."""
+    """Why a text is no id in any of the notices; None if it is one."""
     first: UnknownTerm | None = None
     for notice in notices:
         find = notice.purpose_or_family if kind == "purpose" else getattr(notice, kind)

@@ -18,7 +18,7 @@ SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/sche
 
 
 def sarif(outcome: Outcome, version: str) -> dict[str, Any]:
-    """The log of one run. Findings that are allowed are in it as suppressed, with their reasons."""
+    """The SARIF log of one run. Allowed findings are suppressed results, with their reasons."""
     places = {rule.id: index for index, rule in enumerate(RULES)}
     prints: Counter[str] = Counter()
     driver = {
@@ -78,7 +78,7 @@ def _result(finding: Finding, index: int, prints: Counter[str]) -> dict[str, Any
 
 
 def _print(finding: Finding, prints: Counter[str]) -> str:
-    """What stays the same where lines are added above: the rule, the file, what it is about, and which of several."""
+    """A fingerprint that does not depend on line numbers: rule, file, symbol, and number among equal ones."""
     about = f"{finding.rule}\n{finding.place.path}\n{finding.symbol}\n{finding.message}"
     prints[about] += 1
     return hashlib.sha256(f"{about}\n{prints[about]}".encode()).hexdigest()
@@ -94,12 +94,12 @@ def _notification(unread: Unread) -> dict[str, Any]:
 
 
 def _uri(path: str) -> str:
-    """A path as a reference: relative as it was given, or a file of this machine."""
+    """A path as a URI: relative as it was passed, or a file URI."""
     return Path(path).as_uri() if Path(path).is_absolute() else quote(path.removeprefix("./"))
 
 
 def data(outcome: Outcome) -> dict[str, Any]:
-    """The same as plain JSON values."""
+    """The findings as JSON values."""
     return {
         "files": outcome.files,
         "findings": [_data(finding) for finding in outcome.findings],
@@ -124,6 +124,6 @@ def _data(finding: Finding) -> dict[str, Any]:
 
 
 def by_rule(findings: Sequence[Finding]) -> dict[str, int]:
-    """How many there are of each rule that there are any of."""
+    """Rule → number of findings."""
     counted = Counter(finding.rule for finding in findings)
     return {rule.id: counted[rule.id] for rule in RULES if counted[rule.id]}
