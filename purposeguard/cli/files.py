@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from purposeguard.errors import NoticeError
 from purposeguard.notice.notice import Notice
@@ -50,21 +52,24 @@ def _is_path(name: str) -> bool:
         return True  # such as a name that is too long: opening it raises the error
 
 
-def write(path: Path, text: str) -> None:
-    """Writes a file atomically: a reader sees the old content or the new.
+@contextlib.contextmanager
+def replacing(path: Path) -> Generator[BinaryIO]:
+    """A new file, which replaces `path` atomically when the block ends: a reader sees the old content or the new.
 
     Raises:
-        Problem: it cannot be written; the old one is as it was.
+        Problem: it cannot be written; the old one is unchanged.
     """
     target = path.resolve()
-    draft = target.parent / f".{target.name}.{os.getpid()}.new"
+    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
         if target.exists() and not target.is_file():
             # A device or a pipe is written to and cannot be replaced; a directory raises.
-            target.write_text(text, "utf-8", newline="\n")
+            with target.open("wb") as file:
+                yield file
             return
         try:
-            draft.write_text(text, "utf-8", newline="\n")
+            with draft.open("wb") as file:
+                yield file
             if target.exists():
                 shutil.copymode(target, draft)
             draft.replace(target)
@@ -72,6 +77,12 @@ def write(path: Path, text: str) -> None:
             draft.unlink(missing_ok=True)
     except OSError as error:
         raise Problem(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file atomically; raises as `replacing` does."""
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def difference(path: Path, text: str) -> str | None:

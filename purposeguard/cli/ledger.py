@@ -7,17 +7,16 @@ import contextlib
 import dataclasses
 import datetime
 import json
-import os
 from collections.abc import Collection, Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from purposeguard.cli.files import Problem
-from purposeguard.cli.options import BAD_INPUT, NO, OK, Output, TableOption, TextOption, err, out
+from purposeguard.cli.files import Problem, replacing
+from purposeguard.cli.options import NO, OK, Output, TableOption, TextOption, err, out, reporting
 from purposeguard.cli.render import Column, Format, Report, Table, TextFormat, complain, json_text, show, verdict
-from purposeguard.errors import LedgerBroken, PurposeGuardError
+from purposeguard.errors import LedgerBroken
 
 if TYPE_CHECKING:
     from purposeguard.governance.ledger import Entry, Hour, Reading, Verdict
@@ -49,16 +48,13 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day
 @contextlib.contextmanager
 def _reading(target: str) -> Generator[Reading]:
     """The ledger; prints what is wrong with it or with the input, and exits with 1 or 2."""
-    errors = err()
-    try:
-        with _opened(target) as ledger:
-            yield ledger
-    except LedgerBroken as error:
-        complain(errors, "broken", f"{error.place}: {error.what}")
-        raise typer.Exit(NO) from error
-    except (PurposeGuardError, Problem) as error:
-        complain(errors, "error", str(error))
-        raise typer.Exit(BAD_INPUT) from error
+    with reporting():
+        try:
+            with _opened(target) as ledger:
+                yield ledger
+        except LedgerBroken as error:
+            complain(err(), "broken", f"{error.place}: {error.what}")
+            raise typer.Exit(NO) from error
 
 
 @contextlib.contextmanager
@@ -222,22 +218,14 @@ def _output_file(output: Path | None) -> Generator[BinaryIO]:
     target = output.resolve()
     if target.with_name(f"{target.name}.head").exists():
         raise Problem(f"{output} is a ledger, with a head beside it: name another file")
-    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        if target.exists() and not target.is_file():
-            # A device or a pipe is written to and cannot be replaced; a directory raises.
-            with target.open("wb") as file:
-                yield file
-            return
-        if _is_store(target):
-            raise Problem(f"{output} is a store, or another database of SQLite: name another file")
-        with draft.open("wb") as file:
-            yield file
-        draft.replace(target)
+        is_store = _is_store(target)
     except OSError as error:
         raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    if is_store:
+        raise Problem(f"{output} is a store, or another database of SQLite: name another file")
+    with replacing(output) as file:
+        yield file
 
 
 def ledger_report(

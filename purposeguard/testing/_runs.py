@@ -308,7 +308,7 @@ class Conduct:
                 if inspect.isgenerator(result):
                     result = _some(cast("Generator[Any, None, Any]", result))
             if not (inspect.isawaitable(result) or isinstance(result, AsyncIterator)):
-                return lines_of(result, _opened_by(use))
+                return lines_of(result, opened_by(use))
         return asyncio.run(self._result_of_awaitable(result))
 
     async def _result_of_coroutine(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Lines:
@@ -328,7 +328,7 @@ class Conduct:
                     result = await result
                 if isinstance(result, AsyncIterator):
                     result = await _some_of_async(result)
-                return lines_of(result, _opened_by(use))
+                return lines_of(result, opened_by(use))
         finally:
             await self._waiting.for_tasks()
 
@@ -354,7 +354,7 @@ async def _some_of_async(items: AsyncIterator[Any]) -> list[Any]:
     return taken
 
 
-def _opened_by(use: Use[Any]) -> Callable[[Any], Any]:
+def opened_by(use: Use[Any]) -> Callable[[Any], Any]:
     """Opens sealed values that the use may open, and no others."""
 
     def opened(sealed: Any) -> Any:
