@@ -26,12 +26,12 @@ class Cell(NamedTuple):
 
 
 def notice_key(notice: Notice) -> str:
-    """What cells call a notice."""
+    """The name of a notice in cells."""
     return f"{notice.id} {notice.revision}"
 
 
 def flipped(matrix: PolicyTable, cell: Cell) -> PolicyTable:
-    """The same decisions save for one cell, and what follows from it; the matrix itself where it has no such cell.
+    """The matrix with one cell turned, and its consequences; the matrix itself if it lacks the cell.
 
     A parent serves what all of its items may, so it follows its items; an overlay never serves more than what it
     narrows; families follow their members. A parent's own cell is turned for data that is labelled with it, and its
@@ -66,7 +66,7 @@ def flipped(matrix: PolicyTable, cell: Cell) -> PolicyTable:
 
 
 def _turn(notice: Notice, held: dict[type[Purpose], str], purpose: type[Purpose], clause: str | None) -> None:
-    """Grants a purpose by this clause, or takes it away; what is held stays in the notice's order."""
+    """Grants a purpose by this clause, or with None revokes it; keeps the notice's order."""
     grants = dict(held)
     if clause is None:
         grants.pop(purpose, None)
@@ -84,7 +84,7 @@ def _granting(notice: Notice, grants: dict[type[Source], dict[type[Purpose], str
 
 
 def _with_grants(matrix: PolicyTable, notice: Notice, changed: set[type[Source]]) -> PolicyTable:
-    """The matrix with the rows of these sources made anew; what was remembered of labels is left behind."""
+    """The matrix with the rows of these sources recomputed, and empty caches."""
     other = copied(matrix, PolicyTable)
     other._fill(notice=notice, _circumstantial={})
     sources = (*notice.sources, NotPersonal)
@@ -98,7 +98,7 @@ def _with_grants(matrix: PolicyTable, notice: Notice, changed: set[type[Source]]
 
 
 def copied(matrix: PolicyTable, cls: type[M]) -> M:
-    """A matrix of this class that shares all that it is made of, what it remembers too."""
+    """A matrix of this class that shares all attributes of another."""
     other = object.__new__(cls)
     other._fill(**{name: getattr(matrix, name) for name in PolicyTable.__slots__})
     return other

@@ -55,10 +55,10 @@ class Rerun:
         self._silence.close()
 
     def fails(self, item: pytest.Item, following: pytest.Item | None) -> bool:
-        """Runs a test; what `following` does not need is taken down. Whether it fails, or a part of it."""
+        """Runs a test again and says whether it, or a subtest, fails; tears down what `following` does not need."""
         self._failed_parts = 0
         if isinstance(item, pytest.Function) and isinstance(item.parent, pytest.Class):
-            # On an instance of its own, as each test has one.
+            # A new instance, as pytest makes for each test.
             for name in ("_instance", "_obj"):
                 vars(item).pop(name, None)
         with _as_in_a_run(item):
@@ -66,8 +66,8 @@ class Rerun:
         return self._failed_parts > 0 or any(report.failed for report in reports)
 
     def take_down(self) -> None:
-        """Ends all fixtures that are there; the next test makes its own anew."""
-        with contextlib.suppress(Exception, OutcomeException):  # of a finaliser of the tests' own
+        """Tears down all fixtures; the next test sets up its own."""
+        with contextlib.suppress(Exception, OutcomeException):  # raised by a finaliser of the tests
             self._session._setupstate.teardown_exact(None)
 
     def _told(self, report: pytest.TestReport) -> None:
@@ -77,7 +77,7 @@ class Rerun:
 class _Hooks:
     """The hooks of a test that runs again.
 
-    Of parts of tests (`subtests`, and `subTest` of unittest) reports are made at once, and the test goes on and passes.
+    Subtests (`subtests`, and `subTest` of unittest) are reported by a hook at once, and their test passes.
     """
 
     def __init__(self, hooks: Any, report: Callable[[pytest.TestReport], None]) -> None:
@@ -97,7 +97,7 @@ def _nothing(_: logging.LogRecord) -> bool:
 
 @contextlib.contextmanager
 def _as_in_a_run(item: pytest.Item) -> Generator[None, None, None]:
-    """What surrounds a test in a run: its warning filters; and that hypothesis draws the same each time."""
+    """The surroundings of a test: its warning filters, and the same draws of hypothesis each time."""
     config = item.config
     with warnings.catch_warnings(record=True), _drawing_the_same(item):
         if config.pluginmanager.hasplugin("warnings"):
@@ -119,7 +119,7 @@ def _drawing_the_same(item: pytest.Item) -> Generator[None, None, None]:
     if not getattr(fn, "is_hypothesis_test", False) or configured is None:
         yield
         return
-    # Neither examples found earlier nor chance: what is pinned today is pinned tomorrow.
+    # No saved examples and no randomness, so that results are reproducible.
     setattr(holder, name, type(configured)(configured, database=None, derandomize=True))
     try:
         yield
@@ -129,7 +129,7 @@ def _drawing_the_same(item: pytest.Item) -> Generator[None, None, None]:
 
 @dataclasses.dataclass
 class Mutation:
-    """What came of it: by cell the test that noticed; those that none did, and those that were not tried, with why."""
+    """The result: cell → the test that noticed; cells that no test noticed; cells not tried → why."""
 
     noticed: dict[Cell, str] = dataclasses.field(default_factory=dict)
     survivors: list[Cell] = dataclasses.field(default_factory=list)
@@ -139,7 +139,7 @@ class Mutation:
     why_not: str | None = None
 
     def lines(self) -> Iterator[str]:
-        """What is printed."""
+        """The lines to print."""
         if self.why_not is not None:
             yield f"no cell was turned: {self.why_not}"
             return
@@ -156,7 +156,7 @@ class Mutation:
         yield f"{len(self.noticed)} of {tried} cells pinned{loose}"
 
     def tables(self) -> dict[str, Any]:
-        """The same as plain JSON values; without times, so that equal runs give equal files."""
+        """The result as JSON values, without times, so that equal runs give equal files."""
         return {
             "why_not": self.why_not,
             "pinned": [{**cell._asdict(), "test": test} for cell, test in self.noticed.items()],
@@ -167,11 +167,11 @@ class Mutation:
 
 
 class _TimeUp(Exception):
-    """No further test is to run."""
+    """The time for mutation is used up."""
 
 
 class _CellWatcher(Watcher):
-    """Whether anybody asked about the cell that is turned: a test that did not was not tried."""
+    """Notes whether the turned cell was consulted: otherwise the tests say nothing about it."""
 
     def __init__(self) -> None:
         self.cell: Cell | None = None
@@ -181,14 +181,14 @@ class _CellWatcher(Watcher):
         cell = self.cell
         if cell is None or self.found:
             return
-        # Turned, a family may be let through by another member, and its answer be of that one's cell.
+        # A family may be allowed by another member, so its answer need not be of the turned cell.
         members = asked.purpose.members if isinstance(asked.purpose, Family) else (asked.purpose,)
         if any((answer.notice, answer.source) == (cell.notice, cell.source) for answer, _ in asked.answers):
             self.found = any(member.clause == cell.purpose for member in members)
 
 
 class Mutator:
-    """Turns cells one at a time, and runs tests in this process."""
+    """Turns cells one at a time, and runs the tests that consult them."""
 
     def __init__(
         self,
@@ -206,7 +206,7 @@ class Mutator:
         self.found = Mutation(granted=dict(granted))
 
     def run(self) -> Mutation:
-        """Tries each cell; all is as before when it returns."""
+        """Tries each cell, and restores everything."""
         mutation = self.found
         try:
             with watching.watching(self._asked), self._rerun:
@@ -235,7 +235,7 @@ class Mutator:
             mutation.survivors.append(cell)
 
     def _notices(self, cell: Cell, items: Sequence[pytest.Item]) -> str | None:
-        """The first test that fails with the cell turned, does not as it is, and does so again."""
+        """The first test that fails with the cell turned, passes without, and fails again with it."""
         left = [item for item in items if item.nodeid not in self._unsteady]
         while left:
             with self._turned(cell):
@@ -263,7 +263,7 @@ class Mutator:
             watching.turn(None)
 
     def _first_failure(self, items: Sequence[pytest.Item]) -> pytest.Item | None:
-        """The first of these that fails, in this order; what they set up is taken down."""
+        """The first of these that fails; tears down what they set up."""
         try:
             for item, following in zip(items, [*items[1:], None], strict=True):
                 if time.monotonic() >= self._until:
@@ -283,7 +283,7 @@ def tests_by_cell(
     fixtures: Mapping[str, Iterable[Any]],
     order: Callable[[Cell], Any],
 ) -> tuple[dict[Cell, list[pytest.Item]], list[Cell]]:
-    """The tests that consulted each cell, themselves or by their `fixtures`; and the cells that none of them did."""
+    """Cell → the tests that consulted it, themselves or by `fixtures`; and the cells that none consulted."""
     cells_of: dict[pytest.Item, set[Cell]] = {}
     for item in items:
         if item.nodeid in passed:

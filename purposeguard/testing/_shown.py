@@ -1,4 +1,4 @@
-"""What can be seen of values and errors, as lines of text without what differs whenever anything runs again."""
+"""Values and errors as lines of text, without times, addresses and temporary names."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from purposeguard.values.sealed import Sealed
 
 
 def error_text(error: BaseException, *, suppressed: bool = True) -> str:
-    """An error with its class, message and notes, what it bears beside these, and the errors that led to it.
+    """An error as text: class, message, notes, attributes, and the errors that led to it.
 
-    `suppressed`: also one that `raise … from None` leaves out of tracebacks.
+    `suppressed`: include errors that `raise … from None` hides.
     """
     return "\nafter ".join(text for _, text in error_parts(error, suppressed=suppressed))
 
 
 def error_parts(error: BaseException, *, suppressed: bool = True) -> Iterator[tuple[str, str]]:
-    """The same, the error and each behind it by itself."""
+    """(name, text) of the error and of each error that led to it."""
     seen: set[int] = set()
     behind: BaseException | None = error
     while behind is not None and id(behind) not in seen:
@@ -48,7 +48,7 @@ def _lines_errors_shown(error: BaseException, seen: set[int]) -> Iterator[str]:
     seen.add(id(error))
     yield f"{_class(error)}: {error}".removesuffix(": ")
     yield from map(str, getattr(error, "__notes__", ()))
-    if not isinstance(error, PurposeGuardError):  # what those bear is no value
+    if not isinstance(error, PurposeGuardError):  # their attributes are no personal values
         yield from _borne(error)
     if isinstance(error, BaseExceptionGroup):
         for exception in error.exceptions:
@@ -62,9 +62,9 @@ def _class(error: BaseException) -> str:
 
 
 def _borne(error: BaseException) -> Iterator[str]:
-    """Its arguments and attributes, as far as the message does not show them."""
+    """The arguments and attributes that the message does not show."""
     message = str(error)
-    if not isinstance(error, BaseExceptionGroup):  # whose errors are shown by themselves
+    if not isinstance(error, BaseExceptionGroup):  # its errors follow separately
         for value in error.args:
             text = _shown(value)
             if text not in message and repr(value) not in message:
@@ -78,15 +78,15 @@ def _borne(error: BaseException) -> Iterator[str]:
 def _shown(value: object) -> str:
     try:
         return str(value)
-    except Exception:  # noqa: BLE001  # whatever `__str__` raises, what raised the error is looked at here
+    except Exception:  # noqa: BLE001  # `__str__` of the application may raise anything
         return f"<{type(value).__qualname__}>"
 
 
 _SLACK: Final = 2.0
-"""Seconds before a run began, or after now, that still are its time."""
+"""Seconds of tolerance around the time of a run."""
 
 _QUARTER: Final = 900
-"""Time zones differ from each other by quarters of an hour."""
+"""Seconds in a quarter of an hour, by which time zones differ."""
 
 _ADDRESS: Final = re.compile(r"(?<=\bat )0x[0-9a-fA-F]{6,16}\b")
 _TASK: Final = re.compile(r"(?<=<Task )(\w+(?: \w+)*) name='Task-\d+'")
@@ -104,11 +104,11 @@ _EPOCH: Final = re.compile(r"(?<![\d.\w])(\d{10})(\d{9}|\d{6}|\d{2,3})?(?:\.\d+)
 _DIGITS: Final = re.compile(r"\d")
 
 TEMPORARY_NAMES: Final[collections.deque[str]] = collections.deque(maxlen=50)
-"""What `tempfile` has put into names lately."""
+"""The latest random names of `tempfile`."""
 
 
 def settled(text: str, began: float) -> str:
-    """`text` with what only says when, or where in memory, it was made replaced by `<time>` and the like."""
+    """`text` with times, memory addresses and temporary names replaced by `<time>` and the like."""
     if " at 0x" in text:
         text = _ADDRESS.sub("<address>", text)
     if "<Task " in text:
@@ -129,7 +129,7 @@ def _unless_past(read: Callable[[re.Match[str]], float | None], began: float, no
     moment = read(match)
     if moment is None:
         return match[0]
-    if moment < 0:  # of no day, or of no zone, that is known: any zone's clock
+    if moment < 0:  # without a day or a zone: the clock of any zone
         away = (-moment - now) % _QUARTER
         near = away <= _SLACK or away >= _QUARTER - _SLACK - (now - began)
         return "<time>" if near else match[0]
@@ -146,7 +146,7 @@ def _object(match: re.Match[str]) -> float | None:
 
 
 def _timestamp(numbers: list[int], zone: str | None) -> float | None:
-    """Seconds since the epoch; negative where the zone is not known, which at most a day away is some zone's."""
+    """Seconds since the epoch; negative if the zone is unknown and the time is within a day of now."""
     year, month, day, hour, minute, second = numbers
     try:
         moment = datetime.datetime(year, month, day, hour, minute, min(second, 59), tzinfo=datetime.UTC)
@@ -183,7 +183,7 @@ _TIMES: Final = (
 
 
 Open = Callable[[Any], Any]
-"""The plain value of a sealed one, where it may be opened; the seal itself, where not."""
+"""Returns the plain value if it may be opened, else the sealed value."""
 
 _LEAVES: Final = (
     type(None), bool, int, float, complex, str, bytes, bytearray, Decimal, enum.Enum,
@@ -191,16 +191,16 @@ _LEAVES: Final = (
 )  # fmt: skip
 _NAMED: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType)
 _MOST: Final = 20_000
-"""Lines that are looked at."""
+"""The most lines of a value."""
 
 STREAMED: Final = 10_000
-"""Items of an iterator that are looked at."""
+"""The most items of an iterator."""
 
 _DEEPEST: Final = 20
 
 
 def lines_of(value: Any, open_seal: Open) -> Lines:
-    """What can be seen of a value, each with the path at which it is: `("[0].name", "'Aiko'")`."""
+    """(path, text) of everything visible in a value: `("[0].name", "'Aiko'")`."""
     return tuple(itertools.islice(_lines_views(value, "", open_seal, ()), _MOST))
 
 
@@ -216,7 +216,7 @@ def _lines_views(value: Any, path: str, open_seal: Open, above: tuple[int, ...])
         value = bytes(value)
     if isinstance(value, _LEAVES):
         yield path, repr(value)
-        if hasattr(value, "__dict__") and not isinstance(value, enum.Enum):  # a `str` that bears more
+        if hasattr(value, "__dict__") and not isinstance(value, enum.Enum):  # a subclass with attributes
             yield from _all_of(vars(value), path, again)
         return
     if id(value) in above or len(above) > _DEEPEST:
@@ -237,7 +237,7 @@ def _all_of(
 
 
 def _held_by(function: Any) -> dict[str, Any]:
-    """What a function will work with when somebody calls it: what it closes over, and what it is bound to."""
+    """What a function will use when called: its closure, defaults, and bound object."""
     if isinstance(function, types.FunctionType):
         names = function.__code__.co_freevars
         cells = zip(names, function.__closure__ or (), strict=True)
@@ -259,7 +259,7 @@ def _inside(value: Any, path: str, again: Callable[[Any, str], Iterator[tuple[st
         yield path, repr(value)
         return
     if isinstance(value, AbstractSet):
-        # In no order: by what they are.
+        # Sets have no order: sort by content.
         items = sorted(tuple(again(item, f"{path}[]")) for item in value)
         yield path, f"{type(value).__qualname__} of {len(items)}"
         yield from itertools.chain.from_iterable(items)
@@ -277,7 +277,7 @@ def _heading(value: Any) -> str:
 
 
 def _parts(value: Any) -> list[tuple[str, Any]] | None:
-    """What a value consists of, each with what leads to it; None where that is not known."""
+    """(path suffix, part) of a value; None if its parts are unknown."""
     if isinstance(value, AbstractSet):
         return []
     if isinstance(value, Mapping):
@@ -310,7 +310,7 @@ _WHOLES: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
     ((io.BytesIO, io.StringIO), lambda value: value.getvalue()),
     (PurePath, str),
 )
-"""What is seen of such as one."""
+"""Types whose instances are shown by one other value."""
 
 
 def _of_model(value: BaseModel) -> list[tuple[str, Any]]:
@@ -320,7 +320,7 @@ def _of_model(value: BaseModel) -> list[tuple[str, Any]]:
         try:
             parts.append((f".{name}", getattr(value, name)))
         except (AttributeError, PurposeGuardError):
-            continue  # made of what is withheld
+            continue  # computed from a withheld field
     return parts
 
 
@@ -328,7 +328,7 @@ _TABLES: Final = frozenset({"numpy", "pandas", "polars", "pyarrow"})
 
 
 def _of_table(value: Any) -> list[tuple[str, Any]] | None:
-    """What is in an array, a column or a table."""
+    """The content of an array, a column or a table."""
     for name in ("to_pylist", "to_pydict", "to_dicts", "to_list", "to_dict", "tolist", "item"):
         method = getattr(value, name, None)
         if callable(method):
@@ -337,7 +337,7 @@ def _of_table(value: Any) -> list[tuple[str, Any]] | None:
 
 
 def _of_response(value: Any) -> list[tuple[str, Any]] | None:
-    """What a client gets by an HTTP response, of whichever library; its body is read by then."""
+    """Status, headers and body of an HTTP response of any library; the body is already read."""
     if not (hasattr(value, "status_code") and hasattr(value, "headers")):
         return None
     body = getattr(value, "content", None) or getattr(value, "body", None)
@@ -356,7 +356,7 @@ def _attributes(value: Any) -> list[tuple[str, Any]] | None:
     parts: list[tuple[str, Any]] = []
     for name in dict.fromkeys(names):
         if name.startswith(("_sa_", "__")):
-            continue  # what SQLAlchemy keeps of a row beside its columns; what is private to a class
+            continue  # SQLAlchemy's state, and private attributes of a class
         try:
             parts.append((f".{name}", getattr(value, name)))
         except (AttributeError, PurposeGuardError):

@@ -146,7 +146,7 @@ class PurposeMachine(RuleBasedStateMachine):
         return self._blocks[-1][1] if self._blocks else None
 
     def preferences(self, subject: SubjectId | None) -> SubjectPreferences:
-        """What a subject asked for and agreed to."""
+        """A subject's preferences."""
         return self._expected.preferences(subject)
 
     def may(
@@ -158,14 +158,13 @@ class PurposeMachine(RuleBasedStateMachine):
         subject: SubjectId | None = None,
         collected: Day | None = None,
     ) -> bool:
-        """Whether the specification lets data of these sources serve a purpose, as things stand.
+        """True if the specification allows data of these sources for a purpose, in the current state.
 
-        `sources` is a label, a source, an id, or a tagged model, of which every field counts. A class of an earlier
-        revision says that data was collected under that one (rule 9). What the revision in force has no more may not
-        serve, or be served.
+        `sources`: a label, a source, an id, or a tagged model, all of whose fields count. A class of an earlier
+        revision means data collected under it (rule 9). Terms that the revision in force lacks are denied.
 
         Raises:
-            UnknownTerm: no revision that was in force has a source, the purpose or the channel.
+            UnknownTerm: no revision so far has a source, the purpose or the channel.
             TypeError: `sources` is none of these.
         """
         probe = self._expected.probe(sources, purpose, channel, RowContext(subject, collected=collected))
@@ -181,13 +180,13 @@ class PurposeMachine(RuleBasedStateMachine):
         subject: SubjectId | None = None,
         collected: Day | None = None,
     ) -> Generator[bool]:
-        """What is done in the block must be refused where the specification denies it, and only there.
+        """A block that must be refused if the specification denies it, and only then.
 
-        Arguments are as for `may`; gives its answer. A refusal is caught, and must have been told to the ledger once;
-        that something is unknown is one where the revision in force has it no more.
+        Takes the arguments of `may`, and yields its answer. A refusal is caught, and must be in the ledger once;
+        UnknownTerm counts as one if the revision in force lacks a term.
 
         Raises:
-            AssertionError: it was refused though it is allowed, or went through though it is denied.
+            AssertionError: the block was refused though allowed, or went through though denied.
             UnknownTerm, TypeError: as `may`.
         """
         probe = self._expected.probe(sources, purpose, channel, RowContext(subject, collected=collected))
@@ -402,14 +401,14 @@ class PurposeMachine(RuleBasedStateMachine):
                 raise AssertionError(f"the ledger was told of a use of {label!r} for {purpose}, which nothing grants")
 
     def teardown(self) -> None:
-        """Leaves what was entered."""
+        """Leaves the entered blocks."""
         while self._blocks:
             self.leave_the_purpose()
         super().teardown()
 
 
 class WrittenDown:
-    """A ledger that keeps what it is told."""
+    """A ledger that keeps its entries in lists."""
 
     def __init__(self) -> None:
         self.denials: list[PurposeViolation | PurposeMissing] = []
@@ -430,7 +429,7 @@ class WrittenDown:
 
 
 class Office:
-    """Keeps how subjects stand, as it is told by the machine: what `governance=` of a guard may be in a test."""
+    """Keeps the preferences of subjects in memory; for `governance=` of a guard in a test."""
 
     ledger: Ledger | None = None
     requires_subject = False
@@ -441,7 +440,7 @@ class Office:
         self._roster = Roster({})
 
     def preferences(self, subject: str, /) -> SubjectPreferences:
-        """How it stands for a subject."""
+        """The preferences of a subject."""
         return self.preference_cache.get(subject, CLEAR)
 
     def provided(self, provision: Provision, /) -> None:
@@ -449,7 +448,7 @@ class Office:
         self.provisions.append(provision)
 
     def roster(self) -> Roster:
-        """How it stands for all."""
+        """The preferences of all subjects."""
         groups: dict[SubjectPreferences, tuple[str, ...]] = {}
         for subject, preferences in sorted(self.preference_cache.items()):
             groups[preferences] = (*groups.get(preferences, ()), subject)
