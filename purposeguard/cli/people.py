@@ -339,10 +339,10 @@ def run_sweep(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, con
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bars = {part.eraser: progress.add_task(part.eraser, total=part.count + part.pending) for part in plan.parts}
 
-        def told(eraser: str, count: int) -> None:
+        def advance(eraser: str, count: int) -> None:
             progress.advance(bars[eraser], count)
 
-        return sweep.run(batch=batch, max_share=max_share, told=told)
+        return sweep.run(batch=batch, max_share=max_share, told=advance)
 
 
 def _period_data(period: Period | None) -> dict[str, Any]:

@@ -161,7 +161,7 @@ class Difference:
     before: str | None
     after: str | None
 
-    def told(self) -> tuple[str, str]:
+    def texts(self) -> tuple[str, str]:
         """A line for each run, with the texts shortened to where they differ."""
         if self.before is None or self.after is None:
             return (

@@ -175,16 +175,16 @@ class _CellWatcher(Watcher):
 
     def __init__(self) -> None:
         self.cell: Cell | None = None
-        self.found = False
+        self.consulted = False
 
     def decided(self, asked: Asked) -> None:
         cell = self.cell
-        if cell is None or self.found:
+        if cell is None or self.consulted:
             return
         # A family may be allowed by another member, so its answer need not be of the turned cell.
         members = asked.purpose.members if isinstance(asked.purpose, Family) else (asked.purpose,)
         if any((answer.notice, answer.source) == (cell.notice, cell.source) for answer, _ in asked.answers):
-            self.found = any(member.clause == cell.purpose for member in members)
+            self.consulted = any(member.clause == cell.purpose for member in members)
 
 
 class Mutator:
@@ -201,15 +201,15 @@ class Mutator:
         self._rerun = Rerun(session)
         self._consulted = consulted
         self._until = math.inf if seconds is None else time.monotonic() + seconds
-        self._asked = _CellWatcher()
+        self._watcher = _CellWatcher()
         self._unsteady: dict[str, None] = {}
-        self.found = Mutation(granted=dict(granted))
+        self.mutation = Mutation(granted=dict(granted))
 
     def run(self) -> Mutation:
         """Tries each cell, and restores everything."""
-        mutation = self.found
+        mutation = self.mutation
         try:
-            with watching.watching(self._asked), self._rerun:
+            with watching.watching(self._watcher), self._rerun:
                 for cell, items in self._consulted.items():
                     self._try(cell, items)
         finally:
@@ -218,8 +218,8 @@ class Mutator:
         return mutation
 
     def _try(self, cell: Cell, items: Sequence[pytest.Item]) -> None:
-        mutation = self.found
-        self._asked.found = False
+        mutation = self.mutation
+        self._watcher.consulted = False
         try:
             noticed = self._notices(cell, items)
         except _TimeUp:
@@ -229,7 +229,7 @@ class Mutator:
             mutation.noticed[cell] = noticed
         elif all(item.nodeid in self._unsteady for item in items):
             mutation.untried[cell] = "since its tests cannot be run again"
-        elif not self._asked.found:
+        elif not self._watcher.consulted:
             mutation.untried[cell] = "since no test asked again: something keeps the answer"
         else:
             mutation.survivors.append(cell)
@@ -255,11 +255,11 @@ class Mutator:
     @contextlib.contextmanager
     def _turned(self, cell: Cell) -> Generator[None, None, None]:
         watching.turn(cell)
-        self._asked.cell = cell
+        self._watcher.cell = cell
         try:
             yield
         finally:
-            self._asked.cell = None
+            self._watcher.cell = None
             watching.turn(None)
 
     def _first_failure(self, items: Sequence[pytest.Item]) -> pytest.Item | None:

@@ -279,7 +279,7 @@ class Report:
         return 100 * hit / of if of else 100.0
 
     @property
-    def told_percent(self) -> str:
+    def percent_text(self) -> str:
         """The percentage as text."""
         return f"{self._floored(1):g} %"
 
@@ -325,7 +325,7 @@ class Report:
             yield from _short([f"  {name} (line {line})" for name, line in uncalled], verbose)
         hit, of = self.counted
         yield (
-            f"{hit} of {of} cells exercised ({self.told_percent})"
+            f"{hit} of {of} cells exercised ({self.percent_text})"
             if of
             else "no cells: no activity and no source is declared"
         )

@@ -59,7 +59,7 @@ class Decided:
 
 class _Capture(Watcher):
     def __init__(self) -> None:
-        self.found: list[Decided] = []
+        self.decisions: list[Decided] = []
         self.names: dict[int, tuple[str, str]] = {}
         """id of a decision → the names of its activity: the declared one, and that of its function."""
         self.refusals: list[Decision] = []
@@ -79,7 +79,7 @@ class _Capture(Watcher):
         )
         if activity is not None:
             self.names[id(decided)] = activity.name, activity.site.dotted
-        self.found.append(decided)
+        self.decisions.append(decided)
 
     def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:  # noqa: ARG002  # as Watcher has it
         if isinstance(error, PurposeViolation):
@@ -95,7 +95,7 @@ def capture_decisions(guard: Guard | None = None) -> Generator[list[Decided], No
     """
     capture = _Capture()
     with watching(capture, guard):
-        yield capture.found
+        yield capture.decisions
 
 
 class _Asserting(Generic[R]):
@@ -111,7 +111,7 @@ class _Asserting(Generic[R]):
         block = watching(capture, self._guard)
         block.__enter__()
         self._entered.append((capture, block))
-        return capture.found
+        return capture.decisions
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -136,8 +136,8 @@ class _Asserting(Generic[R]):
                 raise TypeError("what was called gave something to await: await it in a `with` block")
         return result
 
-    def _listed(self) -> str:
-        decisions = self._capture.found
+    def _decisions_text(self) -> str:
+        decisions = self._capture.decisions
         if not decisions:
             return "no guard decided anything here"
         counted = Counter(map(str, decisions))
@@ -164,7 +164,7 @@ class _Denied(_Asserting[Any]):
         refused = [(refusal.label, refusal.denied, refusal.purpose) for refusal in self._capture.refusals]
         refused += [
             (decision.sources, decision.denied, decision.purpose)
-            for decision in self._capture.found
+            for decision in self._capture.decisions
             if not decision.allowed
         ]
         if self._guard is None:  # count also a violation not captured here, as from another process
@@ -179,7 +179,7 @@ class _Denied(_Asserting[Any]):
         wanted = "nothing" if self._sources is None else ", ".join(self._sources)
         denied = "was denied" if self._sources is None else "was not denied"
         aim = f" for {self._purpose}" if self._purpose is not None else ""
-        raise AssertionError(f"{wanted} {denied}{aim}\n{self._listed()}")
+        raise AssertionError(f"{wanted} {denied}{aim}\n{self._decisions_text()}")
 
     def _is_meant(self, label: Label, denied: tuple[type[Source], ...], purpose: type[Purpose] | Family) -> bool:
         if self._purpose is not None and _folded(self._purpose) not in _names(purpose):
@@ -204,7 +204,7 @@ class _Reads(_Asserting[Any]):
         if error is not None:
             return False
         used: dict[str, frozenset[str]] = {}
-        for decision in self._capture.found:
+        for decision in self._capture.decisions:
             names = self._capture.names.get(id(decision), ())
             if decision.used and decision.allowed and (self._activity is None or self._activity in names):
                 used.update((source.clause, _names(source)) for source in decision.sources)
@@ -219,7 +219,7 @@ class _Reads(_Asserting[Any]):
         if missing:
             words.append(f"was not read: {', '.join(sorted(missing))}")
         where = f"activity {self._activity}: " if self._activity is not None else ""
-        raise AssertionError(f"{where}{'; '.join(words)}\n{self._listed()}")
+        raise AssertionError(f"{where}{'; '.join(words)}\n{self._decisions_text()}")
 
 
 @overload
@@ -297,11 +297,11 @@ def _ids(sources: object) -> dict[str, str] | None:
         sources = (sources,)
     if not isinstance(sources, Iterable):
         raise TypeError(f"sources are classes, ids or a Label, not {type(sources).__name__}")
-    texts = [_told(source) for source in sources]
+    texts = [_id_text(source) for source in sources]
     return {text: _folded(text) for text in texts}
 
 
-def _told(term: object) -> str:
+def _id_text(term: object) -> str:
     if isinstance(term, str):
         return term
     clause = getattr(term, "clause", None)
@@ -316,8 +316,8 @@ def _purpose_id(purpose: object) -> str | None:
     if isinstance(purpose, Family):
         return purpose.name
     if is_union(purpose):
-        return " ".join(sorted(_told(member) for member in union_members(purpose)))
-    return _told(purpose)
+        return " ".join(sorted(_id_text(member) for member in union_members(purpose)))
+    return _id_text(purpose)
 
 
 def _names(term: type[Source | Purpose] | Family) -> frozenset[str]:

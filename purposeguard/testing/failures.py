@@ -64,7 +64,7 @@ def _interference_text(
     head = f"{decision.headline}, but {joined(names)} {verb} a difference"
     head += " (only together)" if together else ""
     first = differences[0]
-    texts = first.told()
+    texts = first.texts()
     lines = [wrapped(f"{head} to {activity}"), ""]
     runs = list(zip(_run_heads(fields, values, remembered), texts, strict=True))
     lines += [f"  {what}   {text}" for what, text in (runs if remembered else sorted(runs, key=_plainer))]
@@ -112,7 +112,7 @@ def _nondeterministic_text(differences: Sequence[Difference], pins: Collection[s
     head = "two runs with the very same values differ, so it cannot be told what makes a difference"
     if not differences:
         return head
-    first, other = differences[0].told()
+    first, other = differences[0].texts()
     lines = [head, "", f"  one run     {first}", f"  another     {other}", ""]
     lines.append(
         wrapped(
@@ -273,7 +273,7 @@ class Escape:
     @property
     def place(self) -> str:
         """Where it came out, with the mark named in the place of its value, and nothing beside it."""
-        how = f", {self.trace.told}" if self.trace.how else ""
+        how = f", {self.trace.description}" if self.trace.how else ""
         before = "…" if self.trace.start > 0 else ""
         after = "…" if self.trace.end < self.length else ""
         return f"{before}‹{self.mark.field}{how}›{after}"

@@ -189,7 +189,7 @@ class Session:
             terminalreporter.line(self._unwritten, red=True)
         if self._is_under(report):
             least = self._config.getoption("purposeguard_fail_under")
-            percent = report.told_percent if report.counted[1] else "nothing is declared"
+            percent = report.percent_text if report.counted[1] else "nothing is declared"
             terminalreporter.line(
                 f"FAIL: cells exercised: {percent}, and at least {least:g} % were asked for", red=True
             )

@@ -163,7 +163,7 @@ class Trace:
     how: tuple[str, ...] = ()
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """The transformations in words: `in base64, in another case`."""
         return ", ".join(self.how)
 

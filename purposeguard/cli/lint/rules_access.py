@@ -86,7 +86,7 @@ def unguarded(module: Module, models: Models, guarding: Guarding) -> Iterator[Fo
     """Findings: functions of a module that return tagged data unguarded."""
     reads = _Reads(module, models, guarding)
     for function in module.functions:
-        what = reads.given(function)
+        what = reads.returned_data(function)
         if what is not None and not reads.is_excused(function) and any(map(reads.is_read, own(function.body))):
             name = module.qualname(function)
             yield Found(function, f"`{name}` gives {what} and is not guarded", name, to=function.returns)
@@ -101,18 +101,18 @@ class _Reads:
         self.guarding = guarding
         self.code = models.code
 
-    def given(self, function: FunctionNode) -> str | None:
+    def returned_data(self, function: FunctionNode) -> str | None:
         """The tagged data that a function returns: by its annotation, or by the models that it makes."""
         scope = self.module.scope_of[function]
         if function.returns is not None:
             held = self.models.deeply(function.returns, scope)
             named = [held_class.name for held_class in held.classes if self.models.of_class(held_class).bears]
-            return _said(held, named)
+            return _description(held, named)
         for node in own(function.body):
             value = node.value if isinstance(node, (ast.Return, ast.Yield)) else None
             value = value.elt if isinstance(value, (ast.ListComp, ast.SetComp, ast.GeneratorExp)) else value
             if isinstance(value, ast.Call) and (cls := self._made(value)) is not None:
-                return _said(self.models.of_class(cls), [cls.name])
+                return _description(self.models.of_class(cls), [cls.name])
         return None
 
     def _made(self, call: ast.Call) -> ast.ClassDef | None:
@@ -216,7 +216,7 @@ class _Reads:
         )
 
 
-def _said(held: Held, classes: list[str]) -> str | None:
+def _description(held: Held, classes: list[str]) -> str | None:
     if not held.tagged and not (held.sealed and held.marked):
         return None
     return f"`{classes[0]}`, which bears tags," if classes else "what is tagged"

@@ -81,7 +81,7 @@ def stored(module: Module, models: Models) -> Iterator[Found]:
     uses = _Uses(module, models)
     yield from uses.assigned()
     yield from uses.entered()
-    yield from uses.given()
+    yield from uses.passed()
     yield from uses.returned()
 
 
@@ -118,7 +118,7 @@ class _Uses:
                 if where is not None:
                     yield _kept(item.optional_vars, where, scope)
 
-    def given(self) -> Iterator[Found]:
+    def passed(self) -> Iterator[Found]:
         """`self.uses.append(use)`, `setattr(obj, "use", use)`."""
         for call in self.module.all(ast.Call):
             scope, func = self.module.scope_of[call], call.func
@@ -335,14 +335,14 @@ def swallowed(module: Module, models: Models, guarding: Guarding) -> Iterator[Fo
         returned = next((statement for statement in node.finalbody if isinstance(statement, ast.Return)), None)
         why = None if returned is None else swallows.refusing(node.body)
         if returned is not None and why is not None:  # it takes the place of the error that is under way
-            yield swallows.found(returned, "`return` in `finally`", why)
+            yield swallows.finding_at(returned, "`return` in `finally`", why)
     for block in module.all(ast.With, ast.AsyncWith):
         for call in [item.context_expr for item in block.items if isinstance(item.context_expr, ast.Call)]:
             if models.code.name(call.func, module.scope_of[block]) == "contextlib.suppress":
                 broad = [argument for argument in call.args if swallows.named(argument) & BROAD]
                 why = swallows.refusing(block.body) if broad else None
                 if why is not None:
-                    yield swallows.found(call, f"`suppress({ast.unparse(broad[0])})`", why)
+                    yield swallows.finding_at(call, f"`suppress({ast.unparse(broad[0])})`", why)
 
 
 class _Swallows:
@@ -353,7 +353,7 @@ class _Swallows:
         self.code = models.code
         self.guarding = guarding
 
-    def found(self, node: ast.AST, what: str, why: str, to: ast.AST | None = None) -> Found:
+    def finding_at(self, node: ast.AST, what: str, why: str, to: ast.AST | None = None) -> Found:
         """The finding at a node."""
         return Found(node, f"{what} swallows what is refused to {why}", _symbol(self.module.scope_of[node]), to=to)
 
@@ -367,7 +367,7 @@ class _Swallows:
                 why = None if self._raises(handler) else self.refusing(node.body)
                 if why is not None:
                     what = "`except`" if handler.type is None else f"`except {ast.unparse(handler.type)}`"
-                    yield self.found(handler, what, why, handler.type)
+                    yield self.finding_at(handler, what, why, handler.type)
                 return
 
     def named(self, types: ast.expr | None) -> frozenset[str]:
