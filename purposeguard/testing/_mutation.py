@@ -38,7 +38,7 @@ class Rerun:
         original = session.gethookproxy
         plugin = session.config.pluginmanager.get_plugin("logging-plugin")
         with contextlib.ExitStack() as stack:
-            session.gethookproxy = lambda fspath: _Hooks(original(fspath), self._told)  # type: ignore[assignment,method-assign,return-value]  # of this session alone
+            session.gethookproxy = lambda fspath: _Hooks(original(fspath), self._count_failure)  # type: ignore[assignment,method-assign,return-value]  # of this session alone
             stack.callback(delattr, session, "gethookproxy")
             for name in ("log_cli_handler", "log_file_handler"):
                 handler = getattr(plugin, name, None)
@@ -70,7 +70,7 @@ class Rerun:
         with contextlib.suppress(Exception, OutcomeException):  # raised by a finaliser of the tests
             self._session._setupstate.teardown_exact(None)
 
-    def _told(self, report: pytest.TestReport) -> None:
+    def _count_failure(self, report: pytest.TestReport) -> None:
         self._failed_parts += report.failed
 
 
@@ -82,13 +82,13 @@ class _Hooks:
 
     def __init__(self, hooks: Any, report: Callable[[pytest.TestReport], None]) -> None:
         self._hooks = hooks
-        self._told = report
+        self._report = report
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._hooks, name)
 
     def pytest_runtest_logreport(self, *, report: pytest.TestReport) -> None:
-        self._told(report)
+        self._report(report)
 
 
 def _nothing(_: logging.LogRecord) -> bool:

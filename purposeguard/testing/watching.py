@@ -94,15 +94,15 @@ class _Observer:
         self._answers: dict[object, tuple[tuple[Cell, bool], ...]] = {}
 
     @property
-    def _told(self) -> tuple[Watcher, ...]:
+    def _active(self) -> tuple[Watcher, ...]:
         """The watchers to call; none within `silence`."""
         return () if getattr(_silent, "on", False) else _everywhere.watchers + self.watchers
 
     def decided(
         self, verdict: Verdict, *, used: bool, activity: Activity | None, access: Access | None, field: str | None
     ) -> None:
-        tell = self._told
-        if not tell or verdict.label is _NOT_PERSONAL:
+        watchers = self._active
+        if not watchers or verdict.label is _NOT_PERSONAL:
             return
         asked = Asked(
             verdict.matrix.notice,
@@ -116,7 +116,7 @@ class _Observer:
             None if access is None else access.name,
             field,
         )
-        for watcher in tell:
+        for watcher in watchers:
             watcher.decided(asked)
 
     def _cells(self, verdict: Verdict) -> tuple[tuple[Cell, bool], ...]:
@@ -131,15 +131,15 @@ class _Observer:
         return cells
 
     def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        for watcher in self._told:
+        for watcher in self._active:
             watcher.refused(error, observed=observed)
 
     def entered(self, activity: Activity) -> None:
-        for watcher in self._told:
+        for watcher in self._active:
             watcher.entered(activity)
 
     def called(self, access: Access) -> None:
-        for watcher in self._told:
+        for watcher in self._active:
             watcher.called(access)
 
     def replaced(self) -> None:
