@@ -34,19 +34,19 @@ from purposeguard.runtime.snapshot import PolicySnapshot
 
 
 def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
-    """The guard that `MODULE:GUARD` means, once its module and the `others` are imported.
+    """The guard `MODULE:GUARD`, after its module and the `others` are imported.
 
     Raises:
         Problem: a module cannot be imported, or there is no guard of this name in it.
     """
-    found = find(target, others)
-    if not isinstance(found, Guard):
-        raise Problem(f"`{target}` is no guard but a {type(found).__name__}")
-    return found
+    guard = find(target, others)
+    if not isinstance(guard, Guard):
+        raise Problem(f"`{target}` is no guard but a {type(guard).__name__}")
+    return guard
 
 
 def find(target: str, others: Iterable[str] = ()) -> Any:
-    """What `MODULE:NAME` means, once its module and the `others` are imported.
+    """The object `MODULE:NAME`, after its module and the `others` are imported.
 
     Raises:
         Problem: a module cannot be imported, or there is nothing of this name in it.
@@ -58,16 +58,16 @@ def find(target: str, others: Iterable[str] = ()) -> Any:
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
-    found: Any = imported(module)
+    target_object: Any = imported(module)
     for other in others:
         imported(other)
     for name in path.split("."):
-        if not hasattr(found, name):
+        if not hasattr(target_object, name):
             guards = [key for key, value in vars(sys.modules[module]).items() if isinstance(value, Guard)]
             there = f"it has {', '.join(f'`{module}:{key}`' for key in guards)}" if guards else "it has no guard at all"
             raise Problem(f"{module} has no `{path}` (help: {there})")
-        found = getattr(found, name)
-    return found
+        target_object = getattr(target_object, name)
+    return target_object
 
 
 def imported(name: str) -> ModuleType:
@@ -100,9 +100,9 @@ def _import_failure(name: str, error: BaseException) -> str:
 
 
 def read_annotations(guard: Guard) -> dict[Site, str]:
-    """Settles what is declared with annotations that name what was defined later; site → why where it cannot be."""
+    """Resolves annotations that name classes defined later; site → why one cannot be resolved."""
     declared: list[Access | Entrustment] = [*guard.accesses, *guard.entrustments]
-    return {one.site: why for one in declared if one.label is None if (why := _unread(one)) is not None}
+    return {item.site: why for item in declared if item.label is None if (why := _unread(item)) is not None}
 
 
 def _unread(declared: Access | Entrustment) -> str | None:
@@ -118,13 +118,13 @@ def _unread(declared: Access | Entrustment) -> str | None:
 
 
 def says_whose(access: Access) -> bool:
-    """Whether the rows that it gives say whose they are: what depends on the subject is then decided row by row."""
+    """True if the rows of an access function name their subjects: they are then decided row by row."""
     readers = (getattr(fn, "__purposeguard_access__", None) for fn in _layers(access))
-    return any(isinstance(one, Reader) and one.access is access and one.marked for one in readers)
+    return any(isinstance(reader, Reader) and reader.access is access and reader.marked for reader in readers)
 
 
 def _settling(declared: Access | Entrustment) -> Iterator[Callable[[], object]]:
-    """What reads the annotations of the function that was declared."""
+    """The layer of a declared function that reads its annotations."""
     for fn in _layers(declared):
         reader, hand = (getattr(fn, f"__purposeguard_{kind}__", None) for kind in ("access", "entrustment"))
         if isinstance(reader, Reader) and reader.access is declared:
@@ -134,7 +134,7 @@ def _settling(declared: Access | Entrustment) -> Iterator[Callable[[], object]]:
 
 
 def _layers(declared: Access | Entrustment) -> Iterator[Any]:
-    """The function that was declared, and the decorators around it, from the outermost in."""
+    """The declared function and its decorators, outermost first."""
     fn: Any = sys.modules.get(declared.module)
     for name in declared.qualname.split("."):
         fn = inspect.getattr_static(fn, name, None)
@@ -173,14 +173,14 @@ def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None
 
 
 def standing_against(decision: Decision, *, by_row: bool) -> tuple[str, ...]:
-    """Why a call is refused. What a subject could agree to is asked of each row, where rows say whose they are."""
+    """Why a call is refused. If rows name their subjects, consent is decided row by row."""
     return () if by_row and is_about_the_subject(decision) else decision.reasons
 
 
 def forecast(
     why_not: Callable[[Label], tuple[str, ...]], activity: Activity, access: Access, unread: str | None = None
 ) -> Outcome:
-    """What happens if an activity calls an access function, where `why_not` says why data is refused to it."""
+    """The outcome of an activity calling an access function; `why_not` gives the reasons to refuse a label."""
     if access.label is None and not access.sealed:
         return Outcome(activity, access, "unknown", (), (unread or "its sources are not known",))
 
@@ -197,20 +197,20 @@ def forecast(
         return Outcome(activity, access, "refused", (), why)
     withheld = {path: because for path, label in values.items() if (because := reasons(label))}
     outermost = tuple(path for path in withheld if not any(_inside(path, other) for other in withheld))
-    why = tuple(dict.fromkeys(one for path in outermost for one in withheld[path]))
+    why = tuple(dict.fromkeys(reason for path in outermost for reason in withheld[path]))
     return Outcome(activity, access, "withheld" if withheld else "allowed", outermost, why)
 
 
 def _values(access: Access) -> dict[str, Label]:
-    """Path → label of what is withheld as one: a plain list together with its items."""
-    found: dict[str, Label] = {}
+    """Path → label of what is withheld together: a plain list and its items are one path."""
+    labels: dict[str, Label] = {}
     for path, label in (*access.fields.items(), *access.sealed.items()):
         whole = path
         while whole.endswith("[]"):
             whole = whole.removesuffix("[]")
         if whole:  # else it is the returned value as a whole, which cannot be withheld
-            found[whole] = found[whole] | label if whole in found else label
-    return found
+            labels[whole] = labels[whole] | label if whole in labels else label
+    return labels
 
 
 def _inside(path: str, other: str) -> bool:
@@ -223,7 +223,7 @@ WIDTH = {"refused": 0, "unknown": 0, "withheld": 1, "allowed": 2}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Effect:
-    """What becomes of an activity's calling an access function: before, after, and after of data collected earlier."""
+    """The outcome of one combination before, after, and after for data collected earlier."""
 
     before: Outcome
     after: Outcome
@@ -231,28 +231,28 @@ class Effect:
 
     @property
     def differs(self) -> bool:
-        """Whether the revision changes anything."""
-        return len({_said(one) for one in (self.before, self.after, self.earlier)}) > 1
+        """True if the revision changes the outcome."""
+        return len({_shown_of(outcome) for outcome in (self.before, self.after, self.earlier)}) > 1
 
     @property
     def stops(self) -> bool:
-        """Whether it gets less than before, of data of either revision."""
-        return any(_less(one, self.before) for one in (self.after, self.earlier))
+        """True if the activity gets less than before, of data of either revision."""
+        return any(_gets_less(outcome, self.before) for outcome in (self.after, self.earlier))
 
     @property
     def starts(self) -> bool:
-        """Whether it gets more than before, of data of either revision."""
-        return any(_less(self.before, one) for one in (self.after, self.earlier))
+        """True if the activity gets more than before, of data of either revision."""
+        return any(_gets_less(self.before, outcome) for outcome in (self.after, self.earlier))
 
 
-def _said(one: Outcome) -> tuple[object, ...]:
-    return one.verdict, one.fields, one.closed
+def _shown_of(outcome: Outcome) -> tuple[object, ...]:
+    return outcome.verdict, outcome.fields, outcome.closed
 
 
-def _less(one: Outcome, other: Outcome) -> bool:
-    if WIDTH[one.verdict] != WIDTH[other.verdict]:
-        return WIDTH[one.verdict] < WIDTH[other.verdict]
-    return not {*one.fields, *one.closed} <= {*other.fields, *other.closed}
+def _gets_less(outcome: Outcome, other: Outcome) -> bool:
+    if WIDTH[outcome.verdict] != WIDTH[other.verdict]:
+        return WIDTH[outcome.verdict] < WIDTH[other.verdict]
+    return not {*outcome.fields, *outcome.closed} <= {*other.fields, *other.closed}
 
 
 def effects(guard: Guard, comparison: Comparison) -> list[Effect]:
@@ -269,7 +269,7 @@ def effects(guard: Guard, comparison: Comparison) -> list[Effect]:
 
 
 class _Revisions:
-    """The two revisions, and the terms of an application in each."""
+    """Two revisions, and an application's terms in each."""
 
     def __init__(self, guard: Guard, comparison: Comparison) -> None:
         self._guard = guard
@@ -288,20 +288,22 @@ class _Revisions:
             yield _Side(self, matrix, terms, activity, by_row=by_row)
 
     def in_(self, notice: Notice, term: Any) -> Any:
-        """A term of the application in one of the revisions; None where that has it not."""
+        """A term of the application in one of the revisions; None if absent there."""
         if term is NotPersonal:
             return term
         if isinstance(term, Family):
-            return next((one for one in notice.families if one.name == term.name), None)
+            return next((family for family in notice.families if family.name == term.name), None)
         sources = issubclass(term, Source)
         clause = self._clause(notice, "source" if sources else "purpose", term)
         there: tuple[type[Source | Purpose], ...] = notice.sources if sources else notice.purposes
-        return next((one for one in there if one.clause == clause), None)
+        return next((candidate for candidate in there if candidate.clause == clause), None)
 
     def _clause(self, notice: Notice, kind: str, term: Any) -> str | None:
         """The id that a term has in a revision: by what the two are compared by, or its own."""
         clause: str = term.clause
-        home = next((one for one in self._guard.history if term in one.sources or term in one.purposes), None)
+        home = next(
+            (notice for notice in self._guard.history if term in notice.sources or term in notice.purposes), None
+        )
         revision = (home or self._guard.notice).revision
         if revision == self._past.notice.revision and notice is self._present.notice:
             return self._to_new[kind].get(clause)
@@ -311,7 +313,7 @@ class _Revisions:
 
 
 class _Side:
-    """Decides of labels for one activity, under one revision, of data collected under one."""
+    """Decides labels for one activity under one revision, for data collected under a revision."""
 
     def __init__(
         self, revisions: _Revisions, matrix: PolicyTable, terms: Notice, activity: Activity, *, by_row: bool
@@ -325,7 +327,7 @@ class _Side:
         self._none = self._why_none(activity)
 
     def _why_none(self, activity: Activity) -> str | None:
-        """Why the activity may use nothing at all."""
+        """Why the activity may use no data at all."""
         notice = self._matrix.notice
         revision = f"the revision of {notice.revision}"
         if self._purpose is None:
@@ -341,16 +343,16 @@ class _Side:
             return ()
         if self._none is not None:
             return (self._none,)
-        found: set[type[Source]] = set()
+        sources: set[type[Source]] = set()
         for source in label:
             there = self._revisions.in_(self._terms, source)
             if there is None:
                 return (f"the revision of {self._terms.revision} has no source {source.clause}",)
-            found.add(there)
-        gone = [one for one in found if not isinstance(self._matrix.current(one), type)]
+            sources.add(there)
+        gone = [source for source in sources if not isinstance(self._matrix.current(source), type)]
         if gone:
             return (f"the revision of {self._matrix.notice.revision} has no source {gone[0].clause}",)
         purpose = cast("type[Purpose] | Family", self._purpose)
         known = BY_ANY_CHANNEL if self._channel is None else NONE_KNOWN
-        decision = Decision(PolicySnapshot(self._matrix).decide(Label(*found), purpose, self._channel, known))
+        decision = Decision(PolicySnapshot(self._matrix).decide(Label(*sources), purpose, self._channel, known))
         return standing_against(decision, by_row=self._by_row)

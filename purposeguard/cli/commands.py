@@ -82,7 +82,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Nothing of its own: the commands do the work."""
+    """Holds the commands."""
 
 
 @app.command(epilog="Exit codes: 0 printed, 2 bad input.")
@@ -123,7 +123,7 @@ def explain(
     """
     with reporting():
         guard = Guard(read_notice(notice, overlay or ()))
-        named = [one.strip() for given in sources for one in given.split(",") if one.strip()]
+        named = [name.strip() for text in sources for name in text.split(",") if name.strip()]
         decision = guard.explain(named, purpose, channel)
         if form is TextFormat.json:
             print(json_text(decision_data(decision)), end="")
@@ -141,17 +141,19 @@ def validate(
     """Read a notice file, and its overlays, and report every fault at once, each with its place."""
     with reporting():
         try:
-            found = read_notice(notice, overlay or ())
+            loaded_notice = read_notice(notice, overlay or ())
         except NoticeError as error:
             if form is TextFormat.text:
                 raise
-            faults = [{"place": one.place, "message": one.message, "help": one.suggestion} for one in error.faults]
+            faults = [
+                {"place": fault.place, "message": fault.message, "help": fault.suggestion} for fault in error.faults
+            ]
             print(json_text({"valid": False, "file": error.origin, "faults": faults}), end="")
             raise typer.Exit(BAD_INPUT) from error
     if form is TextFormat.json:
         print(json_text({"valid": True, "file": notice, "faults": []}), end="")
     else:
-        print(f"{notice} is valid: {_summary(found)}")
+        print(f"{notice} is valid: {_summary(loaded_notice)}")
 
 
 def _summary(notice: Notice) -> str:
@@ -180,7 +182,7 @@ def schema(output: Output = None, check: Check = False) -> None:
 
 
 def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
-    """Prints a generated text, writes it to a file, or says how the file differs from it."""
+    """Prints a generated text, writes it to a file, or compares the file with it."""
     if output is None:
         if check:
             raise Problem("`--check` compares a file: name it with `-o FILE`")
@@ -202,7 +204,7 @@ export_app = typer.Typer(
 
 @export_app.callback()
 def export_root() -> None:
-    """Nothing of its own: each engine has a command."""
+    """Holds a command for each engine."""
 
 
 @export_app.command(epilog="Exit codes: 0 written or up to date, 1 stale (with --check), 2 bad input.")
@@ -233,7 +235,7 @@ def cedar(
     for differs in stale:
         complain(err(), "stale", differs)
     if stale:
-        complain(err(), "run", _again(notice, output, overlay or (), language))
+        complain(err(), "run", _command_for(notice, output, overlay or (), language))
         raise typer.Exit(NO)
 
 
@@ -246,9 +248,9 @@ def _written(folder: Path, files: dict[Path, str]) -> None:
         write(path, text)
 
 
-def _again(notice: str, output: Path, overlays: Sequence[Path], language: Language) -> str:
-    """The command that writes the files anew."""
-    more = [f"--overlay {one}" for one in overlays]
+def _command_for(notice: str, output: Path, overlays: Sequence[Path], language: Language) -> str:
+    """The command line that writes the files again."""
+    more = [f"--overlay {overlay}" for overlay in overlays]
     more += [] if language is Language.en else [f"--language {language.value}"]
     return " ".join(["purposeguard export cedar", notice, f"-o {output}", *more])
 
@@ -274,33 +276,33 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
 
     purposes: list[dict[str, Any]] = [
         {
-            "id": one.clause,
-            "slug": one.slug,
-            "title": one.title[language],
-            "channels": _channels_data(named[one.clause]),
-            "sources": cells(one),
+            "id": purpose.clause,
+            "slug": purpose.slug,
+            "title": purpose.title[language],
+            "channels": _channels_data(named[purpose.clause]),
+            "sources": cells(purpose),
         }
-        for one in notice.purposes
+        for purpose in notice.purposes
     ]
     families: list[dict[str, Any]] = [
         {
-            "name": one.name,
-            "slug": one.slug,
-            "title": one.title[language],
-            "purposes": [member.clause for member in one.members],
-            "sources": cells(one),
+            "name": family.name,
+            "slug": family.slug,
+            "title": family.title[language],
+            "purposes": [member.clause for member in family.members],
+            "sources": cells(family),
         }
-        for one in notice.families
+        for family in notice.families
     ]
     data = {
         "notice": notice.id,
         "revision": notice.revision.isoformat(),
         "channel": channel,
-        "sources": [_term(one, language) for one in notice.sources],
+        "sources": [_term(source, language) for source in notice.sources],
         "purposes": purposes,
         "families": families,
     }
-    marks = tuple(Column(one.clause, "mark") for one in notice.sources)
+    marks = tuple(Column(source.clause, "mark") for source in notice.sources)
     by = f" by {channel}" if channel else ""
     head = f"{notice.id}, revision of {notice.revision}: what may serve each"
     if any(CONSENT in row["sources"].values() for row in (*purposes, *families)):
@@ -315,7 +317,7 @@ def matrix_report(notice: Notice, channel: str | None, language: Language) -> Re
     if families:
         columns = (Column("family"), Column("purposes", "under"), *marks)
         tables.append(Table(f"{head} family{by}", columns, family_rows))
-    source_rows = tuple((one.clause, one.slug, one.title[language]) for one in notice.sources)
+    source_rows = tuple((source.clause, source.slug, source.title[language]) for source in notice.sources)
     tables.append(Table("Sources", (Column("id"), Column("slug"), Column("title")), source_rows))
     return Report(data, tuple(tables))
 
@@ -346,7 +348,7 @@ def decision_data(decision: Decision) -> dict[str, Any]:
         "channel": decision.channel,
         "grants": {source.clause: clause for source, clause in decision.grants.items()},
         "reasons": list(decision.reasons),
-        "alternatives": [one.clause for one in decision.alternatives],
+        "alternatives": [alternative.clause for alternative in decision.alternatives],
     }
 
 

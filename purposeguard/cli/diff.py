@@ -22,7 +22,7 @@ from purposeguard.policy.diff import Cell, Change, Comparison, compare
 
 
 class Finding(StrEnum):
-    """What may be asked not to be there: anything that differs, … , anything that an application can do no more."""
+    """What `--fail-on` can name: from any difference to anything that an application can no longer do."""
 
     any = "any"
     widening = "widening"
@@ -72,34 +72,34 @@ def diff(
     """
     if app is None and Finding.stops in (fail_on or ()):
         raise Problem("`--fail-on stops` is about an application: name its guard with `--app MODULE:GUARD`")
-    steps = [read_notice(one) for one in between or ()]
+    steps = [read_notice(name) for name in between or ()]
     comparison = compare(read_notice(old, old_overlay or ()), read_notice(new, overlay or ()), steps)
-    found = Diff(comparison, app, None if app is None else effects(find_guard(app, imports or ()), comparison))
+    result = Diff(comparison, app, None if app is None else effects(find_guard(app, imports or ()), comparison))
     if form is TextFormat.json:
-        print(json_text(found.data(language)), end="")
+        print(json_text(result.data(language)), end="")
     else:
-        _show(found, language, out())
-    return not any(_is(found, one) for one in fail_on or ())
+        _show(result, language, out())
+    return not any(_matches(result, finding) for finding in fail_on or ())
 
 
-def _is(found: Diff, finding: Finding) -> bool:
-    comparison = found.comparison
+def _matches(diff: Diff, finding: Finding) -> bool:
+    comparison = diff.comparison
     return {
         Finding.any: bool(comparison),
         Finding.widening: any(True for _ in comparison.of("widened")),
-        Finding.material: found.material,
+        Finding.material: diff.material,
         Finding.consent: any(True for _ in comparison.needing("consent")),
-        Finding.stops: found.stopping,
+        Finding.stops: diff.stopping,
     }[finding]
 
 
-def _sections(found: Diff, language: Language) -> list[Section]:
-    return [one for one in found.sections(language) if one.items]
+def _sections(diff: Diff, language: Language) -> list[Section]:
+    return [section for section in diff.sections(language) if section.items]
 
 
-def _show(found: Diff, language: Language, console: Console) -> None:
-    console.print(Text(headline(found, language), "bold"), soft_wrap=True)
-    for section in _sections(found, language):
+def _show(diff: Diff, language: Language, console: Console) -> None:
+    console.print(Text(headline(diff, language), "bold"), soft_wrap=True)
+    for section in _sections(diff, language):
         console.print()
         console.print(Text(section.title, "bold cyan"))
         for item in section.items:
@@ -112,7 +112,7 @@ NAMING: Final = frozenset({"renamed", "reused", "renamed-nothing"})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and its lines."""
 
     title: str
     items: tuple[str, ...]
@@ -120,7 +120,7 @@ class Section:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Diff:
-    """A comparison, and what it does to an application where one is given."""
+    """A comparison, and its effects on an application if one is named."""
 
     comparison: Comparison
     target: str | None = None
@@ -128,29 +128,29 @@ class Diff:
 
     @property
     def material(self) -> bool:
-        """Whether a change needs notice or consent."""
+        """True if a change needs notice or consent."""
         return any(True for _ in self.comparison.needing())
 
     @property
     def stopping(self) -> bool:
-        """Whether anything of the application gets less than before."""
-        return any(one.stops for one in self.effects or ())
+        """True if an activity of the application gets less than before."""
+        return any(effect.stops for effect in self.effects or ())
 
     def data(self, language: Language) -> dict[str, Any]:
-        """All of it as JSON values."""
-        found, words = self.comparison, Words(self.comparison, language)
-        rule = _rule(found)
+        """The comparison as JSON values."""
+        comparison, words = self.comparison, Words(self.comparison, language)
+        rule = _rule(comparison)
         return {
-            "notice": found.new.id,
-            "old": found.old.revision.isoformat(),
-            "new": found.new.revision.isoformat(),
-            "widened": len(list(found.of("widened"))),
-            "narrowed": len(list(found.of("narrowed"))),
-            "neutral": len(list(found.of("neutral"))),
-            "needs": {one: len(list(found.needing(one))) for one in ("notice", "consent")},
+            "notice": comparison.new.id,
+            "old": comparison.old.revision.isoformat(),
+            "new": comparison.new.revision.isoformat(),
+            "widened": len(list(comparison.of("widened"))),
+            "narrowed": len(list(comparison.of("narrowed"))),
+            "neutral": len(list(comparison.of("neutral"))),
+            "needs": {need: len(list(comparison.needing(need))) for need in ("notice", "consent")},
             "rule": None if rule is None else rule.model_dump(mode="json"),
-            "changes": [_change_data(one, words) for one in found.changes],
-            "cells": [_cell_data(one) for one in found.cells],
+            "changes": [_change_data(change, words) for change in comparison.changes],
+            "cells": [_cell_data(cell) for cell in comparison.cells],
             "application": None if self.effects is None else self._application_data(),
         }
 
@@ -161,33 +161,37 @@ class Diff:
             "combinations": len(effects),
             "changed": [
                 {
-                    "activity": one.before.activity.name,
-                    "access": one.before.access.name,
-                    **{key: _outcome_data(getattr(one, key)) for key in ("before", "after", "earlier")},
+                    "activity": effect.before.activity.name,
+                    "access": effect.before.access.name,
+                    **{key: _outcome_data(getattr(effect, key)) for key in ("before", "after", "earlier")},
                 }
-                for one in effects
-                if one.differs
+                for effect in effects
+                if effect.differs
             ],
         }
 
     def sections(self, language: Language) -> Iterator[Section]:
-        """All of it for people."""
-        found, words = self.comparison, Words(self.comparison, language)
+        """The comparison as sections of text."""
+        comparison, words = self.comparison, Words(self.comparison, language)
         for direction, title in (("widened", ("Widened", "広がること")), ("narrowed", ("Narrowed", "狭まること"))):
-            yield _section(words, title, (one for one in found.changes if one.direction == direction))
-        neutral = [one for one in found.changes if one.direction == "neutral"]
-        yield _section(words, ("Numbers and names", "番号と名称"), (one for one in neutral if one.kind in NAMING))
-        yield _section(words, ("Also different", "その他の変更"), (one for one in neutral if one.kind not in NAMING))
-        if found.changes:
+            yield _section(words, title, (change for change in comparison.changes if change.direction == direction))
+        neutral = [change for change in comparison.changes if change.direction == "neutral"]
+        yield _section(
+            words, ("Numbers and names", "番号と名称"), (change for change in neutral if change.kind in NAMING)
+        )
+        yield _section(
+            words, ("Also different", "その他の変更"), (change for change in neutral if change.kind not in NAMING)
+        )
+        if comparison.changes:
             yield self._needs(words)
         if self.effects is not None:
             yield from self._application(words)
 
     def _needs(self, words: Words) -> Section:
-        """What the changes ask for (clause 11)."""
-        found, rule = self.comparison, _rule(self.comparison)
-        counts = [len(list(found.needing(one))) for one in ("notice", "consent")]
-        said = [
+        """The notice and consent that the changes need (clause 11)."""
+        comparison, rule = self.comparison, _rule(self.comparison)
+        counts = [len(list(comparison.needing(need))) for need in ("notice", "consent")]
+        lines = [
             words.either(
                 f"{_counted(counts[0], 'change')} {_verb(counts[0], 'need')} notice to subjects",
                 f"本人への通知が必要な変更: {counts[0]}件",
@@ -198,10 +202,10 @@ class Diff:
             ),
         ]
         if rule is not None:
-            by = [one for one in rule.announced_by if one != "other"]
+            by = [channel for channel in rule.announced_by if channel != "other"]
             others = words.either(" and otherwise", "など") if len(by) < len(rule.announced_by) else ""
             needs = {"notice": words.either("notice", "通知"), "consent": words.either("consent", "同意")}
-            said.append(
+            lines.append(
                 words.either(
                     f"clause {rule.clause}: changes are announced by {words.channels(by)}{others}; a material one "
                     f"needs {needs[rule.material]}, one that law has a say in {needs[rule.required_by_law]}",
@@ -209,46 +213,46 @@ class Diff:
                     f"重要な変更には{needs[rule.material]}、法令が求める場合は{needs[rule.required_by_law]}を要する",
                 )
             )
-        return Section(words.either("What it needs", "必要な手続"), tuple(said))
+        return Section(words.either("What it needs", "必要な手続"), tuple(lines))
 
     def _application(self, words: Words) -> Iterator[Section]:
         effects = self.effects or ()
-        stops = [one for one in effects if one.stops]
-        starts = [one for one in effects if one.starts and not one.stops]
+        stops = [effect for effect in effects if effect.stops]
+        starts = [effect for effect in effects if effect.starts and not effect.stops]
         title = words.either(f"Stops in {self.target}", f"{self.target}でできなくなること")
-        yield Section(title, tuple(_effect(one, words) for one in stops))
+        yield Section(title, tuple(_effect(effect, words) for effect in stops))
         title = words.either(f"Starts in {self.target}", f"{self.target}でできるようになること")
-        yield Section(title, tuple(_effect(one, words) for one in starts))
+        yield Section(title, tuple(_effect(effect, words) for effect in starts))
         same = len(effects) - len(stops) - len(starts)
-        said = words.either(
+        line = words.either(
             f"{_counted(same, 'combination')} of an activity and an access function {_verb(same, 'stay')} as before",
             f"変わらない組合せ（処理とアクセス関数）: {same}件",
         )
-        yield Section(words.either(f"The rest of {self.target}", f"{self.target}のその他"), (said,))
+        yield Section(words.either(f"The rest of {self.target}", f"{self.target}のその他"), (line,))
 
 
 def headline(diff: Diff, language: Language) -> str:
     """What is compared, in one line."""
-    found, words = diff.comparison, Words(diff.comparison, language)
-    if not found and found.old.revision == found.new.revision:
+    comparison, words = diff.comparison, Words(diff.comparison, language)
+    if not comparison and comparison.old.revision == comparison.new.revision:
         return words.either(
-            f"{found.new.id}: the revision of {found.new.revision} is the same",
-            f"{found.new.id}: {found.new.revision}の版に違いはない",
+            f"{comparison.new.id}: the revision of {comparison.new.revision} is the same",
+            f"{comparison.new.id}: {comparison.new.revision}の版に違いはない",
         )
-    same = "" if found else words.either(": nothing differs but the date", ": 日付のほかに違いはない")
+    same = "" if comparison else words.either(": nothing differs but the date", ": 日付のほかに違いはない")
     return words.either(
-        f"{found.new.id}: the revision of {found.new.revision} after that of {found.old.revision}{same}",
-        f"{found.new.id}: {found.old.revision}の版から{found.new.revision}の版へ{same}",
+        f"{comparison.new.id}: the revision of {comparison.new.revision} after that of {comparison.old.revision}{same}",
+        f"{comparison.new.id}: {comparison.old.revision}の版から{comparison.new.revision}の版へ{same}",
     )
 
 
 def _section(words: Words, title: tuple[str, str], changes: Iterable[Change]) -> Section:
-    return Section(words.either(*title), tuple(words.say(one) for one in changes))
+    return Section(words.either(*title), tuple(words.say(change) for change in changes))
 
 
-def _rule(found: Comparison) -> Changes | None:
-    """What the earlier revision promised of changes; where it promised nothing, what the later says."""
-    return found.old.document.changes or found.new.document.changes
+def _rule(comparison: Comparison) -> Changes | None:
+    """The rule on changes of the earlier revision; of the later one if the earlier has none."""
+    return comparison.old.document.changes or comparison.new.document.changes
 
 
 def _counted(count: int, noun: str) -> str:
@@ -278,34 +282,38 @@ def _cell_data(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _outcome_data(one: Outcome) -> dict[str, Any]:
+def _outcome_data(outcome: Outcome) -> dict[str, Any]:
     return {
-        "outcome": one.verdict,
-        "withheld": list(one.fields),
-        "closed": list(one.closed),
-        "reasons": list(one.reasons),
+        "outcome": outcome.verdict,
+        "withheld": list(outcome.fields),
+        "closed": list(outcome.closed),
+        "reasons": list(outcome.reasons),
     }
 
 
-def _effect(one: Effect, words: Words) -> str:
-    """A combination: before → after, and what of data collected earlier where that is another thing."""
-    before, after, earlier = (_said(outcome, words) for outcome in (one.before, one.after, one.earlier))
-    head = f"{one.before.activity.name} → {one.before.access.name}: "
+def _effect(effect: Effect, words: Words) -> str:
+    """A combination: before → after, and the outcome for data collected earlier if it differs."""
+    before, after, earlier = (
+        _outcome_text(outcome, words) for outcome in (effect.before, effect.after, effect.earlier)
+    )
+    head = f"{effect.before.activity.name} → {effect.before.access.name}: "
     if before == after:
-        said = words.either(f"{before} as before", f"{before}のまま")
+        text = words.either(f"{before} as before", f"{before}のまま")
     else:
-        said = words.either(f"{after}, before {before}", f"{before}から{after}に変わる")
+        text = words.either(f"{after}, before {before}", f"{before}から{after}に変わる")
     if earlier != after:
-        said += words.either(f"; data collected earlier: {earlier}", f"。以前に取得した情報: {earlier}")
-    if one.before.activity.observing:
-        said += words.either(" (observed: logged only)", "（監視のみ）")
-    return head + said
+        text += words.either(f"; data collected earlier: {earlier}", f"。以前に取得した情報: {earlier}")
+    if effect.before.activity.observing:
+        text += words.either(" (observed: logged only)", "（監視のみ）")
+    return head + text
 
 
-def _said(one: Outcome, words: Words) -> str:
-    fields = words.listed(one.fields or one.closed)
-    if one.verdict == "withheld":
+def _outcome_text(outcome: Outcome, words: Words) -> str:
+    fields = words.listed(outcome.fields or outcome.closed)
+    if outcome.verdict == "withheld":
         return words.either(f"without {fields}", f"{fields}を除き可")
-    said = {"allowed": ("allowed", "可"), "refused": ("refused", "不可"), "unknown": ("unknown", "不明")}[one.verdict]
-    closed = words.either(f", {fields} not opened", f"（{fields}は開封不可）") if one.closed else ""
-    return words.either(*said) + closed
+    verdict = {"allowed": ("allowed", "可"), "refused": ("refused", "不可"), "unknown": ("unknown", "不明")}[
+        outcome.verdict
+    ]
+    closed = words.either(f", {fields} not opened", f"（{fields}は開封不可）") if outcome.closed else ""
+    return words.either(*verdict) + closed

@@ -131,7 +131,7 @@ EARLIER: Final[Mapping[str, Sentence]] = {
 
 
 class Words:
-    """Says changes in one language; terms are named as the later revision that has them names them."""
+    """Describes changes in one language; a term has its name in the later revision that contains it."""
 
     def __init__(self, comparison: Comparison, language: Language) -> None:
         self._japanese = language is Language.ja
@@ -152,7 +152,7 @@ class Words:
             self._names["channel", channel.id] = self.either(channel.id, channel.title.ja)
 
     def either(self, english: str, japanese: str) -> str:
-        """What is said in this language."""
+        """The text in this language."""
         return japanese if self._japanese else english
 
     def listed(self, ids: Iterable[str]) -> str:
@@ -164,21 +164,21 @@ class Words:
 
     def purposes(self, ids: Iterable[str]) -> str:
         """The names of purposes and families."""
-        return self.listed(self._names.get(("purpose", one), one) for one in ids)
+        return self.listed(self._names.get(("purpose", id_), id_) for id_ in ids)
 
     def sources(self, ids: Iterable[str]) -> str:
-        """The names of sources; where all items of a clause are among them, that of the clause."""
+        """The names of sources; a clause in place of all its items."""
         there = list(ids)
         shown: dict[str, None] = {}
-        for one in there:
-            above = [one, *self._lineage.above(one)]
+        for source in there:
+            above = [source, *self._lineage.above(source)]
             whole = [clause for clause in above if all(leaf in there for leaf in self._lineage.leaves(clause))]
-            shown[whole[-1] if whole else one] = None
-        return self.listed(self._names.get(("source", one), one) for one in shown)
+            shown[whole[-1] if whole else source] = None
+        return self.listed(self._names.get(("source", source), source) for source in shown)
 
     def channels(self, ids: Iterable[str]) -> str:
         """The names of channels."""
-        return self.listed(self._names.get(("channel", one), one) for one in ids)
+        return self.listed(self._names.get(("channel", id_), id_) for id_ in ids)
 
     def title(self, title: Titles | Mapping[str, str]) -> str:
         """A title in this language."""
@@ -186,7 +186,7 @@ class Words:
         return str(texts["ja" if self._japanese else "en"])
 
     def named(self, facts: Mapping[str, Any]) -> str:
-        """The name of what a change is about."""
+        """The name of the changed term."""
         if facts["what"] == "prohibition":
             return f"{self.sources(facts['sources'])} → {self.purposes(facts['purposes'])}"
         if "class" in facts:  # of a revision in which its id may mean another term
@@ -200,48 +200,48 @@ class Words:
     # --- sentences
 
     def say(self, change: Change) -> str:
-        """A change as a sentence, and what it needs."""
+        """A change as a sentence, with the notice or consent that it needs."""
         kind, facts = change.kind, change.facts
         sentence = SENTENCES["extended" if kind == "extension-basis" else kind]
         values: dict[str, Any] = {**facts, "earlier": self.old, "later": self.new, **self._terms(facts)}
         if "old" in facts:
             values |= self._values(kind, facts)
-        tail = "".join(self.either(*one).format(**values) for one in self._tails(kind, facts))
-        said = self._renamed(facts, values) if kind == "renamed" else self.either(*sentence).format(**values)
-        return said + tail + self.either(*NEEDS[change.needs])
+        tail = "".join(self.either(*pair).format(**values) for pair in self._tails(kind, facts))
+        text = self._renamed(facts, values) if kind == "renamed" else self.either(*sentence).format(**values)
+        return text + tail + self.either(*NEEDS[change.needs])
 
     def _terms(self, facts: Mapping[str, Any]) -> dict[str, str]:
-        """The names of what a change is about."""
-        found = {"only": "", "by": ""}
+        """The names that fill a change's sentence."""
+        names = {"only": "", "by": ""}
         if "purposes" in facts or "purpose" in facts:
-            found["p"] = self.purposes(facts.get("purposes") or [facts["purpose"]])
+            names["p"] = self.purposes(facts.get("purposes") or [facts["purpose"]])
         if "sources" in facts:
-            found["s"] = self.sources(facts["sources"])
+            names["s"] = self.sources(facts["sources"])
         if "channels" in facts:
             c = self.channels(facts["channels"])
-            found |= {"c": c, "only": self.either(f" by {c} alone", f"（{c}のみ）")}
-            found["by"] = self.either(f" by {c}", f"{c}では")
+            names |= {"c": c, "only": self.either(f" by {c} alone", f"（{c}のみ）")}
+            names["by"] = self.either(f" by {c}", f"{c}では")
         if "what" in facts:
-            found["kind"] = self.either(*WHAT[facts["what"]])
-            found["name"] = self.named(facts) if "id" in facts or "sources" in facts else ""
+            names["kind"] = self.either(*WHAT[facts["what"]])
+            names["name"] = self.named(facts) if "id" in facts or "sources" in facts else ""
         if "code" in facts:
-            found["name"] = f" ({self.title(facts['title'])})" if facts["title"] else ""
+            names["name"] = f" ({self.title(facts['title'])})" if facts["title"] else ""
         if "basis" in facts:
             day = facts["notified"]
             related = f"since it is related and notice was given on {day}", f"関連する目的で{day}に通知済み"
             consent = "of subjects who consent to it", "本人が同意した場合"
-            found["how"] = self.either(*(related if facts["basis"] == "related" else consent))
+            names["how"] = self.either(*(related if facts["basis"] == "related" else consent))
         if facts.get("served"):
-            found["served"] = self.purposes(facts["served"])
+            names["served"] = self.purposes(facts["served"])
         if "start" in facts:
             collection = facts["start"] == "collection"
-            found["start"] = self.either(*(("collection", "取得") if collection else ("the end of use", "利用終了")))
+            names["start"] = self.either(*(("collection", "取得") if collection else ("the end of use", "利用終了")))
         if "added" in facts:
-            found["members"] = self._members(facts)
-        return found
+            names["members"] = self._members(facts)
+        return names
 
     def _members(self, facts: Mapping[str, Any]) -> str:
-        """What a list in a row has more, and less."""
+        """The members added to and removed from a list."""
         parts = [
             self.either(f"{word[0]} {self.listed(facts[key])}", f"{self.listed(facts[key])}を{word[1]}")
             for key, word in (("added", ("with", "追加")), ("removed", ("without", "削除")))
@@ -250,12 +250,12 @@ class Words:
         return self.either(", ", "、").join(parts)
 
     def _values(self, kind: str, facts: Mapping[str, Any]) -> dict[str, str]:
-        """What was, and what is, in words."""
+        """The old and the new value in words."""
         old, new = facts["old"], facts["new"]
         if kind == "title":
             was, is_ = self.title(old), self.title(new)
             if was == is_:  # it is the one in the other language
-                was, is_ = (str(one["en" if self._japanese else "ja"]) for one in (old, new))
+                was, is_ = (str(title["en" if self._japanese else "ja"]) for title in (old, new))
             return {"was": was, "is_": is_, "name": str(facts["id"]) if "id" in facts else self.named(facts)}
         if kind in {"period", "answer-days"}:
             was, is_ = self._days(old), self._days(new)
@@ -265,30 +265,30 @@ class Words:
             before = "without a period" if old is None else f"{word} {was}"
             return {"was": was, "is_": is_, "for_": for_, "within": within, "before": before}
         say = {
-            "basis": lambda one: self.either(*BASES[one]),
+            "basis": lambda basis: self.either(*BASES[basis]),
             "country": self._country,
         }.get(kind, self._shown)
         if kind == "channels-named":
             return {"was": self._named_channels(facts, "old"), "is_": self._named_channels(facts, "new")}
         return {"was": say(old), "is_": say(new)}
 
-    def _shown(self, given: Any) -> str:
-        """A value of the file."""
-        if isinstance(given, Mapping):
-            return self.title(given)
-        if isinstance(given, bool):
-            return self.either("yes" if given else "no", "はい" if given else "いいえ")
-        return self.either("none", "なし") if given is None else str(given)
+    def _shown(self, value: Any) -> str:
+        """A value of the notice file as text."""
+        if isinstance(value, Mapping):
+            return self.title(value)
+        if isinstance(value, bool):
+            return self.either("yes" if value else "no", "はい" if value else "いいえ")
+        return self.either("none", "なし") if value is None else str(value)
 
     def _days(self, days: int | None) -> str:
         return self.either("no period", "期限なし") if days is None else self.either(f"{days} days", f"{days}日")
 
-    def _country(self, given: Any) -> str:
-        if given == "refused":
+    def _country(self, rule: Any) -> str:
+        if rule == "refused":
             return self.either("nothing may be handed there", "提供不可")
-        if given == "open":
+        if rule == "open":
             return self.either("data may be handed there", "提供可")
-        recipient, products, *tasks = given
+        recipient, products, *tasks = rule
         return self.either(
             f"data may be handed to {recipient} alone, for {products}, for {self.listed(tasks)}",
             f"{recipient}に限り、{products}の{self.listed(tasks)}のために提供可",
@@ -301,27 +301,27 @@ class Words:
         return self.either(f"{listed} {'alone' if alone else 'for example'}", f"{listed}{'のみ' if alone else 'など'}")
 
     def _renamed(self, facts: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-        """Another id, or another class, or both."""
+        """A changed id, title or class name."""
         moved = facts["old"] != facts["new"]
-        said = self.either(*SENTENCES["renamed"]).format(**values) if moved else ""
+        text = self.either(*SENTENCES["renamed"]).format(**values) if moved else ""
         if moved and facts["by"] == "stated":
-            said += self.either(
+            text += self.either(
                 ": data collected earlier, consents and requests move with it",
                 "。以前に取得した情報・同意・請求も引き継がれる",
             )
         elif moved and facts["by"] == "class":
-            said += self.either(
+            text += self.either(
                 " by its class, and no `[[renamed]]` row says so: what was collected earlier does not move with it",
                 "（クラス名による）。`[[renamed]]`の記載がないため、以前に取得した情報は引き継がれない",
             )
         if "new_class" not in facts:
-            return said
+            return text
         classes = self.either("class {old_class} is {new_class} now", "クラス名{old_class}が{new_class}に変わる")
         class_ = classes.format(**values)
-        return self.either("; ", "。").join((said, class_)) if said else f"{values['kind']} {facts['new']}: {class_}"
+        return self.either("; ", "。").join((text, class_)) if text else f"{values['kind']} {facts['new']}: {class_}"
 
     def _tails(self, kind: str, facts: Mapping[str, Any]) -> Iterator[Sentence]:
-        """What follows from a change."""
+        """The consequences of a change."""
         if kind in {"granted", "channels-opened"}:  # whose data, and collected when
             if facts["consent"]:
                 yield ", of subjects who agree to it", "（同意した本人の分のみ）"

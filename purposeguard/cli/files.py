@@ -1,12 +1,14 @@
-"""Files of the command line: notices read, generated files written at one stroke or compared."""
+"""Reads notices; writes generated files atomically, or compares them."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from purposeguard.errors import NoticeError
 from purposeguard.notice.notice import Notice
@@ -18,53 +20,56 @@ class Problem(Exception):
 
 
 LINES_OF_DIFF = 20
-"""Lines of a difference that are shown; the file itself is a command away."""
+"""The most lines shown of a difference."""
 
 
-def read_notice(given: str, overlays: Sequence[Path] = ()) -> Notice:
+def read_notice(name: str, overlays: Sequence[Path] = ()) -> Notice:
     """The notice of a TOML file, or the bundled one of this name, with product overlays.
 
     Raises:
         NoticeError: the files are at fault.
         Problem: there is neither a file nor a bundled notice of this name.
     """
-    if _is_path(given):
-        return Notice.load(given, *overlays)
+    if _is_path(name):
+        return Notice.load(name, *overlays)
     try:
-        notice = Notice.bundled(given)
+        notice = Notice.bundled(name)
     except NoticeError as error:
         if error.origin != "bundled notice":
-            raise  # it is there, and its module does not fit it
+            raise  # the notice exists, and its module does not match it
         suggestion = error.faults[0].suggestion
-        raise Problem(f"no file and no bundled notice is called `{given}` (help: {suggestion})") from error
+        raise Problem(f"no file and no bundled notice is called `{name}` (help: {suggestion})") from error
     if not overlays:
         return notice
-    return Notice.parse(merged(notice.dump(), [(str(one), read_toml(one)) for one in overlays]), given)
+    return Notice.parse(merged(notice.dump(), [(str(overlay), read_toml(overlay)) for overlay in overlays]), name)
 
 
-def _is_path(given: str) -> bool:
-    path = Path(given)
+def _is_path(name: str) -> bool:
+    path = Path(name)
     try:
-        return path.suffix == ".toml" or path.name != given or path.is_file()
+        return path.suffix == ".toml" or path.name != name or path.is_file()
     except OSError:
-        return True  # too long a name, for one: opening it says what is wrong
+        return True  # such as a name that is too long: opening it raises the error
 
 
-def write(path: Path, text: str) -> None:
-    """Writes a file at one stroke: who reads it meanwhile sees the old one or the new one, whole.
+@contextlib.contextmanager
+def replacing(path: Path) -> Generator[BinaryIO]:
+    """A new file, which replaces `path` atomically when the block ends: a reader sees the old content or the new.
 
     Raises:
-        Problem: it cannot be written; the old one is as it was.
+        Problem: it cannot be written; the old one is unchanged.
     """
     target = path.resolve()
-    draft = target.parent / f".{target.name}.{os.getpid()}.new"
+    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
         if target.exists() and not target.is_file():
-            # A device or a pipe takes what it is given and cannot be replaced; a directory refuses.
-            target.write_text(text, "utf-8", newline="\n")
+            # A device or a pipe is written to and cannot be replaced; a directory raises.
+            with target.open("wb") as file:
+                yield file
             return
         try:
-            draft.write_text(text, "utf-8", newline="\n")
+            with draft.open("wb") as file:
+                yield file
             if target.exists():
                 shutil.copymode(target, draft)
             draft.replace(target)
@@ -74,24 +79,30 @@ def write(path: Path, text: str) -> None:
         raise Problem(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+def write(path: Path, text: str) -> None:
+    """Writes a file atomically; raises as `replacing` does."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
 def difference(path: Path, text: str) -> str | None:
-    """How a file differs from what it should hold; None where it does not. The kind of line ends does not matter.
+    """The difference between a file and its expected text; None if there is none. Line endings may differ.
 
     Raises:
         Problem: the file is there and cannot be read.
     """
     try:
-        found = path.read_text("utf-8")
+        current = path.read_text("utf-8")
     except FileNotFoundError:
         return f"{path} does not exist"
     except UnicodeDecodeError:
         return f"{path} is not UTF-8"
     except OSError as error:
         raise Problem(f"{path} cannot be read: {error.strerror or error}") from error
-    if found == text:
+    if current == text:
         return None
     names = (f"{path} (as it is)", f"{path} (as it should be)")
-    lines = list(difflib.unified_diff(found.splitlines(), text.splitlines(), *names, lineterm="", n=1))
+    lines = list(difflib.unified_diff(current.splitlines(), text.splitlines(), *names, lineterm="", n=1))
     more = len(lines) - LINES_OF_DIFF
     if more > 0:
         lines[LINES_OF_DIFF:] = [f"… and {more} more lines"]

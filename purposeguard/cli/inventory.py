@@ -43,7 +43,7 @@ def inventory(
 
 
 def inventory_report(guard: Guard) -> Report:
-    """Activities, access functions, and what comes of each activity's calling each access function."""
+    """Activities, access functions, and the outcome of each calling each."""
     unread = read_annotations(guard)
     outcomes = [
         outcome(guard, activity, access, unread.get(access.site))
@@ -54,13 +54,13 @@ def inventory_report(guard: Guard) -> Report:
         "notice": guard.notice.id,
         "revision": guard.notice.revision.isoformat(),
         "mode": guard.mode,
-        "activities": [_activity_data(one) for one in guard.activities],
-        "accesses": [_access_data(one, unread.get(one.site)) for one in guard.accesses],
-        "entrustments": [_entrustment_data(one) for one in guard.entrustments],
-        "combinations": [_outcome_data(one) for one in outcomes],
-        "reclassifications": [_reclassification_data(one) for one in guard.reclassifications],
+        "activities": [_activity_data(activity) for activity in guard.activities],
+        "accesses": [_access_data(access, unread.get(access.site)) for access in guard.accesses],
+        "entrustments": [_entrustment_data(entrustment) for entrustment in guard.entrustments],
+        "combinations": [_outcome_data(outcome) for outcome in outcomes],
+        "reclassifications": [_reclassification_data(reclassification) for reclassification in guard.reclassifications],
         "strict": guard.strict,
-        "transforms": [{"name": one.name, **_place(one.site)} for one in guard.transforms],
+        "transforms": [{"name": transform.name, **_place(transform.site)} for transform in guard.transforms],
         "findings": (findings := list(_findings(guard, outcomes, unread))),
     }
     return Report(data, tuple(_tables(guard, outcomes)), tuple(findings))
@@ -97,29 +97,29 @@ def _access_data(access: Access, unread: str | None) -> dict[str, Any]:
     }
 
 
-def _reclassification_data(one: Reclassification) -> dict[str, Any]:
+def _reclassification_data(reclassification: Reclassification) -> dict[str, Any]:
     return {
-        "name": one.name,
-        **_place(one.site),
-        "from": [source.clause for source in one.sources],
-        "to": [source.clause for source in one.to],
-        "why": one.why,
-        "approver": one.approver,
+        "name": reclassification.name,
+        **_place(reclassification.site),
+        "from": [source.clause for source in reclassification.sources],
+        "to": [source.clause for source in reclassification.to],
+        "why": reclassification.why,
+        "approver": reclassification.approver,
     }
 
 
-def _entrustment_data(one: Entrustment) -> dict[str, Any]:
-    known = one.recipient if isinstance(one.recipient, Recipient) else None
+def _entrustment_data(entrustment: Entrustment) -> dict[str, Any]:
+    known = entrustment.recipient if isinstance(entrustment.recipient, Recipient) else None
     return {
-        "name": one.name,
-        **_place(one.site),
-        "recipient": one.recipient_id,
+        "name": entrustment.name,
+        **_place(entrustment.site),
+        "recipient": entrustment.recipient_id,
         "kind": known.kind if known else None,
         "country": known.country if known else None,
-        "sources": _clauses(one),
-        "means": one.means or (known.means if known else None),
-        "product": one.product,
-        "task": one.task,
+        "sources": _clauses(entrustment),
+        "means": entrustment.means or (known.means if known else None),
+        "product": entrustment.product,
+        "task": entrustment.task,
     }
 
 
@@ -127,28 +127,30 @@ def _clauses(declared: Access | Entrustment) -> list[str] | None:
     return None if declared.label is None else [source.clause for source in declared.label]
 
 
-def _outcome_data(one: Outcome) -> dict[str, Any]:
+def _outcome_data(outcome: Outcome) -> dict[str, Any]:
     return {
-        "activity": one.activity.name,
-        "access": one.access.name,
-        "outcome": one.verdict,
-        "enforced": not one.activity.observing,
-        "withheld": list(one.fields),
-        "closed": list(one.closed),
-        "reasons": list(one.reasons),
+        "activity": outcome.activity.name,
+        "access": outcome.access.name,
+        "outcome": outcome.verdict,
+        "enforced": not outcome.activity.observing,
+        "withheld": list(outcome.fields),
+        "closed": list(outcome.closed),
+        "reasons": list(outcome.reasons),
     }
 
 
 def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
-    """For people: without the package that all names begin with, and without a purpose that the row says already."""
-    package = _package(one.site for one in (*guard.activities, *guard.accesses, *guard.entrustments))
+    """The tables, without the common package of all names."""
+    package = _package(declaration.site for declaration in (*guard.activities, *guard.accesses, *guard.entrustments))
     within = f" in {package.rstrip('.')}" if package else ""
 
     def where(name: str, site: Site) -> str:
         return f"line {site.line}" if name == site.dotted else f"{site.dotted.removeprefix(package)}, line {site.line}"
 
-    def short(one: Activity | Access | Entrustment) -> str:
-        return one.name.removeprefix(package) if one.name == one.site.dotted else one.name
+    def short(declaration: Activity | Access | Entrustment) -> str:
+        return (
+            declaration.name.removeprefix(package) if declaration.name == declaration.site.dotted else declaration.name
+        )
 
     yield Table(
         f"Activities{within} ({len(guard.activities)})",
@@ -157,16 +159,23 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
             *(Column("channel"), Column("mode")),
         ),
         tuple(
-            (short(one), where(one.name, one.site), one.purpose.slug, _purpose_ids(one), one.channel or "-", _mode(one))
-            for one in guard.activities
+            (
+                short(activity),
+                where(activity.name, activity.site),
+                activity.purpose.slug,
+                _purpose_ids(activity),
+                activity.channel or "-",
+                _mode(activity),
+            )
+            for activity in guard.activities
         ),
     )
     yield Table(
         f"Access functions{within} ({len(guard.accesses)})",
         (Column("access function"), Column("where", "under"), Column("sources"), Column("withholds")),
         tuple(
-            (short(one), where(one.name, one.site), _read(one), "yes" if one.withhold else "no")
-            for one in guard.accesses
+            (short(access), where(access.name, access.site), _read(access), "yes" if access.withhold else "no")
+            for access in guard.accesses
         ),
     )
     if guard.entrustments:
@@ -183,10 +192,15 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
             ),
             tuple(
                 (
-                    *(short(one), where(one.name, one.site), one.recipient_id, _party(one)),
-                    *(" ".join(_clauses(one) or ["?"]), _entrustment_data(one)["means"] or "-"),
+                    *(
+                        short(entrustment),
+                        where(entrustment.name, entrustment.site),
+                        entrustment.recipient_id,
+                        _party(entrustment),
+                    ),
+                    *(" ".join(_clauses(entrustment) or ["?"]), _entrustment_data(entrustment)["means"] or "-"),
                 )
-                for one in guard.entrustments
+                for entrustment in guard.entrustments
             ),
         )
     if guard.reclassifications:
@@ -198,36 +212,42 @@ def _tables(guard: Guard, outcomes: Iterable[Outcome]) -> Iterator[Table]:
             ),
             tuple(
                 (
-                    one.name.removeprefix(package),
-                    where(one.name, one.site),
-                    *(" ".join(source.clause for source in label) for label in (one.sources, one.to)),
-                    one.approver or "-",
-                    one.why,
+                    reclassification.name.removeprefix(package),
+                    where(reclassification.name, reclassification.site),
+                    *(
+                        " ".join(source.clause for source in label)
+                        for label in (reclassification.sources, reclassification.to)
+                    ),
+                    reclassification.approver or "-",
+                    reclassification.why,
                 )
-                for one in guard.reclassifications
+                for reclassification in guard.reclassifications
             ),
         )
     yield Table(
         "If this activity calls this access function",
         (Column("activity", "group"), Column("access function"), Column("outcome", "verdict"), Column("why", "under")),
-        tuple((short(one.activity), short(one.access), _said(one), _why(one)) for one in outcomes),
+        tuple(
+            (short(outcome.activity), short(outcome.access), _outcome_text(outcome), _why(outcome))
+            for outcome in outcomes
+        ),
     )
 
 
-def _party(one: Entrustment) -> str:
-    party = one.recipient
+def _party(entrustment: Entrustment) -> str:
+    party = entrustment.recipient
     return f"{party.kind}, {party.country}" if isinstance(party, Recipient) else "as on the register"
 
 
 def _read(access: Access) -> str:
-    """What an access function reads: plain sources, and sealed ones in brackets."""
+    """The sources that an access function reads, sealed ones in brackets."""
     plain = _clauses(access) or ([] if access.sealed else ["?"])
     sealed = dict.fromkeys(source.clause for label in access.sealed.values() for source in label)
     return " ".join([*plain, *([f"(sealed: {' '.join(sealed)})"] if sealed else [])])
 
 
 def _package(sites: Iterable[Site]) -> str:
-    """What the modules of all sites begin with, dot included; nothing where they share nothing."""
+    """The common package of all sites, with its dot; empty if there is none."""
     shared: list[str] = []
     for parts in zip(*(site.module.split(".") for site in sites), strict=False):
         if len(set(parts)) > 1:
@@ -238,37 +258,37 @@ def _package(sites: Iterable[Site]) -> str:
 
 def _purpose_ids(activity: Activity) -> str:
     purpose = activity.purpose
-    return " ".join(one.clause for one in (purpose.members if isinstance(purpose, Family) else (purpose,)))
+    return " ".join(member.clause for member in (purpose.members if isinstance(purpose, Family) else (purpose,)))
 
 
-def _why(one: Outcome) -> str:
-    """The reasons in short: the purpose is that of the row, and what no clause grants is listed once."""
-    reasons = [reason.replace(name_of(one.activity.purpose), "it") for reason in one.reasons]
+def _why(outcome: Outcome) -> str:
+    """The reasons, shortened: without the purpose, and with ungranted sources in one list."""
+    reasons = [reason.replace(name_of(outcome.activity.purpose), "it") for reason in outcome.reasons]
     start = "no clause grants it to "
     clauses = [reason.removeprefix(start) for reason in reasons if reason.startswith(start)]
     others = [reason for reason in reasons if not reason.startswith(start)]
     return "; ".join(([start + ", ".join(clauses)] if clauses else []) + others)
 
 
-def _said(one: Outcome) -> str:
-    if one.verdict == "refused":
-        return "REFUSED (observed: logged only)" if one.activity.observing else "REFUSED"
-    if one.verdict == "withheld":
-        kept = " (observed: kept)" if one.activity.observing else ""
-        return f"withheld {', '.join(one.fields)}{kept}"
-    closed = ", ".join(one.closed)
-    return f"{one.verdict}; may not open {closed}" if closed else one.verdict
+def _outcome_text(outcome: Outcome) -> str:
+    if outcome.verdict == "refused":
+        return "REFUSED (observed: logged only)" if outcome.activity.observing else "REFUSED"
+    if outcome.verdict == "withheld":
+        note = " (observed: kept)" if outcome.activity.observing else ""
+        return f"withheld {', '.join(outcome.fields)}{note}"
+    closed = ", ".join(outcome.closed)
+    return f"{outcome.verdict}; may not open {closed}" if closed else outcome.verdict
 
 
 def _findings(guard: Guard, outcomes: list[Outcome], unread: dict[Site, str]) -> Iterator[str]:
-    """What is hardly meant: code that cannot do its work under this notice."""
-    handing = {one.site for one in guard.entrustments}
+    """Probable mistakes: code that cannot work under this notice."""
+    handing = {entrustment.site for entrustment in guard.entrustments}
     for site, why in unread.items():
         what = "hand-over" if site in handing else "access function"
         yield f"{what} {site.dotted}: its sources are not known: {why}"
-    open_ = [one for one in outcomes if one.verdict != "refused"]
-    active = {id(one.activity) for one in open_}
-    reached = {id(one.access) for one in open_}
+    open_ = [outcome for outcome in outcomes if outcome.verdict != "refused"]
+    active = {id(outcome.activity) for outcome in open_}
+    reached = {id(outcome.access) for outcome in open_}
     matrix = PolicyTable(guard.notice)
     for activity in guard.activities:
         if guard.accesses and id(activity) not in active:
@@ -282,14 +302,21 @@ def _findings(guard: Guard, outcomes: list[Outcome], unread: dict[Site, str]) ->
             yield f"access function {access.name}: every activity would be refused it"
 
 
-def _refused(guard: Guard, one: Entrustment) -> Iterator[str]:
-    """Why a function would hand nothing over today, as far as that is known without calling it."""
-    if isinstance(one.recipient, Recipient):
-        means = one.means or one.recipient.means
+def _refused(guard: Guard, entrustment: Entrustment) -> Iterator[str]:
+    """Why a function would hand over nothing today, as far as known without calling it."""
+    if isinstance(entrustment.recipient, Recipient):
+        means = entrustment.means or entrustment.recipient.means
         document = guard.notice.document
         today = day_in(document.timezone, guard._engine.clock.now())
-        for why in objections(document, one.recipient, means=means, product=one.product, task=one.task, today=today):
-            yield f"hand-over {one.name}: {why}"
-    label, activities = one.label, guard.activities
+        for why in objections(
+            document,
+            entrustment.recipient,
+            means=means,
+            product=entrustment.product,
+            task=entrustment.task,
+            today=today,
+        ):
+            yield f"hand-over {entrustment.name}: {why}"
+    label, activities = entrustment.label, guard.activities
     if label is not None and activities and not any(guard.allows(label, a.purpose, a.channel) for a in activities):
-        yield f"hand-over {one.name}: it would be refused to every activity"
+        yield f"hand-over {entrustment.name}: it would be refused to every activity"

@@ -7,17 +7,16 @@ import contextlib
 import dataclasses
 import datetime
 import json
-import os
 from collections.abc import Collection, Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from purposeguard.cli.files import Problem
-from purposeguard.cli.options import BAD_INPUT, NO, OK, Output, TableOption, TextOption, err, out
+from purposeguard.cli.files import Problem, replacing
+from purposeguard.cli.options import NO, OK, Output, TableOption, TextOption, err, out, reporting
 from purposeguard.cli.render import Column, Format, Report, Table, TextFormat, complain, json_text, show, verdict
-from purposeguard.errors import LedgerBroken, PurposeGuardError
+from purposeguard.errors import LedgerBroken
 
 if TYPE_CHECKING:
     from purposeguard.governance.ledger import Entry, Hour, Reading, Verdict
@@ -48,17 +47,14 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day
 
 @contextlib.contextmanager
 def _reading(target: str) -> Generator[Reading]:
-    """The ledger; what is wrong with it or the input is said, and ends with exit code 1 or 2."""
-    errors = err()
-    try:
-        with _opened(target) as found:
-            yield found
-    except LedgerBroken as error:
-        complain(errors, "broken", f"{error.place}: {error.what}")
-        raise typer.Exit(NO) from error
-    except (PurposeGuardError, Problem) as error:
-        complain(errors, "error", str(error))
-        raise typer.Exit(BAD_INPUT) from error
+    """The ledger; prints what is wrong with it or with the input, and exits with 1 or 2."""
+    with reporting():
+        try:
+            with _opened(target) as ledger:
+                yield ledger
+        except LedgerBroken as error:
+            complain(err(), "broken", f"{error.place}: {error.what}")
+            raise typer.Exit(NO) from error
 
 
 @contextlib.contextmanager
@@ -71,10 +67,10 @@ def _opened(target: str) -> Generator[Reading]:
         ) from error
     with contextlib.ExitStack() as stack:
         try:
-            found = stack.enter_context(opened(target))
+            ledger = stack.enter_context(opened(target))
         except ValueError as error:  # of the URL
             raise Problem(str(error)) from error
-        yield found
+        yield ledger
 
 
 @ledger_app.command(epilog="Exit codes: 0 as it was written, 1 broken, 2 it cannot be read.")
@@ -92,34 +88,34 @@ def verify(
     hash was noted elsewhere before: `--expect HASH`.
     """
     data: dict[str, object]
-    with _reading(target) as found:
+    with _reading(target) as ledger:
         try:
-            data = _facts(found.verify(expect))
+            data = _verdict_data(ledger.verify(expect))
         except LedgerBroken as error:
             data = {"intact": False, "place": error.place, "what": error.what}
     intact = bool(data["intact"])
     if form is TextFormat.json:
         print(json_text(data), end="")
     elif intact:
-        verdict(out(), "intact", *_told(data))
+        verdict(out(), "intact", *_verdict_lines(data))
     else:
         verdict(out(), "broken", f"{data['place']}: {data['what']}", ())
     raise typer.Exit(OK if intact else NO)
 
 
-def _facts(found: Verdict) -> dict[str, Any]:
+def _verdict_data(verdict: Verdict) -> dict[str, Any]:
     return {
         "intact": True,
-        "entries": found.entries,
-        "at": found.head.at or None,
-        "hash": found.head.hash,
-        "open_uses": sum(found.head.open.values()),
-        "unfinished_bytes": found.unfinished,
-        "went_back": found.went_back,
+        "entries": verdict.entries,
+        "at": verdict.head.at or None,
+        "hash": verdict.head.hash,
+        "open_uses": sum(verdict.head.open.values()),
+        "unfinished_bytes": verdict.unfinished,
+        "went_back": verdict.went_back,
     }
 
 
-def _told(data: dict[str, Any]) -> tuple[str, list[str]]:
+def _verdict_lines(data: dict[str, Any]) -> tuple[str, list[str]]:
     lines = [f"last written to at {data['at']}", f"hash {data['hash']}"] if data["at"] else []
     if data["open_uses"]:
         lines.append(f"{_counted(data['open_uses'], 'use')} counted in hours that are not over")
@@ -132,8 +128,8 @@ def _told(data: dict[str, Any]) -> tuple[str, list[str]]:
     return _counted(data["entries"], "entry", "entries"), lines
 
 
-def _counted(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+def _counted(number: int, noun: str, many: str | None = None) -> str:
+    return f"{number:,} {noun if number == 1 else many or f'{noun}s'}"
 
 
 @ledger_app.command(name="show", epilog="Exit codes: 0 printed, 1 the ledger is broken, 2 bad input.")
@@ -153,30 +149,30 @@ def show_ledger(
     form: TableOption = Format.table,
 ) -> None:
     """Print what was used for what, added up by the hour, and denials and other entries one by one."""
-    with _reading(target) as found:
+    with _reading(target) as ledger:
         report = ledger_report(
-            found, kinds=kind or (), activity=activity, since=_moment(since), until=_moment(until), limit=limit
+            ledger, kinds=kind or (), activity=activity, since=_moment(since), until=_moment(until), limit=limit
         )
         show(report, form, out())
     for warning in report.warnings:
         complain(err(), "note", warning)
 
 
-def _moment(given: str | None) -> datetime.datetime | None:
-    if given is None:
+def _moment(text: str | None) -> datetime.datetime | None:
+    if text is None:
         return None
     try:
-        found = datetime.datetime.fromisoformat(given)
+        moment = datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise Problem(f"`{given}` is no time: give a day such as `2026-05-01`, or `2026-05-01T09:00+09:00`") from None
-    if found.tzinfo is not None:
+        raise Problem(f"`{text}` is no time: give a day such as `2026-05-01`, or `2026-05-01T09:00+09:00`") from None
+    if moment.tzinfo is not None:
         try:
-            return found.astimezone(datetime.UTC)
+            return moment.astimezone(datetime.UTC)
         except OverflowError:
-            raise Problem(f"`{given}` is before the first, or after the last, moment that there is in UTC") from None
-    if len(given) > len("2026-05-01"):
-        raise Problem(f"`{given}` could be any of many moments: give its time zone, `{given}Z` or `{given}+09:00`")
-    return found.replace(tzinfo=datetime.UTC)
+            raise Problem(f"`{text}` is before the first, or after the last, moment that there is in UTC") from None
+    if len(text) > len("2026-05-01"):
+        raise Problem(f"`{text}` could be any of many moments: give its time zone, `{text}Z` or `{text}+09:00`")
+    return moment.replace(tzinfo=datetime.UTC)
 
 
 @ledger_app.command(epilog="Exit codes: 0 exported, 1 the ledger is broken, 2 bad input.")
@@ -185,22 +181,22 @@ def export(
     output: Output = None,
 ) -> None:
     """Copy a ledger as JSON Lines, verifying it meanwhile. The last line is the head: the copy verifies by itself."""
-    with _reading(target) as found, contextlib.closing(_lines(found)) as lines, _written(output) as file:
+    with _reading(target) as ledger, contextlib.closing(_lines(ledger)) as lines, _output_file(output) as file:
         file.writelines(lines)
 
 
-def _lines(found: Reading) -> Generator[bytes]:
+def _lines(ledger: Reading) -> Generator[bytes]:
     from purposeguard.governance.ledger.jsonl import closing_line  # noqa: PLC0415  # as above
 
     length = 0
-    for entry in found.verified():
+    for entry in ledger.verified():
         length += len(entry.line)
         yield entry.line
-    yield closing_line(dataclasses.replace(found.head, bytes=length))
+    yield closing_line(dataclasses.replace(ledger.head, bytes=length))
 
 
 def _is_store(path: Path) -> bool:
-    """Whether a file of SQLite is there, which nobody means to replace: the ledger itself, say."""
+    """True for an SQLite file, such as the ledger itself, which an export must not replace."""
     if not path.is_file():
         return False
     from purposeguard.governance.ledger.opening import SQLITE  # noqa: PLC0415  # as above
@@ -210,11 +206,11 @@ def _is_store(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _written(output: Path | None) -> Generator[BinaryIO]:
-    """Where the copy goes: a file, put in its place once it is whole, a device or pipe, or standard output.
+def _output_file(output: Path | None) -> Generator[BinaryIO]:
+    """The output: a file that is replaced when complete, a device, a pipe, or standard output.
 
     Raises:
-        Problem: it cannot be written, or is a ledger that is in use, or a store.
+        Problem: it cannot be written, is a ledger in use, or is a store.
     """
     if output is None:
         yield typer.get_binary_stream("stdout")
@@ -222,26 +218,18 @@ def _written(output: Path | None) -> Generator[BinaryIO]:
     target = output.resolve()
     if target.with_name(f"{target.name}.head").exists():
         raise Problem(f"{output} is a ledger, with a head beside it: name another file")
-    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        if target.exists() and not target.is_file():
-            # A device or a pipe takes what it is given and cannot be replaced; a directory refuses.
-            with target.open("wb") as file:
-                yield file
-            return
-        if _is_store(target):
-            raise Problem(f"{output} is a store, or another database of SQLite: name another file")
-        with draft.open("wb") as file:
-            yield file
-        draft.replace(target)
+        is_store = _is_store(target)
     except OSError as error:
         raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    if is_store:
+        raise Problem(f"{output} is a store, or another database of SQLite: name another file")
+    with replacing(output) as file:
+        yield file
 
 
 def ledger_report(
-    found: Reading,
+    ledger: Reading,
     *,
     kinds: Collection[str],
     activity: str | None,
@@ -249,10 +237,10 @@ def ledger_report(
     until: datetime.datetime | None,
     limit: int,
 ) -> Report:
-    """What was used, and what else is told, of these kinds (none: of all), by this activity, in this time.
+    """The uses and other entries of these kinds (empty: all kinds), of this activity, in this period.
 
     Raises:
-        Problem: there is no such kind.
+        Problem: unknown kind.
         LedgerBroken: an entry cannot be read.
     """
     from purposeguard.governance.ledger import KINDS  # noqa: PLC0415  # needs the extra `governance`
@@ -263,12 +251,12 @@ def ledger_report(
     wanted = set(kinds or KINDS)
     uses: list[tuple[Hour, int]] = []
     if "use" in wanted:
-        every = [(key, count) for key, count in found.uses(since, until).items() if activity in (None, key.activity)]
-        uses = sorted(every, key=lambda one: one[0].order)
+        every = [(key, count) for key, count in ledger.uses(since, until).items() if activity in (None, key.activity)]
+        uses = sorted(every, key=lambda use: use[0].order)
     newest: collections.deque[Entry] = collections.deque(maxlen=limit)
     met = 0
     if wanted - {"use"}:
-        for entry in found.entries(wanted - {"use"}, since, until):
+        for entry in ledger.entries(wanted - {"use"}, since, until):
             if activity in (None, entry.body.get("activity")):
                 newest.append(entry)
                 met += 1
@@ -280,7 +268,7 @@ def ledger_report(
     tables = (*([_uses(uses)] if "use" in wanted else []), *([_entries(newest)] if wanted - {"use"} else []))
     data = {
         "uses": [key.body(count) for key, count in uses],
-        "entries": [{"seq": one.seq, "at": one.at, "kind": one.kind, "body": one.body} for one in newest],
+        "entries": [{"seq": entry.seq, "at": entry.at, "kind": entry.kind, "body": entry.body} for entry in newest],
         "left_out": left,
     }
     return Report(data, tables, warnings)
@@ -298,7 +286,7 @@ def _uses(uses: Collection[tuple[Hour, int]]) -> Table:
 
 def _entries(entries: Collection[Entry]) -> Table:
     columns = (Column("entry"), Column("at (UTC)"), Column("kind"), Column("what"), Column("more", "under"))
-    rows = [(f"{one.seq:,}", _second(one.at), one.kind, *_what(one.kind, one.body)) for one in entries]
+    rows = [(f"{entry.seq:,}", _second(entry.at), entry.kind, *_what(entry.kind, entry.body)) for entry in entries]
     return Table(f"Entries ({len(entries):,})", columns, tuple(rows))
 
 
@@ -311,7 +299,7 @@ def _second(at: str) -> str:
 
 
 def _what(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
-    """What an entry says, in a line, and the rest of it."""
+    """The main fact of an entry, and the others."""
     rest = dict(body)
     head = str(rest.pop("reason", "")) if kind == "denial" else ""
     if kind == "denial" and rest.pop("observed", False):

@@ -1,4 +1,4 @@
-"""What the commands share: arguments and options, exit codes, consoles, and how a command ends."""
+"""Shared by the commands: arguments, options, exit codes, consoles."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def err() -> Console:
 
 @contextmanager
 def reporting() -> Generator[None]:
-    """Says what was wrong with the input, and ends with exit code 2."""
+    """Prints errors of the input, and exits with 2."""
     try:
         yield
     except (PurposeGuardError, Problem) as error:
@@ -62,7 +62,7 @@ def reporting() -> Generator[None]:
 
 
 def ending(command: Callable[P, bool]) -> Callable[P, None]:
-    """A command that returns whether the answer is yes, as one that ends with the exit code for it."""
+    """Turns a command that returns a bool into one that exits with 0 or 1."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,4 +1,4 @@
-"""The commands about people: what they asked for, what is held of them, and what is due for erasure."""
+"""The commands about subjects: requests, disclosure, and retention."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Page(StrEnum):
-    """How a report is written."""
+    """The format of a report."""
 
     html = "html"
     json = "json"
@@ -121,10 +121,10 @@ def opened(target: str, notice: Notice, others: Iterable[str] = ()) -> Generator
             f"requests need {error.name}, which is not installed: pip install 'purposeguard[governance]'"
         ) from error
     if "://" not in target and not Path(target).is_file():
-        found = find(target, others)
-        governance = found.governance if isinstance(found, Guard) else found
+        application = find(target, others)
+        governance = application.governance if isinstance(application, Guard) else application
         if not isinstance(governance, Governance):
-            what = "a guard without governance" if governance is None else f"a {type(found).__name__}"
+            what = "a guard without governance" if governance is None else f"a {type(application).__name__}"
             raise Problem(f"`{target}` is {what}: name a Governance, a guard that has one, or the URL of a store")
         yield governance
         return
@@ -132,20 +132,20 @@ def opened(target: str, notice: Notice, others: Iterable[str] = ()) -> Generator
         store = existing_store(target)
     except ValueError as error:  # of the URL
         raise Problem(str(error)) from error
-    # Looking at a store is no use of data, so no ledger is told.
+    # Reading a store is no use of data, so no ledger records it.
     with store, Governance(store, notice=notice, ledger=False) as governance:
         yield governance
 
 
 def requests_report(overview: Overview, only: str | None) -> Report:
-    """How the desk stands: `only` what is `open`, or `overdue`, or (None) the counts beside it."""
+    """The requests: `only` the `open` or the `overdue` ones; None: the open ones, and counts of all."""
     listed = overview.overdue if only == "overdue" else overview.pending
     data: dict[str, Any] = {
         "as_of": overview.as_of.isoformat(),
         "today": overview.today.isoformat(),
         "overdue": len(overview.overdue),
         "counts": [{"kind": kind, "state": state, "count": count} for (kind, state), count in overview.counts.items()],
-        "requests": [_data(one, overview) for one in listed],
+        "requests": [_data(request, overview) for request in listed],
     }
     columns = (
         *(Column("no."), Column("request"), Column("purposes", "under"), Column("state"), Column("subject")),
@@ -153,10 +153,10 @@ def requests_report(overview: Overview, only: str | None) -> Report:
     )
     rows = tuple(
         (
-            *(str(one.id), one.kind, " ".join(one.purposes or ()), one.state, one.subject or "-"),
-            *(f"{one.received_at:%Y-%m-%d}", _deadline(one, overview), f"by {one.requester}"),
+            *(str(request.id), request.kind, " ".join(request.purposes or ()), request.state, request.subject or "-"),
+            *(f"{request.received_at:%Y-%m-%d}", _deadline(request, overview), f"by {request.requester}"),
         )
-        for one in listed
+        for request in listed
     )
     title = f"{'Overdue' if only == 'overdue' else 'To be answered'} on {overview.today} ({len(listed)})"
     tables = [Table(title, columns, rows)]
@@ -166,27 +166,29 @@ def requests_report(overview: Overview, only: str | None) -> Report:
     return Report(data, tuple(tables))
 
 
-def _data(one: Request, overview: Overview) -> dict[str, Any]:
+def _data(request: Request, overview: Overview) -> dict[str, Any]:
     return {
-        "id": one.id,
-        "kind": one.kind,
-        "state": one.state,
-        "requester": one.requester,
-        "subject": one.subject,
-        "purposes": None if one.purposes is None else list(one.purposes),
-        "received_at": one.received_at.isoformat(),
-        "due_on": None if one.due_on is None else one.due_on.isoformat(),
-        "overdue": one.overdue(overview.today),
-        "extended": one.extended,
-        "suspended_meanwhile": one.interim is not None,
+        "id": request.id,
+        "kind": request.kind,
+        "state": request.state,
+        "requester": request.requester,
+        "subject": request.subject,
+        "purposes": None if request.purposes is None else list(request.purposes),
+        "received_at": request.received_at.isoformat(),
+        "due_on": None if request.due_on is None else request.due_on.isoformat(),
+        "overdue": request.overdue(overview.today),
+        "extended": request.extended,
+        "suspended_meanwhile": request.interim is not None,
     }
 
 
-def _deadline(one: Request, overview: Overview) -> str:
-    if one.due_on is None:
+def _deadline(request: Request, overview: Overview) -> str:
+    if request.due_on is None:
         return "-"
-    put_off = ", put off" if one.extended else ""
-    return f"OVERDUE since {one.due_on}{put_off}" if one.overdue(overview.today) else f"{one.due_on}{put_off}"
+    put_off = ", put off" if request.extended else ""
+    return (
+        f"OVERDUE since {request.due_on}{put_off}" if request.overdue(overview.today) else f"{request.due_on}{put_off}"
+    )
 
 
 def sweep(
@@ -213,15 +215,15 @@ def sweep(
     Nothing is erased where more is due than `--max-share`: a clock or a period may be wrong. A sweep that was cut short
     is gone on with. Erasers that fail, and periods that no eraser serves, go to standard error.
     """
-    found = find_sweep(target, imports or ())
-    plan = found.plan()
+    job = find_sweep(target, imports or ())
+    plan = job.plan()
     report = plan_report(plan)
     if not apply or form is Format.table:
         show(report, form, out())
-    good = not any(one.problem for one in plan.parts)
+    good = not any(part.problem for part in plan.parts)
     warnings = list(report.warnings)
     if apply:
-        outcome = swept(found, plan, batch, max_share, err())
+        outcome = run_sweep(job, plan, batch, max_share, err())
         report = outcome_report(outcome)
         show(report, form, out())
         good, warnings = outcome.good, [*plan_report(plan).warnings[: len(plan.unserved)], *report.warnings]
@@ -233,18 +235,18 @@ def sweep(
 
 
 def find_sweep(target: str, others: Iterable[str]) -> RetentionJob:
-    """The sweep of the governance that `MODULE:NAME` means, or of the guard that it means.
+    """The retention job of the governance `MODULE:NAME`, or of the guard of that name.
 
     Raises:
-        Problem: a module cannot be imported, or there is nothing of this name that sweeps.
+        Problem: a module cannot be imported, or the object has no retention job.
     """
-    found = find(target, others)
-    governance: Any = found.governance if isinstance(found, Guard) else found
+    application = find(target, others)
+    governance: Any = application.governance if isinstance(application, Guard) else application
     if governance is None:
         raise Problem(f"the guard `{target}` has no governance, so nobody knows what to erase")
     sweep: Any = getattr(governance, "retention", governance)
     if not (hasattr(sweep, "plan") and hasattr(sweep, "run")):
-        raise Problem(f"`{target}` is neither a guard nor governance but a {type(found).__name__}")
+        raise Problem(f"`{target}` is neither a guard nor governance but a {type(application).__name__}")
     return cast("RetentionJob", sweep)
 
 
@@ -256,18 +258,18 @@ def plan_report(plan: Plan) -> Report:
         "due": plan.count,
         "erasers": [
             {
-                "eraser": one.eraser,
-                "sources": list(one.sources),
-                **_period_data(one.period),
-                "before": None if one.before is None else one.before.isoformat(),
-                "due": one.count,
-                "known": one.known,
-                "pending": one.pending,
-                "problem": one.problem,
+                "eraser": part.eraser,
+                "sources": list(part.sources),
+                **_period_data(part.period),
+                "before": None if part.before is None else part.before.isoformat(),
+                "due": part.count,
+                "known": part.known,
+                "pending": part.pending,
+                "problem": part.problem,
             }
-            for one in plan.parts
+            for part in plan.parts
         ],
-        "unserved": [{"source": one.source, **_period_data(one)} for one in plan.unserved],
+        "unserved": [{"source": period.source, **_period_data(period)} for period in plan.unserved],
     }
     going_on = f", going on with sweep {plan.resumes}" if plan.resumes is not None else ""
     table = Table(
@@ -278,18 +280,18 @@ def plan_report(plan: Plan) -> Report:
         ),
         tuple(
             (
-                *(one.eraser, " ".join(one.sources) or "-", _said(one.period)),
+                *(part.eraser, " ".join(part.sources) or "-", _period_text(part.period)),
                 *(
-                    "-" if one.before is None else one.before.isoformat(),
-                    _due(one),
-                    one.problem or "",
+                    "-" if part.before is None else part.before.isoformat(),
+                    _due(part),
+                    part.problem or "",
                 ),
             )
-            for one in plan.parts
+            for part in plan.parts
         ),
     )
-    warnings = [f"no eraser serves the period of {one.source}, {_said(one)}" for one in plan.unserved]
-    warnings += [f"eraser {one.eraser}: {one.problem}" for one in plan.parts if one.problem]
+    warnings = [f"no eraser serves the period of {period.source}, {_period_text(period)}" for period in plan.unserved]
+    warnings += [f"eraser {part.eraser}: {part.problem}" for part in plan.parts if part.problem]
     return Report(data, (table,), tuple(warnings))
 
 
@@ -301,13 +303,13 @@ def outcome_report(outcome: Outcome) -> Report:
         "good": outcome.good,
         "erasers": [
             {
-                "eraser": one.eraser,
-                "sources": list(one.sources),
-                "erased": one.done,
-                "left": one.left,
-                "problem": one.problem,
+                "eraser": part.eraser,
+                "sources": list(part.sources),
+                "erased": part.done,
+                "left": part.left,
+                "problem": part.problem,
             }
-            for one in outcome.parts
+            for part in outcome.parts
         ],
     }
     table = Table(
@@ -315,51 +317,51 @@ def outcome_report(outcome: Outcome) -> Report:
         (Column("eraser"), Column("sources", "under"), Column("erased"), Column("outcome"), Column("problem", "under")),
         tuple(
             (
-                one.eraser,
-                " ".join(one.sources) or "-",
-                f"{one.done:,}",
-                _became(one.left, one.problem),
-                one.problem or "",
+                part.eraser,
+                " ".join(part.sources) or "-",
+                f"{part.done:,}",
+                _erasure_text(part.left, part.problem),
+                part.problem or "",
             )
-            for one in outcome.parts
+            for part in outcome.parts
         ),
     )
-    warnings = [f"eraser {one.eraser}: {one.problem}" for one in outcome.parts if one.problem]
+    warnings = [f"eraser {part.eraser}: {part.problem}" for part in outcome.parts if part.problem]
     warnings += [
-        f"eraser {one.eraser}: something is still due after it was erased" for one in outcome.parts if one.left
+        f"eraser {part.eraser}: something is still due after it was erased" for part in outcome.parts if part.left
     ]
     return Report(data, (table,), tuple(warnings))
 
 
-def swept(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, console: Console) -> Outcome:
-    """Erases what is due, with a bar for each eraser where there is a terminal."""
+def run_sweep(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, console: Console) -> Outcome:
+    """Erases what is due, with a progress bar for each eraser on a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bars = {one.eraser: progress.add_task(one.eraser, total=one.count + one.pending) for one in plan.parts}
+        bars = {part.eraser: progress.add_task(part.eraser, total=part.count + part.pending) for part in plan.parts}
 
-        def told(eraser: str, count: int) -> None:
+        def advance(eraser: str, count: int) -> None:
             progress.advance(bars[eraser], count)
 
-        return sweep.run(batch=batch, max_share=max_share, told=told)
+        return sweep.run(batch=batch, max_share=max_share, told=advance)
 
 
 def _period_data(period: Period | None) -> dict[str, Any]:
     return {"days": None, "from": None} if period is None else {"days": period.days, "from": period.from_}
 
 
-def _said(period: Period | None) -> str:
+def _period_text(period: Period | None) -> str:
     if period is None:
         return "no period is set"
     days = "1 day" if period.days == 1 else f"{period.days:,} days"
     return f"{days} from {'collection' if period.from_ == 'collection' else 'the end of use'}"
 
 
-def _due(one: Due) -> str:
-    under_way = f" and {one.pending:,} under way" if one.pending else ""
-    return f"{one.count:,} of {one.known:,}{under_way}"
+def _due(due: Due) -> str:
+    under_way = f" and {due.pending:,} under way" if due.pending else ""
+    return f"{due.count:,} of {due.known:,}{under_way}"
 
 
-def _became(left: bool, problem: str | None) -> str:
+def _erasure_text(left: bool, problem: str | None) -> str:
     if problem:
         return "FAILED"
     return "something is left" if left else "done"

@@ -41,14 +41,14 @@ NARROWEST_TEXT = 24
 
 
 class Format(StrEnum):
-    """How a report is printed."""
+    """The format of a report."""
 
     table = "table"
     json = "json"
 
 
 class TextFormat(StrEnum):
-    """How an answer is printed."""
+    """The format of an answer."""
 
     text = "text"
     json = "json"
@@ -75,7 +75,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under columns: text, or under a `mark` True, False or `consent`."""
+    """Rows of text; in a `mark` column, True, False or `consent`."""
 
     title: str
     columns: tuple[Column, ...]
@@ -92,7 +92,7 @@ class Report:
 
 
 def show(report: Report, form: Format, console: Console) -> None:
-    """Prints a report to the console, in this form."""
+    """Prints a report in this format."""
     if form is Format.table:
         for table in report.tables:
             for grid in grids(table, console.width):
@@ -103,12 +103,12 @@ def show(report: Report, form: Format, console: Console) -> None:
 
 
 def json_text(data: object) -> str:
-    """Data as JSON, in the order it is in."""
+    """Data as JSON, in its own order."""
     return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
 
 
 def grids(table: Table, width: int) -> Iterator[Grid]:
-    """A table for a terminal of this width: several where its marks do not fit beside each other."""
+    """A table for a terminal of this width, split if its mark columns do not fit."""
     marks = [index for index, column in enumerate(table.columns) if column.kind == "mark"]
     texts = [column for column in table.columns if column.kind not in ("mark", "under")]
     widest = max((cell_len(str(row[0])) for row in table.rows), default=0)
@@ -152,13 +152,13 @@ def _with_those_under(table: Table, row: tuple[Cell, ...], index: int) -> Text:
 
 
 def verdict(console: Console, word: str, headline: str, details: Iterable[str]) -> None:
-    """Prints an answer: its word in colour, then why, set in beneath it."""
+    """Prints an answer: its word in colour, then the reasons, indented."""
     console.print(Text.assemble((word, VERDICTS[word]), f": {headline}"))
     for line in details:
         console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 
 def complain(console: Console, kind: str, text: str) -> None:
-    """Prints an error or a warning: its lines as they are, so that paths in them stay whole."""
+    """Prints an error or a warning without wrapping, so that paths stay on one line."""
     style = "bold red" if kind == "error" else "bold yellow"
     console.print(Text.assemble((f"{kind}:", style), " ", text), soft_wrap=True)

@@ -183,7 +183,7 @@ def notice_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """The schema as the text of a file: sorted, so that it is the same wherever it is made."""
+    """The schema as text, sorted, so that it is reproducible."""
     return json.dumps(notice_schema(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
 
@@ -192,17 +192,17 @@ def _described(value: dict[str, Any], text: str | None) -> dict[str, Any]:
 
 
 def _plain(node: Any) -> Any:
-    """A schema without what differs between versions of pydantic, or says nothing in TOML, which has no null."""
+    """A schema without details of pydantic's version, and without null, which TOML lacks."""
     if isinstance(node, list):
         return [_plain(item) for item in node]
     if not isinstance(node, dict):
         return node
-    kept = {key: _plain(value) for key, value in node.items() if not (key == "default" and value is None)}
-    kept.pop("title", None)  # a key's own name again
-    if "const" in kept:
-        kept.pop("enum", None)
-    choices = [choice for choice in kept.get("anyOf", ()) if choice != {"type": "null"}]
+    schema = {key: _plain(value) for key, value in node.items() if not (key == "default" and value is None)}
+    schema.pop("title", None)  # a key's own name again
+    if "const" in schema:
+        schema.pop("enum", None)
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
     if len(choices) == 1:
-        del kept["anyOf"]
-        kept = {**choices[0], **kept}
-    return kept
+        del schema["anyOf"]
+        schema = {**choices[0], **schema}
+    return schema

@@ -1,4 +1,4 @@
-"""The command `purposeguard sql`: a query over files, held to a purpose."""
+"""The command `purposeguard sql`: a query over files for a purpose."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from purposeguard.adapters.duckdb import Connection, Explanation, Result  # at run time it takes an extra
 
 ROWS_SHOWN = 100
-"""Rows that are printed as a table where no `--limit` is given."""
+"""Rows of a table that are printed without `--limit`."""
 LISTING = ("DESC", "SHOW", "SUMMARIZE", "PRAGMA")
-"""How those begin who want to know what columns there are."""
+"""Statements that list columns."""
 LISTED = '`--explain "SELECT * FROM …"` lists the columns of a table with their tags'
 
 
@@ -87,14 +87,21 @@ def sql(
     Columns are refused by the tags that Parquet and Feather files bear, or that `--tags` tells. Rows that the purpose
     may not use are left out.
     """
-    paths = _named(files)
-    found = read_notice(notice, overlay or ())
-    told = {} if tags is None else read_tags(tags, found, paths)
+    paths = _paths_by_table(files)
+    loaded_notice = read_notice(notice, overlay or ())
+    tag_columns = {} if tags is None else read_tags(tags, loaded_notice, paths)
     if limit is None and form is Format.table:
         limit = ROWS_SHOWN
-    with _guard(found, store) as guard:
-        report, verdict = _answer(
-            guard, statement, purpose=purpose, channel=channel, paths=paths, tags=told, limit=limit, explain=explain
+    with _guard(loaded_notice, store) as guard:
+        report, verdict = _run(
+            guard,
+            statement,
+            purpose=purpose,
+            channel=channel,
+            paths=paths,
+            tags=tag_columns,
+            limit=limit,
+            explain=explain,
         )
     show(report, form, out())
     if isinstance(verdict, str) and form is Format.table:
@@ -104,7 +111,7 @@ def sql(
     return bool(verdict)
 
 
-def _answer(
+def _run(
     guard: Guard,
     statement: str,
     *,
@@ -115,11 +122,11 @@ def _answer(
     limit: int | None,
     explain: bool,
 ) -> tuple[Report, str | bool]:
-    """What is to be printed, and the number of rows in words; or of an explanation whether the statement would run.
+    """The report and the number of rows in words; for an explanation, whether the statement would run.
 
     Raises:
-        typer.Exit: it is refused, which is an answer, and no bad input.
-        Problem: a file cannot be read, or DuckDB does not run the statement.
+        typer.Exit: the statement is refused: exit code 1.
+        Problem: a file cannot be read, or DuckDB fails.
         PurposeGuardError: bad input, such as a column without a tag.
     """
     try:
@@ -135,7 +142,7 @@ def _answer(
             connect(guard, paths, tags=tags) as connection,
             guard.purpose(purpose, channel=channel, activity="purposeguard sql"),
         ):
-            explanation = _explained(connection, statement, paths)
+            explanation = _explain(connection, statement, paths)
             if explain:
                 return explain_report(explanation), explanation.allowed
             if explanation.kind != "select":
@@ -145,7 +152,7 @@ def _answer(
             try:
                 return rows_report(connection.sql(statement), limit)
             except UnlabelledData as error:
-                if all(one.label is not None for one in explanation.used):
+                if all(use.label is not None for use in explanation.used):
                     raise
                 raise Problem(f"{error}\n  `--tags FILE` tells the tags of columns that bear none") from error
     except (PurposeViolation, FlowViolation) as error:
@@ -157,16 +164,16 @@ def _answer(
         raise Problem(str(error)) from error
 
 
-def _explained(connection: Connection, statement: str, paths: Mapping[str, Path]) -> Explanation:
-    """What a statement would do; where it cannot be told, with the way that a command line has.
+def _explain(connection: Connection, statement: str, paths: Mapping[str, Path]) -> Explanation:
+    """The explanation of a statement; errors name the options of this command.
 
     Raises:
-        Problem: it names a table that is not there, or asks what columns there are.
-        UnresolvedStatement: it cannot be told otherwise.
+        Problem: it names an unknown table, or lists columns.
+        UnresolvedStatement: its columns cannot be resolved.
     """
     try:
         return connection.explain(statement)
-    except UnlabelledData as error:  # of a table that is not there
+    except UnlabelledData as error:  # an unknown table
         raise Problem(f"{error}\n  tables here: {', '.join(f'`{name}`' for name in paths)}") from error
     except UnresolvedStatement as error:
         if not statement.lstrip().upper().startswith(LISTING):
@@ -174,37 +181,37 @@ def _explained(connection: Connection, statement: str, paths: Mapping[str, Path]
         raise Problem(f"{error}\n  {LISTED}") from error
 
 
-def _named(files: list[str]) -> dict[str, Path]:
-    """The files by the names of their tables.
+def _paths_by_table(files: list[str]) -> dict[str, Path]:
+    """Table name → file.
 
     Raises:
-        Problem: two have one name, or a file's name is none for a table.
+        Problem: two files have the same name, or a name is not valid for a table.
     """
-    found: dict[str, Path] = {}
-    for given in files:
-        name, equals, rest = given.partition("=")
-        if equals and not {"/", "\\"}.intersection(name) and not Path(given).exists():
+    paths: dict[str, Path] = {}
+    for file in files:
+        name, equals, rest = file.partition("=")
+        if equals and not {"/", "\\"}.intersection(name) and not Path(file).exists():
             path = Path(rest)
             if not name.strip() or not rest:
-                raise Problem(f"`{given}` names no table, or no file: write `name=FILE`")
+                raise Problem(f"`{file}` names no table, or no file: write `name=FILE`")
         else:
-            path = Path(given)
+            path = Path(file)
             name = path.stem if path.suffix.lower() not in (".gz", ".zst") else Path(path.stem).stem
         if "." in name or not name.strip():
             raise Problem(f"`{name}` is no name for a table: give {path} one, `name={path}`")
-        other = next((one for one in found if one.lower() == name.lower()), None)
+        other = next((table for table in paths if table.lower() == name.lower()), None)
         if other is not None:
             raise Problem(
-                f"{found[other]} and {path} would both be called `{other}`: give one of them another name, "
+                f"{paths[other]} and {path} would both be called `{other}`: give one of them another name, "
                 f"`other={path}`"
             )
-        found[name] = path
-    return found
+        paths[name] = path
+    return paths
 
 
 @contextlib.contextmanager
 def _guard(notice: Notice, store: str | None) -> Generator[Guard]:
-    """A guard, which a store of governance tells who opted out of what."""
+    """A guard; with a store, one that knows which subjects opted out."""
     if store is None:
         yield Guard(notice)
         return
@@ -225,11 +232,11 @@ def _guard(notice: Notice, store: str | None) -> Generator[Guard]:
 
 NULL: Final = "NULL"
 WIDEST: Final = 40
-"""Columns that a terminal's table has at most."""
+"""The most columns of a printed table."""
 
 
 def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
-    """The rows of a result, the first `limit` of them; and how many there are."""
+    """The first `limit` rows of a result, and the number of all rows in words."""
     from purposeguard.adapters.duckdb.result import plain  # noqa: PLC0415  # its libraries may be missing
 
     everything = len(result)
@@ -248,33 +255,33 @@ def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
     return Report(data, (Table("", shown, cells),), tuple(warnings)), counted
 
 
-def explain_report(found: Explanation) -> Report:
-    """The columns that a statement uses, and whether they may be."""
+def explain_report(explanation: Explanation) -> Report:
+    """The columns that a statement uses, and whether each is allowed."""
     data: dict[str, Any] = {
-        "allowed": found.allowed,
+        "allowed": explanation.allowed,
         "used": [
             {
-                "table": one.table,
-                "column": one.column,
-                "sources": _sources(one.label),
-                "by_row": one.by_row,
-                "allowed": one.allowed,
-                "reasons": [] if one.decision is None else [str(reason) for reason in one.decision.reasons],
+                "table": use.table,
+                "column": use.column,
+                "sources": _sources(use.label),
+                "by_row": use.by_row,
+                "allowed": use.allowed,
+                "reasons": [] if use.decision is None else [str(reason) for reason in use.decision.reasons],
             }
-            for one in found.used
+            for use in explanation.used
         ],
-        "outputs": [{"column": name, "sources": _sources(label)} for name, label in found.outputs.items()],
+        "outputs": [{"column": name, "sources": _sources(label)} for name, label in explanation.outputs.items()],
     }
     reads = tuple(
         (
-            _printable(one.table),
-            _printable(one.column),
-            _clauses(one.label),
-            "row by row" if one.by_row else "",
-            "allowed" if one.allowed else "denied",
-            "" if one.allowed else "no tag says what it is" if one.decision is None else one.decision.headline,
+            _printable(use.table),
+            _printable(use.column),
+            _clauses(use.label),
+            "row by row" if use.by_row else "",
+            "allowed" if use.allowed else "denied",
+            "" if use.allowed else "no tag says what it is" if use.decision is None else use.decision.headline,
         )
-        for one in found.used
+        for use in explanation.used
     )
     columns = (
         Column("table", "group"),
@@ -284,12 +291,12 @@ def explain_report(found: Explanation) -> Report:
         Column("verdict", "verdict"),
         Column("why", "under"),
     )
-    outputs = tuple((_printable(name), _clauses(label)) for name, label in found.outputs.items())
+    outputs = tuple((_printable(name), _clauses(label)) for name, label in explanation.outputs.items())
     tables = (
         Table("Used", columns, reads),
         Table("Given", (Column("column"), Column("sources")), outputs),
     )
-    return Report(data, tables, () if found.refused is None else (str(found.refused),))
+    return Report(data, tables, () if explanation.refused is None else (str(explanation.refused),))
 
 
 def _sources(label: Label | None) -> list[str] | None:
@@ -305,7 +312,7 @@ def _cell(value: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """A text in which nothing but letters comes to the terminal: no control characters of what was read."""
+    """A text without control characters, which a terminal would obey."""
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
@@ -320,7 +327,7 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """A value as a JSON value."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
@@ -332,9 +339,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return str(value)
 
 
@@ -345,30 +352,30 @@ MARKS: Final[Mapping[str, Mark]] = {
     "source": RowSource,
     "by-row": ByRow,
 }
-"""How marks are spelled; `subject:realm` besides. All else is an id of a source, or `not-personal`."""
+"""The spelling of marks, beside `subject:realm`; anything else is a source's id, or `not-personal`."""
 
 
 def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Columns]:
     """The tags in a TOML file, by table.
 
     Raises:
-        Problem: the file is at fault, or tells of a table that is not there.
+        Problem: the file is invalid, or names an unknown table.
     """
     try:
-        found = read_toml(path)
+        data = read_toml(path)
     except NoticeError as error:
         raise Problem(f"{path}: {error.faults[0].message}") from error
     faults: list[Fault] = []
     tags: dict[str, Columns] = {}
     known = list(tables)
-    for table, columns in found.items():
+    for table, columns in data.items():
         if table not in known:
             near = nearest(table, known)
             faults.append(Fault(table, "no file is called so", f"did you mean {near[0]}?" if near else None))
         if not isinstance(columns, dict):
             faults.append(Fault(table, "must be a table of columns", f'write `[{table}]`, and `column = "1.1(a)"`'))
             continue
-        specs = {column: _spec(f"{table}.{column}", given, notice, faults) for column, given in columns.items()}
+        specs = {column: _spec(f"{table}.{column}", tag, notice, faults) for column, tag in columns.items()}
         try:
             tags[table] = Columns({name: tag_of(notice, spec, name) for name, spec in specs.items() if spec})
         except UnlabelledData as error:
@@ -378,10 +385,10 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
     return tags
 
 
-def _spec(place: str, given: object, notice: Notice, faults: list[Fault]) -> list[Any]:
-    """What a column is told by; nothing where that is at fault."""
-    words = [word for word in (given if isinstance(given, list) else [given]) if isinstance(word, str)]
-    if not words or (isinstance(given, list) and len(words) < len(given)):
+def _spec(place: str, tag: object, notice: Notice, faults: list[Fault]) -> list[Any]:
+    """The parts of a column's tag; empty if one is invalid, which is added to `faults`."""
+    words = [word for word in (tag if isinstance(tag, list) else [tag]) if isinstance(word, str)]
+    if not words or (isinstance(tag, list) and len(words) < len(tag)):
         faults.append(Fault(place, 'must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`'))
         return []
     parts: list[Any] = []

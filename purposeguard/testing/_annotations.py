@@ -1,4 +1,4 @@
-"""Annotations: what a value is to be, what was said of it on the way, and where in an instance it stands."""
+"""Annotations of fields: the type without its wrappers, its metadata, and its place in an instance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import StringConstraints
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta, is_union
 from purposeguard.testing._leaves import Check, fixed
-from purposeguard.testing._models import Field, Names, bindings_of, fields_of, scope_of, substituted
+from purposeguard.testing._models import Field, Names, bindings_of, fields_of, resolved, scope_of
 from purposeguard.values.annotations import ALIASES, TRANSPARENT, is_taggable
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
 from purposeguard.values.plan import MISSING, read_field
@@ -26,12 +26,11 @@ from purposeguard.values.type_schema import Model, Shape, argument_shape, shape_
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spot:
-    """A place in a model, with what is known of the value there.
+    """A place in a model, and what is known of the value there.
 
-    `path` is as `pg.sources_of` prints it; `names` says what type variables stand for; `metadata` is what `Annotated`
-    asks of the value, `check` whether the field takes it; `given`: its annotation brings a strategy of its own;
-    `marks` say that it names a subject or a day; `validates`: whoever is given the value makes of it what it is to be,
-    and with `seals` a sealed one of a plain one.
+    `path`: as `pg.sources_of` prints it. `names`: the bindings of type variables. `metadata`: the constraints in
+    `Annotated`. `check`: whether the field accepts a value. `strategy`: the one that the annotation brings. `marks`:
+    the value names a subject or a day. `validates`: the model converts the value; `seals`: it also seals it.
     """
 
     path: str = ""
@@ -39,26 +38,26 @@ class Spot:
     names: Names = dataclasses.field(default_factory=dict)
     metadata: tuple[object, ...] = ()
     check: Check | None = None
-    given: SearchStrategy[Any] | None = None
+    strategy: SearchStrategy[Any] | None = None
     marks: tuple[Mark, ...] = ()
     validates: bool = False
     seals: bool = False
 
     def but(self, **changes: Any) -> Self:
-        """The same with some of it changed."""
+        """A copy with these attributes changed."""
         return dataclasses.replace(self, **changes)
 
     def below(self, name: str) -> str:
-        """The path of a field of the model that is here."""
+        """The path of a field of the model at this place."""
         return f"{self.path}.{name}" if self.path else name
 
     def field(self, field: Field, names: Names) -> Spot:
-        """The place of such a field."""
+        """The place of a field of the model at this place."""
         path, does = self.below(field.name), field.validates
         return Spot(path, self.personal, names, check=field.check, validates=does, seals=does)
 
     def item(self, check: Check | None = None) -> Spot:
-        """The place of the items of what is here."""
+        """The place of the items of the container at this place."""
         return Spot(
             f"{self.path}[]",
             self.personal,
@@ -70,14 +69,14 @@ class Spot:
         )
 
 
-def taken_apart(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
-    """The annotation itself, without what is wrapped around it, and what that says of the place."""
+def unwrapped(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
+    """The annotation without `Annotated`, aliases and type variables, and the place with what these say."""
     while True:
-        annotation = substituted(annotation, spot.names)
+        annotation = resolved(annotation, spot.names)
         origin = get_origin(annotation)
         if origin is Annotated:
             annotation, *marks = get_args(annotation)
-            spot = _told(spot, marks)
+            spot = _with_metadata(spot, marks)
         elif isinstance(annotation, TypeVar):
             annotation = _of_variable(annotation)
         elif isinstance(annotation, NewType):
@@ -87,8 +86,8 @@ def taken_apart(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
         elif isinstance(annotation, ALIASES):
             annotation = annotation.__value__
         elif isinstance(origin, ALIASES):
-            given = (substituted(one, spot.names) for one in get_args(annotation))
-            spot = spot.but(names={**spot.names, **dict(zip(origin.__type_params__, given, strict=False))})
+            arguments = (resolved(argument, spot.names) for argument in get_args(annotation))
+            spot = spot.but(names={**spot.names, **dict(zip(origin.__type_params__, arguments, strict=False))})
             annotation = origin.__value__
         elif origin in TRANSPARENT:
             annotation = get_args(annotation)[0]
@@ -96,14 +95,14 @@ def taken_apart(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
             return annotation, spot
 
 
-def _told(spot: Spot, marks: Iterable[object]) -> Spot:
-    more = [one for one in marks if not isinstance(one, (TermMeta, Label, Mark))]
-    strategies = [one for one in more if isinstance(one, SearchStrategy)]
+def _with_metadata(spot: Spot, marks: Iterable[object]) -> Spot:
+    more = [mark for mark in marks if not isinstance(mark, (TermMeta, Label, Mark))]
+    strategies = [mark for mark in more if isinstance(mark, SearchStrategy)]
     return spot.but(
-        personal=spot.personal or any(isinstance(one, (TermMeta, Label)) and one not in _NO_TAGS for one in marks),
-        metadata=(*(one for one in more if not isinstance(one, SearchStrategy)), *spot.metadata),
-        given=spot.given or (strategies[-1] if strategies else None),
-        marks=(*spot.marks, *(one for one in marks if isinstance(one, Mark))),
+        personal=spot.personal or any(isinstance(mark, (TermMeta, Label)) and mark not in _NO_TAGS for mark in marks),
+        metadata=(*(mark for mark in more if not isinstance(mark, SearchStrategy)), *spot.metadata),
+        strategy=spot.strategy or (strategies[-1] if strategies else None),
+        marks=(*spot.marks, *(mark for mark in marks if isinstance(mark, Mark))),
     )
 
 
@@ -116,11 +115,11 @@ def _of_variable(variable: Any) -> Any:
     return typing.Union[variable.__constraints__] if variable.__constraints__ else object  # noqa: UP007  # known now
 
 
-def asked_by_marks(spot: Spot, base: object) -> tuple[object, ...]:
-    """What a value must be besides, so that it can be read as what its marks say: a subject's id, a day."""
-    if base is str and any(isinstance(one, SubjectMark) for one in spot.marks):
+def constraints_of_marks(spot: Spot, base: object) -> tuple[object, ...]:
+    """The constraints that marks add: a subject's id must be a valid one, a day needs a time zone."""
+    if base is str and any(isinstance(mark, SubjectMark) for mark in spot.marks):
         return (_SUBJECT,)
-    if base is datetime.datetime and any(one in (Collected, Ended) for one in spot.marks):
+    if base is datetime.datetime and any(mark in (Collected, Ended) for mark in spot.marks):
         return (at.Timezone(...),)
     return ()
 
@@ -130,42 +129,42 @@ _SUBJECT: Final = StringConstraints(pattern=r"^[0-9A-Za-z]([0-9A-Za-z @._-]{0,30
 
 
 def models_in(annotations: Iterable[Any]) -> Iterator[type]:
-    """The classes of models that annotations name."""
-    for one in annotations:
-        cls = get_origin(one) or one
+    """The model classes in annotations."""
+    for annotation in annotations:
+        cls = get_origin(annotation) or annotation
         if is_taggable(cls):
             yield cls
-        elif get_origin(one) is not None:
-            yield from models_in(get_args(one))
+        elif get_origin(annotation) is not None:
+            yield from models_in(get_args(annotation))
 
 
 def holds_personal(annotation: Any, spot: Spot) -> bool:
-    """Whether there is a tag or a seal in an annotation."""
-    bindings = {name: argument_shape(one, {}) for name, one in spot.names.items() if not isinstance(one, TypeVar)}
+    """True if an annotation contains a tag or a seal."""
+    bindings = {name: argument_shape(value, {}) for name, value in spot.names.items() if not isinstance(value, TypeVar)}
     return shape_of(annotation, bindings).has_tags
 
 
 def may_be_none(annotation: Any, spot: Spot) -> bool:
-    """Whether None is a value of an annotation."""
-    annotation, _ = taken_apart(annotation, spot)
+    """True if the annotation allows None."""
+    annotation, _ = unwrapped(annotation, spot)
     return is_union(annotation) and type(None) in get_args(annotation)
 
 
 def few_valued(model: Any) -> frozenset[str]:
-    """The paths at which there are few values, which others have too: bools, literals, members of enumerations."""
-    found: dict[str, bool] = {}
+    """The paths whose type has few values (bool, Literal, Enum): they occur elsewhere by chance."""
+    few_at: dict[str, bool] = {}
     for path, leaf in _leaves_of(model, Spot(), ()):
-        found[path] = found.get(path, True) and fixed(leaf) is not None
-    return frozenset(path for path, few in found.items() if few)
+        few_at[path] = few_at.get(path, True) and fixed(leaf) is not None
+    return frozenset(path for path, few in few_at.items() if few)
 
 
 def _leaves_of(annotation: Any, spot: Spot, inside: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
-    annotation, spot = taken_apart(annotation, spot)
+    annotation, spot = unwrapped(annotation, spot)
     origin, args = get_origin(annotation), get_args(annotation)
     cls = origin or annotation
     if is_union(annotation):
-        for one in args:
-            yield from _leaves_of(one, spot, inside)
+        for argument in args:
+            yield from _leaves_of(argument, spot, inside)
     elif isinstance(cls, type) and issubclass(cls, Sealed):
         yield from _leaves_of(args[0] if args else object, spot, inside)
     elif is_taggable(cls):
@@ -176,15 +175,15 @@ def _leaves_of(annotation: Any, spot: Spot, inside: tuple[Any, ...]) -> Iterator
                 yield from _leaves_of(field.annotation, spot.field(field, scope(field.name)), (*inside, annotation))
     elif origin is not None and fixed(annotation) is None:
         yield spot.path, object
-        for one in args[-1:] if isinstance(cls, type) and issubclass(cls, Mapping) else args:
-            yield from _leaves_of(one, spot.item(), inside)
+        for argument in args[-1:] if isinstance(cls, type) and issubclass(cls, Mapping) else args:
+            yield from _leaves_of(argument, spot.item(), inside)
     else:
         yield spot.path, annotation
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """A value with the path at which it is, as `pg.sources_of` prints it."""
+    """A value and its path, as `pg.sources_of` prints it."""
 
     path: str
     value: Any
@@ -192,12 +191,12 @@ class Place:
 
     @property
     def content(self) -> Any:
-        """The value; of a sealed one, what is in it."""
+        """The plain value."""
         return plain(self.value) if isinstance(self.value, Sealed) else self.value
 
 
 def places(instance: Any, model: Any) -> Iterator[Place]:
-    """Every value of an instance that its annotation describes, those that hold others before what they hold."""
+    """Every value of an instance that its annotation describes, containers before their items."""
     return _places(instance, shape_of(model), "")
 
 
@@ -209,17 +208,17 @@ def _places(value: Any, shape: Shape, path: str) -> Iterator[Place]:
     fields = _fields_of(value, shape)
     if fields is not None:
         for name, inner in fields.items():
-            one = read_field(value, name)
-            if one is not MISSING:
-                yield from _places(one, inner, f"{path}.{name}" if path else name)
+            content = read_field(value, name)
+            if content is not MISSING:
+                yield from _places(content, inner, f"{path}.{name}" if path else name)
         return
     if shape.items is not None:
-        for one in _items(value):
-            yield from _places(one, shape.items, f"{path}[]")
+        for content in _items(value):
+            yield from _places(content, shape.items, f"{path}[]")
 
 
 def _fields_of(value: Any, shape: Shape) -> Mapping[str, Shape] | None:
-    """The fields of a model's instance by the annotation of its place."""
+    """The fields of a model instance, by the annotation of its place; None if the value is no model."""
     for model in shape.models:
         if (isinstance(value, dict) and model.is_mapping) or (not model.is_mapping and isinstance(value, model.cls)):
             return model.fields()
@@ -231,5 +230,5 @@ def _fields_of(value: Any, shape: Shape) -> Mapping[str, Shape] | None:
 def _items(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return list(value.values())
-    # An iterator would be used up by that.
+    # An iterator is left alone: listing it would consume it.
     return list(value) if isinstance(value, Collection) and not isinstance(value, (str, bytes)) else []

@@ -1,4 +1,4 @@
-"""Values drawn along an annotation: models with fields, containers with items, seals with what is in them."""
+"""Draws values of an annotation: models, containers, sealed values, plain types."""
 
 from __future__ import annotations
 
@@ -19,33 +19,40 @@ from pydantic import BaseModel, Json, Secret
 
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
-from purposeguard.testing._annotations import Spot, asked_by_marks, holds_personal, may_be_none, models_in, taken_apart
+from purposeguard.testing._annotations import (
+    Spot,
+    constraints_of_marks,
+    holds_personal,
+    may_be_none,
+    models_in,
+    unwrapped,
+)
 from purposeguard.testing._kinds import number_of
 from purposeguard.testing._leaves import Check, Leaf, Limits, Unsolvable, Within, adapter_of, leaf_of
-from purposeguard.testing._models import Field, bindings_of, fields_of, made, scope_of, substituted
+from purposeguard.testing._models import Field, bindings_of, fields_of, instantiate, resolved, scope_of
 from purposeguard.values.annotations import ALIASES, OPAQUE, is_taggable, what_is
 from purposeguard.values.personal import Personal
 from purposeguard.values.sealed import Sealed
 
 NONE: Final = type(None)
 _DEEPEST: Final = 2
-"""How often a model is entered within itself."""
+"""The depth to which a model may contain itself."""
 _WAYS: Final = ("any", "one", "alike", "any", "all", "none", "alike, backwards", "any")
-"""How a model is made, in turn, whose validators refuse it as a whole: with any values; with one of those present that
-may be None, or all, or none; with the same value in fields of the same type, that of the first or of the last."""
+"""What is tried in turn for models whose validators look at several fields: any values; of the optional fields one, all
+or none present; fields of the same type equal, to the first or to the last."""
 _SPARSE: Final = ("one", "none")
 _LONGEST: Final = 3
-"""How many items a container has, or how many more than it must have."""
+"""The most items of a container beyond its minimum."""
 _MORE: Final = 10
-"""How often more is drawn, where what was drawn was there already."""
+"""How often another item is drawn in place of a duplicate."""
 NOWHERE: Final = Spot()
 
 
 class Drawing:
-    """One drawing of one value.
+    """Draws one value.
 
-    `marking`: what is personal gets values that are known again, and none of it is left out or None. They depend on
-    `salt`, on their place, and on how many were drawn there.
+    `marking`: personal fields get recognisable values, and none of them is absent or None. Such a value depends on
+    `salt`, on its path, and on how many values were drawn at that path.
     """
 
     def __init__(self, draw: st.DrawFn, *, marking: bool = False, salt: str = "") -> None:
@@ -55,34 +62,36 @@ class Drawing:
         self._counts: collections.Counter[str] = collections.Counter()
         self._inside: list[type] = []
         self.avoid: tuple[Any, ...] = ()
-        """What is not to be drawn, where a type has few values."""
+        """Values to avoid, where a type has few."""
 
     def marked(self) -> Drawing:
-        """Another one by the same means, of values that are marked."""
+        """A drawing from the same source that marks personal values."""
         return Drawing(self._draw, marking=True, salt=f"{self._salt}/other")
 
-    def instance(self, model: Any, given: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({})) -> Any:
-        """One of a tagged model, with what `given` draws in its fields; or of an annotation that holds some.
+    def instance(
+        self, model: Any, strategies: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({})
+    ) -> Any:
+        """An instance of a tagged model, or of an annotation that contains one; `strategies` draw fields by name.
 
         Raises:
-            Unsolvable: nothing is known that a field could be made from.
-            TypeError: `given` names what is no field.
+            Unsolvable: no strategy is known for a field.
+            TypeError: `strategies` names a field that does not exist.
         """
         if not is_taggable(get_origin(model) or model):
-            if given:
+            if strategies:
                 raise TypeError(f"{what_is(model)} has no fields to give")
             return self.value(model)
         cls, _ = bindings_of(model, {})
-        unknown = set(given) - {field.name for field in fields_of(cls)}
+        unknown = set(strategies) - {field.name for field in fields_of(cls)}
         if unknown:
             raise TypeError(f"{cls.__qualname__} has no field `{min(unknown)}`")
-        return self._model(model, NOWHERE, given)
+        return self._model(model, NOWHERE, strategies)
 
     def value(self, annotation: Any, spot: Spot = NOWHERE) -> Any:
-        """A value of an annotation; raises Unsolvable where nothing is known that it could be made from."""
-        annotation, spot = taken_apart(annotation, spot)
-        if spot.given is not None:
-            return self._draw(spot.given)
+        """A value of an annotation; raises Unsolvable if no strategy is known for it."""
+        annotation, spot = unwrapped(annotation, spot)
+        if spot.strategy is not None:
+            return self._draw(spot.strategy)
         origin, args = get_origin(annotation), get_args(annotation)
         cls = origin or annotation
         if is_union(annotation):
@@ -102,13 +111,13 @@ class Drawing:
             raise Unsolvable(f"no strategy is known for {what_is(annotation)}")
         return self._leaf(annotation, spot)
 
-    # ---- What holds nothing ---------------------------------------------------------------------------------------
+    # ---- Plain values ---------------------------------------------------------------------------------------------
 
     def _leaf(self, annotation: Any, spot: Spot) -> Any:
-        metadata = (*spot.metadata, *asked_by_marks(spot, annotation))
+        metadata = (*spot.metadata, *constraints_of_marks(spot, annotation))
         leaf = _known_leaf(annotation, metadata, spot.check, reads=not spot.validates)
         if leaf.fixed is not None:
-            left = [one for one in leaf.fixed if one not in self.avoid]
+            left = [value for value in leaf.fixed if value not in self.avoid]
             return self._draw(st.sampled_from(left or leaf.fixed))
         if self._marking and spot.personal:
             for marked in leaf.mark(self._number(spot.path)):
@@ -116,18 +125,18 @@ class Drawing:
         return leaf.read(self._draw(leaf.values))
 
     def _number(self, path: str) -> int:
-        """A number that no other place has, and that shrinks."""
+        """A number unique to this path; it shrinks."""
         self._counts[path] += 1
         return number_of(self._salt, path, self._counts[path], self._draw(_TURNS))
 
     def _one_of(self, args: Sequence[Any], spot: Spot) -> Any:
-        members = [one for one in args if one is not NONE] or [NONE]
+        members = [argument for argument in args if argument is not NONE] or [NONE]
         if NONE in args and members != [NONE]:
             deep = self._is_deep(members)
-            keep = self._marking and (spot.personal or any(holds_personal(one, spot) for one in members))
+            keep = self._marking and (spot.personal or any(holds_personal(member, spot) for member in members))
             if deep or not (keep or None in self.avoid or self._draw(_MOSTLY)):
                 return None
-        members = [one for one in members if not self._is_deep([one])] or members
+        members = [member for member in members if not self._is_deep([member])] or members
         chosen = self._draw(st.integers(0, len(members) - 1)) if len(members) > 1 else 0
         failed: Unsolvable | None = None
         for member in (members[chosen], *members[:chosen], *members[chosen + 1 :]):
@@ -140,12 +149,12 @@ class Drawing:
     def _is_deep(self, annotations: Sequence[Any]) -> bool:
         return any(self._inside.count(cls) >= _DEEPEST for cls in models_in(annotations))
 
-    # ---- What holds something -------------------------------------------------------------------------------------
+    # ---- Sealed values, models, containers --------------------------------------------------------------------------
 
     def _sealed(self, args: Sequence[Any], spot: Spot) -> Any:
         if len(args) != 2:
             raise Unsolvable("a sealed field says what is in it and its sources: `Personal[str, Source]`")
-        terms = substituted(args[1], spot.names)
+        terms = resolved(args[1], spot.names)
         label = sealing_label(terms)
         personal = label is not _NOT_PERSONAL
         if spot.seals and _names_sources(terms):
@@ -156,7 +165,7 @@ class Drawing:
         self,
         annotation: Any,
         spot: Spot,
-        given: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({}),
+        strategies: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({}),
     ) -> Any:
         cls, bindings = bindings_of(annotation, spot.names)
         scope = scope_of(cls, bindings)
@@ -165,25 +174,29 @@ class Drawing:
         try:
             for way in _WAYS:
                 values = self._values(
-                    cls, {one.name: spot.field(one, scope(one.name)) for one in fields_of(cls)}, given, way
+                    cls, {field.name: spot.field(field, scope(field.name)) for field in fields_of(cls)}, strategies, way
                 )
                 try:
-                    return made(cls, values)
-                except Exception as error:  # noqa: BLE001  # the application's validators, which may raise anything
+                    return instantiate(cls, values)
+                except Exception as error:  # noqa: BLE001  # validators of the application may raise anything
                     refused = error
         finally:
             self._inside.pop()
         if refused is not None and not isinstance(refused, (ValueError, AssertionError)):
-            raise refused  # that is no refusal of values
+            raise refused  # not a validation error
         return reject()
 
     def _values(
-        self, cls: type, spots: Mapping[str, Spot], given: Mapping[str, st.SearchStrategy[Any]], way: str
+        self, cls: type, spots: Mapping[str, Spot], strategies: Mapping[str, st.SearchStrategy[Any]], way: str
     ) -> dict[str, Any]:
-        """What a model is made from; `way` says what validators of the whole may ask for."""
-        fields = [field for field in fields_of(cls) if field.name not in given]
-        values = {name: self._draw(strategy) for name, strategy in given.items()}
-        absent = [one.name for one in fields if may_be_none(one.annotation, spots[one.name])] if way in _SPARSE else []
+        """The values of a model's fields, chosen in one of the `_WAYS`."""
+        fields = [field for field in fields_of(cls) if field.name not in strategies]
+        values = {name: self._draw(strategy) for name, strategy in strategies.items()}
+        absent = (
+            [field.name for field in fields if may_be_none(field.annotation, spots[field.name])]
+            if way in _SPARSE
+            else []
+        )
         if absent and way == "one":
             absent.pop(self._draw(st.integers(0, len(absent) - 1)))
         alike: dict[str, Any] = {}
@@ -197,14 +210,14 @@ class Drawing:
             finally:
                 self.avoid = ()
             if way.startswith("alike") and field.name in values:
-                kind, _ = taken_apart(field.annotation, spots[field.name])  # whatever else is asked of each
+                kind, _ = unwrapped(field.annotation, spots[field.name])  # without constraints
                 values[field.name] = alike.setdefault(str(kind), values[field.name])
         return values
 
     def _field(self, cls: type, field: Field, values: dict[str, Any], spot: Spot) -> None:
         if not field.needed and self._is_deep([field.annotation]):
             return
-        # What is not given shows: in the keys of a dictionary, in a dump by pydantic, in `model_fields_set`.
+        # Absent fields are visible in the keys of a dict, in pydantic's dumps, in `model_fields_set`.
         if not (field.needed or self._marking):
             if typing_extensions.is_typeddict(cls) and not self._draw(_MOSTLY):
                 return
@@ -217,36 +230,36 @@ class Drawing:
                 raise error.at(spot.path) from error
 
     def _whole(self, annotation: Any, spot: Spot, make: Callable[[Drawing, Spot], Any]) -> Any:
-        """Something that holds others, which validators of it as a whole take."""
+        """A container that the validators of the whole container accept."""
         others = Limits(spot.metadata).others
-        if any(isinstance(one, _JSON) for one in others):
+        if any(isinstance(validator, _JSON) for validator in others):
             made = make(self, spot.but(check=None, validates=False))
             return pydantic_core.to_json(made).decode() if spot.validates else made
         adapter = adapter_of(annotation, spot.metadata) if others and not spot.validates else None
         if adapter is None:
-            return make(self, spot)  # the model that it is for has a say
-        # They may ask for items that are unlike each other: marks are.
+            return make(self, spot)  # the model validates it
+        # Validators may require distinct items, which marked values are.
         for drawing, place in ((self, spot), *((self.marked(), spot.but(personal=True)) for _ in _WAYS)):
             made = make(drawing, place)
-            with contextlib.suppress(Exception):  # validators are the application's, and may raise anything
+            with contextlib.suppress(Exception):  # validators of the application may raise anything
                 return adapter.validate_python(made)
         return reject()
 
     def _container(self, cls: Any, args: Sequence[Any], spot: Spot) -> Any:
         if cls is tuple and args[-1:] != (...,):
-            return tuple(self.value(one, spot.item()) for one in args)
+            return tuple(self.value(argument, spot.item()) for argument in args)
         make, inner = _CONTAINERS[cls], args[0] if args else str
         least, most = self._lengths(spot, inner)
         alone = spot.check is not None and (make not in _SETS or least < 2)
         below = spot.item(Within(spot.check, make, least) if alone and spot.check is not None else None)
-        found: list[Any] = []
-        for drawing, place in self._turns(least, most, below, found):
+        items: list[Any] = []
+        for drawing, place in self._turns(least, most, below, items):
             value = drawing.value(inner, place)
-            if make not in _SETS or value not in found:
-                found.append(value)
-        if len(found) < least:
+            if make not in _SETS or value not in items:
+                items.append(value)
+        if len(items) < least:
             reject()
-        return make(found)
+        return make(items)
 
     def _mapping(self, cls: Any, args: Sequence[Any], spot: Spot) -> Any:
         make = _MAPPINGS.get(cls)
@@ -255,25 +268,25 @@ class Drawing:
         key, inner = args if len(args) == 2 else (args[0] if args else str, int if cls is collections.Counter else str)
         least, most = self._lengths(spot, inner)
         keys = spot.but(metadata=(), check=None)
-        found: dict[Any, Any] = {}
-        for drawing, place in self._turns(least, most, keys, found):
-            found[drawing.value(key, place)] = self.value(inner, spot.item())
-        if len(found) < least:
+        items: dict[Any, Any] = {}
+        for drawing, place in self._turns(least, most, keys, items):
+            items[drawing.value(key, place)] = self.value(inner, spot.item())
+        if len(items) < least:
             reject()
-        return make(found)
+        return make(items)
 
-    def _turns(self, least: int, most: int, spot: Spot, found: Collection[Any]) -> Iterator[tuple[Drawing, Spot]]:
-        """So many, and while too many of them were there already a few more, which are unlike each other."""
+    def _turns(self, least: int, most: int, spot: Spot, drawn: Collection[Any]) -> Iterator[tuple[Drawing, Spot]]:
+        """Which drawing and place each item comes from: at least `least`, and marked ones in place of duplicates."""
         for _ in range(self._draw(st.integers(least, most))):
             yield self, spot
         others, place = self.marked(), spot.but(personal=True)
         for _ in range(_MORE):
-            if len(found) >= least:
+            if len(drawn) >= least:
                 return
             yield others, place
 
     def _lengths(self, spot: Spot, inner: Any) -> tuple[int, int]:
-        """How many items a container has: few, and one at least where it is to be marked."""
+        """The fewest and the most items of a container; at least one where it is to be marked."""
         limits = Limits(spot.metadata)
         least = limits.shortest
         if self._is_deep([inner]):
@@ -286,9 +299,9 @@ class Drawing:
 
 _TURNS: Final = st.integers(0, 2**16 - 1)
 _MOSTLY: Final = st.integers(0, 3).map(bool)
-"""True three times of four; shrinks to False."""
+"""True three times in four; shrinks to False."""
 _SELDOM: Final = st.integers(0, 3).map(lambda drawn: drawn == 3)
-"""True once of four; shrinks to False."""
+"""True once in four; shrinks to False."""
 
 _SETS: Final = (set, frozenset)
 _CONTAINERS: Final[dict[Any, Callable[[list[Any]], Any]]] = {
@@ -316,11 +329,11 @@ _MAPPINGS: Final[dict[Any, Callable[[dict[Any, Any]], Any]]] = {
 
 
 def _items_of(annotation: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What a container holds; texts where it does not say."""
+    """The item types of a container; `str` where it has none."""
     return (str, ...) if annotation in (tuple, typing.Tuple) else args  # noqa: UP006  # `tuple[()]` is another one
 
 
-_JSON: Final[Any] = Json  # to type checkers it is no class
+_JSON: Final[Any] = Json  # not a class to type checkers
 _NOT_PERSONAL: Final = Label(NotPersonal)
 
 
@@ -337,41 +350,39 @@ _kept_leaf: Final[Callable[..., Leaf]] = functools.lru_cache(maxsize=2048)(leaf_
 
 
 def sealing_label(terms: Any) -> Label:
-    """The label under which is sealed what an annotation calls sealed under `terms`: all sources that it names.
-
-    Where it names a purpose, a source that may serve it.
+    """The label of `Personal[T, terms]`: the sources in `terms`; for a purpose, a source that may serve it.
 
     Raises:
-        Unsolvable: it names neither.
+        Unsolvable: `terms` holds neither sources nor purposes.
     """
     while isinstance(terms, ALIASES):
         terms = terms.__value__
-    found: list[type[Source]] = []
-    for one in get_args(terms) if is_union(terms) else (terms,):
-        if not isinstance(one, TermMeta):
+    sources: list[type[Source]] = []
+    for term in get_args(terms) if is_union(terms) else (terms,):
+        if not isinstance(term, TermMeta):
             raise Unsolvable("a sealed field that leaves its sources open: give a strategy for it")
-        if issubclass(one, Source) and "clause" in vars(one):
-            found.append(one)
+        if issubclass(term, Source) and "clause" in vars(term):
+            sources.append(term)
         else:
-            found.append(_serving(one))
-    return Label(*found)
+            sources.append(_serving(term))
+    return Label(*sources)
 
 
 def _names_sources(terms: Any) -> bool:
     while isinstance(terms, ALIASES):
         terms = terms.__value__
-    return all(issubclass(one, Source) for one in (get_args(terms) if is_union(terms) else (terms,)))
+    return all(issubclass(term, Source) for term in (get_args(terms) if is_union(terms) else (terms,)))
 
 
 def _serving(purpose: TermMeta) -> type[Source]:
-    """The first source by clause that is a subclass of a purpose, which is to say that it may serve it."""
-    found: dict[str, type[Source]] = {}
+    """The source with the first clause that may serve a purpose: sources subclass the purposes that they serve."""
+    sources: dict[str, type[Source]] = {}
     pending: list[Any] = [purpose]
     while pending:
-        for one in type.__subclasses__(pending.pop()):
-            pending.append(one)
-            if issubclass(one, Source) and "clause" in vars(one):
-                found.setdefault(one.clause, one)
-    if not found:
+        for subclass in type.__subclasses__(pending.pop()):
+            pending.append(subclass)
+            if issubclass(subclass, Source) and "clause" in vars(subclass):
+                sources.setdefault(subclass.clause, subclass)
+    if not sources:
         raise Unsolvable(f"no source may serve {purpose.__name__}")
-    return found[min(found)]
+    return sources[min(sources)]

@@ -1,4 +1,4 @@
-"""One example of a test of noninterference: the body is run with it and with its twins, and what differs is named."""
+"""One example of a noninterference test: runs the body with it and its twins, and names the fields that leak."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.testing._judging import Judge, Leak, Unstable
 from purposeguard.testing._runs import Conduct, Outcome
-from purposeguard.testing._twins import Fields, alike, grafted, placed, present, values_at
+from purposeguard.testing._twins import Fields, has_any, values_at, with_equal_values, with_value_at, with_values_of
 from purposeguard.testing.effects import arranging
 from purposeguard.testing.failures import Interference, Nondeterministic, expected
 from purposeguard.testing.strategies import twins as twins_of
@@ -37,19 +37,19 @@ T = TypeVar("T")
 Errors = type[BaseException] | tuple[type[BaseException], ...]
 
 _ENOUGH: Final = 5
-"""Times that something which remembers is seen to do so."""
+"""Failures by remembered values after which no more are looked for."""
 
 _PATIENCE: Final = 10.0
-"""Seconds that bodies run while a failing example is made smaller. Hypothesis itself goes on for five minutes, which a
-request to an application with a database uses up: each step is several of them."""
+"""Seconds of body runs spent on shrinking. Hypothesis allows five minutes, which tests that use a database would take:
+each step is several runs."""
 
 _UNSEEN: Final = itertools.count()
-"""Values that never were before, in this process."""
+"""Salts of values never used before in this process."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a test is to prove: as `noninterference` was asked for it. `name` is the test's."""
+    """The arguments of `noninterference`; `name` is that of the test."""
 
     guard: Guard
     purpose: Any
@@ -60,13 +60,13 @@ class Asked:
     raises: Errors
 
     def decision(self, label: Label) -> Decision:
-        """Whether the purpose may use data of this label."""
+        """The guard's decision on a label for this purpose."""
         return self.guard.explain(label, self.purpose, self.channel)
 
 
 @dataclass
 class State:
-    """What is known of one run of hypothesis: what it has seen so far, and says again where it is asked again."""
+    """What is known of one run of hypothesis over a test."""
 
     execution: Callable[[], object]
     conduct: Conduct
@@ -77,21 +77,20 @@ class State:
     accused: bool = False
     raised: bool = False
     until: float | None = None
-    """How long bodies may have run, in all, when what fails is small enough; None: nothing has failed yet."""
+    """The total body time at which shrinking stops; None if nothing has failed yet."""
     known: dict[object, Exception | None] = field(default_factory=dict[object, "Exception | None"])
-    """What came of a twin, by what was drawn up to it: where it is drawn again, the same is said again.
+    """Drawn choices → the failure of that twin, repeated when it is drawn again.
 
-    What a difference depends on may be there only once (something that remembers); and how much is drawn must depend
-    on nothing but what was drawn before.
+    A difference may occur only once (code that remembers), and hypothesis needs the same result for the same choices.
     """
 
     @property
     def is_enough(self) -> bool:
-        """Whether what fails was made smaller for long enough: from now on only what has failed fails."""
+        """True if shrinking has used its time: from now on only known failures fail."""
         return self.until is not None and self.conduct.spent > self.until
 
     def say(self, failure: Exception | None) -> None:
-        """Remembers that there is something to be said."""
+        """Starts the time for shrinking at the first failure."""
         if failure is not None and not self.accused:
             self.accused = True
             self.until = self.conduct.spent + _PATIENCE
@@ -99,26 +98,26 @@ class State:
 
 @dataclass(frozen=True)
 class Side:
-    """Arguments, and what came of them."""
+    """Arguments and their outcome."""
 
     kwargs: Mapping[str, Any]
     outcome: Outcome
 
 
-def between(one: Any, other: Any) -> Any:
-    """What lies in the middle of two numbers or days; None where nothing does, or they are something else."""
-    if type(one) is int and type(other) is int:
-        middle = (one + other) // 2
-        return None if middle in (one, other) else middle
-    if type(one) is datetime.date and type(other) is datetime.date:
-        day = between(one.toordinal(), other.toordinal())
+def midpoint(first: Any, other: Any) -> Any:
+    """The middle of two integers or days; None if they are adjacent or of another type."""
+    if type(first) is int and type(other) is int:
+        middle = (first + other) // 2
+        return None if middle in (first, other) else middle
+    if type(first) is datetime.date and type(other) is datetime.date:
+        day = midpoint(first.toordinal(), other.toordinal())
         return None if day is None else datetime.date.fromordinal(day)
     return None
 
 
 @dataclass
 class Example:
-    """One example that is drawn, with which the body is run."""
+    """One drawn example."""
 
     asked: Asked
     state: State
@@ -127,35 +126,41 @@ class Example:
     fields: list[Fields]
 
     def __post_init__(self) -> None:
-        self.fields = [one for one in self.fields if present(self.kwargs[one.name], one)]
+        self.fields = [argument for argument in self.fields if has_any(self.kwargs[argument.name], argument)]
 
     def run(self, changed: Mapping[str, Any] | None = None) -> Outcome | None:
-        """Runs the body with other values in some arguments."""
+        """Runs the body with some arguments replaced."""
         __tracebackhide__ = True
         return self.state.conduct.run(self.args, {**self.kwargs, **(changed or {})})
 
     def twins(self, context: BuildContext) -> Iterator[dict[str, Any]]:
-        """Other values of all arguments in which something may not be used: drawn, so that they shrink."""
-        strategies = {one.name: twins_of(self.kwargs[one.name], tuple(one.forbidden), one.model) for one in self.fields}
+        """Other values of the arguments that have forbidden fields; drawn, so that they shrink."""
+        strategies = {
+            argument.name: twins_of(self.kwargs[argument.name], tuple(argument.forbidden), argument.model)
+            for argument in self.fields
+        }
         if not strategies:
             return
         drawn = st.fixed_dictionaries(strategies)
         if is_explicit(context):
-            yield from several(drawn, self.asked.twins)
+            yield from examples_of(drawn, self.asked.twins)
             return
         for number in range(self.asked.twins):
             twin = context.data.draw(drawn)
             if number == 1 and self._holds_several:
-                twin = {one.name: alike(twin[one.name], one.model, one.forbidden) for one in self.fields}
+                twin = {
+                    argument.name: with_equal_values(twin[argument.name], argument.model, argument.forbidden)
+                    for argument in self.fields
+                }
             yield twin
 
     @property
     def _holds_several(self) -> bool:
-        """Whether there is a field of which several may be alike."""
-        return any("[]" in path for one in self.fields for path in one.forbidden)
+        """True if a forbidden field lies in a list, so that several values of it may be equal."""
+        return any("[]" in path for argument in self.fields for path in argument.forbidden)
 
     def failure(self, context: BuildContext) -> Exception | None:
-        """What there is to be raised."""
+        """The failure of this example, if any; raises the body's own error."""
         __tracebackhide__ = True
         if self.state.is_enough and not context.is_final and not is_explicit(context):
             return self._known(context)
@@ -170,21 +175,23 @@ class Example:
         if failure is not None:
             return failure
         state = self.state
-        # Not beside a failure that says more, unless hypothesis has seen it before.
+        # A failure found by comparing says more than the body's own error, which is raised only without one.
         unexpected = before.raised is not None and not isinstance(before.raised, self.asked.raises)
         if before.raised is not None and unexpected and (state.raised or not state.accused):
             state.raised = True
-            raise noted(before.raised)
+            raise with_note(before.raised)
         return None
 
     def _known(self, context: BuildContext) -> Exception | None:
-        """What was said of this very example, without a run of it; None where it is another."""
+        """The known failure of this very example, without running it; None if it is another example."""
         known = self.state.known
-        said = (known.get(choices_of(context)) for _ in self.twins(context))
-        return next((one for one in said if one is not None), None) or known.get(("once more", choices_of(context)))
+        answers = (known.get(choices_of(context)) for _ in self.twins(context))
+        return next((answer for answer in answers if answer is not None), None) or known.get(
+            ("once more", choices_of(context))
+        )
 
     def _remembered(self, before: Outcome, context: BuildContext) -> Exception | None:
-        """Whether the example, run once more, shows that something keeps what it saw; of the first few examples."""
+        """Runs one of the first examples once more, to see whether the code remembers values."""
         state = self.state
         key = ("once more", choices_of(context))
         if key in state.known:
@@ -203,7 +210,7 @@ class Example:
         return failure
 
     def _failure_of(self, twin: Mapping[str, Any], before: Outcome, context: BuildContext) -> Exception | None:
-        """What a twin shows; what it has shown, where it is drawn again."""
+        """The failure that a twin shows, or showed when it was drawn before."""
         state = self.state
         key = choices_of(context)
         if key is not None and key in state.known:
@@ -211,7 +218,7 @@ class Example:
             if isinstance(failure, Interference) and context.is_final and not failure.fields:
                 failure = self._compared(before, twin, final=True) or failure
         elif state.remembered >= _ENOUGH:
-            failure = None  # small enough: what remembers would show by every new value
+            failure = None  # code that remembers would fail with every new value
         else:
             failure = state.unstable or self._compared(before, twin, final=context.is_final)
         if key is not None and not is_explicit(context):
@@ -223,27 +230,27 @@ class Example:
         return failure
 
     def _compared(self, before: Outcome, twin: Mapping[str, Any], *, final: bool) -> Exception | None:
-        """What a twin shows, beside what came of the example itself."""
+        """The failure shown by comparing a twin with the example."""
         judge = self.state.judge
         after = self.run(twin)
         if after is None or judge.same(before, after):
             return None
         verdict = judge.judge(before, after, self.run, functools.partial(self.run, twin), self._run_unseen)
         if isinstance(verdict, Unstable):
-            return Nondeterministic(verdict.one, verdict.other, ordered=judge.ordered, pins=self.asked.pins)
+            return Nondeterministic(verdict.first, verdict.other, ordered=judge.ordered, pins=self.asked.pins)
         if isinstance(verdict, Leak):
             return self._interference(verdict, twin, final=final)
         return None
 
     def _unseen(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for one in self.fields:
-            value = self.kwargs[one.name]
+        unseen: dict[str, Any] = {}
+        for argument in self.fields:
+            value = self.kwargs[argument.name]
             markers = Markers(f"unseen {next(_UNSEEN)}")
             with arranging():
-                marked = aside(markers.mark, value, one.model)
-            found[one.name] = grafted(value, marked, one.model, one.forbidden)
-        return found
+                marked = in_thread(markers.mark, value, argument.model)
+            unseen[argument.name] = with_values_of(value, marked, argument.model, argument.forbidden)
+        return unseen
 
     def _run_unseen(self) -> Outcome | None:
         return self.run(self._unseen())
@@ -251,29 +258,29 @@ class Example:
     # ---- Which field it is ----------------------------------------------------------------------------------------
 
     def _interference(self, leak: Leak, twin: Mapping[str, Any], *, final: bool) -> Interference:
-        paths = [(one, path) for one in self.fields for path in one.forbidden]
-        found: list[tuple[Fields, str]] = []
+        paths = [(argument, path) for argument in self.fields for path in argument.forbidden]
+        leaking: list[tuple[Fields, str]] = []
         together = False
         shown = leak
         start: Mapping[str, Any] = self.kwargs
         changed: Mapping[str, Any] = twin
-        if final or leak.remembered:  # of one that hypothesis goes on to make smaller nobody is told
-            for one in paths:
-                outcome, values = self._differing([one], leak, twin)
+        if final or leak.remembered:  # failures that hypothesis still shrinks are not shown
+            for pair in paths:
+                outcome, values = self._differing([pair], leak, twin)
                 if outcome is not None:
-                    if not found and not leak.remembered:
+                    if not leaking and not leak.remembered:
                         shown, changed = Leak(leak.before, outcome), values
-                    found.append(one)
-            if found and not leak.remembered:
-                shown, start, changed = self._nearest(found[0], shown, changed)
-            if not found:
-                found, together = self._together(paths, leak, twin), True
+                    leaking.append(pair)
+            if leaking and not leak.remembered:
+                shown, start, changed = self._nearest(leaking[0], shown, changed)
+            if not leaking:
+                leaking, together = self._together(paths, leak, twin), True
         return Interference(
             self.asked.decision,
-            found,
+            leaking,
             shown,
             (start, changed),
-            together=together and len(found) > 1,
+            together=together and len(leaking) > 1,
             ordered=self.state.judge.ordered,
             activity=self.asked.name,
         )
@@ -281,13 +288,15 @@ class Example:
     def _differing(
         self, paths: Sequence[tuple[Fields, str]], leak: Leak, twin: Mapping[str, Any]
     ) -> tuple[Outcome | None, Mapping[str, Any]]:
-        """What comes of other values at these paths alone, where it differs; and the values."""
+        """The outcome with other values at these paths alone, None if it is the same; and the values."""
         changed = self._unseen() if leak.remembered else twin
         values: dict[str, Any] = {}
-        for one in self.fields:
-            own = [path for fields, path in paths if fields is one]
+        for argument in self.fields:
+            own = [path for fields, path in paths if fields is argument]
             if own:
-                values[one.name] = grafted(self.kwargs[one.name], changed[one.name], one.model, own)
+                values[argument.name] = with_values_of(
+                    self.kwargs[argument.name], changed[argument.name], argument.model, own
+                )
         outcome = self.run(values)
         differs = outcome is not None and not self.state.judge.same(leak.before, outcome)
         return outcome if differs else None, values
@@ -295,22 +304,22 @@ class Example:
     def _nearest(
         self, culprit: tuple[Fields, str], leak: Leak, changed: Mapping[str, Any]
     ) -> tuple[Leak, Mapping[str, Any], Mapping[str, Any]]:
-        """Where a field is a number or a day: two values of it next to each other that make a difference, a limit.
+        """For a number or a day: the two adjacent values between which the outcome changes.
 
-        With what came of both, and the arguments that they stand in.
+        Returns both outcomes, and the arguments of each.
         """
         fields, path = culprit
         own = self.kwargs[fields.name]
         others = values_at(changed[fields.name], fields.model, path)
         pairs = list(zip(values_at(own, fields.model, path), others, strict=False))
-        different = [index for index, (one, other) in enumerate(pairs) if one != other]
+        different = [index for index, (value, other) in enumerate(pairs) if value != other]
         low, high = Side(self.kwargs, leak.before), Side(changed, leak.after)
         if len(different) != 1:
             return leak, low.kwargs, high.kwargs
         (index,) = different
         near, far = pairs[index]
-        while (middle := between(near, far)) is not None:
-            kwargs = {**self.kwargs, fields.name: placed(own, fields.model, path, index, middle)}
+        while (middle := midpoint(near, far)) is not None:
+            kwargs = {**self.kwargs, fields.name: with_value_at(own, fields.model, path, index, middle)}
             outcome = self.run(kwargs)
             if outcome is None:
                 break
@@ -323,28 +332,28 @@ class Example:
     def _together(
         self, paths: list[tuple[Fields, str]], leak: Leak, twin: Mapping[str, Any]
     ) -> list[tuple[Fields, str]]:
-        """As few as make a difference together."""
+        """A minimal set of paths that make a difference together."""
         left = paths
-        for one in paths:
-            fewer = [other for other in left if other is not one]
+        for path in paths:
+            fewer = [other for other in left if other is not path]
             if fewer and self._differing(fewer, leak, twin)[0] is not None:
                 left = fewer
         return left
 
 
-def noted(error: BaseException) -> BaseException:
-    """An error of the body, with what to do where it is not one of the test."""
+def with_note(error: BaseException) -> BaseException:
+    """An error of the body, with a note on how to allow it."""
     note = expected(error)
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)
     return error
 
 
-# ---- What hypothesis is doing ----------------------------------------------------------------------------------------
+# ---- The state of hypothesis ----------------------------------------------------------------------------------------
 
 
 def execution_of() -> object:
-    """The object that stands for one run of hypothesis over a test; None where it cannot be found."""
+    """The object of hypothesis for one run over a test; None if it is not on the stack."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "execute_once":
@@ -354,7 +363,7 @@ def execution_of() -> object:
 
 
 def reference(execution: object) -> Callable[[], object]:
-    """What gives that object as long as it is there, and does not keep it."""
+    """A weak reference to that object, if it allows one."""
     try:
         return weakref.ref(execution)
     except TypeError:
@@ -362,23 +371,23 @@ def reference(execution: object) -> Callable[[], object]:
 
 
 def choices_of(context: BuildContext) -> object:
-    """What was drawn, as far as it says which example this is."""
+    """The drawn choices, which identify the example; None if they cannot be read."""
     choices = getattr(context.data, "choices", None)
     if choices is not None:
-        return tuple((type(one), one) for one in choices)
-    drawn = getattr(context.data, "buffer", None)  # what earlier versions draw from
+        return tuple((type(choice), choice) for choice in choices)
+    drawn = getattr(context.data, "buffer", None)  # earlier versions
     return None if drawn is None else bytes(drawn)
 
 
 @contextlib.contextmanager
 def untraced() -> Generator[Any]:
-    """Gives the function with which hypothesis traces each line, to explain failures, and takes it off meanwhile.
+    """Removes the function with which hypothesis traces lines to explain failures, and yields it.
 
-    It explains lines of the application; to trace all that is done beside would take several times as long.
+    Only lines of the application need tracing; tracing this package as well takes several times as long.
     """
     tracer: Any = sys.gettrace()
     if type(getattr(tracer, "__self__", None)).__module__ != scrutineer.__name__:
-        yield None  # none, or somebody else's; from Python 3.12 on hypothesis needs none
+        yield None  # none, or another tool's; hypothesis needs none from Python 3.12
         return
     sys.settrace(None)
     try:
@@ -388,42 +397,42 @@ def untraced() -> Generator[Any]:
 
 
 def not_counted(context: BuildContext, seconds: float) -> None:
-    """Time that no deadline counts: it is for one run of a body, however often it is repeated."""
+    """Excludes repeated runs from hypothesis' deadline, which is meant for one run of a body."""
     known = getattr(context.data, "_stateful_run_times", None)
     if isinstance(known, dict):
         known["purposeguard"] = known.get("purposeguard", 0.0) + seconds
 
 
-def aside(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """What a function gives, in a thread of its own: hypothesis does not look for values within a test."""
+def in_thread(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Calls a function in another thread: hypothesis forbids searching for values within a test."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(fn, *args, **kwargs).result()
 
 
-def several(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
-    """Some that a strategy makes, where there is nothing that they could be drawn from."""
-    found: list[Any] = []
+def examples_of(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
+    """Values of a strategy, for examples from `@example`, which have nothing to draw from."""
+    values: list[Any] = []
 
-    def enough(one: Any) -> bool:
-        found.append(one)
-        return len(found) >= count
+    def enough(value: Any) -> bool:
+        values.append(value)
+        return len(values) >= count
 
     with contextlib.suppress(NoSuchExample):
-        aside(find, strategy, enough, settings=_SEARCH)
-    return found[:count]
+        in_thread(find, strategy, enough, settings=_SEARCH)
+    return values[:count]
 
 
 _SEARCH: Final = settings(database=None, derandomize=True, max_examples=20, deadline=None, phases=[Phase.generate])
 
 
 def is_explicit(context: BuildContext) -> bool:
-    """Whether the example was given by `@example`, so that there is nothing to draw from."""
+    """True for an example from `@example`, which has nothing to draw from."""
     data: Any = context.data
     return bool(getattr(data, "max_choices", getattr(data, "max_length", None)) == 0)  # its earlier name
 
 
 def _say_nothing_of_this() -> None:
-    """Of the lines that only failing examples ran, hypothesis shows those of the application; none of these."""
+    """Keeps lines of this package out of hypothesis' explanation of failures."""
     known = getattr(scrutineer, "UNHELPFUL_LOCATIONS", None)
     own = f"/{Path(__file__).parent.parent.name}/{Path(__file__).parent.name}/*"
     if isinstance(known, tuple) and own not in known:

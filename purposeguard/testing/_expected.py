@@ -31,7 +31,7 @@ _ANY: Final = "any at all"
 
 
 class Probe(NamedTuple):
-    """A question: whether data of this label may serve a purpose or family, by its id or name."""
+    """A question: may data of this label serve a purpose or family (its id or name)?"""
 
     label: Label
     purpose: str
@@ -40,7 +40,7 @@ class Probe(NamedTuple):
 
 
 class Expected:
-    """What the specification says, as things stand. The revision that came last is in force."""
+    """The answers of the specification in the current state. The latest revision is in force."""
 
     def __init__(self, notice: Notice) -> None:
         self.known: Final = [notice]
@@ -52,11 +52,11 @@ class Expected:
         return self.known[-1]
 
     def preferences(self, subject: SubjectId | None) -> SubjectPreferences:
-        """What a subject asked for and agreed to."""
+        """A subject's preferences."""
         return CLEAR if subject is None else self._all_preferences.get(subject_key(subject), CLEAR)
 
     def stands(self, subject: SubjectId, **changes: Any) -> SubjectPreferences:
-        """From now on it stands otherwise for a subject: so."""
+        """Sets a subject's preferences."""
         preferences = dataclasses.replace(self.preferences(subject), **changes)
         self._all_preferences[subject_key(subject)] = preferences
         return preferences
@@ -92,7 +92,7 @@ class Expected:
         return label
 
     def _of_any(self, read: Callable[[Notice], T]) -> tuple[T, Notice]:
-        """What the revision in force, or else the latest that can, makes of something; and which that is."""
+        """What the latest revision that can reads; and that revision."""
         try:
             return read(self.notice), self.notice
         except UnknownTerm:
@@ -102,55 +102,57 @@ class Expected:
             raise
 
     def _now_read(self, read: Callable[[Notice], T]) -> T | None:
-        """What is read in a text, by the revision in force; None where only an earlier one can."""
-        found, held = self._of_any(read)
-        return found if held is self.notice else None
+        """What the revision in force reads; None if only an earlier one can."""
+        value, held = self._of_any(read)
+        return value if held is self.notice else None
 
     def _purpose(self, purpose: object) -> str | None:
-        found, held = self._of_any(lambda notice: notice.purpose_or_family(purpose))
+        term, held = self._of_any(lambda notice: notice.purpose_or_family(purpose))
         if held is self.notice:
-            return name_of(found)
-        return None if isinstance(purpose, str) else self._now(found, held)
+            return name_of(term)
+        return None if isinstance(purpose, str) else self._now(term, held)
 
     def _now(self, asked: Asked, earlier: Notice) -> str | None:
-        """What a purpose of an earlier revision, or a family of the same purposes, is called in the one in force."""
+        """The id in the revision in force of an earlier revision's purpose or family; None if absent."""
         if not isinstance(asked, Family):
             return self._id_in(self.notice, "purpose", asked.clause, earlier)
-        members = {self._id_in(self.notice, "purpose", one.clause, earlier) for one in asked.members}
-        return next((one.name for one in self.notice.families if {own.clause for own in one.members} == members), None)
+        members = {self._id_in(self.notice, "purpose", member.clause, earlier) for member in asked.members}
+        return next(
+            (family.name for family in self.notice.families if {own.clause for own in family.members} == members), None
+        )
 
     def is_nothing(self, purpose: str, channel: str | None) -> bool:
-        """Whether the revision in force has no such purpose or family, or no such channel."""
+        """True if the revision in force lacks the purpose, family or channel."""
         return not _has(self.notice, purpose) or not (channel is None or channel in self.notice.channels)
 
     def is_gone(self, label: Label) -> bool:
-        """Whether the revision in force has a source no more: it is unknown, which nothing may serve."""
+        """True if the revision in force lacks a source of the label, which may then serve nothing."""
         return any(self._source_now(source) is None for source in _personal(label))
 
     def _source_now(self, source: type[Source]) -> str | None:
         return self._id_in(self.notice, "source", source.clause, self._held(source))
 
-    def _id_in(self, notice: Notice, kind: str, given: str, held: Notice) -> str | None:
-        """The id that a term of one revision has in another; None where that has no such term."""
+    def _id_in(self, notice: Notice, kind: str, wanted: str, held: Notice) -> str | None:
+        """The id of another revision's term in a notice; None if absent."""
         if held is notice:
-            return given
-        # The specification follows ids back from the last one, wherever that stands by date.
-        documents = [*(one.document for one in self.known if one is not notice), notice.document]
+            return wanted
+        # The specification follows ids back from the last document, whatever its date.
+        documents = [*(revision.document for revision in self.known if revision is not notice), notice.document]
         for term in notice.sources if kind == "source" else notice.purposes:
-            if spec.moved(documents, kind, term.clause, held.revision) == given:
+            if spec.moved(documents, kind, term.clause, held.revision) == wanted:
                 return term.clause
         return None
 
     def _held(self, source: type[Source]) -> Notice:
-        """The revision that a source's class is of.
+        """The revision of a source's class.
 
         Raises:
-            UnknownSource: of none that is known.
+            UnknownSource: no known revision has it.
         """
-        found = next((one for one in reversed(self.known) if source in one.grants), None)
-        if found is None:
+        notice = next((notice for notice in reversed(self.known) if source in notice.grants), None)
+        if notice is None:
             self.notice.source(source)  # raises
-        return found or self.notice
+        return notice or self.notice
 
     # ---- What follows ---------------------------------------------------------------------------------------------
 
@@ -163,7 +165,7 @@ class Expected:
             UnknownSource: a source is of no revision that is known.
         """
         if to_activity and probe.channel is None:
-            if any(not spec._admits(self.notice.document, one, _ANY) for one in self._members(probe.purpose)):
+            if any(not spec._admits(self.notice.document, member, _ANY) for member in self._members(probe.purpose)):
                 return False
             probe = probe._replace(channel=_ANY)
         sources = _personal(probe.label)
@@ -172,17 +174,17 @@ class Expected:
         return all(self._may(source, probe, now) for source in sources)  # rule 2
 
     def _may(self, source: type[Source], probe: Probe, now: datetime.datetime) -> bool:
-        given, held, about = self._source_now(source), self._held(source), probe.about
-        if given is None:
+        current, held, about = self._source_now(source), self._held(source), probe.about
+        if current is None:
             return False
         under = None if held is self.notice else held.revision
-        if about.collected is not None:  # where both say something the earlier counts
+        if about.collected is not None:  # the earlier of the two counts
             on = self._held_on(about.collected)
             under = on if under is None else min(on, under)
         preferences = self._all_preferences.get(about.subject, CLEAR) if about.subject is not None else CLEAR
         return spec.allowed(
-            [one.document for one in self.known],
-            [given],
+            [notice.document for notice in self.known],
+            [current],
             probe.purpose,
             probe.channel,
             collected_under=under,
@@ -190,28 +192,28 @@ class Expected:
             stopped=preferences.all_suspended or preferences.erased,
             consents=preferences.consents,
             overdue=retention.overdue(
-                self.notice.document, [given], collected=about.collected, ended=about.ended, today=now
+                self.notice.document, [current], collected=about.collected, ended=about.ended, today=now
             ),
         )
 
     def _held_on(self, day: Day) -> datetime.date:
-        """The revision that held on a day; the first of all days before the earliest."""
+        """The date of the revision in force on a day; the minimal date before the earliest."""
         on = retention.day_in(self.notice.document.timezone, day)
-        return max((one.revision for one in self.known if one.revision <= on), default=datetime.date.min)
+        return max((notice.revision for notice in self.known if notice.revision <= on), default=datetime.date.min)
 
     def _admits(self, purpose: str, channel: str | None) -> bool:
-        return any(spec._admits(self.notice.document, one, channel) for one in self._members(purpose))
+        return any(spec._admits(self.notice.document, member, channel) for member in self._members(purpose))
 
     def _members(self, purpose: str) -> Collection[str]:
         return {row.class_: row.purposes for row in self.notice.document.family}.get(purpose, (purpose,))
 
     def ever_granted(self, purpose: str, label: Label) -> bool:
-        """Whether any revision that has a purpose or family of this name grants it to all these sources."""
-        return any(self._grants(one, label, purpose) for one in self.known)
+        """True if any revision grants a purpose or family of this name to all these sources."""
+        return any(self._grants(notice, label, purpose) for notice in self.known)
 
     def _grants(self, notice: Notice, label: Label, purpose: str) -> bool:
         ids = [self._id_in(notice, "source", source.clause, self._held(source)) for source in _personal(label)]
-        known = [one for one in ids if one is not None]
+        known = [known_id for known_id in ids if known_id is not None]
         if len(known) < len(ids) or not _has(notice, purpose):
             return False
         return not known or spec.permits(notice.document, known, purpose)

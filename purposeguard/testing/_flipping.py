@@ -26,24 +26,26 @@ class Cell(NamedTuple):
 
 
 def notice_key(notice: Notice) -> str:
-    """What cells call a notice."""
+    """The name of a notice in cells."""
     return f"{notice.id} {notice.revision}"
 
 
 def flipped(matrix: PolicyTable, cell: Cell) -> PolicyTable:
-    """The same decisions save for one cell, and what follows from it; the matrix itself where it has no such cell.
+    """The matrix with one cell turned, and its consequences; the matrix itself if it lacks the cell.
 
     A parent serves what all of its items may, so it follows its items; an overlay never serves more than what it
     narrows; families follow their members. A parent's own cell is turned for data that is labelled with it, and its
     items stay.
     """
     notice = matrix.notice
-    source = next((one for one in notice.sources if one.clause == cell.source), None)
-    purpose = next((one for one in notice.purposes if one.clause == cell.purpose), None)
+    source = next((source for source in notice.sources if source.clause == cell.source), None)
+    purpose = next((purpose for purpose in notice.purposes if purpose.clause == cell.purpose), None)
     if source is None or purpose is None or notice_key(notice) != cell.notice:
         return matrix
     granted = purpose not in notice.grants[source]
-    grants: dict[type[Source], dict[type[Purpose], str]] = {one: dict(held) for one, held in notice.grants.items()}
+    grants: dict[type[Source], dict[type[Purpose], str]] = {
+        source: dict(held) for source, held in notice.grants.items()
+    }
     clause = next((held[purpose] for held in notice.grants.values() if purpose in held), purpose.clause)
     changed = {source}
     _turn(notice, grants[source], purpose, clause if granted else None)
@@ -54,7 +56,7 @@ def flipped(matrix: PolicyTable, cell: Cell) -> PolicyTable:
                 changed.add(overlay)
                 _turn(notice, grants[overlay], purpose, None)
     below = source
-    while (above := next((one for one, items in matrix.children.items() if below in items), None)) is not None:
+    while (above := next((parent for parent, items in matrix.children.items() if below in items), None)) is not None:
         every = all(purpose in grants[item] for item in matrix.children[above])
         may = every and (above.clause, purpose.clause) not in notice.prohibited
         _turn(notice, grants[above], purpose, clause if may else None)
@@ -64,39 +66,39 @@ def flipped(matrix: PolicyTable, cell: Cell) -> PolicyTable:
 
 
 def _turn(notice: Notice, held: dict[type[Purpose], str], purpose: type[Purpose], clause: str | None) -> None:
-    """Grants a purpose by this clause, or takes it away; what is held stays in the notice's order."""
-    found = dict(held)
+    """Grants a purpose by this clause, or with None revokes it; keeps the notice's order."""
+    grants = dict(held)
     if clause is None:
-        found.pop(purpose, None)
+        grants.pop(purpose, None)
     else:
-        found.setdefault(purpose, clause)
+        grants.setdefault(purpose, clause)
     held.clear()
-    held.update((one, found[one]) for one in notice.purposes if one in found)
+    held.update((purpose, grants[purpose]) for purpose in notice.purposes if purpose in grants)
 
 
 def _granting(notice: Notice, grants: dict[type[Source], dict[type[Purpose], str]]) -> Notice:
     other = object.__new__(Notice)
     other._fill(**{name: getattr(notice, name) for name in Notice.__slots__ if name != "grants"})
-    other._fill(grants=MappingProxyType({one: MappingProxyType(held) for one, held in grants.items()}))
+    other._fill(grants=MappingProxyType({source: MappingProxyType(held) for source, held in grants.items()}))
     return other
 
 
 def _with_grants(matrix: PolicyTable, notice: Notice, changed: set[type[Source]]) -> PolicyTable:
-    """The matrix with the rows of these sources made anew; what was remembered of labels is left behind."""
+    """The matrix with the rows of these sources recomputed, and empty caches."""
     other = copied(matrix, PolicyTable)
     other._fill(notice=notice, _circumstantial={})
     sources = (*notice.sources, NotPersonal)
     tables: dict[str | None, dict[object, Row]] = {
-        channel: {one: rows[one] for one in sources} for channel, rows in matrix._tables.items()
+        channel: {source: rows[source] for source in sources} for channel, rows in matrix._tables.items()
     }
     other._fill(_tables=tables)
     for channel, rows in tables.items():
-        rows.update({one: other._source_row(one, channel, NONE_KNOWN) for one in changed})
+        rows.update({source: other._source_row(source, channel, NONE_KNOWN) for source in changed})
     return other
 
 
 def copied(matrix: PolicyTable, cls: type[M]) -> M:
-    """A matrix of this class that shares all that it is made of, what it remembers too."""
+    """A matrix of this class that shares all attributes of another."""
     other = object.__new__(cls)
     other._fill(**{name: getattr(matrix, name) for name in PolicyTable.__slots__})
     return other

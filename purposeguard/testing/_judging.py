@@ -1,6 +1,6 @@
-"""Whether two runs differ because of what was changed, and where.
+"""Decides whether two runs differ because of the changed fields, and lists the differences.
 
-A leak is reported only where equal runs are equal, again and again, and different ones differ.
+A leak is reported only if repeated runs with equal values agree, and runs with different values differ.
 """
 
 from __future__ import annotations
@@ -17,23 +17,22 @@ from purposeguard.testing._runs import Outcome
 from purposeguard.testing.effects import Effect
 
 _FIRST: Final = 7
-"""How often both runs are repeated before the first accusation of a test."""
+"""Repetitions of both runs before a test first fails."""
 
 _LATER: Final = 2
-"""How often afterwards, while it is made smaller."""
-
+"""Repetitions afterwards, while hypothesis shrinks the example."""
 
 _UNSEEN: Final = 4
-"""How often values that never were are tried, which take longer to make."""
+"""Runs with unseen values, which take longer to make."""
 
-_DICE: Final = random.Random(1)  # noqa: S311  # no secret; and the application's own numbers stay as they are
+_DICE: Final = random.Random(1)  # noqa: S311  # no secret; separate from the application's generator
 
 
 @dataclass(frozen=True)
 class Leak:
-    """Two outcomes that differ because of what was changed.
+    """Two outcomes that differ because of the changed fields.
 
-    `remembered`: only a value that was never seen before makes a difference, so something keeps what it saw.
+    `remembered`: only values never seen before make a difference, so the code keeps what it saw.
     """
 
     before: Outcome
@@ -43,24 +42,24 @@ class Leak:
 
 @dataclass(frozen=True)
 class Unstable:
-    """Two outcomes of equal runs that differ. `first`: only the first of them did."""
+    """Two outcomes of runs with equal values that differ."""
 
-    one: Outcome
+    first: Outcome
     other: Outcome
 
 
 @dataclass
 class Judge:
-    """Knows what a test's runs have been like so far."""
+    """Compares the runs of one test."""
 
     ordered: bool = True
-    """Whether the order of effects is looked at; not once it was seen that threads run as they like."""
+    """Whether the order of effects counts; False once threads were seen to reorder them."""
     repeats: int = _FIRST
     _held: list[Any] = field(default_factory=list[Any])
 
-    def same(self, one: Outcome, other: Outcome) -> bool:
-        """Whether nobody could tell two outcomes apart."""
-        return one.key(ordered=self.ordered) == other.key(ordered=self.ordered)
+    def same(self, first: Outcome, other: Outcome) -> bool:
+        """True if two outcomes are indistinguishable."""
+        return first.key(ordered=self.ordered) == other.key(ordered=self.ordered)
 
     def judge(
         self,
@@ -70,20 +69,20 @@ class Judge:
         other: Callable[[], Outcome | None],
         unseen: Callable[[], Outcome | None],
     ) -> Leak | Unstable | None:
-        """What it means that `after` differs from `before`; None: nothing.
+        """Why `after` differs from `before`: a leak, unstable runs, or None if the first run only set something up.
 
-        `again` repeats the first run, `other` the second; `unseen` is a run with values that there never were before.
+        `again` repeats the first run, `other` the second; `unseen` runs with values never used before.
         """
         befores, afters = [before], [after]
         for _ in range(self.repeats):
             self._stir()
             for runs, run in ((befores, again), (afters, other)):
-                found = run()
-                if found is not None:
-                    runs.append(found)
+                outcome = run()
+                if outcome is not None:
+                    runs.append(outcome)
         self._held.clear()
         verdict = self._verdict(befores, afters, again, unseen)
-        if isinstance(verdict, Unstable) and self.ordered and any(one.is_shared for one in (*befores, *afters)):
+        if isinstance(verdict, Unstable) and self.ordered and any(each.is_shared for each in (*befores, *afters)):
             self.ordered = False
             verdict = None if self.same(before, after) else self._verdict(befores, afters, again, unseen)
         if isinstance(verdict, Leak):
@@ -93,10 +92,10 @@ class Judge:
     def remembers(
         self, usual: Outcome, again: Callable[[], Outcome | None], unseen: Callable[[], Outcome | None]
     ) -> Leak | None:
-        """Whether values that never were make a difference, beside what is usual by now; None where all is chance."""
+        """A leak if values never used before make a difference to the usual outcome; else None."""
         never = unseen()
-        found = None if never is None or self.same(never, usual) else self._remembered(usual, never, again, unseen)
-        return found if isinstance(found, Leak) else None
+        verdict = None if never is None or self.same(never, usual) else self._remembered(usual, never, again, unseen)
+        return verdict if isinstance(verdict, Leak) else None
 
     def _verdict(
         self,
@@ -107,7 +106,7 @@ class Judge:
     ) -> Leak | Unstable | None:
         before, *later_befores = befores
         after, *later_afters = afters
-        # The first run may find things as no later one does.
+        # The first run is left out: it may set up what later ones find.
         unstable = self._unstable(later_befores) or self._unstable(later_afters)
         if unstable is not None or not later_befores or not later_afters:
             return unstable
@@ -117,12 +116,12 @@ class Judge:
                 return Leak(before, after)
             return Leak(usual, changed)
         if self.same(after, usual):
-            return None  # the very first run alone was another: something was set up in it
+            return None  # only the very first run differs: it set something up
         return self._remembered(usual, after, again, unseen)
 
     def _unstable(self, runs: list[Outcome]) -> Unstable | None:
-        """Two of these equal runs, where they differ."""
-        return next((Unstable(runs[0], one) for one in runs[1:] if not self.same(runs[0], one)), None)
+        """Two of these runs with equal values that differ, if any do."""
+        return next((Unstable(runs[0], run) for run in runs[1:] if not self.same(runs[0], run)), None)
 
     def _remembered(
         self,
@@ -131,7 +130,7 @@ class Judge:
         again: Callable[[], Outcome | None],
         unseen: Callable[[], Outcome | None],
     ) -> Leak | Unstable:
-        """What was run before makes no difference any more. Does that which never was?"""
+        """Values already used make no difference any more; tries whether unseen ones do."""
         for _ in range(min(self.repeats, _UNSEEN)):
             never, known = unseen(), again()
             if known is not None and not self.same(known, usual):
@@ -141,40 +140,40 @@ class Judge:
         return Leak(usual, after, remembered=True)
 
     def _stir(self) -> None:
-        """Moves what is made next to other places in memory: an order that hangs on addresses shows by changing."""
+        """Shifts later allocations in memory, so that an order that depends on addresses changes."""
         self._held = [bytes(_DICE.randrange(1, 400)) for _ in range(100)] + [object() for _ in range(100)]
         _DICE.shuffle(self._held)
         del self._held[::2]
 
 
 _SHOWN = 60
-"""Characters of a text that are shown."""
+"""Characters shown of a text."""
 
 _LEAD = 24
-"""How many of them may stand before what differs."""
+"""The most of them before the first difference."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that differs: what it is, and what it was in one run and in the other; None where there was none."""
+    """One difference: what differs, and its text in either run; None if absent there."""
 
     what: str
     before: str | None
     after: str | None
 
-    def told(self) -> tuple[str, str]:
-        """What each run did, with the texts cut to where they differ."""
+    def texts(self) -> tuple[str, str]:
+        """A line for each run, with the texts shortened to where they differ."""
         if self.before is None or self.after is None:
             return (
-                f"no {self.what}" if self.before is None else f"{self.what}: {cut(self.before)}",
-                f"no {self.what}" if self.after is None else f"{self.what}: {cut(self.after)}",
+                f"no {self.what}" if self.before is None else f"{self.what}: {shortened(self.before)}",
+                f"no {self.what}" if self.after is None else f"{self.what}: {shortened(self.after)}",
             )
         before, after = excerpts(self.before, self.after)
         return f"{self.what}: {before}", f"{self.what}: {after}"
 
 
-def cut(text: str, start: int = 0) -> str:
-    """One line of a text, from about `start` on."""
+def shortened(text: str, start: int = 0) -> str:
+    """An excerpt of a text on one line, from about `start`."""
     text = text.replace("\n", "\\n")
     start = max(0, start - _LEAD)
     if len(text) - start <= _SHOWN:
@@ -183,54 +182,44 @@ def cut(text: str, start: int = 0) -> str:
     return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
 
 
-def excerpts(one: str, other: str) -> tuple[str, str]:
-    """Two texts, cut to where they differ."""
+def excerpts(first: str, other: str) -> tuple[str, str]:
+    """Excerpts of two texts where they differ."""
     same = 0
-    for mine, theirs in zip(one, other, strict=False):
+    for mine, theirs in zip(first, other, strict=False):
         if mine != theirs:
             break
         same += 1
-    return cut(one, same), cut(other, same)
+    return shortened(first, same), shortened(other, same)
 
 
 def differences(before: Outcome, after: Outcome, *, ordered: bool) -> list[Difference]:
-    """All that differs: the result and the error first, then the effects in their order."""
+    """All differences: result, error, then effects in their order."""
     return [
-        *_of_results(before, after),
+        *([] if (before.error is None) is not (after.error is None) else _of_lines(before.result, after.result)),
         *([] if before.error == after.error else [Difference("error", before.error, after.error)]),
         *_of_effects(before.effects, after.effects, ordered=ordered),
     ]
-
-
-def _of_results(before: Outcome, after: Outcome) -> Iterator[Difference]:
-    if (before.error is None) is not (after.error is None):
-        if before.error is None:
-            yield Difference("error", None, after.error)
-        else:
-            yield Difference("error", before.error, None)
-        return
-    yield from _of_lines(before.result, after.result)
 
 
 def _of_lines(before: Lines, after: Lines) -> Iterator[Difference]:
     if before == after:
         return
     if [path for path, _ in before] == [path for path, _ in after]:
-        for (path, one), (_, other) in zip(before, after, strict=True):
-            if one != other:
-                yield Difference(_result(path), one, other)
+        for (path, text), (_, other) in zip(before, after, strict=True):
+            if text != other:
+                yield Difference(_result(path), text, other)
         return
     theirs = dict(after)
-    for path, one in before:
-        if theirs.get(path) != one:
-            yield Difference(_result(path), one, theirs.get(path))
+    for path, text in before:
+        if theirs.get(path) != text:
+            yield Difference(_result(path), text, theirs.get(path))
             return
     added = next((line for line in after if line not in before), None)
     if added is not None:
         yield Difference(_result(added[0]), None, added[1])
         return
-    (path, one), (at, other) = next(pair for pair in zip(before, after, strict=False) if pair[0] != pair[1])
-    yield Difference("result (the same, in another order)", f"{_result(path)}: {one}", f"{_result(at)}: {other}")
+    (path, text), (at, other) = next(pair for pair in zip(before, after, strict=False) if pair[0] != pair[1])
+    yield Difference("result (the same, in another order)", f"{_result(path)}: {text}", f"{_result(at)}: {other}")
 
 
 def _result(path: str) -> str:
@@ -246,18 +235,18 @@ def _of_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordere
         if ordered:
             yield from _of_order(before, after)
         return
-    mine = [one for one in before if one in fewer]
-    others = [one for one in after if one in more]
+    mine = [effect for effect in before if effect in fewer]
+    others = [effect for effect in after if effect in more]
     matcher = difflib.SequenceMatcher(
-        None, [_kind(one) for one in mine], [_kind(one) for one in others], autojunk=False
+        None, [_kind(effect) for effect in mine], [_kind(effect) for effect in others], autojunk=False
     )
     for what, first, last, start, end in matcher.get_opcodes():
         if what == "equal":
-            for one, other in zip(mine[first:last], others[start:end], strict=True):
-                yield _of_two(one, other)
+            for effect, other in zip(mine[first:last], others[start:end], strict=True):
+                yield _of_two(effect, other)
             continue
-        yield from (Difference(one.title, _summary(one), None) for one in mine[first:last])
-        yield from (Difference(one.title, None, _summary(one)) for one in others[start:end])
+        yield from (Difference(effect.title, _summary(effect), None) for effect in mine[first:last])
+        yield from (Difference(effect.title, None, _summary(effect)) for effect in others[start:end])
 
 
 def _kind(effect: Effect) -> tuple[str, str]:
@@ -265,9 +254,9 @@ def _kind(effect: Effect) -> tuple[str, str]:
 
 
 def _of_order(before: tuple[Effect, ...], after: tuple[Effect, ...]) -> Iterator[Difference]:
-    for number, (one, other) in enumerate(zip(before, after, strict=True), 1):
-        if one != other:
-            yield Difference(f"effect {number} (the same ones, in another order)", _named(one), _named(other))
+    for number, (effect, other) in enumerate(zip(before, after, strict=True), 1):
+        if effect != other:
+            yield Difference(f"effect {number} (the same ones, in another order)", _named(effect), _named(other))
             return
 
 
@@ -275,18 +264,18 @@ def _named(effect: Effect) -> str:
     return f"{effect.title}, {_summary(effect)}"
 
 
-def _of_two(one: Effect, other: Effect) -> Difference:
+def _of_two(effect: Effect, other: Effect) -> Difference:
     theirs = dict(other.parts)
-    for what, text in one.parts:
+    for what, text in effect.parts:
         if theirs.get(what) != text:
-            return Difference(f"{one.title}, {what}", text, theirs.get(what))
-    added = next((part for part in other.parts if part not in one.parts), None)
+            return Difference(f"{effect.title}, {what}", text, theirs.get(what))
+    added = next((part for part in other.parts if part not in effect.parts), None)
     if added is not None:
-        return Difference(f"{one.title}, {added[0]}", None, added[1])
-    orders = (", ".join(what for what, _ in parts) for parts in (one.parts, other.parts))
-    return Difference(f"{one.title} (the same, in another order)", *orders)
+        return Difference(f"{effect.title}, {added[0]}", None, added[1])
+    orders = (", ".join(what for what, _ in parts) for parts in (effect.parts, other.parts))
+    return Difference(f"{effect.title} (the same, in another order)", *orders)
 
 
 def _summary(effect: Effect) -> str:
-    """What says most of an effect, in one line."""
+    """The first texts of an effect, on one line."""
     return "; ".join(text for _, text in effect.parts[:3] if text)

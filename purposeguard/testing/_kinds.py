@@ -1,6 +1,6 @@
-"""Plausible texts, each made from a number: the same number gives the same text, another number another one.
+"""Plausible texts made from numbers: the same number gives the same text, another number another text.
 
-Which kinds a field takes is tried: only the application knows what its validators want.
+Which kinds a field accepts is found by trying: only the application knows its validators.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _FULL_WIDTH: Final = {ord(char): chr(ord(char) + 0xFEE0) for char in "0123456789
 
 
 class Kind(NamedTuple):
-    """One kind of values: `make` gives that of a number."""
+    """A kind of values: `make` gives the value of a number."""
 
     name: str
     make: Callable[[int], Any]
 
     def then(self, change: Callable[[Any], Any]) -> Kind:
-        """The kind of what becomes of them."""
+        """The kind whose values are these, changed."""
         return Kind(self.name, lambda n: change(self.make(n)))
 
 
 def number_of(*parts: object) -> int:
-    """A number that depends on nothing but these parts, in every process: 64 bits of a digest of them."""
+    """A 64-bit digest of these parts; the same in every process."""
     text = "\0".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
@@ -45,7 +45,7 @@ SAMPLES: Final = tuple(number_of("sample", index) for index in range(4))
 
 
 def usable(kinds: Iterable[Kind], takes: Callable[[Any], bool]) -> Iterator[Kind]:
-    """Those of the kinds of which a field takes what they make."""
+    """The kinds whose sample values a field accepts."""
     return (kind for kind in kinds if all(takes(kind.make(n)) for n in SAMPLES))
 
 
@@ -64,7 +64,7 @@ def digits(n: int, length: int) -> str:
 
 
 def day(n: int) -> datetime.date:
-    """A day between 1921 and 2003, such as one is born on."""
+    """A plausible date of birth, between 1921 and 2003."""
     return datetime.date(1921, 1, 1) + datetime.timedelta(days=n % 30_000)
 
 
@@ -73,7 +73,7 @@ def _moment(n: int) -> str:
 
 
 def _grouped(number: str, *lengths: int) -> str:
-    """A number in groups of these lengths, and the rest."""
+    """A number in groups of these lengths; the rest is the last group."""
     groups = []
     for length in lengths:
         groups.append(number[:length])
@@ -89,7 +89,7 @@ def _card(n: int) -> str:
 
 
 def _my_number(n: int) -> str:
-    """The number of a person in Japan: twelve digits, of which the last one checks."""
+    """A Japanese Individual Number: twelve digits, the last a check digit."""
     body = digits(n, 11)
     total = sum(int(digit) * weight for digit, weight in zip(body, (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2), strict=True))
     return f"{body}{(11 - total % 11) % 11 % 10}"
@@ -102,7 +102,7 @@ def _iban(n: int) -> str:
 
 
 def _uuid(n: int, version: int = 4) -> str:
-    """A UUID; `uuid.UUID` does not know each version in each release."""
+    """A UUID; built by hand, since `uuid.UUID` knows not every version in every Python."""
     number = (n << 64) + number_of(n)
     return str(uuid.UUID(int=number & ~(0xF000 << 64) & ~(0xC000 << 48) | version << 76 | 0x8000 << 48))
 
@@ -179,7 +179,7 @@ DIGITAL: Final = tuple(kind for kind in TEXTS if kind.make(0).lstrip("+").isdeci
 
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_- .,:@/"
 _MORE: Final = 6
-"""How often something is repeated at most, beyond what it must be."""
+"""The most repetitions beyond the minimum."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -188,7 +188,7 @@ def _parsed(pattern: str) -> Any:
 
 
 def matching(pattern: str, n: int) -> str | None:
-    """A text that the pattern should match, to be checked; None where it asks for something that is not known here."""
+    """A text that should match the pattern, to be checked; None if the pattern uses an operator not handled here."""
     try:
         return "".join(_texts(_parsed(pattern), random.Random(n), {}))  # noqa: S311  # no secret
     except (re.error, LookupError, ValueError, RecursionError):
@@ -210,7 +210,7 @@ def _texts(  # noqa: C901  # one case an operator
                 yield chance.choice(_class(what))
             case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
                 least, most, inner = what
-                # As often as may be, within reason: a longer text is more recognisable.
+                # Longer texts are more recognisable.
                 for _ in range(chance.randint(max(least, min(int(most), 2)), min(int(most), least + _MORE))):
                     yield from _texts(inner, chance, groups)
             case "SUBPATTERN":
@@ -228,7 +228,7 @@ def _texts(  # noqa: C901  # one case an operator
 
 
 def _class(members: list[tuple[Any, Any]]) -> str:
-    """The characters of a class, or of a negated one those letters that are not in it."""
+    """The characters of a class; for a negated class, the letters outside it."""
     chosen = ""
     for kind, what in members:
         match str(kind):

@@ -1,6 +1,6 @@
-"""Leaves of annotations: types that hold no other values, with what `Annotated` asks of them.
+"""Strategies for types that contain no other values, with the constraints in `Annotated`.
 
-hypothesis draws them. What validators of the application take is found by asking them.
+hypothesis draws the values. Which of them the application's validators accept is found by trying.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ from purposeguard.testing.traces import SHORTEST, texts_of
 
 
 class Unsolvable(TypeError):
-    """Nothing is known that an annotation's values could be made from; `path` is where."""
+    """No strategy is known for the annotation at `path`."""
 
     def __init__(self, why: str, path: str = "") -> None:
         super().__init__(f"{path}: {why}" if path else why)
         self.path = path
 
     def at(self, path: str) -> Unsolvable:
-        """The same at a path, unless it has one."""
+        """This error at a path, unless it has one."""
         return self if self.path or not path else Unsolvable(str(self), path)
 
 
-# ---- Whether a value is taken -------------------------------------------------------------------------------------
+# ---- Whether a value is valid -------------------------------------------------------------------------------------
 
 Check = Callable[[Any], bool]
-"""True if a field takes a value."""
+"""True if a field accepts a value."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Within:
-    """Whether a field takes an item, asked with a container of it alone."""
+    """Whether a field accepts an item, tried in a container of that item alone."""
 
     check: Check
     make: Callable[[list[Any]], Any]
@@ -65,7 +65,7 @@ class Within:
 
 
 def passes(act: Callable[[], object]) -> bool:
-    """True if what validators are asked goes through. They are the application's, and may raise anything."""
+    """True if the call raises nothing. Validators of the application may raise anything."""
     try:
         act()
     except Exception:  # noqa: BLE001  # a validator that fails on a value refuses it
@@ -74,7 +74,7 @@ def passes(act: Callable[[], object]) -> bool:
 
 
 def adapter_of(base: Any, metadata: Sequence[object]) -> TypeAdapter[Any] | None:
-    """What validates an annotation `Annotated[base, *metadata]`; None where pydantic does not know the type."""
+    """The validator of `Annotated[base, *metadata]`; None if pydantic does not know the type."""
     annotation: Any = typing.Annotated[(base, *metadata)] if metadata else base
     try:
         return _adapter(annotation)
@@ -101,11 +101,11 @@ _OF_PYDANTIC: Final = {"pattern", "max_digits", "decimal_places", "strict", "all
 
 
 class Limits:
-    """What the metadata of an annotation asks; `others` are validators, of which only their answers are known."""
+    """The constraints in the metadata of an annotation; `others` are validators and what is not understood."""
 
     def __init__(self, metadata: Iterable[object]) -> None:
         self.low: tuple[Any, bool] | None = None
-        """The bound below, and whether it is excluded."""
+        """The lower bound, and whether it is excluded."""
         self.high: tuple[Any, bool] | None = None
         self.step: Any = None
         self.shortest = 0
@@ -116,16 +116,16 @@ class Limits:
         self.zone: object = _ANY_ZONE
         self.known: list[object] = []
         self.others: list[object] = []
-        for one in _flat(metadata):
-            (self.known if self._is_known(one) else self.others).append(one)
+        for constraint in _flat(metadata):
+            (self.known if self._is_known(constraint) else self.others).append(constraint)
 
-    def _is_known(self, one: object) -> bool:
-        match one:
+    def _is_known(self, constraint: object) -> bool:
+        match constraint:
             case at.Gt(gt=bound) | at.Ge(ge=bound):
-                low = bound, isinstance(one, at.Gt)
+                low = bound, isinstance(constraint, at.Gt)
                 self.low = low if self.low is None else max(self.low, low)
             case at.Lt(lt=bound) | at.Le(le=bound):
-                high = bound, isinstance(one, at.Lt)
+                high = bound, isinstance(constraint, at.Lt)
                 self.high = high if self.high is None else min(self.high, high, key=lambda h: (h[0], not h[1]))
             case at.MultipleOf(multiple_of=step):
                 self.step = step
@@ -136,33 +136,35 @@ class Limits:
             case at.Timezone(tz=zone):
                 self.zone = zone
             case _:
-                return self._is_known_of_pydantic(one)
+                return self._is_known_of_pydantic(constraint)
         return True
 
-    def _is_known_of_pydantic(self, one: object) -> bool:
-        if isinstance(one, (str, type(None), at.DocInfo)) or type(one).__name__ == "Strict":
+    def _is_known_of_pydantic(self, constraint: object) -> bool:
+        if isinstance(constraint, (str, type(None), at.DocInfo)) or type(constraint).__name__ == "Strict":
             return True
-        if "pydantic" not in type(one).__module__ or not isinstance(getattr(one, "__dict__", None), dict):
+        if "pydantic" not in type(constraint).__module__ or not isinstance(getattr(constraint, "__dict__", None), dict):
             return False
-        given = {key: value for key, value in vars(one).items() if value is not None}
-        if not given or set(given) - _OF_PYDANTIC:
+        limits = {key: value for key, value in vars(constraint).items() if value is not None}
+        if not limits or set(limits) - _OF_PYDANTIC:
             return False
-        pattern = given.get("pattern")
+        pattern = limits.get("pattern")
         self.pattern = getattr(pattern, "pattern", pattern) or self.pattern
-        self.digits = given.get("max_digits", self.digits)
-        self.places = given.get("decimal_places", self.places)
+        self.digits = limits.get("max_digits", self.digits)
+        self.places = limits.get("decimal_places", self.places)
         return True
 
 
 def _flat(metadata: Iterable[object]) -> Iterator[object]:
-    for one in metadata:
-        if isinstance(one, at.GroupedMetadata) or (
-            type(one).__module__.startswith("pydantic") and hasattr(one, "metadata") and hasattr(one, "annotation")
-        ):  # a FieldInfo holds what it was given as metadata
-            inner: Any = one
+    for constraint in metadata:
+        if isinstance(constraint, at.GroupedMetadata) or (
+            type(constraint).__module__.startswith("pydantic")
+            and hasattr(constraint, "metadata")
+            and hasattr(constraint, "annotation")
+        ):  # a FieldInfo
+            inner: Any = constraint
             yield from _flat(getattr(inner, "metadata", inner))
         else:
-            yield one
+            yield constraint
 
 
 # ---- Leaves -------------------------------------------------------------------------------------------------------
@@ -175,13 +177,13 @@ class Leaf:
     values: st.SearchStrategy[Any]
     make: Callable[[int], Any] | None = None
     fixed: list[Any] | None = None
-    """All values that there are, where they are few."""
+    """All values of a type that has few."""
     read: Callable[[Any], Any] = lambda value: value
-    """What pydantic makes of a drawn value, where nobody else validates it."""
+    """Converts a drawn value as pydantic would, where no model does."""
     valid: Check = lambda _: True
 
     def mark(self, n: int) -> tuple[Any, ...]:
-        """A value made from a number, the first of several tries that is taken; nothing where there is none."""
+        """A tuple of one valid value made from a number; empty if no attempt is valid."""
         if self.make is None:
             return ()
         tries = map(self.make, (n, *(number_of(n, turn) for turn in range(20))))
@@ -189,12 +191,12 @@ class Leaf:
 
 
 def leaf_of(base: Any, metadata: Sequence[object], takes: Check | None = None, *, reads: bool = False) -> Leaf:
-    """The leaf of an annotation `Annotated[base, *metadata]`; `takes`: whether the field takes a value, too.
+    """The leaf of an annotation `Annotated[base, *metadata]`; `takes`: whether the field accepts a value.
 
-    `reads`: nobody validates what is drawn, so it must be what pydantic would make of it.
+    `reads`: no model validates the drawn value, so it is converted here.
 
     Raises:
-        Unsolvable: nothing that is known fits.
+        Unsolvable: no known value is valid.
     """
     every = fixed(base)
     if every is not None:
@@ -238,11 +240,11 @@ def fixed(base: Any) -> list[Any] | None:
 
 
 Native = tuple[st.SearchStrategy[Any], Sequence[Kind], Sequence[Any]]
-"""What draws any value, plausible kinds, and odd values by which validators show what they take."""
+"""A strategy for any value, plausible kinds, and edge cases that show what validators accept."""
 
 
 def _mixed(native: Native, valid: Check, read: Callable[[Any], Any], *, is_text: bool) -> Leaf:
-    """Any value, where validators take most of the odd ones; where they are choosy, a kind that they take."""
+    """Any value if validators accept most edge cases; else only kinds that they accept."""
     drawn, kinds, odd = native
     taken = {repr(read(value)) for value in odd if valid(value)}
     lenient = len(taken) >= 0.7 * len(odd)
@@ -260,7 +262,7 @@ _NOTHING: Final = "its validators take nothing that is known: give a strategy fo
 
 
 def _recognisable(kinds: Sequence[Kind], read: Callable[[Any], Any]) -> Kind:
-    """The first kind whose values are unlike each other and no short texts."""
+    """The first kind whose values are distinct and long enough to be recognised."""
 
     def is_recognisable(kind: Kind) -> bool:
         texts = [texts_of(read(kind.make(n))) for n in SAMPLES]
@@ -275,12 +277,12 @@ def _one_of(kinds: Sequence[Kind]) -> st.SearchStrategy[Any]:
 
 
 def _of_unknown(base: Any, valid: Check, adapter: TypeAdapter[Any] | None, read: Callable[[Any], Any]) -> Leaf:
-    """Of any other type: what pydantic reads as it from a text, else what hypothesis has for it."""
+    """The leaf of any other type: texts that pydantic converts to it, else hypothesis' strategy for it."""
     if base in (Any, object):
         return Leaf(st.one_of(st.none(), st.booleans(), st.integers(), st.text(_CHARACTERS)), TEXTS[0].make)
     anything = isinstance(base, type) and issubclass(base, (BaseModel, types.FunctionType)) and valid(object())
     if adapter is not None and not anything:
-        # Digits last: read as a moment, many of them are the same one.
+        # Digits last: many of them convert to the same moment.
         fit = list(usable([kind for kind in TEXTS if kind not in DIGITAL], valid)) or list(usable(DIGITAL, valid))
         if fit:
             return Leaf(_one_of(fit).filter(valid), _recognisable(fit, read).make)
@@ -313,7 +315,7 @@ def _of_length(limits: Limits, n: int) -> str:
 
 def _by_pattern(pattern: str, valid: Check) -> Native:
     def make(n: int) -> str | None:
-        """Of several texts one that is valid, and long enough to be recognised."""
+        """A valid text, if possible one that is long enough to be recognised."""
         texts = (matching(pattern, number_of(n, turn)) for turn in range(20))
         fit = [text for text in texts if text is not None and valid(text)]
         return next((text for text in fit if len(text) >= SHORTEST), fit[0] if fit else None)
@@ -321,14 +323,14 @@ def _by_pattern(pattern: str, valid: Check) -> Native:
     kinds = (Kind("matching", make), *(kind for kind in TEXTS if len(kind.make(0)) > 4))
     fit = list(usable(kinds, valid))
     try:
-        # As pydantic reads it, whose `$` does not match before a line break.
+        # In pydantic's engine `$` does not match before a line break.
         ends = pattern.endswith("$") and not pattern.endswith("\\$")
         native = st.from_regex(re.compile(rf"{pattern[:-1]}\Z" if ends else pattern), alphabet=_CHARACTERS)
-    except re.error as error:  # pydantic's own engine knows what Python's does not
+    except re.error as error:  # a pattern that only pydantic's engine knows
         if not fit:
             raise Unsolvable(f"nothing is known that the pattern `{pattern}` matches") from error
         native = st.nothing()
-    if fit and fit[0].name != "matching":  # more is asked than the pattern: most of what it draws would be refused
+    if fit and fit[0].name != "matching":  # a validator refuses most texts that match
         native = st.nothing()
     return native, kinds, ()
 
@@ -339,9 +341,9 @@ def _bytes(_: type, limits: Limits, __: Check) -> Native:
     return native, [kind.then(str.encode) for kind in kinds], [b"", b"\0", b"\xff"]
 
 
-# ---- What is ordered: numbers, days, moments, times, durations ------------------------------------------------------
+# ---- Numbers, days, moments, times, durations -----------------------------------------------------------------------
 
-_ORIGIN: Final = datetime.datetime(2000, 1, 1)  # noqa: DTZ001  # zones are put to it below
+_ORIGIN: Final = datetime.datetime(2000, 1, 1)  # noqa: DTZ001  # the zone is added below
 _TICK: Final = datetime.timedelta(microseconds=1)
 _DAY: Final = datetime.timedelta(days=1)
 _CENTURY: Final = 36_525
@@ -349,16 +351,16 @@ _CENTURY: Final = 36_525
 
 @dataclasses.dataclass
 class _Grid:
-    """A type's values as whole numbers: `at` gives the value of one, `position` says which one a bound is."""
+    """Maps a type's values to whole numbers: `at` gives the value of a number, `position` the number of a bound."""
 
     at: Callable[[int], Any]
     position: Callable[[Any], Fraction]
     usual: tuple[int, int]
-    """Between which numbers marks lie, where the limits let them."""
+    """The range of marked values, if the limits allow it."""
     first: int | None = None
     last: int | None = None
     span: int = 10**9
-    """How far from its only bound a value is drawn, where that lies beyond `first` or `last`."""
+    """The distance from a single bound within which values are drawn, if it lies beyond `first` or `last`."""
 
     def bounded(self, limits: Limits) -> tuple[int | None, int | None]:
         """The first and the last number within the limits."""
@@ -394,7 +396,7 @@ def _grid_of(base: type, limits: Limits) -> _Grid:
     )
     exact = limits.step or limits.places is not None or limits.digits is not None
     while not exact and limits.low and limits.high and len(range(*_closed(*grid.bounded(limits)))) < 10**6:
-        unit /= 10  # so narrow are the bounds
+        unit /= 10  # the bounds are narrow
         grid.first, grid.last = -most * 10**9, most * 10**9
     return grid
 
@@ -404,7 +406,7 @@ def _closed(first: int | None, last: int | None) -> tuple[int, int]:
 
 
 def _calendar(base: type, limits: Limits) -> _Grid:
-    bounds = [one[0] for one in (limits.low, limits.high) if one is not None]
+    bounds = [limit[0] for limit in (limits.low, limits.high) if limit is not None]
     zone = next((bound.tzinfo for bound in bounds if getattr(bound, "tzinfo", None)), None)
     if zone is None and limits.zone not in (None, _ANY_ZONE):
         zone = datetime.UTC
@@ -433,7 +435,7 @@ def _ordered(base: type, limits: Limits, _: Check) -> Native:
     first, last = grid.bounded(limits)
     low, high = grid.usual if first is None else (max(first, grid.usual[0]), grid.usual[1])
     high = high if last is None else min(last, high)
-    if low > high:  # the limits are elsewhere
+    if low > high:  # the limits exclude the usual range
         low = first if first is not None else (last or 0) - grid.span
         high = last if last is not None else low + grid.span
     native = st.integers(first, last).map(grid.at)
@@ -457,7 +459,7 @@ def _floats(limits: Limits) -> st.SearchStrategy[Any]:
         None if high[0] is None else float(high[0]),
         exclude_min=low[1],
         exclude_max=high[1],
-        allow_nan=False,  # equal to nothing, itself included: nobody could compare what comes of it
+        allow_nan=False,  # NaN does not equal itself, so results could not be compared
         allow_infinity=False,
     )
 

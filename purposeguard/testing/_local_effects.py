@@ -1,6 +1,6 @@
 """Effects on this machine: log records, warnings, output, files, processes.
 
-Files and processes are watched by an audit hook. Python has no way to remove one: it stays, and does nothing while
+Files and processes are watched by an audit hook. Python cannot remove one: it stays, and does nothing while
 nobody watches.
 """
 
@@ -22,13 +22,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from purposeguard.testing._patching import Parts, Patches, Tell, quiet, text_of
-from purposeguard.testing._shown import TEMPORARY_NAMES, told
+from purposeguard.testing._shown import TEMPORARY_NAMES, error_text
 
 Heard = Callable[[str, tuple[Any, ...]], None]
-"""Is called with an audit event and its arguments."""
+"""Called with an audit event and its arguments."""
 
 _heard: list[Heard] = []
-"""Who listens to audit events now."""
+"""The current listeners to audit events."""
 
 _hooked: list[bool] = []
 
@@ -39,7 +39,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 
 def listen(patches: Patches, hear: Heard) -> None:
-    """Has a function called with each audit event until the patches are undone."""
+    """Calls a function with each audit event until the patches are undone."""
     if not _hooked:
         _hooked.append(True)
         sys.addaudithook(_hook)
@@ -54,10 +54,10 @@ def watch(patches: Patches, tell: Tell, level: int) -> None:
         patches.put(warnings, name, functools.partial(_warned, tell))
     for kind in ("stdout", "stderr"):
         lines = _Lines(kind, tell)
-        for stream in {id(one): one for one in (getattr(sys, kind), getattr(sys, f"__{kind}__"))}.values():
-            if hasattr(stream, "__dict__"):  # there is none under pythonw
+        for stream in {id(stream): stream for stream in (getattr(sys, kind), getattr(sys, f"__{kind}__"))}.values():
+            if hasattr(stream, "__dict__"):  # None under pythonw
                 patches.put(stream, "write", lines.written)
-    tempfile.gettempdir()  # the first call tries where it can write
+    tempfile.gettempdir()  # the first call writes a test file
     patches.put(type(tempfile._get_candidate_names()), "__next__", _named)  # type: ignore[attr-defined]  # its own
     environment = dict(os.environ)
     listen(patches, functools.partial(_on_event, tell, environment))
@@ -68,11 +68,11 @@ def watch(patches: Patches, tell: Tell, level: int) -> None:
 # ---- Logging ------------------------------------------------------------------------------------------------------
 
 _USUAL: Final = frozenset({*vars(logging.LogRecord("", 0, "", 0, "", None, None)), "message", "asctime"})
-"""Attributes of every record; others came by `extra`, or from filters."""
+"""The attributes of every record; others come from `extra` or filters."""
 
 _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _CLIENTS: Final = ("httpx", "httpx2")
-"""Loggers that repeat each request, also those that a test makes to an application in this process."""
+"""Loggers that report each request, those of test clients included."""
 
 
 def _watch_logging(patches: Patches, tell: Tell, level: int) -> None:
@@ -87,7 +87,7 @@ def _watch_logging(patches: Patches, tell: Tell, level: int) -> None:
     def handled(handle: Any) -> Any:
         def wrapper(self: logging.Logger, record: logging.LogRecord) -> None:
             try:
-                if enabled(self, record.levelno):  # handlers, and pytest, get what they always get
+                if enabled(self, record.levelno):  # handlers and pytest get the same records as without a watcher
                     with quiet("stdout", "stderr"):
                         handle(self, record)
             finally:
@@ -101,7 +101,7 @@ def _watch_logging(patches: Patches, tell: Tell, level: int) -> None:
 
 
 def _own_level(logger: logging.Logger) -> int:
-    """The level that a logger or one above it was given, other than the root: libraries do so to be quiet."""
+    """The level set on a logger or its parents, except the root: libraries set one to be quiet."""
     while logger.parent is not None:
         if logger.level:
             return logger.level
@@ -110,7 +110,7 @@ def _own_level(logger: logging.Logger) -> int:
 
 
 def _is_chatter(record: logging.LogRecord) -> bool:
-    """True for what a library says of its own work: numbers of connections, durations."""
+    """True for a library's debug records of its own work: connections, durations."""
     if record.name.partition(".")[0] in _CLIENTS:
         return True
     return record.levelno < logging.INFO and record.pathname.startswith(_LIBRARIES)
@@ -119,12 +119,12 @@ def _is_chatter(record: logging.LogRecord) -> bool:
 def _parts(record: logging.LogRecord) -> Parts:
     try:
         parts: dict[str, str | bytes] = {"message": record.getMessage()}
-    except Exception:  # noqa: BLE001  # logging itself reports it and goes on; the arguments are shown all the same
+    except Exception:  # noqa: BLE001  # logging reports it and continues; the arguments are still recorded
         parts = {"message": f"{record.msg} {text_of(record.args)}"}
-    if isinstance(record.args, Mapping):  # handlers see all of them, used in the message or not
+    if isinstance(record.args, Mapping):  # handlers see all of them, even those not in the message
         parts |= {f"argument {name}": text_of(value) for name, value in record.args.items()}
     if record.exc_info and record.exc_info[1] is not None:
-        parts["exception"] = told(record.exc_info[1], suppressed=False)
+        parts["exception"] = error_text(record.exc_info[1], suppressed=False)
     parts |= {f"extra {name}": text_of(value) for name, value in vars(record).items() if name not in _USUAL}
     return parts
 
@@ -136,7 +136,7 @@ def _warned(tell: Tell, warn: Any) -> Any:
     def wrapper(message: Any, category: Any = None, *more: Any, **options: Any) -> None:
         kind = type(message) if isinstance(message, Warning) else category or UserWarning
         tell("warning", getattr(kind, "__name__", "Warning"), lambda: {"message": str(message)})
-        if warn.__name__ == "warn":  # this function is one level more
+        if warn.__name__ == "warn":  # skip the wrapper's frame
             stacklevel, more = (more[0], more[1:]) if more else (options.pop("stacklevel", 1), ())
             more = (stacklevel + 1, *more)
         with quiet("warning", "stderr"):
@@ -146,7 +146,7 @@ def _warned(tell: Tell, warn: Any) -> Any:
 
 
 class _Lines:
-    """Records what is written to a stream line by line, that of each thread by itself."""
+    """Records the lines written to a stream, by thread."""
 
     def __init__(self, kind: str, tell: Tell) -> None:
         self._kind = kind
@@ -157,15 +157,15 @@ class _Lines:
         def wrapper(text: Any) -> Any:
             for line in text_of(text).splitlines(keepends=True):
                 self._note(line.rstrip("\n"), ends=line.endswith("\n"))
-            with quiet(self._kind):  # it may be passed on to another stream that is watched
+            with quiet(self._kind):  # the stream may write to another watched one
                 return write(text)
 
         return wrapper
 
     def _note(self, text: str, *, ends: bool) -> None:
-        begun = [one for one in getattr(self._mine, "begun", ()) if not one.ended]
-        for one in begun:
-            one.grow("text", text)
+        begun = [effect for effect in getattr(self._mine, "begun", ()) if not effect.ended]
+        for effect in begun:
+            effect.grow("text", text)
         if not begun:
             begun = self._tell(self._kind, "", lambda: {"text": text})
         self._mine.begun = [] if ends else begun
@@ -186,7 +186,7 @@ _CHANGES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "os.utime": ("times changed", ("times", "ns")),
     "os.setxattr": ("attribute set", ("attribute", "value")),
 }
-"""Audit event → what it does to a file, and what its arguments after the file's name are."""
+"""Audit event → its effect on a file, and the meaning of its arguments after the file name."""
 
 
 def _on_event(tell: Tell, environment: Mapping[str, str], event: str, args: tuple[Any, ...]) -> None:
@@ -201,8 +201,8 @@ def _on_event(tell: Tell, environment: Mapping[str, str], event: str, args: tupl
             tell("file", done, lambda: {"name": name, **texts})
     elif event == "subprocess.Popen":
         executable, command, cwd, env = args
-        given = {"executable": None if _first(command) == executable else executable, "folder": cwd}
-        tell("process", "", lambda: _process(command, given, env, environment))
+        parts = {"executable": None if _first(command) == executable else executable, "folder": cwd}
+        tell("process", "", lambda: _process(command, parts, env, environment))
     elif event == "os.system":
         tell("process", "", lambda: _process(args[0], {}, None, environment))
     elif event == "os.posix_spawn":
@@ -228,7 +228,7 @@ def _opened(tell: Tell, file: Any, mode: str | None, flags: int) -> None:
 
 
 class _Written:
-    """A file that was opened for writing. Its content is read when it is removed, overwritten, or the block ends."""
+    """A file opened for writing. Its content is read before it is removed or overwritten, or when the block ends."""
 
     def __init__(self, name: str, start: int, effects: list[Any]) -> None:
         self._path = os.path.abspath(name)  # noqa: PTH100  # as `isfile`
@@ -236,7 +236,7 @@ class _Written:
         self._effects = effects
 
     def read(self, name: str | None = None) -> None:
-        """Adds its content to the effects; with a `name`, if that is the file's."""
+        """Adds the content to the effects; with a `name`, only if it is the file's."""
         if name is not None and os.path.abspath(name) != self._path:  # noqa: PTH100  # likewise
             return
         if self not in _written:
@@ -256,20 +256,20 @@ class _Written:
 
 
 _LARGEST: Final = 50_000_000
-"""Bytes of a file that are looked at."""
+"""The most bytes read of a file."""
 
 _written: list[_Written] = []
 
 
 def end_files() -> None:
-    """Reads all files that were written."""
+    """Reads all written files."""
     for file in _written.copy():
         file.read()
 
 
 def _flush(name: str) -> None:
-    """Writes out what open files of this name still buffer."""
-    for file in [one for one in gc.get_objects() if issubclass(type(one), _BUFFERED)]:
+    """Flushes open files of this name."""
+    for file in [file for file in gc.get_objects() if issubclass(type(file), _BUFFERED)]:
         opened = None if file.closed else _path(getattr(file, "name", None))
         if opened is not None and os.path.abspath(opened) == name:  # noqa: PTH100  # likewise
             file.flush()
@@ -279,12 +279,12 @@ _BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
 def _path(file: Any) -> str | None:
-    """The name of a file; None of a descriptor."""
+    """The name of a file; None for a descriptor."""
     return text_of(os.fspath(file)) if isinstance(file, (str, bytes, os.PathLike)) else None
 
 
 def _named(following: Any) -> Any:
-    """Notes names that `tempfile` makes up: they are not compared."""
+    """Notes the random names of `tempfile`, which are not compared."""
 
     def wrapper(names: Any) -> Any:
         name = following(names)
@@ -298,10 +298,10 @@ def _first(command: Any) -> Any:
     return command if isinstance(command, (str, bytes, os.PathLike)) else next(iter(command), None)
 
 
-def _process(command: Any, given: Mapping[str, Any], env: Any, before: Mapping[str, str]) -> Parts:
+def _process(command: Any, options: Mapping[str, Any], env: Any, before: Mapping[str, str]) -> Parts:
     words = [command] if isinstance(command, (str, bytes, os.PathLike)) else command
     parts: dict[str, str | bytes] = {"command": " ".join(_path(word) or text_of(word) for word in words)}
-    parts |= {what: text_of(os.fspath(value)) for what, value in given.items() if value is not None}
+    parts |= {what: text_of(os.fspath(value)) for what, value in options.items() if value is not None}
     for name, value in (os.environ if env is None else env).items():
         what, text = text_of(name), text_of(value)
         if before.get(what) != text and not what.startswith("PYTEST_"):  # pytest puts the test's name there

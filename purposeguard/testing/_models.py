@@ -1,4 +1,4 @@
-"""Models of every kind as what they are made from: their fields, how one is made, and one with other values in it."""
+"""Models of every kind: their fields, instances from values, and copies with other values."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from purposeguard.values.plan import MISSING, read_field
 from purposeguard.values.type_schema import hints_of
 
 Names = Mapping[Any, Any]
-"""What type variables stand for."""
+"""The bindings of type variables."""
 
 
 class Field(NamedTuple):
-    """A field that a model is made with.
+    """A field that is passed when an instance is made.
 
-    `needed`: it has no default; `check`: whether the model takes a value; `validates`: whether the model makes of what
-    it is given what the field is to hold, and seals it where that is sealed.
+    `needed`: it has no default. `check`: whether the model accepts a value. `validates`: the model converts the value,
+    and seals it if the field is sealed.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Field(NamedTuple):
 
 
 def fields_of(cls: type) -> tuple[Field, ...]:
-    """The fields that are given when one is made, in the class's order; kept with the class."""
+    """The fields that are passed when an instance is made, in the class's order; cached on the class."""
     known: tuple[Field, ...] | None = vars(cls).get(_FIELDS)
     if known is None:
         known = _fields_of(cls)
@@ -58,18 +58,20 @@ def _fields_of(cls: type) -> tuple[Field, ...]:
     if is_namedtuple(cls):
         defaults = cast("Any", cls)._field_defaults
         return tuple(Field(name, hint, name not in defaults) for name, hint in stated.items())
-    return tuple(_of_attrs(one, stated[one.name]) for one in cast("Any", cls).__attrs_attrs__ if one.init)
+    return tuple(
+        _of_attrs(attribute, stated[attribute.name]) for attribute in cast("Any", cls).__attrs_attrs__ if attribute.init
+    )
 
 
 def _of_pydantic(cls: type[BaseModel], name: str) -> Field:
     field = cls.model_fields[name]
     annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-    return Field(name, with_told(cls, name, annotation), field.is_required(), _Asked(cls, name), validates=True)
+    return Field(name, with_told(cls, name, annotation), field.is_required(), _ModelCheck(cls, name), validates=True)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Asked:
-    """Asks the model itself, with this field alone: validators of other fields and of the whole do not count."""
+class _ModelCheck:
+    """Asks the model to validate this field alone; errors of other fields and of the whole model do not count."""
 
     cls: type
     name: str
@@ -85,16 +87,16 @@ class _Asked:
             else:
                 key = _key(cls, self.name)
                 names.add(key if isinstance(key, str) else str(key.path[0]))
-                cls.model_validate(_given(cls, {self.name: value}))
+                cls.model_validate(_input_of(cls, {self.name: value}))
         except ValidationError as error:
-            return bool(names) and all(not one["loc"] or one["loc"][0] not in names for one in error.errors())
-        except Exception:  # noqa: BLE001  # a validator that needs the fields that are not there
+            return bool(names) and all(not error["loc"] or error["loc"][0] not in names for error in error.errors())
+        except Exception:  # noqa: BLE001  # a validator that needs the missing fields
             return True
         return True
 
 
 def _key(cls: type[BaseModel], name: str) -> str | AliasPath:
-    """By what name a field is given."""
+    """The name or path by which a field is passed."""
     alias: Any = cls.model_fields[name].validation_alias
     if alias is None:
         return name
@@ -103,16 +105,16 @@ def _key(cls: type[BaseModel], name: str) -> str | AliasPath:
     return cast("str | AliasPath", alias)
 
 
-def _given(cls: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model is validated from."""
-    found: dict[str, Any] = {}
+def _input_of(cls: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The dict that a model is validated from."""
+    data: dict[str, Any] = {}
     for name, value in values.items():
         key = _key(cls, name)
         if isinstance(key, str):
-            found[key] = value
+            data[key] = value
         else:
-            _put(found, list(key.path), value)
-    return found
+            _put(data, list(key.path), value)
+    return data
 
 
 def _put(into: Any, path: list[Any], value: Any) -> None:
@@ -130,66 +132,66 @@ def _put(into: Any, path: list[Any], value: Any) -> None:
 
 def _of_dataclass(cls: type, stated: Mapping[str, Any]) -> list[Field]:
     of_pydantic = getattr(cls, "__pydantic_fields__", {})
-    found: list[Field] = []
+    fields: list[Field] = []
     hints = typing_extensions.get_type_hints(cls, include_extras=True)
-    for one in cast("Any", cls).__dataclass_fields__.values():
-        kind = getattr(one, "_field_type", None)
-        if not one.init or getattr(kind, "name", "") == "_FIELD_CLASSVAR":
+    for attribute in cast("Any", cls).__dataclass_fields__.values():
+        kind = getattr(attribute, "_field_type", None)
+        if not attribute.init or getattr(kind, "name", "") == "_FIELD_CLASSVAR":
             continue
-        needed = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
-        hint = stated.get(one.name, hints.get(one.name, object))
+        needed = attribute.default is dataclasses.MISSING and attribute.default_factory is dataclasses.MISSING
+        hint = stated.get(attribute.name, hints.get(attribute.name, object))
         if isinstance(hint, dataclasses.InitVar):
             hint = hint.type
-        if one.name in of_pydantic:
-            field = of_pydantic[one.name]
+        if attribute.name in of_pydantic:
+            field = of_pydantic[attribute.name]
             needed = field.is_required()
             hint = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-            hint = with_told(cls, one.name, hint)
-            found.append(Field(one.name, hint, needed, _Asked(cls, one.name), validates=True))
+            hint = with_told(cls, attribute.name, hint)
+            fields.append(Field(attribute.name, hint, needed, _ModelCheck(cls, attribute.name), validates=True))
         else:
-            found.append(Field(one.name, hint, needed))
-    return found
+            fields.append(Field(attribute.name, hint, needed))
+    return fields
 
 
-def _of_attrs(one: Any, hint: Any) -> Field:
-    needed = type(one.default).__name__ == "_Nothing"
-    # A converter takes what is no value of the field yet, and validators see what it made.
-    plain = one.validator is not None and one.converter is None
-    return Field(one.name, hint, needed, _AskedOfAttrs(one) if plain else None)
+def _of_attrs(attribute: Any, hint: Any) -> Field:
+    needed = type(attribute.default).__name__ == "_Nothing"
+    # With a converter, validators see its result and not the value that is passed.
+    plain = attribute.validator is not None and attribute.converter is None
+    return Field(attribute.name, hint, needed, _AttrsCheck(attribute) if plain else None)
 
 
 @dataclasses.dataclass(frozen=True)
-class _AskedOfAttrs:
+class _AttrsCheck:
     attribute: Any
 
     def __call__(self, value: Any) -> bool:
         return passes(lambda: self.attribute.validator(None, self.attribute, value))
 
 
-def made(cls: type, values: Mapping[str, Any]) -> Any:
-    """One of the class, with these values; raises what its validators raise."""
+def instantiate(cls: type, values: Mapping[str, Any]) -> Any:
+    """An instance with these values; raises what the validators raise."""
     if issubclass(cls, RootModel):
         return cls.model_validate(values["root"])
     if issubclass(cls, BaseModel):
-        return cls.model_validate(_given(cls, values))
+        return cls.model_validate(_input_of(cls, values))
     if typing_extensions.is_typeddict(cls):
         return dict(values)
     if is_attrs(cls) and not dataclasses.is_dataclass(cls):
-        aliases = {one.name: one.alias for one in cast("Any", cls).__attrs_attrs__}
+        aliases = {attribute.name: attribute.alias for attribute in cast("Any", cls).__attrs_attrs__}
         return cls(**{aliases[name]: value for name, value in values.items()})
     return cls(**values)
 
 
-def current(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    """What is in a model's fields, without running code of the class."""
-    found = {name: read_field(value, name) for name in names}
-    return {name: one for name, one in found.items() if one is not MISSING}
+def field_values(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """The values of a model's fields, read without running code of the class."""
+    values = {name: read_field(value, name) for name in names}
+    return {name: value for name, value in values.items() if value is not MISSING}
 
 
-def replaced(value: Any, changes: Mapping[str, Any]) -> Any:
-    """A copy with other values in some fields, all others the very same; nothing is validated.
+def with_fields(value: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy with other values in some fields and the same objects in the others; nothing is validated.
 
-    What was worked out from the old ones and kept (`cached_property`) is not in the copy.
+    Values of `cached_property` are not copied.
     """
     if isinstance(value, dict):
         return type(value)({**value, **changes}) if type(value) is dict else {**value, **changes}
@@ -197,13 +199,13 @@ def replaced(value: Any, changes: Mapping[str, Any]) -> Any:
         return value._replace(**changes)
     if isinstance(value, BaseModel):
         twin = value.model_copy()
-        kept: dict[str, Any] = vars(twin)
-        kept.update(changes)
-        twin.model_fields_set.update(changes)  # a dump of what was set shows them
+        attributes: dict[str, Any] = vars(twin)
+        attributes.update(changes)
+        twin.model_fields_set.update(changes)  # dumps with `exclude_unset` show them
     else:
         twin = copy.copy(value)
-        for name, one in changes.items():
-            object.__setattr__(twin, name, one)
+        for name, content in changes.items():
+            object.__setattr__(twin, name, content)
     for name in _kept_names(type(value)):
         vars(twin).pop(name, None)
     return twin
@@ -212,30 +214,30 @@ def replaced(value: Any, changes: Mapping[str, Any]) -> Any:
 def _kept_names(cls: type) -> tuple[str, ...]:
     return tuple(
         name
-        for one in cls.__mro__
-        for name, member in vars(one).items()
+        for base in cls.__mro__
+        for name, member in vars(base).items()
         if isinstance(member, functools.cached_property)
     )
 
 
 def bindings_of(annotation: Any, names: Names) -> tuple[type, tuple[tuple[Any, Any], ...]]:
-    """The class of a model's annotation, with what its type variables stand for."""
+    """The class of a model's annotation, and the bindings of its type variables."""
     origin = get_origin(annotation)
     if origin is None:
         return annotation, ()
-    given = tuple(substituted(one, names) for one in get_args(annotation))
-    return origin, tuple(zip(getattr(origin, "__parameters__", ()), given, strict=False))
+    arguments = tuple(resolved(argument, names) for argument in get_args(annotation))
+    return origin, tuple(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
 
 
 def scope_of(cls: type, bindings: tuple[tuple[Any, Any], ...]) -> Callable[[str], Names]:
-    """For each field, what type variables in its annotation stand for."""
+    """A function from a field's name to the bindings of the type variables in its annotation."""
     scopes: dict[type, dict[Any, Any]] = {cls: dict(bindings)}
-    for one in lineage(cls):
-        for base in one.__dict__.get("__orig_bases__", ()):
+    for owner in lineage(cls):
+        for base in owner.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             if isinstance(origin, type):
-                given = [substituted(arg, scopes.get(one, {})) for arg in get_args(base)]
-                scopes.setdefault(origin, dict(zip(getattr(origin, "__parameters__", ()), given, strict=False)))
+                arguments = [resolved(arg, scopes.get(owner, {})) for arg in get_args(base)]
+                scopes.setdefault(origin, dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False)))
 
     def scope(name: str) -> Names:
         return scopes.get(stated_by(cls, name), {})
@@ -243,8 +245,8 @@ def scope_of(cls: type, bindings: tuple[tuple[Any, Any], ...]) -> Callable[[str]
     return scope
 
 
-def substituted(annotation: Any, names: Names) -> Any:
-    """The annotation that a type variable stands for, or itself."""
+def resolved(annotation: Any, names: Names) -> Any:
+    """The binding of a type variable; any other annotation itself."""
     try:
         return names.get(annotation, annotation)
     except TypeError:  # no hash

@@ -35,10 +35,10 @@ class Rerun:
 
     def __enter__(self) -> Self:
         session = self._session
-        given = session.gethookproxy
+        original = session.gethookproxy
         plugin = session.config.pluginmanager.get_plugin("logging-plugin")
         with contextlib.ExitStack() as stack:
-            session.gethookproxy = lambda fspath: _Hooks(given(fspath), self._told)  # type: ignore[assignment,method-assign,return-value]  # of this session alone
+            session.gethookproxy = lambda fspath: _Hooks(original(fspath), self._count_failure)  # type: ignore[assignment,method-assign,return-value]  # of this session alone
             stack.callback(delattr, session, "gethookproxy")
             for name in ("log_cli_handler", "log_file_handler"):
                 handler = getattr(plugin, name, None)
@@ -55,10 +55,10 @@ class Rerun:
         self._silence.close()
 
     def fails(self, item: pytest.Item, following: pytest.Item | None) -> bool:
-        """Runs a test; what `following` does not need is taken down. Whether it fails, or a part of it."""
+        """Runs a test again and says whether it, or a subtest, fails; tears down what `following` does not need."""
         self._failed_parts = 0
         if isinstance(item, pytest.Function) and isinstance(item.parent, pytest.Class):
-            # On an instance of its own, as each test has one.
+            # A new instance, as pytest makes for each test.
             for name in ("_instance", "_obj"):
                 vars(item).pop(name, None)
         with _as_in_a_run(item):
@@ -66,29 +66,29 @@ class Rerun:
         return self._failed_parts > 0 or any(report.failed for report in reports)
 
     def take_down(self) -> None:
-        """Ends all fixtures that are there; the next test makes its own anew."""
-        with contextlib.suppress(Exception, OutcomeException):  # of a finaliser of the tests' own
+        """Tears down all fixtures; the next test sets up its own."""
+        with contextlib.suppress(Exception, OutcomeException):  # raised by a finaliser of the tests
             self._session._setupstate.teardown_exact(None)
 
-    def _told(self, report: pytest.TestReport) -> None:
+    def _count_failure(self, report: pytest.TestReport) -> None:
         self._failed_parts += report.failed
 
 
 class _Hooks:
     """The hooks of a test that runs again.
 
-    Of parts of tests (`subtests`, and `subTest` of unittest) reports are made at once, and the test goes on and passes.
+    Subtests (`subtests`, and `subTest` of unittest) are reported by a hook at once, and their test passes.
     """
 
-    def __init__(self, hooks: Any, told: Callable[[pytest.TestReport], None]) -> None:
+    def __init__(self, hooks: Any, report: Callable[[pytest.TestReport], None]) -> None:
         self._hooks = hooks
-        self._told = told
+        self._report = report
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._hooks, name)
 
     def pytest_runtest_logreport(self, *, report: pytest.TestReport) -> None:
-        self._told(report)
+        self._report(report)
 
 
 def _nothing(_: logging.LogRecord) -> bool:
@@ -97,14 +97,14 @@ def _nothing(_: logging.LogRecord) -> bool:
 
 @contextlib.contextmanager
 def _as_in_a_run(item: pytest.Item) -> Generator[None, None, None]:
-    """What surrounds a test in a run: its warning filters; and that hypothesis draws the same each time."""
+    """The surroundings of a test: its warning filters, and the same draws of hypothesis each time."""
     config = item.config
     with warnings.catch_warnings(record=True), _drawing_the_same(item):
         if config.pluginmanager.hasplugin("warnings"):
             apply_warning_filters(config.getini("filterwarnings"), config.known_args_namespace.pythonwarnings or [])
         for mark in item.iter_markers("filterwarnings"):
-            for given in mark.args:
-                warnings.filterwarnings(*parse_warning_filter(given, escape=False))
+            for argument in mark.args:
+                warnings.filterwarnings(*parse_warning_filter(argument, escape=False))
         yield
 
 
@@ -115,21 +115,21 @@ def _drawing_the_same(item: pytest.Item) -> Generator[None, None, None]:
     holder, name = fn, "_hypothesis_internal_use_settings"
     if hasattr(fn, "_hypothesis_state_machine_class"):
         holder, name = getattr(item.parent, "obj", None), "settings"
-    given = getattr(holder, name, None)
-    if not getattr(fn, "is_hypothesis_test", False) or given is None:
+    configured = getattr(holder, name, None)
+    if not getattr(fn, "is_hypothesis_test", False) or configured is None:
         yield
         return
-    # Neither examples found earlier nor chance: what is pinned today is pinned tomorrow.
-    setattr(holder, name, type(given)(given, database=None, derandomize=True))
+    # No saved examples and no randomness, so that results are reproducible.
+    setattr(holder, name, type(configured)(configured, database=None, derandomize=True))
     try:
         yield
     finally:
-        setattr(holder, name, given)
+        setattr(holder, name, configured)
 
 
 @dataclasses.dataclass
 class Mutation:
-    """What came of it: by cell the test that noticed; those that none did, and those that were not tried, with why."""
+    """The result: cell → the test that noticed; cells that no test noticed; cells not tried → why."""
 
     noticed: dict[Cell, str] = dataclasses.field(default_factory=dict)
     survivors: list[Cell] = dataclasses.field(default_factory=list)
@@ -139,7 +139,7 @@ class Mutation:
     why_not: str | None = None
 
     def lines(self) -> Iterator[str]:
-        """What is printed."""
+        """The lines to print."""
         if self.why_not is not None:
             yield f"no cell was turned: {self.why_not}"
             return
@@ -148,7 +148,7 @@ class Mutation:
             was = "may" if self.granted[cell] else "may not"
             yield f"  no test notices that {cell.source} {was} serve {cell.purpose} ({cell.notice})"
         for why in dict.fromkeys(self.untried.values()):
-            those = " ".join(str(cell) for cell, given in self.untried.items() if given == why)
+            those = " ".join(str(cell) for cell, reason in self.untried.items() if reason == why)
             yield wrapped(f"not tried, {why}: {those}", "  ")
         for test in self.unsteady:
             yield f"  left out, since it ends otherwise when it is run again: {test}"
@@ -156,7 +156,7 @@ class Mutation:
         yield f"{len(self.noticed)} of {tried} cells pinned{loose}"
 
     def tables(self) -> dict[str, Any]:
-        """The same as plain JSON values; without times, so that equal runs give equal files."""
+        """The result as JSON values, without times, so that equal runs give equal files."""
         return {
             "why_not": self.why_not,
             "pinned": [{**cell._asdict(), "test": test} for cell, test in self.noticed.items()],
@@ -167,28 +167,28 @@ class Mutation:
 
 
 class _TimeUp(Exception):
-    """No further test is to run."""
+    """The time for mutation is used up."""
 
 
-class _Asked(Watcher):
-    """Whether anybody asked about the cell that is turned: a test that did not was not tried."""
+class _CellWatcher(Watcher):
+    """Notes whether the turned cell was consulted: otherwise the tests say nothing about it."""
 
     def __init__(self) -> None:
         self.cell: Cell | None = None
-        self.found = False
+        self.consulted = False
 
     def decided(self, asked: Asked) -> None:
         cell = self.cell
-        if cell is None or self.found:
+        if cell is None or self.consulted:
             return
-        # Turned, a family may be let through by another member, and its answer be of that one's cell.
+        # A family may be allowed by another member, so its answer need not be of the turned cell.
         members = asked.purpose.members if isinstance(asked.purpose, Family) else (asked.purpose,)
-        if any((told.notice, told.source) == (cell.notice, cell.source) for told, _ in asked.answers):
-            self.found = any(one.clause == cell.purpose for one in members)
+        if any((answer.notice, answer.source) == (cell.notice, cell.source) for answer, _ in asked.answers):
+            self.consulted = any(member.clause == cell.purpose for member in members)
 
 
 class Mutator:
-    """Turns cells one at a time, and runs tests in this process."""
+    """Turns cells one at a time, and runs the tests that consult them."""
 
     def __init__(
         self,
@@ -201,41 +201,41 @@ class Mutator:
         self._rerun = Rerun(session)
         self._consulted = consulted
         self._until = math.inf if seconds is None else time.monotonic() + seconds
-        self._asked = _Asked()
+        self._watcher = _CellWatcher()
         self._unsteady: dict[str, None] = {}
-        self.found = Mutation(granted=dict(granted))
+        self.mutation = Mutation(granted=dict(granted))
 
     def run(self) -> Mutation:
-        """Tries each cell; all is as before when it returns."""
-        found = self.found
+        """Tries each cell, and restores everything."""
+        mutation = self.mutation
         try:
-            with watching.watching(self._asked), self._rerun:
+            with watching.watching(self._watcher), self._rerun:
                 for cell, items in self._consulted.items():
                     self._try(cell, items)
         finally:
             watching.turn(None)
-        found.unsteady = list(self._unsteady)
-        return found
+        mutation.unsteady = list(self._unsteady)
+        return mutation
 
     def _try(self, cell: Cell, items: Sequence[pytest.Item]) -> None:
-        found = self.found
-        self._asked.found = False
+        mutation = self.mutation
+        self._watcher.consulted = False
         try:
             noticed = self._notices(cell, items)
         except _TimeUp:
-            found.untried[cell] = "since the time was up"
+            mutation.untried[cell] = "since the time was up"
             return
         if noticed is not None:
-            found.noticed[cell] = noticed
+            mutation.noticed[cell] = noticed
         elif all(item.nodeid in self._unsteady for item in items):
-            found.untried[cell] = "since its tests cannot be run again"
-        elif not self._asked.found:
-            found.untried[cell] = "since no test asked again: something keeps the answer"
+            mutation.untried[cell] = "since its tests cannot be run again"
+        elif not self._watcher.consulted:
+            mutation.untried[cell] = "since no test asked again: something keeps the answer"
         else:
-            found.survivors.append(cell)
+            mutation.survivors.append(cell)
 
     def _notices(self, cell: Cell, items: Sequence[pytest.Item]) -> str | None:
-        """The first test that fails with the cell turned, does not as it is, and does so again."""
+        """The first test that fails with the cell turned, passes without, and fails again with it."""
         left = [item for item in items if item.nodeid not in self._unsteady]
         while left:
             with self._turned(cell):
@@ -255,15 +255,15 @@ class Mutator:
     @contextlib.contextmanager
     def _turned(self, cell: Cell) -> Generator[None, None, None]:
         watching.turn(cell)
-        self._asked.cell = cell
+        self._watcher.cell = cell
         try:
             yield
         finally:
-            self._asked.cell = None
+            self._watcher.cell = None
             watching.turn(None)
 
     def _first_failure(self, items: Sequence[pytest.Item]) -> pytest.Item | None:
-        """The first of these that fails, in this order; what they set up is taken down."""
+        """The first of these that fails; tears down what they set up."""
         try:
             for item, following in zip(items, [*items[1:], None], strict=True):
                 if time.monotonic() >= self._until:
@@ -283,15 +283,15 @@ def tests_by_cell(
     fixtures: Mapping[str, Iterable[Any]],
     order: Callable[[Cell], Any],
 ) -> tuple[dict[Cell, list[pytest.Item]], list[Cell]]:
-    """The tests that consulted each cell, themselves or by their `fixtures`; and the cells that none of them did."""
+    """Cell → the tests that consulted it, themselves or by `fixtures`; and the cells that none consulted."""
     cells_of: dict[pytest.Item, set[Cell]] = {}
     for item in items:
         if item.nodeid in passed:
             cells = set(collector.by_test.get(item.nodeid, ()))
-            cells.update(*(collector.by_fixture.get(one, ()) for one in fixtures.get(item.nodeid, ())))
+            cells.update(*(collector.by_fixture.get(name, ()) for name in fixtures.get(item.nodeid, ())))
             cells_of[item] = cells
     every = sorted(set().union(*collector.by_test.values()), key=order)
-    found: dict[Cell, list[pytest.Item]] = {}
+    by_cell: dict[Cell, list[pytest.Item]] = {}
     alone: list[Cell] = []
     for cell in every:
         # A test that consults little is likely to be about it.
@@ -299,7 +299,7 @@ def tests_by_cell(
             (item for item, cells in cells_of.items() if cell in cells), key=lambda item: len(cells_of[item])
         )
         if tests:
-            found[cell] = tests
+            by_cell[cell] = tests
         else:
             alone.append(cell)
-    return found, alone
+    return by_cell, alone

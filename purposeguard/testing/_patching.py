@@ -1,4 +1,4 @@
-"""How effects are watched: attributes that are replaced and put back, and what is shown of a value."""
+"""Replacing attributes and restoring them, and the text of a recorded value."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 Lines = tuple[tuple[str, str], ...]
-"""Texts, each with what it is."""
+"""(name, text) pairs."""
 
 Parts = Mapping[str, str | bytes]
-"""The texts of an effect; bytes are decoded once all of them are there."""
+"""Name → text of an effect; bytes are decoded when complete."""
 
 Tell = Callable[[str, str, Callable[[], Parts]], list[Any]]
-"""Records an effect by kind, name and a function that makes its texts; gives what more can be added to (`grow`)."""
+"""Records an effect by kind, name and a function that makes its texts; returns the recorded effects, for `grow`."""
 
 
 class Patches:
-    """Attributes that were replaced; `undo` puts them back, the last one first."""
+    """Replaced attributes; `undo` restores them in reverse order."""
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
 
     def put(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        """Replaces an attribute by what `make` makes of it."""
+        """Replaces an attribute by `make(attribute)`."""
         had = name in vars(owner)
         before = getattr(owner, name)
         raw = vars(owner)[name] if had else None
@@ -34,7 +34,7 @@ class Patches:
 
         def restore() -> None:
             if vars(owner).get(name) is not after:
-                return  # somebody else has replaced it since, and will put back what was there
+                return  # replaced by other code since, which will restore it
             if had:
                 setattr(owner, name, raw)
             else:
@@ -43,16 +43,16 @@ class Patches:
         self._undo.append(restore)
 
     def later(self, undo: Callable[[], object]) -> None:
-        """Adds something else to undo."""
+        """Adds a function to call on `undo`."""
         self._undo.append(undo)
 
     def undo(self) -> None:
-        """Puts everything back, also where one part of it fails; raises what the last failing part raised."""
+        """Restores everything, even if a part fails; then raises the last error."""
         failed: BaseException | None = None
         while self._undo:
             try:
                 self._undo.pop()()
-            except Exception as error:  # noqa: BLE001  # the rest is put back first; raised below
+            except Exception as error:  # noqa: BLE001  # the rest is restored first; raised below
                 failed = error
         if failed is not None:
             raise failed
@@ -63,7 +63,7 @@ _quiet: Final[ContextVar[frozenset[str]]] = ContextVar("purposeguard_quiet", def
 
 @contextlib.contextmanager
 def quiet(*kinds: str) -> Generator[None]:
-    """A block in which this thread or task records no effects of these kinds: what stands above has recorded them."""
+    """A block in which this thread or task records no effects of these kinds: the caller has recorded them."""
     token = _quiet.set(_quiet.get() | frozenset(kinds))
     try:
         yield
@@ -72,12 +72,12 @@ def quiet(*kinds: str) -> Generator[None]:
 
 
 def is_quiet(kind: str) -> bool:
-    """True inside such a block."""
+    """True in a `quiet` block of this kind."""
     return kind in _quiet.get()
 
 
 def text_of(value: object) -> str:
-    """A value as its receiver sees it."""
+    """The text of a value as its receiver sees it."""
     if isinstance(value, str):
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -92,7 +92,7 @@ def text_of(value: object) -> str:
 
 
 def _unzipped(data: bytes) -> bytes:
-    """What gzip has packed, which says when it was packed; other bytes as they are."""
+    """The content of gzip data, whose header holds the time; other bytes unchanged."""
     if not data.startswith(b"\x1f\x8b\x08"):
         return data
     try:

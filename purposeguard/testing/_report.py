@@ -1,4 +1,4 @@
-"""What a run of tests exercised: told by watched guards, added up by names, merged from processes, and reported."""
+"""What a test run exercised: collected from watched guards, merged from worker processes, and reported."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ from purposeguard.testing._flipping import Cell, notice_key
 from purposeguard.testing.watching import Asked, Watcher
 
 MOST_NOTICES: Final = 300
-"""Revisions that are remembered; tests that make notices up may make any number."""
-
+"""Revisions that are recorded; generated tests may make any number."""
 
 _MOST_YOUNG: Final = 20
-"""Guards that are kept until the test ends that made them, to see what was declared by then."""
+"""Guards kept until their test ends, when all their declarations are there."""
 
 _MOST_AT_ONCE: Final = 5000
-"""Different decisions that are counted before they are added up."""
+"""Distinct decisions counted before they are added to the records."""
 
 
 class Records:
-    """Names and numbers alone, so that they can go to another process.
+    """Counts by names alone, so that they can be sent to another process.
 
-    `cells`: how often each was consulted, by its answer. `universe`: the cells that count, each with whether it is
-    granted. `used` and `denied`: by notice, activity, purpose and source.
+    `cells`: (notice, source, purpose, answer) → times consulted. `universe`: declared cell → whether it is granted.
+    `used` and `denied`: by notice, activity, purpose and source.
     """
 
     def __init__(self) -> None:
@@ -53,52 +52,52 @@ class Records:
     _LISTED: Final = ("activities", "accesses", "universe", "terms")
 
     def dump(self) -> dict[str, Any]:
-        """Lists and texts, as JSON has them."""
+        """The records as JSON values."""
         return {name: [[key, value] for key, value in getattr(self, name).items()] for name in _every()}
 
-    def merge(self, given: Mapping[str, Any]) -> None:
+    def merge(self, dump: Mapping[str, Any]) -> None:
         """Adds what another process dumped."""
         for name in self._COUNTED:
-            for key, count in given[name]:
+            for key, count in dump[name]:
                 getattr(self, name)[tuple(key)] += count
         for name in self._LISTED:
             held = getattr(self, name)
-            for key, value in given[name]:
+            for key, value in dump[name]:
                 plain = tuple(key) if isinstance(key, (list, tuple)) else key
-                held[plain] = (value[0], [tuple(one) for one in value[1]]) if name == "terms" else value
+                held[plain] = (value[0], [tuple(term) for term in value[1]]) if name == "terms" else value
 
     def knows(self, notice: str) -> bool:
-        """Whether cells of a notice are remembered; of made-up ones the first are."""
+        """True if cells of a notice are recorded: there is a limit on the number of notices."""
         return notice in self.terms or len(self.terms) < MOST_NOTICES
 
     def declare(self, guard: Guard, notice: Notice, is_test: Callable[[str], bool]) -> None:
-        """Takes down what a guard's code declares: its activities, its access functions, and the cells that count.
+        """Records what a guard's code declares: activities, access functions, and the cells that count.
 
-        `notice` is the one that it was made for: a test may have put another revision in force. `is_test`: whether a
-        module is one of tests, which may declare what it likes.
+        `notice`: the one that the guard was made with; a test may have replaced it. `is_test`: whether a module holds
+        tests, whose declarations do not count.
         """
         key = notice_key(notice)
-        activities = [one for one in guard.activities if not is_test(one.module)]
-        accesses = [one for one in guard.accesses if not is_test(one.module)]
+        activities = [activity for activity in guard.activities if not is_test(activity.module)]
+        accesses = [access for access in guard.accesses if not is_test(access.module)]
         if not (activities or accesses):
             return
         self.name(notice, always=True)
-        self.accesses.update(((key, one.name, one.line), None) for one in accesses)
-        sources = {one for label in _labels(guard, accesses) for one in label if one in notice.grants}
+        self.accesses.update(((key, access.name, access.line), None) for access in accesses)
+        sources = {source for label in _labels(guard, accesses) for source in label if source in notice.grants}
         for activity in activities:
             self.activities[key, activity.name, activity.purpose_id] = None
-            members = [one for one in _members(activity.purpose) if one in notice.purposes]
+            members = [member for member in _members(activity.purpose) if member in notice.purposes]
             for source in sources:
-                granted = [one for one in members if one in notice.grants.get(source, {})]
-                for one in granted or members:
-                    self.universe[key, source.clause, one.clause] = bool(granted)
+                granted = [member for member in members if member in notice.grants.get(source, {})]
+                for member in granted or members:
+                    self.universe[key, source.clause, member.clause] = bool(granted)
 
     def name(self, notice: Notice, *, always: bool = False) -> None:
-        """Takes down the terms of a notice, in its order; `always`: also where there are many already."""
+        """Records the terms of a notice, in its order; `always`: beyond the limit too."""
         key = notice_key(notice)
         if key not in self.terms and (always or self.knows(key)):
-            purposes = [(one.clause, one.slug) for one in notice.purposes]
-            self.terms[key] = ([one.clause for one in notice.sources], purposes)
+            purposes = [(purpose.clause, purpose.slug) for purpose in notice.purposes]
+            self.terms[key] = ([source.clause for source in notice.sources], purposes)
 
 
 def _every() -> tuple[str, ...]:
@@ -111,21 +110,21 @@ def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
 
 def _labels(guard: Guard, accesses: Iterable[Access]) -> Iterator[Label]:
     """The labels that the code behind a guard declares."""
-    given: list[Label | None] = []
+    labels: list[Label | None] = []
     for access in accesses:
-        given += [access.label, access.named, access.whole, *access.fields.values(), *access.sealed.values()]
+        labels += [access.label, access.named, access.whole, *access.fields.values(), *access.sealed.values()]
     for handed in guard.entrustments:
-        given += [handed.label, handed.named]
+        labels += [handed.label, handed.named]
     for declared in guard.reclassifications:
-        given += [declared.sources, declared.to]
-    return (one for one in given if one is not None)
+        labels += [declared.sources, declared.to]
+    return (label for label in labels if label is not None)
 
 
 class Collector(Watcher):
-    """Adds up what is told: quickly while a test runs, by names when it ends."""
+    """Counts what watched guards do: by identity while a test runs, by names when it ends."""
 
     def __init__(self, *, by_test: bool, is_test: Callable[[str], bool]) -> None:
-        """`by_test`: it is remembered which test consulted which cells; `is_test` as in `Records.declare`."""
+        """`by_test`: records which test consulted which cells; `is_test` as in `Records.declare`."""
         self.records = Records()
         self.by_test: dict[str | None, set[Cell]] = {}
         self.by_fixture: dict[Any, set[Cell]] = {}
@@ -150,7 +149,7 @@ class Collector(Watcher):
             if held is not None:
                 held[0] += 1
                 return
-            self._counts[key] = [1, asked]  # which keeps what the key names
+            self._counts[key] = [1, asked]  # keeps the objects of the key alive
             if len(self._counts) > _MOST_AT_ONCE:
                 self.fold()
 
@@ -162,7 +161,7 @@ class Collector(Watcher):
         with self._lock:
             held = counts.get(id(what))
             if held is None:
-                counts[id(what)] = [1, what]  # which keeps what the key names
+                counts[id(what)] = [1, what]  # keeps the objects of the key alive
             else:
                 held[0] += 1
 
@@ -175,39 +174,39 @@ class Collector(Watcher):
             with self._lock:
                 self._young.append(guard)
                 self._made_for[guard] = guard.notice
-                if self._test is None:  # by a module that is imported, and by no test
+                if self._test is None:  # made while a module is imported
                     self.records.name(guard.notice, always=True)
                 if len(self._young) > _MOST_YOUNG:  # a test may make any number
                     self._declare(self._young.popleft())
 
     def met(self, guards: Iterable[Guard]) -> None:
-        """These guards were there before."""
-        for one in guards:
-            self._made_for[one] = one.notice
-            self.records.name(one.notice, always=True)
+        """Records guards that exist already."""
+        for guard in guards:
+            self._made_for[guard] = guard.notice
+            self.records.name(guard.notice, always=True)
 
     def begin(self, test: str) -> None:
-        """A test begins: what was decided before was so while modules were imported."""
+        """A test begins; earlier decisions belong to the import of modules."""
         self.fold()
         self._test = test
 
     def end(self) -> None:
-        """It has ended."""
+        """The test has ended."""
         self.fold()
         self._test = None
 
     def begin_fixture(self, fixture: Any) -> None:
-        """A fixture that several tests share is made: what it decides is consulted by all of them."""
+        """A shared fixture is being made: the cells that it consults count for all its tests."""
         self.fold()
         self._fixtures.append(fixture)
 
     def end_fixture(self) -> None:
-        """It is there."""
+        """The fixture is made."""
         self.fold()
         self._fixtures.pop()
 
     def fold(self) -> None:
-        """Adds what was counted to the records; guards that were made meanwhile may go."""
+        """Adds the counts to the records, and releases the guards made meanwhile."""
         with self._lock:
             counts, self._counts = self._counts, {}
             entered, self._entered = self._entered, {}
@@ -248,7 +247,7 @@ class Collector(Watcher):
         self.records.declare(guard, self._made_for.get(guard, guard.notice), self._is_test)
 
     def finish(self, guards: Iterable[Guard]) -> Records:
-        """The records, once all is told."""
+        """The records, complete."""
         self.fold()
         for guard in guards:
             self._declare(guard)
@@ -260,7 +259,7 @@ _MOST_LINES: Final = 30
 
 
 class Report:
-    """Reads records. A cell that counts is exercised once it was consulted and answered as the notice has it."""
+    """Reports records. A declared cell is exercised if it was consulted and answered as the notice has it."""
 
     def __init__(self, records: Records) -> None:
         self.records = records
@@ -268,53 +267,54 @@ class Report:
 
     @property
     def counted(self) -> tuple[int, int]:
-        """How many of the cells that count were exercised, and how many there are."""
+        """The numbers of exercised and of declared cells."""
         universe = self.records.universe
         hit = sum(self.records.cells[(*cell, granted)] > 0 for cell, granted in universe.items())
         return hit, len(universe)
 
     @property
     def percent(self) -> float:
-        """The same in percent; 100 where there are none."""
+        """The percentage exercised; 100 if none are declared."""
         hit, of = self.counted
         return 100 * hit / of if of else 100.0
 
     @property
-    def told_percent(self) -> str:
-        """The same as text."""
+    def percent_text(self) -> str:
+        """The percentage as text."""
         return f"{self._floored(1):g} %"
 
     def _floored(self, places: int) -> float:
-        """The same to so many decimal places, rounded down: what is short of a bound is seen to be."""
+        """The percentage, rounded down, so that a value below a bound is not shown as the bound."""
         hit, of = self.counted
         scale = 10**places
         return 100 * scale * hit // of / scale if of else 100.0
 
     @property
     def activities(self) -> list[tuple[str, str, str]]:
-        """By notice, name and purpose: those declared, of a family also for the members that `guard.use` asked for."""
+        """(notice, activity, purpose): those declared, and for a family also the members that were asked for."""
         records = self.records
         names = {(notice, name) for notice, name, _ in records.activities}
-        others = {one[:3] for one in (*records.used, *records.denied) if one[:2] in names}
+        others = {record[:3] for record in (*records.used, *records.denied) if record[:2] in names}
         return sorted({*records.activities, *others})
 
     @property
     def uncalled(self) -> list[tuple[str, int]]:
         """The access functions that were never called."""
         called = self.records.called
-        found = dict.fromkeys((name, line) for _, name, line in self.records.accesses)
-        return [one for one in found if not called[one]]
+        declared = dict.fromkeys((name, line) for _, name, line in self.records.accesses)
+        return [access for access in declared if not called[access]]
 
     # ---- for people ------------------------------------------------------------------------------------------------
 
     def lines(self, verbose: bool = False) -> Iterator[str]:
-        """What is printed."""
+        """The lines to print."""
         records = self.records
         declared = {notice for notice, _, _ in records.activities}
-        for notice in (one for one in records.terms if one in declared):
-            yield notice
-            yield from _short(self._activities(notice), verbose)
-            yield from self._matrix(notice)
+        for notice in records.terms:
+            if notice in declared:
+                yield notice
+                yield from _short(self._activities(notice), verbose)
+                yield from self._matrix(notice)
         others = len({notice for notice, *_ in records.cells} - declared)
         if others:
             noun = "revision" if others == 1 else "revisions"
@@ -325,55 +325,55 @@ class Report:
             yield from _short([f"  {name} (line {line})" for name, line in uncalled], verbose)
         hit, of = self.counted
         yield (
-            f"{hit} of {of} cells exercised ({self.told_percent})"
+            f"{hit} of {of} cells exercised ({self.percent_text})"
             if of
             else "no cells: no activity and no source is declared"
         )
 
     def _activities(self, notice: str) -> list[str]:
         records = self.records
-        found: list[str] = []
-        for given, name, purpose in self.activities:
-            if given != notice:
+        lines: list[str] = []
+        for declared_in, name, purpose in self.activities:
+            if declared_in != notice:
                 continue
             if not records.ran[name, purpose]:
-                found.append(f"  {name} for {purpose}: never ran")
+                lines.append(f"  {name} for {purpose}: never ran")
                 continue
             used = _sources(records.used, (notice, name, purpose))
             denied = _sources(records.denied, (notice, name, purpose))
-            told = f"used {_times(used)}" if used else "used nothing"
-            told += f"; denied {_times(denied)}" if denied else ""
-            found.append(wrapped(f"{name} for {purpose}: {told}", "  "))
-        return found
+            use = f"used {_times(used)}" if used else "used nothing"
+            use += f"; denied {_times(denied)}" if denied else ""
+            lines.append(wrapped(f"{name} for {purpose}: {use}", "  "))
+        return lines
 
     def _matrix(self, notice: str) -> Iterator[str]:
         records = self.records
         sources, purposes = records.terms[notice]
         for purpose, slug in purposes:
-            cells = [one for one in sources if (notice, one, purpose) in records.universe]
+            cells = [source for source in sources if (notice, source, purpose) in records.universe]
             if not cells:
                 continue
-            told: list[str] = []
+            lines: list[str] = []
             for word, may in (("allowed", True), ("denied", False)):
-                hit = [one for one in sources if records.cells[notice, one, purpose, may]]
+                hit = [source for source in sources if records.cells[notice, source, purpose, may]]
                 if hit:
-                    told.append(f"{word} {' '.join(hit)}")
+                    lines.append(f"{word} {' '.join(hit)}")
             missed = [
-                f"{one} ({'granted' if records.universe[notice, one, purpose] else 'not granted'})"
-                for one in cells
-                if not records.cells[notice, one, purpose, records.universe[notice, one, purpose]]
+                f"{source} ({'granted' if records.universe[notice, source, purpose] else 'not granted'})"
+                for source in cells
+                if not records.cells[notice, source, purpose, records.universe[notice, source, purpose]]
             ]
             if missed:
-                told.append(f"never {' '.join(missed)}")
-            yield wrapped(f"{purpose} {slug}: {' | '.join(told)}", "  ")
+                lines.append(f"never {' '.join(missed)}")
+            yield wrapped(f"{purpose} {slug}: {' | '.join(lines)}", "  ")
 
     # ---- for programs ------------------------------------------------------------------------------------------------
 
     def tables(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """The report as JSON values."""
         records = self.records
         hit, of = self.counted
-        cells = sorted({one[:3] for one in records.cells} | set(records.universe), key=self.order)
+        cells = sorted({cell[:3] for cell in records.cells} | set(records.universe), key=self.order)
         made: dict[str, Any] = {
             "format": FORMAT,
             "percent": self._floored(2),
@@ -412,7 +412,7 @@ class Report:
         return made
 
     def order(self, cell: tuple[str, str, str]) -> tuple[str, int, int, str, str]:
-        """What sorts cells as their notice has them."""
+        """Sort key of a cell: the order of its notice."""
         notice, source, purpose = cell
         sources, purposes = self.records.terms.get(notice, ([], []))
         clauses = [clause for clause, _ in purposes]
@@ -431,7 +431,7 @@ class Report:
 
 
 def _sources(counts: Counter[tuple[str, str, str, str]], key: tuple[str, str, str]) -> dict[str, int]:
-    return {source: counts[one] for one in sorted(counts) if (source := one[3]) and one[:3] == key}
+    return {source: counts[cell] for cell in sorted(counts) if (source := cell[3]) and cell[:3] == key}
 
 
 def _times(sources: dict[str, int]) -> str:
@@ -439,8 +439,8 @@ def _times(sources: dict[str, int]) -> str:
 
 
 def _short(lines: Iterable[str], verbose: bool) -> Iterator[str]:
-    """The first of many lines."""
-    found = list(lines)
-    yield from found if verbose else found[:_MOST_LINES]
-    if not verbose and len(found) > _MOST_LINES:
-        yield f"  … and {len(found) - _MOST_LINES} more: -v, or --purposeguard-json=FILE"
+    """The first lines, and how many are left out; all of them if verbose."""
+    shown = list(lines)
+    yield from shown if verbose else shown[:_MOST_LINES]
+    if not verbose and len(shown) > _MOST_LINES:
+        yield f"  … and {len(shown) - _MOST_LINES} more: -v, or --purposeguard-json=FILE"

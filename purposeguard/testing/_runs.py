@@ -1,4 +1,4 @@
-"""One run of a test's body under a purpose, with chance held still, and what came of it."""
+"""One run of a test's body under a purpose, with randomness and time pinned, and its outcome."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from purposeguard.runtime.activity import Block
 from purposeguard.runtime.use import Use
 from purposeguard.testing._patching import Lines, Patches
 from purposeguard.testing._sent_effects import open_connections
-from purposeguard.testing._shown import STREAMED, lines_of, settled, told
+from purposeguard.testing._shown import STREAMED, error_text, lines_of, settled
 from purposeguard.testing.effects import Effect, captured
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.sealed import plain
@@ -41,7 +41,7 @@ PINS: Final = ("random", "uuid", "time")
 
 @contextlib.contextmanager
 def pinned(pins: Collection[str], moment: float) -> Generator[None]:
-    """Each time that it is entered, code inside meets the same random numbers, ids, and time."""
+    """A block in which code gets the same random numbers, ids and time each time it is entered."""
     patches = Patches()
     try:
         _number_anew(patches)
@@ -58,16 +58,16 @@ def pinned(pins: Collection[str], moment: float) -> Generator[None]:
 
 
 def _number_anew(patches: Patches) -> None:
-    """Threads are named by how many there were before."""
+    """Restarts the numbering of threads, which gives them their names."""
     patches.put(threading, "_counter", lambda _: itertools.count(1).__next__)
     patches.put(ThreadPoolExecutor, "_counter", lambda _: itertools.count().__next__)
 
 
 class _Numbers:
-    """Bytes that look random, and are the same each time."""
+    """Pseudo-random bytes from a fixed seed."""
 
     def __init__(self) -> None:
-        self._random = random.Random(20240401)  # noqa: S311  # to be no secret is what it is for
+        self._random = random.Random(20240401)  # noqa: S311  # reproducible on purpose
         self._lock = new_lock()
 
     def urandom(self, size: int) -> bytes:
@@ -102,7 +102,7 @@ def _pin_entropy(patches: Patches) -> None:
 
 
 def _pin_uuid(patches: Patches, moment: float) -> None:
-    node = uuid.getnode()  # of this machine: the same each time
+    node = uuid.getnode()  # constant on one machine
     ticks = itertools.count(int(moment * 10_000_000) + 0x01B2_1DD2_1381_4000)  # counted from 1582, as uuid1 does
 
     def generate_time_safe() -> tuple[bytes, None]:
@@ -111,17 +111,17 @@ def _pin_uuid(patches: Patches, moment: float) -> None:
         return uuid.UUID(fields=fields, version=1).bytes, None
 
     patches.put(uuid, "_generate_time_safe", lambda _: generate_time_safe)
-    for name in ("_last_timestamp_v6", "_last_timestamp_v7"):  # one that was made is later than the last
+    for name in ("_last_timestamp_v6", "_last_timestamp_v7"):  # each id is made later than the last
         if hasattr(uuid, name):
             patches.put(uuid, name, lambda _: None)
 
 
 @contextlib.contextmanager
 def _pinned_time(patches: Patches, moment: float) -> Generator[None]:
-    """What measures how long something took goes on by a millisecond each time that it is asked, and by whole seconds.
+    """Clocks of durations advance by a millisecond at each call, and by the whole seconds that really pass.
 
-    Those that have really gone by: code that waits by such a clock is to come to an end. The time of day stands still
-    where time-machine is installed. The clock that most waiting goes by, `monotonic`, is left alone.
+    The real seconds let code that waits by such a clock end. The time of day stands still if time-machine is installed.
+    `monotonic`, by which most code waits, is left alone.
     """
     ticks = itertools.count(1)
     monotonic = time.monotonic
@@ -140,7 +140,7 @@ def _pinned_time(patches: Patches, moment: float) -> Generator[None]:
 
 @functools.cache
 def time_machine() -> Any:
-    """The library of that name, where it is installed."""
+    """The library time-machine, if it is installed."""
     try:
         return importlib.import_module("time_machine")
     except ModuleNotFoundError:
@@ -148,18 +148,18 @@ def time_machine() -> Any:
 
 
 _PATIENCE: Final = 1.0
-"""Seconds for all that was begun in one run."""
+"""Seconds to wait for everything that one run started."""
 
 
 class Waiting:
-    """Waits, once in vain at most: what does not end, such as a server, is not waited for again."""
+    """Waits for threads and tasks; after one timeout (a server, say) it does not wait again."""
 
     def __init__(self) -> None:
         self.patience = _PATIENCE
 
     @contextlib.contextmanager
     def threads(self) -> Generator[None]:
-        """A block; the threads that it begins are waited for, and what it gives to pools of threads."""
+        """A block whose threads, and jobs in thread pools, are waited for at its end."""
         patches = Patches()
         before = set(threading.enumerate())
         submitted: list[Future[Any]] = []
@@ -182,12 +182,12 @@ class Waiting:
     def _wait(self, before: set[threading.Thread], submitted: list[Future[Any]]) -> None:
         until = time.monotonic() + self.patience
         unfinished = bool(wait(submitted, self.patience).not_done)
-        workers = pools._threads_queues  # those of pools wait for work until the process ends
-        for one in threading.enumerate():
-            if one not in before and one not in workers and one is not threading.current_thread():
-                with contextlib.suppress(RuntimeError):  # one that is just being started
-                    one.join(max(0.0, until - time.monotonic()))
-                unfinished = unfinished or one.is_alive()
+        workers = pools._threads_queues  # workers of pools run until the process ends
+        for thread in threading.enumerate():
+            if thread not in before and thread not in workers and thread is not threading.current_thread():
+                with contextlib.suppress(RuntimeError):  # a thread that is not started yet
+                    thread.join(max(0.0, until - time.monotonic()))
+                unfinished = unfinished or thread.is_alive()
         if unfinished:
             self.patience = 0.0
 
@@ -202,7 +202,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one run, as somebody who sees all but the run's arguments could tell it."""
+    """What an observer sees of one run, apart from its arguments."""
 
     result: Lines = ()
     error: str | None = None
@@ -211,11 +211,11 @@ class Outcome:
 
     @property
     def is_shared(self) -> bool:
-        """Whether several threads or tasks had a part in it, of which nobody knows which comes first."""
-        return len({one.lane for one in self.effects}) > 1
+        """True if several threads or tasks had effects, so that their order is undefined."""
+        return len({effect.lane for effect in self.effects}) > 1
 
     def key(self, *, ordered: bool) -> object:
-        """What is compared: the effects in order, or without regard to which thread came first."""
+        """The values to compare: effects in order, or as a multiset."""
         effects: object = self.effects
         if not ordered:
             effects = collections.Counter(self.effects)
@@ -224,7 +224,7 @@ class Outcome:
 
 @dataclass
 class Conduct:
-    """How the runs of a test are made."""
+    """Runs the body of one test."""
 
     body: Callable[..., Any]
     block: Block[Any]
@@ -233,58 +233,58 @@ class Conduct:
     moment: float = field(default_factory=time.time)
     connections: list[Any] = field(default_factory=open_connections)
     drawn: Collection[str] | None = None
-    """Which arguments are drawn; None: nobody knows."""
+    """The names of the drawn arguments; None if unknown."""
     tracer: Any = None
-    """What traces the body, and is taken off elsewhere."""
+    """The trace function for the body; it is removed outside of it."""
     took: float = 0.0
-    """How long the last run took, in seconds."""
+    """Seconds that the last run took."""
     spent: float = 0.0
-    """How long all runs took."""
+    """Seconds that all runs took."""
     forbidden: Mapping[str, Collection[str]] = field(default_factory=dict[str, Collection[str]])
-    """The paths that may not be used, of arguments that have such."""
+    """Argument → the paths in it that may not be used."""
     _waiting: Waiting = field(default_factory=Waiting)
 
     def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Outcome | None:
-        """Runs the body; None where it says itself that it is not for these arguments (`assume`)."""
+        """Runs the body; None if it rejects the arguments itself (`assume`)."""
         __tracebackhide__ = True
         started = time.perf_counter()
-        given = {name: self._fresh(name, one) for name, one in kwargs.items()}
+        arguments = {name: self._fresh(name, value) for name, value in kwargs.items()}
         with pinned(self.pins, self.moment), captured(connections=self.connections) as effects, self._waiting.threads():
             began = time.time()
             result: Lines = ()
             raised: BaseException | None = None
             try:
-                result = self._result(args, given)
+                result = self._result(args, arguments)
             except HypothesisException:
                 return None
             except (Exception, SystemExit) as error:  # noqa: BLE001  # what is raised is an outcome; it is raised later
                 raised = error
         self.took = time.perf_counter() - started
         self.spent += self.took
-        result = (*result, *self._changed(kwargs, given))
-        failed = None if raised is None else settled(told(raised), began)
+        result = (*result, *self._changed(kwargs, arguments))
+        failed = None if raised is None else settled(error_text(raised), began)
         return Outcome(
             tuple((settled(path, began), settled(text, began)) for path, text in result),
             failed,
-            tuple(one for one in effects.settled() if one.kind in self.kinds),
+            tuple(effect for effect in effects.settled() if effect.kind in self.kinds),
             raised,
         )
 
     def _changed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Lines:
-        """What the body has made of its arguments, which whoever has called it sees; not of what may not be used."""
-        found: list[tuple[str, str]] = []
-        for name, one in after.items():
-            if one is before[name] or _are_equal(one, before[name]):
+        """What the body changed in its arguments, apart from the fields that may not be used."""
+        changes: list[tuple[str, str]] = []
+        for name, value in after.items():
+            if value is before[name] or _are_equal(value, before[name]):
                 continue
             paths = self.forbidden.get(name, ())
-            for path, text in lines_of(one, lambda seal: seal):
+            for path, text in lines_of(value, lambda seal: seal):
                 plain_path = _KEY.sub("[]", path).removeprefix(".")
-                if not any(plain_path == one or plain_path.startswith((f"{one}.", f"{one}[")) for one in paths):
-                    found.append((f" ({name}{path} afterwards)", text))
-        return tuple(found)
+                if not any(plain_path == own or plain_path.startswith((f"{own}.", f"{own}[")) for own in paths):
+                    changes.append((f" ({name}{path} afterwards)", text))
+        return tuple(changes)
 
     def _fresh(self, name: str, value: Any) -> Any:
-        """A copy of what was drawn, so that no run sees what another did to it; of fixtures the very same."""
+        """A copy of a drawn value, so that no run sees the changes of another; a fixture itself."""
         return value if self.drawn is not None and name not in self.drawn else fresh(value)
 
     @contextlib.contextmanager
@@ -308,7 +308,7 @@ class Conduct:
                 if inspect.isgenerator(result):
                     result = _some(cast("Generator[Any, None, Any]", result))
             if not (inspect.isawaitable(result) or isinstance(result, AsyncIterator)):
-                return lines_of(result, _opened_by(use))
+                return lines_of(result, opened_by(use))
         return asyncio.run(self._result_of_awaitable(result))
 
     async def _result_of_coroutine(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Lines:
@@ -328,34 +328,34 @@ class Conduct:
                     result = await result
                 if isinstance(result, AsyncIterator):
                     result = await _some_of_async(result)
-                return lines_of(result, _opened_by(use))
+                return lines_of(result, opened_by(use))
         finally:
             await self._waiting.for_tasks()
 
 
 def _some(generator: Generator[Any, None, Any]) -> list[Any]:
-    """What a generator gives, and at its end returns."""
-    found: list[Any] = []
+    """The items of a generator, and what it returns."""
+    items: list[Any] = []
     try:
-        while len(found) < STREAMED:
-            found.append(next(generator))
+        while len(items) < STREAMED:
+            items.append(next(generator))
     except StopIteration as ended:
         if ended.value is not None:
-            found.append(ended.value)
-    return found
+            items.append(ended.value)
+    return items
 
 
 async def _some_of_async(items: AsyncIterator[Any]) -> list[Any]:
-    found: list[Any] = []
-    async for one in items:
-        found.append(one)
-        if len(found) >= STREAMED:
+    taken: list[Any] = []
+    async for item in items:
+        taken.append(item)
+        if len(taken) >= STREAMED:
             break
-    return found
+    return taken
 
 
-def _opened_by(use: Use[Any]) -> Callable[[Any], Any]:
-    """What is sealed is seen by whoever may open it, and by nobody else."""
+def opened_by(use: Use[Any]) -> Callable[[Any], Any]:
+    """Opens sealed values that the use may open, and no others."""
 
     def opened(sealed: Any) -> Any:
         return plain(sealed) if use._knows(sealed.label) and use.allows(sealed.label) else sealed
@@ -364,13 +364,13 @@ def _opened_by(use: Use[Any]) -> Callable[[Any], Any]:
 
 
 _KEY: Final = re.compile(r"\[[^\[\]]*\]")
-"""Which one of several it is, in a path."""
+"""An index or key in a path."""
 
 
-def _are_equal(one: Any, other: Any) -> bool:
+def _are_equal(first: Any, other: Any) -> bool:
     try:
-        return bool(one == other)
-    except Exception:  # noqa: BLE001  # whatever the application's `__eq__` does: then it is looked at in full
+        return bool(first == other)
+    except Exception:  # noqa: BLE001  # the application's `__eq__` may raise: then the values are compared in full
         return False
 
 
@@ -378,7 +378,7 @@ _COPIED: Final = (list, dict, set, bytearray, collections.deque)
 
 
 def fresh(value: Any) -> Any:
-    """A copy of data, so that no run sees what another did to it; what is no data, such as a client, as it is."""
+    """A copy of data, so that no run sees the changes of another; anything else, such as a client, itself."""
     if isinstance(value, _COPIED) or (is_taggable(type(value)) and not isinstance(value, type)):
         with contextlib.suppress(TypeError, copy.Error):
             return copy.deepcopy(value)

@@ -1,4 +1,4 @@
-"""Effects elsewhere: HTTP requests and what an application in this process answers, mails, sockets, SQL."""
+"""Effects on other systems: HTTP requests, responses of an application in this process, mails, sockets, SQL."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ _CLIENTS: Final = {
     "requests": ("Session",),
 }
 _DULL: Final = frozenset({"date", "content-length", "connection", "accept-encoding"})
-"""Headers of requests that say nothing that the body does not."""
+"""Request headers without information of their own."""
 
 _begun: Final[weakref.WeakKeyDictionary[Any, list[Any]]] = weakref.WeakKeyDictionary()
-"""Connections of http.client with the effects of the request whose body is being sent."""
+"""http.client connection → the effects of the request whose body is being sent."""
 
 
 def _sent(tell: Tell, send: Any) -> Any:
@@ -79,15 +79,15 @@ def _sent(tell: Tell, send: Any) -> Any:
 
 
 def _requested(tell: Tell, request: Any, body: Any) -> contextlib.AbstractContextManager[None]:
-    """Records a request; gives the block in which it is sent."""
+    """Records a request; returns the block in which to send it."""
     parts = {"address": str(request.url), **_headers(request.headers.items()), "body": _body(body)}
     tell("http", str(request.method), lambda: parts)
-    # A body that is made while it is sent is recorded below.
+    # A streamed body is recorded below.
     return quiet("http", "socket") if body is None or _is_whole(body) else quiet()
 
 
 def _is_inside(client: Any, request: Any) -> bool:
-    """True if a client calls an application in this process: a test's request is no effect, the answer is one."""
+    """True if a client calls an application in this process: then the response is the effect, not the request."""
     find = getattr(client, "_transport_for_url", None)
     transport = find(request.url) if find is not None else None
     return getattr(transport, "app", None) is not None
@@ -103,7 +103,7 @@ def _headers(headers: Iterable[tuple[Any, Any]], dull: Iterable[str] = _DULL) ->
     parts: dict[str, str] = {}
     for header, value in headers:
         name = text_of(header).lower()
-        if name not in dull:  # there may be several of one name
+        if name not in dull:  # a name may occur several times
             before = parts.get(f"header {name}")
             parts[f"header {name}"] = text_of(value) if before is None else f"{before}, {text_of(value)}"
     return parts
@@ -122,7 +122,7 @@ def _body(body: Any) -> str | bytes:
 def _ended(tell: Tell, endheaders: Any) -> Any:
     @functools.wraps(endheaders)
     def wrapper(connection: Any, message_body: Any = None, **options: Any) -> Any:
-        if not connection._buffer:  # no request was begun: it refuses
+        if not connection._buffer:  # no request has begun: the call raises
             return endheaders(connection, message_body, **options)
         line, *headers = [text_of(header) for header in connection._buffer]
         method, url, *_ = line.split(" ")
@@ -130,11 +130,11 @@ def _ended(tell: Tell, endheaders: Any) -> Any:
             scheme = "https" if isinstance(connection, http.client.HTTPSConnection) else "http"
             url = f"{scheme}://{connection.host}:{connection.port}{url}"
         named = (header.partition(": ")[::2] for header in headers)
-        # A whole body is recorded now, since nothing is sent where nobody listens.
+        # A complete body is recorded before it is sent: the connection may fail.
         body = _body(message_body) if _is_whole(message_body) else b""
         parts: Parts = {"address": url, **_headers((name, value) for name, value in named), "body": body}
         _begun[connection] = tell("http", method, lambda: parts)
-        # The request line and headers are no part of the body, nor are they recorded once more by the socket.
+        # Request line and headers are not part of the body, and the socket must not record them again.
         with quiet("socket", *(["http"] if message_body is None or _is_whole(message_body) else [])):
             return endheaders(connection, message_body, **options)
 
@@ -169,15 +169,15 @@ def _mailed(tell: Tell, sendmail: Any) -> Any:
 
 
 _TLS_RECORDS: Final = (b"\x14\x03", b"\x15\x03", b"\x16\x03", b"\x17\x03")
-"""How what TLS sends begins: it is recorded before it is enciphered."""
+"""The first bytes of TLS records, which are recorded before encryption."""
 
 _LOCAL: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _EPHEMERAL: Final = 32768
-"""Ports from here on are given by the system, another one each time."""
+"""Ports from this one on are ephemeral."""
 
 
 class _Sockets:
-    """Records each connection once; what is sent by it is added."""
+    """Records each connection as one effect, to which sent data is added."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -185,7 +185,7 @@ class _Sockets:
         self._answering: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def watch(self, patches: Patches) -> None:
-        """Watches connections that this process begins, datagrams, and TLS."""
+        """Watches outgoing connections, datagrams, and TLS."""
         listen(patches, self._hear)
         for cls, name, make in (
             (socket.socket, "send", self._sent),
@@ -216,7 +216,7 @@ class _Sockets:
         if connection not in self._begun and isinstance(connection, socket.socket) and _is_answering(connection):
             self._answering.add(connection)
             return
-        effects = [one for one in self._begun.get(connection, ()) if not one.ended]
+        effects = [effect for effect in self._begun.get(connection, ()) if not effect.ended]
         for effect in effects or self._begin(connection, peer):
             effect.grow("content", content)
 
@@ -240,7 +240,7 @@ class _Sockets:
 
     def _sent_message(self, sendmsg: Any) -> Any:
         def wrapper(connection: Any, buffers: Any, /, *more: Any) -> Any:
-            buffers = [bytes(one) for one in buffers]
+            buffers = [bytes(buffer) for buffer in buffers]
             count = sendmsg(connection, buffers, *more)
             self._note(connection, b"".join(buffers), count)
             return count
@@ -257,10 +257,10 @@ class _Sockets:
 
 
 def _is_answering(connection: socket.socket) -> bool:
-    """True for a connection that a server in this process has accepted: its port is one that it listens on."""
+    """True for a connection that a server in this process accepted: its port is a listening one."""
     port = connection.getsockname()[1:2]
-    sockets = [one for one in gc.get_objects() if issubclass(type(one), socket.socket) and one.fileno() >= 0]
-    return bool(port) and any(_listens(one) and one.getsockname()[1:2] == port for one in sockets)
+    sockets = [item for item in gc.get_objects() if issubclass(type(item), socket.socket) and item.fileno() >= 0]
+    return bool(port) and any(_listens(socket) and socket.getsockname()[1:2] == port for socket in sockets)
 
 
 def _listens(connection: socket.socket) -> bool:
@@ -270,7 +270,7 @@ def _listens(connection: socket.socket) -> bool:
 
 
 def _peer(connection: Any) -> Any:
-    """Whom a connection is with; None where that is this process, which wakes its own loops so."""
+    """The peer of a connection; None for this process itself, whose event loops wake themselves by sockets."""
     try:
         return getattr(connection, "server_hostname", None) or connection.getpeername() or None
     except OSError:
@@ -295,22 +295,22 @@ def _address(address: Any) -> str:
 # ---- SQL ----------------------------------------------------------------------------------------------------------
 
 OWN: Final = "purposeguard"
-"""The name of the engines of governance: what they write of uses, and of whom, is no effect of the code under test."""
+"""The name of governance's engines: what they write is no effect of the code under test."""
 
 
-def _parameters(given: Any, prefix: str = "parameter") -> dict[str, str]:
-    if isinstance(given, Mapping):
-        return {f"{prefix} {name}": text_of(value) for name, value in given.items()}
-    if not isinstance(given, (list, tuple)):
-        return {} if given is None else {prefix: text_of(given)}
-    if given and all(isinstance(row, (Mapping, list, tuple)) for row in given):
-        rows = (_parameters(row, f"row {number}, parameter") for number, row in enumerate(given, 1))
+def _parameters(parameters: Any, prefix: str = "parameter") -> dict[str, str]:
+    if isinstance(parameters, Mapping):
+        return {f"{prefix} {name}": text_of(value) for name, value in parameters.items()}
+    if not isinstance(parameters, (list, tuple)):
+        return {} if parameters is None else {prefix: text_of(parameters)}
+    if parameters and all(isinstance(row, (Mapping, list, tuple)) for row in parameters):
+        rows = (_parameters(row, f"row {number}, parameter") for number, row in enumerate(parameters, 1))
         return {name: text for row in rows for name, text in row.items()}
-    return {f"{prefix} {number}": text_of(value) for number, value in enumerate(given, 1)}
+    return {f"{prefix} {number}": text_of(value) for number, value in enumerate(parameters, 1)}
 
 
 def _watch_sqlalchemy(patches: Patches, tell: Tell) -> None:
-    from sqlalchemy import event  # noqa: PLC0415  # it is loaded already
+    from sqlalchemy import event  # noqa: PLC0415  # loaded already
     from sqlalchemy.engine import Engine  # noqa: PLC0415  # likewise
 
     def executed(connection: Any, _: Any, statement: str, parameters: Any, *__: Any) -> None:
@@ -322,7 +322,7 @@ def _watch_sqlalchemy(patches: Patches, tell: Tell) -> None:
 
 
 def _from_sqlalchemy() -> bool:
-    """True if SQLAlchemy, which has reported the statement, is among the next few callers."""
+    """True if SQLAlchemy, which reports the statement itself, is among the nearest callers."""
     frame = sys._getframe(2)
     for _ in range(12):
         if frame.f_globals.get("__name__", "").startswith("sqlalchemy."):
@@ -344,17 +344,17 @@ def _watch_psycopg(patches: Patches, tell: Tell, psycopg: Any) -> None:
 
 def _executed(tell: Tell, execute: Any) -> Any:
     @functools.wraps(execute)
-    def wrapper(cursor: Any, query: Any, *given: Any, **options: Any) -> Any:
+    def wrapper(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
         name = next((name for name in ("params", "params_seq") if name in options), None)
-        parameters = options[name] if name else given[0] if given else None
-        if isinstance(parameters, Iterator):  # rows that are made one by one
+        parameters = options[name] if name else arguments[0] if arguments else None
+        if isinstance(parameters, Iterator):  # a generator of rows
             parameters = list(parameters)
-            given, options = ((), options | {name: parameters}) if name else ((parameters, *given[1:]), options)
+            arguments, options = ((), options | {name: parameters}) if name else ((parameters, *arguments[1:]), options)
         if not _from_sqlalchemy():
             as_string = getattr(query, "as_string", None)
             statement = text_of(query) if as_string is None else as_string(cursor.connection)
             tell("sql", "", lambda: {"statement": statement, **_parameters(parameters)})
-        return execute(cursor, query, *given, **options)
+        return execute(cursor, query, *arguments, **options)
 
     return wrapper
 
@@ -373,27 +373,27 @@ def _watch_duckdb(patches: Patches, tell: Tell, duckdb: Any) -> None:
     def asked(fn: Any, own: int) -> Any:
         @functools.wraps(fn)
         def wrapper(*args: Any, **options: Any) -> Any:
-            query, *given = (*args[own:], *(value for name, value in options.items() if name != "connection"))
+            query, *arguments = (*args[own:], *(value for name, value in options.items() if name != "connection"))
             if not _from_sqlalchemy():
-                parts = {name: text for value in given for name, text in _parameters(value).items()}
+                parts = {name: text for value in arguments for name, text in _parameters(value).items()}
                 tell("sql", "", lambda: {"statement": text_of(query), **parts})
             return fn(*args, **options)
 
         return wrapper
 
-    for owner, own in ((duckdb.DuckDBPyConnection, 1), (duckdb, 0)):  # the module has a connection of its own
+    for owner, own in ((duckdb.DuckDBPyConnection, 1), (duckdb, 0)):  # the module has a default connection
         for name in ("execute", "executemany", "sql", "query", "from_query", "append", "register"):
             if hasattr(owner, name):
                 patches.put(owner, name, functools.partial(asked, own=own))
 
 
 def open_connections() -> list[sqlite3.Connection]:
-    """The connections of sqlite3 that are open in this process, which takes a moment."""
-    return [one for one in gc.get_objects() if issubclass(type(one), sqlite3.Connection)]
+    """The open sqlite3 connections of this process; slow, as it searches all objects."""
+    return [item for item in gc.get_objects() if issubclass(type(item), sqlite3.Connection)]
 
 
 def _watch_sqlite(patches: Patches, tell: Tell, connections: list[Any]) -> None:
-    """Connections report each statement with its parameters in it: their methods cannot be replaced."""
+    """Watches connections by their trace callback, since their methods cannot be replaced."""
     traced: list[sqlite3.Connection] = []
     connect = sqlite3.connect
 
@@ -417,12 +417,12 @@ def _watch_sqlite(patches: Patches, tell: Tell, connections: list[Any]) -> None:
     for connection in tuple(connections):
         add(connection)
     for module in tuple(sys.modules.values()):
-        # Also where it was imported by its name. A module that is loaded when it is used first is left alone.
+        # Also in modules that imported it by name; lazily loaded modules are left alone.
         if type(module).__name__ != "_LazyModule" and vars(module).get("connect") is connect:
             patches.put(module, "connect", lambda _: connected)
 
 
 def _trace(connection: sqlite3.Connection, callback: Any) -> None:
-    # ProgrammingError: it is closed, or of another thread, which alone may touch it.
+    # ProgrammingError: it is closed, or belongs to another thread.
     with contextlib.suppress(sqlite3.ProgrammingError):
         connection.set_trace_callback(callback)

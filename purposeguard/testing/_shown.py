@@ -1,4 +1,4 @@
-"""What can be seen of values and errors, as lines of text without what differs whenever anything runs again."""
+"""Values and errors as lines of text, without times, addresses and temporary names."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from purposeguard.values.annotations import is_namedtuple
 from purposeguard.values.sealed import Sealed
 
 
-def told(error: BaseException, *, suppressed: bool = True) -> str:
-    """An error with its class, message and notes, what it bears beside these, and the errors that led to it.
+def error_text(error: BaseException, *, suppressed: bool = True) -> str:
+    """An error as text: class, message, notes, attributes, and the errors that led to it.
 
-    `suppressed`: also one that `raise … from None` leaves out of tracebacks.
+    `suppressed`: include errors that `raise … from None` hides.
     """
-    return "\nafter ".join(text for _, text in each(error, suppressed=suppressed))
+    return "\nafter ".join(text for _, text in error_parts(error, suppressed=suppressed))
 
 
-def each(error: BaseException, *, suppressed: bool = True) -> Iterator[tuple[str, str]]:
-    """The same, the error and each behind it by itself."""
+def error_parts(error: BaseException, *, suppressed: bool = True) -> Iterator[tuple[str, str]]:
+    """(name, text) of the error and of each error that led to it."""
     seen: set[int] = set()
     behind: BaseException | None = error
     while behind is not None and id(behind) not in seen:
@@ -48,12 +48,12 @@ def _lines_errors_shown(error: BaseException, seen: set[int]) -> Iterator[str]:
     seen.add(id(error))
     yield f"{_class(error)}: {error}".removesuffix(": ")
     yield from map(str, getattr(error, "__notes__", ()))
-    if not isinstance(error, PurposeGuardError):  # what those bear is no value
+    if not isinstance(error, PurposeGuardError):  # their attributes are no personal values
         yield from _borne(error)
     if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            if id(one) not in seen:
-                yield from (f"    {text}" for _, text in each(one))
+        for exception in error.exceptions:
+            if id(exception) not in seen:
+                yield from (f"    {text}" for _, text in error_parts(exception))
 
 
 def _class(error: BaseException) -> str:
@@ -62,9 +62,9 @@ def _class(error: BaseException) -> str:
 
 
 def _borne(error: BaseException) -> Iterator[str]:
-    """Its arguments and attributes, as far as the message does not show them."""
+    """The arguments and attributes that the message does not show."""
     message = str(error)
-    if not isinstance(error, BaseExceptionGroup):  # whose errors are shown by themselves
+    if not isinstance(error, BaseExceptionGroup):  # its errors follow separately
         for value in error.args:
             text = _shown(value)
             if text not in message and repr(value) not in message:
@@ -78,15 +78,15 @@ def _borne(error: BaseException) -> Iterator[str]:
 def _shown(value: object) -> str:
     try:
         return str(value)
-    except Exception:  # noqa: BLE001  # whatever `__str__` raises, what raised the error is looked at here
+    except Exception:  # noqa: BLE001  # `__str__` of the application may raise anything
         return f"<{type(value).__qualname__}>"
 
 
 _SLACK: Final = 2.0
-"""Seconds before a run began, or after now, that still are its time."""
+"""Seconds of tolerance around the time of a run."""
 
 _QUARTER: Final = 900
-"""Time zones differ from each other by quarters of an hour."""
+"""Seconds in a quarter of an hour, by which time zones differ."""
 
 _ADDRESS: Final = re.compile(r"(?<=\bat )0x[0-9a-fA-F]{6,16}\b")
 _TASK: Final = re.compile(r"(?<=<Task )(\w+(?: \w+)*) name='Task-\d+'")
@@ -104,11 +104,11 @@ _EPOCH: Final = re.compile(r"(?<![\d.\w])(\d{10})(\d{9}|\d{6}|\d{2,3})?(?:\.\d+)
 _DIGITS: Final = re.compile(r"\d")
 
 TEMPORARY_NAMES: Final[collections.deque[str]] = collections.deque(maxlen=50)
-"""What `tempfile` has put into names lately."""
+"""The latest random names of `tempfile`."""
 
 
 def settled(text: str, began: float) -> str:
-    """`text` with what only says when, or where in memory, it was made replaced by `<time>` and the like."""
+    """`text` with times, memory addresses and temporary names replaced by `<time>` and the like."""
     if " at 0x" in text:
         text = _ADDRESS.sub("<address>", text)
     if "<Task " in text:
@@ -125,28 +125,28 @@ def settled(text: str, began: float) -> str:
     return text
 
 
-def _unless_past(read: Callable[[re.Match[str]], float | None], began: float, now: float, found: re.Match[str]) -> str:
-    moment = read(found)
+def _unless_past(read: Callable[[re.Match[str]], float | None], began: float, now: float, match: re.Match[str]) -> str:
+    moment = read(match)
     if moment is None:
-        return found[0]
-    if moment < 0:  # of no day, or of no zone, that is known: any zone's clock
+        return match[0]
+    if moment < 0:  # without a day or a zone: the clock of any zone
         away = (-moment - now) % _QUARTER
         near = away <= _SLACK or away >= _QUARTER - _SLACK - (now - began)
-        return "<time>" if near else found[0]
-    return "<time>" if began - _SLACK <= moment <= now + _SLACK else found[0]
+        return "<time>" if near else match[0]
+    return "<time>" if began - _SLACK <= moment <= now + _SLACK else match[0]
 
 
-def _moment(found: re.Match[str]) -> float | None:
-    *numbers, _, zone = found.groups()
-    return _timestamp([int(one) for one in numbers], zone)
+def _moment(match: re.Match[str]) -> float | None:
+    *numbers, _, zone = match.groups()
+    return _timestamp([int(number) for number in numbers], zone)
 
 
-def _object(found: re.Match[str]) -> float | None:
-    return _timestamp([int(one or 0) for one in found.groups()], None)
+def _object(match: re.Match[str]) -> float | None:
+    return _timestamp([int(group or 0) for group in match.groups()], None)
 
 
 def _timestamp(numbers: list[int], zone: str | None) -> float | None:
-    """Seconds since the epoch; negative where the zone is not known, which at most a day away is some zone's."""
+    """Seconds since the epoch; negative if the zone is unknown and the time is within a day of now."""
     year, month, day, hour, minute, second = numbers
     try:
         moment = datetime.datetime(year, month, day, hour, minute, min(second, 59), tzinfo=datetime.UTC)
@@ -159,17 +159,17 @@ def _timestamp(numbers: list[int], zone: str | None) -> float | None:
     return stamp - (1 if zone[0] == "+" else -1) * (hours * 3600 + minutes * 60)
 
 
-def _http(found: re.Match[str]) -> float | None:
-    return email.utils.parsedate_to_datetime(found[0]).timestamp()
+def _http(match: re.Match[str]) -> float | None:
+    return email.utils.parsedate_to_datetime(match[0]).timestamp()
 
 
-def _clock(found: re.Match[str]) -> float | None:
-    hours, minutes, seconds = (int(one) for one in found.groups())
+def _clock(match: re.Match[str]) -> float | None:
+    hours, minutes, seconds = (int(group) for group in match.groups())
     return -(hours * 3600 + minutes * 60 + seconds) if hours < 24 and minutes < 60 and seconds < 61 else None
 
 
-def _epoch(found: re.Match[str]) -> float:
-    return float(found[1])
+def _epoch(match: re.Match[str]) -> float:
+    return float(match[1])
 
 
 _TIMES: Final = (
@@ -183,7 +183,7 @@ _TIMES: Final = (
 
 
 Open = Callable[[Any], Any]
-"""The plain value of a sealed one, where it may be opened; the seal itself, where not."""
+"""Returns the plain value if it may be opened, else the sealed value."""
 
 _LEAVES: Final = (
     type(None), bool, int, float, complex, str, bytes, bytearray, Decimal, enum.Enum,
@@ -191,16 +191,16 @@ _LEAVES: Final = (
 )  # fmt: skip
 _NAMED: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType)
 _MOST: Final = 20_000
-"""Lines that are looked at."""
+"""The most lines of a value."""
 
 STREAMED: Final = 10_000
-"""Items of an iterator that are looked at."""
+"""The most items of an iterator."""
 
 _DEEPEST: Final = 20
 
 
 def lines_of(value: Any, open_seal: Open) -> Lines:
-    """What can be seen of a value, each with the path at which it is: `("[0].name", "'Aiko'")`."""
+    """(path, text) of everything visible in a value: `("[0].name", "'Aiko'")`."""
     return tuple(itertools.islice(_lines_views(value, "", open_seal, ()), _MOST))
 
 
@@ -216,7 +216,7 @@ def _lines_views(value: Any, path: str, open_seal: Open, above: tuple[int, ...])
         value = bytes(value)
     if isinstance(value, _LEAVES):
         yield path, repr(value)
-        if hasattr(value, "__dict__") and not isinstance(value, enum.Enum):  # a `str` that bears more
+        if hasattr(value, "__dict__") and not isinstance(value, enum.Enum):  # a subclass with attributes
             yield from _all_of(vars(value), path, again)
         return
     if id(value) in above or len(above) > _DEEPEST:
@@ -232,17 +232,17 @@ def _lines_views(value: Any, path: str, open_seal: Open, above: tuple[int, ...])
 def _all_of(
     parts: Mapping[str, Any], path: str, again: Callable[[Any, str], Iterator[tuple[str, str]]]
 ) -> Iterator[tuple[str, str]]:
-    for name, one in parts.items():
-        yield from again(one, f"{path}.{name}")
+    for name, part in parts.items():
+        yield from again(part, f"{path}.{name}")
 
 
 def _held_by(function: Any) -> dict[str, Any]:
-    """What a function will work with when somebody calls it: what it closes over, and what it is bound to."""
+    """What a function will use when called: its closure, defaults, and bound object."""
     if isinstance(function, types.FunctionType):
         names = function.__code__.co_freevars
         cells = zip(names, function.__closure__ or (), strict=True)
         held = {name: cell.cell_contents for name, cell in cells if cell != _EMPTY}
-        defaults = {f"default {number}": one for number, one in enumerate(function.__defaults__ or ())}
+        defaults = {f"default {number}": default for number, default in enumerate(function.__defaults__ or ())}
         return {**held, **defaults, **(function.__kwdefaults__ or {})}
     if isinstance(function, types.MethodType):
         return {"__self__": function.__self__, **_held_by(function.__func__)}
@@ -259,14 +259,14 @@ def _inside(value: Any, path: str, again: Callable[[Any, str], Iterator[tuple[st
         yield path, repr(value)
         return
     if isinstance(value, AbstractSet):
-        # In no order: by what they are.
-        found = sorted(tuple(again(one, f"{path}[]")) for one in value)
-        yield path, f"{type(value).__qualname__} of {len(found)}"
-        yield from itertools.chain.from_iterable(found)
+        # Sets have no order: sort by content.
+        items = sorted(tuple(again(item, f"{path}[]")) for item in value)
+        yield path, f"{type(value).__qualname__} of {len(items)}"
+        yield from itertools.chain.from_iterable(items)
         return
     yield path, _heading(value)
-    for name, one in parts:
-        yield from again(one, f"{path}{name}")
+    for name, part in parts:
+        yield from again(part, f"{path}{name}")
     if isinstance(value, (Mapping, list, tuple)) and hasattr(value, "__dict__"):
         yield from _all_of(vars(value), path, again)
 
@@ -277,19 +277,19 @@ def _heading(value: Any) -> str:
 
 
 def _parts(value: Any) -> list[tuple[str, Any]] | None:
-    """What a value consists of, each with what leads to it; None where that is not known."""
+    """(path suffix, part) of a value; None if its parts are unknown."""
     if isinstance(value, AbstractSet):
         return []
     if isinstance(value, Mapping):
-        return [(f"[{key!r}]", one) for key, one in value.items()]
+        return [(f"[{key!r}]", item) for key, item in value.items()]
     if is_namedtuple(type(value)):
-        return [(f".{name}", one) for name, one in zip(value._fields, value, strict=False)]
+        return [(f".{name}", item) for name, item in zip(value._fields, value, strict=False)]
     if isinstance(value, (list, tuple, collections.deque)):
-        return [(f"[{number}]", one) for number, one in enumerate(value)]
+        return [(f"[{number}]", item) for number, item in enumerate(value)]
     if isinstance(value, BaseModel):
         return _of_model(value)
     if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
-        return [(f"[{number}]", one) for number, one in zip(range(STREAMED), value, strict=False)]
+        return [(f"[{number}]", item) for number, item in zip(range(STREAMED), value, strict=False)]
     return _of_library(value)
 
 
@@ -306,29 +306,29 @@ def _of_library(value: Any) -> list[tuple[str, Any]] | None:
 
 
 _WHOLES: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
-    (BaseException, told),
+    (BaseException, error_text),
     ((io.BytesIO, io.StringIO), lambda value: value.getvalue()),
     (PurePath, str),
 )
-"""What is seen of such as one."""
+"""Types whose instances are shown by one other value."""
 
 
 def _of_model(value: BaseModel) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = [(f".{name}", one) for name, one in value]  # what is withheld is left out
-    found += [(f".{name}", one) for name, one in (value.__pydantic_private__ or {}).items()]
+    parts: list[tuple[str, Any]] = [(f".{name}", content) for name, content in value]  # what is withheld is left out
+    parts += [(f".{name}", content) for name, content in (value.__pydantic_private__ or {}).items()]
     for name in type(value).model_computed_fields:
         try:
-            found.append((f".{name}", getattr(value, name)))
+            parts.append((f".{name}", getattr(value, name)))
         except (AttributeError, PurposeGuardError):
-            continue  # made of what is withheld
-    return found
+            continue  # computed from a withheld field
+    return parts
 
 
 _TABLES: Final = frozenset({"numpy", "pandas", "polars", "pyarrow"})
 
 
 def _of_table(value: Any) -> list[tuple[str, Any]] | None:
-    """What is in an array, a column or a table."""
+    """The content of an array, a column or a table."""
     for name in ("to_pylist", "to_pydict", "to_dicts", "to_list", "to_dict", "tolist", "item"):
         method = getattr(value, name, None)
         if callable(method):
@@ -337,31 +337,31 @@ def _of_table(value: Any) -> list[tuple[str, Any]] | None:
 
 
 def _of_response(value: Any) -> list[tuple[str, Any]] | None:
-    """What a client gets by an HTTP response, of whichever library; its body is read by then."""
+    """Status, headers and body of an HTTP response of any library; the body is already read."""
     if not (hasattr(value, "status_code") and hasattr(value, "headers")):
         return None
     body = getattr(value, "content", None) or getattr(value, "body", None)
-    headers = [(str(name).lower(), str(one)) for name, one in value.headers.items()]
-    found = [(".status_code", value.status_code), (".headers", sorted(headers)), (".content", body)]
+    headers = [(str(name).lower(), str(header)) for name, header in value.headers.items()]
+    parts = [(".status_code", value.status_code), (".headers", sorted(headers)), (".content", body)]
     if body is None:  # a stream, a file
-        found += [(f".{name}", getattr(value, name)) for name in ("body_iterator", "path") if hasattr(value, name)]
-    return found
+        parts += [(f".{name}", getattr(value, name)) for name in ("body_iterator", "path") if hasattr(value, name)]
+    return parts
 
 
 def _attributes(value: Any) -> list[tuple[str, Any]] | None:
-    slots = [name for one in type(value).__mro__ for name in _slots(one)]
+    slots = [name for base in type(value).__mro__ for name in _slots(base)]
     names = [*getattr(value, "__dict__", ()), *slots]
     if not names:
         return None
-    found: list[tuple[str, Any]] = []
+    parts: list[tuple[str, Any]] = []
     for name in dict.fromkeys(names):
         if name.startswith(("_sa_", "__")):
-            continue  # what SQLAlchemy keeps of a row beside its columns; what is private to a class
+            continue  # SQLAlchemy's state, and private attributes of a class
         try:
-            found.append((f".{name}", getattr(value, name)))
+            parts.append((f".{name}", getattr(value, name)))
         except (AttributeError, PurposeGuardError):
             continue  # not set; or withheld
-    return found
+    return parts
 
 
 def _slots(cls: type) -> tuple[str, ...]:

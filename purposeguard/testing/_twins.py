@@ -1,4 +1,4 @@
-"""Copies of instances with other values in some fields: drawn anew, or taken from a twin; all else is the same."""
+"""Copies of instances with other values in some fields, drawn anew or taken from a twin."""
 
 from __future__ import annotations
 
@@ -17,10 +17,19 @@ from hypothesis import reject
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import is_union
-from purposeguard.testing._annotations import Spot, _fields_of, places, taken_apart
+from purposeguard.testing._annotations import Spot, _fields_of, places, unwrapped
 from purposeguard.testing._drawing import NOWHERE, Drawing
 from purposeguard.testing._leaves import Unsolvable, passes
-from purposeguard.testing._models import Field, Names, bindings_of, current, fields_of, made, replaced, scope_of
+from purposeguard.testing._models import (
+    Field,
+    Names,
+    bindings_of,
+    field_values,
+    fields_of,
+    instantiate,
+    scope_of,
+    with_fields,
+)
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.personal import Personal
 from purposeguard.values.plan import MISSING, read_field
@@ -30,28 +39,28 @@ from purposeguard.values.type_schema import Shape, shape_of
 
 _ATTEMPTS: Final = 5
 _SPARSE: Final = (1, 3)
-"""Attempts in which what is None stays so."""
+"""Attempts in which fields that are None stay None."""
 _BACKWARDS: Final = (2, 3)
-"""Attempts in which fields that were alike become what the last of them does, and not the first."""
+"""Attempts in which equal fields take the new value of the last of them, not of the first."""
 
 
 class Redrawing:
-    """Draws anew what stands at `paths`. `differing`: until it is not what it was."""
+    """Draws new values at `paths`; with `differing`, until they differ from the old ones."""
 
     def __init__(self, drawing: Drawing, paths: Collection[str], *, differing: bool = True) -> None:
         self._drawing = drawing
         self._paths = frozenset(paths)
         self._differing = differing
         self._again = False
-        """Whether what was drawn turned out to be what it was, once a model had made of it what it keeps."""
+        """True if the model converted the new value to the old one, so another must be drawn."""
 
     def value(self, value: Any, annotation: Any, spot: Spot = NOWHERE) -> Any:
-        """The value, or a copy of it with what was drawn."""
+        """The value, or a copy with new values at `paths`."""
         if spot.path in self._paths:
             return self._anew(value, annotation, spot)
         if value is None or isinstance(value, Sealed) or not self._reaches(spot.path):
             return value
-        annotation, spot = taken_apart(annotation, spot)
+        annotation, spot = unwrapped(annotation, spot)
         if is_union(annotation):
             return self.value(value, _member_of(value, get_args(annotation)), spot)
         if is_taggable(get_origin(annotation) or annotation):
@@ -64,13 +73,13 @@ class Redrawing:
 
     def _reaches(self, path: str) -> bool:
         below = (f"{path}.", f"{path}[") if path else ("",)
-        return any(one.startswith(below) for one in self._paths)
+        return any(own.startswith(below) for own in self._paths)
 
     def _anew(self, value: Any, annotation: Any, spot: Spot) -> Any:
         before = _content(value)
         if not self._differing:
             return self._drawn(value, annotation, spot)
-        # What is drawn may be the same by chance, and is where everything is as simple as may be: marks are not.
+        # A drawn value may equal the old one, and does when both are the simplest; marked values differ.
         drawings = [self._drawing.marked() for _ in range(_ATTEMPTS)]
         for drawing in drawings if self._again else (self._drawing, *drawings):
             drawing.avoid = (before,)
@@ -83,29 +92,29 @@ class Redrawing:
         return value
 
     def _drawn(self, value: Any, annotation: Any, spot: Spot, drawing: Drawing | None = None) -> Any:
-        # Sealed here, since it is to be under what the value itself says.
+        # Not sealed by the model: the new value keeps the label of the old one.
         try:
             drawn = (drawing or self._drawing).value(annotation, spot.but(personal=True, seals=False))
         except Unsolvable as error:
             raise error.at(spot.path) from error
         if isinstance(value, Sealed) and isinstance(drawn, Sealed):
-            # Under what the value itself says, which may be less than what its annotation says.
+            # The value's own label, which may have fewer sources than the annotation.
             return Personal(_content(drawn), value.label)
         return drawn
 
     def _mapping(self, value: Mapping[Any, Any], args: tuple[Any, ...], spot: Spot) -> Any:
         inner = args[-1] if args else object
-        found = {key: self.value(one, inner, spot.item()) for key, one in value.items()}
-        if all(found[key] is one for key, one in value.items()):
+        items = {key: self.value(item, inner, spot.item()) for key, item in value.items()}
+        if all(items[key] is item for key, item in value.items()):
             return value
         if isinstance(value, collections.defaultdict):
-            return collections.defaultdict(value.default_factory, found)
-        return cast("Any", type(value))(found)
+            return collections.defaultdict(value.default_factory, items)
+        return cast("Any", type(value))(items)
 
     def _items(self, value: Collection[Any], args: tuple[Any, ...], spot: Spot) -> Any:
         fixed = isinstance(value, tuple) and bool(args) and args[-1] is not ...
         inner = args if fixed else (args[:1] or (object,)) * len(value)
-        items = [self.value(one, inner[index], spot.item()) for index, one in enumerate(value)]
+        items = [self.value(item, inner[index], spot.item()) for index, item in enumerate(value)]
         if all(new is old for new, old in zip(items, value, strict=True)):
             return value
         return cast("Any", type(value))(items)
@@ -113,26 +122,26 @@ class Redrawing:
     def _model(self, value: Any, annotation: Any, spot: Spot) -> Any:
         cls, bindings = bindings_of(annotation, spot.names)
         if not isinstance(value, dict) and type(value) is not cls:
-            cls, bindings = type(value), ()  # of a subclass, or of another class than was said
+            cls, bindings = type(value), ()  # a subclass, or a class other than the annotated one
             if not is_taggable(cls):
                 return value
         fields, scope = fields_of(cls), scope_of(cls, bindings)
-        held = current(value, tuple(one.name for one in fields))
-        refuses_itself: Callable[[], bool] = functools.cache(lambda: not passes(lambda: made(cls, held)))
+        held = field_values(value, tuple(field.name for field in fields))
+        refuses_itself: Callable[[], bool] = functools.cache(lambda: not passes(lambda: instantiate(cls, held)))
         for attempt in range(_ATTEMPTS):
             changes = self._changes(fields, held, spot, scope)
             if not changes:
                 return value
-            if attempt in _SPARSE:  # validators may count those that are there
+            if attempt in _SPARSE:  # validators may count the fields that are present
                 changes = {name: new for name, new in changes.items() if held[name] is not None} or changes
             if attempt:
                 changes = _as_alike(held, changes, backwards=attempt in _BACKWARDS)
             last = attempt == _ATTEMPTS - 1
             try:
-                whole = made(cls, {**held, **changes})
+                whole = instantiate(cls, {**held, **changes})
             except Exception:  # noqa: BLE001  # the application's validators, which may raise anything
-                if refuses_itself():  # what it holds cannot be given once more, so no validator can tell
-                    return replaced(value, changes)
+                if refuses_itself():  # the old values are refused too, so validation says nothing
+                    return with_fields(value, changes)
                 continue
             changes = {name: read_field(whole, name) for name in changes}
             self._again = not last and any(
@@ -141,87 +150,87 @@ class Redrawing:
                 if self._differing and spot.below(name) in self._paths
             )
             if not self._again:
-                return replaced(value, changes)
+                return with_fields(value, changes)
         return reject()
 
     def _changes(
         self, fields: Sequence[Field], held: Mapping[str, Any], spot: Spot, scope: Callable[[str], Names]
     ) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        changes: dict[str, Any] = {}
         for field in fields:
             if field.name in held:
                 new = self.value(held[field.name], field.annotation, spot.field(field, scope(field.name)))
                 if new is not held[field.name]:
-                    found[field.name] = new
-        return found
+                    changes[field.name] = new
+        return changes
 
 
 def _as_alike(held: Mapping[str, Any], changes: dict[str, Any], *, backwards: bool) -> dict[str, Any]:
-    """The changes, where what was the same in two fields is the same again: validators may ask for it."""
-    found: dict[str, Any] = {}
+    """The changes, with fields equal that were equal before: validators may require it."""
+    alike_changes: dict[str, Any] = {}
     for name, new in reversed(changes.items()) if backwards else changes.items():
-        like = next((one for one in found if _same(held[one], held[name])), None)
-        found[name] = new if like is None else found[like]
-    return found
+        like = next((earlier for earlier in alike_changes if _same(held[earlier], held[name])), None)
+        alike_changes[name] = new if like is None else alike_changes[like]
+    return alike_changes
 
 
 def _content(value: Any) -> Any:
-    """What is in a seal; of one that is yet to be made, what is like nothing. Any other value itself."""
+    """The plain value; for a pending seal, an object that equals nothing."""
     if not isinstance(value, Sealed):
         return value
     inside = content(value)
     return object() if type(inside) is Pending else inside
 
 
-def _same(one: Any, other: Any) -> bool:
-    if type(one) is not type(other):
+def _same(first: Any, other: Any) -> bool:
+    if type(first) is not type(other):
         return False
-    return one is other or bool(one == other)
+    return first is other or bool(first == other)
 
 
 def _member_of(value: Any, members: tuple[Any, ...]) -> Any:
-    """The member of a union that a value is of."""
-    for one in members:
-        plain, _ = taken_apart(one, NOWHERE)
+    """The member of a union that a value belongs to."""
+    for member in members:
+        plain, _ = unwrapped(member, NOWHERE)
         cls = get_origin(plain) or plain
         if isinstance(value, dict) and is_taggable(cls):
             if hasattr(cls, "__required_keys__") and cls.__required_keys__ <= set(value) <= set(cls.__annotations__):
-                return one
+                return member
         elif isinstance(cls, type) and isinstance(value, cls):
-            return one
-    return next((one for one in members if one is not type(None)), members[0])
+            return member
+    return next((member for member in members if member is not type(None)), members[0])
 
 
 @dataclass(frozen=True)
 class Fields:
-    """What of one argument may not be used: path → label. `model` is its annotation."""
+    """The fields of one argument that may not be used: path → label. `model` is its annotation."""
 
     name: str
     model: Any
     forbidden: Mapping[str, Label]
 
     def shown(self, path: str) -> str:
-        """A path in it as code reads it."""
-        return shown_as(self.name, path)
+        """A path in the argument as code writes it."""
+        return path_in_code(self.name, path)
 
 
-def shown_as(name: str, path: str) -> str:
-    """A path in an argument as code reads it: `customer.device`, `customers[].device`."""
+def path_in_code(name: str, path: str) -> str:
+    """A path in an argument as code writes it: `customer.device`, `customers[].device`."""
     return f"{name}{path}" if not path or path.startswith("[") else f"{name}.{path}"
 
 
 def annotations_of(fn: Callable[..., Any], local: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The annotations of a function's parameters, as far as they can be read; `local` are the names around it."""
+    """The annotations of a function's parameters, as far as they resolve; `local`: the names in scope."""
     fn = inspect.unwrap(fn)
     try:
         hints = typing_extensions.get_type_hints(fn, localns=dict(local) if local else None, include_extras=True)
     except (NameError, TypeError):
-        hints = {name: one for name, one in getattr(fn, "__annotations__", {}).items() if not isinstance(one, str)}
-    return {name: one for name, one in hints.items() if name != "return"}
+        hints = {name: hint for name, hint in getattr(fn, "__annotations__", {}).items() if not isinstance(hint, str)}
+    return {name: hint for name, hint in hints.items() if name != "return"}
 
 
 def is_tagged(annotation: Any) -> bool:
-    """Whether an annotation is that of a model with tagged fields, or holds one."""
+    """True if an annotation is, or contains, a model with tagged fields."""
     try:
         return shape_of(annotation).has_tags
     except UnlabelledData:
@@ -229,63 +238,63 @@ def is_tagged(annotation: Any) -> bool:
 
 
 def model_of(value: Any, annotation: Any = None) -> Any:
-    """What describes a value: its annotation, or else its class, or that of its items; None where nothing does."""
+    """The model of a value: its annotation, its class, or that of its items; None if it has no tagged fields."""
     if annotation is not None and is_tagged(annotation):
         return annotation
     if is_taggable(type(value)):
         return type(value) if is_tagged(type(value)) else None
     if isinstance(value, (list, tuple, set, frozenset)):
-        for one in value:
-            inner = model_of(one)
+        for item in value:
+            inner = model_of(item)
             if inner is not None:
                 items: Any = (inner, ...) if isinstance(value, tuple) else inner
                 return types.GenericAlias(type(value), items)
     if isinstance(value, dict):
-        for one in value.values():
-            inner = model_of(one)
+        for item in value.values():
+            inner = model_of(item)
             if inner is not None:
                 return types.GenericAlias(dict, (Any, inner))
     return None
 
 
 def forbidden_in(decide: Callable[[Label], object], model: Any) -> dict[str, Label]:
-    """The fields of a model that may not be used; `decide` says of a label whether it may."""
+    """The fields of a model that may not be used: path → label. `decide` judges a label."""
     return {path: label for path, label in sources_of(model).items() if not decide(label)}
 
 
-def present(value: Any, fields: Fields) -> bool:
-    """Whether a value has any of these fields: an empty list has none."""
+def has_any(value: Any, fields: Fields) -> bool:
+    """True if a value has any of these fields: an empty list has none."""
     return "" in fields.forbidden or any(place.path in fields.forbidden for place in places(value, fields.model))
 
 
 def values_at(value: Any, model: Any, path: str) -> list[Any]:
-    """What stands in a field, at each place that has its path."""
-    found = _at(value, model, path)
-    return [plain(one) if isinstance(one, Sealed) else one for one in found]
+    """The plain values at a path."""
+    contents = _at(value, model, path)
+    return [plain(item) if isinstance(item, Sealed) else item for item in contents]
 
 
 def _at(value: Any, model: Any, path: str) -> list[Any]:
     return [place.value for place in places(value, model) if place.path == path] if path else [value]
 
 
-def grafted(value: Any, donor: Any, model: Any, paths: Collection[str]) -> Any:
-    """`value`, with what `donor`, which is its twin, has at these paths."""
+def with_values_of(value: Any, donor: Any, model: Any, paths: Collection[str]) -> Any:
+    """A copy of `value` with the values of `donor`, its twin, at these paths."""
     theirs: dict[str, Iterator[Any]] = {}
     for path in paths:
         theirs[path] = iter(_at(donor, model, path))
     return _changed(value, shape_of(model), "", lambda path, old: next(theirs[path], old) if path in theirs else _LEFT)
 
 
-def alike(value: Any, model: Any, paths: Collection[str]) -> Any:
-    """`value`, with the same everywhere in the places of each path: whether two are equal may make a difference."""
+def with_equal_values(value: Any, model: Any, paths: Collection[str]) -> Any:
+    """A copy of `value` in which all values at a path are equal: code may compare them."""
     first: dict[str, Any] = {}
     return _changed(
         value, shape_of(model), "", lambda path, old: first.setdefault(path, old) if path in paths else _LEFT
     )
 
 
-def placed(value: Any, model: Any, path: str, index: int, new: Any) -> Any:
-    """`value`, with another one at one of the places of a path; sealed like the one before where that is sealed."""
+def with_value_at(value: Any, model: Any, path: str, index: int, new: Any) -> Any:
+    """A copy of `value` with `new` at the `index`-th place of a path, sealed if the old value is."""
     places_seen = itertools.count()
 
     def choose(at: str, old: Any) -> Any:
@@ -302,7 +311,7 @@ _LEFT: Final = object()
 
 
 def _changed(value: Any, shape: Shape, path: str, choose: Callable[[str, Any], Any]) -> Any:
-    """`value`, with what `choose` gives for its places; nothing is looked at in what it has chosen."""
+    """A copy of `value` with what `choose` returns for each path; chosen values are not entered."""
     chosen = choose(path, value)
     if chosen is not _LEFT:
         return chosen
@@ -317,13 +326,13 @@ def _changed(value: Any, shape: Shape, path: str, choose: Callable[[str, Any], A
                 new = _changed(old, inner, f"{path}.{name}" if path else name, choose)
                 if new is not old:
                     changes[name] = new
-        return replaced(value, changes) if changes else value
+        return with_fields(value, changes) if changes else value
     items = shape.items
     if items is None:
         return value
     if isinstance(value, Mapping):
-        made = {key: _changed(one, items, f"{path}[]", choose) for key, one in value.items()}
+        made = {key: _changed(item, items, f"{path}[]", choose) for key, item in value.items()}
         return made if type(value) is dict else cast("Any", type(value))(made)
     if isinstance(value, (list, tuple, set, frozenset)):
-        return type(value)([_changed(one, items, f"{path}[]", choose) for one in value])
+        return type(value)([_changed(item, items, f"{path}[]", choose) for item in value])
     return value

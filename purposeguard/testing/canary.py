@@ -1,4 +1,4 @@
-"""Canaries: marked values, and whether those that a purpose may not use come out anywhere.
+"""Canaries: marked values, and a check that those that a purpose may not use do not come out.
 
 ```python
 with canaries(guard, tm.RenewalGuidance) as marked:
@@ -28,14 +28,13 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.use import Use
-from purposeguard.testing._runs import Waiting
-from purposeguard.testing._shown import each, lines_of
+from purposeguard.testing._runs import Waiting, opened_by
+from purposeguard.testing._shown import error_parts, lines_of
 from purposeguard.testing.effects import KINDS, Effect, Effects, captured
 from purposeguard.testing.failures import Escape, Leaked, NothingToProve, Unrecognisable, nothing_marked, unrecognisable
-from purposeguard.testing.interference import must_be_known
+from purposeguard.testing.interference import check_known
 from purposeguard.testing.traces import Haystack
 from purposeguard.testing.values import Mark, Markers
-from purposeguard.values.sealed import plain
 
 T = TypeVar("T")
 
@@ -45,18 +44,18 @@ def canaries(
 ) -> AbstractContextManager[Canaries, None]:
     """A block under a purpose, in which code works with marked values.
 
-    When it ends, no mark of a field that the purpose may not use may have come out: in what was given to `result`, in
-    an error that leaves the block, or in an effect (`effects` says of which kinds), as it is or transformed.
+    At its end, no mark of a field that the purpose may not use may have come out, plain or transformed: in a value
+    passed to `result`, in an error that leaves the block, or in an effect of the kinds in `effects`.
 
     Raises, when the block ends:
-        Leaked: one did; it says which, where and how.
-        NothingToProve: nothing was marked that the purpose may not use.
+        Leaked: a mark came out; says which, where and how.
+        NothingToProve: no field was marked that the purpose may not use.
 
     Raises:
         UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`.
-        ValueError: `effects` names what there is not.
+        ValueError: unknown name in `effects`.
     """
-    must_be_known("effects", effects, KINDS)
+    check_known("effects", effects, KINDS)
     activity = f"canaries in {sys._getframe(1).f_code.co_qualname}"
     return _Block(
         guard, purpose, channel, guard.purpose(purpose, channel=channel, activity=activity), frozenset(effects)
@@ -64,7 +63,7 @@ def canaries(
 
 
 class _Block(AbstractContextManager["Canaries", None]):
-    """What stands around the block: the purpose, and what is captured."""
+    """Enters the purpose and the capture of effects."""
 
     def __init__(
         self, guard: Guard, purpose: Any, channel: str | None, block: Block[Any], kinds: frozenset[str]
@@ -90,7 +89,7 @@ class _Block(AbstractContextManager["Canaries", None]):
     ) -> None:
         __tracebackhide__ = True
         marked, self._marked = self._marked, None
-        with self._ending:  # what may be opened is seen under the purpose
+        with self._ending:  # sealed values are opened under the purpose
             self._begun.close()
             if marked is not None:
                 marked.effects.end()
@@ -118,16 +117,16 @@ class Canaries:
 
     def __post_init__(self) -> None:
         number = next(_BLOCKS)
-        self._markers = Markers(f"canaries {number}")  # unlike those of other blocks, which may be remembered
+        self._markers = Markers(f"canaries {number}")  # distinct from other blocks' marks, which code may remember
         self._others = Markers(f"beside canaries {number}")
         self._results: list[Effect] = []
         self._usual = set(_USUAL)
 
     def instance(self, model: type[T], /, **fields: Any) -> T:
-        """A new one of a tagged model, in which what is personal is marked; `fields` are given as they are.
+        """A new instance of a tagged model with marked personal fields; `fields` are used unchanged.
 
         Raises:
-            TypeError: nothing is known that a field could be made from: give it.
+            TypeError: no strategy is known for a field: pass it.
         """
         known = len(self._others)
         made = self._markers.instance(model, **fields)
@@ -136,14 +135,14 @@ class Canaries:
         return made
 
     def _learn(self, known: int) -> None:
-        """Finds out which words stand in a field whatever is marked, as what a pattern begins with."""
-        theirs = {word.casefold() for one in self._others.marks[known:] for word in _words(one)}
-        self._usual |= theirs & {word.casefold() for one in self.marks for word in _words(one)}
+        """Learns the words that every value of a field contains, such as a pattern's prefix."""
+        theirs = {word.casefold() for mark in self._others.marks[known:] for word in _words(mark)}
+        self._usual |= theirs & {word.casefold() for mark in self.marks for word in _words(mark)}
 
     def mark(self, instance: T, model: Any = None, /) -> T:
-        """A copy of an instance, in which what is personal is marked, and all else is the same.
+        """A copy of an instance with marked personal fields, the others unchanged.
 
-        `model` is its annotation, where its class does not say it (a TypedDict).
+        `model`: its annotation, if its class does not say it (a TypedDict).
 
         Raises:
             TypeError: as `instance`.
@@ -155,55 +154,52 @@ class Canaries:
         return made
 
     def result(self, value: T, /) -> T:
-        """Takes something for what is given out, and gives it back."""
+        """Treats a value as output of the code under test, and returns it."""
         if inspect.isgenerator(value) or inspect.isawaitable(value):
             raise TypeError(f"a {type(value).__name__} has not run yet: give what comes of it")
-        lines = lines_of(value, lambda seal: plain(seal) if self._may_open(seal) else seal)
+        lines = lines_of(value, opened_by(self.use))
         parts = tuple(
             (f"result{path}" if _SHOWN.fullmatch(path) else "result", f"{path} {text}") for path, text in lines
         )
         self._results.append(Effect("result", "", parts))
         return value
 
-    def _may_open(self, seal: Any) -> bool:
-        return self.use._knows(seal.label) and bool(self.use.allows(seal.label))
-
     @property
     def marks(self) -> tuple[Mark, ...]:
-        """Every mark, in the order in which they were made."""
+        """All marks, in order of creation."""
         return self._markers.marks
 
     @property
     def forbidden(self) -> tuple[Mark, ...]:
         """The marks of fields that the purpose may not use."""
-        return tuple(one for one in self.marks if not self._decision(one.label))
+        return tuple(mark for mark in self.marks if not self._decision(mark.label))
 
     def _decision(self, label: Label) -> Decision:
         return self._guard.explain(label, self._purpose, self._channel)
 
     def leaked(self, error: BaseException | None = None) -> Leaked | None:
-        """What has come out so far, where anything has."""
-        effects = [*self._results, *(one for one in self.effects if one.kind in self._kinds)]
+        """The error that lists the forbidden marks that came out so far; None if none did."""
+        effects = [*self._results, *(effect for effect in self.effects if effect.kind in self._kinds)]
         if error is not None:
-            effects.append(Effect("error", type(error).__name__, tuple(each(error))))
-        marks = [one for one in self.forbidden if one.recognisable]
-        sought = [(one, _sought(one, self._usual)) for one in marks]
-        found = [escape for effect in effects for escape in _escapes(effect, sought)]
-        if not found:
+            effects.append(Effect("error", type(error).__name__, tuple(error_parts(error))))
+        marks = [mark for mark in self.forbidden if mark.recognisable]
+        sought = [(mark, _sought(mark, self._usual)) for mark in marks]
+        escapes = [escape for effect in effects for escape in _escapes(effect, sought)]
+        if not escapes:
             return None
-        labels = dict.fromkeys(one.mark.label for one in found)
-        return Leaked(found, [self._decision(label) for label in labels])
+        labels = dict.fromkeys(escape.mark.label for escape in escapes)
+        return Leaked(escapes, [self._decision(label) for label in labels])
 
     def must_have_proven(self) -> None:
-        """Says what could not have been found.
+        """Warns of marks that cannot be recognised.
 
         Raises:
-            NothingToProve: nothing could.
+            NothingToProve: no forbidden mark can be.
         """
         forbidden = self.forbidden
-        if not any(one.recognisable for one in forbidden):
+        if not any(mark.recognisable for mark in forbidden):
             raise NothingToProve(nothing_marked(self._decision, forbidden, self.marks))
-        unseen = dict.fromkeys(one.field for one in forbidden if not one.recognisable)
+        unseen = dict.fromkeys(mark.field for mark in forbidden if not mark.recognisable)
         if unseen:
             warnings.warn(unrecognisable(list(unseen)), Unrecognisable, stacklevel=3)
 
@@ -211,23 +207,20 @@ class Canaries:
 _BLOCKS: Final = itertools.count()
 
 _SHOWN: Final = re.compile(r"(\.\w+|\[\d*\])*")
-"""Paths in a result that may be shown: keys of a mapping may be values."""
+"""Paths in a result that are safe to show; keys of a mapping may be personal values."""
 
 _WORD: Final = re.compile(r"[^\W\d_]{7,}")
 _USUAL: Final = frozenset({"example", "localhost"})
-"""Words of that length that marks have in common."""
+"""Words that different marks share."""
 
 _PART: Final = 8
-"""Letters by which a word is known that was cut short."""
+"""Letters by which a truncated word is recognised."""
 
 
 def _sought(mark: Mark, usual: Collection[str]) -> tuple[str, ...]:
-    """How a mark looks as text, and the words in it that no other has: an address is known by what is before the @.
-
-    A word is known by eight letters at its beginning or end, too, where it was cut short.
-    """
-    words = [one for one in _words(mark) if one.casefold() not in usual]
-    parts = [part for one in words if len(one) > _PART for part in (one[:_PART], one[-_PART:])]
+    """The texts of a mark, its distinctive words (the local part of an address), and their first and last letters."""
+    words = [word for word in _words(mark) if word.casefold() not in usual]
+    parts = [part for word in words if len(word) > _PART for part in (word[:_PART], word[-_PART:])]
     return tuple(dict.fromkeys((*mark.texts, *words, *parts)))
 
 
@@ -236,13 +229,13 @@ def _words(mark: Mark) -> list[str]:
 
 
 def _escapes(effect: Effect, marks: list[tuple[Mark, tuple[str, ...]]]) -> list[Escape]:
-    """The marks that came out by one effect, each once."""
+    """The marks in one effect, each once."""
     texts = [(what, Haystack(text)) for what, text in effect.parts]
-    found: list[Escape] = []
+    escapes: list[Escape] = []
     for mark, sought in marks:
         for what, text in texts:
             trace = text.trace(sought)
             if trace is not None:
-                found.append(Escape(mark, effect, what, trace, len(text.text)))
+                escapes.append(Escape(mark, effect, what, trace, len(text.text)))
                 break
-    return found
+    return escapes

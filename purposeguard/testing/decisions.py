@@ -1,4 +1,4 @@
-"""What code under test really decided: captured, denied as it should be, read as it should be."""
+"""Captures the decisions of code under test, and asserts what is denied and what is read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from purposeguard.testing.watching import Asked, Watcher, watching
 R = TypeVar("R")
 
 _SHOWN: Final = 12
-"""Decisions that a failed assertion lists."""
+"""The most decisions that a failed assertion lists."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Decided:
 
     def __str__(self) -> str:
         verdict = "may use" if self.allowed else "may not use"
-        text = f"{name_of(self.purpose)} {verdict} {', '.join(one.clause for one in self.sources)}"
+        text = f"{name_of(self.purpose)} {verdict} {', '.join(source.clause for source in self.sources)}"
         if self.channel is not None:
             text += f" by {self.channel}"
         where = [] if self.activity is None else [f"in {self.activity}"]
@@ -59,9 +59,9 @@ class Decided:
 
 class _Capture(Watcher):
     def __init__(self) -> None:
-        self.found: list[Decided] = []
+        self.decisions: list[Decided] = []
         self.names: dict[int, tuple[str, str]] = {}
-        """By identity, the names of the activity: the one that it was given, and that of its function."""
+        """id of a decision → the names of its activity: the declared one, and that of its function."""
         self.refusals: list[Decision] = []
 
     def decided(self, asked: Asked) -> None:
@@ -79,23 +79,23 @@ class _Capture(Watcher):
         )
         if activity is not None:
             self.names[id(decided)] = activity.name, activity.site.dotted
-        self.found.append(decided)
+        self.decisions.append(decided)
 
     def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:  # noqa: ARG002  # as Watcher has it
         if isinstance(error, PurposeViolation):
-            self.refusals.append(error.decision)  # not the error, whose frames would live on
+            self.refusals.append(error.decision)  # not the error, which keeps its frames alive
 
 
 @contextmanager
 def capture_decisions(guard: Guard | None = None) -> Generator[list[Decided], None, None]:
-    """The decisions of a guard, or of all guards, made in any thread while the block runs, in their order.
+    """The decisions of a guard, or of all guards, in any thread while the block runs, in order.
 
-    A decision is what a caller asked for, once: each check, each value opened, each call of an access function, each
-    field that is looked at to withhold it, each row. Uses under an exception are decided by no notice, and not listed.
+    Each check, opened value, call of an access function, field considered for withholding, and row is one decision.
+    Uses under a legal override are not decided by a notice, and not listed.
     """
     capture = _Capture()
     with watching(capture, guard):
-        yield capture.found
+        yield capture.decisions
 
 
 class _Asserting(Generic[R]):
@@ -107,16 +107,16 @@ class _Asserting(Generic[R]):
         self._entered: list[tuple[_Capture, AbstractContextManager[None]]] = []
 
     def __enter__(self) -> list[Decided]:
-        capture = _Capture()  # of this time: a block may be entered again
+        capture = _Capture()  # a new one each time: a block may be entered again
         block = watching(capture, self._guard)
         block.__enter__()
         self._entered.append((capture, block))
-        return capture.found
+        return capture.decisions
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        __tracebackhide__ = True  # pytest shows the block, and not what judges it
+        __tracebackhide__ = True  # pytest shows the block, not this method
         self._capture, block = self._entered.pop()
         block.__exit__(None, None, None)
         return self._judge(error)
@@ -125,22 +125,22 @@ class _Asserting(Generic[R]):
         raise NotImplementedError
 
     def run(self, call: Callable[[], R]) -> R | None:
-        """What a call gives, once it is judged; None where what it raised was expected."""
+        """Calls and judges; returns the result, or None if the call raised what was expected."""
         __tracebackhide__ = True
         result: R | None = None
         with self:
             result = call()
             if inspect.isawaitable(result):
                 if inspect.iscoroutine(result):
-                    result.close()  # it will not run, and need not say so
+                    result.close()  # no warning that it was never awaited
                 raise TypeError("what was called gave something to await: await it in a `with` block")
         return result
 
-    def _listed(self) -> str:
-        found = self._capture.found
-        if not found:
+    def _decisions_text(self) -> str:
+        decisions = self._capture.decisions
+        if not decisions:
             return "no guard decided anything here"
-        counted = Counter(map(str, found))
+        counted = Counter(map(str, decisions))
         lines = [
             wrapped(text if times == 1 else f"{text}, {times} times", "  ")
             for text, times in itertools.islice(counted.items(), _SHOWN)
@@ -161,18 +161,25 @@ class _Denied(_Asserting[Any]):
         violations = _violations(error)
         if violations is None:
             return False
-        refused = [(one.label, one.denied, one.purpose) for one in self._capture.refusals]
-        refused += [(one.sources, one.denied, one.purpose) for one in self._capture.found if not one.allowed]
-        if self._guard is None:  # one that this process did not raise just now is denied as well
-            refused += [(one.decision.label, one.decision.denied, one.decision.purpose) for one in violations]
-        if any(self._is_meant(*one) for one in refused):
+        refused = [(refusal.label, refusal.denied, refusal.purpose) for refusal in self._capture.refusals]
+        refused += [
+            (decision.sources, decision.denied, decision.purpose)
+            for decision in self._capture.decisions
+            if not decision.allowed
+        ]
+        if self._guard is None:  # count also a violation not captured here, as from another process
+            refused += [
+                (violation.decision.label, violation.decision.denied, violation.decision.purpose)
+                for violation in violations
+            ]
+        if any(self._is_meant(*refusal) for refusal in refused):
             return True
         if error is not None:
-            return False  # another violation than the one that was expected says more
+            return False  # an unexpected violation is raised itself: it says more
         wanted = "nothing" if self._sources is None else ", ".join(self._sources)
         denied = "was denied" if self._sources is None else "was not denied"
         aim = f" for {self._purpose}" if self._purpose is not None else ""
-        raise AssertionError(f"{wanted} {denied}{aim}\n{self._listed()}")
+        raise AssertionError(f"{wanted} {denied}{aim}\n{self._decisions_text()}")
 
     def _is_meant(self, label: Label, denied: tuple[type[Source], ...], purpose: type[Purpose] | Family) -> bool:
         if self._purpose is not None and _folded(self._purpose) not in _names(purpose):
@@ -180,10 +187,10 @@ class _Denied(_Asserting[Any]):
         if self._sources is None:
             return True
         wanted = set(self._sources.values())
-        combined = {one for source in label for one in _names(source)}
-        # Of several, that their combination was denied, and by one of them. A refusal that rests on something else than
-        # the table (the recipient) is of all of them.
-        return wanted <= combined and any(not wanted.isdisjoint(_names(one)) for one in denied or label)
+        combined = {name for source in label for name in _names(source)}
+        # Several sources: their combination was denied because of one of them. A refusal for another reason than the
+        # table (the recipient, say) concerns all of them.
+        return wanted <= combined and any(not wanted.isdisjoint(_names(source)) for source in denied or label)
 
 
 class _Reads(_Asserting[Any]):
@@ -197,22 +204,22 @@ class _Reads(_Asserting[Any]):
         if error is not None:
             return False
         used: dict[str, frozenset[str]] = {}
-        for one in self._capture.found:
-            names = self._capture.names.get(id(one), ())
-            if one.used and one.allowed and (self._activity is None or self._activity in names):
-                used.update((source.clause, _names(source)) for source in one.sources)
-        missing = [told for told, wanted in self._sources.items() if not any(wanted in one for one in used.values())]
+        for decision in self._capture.decisions:
+            names = self._capture.names.get(id(decision), ())
+            if decision.used and decision.allowed and (self._activity is None or self._activity in names):
+                used.update((source.clause, _names(source)) for source in decision.sources)
+        missing = [text for text, wanted in self._sources.items() if not any(wanted in ids for ids in used.values())]
         wanted_names = set(self._sources.values())
         beyond = [clause for clause, known in used.items() if known.isdisjoint(wanted_names)]
         if not missing and not beyond:
             return False
-        told = []
+        words = []
         if beyond:
-            told.append(f"was read and is not expected: {', '.join(sorted(beyond))}")
+            words.append(f"was read and is not expected: {', '.join(sorted(beyond))}")
         if missing:
-            told.append(f"was not read: {', '.join(sorted(missing))}")
+            words.append(f"was not read: {', '.join(sorted(missing))}")
         where = f"activity {self._activity}: " if self._activity is not None else ""
-        raise AssertionError(f"{where}{'; '.join(told)}\n{self._listed()}")
+        raise AssertionError(f"{where}{'; '.join(words)}\n{self._decisions_text()}")
 
 
 @overload
@@ -231,15 +238,14 @@ def assert_denied(
 ) -> _Denied | None:
     """Asserts that data from these sources is denied to this purpose by a call, or in a `with` block.
 
-    Denied is what raises a violation, also one that the code handles (a response with status 403), or would raise one
-    if it were not only observed; a field that is withheld; and a question that is answered no. A violation that leaves
-    the block is caught here, or a group of nothing else; any other error is not. Where `sources` or `purpose` is not
-    given, any will do.
+    Denials are violations, also those that the code handles (a response with status 403) or that are only observed;
+    withheld fields; and questions answered no. A violation that leaves the block, or a group of violations alone, is
+    caught; any other error is not. Without `sources` or `purpose`, any matches.
 
     Raises:
-        AssertionError: it was not denied; the message lists what was decided instead.
+        AssertionError: nothing was denied; the message lists the decisions.
         PurposeViolation: something else was denied.
-        TypeError: the call gave a coroutine, which a `with` block awaits.
+        TypeError: the call returned a coroutine: await it in a `with` block.
     """
     __tracebackhide__ = True
     block = _Denied(sources, purpose, guard)
@@ -255,47 +261,47 @@ def assert_reads(
 ) -> R: ...
 @overload
 def assert_reads(sources: object, /, *, activity: object = None, guard: Guard | None = None) -> _Reads: ...
-def assert_reads(*given: Any, activity: object = None, guard: Guard | None = None) -> Any:
-    """Asserts that a call, or a `with` block, uses data from exactly these sources, and gives what the call gave.
+def assert_reads(*expected: Any, activity: object = None, guard: Guard | None = None) -> Any:
+    """Asserts that a call, or a `with` block, uses data from exactly these sources; returns the call's result.
 
-    `activity`, a function decorated with `@guard.purpose` or a name, looks at what that activity used alone. What was
-    only asked about is not used, and what was denied neither.
+    `activity`: a function decorated with `@guard.purpose`, or a name; only its uses count. Questions and denials are
+    no uses.
 
     Raises:
-        AssertionError: more was used, or less; the message says what, and lists what was decided.
-        TypeError: the call gave a coroutine, which a `with` block awaits; or there is no call and no source.
+        AssertionError: other sources were used; the message names them, and lists the decisions.
+        TypeError: the call returned a coroutine: await it in a `with` block; or there are no sources.
     """
-    if not 1 <= len(given) <= 2:
-        raise TypeError(f"takes a call and the sources, or the sources alone, and was given {len(given)} arguments")
+    if not 1 <= len(expected) <= 2:
+        raise TypeError(f"takes a call and the sources, or the sources alone, and was given {len(expected)} arguments")
     __tracebackhide__ = True
-    *call, sources = given
+    *call, sources = expected
     block = _Reads(sources, activity, guard)
     return block.run(call[0]) if call else block
 
 
 def _violations(error: BaseException | None) -> list[PurposeViolation] | None:
-    """The violations that an error is, or that it is a group of; None where it is, or has, any other."""
+    """The violation or group of violations that an error is; None if it is, or contains, any other error."""
     if error is None:
         return []
     if isinstance(error, BaseExceptionGroup):
-        parts = [_violations(one) for one in error.exceptions]
-        return None if None in parts else [one for part in parts for one in part or ()]
+        parts = [_violations(exception) for exception in error.exceptions]
+        return None if None in parts else [violation for part in parts for violation in part or ()]
     return [error] if isinstance(error, PurposeViolation) else None
 
 
 def _ids(sources: object) -> dict[str, str] | None:
-    """Sources as they are told → what they are compared by."""
+    """Source as passed → the id to compare."""
     if sources is None:
         return None
     if isinstance(sources, (str, type)):
         sources = (sources,)
     if not isinstance(sources, Iterable):
         raise TypeError(f"sources are classes, ids or a Label, not {type(sources).__name__}")
-    told = [_told(one) for one in sources]
-    return {one: _folded(one) for one in told}
+    texts = [_id_text(source) for source in sources]
+    return {text: _folded(text) for text in texts}
 
 
-def _told(term: object) -> str:
+def _id_text(term: object) -> str:
     if isinstance(term, str):
         return term
     clause = getattr(term, "clause", None)
@@ -310,20 +316,20 @@ def _purpose_id(purpose: object) -> str | None:
     if isinstance(purpose, Family):
         return purpose.name
     if is_union(purpose):
-        return " ".join(sorted(_told(one) for one in union_members(purpose)))
-    return _told(purpose)
+        return " ".join(sorted(_id_text(member) for member in union_members(purpose)))
+    return _id_text(purpose)
 
 
 def _names(term: type[Source | Purpose] | Family) -> frozenset[str]:
-    """What a term is called, to be compared."""
+    """The names of a term, for comparison."""
     if isinstance(term, Family):
-        members = " ".join(sorted(one.clause for one in term.members))
+        members = " ".join(sorted(member.clause for member in term.members))
         return frozenset(map(_folded, (term.name, term.slug, members)))
     return frozenset(map(_folded, (term.clause, term.slug, term.__name__)))
 
 
-def _folded(given: str) -> str:
-    return fold(given) or given
+def _folded(text: str) -> str:
+    return fold(text) or text
 
 
 def _activity_name(activity: object) -> str | None:

@@ -1,4 +1,4 @@
-"""What code does that others can see: log records, output, HTTP requests, SQL, files, processes.
+"""Captures the visible effects of code: log records, output, HTTP requests, SQL, files, processes.
 
 `captured()` watches all of the process while its block runs, whichever thread or task it happens in; `arranging()`
 takes a part of it out. Everything that is watched is put back when the outermost block ends, however it ends.
@@ -29,7 +29,7 @@ KINDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One thing that somebody else can see.
+    """One effect that is visible outside the code.
 
     `kind` is one of `KINDS`. `name` says what it was done with: the logger and level, the method, the file's mode.
     `parts` are its texts, each with what it is: `("message", …)`, `("parameter 1", …)`, `("body", …)`.
@@ -39,11 +39,11 @@ class Effect:
     name: str
     parts: Lines
     lane: object = field(default=None, compare=False, repr=False)
-    """Which thread and task did it: of two of them nobody knows which comes first."""
+    """The thread and task: the order of effects in different lanes is undefined."""
 
     @property
     def title(self) -> str:
-        """What it is, without what it says."""
+        """Kind and name, without content."""
         return f"{_NAMES[self.kind]} {self.name}".rstrip()
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ _NAMES: Final = {
 
 
 class _Growing:
-    """An effect that goes on: a file that is being written, a line that has not ended."""
+    """An unfinished effect: a file being written, an incomplete line."""
 
     def __init__(self, kind: str, name: str, parts: Parts, lane: object) -> None:
         self.kind = kind
@@ -78,7 +78,7 @@ class _Growing:
         self.ended = False
 
     def grow(self, what: str, text: str | bytes) -> None:
-        """Adds to one of its texts, as long as anybody watches."""
+        """Appends to one of the texts while the effect is watched."""
         if not self.ended:
             self.parts.setdefault(what, []).append(text)
 
@@ -88,7 +88,7 @@ class _Growing:
 
 
 def _whole(texts: list[str | bytes]) -> str:
-    """Bytes are read together: where they were cut, a character may have been."""
+    """The text of all parts, decoded together: a character may be split between two."""
     runs = (tuple(run) for _, run in itertools.groupby(tuple(texts), type))
     return "".join(text_of(type(run[0])().join(run)) for run in runs)  # type: ignore[arg-type]  # all of one type
 
@@ -105,10 +105,10 @@ class Effects(Sequence[Effect]):
         self.began = time.time()
 
     def add(self, kind: str, name: str, parts: Parts) -> _Growing:
-        """Takes note of an effect; what it gives can be added to."""
-        found = _Growing(kind, name, parts, _lane())
-        self._found.append(found)
-        return found
+        """Records an effect; returns it, to append to."""
+        effect = _Growing(kind, name, parts, _lane())
+        self._found.append(effect)
+        return effect
 
     @overload
     def __getitem__(self, index: int) -> Effect: ...
@@ -116,27 +116,32 @@ class Effects(Sequence[Effect]):
     def __getitem__(self, index: slice) -> list[Effect]: ...
     def __getitem__(self, index: int | slice) -> Effect | list[Effect]:
         if isinstance(index, slice):
-            return [one.effect() for one in self._found[index]]
+            return [effect.effect() for effect in self._found[index]]
         return self._found[index].effect()
 
     def __len__(self) -> int:
         return len(self._found)
 
     def end(self) -> None:
-        """Reads the files that were written; nothing is added any more."""
+        """Reads the written files; nothing is added afterwards."""
         _local_effects.end_files()
-        for one in self._found:
-            one.ended = True
+        for effect in self._found:
+            effect.ended = True
 
     def of(self, *kinds: str) -> list[Effect]:
-        """Those of some kinds alone."""
-        return [one for one in self if one.kind in kinds]
+        """The effects of these kinds."""
+        return [effect for effect in self if effect.kind in kinds]
 
     def settled(self) -> list[Effect]:
-        """The effects as they are compared: without what differs whenever anything runs again."""
+        """The effects for comparison: without times, addresses and temporary names."""
         return [
-            Effect(one.kind, one.name, tuple((what, settled(text, self.began)) for what, text in one.parts), one.lane)
-            for one in self
+            Effect(
+                effect.kind,
+                effect.name,
+                tuple((what, settled(text, self.began)) for what, text in effect.parts),
+                effect.lane,
+            )
+            for effect in self
         ]
 
     def __eq__(self, other: object) -> bool:
@@ -148,7 +153,7 @@ class Effects(Sequence[Effect]):
         return "\n".join(map(str, self)) or "no effects"
 
     def __repr__(self) -> str:
-        return f"<{len(self)} effects: {', '.join(dict.fromkeys(one.kind for one in self))}>"
+        return f"<{len(self)} effects: {', '.join(dict.fromkeys(effect.kind for effect in self))}>"
 
 
 def _lane() -> object:
@@ -162,7 +167,7 @@ def _lane() -> object:
 
 
 class _Watch:
-    """What is watching now, in this process."""
+    """The captures that are active in this process."""
 
     def __init__(self) -> None:
         self.lock = new_lock()
@@ -173,7 +178,7 @@ class _Watch:
         self.busy = threading.local()
 
     def tell(self, kind: str, name: str, make: Callable[[], Parts]) -> list[_Growing]:
-        """Tells all that watch of an effect; not of what telling does itself, nor of what is only arranged."""
+        """Records an effect in all captures, except within `arranging` and while recording another."""
         if self.arranging or not self.watching or getattr(self.busy, "now", False) or is_quiet(kind):
             return []
         self.busy.now = True
@@ -181,7 +186,7 @@ class _Watch:
             parts = make()
         finally:
             self.busy.now = False
-        return [one.add(kind, name, dict(parts)) for one in self.watching]
+        return [effects.add(kind, name, dict(parts)) for effects in self.watching]
 
 
 _watch: Final = _Watch()
@@ -191,11 +196,10 @@ _watch: Final = _Watch()
 def captured(*, level: int = logging.DEBUG, connections: list[Any] | None = None) -> Generator[Effects]:
     """A block whose effects are captured.
 
-    Log records of `level` and above count, whatever handlers there are: not of loggers whose own level is higher, nor
-    what libraries say below INFO.
-    Libraries that are loaded when the block begins are watched: httpx, httpx2, requests; SQLAlchemy, psycopg. So is
-    the standard library: logging, http.client, sqlite3, files, subprocess. `connections` of sqlite3 that are open when
-    it begins are looked for, which takes a moment, unless they are given; those that are made meanwhile are added.
+    Log records of `level` and above count, whatever the handlers; not those below a logger's own level, nor those of
+    libraries below INFO. Watched are the standard library (logging, http.client, sqlite3, files, subprocess) and, if
+    loaded when the block begins, httpx, httpx2, requests, SQLAlchemy and psycopg. `connections`: the open sqlite3
+    connections; without it they are searched for, which is slow. Later ones are added.
     """
     effects = Effects()
     with watched(connections, level=level):
@@ -207,12 +211,12 @@ def captured(*, level: int = logging.DEBUG, connections: list[Any] | None = None
             effects.end()
             with _watch.lock:
                 # By identity: two that have seen the same are equal.
-                _watch.watching = [one for one in _watch.watching if one is not effects]
+                _watch.watching = [other for other in _watch.watching if other is not effects]
 
 
 @contextlib.contextmanager
 def watched(connections: list[Any] | None = None, *, level: int = logging.DEBUG) -> Generator[None]:
-    """Has all in place that `captured` needs: several of them within this block take less time."""
+    """Installs what `captured` needs, so that several captures within this block are faster."""
     with _watch.lock:
         _watch.depth += 1
         if _watch.patches is None:
@@ -239,9 +243,9 @@ def _unwatch() -> None:
 
 @contextlib.contextmanager
 def arranging() -> Generator[None]:
-    """What happens in this block sets the scene and is no effect: rows that are put into a database, caches emptied.
+    """A block of set-up whose effects are not captured: rows inserted into a database, caches emptied.
 
-    It holds for all threads, since a test client or a pool works in its own.
+    It applies to all threads, since a test client or a pool uses its own.
     """
     with _watch.lock:
         _watch.arranging += 1
@@ -250,8 +254,3 @@ def arranging() -> Generator[None]:
     finally:
         with _watch.lock:
             _watch.arranging -= 1
-
-
-def is_arranging() -> bool:
-    """Whether the scene is being set just now."""
-    return bool(_watch.arranging)

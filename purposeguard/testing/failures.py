@@ -1,4 +1,4 @@
-"""What tests of noninterference and canaries fail with, and the words of it."""
+"""The errors of noninterference tests and canaries, and their messages."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ from purposeguard.errors import wrapped
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.policy.explanation import Decision, name_of
-from purposeguard.testing._judging import Difference, cut, differences
+from purposeguard.testing._judging import Difference, differences, shortened
 from purposeguard.testing._runs import PINS, time_machine
-from purposeguard.testing._twins import shown_as, values_at
+from purposeguard.testing._twins import path_in_code, values_at
 from purposeguard.values.tagging import sources_of
 
 if TYPE_CHECKING:
-    from purposeguard.testing._twins import Fields
-    from purposeguard.testing.values import Mark
-if TYPE_CHECKING:
-    from purposeguard.policy.explanation import Decision
     from purposeguard.testing._judging import Leak
     from purposeguard.testing._runs import Outcome
     from purposeguard.testing._twins import Fields
@@ -30,32 +26,32 @@ if TYPE_CHECKING:
 
 
 _PLACES: Final = 8
-"""Places that are listed."""
+"""The most places listed."""
 
 _MOST: Final = 4
-"""Differences that are listed beside the first."""
+"""The most differences listed after the first."""
 
 
-def listed(names: Sequence[str], last: str = "and") -> str:
+def joined(names: Sequence[str], last: str = "and") -> str:
     """`a`, `b` and `c`."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
-def labels_told(label: Label) -> str:
+def label_text(label: Label) -> str:
     """`product-data (1.1(b))`."""
-    return listed([name_of(one) for one in label])
+    return joined([name_of(source) for source in label])
 
 
 _UNNAMED: Final = "a field that may not be used makes a difference"
-"""While hypothesis still makes an example smaller: nobody is told of that one."""
+"""The message while hypothesis shrinks, which is not shown."""
 
 
 def _interference_text(
     decision: Decision,
     fields: Sequence[tuple[Fields, str]],
-    found: Sequence[Difference],
+    differences: Sequence[Difference],
     values: tuple[Mapping[str, Any], Mapping[str, Any]],
     *,
     together: bool,
@@ -63,16 +59,16 @@ def _interference_text(
     activity: str,
 ) -> str:
     """The text of an Interference."""
-    names = [f"`{name}`" for name in dict.fromkeys(one.shown(path) for one, path in fields)]
+    names = [f"`{name}`" for name in dict.fromkeys(argument.shown(path) for argument, path in fields)]
     verb = "make" if len(names) > 1 else "makes"
-    head = f"{decision.headline}, but {listed(names)} {verb} a difference"
+    head = f"{decision.headline}, but {joined(names)} {verb} a difference"
     head += " (only together)" if together else ""
-    first = found[0]
-    told = first.told()
+    first = differences[0]
+    texts = first.texts()
     lines = [wrapped(f"{head} to {activity}"), ""]
-    runs = list(zip(_runs_told(fields, values, remembered), told, strict=True))
+    runs = list(zip(_run_heads(fields, values, remembered), texts, strict=True))
     lines += [f"  {what}   {text}" for what, text in (runs if remembered else sorted(runs, key=_plainer))]
-    more = list(dict.fromkeys(one.what for one in found[1:] if one.what != first.what))
+    more = list(dict.fromkeys(difference.what for difference in differences[1:] if difference.what != first.what))
     if more:
         rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
         lines.append(wrapped(f"also different: {', '.join(more[:_MOST])}{rest}", "  "))
@@ -80,44 +76,44 @@ def _interference_text(
 
 
 def _plainer(run: tuple[str, str]) -> tuple[int, str]:
-    """The plainer value first: which of the two was drawn first says nothing."""
+    """Sort key: the shorter value first, as the order of drawing means nothing."""
     return len(run[0].rstrip()), run[0]
 
 
-def _runs_told(
+def _run_heads(
     fields: Sequence[tuple[Fields, str]], values: tuple[Mapping[str, Any], Mapping[str, Any]], remembered: bool
 ) -> list[str]:
-    """What each of the two runs was given, as wide as each other."""
+    """The heads of the two runs' lines, padded to one width."""
     if remembered:
-        told = ["with values seen before", "with values never seen"]
+        heads = ["with values seen before", "with values never seen"]
     else:
         own, path = fields[0]
         before, after = (values_at(run[own.name], own.model, path) for run in values)
         pair = next((pair for pair in zip(before, after, strict=False) if pair[0] != pair[1]), (before, after))
-        told = [f"{own.shown(path)} = {cut(repr(one))}" for one in pair]
-    width = max(map(len, told))
-    return [f"{one:<{width}}" for one in told]
+        heads = [f"{own.shown(path)} = {shortened(repr(value))}" for value in pair]
+    width = max(map(len, heads))
+    return [f"{head:<{width}}" for head in heads]
 
 
 def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> list[str]:
-    names = listed(fields)
+    names = joined(fields)
     if remembered:
         what = f"keep what {names} says out of what is remembered (the key of a cache, a set of those seen)"
     else:
         what = f"do without {names} here: an access function with `withhold=True` leaves out what may not be used"
-    purposes = [name_of(one) for one in decision.alternatives[:3]]
+    purposes = [name_of(alternative) for alternative in decision.alternatives[:3]]
     if purposes:
         what += f"; or do it under a purpose that may use {'it' if len(fields) == 1 else 'them'}, such as {purposes[0]}"
     return [wrapped(what, "  ")]
 
 
-def _nondeterministic_text(found: Sequence[Difference], pins: Collection[str]) -> str:
+def _nondeterministic_text(differences: Sequence[Difference], pins: Collection[str]) -> str:
     """The text of a Nondeterministic."""
     head = "two runs with the very same values differ, so it cannot be told what makes a difference"
-    if not found:
+    if not differences:
         return head
-    one, other = found[0].told()
-    lines = [head, "", f"  one run     {one}", f"  another     {other}", ""]
+    first, other = differences[0].texts()
+    lines = [head, "", f"  one run     {first}", f"  another     {other}", ""]
     lines.append(
         wrapped(
             "either a run leaves something behind that the next one meets (rows, a cache, a counter): put it back with "
@@ -129,16 +125,16 @@ def _nondeterministic_text(found: Sequence[Difference], pins: Collection[str]) -
 
 
 def _chance(pins: Collection[str]) -> str:
-    missing = [one for one in PINS if one not in pins]
+    missing = [pin for pin in PINS if pin not in pins]
     if missing:
-        return f"pin it, `pin=({', '.join(map(repr, PINS))})` has no {listed(missing, 'nor')} now"
+        return f"pin it, `pin=({', '.join(map(repr, PINS))})` has no {joined(missing, 'nor')} now"
     if time_machine() is None:
         return "random numbers, uuids and timers are pinned, and the time of day where time-machine is installed"
     return "random numbers, uuids and the time are pinned: pass in what else there is"
 
 
 def expected(error: BaseException) -> str:
-    """What is said beside an error that every run raised."""
+    """The note on an error that every run raised."""
     return f"(every run raised this; where it may be raised: `noninterference(…, raises={type(error).__name__})`)"
 
 
@@ -150,7 +146,7 @@ def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, A
         )
     purpose = decide(Label(NotPersonal)).purpose
     fields = [
-        f"{shown_as(name, path)} ({labels_told(label)})"
+        f"{path_in_code(name, path)} ({label_text(label)})"
         for name, model in models.items()
         for path, label in sources_of(model).items()
     ]
@@ -163,27 +159,27 @@ def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, A
 
 def _leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> str:
     """The text of a Leaked."""
-    fields = [f"`{name}`" for name in dict.fromkeys(one.mark.field for one in escapes)]
+    fields = [f"`{name}`" for name in dict.fromkeys(escape.mark.field for escape in escapes)]
     decision = decisions[0]
-    reasons = "; ".join(dict.fromkeys(one.headline for one in decisions))
-    lines = [wrapped(f"{reasons}, but {listed(fields)} came out"), ""]
-    for one in escapes[:_PLACES]:
-        part = "" if one.part in {"text", one.effect.title} else f", {one.part}"
-        title = one.part if one.effect.kind == "result" else f"{one.effect.title}{part}"
-        lines.append(f"  {title or 'result'}: {one.place}")
+    reasons = "; ".join(dict.fromkeys(decision.headline for decision in decisions))
+    lines = [wrapped(f"{reasons}, but {joined(fields)} came out"), ""]
+    for escape in escapes[:_PLACES]:
+        part = "" if escape.part in {"text", escape.effect.title} else f", {escape.part}"
+        title = escape.part if escape.effect.kind == "result" else f"{escape.effect.title}{part}"
+        lines.append(f"  {title or 'result'}: {escape.place}")
     if len(escapes) > _PLACES:
         lines.append(f"  and in {len(escapes) - _PLACES} more places")
     return "\n".join([*lines, "", *_advice(decision, fields, remembered=False)])
 
 
 def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark], marks: Sequence[Mark]) -> str:
-    """Why canaries could find nothing."""
+    """The message if no forbidden mark is recognisable."""
     name = name_of(decide(Label(NotPersonal)).purpose)
     if forbidden:
-        return unrecognisable(list(dict.fromkeys(one.field for one in forbidden)))
+        return unrecognisable(list(dict.fromkeys(mark.field for mark in forbidden)))
     if not marks:
         return "nothing was marked, so nothing could come out: make values with `instance` or `mark`"
-    fields = listed(list(dict.fromkeys(f"`{one.field}`" for one in marks)))
+    fields = joined(list(dict.fromkeys(f"`{mark.field}`" for mark in marks)))
     return wrapped(
         f"{name} may use every field that was marked, so nothing could come out: {fields}; mark a model that has a "
         "field that this purpose may not use"
@@ -191,8 +187,8 @@ def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark
 
 
 def unrecognisable(fields: Sequence[str]) -> str:
-    """What canaries cannot see."""
-    names = listed([f"`{one}`" for one in fields])
+    """The message on fields whose values canaries cannot recognise."""
+    names = joined([f"`{field}`" for field in fields])
     return wrapped(
         f"values of {names} cannot be known again where they come out (a bool, a member of an enumeration, few "
         "digits): test them with `noninterference`"
@@ -200,7 +196,7 @@ def unrecognisable(fields: Sequence[str]) -> str:
 
 
 def nothing_drawn(test: Callable[..., Any]) -> str:
-    """Why a function cannot be made a test of noninterference."""
+    """The message if a test draws nothing."""
     parameters = ", ".join(inspect.signature(test).parameters)
     return wrapped(
         f"{test.__qualname__}({parameters}) draws nothing: annotate a parameter with a tagged model, give strategies "
@@ -227,7 +223,7 @@ class Interference(AssertionError):
         ordered: bool,
         activity: str,
     ) -> None:
-        labels = {one.shown(path): one.forbidden[path] for one, path in fields}
+        labels = {argument.shown(path): argument.forbidden[path] for argument, path in fields}
         self.fields = tuple(labels)
         self.together = together
         self.remembered = leak.remembered
@@ -255,8 +251,8 @@ class Nondeterministic(AssertionError):
     `differences` are what differs between the two.
     """
 
-    def __init__(self, one: Outcome, other: Outcome, *, ordered: bool, pins: Collection[str]) -> None:
-        self.differences: tuple[Difference, ...] = tuple(differences(one, other, ordered=ordered))
+    def __init__(self, first: Outcome, other: Outcome, *, ordered: bool, pins: Collection[str]) -> None:
+        self.differences: tuple[Difference, ...] = tuple(differences(first, other, ordered=ordered))
         super().__init__(_nondeterministic_text(self.differences, pins))
 
 
@@ -277,7 +273,7 @@ class Escape:
     @property
     def place(self) -> str:
         """Where it came out, with the mark named in the place of its value, and nothing beside it."""
-        how = f", {self.trace.told}" if self.trace.how else ""
+        how = f", {self.trace.description}" if self.trace.how else ""
         before = "…" if self.trace.start > 0 else ""
         after = "…" if self.trace.end < self.length else ""
         return f"{before}‹{self.mark.field}{how}›{after}"
@@ -293,7 +289,7 @@ class Leaked(AssertionError):
     def __init__(self, escapes: Sequence[Escape], decisions: Sequence[Decision]) -> None:
         self.escapes = tuple(escapes)
         self.decisions = tuple(decisions)
-        self.fields = tuple(dict.fromkeys(one.mark.field for one in escapes))
+        self.fields = tuple(dict.fromkeys(escape.mark.field for escape in escapes))
         super().__init__(_leaked_text(self.escapes, self.decisions))
 
 

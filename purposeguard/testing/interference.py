@@ -49,26 +49,26 @@ def noninterference(
     raises: Errors = (),
     **strategies: st.SearchStrategy[Any],
 ) -> Callable[[Callable[..., Any]], Callable[..., None]]:
-    """A test that fails where a field that `purpose` may not use makes a difference.
+    """Makes a test that fails if a field that `purpose` may not use makes a difference.
 
-    Decorates a test whose parameters are tagged models, which are drawn (other parameters by `strategies`, or they are
-    fixtures); or one that `@given` made, whatever it draws. `twins` are other values that each example is run with.
-    `pin`: what is held still, of `random`, `uuid` and `time`. `effects`: which kinds of effects are compared.
+    Decorates a test with parameters that are tagged models, which are drawn; other parameters are drawn from
+    `strategies`, or are fixtures. Also decorates a test with `@given`. `twins`: the number of other values for each
+    example. `pin`: which of `random`, `uuid` and `time` are pinned. `effects`: the kinds of effects to compare.
 
-    An error of the body that is no leak fails the test as in any other, unless `raises` says that it may be raised.
+    Any other error of the body fails the test as usual, unless `raises` allows it.
 
     The test raises:
-        Interference: a field that may not be used makes a difference; it says which, and what differs.
-        Nondeterministic: two runs with the same values differ, so nothing can be said.
-        NothingToProve: the purpose may use every field of what is drawn.
+        Interference: a field that may not be used makes a difference; names the field and the difference.
+        Nondeterministic: two runs with the same values differ.
+        NothingToProve: the purpose may use every drawn field.
 
     Raises:
         UnknownPurpose, UnknownChannel, ChannelViolation: as `guard.purpose`.
-        ValueError: `pin` or `effects` names what there is not, or `twins` is none.
-        TypeError: nothing is drawn, or `strategies` are given beside `@given`.
+        ValueError: unknown name in `pin` or `effects`, or `twins` is less than 1.
+        TypeError: nothing is drawn, or there are `strategies` beside `@given`.
     """
-    must_be_known("pin", pin, PINS)
-    must_be_known("effects", effects, KINDS)
+    check_known("pin", pin, PINS)
+    check_known("effects", effects, KINDS)
     if twins < 1:
         raise ValueError("a test needs at least one twin of each example")
 
@@ -101,9 +101,9 @@ def noninterference(
     return decorate
 
 
-def must_be_known(what: str, given: Collection[str], known: Sequence[str]) -> None:
-    """Raises ValueError where something is given that is none of those known."""
-    unknown = [one for one in given if one not in known] if not isinstance(given, str) else [given]
+def check_known(what: str, names: Collection[str], known: Sequence[str]) -> None:
+    """Raises ValueError if a name is not a known one."""
+    unknown = [name for name in names if name not in known] if not isinstance(names, str) else [names]
     if unknown:
         raise ValueError(f"`{what}` is a collection of {', '.join(known)}; there is no `{unknown[0]}`")
 
@@ -121,7 +121,7 @@ class _Prover:
     _state: State | None = None
 
     def wrapper(self) -> Callable[..., Any]:
-        """What hypothesis is to run in the place of the body."""
+        """The function that hypothesis runs in place of the body."""
 
         @functools.wraps(self.body)
         def proven(*args: Any, **kwargs: Any) -> None:
@@ -140,13 +140,13 @@ class _Prover:
         __tracebackhide__ = True
         context = current_build_context()
         state = self._state_of()
-        if any(isinstance(one, st.DataObject) for one in kwargs.values()):
+        if any(isinstance(value, st.DataObject) for value in kwargs.values()):
             raise TypeError("each run would draw other things from `data()`: draw what the body needs as arguments")
         began = time.perf_counter()
         try:
             with watched(state.conduct.connections), untraced() as state.conduct.tracer:
                 fields = self._fields(kwargs)
-                state.conduct.forbidden = {one.name: tuple(one.forbidden) for one in fields}
+                state.conduct.forbidden = {field.name: tuple(field.forbidden) for field in fields}
                 failure = Example(self.asked, state, args, kwargs, fields).failure(context)
         finally:
             not_counted(context, time.perf_counter() - began - state.conduct.took)
@@ -162,17 +162,17 @@ class _Prover:
         return state
 
     def _fields(self, kwargs: Mapping[str, Any]) -> list[Fields]:
-        """What may not be used of the arguments that are models, or hold some."""
+        """The forbidden fields of arguments that are, or contain, models."""
         models = {name: model_of(value, self.annotations.get(name)) for name, value in kwargs.items()}
         models = {name: model for name, model in models.items() if model is not None}
-        found = [
+        fields = [
             Fields(name, model, forbidden)
             for name, model in models.items()
             if (forbidden := forbidden_in(self.asked.decision, model))
         ]
-        if not found and (models or not any(_may_hold_models(one) for one in kwargs.values())):
+        if not fields and (models or not any(_may_hold_models(value) for value in kwargs.values())):
             raise NothingToProve(nothing_to_prove(self.asked.decision, models))
-        return found
+        return fields
 
 
 def _may_hold_models(value: object) -> bool:

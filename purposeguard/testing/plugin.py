@@ -39,7 +39,7 @@ class Session:
         self._collector.met(watching.watched_guards())
 
     def pytest_unconfigure(self) -> None:
-        """Ends it, however the run ended."""
+        """Ends the session, however the run ended."""
         self._leave()
 
     def _leave(self) -> None:
@@ -51,7 +51,7 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makemodule(self, module_path: Path) -> None:
-        """Notes which files are tests: those too whose tests are deselected, and none that only hold doctests."""
+        """Notes which files hold tests: deselected ones too, but not files with doctests only."""
         self._tests.add(module_path)
 
     def _is_test(self, module: str) -> bool:
@@ -60,7 +60,7 @@ class Session:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """What is decided meanwhile was consulted by this test."""
+        """Attributes decisions to this test."""
         self._collector.begin(item.nodeid)
         try:
             return (yield)
@@ -69,7 +69,7 @@ class Session:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, Any, Any]:
-        """What a shared fixture decides was consulted by all tests that use it."""
+        """Attributes decisions of a shared fixture to all tests that use it."""
         if not self._mutates or fixturedef.scope == "function":
             return (yield)
         self._collector.begin_fixture(fixturedef)
@@ -80,7 +80,7 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
-        """Notes which fixtures a test used, those too that it asked for by name while it ran."""
+        """Notes which fixtures a test used, those requested at run time included."""
         if self._mutates and item.nodeid not in self._fixtures:
             request: Any = getattr(item, "_request", None)
             self._fixtures[item.nodeid] = tuple(getattr(request, "_fixture_defs", {}).values())
@@ -92,7 +92,7 @@ class Session:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
-        """Turns cells, once all tests have passed."""
+        """Runs the mutation after all tests have passed."""
         self._ran = not self._config.getoption("collectonly")
         result = yield
         if self._mutates and self._ran:
@@ -105,13 +105,13 @@ class Session:
         collector = self._collector
         records = collector.finish(watching.watched_guards())
         order = Report(records).order
-        found, alone = tests_by_cell(session.items, self._passed, collector, self._fixtures, order)
+        tests, alone = tests_by_cell(session.items, self._passed, collector, self._fixtures, order)
         granted = {
-            cell: watching.is_granted(cell) if (may := records.universe.get(cell)) is None else may for cell in found
+            cell: watching.is_granted(cell) if (may := records.universe.get(cell)) is None else may for cell in tests
         }
         collector.paused = True
         try:
-            mutation = Mutator(session, found, granted, self._config.getoption("purposeguard_mutate_seconds")).run()
+            mutation = Mutator(session, tests, granted, self._config.getoption("purposeguard_mutate_seconds")).run()
         finally:
             collector.paused = False
         imported = collector.by_test.get(None, set())
@@ -128,16 +128,16 @@ class Session:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """A worker of pytest-xdist has ended, and sent what it saw."""
-        given = getattr(node, "workeroutput", {}).get("purposeguard")
-        if given is not None:
-            self._collector.records.merge(given)
+        """Merges the records of a pytest-xdist worker that has ended."""
+        dump = getattr(node, "workeroutput", {}).get("purposeguard")
+        if dump is not None:
+            self._collector.records.merge(dump)
         else:
             self._lost += 1
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Writes files, and fails where too little was exercised."""
+        """Writes the report, and fails the run if too little was exercised."""
         config, collector = self._config, self._collector
         records = collector.finish(watching.watched_guards())
         self._leave()
@@ -162,7 +162,7 @@ class Session:
             return
         try:
             report.write(self._config.invocation_params.dir / path)
-        except OSError as error:  # what was found is printed all the same
+        except OSError as error:  # the report is still printed
             self._unwritten = f"ERROR: the report is not written to {path}: {error.strerror or error}"
 
     def _is_under(self, report: Report) -> bool:
@@ -170,7 +170,7 @@ class Session:
         return least is not None and (report.percent < least or not report.counted[1])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Prints it."""
+        """Prints the report."""
         report = self._report
         if report is None:
             return
@@ -189,5 +189,7 @@ class Session:
             terminalreporter.line(self._unwritten, red=True)
         if self._is_under(report):
             least = self._config.getoption("purposeguard_fail_under")
-            told = report.told_percent if report.counted[1] else "nothing is declared"
-            terminalreporter.line(f"FAIL: cells exercised: {told}, and at least {least:g} % were asked for", red=True)
+            percent = report.percent_text if report.counted[1] else "nothing is declared"
+            terminalreporter.line(
+                f"FAIL: cells exercised: {percent}, and at least {least:g} % were asked for", red=True
+            )

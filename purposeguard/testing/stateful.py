@@ -77,10 +77,10 @@ class PurposeMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        given: object = getattr(self, "history", None)
-        if not isinstance(given, (Notice, History)):
+        revisions: object = getattr(self, "history", None)
+        if not isinstance(revisions, (Notice, History)):
             raise TypeError(f"{type(self).__name__} says by which notice it goes: `history = my.NOTICE`, or a History")
-        self.begin(given)
+        self.begin(revisions)
 
     def begin(self, history: Notice | History) -> None:
         """Begins anew, by these revisions: for an `@initialize` rule that draws them."""
@@ -146,7 +146,7 @@ class PurposeMachine(RuleBasedStateMachine):
         return self._blocks[-1][1] if self._blocks else None
 
     def preferences(self, subject: SubjectId | None) -> SubjectPreferences:
-        """What a subject asked for and agreed to."""
+        """A subject's preferences."""
         return self._expected.preferences(subject)
 
     def may(
@@ -158,14 +158,13 @@ class PurposeMachine(RuleBasedStateMachine):
         subject: SubjectId | None = None,
         collected: Day | None = None,
     ) -> bool:
-        """Whether the specification lets data of these sources serve a purpose, as things stand.
+        """True if the specification allows data of these sources for a purpose, in the current state.
 
-        `sources` is a label, a source, an id, or a tagged model, of which every field counts. A class of an earlier
-        revision says that data was collected under that one (rule 9). What the revision in force has no more may not
-        serve, or be served.
+        `sources`: a label, a source, an id, or a tagged model, all of whose fields count. A class of an earlier
+        revision means data collected under it (rule 9). Terms that the revision in force lacks are denied.
 
         Raises:
-            UnknownTerm: no revision that was in force has a source, the purpose or the channel.
+            UnknownTerm: no revision so far has a source, the purpose or the channel.
             TypeError: `sources` is none of these.
         """
         probe = self._expected.probe(sources, purpose, channel, RowContext(subject, collected=collected))
@@ -181,13 +180,13 @@ class PurposeMachine(RuleBasedStateMachine):
         subject: SubjectId | None = None,
         collected: Day | None = None,
     ) -> Generator[bool]:
-        """What is done in the block must be refused where the specification denies it, and only there.
+        """A block that must be refused if the specification denies it, and only then.
 
-        Arguments are as for `may`; gives its answer. A refusal is caught, and must have been told to the ledger once;
-        that something is unknown is one where the revision in force has it no more.
+        Takes the arguments of `may`, and yields its answer. A refusal is caught, and must be in the ledger once;
+        UnknownTerm counts as one if the revision in force lacks a term.
 
         Raises:
-            AssertionError: it was refused though it is allowed, or went through though it is denied.
+            AssertionError: the block was refused though allowed, or went through though denied.
             UnknownTerm, TypeError: as `may`.
         """
         probe = self._expected.probe(sources, purpose, channel, RowContext(subject, collected=collected))
@@ -208,9 +207,9 @@ class PurposeMachine(RuleBasedStateMachine):
                 raise AssertionError(f"{what} went through for {purpose}, though the notice denies it")
 
     def _must_be_told_once(self, refusal: PurposeViolation | PurposeMissing, before: int) -> None:
-        told = sum(one is refusal for one in self.ledger.denials[before:])
-        if told != 1:
-            raise AssertionError(f"the ledger was told {told} times of one refusal: {refusal}")
+        times = sum(denial is refusal for denial in self.ledger.denials[before:])
+        if times != 1:
+            raise AssertionError(f"the ledger was told {times} times of one refusal: {refusal}")
 
     # ---- Rules ----------------------------------------------------------------------------------------------------
 
@@ -233,7 +232,7 @@ class PurposeMachine(RuleBasedStateMachine):
     def stop_a_use(self, data: st.DataObject) -> None:
         """A subject asks for the use for a purpose to stop, or for all of them."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
-        purposes = [one.clause for one in self.notice.purposes]
+        purposes = [purpose.clause for purpose in self.notice.purposes]
         stopped = data.draw(st.none() | st.sampled_from(purposes), "purpose")
         held = self.preferences(subject)
         if stopped is None:
@@ -294,7 +293,9 @@ class PurposeMachine(RuleBasedStateMachine):
         """A question is asked, and from now on after each step."""
         question = data.draw(strategies.questions(self.notice, most=3), "question")
         subject = data.draw(st.none() | st.sampled_from(self.subjects), "subject")
-        collected = data.draw(st.none() | st.sampled_from([one.revision for one in self._expected.known]), "collected")
+        collected = data.draw(
+            st.none() | st.sampled_from([notice.revision for notice in self._expected.known]), "collected"
+        )
         about = RowContext(subject, collected=collected)
         probe = Probe(question.sources, name_of(question.purpose), question.channel, about)
         self._probes = [*self._probes[-REMEMBERED + 1 :], probe]
@@ -341,14 +342,14 @@ class PurposeMachine(RuleBasedStateMachine):
                 continue
             expected = self._expected.allows(probe, self.now)
             try:
-                found = self.guard.allows(*probe)
+                allowed = self.guard.allows(*probe)
             except UnknownSource as error:
-                found = False
+                allowed = False
                 self._must_be_gone(probe.label, error)
             except PurposeGuardError as error:
                 raise AssertionError(f"could not be decided: {probe}: {error}") from error
-            if found is not expected:
-                may = "lets" if found else "does not let"
+            if allowed is not expected:
+                may = "lets" if allowed else "does not let"
                 raise AssertionError(f"the guard {may} {probe.label!r} serve {probe.purpose}, unlike the specification")
 
     def sealed_values_open_where_they_may(self) -> None:
@@ -392,7 +393,7 @@ class PurposeMachine(RuleBasedStateMachine):
     def the_ledger_is_told_once(self) -> None:
         """No denial was told twice, and no use that no revision grants."""
         denials = self.ledger.denials
-        if len({id(one) for one in denials}) != len(denials):
+        if len({id(denial) for denial in denials}) != len(denials):
             raise AssertionError("the ledger was told of one denial twice")
         while self.ledger.uses:
             _, purpose, label, _ = self.ledger.uses.pop()
@@ -400,14 +401,14 @@ class PurposeMachine(RuleBasedStateMachine):
                 raise AssertionError(f"the ledger was told of a use of {label!r} for {purpose}, which nothing grants")
 
     def teardown(self) -> None:
-        """Leaves what was entered."""
+        """Leaves the entered blocks."""
         while self._blocks:
             self.leave_the_purpose()
         super().teardown()
 
 
 class WrittenDown:
-    """A ledger that keeps what it is told."""
+    """A ledger that keeps its entries in lists."""
 
     def __init__(self) -> None:
         self.denials: list[PurposeViolation | PurposeMissing] = []
@@ -428,7 +429,7 @@ class WrittenDown:
 
 
 class Office:
-    """Keeps how subjects stand, as it is told by the machine: what `governance=` of a guard may be in a test."""
+    """Keeps the preferences of subjects in memory; for `governance=` of a guard in a test."""
 
     ledger: Ledger | None = None
     requires_subject = False
@@ -439,7 +440,7 @@ class Office:
         self._roster = Roster({})
 
     def preferences(self, subject: str, /) -> SubjectPreferences:
-        """How it stands for a subject."""
+        """The preferences of a subject."""
         return self.preference_cache.get(subject, CLEAR)
 
     def provided(self, provision: Provision, /) -> None:
@@ -447,7 +448,7 @@ class Office:
         self.provisions.append(provision)
 
     def roster(self) -> Roster:
-        """How it stands for all."""
+        """The preferences of all subjects."""
         groups: dict[SubjectPreferences, tuple[str, ...]] = {}
         for subject, preferences in sorted(self.preference_cache.items()):
             groups[preferences] = (*groups.get(preferences, ()), subject)

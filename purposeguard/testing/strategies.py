@@ -1,7 +1,7 @@
-"""Strategies of hypothesis: what can be asked of a notice, sealed values, instances of models.
+"""Strategies for hypothesis: terms and questions of a notice, sealed values, instances of models.
 
-Needs hypothesis: `pip install 'purposeguard[hypothesis]'`. What is drawn of a notice is aimed at the border between
-allowed and denied, so that neither is rare, and shrinks to the simplest.
+Needs hypothesis: `pip install 'purposeguard[hypothesis]'`. Labels and questions are drawn at the border between
+allowed and denied, so that neither is rare, and shrink to the simplest.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from purposeguard.values.personal import Personal
 from purposeguard.values.tagging import sources_of
 
 Asked = type[Purpose] | Family
-"""What can be asked for as a purpose."""
+"""A purpose or a family."""
 
 
 def name_of(term: type[Source] | Asked) -> str:
-    """How a term is said as text: by its id, a family by its name."""
+    """The id of a term, the name of a family."""
     return term.name if isinstance(term, Family) else term.clause
 
 
 def asked_of(notice: Notice) -> tuple[Asked, ...]:
-    """Everything that may be asked of a notice as a purpose."""
+    """The purposes and families of a notice."""
     return (*notice.purposes, *notice.families)
 
 
 def declarable(guard: Guard) -> list[tuple[str, str | None]]:
     """The purposes and families, by their names, and channels for which an activity can be declared (rule 7)."""
-    found: list[tuple[str, str | None]] = []
+    ways: list[tuple[str, str | None]] = []
     for asked, channel in itertools.product(map(name_of, asked_of(guard.notice)), (None, *guard.notice.channels)):
         with suppress(ChannelViolation):
             guard.purpose(asked, channel=channel)
-            found.append((asked, channel))
-    return found
+            ways.append((asked, channel))
+    return ways
 
 
 __all__ = [
@@ -66,7 +66,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-# ---- What can be asked of a notice --------------------------------------------------------------------------------
+# ---- Terms, labels and questions ----------------------------------------------------------------------------------
 
 
 def sources(notice: Notice) -> st.SearchStrategy[type[Source]]:
@@ -92,24 +92,24 @@ def channels(notice: Notice) -> st.SearchStrategy[str | None]:
 def labels(
     notice: Notice, purpose: object = None, *, channel: str | None = None, most: int = 4
 ) -> st.SearchStrategy[Label]:
-    """Labels of up to so many sources: allowed for the purpose, denied, and denied for one source alone.
+    """Labels of up to `most` sources: allowed for the purpose, denied, or denied because of one source.
 
-    Without a `purpose` (an id, a class, a family) one is drawn for each label.
+    Without a `purpose` (an id, a class, a family), each label is drawn for another one.
 
     Raises:
-        UnknownPurpose: the notice has none such.
+        UnknownPurpose: the notice has no such purpose.
         ValueError: `most` is not positive.
     """
     if most < 1:
         raise ValueError("a label has one source at least")
     asked = st.sampled_from(asked_of(notice)) if purpose is None else st.just(notice.purpose_or_family(purpose))
-    return asked.flatmap(lambda one: _labels_for(notice, one, channel, most))
+    return asked.flatmap(lambda term: _labels_for(notice, term, channel, most))
 
 
 @st.composite
 def _labels_for(draw: st.DrawFn, notice: Notice, asked: Asked, channel: str | None, most: int) -> Label:
-    may = [one for one in notice.sources if _may(notice, one, asked, channel)]
-    rest = [one for one in notice.sources if one not in may]
+    may = [source for source in notice.sources if _may(notice, source, asked, channel)]
+    rest = [source for source in notice.sources if source not in may]
     kind = draw(st.sampled_from([_ANY, *([_ALLOWED] if may else []), *([_BORDERLINE] if rest and may else [])]))
     if kind == _ANY:
         return Label(*draw(_some(notice.sources, most)))
@@ -121,14 +121,14 @@ def _labels_for(draw: st.DrawFn, notice: Notice, asked: Asked, channel: str | No
 _ANY, _ALLOWED, _BORDERLINE = "any", "allowed", "one source away from allowed"
 
 
-def _some(given: Sequence[type[Source]], most: int) -> st.SearchStrategy[list[type[Source]]]:
-    return st.lists(st.sampled_from(given), min_size=1, max_size=min(most, len(given)), unique=True)
+def _some(options: Sequence[type[Source]], most: int) -> st.SearchStrategy[list[type[Source]]]:
+    return st.lists(st.sampled_from(options), min_size=1, max_size=min(most, len(options)), unique=True)
 
 
 def _may(notice: Notice, source: type[Source], asked: Asked, channel: str | None) -> bool:
-    """Whether one source may serve it, which aims what is drawn; what is decided is for whoever draws it."""
+    """True if the notice grants the purpose to one source; only guides drawing, and decides nothing."""
     members = asked.members if isinstance(asked, Family) else (asked,)
-    return any(one in notice.grants[source] and _admits(notice, one, channel) for one in members)
+    return any(member in notice.grants[source] and _admits(notice, member, channel) for member in members)
 
 
 def _admits(notice: Notice, purpose: type[Purpose], channel: str | None) -> bool:
@@ -154,7 +154,7 @@ def _questions(draw: st.DrawFn, notice: Notice, most: int) -> Question:
 
 
 def questions(notice: Notice, *, most: int = 4) -> st.SearchStrategy[Question]:
-    """Questions to a guard over the notice: labels of up to so many sources, purposes and families, channels."""
+    """Questions to a guard: labels of up to `most` sources, purposes or families, and channels."""
     return _questions(notice, most)
 
 
@@ -186,9 +186,9 @@ def _uses(guard: Guard) -> st.SearchStrategy[Block[Any]]:
 def sealed(
     values: st.SearchStrategy[T], under: Label | type[Source] | Notice | st.SearchStrategy[Label]
 ) -> st.SearchStrategy[Personal[T, Any]]:
-    """Sealed values: `values` under a label, a source, labels that are drawn, or those of a notice.
+    """Sealed values: `values` under a label, a source, drawn labels, or labels of a notice.
 
-    Of a notice, now and then what is not personal.
+    With a notice, some are labelled as not personal.
     """
     if isinstance(under, Notice):
         drawn = labels(under) | st.just(Label(NotPersonal))
@@ -205,13 +205,13 @@ def sealed(
 def instances(
     model: type[T], markers: Markers | None = None, /, **fields: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[T]:
-    """Instances of a tagged model: pydantic, dataclass, TypedDict, NamedTuple, attrs, or an annotation that holds one.
+    """Instances of a tagged model: pydantic, dataclass, TypedDict, NamedTuple, attrs, or an annotation with one.
 
-    Constraints are kept to, and what validators take is found by trying. Where `markers` is given, what is personal is
-    marked, which `markers` remembers: make one anew in each example. `fields` draw the fields of these names.
+    Values satisfy constraints; what validators accept is found by trying. With `markers`, personal fields get marked
+    values, which `markers` remembers: make a new one in each example. `fields` draw the fields of these names.
 
     Raises:
-        TypeError: nothing is known that a field could be made from, when one is drawn: give a strategy for the field.
+        TypeError: no strategy is known for a field, when one is drawn: pass one for the field.
     """
     return _instances(model, markers, fields)
 
@@ -226,19 +226,18 @@ def _instances(draw: st.DrawFn, model: Any, markers: Markers | None, fields: dic
 
 
 def twins(instance: T, fields: Collection[str], model: Any = None) -> st.SearchStrategy[T]:
-    """Copies of an instance with what is in these fields drawn anew, valid again, and the same everything else.
+    """Valid copies of an instance with new values in these fields, and the same values in all others.
 
-    `fields` are paths as `pg.sources_of` prints them; of fields within containers each one. What is not there (an
-    absent key, an empty list's items) stays so, and so does what can have no other value. What is
-    sealed is sealed anew, under the same label. `model` is the annotation of the instance where its class does not say
-    it (a TypedDict, a generic dataclass, a list).
+    `fields`: paths as `pg.sources_of` prints them; within a container they stand for every item. Absent keys and empty
+    lists stay as they are, and so do values of a type that has only one. Sealed values keep their label. `model`: the
+    annotation of the instance, if its class does not say it (a TypedDict, a generic dataclass, a list).
 
     Raises:
-        ValueError: no field has one of these paths.
+        ValueError: no tagged field has one of these paths.
     """
     model = type(instance) if model is None else model
     known = sources_of(model)
-    unknown = [one for one in fields if one not in known]
+    unknown = [path for path in fields if path not in known]
     if unknown or not fields:
         raise ValueError(f"`{unknown[0]}` is no tagged field" if unknown else "no fields were named")
     return _twins(instance, frozenset(fields), model)

@@ -1,6 +1,6 @@
-"""How values look as text, and whether a text holds one: plain, in another case, encoded, compressed or hashed.
+"""Finds values in a text: plain, in another case, encoded, compressed or hashed.
 
-What is encoded is decoded and searched again, three levels deep. Hashes are those of the plain value.
+Encoded text is decoded and searched again, three levels deep. Hashes are those of the plain value.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from purposeguard.values.sealed import Sealed, content
 from purposeguard.values.type_schema import Model
 
 SHORTEST: Final = 5
-"""Characters of a text that is recognised; a shorter one stands anywhere by chance."""
+"""The fewest characters of a recognisable text; shorter ones occur by chance."""
 
-# ---- How values look as text --------------------------------------------------------------------------------------
+# ---- Values as text -----------------------------------------------------------------------------------------------
 
 
 def texts_of(value: object) -> tuple[str, ...]:
-    """How a value looks as text, in every form that is usual for its type; empty where none is recognisable."""
+    """The usual text forms of a value; empty if none is recognisable."""
     return tuple(dict.fromkeys(text for text in _forms(value) if len(text) >= SHORTEST))
 
 
 def _forms(value: object) -> Iterable[str]:
     if value is None or isinstance(value, (bool, enum.Enum)):
-        return ()  # one of few
+        return ()  # few values: not recognisable
     if is_taggable(type(value)):
         parts = (read_field(value, name) for name in Model(type(value)).fields())
         return [text for part in parts if part is not MISSING for text in _forms(part)]
@@ -70,13 +70,13 @@ def _(value: SecretStr | SecretBytes | Secret) -> Iterable[str]:  # type: ignore
 @_written.register
 def _(value: str) -> Iterator[str]:
     yield value
-    # A number in groups, such as a telephone's, is often stored as its digits.
+    # A number in groups, such as a telephone number, is often stored as digits.
     digits = re.sub(r"[\s()\-.]", "", value)
     if re.fullmatch(r"\+?[0-9]{7,}", digits):
         yield digits
         yield digits.removeprefix("+")
         if digits.startswith("+") and len(digits) > 11:
-            yield digits[-9:]  # the prefix is another one within the country
+            yield digits[-9:]  # the national form has another prefix
 
 
 @_written.register
@@ -100,7 +100,7 @@ def _(value: Decimal) -> Iterable[str]:
 
 
 def _if_long(plain: str, *others: str) -> Iterable[str]:
-    """The forms of a number; none of a short one, since `1,000` and `7.50` stand anywhere by chance."""
+    """The forms of a number; none of a short one: `1,000` and `7.50` occur by chance."""
     return (plain, *others) if len(plain) >= SHORTEST else ()
 
 
@@ -153,9 +153,9 @@ def _(value: list | tuple | set | frozenset) -> Iterator[str]:  # type: ignore[t
 
 @dataclass(frozen=True)
 class Trace:
-    """Where a value stands: from `start` to `end` of a text, and `how` it was transformed (empty: it was not).
+    """The place of a value in a text, `start` to `end`, and `how` it was transformed (empty: not at all).
 
-    Where a part of the text was decoded, `start` and `end` are those of that part.
+    If a part of the text was decoded, `start` and `end` are those of that part.
     """
 
     start: int
@@ -163,25 +163,25 @@ class Trace:
     how: tuple[str, ...] = ()
 
     @property
-    def told(self) -> str:
-        """How it was transformed, in words: `in base64, in another case`."""
+    def description(self) -> str:
+        """The transformations in words: `in base64, in another case`."""
         return ", ".join(self.how)
 
 
 def trace_of(text: str, texts: Iterable[str]) -> Trace | None:
-    """Where one of `texts` stands in `text`, as it is or transformed; None where none does."""
+    """The place of one of `texts` in `text`, plain or transformed; None if there is none."""
     return Haystack(text).trace(texts)
 
 
 class Haystack:
-    """A text that is searched for several values; it is decoded once."""
+    """A text to search for several values; it is decoded once."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self._pieces = list(pieces(text))
 
     def trace(self, texts: Iterable[str]) -> Trace | None:
-        """The first trace of a value that looks like one of `texts`; the plainest where there are several."""
+        """The trace of one of `texts`, the least transformed first; None if there is none."""
         needles = tuple(dict.fromkeys(texts))
         if not needles:
             return None
@@ -190,7 +190,7 @@ class Haystack:
                 match = search(piece, needles)
                 if match is not None:
                     start, end, how = match
-                    if piece.how:  # a place in decoded text is no place in the text itself
+                    if piece.how:  # positions in decoded text mean nothing in the original
                         start, end = piece.start, piece.end
                     return Trace(start, end, (*piece.how, *how))
         return None
@@ -234,7 +234,7 @@ def _first(text: str, needles: Sequence[str], how: tuple[str, ...]) -> _Match:
 
 
 def _is_in_a_number(text: str, start: int, needle: str) -> bool:
-    """True if a short number stands within a longer one, or within a hash, where any might by chance."""
+    """True if a short number lies within a longer one or a hash, where it occurs by chance."""
     if len(needle) >= SHORTEST_DIGEST or not needle.isdigit():
         return False
     around = text[max(0, start - 1) : start], text[start + len(needle) : start + len(needle) + 1]
@@ -263,21 +263,21 @@ def _backwards(text: str) -> str:
 # ---- Hashes -------------------------------------------------------------------------------------------------------
 
 SHORTEST_DIGEST: Final = 8
-"""Hexadecimal digits that are left at least of a hash that was cut."""
+"""The fewest hexadecimal digits of a truncated hash."""
 
 _CERTAIN: Final = 12
-"""Digits of a hash that is recognised within a longer run, where shorter ones stand by chance."""
+"""The fewest digits of a hash within a longer run; shorter ones occur by chance."""
 
 _ALGORITHMS: Final = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "blake2b", "blake2s")
 _SIZES: Final = (4, 6, 8, 10, 12, 16, 20, 32)
-"""Bytes of BLAKE2 hashes beside the usual 64: whoever hashes says how many."""
+"""Digest sizes of BLAKE2 beside 64 bytes; the caller chooses one."""
 
 _NAMESPACES: Final = (uuid.NAMESPACE_DNS, uuid.NAMESPACE_URL)
 
 
 @functools.lru_cache(maxsize=512)
 def _digests(needle: str) -> tuple[tuple[str, str], ...]:
-    """The hashes of a text in hexadecimal, each with the name of its algorithm."""
+    """(algorithm, hexadecimal digest) pairs of a text."""
     digests: list[tuple[str, str]] = []
     for form in dict.fromkeys((needle, needle.lower(), needle.upper(), f"{needle}\n")):
         data = form.encode("utf-8", "surrogatepass")
@@ -289,7 +289,7 @@ def _digests(needle: str) -> tuple[tuple[str, str], ...]:
 
 
 def _hashed(piece: Piece, needles: tuple[str, ...]) -> _Match:
-    """A hash as a whole, at any place of a run, or cut to the run."""
+    """A hash that is a run, lies within a run, or is truncated to a run."""
     runs = piece.runs
     if not runs:
         return None
@@ -308,16 +308,16 @@ def _hashed(piece: Piece, needles: tuple[str, ...]) -> _Match:
 # ---- Decoding -----------------------------------------------------------------------------------------------------
 
 _DEEPEST: Final = 3
-"""Encodings within encodings that are undone."""
+"""Levels of nested encodings that are decoded."""
 
 _MOST: Final = 2_000
-"""Decoded pieces of one text that are searched."""
+"""The most decoded pieces of one text."""
 
 _LONG: Final = 24
-"""Bytes that no ordinary word decodes to by chance."""
+"""Bytes from which decoded data is not an ordinary word by chance."""
 
 _LARGEST: Final = 5_000_000
-"""Bytes that are unpacked."""
+"""The most bytes that are decompressed."""
 
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 _HEX: Final = re.compile(rf"[0-9a-f]{{{SHORTEST_DIGEST},}}")
@@ -337,7 +337,7 @@ _CHARSETS: Final = (
 
 @dataclass(frozen=True)
 class Piece:
-    """What undoing encodings made of a part of a text; `raw`: the bytes that it was made from, if any."""
+    """A decoded part of a text; `raw`: its bytes, if any."""
 
     text: str
     raw: bytes
@@ -347,17 +347,17 @@ class Piece:
 
     @functools.cached_property
     def folded(self) -> str:
-        """Without regard to case."""
+        """The text, case-folded."""
         return self.text.casefold()
 
     @functools.cached_property
     def bare(self) -> str:
-        """Letters and digits alone."""
+        """The letters and digits of the text."""
         return _bare(self.text)
 
     @functools.cached_property
     def normal(self) -> str:
-        """In one width and case."""
+        """The text in one width and case."""
         return self.folded if self.text.isascii() else _normal(self.text)
 
     @functools.cached_property
@@ -376,7 +376,7 @@ class Piece:
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """The text and what decoding makes of it, the plainer pieces first."""
+    """The text and its decoded pieces, the least decoded first."""
     level = [Piece(text, _octets(text), 0, len(text))]
     seen = {text}
     for _ in range(_DEEPEST + 1):

@@ -51,7 +51,7 @@ def value_strategy(draw: st.DrawFn, annotation: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mark:
-    """What was put into a personal field: `value`, as it is there, and how it looks as text.
+    """The value put into a personal field, and its texts.
 
     `field` is the path as `pg.sources_of` prints it, `label` the sources of the field. `texts` is empty where the type
     leaves nothing that would be known again: a bool, a member of an enumeration, a number of few digits.
@@ -65,7 +65,7 @@ class Mark:
 
     @property
     def recognisable(self) -> bool:
-        """Whether it is known again where it comes out."""
+        """True if it can be recognised in output."""
         return bool(self.texts)
 
 
@@ -82,7 +82,7 @@ class Markers:
 
     @property
     def marks(self) -> tuple[Mark, ...]:
-        """Every mark, in the order in which they were made."""
+        """All marks, in order of creation."""
         return tuple(self._marks)
 
     def __iter__(self) -> Iterator[Mark]:
@@ -93,9 +93,9 @@ class Markers:
 
     def __getitem__(self, field: str) -> Mark:
         """The last mark of a field; raises KeyError where there is none."""
-        for one in reversed(self._marks):
-            if one.field == field:
-                return one
+        for mark in reversed(self._marks):
+            if mark.field == field:
+                return mark
         raise KeyError(field)
 
     def instance(self, model: type[T], /, **fields: object) -> T:
@@ -106,12 +106,12 @@ class Markers:
         Raises:
             TypeError: nothing is known that a field could be made from, or validators refuse all that is tried.
         """
-        given = {name: st.just(value) for name, value in fields.items()}
-        made: T = self._unlike_others(lambda salt: _one_of(model, salt, given), model, tuple(fields))
+        strategies = {name: st.just(value) for name, value in fields.items()}
+        made: T = self._unlike_others(lambda salt: _one_of(model, salt, strategies), model, tuple(fields))
         return made
 
     def mark(self, instance: T, model: Any = None, /) -> T:
-        """A copy of an instance in which what is personal is marked, and all else is the same.
+        """A copy of an instance with marked personal fields, the others unchanged.
 
         `model` is its annotation, where its class does not say it (a TypedDict, a generic dataclass).
 
@@ -123,7 +123,7 @@ class Markers:
         return made
 
     def _unlike_others(self, strategy: Callable[[str], Any], model: Any, without: tuple[str, ...]) -> Any:
-        """The simplest one, no mark of which is like one that was made before: there are not that many days, say."""
+        """The simplest instance whose marks differ from all earlier ones, if possible: a type may have few values."""
         known = {text for mark in self._marks for text in mark.texts}
         made, marks = None, []
         for _ in range(_ATTEMPTS):
@@ -138,18 +138,18 @@ class Markers:
         return made
 
     def remember(self, instance: object, model: Any = None, *, without: Collection[str] = ()) -> None:
-        """Takes what stands in the personal fields of an instance for marks, save in the fields `without`."""
+        """Records the personal fields of an instance as marks, except the fields `without`."""
         self._marks += self._marks_of(instance, type(instance) if model is None else model, without)
 
     def _marks_of(self, instance: object, model: Any, without: Collection[str]) -> list[Mark]:
         labels, few = sources_of(model), few_valued(model)
         cls = model if isinstance(model, type) else type(instance)
-        found: list[Mark] = []
+        marks: list[Mark] = []
         there = list(places(instance, model))
-        # A tagged container says what is in it as well: what one of few values looks like is no mark there either.
+        # A tagged container contains its items' texts, those of types with few values included: no marks either.
         usual = {text for place in there if place.path in few for text in texts_of(place.content)}
         for place in there:
-            # Of a sealed field that names a purpose only the value says its sources.
+            # For a sealed field that names a purpose, only the value has the sources.
             label = labels.get(place.path) or (place.value.label if isinstance(place.value, Sealed) else None)
             if (
                 label is None
@@ -158,9 +158,9 @@ class Markers:
                 or re.split(r"[.\[]", place.path)[0] in without
             ):
                 continue
-            texts = tuple(one for one in texts_of(place.content) if place.path not in few and one not in usual)
-            found.append(Mark(cls, place.path, label, place.content, texts))
-        return found
+            texts = tuple(text for text in texts_of(place.content) if place.path not in few and text not in usual)
+            marks.append(Mark(cls, place.path, label, place.content, texts))
+        return marks
 
     def _next_salt(self) -> str:
         self._made += 1
@@ -168,31 +168,31 @@ class Markers:
 
 
 def simplest(strategy: st.SearchStrategy[T]) -> T:
-    """The simplest that a strategy makes: the same at each call, also within a test that hypothesis runs."""
+    """The simplest value of a strategy: the same at each call, also within a hypothesis test."""
     if not currently_in_test_context():
         return _simplest(strategy)
-    # hypothesis refuses tests within tests, which this is none of, and knows them by the thread.
+    # hypothesis refuses nested tests, which it detects by thread.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(copy_context().run, _simplest, strategy).result()
 
 
 def _simplest(strategy: st.SearchStrategy[T]) -> T:
-    found: list[T] = []
+    values: list[T] = []
 
     @settings(
         database=None,
         deadline=None,
         derandomize=True,
-        max_examples=1,  # the first that is tried is the simplest there is
+        max_examples=1,  # the first example is the simplest
         phases=[Phase.generate],
-        suppress_health_check=_EVERY_CHECK,  # it is one that is drawn, and no test
+        suppress_health_check=_EVERY_CHECK,  # only one value is drawn
     )
     @given(strategy)
     def draw(value: T) -> None:
-        found.append(value)
+        values.append(value)
 
     draw()
-    return found[0]
+    return values[0]
 
 
 _EVERY_CHECK: Final = [
@@ -204,8 +204,8 @@ _EVERY_CHECK: Final = [
 
 
 @st.composite
-def _one_of(draw: st.DrawFn, model: Any, salt: str, given: Mapping[str, st.SearchStrategy[Any]]) -> Any:
-    return Drawing(draw, marking=True, salt=salt).instance(model, given)
+def _one_of(draw: st.DrawFn, model: Any, salt: str, strategies: Mapping[str, st.SearchStrategy[Any]]) -> Any:
+    return Drawing(draw, marking=True, salt=salt).instance(model, strategies)
 
 
 @st.composite

@@ -1,7 +1,7 @@
-"""Watching guards: every decision that they make for whoever asks them, told as it is made.
+"""Watching guards: a watcher is called with every decision of a guard, as it is made.
 
-A watched guard decides as before, and remembers nothing, so that each question is decided and seen. Nothing of this is
-on the way of a guard that is not watched.
+A watched guard decides as before, but without its caches, so that each question is seen. A guard that is not watched
+runs none of this code.
 """
 
 from __future__ import annotations
@@ -56,26 +56,26 @@ class Asked(NamedTuple):
 
 
 class Watcher:
-    """Told of what watched guards do, from any thread. What a subclass does not ask for costs a call."""
+    """Called with what watched guards do, from any thread. The base class ignores everything."""
 
     def decided(self, asked: Asked) -> None:
         """A decision was made."""
 
     def entered(self, activity: Activity) -> None:
-        """An activity runs; also told when it goes on."""
+        """An activity runs, or resumes."""
 
     def called(self, access: Access) -> None:
-        """An access function was called; whether it may run is decided next."""
+        """An access function was called; its decision follows."""
 
     def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         """A use is refused, or only observed."""
 
     def made(self, guard: Guard) -> None:
-        """A guard was made; told to those that watch all guards."""
+        """A guard was made; only for watchers of all guards."""
 
 
 class _Everywhere:
-    """Those who watch all guards, the observers of guards that are watched, and the cell that is turned meanwhile."""
+    """The watchers of all guards, the observers of watched guards, and the turned cell."""
 
     def __init__(self) -> None:
         self.watchers: tuple[Watcher, ...] = ()
@@ -85,7 +85,7 @@ class _Everywhere:
 
 
 class _Observer:
-    """Told by the engine of one guard; tells those who watch it."""
+    """The observer of one guard's engine, which calls the watchers."""
 
     def __init__(self, engine: Engine) -> None:
         self.watchers: tuple[Watcher, ...] = ()
@@ -94,15 +94,15 @@ class _Observer:
         self._answers: dict[object, tuple[tuple[Cell, bool], ...]] = {}
 
     @property
-    def _told(self) -> tuple[Watcher, ...]:
-        """Whom to tell; nobody while a watcher looks by itself."""
+    def _active(self) -> tuple[Watcher, ...]:
+        """The watchers to call; none within `silence`."""
         return () if getattr(_silent, "on", False) else _everywhere.watchers + self.watchers
 
     def decided(
         self, verdict: Verdict, *, used: bool, activity: Activity | None, access: Access | None, field: str | None
     ) -> None:
-        told = self._told
-        if not told or verdict.label is _NOT_PERSONAL:
+        watchers = self._active
+        if not watchers or verdict.label is _NOT_PERSONAL:
             return
         asked = Asked(
             verdict.matrix.notice,
@@ -116,7 +116,7 @@ class _Observer:
             None if access is None else access.name,
             field,
         )
-        for watcher in told:
+        for watcher in watchers:
             watcher.decided(asked)
 
     def _cells(self, verdict: Verdict) -> tuple[tuple[Cell, bool], ...]:
@@ -131,22 +131,22 @@ class _Observer:
         return cells
 
     def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        for watcher in self._told:
+        for watcher in self._active:
             watcher.refused(error, observed=observed)
 
     def entered(self, activity: Activity) -> None:
-        for watcher in self._told:
+        for watcher in self._active:
             watcher.entered(activity)
 
     def called(self, access: Access) -> None:
-        for watcher in self._told:
+        for watcher in self._active:
             watcher.called(access)
 
     def replaced(self) -> None:
         self.turn()
 
     def turn(self) -> None:
-        """Has the notice in force decide with the cell turned that is, if it has that cell."""
+        """Puts the matrix with the turned cell, or the original one, into the engine."""
         engine = self._engine()
         if engine is not None:
             cell = _everywhere.flip
@@ -176,7 +176,7 @@ _silent: Final = threading.local()
 
 @contextlib.contextmanager
 def silence() -> Generator[None, None, None]:
-    """What this thread asks guards inside is nobody's decision, and is told to nobody."""
+    """A block in which this thread's questions to guards reach no watcher."""
     before = getattr(_silent, "on", False)
     _silent.on = True
     try:
@@ -195,7 +195,7 @@ def _observe(guard: Guard) -> _Observer:
 
 
 def _leave(guard: Guard) -> None:
-    """A guard that nobody watches any more is as it was before."""
+    """Removes the observer of a guard without watchers."""
     observer = _everywhere.observers.get(guard)
     if observer is not None and not observer.watchers and not _everywhere.watchers:
         del _everywhere.observers[guard]
@@ -204,7 +204,7 @@ def _leave(guard: Guard) -> None:
 
 @contextlib.contextmanager
 def watching(watcher: Watcher, guard: Guard | None = None) -> Generator[None, None, None]:
-    """Has a watcher told of what one guard decides inside, or of what all do, those made meanwhile too."""
+    """A block in which a watcher sees one guard, or all guards, new ones included."""
     if guard is None:
         watch_all(watcher)
         try:
@@ -224,7 +224,7 @@ def watching(watcher: Watcher, guard: Guard | None = None) -> Generator[None, No
 
 
 def watch_all(watcher: Watcher) -> None:
-    """Has a watcher told of what all guards decide, living ones and those made from now on."""
+    """Adds a watcher of all guards, existing and future ones."""
     with _everywhere.lock:
         _everywhere.watchers = (*_everywhere.watchers, watcher)
         if len(_everywhere.watchers) == 1:
@@ -242,7 +242,7 @@ def _made(guard: Guard) -> None:
 
 
 def leave_all(watcher: Watcher) -> None:
-    """Tells a watcher no more; where it was the last, guards are as they were before."""
+    """Removes a watcher of all guards; after the last one, guards are no longer observed."""
     with _everywhere.lock:
         _everywhere.watchers = tuple(each for each in _everywhere.watchers if each is not watcher)
         if not _everywhere.watchers and _made in GUARD_LISTENERS:
@@ -252,12 +252,12 @@ def leave_all(watcher: Watcher) -> None:
 
 
 def watched_guards() -> tuple[Guard, ...]:
-    """The guards that are watched now."""
+    """The watched guards."""
     return tuple(_everywhere.observers)
 
 
 def is_granted(cell: Cell) -> bool:
-    """Whether the notice of a watched guard grants a cell."""
+    """True if the notice of a watched guard grants a cell."""
     for guard in watched_guards():
         notice = guard.notice
         if notice_key(notice) == cell.notice:
@@ -267,7 +267,7 @@ def is_granted(cell: Cell) -> bool:
 
 
 def turn(cell: Cell | None) -> None:
-    """Turns one cell in all watched guards, and in those made from now on; None turns none."""
+    """Turns one cell in all watched guards, future ones included; None restores all."""
     with _everywhere.lock:
         _everywhere.flip = cell
         for observer in list(_everywhere.observers.values()):

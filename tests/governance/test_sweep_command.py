@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from purposeguard.cli.people import swept
+from purposeguard.cli.people import run_sweep
 from tests.governance.test_retention import Rows
 from tests.unit.command_line import run
 
@@ -211,7 +211,7 @@ def test_a_terminal_sees_a_bar(application):
     data(application)
     sweep = sys.modules["cleaning"].governance.retention
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    swept(sweep, sweep.plan(), 10, 1, console)
+    run_sweep(sweep, sweep.plan(), 10, 1, console)
     assert isinstance(console.file, io.StringIO)
     assert "accounts" in console.file.getvalue()
     assert "69/69" in console.file.getvalue()

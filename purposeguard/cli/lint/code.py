@@ -65,7 +65,7 @@ OPENING: Final = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambd
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
-    """What a name is bound to: a value, an annotation, or both; how says whether it is the value itself."""
+    """What a name is bound to: a value, an annotation, or both; `how` says whether it is the value itself."""
 
     scope: Scope
     how: str
@@ -96,7 +96,7 @@ class Scope:
 
     @property
     def function(self) -> Scope | None:
-        """The innermost function that it is in, or is."""
+        """The innermost function at this scope."""
         scope: Scope | None = self
         while scope is not None and not isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             scope = scope.parent if not isinstance(scope.node, ast.ClassDef) else None
@@ -104,12 +104,12 @@ class Scope:
 
     @property
     def cls(self) -> ast.ClassDef | None:
-        """The class in whose body it stands."""
+        """The class in whose body the scope lies."""
         around = None if self.parent is None else self.parent.node
         return around if isinstance(around, ast.ClassDef) else None
 
     def bind(self, name: str, binding: Binding) -> None:
-        """Adds a binding, to the scope that the name is of."""
+        """Adds a binding to the scope that owns the name."""
         scope: Scope = self
         if name in self.elsewhere:
             scope = self.holder(name)
@@ -125,7 +125,7 @@ class Scope:
         return self.module.scope
 
     def bindings(self, name: str) -> list[Binding]:
-        """What a name may mean here; nothing if it is no name of this module."""
+        """The bindings of a name here; empty if this module does not bind it."""
         scope: Scope | None = self
         while scope is not None:
             inner = scope is self or not isinstance(scope.node, ast.ClassDef)
@@ -155,7 +155,7 @@ class Module:
         self._scan()
 
     def _scan(self) -> None:
-        pending: list[tuple[ast.AST, Scope]] = [(one, self.scope) for one in reversed(self.tree.body)]
+        pending: list[tuple[ast.AST, Scope]] = [(statement, self.scope) for statement in reversed(self.tree.body)]
         while pending:
             node, scope = pending.pop()
             self.scope_of[node] = scope
@@ -165,33 +165,35 @@ class Module:
             inner = scope
             if isinstance(node, OPENING):
                 inner = self.inside[node] = Scope(node, scope, self)
-                body = {id(one) for one in (node.body if isinstance(node.body, list) else [node.body])}
-                for position, one in enumerate(() if isinstance(node, ast.ClassDef) else parameters(node)):
-                    inner.names[one.arg] = [Binding(scope, "parameter", node, one.annotation, position=position)]
+                body = {id(statement) for statement in (node.body if isinstance(node.body, list) else [node.body])}
+                for position, parameter in enumerate(() if isinstance(node, ast.ClassDef) else parameters(node)):
+                    inner.names[parameter.arg] = [
+                        Binding(scope, "parameter", node, parameter.annotation, position=position)
+                    ]
             children = list(ast.iter_child_nodes(node))
             for child in children:
                 self.parent_of[child] = node
-            pending += [(one, inner if id(one) in body else scope) for one in reversed(children)]
+            pending += [(child, inner if id(child) in body else scope) for child in reversed(children)]
 
     def all(self, kind: type[N], other: type[M] | None = None) -> list[N | M]:
         """The nodes of one or two kinds, each kind in the order of the text."""
         kinds: list[type[ast.AST]] = [kind] if other is None else [kind, other]
-        return cast("list[N | M]", [one for each in kinds for one in self._of_kind.get(each, ())])
+        return cast("list[N | M]", [node for each in kinds for node in self._of_kind.get(each, ())])
 
     @property
     def functions(self) -> list[FunctionNode]:
-        """The functions in it, wherever they stand."""
+        """All functions in the module, nested ones included."""
         return self.all(ast.FunctionDef, ast.AsyncFunctionDef)
 
     def above(self, node: ast.AST) -> Iterator[ast.AST]:
-        """The nodes that a node lies in, from the innermost out."""
+        """The nodes around a node, innermost first."""
         parent = self.parent_of.get(node)
         while parent is not None:
             yield parent
             parent = self.parent_of.get(parent)
 
     def absolute(self, name: str | None, level: int) -> str:
-        """The module that `from ..name import` means here."""
+        """The absolute name of a relative import."""
         if not level:
             return name or ""
         parts = self.name.split(".")
@@ -200,8 +202,8 @@ class Module:
 
     def qualname(self, node: ast.AST) -> str:
         """The name of a class or function within its module."""
-        named = [one for one in (node, *self.above(node)) if isinstance(one, OPENING[:3])]
-        return ".".join(one.name for one in reversed(named))
+        named = [scope for scope in (node, *self.above(node)) if isinstance(scope, OPENING[:3])]
+        return ".".join(scope.name for scope in reversed(named))
 
 
 def _named(path: Path) -> tuple[Path, str]:
@@ -252,14 +254,14 @@ def _bind_target(target: ast.expr | None, scope: Scope, how: str, value: ast.exp
     if isinstance(target, ast.Name):
         scope.bind(target.id, Binding(scope, how, value))
         return
-    for one in () if target is None else ast.walk(target):
-        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
-            scope.bind(one.id, Binding(scope, "part", value))
+    for node in () if target is None else ast.walk(target):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            scope.bind(node.id, Binding(scope, "part", value))
 
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """What an expression stands for: something by its dotted name; `node` if it is defined in a file looked at."""
+    """What an expression refers to: a dotted name, and its `node` if it is defined in the linted files."""
 
     name: str
     module: Module | None = None
@@ -271,35 +273,35 @@ class Thing:
 
     @property
     def cls(self) -> ast.ClassDef | None:
-        """The class in a file looked at, of a class or an instance."""
+        """The class itself, or of the instance, if it is in the linted files."""
         return self.node if isinstance(self.node, ast.ClassDef) else None
 
     @property
     def function(self) -> FunctionNode | None:
-        """The function in a file looked at."""
+        """The function, if it is in the linted files."""
         return None if isinstance(self.node, ast.ClassDef) else self.node
 
 
 def canonical(name: str) -> str:
-    """The name by which rules know something: an export of a library is called as its users call it."""
+    """The public name of an export of a library, by which rules know it."""
     parts = name.split(".")
     if parts[0] == "pydantic" and len(parts) > 2:
         return ".".join(
-            one
-            for at, one in enumerate(parts)
-            if at == len(parts) - 1 or one not in ("v1", "main", "networks", "types")
+            part
+            for at, part in enumerate(parts)
+            if at == len(parts) - 1 or part not in ("v1", "main", "networks", "types")
         )
     if parts[0] == LIBRARY and len(parts) > 2 and parts[1] not in PACKAGES:
-        public = next((at for at, one in enumerate(parts) if one[:1].isupper()), len(parts) - 1)
+        public = next((at for at, part in enumerate(parts) if part[:1].isupper()), len(parts) - 1)
         return ".".join([LIBRARY, *parts[public:]])
     return name.replace("typing_extensions.", "typing.", 1)
 
 
 class Code:
-    """All modules that are looked at, and what is meant by what in them."""
+    """All linted modules; resolves expressions in them."""
 
     def __init__(self, texts: Iterable[Text]) -> None:
-        self.modules = tuple(Module(one) for one in texts)
+        self.modules = tuple(Module(text) for text in texts)
         self._by_name: dict[str, list[Module]] = {}
         for module in self.modules:
             ending = module.name
@@ -323,19 +325,19 @@ class Code:
         return self._module_of[node]
 
     def find(self, name: str, importer: Module) -> Module | None:
-        """The module of this name; of several that which lies nearest to who imports it."""
-        found = [] if name.partition(".")[0] in sys.stdlib_module_names else self._by_name.get(name, [])
+        """The module of this name; of several the one nearest to the importing module."""
+        modules = [] if name.partition(".")[0] in sys.stdlib_module_names else self._by_name.get(name, [])
 
         def shared(module: Module) -> int:
             pairs = zip(importer.parts, module.parts, strict=False)
-            return next((at for at, (one, other) in enumerate(pairs) if one != other), len(module.parts))
+            return next((at for at, (part, other) in enumerate(pairs) if part != other), len(module.parts))
 
-        return max(found, key=shared, default=None)
+        return max(modules, key=shared, default=None)
 
     # --- names ---------------------------------------------------------------------------------------------------
 
     def assigned(self, expr: ast.expr, scope: Scope, depth: int = 0) -> Binding | None:
-        """The assignment that a name, here or of another module, leads to; None if it leads to anything else."""
+        """The assignment of a name, here or in another module; None if it is bound otherwise."""
         if depth > DEEPEST:
             return None
         bindings: list[Binding] = []
@@ -360,17 +362,17 @@ class Code:
         return binding
 
     def name(self, expr: ast.expr, scope: Scope) -> str:
-        """The dotted name of what an expression stands for, empty if that is not known or it is a value."""
+        """The dotted name that an expression refers to; empty if unknown, or if it is an instance."""
         thing = self.of(expr, scope)
         return "" if thing is None or thing.instance else thing.name
 
     def kind(self, expr: ast.expr, scope: Scope) -> str:
-        """The dotted name of the class of which a value is, empty if that is not known."""
+        """The dotted name of a value's class; empty if unknown."""
         thing = self.of(expr, scope)
         return thing.name if thing is not None and thing.instance else ""
 
     def of(self, expr: ast.AST | None, scope: Scope) -> Thing | None:
-        """What an expression stands for; None if that is not known."""
+        """What an expression refers to; None if unknown."""
         if expr is None or self._depth > DEEPEST:
             return None
         if expr not in self._known:
@@ -396,7 +398,7 @@ class Code:
             case ast.IfExp():
                 return self.of(expr.body, scope) or self.of(expr.orelse, scope)
             case ast.BoolOp():
-                return next((found for one in expr.values if (found := self.of(one, scope)) is not None), None)
+                return next((thing for value in expr.values if (thing := self.of(value, scope)) is not None), None)
             case ast.Subscript():  # `Mailing[P](use)`
                 generic = self.of(expr.value, scope)
                 return None if generic is None or generic.instance else generic
@@ -404,15 +406,15 @@ class Code:
                 return None
 
     def _of_name(self, expr: ast.Name, scope: Scope) -> Thing | None:
-        bindings = [one for one in scope.bindings(expr.id) if one.value is not expr]
+        bindings = [binding for binding in scope.bindings(expr.id) if binding.value is not expr]
         if not bindings and isinstance(scope.node, ast.ClassDef) and scope.parent is not None:
             bindings = scope.parent.bindings(expr.id)  # `guard = guard` in a class is that around it
         if bindings:
-            return next((found for one in bindings if (found := self.bound(one)) is not None), None)
+            return next((thing for binding in bindings if (thing := self.bound(binding)) is not None), None)
         return Thing(f"builtins.{expr.id}") if hasattr(builtins, expr.id) else None
 
     def bound(self, binding: Binding) -> Thing | None:
-        """What a name that is bound so stands for."""
+        """What a bound name refers to."""
         if self._depth > DEEPEST:
             return None
         self._depth += 1  # modules may take their names from each other
@@ -443,7 +445,7 @@ class Code:
                 return None
 
     def defined(self, node: ast.ClassDef | FunctionNode) -> Thing:
-        """A class or function of a file looked at."""
+        """A class or function in the linted files."""
         module = self.module_of(node)
         return Thing(canonical(f"{module.name}.{module.qualname(node)}"), module, node)
 
@@ -454,9 +456,9 @@ class Code:
             return Thing(binding.origin, module)
         below = self.find(f"{binding.origin}.{binding.name}", importer)
         if module is not None and module is not importer:
-            found = self.member(Thing(module.name, module), binding.name)
-            if found is not None or below is None:
-                return found
+            thing = self.member(Thing(module.name, module), binding.name)
+            if thing is not None or below is None:
+                return thing
         dotted = f"{binding.origin}.{binding.name}"
         return Thing(canonical(dotted), below) if below is not None else self._outside(dotted)
 
@@ -468,7 +470,7 @@ class Code:
         return Thing(canonical(dotted), notice=notice)
 
     def _item(self, iterable: ast.AST | None, scope: Scope) -> Thing | None:
-        """The value that a loop takes out of what a function is annotated to give, or of a name with an annotation."""
+        """The item of a loop, by the annotation of the function or name that it loops over."""
         if isinstance(iterable, ast.Name):
             bindings = scope.bindings(iterable.id)
             if len(bindings) != 1:
@@ -492,22 +494,22 @@ class Code:
         function = binding.value
         if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return None
-        decorators = {last(one) for one in function.decorator_list}
+        decorators = {last(decorator) for decorator in function.decorator_list}
         method = isinstance(binding.scope.node, ast.ClassDef)
         if method and not binding.position and "staticmethod" not in decorators:
             return self._instance(self.defined(cast("ast.ClassDef", binding.scope.node)))
         return Thing(USE, instance=True) if binding.position == method and "with_use" in decorators else None
 
     def member(self, owner: Thing, name: str) -> Thing | None:
-        """An attribute of something."""
+        """What an attribute refers to."""
         if owner.cls is not None:
-            found = self._of_class(owner.cls, name, instance=owner.instance)
-            if found is not None or owner.name not in (GUARD, USE):
-                return found
+            thing = self._of_class(owner.cls, name, instance=owner.instance)
+            if thing is not None or owner.name not in (GUARD, USE):
+                return thing
         elif owner.module is not None:
             bindings = owner.module.scope.names.get(name)
             if bindings:
-                return next((found for one in bindings if (found := self.bound(one)) is not None), None)
+                return next((thing for binding in bindings if (thing := self.bound(binding)) is not None), None)
             below = self.find(f"{owner.module.name}.{name}", owner.module)
             return None if below is None else Thing(below.name, below)
         dotted = f"{owner.name}.{name}"
@@ -516,25 +518,25 @@ class Code:
         return self._outside(dotted, owner.notice)
 
     def _of_class(self, cls: ast.ClassDef, name: str, *, instance: bool) -> Thing | None:
-        for one in self.lineage(cls):
-            module = self.module_of(one)
-            for binding in module.inside[one].names.get(name, ()):
-                found = self.bound(binding)
-                if found is not None and found.function is not None and instance:
-                    decorators = {last(each) for each in found.function.decorator_list}
-                    found = self.returned(found.function) if decorators & {"property", "cached_property"} else found
-                if found is not None:
-                    return found
-            for value, annotation, inside in self.on_self(one, name) if instance else ():
-                found = self.stated(annotation, inside) or self.of(value, inside)
-                if found is not None:
-                    return found
+        for base in self.lineage(cls):
+            module = self.module_of(base)
+            for binding in module.inside[base].names.get(name, ()):
+                thing = self.bound(binding)
+                if thing is not None and thing.function is not None and instance:
+                    decorators = {last(each) for each in thing.function.decorator_list}
+                    thing = self.returned(thing.function) if decorators & {"property", "cached_property"} else thing
+                if thing is not None:
+                    return thing
+            for value, annotation, inside in self.on_self(base, name) if instance else ():
+                thing = self.stated(annotation, inside) or self.of(value, inside)
+                if thing is not None:
+                    return thing
         return None
 
     def on_self(self, cls: ast.ClassDef, name: str) -> list[Assigned]:
-        """What methods of a class assign to an attribute."""
+        """Attribute → what the methods of a class assign to it."""
         if cls not in self._on_self:
-            found = self._on_self[cls] = {}
+            assigned = self._on_self[cls] = {}
             scope_of = self.module_of(cls).scope_of
             for method in cls.body:
                 for node in own(method.body) if isinstance(method, FunctionNode) else ():
@@ -542,7 +544,7 @@ class Code:
                         stated = node.annotation if isinstance(node, ast.AnnAssign) else None
                         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                             if isinstance(target, ast.Attribute) and last(target.value) == "self":
-                                found.setdefault(target.attr, []).append((node.value, stated, scope_of[node]))
+                                assigned.setdefault(target.attr, []).append((node.value, stated, scope_of[node]))
         return self._on_self[cls].get(name, [])
 
     def _of_call(self, expr: ast.Call, scope: Scope) -> Thing | None:
@@ -562,29 +564,31 @@ class Code:
         return Thing(made.name, instance=True) if made.name.rpartition(".")[2][:1].isupper() else None
 
     def _notice(self, expr: ast.Call, scope: Scope) -> str:
-        """The bundled notice with which a guard is made."""
-        given = [*expr.args, *(one.value for one in expr.keywords if one.arg == "notice")]
-        notices = [thing.notice for one in given if (thing := self.of(one, scope)) is not None and thing.notice]
+        """The bundled notice that a guard is made with."""
+        arguments = [*expr.args, *(keyword.value for keyword in expr.keywords if keyword.arg == "notice")]
+        notices = [
+            thing.notice for argument in arguments if (thing := self.of(argument, scope)) is not None and thing.notice
+        ]
         return notices[0] if notices else ""
 
     def returned(self, function: FunctionNode) -> Thing | None:
-        """What a call of a function gives: by its annotation, or by its only `return`."""
+        """What a function returns: by its annotation, or by its only `return`."""
         module = self.module_of(function)
         if function.returns is not None:
             return self.stated(function.returns, module.scope_of[function])
-        values = [one.value for one in own(function.body) if isinstance(one, ast.Return) and one.value is not None]
+        values = [node.value for node in own(function.body) if isinstance(node, ast.Return) and node.value is not None]
         return self.of(values[0], module.inside[function]) if len(values) == 1 else None
 
     def _instance(self, cls: Thing) -> Thing:
-        """A value of a class; of one that derives from a guard or a use, one of these."""
+        """An instance of a class; a subclass of Guard or Use counts as that."""
         bases = self.bases(cls.cls) if cls.cls is not None else frozenset()
-        name = next((one for one in (GUARD, USE) if one in bases), cls.name)
+        name = next((kind for kind in (GUARD, USE) if kind in bases), cls.name)
         return Thing(name, cls.module, cls.node, instance=True)
 
     # --- annotations ---------------------------------------------------------------------------------------------
 
     def parsed(self, expr: ast.expr) -> ast.expr:
-        """An annotation, read if it is a text."""
+        """An annotation; parsed if it is a string."""
         if not isinstance(expr, ast.Constant) or not isinstance(expr.value, str):
             return expr
         if expr not in self._texts:
@@ -595,9 +599,9 @@ class Code:
         return self._texts[expr]
 
     def stated(self, annotation: ast.expr | None, scope: Scope) -> Thing | None:
-        """The value that an annotation promises: of `X | None` that of `X`; None if there are several, or none."""
-        found = [] if annotation is None else list(self._members(annotation, scope, 0))
-        return found[0] if len(found) == 1 else None
+        """The instance of an annotation, for `X | None` that of `X`; None unless there is exactly one."""
+        things = [] if annotation is None else list(self._members(annotation, scope, 0))
+        return things[0] if len(things) == 1 else None
 
     def _members(self, annotation: ast.expr, scope: Scope, depth: int) -> Iterator[Thing | None]:
         expr = self.parsed(annotation)
@@ -610,8 +614,8 @@ class Code:
         if isinstance(expr, ast.Subscript):
             name = self.name(expr.value, scope).rpartition(".")[2]
             if name in AROUND or name == "Union":
-                for one in items(expr.slice)[: None if name == "Union" else 1]:
-                    yield from self._members(one, scope, depth + 1)
+                for item in items(expr.slice)[: None if name == "Union" else 1]:
+                    yield from self._members(item, scope, depth + 1)
                 return
         alias = self.assigned(expr, scope) if isinstance(expr, (ast.Name, ast.Attribute)) else None
         if alias is not None and isinstance(alias.value, (ast.Subscript, ast.BinOp)):
@@ -626,27 +630,27 @@ class Code:
     # --- classes -------------------------------------------------------------------------------------------------
 
     def lineage(self, cls: ast.ClassDef) -> list[ast.ClassDef]:
-        """A class and the classes in these files that it derives from, the nearest first."""
-        found: dict[ast.ClassDef, None] = {}
+        """A class and its base classes in the linted files, nearest first."""
+        classes: dict[ast.ClassDef, None] = {}
         pending = [cls]
         while pending:
-            one = pending.pop(0)
-            if one not in found:
-                found[one] = None
-                scope = self.module_of(one).scope_of[one]
-                bases = [self.of(base, scope) for base in one.bases]
+            current = pending.pop(0)
+            if current not in classes:
+                classes[current] = None
+                scope = self.module_of(current).scope_of[current]
+                bases = [self.of(base, scope) for base in current.bases]
                 pending += [base.cls for base in bases if base is not None and base.cls is not None]
-        return list(found)
+        return list(classes)
 
     def bases(self, cls: ast.ClassDef) -> frozenset[str]:
-        """The dotted names of all that a class derives from, itself included."""
+        """The dotted names of a class and all its bases."""
         if cls not in self._bases:
-            found: set[str] = set()
-            for one in self.lineage(cls):
-                scope = self.module_of(one).scope_of[one]
-                found.add(self.defined(one).name)
-                found |= {base.name for expr in one.bases if (base := self.of(expr, scope)) is not None}
-            self._bases[cls] = frozenset(found)
+            names: set[str] = set()
+            for ancestor in self.lineage(cls):
+                scope = self.module_of(ancestor).scope_of[ancestor]
+                names.add(self.defined(ancestor).name)
+                names |= {base.name for expr in ancestor.bases if (base := self.of(expr, scope)) is not None}
+            self._bases[cls] = frozenset(names)
         return self._bases[cls]
 
 
@@ -655,13 +659,13 @@ class Code:
 
 def parameters(node: FunctionNode | ast.Lambda) -> list[ast.arg]:
     """All parameters of a function, in order."""
-    given = node.args
-    starred = [one for one in (given.vararg, given.kwarg) if one is not None]
-    return [*given.posonlyargs, *given.args, *given.kwonlyargs, *starred]
+    arguments = node.args
+    starred = [argument for argument in (arguments.vararg, arguments.kwarg) if argument is not None]
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *starred]
 
 
 def own(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """All nodes in these, themselves included, without what is in functions and classes defined among them."""
+    """These nodes and all nodes in them, but not those in nested functions and classes."""
     pending = list(nodes)
     while pending:
         node = pending.pop()
@@ -671,7 +675,7 @@ def own(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 
 def items(index: ast.expr) -> tuple[ast.expr, ...]:
-    """What stands in the brackets of an annotation."""
+    """The arguments in the brackets of an annotation."""
     return tuple(index.elts) if isinstance(index, ast.Tuple) else (index,)
 
 
@@ -690,7 +694,7 @@ def root(expr: ast.AST) -> str:
 
 
 def dotted(expr: ast.AST) -> str:
-    """An expression in the words of a message."""
+    """An expression as a message shows it."""
     if isinstance(expr, ast.Attribute):
         before = dotted(expr.value)
         return f"{before}.{expr.attr}" if before else expr.attr

@@ -70,15 +70,15 @@ def lint_paths(
     Nothing of the files is imported or run. A finding that is to stay is allowed where it is, with a reason:
     `# purposeguard: allow[rule] reason`.
     """
-    notices = [read_notice(one) for one in notice or ()]
+    notices = [read_notice(name) for name in notice or ()]
     try:
         outcome = lint(paths, notices=notices, rules=rule, exclude=exclude or ())
     except (NotLintable, UnknownRule) as error:
         raise Problem(str(error)) from error
     _deliver(outcome, form, output)
     err = Console(stderr=True, highlight=False)
-    for one in outcome.notebooks:
-        complain(err, "note", f"{_printable(str(one))} is a notebook, and was not looked at")
+    for notebook in outcome.notebooks:
+        complain(err, "note", f"{_printable(str(notebook))} is a notebook, and was not looked at")
     for unread in outcome.unread:
         complain(err, "error", _printable(f"{unread.path}:{unread.line}: {unread.message}"))
     if outcome.unread:
@@ -91,7 +91,7 @@ def _deliver(outcome: Outcome, form: LintFormat, output: Path | None) -> None:
         if output is None:
             _show(outcome, Console(highlight=False))
         else:
-            write(output, "".join(f"{_line(one)}\n" for one in outcome.findings))
+            write(output, "".join(f"{_line(finding)}\n" for finding in outcome.findings))
         return
     text = json_text(sarif(outcome, metadata.version("purposeguard")) if form is LintFormat.sarif else data(outcome))
     if output is None:
@@ -136,6 +136,6 @@ def _show(outcome: Outcome, console: Console) -> None:
 def _summary(outcome: Outcome) -> str:
     files = "1 file" if outcome.files == 1 else f"{outcome.files} files"
     number = len(outcome.findings)
-    found = "nothing found" if not number else "1 finding" if number == 1 else f"{number} findings"
+    summary = "nothing found" if not number else "1 finding" if number == 1 else f"{number} findings"
     allowed = f", {len(outcome.allowed)} allowed" if outcome.allowed else ""
-    return f"{found} in {files}{allowed}"
+    return f"{summary} in {files}{allowed}"

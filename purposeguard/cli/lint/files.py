@@ -26,12 +26,12 @@ LARGEST: Final = 10_000_000
 
 
 class NotLintable(Exception):
-    """A path that was given and cannot be looked at."""
+    """A path that cannot be linted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A file as it was read: its text, with line ends made equal, and its tree."""
+    """A file: its text, with uniform line endings, and its tree."""
 
     path: Path
     shown: str
@@ -41,7 +41,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The files to look at, and the notebooks among them, which are not looked at."""
+    """The files to lint, and the notebooks, which are not linted."""
 
     files: tuple[Path, ...]
     notebooks: tuple[Path, ...]
@@ -61,8 +61,8 @@ def listing(paths: Sequence[Path], exclude: Iterable[str] = ()) -> Listing:
     unread: list[Unread] = []
     for path in paths:
         if path.is_dir():
-            for one in _below(path, globs, unread):
-                (notebooks if one.suffix == NOTEBOOK else files)[one] = None
+            for file in _below(path, globs, unread):
+                (notebooks if file.suffix == NOTEBOOK else files)[file] = None
         elif not path.exists():
             raise NotLintable(f"there is no {path}")
         elif path.suffix == NOTEBOOK:
@@ -70,8 +70,8 @@ def listing(paths: Sequence[Path], exclude: Iterable[str] = ()) -> Listing:
         else:
             files[path] = None
     once: dict[str, Path] = {}
-    for one in files:
-        once.setdefault(os.path.realpath(one), one)  # which, unlike `resolve`, bears a link that leads to itself
+    for file in files:
+        once.setdefault(os.path.realpath(file), file)  # unlike `resolve`, allows a link to itself
     return Listing(tuple(once.values()), tuple(notebooks), tuple(unread))
 
 
@@ -96,16 +96,16 @@ def _below(folder: Path, globs: tuple[str, ...], unread: list[Unread]) -> Iterat
 
 
 def _excluded(path: Path, globs: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatch(path.as_posix(), one) or fnmatch.fnmatch(path.name, one) for one in globs)
+    return any(fnmatch.fnmatch(path.as_posix(), glob) or fnmatch.fnmatch(path.name, glob) for glob in globs)
 
 
 def spelt(path: Path) -> str:
-    """A path as a text that any file takes: bytes of it that are no UTF-8 are spelt out."""
+    """A path as text; bytes that are not UTF-8 are escaped."""
     return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def read(path: Path) -> Text | Unread:
-    """A file and its tree, or why there is none."""
+    """A file with its tree, or why it cannot be read."""
     shown = spelt(path)
     data = b""
     try:
@@ -129,7 +129,7 @@ def read(path: Path) -> Text | Unread:
 
 
 def parsed(path: Path, shown: str, text: str) -> Text | Unread:
-    """The tree of a text, or why there is none."""
+    """The tree of a text, or why it cannot be parsed."""
     try:
         return Text(path, shown, text, tree_of(text))
     except SyntaxError as error:

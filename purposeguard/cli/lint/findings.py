@@ -20,7 +20,7 @@ Level = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: its id, what it finds, and what there is to do about it."""
+    """A rule: its id, what it finds, and how to fix it."""
 
     id: str
     title: str
@@ -31,7 +31,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """From where to where in a file: lines from 1, columns (of characters) from 1, the last one exclusive."""
+    """A range in a file: lines and character columns from 1, the end exclusive."""
 
     path: str
     line: int
@@ -42,7 +42,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One thing found. `symbol` is the function, field or class that it is about; `allowed` why it may stay."""
+    """A finding. `symbol`: its function, field or class; `allowed`: the reason why it is allowed, if it is."""
 
     place: Place
     rule: str
@@ -53,7 +53,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Unread:
-    """A file that could not be looked at, or a place in it from which on it could not."""
+    """A file that could not be linted, or only up to a line."""
 
     path: str
     line: int
@@ -101,7 +101,7 @@ EXAMPLE: Final = re.compile(r"allow\b", re.IGNORECASE)
 
 @dataclass(slots=True)
 class Allow:
-    """One comment: for which rules, for which line, and why."""
+    """An allowing comment: its rules, its line, and the reason."""
 
     place: Place
     rules: tuple[str, ...]
@@ -112,10 +112,10 @@ class Allow:
 
 
 def allows_in(text: str, shown: str, rules: Collection[str]) -> list[Allow]:
-    """The comments of a file that allow something, or are meant to."""
+    """The allowing comments of a file, malformed ones included."""
     if not MENTIONED.search(text):
         return []
-    found: list[Allow] = []
+    allows: list[Allow] = []
     waiting: list[Allow] = []
     begun: set[int] = set()
     try:
@@ -123,7 +123,7 @@ def allows_in(text: str, shown: str, rules: Collection[str]) -> list[Allow]:
             if token.type == tokenize.COMMENT:
                 allow = _read(token, shown, rules)
                 if allow is not None:
-                    found.append(allow)
+                    allows.append(allow)
                     if allow.line not in begun:
                         waiting.append(allow)
             elif token.type not in (
@@ -139,7 +139,7 @@ def allows_in(text: str, shown: str, rules: Collection[str]) -> list[Allow]:
                 waiting = []
     except (tokenize.TokenError, SyntaxError):  # of a text that was parsed: only what is behind the last line with code
         pass
-    return found
+    return allows
 
 
 def _read(token: tokenize.TokenInfo, shown: str, rules: Collection[str]) -> Allow | None:
@@ -151,9 +151,9 @@ def _read(token: tokenize.TokenInfo, shown: str, rules: Collection[str]) -> Allo
     allow = ALLOW.match(comment["rest"])
     if allow is None:
         return Allow(place, (), "", line, "says of no rule that it is allowed")
-    named = tuple(one.strip() for one in allow["rules"].split(",") if one.strip())
+    named = tuple(rule.strip() for rule in allow["rules"].split(",") if rule.strip())
     reason = "" if allow["reason"].startswith("#") else OTHERS.sub("", allow["reason"]).strip()
-    unknown = [one for one in named if one not in rules]
+    unknown = [rule for rule in named if rule not in rules]
     fault = None
     if not named:
         fault = "says of no rule that it is allowed"
@@ -166,7 +166,7 @@ def _read(token: tokenize.TokenInfo, shown: str, rules: Collection[str]) -> Allo
 
 
 def settled(findings: Iterable[tuple[Finding, frozenset[int]]], allows: list[Allow]) -> Iterator[Finding]:
-    """Findings, with the reasons for which they may stay. Each has the lines on which it may be allowed."""
+    """Findings, with the reason if a comment allows them; each comes with the lines of such a comment."""
     for finding, lines in findings:
         for allow in allows:
             if allow.fault is None and finding.rule in allow.rules and allow.line in lines:
@@ -178,7 +178,7 @@ def settled(findings: Iterable[tuple[Finding, frozenset[int]]], allows: list[All
 
 
 def about_allows(allows: Iterable[Allow], checked: Collection[str]) -> Iterator[Finding]:
-    """What is wrong with the comments themselves; `checked` are the rules that were looked for."""
+    """Findings about the comments themselves; `checked`: the rules that ran."""
     for allow in allows:
         if allow.fault is not None:
             yield Finding(allow.place, BAD.id, f"the comment {allow.fault}")

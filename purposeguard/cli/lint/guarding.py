@@ -47,7 +47,7 @@ CATCHING: Final = words_set(
 
 
 class Guarding:
-    """Finds what is guarded."""
+    """Finds guarded functions."""
 
     def __init__(self, code: Code) -> None:
         self.code = code
@@ -59,7 +59,9 @@ class Guarding:
         for module in code.modules:
             for function in module.functions:
                 scope = module.scope_of[function]
-                self.by[function] = [how for one in function.decorator_list if (how := self.how(one, scope))]
+                self.by[function] = [
+                    how for decorator in function.decorator_list if (how := self.how(decorator, scope))
+                ]
         for module in code.modules:
             for call in module.all(ast.Call):  # `load = guard.access(_load)`
                 if len(call.args) == 1 and isinstance(call.args[0], (ast.Name, ast.Attribute)):
@@ -72,10 +74,10 @@ class Guarding:
             self.by[target.function].append(how)
 
     def how(self, decorator: ast.expr, scope: Scope) -> str | None:
-        """The method of a guard by which something decorates; None if it is no guard's."""
+        """The guard's method that a decorator is; None if it is not a guard's."""
         plain = decorator.func if isinstance(decorator, ast.Call) else decorator
-        for one in (decorator, plain):
-            thing = self.code.of(one, scope)
+        for expr in (decorator, plain):
+            thing = self.code.of(expr, scope)
             if thing is not None and thing.name in HOW:
                 return HOW[thing.name]
         if isinstance(plain, ast.Attribute) and plain.attr == "with_use":
@@ -94,7 +96,7 @@ class Guarding:
         return self._decorates[made.function]
 
     def _decorated_by(self, function: FunctionNode) -> str | None:
-        """The method of a guard by which a decorator in these files decorates what it is given."""
+        """The guard's method that a decorator in the linted files applies."""
         module = self.code.module_of(function)
         for node in ast.walk(function):
             if isinstance(node, ast.Call) and last(node.func) in ("access", "purpose", "cached"):
@@ -107,7 +109,7 @@ class Guarding:
     # --- calls ---------------------------------------------------------------------------------------------------
 
     def called(self, call: ast.Call, scope: Scope) -> list[FunctionNode]:
-        """The functions in these files that a call may mean."""
+        """The functions in the linted files that a call may call."""
         thing = self.code.of(call.func, scope)
         if thing is not None:
             return [] if thing.function is None else [thing.function]
@@ -116,24 +118,24 @@ class Guarding:
             return []
         # Of an object of which nothing is known: what is called so and is guarded wherever it stands.
         named = self._named.get(func.attr, []) if "_" in func.attr.strip("_") else []
-        return named if all(self.by[one] for one in named) else []
+        return named if all(self.by[function] for function in named) else []
 
     @cached_property
     def _named(self) -> dict[str, list[FunctionNode]]:
-        found: dict[str, list[FunctionNode]] = {}
+        functions: dict[str, list[FunctionNode]] = {}
         for function in self.by:
-            found.setdefault(function.name, []).append(function)
-        return found
+            functions.setdefault(function.name, []).append(function)
+        return functions
 
     def refusing(self, call: ast.Call, scope: Scope) -> str | None:
-        """Why a call may be refused, in the words of a message; None if it is not known to be."""
+        """Why a call may be refused, for a message; None if it is not known to be."""
         thing = self.code.of(call.func, scope)
         if thing is not None and thing.name in REFUSING:
             return f"`{dotted(call.func)}`"
-        return next((why for one in self.called(call, scope) if (why := self.may_be_refused(one))), None)
+        return next((why for function in self.called(call, scope) if (why := self.may_be_refused(function))), None)
 
     def may_be_refused(self, function: FunctionNode) -> str | None:
-        """Why a call of this function may be refused: it is guarded, or calls what is."""
+        """Why a call of this function may be refused: it is guarded, or calls a guarded function."""
         if function in self._why or self._depth > DEEPEST:
             return self._why.get(function)
         self._why[function] = None  # a function that calls itself adds nothing
@@ -155,29 +157,29 @@ class Guarding:
     # --- callers -------------------------------------------------------------------------------------------------
 
     def is_helper(self, function: FunctionNode, depth: int = 0) -> bool:
-        """True if all who name a function are guarded, or helpers: for what it reads a guard has been asked."""
-        callers = [one for one in self._naming.get(function.name, []) if one is not function]
+        """True if all functions that use this one are guarded, or helpers: a guard has been asked before."""
+        callers = [caller for caller in self._naming.get(function.name, []) if caller is not function]
         return bool(callers) and all(
-            one is not None
-            and (any(how != "purpose" for how in self.by[one]) or (depth < 4 and self.is_helper(one, depth + 1)))
-            for one in callers
+            caller is not None
+            and (any(how != "purpose" for how in self.by[caller]) or (depth < 4 and self.is_helper(caller, depth + 1)))
+            for caller in callers
         )
 
     @cached_property
     def _naming(self) -> dict[str, list[FunctionNode | None]]:
         """Name → the functions in which it is used; None for a place outside of any."""
-        found: dict[str, list[FunctionNode | None]] = {}
+        functions: dict[str, list[FunctionNode | None]] = {}
         for module in self.code.modules:
             for node in module.all(ast.Name, ast.Attribute):
                 if last(node) in self._named:
                     around = module.scope_of[node].function
-                    found.setdefault(last(node), []).append(
+                    functions.setdefault(last(node), []).append(
                         around.node if around is not None and isinstance(around.node, FunctionNode) else None
                     )
-        return found
+        return functions
 
     def asks_itself(self, function: FunctionNode) -> bool:
-        """True if a function asks a guard or use itself, or goes by an adapter, which looks at queries itself."""
+        """True if a function asks a guard or use itself, or uses an adapter, which checks queries."""
         module = self.code.module_of(function)
         for node in _names_in(function):
             thing = self.code.of(node, module.scope_of.get(node, module.scope))
@@ -186,14 +188,14 @@ class Guarding:
         return self._by_adapter(function, 0)
 
     def _by_adapter(self, function: FunctionNode, depth: int) -> bool:
-        """True if names in a function, in what it calls or in what these are made of lead to an adapter."""
+        """True if a name in a function or in its helpers refers to an adapter."""
         module = self.code.module_of(function)
         for node in _names_in(function):
             scope = module.scope_of.get(node, module.scope)
             binding = self.code.assigned(node, scope)
             made = binding.value if binding is not None else None
-            for one in (node, *_names_in(made)) if isinstance(made, ast.Call) else (node,):
-                thing = self.code.of(one, scope if one is node or binding is None else binding.scope)
+            for name in (node, *_names_in(made)) if isinstance(made, ast.Call) else (node,):
+                thing = self.code.of(name, scope if name is node or binding is None else binding.scope)
                 if thing is not None and thing.name.startswith(f"{LIBRARY}.adapters."):
                     return True
                 called = None if thing is None or depth > 1 else thing.function
@@ -204,7 +206,7 @@ class Guarding:
 
 def _names_in(node: ast.AST) -> list[ast.Name | ast.Attribute]:
     parts: list[ast.AST] = [*node.body] if isinstance(node, FunctionNode) else [node]
-    return [one for part in parts for one in ast.walk(part) if isinstance(one, (ast.Name, ast.Attribute))]
+    return [node for part in parts for node in ast.walk(part) if isinstance(node, (ast.Name, ast.Attribute))]
 
 
 def _is_called(node: ast.Call, parent: ast.AST) -> bool:
@@ -215,7 +217,7 @@ def _is_called(node: ast.Call, parent: ast.AST) -> bool:
 
 
 def _is_caught(node: ast.AST, module: Module, until: ast.AST) -> bool:
-    """True if an error that rises at a node is caught, and not raised again, in the same function."""
+    """True if an error raised at a node is caught, and not raised again, in the same function."""
     child = node
     for parent in module.above(node):
         if parent is until:
@@ -228,5 +230,5 @@ def _is_caught(node: ast.AST, module: Module, until: ast.AST) -> bool:
 
 def _catches(handler: ast.ExceptHandler) -> bool:
     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type] if handler.type else []
-    broad = handler.type is None or any(last(one) in CATCHING for one in types)
-    return broad and not any(isinstance(one, ast.Raise) for one in own(handler.body))
+    broad = handler.type is None or any(last(type_) in CATCHING for type_ in types)
+    return broad and not any(isinstance(node, ast.Raise) for node in own(handler.body))

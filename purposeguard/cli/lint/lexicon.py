@@ -18,7 +18,7 @@ PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Sense:
-    """What a word means, and the kinds of values that fit it: text, number, date, choice."""
+    """The meaning of a word, and the kinds of values that fit it: text, number, date, choice."""
 
     what: str
     fits: frozenset[str]
@@ -221,7 +221,7 @@ TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a class is about: people, a body such as a company, or how something is set up."""
+    """The subject of a class: people, an organisation, or configuration."""
 
     person: bool = False
     body: bool = False
@@ -244,22 +244,24 @@ class Reading:
 
 def words_of(name: str) -> list[str]:
     """The words of a name in Latin letters: `billingEMail_1` → billing, e, mail."""
-    return [one.lower() for one in PART.findall(unicodedata.normalize("NFKC", name)) if not one.isdigit()]
+    return [word.lower() for word in PART.findall(unicodedata.normalize("NFKC", name)) if not word.isdigit()]
 
 
 def subject_of(name: str) -> Subject:
-    """What a class is about, by its name."""
+    """The subject of a class, by its name."""
     plain = unicodedata.normalize("NFKC", name)
     if JAPANESE.search(plain):
-        return Subject(any(one in plain for one in JAPANESE_PERSONS), any(one in plain for one in JAPANESE_BODIES))
+        return Subject(
+            any(person in plain for person in JAPANESE_PERSONS), any(body in plain for body in JAPANESE_BODIES)
+        )
     words = words_of(plain)
     things = THINGS.intersection(words)
-    if things <= PERHAPS_OF_A_PERSON and any(_singular(one) in PERSONS for one in words):
+    if things <= PERHAPS_OF_A_PERSON and any(_singular(word) in PERSONS for word in words):
         things = frozenset()
     while len(words) > 1 and words[-1] in DATA_WORDS:
         words.pop()
     head = _singular(words[-1]) if words else ""
-    before = {_singular(one) for one in words[:-1]}
+    before = {_singular(word) for word in words[:-1]}
     person = head in PERSONS and not before & NOT_PERSONS.get(head, frozenset())
     person = person or (head in ("profile", "account") and bool(before & PERSONS))
     return Subject(person and not things, head in BODIES, bool(things))
@@ -274,7 +276,7 @@ def _singular(word: str) -> str:
 
 
 def reading_of(name: str) -> Reading | None:
-    """What the name of a field says of a person; None if it says nothing."""
+    """The meaning of a field's name; None if it names nothing personal."""
     plain = unicodedata.normalize("NFKC", name).strip("_")
     if JAPANESE.search(plain):
         return _japanese(re.sub(r"[0-9_]+$", "", plain))
@@ -310,7 +312,7 @@ def _japanese(name: str) -> Reading | None:
         ends = [word for word in table if name == word or (name.endswith(word) and word not in WHOLE)]
         if ends:
             word = max(ends, key=len)
-            if any(one in name.removesuffix(word) for one in JAPANESE_NOBODYS):
+            if any(nobody in name.removesuffix(word) for nobody in JAPANESE_NOBODYS):
                 return None
             return Reading(table[word], direct, beside=not direct, tells=direct and table[word] not in WEAK)
     return None

@@ -33,16 +33,16 @@ from purposeguard.notice.notice import Notice
 
 RULES: Final[tuple[Rule, ...]] = (UNTAGGED, UNGUARDED, CACHED, STORED, MAPPED, SWALLOWED, UNKNOWN, BAD, UNUSED)
 """All rules, in the order in which they are told."""
-IDS: Final = tuple(one.id for one in RULES)
+IDS: Final = tuple(rule.id for rule in RULES)
 
 
 class UnknownRule(Exception):
-    """A rule was named, and there is none of this id."""
+    """There is no rule of this id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was found: `findings` to be dealt with, those that are `allowed`, and what was not looked at."""
+    """The result: `findings`, those that are `allowed`, and files that were not linted."""
 
     findings: tuple[Finding, ...]
     allowed: tuple[Finding, ...]
@@ -58,7 +58,7 @@ def lint(
     rules: Collection[str] | None = None,
     exclude: Iterable[str] = (),
 ) -> Outcome:
-    """Looks at all files under these paths. Imports none of them.
+    """Lints all files under these paths without importing them.
 
     `notices` are those by which ids in texts mean something; without them, those that the code names. `rules` are the
     ids of those to look for, all of them if left out. `exclude` are globs of paths, below a folder that is given.
@@ -67,18 +67,18 @@ def lint(
         NotLintable: a path is not there, or is a notebook.
         UnknownRule: there is no such rule.
     """
-    for one in rules or ():
-        if one not in IDS:
-            near = difflib.get_close_matches(one, IDS, 1)
-            raise UnknownRule(f"there is no rule `{one}` (help: {near[0] if near else ', '.join(IDS)})")
+    for rule in rules or ():
+        if rule not in IDS:
+            near = difflib.get_close_matches(rule, IDS, 1)
+            raise UnknownRule(f"there is no rule `{rule}` (help: {near[0] if near else ', '.join(IDS)})")
     listed = listing(paths, exclude)
-    given = [read(one) for one in listed.files]
-    unread = [one for one in given if isinstance(one, Unread)]
-    found = list(_found(Code(one for one in given if isinstance(one, Text)), notices, rules))
+    texts = [read(file) for file in listed.files]
+    unread = [text for text in texts if isinstance(text, Unread)]
+    findings = list(_found(Code(text for text in texts if isinstance(text, Text)), notices, rules))
     return Outcome(
-        tuple(sorted(one for one in found if isinstance(one, Finding) and one.allowed is None)),
-        tuple(sorted(one for one in found if isinstance(one, Finding) and one.allowed is not None)),
-        tuple(sorted([*listed.unread, *unread, *(one for one in found if isinstance(one, Unread))])),
+        tuple(sorted(finding for finding in findings if isinstance(finding, Finding) and finding.allowed is None)),
+        tuple(sorted(finding for finding in findings if isinstance(finding, Finding) and finding.allowed is not None)),
+        tuple(sorted([*listed.unread, *unread, *(finding for finding in findings if isinstance(finding, Unread))])),
         listed.notebooks,
         len(listed.files),
     )
@@ -101,9 +101,9 @@ def _found(code: Code, named: Sequence[Notice], rules: Collection[str] | None) -
     for module in code.modules:
         try:
             findings = [
-                (Finding(_place(found, module), rule.id, found.message, found.symbol), _lines(found))
+                (Finding(_place(mistake, module), rule.id, mistake.message, mistake.symbol), _lines(mistake))
                 for rule, check in checks.items()
-                for found in check(module)
+                for mistake in check(module)
             ]
         except RecursionError:
             yield Unread(module.shown, 1, "is nested too deeply to be looked at")
@@ -115,10 +115,10 @@ def _found(code: Code, named: Sequence[Notice], rules: Collection[str] | None) -
                 yield about
 
 
-def _place(found: Found, module: Module) -> Place:
-    node = found.node
+def _place(mistake: Found, module: Module) -> Place:
+    node = mistake.node
     line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
-    end = found.to or node
+    end = mistake.to or node
     end_line, end_column = getattr(end, "end_lineno", line), getattr(end, "end_col_offset", column)
     if end is node and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)):
         end_line, end_column = line, len(module.lines[line - 1].encode())  # its head, and not all that is in it
@@ -132,16 +132,16 @@ def _place(found: Found, module: Module) -> Place:
 
 
 def _characters(module: Module, line: int, column: int) -> int:
-    """A column in characters, of one in bytes as the parser has it."""
+    """The character column of a byte column, which the parser gives."""
     text = module.lines[line - 1] if line <= len(module.lines) else ""
     return column if text.isascii() else len(text.encode()[:column].decode(errors="ignore"))
 
 
-def _lines(found: Found) -> frozenset[int]:
-    """The lines on which a comment may allow a finding: those that it is on, and of a function its decorators."""
-    node = found.node
-    first, last = getattr(node, "lineno", 1), getattr(found.to or node, "end_lineno", 1)
+def _lines(mistake: Found) -> frozenset[int]:
+    """The lines on which a comment may allow a finding: its own, and those of a function's decorators."""
+    node = mistake.node
+    first, last = getattr(node, "lineno", 1), getattr(mistake.to or node, "end_lineno", 1)
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)):
-        first = min([first, *(one.lineno for one in getattr(node, "decorator_list", ()))])
-        last = last if found.to is not None else node.lineno
-    return frozenset([*range(first, last + 1), *found.lines])
+        first = min([first, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))])
+        last = last if mistake.to is not None else node.lineno
+    return frozenset([*range(first, last + 1), *mistake.lines])

@@ -47,8 +47,8 @@ KIND_OF_BASE: Final = {
 }
 KIND_OF_DECORATOR: Final = {
     **dict.fromkeys(("dataclasses.dataclass", "pydantic.dataclasses.dataclass"), "dataclass"),
-    **dict.fromkeys((f"attr.{one}" for one in ("s", "attrs", "attributes", "define", "frozen", "mutable")), "attrs"),
-    **dict.fromkeys((f"attrs.{one}" for one in ("define", "frozen", "mutable")), "attrs"),
+    **dict.fromkeys((f"attr.{name}" for name in ("s", "attrs", "attributes", "define", "frozen", "mutable")), "attrs"),
+    **dict.fromkeys((f"attrs.{name}" for name in ("define", "frozen", "mutable")), "attrs"),
 }
 
 
@@ -68,18 +68,18 @@ class Held:
 
     @property
     def bears(self) -> bool:
-        """True if something in it is tagged or sealed."""
+        """True if it contains something tagged or sealed."""
         return self.tagged or self.sealed
 
     def add(self, other: Held) -> None:
-        """Takes over the flags of another one."""
+        """Adds the flags of another one."""
         for name in ("tagged", "sealed", "subject", "marked"):
             setattr(self, name, getattr(self, name) or getattr(other, name))
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a model; `annotation` is None if nothing is stated."""
+    """A field of a model; `annotation` is None if it has none."""
 
     name: str
     node: ast.AST
@@ -89,7 +89,7 @@ class Field:
 
 
 class Models:
-    """Reads annotations and models."""
+    """Reads the annotations and models of the linted files."""
 
     def __init__(self, code: Code) -> None:
         self.code = code
@@ -100,7 +100,7 @@ class Models:
     # --- annotations ---------------------------------------------------------------------------------------------
 
     def held(self, annotation: ast.expr | None, scope: Scope) -> Held:
-        """What a value of this annotation holds; classes are named and not entered."""
+        """What a value of this annotation holds; classes are listed, not entered."""
         if annotation is None:
             return Held()
         if annotation not in self._held:
@@ -109,22 +109,22 @@ class Models:
         return self._held[annotation]
 
     def deeply(self, annotation: ast.expr | None, scope: Scope) -> Held:
-        """The same, with what is in its classes."""
+        """What a value of this annotation holds, with the fields of its classes."""
         shallow = self.held(annotation, scope)
-        found = Held(unknown=shallow.unknown, leaves=shallow.leaves, classes=shallow.classes)
-        found.add(shallow)
+        held = Held(unknown=shallow.unknown, leaves=shallow.leaves, classes=shallow.classes)
+        held.add(shallow)
         for cls in shallow.classes:
-            found.add(self.of_class(cls))
-        return found
+            held.add(self.of_class(cls))
+        return held
 
     def of_class(self, cls: ast.ClassDef) -> Held:
-        """What an instance of a class holds, with all that its fields hold in turn."""
+        """What an instance of a class holds, nested fields included."""
         if cls not in self._of_class:
-            found = self._of_class[cls] = Held()
-            for one in self.code.lineage(cls):
-                for each in self.fields(one):
-                    found.add(self.deeply(each.annotation, each.scope))
-                    found.tagged |= self.says_in_info(each.value)
+            held = self._of_class[cls] = Held()
+            for base in self.code.lineage(cls):
+                for each in self.fields(base):
+                    held.add(self.deeply(each.annotation, each.scope))
+                    held.tagged |= self.says_in_info(each.value)
         return self._of_class[cls]
 
     def _hold(self, annotation: ast.expr, scope: Scope, held: Held, depth: int) -> None:
@@ -138,8 +138,8 @@ class Models:
                 self._hold(expr.left, scope, held, depth + 1)
                 self._hold(expr.right, scope, held, depth + 1)
             case ast.List() | ast.Tuple():
-                for one in expr.elts:
-                    self._hold(one, scope, held, depth + 1)
+                for element in expr.elts:
+                    self._hold(element, scope, held, depth + 1)
             case ast.Subscript():
                 self._hold_subscript(expr, scope, held, depth)
             case ast.Name() | ast.Attribute():
@@ -154,8 +154,8 @@ class Models:
         arguments = items(expr.slice)
         if name == "typing.Annotated":
             self._hold(arguments[0], scope, held, depth + 1)
-            for one in arguments[1:]:
-                self._metadata(one, scope, held, depth)
+            for argument in arguments[1:]:
+                self._metadata(argument, scope, held, depth)
         elif name == PERSONAL:
             held.sealed = True
         elif name == "typing.Literal":
@@ -164,11 +164,11 @@ class Models:
             held.leaves.add("typing.Callable")
         else:
             self._hold_head(expr.value, scope, held, depth)
-            for one in arguments:
-                self._hold(one, scope, held, depth + 1)
+            for argument in arguments:
+                self._hold(argument, scope, held, depth + 1)
 
     def _hold_head(self, head: ast.expr, scope: Scope, held: Held, depth: int) -> None:
-        """`Page` of `Page[Customer]`; of what is outside only what is in the brackets counts."""
+        """`Page` of `Page[Customer]`; for a class outside the linted files only the brackets count."""
         thing = self.code.of(head, scope)
         if thing is None:
             held.unknown = True
@@ -199,7 +199,7 @@ class Models:
             self._hold(value, scope, held, depth + 1)
 
     def _metadata(self, expr: ast.expr, scope: Scope, held: Held, depth: int) -> None:
-        """What stands behind the type in `Annotated`: a tag, a mark, or something else."""
+        """The metadata in `Annotated`: a tag, a mark, or something else."""
         alias = self.code.assigned(expr, scope) if isinstance(expr, (ast.Name, ast.Attribute)) else None
         if alias is not None and isinstance(alias.value, ast.expr) and depth < DEEPEST:
             self._metadata(alias.value, alias.scope, held, depth + 1)
@@ -216,7 +216,7 @@ class Models:
             held.unknown = True
 
     def is_source(self, thing: Thing) -> bool:
-        """True for a source class: of a notice that comes with the library, or of a module here."""
+        """True for a source class, of a bundled notice or of a linted module."""
         if thing.cls is not None:
             return SOURCE in self.code.bases(thing.cls)
         return thing.name.startswith(f"{LIBRARY}.notices.") and thing.name.rpartition(".")[2][:1].isupper()
@@ -224,7 +224,7 @@ class Models:
     # --- models --------------------------------------------------------------------------------------------------
 
     def kind(self, cls: ast.ClassDef) -> str | None:
-        """The sort of model that a class is; None if it is none, or that is not known."""
+        """The kind of model that a class is; None if it is no model, or unknown."""
         if cls not in self._kinds:
             self._kinds[cls] = self._kind(cls)
         return self._kinds[cls]
@@ -243,25 +243,25 @@ class Models:
         # Bases that cannot be followed, or are of a library that is not known, are judged by what they are called.
         foreign = [
             last(expr)
-            for one in self.code.lineage(cls)
-            for expr in one.bases
+            for ancestor in self.code.lineage(cls)
+            for expr in ancestor.bases
             if not isinstance(expr, ast.Subscript)
-            if (base := self.code.of(expr, self.code.module_of(one).scope_of[one])) is None
+            if (base := self.code.of(expr, self.code.module_of(ancestor).scope_of[ancestor])) is None
             or (base.node is None and base.name.partition(".")[0] not in UNTAGGED_LIBRARIES | {LIBRARY})
             or last(expr) == "Base"
         ]
-        called = [one for one in foreign if one.endswith(("BaseModel", "Model", "Base", "Schema"))]
+        called = [name for name in foreign if name.endswith(("BaseModel", "Model", "Base", "Schema"))]
         return "perhaps" if called and not (bases & {"typing.Protocol"}) else None
 
     def fields(self, cls: ast.ClassDef) -> list[Field]:
-        """The fields that stand in the body of a class."""
+        """The fields in the body of a class."""
         kind = self.kind(cls)
         if kind in (None, "enum"):
             return []
         return [
-            one
-            for one in self._in_body(cls.body, cls)
-            if not one.name.startswith("__") and not (one.name.startswith("_") and kind == "pydantic")
+            statement
+            for statement in self._in_body(cls.body, cls)
+            if not statement.name.startswith("__") and not (statement.name.startswith("_") and kind == "pydantic")
         ]
 
     def _in_body(self, body: list[ast.stmt], cls: ast.ClassDef) -> Iterator[Field]:
@@ -283,28 +283,29 @@ class Models:
                     pass
 
     def says_in_info(self, value: ast.expr | None) -> bool:
-        """True if a column of SQLAlchemy bears tags in its `info`, or may do so."""
+        """True if an SQLAlchemy column has tags in its `info`, or may have."""
         info = _keyword(value, "info") if isinstance(value, ast.Call) else None
         if isinstance(info, ast.Dict):
-            return any(isinstance(one, ast.Constant) and one.value == LIBRARY for one in info.keys)
+            return any(isinstance(key, ast.Constant) and key.value == LIBRARY for key in info.keys)
         return info is not None
 
     # --- what is said elsewhere ----------------------------------------------------------------------------------
 
     @cached_property
     def sealed_names(self) -> frozenset[str]:
-        """Names of fields that are sealed wherever a field is called so."""
+        """Names whose fields are sealed in every model."""
         sealed: dict[str, bool] = {}
         for module in self.code.modules:
             for cls in module.all(ast.ClassDef):
-                for one in self.fields(cls):
-                    sealed[one.name] = sealed.get(one.name, True) and self.held(one.annotation, one.scope).sealed
+                for part in self.fields(cls):
+                    always = sealed.get(part.name, True)
+                    sealed[part.name] = always and self.held(part.annotation, part.scope).sealed
         return frozenset(name for name, always in sealed.items() if always)
 
     @cached_property
     def covered(self) -> frozenset[ast.ClassDef]:
-        """Classes that are sealed, or tagged, as a whole somewhere: `Personal[Address, tm.Registration]`."""
-        found: set[ast.ClassDef] = set()
+        """Classes that are sealed or tagged as a whole: `Personal[Address, tm.Registration]`."""
+        classes: set[ast.ClassDef] = set()
         for module in self.code.modules:
             for node in module.all(ast.Subscript):
                 scope = module.scope_of[node]
@@ -312,35 +313,35 @@ class Models:
                     pending = list(self.held(items(node.slice)[0], scope).classes)
                     while pending:
                         cls = pending.pop()
-                        if cls not in found:
-                            found.add(cls)
-                            for one in self.fields(cls):
-                                pending += self.held(one.annotation, one.scope).classes
-        return frozenset(found)
+                        if cls not in classes:
+                            classes.add(cls)
+                            for field in self.fields(cls):
+                                pending += self.held(field.annotation, field.scope).classes
+        return frozenset(classes)
 
     @cached_property
     def tagged_elsewhere(self) -> dict[ast.ClassDef, set[str]]:
-        """Class → its fields that `pg.tag` tags; what stands in `**` may be any of them."""
-        found: dict[ast.ClassDef, set[str]] = {}
+        """Class → its fields that `pg.tag` tags; with `**`, all of them."""
+        names_of: dict[ast.ClassDef, set[str]] = {}
         for module in self.code.modules:
             for call in module.all(ast.Call):
                 scope = module.scope_of[call]
                 if last(call) == "tag" and call.args and self.code.name(call.func, scope) == "purposeguard.tag":
                     thing = self.code.of(call.args[0], scope)
                     if thing is not None and thing.cls is not None:
-                        names = [[one.arg] if one.arg else self._names(thing.cls) for one in call.keywords]
-                        found.setdefault(thing.cls, set()).update(name for each in names for name in each)
-        return found
+                        names = [[keyword.arg] if keyword.arg else self._names(thing.cls) for keyword in call.keywords]
+                        names_of.setdefault(thing.cls, set()).update(name for each in names for name in each)
+        return names_of
 
     def _names(self, cls: ast.ClassDef) -> list[str]:
-        return [one.name for one in self.fields(cls)]
+        return [field.name for field in self.fields(cls)]
 
     @cached_property
     def tables_told(self) -> bool:
-        """True if `protect` of the SQLAlchemy adapter is told of tables: it refuses itself what nobody tagged."""
+        """True if the SQLAlchemy adapter's `protect` is passed tags of tables: it refuses untagged columns itself."""
         return any(
             last(call) == "protect"
-            and any(one.arg in ("tags", "not_personal", None) for one in call.keywords)
+            and any(keyword.arg in ("tags", "not_personal", None) for keyword in call.keywords)
             and self.code.name(call.func, module.scope_of[call]) == f"{LIBRARY}.adapters.sqlalchemy.protect"
             for module in self.code.modules
             for call in module.all(ast.Call)
@@ -348,4 +349,4 @@ class Models:
 
 
 def _keyword(call: ast.Call, name: str) -> ast.expr | None:
-    return next((one.value for one in call.keywords if one.arg == name), None)
+    return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)

@@ -83,10 +83,10 @@ SPEAKING: Final = frozenset({"lru_cache", "alru_cache", "ttl_cache", "cached_pro
 
 
 def unguarded(module: Module, models: Models, guarding: Guarding) -> Iterator[Found]:
-    """Functions of a module that give out tagged data."""
+    """Findings: functions of a module that return tagged data unguarded."""
     reads = _Reads(module, models, guarding)
     for function in module.functions:
-        what = reads.given(function)
+        what = reads.returned_data(function)
         if what is not None and not reads.is_excused(function) and any(map(reads.is_read, own(function.body))):
             name = module.qualname(function)
             yield Found(function, f"`{name}` gives {what} and is not guarded", name, to=function.returns)
@@ -101,18 +101,18 @@ class _Reads:
         self.guarding = guarding
         self.code = models.code
 
-    def given(self, function: FunctionNode) -> str | None:
-        """What tagged data a function gives: by its annotation, or else by the models that it makes and returns."""
+    def returned_data(self, function: FunctionNode) -> str | None:
+        """The tagged data that a function returns: by its annotation, or by the models that it makes."""
         scope = self.module.scope_of[function]
         if function.returns is not None:
             held = self.models.deeply(function.returns, scope)
-            named = [one.name for one in held.classes if self.models.of_class(one).bears]
-            return _said(held, named)
+            named = [held_class.name for held_class in held.classes if self.models.of_class(held_class).bears]
+            return _description(held, named)
         for node in own(function.body):
             value = node.value if isinstance(node, (ast.Return, ast.Yield)) else None
             value = value.elt if isinstance(value, (ast.ListComp, ast.SetComp, ast.GeneratorExp)) else value
             if isinstance(value, ast.Call) and (cls := self._made(value)) is not None:
-                return _said(self.models.of_class(cls), [cls.name])
+                return _description(self.models.of_class(cls), [cls.name])
         return None
 
     def _made(self, call: ast.Call) -> ast.ClassDef | None:
@@ -124,10 +124,10 @@ class _Reads:
         return None if thing is None or thing.instance else thing.cls
 
     def is_excused(self, function: FunctionNode) -> bool:
-        """True if it is guarded after all, or no access function: a stub, a fixture, a method of the model itself."""
+        """True if it is guarded, or no access function: a stub, a fixture, a method of the model itself."""
         if any(how != "purpose" for how in self.guarding.by[function]):
             return True
-        if {last(one) for one in function.decorator_list} & EXCUSED:
+        if {last(decorator) for decorator in function.decorator_list} & EXCUSED:
             return True
         cls = self.module.inside[function].cls
         if cls is not None and ("typing.Protocol" in self.code.bases(cls) or self.models.of_class(cls).bears):
@@ -135,7 +135,7 @@ class _Reads:
         return self.guarding.asks_itself(function) or self.guarding.is_helper(function)
 
     def is_read(self, node: ast.AST) -> bool:
-        """True if data is read here from where it is kept."""
+        """True if a node reads data from a store."""
         scope = self.module.scope_of.get(node, self.module.scope)
         match node:
             case ast.Call(func=ast.Name(id="open")):
@@ -164,7 +164,7 @@ class _Reads:
         return self._is_store(owner, func.attr, scope) or self._is_table(owner, scope)
 
     def _is_passed(self, call: ast.Call, scope: Scope) -> bool:
-        """True if a guard has let it pass, or it is a model."""
+        """True if a guard has checked it, or it is a model."""
         made = self._made(call)
         return self.guarding.refusing(call, scope) is not None or (
             made is not None and self.models.of_class(made).bears
@@ -180,19 +180,28 @@ class _Reads:
             if thing.name.startswith("builtins.") or (thing.cls is not None and method not in READING):
                 return False
         bindings = scope.bindings(owner.id) if isinstance(owner, ast.Name) else []
-        calls = [one.value for one in bindings if one.how in ("value", "entered") and isinstance(one.value, ast.Call)]
-        if any(self._is_passed(one, scope) for one in calls):
+        calls = [
+            binding.value
+            for binding in bindings
+            if binding.how in ("value", "entered") and isinstance(binding.value, ast.Call)
+        ]
+        if any(self._is_passed(call, scope) for call in calls):
             return False
         named = last(owner).lower().rpartition("_")[2] in STORES or any(
-            last(one).endswith(STORE_TYPES) for one in calls
+            last(call).endswith(STORE_TYPES) for call in calls
         )
         return named or method in READING
 
     def _gives_tagged(self, thing: Thing, method: str) -> bool:
-        found = self.code.member(thing, method)
-        if found is None or found.function is None or found.module is None or found.function.returns is None:
+        definition = self.code.member(thing, method)
+        if (
+            definition is None
+            or definition.function is None
+            or definition.module is None
+            or definition.function.returns is None
+        ):
             return False
-        return self.models.deeply(found.function.returns, found.module.scope_of[found.function]).bears
+        return self.models.deeply(definition.function.returns, definition.module.scope_of[definition.function]).bears
 
     def _is_table(self, expr: ast.expr, scope: Scope) -> bool:
         """True for a table in memory that outlives the function: `CUSTOMERS[key]`, `self._rows[key]`."""
@@ -202,25 +211,26 @@ class _Reads:
             return any(map(_makes_table, values))
         bindings = scope.bindings(expr.id) if isinstance(expr, ast.Name) else []
         return bool(bindings) and all(
-            one.how == "value" and one.scope.parent is None and _makes_table(one.value) for one in bindings
+            binding.how == "value" and binding.scope.parent is None and _makes_table(binding.value)
+            for binding in bindings
         )
 
 
-def _said(held: Held, classes: list[str]) -> str | None:
+def _description(held: Held, classes: list[str]) -> str | None:
     if not held.tagged and not (held.sealed and held.marked):
         return None
     return f"`{classes[0]}`, which bears tags," if classes else "what is tagged"
 
 
 def _makes_table(value: ast.AST | None) -> bool:
-    """True for an empty table, or one with rows in it, and not a list of words."""
+    """True for an empty table or one with rows, but not for a list of words."""
     match value:
         case ast.Call():
             return last(value) in TABLES
         case ast.Dict():
-            return all(not isinstance(one, ast.Constant) for one in value.values)
+            return all(not isinstance(element, ast.Constant) for element in value.values)
         case ast.List():
-            return all(not isinstance(one, ast.Constant) for one in value.elts)
+            return all(not isinstance(element, ast.Constant) for element in value.elts)
         case _:
             return isinstance(value, (ast.DictComp, ast.ListComp))
 
@@ -232,7 +242,7 @@ def cached(module: Module, models: Models, guarding: Guarding) -> Iterator[Found
     """Functions that are decorated, or called, with a cache."""
     for function in module.functions:
         scope = module.scope_of[function]
-        caches = [one for one in function.decorator_list if _is_cache(one, scope, models)]
+        caches = [decorator for decorator in function.decorator_list if _is_cache(decorator, scope, models)]
         what = None if not caches else _what(function, caches[0], scope, guarding)
         if what is not None:
             cache = caches[0].func if isinstance(caches[0], ast.Call) else caches[0]
@@ -250,7 +260,7 @@ def cached(module: Module, models: Models, guarding: Guarding) -> Iterator[Found
 
 def _what(function: FunctionNode, cache: ast.expr, scope: Scope, guarding: Guarding) -> str | None:
     decorators = function.decorator_list
-    guards = [one for one in decorators if guarding.how(one, scope) in CHECKING]
+    guards = [decorator for decorator in decorators if guarding.how(decorator, scope) in CHECKING]
     if guards:
         above = decorators.index(cache) < decorators.index(guards[-1])
         return "answers without asking the guard" if above else "is below the guard, and knows no purposes"
@@ -262,7 +272,7 @@ def _what(function: FunctionNode, cache: ast.expr, scope: Scope, guarding: Guard
 
 
 def _is_cache(expr: ast.expr, scope: Scope, models: Models, depth: int = 0) -> bool:
-    """True for a cache, a name for one, or a function here that gives back what a cache made."""
+    """True for a cache, a name of one, or a function that returns what a cache decorated."""
     plain = expr.func if isinstance(expr, ast.Call) else expr
     thing = models.code.of(plain, scope)
     if (thing is not None and thing.name in CACHES) or (thing is None and last(plain) in SPEAKING):
@@ -272,11 +282,11 @@ def _is_cache(expr: ast.expr, scope: Scope, models: Models, depth: int = 0) -> b
         return _is_cache(binding.value, binding.scope, models, depth + 1)
     if thing is None or thing.function is None or thing.module is None or depth > 2:
         return False
-    names = {one.arg for one in thing.function.args.args}
-    returned = [one.value for one in own(thing.function.body) if isinstance(one, ast.Return)]
+    names = {argument.arg for argument in thing.function.args.args}
+    returned = [node.value for node in own(thing.function.body) if isinstance(node, ast.Return)]
     return any(
         isinstance(value, ast.Call)
-        and any(isinstance(one, ast.Name) and one.id in names for one in value.args)
+        and any(isinstance(argument, ast.Name) and argument.id in names for argument in value.args)
         and _is_cache(value.func, thing.module.scope_of[value], models, depth + 1)
         for value in returned
     )

@@ -40,7 +40,7 @@ FITTING: Final = {
 }
 SECRETS: Final = ("Str", "Bytes", "constr")
 """Ends of the names of pydantic's types of texts."""
-CONTAINERS: Final = frozenset(f"builtins.{one}" for one in ("list", "dict", "set", "tuple", "frozenset"))
+CONTAINERS: Final = frozenset(f"builtins.{name}" for name in ("list", "dict", "set", "tuple", "frozenset"))
 COLUMNS: Final = {
     "text": words_set("String Text Unicode UnicodeText VARCHAR CHAR NVARCHAR LargeBinary INET JSON"),
     "number": words_set("Integer BigInteger SmallInteger Numeric Float"),
@@ -60,9 +60,9 @@ def untagged(module: Module, models: Models) -> Iterator[Found]:
         if kind in (None, "enum", "settings") or cls in models.covered or _told(cls, models):
             continue
         lineage = models.code.lineage(cls)
-        tagged = {name for one in lineage for name in models.tagged_elsewhere.get(one, ())}
-        inherited = [field for one in lineage[1:] for field in models.fields(one)]
-        fields = [one for one in models.fields(cls) if one.name not in tagged]
+        tagged = {name for base in lineage for name in models.tagged_elsewhere.get(base, ())}
+        inherited = [field for base in lineage[1:] for field in models.fields(base)]
+        fields = [field for field in models.fields(cls) if field.name not in tagged]
         yield from _of_model(cls.name, fields, inherited, models)
     for call in module.all(ast.Call):
         name = _text(call.args[0]) if len(call.args) + len(call.keywords) > 1 and call.args else None
@@ -84,21 +84,24 @@ def _text(expr: ast.expr) -> str | None:
 def _columns(node: ast.Call, scope: Scope) -> list[Field]:
     """The columns of a `Table`."""
     return [
-        Field(column, one, scope, None, one)
-        for one in node.args[1:]
-        if isinstance(one, ast.Call) and last(one) == "Column" and one.args and (column := _text(one.args[0]))
+        Field(column, argument, scope, None, argument)
+        for argument in node.args[1:]
+        if isinstance(argument, ast.Call)
+        and last(argument) == "Column"
+        and argument.args
+        and (column := _text(argument.args[0]))
     ]
 
 
 def _listed(node: ast.Call, scope: Scope) -> Iterator[Field]:
-    """The fields that a call names: in a table, in pairs, or by keywords."""
-    given = node.args[1] if len(node.args) > 1 else None
-    if isinstance(given, ast.Dict):
-        for key, value in zip(given.keys, given.values, strict=True):
+    """The fields that a call names: in a dict, in pairs, or by keywords."""
+    table = node.args[1] if len(node.args) > 1 else None
+    if isinstance(table, ast.Dict):
+        for key, value in zip(table.keys, table.values, strict=True):
             if key is not None and (name := _text(key)):
                 yield Field(name, key, scope, value)
-    elif isinstance(given, (ast.List, ast.Tuple)):
-        for pair in given.elts:
+    elif isinstance(table, (ast.List, ast.Tuple)):
+        for pair in table.elts:
             if isinstance(pair, ast.Tuple) and len(pair.elts) > 1 and (name := _text(pair.elts[0])):
                 yield Field(name, pair, scope, pair.elts[1])
     for keyword in node.keywords:
@@ -110,8 +113,10 @@ def _of_model(name: str, fields: list[Field], inherited: list[Field], models: Mo
     subject = subject_of(name)
     if subject.thing:
         return
-    everything = [(one, _reading(one), models.held(one.annotation, one.scope)) for one in (*fields, *inherited)]
-    beside = any(held.subject or _tells(one, reading, held, subject, models) for one, reading, held in everything)
+    everything = [
+        (field, _reading(field), models.held(field.annotation, field.scope)) for field in (*fields, *inherited)
+    ]
+    beside = any(held.subject or _tells(field, reading, held, subject, models) for field, reading, held in everything)
     traced = any(held.bears or (reading is not None and reading.sense is NETWORK) for _, reading, held in everything)
     for field, reading, held in everything[: len(fields)]:
         if held.bears or held.unknown or models.says_in_info(field.value):
@@ -125,16 +130,16 @@ def _of_model(name: str, fields: list[Field], inherited: list[Field], models: Mo
 
 
 def _reading(field: Field) -> Reading | None:
-    """What a field is called, here or where it comes from: `mail: str = Field(alias="メールアドレス")`."""
-    found = reading_of(field.name)
-    if found is None and isinstance(field.value, ast.Call):
-        aliases = [one.value for one in field.value.keywords if one.arg in ("alias", "validation_alias")]
-        found = next((reading for one in aliases if (reading := reading_of(_text(one) or ""))), None)
-    return found
+    """The meaning of a field's name, or of its alias: `mail: str = Field(alias="メールアドレス")`."""
+    by_name = reading_of(field.name)
+    if by_name is None and isinstance(field.value, ast.Call):
+        aliases = [keyword.value for keyword in field.value.keywords if keyword.arg in ("alias", "validation_alias")]
+        by_name = next((reading for alias in aliases if (reading := reading_of(_text(alias) or ""))), None)
+    return by_name
 
 
 def _tells(field: Field, reading: Reading | None, held: Held, subject: Subject, models: Models) -> bool:
-    """True if a field shows that the class is about a person: an e-mail address does, a number of them does not."""
+    """True if a field shows that the class is about a person: an e-mail address does, a count does not."""
     if reading is None or not reading.tells or _of_a_body(reading.sense, subject):
         return False
     return held.bears or held.unknown or bool(held.leaves & set(TYPES)) or _fits(field, held, reading.sense, models)
@@ -165,20 +170,24 @@ def _by_name(reading: Reading, subject: Subject, *, beside: bool, traced: bool) 
 
 
 def _fits(field: Field, held: Held, sense: Sense, models: Models) -> bool:
-    """True if a value of this type can be what the name says."""
+    """True if the type fits the meaning of the name."""
     if field.annotation is None:
         return _column_fits(field.value, sense)
     if held.classes:
-        return "choice" in sense.fits and all(models.kind(one) == "enum" for one in held.classes)
+        return "choice" in sense.fits and all(models.kind(cls) == "enum" for cls in held.classes)
     leaves = held.leaves - {"builtins.NoneType", *CONTAINERS}
     if not leaves:
         return "text" in sense.fits and bool(held.leaves & CONTAINERS)
-    if "text" in sense.fits and any(one.startswith("pydantic.") and one.endswith(SECRETS) for one in leaves):
+    if "text" in sense.fits and any(leaf.startswith("pydantic.") and leaf.endswith(SECRETS) for leaf in leaves):
         return True
     return any(leaves & FITTING[kind] for kind in sense.fits)
 
 
 def _column_fits(value: ast.expr | None, sense: Sense) -> bool:
-    """Of a column without an annotation: by the type that it is made with; without one it may be anything."""
-    stated = [last(one) for one in value.args if last(one) in ALL_COLUMNS] if isinstance(value, ast.Call) else []
+    """For a column without an annotation, by its column type; True if it has none."""
+    stated = (
+        [last(argument) for argument in value.args if last(argument) in ALL_COLUMNS]
+        if isinstance(value, ast.Call)
+        else []
+    )
     return not stated or any(stated[0] in COLUMNS[kind] for kind in sense.fits)

@@ -52,15 +52,15 @@ OUTSIDE: Final = (
 """Functions that print or send."""
 
 BROAD: Final = frozenset(
-    f"builtins.{one}"
-    for one in ("Exception", "BaseException", "PermissionError", "OSError", "IOError", "EnvironmentError")
+    f"builtins.{name}"
+    for name in ("Exception", "BaseException", "PermissionError", "OSError", "IOError", "EnvironmentError")
 )
 LEAVING: Final = words_set("exit _exit abort fail reraise skip xfail set_exception throw")
 """Functions by which a handler ends in an error all the same."""
 
 EXPLICIT: Final = frozenset(
-    f"purposeguard.{one}"
-    for one in (
+    f"purposeguard.{name}"
+    for name in (
         *("PurposeViolation", "PurposeGuardError", "PurposeMissing"),
         *("ChannelViolation", "SubjectViolation", "SealedValue"),
     )
@@ -75,13 +75,13 @@ def _symbol(scope: Scope) -> str:
 
 
 def stored(module: Module, models: Models) -> Iterator[Found]:
-    """Assignments, calls, fields and returns of a module that keep a use."""
+    """Findings: assignments, calls, fields and returns that store a use."""
     if module.name.partition(".")[0] == LIBRARY:
         return  # which makes uses, and ends them
     uses = _Uses(module, models)
     yield from uses.assigned()
     yield from uses.entered()
-    yield from uses.given()
+    yield from uses.passed()
     yield from uses.returned()
 
 
@@ -118,7 +118,7 @@ class _Uses:
                 if where is not None:
                     yield _kept(item.optional_vars, where, scope)
 
-    def given(self) -> Iterator[Found]:
+    def passed(self) -> Iterator[Found]:
         """`self.uses.append(use)`, `setattr(obj, "use", use)`."""
         for call in self.module.all(ast.Call):
             scope, func = self.module.scope_of[call], call.func
@@ -128,7 +128,7 @@ class _Uses:
                 isinstance(func, ast.Attribute)
                 and func.attr in KEEPING
                 and self._outlives(func.value, scope)
-                and any(self._holds(one, scope) for one in call.args)
+                and any(self._holds(argument, scope) for argument in call.args)
             ):
                 yield _kept(call, f"`{dotted(func.value)}`", scope)
 
@@ -136,7 +136,7 @@ class _Uses:
         """`return use`, or `return lambda value: use.open(value)`, out of the block that the use is of."""
         for node in self.module.all(ast.Return):
             scope = self.module.scope_of[node]
-            name = next((one for one in self._taken_along(node.value, scope) if self._ends_before(one, node)), None)
+            name = next((name for name in self._taken_along(node.value, scope) if self._ends_before(name, node)), None)
             if name is not None:
                 what = "is returned" if node.value is name else "is taken along by what is returned"
                 yield Found(node, f"`{name.id}` {what} out of its block, with which it ends", _symbol(scope))
@@ -145,16 +145,16 @@ class _Uses:
         """True for a use, and a tuple, list or dict with one in it."""
         match value:
             case ast.Tuple() | ast.List() | ast.Set():
-                return any(self._holds(one, scope) for one in value.elts)
+                return any(self._holds(element, scope) for element in value.elts)
             case ast.Dict():
-                return any(self._holds(one, scope) for one in value.values)
+                return any(self._holds(element, scope) for element in value.values)
             case ast.expr():
                 return self.code.kind(value, scope) == USE
             case _:
                 return False
 
     def _place(self, target: ast.expr, scope: Scope) -> str | None:
-        """Where an assignment keeps something beyond the function that it is in; None if it does not."""
+        """The target of an assignment that outlives its function; None if it does not."""
         function = scope.function
         match target:
             case ast.Attribute():
@@ -168,7 +168,7 @@ class _Uses:
                 return None
 
     def _outlives(self, owner: ast.expr, scope: Scope) -> bool:
-        """True for an attribute, and for a name that is bound outside of the function."""
+        """True for an attribute, and for a name bound outside the function."""
         function = scope.function
         if isinstance(owner, ast.Name) and function is not None:
             return owner.id not in function.names and owner.id in self.module.scope.names
@@ -185,17 +185,21 @@ class _Uses:
             yield Found(node, f"`{symbol}` holds a use, which ends with its block", symbol)
 
     def _is_generic(self, target: ast.expr, scope: Scope) -> bool:
-        """True if the object is of a class that is generic in the purpose of the use: type checkers follow that one."""
+        """True if the class of the object is generic in the purpose of the use: type checkers check that."""
         function = scope.function
         if root(target) != "self" or function is None or function.cls is None:
             return False
-        annotations = [one.annotation for names in function.names.values() for one in names if one.how == "parameter"]
-        return any(one is not None and self._bears_purpose(function.cls, one) for one in annotations)
+        annotations = [
+            name.annotation for names in function.names.values() for name in names if name.how == "parameter"
+        ]
+        return any(
+            annotation is not None and self._bears_purpose(function.cls, annotation) for annotation in annotations
+        )
 
     def _bears_purpose(self, cls: ast.ClassDef, annotation: ast.expr) -> bool:
-        own_parameters = {one.name for one in getattr(cls, "type_params", ())}
+        own_parameters = {parameter.name for parameter in getattr(cls, "type_params", ())}
         for base in cls.bases:
-            own_parameters |= {last(one) for one in items(base.slice)} if isinstance(base, ast.Subscript) else set()
+            own_parameters |= {last(item) for item in items(base.slice)} if isinstance(base, ast.Subscript) else set()
         expr = self.code.parsed(annotation)
         return (
             isinstance(expr, ast.Subscript)
@@ -204,33 +208,33 @@ class _Uses:
         )
 
     def _taken_along(self, value: ast.AST | None, scope: Scope) -> Iterator[ast.Name]:
-        """The names that a value has in it when it is returned: itself, or those in a function made here."""
+        """The names that a returned value contains: itself, or those in a function defined here."""
         pending = [] if value is None else [value]
         while pending:
-            one = pending.pop()
-            match one:
+            node = pending.pop()
+            match node:
                 case ast.Name():
-                    yield one
-                    thing = self.code.of(one, scope)
+                    yield node
+                    thing = self.code.of(node, scope)
                     function = None if thing is None else thing.function
                     if function is not None and self.module.scope_of.get(function) is scope:
                         yield from (each for each in own(function.body) if isinstance(each, ast.Name))
                 case ast.Tuple() | ast.List() | ast.Set():
-                    pending += one.elts
+                    pending += node.elts
                 case ast.Dict():
-                    pending += one.values
+                    pending += node.values
                 case ast.Lambda():
-                    yield from (each for each in ast.walk(one.body) if isinstance(each, ast.Name))
+                    yield from (each for each in ast.walk(node.body) if isinstance(each, ast.Name))
                 case _:
                     pass
 
     def _ends_before(self, name: ast.Name, node: ast.Return) -> bool:
-        """True for the use of a block that this `return` leaves."""
+        """True if this `return` leaves the block of the use."""
         scope = self.module.scope_of[name]
-        entered = {one.value for one in scope.bindings(name.id) if one.how == "entered"}
+        entered = {binding.value for binding in scope.bindings(name.id) if binding.how == "entered"}
         return self.code.kind(name, scope) == USE and any(
             isinstance(parent, (ast.With, ast.AsyncWith))
-            and any(one.context_expr in entered for one in parent.items)
+            and any(item.context_expr in entered for item in parent.items)
             and not isinstance(self.module.parent_of.get(node), ast.Lambda)
             for parent in self.module.above(node)
         )
@@ -240,7 +244,7 @@ class _Uses:
 
 
 def mapped(module: Module, models: Models) -> Iterator[Found]:
-    """Functions given to `map` of sealed values that hand on their argument at once."""
+    """Findings: functions passed to `map` of sealed values that pass on their argument at once."""
     for call in module.all(ast.Call):
         func, scope = call.func, module.scope_of[call]
         if not isinstance(func, ast.Attribute) or func.attr != "map" or len(call.args) != 1:
@@ -260,31 +264,31 @@ def _is_sealed(expr: ast.expr, scope: Scope, models: Models) -> bool:
     return thing is not None and thing.instance and thing.name == PERSONAL
 
 
-def _way_out(given: ast.expr, scope: Scope, models: Models) -> str | None:
-    """The function by which a callable lets its argument out; None if it is not seen to."""
-    if isinstance(given, ast.Call) and models.code.name(given.func, scope) == "functools.partial" and given.args:
-        given = given.args[0]
-    if not isinstance(given, ast.Lambda):
-        thing = models.code.of(given, scope)
+def _way_out(callee: ast.expr, scope: Scope, models: Models) -> str | None:
+    """The function to which a callable leaks its argument; None if none is seen."""
+    if isinstance(callee, ast.Call) and models.code.name(callee.func, scope) == "functools.partial" and callee.args:
+        callee = callee.args[0]
+    if not isinstance(callee, ast.Lambda):
+        thing = models.code.of(callee, scope)
         function = None if thing is None else thing.function
         if function is None:
-            return dotted(given) if _hands_on(given, scope, models, set()) else None
+            return dotted(callee) if _hands_on(callee, scope, models, set()) else None
         module = models.code.module_of(function)
-        names = {one.arg for one in function.args.args} - {"self", "cls"}
+        names = {argument.arg for argument in function.args.args} - {"self", "cls"}
         return _in_body(own(function.body), names, module.inside[function], models)
-    inside = scope.module.inside[given]
-    return _in_body(ast.walk(given.body), {one.arg for one in given.args.args}, inside, models)
+    inside = scope.module.inside[callee]
+    return _in_body(ast.walk(callee.body), {argument.arg for argument in callee.args.args}, inside, models)
 
 
 def _in_body(nodes: Iterator[ast.AST], names: set[str], inside: Scope, models: Models) -> str | None:
-    for node in sorted(nodes, key=lambda one: (getattr(one, "lineno", 0), getattr(one, "col_offset", 0))):
+    for node in sorted(nodes, key=lambda node: (getattr(node, "lineno", 0), getattr(node, "col_offset", 0))):
         if isinstance(node, (ast.Assign, ast.For, ast.comprehension)):  # what is made of it
             made = node.value if isinstance(node, ast.Assign) else node.iter
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names |= _bound_in(targets) if _shows(made, names) else set()
         if isinstance(node, ast.Call):
-            given = [*node.args, *(one.value for one in node.keywords)]
-            if any(_shows(one, names) for one in given) and _hands_on(
+            arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+            if any(_shows(argument, names) for argument in arguments) and _hands_on(
                 node.func, inside, models, set(inside.names) - {"self", "cls"}
             ):
                 return dotted(node.func)
@@ -298,16 +302,16 @@ def _in_body(nodes: Iterator[ast.AST], names: set[str], inside: Scope, models: M
 
 
 def _bound_in(targets: list[ast.expr]) -> set[str]:
-    stored = [one for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
-    return {one.id for one in stored if isinstance(one.ctx, ast.Store)}
+    stored = [node for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+    return {name.id for name in stored if isinstance(name.ctx, ast.Store)}
 
 
 def _shows(expr: ast.AST, names: set[str]) -> bool:
-    return any(isinstance(one, ast.Name) and one.id in names for one in ast.walk(expr))
+    return any(isinstance(node, ast.Name) and node.id in names for node in ast.walk(expr))
 
 
 def _hands_on(func: ast.expr, scope: Scope, models: Models, inner: set[str]) -> bool:
-    """True for a function that prints, logs or sends, or puts something into what is not among the `inner` names."""
+    """True for a function that prints, logs or sends, or that adds to an object not among the `inner` names."""
     thing = models.code.of(func, scope)
     if thing is not None and thing.name.startswith(OUTSIDE):
         return True
@@ -324,37 +328,37 @@ def _hands_on(func: ast.expr, scope: Scope, models: Models, inner: set[str]) -> 
 
 
 def swallowed(module: Module, models: Models, guarding: Guarding) -> Iterator[Found]:
-    """Every `try`, and every `suppress`, of a module."""
+    """Findings: `try` and `suppress` blocks that swallow what a guard raises."""
     swallows = _Swallows(module, models, guarding)
     for node in module.all(ast.Try, ast.TryStar):
         yield from swallows.in_handlers(node)
-        returned = next((one for one in node.finalbody if isinstance(one, ast.Return)), None)
+        returned = next((statement for statement in node.finalbody if isinstance(statement, ast.Return)), None)
         why = None if returned is None else swallows.refusing(node.body)
         if returned is not None and why is not None:  # it takes the place of the error that is under way
-            yield swallows.found(returned, "`return` in `finally`", why)
+            yield swallows.finding_at(returned, "`return` in `finally`", why)
     for block in module.all(ast.With, ast.AsyncWith):
-        for call in [one.context_expr for one in block.items if isinstance(one.context_expr, ast.Call)]:
+        for call in [item.context_expr for item in block.items if isinstance(item.context_expr, ast.Call)]:
             if models.code.name(call.func, module.scope_of[block]) == "contextlib.suppress":
-                broad = [one for one in call.args if swallows.named(one) & BROAD]
+                broad = [argument for argument in call.args if swallows.named(argument) & BROAD]
                 why = swallows.refusing(block.body) if broad else None
                 if why is not None:
-                    yield swallows.found(call, f"`suppress({ast.unparse(broad[0])})`", why)
+                    yield swallows.finding_at(call, f"`suppress({ast.unparse(broad[0])})`", why)
 
 
 class _Swallows:
-    """What swallows errors in a module."""
+    """The places in a module that swallow errors."""
 
     def __init__(self, module: Module, models: Models, guarding: Guarding) -> None:
         self.module = module
         self.code = models.code
         self.guarding = guarding
 
-    def found(self, node: ast.AST, what: str, why: str, to: ast.AST | None = None) -> Found:
+    def finding_at(self, node: ast.AST, what: str, why: str, to: ast.AST | None = None) -> Found:
         """The finding at a node."""
         return Found(node, f"{what} swallows what is refused to {why}", _symbol(self.module.scope_of[node]), to=to)
 
     def in_handlers(self, node: ast.Try | ast.TryStar) -> Iterator[Found]:
-        """The first broad clause, unless one before it is for what a guard refuses."""
+        """The first broad clause, unless an earlier one handles what a guard raises."""
         for handler in node.handlers:
             named = self.named(handler.type)
             if named & EXPLICIT and not named & BROAD:
@@ -363,40 +367,42 @@ class _Swallows:
                 why = None if self._raises(handler) else self.refusing(node.body)
                 if why is not None:
                     what = "`except`" if handler.type is None else f"`except {ast.unparse(handler.type)}`"
-                    yield self.found(handler, what, why, handler.type)
+                    yield self.finding_at(handler, what, why, handler.type)
                 return
 
     def named(self, types: ast.expr | None) -> frozenset[str]:
-        """The errors that a clause catches, also by a tuple that has a name: `except RECOVERABLE`."""
-        found: set[str] = set()
+        """The errors that a clause catches, named tuples included: `except RECOVERABLE`."""
+        names: set[str] = set()
         pending = [] if types is None else [(types, self.module.scope_of.get(types, self.module.scope))]
-        while pending and len(found) < 1000:
-            one, scope = pending.pop()
-            binding = self.code.assigned(one, scope) if isinstance(one, (ast.Name, ast.Attribute)) else None
-            if isinstance(one, ast.Tuple):
-                pending += [(each, scope) for each in one.elts]
-            elif isinstance(one, ast.BinOp):  # `ERRORS + (OSError,)`
-                pending += [(one.left, scope), (one.right, scope)]
+        while pending and len(names) < 1000:
+            expr, scope = pending.pop()
+            binding = self.code.assigned(expr, scope) if isinstance(expr, (ast.Name, ast.Attribute)) else None
+            if isinstance(expr, ast.Tuple):
+                pending += [(each, scope) for each in expr.elts]
+            elif isinstance(expr, ast.BinOp):  # `ERRORS + (OSError,)`
+                pending += [(expr.left, scope), (expr.right, scope)]
             elif binding is not None and isinstance(binding.value, (ast.Tuple, ast.BinOp)):
                 pending.append((binding.value, binding.scope))
             else:
-                found.add(self.code.name(one, scope))
-        return frozenset(found)
+                names.add(self.code.name(expr, scope))
+        return frozenset(names)
 
     def _raises(self, handler: ast.ExceptHandler) -> bool:
-        """True if a handler ends in an error in some case, or keeps the error to be raised behind the `try`."""
+        """True if a handler may raise, or keeps the error to raise it after the `try`."""
         nodes = list(own(handler.body))
-        if any(isinstance(one, ast.Raise) or (isinstance(one, ast.Call) and last(one) in LEAVING) for one in nodes):
+        if any(isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and last(node) in LEAVING) for node in nodes):
             return True
         function = self.module.scope_of[handler].function
         if handler.name is None or function is None:
             return False
-        keeping = [one for one in nodes if isinstance(one, (ast.Assign, ast.Call)) and _shows(one, {handler.name})]
-        kept = {one.id for node in keeping for one in ast.walk(node) if isinstance(one, ast.Name)} - {handler.name}
-        return any(isinstance(one, ast.Raise) and _shows(one, kept) for one in ast.walk(function.node))
+        keeping = [node for node in nodes if isinstance(node, (ast.Assign, ast.Call)) and _shows(node, {handler.name})]
+        names = {inner.id for node in keeping for inner in ast.walk(node) if isinstance(inner, ast.Name)} - {
+            handler.name
+        }
+        return any(isinstance(node, ast.Raise) and _shows(node, names) for node in ast.walk(function.node))
 
     def refusing(self, body: list[ast.stmt]) -> str | None:
-        """What in a block may be refused, unless it is dealt with inside."""
+        """Why a block may raise a refusal that is not handled inside it."""
         pending: list[ast.AST] = list(body)
         while pending:
             node = pending.pop(0)
@@ -413,5 +419,5 @@ class _Swallows:
         return None
 
     def _deals(self, handler: ast.ExceptHandler) -> bool:
-        """True for a clause that catches what is refused: broadly (it is told there), or by itself."""
+        """True for a clause that catches refusals: a broad one, which has its own finding, or a specific one."""
         return handler.type is None or bool(self.named(handler.type) & (BROAD | EXPLICIT))

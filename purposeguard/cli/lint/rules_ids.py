@@ -40,21 +40,21 @@ CALLS: Final[dict[str, Parts]] = {
     **{f"{USE}.{name}": SOURCES for name in ("allows", "check", "explain")},
     **{f"{NOTICE}.{name}": {0: name} for name in ("source", "purpose", "family", "channel")},
 }
-MAKING: Final = frozenset(f"{NOTICE}.{one}" for one in ("load", "loads", "parse", "bundled"))
-METHODS: Final = frozenset(one.rpartition(".")[2] for one in CALLS)
+MAKING: Final = frozenset(f"{NOTICE}.{method}" for method in ("load", "loads", "parse", "bundled"))
+METHODS: Final = frozenset(call.rpartition(".")[2] for call in CALLS)
 
 
 def notices_of(code: Code) -> Sequence[Notice]:
-    """The one bundled notice that the files name; none if they name several, or make a notice of their own."""
+    """The only bundled notice in the files; none if there are several, or other notices."""
     names: set[str] = set()
     for module in code.modules:
         for node in module.all(ast.ImportFrom):
             if (node.module or "").startswith(f"{LIBRARY}.notices"):
                 below = (node.module or "").split(".")[2:]
-                names.update(one.replace("_", "-") for one in below[:1] or [each.name for each in node.names])
+                names.update(name.replace("_", "-") for name in below[:1] or [each.name for each in node.names])
         for imported in module.all(ast.Import):
-            below = [one.name.split(".")[2] for one in imported.names if one.name.startswith(f"{LIBRARY}.notices.")]
-            names.update(one.replace("_", "-") for one in below)
+            below = [name.name.split(".")[2] for name in imported.names if name.name.startswith(f"{LIBRARY}.notices.")]
+            names.update(name.replace("_", "-") for name in below)
         for call in module.all(ast.Call):
             made = code.name(call.func, module.scope_of[call])
             if made == f"{NOTICE}.bundled" and call.args and isinstance(call.args[0], ast.Constant):
@@ -81,7 +81,7 @@ def unknown(module: Module, code: Code, named: Sequence[Notice], only: Sequence[
     They are read by the notices that were `named`; else by that of the guard; else by the `only` one in the files.
     """
     calls = module.all(ast.Call)
-    if not named and any(last(one.func) == "replace" and _of_guard(one, module, code) for one in calls):
+    if not named and any(last(call.func) == "replace" and _of_guard(call, module, code) for call in calls):
         return  # another notice is put in force here
     for call in calls:
         if isinstance(call.func, ast.Attribute) and call.func.attr in METHODS:
@@ -91,11 +91,11 @@ def unknown(module: Module, code: Code, named: Sequence[Notice], only: Sequence[
             if thing is None or parts is None or _is_expected(call, module):
                 continue
             notices = named or _bundled(thing.notice) or (() if thing.name.startswith(NOTICE) else only)
-            given: list[tuple[str | int | None, ast.expr]] = [
-                *enumerate(itertools.takewhile(lambda one: not isinstance(one, ast.Starred), call.args)),
-                *((one.arg, one.value) for one in call.keywords),
+            arguments: list[tuple[str | int | None, ast.expr]] = [
+                *enumerate(itertools.takewhile(lambda argument: not isinstance(argument, ast.Starred), call.args)),
+                *((keyword.arg, keyword.value) for keyword in call.keywords),
             ]
-            for place, expr in given:
+            for place, expr in arguments:
                 for node, text in _texts(expr, scope, code) if place in parts and notices else ():
                     message = _message(text, parts[place], notices)  # type: ignore[index]  # it is among them
                     if message is not None:
@@ -106,23 +106,23 @@ def _is_expected(node: ast.AST, module: Module) -> bool:
     """True if the error is expected: in `pytest.raises`, or a `try` for it."""
     for parent in module.above(node):
         if isinstance(parent, (ast.With, ast.AsyncWith)):
-            if any(last(one.context_expr) in ("raises", "assertRaises") for one in parent.items):
+            if any(last(item.context_expr) in ("raises", "assertRaises") for item in parent.items):
                 return True
         elif isinstance(parent, ast.Try) and any(
-            last(one.type or one).startswith("Unknown") for one in parent.handlers
+            last(handler.type or handler).startswith("Unknown") for handler in parent.handlers
         ):
             return True
     return False
 
 
 def _texts(expr: ast.expr, scope: Scope, code: Code) -> Iterator[tuple[ast.expr, str]]:
-    """The texts that an argument may be, each with the part of the argument by which it is given."""
+    """The texts that an argument may be, each with its node."""
     match expr:
         case ast.Constant(value=str(text)):
             yield expr, text
         case ast.Set() | ast.List() | ast.Tuple():
-            for one in expr.elts:
-                yield from _texts(one, scope, code)
+            for element in expr.elts:
+                yield from _texts(element, scope, code)
         case ast.IfExp():
             yield from _texts(expr.body, scope, code)
             yield from _texts(expr.orelse, scope, code)
@@ -135,7 +135,7 @@ def _texts(expr: ast.expr, scope: Scope, code: Code) -> Iterator[tuple[ast.expr,
 
 
 def _message(text: str, kind: str, notices: Sequence[Notice]) -> str | None:
-    """Why a text means nothing in any of the notices; None if it means something."""
+    """Why a text is no id in any of the notices; None if it is one."""
     first: UnknownTerm | None = None
     for notice in notices:
         find = notice.purpose_or_family if kind == "purpose" else getattr(notice, kind)
@@ -147,6 +147,10 @@ def _message(text: str, kind: str, notices: Sequence[Notice]) -> str | None:
             return None
     if first is None:
         return None
-    near = f" (did you mean {' or '.join(f'`{one}`' for one in first.suggestions)}?)" if first.suggestions else ""
-    which = " or ".join(dict.fromkeys(f"{one.id} ({one.revision})" for one in notices))
+    near = (
+        f" (did you mean {' or '.join(f'`{suggestion}`' for suggestion in first.suggestions)}?)"
+        if first.suggestions
+        else ""
+    )
+    which = " or ".join(dict.fromkeys(f"{notice.id} ({notice.revision})" for notice in notices))
     return f"`{text}` is no {first.kind} of {which}{near}"

@@ -18,13 +18,13 @@ SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/sche
 
 
 def sarif(outcome: Outcome, version: str) -> dict[str, Any]:
-    """The log of one run. Findings that are allowed are in it as suppressed, with their reasons."""
+    """The SARIF log of one run. Allowed findings are suppressed results, with their reasons."""
     places = {rule.id: index for index, rule in enumerate(RULES)}
     prints: Counter[str] = Counter()
     driver = {
         "name": "purposeguard",
         "version": version,
-        "rules": [_rule(one) for one in RULES],
+        "rules": [_rule(rule) for rule in RULES],
     }
     run = {
         "tool": {"driver": driver},
@@ -32,10 +32,12 @@ def sarif(outcome: Outcome, version: str) -> dict[str, Any]:
         "invocations": [
             {
                 "executionSuccessful": not outcome.unread,
-                "toolExecutionNotifications": [_notification(one) for one in outcome.unread],
+                "toolExecutionNotifications": [_notification(unread) for unread in outcome.unread],
             }
         ],
-        "results": [_result(one, places[one.rule], prints) for one in sorted([*outcome.findings, *outcome.allowed])],
+        "results": [
+            _result(finding, places[finding.rule], prints) for finding in sorted([*outcome.findings, *outcome.allowed])
+        ],
     }
     return {"$schema": SCHEMA, "version": VERSION, "runs": [run]}
 
@@ -43,7 +45,7 @@ def sarif(outcome: Outcome, version: str) -> dict[str, Any]:
 def _rule(rule: Rule) -> dict[str, Any]:
     return {
         "id": rule.id,
-        "name": "".join(one.capitalize() for one in rule.id.split("-")),
+        "name": "".join(word.capitalize() for word in rule.id.split("-")),
         "shortDescription": {"text": f"{rule.title[0].upper()}{rule.title[1:]}."},
         "fullDescription": {"text": rule.why},
         "help": {"text": f"{rule.help[0].upper()}{rule.help[1:]}."},
@@ -60,7 +62,7 @@ def _result(finding: Finding, index: int, prints: Counter[str]) -> dict[str, Any
         "endLine": place.end_line,
         "endColumn": place.end_column,
     }
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "ruleId": finding.rule,
         "ruleIndex": index,
         "level": RULES[index].level,
@@ -69,14 +71,14 @@ def _result(finding: Finding, index: int, prints: Counter[str]) -> dict[str, Any
         "partialFingerprints": {"purposeguard/v1": _print(finding, prints)},
     }
     if finding.symbol:
-        found["locations"][0]["logicalLocations"] = [{"fullyQualifiedName": finding.symbol}]
+        result["locations"][0]["logicalLocations"] = [{"fullyQualifiedName": finding.symbol}]
     if finding.allowed is not None:
-        found["suppressions"] = [{"kind": "inSource", "justification": finding.allowed}]
-    return found
+        result["suppressions"] = [{"kind": "inSource", "justification": finding.allowed}]
+    return result
 
 
 def _print(finding: Finding, prints: Counter[str]) -> str:
-    """What stays the same where lines are added above: the rule, the file, what it is about, and which of several."""
+    """A fingerprint that does not depend on line numbers: rule, file, symbol, and number among equal ones."""
     about = f"{finding.rule}\n{finding.place.path}\n{finding.symbol}\n{finding.message}"
     prints[about] += 1
     return hashlib.sha256(f"{about}\n{prints[about]}".encode()).hexdigest()
@@ -92,18 +94,18 @@ def _notification(unread: Unread) -> dict[str, Any]:
 
 
 def _uri(path: str) -> str:
-    """A path as a reference: relative as it was given, or a file of this machine."""
+    """A path as a URI: relative as it was passed, or a file URI."""
     return Path(path).as_uri() if Path(path).is_absolute() else quote(path.removeprefix("./"))
 
 
 def data(outcome: Outcome) -> dict[str, Any]:
-    """The same as plain JSON values."""
+    """The findings as JSON values."""
     return {
         "files": outcome.files,
-        "findings": [_data(one) for one in outcome.findings],
-        "allowed": [{**_data(one), "reason": one.allowed} for one in outcome.allowed],
-        "unread": [{"path": one.path, "line": one.line, "message": one.message} for one in outcome.unread],
-        "notebooks": [spelt(one) for one in outcome.notebooks],
+        "findings": [_data(finding) for finding in outcome.findings],
+        "allowed": [{**_data(finding), "reason": finding.allowed} for finding in outcome.allowed],
+        "unread": [{"path": unread.path, "line": unread.line, "message": unread.message} for unread in outcome.unread],
+        "notebooks": [spelt(notebook) for notebook in outcome.notebooks],
     }
 
 
@@ -122,6 +124,6 @@ def _data(finding: Finding) -> dict[str, Any]:
 
 
 def by_rule(findings: Sequence[Finding]) -> dict[str, int]:
-    """How many there are of each rule that there are any of."""
-    counted = Counter(one.rule for one in findings)
+    """Rule → number of findings."""
+    counted = Counter(finding.rule for finding in findings)
     return {rule.id: counted[rule.id] for rule in RULES if counted[rule.id]}

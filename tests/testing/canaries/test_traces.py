@@ -118,12 +118,12 @@ def test_the_place_is_told():
     found = trace_of(text, ["fkqpwmzxyabc"])
     assert found is not None
     assert text[found.start : found.end] == "fkqpwmzxyabc"
-    assert found.told == ""
+    assert found.description == ""
     encoded = base64.b64encode(b"fkqpwmzxyabc").decode()
     text = f"mailing {encoded} now"
     found = trace_of(text, ["fkqpwmzxyabc"])
     assert found is not None
-    assert (text[found.start : found.end], found.told) == (encoded, "in base64")
+    assert (text[found.start : found.end], found.description) == (encoded, "in base64")
 
 
 @pytest.mark.parametrize("value", VALUES)
