@@ -32,7 +32,7 @@ from tests import generated, support
 from tests.generated import notice_tables
 from tests.generated.notice_tables import Tables
 from tests.properties import seals
-from tests.properties.test_invariants import items, lineage, stated
+from tests.properties.test_invariants import stated
 from tests.support import Revisions
 
 Ways = frozenset[tuple[str, str | None]]
@@ -99,44 +99,6 @@ def test_an_empty_label_is_refused(plain: object, source: type[Source]) -> None:
     assert may_open(guard, nothing) == may_open(guard, Personal((), Label(source)))
 
 
-@given(data=st.data(), made=notice_tables.tables(prohibitions=False, overlays=False))
-def test_prohibition_wins(data: st.DataObject, made: Tables) -> None:
-    rule = data.draw(notice_tables.prohibition(made))
-    families = {row["class"]: row["purposes"] for row in made.get("family", ())}
-    forbidden = {one for given in rule["purposes"] for one in families.get(given, [given])}
-    before, after = (Notice.parse(tables) for tables in (made, {**made, "forbid": [rule]}))
-    ids = [source.clause for source in before.sources]
-    opened, now = (may_open(Guard(one), *(sealed_under(one, given) for given in ids)) for one in (before, after))
-    for given_id, ways, fewer in zip(ids, opened, now, strict=True):
-        assert fewer <= ways  # a prohibition never widens
-        if lineage(made, given_id) & set(rule["sources"]):
-            assert not {purpose for purpose, _ in fewer} & forbidden
-            assert not any(
-                set(families.get(purpose, ())) and set(families[purpose]) <= forbidden for purpose, _ in fewer
-            )
-    # Nor does joining what is forbidden with what is not bring it back.
-    one, other = (sealed_under(after, data.draw(st.sampled_from(ids))) for _ in range(2))
-    assert may_open(Guard(after), one.zip(other)) == [frozenset.intersection(*may_open(Guard(after), one, other))]
-
-
-@given(notice=generated.notices(), data=st.data())
-def test_order_and_duplicates_do_not_matter(notice: Notice, data: st.DataObject) -> None:
-    guard = Guard(notice)
-    chosen = data.draw(st.lists(st.sampled_from(notice.sources), min_size=1, max_size=3, unique=True))
-    again = data.draw(st.permutations([*chosen, *data.draw(st.lists(st.sampled_from(chosen), max_size=3))]))
-    values = [Personal(source.clause, source) for source in again]
-    joined: list[Personal[Any, Any]] = [
-        Personal("value", *again),
-        Personal("value", Label(*again)),
-        Personal.collect(values),
-        Personal.collect(values[:1], *again),
-        values[0].zip(values[0], *values),
-        Personal.collect([Personal.collect(values[:1]), Personal.collect(values)]),
-    ]
-    assert {value.label for value in joined} == {Label(*chosen)}
-    assert len(set(may_open(guard, *joined, Personal("value", *chosen)))) == 1
-
-
 @given(notice=generated.notices(), data=st.data())
 def test_combining_never_widens(notice: Notice, data: st.DataObject) -> None:
     guard = Guard(notice)
@@ -154,31 +116,6 @@ def test_combining_never_widens(notice: Notice, data: st.DataObject) -> None:
     assert alone | beside <= anywhere == frozenset(declarable(guard))
     # What is not personal adds nothing, and takes nothing away.
     assert may_open(guard, one.zip(free), Personal.collect([free, one]), one.map(seals.kind)) == [alone] * 3
-
-
-@given(made=notice_tables.tables())
-def test_parent_never_exceeds_an_item(made: Tables) -> None:
-    notice = Notice.parse(made)
-    guard = Guard(notice)
-    ids = [source.clause for source in notice.sources]
-    opened = dict(zip(ids, may_open(guard, *(sealed_under(notice, given) for given in ids)), strict=True))
-    for row in made["source"]:
-        assert all(opened[row["id"]] <= opened[item] for item in items(made, row["id"]))
-        if row.get("parent"):
-            assert opened[row["parent"]] <= opened[row["id"]]
-
-
-@given(made=notice_tables.tables(), data=st.data())
-def test_overlay_never_widens(made: Tables, data: st.DataObject) -> None:
-    notice = Notice.parse(made)
-    guard = Guard(notice)
-    for row in made.get("overlay", ()):
-        company = [source.clause for source in data.draw(st.lists(st.sampled_from(notice.sources), max_size=2))]
-        narrow, wide = (sealed_under(notice, row[key], *company) for key in ("id", "source"))
-        less, more = may_open(guard, narrow, wide)
-        assert less <= more
-        # Both together may no more than the narrower of the two.
-        assert may_open(guard, narrow.zip(wide)) == [less]
 
 
 @dataclasses.dataclass

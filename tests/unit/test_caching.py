@@ -265,16 +265,3 @@ def test_a_cache_goes_right_above_an_access_function_of_its_guard() -> None:
 def test_a_cache_needs_room_and_time(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="room and time"):
         Shop(**options)
-
-
-def test_in_observe_mode_there_may_be_no_purpose() -> None:
-    guard = pg.Guard(tm.NOTICE, mode="observe")
-
-    @guard.cached()
-    @guard.access(tm.Registration)
-    def load() -> object:
-        return object()
-
-    assert load() is load()
-    with guard.purpose(tm.RenewalGuidance):
-        assert load() is load()

@@ -8,12 +8,10 @@ import weakref
 from typing import Annotated, Any
 
 import pytest
-from pydantic import AfterValidator, BaseModel, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ValidationError
 
 import purposeguard as pg
 from purposeguard import Personal, PersonalModel
-from purposeguard.errors import TooFewSubjects
 from purposeguard.notices import trendmicro_jp as tm
 
 VALUE = Personal("value", tm.Registration)
@@ -104,30 +102,3 @@ def test_what_a_model_says_of_a_seal_of_other_sources_is_told_by_a_model_around_
     assert line["msg"] == "value is sealed under 2.3, and this field takes Registration only"
     assert line["loc"] == ("inner", "phone")
     assert line["input"] == "<sealed>"
-
-
-def test_a_message_about_a_plain_field_is_told_as_it_is() -> None:
-    def odd(number: int) -> int:
-        raise PydanticCustomError("odd", "{number} is odd", {"number": number})
-
-    class Order(PersonalModel):
-        amount: Annotated[int, AfterValidator(odd)]
-
-    with pytest.raises(ValidationError) as caught:
-        Order.model_validate({"amount": 3})
-    (line,) = caught.value.errors()
-    assert (line["type"], line["msg"], line["input"]) == ("odd", "3 is odd", 3)
-
-
-def test_an_aggregate_says_which_figure_it_is() -> None:
-    guard = pg.Guard(tm.NOTICE)
-    figures = guard.reclassify(tm.ProductData, to=pg.NotPersonal, why="figures about many", at_least=3)
-    values: Personal[list[int], tm.ProductData] = Personal([1, 2], tm.ProductData)
-    for name, ask in (
-        ("count", lambda: figures.count(values, subject=int)),
-        ("mean", lambda: figures.mean(values, float, subject=int)),
-    ):
-        said = rf":\s+{name}:\s+there\s+are\s+fewer\s+than\s+3\s+subjects"
-        with pytest.raises(TooFewSubjects, match=said) as caught:
-            ask()
-        assert caught.value.at_least == 3

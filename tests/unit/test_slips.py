@@ -24,42 +24,6 @@ class Customer(BaseModel):
     device: Annotated[str, tm.ProductData]
 
 
-@guard.access(tm.Registration)
-def read_registration() -> str:
-    return "registration"
-
-
-@guard.access(tm.ProductData)
-def read_telemetry() -> str:
-    return "telemetry"
-
-
-def test_a_plain_access_within_a_task_is_refused_what_its_purpose_may_not_use() -> None:
-    async def main() -> None:
-        with guard.purpose(tm.RenewalGuidance):
-            assert read_registration() == "registration"
-            assert read_registration() == "registration"  # now cleared, and still asked
-            for _ in range(2):
-                with pytest.raises(pg.PurposeViolation):
-                    read_telemetry()
-
-    asyncio.run(main())
-
-
-def test_what_was_cleared_in_one_task_is_not_in_another() -> None:
-    async def other() -> None:
-        with pytest.raises(pg.PurposeMissing):
-            read_registration()
-
-    async def main() -> None:
-        with guard.purpose(tm.RenewalGuidance):
-            assert read_registration() == "registration"
-            await asyncio.create_task(other())
-            assert read_registration() == "registration"
-
-    asyncio.run(main())
-
-
 def test_a_use_is_asked_by_its_channel() -> None:
     with guard.purpose(tm.AnySecurityInformation, channel="phone") as use:
         assert use.allows(tm.Registration)  # 1.2(2)④ names no channel
@@ -112,16 +76,6 @@ def test_an_operation_that_is_not_declared_says_what_is() -> None:
         "unknown operation `<a text of 4 characters>`: the notice derives nothing from 1.1(a), 1.1(c) and 2.3 by this; "
         "it declares `link` of 2.3 with 1.1, 2.1, 3.1"
     )
-
-
-def test_a_carried_coroutine_is_told_what_to_carry() -> None:
-    async def later() -> None: ...
-
-    coroutine = later()
-    with guard.purpose(tm.RenewalGuidance), pytest.raises(TypeError) as caught:
-        guard.carry(coroutine)  # type: ignore[type-var,unused-coroutine]  # the mistake
-    coroutine.close()
-    assert str(caught.value) == "carry the coroutine function before it is called: `guard.carry(fn)(…)`"
 
 
 def test_a_cache_that_only_observes_answers_outside_any_purpose() -> None:
