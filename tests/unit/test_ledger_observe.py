@@ -183,3 +183,48 @@ def test_a_use_that_has_ended_is_let_pass_where_nobody_enforces(of_guard: Any, o
             with pytest.raises(pg.PurposeMissing):
                 act()
         assert [observed for _, observed in tape.denials[told:]] == [passes]
+
+
+def test_what_is_observed_while_withholding_is_told_with_activity_and_function() -> None:
+    tape = Tape()
+    watching = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
+
+    @watching.access(withhold=True)
+    def read() -> Customer:
+        return Customer()
+
+    @watching.purpose(tm.RenewalGuidance, activity="reminder")
+    def observe() -> Customer:
+        return read()
+
+    assert observe().device == SHOWN_NOWHERE
+    for error, observed in tape.denials:
+        assert observed
+        assert isinstance(error, pg.PurposeViolation)
+        assert error.activity == "reminder"
+        assert (
+            error.function
+            == f"{__name__}.test_what_is_observed_while_withholding_is_told_with_activity_and_function.<locals>.read"
+        )
+
+
+def test_a_withheld_field_that_is_read_is_told_to_the_ledger_of_its_activity() -> None:
+    tape = Tape()
+    told = pg.Guard(tm.NOTICE, ledger=tape)
+
+    @told.access(withhold=True)
+    def read() -> Customer:
+        return Customer()
+
+    @told.purpose(tm.RenewalGuidance, activity="reminder")
+    def act() -> str:
+        return read().device
+
+    with pytest.raises(pg.PurposeViolation) as caught:
+        act()
+    assert [(error, observed) for error, observed in tape.denials] == [(caught.value, False)]
+    assert (caught.value.activity, caught.value.field) == ("reminder", "device")
+    assert (
+        caught.value.function
+        == f"{__name__}.test_a_withheld_field_that_is_read_is_told_to_the_ledger_of_its_activity.<locals>.read"
+    )

@@ -12,7 +12,6 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.errors import UnknownOperation
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import Tape
 
@@ -67,15 +66,6 @@ def test_a_field_that_cannot_be_withheld_is_named() -> None:
     with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation) as caught:
         read()
     assert caught.value.field == "owner"
-
-
-def test_an_operation_that_is_not_declared_says_what_is() -> None:
-    with pytest.raises(UnknownOperation) as caught:
-        guard.derive("join", [tm.Registration, tm.Contract], tm.Cookie)
-    assert " ".join(str(caught.value).split()) == (
-        "unknown operation `<a text of 4 characters>`: the notice derives nothing from 1.1(a), 1.1(c) and 2.3 by this; "
-        "it declares `link` of 2.3 with 1.1, 2.1, 3.1"
-    )
 
 
 def test_a_cache_that_only_observes_answers_outside_any_purpose() -> None:
