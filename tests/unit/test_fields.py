@@ -168,16 +168,6 @@ def test_what_has_no_fields_is_a_type_error(given: object) -> None:
             ask(given)
 
 
-class Node(BaseModel):
-    email: Email
-    children: list[Node] = []
-    parent: Node | None = None
-
-
-def test_a_model_inside_itself_is_entered_once() -> None:
-    assert pg.sources_of(Node) == {"email": R}
-
-
 class Base(BaseModel):
     email: Email
 

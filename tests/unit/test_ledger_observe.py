@@ -13,7 +13,6 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.observer import Ledger
 from tests.unit.samples import Tape
 
 SHOWN_NOWHERE = "sentinel-7f3a"
@@ -151,11 +150,6 @@ def test_nested_uses_are_counted_apart() -> None:
         ("inner", "1.2(1)①", 1),
         ("outer", "1.2(2)①", 2),
     ]
-
-
-def test_a_double_that_has_the_two_methods_is_a_ledger() -> None:
-    ledger: Ledger = Tape()
-    assert pg.Guard(tm.NOTICE, ledger=ledger).ledger is ledger
 
 
 @pytest.mark.parametrize("of_guard", ["enforce", "observe"])

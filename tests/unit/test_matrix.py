@@ -47,12 +47,6 @@ def test_a_source_asked_for_in_any_form_gives_the_same_row() -> None:
     assert matrix.row("account") == matrix.row(account) == matrix.row([account])
 
 
-def test_a_row_asked_for_again_is_the_same_object() -> None:
-    matrix = PolicyTable(small)
-    for form in ("1 A", frozenset({"1(a)", "2"}), ["1(a)", "1(b)"], pg.Label(small.source("2"))):
-        assert matrix.row(form) is matrix.row(form)
-
-
 def test_what_is_no_source_is_unknown() -> None:
     matrix = PolicyTable(small)
     wrong: list[Any] = [None, 5, b"1(a)", bytearray(b"x"), {"1(a)": 1}, small, [None], ["1(a)", 5], [["1(a)"]], [[]]]
@@ -132,14 +126,6 @@ def test_purposes_asked_for_in_any_form() -> None:
     for nonsense in wrong:
         with pytest.raises(pg.UnknownPurpose):
             matrix.purpose(nonsense)
-
-
-def test_a_forged_family_is_no_family() -> None:
-    matrix = PolicyTable(small)
-    wide = pg.Family("AnyAdvice", "any-advice", {}, small.purposes)
-    with pytest.raises(pg.UnknownPurpose):
-        matrix.purpose(wide)
-    assert matrix.purpose("AnyAdvice") is small.families[0]
 
 
 def test_spellings_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,9 +117,3 @@ def test_a_model_in_a_container_of_another_kind_does_not_pass(contain: Callable[
         assert use.withhold(harmless) is harmless
     with guard.purpose(tm.ProductProvision) as use:
         assert use.withhold(hidden) is hidden  # this purpose may use all of it
-
-
-def test_an_object_that_is_no_container_is_left_as_it_is() -> None:
-    holder = Holder(anything=object())
-    with guard.purpose(tm.RenewalGuidance) as use:
-        assert use.withhold(holder) is holder

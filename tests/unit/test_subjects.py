@@ -606,19 +606,6 @@ def test_a_dump_knows_in_which_row_a_sealed_value_is() -> None:
             bare.model_dump()
 
 
-def test_what_is_allowed_of_more_subjects_than_are_remembered_is_decided_each_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("purposeguard.runtime.snapshot.MOST_REMEMBERED", 1)
-    office = Office({"1": SubjectPreferences(provision_stopped=True), "2": STOPPED, "3": CLEAR})
-    with guarded(office).purpose(P) as use:
-        for _ in range(2):
-            assert use.open(NAME, subject=1) == "name"
-            assert use.open(NAME, subject=3) == "name"
-            with pytest.raises(pg.SubjectViolation):
-                use.open(NAME, subject=2)
-
-
 def test_a_roster_groups_those_who_asked_for_something_and_shows_none_of_them() -> None:
     roster = Roster({STOPPED: ("7", "8"), CLEAR: ("9",), ERASED: ()})
     assert dict(roster.groups) == {STOPPED: ("7", "8")}

@@ -156,14 +156,6 @@ def test_a_use_that_ended_in_another_context_does_not_stand_in_the_way() -> None
             context.run(lambda: guard.current)
 
 
-def test_a_block_left_in_another_context_ends_its_use() -> None:
-    block = guard.purpose(tm.RenewalGuidance)
-    use = contextvars.copy_context().run(block.__enter__)
-    assert use.active
-    block.__exit__(None, None, None)
-    assert not use.active
-
-
 def test_a_with_statement_left_in_another_context_ends_its_own_use() -> None:
     """A generator runs in the context of whoever asks for the next item; of two, each leaves what it entered."""
     block = guard.purpose(tm.RenewalGuidance)
