@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import dataclasses
+import gc
 import types
+import weakref
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 import purposeguard as pg
+from purposeguard import Personal, PersonalModel
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import Tape
 
@@ -117,3 +121,95 @@ def test_a_model_in_a_container_of_another_kind_does_not_pass(contain: Callable[
         assert use.withhold(harmless) is harmless
     with guard.purpose(tm.ProductProvision) as use:
         assert use.withhold(hidden) is hidden  # this purpose may use all of it
+
+
+# --- Sealed values
+
+VALUE = Personal("value", tm.Registration)
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    anything: Any
+    other: Any = None
+
+
+class Device(BaseModel):
+    name: Annotated[str, tm.ProductData]
+
+
+class Plan(BaseModel):
+    name: Annotated[str, tm.Contract]
+
+
+def test_tags_are_found_in_slots_and_beside_each_other() -> None:
+    label = Personal(Slotted(Device(name="d"), [Plan(name="p"), 1]), tm.Registration).label
+    assert label is pg.Label(tm.Registration, tm.ProductData, tm.Contract)
+    assert Personal([[Device(name="d")], [Plan(name="p")]], tm.Registration).label is label
+
+
+def test_a_slot_that_was_never_set_holds_nothing() -> None:
+    unset = object.__new__(Slotted)
+    unset.anything = Device(name="d")
+    assert Personal(unset, tm.Registration).label is pg.Label(tm.Registration, tm.ProductData)
+
+
+class Cleaner:
+    def strip(self, text: str) -> str:
+        return text.strip()
+
+    def lower(self, text: str) -> str:
+        return text.lower()
+
+
+def test_a_registered_method_is_that_of_its_object_alone() -> None:
+    strict = pg.Guard(tm.NOTICE, strict=True)
+    mine, other = Cleaner(), Cleaner()
+    strict.transform(mine.strip)
+    with strict.purpose(tm.RenewalGuidance) as use:
+        assert use.open(VALUE.map(mine.strip)) == "value"
+        for fn in (other.strip, mine.lower):
+            with pytest.raises(pg.SealedValue, match="this guard is strict"):
+                use.open(VALUE.map(fn))
+
+
+def test_what_is_registered_is_kept_so_that_no_other_function_takes_its_place() -> None:
+    strict = pg.Guard(tm.NOTICE, strict=True)
+
+    def register() -> weakref.ref[Any]:
+        def shout(text: str) -> str:
+            return text.upper()
+
+        return weakref.ref(strict.transform(shout))
+
+    kept = register()
+    gc.collect()
+    assert kept() is not None
+
+
+def test_a_function_is_named_whatever_names_it_has() -> None:
+    class Bare:
+        def __call__(self, _text: str) -> str:
+            raise ValueError
+
+    named = Bare()
+    named.__name__ = "tidy"  # type: ignore[attr-defined]  # as some wrappers have it
+    with guard.purpose(tm.RenewalGuidance) as use:
+        for fn, name in ((named, "`tidy`"), (Bare(), "a Bare"), (int, "`int`")):
+            with pytest.raises(pg.SealedValue, match=f"^{name}, given to `map`"):
+                use.open(VALUE.map(fn))
+
+
+def test_what_a_model_says_of_a_seal_of_other_sources_is_told_by_a_model_around_it() -> None:
+    class Inner(PersonalModel):
+        phone: Personal[str, tm.Registration]
+
+    class Outer(PersonalModel):
+        inner: Inner
+
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate({"inner": {"phone": Personal("0", tm.Cookie)}})
+    (line,) = caught.value.errors()
+    assert line["msg"] == "value is sealed under 2.3, and this field takes Registration only"
+    assert line["loc"] == ("inner", "phone")
+    assert line["input"] == "<sealed>"

@@ -15,11 +15,6 @@ from tests.unit.seals import DEVICE, NAME, Told, words
 
 
 @pytest.fixture
-def tape() -> Told:
-    return Told()
-
-
-@pytest.fixture
 def guard(tape: Told) -> pg.Guard:
     return pg.Guard(tm.NOTICE, ledger=tape, strict=True)
 

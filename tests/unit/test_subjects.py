@@ -164,9 +164,8 @@ def test_a_row_whose_mark_cannot_be_read_is_an_error() -> None:
         assert asked(guarded(), Odd(wrong)) == everywhere(pg.UnlabelledData)
 
 
-def test_a_guard_that_asks_nobody_takes_no_subject() -> None:
+def test_a_guard_that_asks_nobody_takes_no_subject(guard: pg.Guard) -> None:
     """Else a suspension would seem to be looked at, and is not."""
-    guard = pg.Guard(tm.NOTICE)
     for subject in (7, pg.RowContext(7), Row(key=7), SOME):
         assert asked(guard, subject) == everywhere(TypeError)
     assert asked(guard, pg.RowContext()) == ALLOWED
