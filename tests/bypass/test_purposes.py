@@ -8,7 +8,7 @@ import functools
 import gc
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -137,27 +137,6 @@ def test_a_generator_goes_on_under_the_purpose_of_where_it_goes_on() -> None:
     with guard.purpose(tm.RenewalGuidance):
         next(given)
         assert _thread(lambda: outcome(lambda: next(given))) == "PurposeMissing"
-
-
-def test_an_activity_that_is_a_generator_lends_its_purpose_to_no_consumer() -> None:
-    @guard.purpose(tm.RenewalGuidance)
-    def letters() -> Iterator[str]:
-        yield outcome()
-        yield outcome()
-
-    @guard.purpose(tm.RenewalGuidance)
-    async def aletters() -> AsyncIterator[str]:
-        yield outcome()
-        yield outcome()
-
-    for letter in letters():
-        assert (letter, outcome()) == ("read", "PurposeMissing")
-
-    async def main() -> None:
-        async for letter in aletters():
-            assert (letter, outcome()) == ("read", "PurposeMissing")
-
-    asyncio.run(main())
 
 
 def test_an_abandoned_generator_leaves_no_purpose_behind() -> None:
