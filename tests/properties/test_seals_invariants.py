@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -28,12 +27,11 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies
 from purposeguard.testing.strategies import declarable
 from purposeguard.values.json import encode_sealed
-from tests import generated, support
+from tests import generated
 from tests.generated import notice_tables
 from tests.generated.notice_tables import Tables
 from tests.properties import seals
 from tests.properties.test_invariants import stated
-from tests.support import Revisions
 
 Ways = frozenset[tuple[str, str | None]]
 ABSENT = object()
@@ -159,74 +157,3 @@ def test_load_and_dump_is_identity(notice: Notice) -> None:
     for purpose, channel in declarable(Guard(again))[:1]:
         with Guard(again).purpose(purpose, channel=channel) as use, pytest.raises(UnknownSource):
             use.open(before[0])
-
-
-class Reload:
-    """A guard whose notice is replaced over and over, while sealed values are opened."""
-
-    def __init__(self, revisions: Revisions, values: list[Personal[Any, Any]]) -> None:
-        self.revisions = revisions
-        self.values = values
-        self.guard = Guard(revisions[0])
-        self.alone = [Guard(notice) for notice in revisions]
-        self.over = threading.Event()
-
-    def allowed(self, which: int, value: Personal[Any, Any], purpose: str, channel: str | None) -> bool:
-        # By id: each revision has classes of its own.
-        ids = [one if one is NotPersonal else one.clause for one in value.label]
-        return self.alone[which].allows(ids, purpose, channel)
-
-    def one_after_the_other(self, ways: list[tuple[str, str | None]]) -> None:
-        """A use under way opens by the new revision from its very next opening on."""
-        for way in ways:
-            with self.guard.purpose(way[0], channel=way[1]) as use:
-                for which in (0, 1, 0, 1, 0):
-                    if self.guard.notice is not self.revisions[which]:  # at first, what may be opened becomes known
-                        self.guard.replace(self.revisions[which])
-                    for value in self.values:
-                        now = self.allowed(which, value, *way)
-                        for form in (value, value.map(seals.boxed)):
-                            assert opened(partial(use.open, form)) is now
-                            assert opened(partial(use.open_all, [form, form])) is now
-                            assert (use.try_open(form, ABSENT) is not ABSENT) is now
-
-    def open(self, way: tuple[str, str | None]) -> None:
-        verdicts = {value: {self.allowed(which, value, *way) for which in (0, 1)} for value in self.values}
-        together = [all(self.allowed(which, value, *way) for value in self.values) for which in (0, 1)]
-        while not self.over.is_set():
-            with self.guard.purpose(way[0], channel=way[1]) as use:
-                for value in self.values:
-                    assert opened(partial(use.open, value)) in verdicts[value]
-                    assert (use.try_open(value, ABSENT) is not ABSENT) in verdicts[value]
-                assert opened(partial(use.open_all, self.values)) in together
-
-    def replace(self) -> None:
-        try:
-            for notice in self.revisions * 30:
-                self.guard.replace(notice)
-        finally:
-            self.over.set()
-
-
-def opened(act: Callable[[], object]) -> bool:
-    try:
-        act()
-    except PurposeViolation as violation:
-        refusal = violation
-    else:
-        return True
-    assert not refusal.decision  # explained by the revision that refused
-    return False
-
-
-@settings(max_examples=15)
-@given(data=st.data(), revisions=st.one_of(st.just(support.crossed()), support.revisions()))
-def test_reload_is_atomic(data: st.DataObject, revisions: Revisions) -> None:
-    first, second = revisions
-    ways = [way for way in declarable(Guard(first)) if way in declarable(Guard(second))][:3]
-    singles: list[Personal[Any, Any]] = [Personal("value", source) for source in first.sources[:2]]
-    drawn = [sample.value for sample in data.draw(seals.sealed(first, 4))]
-    reload = Reload(revisions, [*singles, *drawn])
-    reload.one_after_the_other(ways)
-    with support.switching():
-        support.in_threads([*(partial(reload.open, way) for way in ways), reload.replace])

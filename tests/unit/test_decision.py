@@ -23,7 +23,7 @@ def test_an_allowed_decision_is_true_and_says_by_which_clause() -> None:
     assert decision.label is pg.Label(tm.Registration, tm.Contract)
     assert (decision.purpose, decision.channel) == (tm.RenewalGuidance, None)
     assert dict(decision.grants) == {tm.Registration: "1.2(1)", tm.Contract: "1.2(1)"}
-    assert decision.reasons == decision.denied == ()
+    assert (decision.reasons, decision.denied) == ((), ())
     assert repr(decision) == "<Decision allowed: Label(1.1(a), 1.1(c)) for renewal-guidance (1.2(1)①)>"
 
 
@@ -76,7 +76,8 @@ def test_a_refused_channel_is_a_matter_of_channels_only_where_another_would_do()
 def test_a_family_s_decision_names_its_members() -> None:
     decision = guard.explain(["1.1a", "2.1a"], tm.AnyProductGuidance)
     assert decision
-    assert dict(decision.grants) == {tm.Registration: "1.2(1)", tm.WebContact: "2.2"}
+    expected: dict[type[pg.Source], str] = {tm.Registration: "1.2(1)", tm.WebContact: "2.2"}
+    assert dict(decision.grants) == expected
     assert guard.explain(["1.1b", "2.1a"], "AnyProductGuidance").denied == (tm.ProductData,)
 
 
