@@ -64,10 +64,6 @@ def refused(run: Callable[[Ask], Any], use: pg.Use[Any]) -> bool:
 # --- after the block
 
 
-def test_a_use_that_was_kept_opens_nothing() -> None:
-    assert refused(lambda ask: ask(), ended())
-
-
 def test_what_was_bound_to_it_opens_nothing() -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
         opening = use.open

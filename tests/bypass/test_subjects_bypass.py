@@ -20,40 +20,20 @@ from pydantic_core import PydanticSerializationError
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import CLEAR, SubjectPreferences
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.json import encode_sealed
 from tests.bypass.seal_forks import in_a_fork
 from tests.bypass.seal_looking import TEXT, leaks
+from tests.bypass.subjects import NAME, P, R, Row, Safe, answer
 from tests.support import in_threads, switching
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
 from tests.unit.samples import Tape, revised, tables
 
-P = tm.RenewalGuidance
-NAME: pg.Personal[str, Any] = pg.Personal("name", tm.Registration)
-R = NAME.label
 DAY = datetime.date(2024, 1, 1)
-
-
-class Row(BaseModel):
-    key: Annotated[int, pg.Subject]
-    email: Annotated[str, tm.Registration] = "e"
-
-
-class Safe(pg.PersonalModel):
-    key: Annotated[int, pg.Subject]
-    email: pg.Personal[str, tm.Registration]
 
 
 class Plain(BaseModel):
     email: Annotated[str, tm.Registration] = "e"
-
-
-def answer(ask: Callable[[], Any]) -> object:
-    """What it gives, or the class of its error."""
-    try:
-        return ask()
-    except Exception as error:
-        return type(error)
 
 
 # --- Not saying whose it is
@@ -209,24 +189,6 @@ def test_one_guard_knows_nothing_of_another() -> None:
 
 
 # --- Asking before, using after
-
-
-def test_what_was_asked_before_says_nothing_of_now() -> None:
-    office = Office({})
-    with guarded(office).purpose(P) as use:
-        opening, asking = use.open, use.allows
-        assert opening(NAME, subject=1) == "name"
-        assert asking(R, subject=1)
-        for preferences in (
-            STOPPED,
-            SubjectPreferences(erased=True),
-            SubjectPreferences(suspended=frozenset({P.clause})),
-        ):
-            office.all_preferences["1"] = preferences
-            assert answer(lambda: opening(NAME, subject=1)) is pg.SubjectViolation
-            assert not asking(R, subject=1)
-            office.all_preferences["1"] = CLEAR
-            assert opening(NAME, subject=1) == "name"
 
 
 def test_an_iterator_is_decided_as_it_goes() -> None:

@@ -10,20 +10,8 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.json import encode_sealed
+from tests.bypass.subjects import NAME, P, Row, Safe
 from tests.unit.oversights import STOPPED, Office, guarded
-
-P = tm.RenewalGuidance
-NAME: pg.Personal[str, Any] = pg.Personal("name", tm.Registration)
-
-
-class Row(BaseModel):
-    key: Annotated[int, pg.Subject]
-    email: Annotated[str, tm.Registration] = "e"
-
-
-class Safe(pg.PersonalModel):
-    key: Annotated[int, pg.Subject]
-    email: pg.Personal[str, tm.Registration]
 
 
 def test_limit_whoever_names_a_subject_is_believed() -> None:

@@ -16,30 +16,8 @@ from pydantic import BaseModel, RootModel, TypeAdapter
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from tests.bypass.seal_looking import NUMBER, TEXT, leaks
+from tests.bypass.subjects import NAME, P, R, Row, Safe, answer
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
-
-P = tm.RenewalGuidance
-NAME: pg.Personal[str, Any] = pg.Personal("name", tm.Registration)
-R = NAME.label
-
-
-class Row(BaseModel):
-    key: Annotated[int, pg.Subject]
-    email: Annotated[str, tm.Registration] = "e"
-
-
-class Safe(pg.PersonalModel):
-    key: Annotated[int, pg.Subject]
-    email: pg.Personal[str, tm.Registration]
-
-
-def answer(ask: Callable[[], Any]) -> object:
-    """What it gives, or the class of its error."""
-    try:
-        return ask()
-    except Exception as error:
-        return type(error)
-
 
 # --- Dumps
 

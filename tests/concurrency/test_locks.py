@@ -155,17 +155,6 @@ def test_a_notice_that_is_replaced_while_one_is_replaced(interrupted: Any) -> No
     assert len(tried) > 3
 
 
-def test_counts_that_were_added_up_are_told_at_the_end() -> None:
-    tape = Tape()
-    tally = Tally(tape, "it")
-    label = pg.Label(tm.Registration)
-    for _ in range(2500):
-        tally.add("p", {label: 1})
-    assert not tape.uses
-    tally.tell()
-    assert tape.uses == [("it", "p", label, 2500)]
-
-
 def test_a_use_that_ends_while_its_counts_are_added_up_loses_none() -> None:
     tape = Tape()
     tally = Tally(tape, "it")

@@ -6,84 +6,23 @@ import asyncio
 import os
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import pytest
 import trio
 
-from purposeguard import Guard, Label, Personal, Purpose, PurposeMissing, PurposeViolation, Source, Use
+from purposeguard import Guard, Label, Personal, PurposeMissing, PurposeViolation, Use
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.json import encode_sealed
 from tests import support
+from tests.concurrency.parties import ABSENT, PARTIES, Party, assert_none, async_stream, guard, party, running, stream
 from tests.support import RecordingLedger
 
-ABSENT = object()
-guard = Guard(tm.NOTICE)
 
-
-class Party:
-    """A purpose, with a value that it may open and one that only another may."""
-
-    def __init__(self, purpose: type[Purpose], channel: str | None, mine: type[Source], not_mine: type[Source]) -> None:
-        self.purpose = purpose
-        self.channel = channel
-        self.plain: Personal[str, Any] = Personal(mine.clause, mine)
-        self.mapped: Personal[Any, Any] = self.plain.map(self.seen)
-        self.mine: Personal[Any, Any] = Personal.collect([self.plain, self.mapped, self.plain.zip(self.plain)])
-        self.opened = mine.clause
-        foreign: Personal[str, Any] = Personal(not_mine.clause, not_mine)
-        self.not_mine = [foreign, foreign.map(self.never), self.plain.zip(foreign), Personal.collect([foreign])]
-
-    def seen(self, value: str) -> tuple[str, object]:
-        """A function that was given to `map`: it runs when the value is opened, under what is under way there."""
-        return value, guard.current.purpose
-
-    def never(self, value: str) -> str:
-        raise AssertionError(f"{self.purpose} was given {value}")
-
-    def block(self) -> Any:
-        return guard.purpose(self.purpose, channel=self.channel)
-
-    def opens(self, use: Use[Any]) -> None:
-        """This use opens what is its own, and refuses the rest."""
-        plain, mapped = self.opened, (self.opened, guard.current.purpose)
-        assert use.open(self.plain) == use.try_open(self.plain, ABSENT) == plain
-        assert use.open(self.mapped) == mapped
-        assert use.open(self.mine) == (plain, mapped, (plain, plain))
-        assert use.open_all([self.plain, self.mapped]) == [plain, mapped]
-        for value in self.not_mine:
-            assert use.try_open(value, ABSENT) is ABSENT
-            with pytest.raises(PurposeViolation) as violation:
-                use.open(value)
-            assert violation.value.decision.purpose is self.purpose
-        with pytest.raises(PurposeViolation):
-            use.open_all([self.plain, *self.not_mine])
-
-    def here(self) -> None:
-        """The use under way here is one of this party."""
-        use = guard.current
-        assert use.purpose is self.purpose
-        self.opens(use)
-        assert encode_sealed(self.plain) == self.opened
-        with pytest.raises(PurposeViolation):
-            encode_sealed(self.not_mine[0])
-
-
-PARTIES = [
-    Party(tm.RenewalGuidance, None, tm.Registration, tm.ProductData),
-    Party(tm.ProductImprovement, None, tm.ProductData, tm.Cookie),
-    Party(tm.WebSecurityMail, "email", tm.WebContact, tm.Registration),
-    Party(tm.TrafficAnalysis, None, tm.Cookie, tm.WebContact),
-    Party(tm.ProspectProductGuidance, "phone", tm.ProspectContact, tm.WebContact),
-    Party(tm.UsageAnalysis, None, tm.LinkedUsage, tm.ProspectJob),
-]
-
-
-def party(number: int) -> Party:
-    return PARTIES[number % len(PARTIES)]
+class Interruption(Exception):
+    """Ends a block from within."""
 
 
 class Square:
@@ -120,43 +59,6 @@ class Square:
                 use.try_open(owner.mapped, ABSENT)
 
 
-def assert_none(owner: Party) -> None:
-    """Nothing is under way here, so nothing is opened."""
-    with pytest.raises(PurposeMissing):
-        guard.current.open(owner.plain)
-    with pytest.raises(PurposeMissing):
-        encode_sealed(owner.plain)
-
-
-def stream(owner: Party) -> Iterator[None]:
-    """A generator that runs for this party, step by step; one use lasts a step."""
-
-    @guard.purpose(owner.purpose, channel=owner.channel)
-    def steps() -> Iterator[None]:
-        before: Use[Any] | None = None
-        while True:
-            owner.here()
-            if before is not None:
-                with pytest.raises(PurposeMissing):
-                    before.open(owner.plain)
-            before = guard.current
-            yield
-
-    return steps()
-
-
-def async_stream(owner: Party) -> AsyncIterator[None]:
-    @guard.purpose(owner.purpose, channel=owner.channel)
-    async def steps() -> AsyncIterator[None]:
-        while True:
-            owner.here()
-            await asyncio.sleep(0)
-            owner.here()
-            yield
-
-    return steps()
-
-
 def story(square: Square, number: int, rounds: int) -> Iterator[None]:
     """What one task or thread does; it may be interrupted wherever it yields."""
     rng = random.Random(number)
@@ -180,6 +82,10 @@ def story(square: Square, number: int, rounds: int) -> Iterator[None]:
             with pytest.raises(PurposeMissing):
                 inner.open(other.plain)
             yield
+            owner.here()
+            with suppress(Interruption), other.block():
+                yield
+                raise Interruption
             owner.here()
         with pytest.raises(PurposeMissing):
             use.open(owner.plain)
@@ -233,16 +139,21 @@ async def trio_task(square: Square, number: int) -> None:
     with owner.block() as use:
 
         async def carried() -> None:
+            owner.here()
             await trio.lowlevel.checkpoint()
             owner.opens(use)
 
         async def not_carried() -> None:
             with pytest.raises(PurposeMissing):
                 use.open(owner.plain)
+            assert_none(owner)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(guard.carry(carried))
             nursery.start_soon(not_carried)
+        if number % 10 == 0:
+            await trio.to_thread.run_sync(assert_none, owner)
+            await trio.to_thread.run_sync(guard.carry(owner.here))
         owner.here()
 
 
@@ -250,11 +161,6 @@ async def trio_tasks(square: Square, numbers: range) -> None:
     async with trio.open_nursery() as nursery:
         for number in numbers:
             nursery.start_soon(trio_task, square, number)
-
-
-def running(fn: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
-    """Runs a coroutine function on a loop of its own."""
-    asyncio.run(fn(*arguments))
 
 
 def test_nobody_opens_what_only_another_may() -> None:

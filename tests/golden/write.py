@@ -1,4 +1,4 @@
-"""Writes what `purposeguard diff` says of the made-up revisions, to be read before it is kept.
+"""Writes what messages say, and `purposeguard diff` of the made-up revisions, to be read before it is kept.
 
 `python -m tests.golden.write`
 """
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.golden.changes import lines
+from tests.unit import test_messages as messages
 from tests.unit.command_line import run
 
 FOLDER = Path(__file__).parent / "diff"
@@ -35,6 +36,7 @@ def said_of_changes() -> str:
 
 
 if __name__ == "__main__":
+    messages.GOLDEN.write_text(messages.written(), "utf-8")
     (FOLDER / "changes.md").write_text(said_of_changes(), "utf-8")
     for step in STEPS:
         for ending in FORMS:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purposeguard import Decision, Guard, Label, PurposeViolation
+from purposeguard import Decision, Guard, Label, Personal, PurposeViolation, Use
 from purposeguard.testing import strategies
 from purposeguard.testing.strategies import declarable
 from tests import support
 from tests.support import Revisions, outcome
 
 Question = tuple[Label, str, str | None]
+ABSENT = object()
 
 
 def facts(decision: Decision) -> object:
@@ -32,6 +35,31 @@ def facts(decision: Decision) -> object:
 def in_ids(question: Question) -> tuple[list[str], str, str | None]:
     label, purpose, channel = question
     return [source.clause for source in label], purpose, channel
+
+
+def sealed(label: Label) -> list[list[Personal[Any, Any]]]:
+    """Values that may be opened together where the label may be used."""
+    whole: Personal[Any, Any] = Personal("value", label)
+    return [[whole], [whole.map(str.upper)], [Personal("value", source) for source in label]]
+
+
+def opens(use: Use[Any], values: list[Personal[Any, Any]]) -> set[bool]:
+    """Whether values are opened, by each way to open them; what is refused is explained by a refusal."""
+    found = {_opened(partial(use.open_all, values))}
+    if len(values) == 1:
+        found |= {_opened(partial(use.open, values[0])), use.try_open(values[0], ABSENT) is not ABSENT}
+    return found
+
+
+def _opened(act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except PurposeViolation as violation:
+        refusal = violation
+    else:
+        return True
+    assert not refusal.decision  # explained by the revision that refused
+    return False
 
 
 class Fire:
@@ -64,6 +92,8 @@ class Fire:
                     assert use.allows(label) is guard.allows(label, purpose, channel) is now
                     assert facts(use.explain(label)) == facts(self.alone[id(notice)].explain(*in_ids(question)))
                     assert (outcome(partial(use.check, label)) is None) is now
+                    for values in sealed(label):
+                        assert opens(use, values) == {now}
 
     def decide(self) -> None:
         while not self.over.is_set():
@@ -78,6 +108,8 @@ class Fire:
         refused = None
         with self.guard.purpose(purpose, channel=channel) as use:
             assert use.allows(label) in self.verdicts[question]
+            for values in sealed(label):
+                assert opens(use, values) <= self.verdicts[question]
             try:
                 use.check(label)
             except PurposeViolation as violation:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -28,12 +27,11 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import strategies
 from purposeguard.testing.strategies import declarable
 from purposeguard.values.json import encode_sealed
-from tests import generated, support
+from tests import generated
 from tests.generated import notice_tables
 from tests.generated.notice_tables import Tables
 from tests.properties import seals
-from tests.properties.test_invariants import items, lineage, stated
-from tests.support import Revisions
+from tests.properties.test_invariants import stated
 
 Ways = frozenset[tuple[str, str | None]]
 ABSENT = object()
@@ -99,44 +97,6 @@ def test_an_empty_label_is_refused(plain: object, source: type[Source]) -> None:
     assert may_open(guard, nothing) == may_open(guard, Personal((), Label(source)))
 
 
-@given(data=st.data(), made=notice_tables.tables(prohibitions=False, overlays=False))
-def test_prohibition_wins(data: st.DataObject, made: Tables) -> None:
-    rule = data.draw(notice_tables.prohibition(made))
-    families = {row["class"]: row["purposes"] for row in made.get("family", ())}
-    forbidden = {one for given in rule["purposes"] for one in families.get(given, [given])}
-    before, after = (Notice.parse(tables) for tables in (made, {**made, "forbid": [rule]}))
-    ids = [source.clause for source in before.sources]
-    opened, now = (may_open(Guard(one), *(sealed_under(one, given) for given in ids)) for one in (before, after))
-    for given_id, ways, fewer in zip(ids, opened, now, strict=True):
-        assert fewer <= ways  # a prohibition never widens
-        if lineage(made, given_id) & set(rule["sources"]):
-            assert not {purpose for purpose, _ in fewer} & forbidden
-            assert not any(
-                set(families.get(purpose, ())) and set(families[purpose]) <= forbidden for purpose, _ in fewer
-            )
-    # Nor does joining what is forbidden with what is not bring it back.
-    one, other = (sealed_under(after, data.draw(st.sampled_from(ids))) for _ in range(2))
-    assert may_open(Guard(after), one.zip(other)) == [frozenset.intersection(*may_open(Guard(after), one, other))]
-
-
-@given(notice=generated.notices(), data=st.data())
-def test_order_and_duplicates_do_not_matter(notice: Notice, data: st.DataObject) -> None:
-    guard = Guard(notice)
-    chosen = data.draw(st.lists(st.sampled_from(notice.sources), min_size=1, max_size=3, unique=True))
-    again = data.draw(st.permutations([*chosen, *data.draw(st.lists(st.sampled_from(chosen), max_size=3))]))
-    values = [Personal(source.clause, source) for source in again]
-    joined: list[Personal[Any, Any]] = [
-        Personal("value", *again),
-        Personal("value", Label(*again)),
-        Personal.collect(values),
-        Personal.collect(values[:1], *again),
-        values[0].zip(values[0], *values),
-        Personal.collect([Personal.collect(values[:1]), Personal.collect(values)]),
-    ]
-    assert {value.label for value in joined} == {Label(*chosen)}
-    assert len(set(may_open(guard, *joined, Personal("value", *chosen)))) == 1
-
-
 @given(notice=generated.notices(), data=st.data())
 def test_combining_never_widens(notice: Notice, data: st.DataObject) -> None:
     guard = Guard(notice)
@@ -154,31 +114,6 @@ def test_combining_never_widens(notice: Notice, data: st.DataObject) -> None:
     assert alone | beside <= anywhere == frozenset(declarable(guard))
     # What is not personal adds nothing, and takes nothing away.
     assert may_open(guard, one.zip(free), Personal.collect([free, one]), one.map(seals.kind)) == [alone] * 3
-
-
-@given(made=notice_tables.tables())
-def test_parent_never_exceeds_an_item(made: Tables) -> None:
-    notice = Notice.parse(made)
-    guard = Guard(notice)
-    ids = [source.clause for source in notice.sources]
-    opened = dict(zip(ids, may_open(guard, *(sealed_under(notice, given) for given in ids)), strict=True))
-    for row in made["source"]:
-        assert all(opened[row["id"]] <= opened[item] for item in items(made, row["id"]))
-        if row.get("parent"):
-            assert opened[row["parent"]] <= opened[row["id"]]
-
-
-@given(made=notice_tables.tables(), data=st.data())
-def test_overlay_never_widens(made: Tables, data: st.DataObject) -> None:
-    notice = Notice.parse(made)
-    guard = Guard(notice)
-    for row in made.get("overlay", ()):
-        company = [source.clause for source in data.draw(st.lists(st.sampled_from(notice.sources), max_size=2))]
-        narrow, wide = (sealed_under(notice, row[key], *company) for key in ("id", "source"))
-        less, more = may_open(guard, narrow, wide)
-        assert less <= more
-        # Both together may no more than the narrower of the two.
-        assert may_open(guard, narrow.zip(wide)) == [less]
 
 
 @dataclasses.dataclass
@@ -222,74 +157,3 @@ def test_load_and_dump_is_identity(notice: Notice) -> None:
     for purpose, channel in declarable(Guard(again))[:1]:
         with Guard(again).purpose(purpose, channel=channel) as use, pytest.raises(UnknownSource):
             use.open(before[0])
-
-
-class Reload:
-    """A guard whose notice is replaced over and over, while sealed values are opened."""
-
-    def __init__(self, revisions: Revisions, values: list[Personal[Any, Any]]) -> None:
-        self.revisions = revisions
-        self.values = values
-        self.guard = Guard(revisions[0])
-        self.alone = [Guard(notice) for notice in revisions]
-        self.over = threading.Event()
-
-    def allowed(self, which: int, value: Personal[Any, Any], purpose: str, channel: str | None) -> bool:
-        # By id: each revision has classes of its own.
-        ids = [one if one is NotPersonal else one.clause for one in value.label]
-        return self.alone[which].allows(ids, purpose, channel)
-
-    def one_after_the_other(self, ways: list[tuple[str, str | None]]) -> None:
-        """A use under way opens by the new revision from its very next opening on."""
-        for way in ways:
-            with self.guard.purpose(way[0], channel=way[1]) as use:
-                for which in (0, 1, 0, 1, 0):
-                    if self.guard.notice is not self.revisions[which]:  # at first, what may be opened becomes known
-                        self.guard.replace(self.revisions[which])
-                    for value in self.values:
-                        now = self.allowed(which, value, *way)
-                        for form in (value, value.map(seals.boxed)):
-                            assert opened(partial(use.open, form)) is now
-                            assert opened(partial(use.open_all, [form, form])) is now
-                            assert (use.try_open(form, ABSENT) is not ABSENT) is now
-
-    def open(self, way: tuple[str, str | None]) -> None:
-        verdicts = {value: {self.allowed(which, value, *way) for which in (0, 1)} for value in self.values}
-        together = [all(self.allowed(which, value, *way) for value in self.values) for which in (0, 1)]
-        while not self.over.is_set():
-            with self.guard.purpose(way[0], channel=way[1]) as use:
-                for value in self.values:
-                    assert opened(partial(use.open, value)) in verdicts[value]
-                    assert (use.try_open(value, ABSENT) is not ABSENT) in verdicts[value]
-                assert opened(partial(use.open_all, self.values)) in together
-
-    def replace(self) -> None:
-        try:
-            for notice in self.revisions * 30:
-                self.guard.replace(notice)
-        finally:
-            self.over.set()
-
-
-def opened(act: Callable[[], object]) -> bool:
-    try:
-        act()
-    except PurposeViolation as violation:
-        refusal = violation
-    else:
-        return True
-    assert not refusal.decision  # explained by the revision that refused
-    return False
-
-
-@settings(max_examples=15)
-@given(data=st.data(), revisions=st.one_of(st.just(support.crossed()), support.revisions()))
-def test_reload_is_atomic(data: st.DataObject, revisions: Revisions) -> None:
-    first, second = revisions
-    ways = [way for way in declarable(Guard(first)) if way in declarable(Guard(second))][:3]
-    singles: list[Personal[Any, Any]] = [Personal("value", source) for source in first.sources[:2]]
-    drawn = [sample.value for sample in data.draw(seals.sealed(first, 4))]
-    reload = Reload(revisions, [*singles, *drawn])
-    reload.one_after_the_other(ways)
-    with support.switching():
-        support.in_threads([*(partial(reload.open, way) for way in ways), reload.replace])

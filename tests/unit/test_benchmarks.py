@@ -3,15 +3,13 @@
 import contextvars
 import inspect
 import json
-import tomllib
 from contextlib import contextmanager
 
 import pytest
 
 import purposeguard as pg
 from benchmarks import __main__ as command
-from benchmarks import compiling, counting, decisions, floors, growth, peers, processes, table
-from benchmarks.notices import notice_tables
+from benchmarks import counting, decisions, floors, growth, peers, processes, table
 from benchmarks.timing import UNROLLED, Case, Figure, Runner, at_depth, figure, race, ratio
 
 
@@ -46,10 +44,6 @@ def test_of_several_processes_the_median_counts_and_ratios_are_made_process_by_p
     runs = [{"case": 10.0, "floor": 5.0}, {"case": 40.0, "floor": 10.0}, {"case": 90.0, "floor": 30.0}]
     assert figure(runs, "case") == Figure(40.0, 10.0, 90.0)
     assert ratio(runs, "case", "floor") == Figure(3.0, 2.0, 4.0)
-
-
-def test_quartiles_of_many():
-    assert Figure.of([5.0, 1.0, 3.0, 2.0, 4.0]) == Figure(3.0, 2.0, 4.0)
 
 
 @pytest.mark.parametrize(
@@ -105,20 +99,6 @@ def test_growth_measures_what_it_compares(monkeypatch):
     monkeypatch.setattr(growth, "SOURCES", (10, 60))
     compared = {name for pair in growth.PAIRS for name in pair if "10,000" not in name and "1,000" not in name}
     assert compared <= {case.name for case in growth.growth()}
-
-
-@pytest.mark.parametrize(("purposes", "sources", "each"), [(34, 10, 20), (200, 30, 50), (61, 3, 10)])
-def test_made_up_notices_are_notices(purposes, sources, each):
-    notice = pg.Notice.parse(notice_tables(purposes, sources, each))
-    assert len(notice.purposes) == purposes
-    assert len(notice.sources) == sources
-    common = set(notice.purposes[:10])
-    assert all(common <= set(granted) for granted in notice.grants.values())
-
-
-def test_a_made_up_notice_is_the_same_from_its_file():
-    tables = notice_tables(40, 5, 20)
-    assert pg.Notice.parse(tomllib.loads(compiling.toml(tables))) == pg.Notice.parse(tables)
 
 
 def test_peers_are_given_what_the_notice_grants():

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import inspect
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
 import pytest
@@ -159,20 +158,6 @@ def test_an_activity_for_what_is_no_purpose(wrong: Any) -> None:
 
 
 # --- carrying
-
-
-def in_thread(fn: Callable[[], Any]) -> Any:
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        return pool.submit(fn).result()
-
-
-def test_a_carried_function_runs_for_the_purpose_elsewhere() -> None:
-    with guard.purpose(tm.RenewalGuidance):
-        carried = guard.carry(purpose_here)
-        assert in_thread(carried) == RENEWAL
-        assert in_thread(purpose_here) is None
-    assert purpose_here() is None
-    assert in_thread(carried) == RENEWAL  # bound to the purpose, not to the block
 
 
 def test_carried_functions_of_every_kind() -> None:

@@ -1,3 +1,5 @@
+"""What a decision says, by its facts; its words are in test_messages."""
+
 from __future__ import annotations
 
 import copy
@@ -11,8 +13,7 @@ from purposeguard.policy.violations import violation_of
 from tests.unit.samples import SMALL, changed
 
 guard = pg.Guard(tm.NOTICE)
-small = pg.Notice.loads(SMALL)
-of_small = pg.Guard(small)
+of_small = pg.Guard(pg.Notice.loads(SMALL))
 
 
 def test_an_allowed_decision_is_true_and_says_by_which_clause() -> None:
@@ -20,16 +21,9 @@ def test_an_allowed_decision_is_true_and_says_by_which_clause() -> None:
     assert decision
     assert decision.allowed is True
     assert decision.label is pg.Label(tm.Registration, tm.Contract)
-    assert decision.purpose is tm.RenewalGuidance
-    assert decision.channel is None
+    assert (decision.purpose, decision.channel) == (tm.RenewalGuidance, None)
     assert dict(decision.grants) == {tm.Registration: "1.2(1)", tm.Contract: "1.2(1)"}
-    assert decision.reasons == ()
-    assert decision.denied == ()
-    assert str(decision).splitlines() == [
-        "renewal-guidance (1.2(1)①) may use registration (1.1(a)) and contract (1.1(c))",
-        "  1.1(a): granted by 1.2(1)",
-        "  1.1(c): granted by 1.2(1)",
-    ]
+    assert (decision.reasons, decision.denied) == ((), ())
     assert repr(decision) == "<Decision allowed: Label(1.1(a), 1.1(c)) for renewal-guidance (1.2(1)①)>"
 
 
@@ -38,21 +32,9 @@ def test_a_refusal_says_which_sources_deny_and_what_instead() -> None:
     assert not decision
     assert dict(decision.grants) == {tm.Registration: "1.2(1)"}
     assert decision.denied == (tm.ProductData,)
-    assert decision.reasons == ("no clause grants renewal-guidance (1.2(1)①) to 1.1(b)",)
+    assert len(decision.reasons) == 1
     assert decision.alternatives == tm.NOTICE.purposes[5:11]
-    text = " ".join(str(decision).split())
-    assert "renewal-guidance (1.2(1)①) may not use product-data (1.1(b))" in text
-    assert "1.2(1) grants renewal-guidance to: 1.1(a), 1.1(c)" in text
-    assert "1.1(b) may serve: product-provision, product-improvement, research-notice, security-information" in text
-    assert "and 2 more (1.2(2)①-⑥)" in text
-    assert "combined, 1.1(a) and 1.1(b) may serve: product-provision" in text
-    assert repr(decision).startswith("<Decision denied: ")
-
-
-def test_sources_that_may_serve_nothing_together_are_told_so() -> None:
-    text = " ".join(str(guard.explain(["1.1a", "2.3", "2.1a"], tm.TrafficAnalysis)).split())
-    assert "combined, 1.1(a), 2.1(a) and 2.3 may serve: nothing; keep the data apart" in text
-    assert "registration (1.1(a)) and web-contact (2.1(a))" in text
+    assert guard.explain(["1.1a", "2.3", "2.1a"], tm.TrafficAnalysis).alternatives == ()
 
 
 def test_reasons_are_in_the_order_of_the_clauses() -> None:
@@ -60,54 +42,35 @@ def test_reasons_are_in_the_order_of_the_clauses() -> None:
     assert [reason.rsplit(" ", 1)[1] for reason in decision.reasons] == ["1.1(b)", "2.3", "3.1(a)"]
 
 
-def test_a_parent_s_refusal_says_which_items_deny() -> None:
-    decision = guard.explain("1.1", tm.RenewalGuidance)
-    (reason,) = decision.reasons
-    assert reason.startswith("1.1 stands for any of its items")
-    assert "renewal-guidance (1.2(1)①)" in reason
-    assert "1.1(b)" in reason
-    assert "1.1(c)" not in reason
-    assert "stands for any of its items" in " ".join(str(decision).split())
+def test_a_parent_is_refused_where_an_item_is() -> None:
+    assert guard.explain("1.1", tm.RenewalGuidance).denied == (tm.Customer,)
+    assert guard.explain("2.1", tm.RenewalGuidance).denied == (tm.Website,)
 
 
-def test_a_parent_none_of_whose_items_may_is_refused_plainly() -> None:
-    assert guard.explain("2.1", tm.RenewalGuidance).reasons == ("no clause grants renewal-guidance (1.2(1)①) to 2.1",)
-
-
-def test_a_prohibition_gives_its_reason() -> None:
-    assert of_small.explain("1(b)", "Billing").reasons == (
-        "1(b) is forbidden to serve billing (3(2)②): usage is free of charge",
-    )
-    assert "1(b) is forbidden to serve billing" in " ".join(of_small.explain("1", "Billing").reasons)
-    assert "free of charge" in str(of_small.explain("router-usage", "Billing"))
-    assert "free of charge" not in str(of_small.explain("2", "Billing"))
-    assert "free of charge" not in str(of_small.explain("1(b)", "Renewal"))
+@pytest.mark.parametrize(
+    ("source", "purpose", "forbidden"),
+    [("1(b)", "Billing", True), ("1", "Billing", True), ("router-usage", "Billing", True), ("2", "Billing", False),
+     ("1(b)", "Renewal", False)],
+)  # fmt: skip
+def test_a_prohibition_gives_its_reason(source: str, purpose: str, forbidden: bool) -> None:
+    decision = of_small.explain(source, purpose)
+    assert not decision
+    assert ("usage is free of charge" in " ".join(str(decision).split())) is forbidden
 
 
 def test_a_prohibition_of_a_family_is_a_prohibition_of_its_members() -> None:
     rule = {"sources": ["2"], "purposes": ["AnyAdvice"], "reason": {"en": "visitors are left alone", "ja": "x"}}
     forbidding = pg.Guard(pg.Notice.parse(changed(lambda t: t["forbid"].append(rule))))
-    assert "left alone" in str(forbidding.explain("2", "Advice"))
-    assert "left alone" in str(forbidding.explain("2", "AnyAdvice"))
+    for purpose in ("Advice", "AnyAdvice"):
+        assert "visitors are left alone" in str(forbidding.explain("2", purpose))
 
 
-def test_a_refused_channel_says_which_are_admitted() -> None:
+def test_a_refused_channel_is_a_matter_of_channels_only_where_another_would_do() -> None:
     decision = guard.explain("2.1a", tm.WebSecurityMail, channel="phone")
     assert violation_of(decision) is pg.ChannelViolation
-    assert decision.channel == "phone"
-    assert decision.reasons == (
-        "web-security-mail (2.2③) may reach people whose data is 2.1(a) by email only, not by phone",
-    )
-    assert decision.headline == "web-security-mail (2.2③) may not use web-contact (2.1(a)) by phone"
-    assert "grants" not in str(decision)
+    assert (decision.channel, dict(decision.grants), len(decision.reasons)) == ("phone", {}, 1)
     assert repr(decision).endswith("by phone>")
-    assert dict(decision.grants) == {}
-
-
-def test_a_purpose_that_is_refused_by_any_channel_is_no_matter_of_channels() -> None:
-    decision = guard.explain("1.1b", tm.WebSecurityMail, channel="phone")
-    assert violation_of(decision) is pg.PurposeViolation
-    assert "by phone" not in decision.headline
+    assert violation_of(guard.explain("1.1b", tm.WebSecurityMail, channel="phone")) is pg.PurposeViolation
 
 
 def test_a_family_s_decision_names_its_members() -> None:
@@ -115,20 +78,7 @@ def test_a_family_s_decision_names_its_members() -> None:
     assert decision
     expected: dict[type[pg.Source], str] = {tm.Registration: "1.2(1)", tm.WebContact: "2.2"}
     assert dict(decision.grants) == expected
-    assert decision.headline.startswith("any-product-guidance (1.2(1)②, 2.2①, 3.2①) may use")
-    refused = guard.explain(["1.1b", "2.1a"], "AnyProductGuidance")
-    assert refused.denied == (tm.ProductData,)
-    text = str(refused)
-    for clause in ("1.2(1) grants product-guidance", "2.2 grants web-product-guidance", "3.2 grants prospect-product"):
-        assert clause in text
-
-
-def test_a_purpose_that_nobody_may_serve_is_told_of() -> None:
-    rule = {"sources": ["1", "2"], "purposes": ["4①"], "reason": {"en": "no more", "ja": "x"}}
-    nobody = pg.Guard(pg.Notice.parse(changed(lambda t: t["forbid"].append(rule))))
-    text = " ".join(str(nobody.explain("5", "Statistics")).split())
-    assert "4① grants statistics to: no source" in text
-    assert "5 may serve: nothing" in text
+    assert guard.explain(["1.1b", "2.1a"], "AnyProductGuidance").denied == (tm.ProductData,)
 
 
 def test_not_personal_data_needs_no_grant() -> None:
@@ -136,15 +86,7 @@ def test_not_personal_data_needs_no_grant() -> None:
     assert decision
     assert dict(decision.grants) == {}
     assert decision.alternatives == tm.NOTICE.purposes
-    refused = guard.explain(pg.NotPersonal, tm.WebSecurityMail, channel="phone")
-    assert not refused
-    assert "by email only" in str(refused)
-
-
-def test_messages_have_lines_of_ordinary_length() -> None:
-    everything = list(tm.NOTICE.sources)
-    for purpose in (*tm.NOTICE.purposes, *tm.NOTICE.families):
-        assert max(map(len, str(guard.explain(everything, purpose)).splitlines())) <= 100
+    assert not guard.explain(pg.NotPersonal, tm.WebSecurityMail, channel="phone")
 
 
 @pytest.mark.parametrize("again", [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy, copy.copy])

@@ -5,7 +5,7 @@ import enum
 import types
 import typing
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, Generic, Literal, NamedTuple, NewType, Optional, TypedDict, TypeVar, Union
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Optional, TypedDict, TypeVar, Union
 
 import attrs
 import pytest
@@ -168,16 +168,6 @@ def test_what_has_no_fields_is_a_type_error(given: object) -> None:
             ask(given)
 
 
-class Node(BaseModel):
-    email: Email
-    children: list[Node] = []
-    parent: Node | None = None
-
-
-def test_a_model_inside_itself_is_entered_once() -> None:
-    assert pg.sources_of(Node) == {"email": R}
-
-
 class Base(BaseModel):
     email: Email
 
@@ -261,27 +251,6 @@ def test_generic_models_are_read_with_what_their_variables_stand_for() -> None:
     assert pg.sources_of(Bounded) == {"one.city": R, "other.city": R, "other.email": R}
     assert pg.sources_of(Box) == {}
     assert pg.untagged(Box) == ("content",)
-
-
-Alias = typing_extensions.TypeAliasType("Alias", Email)
-Pairs = typing_extensions.TypeAliasType("Pairs", list[tuple[T, T]], type_params=(T,))
-Nick = NewType("Nick", Address)
-
-
-class Aliased(BaseModel):
-    email: Alias
-    pairs: Pairs[Device]
-
-
-@dataclasses.dataclass
-class Renamed:
-    nick: Nick
-    fixed: Final[Email] = ""
-
-
-def test_type_aliases_new_types_and_final_are_seen_through() -> None:
-    assert pg.sources_of(Aliased) == {"email": R, "pairs[][]": D}
-    assert pg.sources_of(Renamed) == {"nick.city": R, "fixed": R}
 
 
 class Computed(BaseModel):
@@ -386,14 +355,6 @@ def test_other_marks_beside_a_tag_do_not_matter() -> None:
     assert shape_of(Annotated[str, "a comment", tm.Registration, 5, C]).own_label is R | C
     assert shape_of(Annotated[str, "a comment"]).own_label is None
     assert pg.sources_of(dataclasses.InitVar[Address]) == {"city": R}
-
-
-def test_a_not_personal_field_is_tagged() -> None:
-    class Marked(BaseModel):
-        name: Annotated[str, pg.NotPersonal]
-
-    assert pg.sources_of(Marked) == {"name": pg.Label(pg.NotPersonal)}
-    assert pg.untagged(Marked) == ()
 
 
 def test_a_dictionary_s_keys_count_for_the_dictionary() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,19 +88,6 @@ def test_terms_of_another_notice_are_unknown() -> None:
         for other in (service, small.families[0], small.families[0].union):
             with pytest.raises(pg.UnknownPurpose):
                 ask(tm.Registration, other)
-
-
-def test_only_declared_unions_are_purposes() -> None:
-    family = tm.ProductGuidance | tm.WebProductGuidance | tm.ProspectProductGuidance
-    reverse = tm.ProspectProductGuidance | tm.WebProductGuidance | tm.ProductGuidance
-    forms: list[Any] = [family, reverse, tm.AnyProductGuidance, "AnyProductGuidance", "any-product-guidance"]
-    for form in forms:
-        assert guard.allows(["1.1a", "2.1a", "3.1a"], form)
-        assert not guard.allows(["1.1a", "1.1b"], form)
-    for forged in (tm.ProductGuidance | tm.WebProductGuidance, family | tm.ProductProvision, family | None):
-        for _ in range(2):
-            with pytest.raises(pg.UnknownPurpose):
-                guard.allows("1.1a", forged)
 
 
 @pytest.mark.parametrize("channel", ["pigeon", "", 5, b"email", "e" * 1_000_000, ["email"], {}])
@@ -319,50 +305,3 @@ def test_a_family_that_a_later_revision_lacks_is_unknown() -> None:
     for form in (tm.AnyProductGuidance, "AnyProductGuidance", tm.NOTICE.families[0]):
         with pytest.raises(pg.UnknownPurpose):
             mine.allows(tm.Registration, form)
-
-
-def test_every_decision_is_by_one_revision_whole() -> None:
-    # Under one revision only registration may serve renewals, under the other only product data.
-    one = revised(tm.NOTICE, lambda t: t["grant"][0].update(sources=["1.1(a)"]))
-    other = revised(tm.NOTICE, lambda t: t["grant"][0].update(sources=["1.1(b)"]))
-    mine = pg.Guard(one)
-    wrong: list[object] = []
-    done = threading.Event()
-
-    def decide() -> None:
-        while not done.is_set():
-            decision = mine.explain([tm.Registration, tm.ProductData, "1.1a", "1.1b"], tm.RenewalGuidance)
-            if len({source.clause for source in decision.denied}) != 1 or decision.allowed:
-                wrong.append(decision)
-
-    mine.replace(tm.NOTICE)
-    mine.replace(one)
-    threads = [threading.Thread(target=decide) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for _ in range(50):
-        mine.replace(other)
-        mine.replace(one)
-    done.set()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-
-
-# --- what is under way
-
-
-def test_the_use_under_way_may_be_asked_for() -> None:
-    with pytest.raises(pg.PurposeMissing, match="outside any purpose"):
-        guard.current  # noqa: B018
-    with guard.purpose(tm.RenewalGuidance) as use:
-        assert guard.current is use
-    observing = pg.Guard(tm.NOTICE, mode="observe")
-    with pytest.raises(pg.PurposeMissing):
-        observing.current  # noqa: B018
-
-
-def test_two_guards_know_nothing_of_each_other_s_purposes() -> None:
-    other = pg.Guard(tm.NOTICE)
-    with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeMissing):
-        other.current  # noqa: B018

@@ -30,11 +30,6 @@ def test_revisions_stand_in_the_order_of_their_dates() -> None:
     assert repr(HISTORY) == "<History of small: 2024-01-01, 2025-01-01, 2026-01-01>"
 
 
-def test_out_of_order_they_are_no_history() -> None:
-    assert faults(SECOND, FIRST) == {"revision 2": "2024-01-01 comes after 2025-01-01"}
-    assert faults(FIRST, FIRST) == {"revision 2": "2024-01-01 comes after 2024-01-01"}
-
-
 def test_all_faults_are_told_at_once() -> None:
     other = revised(FIRST, lambda t: t.update(id="other"), "2025-01-01")
     assert faults(SECOND, FIRST, other, SECOND) == {
@@ -175,13 +170,6 @@ def test_a_revision_takes_its_place_by_date() -> None:
     assert HISTORY.with_(SECOND) == HISTORY
     mended = revised(SECOND, lambda t: t["source"][0]["title"].update(en="People"))
     assert tuple(HISTORY.with_(mended)) == (FIRST, mended, THIRD)
-
-
-def test_a_guard_knows_the_revisions() -> None:
-    guard = pg.Guard(HISTORY)
-    assert guard.history == HISTORY
-    assert guard.notice is THIRD
-    assert pg.Guard(FIRST).history == pg.History(FIRST)
 
 
 def test_of_a_history_that_revision_is_in_force_which_its_day_has_come() -> None:

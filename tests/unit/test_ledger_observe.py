@@ -13,7 +13,6 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.observer import Ledger
 from tests.unit.samples import Tape
 
 SHOWN_NOWHERE = "sentinel-7f3a"
@@ -153,11 +152,6 @@ def test_nested_uses_are_counted_apart() -> None:
     ]
 
 
-def test_a_double_that_has_the_two_methods_is_a_ledger() -> None:
-    ledger: Ledger = Tape()
-    assert pg.Guard(tm.NOTICE, ledger=ledger).ledger is ledger
-
-
 @pytest.mark.parametrize("of_guard", ["enforce", "observe"])
 @pytest.mark.parametrize("of_activity", ["enforce", "observe", None])
 def test_a_use_that_has_ended_is_let_pass_where_nobody_enforces(of_guard: Any, of_activity: Any) -> None:
@@ -183,3 +177,48 @@ def test_a_use_that_has_ended_is_let_pass_where_nobody_enforces(of_guard: Any, o
             with pytest.raises(pg.PurposeMissing):
                 act()
         assert [observed for _, observed in tape.denials[told:]] == [passes]
+
+
+def test_what_is_observed_while_withholding_is_told_with_activity_and_function() -> None:
+    tape = Tape()
+    watching = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
+
+    @watching.access(withhold=True)
+    def read() -> Customer:
+        return Customer()
+
+    @watching.purpose(tm.RenewalGuidance, activity="reminder")
+    def observe() -> Customer:
+        return read()
+
+    assert observe().device == SHOWN_NOWHERE
+    for error, observed in tape.denials:
+        assert observed
+        assert isinstance(error, pg.PurposeViolation)
+        assert error.activity == "reminder"
+        assert (
+            error.function
+            == f"{__name__}.test_what_is_observed_while_withholding_is_told_with_activity_and_function.<locals>.read"
+        )
+
+
+def test_a_withheld_field_that_is_read_is_told_to_the_ledger_of_its_activity() -> None:
+    tape = Tape()
+    told = pg.Guard(tm.NOTICE, ledger=tape)
+
+    @told.access(withhold=True)
+    def read() -> Customer:
+        return Customer()
+
+    @told.purpose(tm.RenewalGuidance, activity="reminder")
+    def act() -> str:
+        return read().device
+
+    with pytest.raises(pg.PurposeViolation) as caught:
+        act()
+    assert [(error, observed) for error, observed in tape.denials] == [(caught.value, False)]
+    assert (caught.value.activity, caught.value.field) == ("reminder", "device")
+    assert (
+        caught.value.function
+        == f"{__name__}.test_a_withheld_field_that_is_read_is_told_to_the_ledger_of_its_activity.<locals>.read"
+    )

@@ -10,7 +10,6 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.cli.application import outcome
-from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import violation_of
 from purposeguard.runtime.clock import Clock
@@ -434,8 +433,3 @@ def test_of_several_things_the_first_is_told() -> None:
         violation_of(guard.explain("1(b)", RENEWAL, subject=pg.RowContext(7, collected=COLLECTED)))
         is pg.PurposeViolation
     )
-
-
-def test_the_bundled_notice_states_no_basis() -> None:
-    guard = pg.Guard(tm.NOTICE)
-    assert all(guard.allows(source, purpose) for source, row in tm.NOTICE.grants.items() for purpose in row)

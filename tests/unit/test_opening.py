@@ -43,7 +43,7 @@ def test_a_use_opens_what_its_purpose_may_use(guard: pg.Guard) -> None:
             assert use.open_all([]) == []
 
 
-def test_a_refusal_says_what_who_why_and_what_to_do(guard: pg.Guard) -> None:
+def test_a_refusal_says_what_is_denied_and_who_asked(guard: pg.Guard) -> None:
     with guard.purpose(tm.RenewalGuidance, activity="shop.mail.remind") as use:
         for value in (DEVICE, NAME.zip(DEVICE), DEVICE.map(len)):
             for act in (use.open, lambda value: use.open_all([NAME, value])):
@@ -52,14 +52,6 @@ def test_a_refusal_says_what_who_why_and_what_to_do(guard: pg.Guard) -> None:
                 assert refused.value.decision.denied == (tm.ProductData,)
                 assert refused.value.activity == "shop.mail.remind"
                 assert refused.value.function is refused.value.field is None
-                told = words(refused)
-                assert told.startswith(
-                    "renewal-guidance (1.2(1)①) may not use product-data (1.1(b)) for activity shop.mail.remind "
-                    "1.2(1) grants renewal-guidance to: 1.1(a), 1.1(c) 1.1(b) may serve: product-provision, "
-                )
-                assert told.endswith(
-                    "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
-                )
 
 
 def test_the_channel_counts(guard: pg.Guard) -> None:
@@ -145,12 +137,8 @@ def test_after_its_block_a_use_opens_nothing(guard: pg.Guard) -> None:
     with guard.purpose(tm.RenewalGuidance, activity="remind") as use:
         assert use.open(NAME) == "name"
     for act in (lambda: use.open(NAME), lambda: use.open_all([NAME]), lambda: use.try_open(DEVICE, ABSENT)):
-        with pytest.raises(pg.PurposeMissing) as missing:
+        with pytest.raises(pg.PurposeMissing):
             act()
-        assert words(missing) == (
-            "a sealed value was to be opened outside any purpose: activity remind has ended, or the step of a "
-            "generator that this use was for: ask `guard.use(…)` where it is needed"
-        )
     with pytest.raises(pg.PurposeMissing):
         use.open_all([])
     with guard.purpose(tm.ProductProvision):

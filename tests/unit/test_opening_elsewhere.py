@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import copy
 import functools
 import gc
-import pickle
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import trio
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -50,20 +47,6 @@ def assert_shut(use: pg.Use[Any]) -> None:
             act()
     with pytest.raises(pg.PurposeMissing):
         use.withhold(NAME)
-
-
-def test_a_use_that_is_handed_to_another_thread_opens_nothing_there() -> None:
-    with remind as use:
-        missing = in_thread(lambda: use.open(NAME))
-        assert isinstance(missing, pg.PurposeMissing)
-        assert words(missing) == (
-            "a sealed value was to be opened outside any purpose: activity remind runs in another task or thread; hand "
-            "it over with `guard.carry(fn)`"
-        )
-        assert in_thread(functools.partial(assert_shut, use)) is None
-        context = contextvars.copy_context()
-        assert in_thread(lambda: context.run(assert_shut, use)) is None
-        assert_opens(use)
 
 
 def test_what_is_carried_opens_by_its_own_use_and_by_the_one_it_comes_from() -> None:
@@ -173,80 +156,6 @@ def test_generators_are_carried_step_by_step() -> None:
         assert_opens(use)
 
 
-def test_asyncio_tasks() -> None:
-    async def main() -> None:
-        async with remind as use:
-            assert_opens(use)
-
-            async def child() -> None:
-                await asyncio.sleep(0)
-                assert_shut(use)
-
-            async def carried() -> str:
-                assert_opens(use)
-                await asyncio.sleep(0)
-                await asyncio.create_task(child())  # a task of its own again
-                assert_opens(guard.current)
-                return use.open(NAME)
-
-            async def items() -> AsyncIterator[str]:
-                yield use.open(NAME)
-                await asyncio.sleep(0)
-                yield guard.current.open(NAME)
-
-            await asyncio.create_task(child())
-            await asyncio.to_thread(assert_shut, use)
-            assert (
-                await asyncio.gather(*(asyncio.create_task(guard.carry(carried)()) for _ in range(3))) == ["name"] * 3
-            )
-            assert await asyncio.to_thread(guard.carry(use.open), NAME) == "name"
-
-            async def listed() -> list[str]:
-                return [one async for one in guard.carry(items)()]
-
-            # The generator was made within the task, where nothing is under way to carry.
-            with pytest.raises(pg.PurposeMissing):
-                await asyncio.create_task(listed())
-            stream = guard.carry(items)
-
-            async def drained() -> list[str]:
-                return [one async for one in stream()]
-
-            assert await asyncio.create_task(drained()) == ["name", "name"]
-            pending = asyncio.create_task(guard.carry(carried)())
-            await asyncio.sleep(0)
-        with pytest.raises(pg.PurposeMissing):
-            await pending  # the use that it asks by name has ended meanwhile
-        assert_shut(use)
-
-    asyncio.run(main())
-
-
-def test_trio_tasks() -> None:
-    async def main() -> None:
-        with remind as use:
-
-            async def child() -> None:
-                await trio.lowlevel.checkpoint()
-                assert_shut(use)
-
-            async def carried() -> None:
-                assert_opens(use)
-                await trio.lowlevel.checkpoint()
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(child)
-                assert_opens(guard.current)
-
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(child)
-                nursery.start_soon(guard.carry(carried))
-            assert await trio.to_thread.run_sync(guard.carry(lambda: use.open(NAME))) == "name"
-            await trio.to_thread.run_sync(assert_shut, use)
-            assert_opens(use)
-
-    trio.run(main)
-
-
 def test_what_is_opened_elsewhere_is_told_too() -> None:
     tape = Told()
     told = pg.Guard(tm.NOTICE, ledger=tape)
@@ -294,13 +203,6 @@ def test_there_is_no_use_where_nothing_is_under_way() -> None:
     assert in_thread(ask) is None
     assert "guard.carry" not in said[0]
     assert "hands it over with `guard.carry(fn)`" in " ".join(said[1].split())
-
-
-def test_a_use_is_neither_copied_nor_sent_away() -> None:
-    with remind as use:
-        assert copy.copy(use) is copy.deepcopy(use) is copy.deepcopy({"use": use})["use"] is use
-        with pytest.raises(TypeError, match="a use belongs to its block, and goes to no other process"):
-            pickle.dumps(use)
 
 
 # ---- Forks --------------------------------------------------------------------------------------------------------

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import dataclasses
+import gc
 import types
+import weakref
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 import purposeguard as pg
-from purposeguard.errors import UnknownOperation
+from purposeguard import Personal, PersonalModel
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import Tape
 
@@ -22,42 +25,6 @@ guard = pg.Guard(tm.NOTICE)
 class Customer(BaseModel):
     email: Annotated[str, tm.Registration]
     device: Annotated[str, tm.ProductData]
-
-
-@guard.access(tm.Registration)
-def read_registration() -> str:
-    return "registration"
-
-
-@guard.access(tm.ProductData)
-def read_telemetry() -> str:
-    return "telemetry"
-
-
-def test_a_plain_access_within_a_task_is_refused_what_its_purpose_may_not_use() -> None:
-    async def main() -> None:
-        with guard.purpose(tm.RenewalGuidance):
-            assert read_registration() == "registration"
-            assert read_registration() == "registration"  # now cleared, and still asked
-            for _ in range(2):
-                with pytest.raises(pg.PurposeViolation):
-                    read_telemetry()
-
-    asyncio.run(main())
-
-
-def test_what_was_cleared_in_one_task_is_not_in_another() -> None:
-    async def other() -> None:
-        with pytest.raises(pg.PurposeMissing):
-            read_registration()
-
-    async def main() -> None:
-        with guard.purpose(tm.RenewalGuidance):
-            assert read_registration() == "registration"
-            await asyncio.create_task(other())
-            assert read_registration() == "registration"
-
-    asyncio.run(main())
 
 
 def test_a_use_is_asked_by_its_channel() -> None:
@@ -103,25 +70,6 @@ def test_a_field_that_cannot_be_withheld_is_named() -> None:
     with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation) as caught:
         read()
     assert caught.value.field == "owner"
-
-
-def test_an_operation_that_is_not_declared_says_what_is() -> None:
-    with pytest.raises(UnknownOperation) as caught:
-        guard.derive("join", [tm.Registration, tm.Contract], tm.Cookie)
-    assert " ".join(str(caught.value).split()) == (
-        "unknown operation `<a text of 4 characters>`: the notice derives nothing from 1.1(a), 1.1(c) and 2.3 by this; "
-        "it declares `link` of 2.3 with 1.1, 2.1, 3.1"
-    )
-
-
-def test_a_carried_coroutine_is_told_what_to_carry() -> None:
-    async def later() -> None: ...
-
-    coroutine = later()
-    with guard.purpose(tm.RenewalGuidance), pytest.raises(TypeError) as caught:
-        guard.carry(coroutine)  # type: ignore[type-var,unused-coroutine]  # the mistake
-    coroutine.close()
-    assert str(caught.value) == "carry the coroutine function before it is called: `guard.carry(fn)(…)`"
 
 
 def test_a_cache_that_only_observes_answers_outside_any_purpose() -> None:
@@ -175,7 +123,93 @@ def test_a_model_in_a_container_of_another_kind_does_not_pass(contain: Callable[
         assert use.withhold(hidden) is hidden  # this purpose may use all of it
 
 
-def test_an_object_that_is_no_container_is_left_as_it_is() -> None:
-    holder = Holder(anything=object())
+# --- Sealed values
+
+VALUE = Personal("value", tm.Registration)
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    anything: Any
+    other: Any = None
+
+
+class Device(BaseModel):
+    name: Annotated[str, tm.ProductData]
+
+
+class Plan(BaseModel):
+    name: Annotated[str, tm.Contract]
+
+
+def test_tags_are_found_in_slots_and_beside_each_other() -> None:
+    label = Personal(Slotted(Device(name="d"), [Plan(name="p"), 1]), tm.Registration).label
+    assert label is pg.Label(tm.Registration, tm.ProductData, tm.Contract)
+    assert Personal([[Device(name="d")], [Plan(name="p")]], tm.Registration).label is label
+
+
+def test_a_slot_that_was_never_set_holds_nothing() -> None:
+    unset = object.__new__(Slotted)
+    unset.anything = Device(name="d")
+    assert Personal(unset, tm.Registration).label is pg.Label(tm.Registration, tm.ProductData)
+
+
+class Cleaner:
+    def strip(self, text: str) -> str:
+        return text.strip()
+
+    def lower(self, text: str) -> str:
+        return text.lower()
+
+
+def test_a_registered_method_is_that_of_its_object_alone() -> None:
+    strict = pg.Guard(tm.NOTICE, strict=True)
+    mine, other = Cleaner(), Cleaner()
+    strict.transform(mine.strip)
+    with strict.purpose(tm.RenewalGuidance) as use:
+        assert use.open(VALUE.map(mine.strip)) == "value"
+        for fn in (other.strip, mine.lower):
+            with pytest.raises(pg.SealedValue, match="this guard is strict"):
+                use.open(VALUE.map(fn))
+
+
+def test_what_is_registered_is_kept_so_that_no_other_function_takes_its_place() -> None:
+    strict = pg.Guard(tm.NOTICE, strict=True)
+
+    def register() -> weakref.ref[Any]:
+        def shout(text: str) -> str:
+            return text.upper()
+
+        return weakref.ref(strict.transform(shout))
+
+    kept = register()
+    gc.collect()
+    assert kept() is not None
+
+
+def test_a_function_is_named_whatever_names_it_has() -> None:
+    class Bare:
+        def __call__(self, _text: str) -> str:
+            raise ValueError
+
+    named = Bare()
+    named.__name__ = "tidy"  # type: ignore[attr-defined]  # as some wrappers have it
     with guard.purpose(tm.RenewalGuidance) as use:
-        assert use.withhold(holder) is holder
+        for fn, name in ((named, "`tidy`"), (Bare(), "a Bare"), (int, "`int`")):
+            with pytest.raises(pg.SealedValue, match=f"^{name}, given to `map`"):
+                use.open(VALUE.map(fn))
+
+
+def test_what_a_model_says_of_a_seal_of_other_sources_is_told_by_a_model_around_it() -> None:
+    class Inner(PersonalModel):
+        phone: Personal[str, tm.Registration]
+
+    class Outer(PersonalModel):
+        inner: Inner
+
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate({"inner": {"phone": Personal("0", tm.Cookie)}})
+    (line,) = caught.value.errors()
+    assert line["msg"] == "value is sealed under 2.3, and this field takes Registration only"
+    assert line["loc"] == ("inner", "phone")
+    assert line["input"] == "<sealed>"

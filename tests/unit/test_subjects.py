@@ -164,9 +164,8 @@ def test_a_row_whose_mark_cannot_be_read_is_an_error() -> None:
         assert asked(guarded(), Odd(wrong)) == everywhere(pg.UnlabelledData)
 
 
-def test_a_guard_that_asks_nobody_takes_no_subject() -> None:
+def test_a_guard_that_asks_nobody_takes_no_subject(guard: pg.Guard) -> None:
     """Else a suspension would seem to be looked at, and is not."""
-    guard = pg.Guard(tm.NOTICE)
     for subject in (7, pg.RowContext(7), Row(key=7), SOME):
         assert asked(guard, subject) == everywhere(TypeError)
     assert asked(guard, pg.RowContext()) == ALLOWED
@@ -604,19 +603,6 @@ def test_a_dump_knows_in_which_row_a_sealed_value_is() -> None:
         bare = HoldsBare(id=2, inner=Bare(id=1, name="a"))  # type: ignore[arg-type]  # likewise
         with pytest.raises(pg.UnlabelledData, match="derive Bare from PersonalModel"):
             bare.model_dump()
-
-
-def test_what_is_allowed_of_more_subjects_than_are_remembered_is_decided_each_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("purposeguard.runtime.snapshot.MOST_REMEMBERED", 1)
-    office = Office({"1": SubjectPreferences(provision_stopped=True), "2": STOPPED, "3": CLEAR})
-    with guarded(office).purpose(P) as use:
-        for _ in range(2):
-            assert use.open(NAME, subject=1) == "name"
-            assert use.open(NAME, subject=3) == "name"
-            with pytest.raises(pg.SubjectViolation):
-                use.open(NAME, subject=2)
 
 
 def test_a_roster_groups_those_who_asked_for_something_and_shows_none_of_them() -> None:

@@ -98,9 +98,7 @@ def test_one_field_alone_and_what_is_resolved_at_the_first_call() -> None:
             space["never"]()
 
 
-def test_guards_that_do_not_ask() -> None:
-    guard = pg.Guard(tm.NOTICE)
-
+def test_guards_that_do_not_ask(guard: pg.Guard) -> None:
     @guard.access
     def load() -> Order:
         raise NotImplementedError

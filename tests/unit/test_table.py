@@ -15,32 +15,6 @@ from tests.unit.samples import SMALL, changed, revised
 small = pg.Notice.loads(SMALL)
 
 
-@pytest.mark.parametrize("notice", [small, tm.NOTICE], ids=["small", "reference"])
-def test_the_matrix_decides_every_single_source_as_the_reference_does(notice: pg.Notice) -> None:
-    matrix = PolicyTable(notice)
-    document = notice.document
-    for source in notice.sources:
-        every: list[type[pg.Purpose] | pg.Family] = [*notice.purposes, *notice.families]
-        for purpose in every:
-            asked = purpose.name if isinstance(purpose, pg.Family) else purpose.clause
-            for channel in (None, *notice.channels):
-                expected = spec.permits(document, {source.clause}, asked, channel)
-                assert matrix.allows(source, purpose, channel) is expected, (source, purpose, channel)
-
-
-@pytest.mark.parametrize("notice", [small, tm.NOTICE], ids=["small", "reference"])
-def test_the_matrix_derives_as_the_reference_does(notice: pg.Notice) -> None:
-    matrix = PolicyTable(notice)
-    for one in notice.sources:
-        for other in notice.sources:
-            expected = spec.derived(notice.document, "link", one.clause, other.clause)
-            if expected is None:
-                with pytest.raises(pg.UnknownSource):
-                    matrix.derived("link", one, other)
-            else:
-                assert matrix.derived("link", one, other) is pg.Label(notice.source(expected))
-
-
 def test_the_reference_derives_by_declared_operations_only() -> None:
     assert spec.derived(small.document, "link", "2", "1(a)") == "5"
     assert spec.derived(small.document, "merge", "2", "1(a)") is None
@@ -71,12 +45,6 @@ def test_a_source_asked_for_in_any_form_gives_the_same_row() -> None:
         assert matrix.row(form) == expected
     assert expected == {small.purpose("Service")}
     assert matrix.row("account") == matrix.row(account) == matrix.row([account])
-
-
-def test_a_row_asked_for_again_is_the_same_object() -> None:
-    matrix = PolicyTable(small)
-    for form in ("1 A", frozenset({"1(a)", "2"}), ["1(a)", "1(b)"], pg.Label(small.source("2"))):
-        assert matrix.row(form) is matrix.row(form)
 
 
 def test_what_is_no_source_is_unknown() -> None:
@@ -158,14 +126,6 @@ def test_purposes_asked_for_in_any_form() -> None:
     for nonsense in wrong:
         with pytest.raises(pg.UnknownPurpose):
             matrix.purpose(nonsense)
-
-
-def test_a_forged_family_is_no_family() -> None:
-    matrix = PolicyTable(small)
-    wide = pg.Family("AnyAdvice", "any-advice", {}, small.purposes)
-    with pytest.raises(pg.UnknownPurpose):
-        matrix.purpose(wide)
-    assert matrix.purpose("AnyAdvice") is small.families[0]
 
 
 def test_spellings_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

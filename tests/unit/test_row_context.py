@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.policy.row_context import LONGEST_SUBJECT, NOTHING_KNOWN, subject_key
+from purposeguard.policy.row_context import LONGEST_SUBJECT, subject_key
 
 UTC = datetime.UTC
 DAY = datetime.date(2025, 3, 1)
@@ -144,12 +144,6 @@ def test_nothing_else_names_a_subject(given: Any) -> None:
 
 
 # --- About
-
-
-def test_what_is_not_known_is_left_out() -> None:
-    about = pg.RowContext()
-    assert (about.subject, about.collected, about.ended) == (None, None, None)
-    assert about == NOTHING_KNOWN
 
 
 def test_equal_where_the_same_is_known() -> None:

@@ -43,6 +43,13 @@ def test_a_missing_file(tmp_path: Path) -> None:
     assert "cannot be read" in refused(tmp_path / "absent.toml")
 
 
+@pytest.mark.parametrize("text", ["format = 1\n", "format ="])
+def test_a_text_has_the_origin_that_it_is_given(text: str) -> None:
+    with pytest.raises(pg.NoticeError) as caught:
+        pg.Notice.loads(text, "the text")
+    assert caught.value.origin == "the text"
+
+
 def test_a_folder_for_a_file(tmp_path: Path) -> None:
     assert "cannot be read" in refused(tmp_path)
 

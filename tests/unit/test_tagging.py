@@ -68,7 +68,7 @@ def test_every_kind_of_class_is_tagged(number: int) -> None:
     assert pg.untagged(cls) == ("number",)
 
 
-def test_a_field_takes_several_tags_labels_and_marks() -> None:
+def test_a_field_takes_several_tags_labels_and_marks(guard: pg.Guard) -> None:
     class Customer(BaseModel):
         id: int
         since: date
@@ -80,7 +80,6 @@ def test_a_field_takes_several_tags_labels_and_marks() -> None:
     )
     assert pg.sources_of(Customer) == {"since": C, "segment": R | C, "country": pg.Label(pg.NotPersonal)}
     assert pg.untagged(Customer) == ("id",)
-    guard = pg.Guard(tm.NOTICE)
 
     @guard.access(narrow=True)
     def customers() -> list[Customer]:
@@ -139,13 +138,12 @@ def test_computed_fields_are_tagged() -> None:
     assert pg.sources_of(User) == {"domain": R}
 
 
-def test_what_is_tagged_so_is_checked_and_withheld() -> None:
+def test_what_is_tagged_so_is_checked_and_withheld(guard: pg.Guard) -> None:
     class User(BaseModel):
         email: str
         device: str
 
     pg.tag(User, email=tm.Registration, device=tm.ProductData)
-    guard = pg.Guard(tm.NOTICE)
 
     @guard.access
     def user() -> User:

@@ -21,16 +21,6 @@ def opened(guard: pg.Guard, value: pg.Personal[Any, Any]) -> Any:
         return use.open(value)
 
 
-@pytest.fixture
-def tape() -> Told:
-    return Told()
-
-
-@pytest.fixture
-def guard(tape: Told) -> pg.Guard:
-    return pg.Guard(tm.NOTICE, ledger=tape)
-
-
 Bill = tuple[str, float]
 BILLS: pg.Personal[Any, Any] = pg.Personal([("a", 1.0), ("b", 2.0), ("a", 6.0)], tm.Contract)
 

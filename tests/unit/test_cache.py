@@ -267,14 +267,30 @@ def test_a_cache_needs_room_and_time(options: dict[str, Any]) -> None:
         Shop(**options)
 
 
-def test_in_observe_mode_there_may_be_no_purpose() -> None:
-    guard = pg.Guard(tm.NOTICE, mode="observe")
+def test_a_cache_hands_keywords_on() -> None:
+    guard = pg.Guard(tm.NOTICE)
 
     @guard.cached()
     @guard.access(tm.Registration)
-    def load() -> object:
-        return object()
+    def read(key: int, *, suffix: str = "") -> str:
+        return f"{key}{suffix}"
 
-    assert load() is load()
-    with guard.purpose(tm.RenewalGuidance):
-        assert load() is load()
+    @guard.cached()
+    @guard.access(tm.Registration)
+    async def read_async(key: int, *, suffix: str = "") -> str:
+        return f"{key}{suffix}"
+
+    async def main() -> list[str]:
+        with guard.purpose(tm.RenewalGuidance):
+            return [await read_async(1, suffix="x"), await read_async(1), read(1, suffix="x"), read(1)]
+
+    assert asyncio.run(main()) == ["1x", "1", "1x", "1"]
+
+
+def test_a_cache_that_shows_only_its_key_is_known_too() -> None:
+    def read() -> Customer:
+        raise NotImplementedError
+
+    read.cache_key = str  # type: ignore[attr-defined]  # as cachetools marks what it wraps
+    with pytest.raises(TypeError, match=r"is\s+behind\s+a\s+cache"):
+        pg.Guard(tm.NOTICE).access(read)

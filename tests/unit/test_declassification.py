@@ -27,16 +27,6 @@ def opened(guard: pg.Guard, value: pg.Personal[Any, Any]) -> Any:
         return use.open(value)
 
 
-@pytest.fixture
-def tape() -> Told:
-    return Told()
-
-
-@pytest.fixture
-def guard(tape: Told) -> pg.Guard:
-    return pg.Guard(tm.NOTICE, ledger=tape)
-
-
 # ---- A function ---------------------------------------------------------------------------------------------------
 
 
@@ -64,8 +54,7 @@ def declared_of(guard: pg.Guard) -> Reclassification:
     return declared
 
 
-def test_it_stands_in_the_inventory() -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_it_stands_in_the_inventory(guard: pg.Guard) -> None:
     assert guard.reclassifications == ()
 
     @guard.reclassify("1.1(a)", C, to=tm.Cookie, why="the reason", approver="the approver")
@@ -82,11 +71,9 @@ def test_it_stands_in_the_inventory() -> None:
     assert narrower(NAME).label is pg.Label(tm.Cookie)
 
 
-def test_the_result_keeps_the_tags_in_it() -> None:
+def test_the_result_keeps_the_tags_in_it(guard: pg.Guard) -> None:
     class Device(BaseModel):
         device: Annotated[str, tm.ProductData]
-
-    guard = pg.Guard(tm.NOTICE)
 
     @guard.reclassify(tm.Registration, to=tm.Contract, why="it is about a contract")
     def about(_: str) -> Device:
@@ -115,9 +102,7 @@ def test_what_derives_from_other_sources_too_is_not_reclassified(guard: pg.Guard
     assert tape.figures == []
 
 
-def test_a_parent_stands_for_its_items() -> None:
-    guard = pg.Guard(tm.NOTICE)
-
+def test_a_parent_stands_for_its_items(guard: pg.Guard) -> None:
     @guard.reclassify(tm.Customer, to=pg.NotPersonal, why="as said")
     def length(value: str) -> int:
         return len(value)
@@ -129,9 +114,7 @@ def test_a_parent_stands_for_its_items() -> None:
         length(other)
 
 
-def test_after_a_revision_the_declared_classes_stay_valid() -> None:
-    guard = pg.Guard(tm.NOTICE)
-
+def test_after_a_revision_the_declared_classes_stay_valid(guard: pg.Guard) -> None:
     @guard.reclassify(tm.Customer, to=tm.Cookie, why="as said")
     def length(value: str) -> int:
         return len(value)
@@ -172,8 +155,7 @@ def test_the_sealed_value_is_given_by_position(guard: pg.Guard, tape: Told) -> N
     assert opened(guard, by_name(NAME, times=2)) == 8
 
 
-def test_static_methods_reclassify() -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_static_methods_reclassify(guard: pg.Guard) -> None:
     out: Any = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
 
     class Figures:
@@ -192,7 +174,7 @@ def test_static_methods_reclassify() -> None:
     assert {one.qualname.rpartition(".")[2] for one in guard.reclassifications} == {"above", "below"}
 
 
-def test_methods_do_not_reclassify() -> None:
+def test_methods_do_not_reclassify(guard: pg.Guard) -> None:
     """Their first argument is the object or the class, not the value."""
 
     def method(self: Any, value: str) -> int:
@@ -208,7 +190,6 @@ def test_methods_do_not_reclassify() -> None:
     def wrapped(*args: Any) -> int:
         return method(*args)
 
-    guard = pg.Guard(tm.NOTICE)
     out: Any = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
     for fn, name in (
         (method, "method"),
@@ -226,14 +207,13 @@ def test_methods_do_not_reclassify() -> None:
     assert [one.name for one in guard.reclassifications] == [f"{__name__}.test_methods_do_not_reclassify"]
 
 
-def test_a_method_of_an_object_and_one_of_a_built_in_class_reclassify() -> None:
+def test_a_method_of_an_object_and_one_of_a_built_in_class_reclassify(guard: pg.Guard) -> None:
     class Lengths:
         times = 2
 
         def of(self, value: str) -> int:
             return len(value) * self.times
 
-    guard = pg.Guard(tm.NOTICE)
     out: Any = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
     assert opened(guard, out(Lengths().of)(NAME)) == 8
     assert opened(guard, out(str.upper)(NAME)) == "NAME"
@@ -260,8 +240,7 @@ async def async_generator(value: str) -> Any:
     [coroutine, generator, async_generator, functools.partial(coroutine)],
     ids=["coroutine", "generator", "async-generator", "partial"],
 )
-def test_what_does_not_run_within_its_call_is_no_reclassifier(fn: Callable[..., Any]) -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_what_does_not_run_within_its_call_is_no_reclassifier(fn: Callable[..., Any], guard: pg.Guard) -> None:
     with pytest.raises(TypeError, match=r"cannot reclassify: it does not run within its call; await first"):
         guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")(fn)
 
@@ -269,8 +248,7 @@ def test_what_does_not_run_within_its_call_is_no_reclassifier(fn: Callable[..., 
 @pytest.mark.parametrize(
     ("thing", "said"), [(int, "a class"), ("length", "a str"), (None, "a NoneType")], ids=["class", "text", "none"]
 )
-def test_only_functions_reclassify(thing: Any, said: str) -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_only_functions_reclassify(thing: Any, said: str, guard: pg.Guard) -> None:
     with pytest.raises(TypeError, match=f"decorates functions and methods, not {said}"):
         guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")(thing)
 
@@ -311,8 +289,7 @@ def test_what_a_function_raises_is_told_without_the_value(guard: pg.Guard, tape:
 # ---- Declared -----------------------------------------------------------------------------------------------------
 
 
-def test_a_declaration_says_why_and_who() -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_a_declaration_says_why_and_who(guard: pg.Guard) -> None:
     declare: Any = guard.reclassify
     odd: list[dict[str, Any]] = [
         *({"why": why} for why in ("", " \n", None, 5, b"why")),
@@ -413,9 +390,7 @@ def test_the_activity_under_way_is_told(guard: pg.Guard, tape: Told) -> None:
     assert tape.denials == []
 
 
-def test_each_declaration_is_listed_once() -> None:
-    guard = pg.Guard(tm.NOTICE)
-
+def test_each_declaration_is_listed_once(guard: pg.Guard) -> None:
     def declare(at_least: int | None = None) -> Reclassifier[Any, Any]:
         return guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said", at_least=at_least)
 
@@ -430,9 +405,7 @@ def test_each_declaration_is_listed_once() -> None:
     ]
 
 
-def test_different_declarations_from_one_place_are_all_listed() -> None:
-    guard = pg.Guard(tm.NOTICE)
-
+def test_different_declarations_from_one_place_are_all_listed(guard: pg.Guard) -> None:
     def declare(source: Any = tm.Registration, **said: Any) -> Any:
         def length(value: str) -> int:
             return len(value)
