@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from purposeguard.errors import wrapped
+from purposeguard.errors import printable
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
@@ -343,7 +343,7 @@ class Report:
             denied = _sources(records.denied, (notice, name, purpose))
             told = f"used {_times(used)}" if used else "used nothing"
             told += f"; denied {_times(denied)}" if denied else ""
-            found.append(wrapped(f"{name} for {purpose}: {told}", "  "))
+            found.append(printable(f"  {name} for {purpose}: {told}"))
         return found
 
     def _matrix(self, notice: str) -> Iterator[str]:
@@ -365,7 +365,7 @@ class Report:
             ]
             if missed:
                 told.append(f"never {' '.join(missed)}")
-            yield wrapped(f"{purpose} {slug}: {' | '.join(told)}", "  ")
+            yield printable(f"  {purpose} {slug}: {' | '.join(told)}")
 
     # ---- for programs ------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from purposeguard.errors import wrapped
+from purposeguard.errors import printable
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.policy.explanation import Decision, name_of
@@ -69,14 +69,14 @@ def _interference_text(
     head += " (only together)" if together else ""
     first = found[0]
     told = first.told()
-    lines = [wrapped(f"{head} to {activity}"), ""]
+    lines = [f"{head} to {activity}", ""]
     runs = list(zip(_runs_told(fields, values, remembered), told, strict=True))
     lines += [f"  {what}   {text}" for what, text in (runs if remembered else sorted(runs, key=_plainer))]
     more = list(dict.fromkeys(one.what for one in found[1:] if one.what != first.what))
     if more:
         rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
-        lines.append(wrapped(f"also different: {', '.join(more[:_MOST])}{rest}", "  "))
-    return "\n".join([*lines, "", *_advice(decision, names, remembered=remembered)])
+        lines.append(f"  also different: {', '.join(more[:_MOST])}{rest}")
+    return printable("\n".join([*lines, "", *_advice(decision, names, remembered=remembered)]))
 
 
 def _plainer(run: tuple[str, str]) -> tuple[int, str]:
@@ -108,7 +108,7 @@ def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> l
     purposes = [name_of(one) for one in decision.alternatives[:3]]
     if purposes:
         what += f"; or do it under a purpose that may use {'it' if len(fields) == 1 else 'them'}, such as {purposes[0]}"
-    return [wrapped(what, "  ")]
+    return [f"  {what}"]
 
 
 def _nondeterministic_text(found: Sequence[Difference], pins: Collection[str]) -> str:
@@ -119,11 +119,8 @@ def _nondeterministic_text(found: Sequence[Difference], pins: Collection[str]) -
     one, other = found[0].told()
     lines = [head, "", f"  one run     {one}", f"  another     {other}", ""]
     lines.append(
-        wrapped(
-            "either a run leaves something behind that the next one meets (rows, a cache, a counter): put it back with "
-            "`with arranging():` at the start of the test; or it is chance: " + _chance(pins),
-            "  ",
-        )
+        "  either a run leaves something behind that the next one meets (rows, a cache, a counter): put it back with "
+        "`with arranging():` at the start of the test; or it is chance: " + _chance(pins)
     )
     return "\n".join(lines)
 
@@ -145,7 +142,7 @@ def expected(error: BaseException) -> str:
 def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, Any]) -> str:
     """The text of a NothingToProve."""
     if not models:
-        return wrapped(
+        return printable(
             "no argument is a tagged model, so there is nothing to change: annotate a parameter with one, or draw one"
         )
     purpose = decide(Label(NotPersonal)).purpose
@@ -155,7 +152,7 @@ def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, A
         for path, label in sources_of(model).items()
     ]
     shown = f"{', '.join(fields[:_MOST])}{', …' if len(fields) > _MOST else ''}"
-    return wrapped(
+    return printable(
         f"{name_of(purpose)} may use every field of what is drawn, so nothing could be found: {shown}; draw a "
         "model that has a field that this purpose may not use"
     )
@@ -166,14 +163,14 @@ def _leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> st
     fields = [f"`{name}`" for name in dict.fromkeys(one.mark.field for one in escapes)]
     decision = decisions[0]
     reasons = "; ".join(dict.fromkeys(one.headline for one in decisions))
-    lines = [wrapped(f"{reasons}, but {listed(fields)} came out"), ""]
+    lines = [f"{reasons}, but {listed(fields)} came out", ""]
     for one in escapes[:_PLACES]:
         part = "" if one.part in {"text", one.effect.title} else f", {one.part}"
         title = one.part if one.effect.kind == "result" else f"{one.effect.title}{part}"
         lines.append(f"  {title or 'result'}: {one.place}")
     if len(escapes) > _PLACES:
         lines.append(f"  and in {len(escapes) - _PLACES} more places")
-    return "\n".join([*lines, "", *_advice(decision, fields, remembered=False)])
+    return printable("\n".join([*lines, "", *_advice(decision, fields, remembered=False)]))
 
 
 def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark], marks: Sequence[Mark]) -> str:
@@ -184,7 +181,7 @@ def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark
     if not marks:
         return "nothing was marked, so nothing could come out: make values with `instance` or `mark`"
     fields = listed(list(dict.fromkeys(f"`{one.field}`" for one in marks)))
-    return wrapped(
+    return printable(
         f"{name} may use every field that was marked, so nothing could come out: {fields}; mark a model that has a "
         "field that this purpose may not use"
     )
@@ -193,7 +190,7 @@ def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark
 def unrecognisable(fields: Sequence[str]) -> str:
     """What canaries cannot see."""
     names = listed([f"`{one}`" for one in fields])
-    return wrapped(
+    return printable(
         f"values of {names} cannot be known again where they come out (a bool, a member of an enumeration, few "
         "digits): test them with `noninterference`"
     )
@@ -202,7 +199,7 @@ def unrecognisable(fields: Sequence[str]) -> str:
 def nothing_drawn(test: Callable[..., Any]) -> str:
     """Why a function cannot be made a test of noninterference."""
     parameters = ", ".join(inspect.signature(test).parameters)
-    return wrapped(
+    return printable(
         f"{test.__qualname__}({parameters}) draws nothing: annotate a parameter with a tagged model, give strategies "
         "(`noninterference(guard, purpose, customer=customers())`), or use it above `@given`"
     )
