@@ -100,7 +100,7 @@ def _read(where: str, spec: object) -> Told:
         parts = (spec,)
     for part in parts:
         if not isinstance(part, (TermMeta, Label, Mark)):
-            raise TypeError(f"`{where}` is told by a source class, a label or a mark, not {type(part).__name__}")
+            raise TypeError(f"`{where}`: a tag is a source class, a label or a mark, not {type(part).__name__}")
     if not parts:
         raise UnlabelledData(f"`{where}` is told by nothing: say `NotPersonal` where it is not personal (rule 4)")
     shape_of(Annotated[(object, *parts)])  # a purpose is no tag

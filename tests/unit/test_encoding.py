@@ -45,7 +45,7 @@ def sealed(value: Any = SECRET) -> Personal[Any, tm.Registration]:
 def test_json_writes_no_sealed_value_and_says_what_would(write: Callable[[Any], object]) -> None:
     for value in (sealed(), [sealed()], {"a": {"b": sealed()}}, (sealed(),)):
         for purpose in (tm.RenewalGuidance, tm.UsageAnalysis):
-            with guard.purpose(purpose), pytest.raises(pg.SealedValue, match=r"default=pg\.encode_sealed") as caught:
+            with guard.purpose(purpose), pytest.raises(pg.SealedValue, match=r"default=encode_sealed") as caught:
                 write(value)
             assert isinstance(caught.value, TypeError)
             assert_quiet(caught.value)
