@@ -41,29 +41,6 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
-LINE = 100
-"""Columns that a line of a message fills at most (a single long word may pass it)."""
-
-
-def wrapped(text: str, indent: str = "") -> str:
-    """`text` on lines of ordinary length, the later ones set in by four more blanks."""
-    # A denial is told in microseconds; textwrap alone would take more than all the rest of it.
-    text = printable(text)
-    if len(indent) + len(text) <= LINE:
-        return indent + text
-    lines: list[str] = []
-    while len(indent) + len(text) > LINE:
-        end = text.rfind(" ", 1, LINE - len(indent) + 1)
-        if end < 0:
-            end = text.find(" ", 1)
-            if end < 0:
-                break
-        lines.append(indent + text[:end])
-        if len(lines) == 1:
-            indent += "    "
-        text = text[end + 1 :]
-    return "\n".join([*lines, indent + text])
-
 
 def printable(text: str) -> str:
     """`text` without what a terminal obeys or reorders by: control characters but line ends, and those of direction."""
@@ -80,7 +57,7 @@ class PurposeGuardError(Exception):
     """The root of all errors raised by this library."""
 
     def __str__(self) -> str:
-        return wrapped(super().__str__())
+        return printable(super().__str__())
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +83,7 @@ class NoticeError(PurposeGuardError):
 
     def __str__(self) -> str:
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        return "\n".join([printable(f"{self.origin}: {count}"), *(wrapped(str(fault), "  ") for fault in self.faults)])
+        return printable("\n".join([f"{self.origin}: {count}", *(f"  {fault}" for fault in self.faults)]))
 
 
 class UnknownTerm(PurposeGuardError, LookupError):
@@ -153,7 +130,7 @@ class UnknownTerm(PurposeGuardError, LookupError):
             text += f": {self.why}"
         if self.suggestions:
             text += f" (did you mean {' or '.join(f'`{name}`' for name in self.suggestions)}?)"
-        return wrapped(text)
+        return printable(text)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _thaw_unknown, (type(self), self._shown[1:-1], self.why, self.suggestions)
@@ -217,7 +194,7 @@ class TooFewSubjects(SealedValue):
         self.at_least = at_least
 
     def __str__(self) -> str:
-        return wrapped(
+        return printable(
             f"{self.what}: there are fewer than {self.at_least} subjects, and it would tell of single people"
         )
 
@@ -238,7 +215,7 @@ class LedgerBroken(PurposeGuardError):
         self.what = what
 
     def __str__(self) -> str:
-        return wrapped(f"{self.place}: {self.what}")
+        return printable(f"{self.place}: {self.what}")
 
 
 class RequestError(PurposeGuardError):

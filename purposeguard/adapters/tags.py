@@ -179,7 +179,7 @@ def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
         return spec
     parts = [spec] if isinstance(spec, (str, TermMeta, Label, Mark)) else spec
     if isinstance(parts, (bytes, Mapping)) or not isinstance(parts, Iterable):
-        raise TypeError(f"`{column}` is told by a source class, an id, a label or a mark, not {type(spec).__name__}")
+        raise TypeError(f"`{column}`: a tag is a source class, an id, a label or a mark, not {type(spec).__name__}")
     sources: set[type[Source]] = set()
     marks: list[Mark] = []
     for part in parts:
@@ -192,7 +192,9 @@ def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
     if len(own) > 1:
         raise UnlabelledData(f"`{column}` is marked {' and '.join(map(repr, own))}: a column says one thing of a row")
     if not sources and not marks:
-        raise UnlabelledData(f"`{column}` is told by no source: say `NotPersonal` where it is not personal (rule 4)")
+        raise UnlabelledData(
+            f"`{column}` carries no tag: name its source, or say `NotPersonal` where it is not personal (rule 4)"
+        )
     if RowSource in own and (by_row or sources - {NotPersonal}):
         raise UnlabelledData(f"`{column}` is marked RowSource, so it holds ids of sources, and no personal data")
     return Tag(Label(*sources) if sources else NOT_PERSONAL, by_row=by_row, mark=own[0] if own else None)

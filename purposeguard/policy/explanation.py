@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar, overload
 
-from purposeguard.errors import wrapped
+from purposeguard.errors import printable
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Context, DenialReason
@@ -237,7 +237,7 @@ class Decision:
         return tuple(lines)
 
     def __str__(self) -> str:
-        return "\n".join([wrapped(self.headline), *(wrapped(line, "  ") for line in self.details)])
+        return printable("\n".join([self.headline, *(f"  {line}" for line in self.details)]))
 
     def __repr__(self) -> str:
         verdict = "allowed" if self.allowed else "denied"

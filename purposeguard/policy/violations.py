@@ -13,7 +13,7 @@ from purposeguard.errors import (
     SealedValue,
     StoreUnavailable,
     TooFewSubjects,
-    wrapped,
+    printable,
 )
 from purposeguard.notice.label import Label
 from purposeguard.policy.context import DenialReason
@@ -34,13 +34,9 @@ class FlowViolation(PurposeGuardError, PermissionError):
 
     def __str__(self) -> str:
         lacks = ", ".join(source.clause for source in self.missing)
-        return "\n".join(
-            (
-                wrapped(f"data of {lacks} would flow into `{self.target}.{self.column}`, whose tags do not name it"),
-                wrapped(
-                    f"tag the column with {lacks} as well, or leave out what comes from there or is chosen by it", "  "
-                ),
-            )
+        return printable(
+            f"data of {lacks} would flow into `{self.target}.{self.column}`, whose tags do not name it\n"
+            f"  tag the column with {lacks} as well, or leave out what comes from there or is chosen by it"
         )
 
 
@@ -95,10 +91,10 @@ class PurposeViolation(PurposeGuardError, PermissionError):
             head += f", in field `{self.field}`"
         if self.activity:
             head += f" for activity {self.activity}"
-        lines = [wrapped(head), *(wrapped(line, "  ") for line in self.decision.details)]
+        lines = [head, *(f"  {detail}" for detail in self.decision.details)]
         if self.advice:
-            lines.append(wrapped(self.advice, "  "))
-        return "\n".join(lines)
+            lines.append(f"  {self.advice}")
+        return printable("\n".join(lines))
 
     def __repr__(self) -> str:
         headline = self.decision.headline if self._text is None else self._text.partition("\n")[0]

@@ -6,7 +6,7 @@ import functools
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, NewType, TypeVar, get_args, get_origin
 
-from purposeguard.errors import UnlabelledData, wrapped
+from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import is_union
 from purposeguard.runtime.engine import Engine
@@ -418,5 +418,5 @@ def _refuse_cached(fn: Any) -> None:
                 f"{name} is behind a cache that knows no purposes, so it could serve one purpose what was read for "
                 "another: take that cache away and put `@guard.cached(…)` above `@guard.access`"
             )
-            raise TypeError(wrapped(message))
+            raise TypeError(message)
         fn = getattr(fn, "func", None) if isinstance(fn, functools.partial) else getattr(fn, "__wrapped__", None)

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from types import MethodType
 from typing import Any, Protocol, cast
 
-from purposeguard.errors import PurposeMissing, SealedValue, wrapped
+from purposeguard.errors import PurposeMissing, SealedValue
 from purposeguard.locks import new_lock
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
@@ -189,7 +189,7 @@ class Engine:
                 "a subject is named, and this guard asks nobody what subjects wanted: give it one that keeps it, "
                 "`Guard(notice, governance=…)`"
             )
-            raise TypeError(wrapped(message))
+            raise TypeError(message)
         return found
 
     def replace(self, notice: Notice, history: History | None = None) -> None:

@@ -17,7 +17,7 @@ from _pytest.config import apply_warning_filters, parse_warning_filter
 from _pytest.outcomes import OutcomeException
 from _pytest.runner import runtestprotocol
 
-from purposeguard.errors import wrapped
+from purposeguard.errors import printable
 from purposeguard.notice.vocabulary import Family
 from purposeguard.testing import watching
 from purposeguard.testing._flipping import Cell
@@ -149,7 +149,7 @@ class Mutation:
             yield f"  no test notices that {cell.source} {was} serve {cell.purpose} ({cell.notice})"
         for why in dict.fromkeys(self.untried.values()):
             those = " ".join(str(cell) for cell, reason in self.untried.items() if reason == why)
-            yield wrapped(f"not tried, {why}: {those}", "  ")
+            yield printable(f"  not tried, {why}: {those}")
         for test in self.unsteady:
             yield f"  left out, since it ends otherwise when it is run again: {test}"
         loose = f": {len(self.survivors)} can be turned, and no test notices" if self.survivors else ""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from purposeguard.errors import wrapped
+from purposeguard.errors import printable
 from purposeguard.guard import Guard
 from purposeguard.locks import new_lock
 from purposeguard.notice.label import Label
@@ -343,7 +343,7 @@ class Report:
             denied = _sources(records.denied, (notice, name, purpose))
             use = f"used {_times(used)}" if used else "used nothing"
             use += f"; denied {_times(denied)}" if denied else ""
-            lines.append(wrapped(f"{name} for {purpose}: {use}", "  "))
+            lines.append(printable(f"  {name} for {purpose}: {use}"))
         return lines
 
     def _matrix(self, notice: str) -> Iterator[str]:
@@ -365,7 +365,7 @@ class Report:
             ]
             if missed:
                 lines.append(f"never {' '.join(missed)}")
-            yield wrapped(f"{purpose} {slug}: {' | '.join(lines)}", "  ")
+            yield printable(f"  {purpose} {slug}: {' | '.join(lines)}")
 
     # ---- for programs ------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar, overload
 
-from purposeguard.errors import PurposeMissing, wrapped
+from purposeguard.errors import PurposeMissing, printable
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose, Source, fold, is_union, union_members
@@ -142,12 +142,12 @@ class _Asserting(Generic[R]):
             return "no guard decided anything here"
         counted = Counter(map(str, decisions))
         lines = [
-            wrapped(text if times == 1 else f"{text}, {times} times", "  ")
+            f"  {text}" if times == 1 else f"  {text}, {times} times"
             for text, times in itertools.islice(counted.items(), _SHOWN)
         ]
         if len(counted) > _SHOWN:
             lines.append(f"  … and {len(counted) - _SHOWN} other decisions")
-        return "\n".join(["what was decided here:", *lines])
+        return printable("\n".join(["what was decided here:", *lines]))
 
 
 class _Denied(_Asserting[Any]):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from purposeguard.errors import wrapped
+from purposeguard.errors import printable
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.policy.explanation import Decision, name_of
@@ -65,14 +65,14 @@ def _interference_text(
     head += " (only together)" if together else ""
     first = differences[0]
     texts = first.texts()
-    lines = [wrapped(f"{head} to {activity}"), ""]
+    lines = [f"{head} to {activity}", ""]
     runs = list(zip(_run_heads(fields, values, remembered), texts, strict=True))
     lines += [f"  {what}   {text}" for what, text in (runs if remembered else sorted(runs, key=_plainer))]
     more = list(dict.fromkeys(difference.what for difference in differences[1:] if difference.what != first.what))
     if more:
         rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
-        lines.append(wrapped(f"also different: {', '.join(more[:_MOST])}{rest}", "  "))
-    return "\n".join([*lines, "", *_advice(decision, names, remembered=remembered)])
+        lines.append(f"  also different: {', '.join(more[:_MOST])}{rest}")
+    return printable("\n".join([*lines, "", *_advice(decision, names, remembered=remembered)]))
 
 
 def _plainer(run: tuple[str, str]) -> tuple[int, str]:
@@ -104,7 +104,7 @@ def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> l
     purposes = [name_of(alternative) for alternative in decision.alternatives[:3]]
     if purposes:
         what += f"; or do it under a purpose that may use {'it' if len(fields) == 1 else 'them'}, such as {purposes[0]}"
-    return [wrapped(what, "  ")]
+    return [f"  {what}"]
 
 
 def _nondeterministic_text(differences: Sequence[Difference], pins: Collection[str]) -> str:
@@ -115,11 +115,8 @@ def _nondeterministic_text(differences: Sequence[Difference], pins: Collection[s
     first, other = differences[0].texts()
     lines = [head, "", f"  one run     {first}", f"  another     {other}", ""]
     lines.append(
-        wrapped(
-            "either a run leaves something behind that the next one meets (rows, a cache, a counter): put it back with "
-            "`with arranging():` at the start of the test; or it is chance: " + _chance(pins),
-            "  ",
-        )
+        "  either a run leaves something behind that the next one meets (rows, a cache, a counter): put it back with "
+        "`with arranging():` at the start of the test; or it is chance: " + _chance(pins)
     )
     return "\n".join(lines)
 
@@ -141,7 +138,7 @@ def expected(error: BaseException) -> str:
 def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, Any]) -> str:
     """The text of a NothingToProve."""
     if not models:
-        return wrapped(
+        return printable(
             "no argument is a tagged model, so there is nothing to change: annotate a parameter with one, or draw one"
         )
     purpose = decide(Label(NotPersonal)).purpose
@@ -151,7 +148,7 @@ def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, A
         for path, label in sources_of(model).items()
     ]
     shown = f"{', '.join(fields[:_MOST])}{', …' if len(fields) > _MOST else ''}"
-    return wrapped(
+    return printable(
         f"{name_of(purpose)} may use every field of what is drawn, so nothing could be found: {shown}; draw a "
         "model that has a field that this purpose may not use"
     )
@@ -162,14 +159,14 @@ def _leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> st
     fields = [f"`{name}`" for name in dict.fromkeys(escape.mark.field for escape in escapes)]
     decision = decisions[0]
     reasons = "; ".join(dict.fromkeys(decision.headline for decision in decisions))
-    lines = [wrapped(f"{reasons}, but {joined(fields)} came out"), ""]
+    lines = [f"{reasons}, but {joined(fields)} came out", ""]
     for escape in escapes[:_PLACES]:
         part = "" if escape.part in {"text", escape.effect.title} else f", {escape.part}"
         title = escape.part if escape.effect.kind == "result" else f"{escape.effect.title}{part}"
         lines.append(f"  {title or 'result'}: {escape.place}")
     if len(escapes) > _PLACES:
         lines.append(f"  and in {len(escapes) - _PLACES} more places")
-    return "\n".join([*lines, "", *_advice(decision, fields, remembered=False)])
+    return printable("\n".join([*lines, "", *_advice(decision, fields, remembered=False)]))
 
 
 def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark], marks: Sequence[Mark]) -> str:
@@ -180,7 +177,7 @@ def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark
     if not marks:
         return "nothing was marked, so nothing could come out: make values with `instance` or `mark`"
     fields = joined(list(dict.fromkeys(f"`{mark.field}`" for mark in marks)))
-    return wrapped(
+    return printable(
         f"{name} may use every field that was marked, so nothing could come out: {fields}; mark a model that has a "
         "field that this purpose may not use"
     )
@@ -189,7 +186,7 @@ def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark
 def unrecognisable(fields: Sequence[str]) -> str:
     """The message on fields whose values canaries cannot recognise."""
     names = joined([f"`{field}`" for field in fields])
-    return wrapped(
+    return printable(
         f"values of {names} cannot be known again where they come out (a bool, a member of an enumeration, few "
         "digits): test them with `noninterference`"
     )
@@ -198,7 +195,7 @@ def unrecognisable(fields: Sequence[str]) -> str:
 def nothing_drawn(test: Callable[..., Any]) -> str:
     """The message if a test draws nothing."""
     parameters = ", ".join(inspect.signature(test).parameters)
-    return wrapped(
+    return printable(
         f"{test.__qualname__}({parameters}) draws nothing: annotate a parameter with a tagged model, give strategies "
         "(`noninterference(guard, purpose, customer=customers())`), or use it above `@given`"
     )

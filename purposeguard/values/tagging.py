@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, cast
 
-from purposeguard.errors import UnlabelledData, wrapped
+from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Source, TermMeta
 from purposeguard.values.annotations import READABLE, Told, is_taggable, names_of, reader_of, tell, told_of, what_is
@@ -43,9 +43,7 @@ def _taggable(model: object, localns: Mapping[str, Any] | None) -> Shape:
     if not shape.has_fields:
         shape.all_labels()  # raises where the class has tags and is of no kind that is read
         raise TypeError(
-            wrapped(
-                f"{what_is(model)} has no fields to read tags from: give {READABLE}, or an annotation that holds one"
-            )
+            f"{what_is(model)} has no fields to read tags from: give {READABLE}, or an annotation that holds one"
         )
     return shape
 
@@ -102,7 +100,7 @@ def _read(where: str, spec: object) -> Told:
         parts = (spec,)
     for part in parts:
         if not isinstance(part, (TermMeta, Label, Mark)):
-            raise TypeError(f"`{where}` is told by a source class, a label or a mark, not {type(part).__name__}")
+            raise TypeError(f"`{where}`: a tag is a source class, a label or a mark, not {type(part).__name__}")
     if not parts:
         raise UnlabelledData(f"`{where}` is told by nothing: say `NotPersonal` where it is not personal (rule 4)")
     shape_of(Annotated[(object, *parts)])  # a purpose is no tag

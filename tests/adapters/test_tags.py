@@ -146,7 +146,7 @@ def test_a_mapping_tells_each_column() -> None:
         (b"1.1(a)", TypeError, "not bytes"),
         ({"1.1(a)": 1}, TypeError, "not dict"),
         ("1.1(z)", UnknownSource, r"(?s)unknown source `1.1.z.`.*`email`"),
-        ("registraton", UnknownSource, r"(?s)did you\s+mean `registration`"),
+        ("registraton", UnknownSource, r"(?s)did you mean `registration`"),
         (tm.RenewalGuidance, UnknownSource, "is a purpose"),
         ((Subject, Collected), UnlabelledData, "says one thing of a row"),
         ((RowSource, tm.Registration), UnlabelledData, "holds ids of sources"),

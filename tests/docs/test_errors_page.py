@@ -10,9 +10,7 @@ def test_the_page_is_what_is_said_now():
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.title)
-def test_messages_are_fit_to_read(mistake):
+def test_messages_hold_no_personal_value(mistake):
     said = what_is_said(mistake)
-    _, message = said.split(": ", 1)
-    assert all(len(line) <= 100 for line in message.splitlines())
     for value in ("Aiko", "2026-06-01", "2026-05-02", "aiko", "4711"):  # what the models hold is personal
         assert value not in said

@@ -493,7 +493,7 @@ def test_nobody_waits_long_for_a_look_that_does_not_end(
     monkeypatch.setattr(changes, "latest", slow)
     began = real.monotonic()
     until(lambda: not known(cache, "7"))
-    with pytest.raises(StoreUnavailable, match=r"does\s+not\s+answer"):
+    with pytest.raises(StoreUnavailable, match=r"does not answer"):
         cache.preferences("7")
     assert refusals(cache) == 400
     assert real.monotonic() - began < 2
@@ -528,10 +528,10 @@ def test_what_was_closed_refuses_and_its_thread_has_ended(
     assert watcher is not None
     cache.close()
     assert not watcher.is_alive()
-    with pytest.raises(StoreUnavailable, match=r"was\s+closed"):
+    with pytest.raises(StoreUnavailable, match=r"was closed"):
         cache.preferences("7")
     cache.look()
-    with pytest.raises(StoreUnavailable, match=r"was\s+closed"):
+    with pytest.raises(StoreUnavailable, match=r"was closed"):
         cache.preferences("7")
     cache.close()
     cache.resume()

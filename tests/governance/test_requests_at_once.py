@@ -39,7 +39,7 @@ def outcomes(jobs: Sequence[Callable[[], object]]) -> list[str]:
                 job()
                 found.append("done")
             except RequestError as error:
-                found.append(" ".join(str(error).split()))
+                found.append(str(error))
 
         return run
 

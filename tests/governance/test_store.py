@@ -53,7 +53,7 @@ def test_the_secret_is_made_once(empty_url: str) -> None:
 
 def test_a_closed_store_says_so(store: Store) -> None:
     store.close()
-    with pytest.raises(StoreUnavailable, match=r"was\s+closed"), store.reading():
+    with pytest.raises(StoreUnavailable, match=r"was closed"), store.reading():
         pass
 
 

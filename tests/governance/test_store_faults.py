@@ -26,8 +26,8 @@ from tests.governance.conftest import Databases
 
 
 def said(refused: pytest.ExceptionInfo[BaseException]) -> str:
-    """The message on one line."""
-    return " ".join(str(refused.value).split())
+    """The message."""
+    return str(refused.value)
 
 
 # ---- URLs -------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def test_without_psycopg_it_is_said_what_to_install(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear customer, " * 1000, "utf-8")
-    with pytest.raises(StoreUnavailable, match=r"file\s+is\s+not\s+a\s+database") as refused:
+    with pytest.raises(StoreUnavailable, match=r"file is not a database") as refused:
         Store.open(f"sqlite:///{path}")
     assert str(path) in said(refused)
     assert "help: name the file of a store" in said(refused)
@@ -112,9 +112,9 @@ def test_a_database_of_something_else_is_shared(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_store(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match=r"is\s+a\s+folder"):
+    with pytest.raises(StoreUnavailable, match=r"is a folder"):
         Store.open(f"sqlite:///{tmp_path}")
-    with pytest.raises(StoreUnavailable, match=r"there\s+is\s+no\s+such\s+folder"):
+    with pytest.raises(StoreUnavailable, match=r"there is no such folder"):
         Store.open(f"sqlite:///{tmp_path}/missing/store.db")
     assert list(tmp_path.iterdir()) == []
 
@@ -140,10 +140,10 @@ def unprivileged() -> Iterator[Path]:
 
 
 def test_a_file_that_may_not_be_written_is_said(unprivileged: Path) -> None:
-    with pytest.raises(StoreUnavailable, match=r"readonly\s+database|unable\s+to\s+open") as refused:
+    with pytest.raises(StoreUnavailable, match=r"readonly database|unable to open") as refused:
         Store.open(f"sqlite:///{unprivileged}/store.db")
     assert "this process" in said(refused)
-    with pytest.raises(StoreUnavailable, match=r"unable\s+to\s+open\s+database\s+file"):
+    with pytest.raises(StoreUnavailable, match=r"unable to open database file"):
         Store.open(f"sqlite:///{unprivileged}/other.db")
 
 
@@ -180,7 +180,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(sqlite_store: Store) -> None:
 def test_a_file_that_is_held_by_another_is_waited_for_and_then_said(sqlite_store: Store, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailable, match=r"another\s+process\s+holds\s+it"), sqlite_store.writing():
+        with pytest.raises(StoreUnavailable, match=r"another process holds it"), sqlite_store.writing():
             pass
         with sqlite_store.reading() as connection:
             assert changes.latest(connection) == 0  # who only reads does not wait for who writes
@@ -194,7 +194,7 @@ def test_a_file_that_is_moved_away_is_missed(sqlite_store: Store, tmp_path: Path
     path = tmp_path / "store.db"
     path.rename(tmp_path / "away.db")
     for _ in range(2):
-        with pytest.raises(StoreUnavailable, match=r"unable\s+to\s+open\s+database\s+file"):
+        with pytest.raises(StoreUnavailable, match=r"unable to open database file"):
             subjects.restrict(8)
     assert not path.exists()
     (tmp_path / "away.db").rename(path)
@@ -284,9 +284,9 @@ def test_a_server_that_was_started_again_is_found_again(postgresql: Databases) -
         subjects.restrict(7)
         before = store.interruptions
         with postgresql.stopped():
-            with pytest.raises(StoreUnavailable, match=r"cannot\s+be\s+used"):
+            with pytest.raises(StoreUnavailable, match=r"cannot be used"):
                 subjects.preferences(7)
-            with pytest.raises(StoreUnavailable, match=r"cannot\s+be\s+used"):
+            with pytest.raises(StoreUnavailable, match=r"cannot be used"):
                 subjects.restrict(7, kind="erasure")
         assert subjects.preferences(7).all_suspended
         assert not subjects.preferences(7).erased

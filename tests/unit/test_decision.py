@@ -89,6 +89,13 @@ def test_not_personal_data_needs_no_grant() -> None:
     assert not guard.explain(pg.NotPersonal, tm.WebSecurityMail, channel="phone")
 
 
+def test_each_fact_of_a_message_is_one_line() -> None:
+    everything = list(tm.NOTICE.sources)
+    for purpose in (*tm.NOTICE.purposes, *tm.NOTICE.families):
+        decision = guard.explain(everything, purpose)
+        assert str(decision).split("\n") == [decision.headline, *(f"  {detail}" for detail in decision.details)]
+
+
 @pytest.mark.parametrize("again", [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy, copy.copy])
 def test_a_decision_takes_its_facts_along(again) -> None:
     for decision in (

@@ -133,9 +133,7 @@ def test_only_sealed_values_are_taken(guard: pg.Guard) -> None:
         return len(value)
 
     for plain in ("name", 5.0, 5):
-        with pytest.raises(
-            TypeError, match=rf"length takes\s+sealed\s+values,\s+and\s+was\s+given\s+a\s+{type(plain).__name__}"
-        ):
+        with pytest.raises(TypeError, match=rf"length takes sealed values, and was given a {type(plain).__name__}"):
             length(plain)  # type: ignore[arg-type]  # the slip
     with pytest.raises(TypeError):
         length()  # type: ignore[call-arg]  # likewise

@@ -343,7 +343,7 @@ def test_the_use_under_way_opens_where_none_is_named() -> None:
             for unclear in (NAME.zip(foreign), FREE):
                 with pytest.raises(pg.PurposeMissing, match="uses of several guards are under way"):
                     encode_sealed(unclear)
-            with pytest.raises(pg.PurposeMissing, match=r"name\s+one, `context"):
+            with pytest.raises(pg.PurposeMissing, match=r"name one, `context"):
                 opener_for(None)
             assert opener_for(None, {"use": use}) is use
     with pytest.raises(TypeError, match="names a use, not Guard"):

@@ -338,9 +338,7 @@ def test_the_slip_of_a_validator_is_told_without_what_it_slipped_on() -> None:
 
     for field in ("name", "age"):
         for given, kind in ((SECRET, "KeyError"), ([SECRET], "TypeError")):
-            with pytest.raises(
-                pg.SealedValue, match=rf"a\s+validator\s+of\s+\S+Holder\s+failed with\s+{kind}\s+in"
-            ) as caught:
+            with pytest.raises(pg.SealedValue, match=rf"a validator of \S+Holder failed with {kind} in") as caught:
                 Holder.model_validate({field: given})
             assert_quiet(caught.value)
     with pytest.raises(MissingPlanError):  # which says what it is meant to say
@@ -368,7 +366,7 @@ def test_the_slip_of_a_validator_in_the_standard_library_is_told_without_its_tex
         class Holder(PersonalModel):
             zone: Annotated[str, tm.Registration, AfterValidator(slip)]
 
-        with pytest.raises(pg.SealedValue, match=rf"failed with\s+{kind}") as caught:
+        with pytest.raises(pg.SealedValue, match=rf"failed with {kind}") as caught:
             Holder.model_validate({"zone": SECRET})
         assert_quiet(caught.value)
 

@@ -388,7 +388,7 @@ class MixedIntoData(Mixin):
 @pytest.mark.parametrize("cls", [OnPrivate, OnClass, OnExtra, OnInit, MixedIntoData])
 def test_a_mark_on_what_is_no_field_is_refused(cls: type) -> None:
     """It would be read by nobody, and the row pass as nobody's."""
-    with pytest.raises(pg.UnlabelledData, match=r"is marked and is\s+no field"):
+    with pytest.raises(pg.UnlabelledData, match=r"is marked and is no field"):
         pg.sources_of(cls)
 
 
@@ -410,7 +410,7 @@ def test_a_column_of_a_table_whose_rows_say_their_source_is_no_field_of_a_model(
         email: Annotated[str, tm.Registration]
         other: Annotated[str, mark]
 
-    with pytest.raises(pg.UnlabelledData, match=r"Mixed\.other\s+is\s+marked\s+as\s+a\s+column") as caught:
+    with pytest.raises(pg.UnlabelledData, match=r"Mixed\.other is marked as a column") as caught:
         Model(Mixed).fields()
     assert "purposeguard.adapters" in str(caught.value)
     with guarded().purpose(P) as use, pytest.raises(pg.UnlabelledData):

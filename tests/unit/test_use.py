@@ -72,6 +72,57 @@ def test_a_use_decides_for_its_purpose_and_channel() -> None:
                 ask([])
 
 
+def test_a_use_that_has_ended_checks_and_withholds_nothing() -> None:
+    with guard.purpose(tm.RenewalGuidance) as use:
+        use.check("1.1a")
+    with pytest.raises(pg.PurposeMissing, match="has ended"):
+        use.check("1.1a")
+    with pytest.raises(pg.PurposeMissing, match="has ended"):
+        use.withhold(Customer(email="e", device="d"))
+    assert use.allows("1.1a")  # a question is answered still
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["bare", "with the context"])
+def test_a_use_does_not_hold_in_another_thread(copied: bool) -> None:
+    caught: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            use.check("1.1a")
+        except pg.PurposeMissing as error:
+            caught.append(error)
+        try:
+            guard.current  # noqa: B018
+        except pg.PurposeMissing as error:
+            caught.append(error)
+
+    with guard.purpose(tm.RenewalGuidance) as use:
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run if copied else elsewhere, args=(elsewhere,) if copied else ())
+        thread.start()
+        thread.join()
+        use.check("1.1a")
+    assert len(caught) == 2
+    assert "another task or thread" in " ".join(str(caught[0]).split())
+    assert "guard.carry" in " ".join(str(caught[1]).split())
+
+
+def test_a_use_does_not_hold_in_another_task() -> None:
+    async def elsewhere(use: pg.Use[Any]) -> None:
+        with pytest.raises(pg.PurposeMissing, match=r"another task"):
+            use.check("1.1a")
+        with pytest.raises(pg.PurposeMissing):
+            guard.current  # noqa: B018
+
+    async def main() -> None:
+        async with guard.purpose(tm.RenewalGuidance) as use:
+            await asyncio.gather(elsewhere(use), elsewhere(use))
+            await asyncio.create_task(elsewhere(use))
+            use.check("1.1a")
+
+    asyncio.run(main())
+
+
 def test_a_use_of_a_thread_holds_in_a_loop_that_its_body_runs() -> None:
     async def inside() -> bool:
         return guard.current.allows("1.1a")

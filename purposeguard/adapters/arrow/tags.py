@@ -44,7 +44,8 @@ def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) 
     left_out = [name for name in schema.names if name not in columns]
     if left_out:
         raise UnlabelledData(
-            f"{_named(left_out)} is told by no source: say `NotPersonal` where a column is not personal (rule 4)"
+            f"{_named(left_out)} carries no tag: name its source, "
+            "or say `NotPersonal` where a column is not personal (rule 4)"
         )
     fields = [
         _bearing(_pressed(field, columns[field.name], notice, field.name), columns[field.name], notice)

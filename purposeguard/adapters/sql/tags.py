@@ -41,7 +41,7 @@ class Tables(Immutable, Mapping[str, Columns]):
                 raise ValueError(f"`{name}` is no name of a table: `table`, or `schema.table`")
         both = sorted(set(tables) & set(views))
         if both:
-            raise ValueError(f"`{both[0]}` is told both as a table and as a view")
+            raise ValueError(f"`{both[0]}` is declared both as a table and as a view")
         columns: dict[str, Columns] = {}
         names: dict[str, tuple[str, ...]] = {}
         for name, given in tables.items():

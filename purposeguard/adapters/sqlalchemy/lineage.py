@@ -525,7 +525,7 @@ def _below(column: Any, found: set[Source]) -> Iterable[Any]:
         return (table.element,)
     proxies: list[Any] = list(getattr(column, "_proxies", ()))
     if not proxies or (isinstance(table, CTE) and isinstance(table.element, TextualSelect)):
-        raise Untold(f"what is written names `{column.name}`, and of what that is made is not told")
+        raise Untold(f"what is written names `{column.name}`, and it is not known what that is made of")
     return proxies
 
 

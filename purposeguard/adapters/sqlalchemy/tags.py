@@ -227,7 +227,7 @@ def _specs(told: object, where: str) -> Iterator[OneSpec]:
     if isinstance(told, (str, TermMeta, Mark)) or not isinstance(told, Iterable) or is_taggable(told):
         yield told  # type: ignore[misc]  # what is no tag is refused, by name, where it is read
     elif isinstance(told, Mapping):
-        raise TypeError(f"`{where}` is told by a source class, an id, a label or a mark, not {type(told).__name__}")
+        raise TypeError(f"`{where}`: a tag is a source class, an id, a label or a mark, not {type(told).__name__}")
     else:
         yield from told
 

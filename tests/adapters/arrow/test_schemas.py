@@ -151,7 +151,7 @@ def test_tables_batches_data_sets_and_schemas_are_tagged_alike(tmp_path: Any) ->
 
 def test_each_column_is_told_and_no_other() -> None:
     table = pa.table({"email": ["a"], "age": [1]})
-    with pytest.raises(UnlabelledData, match="`age` is told by no source"):
+    with pytest.raises(UnlabelledData, match="`age` carries no tag"):
         tagged(table, {"email": tm.Registration}, NOTICE)
     with pytest.raises(ValueError, match="`phone` is tagged, and there is no such column"):
         tagged(table, {"email": tm.Registration, "age": NotPersonal, "phone": tm.Registration}, NOTICE)

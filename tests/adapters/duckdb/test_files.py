@@ -98,7 +98,7 @@ def test_of_a_file_with_some_tags_the_others_are_told(tmp_path):
 def test_what_a_file_says_itself_is_not_talked_out_of_it(tmp_path):
     path = parquet(tmp_path / "t.parquet", pa.table({"email": ["a"]}), email=tm.ProductData)
     for told in (pg.NotPersonal, tm.Registration, [tm.ProductData, tm.Contract]):
-        with pytest.raises(pg.UnlabelledData, match=r"says\s+itself\s+of\s+`email`\s+otherwise"):
+        with pytest.raises(pg.UnlabelledData, match=r"says itself of `email` otherwise"):
             rows(path, "SELECT email FROM t", {"email": told})
 
 
@@ -240,7 +240,7 @@ def test_a_file_without_rows_gives_none(tmp_path):
 def test_columns_that_duckdb_would_call_otherwise_are_refused(tmp_path, names):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table([[1], [2]], names=names), path)
-    with pytest.raises(pg.UnlabelledData, match=r"one name to DuckDB|without a\s+name|two columns are called"):
+    with pytest.raises(pg.UnlabelledData, match=r"one name to DuckDB|without a name|two columns are called"):
         connect(GUARD, {"t": path})
 
 

@@ -210,7 +210,7 @@ def test_what_cannot_be_recorded_is_refused_and_nothing_before_it_is_lost(ledger
     before = ledger.path.read_bytes()
     for room in (len(before), len(before) + 1, len(before) + 50):
         limit(room)
-        with pytest.raises(StoreUnavailable, match=r"cannot be\s+written: File too large") as full:
+        with pytest.raises(StoreUnavailable, match=r"cannot be written: File too large") as full:
             use_both()
         assert full.value.__notes__ == ["not recorded: renewal-guidance (1.2(1)①) may not use product-data (1.1(b))"]
         assert ledger.path.read_bytes() == before
@@ -296,10 +296,10 @@ def test_who_holds_the_file_too_long_is_not_waited_for(tmp_path: Path) -> None:
         with ledger.path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             assert steps(ledger) == [1]  # readers do not keep each other out
-            with pytest.raises(StoreUnavailable, match=r"held by\s+another\s+process"):
+            with pytest.raises(StoreUnavailable, match=r"held by another process"):
                 ledger.append("sweep", {"number": 2})
             fcntl.flock(file, fcntl.LOCK_EX)
-            with pytest.raises(StoreUnavailable, match=r"held by\s+another\s+process"):
+            with pytest.raises(StoreUnavailable, match=r"held by another process"):
                 ledger.verify()
         ledger.append("sweep", {"number": 2})
         assert steps(ledger) == [1, 2]
@@ -333,9 +333,9 @@ def _waits_for_a_lock() -> bool:
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with JsonLinesLedger(tmp_path / "none" / "ledger.jsonl") as ledger:
-        with pytest.raises(StoreUnavailable, match=r"cannot\s+be\s+written:\s+No\s+such\s+file"):
+        with pytest.raises(StoreUnavailable, match=r"cannot be written: No such file"):
             ledger.append("sweep", {})
-        with pytest.raises(StoreUnavailable, match=r"cannot\s+be\s+written:\s+No\s+such\s+file"):
+        with pytest.raises(StoreUnavailable, match=r"cannot be written: No such file"):
             ledger.denied(denial(), observed=False)
 
 

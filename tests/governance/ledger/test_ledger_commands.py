@@ -124,7 +124,7 @@ def test_what_is_no_ledger_is_bad_input(tmp_path: Path) -> None:
         for command in ("verify", "show", "export"):
             done = run("ledger", command, target)
             assert done.exit_code == 2
-            assert message in " ".join(done.stderr.split()), done.stderr
+            assert message in done.stderr, done.stderr
             assert "secret" not in done.stderr
     assert database.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.db", "other.db", "text"]
@@ -221,7 +221,7 @@ def test_show_refuses_what_it_does_not_understand(filled: Place) -> None:
         (("--until", "9999-12-31T23:59-14:00"), "is before the first, or after the last, moment that there is"),
     ):
         done = run("ledger", "show", filled.target, *arguments)
-        assert (done.exit_code, message in " ".join(done.stderr.split())) == (2, True), done.stderr
+        assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
     Path(filled.target).write_bytes(b"{}\n")
     done = run("ledger", "show", filled.target)
     assert (done.exit_code, done.stderr.split()[0]) == (1, "broken:")
@@ -254,7 +254,7 @@ def test_an_export_replaces_no_ledger_and_leaves_nothing_half_done(filled: Place
     assert (done.exit_code, "is a ledger, with a head beside it" in done.stderr) == (2, True)
     assert Path(filled.target).read_bytes() == before
     done = run("ledger", "export", filled.target, "-o", tmp_path / "none" / "export.jsonl")
-    assert (done.exit_code, "cannot be written: No such file" in " ".join(done.stderr.split())) == (2, True)
+    assert (done.exit_code, "cannot be written: No such file" in done.stderr) == (2, True)
     Path(filled.target).write_bytes(before.replace(b"counsel", b"council"))
     kept = tmp_path / "kept.jsonl"
     kept.write_text("as it was", "utf-8")

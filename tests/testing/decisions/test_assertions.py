@@ -118,8 +118,10 @@ def test_what_was_not_denied_says_what_was_decided(guard: pg.Guard, load: Callab
     assert said(caught) == [
         "1.1(b) was not denied for 1.2(2)①",
         "what was decided here:",
-        "  product-provision (1.2(2)①) may use 1.1(a), 1.1(b) (in provision, read by",
-        f"      {load.__module__}.{load.__qualname__}), 3 times",
+        (
+            "  product-provision (1.2(2)①) may use 1.1(a), 1.1(b) (in provision, read by "
+            f"{load.__module__}.{load.__qualname__}), 3 times"
+        ),
     ]
     with pytest.raises(AssertionError, match=r"^nothing was denied\nno guard decided anything here$"):
         assert_denied(lambda: None)
